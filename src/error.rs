@@ -1,0 +1,194 @@
+//! The one error type: every variant carries the data of what went wrong, every message is a sentence with the numbers.
+
+use std::fmt;
+use std::panic::Location;
+use std::path::PathBuf;
+
+/// A result whose error is [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that a user, a file or a driver can cause.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Error {
+    /// Shapes or types of an op's arguments do not fit.
+    Shape {
+        /// The op that refused them.
+        op: String,
+        /// What does not fit, with the shapes.
+        message: String,
+        /// The line of the caller's program.
+        location: &'static Location<'static>,
+    },
+    /// An argument is outside its range.
+    Argument {
+        /// The argument's name, as the caller wrote it.
+        name: &'static str,
+        /// What was given and what is allowed.
+        message: String,
+    },
+    /// Something is missing that the call needs, such as a program of that name.
+    NotFound {
+        /// The kind of thing: `program`, `variable`, `device` …
+        what: &'static str,
+        /// The name asked for.
+        name: String,
+        /// What there is instead.
+        known: Vec<String>,
+    },
+    /// The data cannot be trained on: empty, of different lengths, not finite, a label out of range …
+    Data {
+        /// What is wrong, where, and how to mend it.
+        message: String,
+    },
+    /// A file's content is not what its format asks for.
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1, in a text file.
+        line: Option<u64>,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// The operating system refused to read or write a file.
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The refusal.
+        source: std::sync::Arc<std::io::Error>,
+    },
+    /// A size of the plan is beyond what the adapter allows.
+    Limit {
+        /// The adapter's limit, by its WebGPU name.
+        limit: &'static str,
+        /// The tensor or op that exceeds it.
+        what: String,
+        /// What the plan asks for.
+        needed: u64,
+        /// What the adapter has.
+        allowed: u64,
+    },
+    /// The device's memory, or the budget set for it, does not suffice.
+    OutOfMemory {
+        /// What was being allocated.
+        what: String,
+        /// Bytes asked for.
+        needed: u64,
+        /// Bytes left.
+        available: u64,
+    },
+    /// No adapter matches, or the driver refused to open one.
+    Device {
+        /// What was asked for and what there is.
+        message: String,
+    },
+    /// A shader does not parse, or its bindings are not what its op declares.
+    Shader {
+        /// The shader's file name without its ending.
+        shader: String,
+        /// The compiler's or the reflection's words.
+        message: String,
+    },
+    /// The driver or wgpu reported an error.
+    Gpu {
+        /// The operation during which it came back.
+        during: String,
+        /// The report.
+        message: String,
+    },
+    /// The device is gone (driver reset, sleep, removal); what was on it is lost.
+    DeviceLost {
+        /// The operation during which it came back.
+        during: String,
+        /// The driver's reason.
+        message: String,
+    },
+    /// The device did not answer within the deadline.
+    Timeout {
+        /// The operation waited for.
+        during: String,
+        /// The deadline, in seconds.
+        seconds: f64,
+    },
+    /// The loss became NaN or infinite.
+    NonFinite {
+        /// The epoch, counted from 1.
+        epoch: u64,
+        /// The step within the run, counted from 1.
+        step: u64,
+        /// What was not finite.
+        what: String,
+    },
+}
+
+impl Error {
+    /// An [`Error::Argument`]: `name` as the caller wrote it, `message` with the value and the range.
+    pub fn argument(name: &'static str, message: impl Into<String>) -> Self {
+        Error::Argument { name, message: message.into() }
+    }
+
+    /// An [`Error::Data`].
+    pub fn data(message: impl Into<String>) -> Self {
+        Error::Data { message: message.into() }
+    }
+
+    /// An [`Error::Io`] for `path`.
+    pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Error::Io { path: path.into(), source: std::sync::Arc::new(source) }
+    }
+
+    /// An [`Error::Format`] for `path`, at `line` (from 1) where the file has lines.
+    pub fn format(path: impl Into<PathBuf>, line: Option<u64>, message: impl Into<String>) -> Self {
+        Error::Format { path: path.into(), line, message: message.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Shape { op, message, location } => {
+                write!(f, "{op}: {message} ({}:{})", location.file(), location.line())
+            }
+            Error::Argument { name, message } => write!(f, "{name}: {message}"),
+            Error::NotFound { what, name, known } if known.is_empty() => {
+                write!(f, "no {what} matches `{name}`, and there is none at all")
+            }
+            Error::NotFound { what, name, known } => {
+                write!(f, "no {what} matches `{name}`; there is: {}", known.join(", "))
+            }
+            Error::Data { message } => f.write_str(message),
+            Error::Format { path, line: Some(line), message } => {
+                write!(f, "{}, line {line}: {message}", path.display())
+            }
+            Error::Format { path, line: None, message } => write!(f, "{}: {message}", path.display()),
+            Error::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            Error::Limit { limit, what, needed, allowed } => {
+                write!(f, "{what} needs {needed}, but the adapter's {limit} is {allowed}")
+            }
+            Error::OutOfMemory { what, needed, available } => {
+                write!(f, "{what} needs {needed} bytes of device memory, and {available} are left")
+            }
+            Error::Device { message } => f.write_str(message),
+            Error::Shader { shader, message } => write!(f, "shader {shader}: {message}"),
+            Error::Gpu { during, message } => write!(f, "the GPU driver failed in {during}: {message}"),
+            Error::DeviceLost { during, message } => {
+                write!(f, "the device was lost in {during}: {message}")
+            }
+            Error::Timeout { during, seconds } => {
+                write!(f, "{during} did not finish within {seconds} s")
+            }
+            Error::NonFinite { epoch, step, what } => {
+                write!(f, "{what} is not finite in epoch {epoch}, step {step}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io { source, .. } => Some(source.as_ref()),
+            _ => None,
+        }
+    }
+}
