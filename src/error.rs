@@ -124,53 +124,103 @@ pub enum Error {
 impl Error {
     /// An [`Error::Argument`]: `name` as the caller wrote it, `message` with the value and the range.
     pub fn argument(name: &'static str, message: impl Into<String>) -> Self {
-        Error::Argument { name, message: message.into() }
+        Error::Argument {
+            name,
+            message: message.into(),
+        }
     }
 
     /// An [`Error::Data`].
     pub fn data(message: impl Into<String>) -> Self {
-        Error::Data { message: message.into() }
+        Error::Data {
+            message: message.into(),
+        }
     }
 
     /// An [`Error::Io`] for `path`.
     pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
-        Error::Io { path: path.into(), source: std::sync::Arc::new(source) }
+        Error::Io {
+            path: path.into(),
+            source: std::sync::Arc::new(source),
+        }
     }
 
     /// An [`Error::Format`] for `path`, at `line` (from 1) where the file has lines.
     pub fn format(path: impl Into<PathBuf>, line: Option<u64>, message: impl Into<String>) -> Self {
-        Error::Format { path: path.into(), line, message: message.into() }
+        Error::Format {
+            path: path.into(),
+            line,
+            message: message.into(),
+        }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Shape { op, message, location } => {
-                write!(f, "{op}: {message} ({}:{})", location.file(), location.line())
+            Error::Shape {
+                op,
+                message,
+                location,
+            } => {
+                write!(
+                    f,
+                    "{op}: {message} ({}:{})",
+                    location.file(),
+                    location.line()
+                )
             }
             Error::Argument { name, message } => write!(f, "{name}: {message}"),
             Error::NotFound { what, name, known } if known.is_empty() => {
                 write!(f, "no {what} matches `{name}`, and there is none at all")
             }
             Error::NotFound { what, name, known } => {
-                write!(f, "no {what} matches `{name}`; there is: {}", known.join(", "))
+                write!(
+                    f,
+                    "no {what} matches `{name}`; there is: {}",
+                    known.join(", ")
+                )
             }
             Error::Data { message } => f.write_str(message),
-            Error::Format { path, line: Some(line), message } => {
+            Error::Format {
+                path,
+                line: Some(line),
+                message,
+            } => {
                 write!(f, "{}, line {line}: {message}", path.display())
             }
-            Error::Format { path, line: None, message } => write!(f, "{}: {message}", path.display()),
+            Error::Format {
+                path,
+                line: None,
+                message,
+            } => write!(f, "{}: {message}", path.display()),
             Error::Io { path, source } => write!(f, "{}: {source}", path.display()),
-            Error::Limit { limit, what, needed, allowed } => {
-                write!(f, "{what} needs {needed}, but the adapter's {limit} is {allowed}")
+            Error::Limit {
+                limit,
+                what,
+                needed,
+                allowed,
+            } => {
+                write!(
+                    f,
+                    "{what} needs {needed}, but the adapter's {limit} is {allowed}"
+                )
             }
-            Error::OutOfMemory { what, needed, available } => {
-                write!(f, "{what} needs {needed} bytes of device memory, and {available} are left")
+            Error::OutOfMemory {
+                what,
+                needed,
+                available,
+            } => {
+                write!(
+                    f,
+                    "{what} needs {needed} bytes of device memory, and {available} are left"
+                )
             }
             Error::Device { message } => f.write_str(message),
             Error::Shader { shader, message } => write!(f, "shader {shader}: {message}"),
-            Error::Gpu { during, message } => write!(f, "the GPU driver failed in {during}: {message}"),
+            Error::Gpu { during, message } => {
+                write!(f, "the GPU driver failed in {during}: {message}")
+            }
             Error::DeviceLost { during, message } => {
                 write!(f, "the device was lost in {during}: {message}")
             }

@@ -1,5 +1,28 @@
 //! Kiln trains neural networks on any GPU that Vulkan, Metal, DX12 or GL can reach, and on the CPU where there is none.
+//!
+//! ```text
+//! Model / Tensor ──► Graph ──► autodiff ──► optimizer nodes ──► Plan ──┬──► gpu::Session       WGSL, resident buffers
+//!  what the user      pure       more nodes,    update nodes,    pure  ├──► cpu::Session<f32>  the same plan, no GPU needed
+//!  writes             data       same words     same words       data  └──► cpu::Session<f64>  the same code: the reference
+//! ```
 
+mod autodiff;
+pub mod cpu;
+pub mod data;
+mod device;
 mod error;
+pub mod gpu;
+mod graph;
+pub mod op;
+pub mod plan;
+mod session;
+mod shape;
+mod tensor;
 
+pub use device::{DEVICE_VARIABLE, Device, Options};
 pub use error::{Error, Result};
+pub use graph::{Graph, Initial, Node, Record, ValueId, Variable};
+pub use plan::{Plan, Program};
+pub use session::{Pending, Session, Snapshot, Values};
+pub use shape::{DType, Shape, TensorType};
+pub use tensor::Tensor;

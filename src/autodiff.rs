@@ -1,0 +1,117 @@
+//! Back-propagation: the gradient rules of the ops, applied in reverse order of recording.
+
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::Arc;
+
+use crate::graph::{Graph, Node, ValueId};
+use crate::op::{Op, Vjp};
+use crate::{Tensor, TensorType};
+
+impl Graph {
+    /// ∂L/∂p for each of `parameters`, as tensors of the graph.
+    ///
+    /// `loss` may have any shape: the gradient is that of the sum of its elements. A parameter that does not reach the
+    /// loss gets zeros. Shapes are those of the parameters.
+    #[track_caller]
+    pub fn gradients(&self, loss: &Tensor, parameters: &[&Tensor]) -> Vec<Tensor> {
+        let location = Location::caller();
+        let kind = loss.kind();
+        let mut gradients: HashMap<ValueId, Tensor> = HashMap::new();
+        gradients.insert(loss.id(), self.filled(&kind, 1.0));
+        let wanted = self.reaches(parameters, loss.id().node);
+        for node in (0..=loss.id().node).rev().filter(|&node| wanted[node]) {
+            let Some(call) = self.call(node) else {
+                continue;
+            };
+            let upstream: Vec<Option<Tensor>> = call
+                .outputs
+                .iter()
+                .map(|output| gradients.get(&output.id()).cloned())
+                .collect();
+            if upstream.iter().all(Option::is_none) {
+                continue;
+            }
+            let wanted: Vec<bool> = call
+                .inputs
+                .iter()
+                .map(|input| wanted[input.id().node])
+                .collect();
+            let vjp = Vjp {
+                inputs: &call.inputs,
+                outputs: &call.outputs,
+                gradients: &upstream,
+                wanted: &wanted,
+            };
+            match call.op.gradient(&vjp) {
+                Ok(found) => {
+                    let found = found.into_iter().zip(&call.inputs).zip(&wanted);
+                    for ((gradient, input), _) in found.filter(|(_, wanted)| **wanted) {
+                        let Some(gradient) = gradient else { continue };
+                        let sum = match gradients.remove(&input.id()) {
+                            Some(earlier) => earlier.add(&gradient),
+                            None => gradient,
+                        };
+                        gradients.insert(input.id(), sum);
+                    }
+                }
+                Err(message) => {
+                    self.refuse_at("gradients", message, location);
+                }
+            }
+        }
+        parameters
+            .iter()
+            .map(|parameter| match gradients.get(&parameter.id()) {
+                Some(gradient) => gradient.clone(),
+                None => self.filled(&parameter.kind(), 0.0),
+            })
+            .collect()
+    }
+
+    /// For each node up to `last`, whether one of `parameters` flows into it.
+    fn reaches(&self, parameters: &[&Tensor], last: usize) -> Vec<bool> {
+        let nodes = self.lock();
+        let mut reached = vec![false; last + 1];
+        for node in 0..=last {
+            let is_parameter = parameters
+                .iter()
+                .any(|parameter| parameter.id().node == node);
+            reached[node] = is_parameter
+                || nodes.records[node]
+                    .inputs
+                    .iter()
+                    .any(|input| reached[input.node]);
+        }
+        reached
+    }
+
+    fn call(&self, node: usize) -> Option<Call> {
+        let nodes = self.lock();
+        let record = &nodes.records[node];
+        let Node::Op(op) = &record.node else {
+            return None;
+        };
+        let (op, inputs, ports) = (Arc::clone(op), record.inputs.clone(), record.outputs.len());
+        drop(nodes);
+        Some(Call {
+            op,
+            inputs: inputs.into_iter().map(|id| self.tensor(id)).collect(),
+            outputs: (0..ports)
+                .map(|port| self.tensor(ValueId { node, port }))
+                .collect(),
+        })
+    }
+
+    #[track_caller]
+    fn filled(&self, kind: &TensorType, value: f32) -> Tensor {
+        let len = usize::try_from(kind.elements()).unwrap_or(0);
+        self.constant(&kind.shape, &vec![value; len])
+    }
+}
+
+struct Call {
+    op: Arc<dyn Op>,
+    inputs: Vec<Tensor>,
+    outputs: Vec<Tensor>,
+}

@@ -1,0 +1,9 @@
+//! The CPU session: runs a plan on the processor, at f32 as the product and at f64 as the reference.
+
+mod products;
+mod real;
+mod session;
+
+pub use products::Product;
+pub use real::Real;
+pub use session::{Precision, Session};

@@ -1,0 +1,204 @@
+//! A plan executed on the processor; nothing is allocated per step.
+
+use crate::graph::Initial;
+use crate::op::{Io, MAX_OPERANDS, View, ViewMut};
+use crate::plan::{Call, Place, Plan};
+use crate::{DType, Result};
+
+use super::Real;
+
+/// The float types with the op form that computes in them.
+pub trait Precision: Real {
+    /// Runs an op's CPU form.
+    fn compute(op: &dyn crate::op::Op, io: &mut Io<'_, Self>);
+}
+
+impl Precision for f32 {
+    fn compute(op: &dyn crate::op::Op, io: &mut Io<'_, f32>) {
+        op.compute_f32(io);
+    }
+}
+
+impl Precision for f64 {
+    fn compute(op: &dyn crate::op::Op, io: &mut Io<'_, f64>) {
+        op.compute_f64(io);
+    }
+}
+
+/// The memory of one slot.
+#[derive(Debug)]
+enum Buffer<T> {
+    Floats(Vec<T>),
+    Words(Vec<u32>),
+    /// Lent to the running call.
+    Lent,
+}
+
+impl<T: Real> Buffer<T> {
+    fn view(&self, place: Place) -> Option<View<'_, T>> {
+        match self {
+            Buffer::Floats(values) => Some(View::Floats(&values[range(place)])),
+            Buffer::Words(values) => Some(View::Words(&values[range(place)])),
+            Buffer::Lent => None,
+        }
+    }
+
+    fn view_mut(&mut self, place: Place) -> Option<ViewMut<'_, T>> {
+        match self {
+            Buffer::Floats(values) => Some(ViewMut::Floats(&mut values[range(place)])),
+            Buffer::Words(values) => Some(ViewMut::Words(&mut values[range(place)])),
+            Buffer::Lent => None,
+        }
+    }
+}
+
+/// Slots are no larger than memory, so their lengths fit `usize`.
+fn range(place: Place) -> std::ops::Range<usize> {
+    place.offset as usize..(place.offset + place.len) as usize
+}
+
+/// An open plan on the processor, computing in `T`.
+#[derive(Debug)]
+pub struct Session<T> {
+    plan: Plan,
+    buffers: Vec<Buffer<T>>,
+}
+
+impl<T: Precision> Session<T> {
+    /// Allocates the plan's slots and fills the variables with their initial values.
+    pub fn open(plan: &Plan) -> Result<Self> {
+        let mut buffers = Vec::new();
+        for (index, slot) in plan.slots.iter().enumerate() {
+            let bytes = slot.elements.saturating_mul(size_of::<T>() as u64);
+            let refused = |_source| crate::Error::OutOfMemory {
+                what: format!("slot {index} of the plan"),
+                needed: bytes,
+                available: 0,
+            };
+            let len =
+                usize::try_from(slot.elements).map_err(|_source| crate::Error::OutOfMemory {
+                    what: format!("slot {index} of the plan"),
+                    needed: bytes,
+                    available: 0,
+                })?;
+            buffers.push(match slot.dtype {
+                DType::F32 => {
+                    let mut values = Vec::new();
+                    values.try_reserve_exact(len).map_err(refused)?;
+                    values.resize(len, T::zero());
+                    Buffer::Floats(values)
+                }
+                DType::U32 => {
+                    let mut values = Vec::new();
+                    values.try_reserve_exact(len).map_err(refused)?;
+                    values.resize(len, 0);
+                    Buffer::Words(values)
+                }
+            });
+        }
+        let mut session = Session {
+            plan: plan.clone(),
+            buffers,
+        };
+        for variable in &plan.variables {
+            match &variable.initial {
+                Initial::Zeros => {}
+                Initial::Floats(values) => session.write(variable.place, values),
+                Initial::Words(values) => session.write_words(variable.place, values),
+            }
+        }
+        Ok(session)
+    }
+
+    /// The plan it runs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Runs `steps` steps of the program with that index.
+    pub fn run(&mut self, program: usize, steps: u64) {
+        for _ in 0..steps {
+            for call in &self.plan.programs[program].calls {
+                run_call(&mut self.buffers, call);
+            }
+        }
+    }
+
+    /// Copies numbers in.
+    pub fn write(&mut self, place: Place, values: &[f32]) {
+        if let Some(ViewMut::Floats(slot)) = self.buffers[place.slot].view_mut(place) {
+            for (slot, &value) in slot.iter_mut().zip(values) {
+                *slot = T::of(f64::from(value));
+            }
+        }
+    }
+
+    /// Copies integers in.
+    pub fn write_words(&mut self, place: Place, values: &[u32]) {
+        if let Some(ViewMut::Words(slot)) = self.buffers[place.slot].view_mut(place) {
+            slot[..values.len()].copy_from_slice(values);
+        }
+    }
+
+    /// The numbers at a place, in the session's own precision.
+    pub fn read(&self, place: Place) -> &[T] {
+        match self.buffers[place.slot].view(place) {
+            Some(View::Floats(values)) => values,
+            _ => &[],
+        }
+    }
+
+    /// The integers at a place.
+    pub fn read_words(&self, place: Place) -> &[u32] {
+        match self.buffers[place.slot].view(place) {
+            Some(View::Words(values)) => values,
+            _ => &[],
+        }
+    }
+
+    /// Sets numbers in the session's own precision.
+    pub fn write_exact(&mut self, place: Place, values: &[T]) {
+        if let Some(ViewMut::Floats(slot)) = self.buffers[place.slot].view_mut(place) {
+            slot.copy_from_slice(values);
+        }
+    }
+}
+
+/// Lends the written slots out of the list, so that the call may read the others meanwhile.
+///
+/// The plan keeps every written operand in a slot that no other operand of the call uses.
+fn run_call<T: Precision>(buffers: &mut [Buffer<T>], call: &Call) {
+    let mut lent: [(Place, Buffer<T>); MAX_OPERANDS] = std::array::from_fn(|_| {
+        (
+            Place {
+                slot: 0,
+                offset: 0,
+                len: 0,
+            },
+            Buffer::Lent,
+        )
+    });
+    let mut count = 0;
+    for place in call.written() {
+        lent[count] = (
+            place,
+            std::mem::replace(&mut buffers[place.slot], Buffer::Lent),
+        );
+        count += 1;
+    }
+    let mut inputs: [Option<View<'_, T>>; MAX_OPERANDS] = [const { None }; MAX_OPERANDS];
+    for (input, place) in inputs.iter_mut().zip(&call.inputs) {
+        *input = buffers[place.slot].view(*place);
+    }
+    let mut written: [Option<ViewMut<'_, T>>; MAX_OPERANDS] = [const { None }; MAX_OPERANDS];
+    for (written, (place, buffer)) in written.iter_mut().zip(&mut lent[..count]) {
+        *written = buffer.view_mut(*place);
+    }
+    T::compute(
+        call.op.as_ref(),
+        &mut Io::new(&call.signature, inputs, written),
+    );
+    for (place, buffer) in &mut lent[..count] {
+        buffers[place.slot] = std::mem::replace(buffer, Buffer::Lent);
+    }
+}

@@ -1,0 +1,174 @@
+//! The machine that trains: a GPU through wgpu, or the CPU session.
+
+use std::fmt;
+
+use crate::gpu::{self, Counters, Selector};
+use crate::plan::{Plan, Target};
+use crate::{Error, Result, Session};
+
+pub use crate::gpu::Options;
+
+/// The environment variable that [`Device::from_env`] reads.
+pub const DEVICE_VARIABLE: &str = "KILN_DEVICE";
+
+/// Where plans run. Clones share the same machine.
+#[derive(Debug, Clone)]
+pub struct Device {
+    kind: Kind,
+    target: Target,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Cpu,
+    Reference,
+    Gpu(gpu::Device),
+}
+
+impl Device {
+    /// The best hardware adapter (discrete, then integrated), else the CPU session.
+    pub fn best() -> Result<Self> {
+        Ok(Self::adapter(&Selector::Hardware, Options::default())?.unwrap_or_else(Self::cpu))
+    }
+
+    /// The CPU session at f32.
+    pub fn cpu() -> Self {
+        Device {
+            kind: Kind::Cpu,
+            target: Target::cpu(),
+        }
+    }
+
+    /// The CPU session at f64: slower, and what every other device is tested against.
+    pub fn reference() -> Self {
+        Device {
+            kind: Kind::Reference,
+            target: Target::cpu(),
+        }
+    }
+
+    /// A device by name: `best`, `cpu`, `reference`, `gpu` (hardware only), `software`, a back end (`vulkan`, `metal`,
+    /// `dx12`, `gl`), or part of an adapter's name.
+    ///
+    /// What is asked for and not there is an error that lists what is.
+    pub fn named(name: &str) -> Result<Self> {
+        Self::named_with(name, Options::default())
+    }
+
+    /// [`Device::named`] with a memory budget and a deadline.
+    pub fn named_with(name: &str, options: Options) -> Result<Self> {
+        let selector = match name.trim().to_lowercase().as_str() {
+            "" | "best" | "auto" => {
+                return Ok(Self::adapter(&Selector::Hardware, options)?.unwrap_or_else(Self::cpu));
+            }
+            "cpu" => return Ok(Self::cpu()),
+            "reference" => return Ok(Self::reference()),
+            "gpu" => Selector::Hardware,
+            "software" => Selector::Software,
+            "vulkan" => Selector::Backend(wgpu::Backend::Vulkan),
+            "metal" => Selector::Backend(wgpu::Backend::Metal),
+            "dx12" => Selector::Backend(wgpu::Backend::Dx12),
+            "gl" => Selector::Backend(wgpu::Backend::Gl),
+            other => Selector::Name(other.to_string()),
+        };
+        Self::adapter(&selector, options)?.ok_or_else(|| {
+            let adapters = gpu::adapters()
+                .into_iter()
+                .map(|adapter| adapter.to_string());
+            let known = std::iter::once("cpu".to_string()).chain(adapters).collect();
+            Error::NotFound {
+                what: "device",
+                name: name.trim().to_string(),
+                known,
+            }
+        })
+    }
+
+    /// The device that the environment variable `KILN_DEVICE` names, as [`Device::named`]; the best one if it is unset.
+    pub fn from_env() -> Result<Self> {
+        match std::env::var(DEVICE_VARIABLE) {
+            Ok(name) => Self::named(&name),
+            Err(std::env::VarError::NotPresent) => Self::best(),
+            Err(std::env::VarError::NotUnicode(_)) => Err(Error::argument(
+                "KILN_DEVICE",
+                "the environment variable is not valid Unicode",
+            )),
+        }
+    }
+
+    /// Runs on a device and queue of the host program.
+    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue, options: Options) -> Self {
+        Self::from_gpu(gpu::Device::from_wgpu(device, queue, options))
+    }
+
+    fn adapter(selector: &Selector, options: Options) -> Result<Option<Self>> {
+        Ok(gpu::Device::open(selector, options)?.map(Self::from_gpu))
+    }
+
+    fn from_gpu(device: gpu::Device) -> Self {
+        Device {
+            target: device.target().clone(),
+            kind: Kind::Gpu(device),
+        }
+    }
+
+    /// What plans for this device are compiled for.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The same device with other kernel choices.
+    pub fn with_target(mut self, change: impl FnOnce(Target) -> Target) -> Self {
+        self.target = change(self.target);
+        self
+    }
+
+    /// The adapter behind it; none for the CPU sessions.
+    pub fn adapter_summary(&self) -> Option<&gpu::AdapterSummary> {
+        self.gpu().map(gpu::Device::summary)
+    }
+
+    /// Whether it computes in f64.
+    pub fn is_reference(&self) -> bool {
+        matches!(self.kind, Kind::Reference)
+    }
+
+    /// What the engine has asked of wgpu so far; all zero for the CPU sessions.
+    pub fn counters(&self) -> Counters {
+        self.gpu().map(gpu::Device::counters).unwrap_or_default()
+    }
+
+    /// Opens a plan: allocates, compiles, uploads the variables' initial values.
+    pub fn open(&self, plan: &Plan) -> Result<Session> {
+        match &self.kind {
+            Kind::Cpu => Session::open_cpu(plan),
+            Kind::Reference => Session::open_reference(plan),
+            Kind::Gpu(device) => Session::open_gpu(device, plan),
+        }
+    }
+
+    pub(crate) fn gpu(&self) -> Option<&gpu::Device> {
+        match &self.kind {
+            Kind::Gpu(device) => Some(device),
+            Kind::Cpu | Kind::Reference => None,
+        }
+    }
+
+    /// Blocks on a future of this device, driving the device meanwhile.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        match self.gpu() {
+            Some(device) => device.block_on(future),
+            None => pollster::block_on(future),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Cpu => f.write_str("cpu (f32)"),
+            Kind::Reference => f.write_str("cpu (f64, reference)"),
+            Kind::Gpu(device) => write!(f, "{}", device.summary()),
+        }
+    }
+}

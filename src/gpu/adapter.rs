@@ -1,0 +1,156 @@
+//! Which adapters there are, how one is chosen, and what a plan may ask of it.
+
+use std::fmt;
+
+use wgpu::{Backend, DeviceType};
+
+use crate::plan::{Class, Target};
+
+/// An adapter as the driver describes it.
+#[derive(Debug, Clone)]
+pub struct AdapterSummary {
+    /// The adapter's name.
+    pub name: String,
+    /// Vulkan, Metal, DX12 or GL.
+    pub backend: Backend,
+    /// Discrete, integrated, virtual, or the processor.
+    pub kind: DeviceType,
+    /// The driver's name and version.
+    pub driver: String,
+    /// What a plan may ask of it.
+    pub target: Target,
+    /// The optional features that Kiln can use.
+    pub features: Vec<&'static str>,
+}
+
+impl fmt::Display for AdapterSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            DeviceType::DiscreteGpu => "discrete GPU",
+            DeviceType::IntegratedGpu => "integrated GPU",
+            DeviceType::VirtualGpu => "virtual GPU",
+            DeviceType::Cpu => "software",
+            DeviceType::Other => "other",
+        };
+        write!(
+            f,
+            "{} ({kind}, {}, {})",
+            self.name, self.backend, self.driver
+        )
+    }
+}
+
+/// A choice among adapters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// Hardware only: discrete, then integrated, then virtual.
+    Hardware,
+    /// A driver that runs shaders on the processor.
+    Software,
+    /// Any adapter of a back end, hardware first.
+    Backend(Backend),
+    /// Any adapter whose name contains these words, in any case.
+    Name(String),
+}
+
+impl Selector {
+    /// How well an adapter answers the choice, smallest first; `None` if it does not.
+    fn rank(&self, summary: &AdapterSummary) -> Option<u32> {
+        let kind = match summary.kind {
+            DeviceType::DiscreteGpu => 0,
+            DeviceType::IntegratedGpu => 1,
+            DeviceType::VirtualGpu => 2,
+            DeviceType::Other => 3,
+            DeviceType::Cpu => 4,
+        };
+        // GL reaches the same hardware with fewer features, so it comes last among equals.
+        let backend = u32::from(summary.backend == Backend::Gl);
+        let software = summary.kind == DeviceType::Cpu;
+        let fits = match self {
+            Selector::Hardware => !software,
+            Selector::Software => software,
+            Selector::Backend(backend) => summary.backend == *backend,
+            Selector::Name(name) => summary.name.to_lowercase().contains(&name.to_lowercase()),
+        };
+        fits.then_some(kind * 2 + backend)
+    }
+
+    /// The best adapter for the choice.
+    pub(crate) fn choose(&self, adapters: &[wgpu::Adapter]) -> Option<wgpu::Adapter> {
+        let ranked = adapters
+            .iter()
+            .filter_map(|adapter| self.rank(&summarise(adapter)).map(|rank| (rank, adapter)));
+        ranked
+            .min_by_key(|(rank, _)| *rank)
+            .map(|(_, adapter)| adapter.clone())
+    }
+}
+
+/// The instance through which adapters are found; drivers are loaded by its making.
+pub(crate) fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.flags = wgpu::InstanceFlags::empty();
+    wgpu::Instance::new(descriptor)
+}
+
+/// Every adapter that a driver offers.
+pub fn adapters() -> Vec<AdapterSummary> {
+    pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()))
+        .iter()
+        .map(summarise)
+        .collect()
+}
+
+pub(crate) fn summarise(adapter: &wgpu::Adapter) -> AdapterSummary {
+    summary_of(&adapter.get_info(), &adapter.limits(), adapter.features())
+}
+
+pub(crate) fn summary_of(
+    info: &wgpu::AdapterInfo,
+    limits: &wgpu::Limits,
+    features: wgpu::Features,
+) -> AdapterSummary {
+    let known = [
+        (wgpu::Features::SUBGROUP, "subgroups"),
+        (wgpu::Features::SHADER_F16, "f16"),
+        (wgpu::Features::TIMESTAMP_QUERY, "timestamps"),
+        (wgpu::Features::PIPELINE_CACHE, "pipeline cache"),
+    ];
+    AdapterSummary {
+        name: info.name.clone(),
+        backend: info.backend,
+        kind: info.device_type,
+        driver: format!("{} {}", info.driver, info.driver_info)
+            .trim()
+            .to_string(),
+        target: target_of(info, limits, features),
+        features: known
+            .into_iter()
+            .filter(|(flag, _)| features.contains(*flag))
+            .map(|(_, name)| name)
+            .collect(),
+    }
+}
+
+fn target_of(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Target {
+    let class = if info.device_type == DeviceType::Cpu {
+        Class::CpuAdapter
+    } else {
+        Class::Gpu
+    };
+    // A subgroup operation may only count on a size that cannot vary.
+    let fixed = info.subgroup_min_size == info.subgroup_max_size
+        && features.contains(wgpu::Features::SUBGROUP);
+    let base = Target::new(class, fixed.then_some(info.subgroup_min_size));
+    let alignment = limits
+        .min_storage_buffer_offset_alignment
+        .max(limits.min_uniform_buffer_offset_alignment);
+    Target {
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_buffer_bytes: limits.max_buffer_size,
+        max_workgroups: limits.max_compute_workgroups_per_dimension,
+        max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        alignment: u64::from(alignment).max(256),
+        ..base
+    }
+}

@@ -1,0 +1,477 @@
+//! The one door to wgpu: typed errors, counts, a byte account with a budget, deadlines on waits.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::plan::Target;
+use crate::{Error, Result};
+
+use super::adapter::{self, AdapterSummary, Selector};
+use super::kernel::{Kernel, KernelKey, Module};
+
+/// What the engine has asked of wgpu so far; all of it counted where the call is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Buffers, bind groups, layouts, shader modules and pipelines made.
+    pub objects: u64,
+    /// Writes from the host.
+    pub uploads: u64,
+    /// Bytes written by the host.
+    pub upload_bytes: u64,
+    /// Buffers mapped for the host to read.
+    pub readbacks: u64,
+    /// Submissions to the queue.
+    pub submits: u64,
+    /// Compute passes.
+    pub passes: u64,
+    /// Dispatches.
+    pub dispatches: u64,
+    /// Bytes of buffers alive now.
+    pub bytes: u64,
+    /// The most bytes of buffers that were alive at once.
+    pub peak_bytes: u64,
+}
+
+/// How a device is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Most bytes of buffers; a request beyond is refused before the driver is asked. Default: no budget.
+    pub budget: Option<u64>,
+    /// How long a wait may last. Default: 120 s.
+    pub deadline: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            budget: None,
+            deadline: Duration::from_secs(120),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Meter {
+    objects: AtomicU64,
+    uploads: AtomicU64,
+    upload_bytes: AtomicU64,
+    readbacks: AtomicU64,
+    submits: AtomicU64,
+    passes: AtomicU64,
+    dispatches: AtomicU64,
+    bytes: AtomicU64,
+    peak_bytes: AtomicU64,
+}
+
+#[derive(Default)]
+struct Lost {
+    flag: AtomicBool,
+    reason: Mutex<String>,
+}
+
+struct Inner {
+    wgpu: wgpu::Device,
+    queue: wgpu::Queue,
+    summary: AdapterSummary,
+    options: Options,
+    meter: Meter,
+    lost: Arc<Lost>,
+    modules: Mutex<HashMap<&'static str, Arc<LoadedModule>>>,
+    kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
+}
+
+pub(super) struct LoadedModule {
+    pub reflected: Module,
+    pub wgpu: wgpu::ShaderModule,
+}
+
+/// An open adapter. Clones share it.
+#[derive(Clone)]
+pub struct Device {
+    inner: Arc<Inner>,
+}
+
+impl Device {
+    /// Opens the best adapter for the choice; `None` when there is none.
+    pub fn open(selector: &Selector, options: Options) -> Result<Option<Self>> {
+        pollster::block_on(async {
+            let adapters = adapter::instance()
+                .enumerate_adapters(wgpu::Backends::all())
+                .await;
+            let Some(adapter) = selector.choose(&adapters) else {
+                return Ok(None);
+            };
+            let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+            let descriptor = wgpu::DeviceDescriptor {
+                label: Some("kiln"),
+                required_features: adapter.features() & wanted,
+                // What the adapter has: smaller requests only make plans fail that would run.
+                required_limits: adapter.limits(),
+                experimental_features: wgpu::ExperimentalFeatures::disabled(),
+                memory_hints: wgpu::MemoryHints::Performance,
+                trace: wgpu::Trace::Off,
+            };
+            let (device, queue) =
+                adapter
+                    .request_device(&descriptor)
+                    .await
+                    .map_err(|error| Error::Device {
+                        message: format!("{} cannot be opened: {error}", adapter.get_info().name),
+                    })?;
+            let summary =
+                adapter::summary_of(&adapter.get_info(), &device.limits(), device.features());
+            let this = Device::build(device, queue, summary, options);
+            let lost = Arc::clone(&this.inner.lost);
+            this.inner
+                .wgpu
+                .set_device_lost_callback(move |reason, message| {
+                    if reason != wgpu::DeviceLostReason::Destroyed || !message.is_empty() {
+                        *lost.reason.lock().unwrap_or_else(PoisonError::into_inner) =
+                            format!("{reason:?}: {message}");
+                        lost.flag.store(true, Relaxed);
+                    }
+                });
+            Ok(Some(this))
+        })
+    }
+
+    /// Uses a device and queue of the host program. Its error handlers stay as they are.
+    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue, options: Options) -> Self {
+        let summary =
+            adapter::summary_of(&device.adapter_info(), &device.limits(), device.features());
+        Device::build(device, queue, summary, options)
+    }
+
+    fn build(
+        wgpu: wgpu::Device,
+        queue: wgpu::Queue,
+        summary: AdapterSummary,
+        options: Options,
+    ) -> Self {
+        Device {
+            inner: Arc::new(Inner {
+                wgpu,
+                queue,
+                summary,
+                options,
+                meter: Meter::default(),
+                lost: Arc::default(),
+                modules: Mutex::default(),
+                kernels: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Name, kind, driver and features.
+    pub fn summary(&self) -> &AdapterSummary {
+        &self.inner.summary
+    }
+
+    /// What a plan may ask of it.
+    pub fn target(&self) -> &Target {
+        &self.inner.summary.target
+    }
+
+    /// What has been asked of wgpu so far.
+    pub fn counters(&self) -> Counters {
+        let meter = &self.inner.meter;
+        Counters {
+            objects: meter.objects.load(Relaxed),
+            uploads: meter.uploads.load(Relaxed),
+            upload_bytes: meter.upload_bytes.load(Relaxed),
+            readbacks: meter.readbacks.load(Relaxed),
+            submits: meter.submits.load(Relaxed),
+            passes: meter.passes.load(Relaxed),
+            dispatches: meter.dispatches.load(Relaxed),
+            bytes: meter.bytes.load(Relaxed),
+            peak_bytes: meter.peak_bytes.load(Relaxed),
+        }
+    }
+
+    /// How long a wait may last.
+    pub(super) fn deadline(&self) -> Duration {
+        self.inner.options.deadline
+    }
+
+    /// Runs wgpu calls and returns what they raised, typed.
+    fn guard<R>(&self, during: &str, calls: impl FnOnce(&Inner) -> R) -> Result<R> {
+        self.alive(during)?;
+        let filters = [
+            wgpu::ErrorFilter::Internal,
+            wgpu::ErrorFilter::OutOfMemory,
+            wgpu::ErrorFilter::Validation,
+        ];
+        let scopes = filters.map(|filter| self.inner.wgpu.push_error_scope(filter));
+        let result = calls(&self.inner);
+        // Scopes close innermost first; natively their results are ready at once.
+        let raised: Vec<_> = scopes
+            .into_iter()
+            .rev()
+            .filter_map(|scope| pollster::block_on(scope.pop()))
+            .collect();
+        self.alive(during)?;
+        match raised.into_iter().next() {
+            None => Ok(result),
+            Some(error) => Err(typed(during, &error)),
+        }
+    }
+
+    fn alive(&self, during: &str) -> Result<()> {
+        if !self.inner.lost.flag.load(Relaxed) {
+            return Ok(());
+        }
+        let message = self
+            .inner
+            .lost
+            .reason
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        Err(Error::DeviceLost {
+            during: during.into(),
+            message,
+        })
+    }
+
+    fn made(&self, objects: u64) {
+        self.inner.meter.objects.fetch_add(objects, Relaxed);
+    }
+
+    /// Makes a buffer within the budget; dropping it gives its bytes back.
+    pub(super) fn buffer(
+        &self,
+        label: &str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<Buffer> {
+        let meter = &self.inner.meter;
+        let alive = meter.bytes.fetch_add(bytes, Relaxed) + bytes;
+        let lease = Lease {
+            device: self.clone(),
+            bytes,
+        };
+        if let Some(budget) = self.inner.options.budget.filter(|&budget| alive > budget) {
+            let available = budget.saturating_sub(alive - bytes);
+            return Err(Error::OutOfMemory {
+                what: label.into(),
+                needed: bytes,
+                available,
+            });
+        }
+        meter.peak_bytes.fetch_max(alive, Relaxed);
+        let descriptor = wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes,
+            usage,
+            mapped_at_creation: false,
+        };
+        let wgpu = self.guard(&format!("making the buffer of {label}"), |inner| {
+            inner.wgpu.create_buffer(&descriptor)
+        })?;
+        self.made(1);
+        Ok(Buffer {
+            wgpu,
+            _lease: lease,
+        })
+    }
+
+    /// Writes bytes before the next submission.
+    pub(super) fn upload(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.inner.meter.uploads.fetch_add(1, Relaxed);
+        self.inner
+            .meter
+            .upload_bytes
+            .fetch_add(bytes.len() as u64, Relaxed);
+        self.guard("writing to a buffer", |inner| {
+            inner.queue.write_buffer(&buffer.wgpu, offset, bytes)
+        })
+    }
+
+    /// Encodes and submits: `encode` records the passes it makes.
+    pub(super) fn submit(
+        &self,
+        encode: impl FnOnce(&mut wgpu::CommandEncoder) -> Work,
+    ) -> Result<()> {
+        let work = self.guard("submitting work", |inner| {
+            let mut encoder = inner
+                .wgpu
+                .create_command_encoder(&wgpu::CommandEncoderDescriptor {
+                    label: Some("kiln"),
+                });
+            let work = encode(&mut encoder);
+            inner.queue.submit([encoder.finish()]);
+            work
+        })?;
+        let meter = &self.inner.meter;
+        meter.submits.fetch_add(1, Relaxed);
+        meter.passes.fetch_add(work.passes, Relaxed);
+        meter.dispatches.fetch_add(work.dispatches, Relaxed);
+        Ok(())
+    }
+
+    /// Counts a readback and lets wgpu make progress without blocking.
+    pub(super) fn begin_map(
+        &self,
+        buffer: &Buffer,
+        bytes: u64,
+        done: impl FnOnce(Result<(), wgpu::BufferAsyncError>) + Send + 'static,
+    ) -> Result<()> {
+        self.inner.meter.readbacks.fetch_add(1, Relaxed);
+        self.guard("mapping a buffer", |_| {
+            buffer
+                .wgpu
+                .slice(..bytes)
+                .map_async(wgpu::MapMode::Read, done);
+        })
+    }
+
+    /// Lets wgpu deliver what has finished.
+    pub(super) fn progress(&self) -> Result<()> {
+        self.poll(wgpu::PollType::Poll)
+    }
+
+    fn poll(&self, kind: wgpu::PollType) -> Result<()> {
+        self.alive("waiting for the device")?;
+        match self.inner.wgpu.poll(kind) {
+            // A slice of waiting that timed out is not yet the deadline.
+            Ok(_) | Err(wgpu::PollError::Timeout) => self.alive("waiting for the device"),
+            Err(error) => Err(Error::Gpu {
+                during: "waiting for the device".into(),
+                message: error.to_string(),
+            }),
+        }
+    }
+
+    /// Blocks the thread on a future of this device, driving the device meanwhile.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = std::pin::pin!(future);
+        pollster::block_on(std::future::poll_fn(|context| {
+            match future.as_mut().poll(context) {
+                Poll::Ready(result) => Poll::Ready(result),
+                Poll::Pending => {
+                    // The future has asked to be polled again; it reports errors and the deadline itself.
+                    let wait = wgpu::PollType::Wait {
+                        submission_index: None,
+                        timeout: Some(Duration::from_millis(250)),
+                    };
+                    match self.poll(wait) {
+                        Ok(()) | Err(_) => Poll::Pending,
+                    }
+                }
+            }
+        }))
+    }
+
+    /// The module of a shader, parsed and made once per device.
+    pub(super) fn module(&self, shader: &crate::op::Shader) -> Result<Arc<LoadedModule>> {
+        let mut modules = self
+            .inner
+            .modules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = modules.get(shader.name) {
+            return Ok(Arc::clone(module));
+        }
+        let reflected = Module::parse(shader)?;
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(shader.name),
+            source: wgpu::ShaderSource::Wgsl(shader.source.into()),
+        };
+        let during = format!("compiling the shader {}", shader.name);
+        let wgpu = self.guard(&during, |inner| inner.wgpu.create_shader_module(descriptor))?;
+        self.made(1);
+        let module = Arc::new(LoadedModule { reflected, wgpu });
+        modules.insert(shader.name, Arc::clone(&module));
+        Ok(module)
+    }
+
+    /// A pipeline, made once per device for each entry point and set of overrides.
+    pub(super) fn kernel(
+        &self,
+        key: KernelKey,
+        make: impl FnOnce(&wgpu::Device) -> Kernel,
+    ) -> Result<Arc<Kernel>> {
+        let mut kernels = self
+            .inner
+            .kernels
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernel) = kernels.get(&key) {
+            return Ok(Arc::clone(kernel));
+        }
+        let during = format!("making the pipeline {}.{}", key.shader, key.entry);
+        let kernel = Arc::new(self.guard(&during, |inner| make(&inner.wgpu))?);
+        self.made(3);
+        kernels.insert(key, Arc::clone(&kernel));
+        Ok(kernel)
+    }
+
+    pub(super) fn bind(
+        &self,
+        label: &str,
+        layout: &wgpu::BindGroupLayout,
+        entries: &[wgpu::BindGroupEntry<'_>],
+    ) -> Result<wgpu::BindGroup> {
+        let descriptor = wgpu::BindGroupDescriptor {
+            label: Some(label),
+            layout,
+            entries,
+        };
+        let group = self.guard(&format!("binding {label}"), |inner| {
+            inner.wgpu.create_bind_group(&descriptor)
+        })?;
+        self.made(1);
+        Ok(group)
+    }
+}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Device").field(&self.inner.summary).finish()
+    }
+}
+
+/// What an encoder recorded.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Work {
+    pub passes: u64,
+    pub dispatches: u64,
+}
+
+/// A buffer on the account of its device.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    pub wgpu: wgpu::Buffer,
+    _lease: Lease,
+}
+
+#[derive(Debug)]
+struct Lease {
+    device: Device,
+    bytes: u64,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.device.inner.meter.bytes.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+fn typed(during: &str, error: &wgpu::Error) -> Error {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => Error::Gpu {
+            during: during.into(),
+            message: "out of device memory".into(),
+        },
+        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
+            Error::Gpu {
+                during: during.into(),
+                message: description.clone(),
+            }
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Shaders reflected: entry points, bindings and the layout of `params` come from the WGSL, never from a second list.
+
+use std::sync::Arc;
+
+use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
+use naga::{AddressSpace, ScalarKind, TypeInner};
+
+use crate::op::{Binding, Launch, Param, Shader};
+use crate::{Error, Result};
+
+use super::device::Device;
+
+/// How an entry point uses a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BindingUse {
+    /// `var<uniform>`: the params.
+    Uniform,
+    /// `var<storage, read>`.
+    Read,
+    /// `var<storage, read_write>`.
+    ReadWrite,
+}
+
+/// An entry point's bindings by number, from 0.
+#[derive(Debug, Clone)]
+pub struct EntryPoint {
+    /// Its name.
+    pub name: String,
+    /// The bindings it uses, in order of their numbers.
+    pub bindings: Vec<BindingUse>,
+    /// The fields of its `params`.
+    pub params: Vec<ParamField>,
+    /// Bytes of `params`.
+    pub params_bytes: u32,
+}
+
+/// A field of the `params` struct.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParamField {
+    /// Its name.
+    pub name: String,
+    /// Its offset in bytes.
+    pub offset: u32,
+    /// Whether it is an f32; else a u32.
+    pub float: bool,
+}
+
+/// A shader as reflected.
+#[derive(Debug, Clone)]
+pub struct Module {
+    /// The shader's name.
+    pub name: &'static str,
+    /// Its entry points.
+    pub entries: Vec<EntryPoint>,
+    /// The names of its override constants.
+    pub overrides: Vec<String>,
+}
+
+impl Module {
+    /// Parses, validates and reflects a shader.
+    pub fn parse(shader: &Shader) -> Result<Self> {
+        let refused = |message: String| Error::Shader {
+            shader: shader.name.into(),
+            message,
+        };
+        let module = naga::front::wgsl::parse_str(shader.source)
+            .map_err(|error| refused(error.emit_to_string(shader.source)))?;
+        let info = Validator::new(ValidationFlags::all(), Capabilities::all())
+            .validate(&module)
+            .map_err(|error| refused(error.emit_to_string(shader.source)))?;
+        let mut entries = Vec::new();
+        for (index, entry) in module.entry_points.iter().enumerate() {
+            let uses = info.get_entry_point(index);
+            let used = module
+                .global_variables
+                .iter()
+                .filter(|(handle, _)| uses[*handle] != GlobalUse::empty());
+            let mut bindings = Vec::new();
+            let (mut params, mut params_bytes) = (Vec::new(), 0);
+            for (_, global) in used {
+                let Some(binding) = &global.binding else {
+                    continue;
+                };
+                let kind = match global.space {
+                    AddressSpace::Uniform => BindingUse::Uniform,
+                    AddressSpace::Storage { access }
+                        if access.contains(naga::StorageAccess::STORE) =>
+                    {
+                        BindingUse::ReadWrite
+                    }
+                    AddressSpace::Storage { .. } => BindingUse::Read,
+                    other => {
+                        return Err(refused(format!("{}: a binding in {other:?}", entry.name)));
+                    }
+                };
+                if kind == BindingUse::Uniform {
+                    (params, params_bytes) = fields(&module, global.ty).map_err(&refused)?;
+                }
+                bindings.push((binding.binding, kind));
+            }
+            bindings.sort_by_key(|(number, _)| *number);
+            let numbered = bindings.iter().enumerate().all(|(i, (number, kind))| {
+                *number as usize == i && (*kind == BindingUse::Uniform) == (i == 0)
+            });
+            if !numbered {
+                return Err(refused(format!(
+                    "{}: bindings must be 0 (params, uniform), 1, 2, … without gaps, got {bindings:?}",
+                    entry.name
+                )));
+            }
+            let bindings = bindings.into_iter().map(|(_, kind)| kind).collect();
+            entries.push(EntryPoint {
+                name: entry.name.clone(),
+                bindings,
+                params,
+                params_bytes,
+            });
+        }
+        let overrides = module
+            .overrides
+            .iter()
+            .filter_map(|(_, constant)| constant.name.clone())
+            .collect();
+        Ok(Module {
+            name: shader.name,
+            entries,
+            overrides,
+        })
+    }
+
+    /// The entry point that a launch names, after checking the launch against it. `written` tells for each of the
+    /// launch's bindings whether the op writes it.
+    pub fn entry(&self, launch: &Launch, written: impl Fn(Binding) -> bool) -> Result<&EntryPoint> {
+        let refused = |message: String| Error::Shader {
+            shader: self.name.into(),
+            message,
+        };
+        let entry = self
+            .entries
+            .iter()
+            .find(|entry| entry.name == launch.entry)
+            .ok_or_else(|| refused(format!("there is no entry point `{}`", launch.entry)))?;
+        let storage = &entry.bindings[1..];
+        if storage.len() != launch.bindings.len() {
+            return Err(refused(format!(
+                "{} has {} storage bindings, but the op binds {}",
+                entry.name,
+                storage.len(),
+                launch.bindings.len()
+            )));
+        }
+        for (number, (kind, &binding)) in storage.iter().zip(&launch.bindings).enumerate() {
+            let scratch = matches!(binding, Binding::Scratch(_));
+            if !scratch && (*kind == BindingUse::ReadWrite) != written(binding) {
+                return Err(refused(format!(
+                    "{}: binding {} is {kind:?}, but the op gives it {binding:?}",
+                    entry.name,
+                    number + 1
+                )));
+            }
+        }
+        if let Some((name, _)) = launch
+            .overrides
+            .iter()
+            .find(|(name, _)| !self.overrides.iter().any(|o| o == name))
+        {
+            return Err(refused(format!("there is no override constant `{name}`")));
+        }
+        Ok(entry)
+    }
+}
+
+impl EntryPoint {
+    /// The bytes of `params` with a launch's values, each at its field's offset.
+    pub fn pack(&self, launch: &Launch) -> Result<Vec<u8>> {
+        let refused = |message: String| Error::Shader {
+            shader: launch.shader.name.into(),
+            message,
+        };
+        let mut bytes = vec![0; self.params_bytes as usize];
+        for field in &self.params {
+            let value = launch.params.iter().find(|(name, _)| *name == field.name);
+            let word = match (value.map(|(_, value)| *value), field.float) {
+                (Some(Param::U32(value)), false) => value.to_le_bytes(),
+                (Some(Param::F32(value)), true) => value.to_le_bytes(),
+                (Some(_), _) => {
+                    return Err(refused(format!("params.{} has another type", field.name)));
+                }
+                (None, _) => {
+                    return Err(refused(format!(
+                        "{} gives no value for params.{}",
+                        launch.entry, field.name
+                    )));
+                }
+            };
+            bytes[field.offset as usize..field.offset as usize + 4].copy_from_slice(&word);
+        }
+        match launch
+            .params
+            .iter()
+            .find(|(name, _)| !self.params.iter().any(|field| field.name == *name))
+        {
+            Some((name, _)) => Err(refused(format!("params has no field `{name}`"))),
+            None => Ok(bytes),
+        }
+    }
+}
+
+fn fields(
+    module: &naga::Module,
+    kind: naga::Handle<naga::Type>,
+) -> Result<(Vec<ParamField>, u32), String> {
+    let TypeInner::Struct { members, span } = &module.types[kind].inner else {
+        return Err("params must be a struct".into());
+    };
+    let field = |member: &naga::StructMember| {
+        let name = member.name.clone().unwrap_or_default();
+        match module.types[member.ty].inner {
+            TypeInner::Scalar(scalar) if scalar.width == 4 && scalar.kind != ScalarKind::Bool => {
+                Ok(ParamField {
+                    name,
+                    offset: member.offset,
+                    float: scalar.kind == ScalarKind::Float,
+                })
+            }
+            _ => Err(format!("params.{name} must be a u32 or an f32")),
+        }
+    };
+    Ok((members.iter().map(field).collect::<Result<_, _>>()?, *span))
+}
+
+/// What makes two pipelines the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct KernelKey {
+    pub shader: &'static str,
+    pub entry: &'static str,
+    pub overrides: Vec<(&'static str, u64)>,
+}
+
+/// A pipeline with its bind group layout.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    pub pipeline: wgpu::ComputePipeline,
+    pub layout: wgpu::BindGroupLayout,
+}
+
+/// The pipeline of a launch, made now or earlier, and its packed params.
+pub(super) fn prepare(
+    device: &Device,
+    launch: &Launch,
+    written: impl Fn(Binding) -> bool,
+) -> Result<(Arc<Kernel>, Vec<u8>)> {
+    let module = device.module(&launch.shader)?;
+    let entry = module.reflected.entry(launch, written)?;
+    let params = entry.pack(launch)?;
+    let mut overrides: Vec<(&'static str, u64)> = launch
+        .overrides
+        .iter()
+        .map(|(name, value)| (*name, value.to_bits()))
+        .collect();
+    overrides.sort_unstable();
+    let key = KernelKey {
+        shader: launch.shader.name,
+        entry: launch.entry,
+        overrides,
+    };
+    let label = format!("{}.{}", launch.shader.name, launch.entry);
+    let kernel = device.kernel(key, |wgpu| {
+        let entries: Vec<_> = (0..)
+            .zip(&entry.bindings)
+            .map(|(number, kind)| layout_entry(number, *kind))
+            .collect();
+        let layout = wgpu.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(&label),
+            entries: &entries,
+        });
+        let pipeline_layout = wgpu.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(&label),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = wgpu.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&label),
+            layout: Some(&pipeline_layout),
+            module: &module.wgpu,
+            entry_point: Some(launch.entry),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &launch.overrides,
+                // Every kernel writes its workgroup memory before it reads it.
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        Kernel { pipeline, layout }
+    })?;
+    Ok((kernel, params))
+}
+
+fn layout_entry(binding: u32, kind: BindingUse) -> wgpu::BindGroupLayoutEntry {
+    let ty = match kind {
+        BindingUse::Uniform => wgpu::BufferBindingType::Uniform,
+        BindingUse::Read => wgpu::BufferBindingType::Storage { read_only: true },
+        BindingUse::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+    };
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer {
+            ty,
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        },
+        count: None,
+    }
+}

@@ -1,0 +1,12 @@
+//! The GPU executor: the only code that calls wgpu.
+
+mod adapter;
+mod device;
+mod kernel;
+mod readback;
+mod session;
+
+pub use adapter::{AdapterSummary, Selector, adapters};
+pub use device::{Counters, Device, Options};
+pub use kernel::{BindingUse, EntryPoint, Module, ParamField};
+pub use session::{Pending, Session};

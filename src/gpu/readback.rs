@@ -1,0 +1,88 @@
+//! Bytes on their way from the device to the host.
+
+use std::future::Future;
+use std::task::Poll;
+use std::time::Instant;
+
+use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
+
+use crate::{Error, Result};
+
+use super::device::{Buffer, Device};
+
+/// A staging buffer whose content a submission fills; `finish` waits for it.
+#[derive(Debug)]
+pub(super) struct Readback {
+    buffer: Buffer,
+    bytes: u64,
+    done: OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
+    begun: Instant,
+}
+
+impl Readback {
+    /// Asks for the map; to be called after the submission that fills `buffer`.
+    pub fn begin(device: &Device, buffer: Buffer, bytes: u64) -> Result<Self> {
+        let (sender, done) = oneshot_channel();
+        device.begin_map(&buffer, bytes, move |result| {
+            // The receiver is gone when the caller lost interest; then nobody misses the message.
+            drop(sender.send(result));
+        })?;
+        Ok(Readback {
+            buffer,
+            bytes,
+            done,
+            begun: Instant::now(),
+        })
+    }
+
+    /// Waits, hands the bytes to `read`, and returns the buffer for the next readback.
+    pub async fn finish<R>(
+        self,
+        device: &Device,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<(R, Buffer)> {
+        let gpu = |message: String| Error::Gpu {
+            during: "reading back".into(),
+            message,
+        };
+        let mapped = {
+            let mut receive = std::pin::pin!(self.done.receive());
+            std::future::poll_fn(|context| {
+                if let Err(error) = device.progress() {
+                    return Poll::Ready(Err(error));
+                }
+                match receive.as_mut().poll(context) {
+                    Poll::Ready(result) => Poll::Ready(Ok(result)),
+                    Poll::Pending if self.begun.elapsed() > device.deadline() => {
+                        let seconds = device.deadline().as_secs_f64();
+                        Poll::Ready(Err(Error::Timeout {
+                            during: "reading back".into(),
+                            seconds,
+                        }))
+                    }
+                    Poll::Pending => {
+                        // wgpu delivers only when polled, so somebody must come again.
+                        context.waker().wake_by_ref();
+                        Poll::Pending
+                    }
+                }
+            })
+            .await?
+        };
+        match mapped {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Err(gpu(error.to_string())),
+            None => return Err(gpu("the driver dropped the request".into())),
+        }
+        let range = self
+            .buffer
+            .wgpu
+            .slice(..self.bytes)
+            .get_mapped_range()
+            .map_err(|error| gpu(error.to_string()))?;
+        let result = read(&range);
+        drop(range);
+        self.buffer.wgpu.unmap();
+        Ok((result, self.buffer))
+    }
+}

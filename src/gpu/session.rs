@@ -1,0 +1,298 @@
+//! A plan executed on a GPU: buffers, bind groups and pipelines made once, then only dispatches.
+
+use std::sync::Arc;
+
+use wgpu::BufferUsages;
+
+use crate::graph::Initial;
+use crate::op::{Binding, Launch};
+use crate::plan::{Call, Place, Plan};
+use crate::{Error, Result};
+
+use super::device::{Buffer, Device, Work};
+use super::kernel::{self, Kernel};
+use super::readback::Readback;
+
+/// A dispatch with everything it needs.
+#[derive(Debug)]
+struct Dispatch {
+    kernel: Arc<Kernel>,
+    bindings: wgpu::BindGroup,
+    grid: [u32; 3],
+}
+
+/// An open plan on a device.
+#[derive(Debug)]
+pub struct Session {
+    device: Device,
+    plan: Plan,
+    slots: Vec<Buffer>,
+    programs: Vec<Vec<Dispatch>>,
+    /// Staging buffers that wait for their next use.
+    staging: Vec<Buffer>,
+    params: Buffer,
+}
+
+/// What a submission is reading back.
+#[derive(Debug)]
+pub struct Pending(Readback);
+
+impl Session {
+    /// Makes every buffer, pipeline and bind group of the plan, and uploads the variables' initial values.
+    pub fn open(device: &Device, plan: &Plan) -> Result<Self> {
+        if !plan.target.has_shaders() {
+            return Err(Error::Device {
+                message: "the plan was compiled for the CPU, not for this adapter".into(),
+            });
+        }
+        let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
+        let mut slots = Vec::new();
+        for (index, slot) in plan.slots.iter().enumerate() {
+            slots.push(device.buffer(&label(plan, index), slot.bytes(), usage)?);
+        }
+        let launches = || {
+            plan.programs
+                .iter()
+                .flat_map(|p| &p.calls)
+                .flat_map(|c| c.launches.iter().map(move |l| (c, l)))
+        };
+        let mut prepared = Vec::new();
+        let (mut params, mut offsets) = (Vec::new(), Vec::new());
+        for (call, launch) in launches() {
+            let (kernel, bytes) =
+                kernel::prepare(device, launch, |binding| is_written(call, binding))?;
+            prepared.push(kernel);
+            offsets.push((params.len() as u64, bytes.len() as u64));
+            params.extend_from_slice(&bytes);
+            params.resize(
+                params
+                    .len()
+                    .next_multiple_of(plan.target.alignment as usize),
+                0,
+            );
+        }
+        let params_usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
+        let params_buffer = device.buffer(
+            "params",
+            (params.len() as u64).max(plan.target.alignment),
+            params_usage,
+        )?;
+        if !params.is_empty() {
+            device.upload(&params_buffer, 0, &params)?;
+        }
+        let mut session = Session {
+            device: device.clone(),
+            plan: plan.clone(),
+            slots,
+            programs: Vec::new(),
+            staging: Vec::new(),
+            params: params_buffer,
+        };
+        let mut ready = prepared.into_iter().zip(offsets);
+        for program in &plan.programs {
+            let mut dispatches = Vec::new();
+            for (call, launch) in program
+                .calls
+                .iter()
+                .flat_map(|call| call.launches.iter().map(move |l| (call, l)))
+            {
+                let Some((kernel, params)) = ready.next() else {
+                    break;
+                };
+                dispatches.push(session.dispatch(call, launch, kernel, params)?);
+            }
+            session.programs.push(dispatches);
+        }
+        for variable in &plan.variables {
+            match &variable.initial {
+                // wgpu gives buffers out zeroed.
+                Initial::Zeros => {}
+                Initial::Floats(values) => session.write(variable.place, values)?,
+                Initial::Words(values) => session.write_words(variable.place, values)?,
+            }
+        }
+        Ok(session)
+    }
+
+    fn dispatch(
+        &self,
+        call: &Call,
+        launch: &Launch,
+        kernel: Arc<Kernel>,
+        params: (u64, u64),
+    ) -> Result<Dispatch> {
+        let mut entries = vec![wgpu::BindGroupEntry {
+            binding: 0,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: &self.params.wgpu,
+                offset: params.0,
+                size: wgpu::BufferSize::new(params.1),
+            }),
+        }];
+        for (number, binding) in (1..).zip(&launch.bindings) {
+            let place = match *binding {
+                Binding::Input(i) => call.inputs[i],
+                Binding::Output(i) => call.outputs[i],
+                Binding::Scratch(i) => call.scratch[i],
+            };
+            let unit = self.plan.target.alignment / 4;
+            entries.push(wgpu::BindGroupEntry {
+                binding: number,
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: &self.slots[place.slot].wgpu,
+                    offset: place.offset * 4,
+                    // Up to the next tensor, so that a kernel may load the last elements four at a time.
+                    size: wgpu::BufferSize::new(place.len.next_multiple_of(unit) * 4),
+                }),
+            });
+        }
+        let label = format!(
+            "{} ({}.{})",
+            call.op.name(),
+            launch.shader.name,
+            launch.entry
+        );
+        let bindings = self.device.bind(&label, &kernel.layout, &entries)?;
+        Ok(Dispatch {
+            kernel,
+            bindings,
+            grid: launch.grid,
+        })
+    }
+
+    /// The plan it runs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The device it runs on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Submits `steps` steps of a program: one encoder, one pass.
+    pub fn run(&mut self, program: usize, steps: u64) -> Result<()> {
+        let dispatches = &self.programs[program];
+        self.device
+            .submit(|encoder| record(encoder, dispatches, steps))
+    }
+
+    /// The same, and a copy of `place` for the host, which goes on meanwhile.
+    pub fn run_and_copy(&mut self, program: usize, steps: u64, place: Place) -> Result<Pending> {
+        let staging = self.take_staging(place.len * 4)?;
+        let dispatches = &self.programs[program];
+        let slot = &self.slots[place.slot];
+        self.device.submit(|encoder| {
+            let work = record(encoder, dispatches, steps);
+            encoder.copy_buffer_to_buffer(
+                &slot.wgpu,
+                place.offset * 4,
+                &staging.wgpu,
+                0,
+                place.len * 4,
+            );
+            work
+        })?;
+        Readback::begin(&self.device, staging, place.len * 4).map(Pending)
+    }
+
+    /// Waits for a copy.
+    pub async fn finish<R>(
+        &mut self,
+        pending: Pending,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R> {
+        let (result, staging) = pending.0.finish(&self.device, read).await?;
+        self.staging.push(staging);
+        Ok(result)
+    }
+
+    /// Copies `place` to the host.
+    pub async fn read<R>(&mut self, place: Place, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        let staging = self.take_staging(place.len * 4)?;
+        let slot = &self.slots[place.slot];
+        self.device.submit(|encoder| {
+            encoder.copy_buffer_to_buffer(
+                &slot.wgpu,
+                place.offset * 4,
+                &staging.wgpu,
+                0,
+                place.len * 4,
+            );
+            Work::default()
+        })?;
+        let pending = Pending(Readback::begin(&self.device, staging, place.len * 4)?);
+        self.finish(pending, read).await
+    }
+
+    /// The smallest staging buffer that is large enough, or a new one.
+    fn take_staging(&mut self, bytes: u64) -> Result<Buffer> {
+        let fitting = (0..self.staging.len()).filter(|&i| self.staging[i].wgpu.size() >= bytes);
+        match fitting.min_by_key(|&i| self.staging[i].wgpu.size()) {
+            Some(index) => Ok(self.staging.swap_remove(index)),
+            None => self.device.buffer(
+                "a readback",
+                bytes,
+                BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+            ),
+        }
+    }
+
+    /// Copies numbers in, before the next submission.
+    pub fn write(&mut self, place: Place, values: &[f32]) -> Result<()> {
+        self.device.upload(
+            &self.slots[place.slot],
+            place.offset * 4,
+            bytemuck::cast_slice(values),
+        )
+    }
+
+    /// Copies integers in, before the next submission.
+    pub fn write_words(&mut self, place: Place, values: &[u32]) -> Result<()> {
+        self.device.upload(
+            &self.slots[place.slot],
+            place.offset * 4,
+            bytemuck::cast_slice(values),
+        )
+    }
+}
+
+fn record(encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch], steps: u64) -> Work {
+    if dispatches.is_empty() || steps == 0 {
+        return Work::default();
+    }
+    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+        label: Some("kiln"),
+        timestamp_writes: None,
+    });
+    for _ in 0..steps {
+        for dispatch in dispatches {
+            pass.set_pipeline(&dispatch.kernel.pipeline);
+            pass.set_bind_group(0, &dispatch.bindings, &[]);
+            let [x, y, z] = dispatch.grid;
+            pass.dispatch_workgroups(x, y, z);
+        }
+    }
+    Work {
+        passes: 1,
+        dispatches: steps * dispatches.len() as u64,
+    }
+}
+
+fn is_written(call: &Call, binding: Binding) -> bool {
+    match binding {
+        Binding::Input(i) => call.updates(i),
+        Binding::Output(_) | Binding::Scratch(_) => true,
+    }
+}
+
+fn label(plan: &Plan, slot: usize) -> String {
+    let first = plan
+        .variables
+        .iter()
+        .find(|variable| variable.place.slot == slot);
+    first.map_or_else(
+        || format!("temporary slot {slot}"),
+        |variable| variable.name.clone(),
+    )
+}

@@ -1,0 +1,384 @@
+//! The graph: nodes with shapes and types, recorded by calls on tensors. No GPU in it.
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::op::{Op, Signature};
+use crate::plan::{Plan, Program, Target};
+use crate::{DType, Error, Result, Shape, Tensor, TensorType};
+
+/// One output of one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueId {
+    /// The node's number in order of recording.
+    pub node: usize,
+    /// Which of its outputs.
+    pub port: usize,
+}
+
+/// What a variable holds when a session opens.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Initial {
+    /// Zeros.
+    Zeros,
+    /// These numbers.
+    Floats(Arc<[f32]>),
+    /// These integers.
+    Words(Arc<[u32]>),
+}
+
+/// A named tensor that outlives a step: an input the host writes, a parameter, an optimizer's state, a constant.
+#[derive(Debug, Clone)]
+pub struct Variable {
+    /// Unique within its graph.
+    pub name: String,
+    /// What it holds at first.
+    pub initial: Initial,
+}
+
+/// What a node is.
+#[derive(Debug, Clone)]
+pub enum Node {
+    /// A leaf that lives as long as the session.
+    Variable(Variable),
+    /// An operation.
+    Op(Arc<dyn Op>),
+    /// Stands where a call was refused; the graph keeps the first refusal.
+    Error,
+}
+
+/// A node with its operands.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// What it is.
+    pub node: Node,
+    /// Where its inputs come from.
+    pub inputs: Vec<ValueId>,
+    /// The types of its outputs.
+    pub outputs: Vec<TensorType>,
+}
+
+#[derive(Default)]
+pub(crate) struct Nodes {
+    pub(crate) records: Vec<Record>,
+    error: Option<Error>,
+}
+
+/// A computation under construction. Clones share the same nodes.
+///
+/// Calls on [`Tensor`]s record nodes in program order: a node that reads a variable before an update is recorded sees
+/// the value before it. A badly shaped call records an error with the caller's source line instead of panicking, and
+/// [`Graph::compile`] returns the first one.
+///
+/// ```
+/// use kiln::{Device, Graph, Program};
+///
+/// let graph = Graph::new();
+/// let x = graph.input("x", [2, 3]);
+/// let w = graph.parameter("w", [3, 1], &[1.0, 2.0, 3.0]);
+/// let y = x.matmul(&w).relu();
+/// let device = Device::cpu();
+/// let plan = graph.compile(device.target(), [Program::new("forward").fetch("y", &y)])?;
+/// let mut session = device.open(&plan)?;
+/// session.write("x", &[1.0, 0.0, 0.0, 0.0, 1.0, 1.0])?;
+/// session.run("forward", 1)?;
+/// assert_eq!(session.read("y")?, [1.0, 5.0]);
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Graph {
+    nodes: Arc<Mutex<Nodes>>,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Graph::default()
+    }
+
+    /// A tensor of numbers that the host writes before a run; zeros until then.
+    #[track_caller]
+    pub fn input(&self, name: impl Into<String>, shape: impl Into<Shape>) -> Tensor {
+        self.variable(name, TensorType::f32(shape), Initial::Zeros)
+    }
+
+    /// A tensor of integers, such as class labels, that the host writes before a run; zeros until then.
+    #[track_caller]
+    pub fn labels(&self, name: impl Into<String>, shape: impl Into<Shape>) -> Tensor {
+        self.variable(name, TensorType::u32(shape), Initial::Zeros)
+    }
+
+    /// A trained tensor with its first values, row-major.
+    #[track_caller]
+    pub fn parameter(
+        &self,
+        name: impl Into<String>,
+        shape: impl Into<Shape>,
+        values: &[f32],
+    ) -> Tensor {
+        self.variable(name, TensorType::f32(shape), Initial::Floats(values.into()))
+    }
+
+    /// A tensor that stays as it is, row-major.
+    #[track_caller]
+    pub fn constant(&self, shape: impl Into<Shape>, values: &[f32]) -> Tensor {
+        let name = format!("constant.{}", self.lock().records.len());
+        self.variable(name, TensorType::f32(shape), Initial::Floats(values.into()))
+    }
+
+    /// A named tensor that outlives a step.
+    #[track_caller]
+    pub fn variable(&self, name: impl Into<String>, kind: TensorType, initial: Initial) -> Tensor {
+        let name = name.into();
+        let location = Location::caller();
+        let given = match &initial {
+            Initial::Zeros => None,
+            Initial::Floats(values) => Some((DType::F32, values.len() as u64)),
+            Initial::Words(values) => Some((DType::U32, values.len() as u64)),
+        };
+        let mut nodes = self.lock();
+        let taken = nodes
+            .records
+            .iter()
+            .any(|record| matches!(&record.node, Node::Variable(v) if v.name == name));
+        let refusal = if taken {
+            Some(format!(
+                "there is already a variable `{name}` in this graph"
+            ))
+        } else if kind.elements() == 0 {
+            Some(format!("`{name}` would be empty: its shape is {kind}"))
+        } else {
+            given
+                .filter(|&(dtype, len)| dtype != kind.dtype || len != kind.elements())
+                .map(|(dtype, len)| {
+                    format!("`{name}` is {kind}, but {len} values of {dtype} were given")
+                })
+        };
+        let record = match refusal {
+            Some(message) => nodes.refuse("variable", message, location),
+            None => Record {
+                node: Node::Variable(Variable { name, initial }),
+                inputs: Vec::new(),
+                outputs: vec![kind],
+            },
+        };
+        let node = nodes.push(record);
+        drop(nodes);
+        Tensor::new(self.clone(), ValueId { node, port: 0 })
+    }
+
+    /// Records an op on `inputs` and returns its outputs; the way to use an op of one's own.
+    #[track_caller]
+    pub fn apply(&self, op: impl Op, inputs: &[&Tensor]) -> Vec<Tensor> {
+        self.apply_at(Arc::new(op), inputs, Location::caller())
+    }
+
+    /// Records an op that has a single output.
+    #[track_caller]
+    pub fn apply_one(&self, op: impl Op, inputs: &[&Tensor]) -> Tensor {
+        let outputs = self.apply_at(Arc::new(op), inputs, Location::caller());
+        outputs
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| unreachable!("a record has at least one output"))
+    }
+
+    pub(crate) fn apply_at(
+        &self,
+        op: Arc<dyn Op>,
+        inputs: &[&Tensor],
+        location: &'static Location<'static>,
+    ) -> Vec<Tensor> {
+        let foreign = inputs
+            .iter()
+            .any(|input| !Arc::ptr_eq(&input.graph().nodes, &self.nodes));
+        let mut nodes = self.lock();
+        let record = if foreign {
+            nodes.refuse(
+                op.name(),
+                "a tensor of another graph was given".into(),
+                location,
+            )
+        } else {
+            let ids: Vec<ValueId> = inputs.iter().map(|input| input.id()).collect();
+            nodes.infer(op, ids, location)
+        };
+        // An update has no output; its handle names the node for `Program::update`.
+        let ports = record.outputs.len().max(1);
+        let node = nodes.push(record);
+        drop(nodes);
+        (0..ports)
+            .map(|port| Tensor::new(self.clone(), ValueId { node, port }))
+            .collect()
+    }
+
+    /// Records that a call was refused, for rules that find out beyond an op's own shape rule.
+    pub(crate) fn refuse_at(
+        &self,
+        op: &str,
+        message: String,
+        location: &'static Location<'static>,
+    ) -> Tensor {
+        let mut nodes = self.lock();
+        let record = nodes.refuse(op, message, location);
+        let node = nodes.push(record);
+        drop(nodes);
+        Tensor::new(self.clone(), ValueId { node, port: 0 })
+    }
+
+    /// Schedules the programs for `target`: the first error recorded in the graph, or a plan.
+    pub fn compile(
+        &self,
+        target: &Target,
+        programs: impl IntoIterator<Item = Program>,
+    ) -> Result<Plan> {
+        let nodes = self.lock();
+        if let Some(error) = &nodes.error {
+            return Err(error.clone());
+        }
+        crate::plan::build(&nodes.records, target, programs.into_iter().collect())
+    }
+
+    /// The first error recorded, if a call was refused.
+    pub fn check(&self) -> Result<()> {
+        self.lock().error.clone().map_or(Ok(()), Err)
+    }
+
+    /// A tensor by value id, for passes that walk the nodes.
+    pub(crate) fn tensor(&self, id: ValueId) -> Tensor {
+        Tensor::new(self.clone(), id)
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Nodes> {
+        // A panic cannot happen while the lock is held half-way through a change: records are pushed whole.
+        self.nodes
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Nodes {
+    fn push(&mut self, record: Record) -> usize {
+        self.records.push(record);
+        self.records.len() - 1
+    }
+
+    /// The type of a value; a scalar for the handle of an update.
+    pub(crate) fn kind(&self, id: ValueId) -> TensorType {
+        self.records[id.node]
+            .outputs
+            .get(id.port)
+            .cloned()
+            .unwrap_or_else(|| TensorType::f32([]))
+    }
+
+    fn refuse(
+        &mut self,
+        op: &str,
+        message: String,
+        location: &'static Location<'static>,
+    ) -> Record {
+        self.error.get_or_insert(Error::Shape {
+            op: op.to_string(),
+            message,
+            location,
+        });
+        Record {
+            node: Node::Error,
+            inputs: Vec::new(),
+            outputs: vec![TensorType::f32([])],
+        }
+    }
+
+    fn infer(
+        &mut self,
+        op: Arc<dyn Op>,
+        inputs: Vec<ValueId>,
+        location: &'static Location<'static>,
+    ) -> Record {
+        let failed = inputs
+            .iter()
+            .any(|id| matches!(self.records[id.node].node, Node::Error));
+        let types: Vec<TensorType> = inputs.iter().map(|&id| self.kind(id)).collect();
+        let fixed = |i: &usize| !matches!(self.records[inputs[*i].node].node, Node::Variable(_));
+        let valueless = inputs
+            .iter()
+            .any(|id| id.port >= self.records[id.node].outputs.len());
+        let outcome = if failed {
+            // The first refusal is on record; what follows from it is not news.
+            Err(String::new())
+        } else if valueless {
+            Err("an update is no value that an op could take".to_string())
+        } else if inputs.len() > crate::op::MAX_OPERANDS {
+            Err(format!(
+                "takes {} inputs; {} is the most an op may have",
+                inputs.len(),
+                crate::op::MAX_OPERANDS
+            ))
+        } else {
+            op.infer(&types)
+                .and_then(|outputs| match op.writes().iter().find(|&i| fixed(i)) {
+                    Some(i) => Err(format!(
+                        "input {i} is updated in place, so it must be a variable"
+                    )),
+                    None => Ok(outputs),
+                })
+        };
+        match outcome {
+            Ok(outputs) => Record {
+                node: Node::Op(op),
+                inputs,
+                outputs,
+            },
+            Err(message) => self.refuse(op.name(), message, location),
+        }
+    }
+}
+
+impl Record {
+    /// The operands' types, given the graph's records.
+    pub(crate) fn signature(&self, records: &[Record]) -> Signature {
+        Signature {
+            inputs: self
+                .inputs
+                .iter()
+                .map(|id| records[id.node].outputs[id.port].clone())
+                .collect(),
+            outputs: self.outputs.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Graph {
+    /// One line a node: its number, what it is, its inputs, its type.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes = self.lock();
+        for (number, record) in nodes.records.iter().enumerate() {
+            let what = match &record.node {
+                Node::Variable(variable) => format!("variable {}", variable.name),
+                Node::Op(op) => op.name().to_string(),
+                Node::Error => "error".to_string(),
+            };
+            let inputs: Vec<String> = record
+                .inputs
+                .iter()
+                .map(|id| format!("%{}", id.node))
+                .collect();
+            let outputs: Vec<String> = record.outputs.iter().map(TensorType::to_string).collect();
+            writeln!(
+                f,
+                "%{number:<4} {what:<34} {:<24} {}",
+                inputs.join(" "),
+                outputs.join(" ")
+            )?;
+        }
+        Ok(())
+    }
+}

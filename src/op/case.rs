@@ -1,0 +1,123 @@
+//! Test cases of an op: what the parity, gradient and benchmark harnesses run.
+
+use std::sync::Arc;
+
+use crate::TensorType;
+
+use super::{Op, Shader};
+
+/// An op's line in [`all`](super::all).
+pub struct Entry {
+    /// The op's noun.
+    pub name: &'static str,
+    /// Its shaders.
+    pub shaders: &'static [Shader],
+    /// Its cases, at least 30.
+    pub cases: fn() -> Vec<Case>,
+}
+
+/// How a harness fills an input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fill {
+    /// Uniform draws between the two numbers.
+    Uniform(f32, f32),
+    /// Whole numbers below the bound.
+    Below(u32),
+    /// A row of probabilities that sum to one.
+    Probabilities,
+    /// A one in each row, zeros elsewhere.
+    OneHot,
+    /// Zeros and ones.
+    Binary,
+    /// These numbers.
+    Values(Vec<f32>),
+    /// These integers.
+    Words(Vec<u32>),
+}
+
+/// An op with inputs to try it on.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The op.
+    pub op: Arc<dyn Op>,
+    /// Types and contents of the inputs.
+    pub inputs: Vec<(TensorType, Fill)>,
+    /// Inputs to check the gradient of numerically; empty where the op has none.
+    pub gradients: Vec<usize>,
+    /// Inputs in which a NaN must show in the results.
+    pub nan: Vec<usize>,
+}
+
+impl Case {
+    /// A case of `op` with no inputs yet.
+    pub fn new(op: impl Op) -> Self {
+        Case {
+            op: Arc::new(op),
+            inputs: Vec::new(),
+            gradients: Vec::new(),
+            nan: Vec::new(),
+        }
+    }
+
+    /// Adds an input of numbers that is differentiated and in which a NaN must not be lost.
+    pub fn input(mut self, shape: &[usize], fill: Fill) -> Self {
+        self.gradients.push(self.inputs.len());
+        self.nan.push(self.inputs.len());
+        self.inputs.push((TensorType::f32(shape), fill));
+        self
+    }
+
+    /// Adds an input of numbers that is not differentiated, such as targets.
+    pub fn constant(mut self, shape: &[usize], fill: Fill) -> Self {
+        self.inputs.push((TensorType::f32(shape), fill));
+        self
+    }
+
+    /// Adds an input of integers.
+    pub fn words(mut self, shape: &[usize], fill: Fill) -> Self {
+        self.inputs.push((TensorType::u32(shape), fill));
+        self
+    }
+
+    /// Leaves out the numerical check of gradients: for derivatives and updates, which are not differentiated again.
+    pub fn without_gradient(mut self) -> Self {
+        self.gradients.clear();
+        self
+    }
+
+    /// Leaves out the NaN check, for ops whose results do not depend on every element of every input.
+    pub fn without_nan(mut self) -> Self {
+        self.nan.clear();
+        self
+    }
+}
+
+/// One run of an op on the reference, as [`Op::bound`] sees it.
+#[derive(Debug)]
+pub struct Sample<'a> {
+    /// The inputs before the call, integers as numbers.
+    pub inputs: &'a [Vec<f64>],
+    /// The results: inputs updated in place, in the order of `writes`, then outputs.
+    pub results: &'a [Vec<f64>],
+    /// The operands' types.
+    pub signature: &'a super::Signature,
+}
+
+/// Half the distance between 1 and the next f32: the rounding error of one operation.
+pub const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
+
+impl Sample<'_> {
+    /// `ulps` units in the last place of every element of result `i`, and an allowance where numbers are flushed to zero.
+    pub fn relative(&self, i: usize, ulps: f64) -> Vec<f64> {
+        self.results[i]
+            .iter()
+            .map(|value| 2.0 * ulps * UNIT * value.abs() + 1e-37)
+            .collect()
+    }
+
+    /// The bound γₙ·terms of a sum of `n` products: n·u/(1 − n·u), two operations more for the products and the store.
+    pub fn gamma(n: usize) -> f64 {
+        let nu = (n as f64 + 2.0) * UNIT;
+        nu / (1.0 - nu)
+    }
+}

@@ -1,0 +1,136 @@
+//! The CPU form of an op: one function, generic over f32 and f64, on slices.
+
+use crate::cpu::Real;
+
+use super::Signature;
+
+/// Most operands that one call may have.
+pub const MAX_OPERANDS: usize = 12;
+
+/// An op's arithmetic on the processor.
+pub trait Compute {
+    /// Reads the inputs and fills the outputs of `io`.
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>);
+}
+
+/// [`Compute`] for both float types, object-safe; follows from it for every op.
+pub trait DynCompute {
+    /// The product: f32.
+    fn compute_f32(&self, io: &mut Io<'_, f32>);
+    /// The reference: f64.
+    fn compute_f64(&self, io: &mut Io<'_, f64>);
+}
+
+impl<O: Compute> DynCompute for O {
+    fn compute_f32(&self, io: &mut Io<'_, f32>) {
+        self.compute(io);
+    }
+
+    fn compute_f64(&self, io: &mut Io<'_, f64>) {
+        self.compute(io);
+    }
+}
+
+/// Elements that an op reads.
+#[derive(Debug, Clone, Copy)]
+pub enum View<'a, T> {
+    /// Numbers.
+    Floats(&'a [T]),
+    /// Integers.
+    Words(&'a [u32]),
+}
+
+/// Elements that an op writes.
+#[derive(Debug)]
+pub enum ViewMut<'a, T> {
+    /// Numbers.
+    Floats(&'a mut [T]),
+    /// Integers.
+    Words(&'a mut [u32]),
+}
+
+/// The operands of one call on the processor.
+///
+/// Inputs keep their argument positions; those updated in place are not among the readable ones but come first among
+/// the written, in the order of [`Op::writes`](super::Op::writes), before the outputs.
+pub struct Io<'a, T> {
+    signature: &'a Signature,
+    inputs: [Option<View<'a, T>>; MAX_OPERANDS],
+    written: [Option<ViewMut<'a, T>>; MAX_OPERANDS],
+}
+
+impl<'a, T: Real> Io<'a, T> {
+    /// Binds operands: `inputs` by argument position (`None` for those updated in place), `written` in order.
+    pub fn new(
+        signature: &'a Signature,
+        inputs: [Option<View<'a, T>>; MAX_OPERANDS],
+        written: [Option<ViewMut<'a, T>>; MAX_OPERANDS],
+    ) -> Self {
+        Io {
+            signature,
+            inputs,
+            written,
+        }
+    }
+
+    /// The sizes of input `i`.
+    pub fn dims(&self, i: usize) -> &'a [usize] {
+        self.signature.inputs[i].shape.dims()
+    }
+
+    /// Input `i` as a matrix: the last dimension as columns.
+    pub fn matrix(&self, i: usize) -> (usize, usize) {
+        self.signature.inputs[i].shape.rows_and_columns()
+    }
+
+    /// The operands' types.
+    pub fn signature(&self) -> &'a Signature {
+        self.signature
+    }
+
+    /// Whether input `i` holds integers.
+    pub fn is_words(&self, i: usize) -> bool {
+        matches!(self.inputs[i], Some(View::Words(_)))
+    }
+
+    /// The numbers of input `i`.
+    pub fn input(&self, i: usize) -> &'a [T] {
+        match self.inputs[i] {
+            Some(View::Floats(values)) => values,
+            _ => unreachable!("the shape rule admitted input {i} as numbers"),
+        }
+    }
+
+    /// The integers of input `i`.
+    pub fn words(&self, i: usize) -> &'a [u32] {
+        match self.inputs[i] {
+            Some(View::Words(values)) => values,
+            _ => unreachable!("the shape rule admitted input {i} as integers"),
+        }
+    }
+
+    /// The `i`-th written operand, numbers.
+    pub fn output(&mut self, i: usize) -> &mut [T] {
+        match &mut self.written[i] {
+            Some(ViewMut::Floats(values)) => values,
+            _ => unreachable!("written operand {i} holds numbers"),
+        }
+    }
+
+    /// The `i`-th written operand, integers.
+    pub fn output_words(&mut self, i: usize) -> &mut [u32] {
+        match &mut self.written[i] {
+            Some(ViewMut::Words(values)) => values,
+            _ => unreachable!("written operand {i} holds integers"),
+        }
+    }
+
+    /// The first `N` written operands at once, numbers all.
+    pub fn outputs<const N: usize>(&mut self) -> [&mut [T]; N] {
+        let mut written = self.written.iter_mut();
+        std::array::from_fn(|i| match written.next() {
+            Some(Some(ViewMut::Floats(values))) => &mut **values,
+            _ => unreachable!("written operand {i} holds numbers"),
+        })
+    }
+}

@@ -1,0 +1,179 @@
+//! A GPU dispatch as plain data: shader, entry point, overrides, params, bindings, grid.
+
+/// A WGSL module: the text of `shaders/<name>.wgsl` with the prelude behind it.
+#[derive(Debug, Clone, Copy)]
+pub struct Shader {
+    /// The file's name without its ending.
+    pub name: &'static str,
+    /// The whole text.
+    pub source: &'static str,
+}
+
+/// The shader of a file in `shaders/`, as a constant.
+macro_rules! shader {
+    ($name:literal) => {
+        $crate::op::Shader {
+            name: $name,
+            source: concat!(
+                include_str!(concat!("../../shaders/", $name, ".wgsl")),
+                "\n",
+                include_str!("../../shaders/prelude.wgsl")
+            ),
+        }
+    };
+}
+pub(crate) use shader;
+
+/// The value of a field of a kernel's `params`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Param {
+    /// A size, an index, a switch.
+    U32(u32),
+    /// A factor.
+    F32(f32),
+}
+
+impl From<u32> for Param {
+    fn from(value: u32) -> Self {
+        Param::U32(value)
+    }
+}
+
+impl From<usize> for Param {
+    /// Sizes are checked against the adapter's limits, which are far below `u32::MAX`, before a launch is used.
+    fn from(value: usize) -> Self {
+        Param::U32(u32::try_from(value).unwrap_or(u32::MAX))
+    }
+}
+
+impl From<f32> for Param {
+    fn from(value: f32) -> Self {
+        Param::F32(value)
+    }
+}
+
+/// What is bound behind `params`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// The op's input of that index.
+    Input(usize),
+    /// The op's output of that index.
+    Output(usize),
+    /// The launch's scratch tensor of that index.
+    Scratch(usize),
+}
+
+/// One dispatch.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The module.
+    pub shader: Shader,
+    /// The entry point, a verb: `forward`, `backward`, `update`.
+    pub entry: &'static str,
+    /// Values of the module's override constants; those not named keep their defaults.
+    pub overrides: Vec<(&'static str, f64)>,
+    /// Values of every field of `params`, by name.
+    pub params: Vec<(&'static str, Param)>,
+    /// What bindings 1, 2, … hold, in the order of the entry point's declarations.
+    pub bindings: Vec<Binding>,
+    /// Workgroups in x, y, z.
+    pub grid: [u32; 3],
+    /// Most loop iterations that one invocation runs, all loops together.
+    pub iterations: u64,
+    /// Floating-point operations, for the roofline.
+    pub flops: u64,
+}
+
+impl Launch {
+    /// A dispatch of `entry` with nothing else set; the builder methods below add the rest.
+    pub fn new(shader: Shader, entry: &'static str) -> Self {
+        Launch {
+            shader,
+            entry,
+            overrides: Vec::new(),
+            params: Vec::new(),
+            bindings: Vec::new(),
+            grid: [1, 1, 1],
+            iterations: 0,
+            flops: 0,
+        }
+    }
+
+    /// Sets an override constant.
+    pub fn set(mut self, name: &'static str, value: impl Into<f64>) -> Self {
+        self.overrides.push((name, value.into()));
+        self
+    }
+
+    /// Gives a field of `params` its value.
+    pub fn param(mut self, name: &'static str, value: impl Into<Param>) -> Self {
+        self.params.push((name, value.into()));
+        self
+    }
+
+    /// Binds the next binding.
+    pub fn bind(mut self, binding: Binding) -> Self {
+        self.bindings.push(binding);
+        self
+    }
+
+    /// Binds inputs `0..inputs`, then outputs `0..outputs`.
+    pub fn bind_all(mut self, inputs: usize, outputs: usize) -> Self {
+        self.bindings.extend(
+            (0..inputs)
+                .map(Binding::Input)
+                .chain((0..outputs).map(Binding::Output)),
+        );
+        self
+    }
+
+    /// Sets the number of workgroups.
+    pub fn grid(mut self, grid: [u32; 3]) -> Self {
+        self.grid = grid;
+        self
+    }
+
+    /// Sets the loop iterations of one invocation.
+    pub fn iterations(mut self, iterations: u64) -> Self {
+        self.iterations = iterations;
+        self
+    }
+
+    /// Sets the floating-point operations.
+    pub fn flops(mut self, flops: u64) -> Self {
+        self.flops = flops;
+        self
+    }
+}
+
+/// The dispatches of one call, run in order, and the scratch tensors between them.
+#[derive(Debug, Clone, Default)]
+pub struct Launches {
+    /// Elements of each scratch tensor (f32 or u32, four bytes).
+    pub scratch: Vec<u64>,
+    /// The dispatches.
+    pub launches: Vec<Launch>,
+}
+
+impl From<Launch> for Launches {
+    fn from(launch: Launch) -> Self {
+        Launches {
+            scratch: Vec::new(),
+            launches: vec![launch],
+        }
+    }
+}
+
+/// Workgroups for `threads` invocations in groups of `size`, folded into two dimensions below 65 535 each; the kernel
+/// finds its number with `linear_index` and guards the overhang.
+pub fn fold(threads: u64, size: u32) -> [u32; 3] {
+    const MOST: u64 = 32_768;
+    let groups = threads.div_ceil(u64::from(size)).max(1);
+    let y = groups.div_ceil(MOST);
+    let x = groups.div_ceil(y);
+    [
+        u32::try_from(x).unwrap_or(u32::MAX),
+        u32::try_from(y).unwrap_or(u32::MAX),
+        1,
+    ]
+}

@@ -1,0 +1,63 @@
+//! The same elements under another shape: a view, without a copy or a kernel.
+
+use crate::cpu::Real;
+use crate::plan::Target;
+use crate::{Shape, Tensor, TensorType};
+
+use super::{Compute, Io, Launches, Op, Sample, Signature, Vjp, arity};
+
+/// y holds the elements of x in the same row-major order.
+#[derive(Debug, Clone)]
+pub struct Reshape(pub Shape);
+
+impl Op for Reshape {
+    fn name(&self) -> &'static str {
+        "reshape"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let [x] = arity::<1>(inputs)?;
+        if x.elements() != self.0.elements() {
+            return Err(format!(
+                "{} has {} elements, {} has {}",
+                x.shape,
+                x.elements(),
+                self.0,
+                self.0.elements()
+            ));
+        }
+        Ok(vec![TensorType {
+            shape: self.0.clone(),
+            dtype: x.dtype,
+        }])
+    }
+
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        Ok(vec![Some(vjp.dy()?.reshape(vjp.inputs[0].shape()))])
+    }
+
+    fn is_view(&self) -> bool {
+        true
+    }
+
+    fn launch(&self, _signature: &Signature, _target: &Target) -> Result<Launches, String> {
+        Ok(Launches::default())
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        vec![sample.relative(0, 0.0)]
+    }
+}
+
+impl Compute for Reshape {
+    /// The plan follows views to what they show, so nothing is left to compute.
+    fn compute<T: Real>(&self, _io: &mut Io<'_, T>) {}
+}
+
+impl Tensor {
+    /// The same elements in the same order under another shape, without a copy.
+    #[track_caller]
+    pub fn reshape(&self, shape: impl Into<Shape>) -> Tensor {
+        self.graph().apply_one(Reshape(shape.into()), &[self])
+    }
+}

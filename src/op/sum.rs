@@ -1,0 +1,321 @@
+//! Sums over a dimension: y = Σᵣ x[…, r, …]; dx repeats dy along it.
+
+use crate::cpu::Real;
+use crate::plan::Target;
+use crate::{DType, Shape, Tensor, TensorType};
+
+use super::launch::shader;
+use super::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp,
+    arity, fold,
+};
+
+const SHADER: Shader = shader!("sum");
+
+/// The line in [`op::all`](super::all).
+pub const ENTRY: Entry = Entry {
+    name: "sum",
+    shaders: &[SHADER],
+    cases,
+};
+
+/// Longest sum of one invocation where there are too few outputs to fill the device.
+const CHUNK: u64 = 256;
+
+/// The sum over dimensions `first..last` of x, which are dropped; all others stay.
+#[derive(Debug, Clone, Copy)]
+pub struct Sum {
+    /// The first dimension summed over.
+    pub first: usize,
+    /// The dimension behind the last one summed over.
+    pub last: usize,
+}
+
+/// dx of a sum: dy repeated to `shape`.
+#[derive(Debug, Clone)]
+struct Backward {
+    sum: Sum,
+    shape: Shape,
+}
+
+impl Sum {
+    /// The input as [outer, reduced, inner].
+    fn folded(self, x: &Shape) -> [u64; 3] {
+        let size = |dims: &[usize]| Shape::from(dims).elements();
+        let dims = x.dims();
+        [
+            size(&dims[..self.first]),
+            size(&dims[self.first..self.last]),
+            size(&dims[self.last..]),
+        ]
+    }
+}
+
+impl Op for Sum {
+    fn name(&self) -> &'static str {
+        "sum"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let [x] = arity::<1>(inputs)?;
+        super::expect_dtype("x", x, DType::F32)?;
+        let dims = x.shape.dims();
+        if self.first > self.last || self.last > dims.len() {
+            return Err(format!(
+                "dimensions {}..{} of {}",
+                self.first, self.last, x.shape
+            ));
+        }
+        Ok(vec![TensorType::f32(
+            [&dims[..self.first], &dims[self.last..]].concat(),
+        )])
+    }
+
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        let x = &vjp.inputs[0];
+        Ok(vec![Some(x.graph().apply_one(
+            Backward {
+                sum: *self,
+                shape: x.shape(),
+            },
+            &[vjp.dy()?],
+        ))])
+    }
+
+    fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
+        const WORKGROUP: u32 = 64;
+        let [outer, mut reduced, inner] = self.folded(&signature.inputs[0].shape);
+        let mut launches = Launches::default();
+        let mut from = Binding::Input(0);
+        loop {
+            let few = outer * inner < 1024;
+            let most = if few {
+                CHUNK
+            } else {
+                target.max_iterations.min(1 << 16)
+            };
+            let parts = if reduced <= most {
+                1
+            } else {
+                reduced.div_ceil(most)
+            };
+            let to = if parts == 1 {
+                Binding::Output(0)
+            } else {
+                Binding::Scratch(launches.scratch.len())
+            };
+            launches.launches.push(
+                Launch::new(SHADER, "forward")
+                    .set("WORKGROUP", WORKGROUP)
+                    .param("outer", outer as usize)
+                    .param("reduced", reduced as usize)
+                    .param("inner", inner as usize)
+                    .param("parts", parts as usize)
+                    .bind(from)
+                    .bind(to)
+                    .grid(fold(outer * parts * inner, WORKGROUP))
+                    .iterations(reduced.div_ceil(parts))
+                    .flops(outer * reduced * inner),
+            );
+            if parts == 1 {
+                return Ok(launches);
+            }
+            launches.scratch.push(outer * parts * inner);
+            (from, reduced) = (to, parts);
+        }
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        // γ of the whole length: a sum in parts has fewer roundings.
+        let [outer, reduced, inner] = self
+            .folded(&sample.signature.inputs[0].shape)
+            .map(|size| size as usize);
+        let mut terms = vec![0.0; outer * inner];
+        for (t, x) in sample.inputs[0].iter().enumerate() {
+            terms[t / (reduced * inner) * inner + t % inner] += x.abs();
+        }
+        vec![
+            terms
+                .into_iter()
+                .map(|terms| Sample::gamma(reduced) * terms + 1e-37)
+                .collect(),
+        ]
+    }
+}
+
+impl Compute for Sum {
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let [_, reduced, inner] = self
+            .folded(&io.signature().inputs[0].shape)
+            .map(|size| size as usize);
+        let x = io.input(0);
+        let y = io.output(0);
+        if inner == 1 {
+            for (y, row) in y.iter_mut().zip(x.chunks_exact(reduced)) {
+                *y = row.iter().copied().sum();
+            }
+            return;
+        }
+        y.fill(T::zero());
+        for (y, block) in y
+            .chunks_exact_mut(inner)
+            .zip(x.chunks_exact(reduced * inner))
+        {
+            for row in block.chunks_exact(inner) {
+                for (y, &x) in y.iter_mut().zip(row) {
+                    *y += x;
+                }
+            }
+        }
+    }
+}
+
+impl Op for Backward {
+    fn name(&self) -> &'static str {
+        "sum.backward"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let [_] = arity::<1>(inputs)?;
+        Ok(vec![TensorType::f32(&self.shape)])
+    }
+
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        Ok(vec![Some(
+            vjp.inputs[0].graph().apply_one(self.sum, &[vjp.dy()?]),
+        )])
+    }
+
+    fn launch(&self, _signature: &Signature, _target: &Target) -> Result<Launches, String> {
+        const WORKGROUP: u32 = 64;
+        let [outer, reduced, inner] = self.sum.folded(&self.shape);
+        Ok(Launch::new(SHADER, "backward")
+            .set("WORKGROUP", WORKGROUP)
+            .param("outer", outer as usize)
+            .param("reduced", reduced as usize)
+            .param("inner", inner as usize)
+            .param("parts", 1u32)
+            .bind_all(1, 1)
+            .grid(fold(outer * reduced * inner, WORKGROUP))
+            .into())
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        // A copy.
+        vec![sample.relative(0, 0.0)]
+    }
+}
+
+impl Compute for Backward {
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let [_, reduced, inner] = self.sum.folded(&self.shape).map(|size| size as usize);
+        let dy = io.input(0);
+        for (block, dy) in io
+            .output(0)
+            .chunks_exact_mut(reduced * inner)
+            .zip(dy.chunks_exact(inner))
+        {
+            for row in block.chunks_exact_mut(inner) {
+                row.copy_from_slice(dy);
+            }
+        }
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let shapes: [(&[usize], usize, usize); 17] = [
+        (&[1], 0, 1),
+        (&[2], 0, 1),
+        (&[17], 0, 1),
+        (&[257], 0, 1),
+        (&[1000], 0, 1),
+        (&[70_000], 0, 1),
+        (&[33, 10], 0, 1),
+        (&[33, 10], 1, 2),
+        (&[33, 10], 0, 2),
+        (&[256, 255], 0, 1),
+        (&[255, 256], 1, 2),
+        (&[2, 3, 5], 1, 2),
+        (&[2, 300, 5], 1, 2),
+        (&[3, 4, 5, 6], 1, 3),
+        (&[3, 4, 5, 6], 2, 2),
+        (&[70_000, 3], 0, 1),
+        (&[3, 70_000], 1, 2),
+    ];
+    let mut cases = Vec::new();
+    for (shape, first, last) in shapes {
+        let sum = Sum { first, last };
+        cases.push(Case::new(sum).input(shape, Fill::Uniform(-2.0, 3.0)));
+        let reduced = [&shape[..first], &shape[last..]].concat();
+        cases.push(
+            Case::new(Backward {
+                sum,
+                shape: shape.into(),
+            })
+            .input(&reduced, Fill::Uniform(-2.0, 2.0)),
+        );
+    }
+    cases
+}
+
+impl Tensor {
+    /// The sum over one dimension, which is dropped.
+    #[track_caller]
+    pub fn sum_over(&self, dimension: usize) -> Tensor {
+        self.graph().apply_one(
+            Sum {
+                first: dimension,
+                last: dimension + 1,
+            },
+            &[self],
+        )
+    }
+
+    /// The sum of all elements, a scalar.
+    #[track_caller]
+    pub fn sum(&self) -> Tensor {
+        self.graph().apply_one(
+            Sum {
+                first: 0,
+                last: self.shape().rank(),
+            },
+            &[self],
+        )
+    }
+
+    /// The mean of all elements, a scalar.
+    #[track_caller]
+    pub fn mean(&self) -> Tensor {
+        self.sum().scale(1.0 / self.shape().elements() as f32)
+    }
+
+    /// The sum over what broadcasting repeated to come from `shape` to this tensor's shape; `shape` again.
+    #[track_caller]
+    pub fn sum_to(&self, shape: impl Into<Shape>) -> Tensor {
+        let shape = shape.into();
+        let mut sum = self.clone();
+        let extra = self.shape().rank().saturating_sub(shape.rank());
+        if extra > 0 {
+            sum = sum.graph().apply_one(
+                Sum {
+                    first: 0,
+                    last: extra,
+                },
+                &[&sum],
+            );
+        }
+        for dimension in 0..shape.rank() {
+            if shape.dims()[dimension] == 1 && sum.shape().dims()[dimension] != 1 {
+                let kept: Vec<usize> = sum
+                    .shape()
+                    .dims()
+                    .iter()
+                    .enumerate()
+                    .map(|(i, &d)| if i == dimension { 1 } else { d })
+                    .collect();
+                sum = sum.sum_over(dimension).reshape(kept);
+            }
+        }
+        sum
+    }
+}

@@ -1,0 +1,178 @@
+//! Rewrites of the schedule: nodes that become one call.
+
+use std::collections::HashMap;
+
+use crate::TensorType;
+
+use super::Target;
+use super::schedule::{Draft, Key, Operand, Scheduled};
+
+/// Tensors laid out one behind the other in one slot, so that a call can take them all as one operand.
+#[derive(Debug, Clone)]
+pub(super) struct Slab {
+    pub members: Vec<Member>,
+    /// Elements of the whole, each member's length rounded up to the device's alignment.
+    pub elements: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub key: Key,
+    pub offset: u64,
+}
+
+/// Every optimizer update of a program as one call over slabs of parameters, states and gradients.
+///
+/// Updates merge when their ops are equal, their common operands are the same, and nothing between the first and the
+/// last of them reads what they write. Elements between members belong to nobody: their gradients are zero.
+pub(super) fn merge_updates(programs: &mut [Scheduled], target: &Target) -> Vec<Slab> {
+    let mut slabs = Slabs {
+        slabs: Vec::new(),
+        home: HashMap::new(),
+        unit: target.alignment / 4,
+    };
+    for program in programs {
+        let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
+        for (i, draft) in program.drafts.iter().enumerate() {
+            let Some(key) = merge_key(draft) else {
+                continue;
+            };
+            match groups.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, group)) => group.push(i),
+                None => groups.push((key, vec![i])),
+            }
+        }
+        let mut gone = Vec::new();
+        for (_, group) in groups.into_iter().filter(|(_, group)| group.len() > 1) {
+            if independent(&program.drafts, &group) && slabs.accept(&mut program.drafts, &group) {
+                gone.extend_from_slice(&group[..group.len() - 1]);
+            }
+        }
+        let mut index = 0;
+        program.drafts.retain(|_| {
+            index += 1;
+            !gone.contains(&(index - 1))
+        });
+    }
+    slabs.slabs
+}
+
+fn merge_key(draft: &Draft) -> Option<String> {
+    let slab = draft.op.slab()?;
+    Some(format!("{} {:?}", slab.key, &draft.inputs[slab.operands..]))
+}
+
+/// Whether the calls may all run where the last of them stands.
+fn independent(drafts: &[Draft], group: &[usize]) -> bool {
+    let (Some(&first), Some(&last)) = (group.first(), group.last()) else {
+        return false;
+    };
+    let written: Vec<Operand> = group
+        .iter()
+        .flat_map(|&i| {
+            drafts[i]
+                .op
+                .writes()
+                .iter()
+                .map(move |&w| drafts[i].inputs[w])
+        })
+        .collect();
+    let between = (first..last).filter(|i| !group.contains(i));
+    let unread = between.into_iter().all(|i| {
+        drafts[i]
+            .inputs
+            .iter()
+            .all(|input| !written.contains(input))
+    });
+    unread && group.iter().all(|&i| drafts[i].outputs.is_empty())
+}
+
+struct Slabs {
+    slabs: Vec<Slab>,
+    home: HashMap<Key, usize>,
+    unit: u64,
+}
+
+impl Slabs {
+    /// Makes or finds the slabs of a group's operands and rewrites its last call; refuses when a tensor lies elsewhere.
+    fn accept(&mut self, drafts: &mut [Draft], group: &[usize]) -> bool {
+        let Some(&last) = group.last() else {
+            return false;
+        };
+        let Some(rule) = drafts[last].op.slab() else {
+            return false;
+        };
+        let columns: Vec<Vec<(Key, u64)>> = (0..rule.operands)
+            .map(|operand| {
+                let of = |&i: &usize| match drafts[i].inputs[operand] {
+                    Operand::Value(key) => {
+                        Some((key, drafts[i].signature.inputs[operand].elements()))
+                    }
+                    Operand::Slab(_) => None,
+                };
+                group.iter().filter_map(of).collect()
+            })
+            .collect();
+        if columns
+            .iter()
+            .any(|column| column.len() != group.len() || !self.fits(column))
+        {
+            return false;
+        }
+        let (mut operands, mut types) = (Vec::new(), Vec::new());
+        for column in &columns {
+            let slab = self.find_or_make(column);
+            operands.push(Operand::Slab(slab));
+            types.push(TensorType::f32([usize::try_from(
+                self.slabs[slab].elements,
+            )
+            .unwrap_or(usize::MAX)]));
+        }
+        let call = &mut drafts[last];
+        call.inputs.splice(..rule.operands, operands);
+        call.signature.inputs.splice(..rule.operands, types);
+        call.merged = group.len();
+        true
+    }
+
+    /// Whether the column is new throughout, or exactly a slab that exists.
+    fn fits(&self, column: &[(Key, u64)]) -> bool {
+        let mut keys: Vec<Key> = column.iter().map(|(key, _)| *key).collect();
+        let homes: Vec<Option<&usize>> = keys.iter().map(|key| self.home.get(key)).collect();
+        let existing = homes.iter().flatten().count();
+        let same = match homes.first() {
+            Some(Some(slab)) => self.slabs[**slab]
+                .members
+                .iter()
+                .map(|member| member.key)
+                .eq(keys.iter().copied()),
+            _ => false,
+        };
+        keys.sort();
+        keys.dedup();
+        keys.len() == column.len() && (existing == 0 || same)
+    }
+
+    fn find_or_make(&mut self, column: &[(Key, u64)]) -> usize {
+        if let Some(slab) = column.first().and_then(|(key, _)| self.home.get(key)) {
+            return *slab;
+        }
+        let mut slab = Slab {
+            members: Vec::new(),
+            elements: 0,
+        };
+        for &(key, len) in column {
+            self.home.insert(key, self.slabs.len());
+            slab.members.push(Member {
+                key,
+                offset: slab.elements,
+            });
+            slab.elements = slab
+                .elements
+                .saturating_add(len)
+                .next_multiple_of(self.unit);
+        }
+        self.slabs.push(slab);
+        self.slabs.len() - 1
+    }
+}

@@ -1,0 +1,275 @@
+//! The plan: a schedule of calls on slots of memory, as plain data that can be printed and tested without a device.
+
+mod display;
+mod fuse;
+mod memory;
+mod schedule;
+mod target;
+mod verify;
+
+use std::sync::Arc;
+
+use crate::graph::{Initial, Record, ValueId};
+use crate::op::{Launch, Op, Signature};
+use crate::{DType, Error, Result, Tensor, TensorType};
+
+pub use target::{Class, Products, Target, Tuning};
+
+/// What one run of a named program computes, given to [`Graph::compile`](crate::Graph::compile).
+#[derive(Debug, Clone)]
+pub struct Program {
+    name: String,
+    fetch: Vec<(String, Tensor)>,
+    update: Vec<Tensor>,
+}
+
+impl Program {
+    /// A program that computes nothing yet.
+    pub fn new(name: impl Into<String>) -> Self {
+        Program {
+            name: name.into(),
+            fetch: Vec::new(),
+            update: Vec::new(),
+        }
+    }
+
+    /// Computes `tensor` and keeps it until the next run, for `session.read(name)`.
+    pub fn fetch(mut self, name: impl Into<String>, tensor: &Tensor) -> Self {
+        self.fetch.push((name.into(), tensor.clone()));
+        self
+    }
+
+    /// Runs the ops behind these tensors for what they do to variables: optimizer updates and the like.
+    pub fn update<'a>(mut self, tensors: impl IntoIterator<Item = &'a Tensor>) -> Self {
+        self.update.extend(tensors.into_iter().cloned());
+        self
+    }
+
+    fn roots(&self) -> impl Iterator<Item = ValueId> {
+        self.fetch
+            .iter()
+            .map(|(_, tensor)| tensor.id())
+            .chain(self.update.iter().map(Tensor::id))
+    }
+}
+
+/// A whole buffer on the device, shared by tensors whose lifetimes do not overlap.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    /// The type of its elements.
+    pub dtype: DType,
+    /// Its length in elements of four bytes.
+    pub elements: u64,
+    /// Whether it holds variables, which outlive a run.
+    pub persistent: bool,
+}
+
+impl Slot {
+    /// Its size on a device.
+    pub fn bytes(&self) -> u64 {
+        self.elements.saturating_mul(4)
+    }
+}
+
+/// Where a tensor lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The slot's index.
+    pub slot: usize,
+    /// The first element.
+    pub offset: u64,
+    /// The number of elements.
+    pub len: u64,
+}
+
+/// A variable with its place.
+#[derive(Debug, Clone)]
+pub struct PlannedVariable {
+    /// Its name in the graph.
+    pub name: String,
+    /// Its shape and type.
+    pub kind: TensorType,
+    /// What it holds when a session opens.
+    pub initial: Initial,
+    /// Where it lies.
+    pub place: Place,
+}
+
+/// One op at its place in a program.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The op: its CPU form is what the CPU session runs.
+    pub op: Arc<dyn Op>,
+    /// The operands' types.
+    pub signature: Signature,
+    /// Where the inputs lie, those updated in place too.
+    pub inputs: Vec<Place>,
+    /// Where the outputs lie.
+    pub outputs: Vec<Place>,
+    /// Where the scratch tensors of the dispatches lie.
+    pub scratch: Vec<Place>,
+    /// The dispatches that a GPU runs for it, in order; none for the CPU session.
+    pub launches: Vec<Launch>,
+    /// How many recorded nodes it stands for.
+    pub merged: usize,
+}
+
+impl Call {
+    /// Whether input `i` is updated in place.
+    pub fn updates(&self, i: usize) -> bool {
+        self.op.writes().contains(&i)
+    }
+
+    /// The places written: inputs updated in place, then outputs.
+    pub fn written(&self) -> impl Iterator<Item = Place> {
+        self.op
+            .writes()
+            .iter()
+            .map(|&i| self.inputs[i])
+            .chain(self.outputs.iter().copied())
+    }
+}
+
+/// A program as scheduled.
+#[derive(Debug, Clone)]
+pub struct PlannedProgram {
+    /// Its name.
+    pub name: String,
+    /// What runs, in order.
+    pub calls: Vec<Call>,
+    /// What the host may read after a run.
+    pub fetches: Vec<(String, TensorType, Place)>,
+    /// The most bytes of temporaries alive at once: no assignment to memory can do with less.
+    pub live_bytes: u64,
+}
+
+impl PlannedProgram {
+    /// Dispatches of one step.
+    pub fn dispatches(&self) -> usize {
+        self.calls.iter().map(|call| call.launches.len()).sum()
+    }
+
+    /// Floating-point operations of one step, as far as the launches state them.
+    pub fn flops(&self) -> u64 {
+        self.calls
+            .iter()
+            .flat_map(|call| &call.launches)
+            .map(|launch| launch.flops)
+            .sum()
+    }
+
+    /// Bytes that one step's launches read and write, each operand once.
+    pub fn bytes(&self) -> u64 {
+        let operands = |call: &Call| {
+            call.inputs
+                .iter()
+                .chain(&call.outputs)
+                .map(|place| place.len * 4)
+                .sum::<u64>()
+        };
+        self.calls.iter().map(operands).sum()
+    }
+}
+
+/// The schedule of a graph's programs for one target. `Display` prints it as a table.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What it was made for.
+    pub target: Target,
+    /// The buffers.
+    pub slots: Vec<Slot>,
+    /// What outlives a run.
+    pub variables: Vec<PlannedVariable>,
+    /// The programs, by name.
+    pub programs: Vec<PlannedProgram>,
+}
+
+impl Plan {
+    /// The program of that name.
+    pub fn program(&self, name: &str) -> Result<&PlannedProgram> {
+        self.programs
+            .iter()
+            .find(|program| program.name == name)
+            .ok_or_else(|| Error::NotFound {
+                what: "program",
+                name: name.into(),
+                known: self
+                    .programs
+                    .iter()
+                    .map(|program| program.name.clone())
+                    .collect(),
+            })
+    }
+
+    /// The variable of that name.
+    pub fn variable(&self, name: &str) -> Result<&PlannedVariable> {
+        self.variables
+            .iter()
+            .find(|variable| variable.name == name)
+            .ok_or_else(|| Error::NotFound {
+                what: "variable",
+                name: name.into(),
+                known: self
+                    .variables
+                    .iter()
+                    .map(|variable| variable.name.clone())
+                    .collect(),
+            })
+    }
+
+    /// Type and place of a variable, or of what a program fetches.
+    pub fn readable(&self, name: &str) -> Result<(&TensorType, Place)> {
+        let variables = self
+            .variables
+            .iter()
+            .map(|variable| (&variable.name, &variable.kind, variable.place));
+        let fetches = self.programs.iter().flat_map(|program| &program.fetches);
+        let mut known = variables.chain(fetches.map(|(name, kind, place)| (name, kind, *place)));
+        known
+            .clone()
+            .find(|(known, ..)| *known == name)
+            .map(|(_, kind, place)| (kind, place))
+            .ok_or_else(|| Error::NotFound {
+                what: "tensor to read",
+                name: name.into(),
+                known: known.by_ref().map(|(name, ..)| name.clone()).collect(),
+            })
+    }
+
+    /// Bytes of all slots.
+    pub fn slot_bytes(&self) -> u64 {
+        self.slots.iter().map(Slot::bytes).sum()
+    }
+
+    /// The least bytes that any assignment needs: all variables, and the largest sum of temporaries alive at once.
+    pub fn lower_bound_bytes(&self) -> u64 {
+        let persistent: u64 = self
+            .slots
+            .iter()
+            .filter(|slot| slot.persistent)
+            .map(Slot::bytes)
+            .sum();
+        persistent
+            + self
+                .programs
+                .iter()
+                .map(|program| program.live_bytes)
+                .max()
+                .unwrap_or(0)
+    }
+}
+
+/// Schedules, merges, places and checks.
+pub(crate) fn build(records: &[Record], target: &Target, programs: Vec<Program>) -> Result<Plan> {
+    if programs.is_empty() {
+        return Err(Error::argument(
+            "programs",
+            "a plan needs at least one program",
+        ));
+    }
+    let mut scheduled = schedule::schedule(records, &programs)?;
+    let slabs = fuse::merge_updates(&mut scheduled, target);
+    let plan = memory::place(records, scheduled, slabs, target)?;
+    verify::verify(&plan)?;
+    Ok(plan)
+}

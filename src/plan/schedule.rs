@@ -1,0 +1,116 @@
+//! Which nodes a program needs, in the order they were recorded, with views followed to what they show.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::graph::{Node, Record, ValueId};
+use crate::op::{Op, Signature};
+use crate::{Error, Result, TensorType};
+
+use super::Program;
+
+/// A tensor of the plan: a variable, shared by all programs, or a temporary of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Key {
+    /// The program's index; none for a variable.
+    pub program: Option<usize>,
+    pub id: ValueId,
+}
+
+/// What an operand of a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operand {
+    Value(Key),
+    /// All of a slab: see [`super::fuse`].
+    Slab(usize),
+}
+
+/// A call before its operands have places.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub op: Arc<dyn Op>,
+    pub signature: Signature,
+    pub inputs: Vec<Operand>,
+    pub outputs: Vec<Operand>,
+    pub merged: usize,
+}
+
+/// A program before placing.
+#[derive(Debug)]
+pub(super) struct Scheduled {
+    pub name: String,
+    pub drafts: Vec<Draft>,
+    pub fetches: Vec<(String, TensorType, Key)>,
+}
+
+pub(super) fn schedule(records: &[Record], programs: &[Program]) -> Result<Vec<Scheduled>> {
+    for (i, program) in programs.iter().enumerate() {
+        if programs[..i]
+            .iter()
+            .any(|earlier| earlier.name == program.name)
+        {
+            return Err(Error::argument(
+                "programs",
+                format!("two are named `{}`", program.name),
+            ));
+        }
+    }
+    Ok(programs
+        .iter()
+        .enumerate()
+        .map(|(index, program)| schedule_one(records, index, program))
+        .collect())
+}
+
+fn schedule_one(records: &[Record], index: usize, program: &Program) -> Scheduled {
+    let needed = needed(records, program);
+    let mut shown: HashMap<ValueId, Key> = HashMap::new();
+    let key = |shown: &HashMap<ValueId, Key>, id: ValueId| match records[id.node].node {
+        Node::Variable(_) => Key { program: None, id },
+        _ => shown.get(&id).copied().unwrap_or(Key {
+            program: Some(index),
+            id,
+        }),
+    };
+    let mut drafts = Vec::new();
+    for (node, record) in records.iter().enumerate().filter(|(node, _)| needed[*node]) {
+        let Node::Op(op) = &record.node else { continue };
+        let inputs: Vec<Key> = record.inputs.iter().map(|&id| key(&shown, id)).collect();
+        if op.is_view() {
+            shown.insert(ValueId { node, port: 0 }, inputs[0]);
+            continue;
+        }
+        let outputs = (0..record.outputs.len()).map(|port| key(&shown, ValueId { node, port }));
+        drafts.push(Draft {
+            op: Arc::clone(op),
+            signature: record.signature(records),
+            outputs: outputs.map(Operand::Value).collect(),
+            inputs: inputs.into_iter().map(Operand::Value).collect(),
+            merged: 1,
+        });
+    }
+    let fetches = program.fetch.iter().map(|(name, tensor)| {
+        (
+            name.clone(),
+            records[tensor.id().node].outputs[tensor.id().port].clone(),
+            key(&shown, tensor.id()),
+        )
+    });
+    Scheduled {
+        name: program.name.clone(),
+        fetches: fetches.collect(),
+        drafts,
+    }
+}
+
+/// Marks what the program's roots depend on.
+fn needed(records: &[Record], program: &Program) -> Vec<bool> {
+    let mut needed = vec![false; records.len()];
+    let mut pending: Vec<usize> = program.roots().map(|id| id.node).collect();
+    while let Some(node) = pending.pop() {
+        if !std::mem::replace(&mut needed[node], true) {
+            pending.extend(records[node].inputs.iter().map(|id| id.node));
+        }
+    }
+    needed
+}

@@ -1,0 +1,134 @@
+//! What a plan is made for: the class and limits of an adapter, as plain data.
+
+use std::fmt;
+
+/// The kind of machine that executes a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// The CPU session: no shaders.
+    Cpu,
+    /// A GPU: workgroup memory, barriers and many invocations are cheap.
+    Gpu,
+    /// A driver that runs shaders on the processor (lavapipe, SwiftShader): registers are cheap, barriers are not.
+    CpuAdapter,
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Class::Cpu => "cpu",
+            Class::Gpu => "gpu",
+            Class::CpuAdapter => "cpu adapter",
+        })
+    }
+}
+
+/// Which family of matrix-product kernels runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Products {
+    /// Tiles in workgroup memory, for GPUs.
+    Shared,
+    /// Tiles in registers only, for adapters that run on the processor.
+    Registers,
+    /// Tiles in registers, operands shared across the lanes of a subgroup.
+    Subgroups,
+}
+
+impl fmt::Display for Products {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Products::Shared => "shared",
+            Products::Registers => "registers",
+            Products::Subgroups => "subgroups",
+        })
+    }
+}
+
+/// Choices that suit one class of adapter better than another; [`Target::new`] sets them by rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tuning {
+    /// The family of matrix products.
+    pub products: Products,
+}
+
+/// An adapter as a plan sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// The kind of machine.
+    pub class: Class,
+    /// Kernel choices.
+    pub tuning: Tuning,
+    /// The lanes of a subgroup, where the adapter has one size only and subgroup operations.
+    pub subgroup: Option<u32>,
+    /// Most bytes of one storage binding.
+    pub max_binding_bytes: u64,
+    /// Most bytes of one buffer.
+    pub max_buffer_bytes: u64,
+    /// Most workgroups in one dimension of a dispatch.
+    pub max_workgroups: u32,
+    /// Most storage buffers a kernel may bind.
+    pub max_storage_buffers: u32,
+    /// The multiple, in bytes, of every offset into a buffer.
+    pub alignment: u64,
+    /// Most loop iterations of one invocation; drivers on the processor end loops silently beyond 65 535.
+    pub max_iterations: u64,
+}
+
+impl Target {
+    /// The CPU session.
+    pub fn cpu() -> Self {
+        Target {
+            max_binding_bytes: u64::MAX,
+            max_buffer_bytes: u64::MAX,
+            max_iterations: u64::MAX,
+            ..Target::new(Class::Cpu, None)
+        }
+    }
+
+    /// An adapter of this class with the smallest limits that Kiln is designed for.
+    pub fn new(class: Class, subgroup: Option<u32>) -> Self {
+        let products = match (class, subgroup) {
+            (Class::CpuAdapter, Some(_)) => Products::Subgroups,
+            (Class::CpuAdapter, None) => Products::Registers,
+            _ => Products::Shared,
+        };
+        Target {
+            class,
+            tuning: Tuning { products },
+            subgroup,
+            max_binding_bytes: 128 << 20,
+            max_buffer_bytes: 256 << 20,
+            max_workgroups: 65_535,
+            max_storage_buffers: 8,
+            alignment: 256,
+            max_iterations: match class {
+                Class::CpuAdapter => 60_000,
+                _ => u64::MAX,
+            },
+        }
+    }
+
+    /// The same with another family of matrix products.
+    pub fn with_products(mut self, products: Products) -> Self {
+        self.tuning.products = products;
+        self
+    }
+
+    /// Whether shaders run at all.
+    pub fn has_shaders(&self) -> bool {
+        self.class != Class::Cpu
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.class)?;
+        if self.has_shaders() {
+            write!(f, ", {} products", self.tuning.products)?;
+        }
+        if let Some(lanes) = self.subgroup {
+            write!(f, ", subgroups of {lanes}")?;
+        }
+        Ok(())
+    }
+}

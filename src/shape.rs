@@ -1,0 +1,129 @@
+//! Shapes and element types of tensors.
+
+use std::fmt;
+
+/// The type of a tensor's elements; both take four bytes on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DType {
+    /// 32-bit floating point (64-bit in the reference session).
+    F32,
+    /// Unsigned 32-bit integers: class labels, row numbers, counters.
+    U32,
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DType::F32 => "f32",
+            DType::U32 => "u32",
+        })
+    }
+}
+
+/// The sizes of a tensor's dimensions, outermost first; a scalar has none. Storage is row-major.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Shape(Vec<usize>);
+
+impl Shape {
+    /// The sizes, outermost first.
+    pub fn dims(&self) -> &[usize] {
+        &self.0
+    }
+
+    /// The number of dimensions.
+    pub fn rank(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The number of elements; `u64::MAX` where the product does not fit, which every limit then refuses.
+    pub fn elements(&self) -> u64 {
+        self.0
+            .iter()
+            .fold(1u64, |product, &dim| product.saturating_mul(dim as u64))
+    }
+
+    /// The elements as a matrix: the last dimension as columns, all before it as rows. A scalar is 1 × 1.
+    pub fn rows_and_columns(&self) -> (usize, usize) {
+        match self.0.split_last() {
+            Some((&columns, rows)) => (rows.iter().product(), columns),
+            None => (1, 1),
+        }
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for Shape {
+    fn from(dims: [usize; N]) -> Self {
+        Shape(dims.to_vec())
+    }
+}
+
+impl From<&[usize]> for Shape {
+    fn from(dims: &[usize]) -> Self {
+        Shape(dims.to_vec())
+    }
+}
+
+impl From<Vec<usize>> for Shape {
+    fn from(dims: Vec<usize>) -> Self {
+        Shape(dims)
+    }
+}
+
+impl From<&Shape> for Shape {
+    fn from(shape: &Shape) -> Self {
+        shape.clone()
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A tensor's shape and element type.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TensorType {
+    /// The sizes of its dimensions.
+    pub shape: Shape,
+    /// The type of its elements.
+    pub dtype: DType,
+}
+
+impl TensorType {
+    /// Floating-point numbers of this shape.
+    pub fn f32(shape: impl Into<Shape>) -> Self {
+        TensorType {
+            shape: shape.into(),
+            dtype: DType::F32,
+        }
+    }
+
+    /// Unsigned integers of this shape.
+    pub fn u32(shape: impl Into<Shape>) -> Self {
+        TensorType {
+            shape: shape.into(),
+            dtype: DType::U32,
+        }
+    }
+
+    /// The number of elements.
+    pub fn elements(&self) -> u64 {
+        self.shape.elements()
+    }
+}
+
+impl fmt::Display for TensorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.dtype {
+            DType::F32 => write!(f, "{}", self.shape),
+            DType::U32 => write!(f, "{} u32", self.shape),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The handle of a value in a graph.
+
+use std::fmt;
+use std::panic::Location;
+
+use crate::graph::{Graph, ValueId};
+use crate::{DType, Shape, TensorType};
+
+/// A value in a [`Graph`]: operators and methods on it record more nodes.
+///
+/// Each op's file in `src/op/` adds the methods of that op.
+#[derive(Clone)]
+pub struct Tensor {
+    graph: Graph,
+    id: ValueId,
+}
+
+impl Tensor {
+    pub(crate) fn new(graph: Graph, id: ValueId) -> Self {
+        Tensor { graph, id }
+    }
+
+    /// The graph it belongs to.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Its node and output.
+    pub fn id(&self) -> ValueId {
+        self.id
+    }
+
+    /// Its shape and element type.
+    pub fn kind(&self) -> TensorType {
+        self.graph.lock().kind(self.id)
+    }
+
+    /// Its shape.
+    pub fn shape(&self) -> Shape {
+        self.kind().shape
+    }
+
+    /// The type of its elements.
+    pub fn dtype(&self) -> DType {
+        self.kind().dtype
+    }
+
+    /// A tensor that stands for a refused call on this one.
+    #[track_caller]
+    pub(crate) fn refuse(&self, op: &str, message: String) -> Tensor {
+        self.graph.refuse_at(op, message, Location::caller())
+    }
+}
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "%{} {}", self.id.node, self.kind())
+    }
+}
