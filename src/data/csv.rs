@@ -1,0 +1,256 @@
+//! Tables in text files (CSV), plain or gzipped.
+
+mod cells;
+mod columns;
+mod header;
+mod labels;
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use csv::{ByteRecord, ReaderBuilder};
+
+use super::Dataset;
+use super::source::{decompressed, unreadable};
+use crate::error::{Error, Result};
+use columns::Columns;
+
+/// Whether the first record of a CSV file names the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Header {
+    /// Found out from the cells: a first record without a number in it is a header.
+    ///
+    /// Where it has both numbers and texts, and one of the texts stands above a number, it may be a header with numbers
+    /// for names or data with a bad cell; that is an error which asks for `Yes` or `No`.
+    #[default]
+    Auto,
+    /// It does.
+    Yes,
+    /// It does not; the columns have no names.
+    No,
+}
+
+/// A column, as the caller pointed it out.
+#[derive(Debug, Clone, PartialEq)]
+enum Column {
+    Name(String),
+    Index(usize),
+}
+
+/// Which columns are targets.
+#[derive(Debug, Clone, PartialEq)]
+enum Target {
+    Last,
+    None,
+    Given(Vec<Column>),
+}
+
+/// A reader of CSV files: what the columns mean, then [`read`](Self::read).
+///
+/// By default the last column is the target, the other columns are features, all are numbers, cells are parted by
+/// commas, and the header is found out ([`Header::Auto`]). Columns are counted from 0. Cells may be quoted with `"`;
+/// blanks around a cell are dropped, and so are empty lines.
+///
+/// A feature's cell that is empty or one of `?`, `NA`, `N/A`, `NaN`, `null` (in any case) is a missing one and becomes
+/// NaN. [`Dataset::check_finite`], which training calls, refuses those that are still there. A target must not be
+/// missing.
+///
+/// ```
+/// use kiln::Csv;
+///
+/// let flowers = "length,width,kind\n5.1,3.5,setosa\n6.3,2.9,virginica\n4.9,3.0,setosa\n";
+/// let data = Csv::new().target("kind").labels().read_from(flowers.as_bytes(), "flowers.csv")?;
+/// assert_eq!((data.rows(), data.columns(), data.classes()), (3, 2, Some(2)));
+/// assert_eq!(data.class_names(), ["setosa", "virginica"]);
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Csv {
+    header: Header,
+    delimiter: u8,
+    target: Target,
+    skipped: Vec<Column>,
+    labels: bool,
+    class_names: Vec<String>,
+}
+
+impl Default for Csv {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Csv {
+    /// A reader with the defaults above.
+    pub fn new() -> Self {
+        Csv {
+            header: Header::Auto,
+            delimiter: b',',
+            target: Target::Last,
+            skipped: Vec::new(),
+            labels: false,
+            class_names: Vec::new(),
+        }
+    }
+
+    /// Says whether the first record is a header; default [`Header::Auto`].
+    pub fn header(mut self, header: Header) -> Self {
+        self.header = header;
+        self
+    }
+
+    /// The byte between cells, such as `b';'` or `b'\t'`; default a comma.
+    pub fn delimiter(mut self, delimiter: u8) -> Self {
+        self.delimiter = delimiter;
+        self
+    }
+
+    /// Makes the column of this name a target; call it again for more targets, in the order wanted.
+    pub fn target(self, name: impl Into<String>) -> Self {
+        self.with_target(Column::Name(name.into()))
+    }
+
+    /// Makes the column of this index a target; call it again for more targets, in the order wanted.
+    pub fn target_index(self, index: usize) -> Self {
+        self.with_target(Column::Index(index))
+    }
+
+    /// Makes every column a feature.
+    pub fn no_target(mut self) -> Self {
+        self.target = Target::None;
+        self
+    }
+
+    /// Leaves out the column of this name; it need not hold numbers.
+    pub fn skip(mut self, name: impl Into<String>) -> Self {
+        self.skipped.push(Column::Name(name.into()));
+        self
+    }
+
+    /// Leaves out the column of this index; it need not hold numbers.
+    pub fn skip_index(mut self, index: usize) -> Self {
+        self.skipped.push(Column::Index(index));
+        self
+    }
+
+    /// Reads the target column as class labels rather than values.
+    ///
+    /// Whole numbers are the labels themselves, with one class more than the largest. Texts are names of classes, which
+    /// are sorted and numbered in that order, and kept in [`Dataset::class_names`].
+    pub fn labels(mut self) -> Self {
+        self.labels = true;
+        self
+    }
+
+    /// Reads the target column as names of these classes, in the order of their labels.
+    ///
+    /// A test set wants the names of its training set, as it may lack some of them:
+    /// `Csv::new().class_names(train.class_names())`. An empty list is as [`labels`](Self::labels).
+    pub fn class_names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.labels = true;
+        self.class_names = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Reads the file, decompressing it first where it is gzipped. The text is held in memory while it is read.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Io`] where the file cannot be read.
+    /// - [`Error::Format`] with the line where a cell is not a number, a record is longer or shorter than the first, a
+    ///   target is missing, or a label is not a whole number; without a line where there are no rows or no features.
+    /// - [`Error::NotFound`] where no column has a name that was given.
+    /// - [`Error::Argument`] where the settings do not fit the file or each other.
+    pub fn read(&self, path: impl AsRef<Path>) -> Result<Dataset> {
+        let path = path.as_ref();
+        let file = File::open(path).map_err(|refusal| Error::io(path, refusal))?;
+        self.read_all(BufReader::new(file), path)
+    }
+
+    /// Reads from `reader`, gzipped or not; `name` stands for the path in errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_from(&self, reader: impl Read, name: &str) -> Result<Dataset> {
+        self.read_all(reader, Path::new(name))
+    }
+
+    fn with_target(mut self, column: Column) -> Self {
+        match &mut self.target {
+            Target::Given(columns) => columns.push(column),
+            target => *target = Target::Given(vec![column]),
+        }
+        self
+    }
+
+    fn read_all(&self, reader: impl Read, path: &Path) -> Result<Dataset> {
+        let mut text = Vec::new();
+        decompressed(reader)
+            .and_then(|mut reader| reader.read_to_end(&mut text))
+            .map_err(|refusal| unreadable(path, refusal))?;
+        // Some editors begin a file with a byte order mark; it is no part of the first cell.
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+
+        // Records of any length are let in here, so that our own check can say which line is ragged.
+        let records = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(self.delimiter)
+            .from_reader(text)
+            .into_byte_records()
+            .map(|record| record.map_err(|refusal| Error::format(path, None, refusal.to_string())));
+        self.assemble(records, &|record| line(text, record), path)
+    }
+
+    /// Makes the data set of the file's records; `line` says where one of them begins.
+    fn assemble(
+        &self,
+        mut records: impl Iterator<Item = Result<ByteRecord>>,
+        line: &dyn Fn(&ByteRecord) -> u64,
+        path: &Path,
+    ) -> Result<Dataset> {
+        let first = records.next().transpose()?.ok_or_else(|| empty(path))?;
+        let second = records.next().transpose()?;
+        let named = header::is_header(self.header, &first, second.as_ref())
+            .map_err(|message| Error::format(path, Some(line(&first)), message))?;
+        let names = named.then(|| first.iter().map(cells::text).collect());
+        let data = if named { None } else { Some(first.clone()) };
+
+        let mut columns = Columns::new(self, path, first.len(), names)?;
+        for record in data.into_iter().chain(second).map(Ok).chain(records) {
+            let record = record?;
+            columns
+                .push(&record)
+                .map_err(|message| Error::format(path, Some(line(&record)), message))?;
+        }
+        if columns.is_empty() {
+            return Err(empty(path));
+        }
+        columns.finish()
+    }
+}
+
+fn empty(path: &Path) -> Error {
+    Error::format(path, None, "it has no rows of data")
+}
+
+/// The line, counted from 1, on which a record begins. A record's position is where the one before it ended, so the
+/// empty lines between them are stepped over here.
+fn line(text: &[u8], record: &ByteRecord) -> u64 {
+    let start = record
+        .position()
+        .and_then(|position| usize::try_from(position.byte()).ok())
+        .unwrap_or(0);
+    let blank = text
+        .iter()
+        .skip(start)
+        .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+        .count();
+    let before = text.get(..start + blank).unwrap_or(text);
+    let ends = |(at, byte): (usize, &u8)| {
+        *byte == b'\n' || (*byte == b'\r' && text.get(at + 1) != Some(&b'\n'))
+    };
+    before.iter().enumerate().filter(|end| ends(*end)).count() as u64 + 1
+}

@@ -1,0 +1,251 @@
+//! The data set: a table of features, row by row, with the targets that belong to its rows.
+
+use super::check::{check_targets, room, whole_rows};
+use crate::error::{Error, Result};
+
+/// What a network learns to say about each row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Targets {
+    /// Nothing: rows to predict on.
+    None,
+    /// Numbers, row-major `[rows, columns]`: regression, 0/1 answers, one-hot classes.
+    Values {
+        /// Row-major, `rows × columns` of them.
+        values: Vec<f32>,
+        /// Numbers per row, at least 1.
+        columns: usize,
+    },
+    /// One class per row, as a number.
+    Labels {
+        /// One per row, each below `classes`.
+        labels: Vec<u32>,
+        /// How many classes there are, at least 1.
+        classes: usize,
+    },
+}
+
+/// Features `[rows, columns]` with [`Targets`] of as many rows; at least one row and one column.
+///
+/// The constructors refuse lengths that do not fit and labels out of range. They accept NaN, which stands for a
+/// missing cell until it is imputed; [`check_finite`](Self::check_finite) finds what is left of it, and training
+/// calls that first.
+///
+/// ```
+/// use kiln::Dataset;
+///
+/// let xor = Dataset::from_rows(&[[0., 0.], [0., 1.], [1., 0.], [1., 1.]], &[[0.], [1.], [1.], [0.]])?;
+/// assert_eq!((xor.rows(), xor.columns(), xor.target_columns()), (4, 2, 1));
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    features: Vec<f32>,
+    rows: usize,
+    columns: usize,
+    targets: Targets,
+    feature_names: Vec<String>,
+    class_names: Vec<String>,
+}
+
+impl Dataset {
+    /// A data set of `features`, row-major with `columns` numbers per row, and the targets of these rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where there is no row or no column, where the features are not whole rows, where the targets
+    /// are not of as many rows, and where a label is not below the number of classes.
+    ///
+    /// ```
+    /// use kiln::{Dataset, Targets};
+    ///
+    /// let labels = Targets::Labels { labels: vec![0, 2], classes: 3 };
+    /// let data = Dataset::new(vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 3, labels)?;
+    /// assert_eq!(data.row(1), Some(&[0.4, 0.5, 0.6][..]));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn new(features: Vec<f32>, columns: usize, targets: Targets) -> Result<Self> {
+        let rows = whole_rows("features", features.len(), columns)?;
+        check_targets(&targets, rows)?;
+        Ok(Dataset {
+            features,
+            rows,
+            columns,
+            targets,
+            feature_names: Vec::new(),
+            class_names: Vec::new(),
+        })
+    }
+
+    /// A data set written out in the program: one array per row, and one array of target values per row.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where the two differ in length or are empty.
+    pub fn from_rows<const N: usize, const M: usize>(
+        features: &[[f32; N]],
+        targets: &[[f32; M]],
+    ) -> Result<Self> {
+        let values = targets.as_flattened().to_vec();
+        let targets = Targets::Values { values, columns: M };
+        Self::new(features.as_flattened().to_vec(), N, targets)
+    }
+
+    /// Names the features, in the order of their columns; an empty list takes the names away.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where there are not as many names as columns.
+    pub fn with_feature_names(mut self, names: Vec<String>) -> Result<Self> {
+        if !names.is_empty() && names.len() != self.columns {
+            let (given, columns) = (names.len(), self.columns);
+            return Err(Error::data(format!(
+                "{given} feature names for {columns} columns: give one name per column, or none"
+            )));
+        }
+        self.feature_names = names;
+        Ok(self)
+    }
+
+    /// Names the classes of labels, in the order of their numbers; an empty list takes the names away.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where there are not as many names as classes, or where the targets are not labels.
+    pub fn with_class_names(mut self, names: Vec<String>) -> Result<Self> {
+        let classes = self.classes().unwrap_or(0);
+        if !names.is_empty() && names.len() != classes {
+            let given = names.len();
+            return Err(Error::data(format!(
+                "{given} class names for {classes} classes: give one name per class, or none"
+            )));
+        }
+        self.class_names = names;
+        Ok(self)
+    }
+
+    /// Says that there are `classes` classes, where the labels at hand may lack the last ones.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where the targets are not labels, where a label is not below `classes`, and where class names
+    /// are set and are not as many.
+    pub fn with_classes(self, classes: usize) -> Result<Self> {
+        let Targets::Labels { labels, .. } = self.targets else {
+            return Err(Error::data(
+                "only labels have a number of classes; the targets here are not labels",
+            ));
+        };
+        let targets = Targets::Labels { labels, classes };
+        check_targets(&targets, self.rows)?;
+        let names = self.class_names;
+        Dataset {
+            targets,
+            class_names: Vec::new(),
+            ..self
+        }
+        .with_class_names(names)
+    }
+
+    /// The number of rows, at least 1.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The number of features per row, at least 1.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The features, row-major `[rows, columns]`.
+    pub fn features(&self) -> &[f32] {
+        &self.features
+    }
+
+    /// The features of row `index`, or `None` beyond the last.
+    pub fn row(&self, index: usize) -> Option<&[f32]> {
+        let start = index.checked_mul(self.columns)?;
+        self.features.get(start..start.checked_add(self.columns)?)
+    }
+
+    /// The targets.
+    pub fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    /// Numbers per row of the targets: 0 where there are none, 1 for labels.
+    pub fn target_columns(&self) -> usize {
+        match &self.targets {
+            Targets::None => 0,
+            Targets::Values { columns, .. } => *columns,
+            Targets::Labels { .. } => 1,
+        }
+    }
+
+    /// The number of classes, where the targets are labels.
+    pub fn classes(&self) -> Option<usize> {
+        match &self.targets {
+            Targets::Labels { classes, .. } => Some(*classes),
+            _ => None,
+        }
+    }
+
+    /// The features' names in the order of the columns; empty where they have none.
+    pub fn feature_names(&self) -> &[String] {
+        &self.feature_names
+    }
+
+    /// The classes' names in the order of the labels; empty where they have none.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// Multiplies every feature by `factor`; `scaled(1.0 / 255.0)` brings pixels into 0 to 1. Targets stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where `factor` is not finite.
+    pub fn scaled(mut self, factor: f32) -> Result<Self> {
+        if !factor.is_finite() {
+            return Err(Error::argument(
+                "factor",
+                format!("{factor} is not a finite number"),
+            ));
+        }
+        self.features.iter_mut().for_each(|x| *x *= factor);
+        Ok(self)
+    }
+
+    /// Turns labels into values `[rows, classes]`: 1 in the column of the row's class, 0 elsewhere. Class names go.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where the targets are not labels, or where so many numbers do not fit into memory.
+    pub fn one_hot(self) -> Result<Self> {
+        let Targets::Labels { labels, classes } = &self.targets else {
+            return Err(Error::data(
+                "one-hot values are made from labels; the targets here are not labels",
+            ));
+        };
+        let (labels, columns) = (labels, *classes);
+        let mut values = room(self.rows.checked_mul(columns), "the one-hot values")?;
+        values.resize(self.rows * columns, 0.0);
+        for (row, label) in values.chunks_exact_mut(columns).zip(labels) {
+            row[*label as usize] = 1.0;
+        }
+        let targets = Targets::Values { values, columns };
+        Ok(Dataset {
+            targets,
+            class_names: Vec::new(),
+            ..self
+        })
+    }
+
+    /// The same features and names with other rows: what [`select`](Self::select) builds on.
+    pub(super) fn like(&self, features: Vec<f32>, targets: Targets) -> Result<Self> {
+        Ok(Dataset {
+            feature_names: self.feature_names.clone(),
+            class_names: self.class_names.clone(),
+            ..Self::new(features, self.columns, targets)?
+        })
+    }
+}

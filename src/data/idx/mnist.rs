@@ -1,0 +1,143 @@
+//! Images and their labels from IDX files: MNIST, and sets that are laid out like it.
+
+use std::path::{Path, PathBuf};
+
+use super::{Idx, IdxData, read};
+use crate::data::check::room;
+use crate::data::{Dataset, Targets};
+use crate::error::{Error, Result};
+
+/// Reads images and their labels into a data set of one row per image.
+///
+/// The columns are the image's pixels, row by row. Pixels of type u8 are divided by 255 and so lie in 0 to 1; other
+/// types stay as they are. There are as many classes as the largest label asks for; where the labels at hand may lack
+/// the last classes, say so with [`Dataset::with_classes`].
+///
+/// # Errors
+///
+/// Those of [`read`]; [`Error::Format`] where the images have fewer than two dimensions, where the labels are not one
+/// whole number from 0 per image; [`Error::Data`] where there is no image or no pixel.
+pub fn read_images_and_labels(
+    images: impl AsRef<Path>,
+    labels: impl AsRef<Path>,
+) -> Result<Dataset> {
+    labelled(images.as_ref(), labels.as_ref(), None)
+}
+
+/// Reads both files; `classes` is how many classes there are, where the format of the set says so.
+fn labelled(images_path: &Path, labels_path: &Path, classes: Option<usize>) -> Result<Dataset> {
+    let labels = read_labels(labels_path)?;
+    let images = read(images_path)?;
+    let [rows, _, ..] = images.dims[..] else {
+        let message =
+            "images have 2 or more dimensions, and this file has 1: are images and labels swapped?";
+        return Err(Error::format(images_path, None, message));
+    };
+    if rows != labels.len() {
+        let message = format!(
+            "it has {} labels for the {rows} images of {}",
+            labels.len(),
+            images_path.display()
+        );
+        return Err(Error::format(labels_path, None, message));
+    }
+    let pixels = matches!(images.data, IdxData::U8(_));
+    let mut features = images.into_f32()?;
+    if pixels {
+        features.iter_mut().for_each(|x| *x /= 255.0);
+    }
+    let columns = features.len().checked_div(rows).unwrap_or(0);
+    let found = labels.iter().max().map_or(0, |label| *label as usize + 1);
+    let classes = classes.unwrap_or(found);
+    if found > classes {
+        let message = format!(
+            "it has a label {}, and {classes} classes have labels below {classes}",
+            found - 1
+        );
+        return Err(Error::format(labels_path, None, message));
+    }
+    Dataset::new(features, columns, Targets::Labels { labels, classes })
+}
+
+/// Reads a file of labels: one dimension, whole numbers from 0.
+fn read_labels(path: &Path) -> Result<Vec<u32>> {
+    fn convert<T: Copy + Into<i64>>(elements: &[T], path: &Path) -> Result<Vec<u32>> {
+        let mut labels = room(Some(elements.len()), "the labels")?;
+        for (row, element) in elements.iter().enumerate() {
+            let element: i64 = (*element).into();
+            let Ok(label) = u32::try_from(element) else {
+                let message =
+                    format!("row {row} (counted from 0) has label {element}; labels count from 0");
+                return Err(Error::format(path, None, message));
+            };
+            labels.push(label);
+        }
+        Ok(labels)
+    }
+    let Idx { dims, data } = read(path)?;
+    if dims.len() != 1 {
+        let message = format!("a file of labels has 1 dimension, and this one has {dims:?}");
+        return Err(Error::format(path, None, message));
+    }
+    match data {
+        IdxData::U8(elements) => convert(&elements, path),
+        IdxData::I8(elements) => convert(&elements, path),
+        IdxData::I16(elements) => convert(&elements, path),
+        IdxData::I32(elements) => convert(&elements, path),
+        IdxData::F32(_) | IdxData::F64(_) => Err(Error::format(
+            path,
+            None,
+            "labels are whole numbers, and these are floats",
+        )),
+    }
+}
+
+/// Reads the four files of MNIST, or of a set laid out like it, from a directory: `(train, test)`, ten classes.
+///
+/// The files are `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
+/// `t10k-labels-idx1-ubyte`; a dot may stand for the dash before `idx`, and `.gz` may follow. Pixels are divided
+/// by 255.
+///
+/// # Errors
+///
+/// [`Error::NotFound`] where a file is missing, [`Error::Format`] where a label is above 9, and those of
+/// [`read_images_and_labels`].
+///
+/// ```no_run
+/// let (train, test) = kiln::data::idx::mnist("data/mnist")?;
+/// assert_eq!((train.rows(), train.columns(), test.rows()), (60_000, 784, 10_000));
+/// # Ok::<(), kiln::Error>(())
+/// ```
+pub fn mnist(dir: impl AsRef<Path>) -> Result<(Dataset, Dataset)> {
+    let dir = dir.as_ref();
+    let part = |name: &str| {
+        let images = find(dir, &format!("{name}-images"), "idx3-ubyte")?;
+        let labels = find(dir, &format!("{name}-labels"), "idx1-ubyte")?;
+        labelled(&images, &labels, Some(10))
+    };
+    Ok((part("train")?, part("t10k")?))
+}
+
+/// The file of `dir` with one of the four spellings of a name.
+fn find(dir: &Path, name: &str, kind: &str) -> Result<PathBuf> {
+    for spelling in ["-", "."].map(|joint| format!("{name}{joint}{kind}")) {
+        for ending in ["", ".gz"] {
+            let path = dir.join(format!("{spelling}{ending}"));
+            if path.is_file() {
+                return Ok(path);
+            }
+        }
+    }
+    let entries = std::fs::read_dir(dir).map_err(|refusal| Error::io(dir, refusal))?;
+    let mut known: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    known.sort();
+    known.truncate(20);
+    Err(Error::NotFound {
+        what: "file",
+        name: dir.join(format!("{name}-{kind}")).display().to_string(),
+        known,
+    })
+}
