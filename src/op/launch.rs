@@ -1,7 +1,9 @@
 //! A GPU dispatch as plain data: shader, entry point, overrides, params, bindings, grid.
 
+use std::fmt;
+
 /// A WGSL module: the text of `shaders/<name>.wgsl` with the prelude behind it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Shader {
     /// The file's name without its ending.
     pub name: &'static str,
@@ -9,15 +11,39 @@ pub struct Shader {
     pub source: &'static str,
 }
 
+impl fmt::Debug for Shader {
+    /// The name; the text would fill pages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.wgsl", self.name)
+    }
+}
+
 /// The shader of a file in `shaders/`, as a constant.
 macro_rules! shader {
-    ($name:literal) => {
+    ($name:literal, rows) => {
         $crate::op::Shader {
             name: $name,
             source: concat!(
                 include_str!(concat!("../../shaders/", $name, ".wgsl")),
                 "\n",
+                include_str!("../../shaders/rows.wgsl"),
+                "\n",
                 include_str!("../../shaders/prelude.wgsl")
+            ),
+        }
+    };
+    ($name:literal) => {
+        $crate::op::Shader {
+            name: $name,
+            source: concat!(
+                include_str!(concat!(
+                    env!("CARGO_MANIFEST_DIR"),
+                    "/shaders/",
+                    $name,
+                    ".wgsl"
+                )),
+                "\n",
+                include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/prelude.wgsl"))
             ),
         }
     };

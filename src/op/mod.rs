@@ -3,32 +3,73 @@
 //! An op is two files, `shaders/<op>.wgsl` and `src/op/<op>.rs`, and one line in [`all`]. The Rust file reads in one
 //! order: formula and source, struct, shape rule, gradient, launch, CPU form, bound, cases, the `Tensor` method.
 
+mod accuracy;
+mod adam;
+mod batch_mean;
 mod binary;
+mod binary_cross_entropy;
 mod case;
+mod clock;
 mod compute;
+mod cross_entropy;
+mod gather;
 mod launch;
+mod matmul;
+mod permutation;
 mod pointwise;
+mod record;
 mod reshape;
+mod rows;
+mod sgd;
+mod softmax;
+mod squared_error;
 mod sum;
 
 use std::fmt;
 
+use crate::plan::Target;
 use crate::{DType, Tensor, TensorType};
 
+pub use accuracy::Accuracy;
+pub use adam::Adam;
+pub use batch_mean::BatchMean;
 pub use binary::{Binary, Operator};
-pub use case::UNIT;
-pub use case::{Case, Entry, Fill, Sample};
+pub use binary_cross_entropy::{BinaryCrossEntropy, Form};
+pub use case::{Case, Entry, Fill, Sample, UNIT};
+pub use clock::{Clock, RATES, cursor};
 pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
+pub use cross_entropy::CrossEntropy;
+pub use gather::{Gather, MAX_CHUNKS};
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
+pub use matmul::MatMul;
+pub use permutation::Permutation;
 pub use pointwise::{Function, Pointwise};
+pub use record::Record;
 pub use reshape::Reshape;
+pub use sgd::{Momentum, Sgd};
+pub use softmax::Softmax;
+pub use squared_error::SquaredError;
 pub use sum::Sum;
-
-use crate::plan::Target;
 
 /// Every op that ships; the parity, gradient, shader and benchmark harnesses iterate over it.
 pub fn all() -> Vec<Entry> {
-    vec![binary::ENTRY, pointwise::ENTRY, sum::ENTRY]
+    vec![
+        accuracy::ENTRY,
+        adam::ENTRY,
+        batch_mean::ENTRY,
+        binary::ENTRY,
+        binary_cross_entropy::ENTRY,
+        clock::ENTRY,
+        cross_entropy::ENTRY,
+        gather::ENTRY,
+        matmul::ENTRY,
+        pointwise::ENTRY,
+        record::ENTRY,
+        sgd::ENTRY,
+        softmax::ENTRY,
+        squared_error::ENTRY,
+        sum::ENTRY,
+    ]
 }
 
 /// The types of an op's operands, as its shape rule and launch see them.
@@ -102,8 +143,8 @@ pub trait Op: fmt::Debug + DynCompute + Send + Sync + 'static {
         None
     }
 
-    /// The largest |device − reference| allowed for each element of each output, then of each written input, given the
-    /// reference's operands; argued in the op's file. Outputs come in the order of [`Sample::results`].
+    /// The largest |device − reference| allowed for each element of each result, given the reference's operands; argued
+    /// in the op's file. Results come in the order of [`Sample::results`]: inputs updated in place, then outputs.
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>>;
 }
 
@@ -117,7 +158,7 @@ pub struct Slab {
 }
 
 /// Checks that an op got as many inputs as it takes.
-pub fn arity<'a, const N: usize>(inputs: &'a [TensorType]) -> Result<&'a [TensorType; N], String> {
+pub fn arity<const N: usize>(inputs: &[TensorType]) -> Result<&[TensorType; N], String> {
     inputs
         .try_into()
         .map_err(|_source| format!("takes {N} inputs, got {}", inputs.len()))

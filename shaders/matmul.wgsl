@@ -1,0 +1,285 @@
+struct Params {
+    m: u32,
+    n: u32,
+    k: u32,
+    k_begin: u32, // first p of this dispatch, a multiple of 4
+    k_end: u32,   // one past the last p of this dispatch
+    k_chunk: u32, // length of one split of k_begin..k_end, a multiple of 4; workgroup z takes split z
+    tiles_n: u32, // tiles along n
+    tiles: u32,   // all tiles of C; workgroups beyond it (the grid is folded) return
+    splits: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> partials: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> c: array<f32>;
+@group(0) @binding(2) var<storage, read_write> total: array<f32>;
+
+override TA: bool = false;         // A is stored [k,m]
+override TB: bool = false;         // B is stored [n,k]
+override TC: bool = false;         // C is stored [n,m]
+override A_VEC: bool = false;      // rows of the stored A are multiples of 4
+override B_VEC: bool = false;      // rows of the stored B are multiples of 4
+override K_TAIL: bool = true;      // some step reads past k_end
+override ACCUMULATE: bool = false; // C += instead of C =
+
+override TILE_M: u32 = 64;   // `tiled`
+override TILE_N: u32 = 64;
+override TILE_K: u32 = 16;
+override BLOCKS_M: u32 = 1;  // 4×4 blocks of an invocation, 1 or 2 each way
+override BLOCKS_N: u32 = 1;
+override GROUP_X: u32 = 16;  // TILE_N / (4·BLOCKS_N)
+override GROUP_Y: u32 = 16;  // TILE_M / (4·BLOCKS_M)
+override LANES: u32 = 8;     // `registers`: invocations of a workgroup
+override COMBINE: u32 = 64;  // `combine`: invocations of a workgroup
+
+// ---- 4×4 blocks: a matrix holds a block's rows as its columns -------------------------------------------------------
+
+// c + Σ_p a_p · (row p of b), p ascending
+fn row_product(c: vec4<f32>, a: vec4<f32>, b: mat4x4<f32>) -> vec4<f32> {
+    return fma(vec4(a.w), b[3], fma(vec4(a.z), b[2], fma(vec4(a.y), b[1], fma(vec4(a.x), b[0], c))));
+}
+
+fn add_product(c: mat4x4<f32>, a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> {
+    return mat4x4(row_product(c[0], a[0], b), row_product(c[1], a[1], b),
+                  row_product(c[2], a[2], b), row_product(c[3], a[3], b));
+}
+
+// ---- reading four neighbours of a stored row ------------------------------------------------------------------------
+// Past the end of m or n the last element is read again: its products are never stored. Past `end` along k zero is read.
+
+fn quad_of_a(row: u32, col: u32, len: u32) -> vec4<f32> {
+    let start = row * len;
+    if A_VEC { return a[(start + min(col, len - 4u)) >> 2u]; }
+    let i = start + min(col + vec4(0u, 1u, 2u, 3u), vec4(len - 1u));
+    return vec4(a[i.x >> 2u][i.x & 3u], a[i.y >> 2u][i.y & 3u], a[i.z >> 2u][i.z & 3u], a[i.w >> 2u][i.w & 3u]);
+}
+
+fn quad_of_b(row: u32, col: u32, len: u32) -> vec4<f32> {
+    let start = row * len;
+    if B_VEC { return b[(start + min(col, len - 4u)) >> 2u]; }
+    let i = start + min(col + vec4(0u, 1u, 2u, 3u), vec4(len - 1u));
+    return vec4(b[i.x >> 2u][i.x & 3u], b[i.y >> 2u][i.y & 3u], b[i.z >> 2u][i.z & 3u], b[i.w >> 2u][i.w & 3u]);
+}
+
+// v holds the values at p, p+1, p+2, p+3
+fn before_end(v: vec4<f32>, p: u32, end: u32) -> vec4<f32> {
+    if !K_TAIL { return v; }
+    return select(vec4<f32>(), v, p + vec4(0u, 1u, 2u, 3u) < vec4(end));
+}
+
+// Stored rows run along k: the quad at (i, p..p+3) of op(A), and at (p..p+3, j) of op(B).
+fn a_along_k(i: u32, p: u32, end: u32) -> vec4<f32> {
+    return before_end(quad_of_a(min(i, params.m - 1u), p, params.k), p, end);
+}
+
+fn b_along_k(p: u32, j: u32, end: u32) -> vec4<f32> {
+    return before_end(quad_of_b(min(j, params.n - 1u), p, params.k), p, end);
+}
+
+// Stored rows run along m or n: the quad at (i..i+3, p) of op(A), and at (p, j..j+3) of op(B).
+fn a_along_m(i: u32, p: u32, end: u32) -> vec4<f32> {
+    if !K_TAIL { return quad_of_a(p, i, params.m); }
+    return select(vec4<f32>(), quad_of_a(min(p, params.k - 1u), i, params.m), p < end);
+}
+
+fn b_along_n(p: u32, j: u32, end: u32) -> vec4<f32> {
+    if !K_TAIL { return quad_of_b(p, j, params.n); }
+    return select(vec4<f32>(), quad_of_b(min(p, params.k - 1u), j, params.n), p < end);
+}
+
+fn block_of_a(i: u32, p: u32, end: u32) -> mat4x4<f32> {
+    if TA {
+        return transpose(mat4x4(a_along_m(i, p, end), a_along_m(i, p + 1u, end),
+                                a_along_m(i, p + 2u, end), a_along_m(i, p + 3u, end)));
+    }
+    return mat4x4(a_along_k(i, p, end), a_along_k(i + 1u, p, end), a_along_k(i + 2u, p, end), a_along_k(i + 3u, p, end));
+}
+
+fn block_of_b(p: u32, j: u32, end: u32) -> mat4x4<f32> {
+    if TB {
+        return transpose(mat4x4(b_along_k(p, j, end), b_along_k(p, j + 1u, end),
+                                b_along_k(p, j + 2u, end), b_along_k(p, j + 3u, end)));
+    }
+    return mat4x4(b_along_n(p, j, end), b_along_n(p + 1u, j, end), b_along_n(p + 2u, j, end), b_along_n(p + 3u, j, end));
+}
+
+// ---- writing C ------------------------------------------------------------------------------------------------------
+
+fn store(split: u32, i: u32, j: u32, x: f32) {
+    if i >= params.m { return; }
+    let at = split * params.m * params.n + select(i * params.n + j, j * params.m + i, TC);
+    if ACCUMULATE { c[at] += x; } else { c[at] = x; }
+}
+
+// Rows i..i+3, columns j, j + step, j + 2·step, j + 3·step, as far as they exist. A loop, not four copies: a store is
+// long code on a CPU adapter, and this takes 0.1 s off its compilation.
+fn store_block(split: u32, i: u32, j: u32, step: u32, v: mat4x4<f32>) {
+    for (var q = 0u; q < 4u && j + q * step < params.n; q++) {
+        store(split, i, j + q * step, v[0][q]);
+        store(split, i + 1u, j + q * step, v[1][q]);
+        store(split, i + 2u, j + q * step, v[2][q]);
+        store(split, i + 3u, j + q * step, v[3][q]);
+    }
+}
+
+// ---- CPU adapters ---------------------------------------------------------------------------------------------------
+
+@compute @workgroup_size(LANES)
+fn registers(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+             @builtin(local_invocation_id) local: vec3<u32>) {
+    let tile = group.y * groups.x + group.x;
+    if tile >= params.tiles { return; }
+    let tile_i = tile / params.tiles_n;
+    let i = tile_i * 4u * BLOCKS_M;
+    let j = ((tile - tile_i * params.tiles_n) * LANES * BLOCKS_N + local.x) * 4u;
+    let j2 = j + LANES * 4u;
+    let begin = params.k_begin + group.z * params.k_chunk;
+    let end = min(begin + params.k_chunk, params.k_end);
+
+    var c00: mat4x4<f32>;
+    var c01: mat4x4<f32>;
+    var c10: mat4x4<f32>;
+    var c11: mat4x4<f32>;
+    for (var p = begin; p < end; p += 4u) {
+        let a0 = block_of_a(i, p, end);
+        let b0 = block_of_b(p, j, end);
+        c00 = add_product(c00, a0, b0);
+        if BLOCKS_N == 2u {
+            let b1 = block_of_b(p, j2, end);
+            c01 = add_product(c01, a0, b1);
+            if BLOCKS_M == 2u {
+                let a1 = block_of_a(i + 4u, p, end);
+                c10 = add_product(c10, a1, b0);
+                c11 = add_product(c11, a1, b1);
+            }
+        } else if BLOCKS_M == 2u {
+            c10 = add_product(c10, block_of_a(i + 4u, p, end), b0);
+        }
+    }
+    store_block(group.z, i, j, 1u, c00);
+    if BLOCKS_N == 2u { store_block(group.z, i, j2, 1u, c01); }
+    if BLOCKS_M == 2u { store_block(group.z, i + 4u, j, 1u, c10); }
+    if BLOCKS_M == 2u && BLOCKS_N == 2u { store_block(group.z, i + 4u, j2, 1u, c11); }
+}
+
+// ---- GPUs -----------------------------------------------------------------------------------------------------------
+
+// The tiles lie as their operands are stored. Where stored rows run along k, one quad of padding a row spreads the rows
+// over the banks; the arrays are sized for that case, the larger one.
+var<workgroup> tile_a: array<vec4<f32>, TILE_M * (TILE_K / 4u + 1u)>;
+var<workgroup> tile_b: array<vec4<f32>, TILE_N * (TILE_K / 4u + 1u)>;
+
+const PAD = 1u;
+
+// Consecutive invocations read consecutive quads of stored rows.
+fn fill_tiles(index: u32, i: u32, j: u32, p: u32, end: u32) {
+    for (var q = index; q < TILE_M * TILE_K / 4u; q += GROUP_X * GROUP_Y) {
+        if TA {
+            tile_a[q] = a_along_m(i + q % (TILE_M / 4u) * 4u, p + q / (TILE_M / 4u), end);
+        } else {
+            let row = q / (TILE_K / 4u);
+            tile_a[q + row * PAD] = a_along_k(i + row, p + q % (TILE_K / 4u) * 4u, end);
+        }
+    }
+    for (var q = index; q < TILE_N * TILE_K / 4u; q += GROUP_X * GROUP_Y) {
+        if TB {
+            let row = q / (TILE_K / 4u);
+            tile_b[q + row * PAD] = b_along_k(p + q % (TILE_K / 4u) * 4u, j + row, end);
+        } else {
+            tile_b[q] = b_along_n(p + q / (TILE_N / 4u), j + q % (TILE_N / 4u) * 4u, end);
+        }
+    }
+}
+
+// Rows i..i+3, columns 4p..4p+3 of the tile of op(A).
+fn tile_block_of_a(i: u32, p: u32) -> mat4x4<f32> {
+    if TA {
+        let at = p * TILE_M + i / 4u;
+        let row = TILE_M / 4u;
+        return transpose(mat4x4(tile_a[at], tile_a[at + row], tile_a[at + 2u * row], tile_a[at + 3u * row]));
+    }
+    let row = TILE_K / 4u + PAD;
+    let at = i * row + p;
+    return mat4x4(tile_a[at], tile_a[at + row], tile_a[at + 2u * row], tile_a[at + 3u * row]);
+}
+
+// Rows 4p..4p+3 of the tile of op(B), columns j, j + step, j + 2·step, j + 3·step (see `column_step`).
+fn tile_block_of_b(p: u32, j: u32) -> mat4x4<f32> {
+    if TB {
+        let row = TILE_K / 4u + PAD;
+        let at = j * row + p;
+        let next = GROUP_X * row;
+        return transpose(mat4x4(tile_b[at], tile_b[at + next], tile_b[at + 2u * next], tile_b[at + 3u * next]));
+    }
+    let row = TILE_N / 4u;
+    let at = p * TILE_N + j / 4u;
+    return mat4x4(tile_b[at], tile_b[at + row], tile_b[at + 2u * row], tile_b[at + 3u * row]);
+}
+
+@compute @workgroup_size(GROUP_X, GROUP_Y)
+fn tiled(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+         @builtin(local_invocation_id) local: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let tile = group.y * groups.x + group.x;
+    if tile >= params.tiles { return; }
+    let tile_i = tile / params.tiles_n;
+    let i = tile_i * TILE_M;
+    let j = (tile - tile_i * params.tiles_n) * TILE_N;
+    let begin = params.k_begin + group.z * params.k_chunk;
+    let end = min(begin + params.k_chunk, params.k_end);
+
+    // An invocation's four columns are neighbours, or, where B's stored rows run along k, GROUP_X apart: then the
+    // invocations of a row read neighbouring stored rows, which lie in different banks.
+    let ti = local.y * 4u;
+    let tj = select(local.x * 4u, local.x, TB);
+    let column_step = select(1u, GROUP_X, TB);
+
+    var c00: mat4x4<f32>;
+    var c01: mat4x4<f32>;
+    var c10: mat4x4<f32>;
+    var c11: mat4x4<f32>;
+    for (var p0 = begin; p0 < end; p0 += TILE_K) {
+        fill_tiles(index, i, j, p0, end);
+        workgroupBarrier();
+        for (var p = 0u; p < TILE_K / 4u; p++) {
+            let a0 = tile_block_of_a(ti, p);
+            let b0 = tile_block_of_b(p, tj);
+            c00 = add_product(c00, a0, b0);
+            if BLOCKS_N == 2u {
+                let b1 = tile_block_of_b(p, tj + TILE_N / 2u);
+                c01 = add_product(c01, a0, b1);
+                if BLOCKS_M == 2u {
+                    let a1 = tile_block_of_a(ti + TILE_M / 2u, p);
+                    c10 = add_product(c10, a1, b0);
+                    c11 = add_product(c11, a1, b1);
+                }
+            } else if BLOCKS_M == 2u {
+                c10 = add_product(c10, tile_block_of_a(ti + TILE_M / 2u, p), b0);
+            }
+        }
+        workgroupBarrier();
+    }
+    store_block(group.z, i + ti, j + tj, column_step, c00);
+    if BLOCKS_N == 2u { store_block(group.z, i + ti, j + tj + TILE_N / 2u, column_step, c01); }
+    if BLOCKS_M == 2u { store_block(group.z, i + ti + TILE_M / 2u, j + tj, column_step, c10); }
+    if BLOCKS_M == 2u && BLOCKS_N == 2u {
+        store_block(group.z, i + ti + TILE_M / 2u, j + tj + TILE_N / 2u, column_step, c11);
+    }
+}
+
+// ---- split k --------------------------------------------------------------------------------------------------------
+
+// C = Σ_s partials[s], s ascending; partials [splits, m, n].
+@compute @workgroup_size(COMBINE)
+fn combine(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+           @builtin(local_invocation_id) local: vec3<u32>) {
+    let at = (group.y * groups.x + group.x) * COMBINE + local.x;
+    let len = params.m * params.n;
+    if at >= len { return; }
+    var sum = 0.0;
+    for (var s = 0u; s < params.splits; s++) { sum += partials[s * len + at]; }
+    if ACCUMULATE { sum += total[at]; }
+    total[at] = sum;
+}

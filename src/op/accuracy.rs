@@ -1,0 +1,188 @@
+//! The share of right predictions in each row, as Keras's BinaryAccuracy, CategoricalAccuracy and
+//! SparseCategoricalAccuracy.
+//!
+//! Of equal numbers the first counts as the largest. A NaN in a row gives NaN, where Keras counts a miss: a diverged
+//! model should not pass for a bad one.
+
+use crate::cpu::Real;
+use crate::plan::Target;
+use crate::{Tensor, TensorType};
+
+use super::launch::shader;
+use super::rows::{Rows, dense, sparse};
+use super::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity};
+
+const SHADER: Shader = shader!("accuracy", rows);
+
+/// The line in [`op::all`](super::all).
+pub const ENTRY: Entry = Entry {
+    name: "accuracy",
+    shaders: &[SHADER],
+    cases,
+};
+
+/// Which predictions are right. Predictions: [rows, columns]; the result: [rows]. It has no gradient.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Accuracy {
+    /// Each column by itself, averaged: whether \[p > threshold\] equals the target \[rows, columns\] of zeros and ones.
+    Binary {
+        /// Above it a prediction means one; usually ½, of logits 0.
+        threshold: f32,
+    },
+    /// Whether the largest prediction is where the target \[rows, columns\] has its largest.
+    Categorical,
+    /// Whether the largest prediction is at the label, u32 \[rows\]. A label that names no column gives NaN.
+    Sparse,
+}
+
+use Accuracy::{Binary, Categorical, Sparse};
+
+impl Op for Accuracy {
+    fn name(&self) -> &'static str {
+        match self {
+            Binary { .. } => "binary_accuracy",
+            Categorical => "categorical_accuracy",
+            Sparse => "sparse_categorical_accuracy",
+        }
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let [p, t] = arity::<2>(inputs)?;
+        let rows = match self {
+            Binary { .. } | Categorical => dense(p, t)?,
+            Sparse => sparse(p, t)?,
+        };
+        Ok(vec![TensorType::f32(rows)])
+    }
+
+    /// It is flat wherever it does not jump.
+    fn gradient(&self, _vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        Ok(vec![None, None])
+    }
+
+    fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
+        let (entry, passes, trees, threshold) = match *self {
+            Binary { threshold } => ("forward_binary", 1, 1, threshold),
+            Categorical => ("forward_classes", 4, 5, 0.0),
+            Sparse => ("forward_classes", 2, 3, 0.0),
+        };
+        let rows = Rows::new(&signature.inputs[0].shape, passes, target);
+        Ok(rows
+            .launch(SHADER, entry, passes, trees)
+            .set("SPARSE", matches!(self, Sparse))
+            .param("threshold", threshold)
+            .bind_all(2, 1)
+            .into())
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        // Counts are exact; WGSL allows the division 2.5 units.
+        vec![sample.relative(0, 3.0)]
+    }
+}
+
+impl Compute for Accuracy {
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let (_, columns) = io.matrix(0);
+        let rows = io.input(0).chunks_exact(columns).enumerate();
+        let right = |condition: bool| if condition { T::one() } else { T::zero() };
+        match *self {
+            Binary { threshold } => {
+                let threshold = T::of(f64::from(threshold));
+                let t = io.input(1).chunks_exact(columns);
+                for ((y, (_, p)), t) in io.output(0).iter_mut().zip(rows).zip(t) {
+                    let hits = p.iter().zip(t).map(|(&p, &t)| {
+                        if p.is_nan() || t.is_nan() {
+                            T::nan()
+                        } else {
+                            right(right(p > threshold) == t)
+                        }
+                    });
+                    *y = hits.sum::<T>() / T::of(columns as f64);
+                }
+            }
+            Categorical => {
+                let t = io.input(1).chunks_exact(columns);
+                for ((y, (_, p)), t) in io.output(0).iter_mut().zip(rows).zip(t) {
+                    *y = match (largest(p), largest(t)) {
+                        (Some(said), Some(wanted)) => right(said == wanted),
+                        _ => T::nan(),
+                    };
+                }
+            }
+            Sparse => {
+                let labels = io.words(1);
+                for (y, (r, p)) in io.output(0).iter_mut().zip(rows) {
+                    let wanted = labels[r] as usize;
+                    *y = match largest(p) {
+                        Some(said) if wanted < columns => right(said == wanted),
+                        _ => T::nan(),
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// The first of the largest; none of a row with a NaN.
+fn largest<T: Real>(row: &[T]) -> Option<usize> {
+    let mut best = 0;
+    for (j, &x) in row.iter().enumerate() {
+        if x.is_nan() {
+            return None;
+        }
+        if x > row[best] {
+            best = j;
+        }
+    }
+    Some(best)
+}
+
+fn cases() -> Vec<Case> {
+    let shapes: [&[usize]; 13] = [
+        &[3],
+        &[1, 1],
+        &[2, 3],
+        &[3, 2],
+        &[17, 10],
+        &[33, 17],
+        &[255, 1],
+        &[256, 10],
+        &[257, 3],
+        &[1000, 10],
+        &[2, 3, 5],
+        &[33, 257],
+        &[2, 70_000],
+    ];
+    let mut cases = Vec::new();
+    for shape in shapes {
+        let rows = &shape[..shape.len() - 1];
+        let classes = shape[shape.len() - 1] as u32;
+        let binary = Case::new(Binary { threshold: 0.3 }).input(shape, Fill::Uniform(0.0, 1.0));
+        cases.push(binary.input(shape, Fill::Binary).without_gradient());
+        // Zeros and ones for predictions: many are the largest.
+        for p in [Fill::Uniform(-1.0, 1.0), Fill::Binary] {
+            for t in [Fill::OneHot, Fill::Binary] {
+                let case = Case::new(Categorical).input(shape, p.clone());
+                cases.push(case.input(shape, t).without_gradient());
+            }
+            let case = Case::new(Sparse).input(shape, p).without_gradient();
+            cases.push(case.words(rows, Fill::Below(classes)));
+        }
+    }
+    // At the threshold, which is not above it; a target that is neither zero nor one is never met.
+    let binary = Case::new(Binary { threshold: 0.5 })
+        .constant(&[2, 3], Fill::Values(vec![0.5, 0.5, 0.6, 0.6, 0.4, 0.5]));
+    cases.push(binary.constant(&[2, 3], Fill::Values(vec![0.0, 1.0, 1.0, 0.5, 0.5, 0.5])));
+    let sparse = Case::new(Sparse).constant(&[4, 3], Fill::Uniform(-1.0, 1.0));
+    cases.push(sparse.words(&[4], Fill::Words(vec![0, 3, 2, u32::MAX])));
+    cases
+}
+
+impl Tensor {
+    /// The share of right predictions in each row, see [`Accuracy`]; the last dimension is dropped.
+    #[track_caller]
+    pub fn accuracy(&self, target: &Tensor, kind: Accuracy) -> Tensor {
+        self.graph().apply_one(kind, &[self, target])
+    }
+}

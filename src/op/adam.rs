@@ -1,0 +1,212 @@
+//! Adam's update (Kingma and Ba, 2014) with Keras 3's placement of ε, the paper's ε̂: m ← m + (g − m)(1 − β₁),
+//! v ← v + (g² − v)(1 − β₂), w ← w − α·m/(√v + ε) with α = η·√(1 − β₂ᵗ)/(1 − β₁ᵗ). η, β₁ᵗ and β₂ᵗ are the clock's.
+
+use crate::cpu::Real;
+use crate::plan::Target;
+use crate::{Tensor, TensorType};
+
+use super::launch::shader;
+use super::sgd::{check_factor, check_operands};
+use super::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, RATES, Sample, Shader,
+    Signature, Slab, UNIT, arity, fold,
+};
+
+const SHADER: Shader = shader!("adam");
+
+/// The line in [`op::all`](super::all).
+pub const ENTRY: Entry = Entry {
+    name: "adam",
+    shaders: &[SHADER],
+    cases,
+};
+
+/// One step of Adam. Inputs: w, m and v, updated in place, g of the same shape, the rates of a clock with the same β₁
+/// and β₂. No output.
+#[derive(Debug, Clone, Copy)]
+pub struct Adam {
+    /// β₁, in [0, 1).
+    pub beta_1: f32,
+    /// β₂, in [0, 1).
+    pub beta_2: f32,
+    /// ε, above 0.
+    pub epsilon: f32,
+}
+
+impl Op for Adam {
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        check_operands(&["w", "m", "v", "g"], arity::<5>(inputs)?)?;
+        check_factor("beta_1", self.beta_1)?;
+        check_factor("beta_2", self.beta_2)?;
+        if self.epsilon > 0.0 && self.epsilon.is_finite() {
+            return Ok(Vec::new());
+        }
+        Err(format!(
+            "epsilon must be above 0 and finite, got {}",
+            self.epsilon
+        ))
+    }
+
+    fn writes(&self) -> &[usize] {
+        &[0, 1, 2]
+    }
+
+    fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
+        const WORKGROUP: u32 = 256;
+        let len = signature.inputs[0].elements();
+        Ok(Launch::new(SHADER, "update")
+            .set("WORKGROUP", WORKGROUP)
+            .param("len", len as usize)
+            .param("beta_1", self.beta_1)
+            .param("beta_2", self.beta_2)
+            .param("epsilon", self.epsilon)
+            .bind(Binding::Input(3))
+            .bind(Binding::Input(4))
+            .bind(Binding::Input(0))
+            .bind(Binding::Input(1))
+            .bind(Binding::Input(2))
+            .grid(fold(len.div_ceil(4), WORKGROUP))
+            .flops(12 * len)
+            .into())
+    }
+
+    fn slab(&self) -> Option<Slab> {
+        Some(Slab {
+            key: format!("{self:?}"),
+            operands: 4,
+        })
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        let epsilon = f64::from(self.epsilon);
+        let (c1, c2) = (1.0 - f64::from(self.beta_1), 1.0 - f64::from(self.beta_2));
+        let [m_before, v_before, g, rates] = [1, 2, 3, 4].map(|i| &sample.inputs[i]);
+        let [w, m, v] = [0, 1, 2].map(|i| &sample.results[i]);
+        let alpha = rates[0] * (1.0 - rates[2]).sqrt() / (1.0 - rates[1]);
+        let mut bounds = [const { Vec::new() }; 3];
+        for i in 0..w.len() {
+            // Each mean: a difference, 1 − β, their product, a sum; the second one also a square.
+            let square = g[i] * g[i];
+            let m_error =
+                1.01 * UNIT * (3.0 * c1 * (g[i] - m_before[i]).abs() + m[i].abs()) + 1e-37;
+            let drift = 3.0 * c2 * (square - v_before[i]).abs();
+            let v_error = 1.01 * UNIT * (drift + c2 * square + v[i]) + 1e-37;
+            // |√a − √b| is at most |a − b|/√a and at most √|a − b|. WGSL's sqrt is a division (2.5 ulp) by an inverse
+            // root (2 ulp): 10 units; one more for the sum with ε.
+            let root = v[i].sqrt();
+            let divisor = root + epsilon;
+            let through_root = if root > 0.0 {
+                (v_error / root).min(v_error.sqrt())
+            } else {
+                v_error.sqrt()
+            };
+            let divisor_error = through_root + 11.0 * UNIT * divisor;
+            // α: two differences, a root, a product, a division: 18 units. Then a product and a division: 6.
+            let delta = (m[i] * alpha / divisor).abs();
+            let delta_error = (alpha.abs() * m_error + 1e-37) / divisor
+                + delta * (24.0 * UNIT + divisor_error / divisor);
+            bounds[0].push(1.01 * (delta_error + UNIT * w[i].abs()) + 1e-37);
+            bounds[1].push(m_error);
+            bounds[2].push(v_error);
+        }
+        bounds.into()
+    }
+}
+
+impl Compute for Adam {
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let one = T::one();
+        let of = |number: f32| T::of(f64::from(number));
+        let (c1, c2, epsilon) = (
+            one - of(self.beta_1),
+            one - of(self.beta_2),
+            of(self.epsilon),
+        );
+        let (g, rates) = (io.input(3), io.input(4));
+        let alpha = rates[0] * (one - rates[2]).sqrt() / (one - rates[1]);
+        let [w, m, v] = io.outputs();
+        for (((w, m), v), &g) in w.iter_mut().zip(m).zip(v).zip(g) {
+            *m += (g - *m) * c1;
+            *v += (g * g - *v) * c2;
+            *w = *w - *m * alpha / (v.sqrt() + epsilon);
+        }
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let shapes: [&[usize]; 11] = [
+        &[],
+        &[1],
+        &[2],
+        &[3],
+        &[17],
+        &[33, 10],
+        &[255],
+        &[257],
+        &[2, 3, 5, 7],
+        &[1000],
+        &[70_000],
+    ];
+    let adam = |beta_1, beta_2, epsilon| Adam {
+        beta_1,
+        beta_2,
+        epsilon,
+    };
+    // The first step, the hundredth, and one so late that the powers are gone.
+    let settings = [
+        (adam(0.9, 0.999, 1e-7), [0.001, 0.9, 0.999, 0.0]),
+        (adam(0.8, 0.99, 1e-3), [0.01, 2e-10, 0.366, 0.0]),
+        (adam(0.3, 0.7, 1e-8), [0.1, 0.0, 0.0, 0.0]),
+    ];
+    let mut cases = Vec::new();
+    for shape in shapes {
+        for (adam, rates) in settings {
+            cases.push(
+                Case::new(adam)
+                    .input(shape, Fill::Uniform(-2.0, 2.0))
+                    .input(shape, Fill::Uniform(-1.0, 1.0))
+                    .input(shape, Fill::Uniform(0.0, 1.0))
+                    .input(shape, Fill::Uniform(-2.0, 2.0))
+                    .constant(&[RATES], Fill::Values(rates.into()))
+                    .without_gradient(),
+            );
+        }
+    }
+    // From rest, with gradients so small that ε or the smallest numbers decide.
+    let gradients = vec![
+        0.0, 1e-3, -1e-4, 1e-6, -1e-7, 1e-8, 1e-10, -1e-15, 1e-19, -1e-22, 100.0,
+    ];
+    let len = gradients.len();
+    let zeros = || Fill::Values(vec![0.0; len]);
+    for (adam, rates) in settings {
+        cases.push(
+            Case::new(adam)
+                .constant(&[len], Fill::Uniform(-1.0, 1.0))
+                .constant(&[len], zeros())
+                .constant(&[len], zeros())
+                .constant(&[len], Fill::Values(gradients.clone()))
+                .constant(&[RATES], Fill::Values(rates.into())),
+        );
+    }
+    cases
+}
+
+impl Tensor {
+    /// This parameter's step of Adam; `m` and `v` are variables of the same shape, zeros at first, and `rates` those of a
+    /// clock with the rule's β₁ and β₂. The handle is for [`Program::update`](crate::Program::update).
+    #[track_caller]
+    pub fn adam_step(
+        &self,
+        m: &Tensor,
+        v: &Tensor,
+        gradient: &Tensor,
+        rates: &Tensor,
+        rule: Adam,
+    ) -> Tensor {
+        self.graph().apply_one(rule, &[self, m, v, gradient, rates])
+    }
+}

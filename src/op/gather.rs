@@ -1,0 +1,231 @@
+//! Rows of a data set by their numbers: y[r, …] = data[indices[r], …].
+
+use crate::cpu::Real;
+use crate::plan::Target;
+use crate::{DType, Tensor, TensorType};
+
+use super::launch::shader;
+use super::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
+    expect_dtype,
+};
+
+const SHADER: Shader = shader!("gather");
+
+/// The line in [`op::all`](super::all).
+pub const ENTRY: Entry = Entry {
+    name: "gather",
+    shaders: &[SHADER],
+    cases,
+};
+
+/// Most chunks of one data set.
+pub const MAX_CHUNKS: usize = 4;
+
+/// y[r, …] = data[indices[r], …]. Inputs: indices, u32 \[batch\], then one to four chunks of the data, \[n, …\] each;
+/// output: \[batch, …\] of the data's type.
+///
+/// A data set larger than an adapter's largest binding lies in several chunks, whose rows count on from one to the next;
+/// all but the last have the same n. An index beyond the last row stands for the last row. The data has no gradient.
+#[derive(Debug, Clone, Copy)]
+pub struct Gather;
+
+impl Op for Gather {
+    fn name(&self) -> &'static str {
+        "gather"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let Some((indices, chunks)) = inputs.split_first() else {
+            return Err("takes indices and 1 to 4 chunks of data, got nothing".into());
+        };
+        expect_dtype("indices", indices, DType::U32)?;
+        let &[batch] = indices.shape.dims() else {
+            return Err(format!("indices must have one dimension, got {indices}"));
+        };
+        if !(1..=MAX_CHUNKS).contains(&chunks.len()) {
+            return Err(format!(
+                "takes 1 to {MAX_CHUNKS} chunks of data, got {}",
+                chunks.len()
+            ));
+        }
+        let first = &chunks[0];
+        let Some((&rows, row)) = first.shape.dims().split_first() else {
+            return Err("data must have rows, got a scalar".into());
+        };
+        if batch == 0 || first.elements() == 0 {
+            return Err(format!("{indices} of {first}: there is nothing to gather"));
+        }
+        for (i, chunk) in chunks.iter().enumerate() {
+            let fits = chunk.dtype == first.dtype
+                && chunk.shape.dims().split_first().is_some_and(|(&n, rest)| {
+                    let last = i + 1 == chunks.len();
+                    rest == row && n > 0 && (n == rows || last && n < rows)
+                });
+            if !fits {
+                return Err(format!(
+                    "chunk {i} of the data is {chunk}, but the first is {first}; only the last may differ, by fewer rows"
+                ));
+            }
+        }
+        let shape = [&[batch], row].concat();
+        Ok(vec![TensorType {
+            shape: shape.into(),
+            dtype: first.dtype,
+        }])
+    }
+
+    fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
+        const WORKGROUP: u64 = 64;
+        let chunks = &signature.inputs[1..];
+        let rows = signature.inputs[0].elements();
+        let words: u64 = chunks[0].shape.dims()[1..]
+            .iter()
+            .map(|&dim| dim as u64)
+            .product();
+        let vectors = words % 4 == 0;
+        let len = if vectors { words / 4 } else { words };
+        let (last, [second, third, fourth]) = starts(chunks)?;
+        // Lanes beyond the end of a row are idle; below eight elements there would be more of them than of others.
+        let short = len < 8;
+        let width = if short {
+            WORKGROUP
+        } else {
+            len.next_power_of_two().min(WORKGROUP)
+        };
+        // At least four rows a workgroup, so that the grid's limit is no limit for batches up to 262 140.
+        let height = if short { 1 } else { (WORKGROUP / width).max(4) };
+        let groups = |n: u64, size: u64| u32::try_from(n.div_ceil(size)).unwrap_or(u32::MAX);
+        let grid = if short {
+            [groups(rows, width), 1, 1]
+        } else {
+            [groups(len, width), groups(rows, height), 1]
+        };
+        let mut launch = Launch::new(SHADER, if vectors { "forward_vec4" } else { "forward" })
+            .set("CHUNKS", chunks.len() as u32)
+            .set("SHORT", u32::from(short))
+            .set("WIDTH", width as u32)
+            .set("HEIGHT", height as u32)
+            .param("rows", rows as usize)
+            .param("len", len as usize)
+            .param("last", last)
+            .param("second", second)
+            .param("third", third)
+            .param("fourth", fourth)
+            .bind(Binding::Input(0))
+            .grid(grid)
+            .iterations(if short { len } else { 1 });
+        for chunk in 0..MAX_CHUNKS {
+            // Every declared binding needs a buffer; those of chunks that are not there are never read.
+            launch = launch.bind(Binding::Input(if chunk < chunks.len() {
+                1 + chunk
+            } else {
+                1
+            }));
+        }
+        Ok(launch.bind(Binding::Output(0)).into())
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        // A copy.
+        vec![vec![0.0; sample.results[0].len()]]
+    }
+}
+
+/// The data's last row, and the first rows of the second, third and fourth chunk, where they are.
+fn starts(chunks: &[TensorType]) -> Result<(u32, [u32; MAX_CHUNKS - 1]), String> {
+    let rows = |chunk: &TensorType| chunk.shape.dims()[0] as u64;
+    let total = chunks.iter().map(rows).fold(0, u64::saturating_add);
+    let last = u32::try_from(total - 1)
+        .map_err(|_source| format!("{total} rows are more than 32 bits can number"))?;
+    let mut starts = [u32::MAX; MAX_CHUNKS - 1];
+    for (start, chunk) in starts.iter_mut().zip(1..chunks.len() as u64) {
+        // No more than `last`.
+        *start = (chunk * rows(&chunks[0])) as u32;
+    }
+    Ok((last, starts))
+}
+
+impl Compute for Gather {
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let indices = io.words(0);
+        let chunks = io.signature().inputs.len() - 1;
+        let (per_chunk, len) = (io.dims(1)[0], io.dims(1)[1..].iter().product::<usize>());
+        let last = (1..=chunks).map(|i| io.dims(i)[0]).sum::<usize>() - 1;
+        // The input that holds the row, and where in it.
+        let home = |index: u32| {
+            let row = (index as usize).min(last);
+            let start = row % per_chunk * len;
+            (1 + row / per_chunk, start..start + len)
+        };
+        if io.is_words(1) {
+            let data: [&[u32]; MAX_CHUNKS] =
+                std::array::from_fn(|i| if i < chunks { io.words(1 + i) } else { &[] });
+            for (y, &index) in io.output_words(0).chunks_exact_mut(len).zip(indices) {
+                let (input, range) = home(index);
+                y.copy_from_slice(&data[input - 1][range]);
+            }
+        } else {
+            let data: [&[T]; MAX_CHUNKS] =
+                std::array::from_fn(|i| if i < chunks { io.input(1 + i) } else { &[] });
+            for (y, &index) in io.output(0).chunks_exact_mut(len).zip(indices) {
+                let (input, range) = home(index);
+                y.copy_from_slice(&data[input - 1][range]);
+            }
+        }
+    }
+}
+
+fn cases() -> Vec<Case> {
+    // Batch, rows of the chunks, sizes of a row.
+    let shapes: [(usize, &[usize], &[usize]); 20] = [
+        (1, &[1], &[]),
+        (2, &[3], &[1]),
+        (3, &[17], &[]),
+        (17, &[33], &[3]),
+        (33, &[768], &[8]),
+        (33, &[5, 5, 2], &[7]),
+        (32, &[100], &[784]),
+        (32, &[40, 40, 20], &[784]),
+        (255, &[257], &[5, 7]),
+        (256, &[100, 100], &[3, 4]),
+        (257, &[10, 10, 10, 1], &[4]),
+        (257, &[64, 64, 64, 64], &[33]),
+        (1000, &[1000], &[10]),
+        (1000, &[3, 1], &[2, 3, 5]),
+        (70, &[33], &[1000]),
+        (3, &[2, 2], &[70_000]),
+        (5, &[3], &[28]),
+        (5, &[3], &[32]),
+        (65_536, &[255], &[9]),
+        (70_000, &[300, 300, 300, 255], &[1]),
+    ];
+    let mut cases = Vec::new();
+    for (batch, chunks, row) in shapes {
+        let rows: usize = chunks.iter().sum();
+        // One in sixteen or so lies beyond the data.
+        let indices = Fill::Below((rows + rows.div_ceil(16)) as u32);
+        for words in [false, true] {
+            let mut case = Case::new(Gather).words(&[batch], indices.clone());
+            for &n in chunks {
+                let shape = [&[n], row].concat();
+                case = if words {
+                    case.words(&shape, Fill::Below(u32::MAX))
+                } else {
+                    case.constant(&shape, Fill::Uniform(-2.0, 2.0))
+                };
+            }
+            cases.push(case);
+        }
+    }
+    cases
+}
+
+impl Tensor {
+    /// The rows of a data set at these indices, u32 \[batch\]: \[batch, …\]. The data lies in one to four `chunks`
+    /// \[n, …\] of equal n, but for the last, which may be shorter; an index beyond the last row stands for that row.
+    #[track_caller]
+    pub fn gather(&self, chunks: &[&Tensor]) -> Tensor {
+        self.graph().apply_one(Gather, &[&[self], chunks].concat())
+    }
+}

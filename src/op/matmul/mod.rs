@@ -1,0 +1,276 @@
+//! Matrix product: Y = op(A)·op(B), where op transposes or not.
+//!
+//! dA = dY·Bᵀ and dB = Aᵀ·dY, each in the transposition that A and B are stored in, so that no transposed copy is made.
+
+use crate::cpu::{Product, Real};
+use crate::plan::Target;
+use crate::{DType, Tensor, TensorType};
+
+use super::launch::shader;
+use super::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp,
+    arity, fold,
+};
+
+mod choose;
+
+use choose::{Choice, choose};
+
+const SHADER: Shader = shader!("matmul");
+
+/// Apart, because a device without subgroups refuses the whole module.
+const SUBGROUP_SHADER: Shader = shader!("matmul_subgroup");
+
+/// The line in [`op::all`](super::all).
+pub const ENTRY: Entry = Entry {
+    name: "matmul",
+    shaders: &[SHADER, SUBGROUP_SHADER],
+    cases,
+};
+
+/// Y `[m, n]` from A `[m, k]` and B `[k, n]`; stored `[k, m]` and `[n, k]` where transposed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MatMul {
+    /// A is stored `[k, m]`.
+    pub transpose_a: bool,
+    /// B is stored `[n, k]`.
+    pub transpose_b: bool,
+}
+
+impl MatMul {
+    /// m, n and k, or why the shapes do not fit.
+    fn product(self, a: &TensorType, b: &TensorType) -> Result<Product, String> {
+        let MatMul {
+            transpose_a,
+            transpose_b,
+        } = self;
+        let (&[a0, a1], &[b0, b1]) = (a.shape.dims(), b.shape.dims()) else {
+            return Err(format!("takes two matrices, got {a} × {b}"));
+        };
+        let (m, k) = if transpose_a { (a1, a0) } else { (a0, a1) };
+        let (k_b, n) = if transpose_b { (b1, b0) } else { (b0, b1) };
+        if k != k_b {
+            let mark = |transposed| if transposed { "ᵀ" } else { "" };
+            let (ta, tb) = (mark(transpose_a), mark(transpose_b));
+            return Err(format!(
+                "inner dimensions differ: {}{ta} × {}{tb}",
+                a.shape, b.shape
+            ));
+        }
+        Ok(Product {
+            m,
+            n,
+            k,
+            transpose_a,
+            transpose_b,
+        })
+    }
+
+    fn of(self, signature: &Signature) -> Product {
+        self.product(&signature.inputs[0], &signature.inputs[1])
+            .unwrap_or_else(|_source| unreachable!("the shape rule admitted these shapes"))
+    }
+}
+
+impl Op for MatMul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let [a, b] = arity::<2>(inputs)?;
+        super::expect_dtype("a", a, DType::F32)?;
+        super::expect_dtype("b", b, DType::F32)?;
+        let Product { m, n, .. } = self.product(a, b)?;
+        Ok(vec![TensorType::f32([m, n])])
+    }
+
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        let (a, b, dy) = (&vjp.inputs[0], &vjp.inputs[1], vjp.dy()?);
+        let product = |a: &Tensor, transpose_a, b: &Tensor, transpose_b| {
+            a.graph().apply_one(
+                MatMul {
+                    transpose_a,
+                    transpose_b,
+                },
+                &[a, b],
+            )
+        };
+        // With A stored as op(A)ᵀ its gradient is the transpose of dY·op(B)ᵀ, which is op(B)·dYᵀ.
+        let da = || match self.transpose_a {
+            false => product(dy, false, b, !self.transpose_b),
+            true => product(b, self.transpose_b, dy, true),
+        };
+        let db = || match self.transpose_b {
+            false => product(a, !self.transpose_a, dy, false),
+            true => product(dy, true, a, self.transpose_a),
+        };
+        Ok(vec![vjp.wanted[0].then(da), vjp.wanted[1].then(db)])
+    }
+
+    fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
+        let Product {
+            m,
+            n,
+            k,
+            transpose_a,
+            transpose_b,
+        } = self.of(signature);
+        let size = |size: usize| {
+            u32::try_from(size).map_err(|_source| format!("a dimension of {size} is too large"))
+        };
+        let (m, n, k) = (size(m)?, size(n)?, size(k)?);
+        let choice = choose(
+            m,
+            n,
+            k,
+            transpose_a,
+            transpose_b,
+            target.tuning.products,
+            target.subgroup,
+        );
+        Ok(launches(&choice))
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        // γₖ·(|A|·|B|), whatever the order of the sum.
+        let product = self.of(sample.signature);
+        let magnitude = |values: &[f64]| values.iter().map(|value| value.abs()).collect::<Vec<_>>();
+        let mut terms = vec![0.0; product.m * product.n];
+        product.plain(
+            &magnitude(&sample.inputs[0]),
+            &magnitude(&sample.inputs[1]),
+            &mut terms,
+        );
+        vec![
+            terms
+                .into_iter()
+                .map(|terms| Sample::gamma(product.k) * terms + 1e-37)
+                .collect(),
+        ]
+    }
+}
+
+/// The dispatches of a choice: passes over k, and behind each the ordered sum of its splits.
+fn launches(choice: &Choice) -> Launches {
+    let Choice {
+        m,
+        n,
+        k,
+        splits,
+        k_pass,
+        ..
+    } = *choice;
+    let shader = if choice.entry == "lanes" {
+        SUBGROUP_SHADER
+    } else {
+        SHADER
+    };
+    let (a, b) = if choice.swapped { (1, 0) } else { (0, 1) };
+    let len = u64::from(m) * u64::from(n);
+    let mut launches = Launches::default();
+    let split = splits > 1;
+    if split {
+        launches.scratch.push(u64::from(splits) * len);
+    }
+    let to = if split {
+        Binding::Scratch(0)
+    } else {
+        Binding::Output(0)
+    };
+    for begin in (0..k).step_by(k_pass as usize) {
+        let end = k.min(begin.saturating_add(k_pass));
+        let later = f64::from(u8::from(begin > 0));
+        let with_params = |launch: Launch| {
+            launch
+                .param("m", m)
+                .param("n", n)
+                .param("k", k)
+                .param("k_begin", begin)
+                .param("k_end", end)
+                .param("k_chunk", choice.k_chunk)
+                .param("tiles_n", choice.tiles_n)
+                .param("tiles", choice.tiles)
+                .param("splits", splits)
+        };
+        let mut product = with_params(Launch::new(shader, choice.entry));
+        product.overrides = choice.overrides.clone();
+        let product = product
+            .set("ACCUMULATE", if split { 0.0 } else { later })
+            .bind(Binding::Input(a))
+            .bind(Binding::Input(b))
+            .bind(to)
+            .grid(choice.grid)
+            .iterations(choice.iterations_per_invocation)
+            .flops(2 * len * u64::from(end - begin));
+        launches.launches.push(product);
+        if split {
+            const COMBINE: u32 = 64;
+            launches.launches.push(
+                with_params(Launch::new(SHADER, "combine"))
+                    .set("COMBINE", COMBINE)
+                    .set("ACCUMULATE", later)
+                    .bind(to)
+                    .bind(Binding::Output(0))
+                    .grid(fold(len, COMBINE))
+                    .iterations(u64::from(splits) + 1)
+                    .flops(len * u64::from(splits)),
+            );
+        }
+    }
+    launches
+}
+
+impl Compute for MatMul {
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let (a, b) = (io.input(0), io.input(1));
+        let product = self.of(io.signature());
+        T::product(&product, a, b, io.output(0));
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let shapes = [
+        (1, 1, 1),
+        (1, 1, 257),
+        (1, 257, 1),
+        (2, 3, 1),
+        (3, 2, 17),
+        (17, 33, 5),
+        (32, 10, 8),
+        (10, 8, 32),
+        (33, 1, 10),
+        (64, 64, 64),
+        (65, 63, 66),
+        (128, 10, 257),
+        (8, 256, 255),
+        (255, 8, 256),
+        (130, 127, 129),
+        (5, 7, 1000),
+        (3, 2, 70_000),
+    ];
+    let mut cases = Vec::new();
+    for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false), (true, true)] {
+        for (m, n, k) in shapes {
+            let a = if transpose_a { [k, m] } else { [m, k] };
+            let b = if transpose_b { [n, k] } else { [k, n] };
+            let case = Case::new(MatMul {
+                transpose_a,
+                transpose_b,
+            });
+            cases.push(
+                case.input(&a, Fill::Uniform(-1.0, 1.0))
+                    .input(&b, Fill::Uniform(-1.0, 1.0)),
+            );
+        }
+    }
+    cases
+}
+
+impl Tensor {
+    /// The matrix product of `[m, k]` and `[k, n]`, `[m, n]`.
+    #[track_caller]
+    pub fn matmul(&self, b: &Tensor) -> Tensor {
+        self.graph().apply_one(MatMul::default(), &[self, b])
+    }
+}

@@ -1,0 +1,125 @@
+//! Row-wise kernels: how many invocations share a row, by the row's length and the class of adapter.
+
+use crate::plan::{Class, Target};
+use crate::{DType, Shape, TensorType};
+
+use super::{Launch, Shader, expect_dtype, fold};
+
+/// Most invocations of a workgroup that every adapter has.
+const WIDEST: u32 = 256;
+
+/// The rows of a matrix, each shared by `lanes` invocations: see `shaders/rows.wgsl`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows {
+    rows: u64,
+    columns: u64,
+    lanes: u32,
+    workgroup: u32,
+}
+
+impl Rows {
+    /// Rows of `shape`, whose kernel loops `passes` times over a row.
+    pub(super) fn new(shape: &Shape, passes: u64, target: &Target) -> Self {
+        let (rows, columns) = shape.rows_and_columns();
+        Self::of(rows as u64, columns as u64, passes, target)
+    }
+
+    /// `rows` rows of `columns` elements.
+    pub(super) fn of(rows: u64, columns: u64, passes: u64, target: &Target) -> Self {
+        let fill = |elements: u64| {
+            let lanes = columns.div_ceil(elements).min(u64::from(WIDEST));
+            (lanes as u32).next_power_of_two()
+        };
+        let (mut lanes, workgroup) = match target.class {
+            // Eight elements a lane keep the tree short beside the loop; below 32 a plain loop is over sooner.
+            Class::Gpu if columns > 32 => (fill(8), WIDEST),
+            // One vector of eight lanes, whose barriers cost next to nothing; gathers cost the same either way.
+            Class::CpuAdapter if columns > 256 => (8, 8),
+            _ => (1, 64),
+        };
+        while passes * columns.div_ceil(u64::from(lanes)) > target.max_iterations && lanes < WIDEST
+        {
+            lanes *= 2;
+        }
+        Rows {
+            rows,
+            columns,
+            lanes,
+            workgroup: workgroup.max(lanes),
+        }
+    }
+
+    /// A dispatch that loops `passes` times over each row and combines lanes `trees` times, with params `rows` and
+    /// `columns`.
+    pub(super) fn launch(
+        self,
+        shader: Shader,
+        entry: &'static str,
+        passes: u64,
+        trees: u64,
+    ) -> Launch {
+        self.share(Launch::new(shader, entry), passes, trees)
+            .param("rows", self.rows as usize)
+            .param("columns", self.columns as usize)
+    }
+
+    /// The same without params, for a kernel that finds the sizes itself.
+    pub(super) fn share(self, launch: Launch, passes: u64, trees: u64) -> Launch {
+        let lanes = u64::from(self.lanes);
+        launch
+            .set("WORKGROUP", self.workgroup)
+            .set("LANES", self.lanes)
+            .grid(fold(self.rows * lanes, self.workgroup))
+            .iterations(
+                passes * self.columns.div_ceil(lanes) + trees * u64::from(self.lanes.ilog2()),
+            )
+            .flops(passes * self.rows * self.columns * 2)
+    }
+}
+
+/// A dispatch over a matrix with an invocation to an element, with params `rows` and `columns`.
+pub(super) fn elementwise(shader: Shader, entry: &'static str, shape: &Shape) -> Launch {
+    const WORKGROUP: u32 = 64;
+    let (rows, columns) = shape.rows_and_columns();
+    Launch::new(shader, entry)
+        .set("WORKGROUP", WORKGROUP)
+        .param("rows", rows)
+        .param("columns", columns)
+        .grid(fold(shape.elements(), WORKGROUP))
+        .flops(shape.elements() * 4)
+}
+
+/// Checks that a target is shaped like what it is compared with, and returns the shape of one number per row.
+pub(super) fn dense(y: &TensorType, target: &TensorType) -> Result<Shape, String> {
+    expect_dtype("y", y, DType::F32)?;
+    expect_dtype("the target", target, DType::F32)?;
+    if y.shape != target.shape {
+        return Err(format!(
+            "y and its target differ in shape: {} and {}",
+            y.shape, target.shape
+        ));
+    }
+    per_row("y", y)
+}
+
+/// Checks that there is a label for each row, and returns the shape of one number per row.
+pub(super) fn sparse(y: &TensorType, labels: &TensorType) -> Result<Shape, String> {
+    expect_dtype("y", y, DType::F32)?;
+    expect_dtype("labels", labels, DType::U32)?;
+    let rows = per_row("y", y)?;
+    if labels.shape != rows {
+        return Err(format!(
+            "y {} takes labels {rows}, one for each row, got {}",
+            y.shape, labels.shape
+        ));
+    }
+    Ok(rows)
+}
+
+/// The shape of one number per row, or why `matrix` has no rows.
+pub(super) fn per_row(name: &str, matrix: &TensorType) -> Result<Shape, String> {
+    match matrix.shape.dims().split_last() {
+        Some((_, rows)) => Ok(Shape::from(rows)),
+        None => Err(format!("{name} must have a last dimension, got a scalar")),
+    }
+}

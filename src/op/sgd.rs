@@ -1,0 +1,257 @@
+//! Gradient descent's update, plain and with momentum, as in Keras 3: w ← w − η·g, or v ← μ·v − η·g, w ← w + v, or with
+//! Nesterov's look-ahead w ← w + μ·v − η·g. η is the clock's.
+
+use crate::cpu::Real;
+use crate::plan::Target;
+use crate::{DType, Tensor, TensorType};
+
+use super::launch::shader;
+use super::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, RATES, Sample, Shader,
+    Signature, Slab, UNIT, arity, expect_dtype, fold,
+};
+
+const SHADER: Shader = shader!("sgd");
+
+/// The line in [`op::all`](super::all).
+pub const ENTRY: Entry = Entry {
+    name: "sgd",
+    shaders: &[SHADER],
+    cases,
+};
+
+/// w ← w − η·g. Inputs: w, updated in place, g of the same shape, the clock's rates. No output.
+#[derive(Debug, Clone, Copy)]
+pub struct Sgd;
+
+/// v ← μ·v − η·g, w ← w + v. Inputs: w and v, updated in place, g of the same shape, the clock's rates. No output.
+#[derive(Debug, Clone, Copy)]
+pub struct Momentum {
+    /// μ, in [0, 1).
+    pub momentum: f32,
+    /// Whether w ← w + μ·v − η·g instead.
+    pub nesterov: bool,
+}
+
+/// Checks the operands of an update: `names` of one shape, then the clock's rates.
+pub(super) fn check_operands(names: &[&str], inputs: &[TensorType]) -> Result<(), String> {
+    let Some((rates, operands)) = inputs.split_last() else {
+        return Err("got no inputs".into());
+    };
+    let (first, shape) = (names[0], &operands[0]);
+    for (name, operand) in names.iter().zip(operands) {
+        expect_dtype(name, operand, DType::F32)?;
+        if operand.shape != shape.shape {
+            return Err(format!("{name} is {operand}, but {first} is {shape}"));
+        }
+    }
+    if *rates != TensorType::f32([RATES]) {
+        return Err(format!("rates must be [{RATES}], got {rates}"));
+    }
+    Ok(())
+}
+
+/// Checks that a factor lies in [0, 1); NaN does not.
+pub(super) fn check_factor(name: &str, factor: f32) -> Result<(), String> {
+    if (0.0..1.0).contains(&factor) {
+        return Ok(());
+    }
+    Err(format!(
+        "{name} must be at least 0 and below 1, got {factor}"
+    ))
+}
+
+impl Op for Sgd {
+    fn name(&self) -> &'static str {
+        "sgd"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        check_operands(&["w", "g"], arity::<3>(inputs)?)?;
+        Ok(Vec::new())
+    }
+
+    fn writes(&self) -> &[usize] {
+        &[0]
+    }
+
+    fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
+        let launch = launch("update", signature, 0.0, false)
+            .bind(Binding::Input(1))
+            .bind(Binding::Input(2))
+            .bind(Binding::Input(0))
+            .flops(2 * signature.inputs[0].elements());
+        Ok(launch.into())
+    }
+
+    fn slab(&self) -> Option<Slab> {
+        Some(Slab {
+            key: format!("{self:?}"),
+            operands: 2,
+        })
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        // A product and a difference.
+        let (g, rate) = (&sample.inputs[1], sample.inputs[2][0]);
+        let bound = sample.results[0].iter().zip(g);
+        vec![
+            bound
+                .map(|(w, g)| 1.01 * UNIT * (w.abs() + (rate * g).abs()) + 1e-37)
+                .collect(),
+        ]
+    }
+}
+
+impl Compute for Sgd {
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let (g, rate) = (io.input(1), io.input(2)[0]);
+        for (w, &g) in io.output(0).iter_mut().zip(g) {
+            *w = *w - rate * g;
+        }
+    }
+}
+
+impl Op for Momentum {
+    fn name(&self) -> &'static str {
+        if self.nesterov {
+            "sgd.nesterov"
+        } else {
+            "sgd.momentum"
+        }
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        check_operands(&["w", "v", "g"], arity::<4>(inputs)?)?;
+        check_factor("momentum", self.momentum)?;
+        Ok(Vec::new())
+    }
+
+    fn writes(&self) -> &[usize] {
+        &[0, 1]
+    }
+
+    fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
+        let launch = launch("update_momentum", signature, self.momentum, self.nesterov)
+            .bind(Binding::Input(2))
+            .bind(Binding::Input(3))
+            .bind(Binding::Input(0))
+            .bind(Binding::Input(1))
+            .flops(signature.inputs[0].elements() * if self.nesterov { 6 } else { 4 });
+        Ok(launch.into())
+    }
+
+    fn slab(&self) -> Option<Slab> {
+        Some(Slab {
+            key: format!("{self:?}"),
+            operands: 3,
+        })
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        let momentum = f64::from(self.momentum);
+        let (v_before, g, rate) = (&sample.inputs[1], &sample.inputs[2], sample.inputs[3][0]);
+        let (w, v) = (&sample.results[0], &sample.results[1]);
+        let (mut w_bound, mut v_bound) = (Vec::new(), Vec::new());
+        for i in 0..w.len() {
+            // v: two products and a difference. w: that error, and its own operations.
+            let step = (rate * g[i]).abs();
+            let velocity = step + momentum * v_before[i].abs() + v[i].abs();
+            let ahead = momentum * v[i].abs();
+            let weight = if self.nesterov {
+                momentum * velocity + ahead + (w[i].abs() + step) + step + w[i].abs()
+            } else {
+                velocity + w[i].abs()
+            };
+            w_bound.push(1.01 * UNIT * weight + 1e-37);
+            v_bound.push(1.01 * UNIT * velocity + 1e-37);
+        }
+        vec![w_bound, v_bound]
+    }
+}
+
+impl Compute for Momentum {
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let momentum = T::of(f64::from(self.momentum));
+        let (g, rate) = (io.input(2), io.input(3)[0]);
+        let [w, v] = io.outputs();
+        for ((w, v), &g) in w.iter_mut().zip(v).zip(g) {
+            let step = rate * g;
+            *v = momentum * *v - step;
+            *w = if self.nesterov {
+                *w + momentum * *v - step
+            } else {
+                *w + *v
+            };
+        }
+    }
+}
+
+fn launch(entry: &'static str, signature: &Signature, momentum: f32, nesterov: bool) -> Launch {
+    const WORKGROUP: u32 = 256;
+    let len = signature.inputs[0].elements();
+    Launch::new(SHADER, entry)
+        .set("WORKGROUP", WORKGROUP)
+        .param("len", len as usize)
+        .param("momentum", momentum)
+        .param("nesterov", u32::from(nesterov))
+        .grid(fold(len.div_ceil(4), WORKGROUP))
+}
+
+fn cases() -> Vec<Case> {
+    let shapes: [&[usize]; 11] = [
+        &[],
+        &[1],
+        &[2],
+        &[3],
+        &[17],
+        &[33, 10],
+        &[255],
+        &[257],
+        &[2, 3, 5, 7],
+        &[1000],
+        &[70_000],
+    ];
+    let numbers = || Fill::Uniform(-2.0, 2.0);
+    let rates = |rate| Fill::Values(vec![rate, 0.9, 0.999, 0.0]);
+    let mut cases = Vec::new();
+    for shape in shapes {
+        for rate in [0.01, 1.5] {
+            let case = Case::new(Sgd)
+                .input(shape, numbers())
+                .input(shape, numbers());
+            cases.push(case.constant(&[RATES], rates(rate)).without_gradient());
+        }
+        for (momentum, nesterov) in [(0.9, false), (0.9, true), (0.0, true), (0.3, false)] {
+            let case = Case::new(Momentum { momentum, nesterov })
+                .input(shape, numbers())
+                .input(shape, numbers())
+                .input(shape, numbers());
+            cases.push(case.constant(&[RATES], rates(0.05)).without_gradient());
+        }
+    }
+    cases
+}
+
+impl Tensor {
+    /// This parameter's step of plain gradient descent, w ← w − η·g, with the η of a clock's `rates`. The handle is for
+    /// [`Program::update`](crate::Program::update).
+    #[track_caller]
+    pub fn sgd_step(&self, gradient: &Tensor, rates: &Tensor) -> Tensor {
+        self.graph().apply_one(Sgd, &[self, gradient, rates])
+    }
+
+    /// This parameter's step with momentum; the `velocity` is a variable of the same shape, zeros at first. The handle is
+    /// for [`Program::update`](crate::Program::update).
+    #[track_caller]
+    pub fn momentum_step(
+        &self,
+        velocity: &Tensor,
+        gradient: &Tensor,
+        rates: &Tensor,
+        rule: Momentum,
+    ) -> Tensor {
+        self.graph()
+            .apply_one(rule, &[self, velocity, gradient, rates])
+    }
+}
