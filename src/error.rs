@@ -110,6 +110,13 @@ pub enum Error {
         /// The deadline, in seconds.
         seconds: f64,
     },
+    /// An op does not keep what it promises: see [`check`](crate::check).
+    Check {
+        /// The op.
+        op: String,
+        /// What was found and what was expected, and where.
+        message: String,
+    },
     /// The loss became NaN or infinite.
     NonFinite {
         /// The epoch, counted from 1.
@@ -227,6 +234,7 @@ impl fmt::Display for Error {
             Error::Timeout { during, seconds } => {
                 write!(f, "{during} did not finish within {seconds} s")
             }
+            Error::Check { op, message } => write!(f, "{op}: {message}"),
             Error::NonFinite { epoch, step, what } => {
                 write!(f, "{what} is not finite in epoch {epoch}, step {step}")
             }

@@ -8,6 +8,9 @@ use crate::op::{Op, Signature};
 use crate::plan::{Plan, Program, Target};
 use crate::{DType, Error, Result, Shape, Tensor, TensorType};
 
+/// Most elements of a tensor: 4 TiB, beyond any machine; arithmetic on smaller sizes does not overflow.
+const MOST_ELEMENTS: u64 = 1 << 40;
+
 /// One output of one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId {
@@ -148,6 +151,10 @@ impl Graph {
             ))
         } else if kind.elements() == 0 {
             Some(format!("`{name}` would be empty: its shape is {kind}"))
+        } else if kind.elements() > MOST_ELEMENTS {
+            Some(format!(
+                "`{name}` is {kind}, which is more than any machine holds"
+            ))
         } else {
             given
                 .filter(|&(dtype, len)| dtype != kind.dtype || len != kind.elements())
@@ -237,7 +244,14 @@ impl Graph {
         if let Some(error) = &nodes.error {
             return Err(error.clone());
         }
-        crate::plan::build(&nodes.records, target, programs.into_iter().collect())
+        let programs: Vec<Program> = programs.into_iter().collect();
+        for (name, tensor) in programs.iter().flat_map(Program::tensors) {
+            if !Arc::ptr_eq(&tensor.graph().nodes, &self.nodes) {
+                let message = format!("{name} is a tensor of another graph");
+                return Err(Error::argument("programs", message));
+            }
+        }
+        crate::plan::build(&nodes.records, target, programs)
     }
 
     /// The first error recorded, if a call was refused.
@@ -248,6 +262,11 @@ impl Graph {
     /// A tensor by value id, for passes that walk the nodes.
     pub(crate) fn tensor(&self, id: ValueId) -> Tensor {
         Tensor::new(self.clone(), id)
+    }
+
+    /// The types of all outputs of the node behind a tensor: none for an update.
+    pub(crate) fn output_types(&self, tensor: &Tensor) -> Vec<TensorType> {
+        self.lock().records[tensor.id().node].outputs.clone()
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Nodes> {
@@ -323,6 +342,14 @@ impl Nodes {
                         "input {i} is updated in place, so it must be a variable"
                     )),
                     None => Ok(outputs),
+                })
+                .and_then(|outputs| {
+                    match outputs.iter().find(|kind| kind.elements() > MOST_ELEMENTS) {
+                        Some(kind) => {
+                            Err(format!("the result {kind} is more than any machine holds"))
+                        }
+                        None => Ok(outputs),
+                    }
                 })
         };
         match outcome {

@@ -7,18 +7,24 @@
 //! ```
 
 mod autodiff;
+pub mod check;
 pub mod cpu;
 pub mod data;
 mod device;
 mod error;
 pub mod gpu;
 mod graph;
+mod io;
+pub mod nn;
 pub mod op;
+pub mod optim;
 pub mod plan;
 mod session;
 mod shape;
 mod tensor;
+pub mod train;
 
+pub use data::{Csv, Dataset, StandardScaler, Targets};
 pub use device::{DEVICE_VARIABLE, Device, Options};
 pub use error::{Error, Result};
 pub use graph::{Graph, Initial, Node, Record, ValueId, Variable};
@@ -26,3 +32,20 @@ pub use plan::{Plan, Program};
 pub use session::{Pending, Session, Snapshot, Values};
 pub use shape::{DType, Shape, TensorType};
 pub use tensor::Tensor;
+
+/// What a program that trains a model needs, Keras' words among them.
+pub mod prelude {
+    pub use crate::data::{Csv, Dataset, StandardScaler, Targets};
+    pub use crate::nn::Activation::{self, LeakyRelu, Linear, Relu, Sigmoid, Softmax, Tanh};
+    pub use crate::nn::{Dense, Initializer, Sequential};
+    pub use crate::optim::{Adam, Optimizer, Schedule, Sgd};
+    pub use crate::train::Loss::{
+        self, BinaryCrossentropy, CategoricalCrossentropy, HalfSquaredError, MeanSquaredError,
+        SparseCategoricalCrossentropy,
+    };
+    pub use crate::train::Metric::{
+        self, Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy,
+    };
+    pub use crate::train::{Evaluation, Fit, History, Model, Predictions, Stop};
+    pub use crate::{Device, Error, Graph, Program, Result, Tensor};
+}

@@ -9,6 +9,8 @@ use crate::{DType, Error, Result, TensorType, cpu, gpu};
 #[derive(Debug)]
 pub struct Session {
     executor: Executor,
+    /// The program that ran last: its fetches are what can be read, because programs share their temporaries' memory.
+    last: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -50,18 +52,21 @@ impl Session {
     pub(crate) fn open_cpu(plan: &Plan) -> Result<Self> {
         Ok(Session {
             executor: Executor::Cpu(cpu::Session::open(plan)?),
+            last: None,
         })
     }
 
     pub(crate) fn open_reference(plan: &Plan) -> Result<Self> {
         Ok(Session {
             executor: Executor::Reference(cpu::Session::open(plan)?),
+            last: None,
         })
     }
 
     pub(crate) fn open_gpu(device: &gpu::Device, plan: &Plan) -> Result<Self> {
         Ok(Session {
             executor: Executor::Gpu(Box::new(gpu::Session::open(device, plan)?)),
+            last: None,
         })
     }
 
@@ -74,9 +79,22 @@ impl Session {
         }
     }
 
+    /// The bytes it holds now, and the least that any assignment of the plan's tensors to memory would need.
+    pub fn bytes(&self) -> (u64, u64) {
+        let (slots, bound) = (self.plan().slot_bytes(), self.plan().lower_bound_bytes());
+        match &self.executor {
+            Executor::Cpu(_) => (slots, bound),
+            Executor::Reference(_) => (slots * 2, bound * 2),
+            Executor::Gpu(session) => (
+                slots + session.overhead_bytes(),
+                bound + session.overhead_bytes(),
+            ),
+        }
+    }
+
     /// Runs `steps` steps of a program. A GPU gets them in one submission and works on while this returns.
     pub fn run(&mut self, program: &str, steps: u64) -> Result<()> {
-        let index = self.index(program)?;
+        let index = self.begin(program, steps)?;
         match &mut self.executor {
             Executor::Cpu(session) => session.run(index, steps),
             Executor::Reference(session) => session.run(index, steps),
@@ -87,7 +105,7 @@ impl Session {
 
     /// Runs `steps` steps and copies a tensor of numbers for the host, without waiting for it.
     pub fn run_and_copy(&mut self, program: &str, steps: u64, tensor: &str) -> Result<Pending> {
-        let index = self.index(program)?;
+        let index = self.begin(program, steps)?;
         let place = self.place(tensor, DType::F32)?;
         Ok(Pending(match &mut self.executor {
             Executor::Cpu(session) => {
@@ -165,8 +183,10 @@ impl Session {
     }
 
     /// Reads a variable, or what the program run last fetches under this name, as f32.
+    ///
+    /// What another program fetches is an error: programs share the memory of their temporaries.
     pub fn read(&mut self, name: &str) -> Result<Vec<f32>> {
-        self.block_on_read(name, Self::read_async)
+        self.block_on(async |session| session.read_async(name).await)
     }
 
     /// [`Session::read`] without blocking the thread.
@@ -185,25 +205,14 @@ impl Session {
 
     /// Reads numbers or integers in the session's own precision.
     pub fn read_values(&mut self, name: &str) -> Result<Values> {
-        self.block_on_read(name, Self::read_values_async)
+        self.block_on(async |session| session.read_values_async(name).await)
     }
 
     /// [`Session::read_values`] without blocking the thread.
     pub async fn read_values_async(&mut self, name: &str) -> Result<Values> {
-        let (kind, place) = self.plan().readable(name)?;
-        let words = kind.dtype == DType::U32;
-        Ok(match &mut self.executor {
-            Executor::Cpu(session) if words => Values::U32(session.read_words(place).to_vec()),
-            Executor::Cpu(session) => Values::F32(session.read(place).to_vec()),
-            Executor::Reference(session) if words => {
-                Values::U32(session.read_words(place).to_vec())
-            }
-            Executor::Reference(session) => Values::F64(session.read(place).to_vec()),
-            Executor::Gpu(session) if words => {
-                Values::U32(session.read(place, bytemuck::pod_collect_to_vec).await?)
-            }
-            Executor::Gpu(session) => Values::F32(session.read(place, floats).await?),
-        })
+        let (kind, place) = self.readable(name)?;
+        let dtype = kind.dtype;
+        self.values_at(place, dtype).await
     }
 
     /// Every variable, by name.
@@ -254,32 +263,118 @@ impl Session {
         Ok(())
     }
 
-    fn block_on_read<'a, T, F: Future<Output = Result<T>> + 'a>(
-        &'a mut self,
-        name: &'a str,
-        read: impl FnOnce(&'a mut Self, &'a str) -> F,
-    ) -> Result<T> {
+    /// For debugging: fills what no variable covers with NaNs, so that a read of something never written, or a write
+    /// behind a tensor's end, shows. Temporaries get the bits `temporary`, the space behind variables `padding`.
+    pub fn poison(&mut self, temporary: u32, padding: u32) -> Result<()> {
+        let plan = self.plan();
+        let free: Vec<(Place, DType, u32)> = plan
+            .outside(plan.variables.iter().map(|variable| variable.place))
+            .into_iter()
+            .map(|place| {
+                let slot = &plan.slots[place.slot];
+                let bits = if slot.persistent { padding } else { temporary };
+                (place, slot.dtype, bits)
+            })
+            .collect();
+        for (place, dtype, bits) in free {
+            let len = usize::try_from(place.len).unwrap_or(usize::MAX);
+            match (&mut self.executor, dtype) {
+                (_, DType::U32) => self.write_words_at(place, &vec![bits; len])?,
+                (Executor::Cpu(session), _) => {
+                    session.write(place, &vec![f32::from_bits(bits); len])
+                }
+                (Executor::Reference(session), _) => {
+                    session.write(place, &vec![f32::from_bits(bits); len]);
+                }
+                (Executor::Gpu(session), _) => session.write_words(place, &vec![bits; len])?,
+            }
+        }
+        Ok(())
+    }
+
+    /// For debugging: the elements of a whole slot of the plan, variables, temporaries and padding.
+    pub fn read_slot(&mut self, slot: usize) -> Result<Values> {
+        let Some(kind) = self.plan().slots.get(slot) else {
+            let count = self.plan().slots.len();
+            return Err(Error::argument(
+                "slot",
+                format!("the plan has {count} slots, so there is no slot {slot}"),
+            ));
+        };
+        let place = Place {
+            slot,
+            offset: 0,
+            len: kind.elements,
+        };
+        let dtype = kind.dtype;
+        self.block_on(async move |session| session.values_at(place, dtype).await)
+    }
+
+    async fn values_at(&mut self, place: Place, dtype: DType) -> Result<Values> {
+        let words = dtype == DType::U32;
+        Ok(match &mut self.executor {
+            Executor::Cpu(session) if words => Values::U32(session.read_words(place).to_vec()),
+            Executor::Cpu(session) => Values::F32(session.read(place).to_vec()),
+            Executor::Reference(session) if words => {
+                Values::U32(session.read_words(place).to_vec())
+            }
+            Executor::Reference(session) => Values::F64(session.read(place).to_vec()),
+            Executor::Gpu(session) if words => {
+                Values::U32(session.read(place, bytemuck::pod_collect_to_vec).await?)
+            }
+            Executor::Gpu(session) => Values::F32(session.read(place, floats).await?),
+        })
+    }
+
+    /// Blocks the thread on a readback, driving the device meanwhile.
+    fn block_on<T>(&mut self, read: impl AsyncFnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let device = match &self.executor {
             Executor::Gpu(session) => Some(session.device().clone()),
             Executor::Cpu(_) | Executor::Reference(_) => None,
         };
-        let future = read(self, name);
+        let future = read(self);
         match device {
             Some(device) => device.block_on(future),
             None => pollster::block_on(future),
         }
     }
 
-    fn index(&self, program: &str) -> Result<usize> {
+    /// The program's index; from here on its fetches are what can be read.
+    fn begin(&mut self, program: &str, steps: u64) -> Result<usize> {
         let programs = &self.plan().programs;
-        match programs.iter().position(|known| known.name == program) {
-            Some(index) => Ok(index),
-            None => self.plan().program(program).map(|_| 0),
+        let Some(index) = programs.iter().position(|known| known.name == program) else {
+            return self.plan().program(program).map(|_| 0);
+        };
+        if steps > 0 {
+            self.last = Some(index);
         }
+        Ok(index)
+    }
+
+    /// Type and place of a variable, or of what the program run last fetches.
+    fn readable(&self, name: &str) -> Result<(&TensorType, Place)> {
+        let plan = self.plan();
+        if let Ok(variable) = plan.variable(name) {
+            return Ok((&variable.kind, variable.place));
+        }
+        let ran = self.last.map(|index| &plan.programs[index]);
+        if let Some(found) = ran.and_then(|program| program.fetched(name)) {
+            return Ok(found);
+        }
+        // An error that lists the names, where no program fetches it.
+        plan.readable(name)?;
+        let message = match ran {
+            Some(program) => format!(
+                "`{name}` is another program's: `{}` ran last, and programs share memory",
+                program.name
+            ),
+            None => format!("`{name}` is there once a program that fetches it has run"),
+        };
+        Err(Error::argument("name", message))
     }
 
     fn place(&self, name: &str, dtype: DType) -> Result<Place> {
-        let (kind, place) = self.plan().readable(name)?;
+        let (kind, place) = self.readable(name)?;
         if kind.dtype == dtype {
             return Ok(place);
         }

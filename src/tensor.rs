@@ -1,7 +1,6 @@
 //! The handle of a value in a graph.
 
 use std::fmt;
-use std::panic::Location;
 
 use crate::graph::{Graph, ValueId};
 use crate::{DType, Shape, TensorType};
@@ -43,12 +42,6 @@ impl Tensor {
     /// The type of its elements.
     pub fn dtype(&self) -> DType {
         self.kind().dtype
-    }
-
-    /// A tensor that stands for a refused call on this one.
-    #[track_caller]
-    pub(crate) fn refuse(&self, op: &str, message: String) -> Tensor {
-        self.graph.refuse_at(op, message, Location::caller())
     }
 }
 

@@ -36,6 +36,23 @@ pub struct Counters {
     pub peak_bytes: u64,
 }
 
+impl Counters {
+    /// What was added since `before`; bytes alive and their peak as they are now.
+    pub fn since(&self, before: &Counters) -> Counters {
+        Counters {
+            objects: self.objects - before.objects,
+            uploads: self.uploads - before.uploads,
+            upload_bytes: self.upload_bytes - before.upload_bytes,
+            readbacks: self.readbacks - before.readbacks,
+            submits: self.submits - before.submits,
+            passes: self.passes - before.passes,
+            dispatches: self.dispatches - before.dispatches,
+            bytes: self.bytes,
+            peak_bytes: self.peak_bytes,
+        }
+    }
+}
+
 /// How a device is opened.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {

@@ -165,6 +165,16 @@ impl Session {
         &self.plan
     }
 
+    /// Bytes beside the plan's slots: params, and staging buffers that exist now.
+    pub fn overhead_bytes(&self) -> u64 {
+        self.params.wgpu.size()
+            + self
+                .staging
+                .iter()
+                .map(|staging| staging.wgpu.size())
+                .sum::<u64>()
+    }
+
     /// The device it runs on.
     pub fn device(&self) -> &Device {
         &self.device

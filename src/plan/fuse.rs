@@ -1,6 +1,6 @@
 //! Rewrites of the schedule: nodes that become one call.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::TensorType;
 
@@ -23,9 +23,11 @@ pub(super) struct Member {
 
 /// Every optimizer update of a program as one call over slabs of parameters, states and gradients.
 ///
-/// Updates merge when their ops are equal, their common operands are the same, and nothing between the first and the
-/// last of them reads what they write. Elements between members belong to nobody: their gradients are zero.
+/// Updates merge when their ops are equal, their common operands are the same, nothing between the first and the last
+/// of them touches what they write or writes what they read, and no call of any program would write one tensor of a
+/// slab while it uses another, because a call's written operands have slots of their own.
 pub(super) fn merge_updates(programs: &mut [Scheduled], target: &Target) -> Vec<Slab> {
+    let apart = apart(programs);
     let mut slabs = Slabs {
         slabs: Vec::new(),
         home: HashMap::new(),
@@ -43,7 +45,12 @@ pub(super) fn merge_updates(programs: &mut [Scheduled], target: &Target) -> Vec<
             }
         }
         let mut gone = Vec::new();
-        for (_, group) in groups.into_iter().filter(|(_, group)| group.len() > 1) {
+        let parts: Vec<Vec<usize>> = groups
+            .iter()
+            .flat_map(|(_, group)| compatible(&program.drafts, group, &apart))
+            .filter(|part| part.len() > 1)
+            .collect();
+        for group in parts {
             if independent(&program.drafts, &group) && slabs.accept(&mut program.drafts, &group) {
                 gone.extend_from_slice(&group[..group.len() - 1]);
             }
@@ -62,29 +69,70 @@ fn merge_key(draft: &Draft) -> Option<String> {
     Some(format!("{} {:?}", slab.key, &draft.inputs[slab.operands..]))
 }
 
+/// Pairs of tensors of which some call writes one and uses the other.
+fn apart(programs: &[Scheduled]) -> HashSet<(Key, Key)> {
+    let mut apart = HashSet::new();
+    for draft in programs.iter().flat_map(|program| &program.drafts) {
+        for a in draft.written().filter_map(key) {
+            for b in draft.inputs.iter().chain(&draft.outputs).filter_map(key) {
+                apart.extend([(a, b), (b, a)]);
+            }
+        }
+    }
+    apart
+}
+
+fn key(operand: &Operand) -> Option<Key> {
+    match *operand {
+        Operand::Value(key) => Some(key),
+        Operand::Slab(_) => None,
+    }
+}
+
+/// The group in parts, each of which may lie in common slabs.
+fn compatible(drafts: &[Draft], group: &[usize], apart: &HashSet<(Key, Key)>) -> Vec<Vec<usize>> {
+    let clash = |&i: &usize, j: usize| {
+        let (a, b) = (&drafts[i], &drafts[j]);
+        let operands = a.op.slab().map_or(0, |slab| slab.operands);
+        let columns = a.inputs.iter().zip(&b.inputs).take(operands);
+        let one_call = columns
+            .filter_map(|(a, b)| Some((key(a)?, key(b)?)))
+            .any(|pair| apart.contains(&pair));
+        // The same tensor under another role, or an update that reads what the other one writes.
+        let mixed = a.inputs[..operands]
+            .iter()
+            .any(|a| b.inputs[..operands].contains(a));
+        one_call || mixed
+    };
+    let mut parts: Vec<Vec<usize>> = Vec::new();
+    for &i in group {
+        match parts
+            .iter_mut()
+            .find(|part| !part.iter().any(|member| clash(member, i)))
+        {
+            Some(part) => part.push(i),
+            None => parts.push(vec![i]),
+        }
+    }
+    parts
+}
+
 /// Whether the calls may all run where the last of them stands.
 fn independent(drafts: &[Draft], group: &[usize]) -> bool {
     let (Some(&first), Some(&last)) = (group.first(), group.last()) else {
         return false;
     };
-    let written: Vec<Operand> = group
-        .iter()
-        .flat_map(|&i| {
-            drafts[i]
-                .op
-                .writes()
-                .iter()
-                .map(move |&w| drafts[i].inputs[w])
-        })
-        .collect();
-    let between = (first..last).filter(|i| !group.contains(i));
-    let unread = between.into_iter().all(|i| {
+    let written: Vec<&Operand> = group.iter().flat_map(|&i| drafts[i].written()).collect();
+    let read: Vec<&Operand> = group.iter().flat_map(|&i| &drafts[i].inputs).collect();
+    let mut between = (first..last).filter(|i| !group.contains(i));
+    let untouched = between.all(|i| {
         drafts[i]
             .inputs
             .iter()
-            .all(|input| !written.contains(input))
+            .all(|input| !written.contains(&input))
+            && drafts[i].written().all(|output| !read.contains(&output))
     });
-    unread && group.iter().all(|&i| drafts[i].outputs.is_empty())
+    untouched && group.iter().all(|&i| drafts[i].outputs.is_empty())
 }
 
 struct Slabs {

@@ -237,6 +237,10 @@ impl Memory<'_> {
         });
         let block = self.block(DType::F32, self.slabs[slab].elements, life);
         self.of_slab.insert(slab, block);
+        // Members that no call takes by themselves, such as an optimizer's state, are variables all the same.
+        let members = self.slabs[slab].members.iter();
+        self.of_key
+            .extend(members.map(|member| (member.key, (block, member.offset))));
         block
     }
 

@@ -45,6 +45,14 @@ impl Program {
         self
     }
 
+    /// The tensors that it computes, with their names in messages.
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        let fetch = self.fetch.iter();
+        fetch
+            .map(|(name, tensor)| (name.as_str(), tensor))
+            .chain(self.update.iter().map(|tensor| ("an update", tensor)))
+    }
+
     fn roots(&self) -> impl Iterator<Item = ValueId> {
         self.fetch
             .iter()
@@ -144,6 +152,14 @@ pub struct PlannedProgram {
 }
 
 impl PlannedProgram {
+    /// Type and place of what it fetches under that name.
+    pub fn fetched(&self, name: &str) -> Option<(&TensorType, Place)> {
+        let mut fetches = self.fetches.iter();
+        fetches
+            .find(|(known, ..)| known == name)
+            .map(|(_, kind, place)| (kind, *place))
+    }
+
     /// Dispatches of one step.
     pub fn dispatches(&self) -> usize {
         self.calls.iter().map(|call| call.launches.len()).sum()
@@ -217,7 +233,7 @@ impl Plan {
             })
     }
 
-    /// Type and place of a variable, or of what a program fetches.
+    /// Type and place of a variable, or of what a program fetches: of the first that fetches something of that name.
     pub fn readable(&self, name: &str) -> Result<(&TensorType, Place)> {
         let variables = self
             .variables
@@ -234,6 +250,31 @@ impl Plan {
                 name: name.into(),
                 known: known.by_ref().map(|(name, ..)| name.clone()).collect(),
             })
+    }
+
+    /// The stretches of slots that none of `places` covers: what no kernel that binds only these may write.
+    pub fn outside(&self, places: impl IntoIterator<Item = Place>) -> Vec<Place> {
+        let mut covered: Vec<Vec<(u64, u64)>> = vec![Vec::new(); self.slots.len()];
+        for place in places {
+            covered[place.slot].push((place.offset, place.offset.saturating_add(place.len)));
+        }
+        let mut outside = Vec::new();
+        for (slot, mut covered) in covered.into_iter().enumerate() {
+            covered.sort_unstable();
+            let end = self.slots[slot].elements;
+            let mut offset = 0;
+            for (from, to) in covered.into_iter().chain([(end, end)]) {
+                if from > offset {
+                    outside.push(Place {
+                        slot,
+                        offset,
+                        len: from - offset,
+                    });
+                }
+                offset = offset.max(to);
+            }
+        }
+        outside
     }
 
     /// Bytes of all slots.

@@ -35,6 +35,14 @@ pub(super) struct Draft {
     pub merged: usize,
 }
 
+impl Draft {
+    /// What it writes: inputs updated in place, then outputs.
+    pub fn written(&self) -> impl Iterator<Item = &Operand> {
+        let updated = self.op.writes().iter().map(|&i| &self.inputs[i]);
+        updated.chain(&self.outputs)
+    }
+}
+
 /// A program before placing.
 #[derive(Debug)]
 pub(super) struct Scheduled {
@@ -53,6 +61,22 @@ pub(super) fn schedule(records: &[Record], programs: &[Program]) -> Result<Vec<S
                 "programs",
                 format!("two are named `{}`", program.name),
             ));
+        }
+        for (j, (name, tensor)) in program.fetch.iter().enumerate() {
+            let refused = |what: &str| {
+                let message = format!("`{}` fetches {what}", program.name);
+                Err(Error::argument("programs", message))
+            };
+            let ValueId { node, port } = tensor.id();
+            if port >= records[node].outputs.len() {
+                return refused(&format!("`{name}`, but an update has no value"));
+            }
+            if program.fetch[..j]
+                .iter()
+                .any(|(earlier, _)| earlier == name)
+            {
+                return refused(&format!("two tensors under the name `{name}`"));
+            }
         }
     }
     Ok(programs

@@ -1,0 +1,177 @@
+//! Checks of an op against its own promises: the device against the f64 reference, gradients against differences.
+//!
+//! These are the harnesses that every built-in op passes; an op of one's own takes the same three calls.
+//!
+//! ```
+//! use kiln::check;
+//! use kiln::op::{Case, Fill, Function, Pointwise};
+//! use kiln::Device;
+//!
+//! let case = Case::new(Pointwise(Function::Tanh)).input(&[33, 5], Fill::Uniform(-3.0, 3.0));
+//! check::parity(&case, &Device::cpu())?;
+//! check::gradcheck(&case)?;
+//! check::nan(&case, &Device::cpu())?;
+//! # Ok::<(), kiln::Error>(())
+//! ```
+
+mod compare;
+mod draw;
+mod gradient;
+mod targets;
+mod trial;
+
+pub use compare::{Readback, Reference, Report, compare};
+pub use draw::draw;
+pub use gradient::gradcheck;
+pub use targets::{Variant, variants};
+
+use crate::op::{Case, Sample, Signature};
+use crate::{Device, Error, Result, Values};
+
+use trial::Trial;
+
+/// The seed of all draws: a check is the same on every run.
+const SEED: u64 = 1;
+
+/// What an op computes at f64, with the bounds that a device must keep.
+#[derive(Debug)]
+pub struct Expected {
+    /// The results: inputs updated in place, then outputs.
+    pub results: Vec<Reference>,
+    /// The largest error of each element of each result, as the op argues it.
+    pub bounds: Vec<Vec<f64>>,
+}
+
+/// Runs a case on the f64 reference, from the inputs that [`draw`] gives for the harnesses' own seed.
+pub fn reference(case: &Case) -> Result<Expected> {
+    expected(case, &draw(case, SEED)?)
+}
+
+fn expected(case: &Case, inputs: &[Values]) -> Result<Expected> {
+    let mut trial = Trial::open(case, &Device::reference())?;
+    let results: Vec<Reference> = trial
+        .run(inputs)?
+        .into_iter()
+        .map(Reference::from_session)
+        .collect();
+    let signature = Signature {
+        inputs: case.inputs.iter().map(|(kind, _)| kind.clone()).collect(),
+        outputs: trial.outputs().to_vec(),
+    };
+    let inputs: Vec<Vec<f64>> = inputs.iter().map(exact).collect();
+    let numbers: Vec<Vec<f64>> = results.iter().map(|r| r.values().to_vec()).collect();
+    let bounds = case.op.bound(&Sample {
+        inputs: &inputs,
+        results: &numbers,
+        signature: &signature,
+    });
+    if bounds.len() == results.len() {
+        return Ok(Expected { results, bounds });
+    }
+    let message = format!(
+        "gives bounds for {} results, but has {}",
+        bounds.len(),
+        results.len()
+    );
+    Err(failed(case, message))
+}
+
+/// Runs a case on `device` and on the f64 reference and compares every element of every result with the op's bound.
+///
+/// Before the run everything on the device that is no input is filled with NaNs, so that an element which no kernel
+/// writes cannot pass by luck; afterwards everything that the op does not own must still hold them, and inputs that the
+/// op does not update must be as they were.
+///
+/// # Errors
+///
+/// [`Error::Check`] with the place and the numbers of what differs; whatever compiling and running returns.
+pub fn parity(case: &Case, device: &Device) -> Result<Report> {
+    if device.is_reference() {
+        return Err(Error::argument(
+            "device",
+            "the reference is what devices are compared with",
+        ));
+    }
+    let inputs = draw(case, SEED)?;
+    let expected = expected(case, &inputs)?;
+    let results = Trial::open(case, device)?.run(&inputs)?;
+    let mut report = Report::default();
+    let pairs = results
+        .into_iter()
+        .zip(&expected.results)
+        .zip(&expected.bounds);
+    for (number, ((result, reference), bound)) in pairs.enumerate() {
+        let readback = Readback::from_session(result);
+        let found = compare(&readback, reference, bound)
+            .map_err(|message| failed(case, format!("result {number}, {message}")))?;
+        report.add(number, &found);
+    }
+    Ok(report)
+}
+
+/// Puts a NaN into a random element of each input that [`Case::nan`] lists, one after the other: on the device and on
+/// the reference some result must then hold a NaN, told by its bits.
+///
+/// The report's elements are the NaNs tried.
+pub fn nan(case: &Case, device: &Device) -> Result<Report> {
+    let mut report = Report::default();
+    if case.nan.is_empty() {
+        return Ok(report);
+    }
+    for device in [&Device::reference(), device] {
+        let mut trial = Trial::open(case, device)?;
+        for &input in &case.nan {
+            let mut inputs = draw(case, SEED)?;
+            let at = match inputs.get_mut(input) {
+                Some(Values::F32(values)) => {
+                    let at = draw::index(SEED, input, values.len());
+                    values[at] = f32::NAN;
+                    at
+                }
+                _ => {
+                    let message = format!("case.nan lists input {input}, which holds no numbers");
+                    return Err(failed(case, message));
+                }
+            };
+            if !trial.run(&inputs)?.iter().any(holds_nan) {
+                let message =
+                    format!("a NaN at element {at} of input {input} is in no result on {device}");
+                return Err(failed(case, message));
+            }
+            report.elements += 1;
+        }
+    }
+    Ok(report)
+}
+
+fn holds_nan(values: &Values) -> bool {
+    match values {
+        Values::F32(values) => values
+            .iter()
+            .any(|value| value.to_bits() & 0x7fff_ffff > 0x7f80_0000),
+        Values::F64(values) => values.iter().any(|value| value.is_nan()),
+        Values::U32(_) => false,
+    }
+}
+
+/// Numbers of either kind as doubles, without loss.
+fn exact(values: &Values) -> Vec<f64> {
+    match values {
+        Values::F32(values) => values.iter().map(|&value| f64::from(value)).collect(),
+        Values::F64(values) => values.clone(),
+        Values::U32(values) => values.iter().map(|&value| f64::from(value)).collect(),
+    }
+}
+
+/// An [`Error::Check`] that names the op and its inputs' types.
+fn failed(case: &Case, message: impl std::fmt::Display) -> Error {
+    let inputs: Vec<String> = case
+        .inputs
+        .iter()
+        .map(|(kind, _)| kind.to_string())
+        .collect();
+    Error::Check {
+        op: format!("{} of {}", case.op.name(), inputs.join(", ")),
+        message: message.to_string(),
+    }
+}

@@ -1,0 +1,4 @@
+//! Files of the engine's own: models.
+
+mod model_file;
+pub(crate) mod scaler;

@@ -1,0 +1,153 @@
+//! A model in one safetensors file: weights as tensors, everything else as JSON in the metadata.
+//!
+//! Tensors are named `dense/kernel` (`[inputs, units]`, f32, row-major), `dense/bias` (`[units]`), `dense_1/kernel` …
+//! The metadata has `format` = `kiln`, `version` = `1` and `model`, the JSON of architecture, scaling, loss, metrics
+//! and optimizer. Any safetensors reader opens the file; the Python package of that name does in a test.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::nn::Sequential;
+use crate::optim::OptimizerConfig;
+use crate::train::{LossSpec, Metric, Model};
+use crate::{Device, Error, Result};
+
+const FORMAT: &str = "kiln";
+const VERSION: &str = "1";
+
+/// What the metadata holds beside the weights.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    architecture: Sequential,
+    loss: LossSpec,
+    metrics: Vec<Metric>,
+    /// None for an optimizer of the user's own; a model loaded without one predicts and evaluates, and trains by Adam.
+    optimizer: Option<OptimizerConfig>,
+}
+
+impl Model {
+    /// Writes weights, architecture, scaling, loss, metrics and optimizer settings to one safetensors file.
+    ///
+    /// The file appears whole or not at all: it is written under another name beside `path` and then renamed.
+    /// Optimizer states are not part of it.
+    pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let weights = self.weights()?;
+        let description = Description {
+            architecture: self.architecture().clone(),
+            loss: self.loss,
+            metrics: self.metrics.clone(),
+            optimizer: self.optimizer.config(),
+        };
+        let json = serde_json::to_string(&description).map_err(|error| {
+            Error::format(
+                path,
+                None,
+                format!("the model cannot be described: {error}"),
+            )
+        })?;
+        let metadata = HashMap::from([
+            ("format".to_string(), FORMAT.to_string()),
+            ("version".to_string(), VERSION.to_string()),
+            ("model".to_string(), json),
+        ]);
+        let bytes: Vec<Vec<u8>> = weights
+            .iter()
+            .map(|w| {
+                w.values
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes())
+                    .collect()
+            })
+            .collect();
+        let unfit =
+            |error: safetensors::SafeTensorError| Error::format(path, None, error.to_string());
+        let views = weights.iter().zip(&bytes).map(|(weights, bytes)| {
+            let view = TensorView::new(Dtype::F32, weights.shape.dims().to_vec(), bytes)?;
+            Ok((weights.name.as_str(), view))
+        });
+        let views = views.collect::<Result<Vec<_>, _>>().map_err(unfit)?;
+        let file = safetensors::serialize(views, Some(metadata)).map_err(unfit)?;
+        let beside = beside(path);
+        let written = std::fs::write(&beside, file).and_then(|()| std::fs::rename(&beside, path));
+        written.map_err(|error| {
+            // Nothing is left behind; if even that fails, the first error is the one to tell.
+            std::fs::remove_file(&beside).unwrap_or_default();
+            Error::io(path, error)
+        })
+    }
+
+    /// Reads a model that [`Model::save`] wrote, onto the device that `KILN_DEVICE` names, or the best one.
+    ///
+    /// On the same kind of device it predicts the same bits as the model that was saved.
+    pub fn load(path: impl AsRef<Path>) -> Result<Model> {
+        Self::load_on(&Device::from_env()?, path)
+    }
+
+    /// Reads a model that [`Model::save`] wrote, onto `device`.
+    pub fn load_on(device: &Device, path: impl AsRef<Path>) -> Result<Model> {
+        let path = path.as_ref();
+        let unfit = |message: String| Error::format(path, None, message);
+        let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes)
+            .map_err(|error| unfit(format!("this is no safetensors file: {error}")))?;
+        let entries = header.metadata().clone().unwrap_or_default();
+        let entry = |name: &str| entries.get(name).map(String::as_str);
+        match (entry("format"), entry("version")) {
+            (Some(FORMAT), Some(VERSION)) => {}
+            (Some(FORMAT), version) => {
+                return Err(unfit(format!(
+                    "model version {version:?} is not known, only {VERSION} is"
+                )));
+            }
+            _ => return Err(unfit("the file holds tensors, but no kiln model".into())),
+        }
+        let json = entry("model").ok_or_else(|| unfit("the metadata has no `model`".into()))?;
+        let description: Description = serde_json::from_str(json)
+            .map_err(|error| unfit(format!("the model's description: {error}")))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| unfit(error.to_string()))?;
+        let optimizer = description.optimizer.unwrap_or_default().into_optimizer();
+        let (loss, metrics) = (description.loss, description.metrics);
+        let mut model = Model::new(description.architecture, device, loss, optimizer, metrics)?;
+        let expected: Vec<_> = model.architecture().parameters().collect();
+        let mut weights = Vec::new();
+        for parameter in &expected {
+            let tensor = tensors
+                .tensor(&parameter.name)
+                .map_err(|error| unfit(format!("the tensor {}: {error}", parameter.name)))?;
+            if tensor.dtype() != Dtype::F32 || tensor.shape() != parameter.shape {
+                let (name, dtype, shape) = (&parameter.name, tensor.dtype(), tensor.shape());
+                let message = format!(
+                    "the tensor {name} is {dtype:?} {shape:?}, not F32 {:?}",
+                    parameter.shape
+                );
+                return Err(unfit(message));
+            }
+            let values: Vec<f32> = tensor
+                .data()
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect();
+            weights.push((parameter.name.as_str(), values));
+        }
+        model.set_weights(
+            weights
+                .iter()
+                .map(|(name, values)| (*name, values.as_slice())),
+        )?;
+        Ok(model)
+    }
+}
+
+/// A name beside `path` that no other writer uses.
+fn beside(path: &Path) -> PathBuf {
+    static WRITES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let write = WRITES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}-{write}.part", std::process::id()));
+    path.with_file_name(name)
+}

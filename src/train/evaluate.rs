@@ -1,0 +1,192 @@
+//! `evaluate` and `predict`: the trained network on other data.
+
+use std::fmt;
+
+use crate::{Dataset, Result, Session};
+
+use super::Model;
+use super::features::Features;
+use super::ledger::Ledger;
+use super::model::{ClockStart, Prepared};
+use super::programs::{Needs, PREDICT_ROWS, RING_ROWS, Room};
+
+/// Rows that `evaluate` computes at once.
+const EVALUATE_ROWS: usize = 1024;
+
+/// Loss and metrics over a data set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// The mean loss over all rows.
+    pub loss: f64,
+    /// Metrics by name, in the order of `compile`.
+    pub metrics: Vec<(String, f64)>,
+}
+
+impl Evaluation {
+    /// The metric of that name; `loss` too.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        if name == "loss" {
+            return Some(self.loss);
+        }
+        self.metrics
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| *value)
+    }
+}
+
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "loss {:.4}", self.loss)?;
+        self.metrics
+            .iter()
+            .try_for_each(|(name, value)| write!(f, "  {name} {value:.4}"))
+    }
+}
+
+/// The model's outputs for rows of input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predictions {
+    values: Vec<f32>,
+    columns: usize,
+}
+
+impl Predictions {
+    /// All outputs, row-major.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Outputs of a row.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The outputs of every row.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.values.chunks_exact(self.columns)
+    }
+
+    /// The class of every row: that of the largest output, the first of equals; with a single output, whether it is
+    /// above one half.
+    pub fn classes(&self) -> Vec<usize> {
+        let class = |row: &[f32]| match row {
+            [single] => usize::from(*single > 0.5),
+            row => (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best }),
+        };
+        self.rows().map(class).collect()
+    }
+}
+
+impl Model {
+    /// Loss and metrics over `data`, averaged over its rows.
+    pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation> {
+        let device = self.device().clone();
+        device.block_on(self.evaluate_async(data))
+    }
+
+    /// [`Model::evaluate`] without blocking the thread.
+    pub async fn evaluate_async(&mut self, data: &Dataset) -> Result<Evaluation> {
+        let prepared = self.prepare(data)?;
+        let needs = Needs {
+            evaluate: Some(evaluation_room(prepared.rows)),
+            ..Needs::default()
+        };
+        self.load_evaluation(needs, &prepared)?;
+        self.run_evaluation(needs, prepared.rows).await
+    }
+
+    /// Uploads the data that `run_evaluation` runs over.
+    pub(super) fn load_evaluation(&mut self, needs: Needs, data: &Prepared<'_>) -> Result<()> {
+        self.upload("evaluate", needs, data)
+    }
+
+    /// Runs over the uploaded evaluation data once.
+    pub(super) async fn run_evaluation(&mut self, needs: Needs, rows: usize) -> Result<Evaluation> {
+        let names: Vec<String> = self
+            .metrics
+            .iter()
+            .map(|metric| metric.name().to_string())
+            .collect();
+        self.set_clock(
+            "evaluate",
+            needs,
+            ClockStart {
+                step: 0,
+                epoch: 0,
+                rows,
+                shuffle: None,
+            },
+        )?;
+        let batch = needs.evaluate.map_or(EVALUATE_ROWS, |room| room.batch);
+        let mut ledger = Ledger::new(rows as u64, batch as u64, 1 + names.len());
+        let session = self.session(needs)?;
+        let steps = ledger.steps_per_epoch();
+        let mut means = None;
+        let mut done = 0;
+        while done < steps {
+            let run = (steps - done).min(RING_ROWS as u64);
+            let pending = session.run_and_copy("evaluate", run, "evaluate.ring")?;
+            let ring = session.finish(pending).await?;
+            for step in done..done + run {
+                means = ledger.absorb(&ring, step).1;
+            }
+            done += run;
+        }
+        let mut values = means
+            .map(|means| means.values)
+            .unwrap_or_default()
+            .into_iter();
+        let loss = values.next().unwrap_or(f64::NAN);
+        Ok(Evaluation {
+            loss,
+            metrics: names.into_iter().zip(values).collect(),
+        })
+    }
+
+    /// The model's outputs for rows of input, scaled first if the model has a scaler.
+    ///
+    /// Rows come from a data set, a slice of numbers (row-major) or an array of rows; no rows give no predictions.
+    pub fn predict<'a>(&mut self, rows: impl Into<Features<'a>>) -> Result<Predictions> {
+        let device = self.device().clone();
+        device.block_on(self.predict_async(rows))
+    }
+
+    /// [`Model::predict`] without blocking the thread.
+    pub async fn predict_async<'a>(
+        &mut self,
+        rows: impl Into<Features<'a>>,
+    ) -> Result<Predictions> {
+        let features = self.scaled(rows.into())?;
+        let (inputs, columns) = (self.architecture.inputs(), self.architecture.outputs());
+        let session = self.session(Needs::default())?;
+        let mut values = Vec::with_capacity(features.len() / inputs * columns);
+        let (whole, rest) =
+            features.split_at(features.len() / (PREDICT_ROWS * inputs) * (PREDICT_ROWS * inputs));
+        for batch in whole.chunks_exact(PREDICT_ROWS * inputs) {
+            values.extend(predict_batch(session, "predict", batch).await?);
+        }
+        // A row alone has a program of its own; a longer rest runs in a whole batch.
+        if rest.len() == inputs {
+            values.extend(predict_batch(session, "predict_row", rest).await?);
+        } else if !rest.is_empty() {
+            let outputs = predict_batch(session, "predict", rest).await?;
+            values.extend_from_slice(&outputs[..rest.len() / inputs * columns]);
+        }
+        Ok(Predictions { values, columns })
+    }
+}
+
+async fn predict_batch(session: &mut Session, program: &str, rows: &[f32]) -> Result<Vec<f32>> {
+    session.write_head(&format!("{program}.x"), rows)?;
+    let pending = session.run_and_copy(program, 1, &format!("{program}.y"))?;
+    session.finish(pending).await
+}
+
+/// Room for evaluation data of that many rows.
+pub(super) fn evaluation_room(rows: usize) -> Room {
+    Room {
+        rows,
+        batch: EVALUATE_ROWS,
+    }
+}

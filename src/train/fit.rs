@@ -1,0 +1,419 @@
+//! `fit`: steps submitted ahead, metrics read back behind, until a stop rule ends the run.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::gpu::Counters;
+use crate::session::Pending;
+use crate::{Dataset, Error, Result};
+
+use super::evaluate::evaluation_room;
+use super::history::{Epoch, History, Stop};
+use super::ledger::{Ledger, Means};
+use super::model::ClockStart;
+use super::programs::{Needs, RING_ROWS, Room};
+use super::progress::Progress;
+use super::{Evaluation, Model};
+
+/// Submissions under way at once: one runs while the host reads the one before.
+const IN_FLIGHT: usize = 2;
+
+/// The time that one submission should take: long enough to hide its cost, short enough that no driver kills it.
+const SUBMISSION: Duration = Duration::from_millis(80);
+
+/// How a model is trained.
+///
+/// ```
+/// use kiln::prelude::*;
+///
+/// let fit = Fit::epochs(10).batch_size(32).validation_split(0.2);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Fit<'a> {
+    epochs: u64,
+    steps: Option<u64>,
+    target_loss: Option<f64>,
+    batch_size: usize,
+    shuffle: bool,
+    seed: Option<u32>,
+    validation_split: f64,
+    validation: Option<&'a Dataset>,
+    silent: bool,
+}
+
+impl<'a> Fit<'a> {
+    /// Trains for at most this many passes over the data.
+    pub fn epochs(epochs: u64) -> Self {
+        Fit {
+            epochs,
+            steps: None,
+            target_loss: None,
+            batch_size: 32,
+            shuffle: true,
+            seed: None,
+            validation_split: 0.0,
+            validation: None,
+            silent: false,
+        }
+    }
+
+    /// Trains for at most this many optimizer steps, however many epochs they are.
+    pub fn steps(steps: u64) -> Self {
+        Fit {
+            steps: Some(steps),
+            ..Self::epochs(u64::MAX)
+        }
+    }
+
+    /// Stops after this many optimizer steps at the latest.
+    pub fn max_steps(mut self, steps: u64) -> Self {
+        self.steps = Some(steps);
+        self
+    }
+
+    /// Stops after the first epoch whose mean loss is at most this.
+    pub fn until_loss(mut self, threshold: f64) -> Self {
+        self.target_loss = Some(threshold);
+        self
+    }
+
+    /// Rows of a step; default 32. The last batch of an epoch may be smaller and is averaged over its own rows.
+    pub fn batch_size(mut self, rows: usize) -> Self {
+        self.batch_size = rows;
+        self
+    }
+
+    /// Whether each epoch takes the rows in another random order; default true. The order follows from the seed.
+    pub fn shuffle(mut self, shuffle: bool) -> Self {
+        self.shuffle = shuffle;
+        self
+    }
+
+    /// Sets the seed of the shuffle; default: the model's.
+    pub fn seed(mut self, seed: u32) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Keeps the last share of the rows, in [0, 1), out of training and measures the model on it after every epoch.
+    pub fn validation_split(mut self, share: f64) -> Self {
+        self.validation_split = share;
+        self
+    }
+
+    /// Measures the model on this data after every epoch.
+    pub fn validation(mut self, data: &'a Dataset) -> Self {
+        self.validation = Some(data);
+        self
+    }
+
+    /// Shows no progress bar.
+    pub fn silent(mut self) -> Self {
+        self.silent = true;
+        self
+    }
+
+    fn validate(&self) -> Result<()> {
+        if self.epochs == 0 {
+            return Err(Error::argument("epochs", "must be at least 1, got 0"));
+        }
+        if self.steps == Some(0) {
+            return Err(Error::argument("steps", "must be at least 1, got 0"));
+        }
+        if self.batch_size == 0 || self.batch_size > 65_536 {
+            let message = format!("must be between 1 and 65536, got {}", self.batch_size);
+            return Err(Error::argument("batch_size", message));
+        }
+        if !(0.0..1.0).contains(&self.validation_split) {
+            let message = format!(
+                "must be at least 0 and below 1, got {}",
+                self.validation_split
+            );
+            return Err(Error::argument("validation_split", message));
+        }
+        if self.validation_split > 0.0 && self.validation.is_some() {
+            return Err(Error::argument(
+                "validation",
+                "give either a split or a data set, not both",
+            ));
+        }
+        if self.target_loss.is_some_and(f64::is_nan) {
+            return Err(Error::argument("until_loss", "must be a number, got NaN"));
+        }
+        Ok(())
+    }
+}
+
+/// A submission whose sums are on their way.
+struct Submitted {
+    pending: Pending,
+    /// Its first step since the model was compiled, and how many.
+    first: u64,
+    steps: u64,
+    begun: Instant,
+}
+
+/// A run under way.
+struct Run<'a> {
+    fit: &'a Fit<'a>,
+    needs: Needs,
+    validation_rows: usize,
+    ledger: Ledger,
+    history: History,
+    progress: Progress,
+    begun: Instant,
+    epoch_begun: Instant,
+    /// Steps of this run submitted and read back.
+    submitted: u64,
+    absorbed: u64,
+    total: u64,
+}
+
+impl Model {
+    /// Trains on `data` and reports every epoch.
+    ///
+    /// A second call goes on where the first ended, with the optimizer's state. The run ends after the epochs or steps
+    /// asked for or at the target loss, whichever comes first; [`History::stop`] says which.
+    ///
+    /// # Errors
+    ///
+    /// Settings out of range, data that does not fit the model (with the row), a device that fails, and
+    /// [`Error::NonFinite`] when the loss becomes NaN or infinite.
+    pub fn fit(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
+        let device = self.device().clone();
+        device.block_on(self.fit_async(data, fit))
+    }
+
+    /// [`Model::fit`] without blocking the thread.
+    pub async fn fit_async(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
+        let begun = Instant::now();
+        fit.validate()?;
+        let mut parts = None;
+        if fit.validation_split > 0.0 {
+            // As Keras: the last rows, before any shuffle.
+            let kept = (data.rows() as f64 * (1.0 - fit.validation_split)) as usize;
+            if kept == 0 || kept == data.rows() {
+                return Err(Error::argument(
+                    "validation_split",
+                    format!(
+                        "{} of {} rows leaves training or validation empty",
+                        fit.validation_split,
+                        data.rows()
+                    ),
+                ));
+            }
+            parts = Some(data.split_at(kept)?);
+        }
+        let (train, validation) = match &parts {
+            Some((train, validation)) => (train, Some(validation)),
+            None => (data, fit.validation),
+        };
+        let train = self.prepare(train)?;
+        let validation = validation.map(|data| self.prepare(data)).transpose()?;
+        let batch = fit.batch_size.min(train.rows);
+        let needs = Needs {
+            train: Some(Room {
+                rows: train.rows,
+                batch,
+            }),
+            evaluate: validation.as_ref().map(|data| evaluation_room(data.rows)),
+        };
+        self.upload("train", needs, &train)?;
+        if let Some(validation) = &validation {
+            self.load_evaluation(needs, validation)?;
+        }
+        let seed = fit
+            .seed
+            .unwrap_or((self.architecture.seed ^ (self.architecture.seed >> 32)) as u32);
+        let shuffle = fit.shuffle.then_some(seed);
+        let (step, epoch) = (self.steps, self.epochs);
+        self.set_clock(
+            "train",
+            needs,
+            ClockStart {
+                step,
+                epoch,
+                rows: train.rows,
+                shuffle,
+            },
+        )?;
+
+        let ledger = Ledger::new(train.rows as u64, batch as u64, 1 + self.metrics.len());
+        let per_epoch = ledger.steps_per_epoch();
+        let total = fit
+            .epochs
+            .saturating_mul(per_epoch)
+            .min(fit.steps.unwrap_or(u64::MAX));
+        if self.steps.saturating_add(total) > u64::from(u32::MAX) {
+            return Err(Error::argument(
+                "epochs",
+                format!("{total} steps are more than the clock counts, 2³² − 1"),
+            ));
+        }
+        let progress = Progress::new(total.div_ceil(per_epoch), per_epoch, fit.silent);
+        let stop = if total == fit.epochs.saturating_mul(per_epoch) {
+            Stop::Epochs(fit.epochs)
+        } else {
+            Stop::Steps(total)
+        };
+        let history = History {
+            epochs: Vec::new(),
+            stop,
+            steps: 0,
+            step_losses: Vec::new(),
+            first_step: Duration::ZERO,
+            counters: Counters::default(),
+        };
+        let validation_rows = validation.map_or(0, |data| data.rows);
+        let run = Run {
+            fit: &fit,
+            needs,
+            validation_rows,
+            ledger,
+            history,
+            progress,
+            begun,
+            epoch_begun: Instant::now(),
+            submitted: 0,
+            absorbed: 0,
+            total,
+        };
+        self.train(run).await
+    }
+
+    async fn train(&mut self, mut run: Run<'_>) -> Result<History> {
+        let start = self.steps;
+        let before = self.device().counters();
+        let per_epoch = run.ledger.steps_per_epoch();
+        // What must be known at the end of an epoch keeps the next from being submitted before.
+        let waits = run.fit.target_loss.is_some() || run.validation_rows > 0;
+        let mut queue: VecDeque<Submitted> = VecDeque::new();
+        let mut pace = Pace::new();
+        while run.absorbed < run.total {
+            while queue.len() < IN_FLIGHT && run.submitted < run.total {
+                let into_epoch = run.submitted % per_epoch;
+                if waits && into_epoch == 0 && run.submitted > run.absorbed {
+                    break;
+                }
+                let epoch_end = if waits {
+                    per_epoch - into_epoch
+                } else {
+                    u64::MAX
+                };
+                let steps = pace.steps.min(run.total - run.submitted).min(epoch_end);
+                let first = start + run.submitted;
+                let begun = Instant::now();
+                let pending =
+                    self.session(run.needs)?
+                        .run_and_copy("train", steps, "train.ring")?;
+                queue.push_back(Submitted {
+                    pending,
+                    first,
+                    steps,
+                    begun,
+                });
+                run.submitted += steps;
+                self.steps += steps;
+            }
+            let Some(submitted) = queue.pop_front() else {
+                break;
+            };
+            let ring = self.session(run.needs)?.finish(submitted.pending).await?;
+            pace.took(submitted.steps, submitted.begun.elapsed());
+            if run.absorbed == 0 {
+                run.history.first_step = run.begun.elapsed();
+            }
+            for step in submitted.first..submitted.first + submitted.steps {
+                run.absorbed += 1;
+                let (loss, means) = run.ledger.absorb(&ring, step);
+                run.history.step_losses.push(loss);
+                if !loss.is_finite() {
+                    let epoch = run.history.epochs.len() as u64 + 1;
+                    run.progress.finish();
+                    return Err(Error::NonFinite {
+                        epoch,
+                        step: run.absorbed,
+                        what: "the loss".into(),
+                    });
+                }
+                if let Some(means) = means {
+                    self.end_epoch(&mut run, means).await?;
+                }
+            }
+            let epoch = run.history.epochs.len() as u64;
+            let last = run.history.step_losses.last().copied().unwrap_or(f64::NAN);
+            run.progress.steps(epoch, run.absorbed % per_epoch, last);
+            if let (Some(threshold), true) = (run.fit.target_loss, run.absorbed % per_epoch == 0)
+                && let Some(loss) = run
+                    .history
+                    .epochs
+                    .last()
+                    .map(|epoch| epoch.loss)
+                    .filter(|&loss| loss <= threshold)
+            {
+                run.history.stop = Stop::Loss { loss, threshold };
+                break;
+            }
+        }
+        // A run that ends within an epoch reports the part that was done.
+        if let Some(means) = run.ledger.take() {
+            self.end_epoch(&mut run, means).await?;
+        }
+        run.history.steps = run.absorbed;
+        run.history.counters = self.device().counters().since(&before);
+        run.progress.finish();
+        Ok(run.history)
+    }
+
+    async fn end_epoch(&mut self, run: &mut Run<'_>, means: Means) -> Result<()> {
+        self.epochs += 1;
+        let mut values = means.values.into_iter();
+        let loss = values.next().unwrap_or(f64::NAN);
+        let metrics = self
+            .metrics
+            .iter()
+            .map(|metric| metric.name().to_string())
+            .zip(values)
+            .collect();
+        let validation = match run.validation_rows {
+            0 => None,
+            rows => Some(self.run_evaluation(run.needs, rows).await?),
+        };
+        let (val_loss, val_metrics) = match validation {
+            Some(Evaluation { loss, metrics }) => (Some(loss), metrics),
+            None => (None, Vec::new()),
+        };
+        let time = std::mem::replace(&mut run.epoch_begun, Instant::now()).elapsed();
+        let epoch = Epoch {
+            loss,
+            metrics,
+            val_loss,
+            val_metrics,
+            samples: means.samples,
+            time,
+        };
+        run.progress.epoch(run.history.epochs.len() as u64, &epoch);
+        run.history.epochs.push(epoch);
+        Ok(())
+    }
+}
+
+/// The number of steps that makes a submission take about [`SUBMISSION`].
+struct Pace {
+    steps: u64,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Pace { steps: 8 }
+    }
+
+    /// Takes the time from a submission to its answer, which holds the wait for the one before too.
+    fn took(&mut self, steps: u64, time: Duration) {
+        let per_step = time.as_secs_f64() / steps as f64;
+        let wanted = (SUBMISSION.as_secs_f64() / per_step.max(1e-9)) as u64;
+        self.steps = wanted
+            .clamp(1, steps.saturating_mul(8))
+            .min(RING_ROWS as u64);
+    }
+}

@@ -1,0 +1,113 @@
+//! What a training run reports.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::gpu::Counters;
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Stop {
+    /// The number of epochs asked for was done.
+    Epochs(u64),
+    /// The maximum of steps was reached.
+    Steps(u64),
+    /// An epoch's loss came down to the threshold.
+    Loss {
+        /// The loss of that epoch.
+        loss: f64,
+        /// The threshold.
+        threshold: f64,
+    },
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Stop::Epochs(epochs) => write!(f, "the maximum of {epochs} epochs was reached"),
+            Stop::Steps(steps) => write!(f, "the maximum of {steps} steps was reached"),
+            Stop::Loss { loss, threshold } => {
+                write!(f, "the loss {loss:.6} reached the threshold {threshold}")
+            }
+        }
+    }
+}
+
+/// The figures of one epoch. A run that ends within an epoch reports the part that was done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Epoch {
+    /// The mean loss over the epoch's samples, each measured before its batch's update, as Keras reports it.
+    pub loss: f64,
+    /// Metrics by name, in the order of `compile`.
+    pub metrics: Vec<(String, f64)>,
+    /// Loss on the validation data after the epoch.
+    pub val_loss: Option<f64>,
+    /// Metrics on the validation data after the epoch.
+    pub val_metrics: Vec<(String, f64)>,
+    /// Samples seen.
+    pub samples: u64,
+    /// Time from the end of the epoch before, validation included.
+    pub time: Duration,
+}
+
+/// A record of every epoch, and why the run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct History {
+    /// The epochs of this run, in order.
+    pub epochs: Vec<Epoch>,
+    /// Why it ended.
+    pub stop: Stop,
+    /// Optimizer steps of this run.
+    pub steps: u64,
+    /// The loss of every step, in order: the mean over its batch before the update.
+    pub step_losses: Vec<f64>,
+    /// Time from the call of `fit` to the end of the first submission: compilation and uploads included.
+    pub first_step: Duration,
+    /// What the run's steps asked of the GPU, counted after the data was uploaded; zero on the CPU.
+    pub counters: Counters,
+}
+
+impl History {
+    /// The loss of every epoch.
+    pub fn loss(&self) -> Vec<f64> {
+        self.epochs.iter().map(|epoch| epoch.loss).collect()
+    }
+
+    /// The series of a metric by Keras' name: `loss`, `accuracy`, `val_loss`, `val_accuracy` …; empty if there is none.
+    pub fn get(&self, name: &str) -> Vec<f64> {
+        let value = |epoch: &Epoch| match name.strip_prefix("val_") {
+            Some("loss") => epoch.val_loss,
+            Some(metric) => find(&epoch.val_metrics, metric),
+            None if name == "loss" => Some(epoch.loss),
+            None => find(&epoch.metrics, name),
+        };
+        self.epochs.iter().filter_map(value).collect()
+    }
+}
+
+fn find(metrics: &[(String, f64)], name: &str) -> Option<f64> {
+    metrics
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| *value)
+}
+
+impl fmt::Display for History {
+    /// One line an epoch, then why the run ended.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, epoch) in self.epochs.iter().enumerate() {
+            write!(f, "epoch {:>4}  loss {:.4}", number + 1, epoch.loss)?;
+            for (name, value) in &epoch.metrics {
+                write!(f, "  {name} {value:.4}")?;
+            }
+            if let Some(loss) = epoch.val_loss {
+                write!(f, "  val_loss {loss:.4}")?;
+            }
+            for (name, value) in &epoch.val_metrics {
+                write!(f, "  val_{name} {value:.4}")?;
+            }
+            writeln!(f)?;
+        }
+        write!(f, "stopped after {} steps: {}", self.steps, self.stop)
+    }
+}

@@ -1,0 +1,20 @@
+//! Training: a model compiled from an architecture, a loss, an optimizer and metrics; `fit`, `evaluate`, `predict`.
+
+mod evaluate;
+mod features;
+mod fit;
+mod history;
+mod ledger;
+mod loss;
+mod metric;
+mod model;
+mod programs;
+mod progress;
+
+pub use evaluate::{Evaluation, Predictions};
+pub use features::Features;
+pub use fit::Fit;
+pub use history::{Epoch, History, Stop};
+pub use loss::{Loss, LossSpec, Reads};
+pub use metric::Metric;
+pub use model::{Model, Weights};

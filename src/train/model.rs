@@ -1,0 +1,395 @@
+//! A compiled model: architecture, loss, optimizer, metrics, and the session that holds its weights.
+
+use crate::data::Targets;
+use crate::nn::Sequential;
+use crate::op::cursor;
+use crate::optim::Optimizer;
+use crate::{Dataset, Device, Error, Result, Session, Shape, Snapshot, Values};
+
+use super::features::Features;
+use super::loss::LossSpec;
+use super::metric::Metric;
+use super::programs::{Needs, Parts, Room, chunk_name, chunk_rows};
+
+/// A model ready to train, evaluate and predict.
+///
+/// ```
+/// use kiln::prelude::*;
+///
+/// // XOR.
+/// let data = Dataset::from_rows(&[[0., 0.], [0., 1.], [1., 0.], [1., 1.]], &[[0.], [1.], [1.], [0.]])?;
+/// let model = Sequential::new(2).dense(8, Tanh).dense(1, Sigmoid).seed(1);
+/// let mut model = model.compile_on(&Device::cpu(), BinaryCrossentropy, Adam::new(0.05), [Accuracy])?;
+/// let history = model.fit(&data, Fit::epochs(200).silent())?;
+/// assert!(history.loss().last() < history.loss().first());
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Model {
+    pub(super) architecture: Sequential,
+    pub(crate) loss: LossSpec,
+    pub(crate) optimizer: Box<dyn Optimizer>,
+    pub(crate) metrics: Vec<Metric>,
+    device: Device,
+    open: Option<Open>,
+    /// Weights and optimizer states to begin the next session with.
+    carried: Snapshot,
+    /// Optimizer steps and epochs since the model was compiled; the host's copy of the device's clock.
+    pub(super) steps: u64,
+    pub(super) epochs: u64,
+}
+
+/// A session and what it was made for.
+#[derive(Debug)]
+struct Open {
+    needs: Needs,
+    session: Session,
+}
+
+/// A trained tensor on the host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    /// Its name: `dense/kernel`, `dense/bias`, `dense_1/kernel` …
+    pub name: String,
+    /// Its shape; kernels are `[inputs, units]`.
+    pub shape: Shape,
+    /// Its elements, row-major.
+    pub values: Vec<f32>,
+}
+
+impl Model {
+    pub(crate) fn new(
+        architecture: Sequential,
+        device: &Device,
+        loss: LossSpec,
+        optimizer: Box<dyn Optimizer>,
+        metrics: Vec<Metric>,
+    ) -> Result<Self> {
+        architecture.validate()?;
+        optimizer.validate()?;
+        for metric in &metrics {
+            if let Metric::BinaryAccuracy(threshold) = metric
+                && !(0.0..=1.0).contains(threshold)
+            {
+                return Err(Error::argument(
+                    "threshold",
+                    format!("must be between 0 and 1, got {threshold}"),
+                ));
+            }
+        }
+        Ok(Model {
+            architecture,
+            loss,
+            optimizer,
+            metrics,
+            device: device.clone(),
+            open: None,
+            carried: Snapshot::default(),
+            steps: 0,
+            epochs: 0,
+        })
+    }
+
+    /// The machine it runs on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Its layers.
+    pub fn architecture(&self) -> &Sequential {
+        &self.architecture
+    }
+
+    /// A table of the layers with output shapes and parameter counts, the loss, the optimizer and the device.
+    pub fn summary(&self) -> String {
+        format!(
+            "{}loss {}, optimizer {}, device {}\n",
+            self.architecture.summary(),
+            self.loss.loss.name(),
+            self.optimizer.name(),
+            self.device
+        )
+    }
+
+    /// The plan that the model runs now; a plan for prediction alone before the first `fit` or `evaluate`.
+    pub fn plan(&mut self) -> Result<crate::Plan> {
+        Ok(self.session(Needs::default())?.plan().clone())
+    }
+
+    /// The graph and plan that `fit` would run on a data set of so many rows, without opening a session.
+    pub fn inspect(&self, rows: usize, batch: usize) -> Result<(crate::Graph, crate::Plan)> {
+        if rows == 0 || batch == 0 {
+            return Err(Error::argument(
+                "rows",
+                format!("and batch must be at least 1, got {rows} and {batch}"),
+            ));
+        }
+        let room = Room {
+            rows,
+            batch: batch.min(rows),
+        };
+        self.parts().graph_and_plan(Needs {
+            train: Some(room),
+            evaluate: None,
+        })
+    }
+
+    /// The bytes that the model's session holds now, and the least that its plan could do with.
+    pub fn bytes(&mut self) -> Result<(u64, u64)> {
+        Ok(self.session(Needs::default())?.bytes())
+    }
+
+    /// Every trained tensor, in order.
+    pub fn weights(&mut self) -> Result<Vec<Weights>> {
+        let parameters: Vec<_> = self.architecture.parameters().collect();
+        let session = self.session(Needs::default())?;
+        let read = |parameter: crate::nn::Parameter| {
+            Ok(Weights {
+                values: session.read(&parameter.name)?,
+                shape: parameter.shape.into(),
+                name: parameter.name,
+            })
+        };
+        parameters.into_iter().map(read).collect()
+    }
+
+    /// Sets trained tensors by name; those not named stay.
+    pub fn set_weights<'a>(
+        &mut self,
+        weights: impl IntoIterator<Item = (&'a str, &'a [f32])>,
+    ) -> Result<()> {
+        let session = self.session(Needs::default())?;
+        for (name, values) in weights {
+            session.write(name, values)?;
+        }
+        Ok(())
+    }
+
+    /// A session that serves `needs`, weights and states carried over from the one before.
+    pub(super) fn session(&mut self, needs: Needs) -> Result<&mut Session> {
+        let covered = self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.needs.cover(&needs));
+        if !covered {
+            let before = self
+                .open
+                .as_ref()
+                .map(|open| open.needs)
+                .unwrap_or_default();
+            let needs = needs.or(before);
+            let plan = self.parts().build(needs)?;
+            if let Some(mut open) = self.open.take() {
+                self.carried = carried(&mut open.session)?;
+            }
+            let mut session = self.device.open(&plan)?;
+            session.restore(&self.carried)?;
+            self.open = Some(Open { needs, session });
+        }
+        match &mut self.open {
+            Some(open) => Ok(&mut open.session),
+            None => Err(Error::Device {
+                message: "the session could not be opened".into(),
+            }),
+        }
+    }
+
+    pub(super) fn parts(&self) -> Parts<'_> {
+        Parts {
+            architecture: &self.architecture,
+            loss: self.loss,
+            optimizer: self.optimizer.as_ref(),
+            metrics: &self.metrics,
+            target: self.device.target(),
+        }
+    }
+
+    /// Checks a data set against the model and scales it: features and targets ready for upload.
+    pub(super) fn prepare<'a>(&self, data: &'a Dataset) -> Result<Prepared<'a>> {
+        if data.rows() == 0 {
+            return Err(Error::data(
+                "the data set is empty; give it at least one row",
+            ));
+        }
+        if u32::try_from(data.rows()).is_err() {
+            return Err(Error::data(format!(
+                "the data set has {} rows; 2³² − 1 is the most",
+                data.rows()
+            )));
+        }
+        data.check_finite()?;
+        let features = self.scaled(Features::from(data))?;
+        let (outputs, loss) = (self.architecture.outputs(), self.loss.loss);
+        let targets = match data.targets() {
+            Targets::None => {
+                return Err(Error::data(
+                    "the data set has no targets; training and evaluation need them",
+                ));
+            }
+            Targets::Labels { labels, .. } if loss.takes_labels() => {
+                in_range(labels, outputs)?;
+                PreparedTargets::Labels(labels)
+            }
+            Targets::Labels { labels, .. } if outputs == 1 => {
+                in_range(labels, 2)?;
+                PreparedTargets::Values(
+                    labels
+                        .iter()
+                        .map(|&label| label as f32)
+                        .collect::<Vec<_>>()
+                        .into(),
+                )
+            }
+            Targets::Labels { labels, .. } => {
+                in_range(labels, outputs)?;
+                let mut rows = vec![0.0; labels.len() * outputs];
+                for (row, &label) in rows.chunks_exact_mut(outputs).zip(labels) {
+                    row[label as usize] = 1.0;
+                }
+                PreparedTargets::Values(rows.into())
+            }
+            Targets::Values { .. } if loss.takes_labels() => {
+                return Err(Error::data(format!(
+                    "{} takes integer labels, but the targets are numbers; read them as labels or use \
+                     categorical_crossentropy",
+                    loss.name()
+                )));
+            }
+            Targets::Values { values, columns } => {
+                if *columns != outputs {
+                    return Err(Error::data(format!(
+                        "the targets have {columns} columns, but the model has {outputs} outputs"
+                    )));
+                }
+                PreparedTargets::Values(values.as_slice().into())
+            }
+        };
+        Ok(Prepared {
+            rows: data.rows(),
+            features,
+            targets,
+        })
+    }
+
+    /// Checks the width of rows of features and applies the model's scaler.
+    pub(super) fn scaled<'a>(&self, features: Features<'a>) -> Result<std::borrow::Cow<'a, [f32]>> {
+        let (len, inputs) = (features.0.len(), self.architecture.inputs);
+        if len % inputs != 0 {
+            let message = format!("{len} numbers are no whole rows of the model's {inputs} inputs");
+            return Err(Error::data(message));
+        }
+        let mut features = features.0;
+        if let Some(scaler) = &self.architecture.scaler {
+            scaler.transform_rows(features.to_mut())?;
+        }
+        Ok(features)
+    }
+
+    /// Writes a prepared data set into the parts of `<name>.x` and `<name>.y`.
+    pub(super) fn upload(&mut self, name: &str, needs: Needs, data: &Prepared<'_>) -> Result<()> {
+        let target = self.device.target().clone();
+        let inputs = self.architecture.inputs;
+        let outputs = self.architecture.outputs();
+        let session = self.session(needs)?;
+        let x_rows = chunk_rows(&target, inputs);
+        for (index, part) in data
+            .features
+            .chunks(x_rows.saturating_mul(inputs))
+            .enumerate()
+        {
+            session.write_head(&chunk_name(&format!("{name}.x"), index), part)?;
+        }
+        let y_name = format!("{name}.y");
+        match &data.targets {
+            PreparedTargets::Values(values) => {
+                for (index, part) in values
+                    .chunks(chunk_rows(&target, outputs).saturating_mul(outputs))
+                    .enumerate()
+                {
+                    session.write_head(&chunk_name(&y_name, index), part)?;
+                }
+            }
+            PreparedTargets::Labels(labels) => {
+                for (index, part) in labels.chunks(chunk_rows(&target, 1)).enumerate() {
+                    session.write_labels_head(&chunk_name(&y_name, index), part)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets a clock to the beginning of an epoch.
+    pub(super) fn set_clock(&mut self, name: &str, needs: Needs, start: ClockStart) -> Result<()> {
+        let word = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+        let mut words = vec![0; cursor::WORDS];
+        words[cursor::STEP] = word(start.step);
+        words[cursor::EPOCH] = word(start.epoch);
+        words[cursor::DATA_ROWS] = word(start.rows as u64);
+        words[cursor::SHUFFLE] = u32::from(start.shuffle.is_some());
+        words[cursor::SEED] = start.shuffle.unwrap_or(0);
+        self.session(needs)?
+            .write_labels(&format!("{name}.cursor"), &words)
+    }
+}
+
+/// Where a clock begins: see [`Model::set_clock`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClockStart {
+    pub step: u64,
+    pub epoch: u64,
+    pub rows: usize,
+    /// The seed of the shuffle; none for the order of the data.
+    pub shuffle: Option<u32>,
+}
+
+/// A data set as the device takes it.
+#[derive(Debug)]
+pub(super) struct Prepared<'a> {
+    pub rows: usize,
+    pub features: std::borrow::Cow<'a, [f32]>,
+    pub targets: PreparedTargets<'a>,
+}
+
+#[derive(Debug)]
+pub(super) enum PreparedTargets<'a> {
+    Values(std::borrow::Cow<'a, [f32]>),
+    Labels(&'a [u32]),
+}
+
+/// Weights, optimizer states and rates: all variables but data sets, rings, inputs and cursors, which the host sets.
+fn carried(session: &mut Session) -> Result<Snapshot> {
+    let names: Vec<String> = session
+        .plan()
+        .variables
+        .iter()
+        .map(|variable| variable.name.clone())
+        .collect();
+    let mut snapshot = Snapshot::default();
+    for name in names {
+        let scratch = [
+            "train.",
+            "evaluate.",
+            "predict.",
+            "predict_row.",
+            "constant.",
+        ];
+        if name != "train.rates" && scratch.iter().any(|prefix| name.starts_with(prefix)) {
+            continue;
+        }
+        let kind = session.plan().variable(&name)?.kind.clone();
+        let values: Values = session.read_values(&name)?;
+        snapshot.variables.insert(name, (kind, values));
+    }
+    Ok(snapshot)
+}
+
+fn in_range(labels: &[u32], classes: usize) -> Result<()> {
+    match labels.iter().position(|&label| label as usize >= classes) {
+        None => Ok(()),
+        Some(row) => Err(Error::data(format!(
+            "row {row} has the label {}, but the model tells {classes} classes apart (0 to {})",
+            labels[row],
+            classes.saturating_sub(1)
+        ))),
+    }
+}

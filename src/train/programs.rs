@@ -1,0 +1,205 @@
+//! The graph of a model's programs: `train`, `evaluate`, `predict`, `predict_row`, over the same parameters.
+
+use crate::op::{Gather, Record};
+use crate::optim::{Clock, Optimizer, Rates};
+use crate::plan::{Plan, Program, Target};
+use crate::{DType, Error, Graph, Initial, Result, Tensor, TensorType};
+
+use super::loss::{LossSpec, Output};
+use super::metric::Metric;
+use crate::nn::Sequential;
+use crate::optim::Schedule;
+
+/// Steps whose sums the ring holds: the most that one submission may run.
+pub(crate) const RING_ROWS: usize = 1024;
+
+/// Rows that `predict` computes at once.
+pub(crate) const PREDICT_ROWS: usize = 256;
+
+/// Most parts of a data set, each with a binding of its own.
+const MOST_CHUNKS: usize = 4;
+
+/// Room for a data set on the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Rows that fit.
+    pub rows: usize,
+    /// Rows of a batch.
+    pub batch: usize,
+}
+
+/// Which programs a session needs, and for how much data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Needs {
+    pub train: Option<Room>,
+    pub evaluate: Option<Room>,
+}
+
+impl Needs {
+    /// Whether a session made for `self` serves `other` too.
+    pub fn cover(&self, other: &Needs) -> bool {
+        let covers = |have: Option<Room>, want: Option<Room>| match (have, want) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(have), Some(want)) => have.rows >= want.rows && have.batch == want.batch,
+        };
+        covers(self.train, other.train) && covers(self.evaluate, other.evaluate)
+    }
+
+    /// What is wanted, and beside it what was there before.
+    pub fn or(self, before: Needs) -> Needs {
+        Needs {
+            train: self.train.or(before.train),
+            evaluate: self.evaluate.or(before.evaluate),
+        }
+    }
+}
+
+/// What programs are made from.
+pub(crate) struct Parts<'a> {
+    pub architecture: &'a Sequential,
+    pub loss: LossSpec,
+    pub optimizer: &'a dyn Optimizer,
+    pub metrics: &'a [Metric],
+    pub target: &'a Target,
+}
+
+impl Parts<'_> {
+    pub fn build(&self, needs: Needs) -> Result<Plan> {
+        self.graph_and_plan(needs).map(|(_, plan)| plan)
+    }
+
+    pub fn graph_and_plan(&self, needs: Needs) -> Result<(Graph, Plan)> {
+        let graph = Graph::new();
+        let parameters = self.architecture.declare(&graph);
+        let mut programs = Vec::new();
+        if let Some(room) = needs.train {
+            let clock = graph.clock("train", room.batch, self.optimizer.rates());
+            let (rows, mut updates) = self.measured(&graph, "train", room, &clock, &parameters)?;
+            let loss = rows.batch_mean(&clock.cursor);
+            let named: Vec<(&str, &Tensor)> = parameters
+                .iter()
+                .map(|(name, t)| (name.as_str(), t))
+                .collect();
+            updates.extend(self.optimizer.minimize(&loss, &named, &clock));
+            programs.push(Program::new("train").update(&updates));
+        }
+        if let Some(room) = needs.evaluate {
+            let rates = Rates {
+                learning_rate: Schedule::from(0.0),
+                beta_1: 0.0,
+                beta_2: 0.0,
+            };
+            let clock = graph.clock("evaluate", room.batch, rates);
+            let (_, updates) = self.measured(&graph, "evaluate", room, &clock, &parameters)?;
+            programs.push(Program::new("evaluate").update(&updates));
+        }
+        for (program, rows) in [("predict", PREDICT_ROWS), ("predict_row", 1)] {
+            let x = graph.input(format!("{program}.x"), [rows, self.architecture.inputs]);
+            let (_, y) = self.architecture.forward(&x, &parameters);
+            programs.push(Program::new(program).fetch(format!("{program}.y"), &y));
+        }
+        let plan = graph.compile(self.target, programs)?;
+        Ok((graph, plan))
+    }
+
+    /// Forward pass on a gathered batch with its loss and metrics recorded: the loss of each row, and the records.
+    fn measured(
+        &self,
+        graph: &Graph,
+        name: &str,
+        room: Room,
+        clock: &Clock,
+        parameters: &[(String, Tensor)],
+    ) -> Result<(Tensor, Vec<Tensor>)> {
+        let outputs = self.architecture.outputs();
+        let x = self.gathered(
+            graph,
+            &format!("{name}.x"),
+            room,
+            Some(self.architecture.inputs),
+            clock,
+        )?;
+        let columns = (!self.loss.loss.takes_labels()).then_some(outputs);
+        let y = self.gathered(graph, &format!("{name}.y"), room, columns, clock)?;
+        let (before, after) = self.architecture.forward(&x, parameters);
+        let activation = self
+            .architecture
+            .layers
+            .last()
+            .map(|layer| layer.activation)
+            .unwrap_or_default();
+        let output = Output {
+            before,
+            after,
+            activation,
+        };
+        let rows = self.loss.rows(&output, &y);
+        let mut recorded = vec![rows.clone()];
+        recorded.extend(
+            self.metrics
+                .iter()
+                .map(|metric| metric.rows(self.loss.loss, &output, &y)),
+        );
+        let ring_kind = TensorType::f32([RING_ROWS, recorded.len()]);
+        let ring = graph.variable(format!("{name}.ring"), ring_kind, Initial::Zeros);
+        let record = |(column, values): (usize, &Tensor)| {
+            graph.apply_one(Record { column }, &[&ring, &clock.cursor, values])
+        };
+        Ok((rows, recorded.iter().enumerate().map(record).collect()))
+    }
+
+    /// The batch of a resident data set, which is split where it exceeds the largest binding. `columns` numbers a row,
+    /// or one label.
+    fn gathered(
+        &self,
+        graph: &Graph,
+        name: &str,
+        room: Room,
+        columns: Option<usize>,
+        clock: &Clock,
+    ) -> Result<Tensor> {
+        let most = chunk_rows(self.target, columns.unwrap_or(1));
+        let chunks = room.rows.div_ceil(most);
+        if chunks > MOST_CHUNKS {
+            let row_bytes = columns.unwrap_or(1) as u64 * 4;
+            return Err(Error::Limit {
+                limit: "maxStorageBufferBindingSize",
+                what: format!(
+                    "the data set {name} of {} rows, in {MOST_CHUNKS} parts,",
+                    room.rows
+                ),
+                needed: (room.rows as u64 * row_bytes).div_ceil(MOST_CHUNKS as u64),
+                allowed: self.target.max_binding_bytes,
+            });
+        }
+        let chunk = |index: usize| {
+            let rows = most.min(room.rows - index * most);
+            let kind = match columns {
+                Some(columns) => TensorType::f32([rows, columns]),
+                None => TensorType {
+                    shape: [rows].into(),
+                    dtype: DType::U32,
+                },
+            };
+            graph.variable(chunk_name(name, index), kind, Initial::Zeros)
+        };
+        let chunks: Vec<Tensor> = (0..chunks).map(chunk).collect();
+        let inputs: Vec<&Tensor> = std::iter::once(&clock.indices).chain(&chunks).collect();
+        Ok(graph.apply_one(Gather, &inputs))
+    }
+}
+
+/// The variable of a data set's part.
+pub(crate) fn chunk_name(name: &str, index: usize) -> String {
+    format!("{name}.{index}")
+}
+
+/// Rows of `columns` four-byte elements that fit one binding.
+pub(crate) fn chunk_rows(target: &Target, columns: usize) -> usize {
+    let bytes =
+        target.max_binding_bytes.min(target.max_buffer_bytes) / target.alignment * target.alignment;
+    usize::try_from(bytes / (columns.max(1) as u64 * 4))
+        .unwrap_or(usize::MAX)
+        .max(1)
+}
