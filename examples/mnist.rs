@@ -1,0 +1,119 @@
+//! Trains 784-128-10 on MNIST's files, or, without them, a small network on the 8×8 digits that ship.
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use std::path::Path;
+
+use kiln::prelude::*;
+use plotters::prelude::*;
+
+const ABOUT: &str = "mnist: train a classifier of handwritten digits
+  --data DIR      a folder with MNIST's four IDX files, plain or gzipped (default: 8×8 digits that ship)
+  --epochs N      passes over the training rows (default 5, for the small digits 30)
+  --batch N       rows of a step (default 128, for the small digits 32)
+  --seed N        seed of weights and shuffle (default 1)
+  --save FILE     write the trained model as safetensors
+  --curve FILE    draw loss and accuracy over the epochs as an SVG";
+
+fn main() -> std::process::ExitCode {
+    common::run(|| {
+        let mut arguments = common::Arguments::parse(ABOUT);
+        let folder = arguments.value("data")?;
+        let small = folder.is_none();
+        let epochs = arguments.number("epochs", if small { 30 } else { 5 })?;
+        let batch = arguments.number("batch", if small { 32 } else { 128 })?;
+        let seed = arguments.number("seed", 1)?;
+        let (save, curve) = (arguments.value("save")?, arguments.value("curve")?);
+        let device = arguments.device()?;
+        arguments.finish()?;
+        println!("device: {device}\n");
+
+        let (train, test, hidden) = match &folder {
+            Some(folder) => {
+                let (train, test) = kiln::data::mnist(folder)?;
+                (train, test, 128)
+            }
+            None => {
+                let digits = Csv::new().labels().read(common::shipped("digits.csv.gz"))?;
+                let (train, test) = digits.scaled(1.0 / 16.0)?.split(0.2, seed)?;
+                (train, test, 64)
+            }
+        };
+        println!("{} rows to train on, {} to test", train.rows(), test.rows());
+        let model = Sequential::new(train.columns())
+            .dense(hidden, Relu)
+            .dense(10, Softmax)
+            .seed(seed);
+        let mut model = model.compile_on(
+            &device,
+            SparseCategoricalCrossentropy,
+            Adam::new(1e-3),
+            [Accuracy],
+        )?;
+        println!("{}", model.summary());
+
+        let history = model.fit(
+            &train,
+            Fit::epochs(epochs).batch_size(batch).validation(&test),
+        )?;
+        println!("{history}\n");
+        println!("test: {}", model.evaluate(&test)?);
+        if let Some(file) = save {
+            model.save(&file)?;
+            println!("model written to {file}");
+        }
+        if let Some(file) = curve {
+            draw(&history, Path::new(&file))?;
+            println!("curve written to {file}");
+        }
+        Ok(())
+    })
+}
+
+/// Loss and accuracy, on the training rows and on those held out, side by side.
+fn draw(history: &History, file: &Path) -> Result<()> {
+    let failed = |error: DrawingAreaErrorKind<std::io::Error>| {
+        Error::io(file, std::io::Error::other(error.to_string()))
+    };
+    let root = SVGBackend::new(file, (860, 340)).into_drawing_area();
+    root.fill(&WHITE).map_err(failed)?;
+    for (area, name) in root.split_evenly((1, 2)).iter().zip(["loss", "accuracy"]) {
+        let series = [history.get(name), history.get(&format!("val_{name}"))];
+        let values = || series.iter().flatten().copied();
+        let (low, high) = (
+            values().fold(f64::INFINITY, f64::min),
+            values().fold(f64::NEG_INFINITY, f64::max),
+        );
+        let room = (high - low).max(1e-3) * 0.05;
+        let mut chart = ChartBuilder::on(area)
+            .caption(name, ("sans-serif", 18))
+            .margin(12)
+            .x_label_area_size(32)
+            .y_label_area_size(48)
+            .build_cartesian_2d(1..series[0].len().max(2), low - room..high + room)
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .x_desc("epoch")
+            .light_line_style(WHITE)
+            .draw()
+            .map_err(failed)?;
+        for ((values, label), colour) in
+            series.iter().zip(["training", "held out"]).zip([BLUE, RED])
+        {
+            let line = LineSeries::new((1..).zip(values.iter().copied()), colour.stroke_width(2));
+            let drawn = chart.draw_series(line).map_err(failed)?;
+            drawn
+                .label(label)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour));
+        }
+        chart
+            .configure_series_labels()
+            .background_style(WHITE)
+            .border_style(BLACK)
+            .draw()
+            .map_err(failed)?;
+    }
+    root.present().map_err(failed)
+}
