@@ -1,0 +1,220 @@
+//! Every op on the device and on the f32 CPU session, against the f64 reference.
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+use kiln::check::{self, Report};
+use kiln::op::{self, Case, Entry};
+use kiln::op::{Compute, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature};
+use kiln::plan::Target;
+use kiln::{DEVICE_VARIABLE, Device, TensorType};
+
+/// Fewer cases than this do not test an op.
+const LEAST: usize = 30;
+
+/// Failures printed of one op.
+const SHOWN: usize = 8;
+
+/// What was seen of one op.
+#[derive(Default)]
+struct Tally {
+    runs: usize,
+    elements: u64,
+    nans: u64,
+    worst: f64,
+    at: String,
+    families: BTreeSet<String>,
+    failures: Vec<String>,
+}
+
+impl Tally {
+    fn add(&mut self, number: usize, case: &Case, outcome: kiln::Result<Report>) {
+        match outcome {
+            Ok(report) => {
+                self.elements += report.elements;
+                if report.worst >= self.worst {
+                    self.worst = report.worst;
+                    self.at = format!(
+                        "case {number} ({}) result {} element {}",
+                        case.op.name(),
+                        report.result,
+                        report.index
+                    );
+                }
+            }
+            Err(error) => self.failures.push(format!("case {number}: {error}")),
+        }
+    }
+
+    fn print(&self, entry: &Entry, cases: usize, seconds: f64) {
+        println!(
+            "{:<24} {cases:>4} cases {:>5} runs {:>10} elements {:>5} NaNs  worst {:.3} of the bound at {}  {seconds:.2} s",
+            entry.name, self.runs, self.elements, self.nans, self.worst, self.at
+        );
+        if self.families.len() > 1 {
+            let families: Vec<&str> = self.families.iter().map(String::as_str).collect();
+            println!("    kernels for {}", families.join("; "));
+        }
+        for failure in self.failures.iter().take(SHOWN) {
+            println!("    FAILED {failure}");
+        }
+    }
+}
+
+/// Runs every case of every op and asserts that there were enough and that all passed.
+fn every_op(device: &Device) {
+    println!("on {device}");
+    let mut names = BTreeSet::new();
+    let mut failed = Vec::new();
+    for entry in op::all() {
+        assert!(names.insert(entry.name), "two ops are named {}", entry.name);
+        let begun = std::time::Instant::now();
+        let cases = (entry.cases)();
+        let mut tally = Tally::default();
+        for (number, case) in cases.iter().enumerate() {
+            let variants = check::variants(case, device).unwrap();
+            assert!(!variants.is_empty());
+            for (i, variant) in variants.into_iter().enumerate() {
+                tally.runs += 1;
+                tally.add(number, case, check::parity(case, &variant.device));
+                match check::nan(case, &variant.device) {
+                    Ok(report) => tally.nans += report.elements,
+                    Err(error) => tally.failures.push(format!("case {number}: {error}")),
+                }
+                if i > 0 {
+                    tally.families.insert(variant.name);
+                }
+            }
+        }
+        tally.print(&entry, cases.len(), begun.elapsed().as_secs_f64());
+        if cases.len() < LEAST {
+            let message = format!("{} cases, {LEAST} is the least", cases.len());
+            tally.failures.insert(0, message);
+        }
+        if tally.runs < cases.len() || tally.elements == 0 {
+            tally.failures.push("not every case was run".into());
+        }
+        if !tally.failures.is_empty() {
+            let count = tally.failures.len();
+            tally.failures.truncate(SHOWN);
+            let failures = tally.failures.join("\n    ");
+            failed.push(format!("{}: {count} failures:\n    {failures}", entry.name));
+        }
+    }
+    assert!(names.len() >= 3, "only {names:?} were run");
+    assert!(failed.is_empty(), "\n{}", failed.join("\n"));
+}
+
+/// The one device of this process: that of `KILN_DEVICE`, a software adapter by default.
+fn device() -> Option<&'static Device> {
+    static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
+    let open = || {
+        if std::env::var("KILN_NO_GPU").is_ok_and(|value| value == "1") {
+            println!("KILN_NO_GPU=1: no kernel is tested");
+            return None;
+        }
+        let name = std::env::var(DEVICE_VARIABLE).unwrap_or_else(|_| "software".into());
+        Some(Device::named(&name).unwrap())
+    };
+    DEVICE.get_or_init(open).as_ref()
+}
+
+#[test]
+fn every_op_on_the_device_keeps_its_bound_in_every_kernel_family() {
+    if let Some(device) = device() {
+        every_op(device);
+    }
+}
+
+#[test]
+fn every_op_on_the_cpu_session_keeps_its_bound() {
+    every_op(&Device::cpu());
+}
+
+/// y = x by a kernel whose entry points go wrong, each in its way.
+#[derive(Debug, Clone, Copy)]
+struct Copied(&'static str);
+
+impl Op for Copied {
+    fn name(&self) -> &'static str {
+        "copied"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
+        let len = signature.outputs[0].elements();
+        let shader = Shader {
+            name: "copied",
+            source: "
+                struct Params { len: u32 }
+                @group(0) @binding(0) var<uniform> params: Params;
+                @group(0) @binding(1) var<storage, read> x: array<f32>;
+                @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+                @compute @workgroup_size(64)
+                fn sound(@builtin(global_invocation_id) id: vec3<u32>) {
+                    if id.x < params.len { y[id.x] = x[id.x]; }
+                }
+                @compute @workgroup_size(64)
+                fn spills(@builtin(global_invocation_id) id: vec3<u32>) {
+                    if id.x <= params.len { y[id.x] = x[min(id.x, params.len - 1u)]; }
+                }
+                // What lies behind x, which is as much a NaN as what lies behind y.
+                @compute @workgroup_size(64)
+                fn spills_its_input(@builtin(global_invocation_id) id: vec3<u32>) {
+                    if id.x < params.len + 3u { y[id.x] = x[id.x]; }
+                }
+                @compute @workgroup_size(64)
+                fn stops_early(@builtin(global_invocation_id) id: vec3<u32>) {
+                    if id.x + 1u < params.len { y[id.x] = x[id.x]; }
+                }
+                @compute @workgroup_size(64)
+                fn loses_nan(@builtin(global_invocation_id) id: vec3<u32>) {
+                    let bits = bitcast<u32>(x[id.x]) & 0x7fffffffu;
+                    if id.x < params.len { y[id.x] = select(x[id.x], 0.0, bits > 0x7f800000u); }
+                }
+            ",
+        };
+        Ok(Launch::new(shader, self.0)
+            .param("len", len as u32)
+            .bind_all(1, 1)
+            .grid([len.div_ceil(64) as u32, 1, 1])
+            .into())
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        vec![sample.relative(0, 0.0)]
+    }
+}
+
+impl Compute for Copied {
+    fn compute<T: kiln::cpu::Real>(&self, io: &mut Io<'_, T>) {
+        let x = io.input(0);
+        io.output(0).copy_from_slice(x);
+    }
+}
+
+#[test]
+fn kernels_that_spill_stop_early_or_lose_nan_are_found() {
+    let Some(device) = device() else { return };
+    for len in [1, 17, 63, 257] {
+        let case = |entry| Case::new(Copied(entry)).input(&[len], Fill::Uniform(1.0, 2.0));
+        check::parity(&case("sound"), device).unwrap();
+        check::nan(&case("sound"), device).unwrap();
+        let found = |outcome: kiln::Result<Report>, what: &str| {
+            let message = outcome.unwrap_err().to_string();
+            assert!(message.contains(what), "{len}: {message}");
+        };
+        let behind = "written 1 elements behind the end of result 0";
+        found(check::parity(&case("spills"), device), behind);
+        found(check::parity(&case("spills_its_input"), device), behind);
+        let last = format!("element {}: NaN on the device", len - 1);
+        found(check::parity(&case("stops_early"), device), &last);
+        check::parity(&case("loses_nan"), device).unwrap();
+        found(check::nan(&case("loses_nan"), device), "is in no result");
+    }
+}

@@ -1,0 +1,273 @@
+//! Every shader parses, validates and translates to the languages of all back ends; no GPU needed.
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use kiln::gpu::Module;
+use kiln::op::{self, Launch, Shader, Signature};
+use kiln::plan::{Class, Products, Target};
+use naga::back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants, spv};
+use naga::proc::BoundsCheckPolicies;
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+/// The texts of `shaders/`, by name.
+fn files() -> BTreeMap<String, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(path.extension().unwrap(), "wgsl", "{path:?}");
+        let name = path.file_stem().unwrap().to_str().unwrap().to_string();
+        files.insert(name, std::fs::read_to_string(path).unwrap());
+    }
+    files
+}
+
+fn shaders() -> BTreeMap<&'static str, Shader> {
+    let all = op::all().into_iter().flat_map(|entry| entry.shaders);
+    all.map(|shader| (shader.name, *shader)).collect()
+}
+
+/// A choice of overrides for an entry point: those of a launch, the others at their defaults.
+type Choice = (&'static str, String, Vec<(&'static str, u64)>);
+
+/// What the cases of all ops launch on adapters of either class.
+fn launched() -> BTreeSet<Choice> {
+    let mut targets = Vec::new();
+    for class in [Class::Gpu, Class::CpuAdapter] {
+        for products in [Products::Shared, Products::Registers, Products::Subgroups] {
+            for subgroup in [Some(4), Some(8), Some(32)] {
+                targets.push(Target::new(class, subgroup).with_products(products));
+            }
+        }
+    }
+    let mut launched = BTreeSet::new();
+    for entry in op::all() {
+        for case in (entry.cases)() {
+            let inputs: Vec<_> = case.inputs.iter().map(|(kind, _)| kind.clone()).collect();
+            let outputs = case.op.infer(&inputs).unwrap();
+            let signature = Signature { inputs, outputs };
+            for target in &targets {
+                for launch in case.op.launch(&signature, target).unwrap().launches {
+                    launched.insert(choice(&launch));
+                }
+            }
+        }
+    }
+    launched
+}
+
+fn choice(launch: &Launch) -> Choice {
+    let mut overrides: Vec<_> = launch
+        .overrides
+        .iter()
+        .map(|(name, value)| (*name, value.to_bits()))
+        .collect();
+    overrides.sort_unstable();
+    (launch.shader.name, launch.entry.to_string(), overrides)
+}
+
+#[test]
+fn every_shader_file_belongs_to_an_op_and_ends_in_the_prelude() {
+    let mut files = files();
+    let prelude = files.remove("prelude").unwrap();
+    let shaders = shaders();
+    for shader in shaders.values() {
+        let text = files.get(shader.name).expect("an op's shader is a file");
+        let behind = shader.source.strip_prefix(text.as_str());
+        let parts = behind.and_then(|text| text.strip_suffix(prelude.as_str()));
+        // What stands between is a file too, such as what all row-wise kernels share.
+        let parts = parts.unwrap_or_else(|| panic!("{} is not its file", shader.name));
+        let known = files.values().any(|part| parts.trim() == part.trim());
+        assert!(parts.trim().is_empty() || known, "{}", shader.name);
+    }
+    for (name, text) in &files {
+        let used = shaders.values().any(|shader| shader.source.contains(text));
+        assert!(used, "shaders/{name}.wgsl belongs to no op");
+    }
+    assert!(shaders.len() >= 3);
+}
+
+#[test]
+fn binding_0_is_params_and_the_others_follow_without_gaps() {
+    let mut entries = 0;
+    for shader in shaders().values() {
+        // Parsing into a `Module` refuses everything else.
+        let module = Module::parse(shader).unwrap();
+        assert!(
+            !module.entries.is_empty(),
+            "{} has no entry point",
+            shader.name
+        );
+        for entry in &module.entries {
+            entries += 1;
+            assert!(!entry.params.is_empty(), "{}.{}", shader.name, entry.name);
+            assert!(entry.bindings.len() >= 2, "{}.{}", shader.name, entry.name);
+            assert_ne!(entry.name, "main", "{}", shader.name);
+        }
+    }
+    assert!(entries >= 6, "{entries} entry points");
+}
+
+#[test]
+fn no_workgroup_size_is_a_literal() {
+    for (name, text) in files() {
+        for (line, code) in text.lines().enumerate() {
+            let code = code.split("//").next().unwrap();
+            let Some((_, size)) = code.split_once("@workgroup_size(") else {
+                continue;
+            };
+            let size = size.split(')').next().unwrap();
+            for part in size.split(',') {
+                assert!(
+                    part.trim().starts_with(|c: char| c.is_ascii_uppercase()) || part.trim() == "1",
+                    "{name}.wgsl:{}: {size}",
+                    line + 1
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_entry_point_is_launched_by_a_case() {
+    let launched: BTreeSet<(&str, String)> = launched()
+        .into_iter()
+        .map(|(shader, entry, _)| (shader, entry))
+        .collect();
+    for shader in shaders().values() {
+        for entry in Module::parse(shader).unwrap().entries {
+            assert!(
+                launched.contains(&(shader.name, entry.name.clone())),
+                "no case launches {}.{}",
+                shader.name,
+                entry.name
+            );
+        }
+    }
+}
+
+#[test]
+fn every_entry_point_translates_for_every_back_end() {
+    let shaders = shaders();
+    let mut choices = launched();
+    for shader in shaders.values() {
+        for entry in Module::parse(shader).unwrap().entries {
+            choices.insert((shader.name, entry.name, Vec::new()));
+        }
+    }
+    let parsed: BTreeMap<&str, Parsed> = shaders
+        .iter()
+        .map(|(name, shader)| (*name, Parsed::new(shader)))
+        .collect();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (shader, entry, overrides) in &choices {
+        parsed[shader].translate(entry, overrides);
+        *counts.entry(shader).or_default() += 1;
+    }
+    println!("translated variants: {counts:?}");
+    assert!(counts.len() == shaders.len() && counts.values().all(|&count| count > 0));
+}
+
+struct Parsed {
+    name: &'static str,
+    module: naga::Module,
+    info: naga::valid::ModuleInfo,
+}
+
+impl Parsed {
+    fn new(shader: &Shader) -> Self {
+        let module = naga::front::wgsl::parse_str(shader.source)
+            .unwrap_or_else(|e| panic!("{}", e.emit_to_string(shader.source)));
+        let capabilities = Capabilities::SUBGROUP;
+        let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+        let info = validator
+            .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+            .subgroup_operations(naga::valid::SubgroupOperationSet::all())
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{}", e.emit_to_string(shader.source)));
+        Parsed {
+            name: shader.name,
+            module,
+            info,
+        }
+    }
+
+    fn translate(&self, entry: &str, overrides: &[(&str, u64)]) {
+        let what = format!("{}.{entry} {overrides:?}", self.name);
+        let constants: PipelineConstants = overrides
+            .iter()
+            .map(|(name, bits)| (name.to_string(), f64::from_bits(*bits)))
+            .collect();
+        let stage = naga::ShaderStage::Compute;
+        let (module, info) = pipeline_constants::process_overrides(
+            &self.module,
+            &self.info,
+            Some((stage, entry)),
+            &constants,
+        )
+        .unwrap_or_else(|e| panic!("{what}: {e}"));
+
+        let spirv = spv::PipelineOptions {
+            shader_stage: stage,
+            entry_point: entry.into(),
+        };
+        let spirv_options = spv::Options {
+            lang_version: (1, 3),
+            ..Default::default()
+        };
+        let words = spv::write_vec(&module, &info, &spirv_options, Some(&spirv))
+            .unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert!(words.len() > 100, "{what}");
+
+        let metal_options = msl::Options {
+            lang_version: (2, 4),
+            ..Default::default()
+        };
+        let metal = msl::PipelineOptions {
+            entry_point: Some((stage, entry.into())),
+            ..Default::default()
+        };
+        let (text, _) = msl::write_string(&module, &info, &metal_options, &metal)
+            .unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert!(text.contains("kernel void"), "{what}");
+
+        let hlsl_options = hlsl::Options {
+            shader_model: hlsl::ShaderModel::V6_0,
+            ..Default::default()
+        };
+        let hlsl_pipeline = hlsl::PipelineOptions {
+            entry_point: Some((stage, entry.into())),
+        };
+        let mut text = String::new();
+        hlsl::Writer::new(&mut text, &hlsl_options, &hlsl_pipeline)
+            .write(&module, &info, None)
+            .unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert!(text.contains("numthreads"), "{what}");
+
+        for version in [glsl::Version::new_gles(310), glsl::Version::Desktop(430)] {
+            let options = glsl::Options {
+                version,
+                ..Default::default()
+            };
+            let pipeline = glsl::PipelineOptions {
+                shader_stage: stage,
+                entry_point: entry.into(),
+                multiview: None,
+            };
+            let mut text = String::new();
+            glsl::Writer::new(
+                &mut text,
+                &module,
+                &info,
+                &options,
+                &pipeline,
+                BoundsCheckPolicies::default(),
+            )
+            .and_then(|mut writer| writer.write())
+            .unwrap_or_else(|e| panic!("{what}: {e}"));
+            assert!(text.contains("void main()"), "{what}");
+        }
+    }
+}
