@@ -24,21 +24,44 @@ impl Readback {
 
 /// Numbers that the f64 reference computed, integers among them exact.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reference(Vec<f64>);
+pub struct Reference {
+    values: Vec<f64>,
+    words: bool,
+}
 
 impl Reference {
     /// Numbers of the reference's precision.
     pub fn new(values: Vec<f64>) -> Self {
-        Reference(values)
+        Reference {
+            values,
+            words: false,
+        }
     }
 
     /// The numbers.
     pub fn values(&self) -> &[f64] {
-        &self.0
+        &self.values
+    }
+
+    /// Whether they are integers.
+    pub fn is_words(&self) -> bool {
+        self.words
+    }
+
+    /// What a device without any error but the last rounding would give back.
+    pub fn rounded(&self) -> Readback {
+        if self.words {
+            Readback::words(self.values.iter().map(|&value| value as u32).collect())
+        } else {
+            Readback::new(self.values.iter().map(|&value| value as f32).collect())
+        }
     }
 
     pub(super) fn from_session(values: Values) -> Self {
-        Reference(super::exact(&values))
+        Reference {
+            values: super::exact(&values),
+            words: matches!(values, Values::U32(_)),
+        }
     }
 }
 
@@ -79,7 +102,7 @@ pub fn compare(
     bound: &[f64],
 ) -> std::result::Result<Report, String> {
     let values = super::exact(&device.0);
-    let expected = &reference.0;
+    let expected = &reference.values;
     if values.len() != expected.len() || bound.len() != expected.len() {
         return Err(format!(
             "lengths differ: {} elements on the device, {} on the reference, {} bounds",

@@ -12,7 +12,7 @@ use super::{draw, exact, failed};
 /// Most elements of an input that are differentiated; a large input is sampled.
 const MOST: usize = 64;
 /// Most operations, as the op's launch states them, that one case may take for all its differences.
-const BUDGET: u64 = 50_000_000;
+const BUDGET: u64 = 20_000_000;
 /// The step of a difference as a share of the element, and the least element it is taken of.
 const STEP: f64 = 1e-3;
 const LEAST: f64 = 0.1;

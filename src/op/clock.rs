@@ -408,7 +408,7 @@ fn cases() -> Vec<Case> {
     for schedule in schedules {
         for step in [0, 1, 16, 17, 33, 255, 256, 299, 1000, 70_000] {
             cases.push(case(
-                clock(5, schedule),
+                clock(5, schedule.clone()),
                 [step, 0, 10, 5, 33, 0, 0, 0],
                 [0.0, 0.3, 0.9, 0.0],
             ));

@@ -83,7 +83,7 @@ impl Op for Gather {
             .iter()
             .map(|&dim| dim as u64)
             .product();
-        let vectors = words % 4 == 0;
+        let vectors = words.is_multiple_of(4);
         let len = if vectors { words / 4 } else { words };
         let (last, [second, third, fourth]) = starts(chunks)?;
         // Lanes beyond the end of a row are idle; below eight elements there would be more of them than of others.

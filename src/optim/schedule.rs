@@ -18,7 +18,7 @@ use crate::{Error, Result};
 /// let schedule = Schedule::exponential_decay(0.1, 7, 0.9);
 /// assert!((schedule.value::<f32>(7) - 0.09).abs() < 1e-8);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// The same η at every step.

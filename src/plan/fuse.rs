@@ -196,9 +196,11 @@ impl Slabs {
                 .eq(keys.iter().copied()),
             _ => false,
         };
+        // A slab outlives a run as a whole or not at all.
+        let alike = keys.iter().all(|key| key.program == keys[0].program);
         keys.sort();
         keys.dedup();
-        keys.len() == column.len() && (existing == 0 || same)
+        alike && keys.len() == column.len() && (existing == 0 || same)
     }
 
     fn find_or_make(&mut self, column: &[(Key, u64)]) -> usize {

@@ -46,6 +46,12 @@ struct Memory<'a> {
     apart: HashSet<(usize, usize)>,
 }
 
+/// One way to place all temporaries: block, slot and offset of each.
+struct Packing {
+    slots: Vec<Slot>,
+    places: Vec<(usize, usize, u64)>,
+}
+
 /// The operands of a call as blocks.
 struct Draft {
     inputs: Vec<(usize, u64, u64)>,
@@ -274,75 +280,113 @@ impl Memory<'_> {
         self.blocks.len() - 1
     }
 
-    /// Variables one slot each; then temporaries by falling size, each where the slots grow least.
+    /// Variables one slot each; then temporaries, packed in several orders, of which the tightest result stays.
     fn assign(&mut self) -> Vec<Slot> {
         let mut slots: Vec<Slot> = Vec::new();
         let mut temporaries = Vec::new();
         for (index, block) in self.blocks.iter_mut().enumerate() {
-            if block.life.is_none() {
+            if let Some(life) = block.life {
+                temporaries.push((index, life));
+            } else {
                 block.slot = slots.len();
                 slots.push(Slot {
                     dtype: block.dtype,
                     elements: block.elements,
                     persistent: true,
                 });
-            } else {
-                temporaries.push(index);
             }
         }
-        temporaries.sort_by_key(|&index| std::cmp::Reverse(self.blocks[index].elements));
-        let mut members: Vec<Vec<usize>> = vec![Vec::new(); slots.len()];
-        for index in temporaries {
-            let size = self.blocks[index].elements;
-            let candidates = (0..slots.len()).filter(|&slot| {
-                !slots[slot].persistent
-                    && slots[slot].dtype == self.blocks[index].dtype
-                    && members[slot]
-                        .iter()
-                        .all(|&m| !self.apart.contains(&(m.min(index), m.max(index))))
-            });
-            let best = candidates
-                .map(|slot| {
-                    let offset = self.lowest_gap(index, &members[slot]);
-                    (
-                        (offset + size).saturating_sub(slots[slot].elements),
-                        slot,
-                        offset,
-                    )
-                })
-                .min()
-                .filter(|&(growth, ..)| growth < size);
-            let (slot, offset) = match best {
-                Some((growth, slot, offset)) => {
-                    slots[slot].elements += growth;
-                    (slot, offset)
-                }
-                None => {
-                    slots.push(Slot {
-                        dtype: self.blocks[index].dtype,
-                        elements: size,
-                        persistent: false,
-                    });
-                    members.push(Vec::new());
-                    (slots.len() - 1, 0)
-                }
-            };
-            (self.blocks[index].slot, self.blocks[index].offset) = (slot, offset);
-            members[slot].push(index);
+        let size = |index: usize| self.blocks[index].elements;
+        let length = |life: Life| (life.last - life.first) as u64 + 1;
+        let by_size = |&(index, life): &(usize, Life)| (size(index), length(life));
+        let by_length = |&(index, life): &(usize, Life)| (length(life), size(index));
+        let by_area =
+            |&(index, life): &(usize, Life)| (size(index).saturating_mul(length(life)), 0);
+        let by_start = |&(index, life): &(usize, Life)| (u64::MAX - life.first as u64, size(index));
+        let by_end = |&(index, life): &(usize, Life)| (life.last as u64, size(index));
+        let orders: [&dyn Fn(&(usize, Life)) -> (u64, u64); 5] =
+            [&by_size, &by_length, &by_area, &by_start, &by_end];
+        let packings = orders.iter().map(|order| {
+            let mut sorted = temporaries.clone();
+            sorted.sort_by_key(|entry| std::cmp::Reverse(order(entry)));
+            self.pack(slots.clone(), sorted.into_iter().map(|(index, _)| index))
+        });
+        let bytes = |packing: &Packing| packing.slots.iter().map(Slot::bytes).sum::<u64>();
+        if let Some(best) = packings.min_by_key(bytes) {
+            slots = best.slots;
+            for (index, slot, offset) in best.places {
+                (self.blocks[index].slot, self.blocks[index].offset) = (slot, offset);
+            }
         }
         slots
     }
 
+    /// Places each block where the slots grow least, in the order given.
+    fn pack(&self, slots: Vec<Slot>, order: impl Iterator<Item = usize>) -> Packing {
+        let mut members: Vec<Vec<(usize, u64)>> = vec![Vec::new(); slots.len()];
+        let mut packing = Packing {
+            slots,
+            places: Vec::new(),
+        };
+        for index in order {
+            let Block {
+                elements: size,
+                dtype,
+                ..
+            } = self.blocks[index];
+            let fits = |slot: &usize| {
+                let apart =
+                    |&(m, _): &(usize, u64)| self.apart.contains(&(m.min(index), m.max(index)));
+                let Slot {
+                    persistent,
+                    dtype: of_slot,
+                    ..
+                } = packing.slots[*slot];
+                !persistent && of_slot == dtype && !members[*slot].iter().any(apart)
+            };
+            let growth = |slot: usize| {
+                let offset = self.lowest_gap(index, &members[slot]);
+                (
+                    (offset + size).saturating_sub(packing.slots[slot].elements),
+                    slot,
+                    offset,
+                )
+            };
+            let best = (0..packing.slots.len()).filter(fits).map(growth).min();
+            let (slot, offset) = match best.filter(|&(growth, ..)| growth < size) {
+                Some((growth, slot, offset)) => {
+                    packing.slots[slot].elements += growth;
+                    (slot, offset)
+                }
+                None => {
+                    packing.slots.push(Slot {
+                        dtype,
+                        elements: size,
+                        persistent: false,
+                    });
+                    members.push(Vec::new());
+                    (packing.slots.len() - 1, 0)
+                }
+            };
+            members[slot].push((index, offset));
+            packing.places.push((index, slot, offset));
+        }
+        packing
+    }
+
     /// The first offset in a slot where `index` overlaps no member that is alive at the same time.
-    fn lowest_gap(&self, index: usize, members: &[usize]) -> u64 {
+    fn lowest_gap(&self, index: usize, members: &[(usize, u64)]) -> u64 {
         let (Some(life), size) = (self.blocks[index].life, self.blocks[index].elements) else {
             return 0;
         };
-        let alive = members
-            .iter()
-            .map(|&m| &self.blocks[m])
-            .filter(|m| m.life.is_some_and(|l| l.overlaps(&life)));
-        let mut taken: Vec<(u64, u64)> = alive.map(|m| (m.offset, m.offset + m.elements)).collect();
+        let alive = members.iter().filter(|(m, _)| {
+            self.blocks[*m]
+                .life
+                .is_some_and(|other| other.overlaps(&life))
+        });
+        let mut taken: Vec<(u64, u64)> = alive
+            .map(|&(m, offset)| (offset, offset + self.blocks[m].elements))
+            .collect();
         taken.sort_unstable();
         let mut offset = 0;
         for (start, end) in taken {

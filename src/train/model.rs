@@ -153,13 +153,25 @@ impl Model {
         parameters.into_iter().map(read).collect()
     }
 
-    /// Sets trained tensors by name; those not named stay.
+    /// Sets trained tensors by name, row-major; those not named stay.
     pub fn set_weights<'a>(
         &mut self,
         weights: impl IntoIterator<Item = (&'a str, &'a [f32])>,
     ) -> Result<()> {
+        let known: Vec<String> = self
+            .architecture
+            .parameters()
+            .map(|parameter| parameter.name)
+            .collect();
         let session = self.session(Needs::default())?;
         for (name, values) in weights {
+            if !known.iter().any(|known| known == name) {
+                return Err(Error::NotFound {
+                    what: "weight",
+                    name: name.into(),
+                    known,
+                });
+            }
             session.write(name, values)?;
         }
         Ok(())

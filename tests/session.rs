@@ -1,0 +1,280 @@
+//! What a run costs and repeats: counts, memory, determinism, on the device of `KILN_DEVICE`.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use common::device;
+use kiln::prelude::*;
+
+/// The device, for one test at a time: its counters count for all.
+fn alone() -> Option<(&'static Device, MutexGuard<'static, ()>)> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    device().map(|device| (device, guard))
+}
+
+/// Rows whose labels follow from their features.
+fn rows(count: usize, columns: usize, classes: usize) -> Dataset {
+    let features: Vec<f32> = (0..count * columns)
+        .map(|i| ((i * 7919) % 1009) as f32 / 1009.0)
+        .collect();
+    let class = |row: &[f32]| (row.iter().sum::<f32>() * 3.0) as u32 % classes as u32;
+    let labels = features.chunks_exact(columns).map(class).collect();
+    Dataset::new(features, columns, Targets::Labels { labels, classes }).unwrap()
+}
+
+fn classifier(device: &Device, inputs: usize, classes: usize) -> Model {
+    let model = Sequential::new(inputs)
+        .dense(16, Relu)
+        .dense(12, Tanh)
+        .dense(classes, Softmax)
+        .seed(3);
+    model
+        .compile_on(
+            device,
+            SparseCategoricalCrossentropy,
+            Adam::new(0.01),
+            [Accuracy],
+        )
+        .unwrap()
+}
+
+fn bits(model: &mut Model) -> Vec<u32> {
+    model
+        .weights()
+        .unwrap()
+        .iter()
+        .flat_map(|w| w.values.iter().map(|v| v.to_bits()))
+        .collect()
+}
+
+#[test]
+fn a_step_costs_no_upload_no_object_and_no_readback() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    if device.adapter_summary().is_none() {
+        return;
+    }
+    let data = rows(200, 10, 3);
+    let mut model = classifier(device, 10, 3);
+    model
+        .fit(&data, Fit::epochs(2).batch_size(32).silent())
+        .unwrap();
+    let history = model
+        .fit(&data, Fit::epochs(40).batch_size(32).silent())
+        .unwrap();
+    let counters = history.counters;
+    assert_eq!(counters.uploads, 0, "{counters:?}");
+    assert_eq!(counters.objects, 0, "{counters:?}");
+    assert_eq!(counters.passes, counters.submits, "{counters:?}");
+    // One readback a submission, for the ring of its steps.
+    assert_eq!(counters.readbacks, counters.submits, "{counters:?}");
+    let planned = model.plan().unwrap().program("train").unwrap().dispatches() as u64;
+    assert_eq!(counters.dispatches, history.steps * planned);
+}
+
+#[test]
+fn a_submission_of_many_steps_is_one_pass_and_reads_nothing_back() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    if device.adapter_summary().is_none() {
+        return;
+    }
+    let graph = Graph::new();
+    let w = graph.parameter("w", [33], &[1.0; 33]);
+    let g = w.scale(0.5);
+    let clock = graph.clock("clock", 1, Sgd::new(0.1).rates());
+    let update = Sgd::new(0.1).update("w", &w, &g, &clock);
+    let program = Program::new("step").update([&clock.indices, &update]);
+    let plan = graph.compile(device.target(), [program]).unwrap();
+    let mut session = device.open(&plan).unwrap();
+    session.run("step", 1).unwrap();
+    let before = device.counters();
+    session.run("step", 100).unwrap();
+    let cost = device.counters().since(&before);
+    assert_eq!((cost.submits, cost.passes), (1, 1));
+    assert_eq!((cost.uploads, cost.objects, cost.readbacks), (0, 0, 0));
+    assert_eq!(cost.dispatches, 100 * plan.programs[0].dispatches() as u64);
+    // 101 steps of w ← w − 0.1·0.5·w.
+    let expected = 0.95f32.powi(101);
+    assert!(
+        session
+            .read("w")
+            .unwrap()
+            .iter()
+            .all(|w| (w - expected).abs() < 1e-4 * expected)
+    );
+}
+
+#[test]
+fn the_peak_is_within_five_per_cent_of_the_lower_bound() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    for (layers, rows, batch) in [
+        (&[8, 10, 8, 1][..], 768, 32),
+        (&[784, 128, 10], 2000, 128),
+        (&[64, 256, 256, 256, 10], 500, 64),
+        (&[17, 3, 5], 33, 7),
+    ] {
+        let [inputs, hidden @ .., outputs] = layers else {
+            panic!()
+        };
+        let model = hidden
+            .iter()
+            .fold(Sequential::new(*inputs), |model, &units| {
+                model.dense(units, Relu)
+            });
+        let model = model.dense(*outputs, Softmax);
+        let model = model
+            .compile_on(
+                device,
+                SparseCategoricalCrossentropy,
+                Adam::default(),
+                [Accuracy],
+            )
+            .unwrap();
+        let (_, plan) = model.inspect(rows, batch).unwrap();
+        let (bytes, bound) = (plan.slot_bytes(), plan.lower_bound_bytes());
+        assert!(
+            bytes as f64 <= 1.05 * bound as f64,
+            "{layers:?}: {bytes} bytes, {bound} would do\n{plan}"
+        );
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    let data = rows(150, 10, 3);
+    let run = || {
+        let mut model = classifier(device, 10, 3);
+        model
+            .fit(&data, Fit::epochs(3).batch_size(32).silent())
+            .unwrap();
+        bits(&mut model)
+    };
+    let first = run();
+    assert_eq!(first, run());
+    let mut other = classifier(device, 10, 3);
+    other
+        .fit(&data, Fit::epochs(3).batch_size(32).seed(99).silent())
+        .unwrap();
+    assert_ne!(
+        first,
+        bits(&mut other),
+        "another order of rows gives other weights"
+    );
+}
+
+#[test]
+fn a_run_in_two_parts_ends_in_the_bits_of_one() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    let data = rows(150, 10, 3);
+    let mut whole = classifier(device, 10, 3);
+    whole
+        .fit(&data, Fit::epochs(4).batch_size(32).silent())
+        .unwrap();
+    let mut parts = classifier(device, 10, 3);
+    parts
+        .fit(&data, Fit::epochs(1).batch_size(32).silent())
+        .unwrap();
+    // Evaluation opens a larger session, into which weights and optimizer states move.
+    parts.evaluate(&data).unwrap();
+    parts
+        .fit(&data, Fit::epochs(3).batch_size(32).silent())
+        .unwrap();
+    assert_eq!(bits(&mut whole), bits(&mut parts));
+}
+
+#[test]
+fn the_device_trains_as_the_f64_reference_does() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    let data = rows(100, 10, 3);
+    let train = |device: &Device| {
+        let mut model = classifier(device, 10, 3);
+        let history = model
+            .fit(&data, Fit::steps(20).batch_size(32).silent())
+            .unwrap();
+        (model.weights().unwrap(), history.step_losses)
+    };
+    let (weights, losses) = train(device);
+    let (expected, expected_losses) = train(&Device::reference());
+    for (loss, expected) in losses.iter().zip(&expected_losses) {
+        assert!(
+            (loss - expected).abs() < 1e-4 * expected.abs(),
+            "{losses:?} {expected_losses:?}"
+        );
+    }
+    for (weights, expected) in weights.iter().zip(&expected) {
+        let scale = expected
+            .values
+            .iter()
+            .fold(0.0f32, |max, value| max.max(value.abs()));
+        for (a, b) in weights.values.iter().zip(&expected.values) {
+            assert!(
+                (a - b).abs() <= 1e-3 * scale,
+                "{}: {a} for {b}",
+                weights.name
+            );
+        }
+    }
+}
+
+#[test]
+fn a_data_set_larger_than_a_binding_is_split_and_trains_alike() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    let data = rows(1500, 10, 3);
+    let run = |device: &Device| {
+        let mut model = classifier(device, 10, 3);
+        model
+            .fit(&data, Fit::epochs(2).batch_size(32).silent())
+            .unwrap();
+        let split = model
+            .plan()
+            .unwrap()
+            .variables
+            .iter()
+            .filter(|v| v.name.starts_with("train.x."))
+            .count();
+        (split, bits(&mut model))
+    };
+    let (whole, expected) = run(device);
+    // 16 KiB hold 409 rows of 40 bytes, and every other tensor of the model.
+    let small = device.clone().with_target(|target| kiln::plan::Target {
+        max_binding_bytes: 16 << 10,
+        ..target
+    });
+    let (parts, weights) = run(&small);
+    assert_eq!((whole, parts), (1, 4));
+    assert_eq!(weights, expected);
+}
+
+#[test]
+fn dropped_models_give_their_memory_back() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    if device.adapter_summary().is_none() {
+        return;
+    }
+    let data = rows(100, 10, 3);
+    let before = device.counters().bytes;
+    let mut model = classifier(device, 10, 3);
+    model.fit(&data, Fit::epochs(1).silent()).unwrap();
+    assert!(device.counters().bytes > before);
+    drop(model);
+    assert_eq!(device.counters().bytes, before);
+}
