@@ -13,6 +13,7 @@ const ABOUT: &str = "bench: measure, and print one JSON line
   mlp      --layers 784,128,10 --batch 128 --samples 60000 --epochs 1
            hidden ReLU, softmax cross-entropy, Adam 1e-3, synthetic data
   tiny     --epochs 100: the article's network, 8-10-8-1, BCE, Adam, 768 rows, batch 32
+  profile  --layers 784,128,10 --batch 128 --samples 60000: every dispatch of a step, timed alone
   matmul   --m 512 --n 512 --k 512 [--ta] [--tb]";
 
 fn main() -> std::process::ExitCode {
@@ -32,6 +33,17 @@ fn main() -> std::process::ExitCode {
                 );
                 arguments.finish()?;
                 mlp(&device, &layers, samples, batch, epochs)?
+            }
+            "profile" => {
+                let layers = arguments
+                    .value("layers")?
+                    .unwrap_or_else(|| "784,128,10".into());
+                let (samples, batch) = (
+                    arguments.number("samples", 60_000)?,
+                    arguments.number("batch", 128)?,
+                );
+                arguments.finish()?;
+                profile(&device, &layers, samples, batch)?
             }
             "tiny" => {
                 let epochs = arguments.number("epochs", 100)?;
@@ -76,40 +88,74 @@ fn synthetic(rows: usize, columns: usize, classes: usize) -> Result<Dataset> {
         (state >> 8) as f32 / (1 << 24) as f32
     };
     let features: Vec<f32> = (0..rows * columns).map(|_| draw()).collect();
-    let weigh = |row: &[f32]| row.iter().step_by(2).sum::<f32>() * 4.0;
+    // The class whose share of the columns has the largest sum.
+    let share = |row: &[f32], class: usize| row.iter().skip(class).step_by(classes).sum::<f32>();
+    let better = |row: &[f32], class: usize, best: usize| share(row, class) > share(row, best);
+    let largest = |row: &[f32]| {
+        (1..classes).fold(0, |best, class| {
+            if better(row, class, best) {
+                class
+            } else {
+                best
+            }
+        })
+    };
     let labels = features
         .chunks_exact(columns)
-        .map(|row| weigh(row) as u32 % classes as u32)
+        .map(|row| largest(row) as u32)
         .collect();
     Dataset::new(features, columns, Targets::Labels { labels, classes })
 }
 
-fn mlp(device: &Device, layers: &str, samples: usize, batch: usize, epochs: u64) -> Result<Value> {
+/// The layers' widths, from input to output.
+fn widths(layers: &str) -> Result<Vec<usize>> {
     let parsed: std::result::Result<Vec<usize>, _> = layers.split(',').map(str::parse).collect();
-    let widths = parsed.map_err(|error| Error::Argument {
-        name: "layers",
-        message: format!("`{layers}`: {error}"),
-    })?;
-    let [inputs, hidden @ .., classes] = widths.as_slice() else {
-        return Err(Error::Argument {
-            name: "layers",
-            message: format!("`{layers}` needs two widths at least"),
-        });
-    };
-    let data = synthetic(samples, *inputs, *classes)?;
+    let widths =
+        parsed.map_err(|error| Error::argument("layers", format!("`{layers}`: {error}")))?;
+    if widths.len() < 2 || widths.contains(&0) {
+        let message = format!("`{layers}` needs two widths at least, none of them 0");
+        return Err(Error::argument("layers", message));
+    }
+    Ok(widths)
+}
+
+/// Hidden ReLU, softmax cross-entropy, Adam.
+fn classifier(device: &Device, widths: &[usize]) -> Result<Model> {
+    let (hidden, classes) = (&widths[1..widths.len() - 1], widths[widths.len() - 1]);
     let model = hidden
         .iter()
-        .fold(Sequential::new(*inputs), |model, &units| {
+        .fold(Sequential::new(widths[0]), |model, &units| {
             model.dense(units, Relu)
         });
-    let model = model.dense(*classes, Softmax);
-    let model = model.compile_on(
+    let model = model.dense(classes, Softmax);
+    model.compile_on(
         device,
         SparseCategoricalCrossentropy,
         Adam::new(1e-3),
         [Accuracy],
-    )?;
-    train(device, model, &data, batch, epochs)
+    )
+}
+
+fn mlp(device: &Device, layers: &str, samples: usize, batch: usize, epochs: u64) -> Result<Value> {
+    let widths = widths(layers)?;
+    let data = synthetic(samples, widths[0], widths[widths.len() - 1])?;
+    train(device, classifier(device, &widths)?, &data, batch, epochs)
+}
+
+fn profile(device: &Device, layers: &str, samples: usize, batch: usize) -> Result<Value> {
+    let model = classifier(device, &widths(layers)?)?;
+    let (_, plan) = model.inspect(samples, batch)?;
+    let mut session = device.open(&plan)?;
+    let times = session.profile("train", 20)?;
+    let total: f64 = times.iter().map(|(_, seconds)| seconds).sum();
+    for (label, seconds) in &times {
+        println!(
+            "{:>10.1} µs {:>5.1} %  {label}",
+            seconds * 1e6,
+            100.0 * seconds / total
+        );
+    }
+    Ok(json!({ "device": device.to_string(), "step_us": total * 1e6, "dispatches": times.len() }))
 }
 
 /// A short run that compiles and warms up, then the measured one.

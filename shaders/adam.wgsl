@@ -5,8 +5,9 @@
 
 struct Params {
     len: u32,
-    beta_1: f32,
-    beta_2: f32,
+    // 1 − β₁ and 1 − β₂, which f32 would have with few digits.
+    rate_1: f32,
+    rate_2: f32,
     epsilon: f32,
 }
 
@@ -32,8 +33,8 @@ fn update(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     let m_before = m[i];
     let v_before = v[i];
     let w_before = w[i];
-    let mean = m_before + (gradient - m_before) * (1.0 - params.beta_1);
-    let square = v_before + (gradient * gradient - v_before) * (1.0 - params.beta_2);
+    let mean = m_before + (gradient - m_before) * params.rate_1;
+    let square = v_before + (gradient * gradient - v_before) * params.rate_2;
     m[i] = keep_tail(mean, m_before, count);
     v[i] = keep_tail(square, v_before, count);
     w[i] = keep_tail(w_before - mean * alpha / (sqrt(square) + params.epsilon), w_before, count);

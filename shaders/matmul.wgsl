@@ -1,3 +1,65 @@
+// C = op(A)·op(B): matrix products, for GPUs and for adapters that run on the processor.
+//
+//   C [m,n]   c_ij = Σ_p op(A)_ip · op(B)_pj,  p ascending in fours, so the same bits on every run
+//   op(A) [m,k], stored [k,m] with TA;  op(B) [k,n], stored [n,k] with TB;  all row-major f32
+//
+// Entry points
+//   tiled      GPUs: tiles of op(A) and op(B) in workgroup memory, 4×4 (or 8×8) of C in an invocation's registers
+//   registers  CPU adapters without subgroups: no workgroup memory, no barriers, 8×8 in registers
+//   combine    C = Σ_s partials[s], after a product over splits of k (workgroup z computes split z into [splits, m, n])
+// `lanes` in matmul_subgroup.wgsl is for CPU adapters with subgroups; it is a file of its own because a device without
+// the feature refuses a module that mentions them. `choose` in src/op/matmul/choose.rs picks entry, tile and splits by shape.
+//
+// Contract with the host
+//   - a and b are bound in whole quads: their binding sizes are rounded up to 16 bytes. What lies in the rest, or
+//     behind, is never used. c is bound as it is; nothing outside m×n (of its split) is written.
+//   - A_VEC (B_VEC) only if a stored row of A (B) is a multiple of 4 long. Otherwise quads are gathered by element.
+//   - K_TAIL unless k is a multiple of 4 (of TILE_K, for `tiled`).
+//   - C narrower than a row of lanes: bind B as a and A as b, swap m and n, TA = !TB and TB = !TA, and set TC. The
+//     lanes then lie along the longer side of C: a product with n = 10 or n = 1 uses all of them.
+//   - Long k: several dispatches over k_begin..k_end, the later ones with ACCUMULATE, or splits and `combine`.
+//
+// Everything is done in 4×4 blocks, held as a mat4x4 whose *columns* are the block's *rows*. A block is read in the
+// direction in which its operand is stored and transposed in registers, which is free, so all four of NN, NT, TN, TT
+// run the same code at the same speed and nothing is transposed in memory.
+//
+// Tiles of `tiled`: 64×64 (16×16 invocations, TILE_K 16, 10 KiB) is the middle way; 128×128 in 8×8 (TILE_K 8, 12 KiB)
+// halves what a product reads from workgroup memory, when C has 64 such tiles; 32×32 when C is small; 64×16 and 16×64
+// for skinny C. The usual shapes for GPUs: `tiled` is tested on CPU adapters and was not yet timed on a GPU.
+// Tile of `registers`: 8×8, 16 loaded quads for 256 vec4 products a step of four k.
+//
+// Measured: GFLOP/s on lavapipe 22.3.6 (LLVM 15, 8 lanes), 2 cores of an AMD EPYC (Zen 3: AVX2, no AVX-512), from
+// processor time because the machine was shared; tiles and swaps as `choose` picks them.
+//      m    n     k      lanes   registers
+//    128  128   784 NN    7.1     2.2
+//    784  128   128 TN    6.6     2.2
+//    128  784   128 NT    7.1     2.0
+//    128   10   128 NN    3.3     1.4
+//    128   10   128 TN    2.7     1.3
+//    128  128    10 NT    3.5     1.5
+//    512 1024   784 NN    6.7     2.0
+//    512 1024  1024 NN    6.6     1.9
+//   1024 1024   512 TN    6.2     2.1
+//     32   10     8 NN    0.5     0.1    (10 µs)
+//      8   10    32 TN    0.3     0.1    (20 µs)
+//      1 1024  1024 NN    0.3     0.4    (every float of B is loaded for one product)
+//   1024    1  1024 NN    0.4     0.4
+//    128   10 60000 TN    2.8     1.4    (2 splits)
+//    512  512   512 NN TN NT   6.2 6.9 6.9    2.1 2.0 2.2
+//   1024 1024  1024 NN TN NT   6.3 5.9 8.2    1.9 1.9 2.2
+// `tiled` reaches 0.9 at 512³ there: it is for GPUs.
+//
+// Loads set these figures. llvmpipe loads lane by lane and inserts each float into a vector at a variable place, which
+// without AVX-512 goes through memory: about 24 cycles a float. With AVX-512 it does not: a 16-row prototype of `lanes`
+// that reaches 5 GFLOP/s here reached 49 on such a processor.
+//
+// Tried and rejected (same adapter and processor):
+//   - accumulators in an array walked by a loop: 16 rows as fast as named blocks, but at 32 rows Mesa no longer unrolls
+//     the loop, and 2.6 GFLOP/s and 3.2 s of compilation are left of 7.1 and 0.6.
+//   - guarded stores written out instead of a loop over the columns of a block: 0.2 s more compilation at 32 rows.
+//   - operands in uniform buffers: llvmpipe gathers those without the detour, 16 GFLOP/s instead of 3.9 at 128³, but a
+//     binding ends at 64 KiB. Worth remembering for tiny networks.
+
 struct Params {
     m: u32,
     n: u32,
@@ -7,7 +69,7 @@ struct Params {
     k_chunk: u32, // length of one split of k_begin..k_end, a multiple of 4; workgroup z takes split z
     tiles_n: u32, // tiles along n
     tiles: u32,   // all tiles of C; workgroups beyond it (the grid is folded) return
-    splits: u32,
+    splits: u32,  // of `combine`
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -15,6 +77,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> partials: array<f32>;
 @group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;
+// C again, for `combine`, which has no b.
 @group(0) @binding(2) var<storage, read_write> total: array<f32>;
 
 override TA: bool = false;         // A is stored [k,m]

@@ -24,7 +24,7 @@ fn value(x: f32) -> f32 {
     switch FUNCTION {
         case 0u: { return sigmoid(x); }
         case 1u: { return tanh_accurate(x); }
-        case 2u: { return select(x, 0.0, x < 0.0); }
+        case 2u: { return keep_nan(x, select(x, 0.0, x < 0.0)); }
         case 3u: { return select(x, params.constant * x, x < 0.0); }
         case 4u: { return keep_nan(x, exp(x)); }
         case 5u: { return keep_nan(x, log(x)); }

@@ -16,6 +16,12 @@ impl Graph {
     #[track_caller]
     pub fn gradients(&self, loss: &Tensor, parameters: &[&Tensor]) -> Vec<Tensor> {
         let location = Location::caller();
+        let foreign = |tensor: &Tensor| !self.owns(tensor);
+        if foreign(loss) || parameters.iter().any(|parameter| foreign(parameter)) {
+            let message = "a tensor of another graph was given";
+            let refused = self.refuse_at("gradients", message.into(), location);
+            return vec![refused; parameters.len()];
+        }
         let kind = loss.kind();
         let mut gradients: HashMap<ValueId, Tensor> = HashMap::new();
         gradients.insert(loss.id(), self.filled(&kind, 1.0));
@@ -44,6 +50,15 @@ impl Graph {
                 wanted: &wanted,
             };
             match call.op.gradient(&vjp) {
+                Ok(found) if found.len() != call.inputs.len() => {
+                    let message = format!(
+                        "{} has {} inputs, but its rule gives {} gradients",
+                        call.op.name(),
+                        call.inputs.len(),
+                        found.len()
+                    );
+                    self.refuse_at("gradients", message, location);
+                }
                 Ok(found) => {
                     let found = found.into_iter().zip(&call.inputs).zip(&wanted);
                     for ((gradient, input), _) in found.filter(|(_, wanted)| **wanted) {

@@ -26,9 +26,18 @@ enum Kind {
 }
 
 impl Device {
-    /// The best hardware adapter (discrete, then integrated), else the CPU session.
+    /// The best hardware adapter (discrete, then integrated), else the CPU session: where there is none, and where its
+    /// driver refuses to open it.
     pub fn best() -> Result<Self> {
-        Ok(Self::adapter(&Selector::Hardware, Options::default())?.unwrap_or_else(Self::cpu))
+        Self::best_with(Options::default())
+    }
+
+    fn best_with(options: Options) -> Result<Self> {
+        match Self::adapter(&Selector::Hardware, options) {
+            Ok(found) => Ok(found.unwrap_or_else(Self::cpu)),
+            Err(Error::Device { .. }) => Ok(Self::cpu()),
+            Err(other) => Err(other),
+        }
     }
 
     /// The CPU session at f32.
@@ -58,9 +67,7 @@ impl Device {
     /// [`Device::named`] with a memory budget and a deadline.
     pub fn named_with(name: &str, options: Options) -> Result<Self> {
         let selector = match name.trim().to_lowercase().as_str() {
-            "" | "best" | "auto" => {
-                return Ok(Self::adapter(&Selector::Hardware, options)?.unwrap_or_else(Self::cpu));
-            }
+            "" | "best" | "auto" => return Self::best_with(options),
             "cpu" => return Ok(Self::cpu()),
             "reference" => return Ok(Self::reference()),
             "gpu" => Selector::Hardware,

@@ -68,14 +68,14 @@ pub enum Error {
         /// What the adapter has.
         allowed: u64,
     },
-    /// The device's memory, or the budget set for it, does not suffice.
+    /// The memory of the device or of the machine, or the budget set for it, does not suffice.
     OutOfMemory {
         /// What was being allocated.
         what: String,
         /// Bytes asked for.
         needed: u64,
-        /// Bytes left.
-        available: u64,
+        /// Bytes left, where that is known.
+        available: Option<u64>,
     },
     /// No adapter matches, or the driver refused to open one.
     Device {
@@ -216,13 +216,21 @@ impl fmt::Display for Error {
             Error::OutOfMemory {
                 what,
                 needed,
-                available,
+                available: Some(available),
             } => {
                 write!(
                     f,
-                    "{what} needs {needed} bytes of device memory, and {available} are left"
+                    "{what} needs {needed} bytes of memory, and {available} are left"
                 )
             }
+            Error::OutOfMemory {
+                what,
+                needed,
+                available: None,
+            } => write!(
+                f,
+                "{what} needs {needed} bytes of memory, more than is free"
+            ),
             Error::Device { message } => f.write_str(message),
             Error::Shader { shader, message } => write!(f, "shader {shader}: {message}"),
             Error::Gpu { during, message } => {

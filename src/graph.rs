@@ -197,9 +197,7 @@ impl Graph {
         inputs: &[&Tensor],
         location: &'static Location<'static>,
     ) -> Vec<Tensor> {
-        let foreign = inputs
-            .iter()
-            .any(|input| !Arc::ptr_eq(&input.graph().nodes, &self.nodes));
+        let foreign = inputs.iter().any(|input| !self.owns(input));
         let mut nodes = self.lock();
         let record = if foreign {
             nodes.refuse(
@@ -246,7 +244,7 @@ impl Graph {
         }
         let programs: Vec<Program> = programs.into_iter().collect();
         for (name, tensor) in programs.iter().flat_map(Program::tensors) {
-            if !Arc::ptr_eq(&tensor.graph().nodes, &self.nodes) {
+            if !self.owns(tensor) {
                 let message = format!("{name} is a tensor of another graph");
                 return Err(Error::argument("programs", message));
             }
@@ -257,6 +255,11 @@ impl Graph {
     /// The first error recorded, if a call was refused.
     pub fn check(&self) -> Result<()> {
         self.lock().error.clone().map_or(Ok(()), Err)
+    }
+
+    /// Whether a tensor is a value of this graph.
+    pub(crate) fn owns(&self, tensor: &Tensor) -> bool {
+        Arc::ptr_eq(&tensor.graph().nodes, &self.nodes)
     }
 
     /// A tensor by value id, for passes that walk the nodes.
@@ -320,7 +323,8 @@ impl Nodes {
             .iter()
             .any(|id| matches!(self.records[id.node].node, Node::Error));
         let types: Vec<TensorType> = inputs.iter().map(|&id| self.kind(id)).collect();
-        let fixed = |i: &usize| !matches!(self.records[inputs[*i].node].node, Node::Variable(_));
+        let is_variable = |id: &ValueId| matches!(self.records[id.node].node, Node::Variable(_));
+        let fixed = |i: &usize| !inputs.get(*i).is_some_and(is_variable);
         let valueless = inputs
             .iter()
             .any(|id| id.port >= self.records[id.node].outputs.len());
@@ -342,6 +346,16 @@ impl Nodes {
                         "input {i} is updated in place, so it must be a variable"
                     )),
                     None => Ok(outputs),
+                })
+                .and_then(|outputs| {
+                    let written = op.writes().len() + outputs.len();
+                    if written <= crate::op::MAX_OPERANDS {
+                        return Ok(outputs);
+                    }
+                    Err(format!(
+                        "writes {written} tensors; {} is the most an op may have",
+                        crate::op::MAX_OPERANDS
+                    ))
                 })
                 .and_then(|outputs| {
                     match outputs.iter().find(|kind| kind.elements() > MOST_ELEMENTS) {

@@ -49,3 +49,8 @@ pub mod prelude {
     pub use crate::train::{Evaluation, Fit, History, Model, Predictions, Stop};
     pub use crate::{Device, Error, Graph, Program, Result, Tensor};
 }
+
+/// The README's program is compiled and run with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -139,26 +139,30 @@ impl Session {
         }
     }
 
+    /// Seconds of each dispatch of a program, measured alone; nothing for the CPU sessions.
+    ///
+    /// A measurement, not a run: the variables hold nonsense afterwards.
+    pub fn profile(&mut self, program: &str, repeat: u64) -> Result<Vec<(String, f64)>> {
+        let index = self.begin(program, repeat)?;
+        match &mut self.executor {
+            Executor::Cpu(_) | Executor::Reference(_) => Ok(Vec::new()),
+            Executor::Gpu(session) => {
+                let device = session.device().clone();
+                device.block_on(session.profile(index, repeat.max(2)))
+            }
+        }
+    }
+
     /// Writes a variable of numbers, row-major, before the next run.
     pub fn write(&mut self, variable: &str, values: &[f32]) -> Result<()> {
         let place = self.sized(variable, DType::F32, values.len())?;
-        match &mut self.executor {
-            Executor::Cpu(session) => session.write(place, values),
-            Executor::Reference(session) => session.write(place, values),
-            Executor::Gpu(session) => session.write(place, values)?,
-        }
-        Ok(())
+        self.write_at(place, values)
     }
 
     /// Writes the leading elements of a variable of numbers and leaves the others.
     pub fn write_head(&mut self, variable: &str, values: &[f32]) -> Result<()> {
         let place = self.head(variable, DType::F32, values.len())?;
-        match &mut self.executor {
-            Executor::Cpu(session) => session.write(place, values),
-            Executor::Reference(session) => session.write(place, values),
-            Executor::Gpu(session) => session.write(place, values)?,
-        }
-        Ok(())
+        self.write_at(place, values)
     }
 
     /// Writes a variable of integers, row-major, before the next run.
@@ -171,6 +175,15 @@ impl Session {
     pub fn write_labels_head(&mut self, variable: &str, values: &[u32]) -> Result<()> {
         let place = self.head(variable, DType::U32, values.len())?;
         self.write_words_at(place, values)
+    }
+
+    fn write_at(&mut self, place: Place, values: &[f32]) -> Result<()> {
+        match &mut self.executor {
+            Executor::Cpu(session) => session.write(place, values),
+            Executor::Reference(session) => session.write(place, values),
+            Executor::Gpu(session) => session.write(place, values)?,
+        }
+        Ok(())
     }
 
     fn write_words_at(&mut self, place: Place, values: &[u32]) -> Result<()> {
@@ -233,7 +246,12 @@ impl Session {
     }
 
     /// Sets every variable that the snapshot and the plan both have; their types must be the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where a variable's type differs or its elements are not of that type, before any is set.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        let mut found = Vec::new();
         for (name, (kind, values)) in &snapshot.variables {
             let Ok(variable) = self.plan().variable(name) else {
                 continue;
@@ -245,19 +263,28 @@ impl Session {
                 );
                 return Err(Error::argument("snapshot", message));
             }
-            let place = variable.place;
+            let (len, dtype) = match values {
+                Values::F32(values) => (values.len(), DType::F32),
+                Values::F64(values) => (values.len(), DType::F32),
+                Values::U32(values) => (values.len(), DType::U32),
+            };
+            if dtype != kind.dtype || len as u64 != kind.elements() {
+                let message = format!("`{name}` is {kind}, but holds {len} values of {dtype}");
+                return Err(Error::argument("snapshot", message));
+            }
+            found.push((variable.place, values));
+        }
+        for (place, values) in found {
             match (values, &mut self.executor) {
                 (Values::U32(values), _) => self.write_words_at(place, values)?,
                 (Values::F64(values), Executor::Reference(session)) => {
                     session.write_exact(place, values)
                 }
-                (Values::F32(values), Executor::Reference(session)) => session.write(place, values),
-                (Values::F32(values), Executor::Cpu(session)) => session.write(place, values),
-                (Values::F32(values), Executor::Gpu(session)) => session.write(place, values)?,
                 (Values::F64(values), _) => {
                     let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-                    self.write(name, &values)?;
+                    self.write_at(place, &values)?;
                 }
+                (Values::F32(values), _) => self.write_at(place, values)?,
             }
         }
         Ok(())

@@ -1,5 +1,5 @@
 //! Bad input gets an error that names what, where and how to mend it; nothing panics.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use kiln::plan::{Class, Target};
 use kiln::prelude::*;

@@ -5,62 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use kiln::check::{self, Report};
-use kiln::op::{self, Case, Entry};
+use kiln::op::{self, Case};
 use kiln::op::{Compute, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature};
 use kiln::plan::Target;
 use kiln::{DEVICE_VARIABLE, Device, TensorType};
 
 /// Fewer cases than this do not test an op.
 const LEAST: usize = 30;
-
-/// Failures printed of one op.
-const SHOWN: usize = 8;
-
-/// What was seen of one op.
-#[derive(Default)]
-struct Tally {
-    runs: usize,
-    elements: u64,
-    nans: u64,
-    worst: f64,
-    at: String,
-    families: BTreeSet<String>,
-    failures: Vec<String>,
-}
-
-impl Tally {
-    fn add(&mut self, number: usize, case: &Case, outcome: kiln::Result<Report>) {
-        match outcome {
-            Ok(report) => {
-                self.elements += report.elements;
-                if report.worst >= self.worst {
-                    self.worst = report.worst;
-                    self.at = format!(
-                        "case {number} ({}) result {} element {}",
-                        case.op.name(),
-                        report.result,
-                        report.index
-                    );
-                }
-            }
-            Err(error) => self.failures.push(format!("case {number}: {error}")),
-        }
-    }
-
-    fn print(&self, entry: &Entry, cases: usize, seconds: f64) {
-        println!(
-            "{:<24} {cases:>4} cases {:>5} runs {:>10} elements {:>5} NaNs  worst {:.3} of the bound at {}  {seconds:.2} s",
-            entry.name, self.runs, self.elements, self.nans, self.worst, self.at
-        );
-        if self.families.len() > 1 {
-            let families: Vec<&str> = self.families.iter().map(String::as_str).collect();
-            println!("    kernels for {}", families.join("; "));
-        }
-        for failure in self.failures.iter().take(SHOWN) {
-            println!("    FAILED {failure}");
-        }
-    }
-}
 
 /// Runs every case of every op and asserts that there were enough and that all passed.
 fn every_op(device: &Device) {
@@ -69,37 +20,12 @@ fn every_op(device: &Device) {
     let mut failed = Vec::new();
     for entry in op::all() {
         assert!(names.insert(entry.name), "two ops are named {}", entry.name);
-        let begun = std::time::Instant::now();
-        let cases = (entry.cases)();
-        let mut tally = Tally::default();
-        for (number, case) in cases.iter().enumerate() {
-            let variants = check::variants(case, device).unwrap();
-            assert!(!variants.is_empty());
-            for (i, variant) in variants.into_iter().enumerate() {
-                tally.runs += 1;
-                tally.add(number, case, check::parity(case, &variant.device));
-                match check::nan(case, &variant.device) {
-                    Ok(report) => tally.nans += report.elements,
-                    Err(error) => tally.failures.push(format!("case {number}: {error}")),
-                }
-                if i > 0 {
-                    tally.families.insert(variant.name);
-                }
-            }
-        }
-        tally.print(&entry, cases.len(), begun.elapsed().as_secs_f64());
-        if cases.len() < LEAST {
-            let message = format!("{} cases, {LEAST} is the least", cases.len());
-            tally.failures.insert(0, message);
-        }
-        if tally.runs < cases.len() || tally.elements == 0 {
-            tally.failures.push("not every case was run".into());
-        }
-        if !tally.failures.is_empty() {
-            let count = tally.failures.len();
-            tally.failures.truncate(SHOWN);
-            let failures = tally.failures.join("\n    ");
-            failed.push(format!("{}: {count} failures:\n    {failures}", entry.name));
+        let survey = check::survey(&entry, device);
+        println!("{survey}");
+        if survey.cases < LEAST {
+            failed.push(format!("{survey}\n    {LEAST} cases are the least"));
+        } else if !survey.passed() || survey.runs < survey.cases || survey.elements == 0 {
+            failed.push(survey.to_string());
         }
     }
     assert!(names.len() >= 3, "only {names:?} were run");

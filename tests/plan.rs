@@ -4,6 +4,7 @@
 use kiln::op::{
     Binary, Compute, Io, Launch, Launches, Op, Operator, Sample, Shader, Signature, Slab,
 };
+use kiln::optim::{Adam, Optimizer, Sgd};
 use kiln::plan::{Class, Place, Plan, PlannedProgram, Target};
 use kiln::{DType, Device, Error, Graph, Program, Tensor, TensorType};
 
@@ -331,6 +332,66 @@ fn a_fetched_scratch_or_variable_can_be_read_too() {
     session.run("p", 1).unwrap();
     assert_eq!(session.read("itself").unwrap(), [1.0, 2.0, 3.0]);
     assert_eq!(session.read("y").unwrap(), [-1.0, -2.0, -3.0]);
+}
+
+#[test]
+fn variables_that_only_merged_updates_use_keep_their_names_and_first_values() {
+    let graph = Graph::new();
+    let adam = Adam::new(0.5);
+    let clock = graph.clock("clock", 1, adam.rates());
+    let mut updates = vec![clock.indices.clone()];
+    for (name, first) in [("a", [1.0, 2.0, 3.0]), ("b", [4.0, 5.0, 6.0])] {
+        let parameter = graph.parameter(name, [3], &first);
+        let gradient = graph.input(format!("gradient.{name}"), [3]);
+        updates.push(adam.update(name, &parameter, &gradient, &clock));
+    }
+    let plan = graph.compile(&Target::cpu(), [Program::new("step").update(&updates)]);
+    let plan = plan.unwrap();
+    assert_eq!(
+        plan.programs[0].calls.len(),
+        2,
+        "a clock and one merged update"
+    );
+    let mut session = Device::reference().open(&plan).unwrap();
+    assert_eq!(session.read("b").unwrap(), [4.0, 5.0, 6.0]);
+    session.write("gradient.b", &[1.0, -1.0, 0.0]).unwrap();
+    session.run("step", 1).unwrap();
+    assert_eq!(session.read("a").unwrap(), [1.0, 2.0, 3.0]);
+    assert_eq!(session.read("a.m").unwrap(), [0.0; 3]);
+    assert_ne!(session.read("b.m").unwrap(), [0.0; 3]);
+    // The first step of Adam is the learning rate.
+    for (after, wanted) in session.read("b").unwrap().iter().zip([3.5, 5.5, 6.0]) {
+        assert!((after - wanted).abs() < 1e-5, "{after}, not {wanted}");
+    }
+    // States that a snapshot lacks would be lost with the device.
+    let known = session.snapshot().unwrap().variables;
+    for name in ["a", "a.m", "a.v", "b", "b.m", "b.v"] {
+        assert!(
+            known.contains_key(name),
+            "{name} is not in {:?}",
+            known.keys()
+        );
+    }
+}
+
+#[test]
+fn a_constant_gradient_is_not_laid_among_temporaries() {
+    // `idle` does not reach the loss: its gradient is a constant of zeros, that of the others is computed.
+    let graph = Graph::new();
+    let x = graph.input("x", [64]);
+    let used = graph.parameter("used", [64], &[1.0; 64]);
+    let idle = graph.parameter("idle", [64], &[1.0; 64]);
+    let sgd = Sgd::new(1.0);
+    let clock = graph.clock("clock", 1, sgd.rates());
+    let loss = x.mul(&used).tanh().square().sum();
+    let mut updates = sgd.minimize(&loss, &[("idle", &idle), ("used", &used)], &clock);
+    updates.push(clock.indices.clone());
+    let plan = graph.compile(&Target::cpu(), [Program::new("step").update(&updates)]);
+    let mut session = Device::cpu().open(&plan.unwrap()).unwrap();
+    session.write("x", &[0.7; 64]).unwrap();
+    session.run("step", 3).unwrap();
+    assert_ne!(session.read("used").unwrap(), [1.0; 64]);
+    assert_eq!(session.read("idle").unwrap(), [1.0; 64]);
 }
 
 #[test]

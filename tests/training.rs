@@ -1,5 +1,5 @@
 //! Training as a user sees it: stop rules, histories, validation, prediction, files, and accuracy on real data.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod common;
 

@@ -17,12 +17,14 @@
 mod compare;
 mod draw;
 mod gradient;
+mod survey;
 mod targets;
 mod trial;
 
 pub use compare::{Readback, Reference, Report, compare};
 pub use draw::draw;
 pub use gradient::gradcheck;
+pub use survey::{Survey, survey};
 pub use targets::{Variant, variants};
 
 use crate::op::{Case, Sample, Signature};

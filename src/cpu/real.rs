@@ -14,7 +14,7 @@ pub trait Real: Float + AddAssign + Sum + Default + Debug + Send + Sync + 'stati
     /// This number as a double.
     fn double(self) -> f64;
 
-    /// C = op(A)·op(B), or C += op(A)·op(B): see [`products`](super::products).
+    /// C = op(A)·op(B), all row-major.
     fn product(product: &super::products::Product, a: &[Self], b: &[Self], c: &mut [Self]);
 }
 

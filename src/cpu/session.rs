@@ -73,13 +73,13 @@ impl<T: Precision> Session<T> {
             let refused = |_source| crate::Error::OutOfMemory {
                 what: format!("slot {index} of the plan"),
                 needed: bytes,
-                available: 0,
+                available: None,
             };
             let len =
                 usize::try_from(slot.elements).map_err(|_source| crate::Error::OutOfMemory {
                     what: format!("slot {index} of the plan"),
                     needed: bytes,
-                    available: 0,
+                    available: None,
                 })?;
             buffers.push(match slot.dtype {
                 DType::F32 => {

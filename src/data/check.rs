@@ -42,7 +42,7 @@ impl Dataset {
 }
 
 /// An empty vector with room for `len` elements; an error where `len` overflowed or memory does not suffice.
-pub(super) fn room<T>(len: Option<usize>, what: &str) -> Result<Vec<T>> {
+pub(crate) fn room<T>(len: Option<usize>, what: &str) -> Result<Vec<T>> {
     let mut vector = Vec::new();
     let len = len.ok_or_else(|| Error::data(format!("{what} would be too many to count")))?;
     vector.try_reserve_exact(len).map_err(|refusal| {

@@ -12,7 +12,7 @@
 //!
 //! Rows and columns are counted from 0, as Rust counts; lines of a text file from 1, as editors do.
 
-mod check;
+pub(crate) mod check;
 mod csv;
 mod dataset;
 pub mod idx;

@@ -23,19 +23,28 @@ pub struct AdapterSummary {
     pub features: Vec<&'static str>,
 }
 
-impl fmt::Display for AdapterSummary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
+impl AdapterSummary {
+    /// The kind in words: `discrete GPU`, `integrated GPU`, `virtual GPU`, `software` or `other`.
+    pub fn kind_name(&self) -> &'static str {
+        match self.kind {
             DeviceType::DiscreteGpu => "discrete GPU",
             DeviceType::IntegratedGpu => "integrated GPU",
             DeviceType::VirtualGpu => "virtual GPU",
             DeviceType::Cpu => "software",
             DeviceType::Other => "other",
-        };
+        }
+    }
+}
+
+impl fmt::Display for AdapterSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} ({kind}, {}, {})",
-            self.name, self.backend, self.driver
+            "{} ({}, {}, {})",
+            self.name,
+            self.kind_name(),
+            self.backend,
+            self.driver
         )
     }
 }
@@ -43,7 +52,7 @@ impl fmt::Display for AdapterSummary {
 /// A choice among adapters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
-    /// Hardware only: discrete, then integrated, then virtual.
+    /// Hardware with compute shaders: discrete, then integrated, then virtual.
     Hardware,
     /// A driver that runs shaders on the processor.
     Software,
@@ -66,8 +75,10 @@ impl Selector {
         // GL reaches the same hardware with fewer features, so it comes last among equals.
         let backend = u32::from(summary.backend == Backend::Gl);
         let software = summary.kind == DeviceType::Cpu;
+        // GL without compute shaders reports no workgroups.
+        let computes = summary.target.max_workgroups > 0 && summary.target.max_storage_buffers > 0;
         let fits = match self {
-            Selector::Hardware => !software,
+            Selector::Hardware => !software && computes,
             Selector::Software => software,
             Selector::Backend(backend) => summary.backend == *backend,
             Selector::Name(name) => summary.name.to_lowercase().contains(&name.to_lowercase()),

@@ -40,13 +40,13 @@ impl Counters {
     /// What was added since `before`; bytes alive and their peak as they are now.
     pub fn since(&self, before: &Counters) -> Counters {
         Counters {
-            objects: self.objects - before.objects,
-            uploads: self.uploads - before.uploads,
-            upload_bytes: self.upload_bytes - before.upload_bytes,
-            readbacks: self.readbacks - before.readbacks,
-            submits: self.submits - before.submits,
-            passes: self.passes - before.passes,
-            dispatches: self.dispatches - before.dispatches,
+            objects: self.objects.saturating_sub(before.objects),
+            uploads: self.uploads.saturating_sub(before.uploads),
+            upload_bytes: self.upload_bytes.saturating_sub(before.upload_bytes),
+            readbacks: self.readbacks.saturating_sub(before.readbacks),
+            submits: self.submits.saturating_sub(before.submits),
+            passes: self.passes.saturating_sub(before.passes),
+            dispatches: self.dispatches.saturating_sub(before.dispatches),
             bytes: self.bytes,
             peak_bytes: self.peak_bytes,
         }
@@ -97,6 +97,9 @@ struct Inner {
     options: Options,
     meter: Meter,
     lost: Arc<Lost>,
+    /// The submission that the future at hand waits for: see [`Device::block_on`].
+    awaited: Mutex<Option<wgpu::SubmissionIndex>>,
+    /// By their whole text: two shaders may have one name.
     modules: Mutex<HashMap<&'static str, Arc<LoadedModule>>>,
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
 }
@@ -177,6 +180,7 @@ impl Device {
                 options,
                 meter: Meter::default(),
                 lost: Arc::default(),
+                awaited: Mutex::default(),
                 modules: Mutex::default(),
                 kernels: Mutex::default(),
             }),
@@ -216,6 +220,16 @@ impl Device {
 
     /// Runs wgpu calls and returns what they raised, typed.
     fn guard<R>(&self, during: &str, calls: impl FnOnce(&Inner) -> R) -> Result<R> {
+        self.scoped(during, calls)?
+            .map_err(|error| typed(during, &error))
+    }
+
+    /// Runs wgpu calls and returns what they raised; the outer error is that the device is lost.
+    fn scoped<R>(
+        &self,
+        during: &str,
+        calls: impl FnOnce(&Inner) -> R,
+    ) -> Result<Result<R, wgpu::Error>> {
         self.alive(during)?;
         let filters = [
             wgpu::ErrorFilter::Internal,
@@ -231,10 +245,7 @@ impl Device {
             .filter_map(|scope| pollster::block_on(scope.pop()))
             .collect();
         self.alive(during)?;
-        match raised.into_iter().next() {
-            None => Ok(result),
-            Some(error) => Err(typed(during, &error)),
-        }
+        Ok(raised.into_iter().next().map_or(Ok(result), Err))
     }
 
     fn alive(&self, during: &str) -> Result<()> {
@@ -276,7 +287,7 @@ impl Device {
             return Err(Error::OutOfMemory {
                 what: label.into(),
                 needed: bytes,
-                available,
+                available: Some(available),
             });
         }
         meter.peak_bytes.fetch_max(alive, Relaxed);
@@ -286,8 +297,15 @@ impl Device {
             usage,
             mapped_at_creation: false,
         };
-        let wgpu = self.guard(&format!("making the buffer of {label}"), |inner| {
-            inner.wgpu.create_buffer(&descriptor)
+        let during = format!("making the buffer of {label}");
+        let made = self.scoped(&during, |inner| inner.wgpu.create_buffer(&descriptor))?;
+        let wgpu = made.map_err(|error| match error {
+            wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory {
+                what: label.into(),
+                needed: bytes,
+                available: None,
+            },
+            other => typed(&during, &other),
         })?;
         self.made(1);
         Ok(Buffer {
@@ -312,22 +330,21 @@ impl Device {
     pub(super) fn submit(
         &self,
         encode: impl FnOnce(&mut wgpu::CommandEncoder) -> Work,
-    ) -> Result<()> {
-        let work = self.guard("submitting work", |inner| {
+    ) -> Result<wgpu::SubmissionIndex> {
+        let (work, index) = self.guard("submitting work", |inner| {
             let mut encoder = inner
                 .wgpu
                 .create_command_encoder(&wgpu::CommandEncoderDescriptor {
                     label: Some("kiln"),
                 });
             let work = encode(&mut encoder);
-            inner.queue.submit([encoder.finish()]);
-            work
+            (work, inner.queue.submit([encoder.finish()]))
         })?;
         let meter = &self.inner.meter;
         meter.submits.fetch_add(1, Relaxed);
         meter.passes.fetch_add(work.passes, Relaxed);
         meter.dispatches.fetch_add(work.dispatches, Relaxed);
-        Ok(())
+        Ok(index)
     }
 
     /// Counts a readback and lets wgpu make progress without blocking.
@@ -344,6 +361,34 @@ impl Device {
                 .slice(..bytes)
                 .map_async(wgpu::MapMode::Read, done);
         })
+    }
+
+    /// Hands the first `bytes` of a mapped buffer to `read` and unmaps it.
+    pub(super) fn read_mapped<R>(
+        &self,
+        buffer: &Buffer,
+        bytes: u64,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R> {
+        self.guard("reading a mapped buffer", |_| {
+            let range = buffer.wgpu.slice(..bytes).get_mapped_range();
+            let result = range.map(|range| read(&range));
+            buffer.wgpu.unmap();
+            result
+        })?
+        .map_err(|error| Error::Gpu {
+            during: "reading a mapped buffer".into(),
+            message: error.to_string(),
+        })
+    }
+
+    /// Says which submission the future being polled waits for.
+    pub(super) fn waits_for(&self, submission: &wgpu::SubmissionIndex) {
+        *self
+            .inner
+            .awaited
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(submission.clone());
     }
 
     /// Lets wgpu deliver what has finished.
@@ -370,9 +415,16 @@ impl Device {
             match future.as_mut().poll(context) {
                 Poll::Ready(result) => Poll::Ready(result),
                 Poll::Pending => {
-                    // The future has asked to be polled again; it reports errors and the deadline itself.
+                    // The future has asked to be polled again; it reports errors and the deadline itself. Without an
+                    // index wgpu would wait for the latest submission, and the device would idle behind it.
+                    let submission_index = self
+                        .inner
+                        .awaited
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .take();
                     let wait = wgpu::PollType::Wait {
-                        submission_index: None,
+                        submission_index,
                         timeout: Some(Duration::from_millis(250)),
                     };
                     match self.poll(wait) {
@@ -390,7 +442,7 @@ impl Device {
             .modules
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(module) = modules.get(shader.name) {
+        if let Some(module) = modules.get(shader.source) {
             return Ok(Arc::clone(module));
         }
         let reflected = Module::parse(shader)?;
@@ -402,13 +454,14 @@ impl Device {
         let wgpu = self.guard(&during, |inner| inner.wgpu.create_shader_module(descriptor))?;
         self.made(1);
         let module = Arc::new(LoadedModule { reflected, wgpu });
-        modules.insert(shader.name, Arc::clone(&module));
+        modules.insert(shader.source, Arc::clone(&module));
         Ok(module)
     }
 
     /// A pipeline, made once per device for each entry point and set of overrides.
     pub(super) fn kernel(
         &self,
+        label: &str,
         key: KernelKey,
         make: impl FnOnce(&wgpu::Device) -> Kernel,
     ) -> Result<Arc<Kernel>> {
@@ -420,7 +473,7 @@ impl Device {
         if let Some(kernel) = kernels.get(&key) {
             return Ok(Arc::clone(kernel));
         }
-        let during = format!("making the pipeline {}.{}", key.shader, key.entry);
+        let during = format!("making the pipeline {label}");
         let kernel = Arc::new(self.guard(&during, |inner| make(&inner.wgpu))?);
         self.made(3);
         kernels.insert(key, Arc::clone(&kernel));

@@ -140,7 +140,12 @@ impl Module {
             .iter()
             .find(|entry| entry.name == launch.entry)
             .ok_or_else(|| refused(format!("there is no entry point `{}`", launch.entry)))?;
-        let storage = &entry.bindings[1..];
+        let Some((_, storage)) = entry.bindings.split_first() else {
+            return Err(refused(format!(
+                "{} uses no bindings; binding 0 must be params",
+                entry.name
+            )));
+        };
         if storage.len() != launch.bindings.len() {
             return Err(refused(format!(
                 "{} has {} storage bindings, but the op binds {}",
@@ -232,7 +237,8 @@ fn fields(
 /// What makes two pipelines the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct KernelKey {
-    pub shader: &'static str,
+    /// The whole text, because two shaders may have one name.
+    pub source: &'static str,
     pub entry: &'static str,
     pub overrides: Vec<(&'static str, u64)>,
 }
@@ -260,12 +266,12 @@ pub(super) fn prepare(
         .collect();
     overrides.sort_unstable();
     let key = KernelKey {
-        shader: launch.shader.name,
+        source: launch.shader.source,
         entry: launch.entry,
         overrides,
     };
     let label = format!("{}.{}", launch.shader.name, launch.entry);
-    let kernel = device.kernel(key, |wgpu| {
+    let kernel = device.kernel(&label, key, |wgpu| {
         let entries: Vec<_> = (0..)
             .zip(&entry.bindings)
             .map(|(number, kind)| layout_entry(number, *kind))

@@ -16,12 +16,18 @@ pub(super) struct Readback {
     buffer: Buffer,
     bytes: u64,
     done: OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
+    submission: wgpu::SubmissionIndex,
     begun: Instant,
 }
 
 impl Readback {
-    /// Asks for the map; to be called after the submission that fills `buffer`.
-    pub fn begin(device: &Device, buffer: Buffer, bytes: u64) -> Result<Self> {
+    /// Asks for the map; to be called after `submission`, which fills `buffer`.
+    pub fn begin(
+        device: &Device,
+        buffer: Buffer,
+        bytes: u64,
+        submission: wgpu::SubmissionIndex,
+    ) -> Result<Self> {
         let (sender, done) = oneshot_channel();
         device.begin_map(&buffer, bytes, move |result| {
             // The receiver is gone when the caller lost interest; then nobody misses the message.
@@ -31,6 +37,7 @@ impl Readback {
             buffer,
             bytes,
             done,
+            submission,
             begun: Instant::now(),
         })
     }
@@ -62,6 +69,7 @@ impl Readback {
                     }
                     Poll::Pending => {
                         // wgpu delivers only when polled, so somebody must come again.
+                        device.waits_for(&self.submission);
                         context.waker().wake_by_ref();
                         Poll::Pending
                     }
@@ -74,15 +82,7 @@ impl Readback {
             Some(Err(error)) => return Err(gpu(error.to_string())),
             None => return Err(gpu("the driver dropped the request".into())),
         }
-        let range = self
-            .buffer
-            .wgpu
-            .slice(..self.bytes)
-            .get_mapped_range()
-            .map_err(|error| gpu(error.to_string()))?;
-        let result = read(&range);
-        drop(range);
-        self.buffer.wgpu.unmap();
+        let result = device.read_mapped(&self.buffer, self.bytes, read)?;
         Ok((result, self.buffer))
     }
 }

@@ -184,7 +184,39 @@ impl Session {
     pub fn run(&mut self, program: usize, steps: u64) -> Result<()> {
         let dispatches = &self.programs[program];
         self.device
-            .submit(|encoder| record(encoder, dispatches, steps))
+            .submit(|encoder| record(encoder, dispatches, steps))?;
+        Ok(())
+    }
+
+    /// Seconds of each dispatch of a program when it runs `repeat` times in a row, alone: label and time.
+    ///
+    /// A measurement, not a run: the variables hold nonsense afterwards.
+    pub async fn profile(&mut self, program: usize, repeat: u64) -> Result<Vec<(String, f64)>> {
+        let labels: Vec<String> = self.plan.programs[program]
+            .calls
+            .iter()
+            .flat_map(call_labels)
+            .collect();
+        let mut times = Vec::new();
+        for (index, label) in labels.into_iter().enumerate() {
+            // The first submission waits for what came before and compiles.
+            for repeat in [1, repeat] {
+                let begun = std::time::Instant::now();
+                let dispatch = std::slice::from_ref(&self.programs[program][index]);
+                self.device
+                    .submit(|encoder| record(encoder, dispatch, repeat))?;
+                let any = Place {
+                    slot: 0,
+                    offset: 0,
+                    len: 1,
+                };
+                self.read(any, |_| ()).await?;
+                if repeat > 1 {
+                    times.push((label.clone(), begun.elapsed().as_secs_f64() / repeat as f64));
+                }
+            }
+        }
+        Ok(times)
     }
 
     /// The same, and a copy of `place` for the host, which goes on meanwhile.
@@ -192,7 +224,7 @@ impl Session {
         let staging = self.take_staging(place.len * 4)?;
         let dispatches = &self.programs[program];
         let slot = &self.slots[place.slot];
-        self.device.submit(|encoder| {
+        let submission = self.device.submit(|encoder| {
             let work = record(encoder, dispatches, steps);
             encoder.copy_buffer_to_buffer(
                 &slot.wgpu,
@@ -203,7 +235,7 @@ impl Session {
             );
             work
         })?;
-        Readback::begin(&self.device, staging, place.len * 4).map(Pending)
+        Readback::begin(&self.device, staging, place.len * 4, submission).map(Pending)
     }
 
     /// Waits for a copy.
@@ -221,7 +253,7 @@ impl Session {
     pub async fn read<R>(&mut self, place: Place, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
         let staging = self.take_staging(place.len * 4)?;
         let slot = &self.slots[place.slot];
-        self.device.submit(|encoder| {
+        let submission = self.device.submit(|encoder| {
             encoder.copy_buffer_to_buffer(
                 &slot.wgpu,
                 place.offset * 4,
@@ -231,8 +263,8 @@ impl Session {
             );
             Work::default()
         })?;
-        let pending = Pending(Readback::begin(&self.device, staging, place.len * 4)?);
-        self.finish(pending, read).await
+        let readback = Readback::begin(&self.device, staging, place.len * 4, submission)?;
+        self.finish(Pending(readback), read).await
     }
 
     /// The smallest staging buffer that is large enough, or a new one.
@@ -287,6 +319,17 @@ fn record(encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch], steps: u6
         passes: 1,
         dispatches: steps * dispatches.len() as u64,
     }
+}
+
+fn call_labels(call: &Call) -> impl Iterator<Item = String> {
+    call.launches.iter().map(|launch| {
+        format!(
+            "{} ({}.{})",
+            call.op.name(),
+            launch.shader.name,
+            launch.entry
+        )
+    })
 }
 
 fn is_written(call: &Call, binding: Binding) -> bool {

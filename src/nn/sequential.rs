@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::device::Device;
 use crate::graph::Graph;
 use crate::optim::Optimizer;
+use crate::plan::Target;
 use crate::train::{LossSpec, Metric, Model};
-use crate::{Result, StandardScaler, Tensor};
+use crate::{Error, Result, StandardScaler, Tensor};
 
 use super::{Activation, Dense, Initializer};
 
@@ -33,6 +34,13 @@ pub(crate) struct Parameter {
     pub name: String,
     pub shape: Vec<usize>,
     pub initializer: Initializer,
+}
+
+impl Parameter {
+    /// The number of elements; the largest number where it does not fit, which no memory holds.
+    pub fn elements(&self) -> usize {
+        self.shape.iter().fold(1, |n, &dim| n.saturating_mul(dim))
+    }
 }
 
 impl Sequential {
@@ -114,9 +122,9 @@ impl Sequential {
 
     /// The number of trained numbers.
     pub fn parameter_count(&self) -> usize {
-        self.parameters()
-            .map(|parameter| parameter.shape.iter().product::<usize>())
-            .sum()
+        self.parameters().fold(0, |n: usize, parameter| {
+            n.saturating_add(parameter.elements())
+        })
     }
 
     /// A table of the layers with output shapes and parameter counts.
@@ -131,8 +139,9 @@ impl Sequential {
             let count: usize = self
                 .parameters()
                 .filter(|parameter| parameter.name.split('/').next() == Some(&name))
-                .map(|parameter| parameter.shape.iter().product::<usize>())
-                .sum();
+                .fold(0, |n: usize, parameter| {
+                    n.saturating_add(parameter.elements())
+                });
             let title = format!("{name} (Dense, {})", layer.activation);
             table += &format!(
                 "{title:<28}{:<20}{count:>16}\n",
@@ -170,6 +179,29 @@ impl Sequential {
             })
     }
 
+    /// Refuses parameters that neither `target` nor this machine's memory holds, before any is drawn.
+    pub(crate) fn check_room(&self, target: &Target) -> Result<()> {
+        for parameter in self.parameters() {
+            let elements = parameter.elements();
+            let needed = (elements as u64).saturating_mul(4);
+            if needed > target.max_buffer_bytes {
+                return Err(Error::Limit {
+                    limit: "maxBufferSize",
+                    what: parameter.name,
+                    needed,
+                    allowed: target.max_buffer_bytes,
+                });
+            }
+            let room = Vec::<f32>::new().try_reserve_exact(elements);
+            room.map_err(|_source| Error::OutOfMemory {
+                what: parameter.name,
+                needed,
+                available: None,
+            })?;
+        }
+        Ok(())
+    }
+
     /// Declares the parameters in a graph with their drawn values.
     pub(crate) fn declare(&self, graph: &Graph) -> Vec<(String, Tensor)> {
         let declare = |(stream, parameter): (usize, Parameter)| {
@@ -202,13 +234,13 @@ impl Sequential {
 
     pub(crate) fn validate(&self) -> Result<()> {
         if self.inputs == 0 {
-            return Err(crate::Error::argument(
+            return Err(Error::argument(
                 "inputs",
                 "a model needs at least one input column, got 0",
             ));
         }
         if self.layers.is_empty() {
-            return Err(crate::Error::argument(
+            return Err(Error::argument(
                 "layers",
                 "a model needs at least one layer; add one with `dense`",
             ));
@@ -223,7 +255,7 @@ impl Sequential {
                 "was fitted on {columns} columns, but the model has {} inputs",
                 self.inputs
             );
-            return Err(crate::Error::argument("scaler", message));
+            return Err(Error::argument("scaler", message));
         }
         self.layers.iter().try_for_each(Dense::validate)
     }

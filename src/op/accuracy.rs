@@ -21,7 +21,7 @@ pub const ENTRY: Entry = Entry {
     cases,
 };
 
-/// Which predictions are right. Predictions: [rows, columns]; the result: [rows]. It has no gradient.
+/// Which predictions are right. Predictions: `[rows, columns]`; the result: `[rows]`. It has no gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Accuracy {
     /// Each column by itself, averaged: whether \[p > threshold\] equals the target \[rows, columns\] of zeros and ones.

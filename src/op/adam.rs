@@ -33,6 +33,13 @@ pub struct Adam {
     pub epsilon: f32,
 }
 
+/// 1 − β of the decimal number that β stands for. The f32 next to 0.999 is 1.3e-8 above it, which in 1 − β₂ would be an
+/// error of 1.3e-5; Keras subtracts in f64.
+fn complement(beta: f32) -> f64 {
+    let decimal = beta.to_string().parse();
+    1.0 - decimal.unwrap_or(f64::from(beta))
+}
+
 impl Op for Adam {
     fn name(&self) -> &'static str {
         "adam"
@@ -61,8 +68,8 @@ impl Op for Adam {
         Ok(Launch::new(SHADER, "update")
             .set("WORKGROUP", WORKGROUP)
             .param("len", len as usize)
-            .param("beta_1", self.beta_1)
-            .param("beta_2", self.beta_2)
+            .param("rate_1", complement(self.beta_1) as f32)
+            .param("rate_2", complement(self.beta_2) as f32)
             .param("epsilon", self.epsilon)
             .bind(Binding::Input(3))
             .bind(Binding::Input(4))
@@ -83,13 +90,13 @@ impl Op for Adam {
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         let epsilon = f64::from(self.epsilon);
-        let (c1, c2) = (1.0 - f64::from(self.beta_1), 1.0 - f64::from(self.beta_2));
+        let (c1, c2) = (complement(self.beta_1), complement(self.beta_2));
         let [m_before, v_before, g, rates] = [1, 2, 3, 4].map(|i| &sample.inputs[i]);
         let [w, m, v] = [0, 1, 2].map(|i| &sample.results[i]);
         let alpha = rates[0] * (1.0 - rates[2]).sqrt() / (1.0 - rates[1]);
         let mut bounds = [const { Vec::new() }; 3];
         for i in 0..w.len() {
-            // Each mean: a difference, 1 − β, their product, a sum; the second one also a square.
+            // Each mean: a difference, 1 − β as f32, their product, a sum; the second one also a square.
             let square = g[i] * g[i];
             let m_error =
                 1.01 * UNIT * (3.0 * c1 * (g[i] - m_before[i]).abs() + m[i].abs()) + 1e-37;
@@ -120,12 +127,8 @@ impl Op for Adam {
 impl Compute for Adam {
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let one = T::one();
-        let of = |number: f32| T::of(f64::from(number));
-        let (c1, c2, epsilon) = (
-            one - of(self.beta_1),
-            one - of(self.beta_2),
-            of(self.epsilon),
-        );
+        let (c1, c2) = (complement(self.beta_1), complement(self.beta_2));
+        let (c1, c2, epsilon) = (T::of(c1), T::of(c2), T::of(f64::from(self.epsilon)));
         let (g, rates) = (io.input(3), io.input(4));
         let alpha = rates[0] * (one - rates[2]).sqrt() / (one - rates[1]);
         let [w, m, v] = io.outputs();

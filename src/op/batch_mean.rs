@@ -7,6 +7,7 @@ use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, Shape, Tensor, TensorType};
 
+use super::cursor::{ROWS, WORDS};
 use super::launch::shader;
 use super::rows::{Rows, elementwise};
 use super::{
@@ -23,11 +24,7 @@ pub const ENTRY: Entry = Entry {
     cases,
 };
 
-use super::cursor::ROWS;
-/// The length of the cursor.
-const CURSOR: usize = 8;
-
-/// y = the mean of the values of the batch's rows. Inputs: values [rows, …], cursor u32 [8]; output a scalar.
+/// y = the mean of the values of the batch's rows. Inputs: values `[rows, …]`, cursor u32 `[8]`; output a scalar.
 ///
 /// More rows than there are count as all, and the mean of none is 0.
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,8 +61,8 @@ impl Op for BatchMean {
         if values.shape.rank() == 0 {
             return Err("values must have rows, got a scalar".into());
         }
-        if *cursor != TensorType::u32([CURSOR]) {
-            return Err(format!("the cursor must be [{CURSOR}] u32, got {cursor}"));
+        if *cursor != TensorType::u32([WORDS]) {
+            return Err(format!("the cursor must be [{WORDS}] u32, got {cursor}"));
         }
         Ok(vec![TensorType::f32([])])
     }
@@ -163,11 +160,11 @@ fn cases() -> Vec<Case> {
         let rows = shape[0] as u32;
         // A full batch, ragged ones, none, and a cursor that is wrong.
         for own in [rows, 1, rows.div_ceil(2), rows - 1, 0, rows + 1] {
-            let mut cursor = vec![7; CURSOR];
+            let mut cursor = vec![7; WORDS];
             cursor[ROWS] = own;
             let cursor = Fill::Words(cursor);
             let forward = Case::new(BatchMean).input(shape, Fill::Uniform(-1.0, 3.0));
-            let forward = forward.words(&[CURSOR], cursor.clone());
+            let forward = forward.words(&[WORDS], cursor.clone());
             cases.push(if own < rows {
                 forward.without_nan()
             } else {
@@ -175,7 +172,7 @@ fn cases() -> Vec<Case> {
             });
             let shape = Shape::from(shape);
             let backward = Case::new(Backward { shape }).input(&[], Fill::Uniform(-2.0, 2.0));
-            let backward = backward.words(&[CURSOR], cursor).without_gradient();
+            let backward = backward.words(&[WORDS], cursor).without_gradient();
             cases.push(if own == 0 {
                 backward.without_nan()
             } else {

@@ -1,4 +1,4 @@
-//! Cross-entropy of each row: lossᵣ = −Σⱼ tᵣⱼ·ln pᵣⱼ, for a target of shares [rows, classes] or of class labels [rows].
+//! Cross-entropy of each row: lossᵣ = −Σⱼ tᵣⱼ·ln pᵣⱼ, for a target of shares `[rows, classes]` or of class labels `[rows]`.
 //!
 //! Of logits, p = softmax z: loss = Σ t·(ln Σ e^z − z), and dz = (softmax z·Σt − t)·dloss. Of probabilities as Keras 3
 //! has it for shares: q = p/Σp, kept between 1e-7 and 1 − 1e-7, loss = −Σ t·ln q, and with 0 for the derivative outside
@@ -25,7 +25,7 @@ pub const ENTRY: Entry = Entry {
     cases,
 };
 
-/// loss = −Σ t·ln p over the last dimension. y: [rows, classes]; t: the same, or labels [rows] of u32; loss: [rows].
+/// loss = −Σ t·ln p over the last dimension. y: `[rows, classes]`; t: the same, or labels `[rows]` of u32; loss: `[rows]`.
 ///
 /// A label that names no class gives NaN.
 #[derive(Debug, Clone, Copy)]
@@ -331,7 +331,7 @@ fn logits_slope_errors(y: &[f64], t: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// Of (Σ t·[inside] − t·[inside]/q)/Σp: γ of the first sum, the error of q and a division in the second term, and both
+/// Of (Σ t·`[inside]` − t·`[inside]`/q)/Σp: γ of the first sum, the error of q and a division in the second term, and both
 /// terms' share in the last division. Where q is within its error of an end, a device may be on the other side of it:
 /// then t of that class may be in the first sum or not, together with its own second term.
 fn probabilities_slope_errors(y: &[f64], t: &[f64]) -> Vec<f64> {

@@ -1,4 +1,4 @@
-//! Rows of a data set by their numbers: y[r, …] = data[indices[r], …].
+//! Rows of a data set by their numbers: y`[r, …]` = data[indices`[r]`, …].
 
 use crate::cpu::Real;
 use crate::plan::Target;
@@ -22,7 +22,7 @@ pub const ENTRY: Entry = Entry {
 /// Most chunks of one data set.
 pub const MAX_CHUNKS: usize = 4;
 
-/// y[r, …] = data[indices[r], …]. Inputs: indices, u32 \[batch\], then one to four chunks of the data, \[n, …\] each;
+/// y`[r, …]` = data[indices`[r]`, …]. Inputs: indices, u32 \[batch\], then one to four chunks of the data, \[n, …\] each;
 /// output: \[batch, …\] of the data's type.
 ///
 /// A data set larger than an adapter's largest binding lies in several chunks, whose rows count on from one to the next;

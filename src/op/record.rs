@@ -1,4 +1,4 @@
-//! A metric kept on the device: ring[(step − 1) mod rows, column] = Σᵢ values[i].
+//! A metric kept on the device: ring[(step − 1) mod rows, column] = Σᵢ values`[i]`.
 
 use crate::cpu::Real;
 use crate::plan::Target;

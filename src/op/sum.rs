@@ -1,4 +1,4 @@
-//! Sums over a dimension: y = Σᵣ x[…, r, …]; dx repeats dy along it.
+//! Sums over a dimension: y = Σᵣ x`[…, r, …]`; dx repeats dy along it.
 
 use crate::cpu::Real;
 use crate::plan::Target;
@@ -39,7 +39,7 @@ struct Backward {
 }
 
 impl Sum {
-    /// The input as [outer, reduced, inner].
+    /// The input as `[outer, reduced, inner]`.
     fn folded(self, x: &Shape) -> [u64; 3] {
         let size = |dims: &[usize]| Shape::from(dims).elements();
         let dims = x.dims();
@@ -265,7 +265,7 @@ impl Tensor {
         self.graph().apply_one(
             Sum {
                 first: dimension,
-                last: dimension + 1,
+                last: dimension.saturating_add(1),
             },
             &[self],
         )
@@ -293,8 +293,16 @@ impl Tensor {
     #[track_caller]
     pub fn sum_to(&self, shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
+        let from = self.shape();
+        let mut pairs = from.dims().iter().rev().zip(shape.dims().iter().rev());
+        if shape.rank() > from.rank() || !pairs.all(|(&from, &to)| to == from || to == 1) {
+            let message = format!("{shape} does not broadcast to {from}");
+            return self
+                .graph()
+                .refuse_at("sum_to", message, std::panic::Location::caller());
+        }
         let mut sum = self.clone();
-        let extra = self.shape().rank().saturating_sub(shape.rank());
+        let extra = from.rank() - shape.rank();
         if extra > 0 {
             sum = sum.graph().apply_one(
                 Sum {

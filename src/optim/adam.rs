@@ -85,3 +85,32 @@ impl Optimizer for Adam {
             .apply_one(rule, &[parameter, &m, &v, gradient, &clock.rates])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Device, Graph, Program};
+
+    #[test]
+    fn the_means_move_by_one_minus_beta_as_it_was_written() {
+        // In f32, 1 − 0.999 is 1.3e-5 off; Keras subtracts in f64.
+        for device in [Device::cpu(), Device::reference()] {
+            let graph = Graph::new();
+            let adam = Adam::default();
+            let clock = graph.clock("clock", 1, adam.rates());
+            let w = graph.parameter("w", [1], &[0.0]);
+            let update = adam.update("w", &w, &graph.constant([1], &[1.0]), &clock);
+            let program = Program::new("step").update([&clock.indices, &update]);
+            let plan = graph.compile(device.target(), [program]).unwrap();
+            let mut session = device.open(&plan).unwrap();
+            session.run("step", 1).unwrap();
+            for (state, expected) in [("w.m", 0.1f32), ("w.v", 0.001)] {
+                let mean = session.read(state).unwrap()[0];
+                assert!(
+                    (mean - expected).abs() <= 1e-7 * expected,
+                    "{state} is {mean} on {device}"
+                );
+            }
+        }
+    }
+}

@@ -65,7 +65,7 @@ pub enum Schedule {
         initial: f32,
         /// The steps of the decay, those of the warm-up not included; at least 1.
         decay_steps: u32,
-        /// The last η as a fraction of the highest, in [0, 1]. Keras' default: 0.
+        /// The last η as a fraction of the highest, in `[0, 1]`. Keras' default: 0.
         alpha: f32,
         /// The η that the warm-up climbs to. Keras' default: none.
         warmup_target: Option<f32>,

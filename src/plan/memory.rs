@@ -304,8 +304,8 @@ impl Memory<'_> {
             |&(index, life): &(usize, Life)| (size(index).saturating_mul(length(life)), 0);
         let by_start = |&(index, life): &(usize, Life)| (u64::MAX - life.first as u64, size(index));
         let by_end = |&(index, life): &(usize, Life)| (life.last as u64, size(index));
-        let orders: [&dyn Fn(&(usize, Life)) -> (u64, u64); 5] =
-            [&by_size, &by_length, &by_area, &by_start, &by_end];
+        type Rank<'a> = &'a dyn Fn(&(usize, Life)) -> (u64, u64);
+        let orders: [Rank<'_>; 5] = [&by_size, &by_length, &by_area, &by_start, &by_end];
         let packings = orders.iter().map(|order| {
             let mut sorted = temporaries.clone();
             sorted.sort_by_key(|entry| std::cmp::Reverse(order(entry)));

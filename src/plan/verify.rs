@@ -53,10 +53,12 @@ pub(super) fn verify(plan: &Plan) -> Result<()> {
                 let places = call.inputs.iter().chain(&call.outputs).chain(&call.scratch);
                 for (i, Place { len, .. }) in places.enumerate() {
                     let what = format!("operand {i} of {name}");
+                    // A binding reaches to the next tensor: see gpu::Session.
+                    let bound = len.saturating_mul(4).div_ceil(target.alignment);
                     limit(
                         "maxStorageBufferBindingSize",
                         &what,
-                        len.saturating_mul(4),
+                        bound.saturating_mul(target.alignment),
                         target.max_binding_bytes,
                     )?;
                 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::data::check::room;
 use crate::{Dataset, Result, Session};
 
 use super::Model;
@@ -10,7 +11,7 @@ use super::ledger::Ledger;
 use super::model::{ClockStart, Prepared};
 use super::programs::{Needs, PREDICT_ROWS, RING_ROWS, Room};
 
-/// Rows that `evaluate` computes at once.
+/// Most rows that `evaluate` computes at once.
 const EVALUATE_ROWS: usize = 1024;
 
 /// Loss and metrics over a data set.
@@ -118,7 +119,7 @@ impl Model {
                 shuffle: None,
             },
         )?;
-        let batch = needs.evaluate.map_or(EVALUATE_ROWS, |room| room.batch);
+        let batch = self.evaluation_batch().unwrap_or(EVALUATE_ROWS);
         let mut ledger = Ledger::new(rows as u64, batch as u64, 1 + names.len());
         let session = self.session(needs)?;
         let steps = ledger.steps_per_epoch();
@@ -160,7 +161,8 @@ impl Model {
         let features = self.scaled(rows.into())?;
         let (inputs, columns) = (self.architecture.inputs(), self.architecture.outputs());
         let session = self.session(Needs::default())?;
-        let mut values = Vec::with_capacity(features.len() / inputs * columns);
+        let len = (features.len() / inputs).checked_mul(columns);
+        let mut values = room(len, "the predictions")?;
         let (whole, rest) =
             features.split_at(features.len() / (PREDICT_ROWS * inputs) * (PREDICT_ROWS * inputs));
         for batch in whole.chunks_exact(PREDICT_ROWS * inputs) {
@@ -187,6 +189,7 @@ async fn predict_batch(session: &mut Session, program: &str, rows: &[f32]) -> Re
 pub(super) fn evaluation_room(rows: usize) -> Room {
     Room {
         rows,
-        batch: EVALUATE_ROWS,
+        // Sizes in few steps, so that a set a little larger needs no new session.
+        batch: rows.next_power_of_two().min(EVALUATE_ROWS),
     }
 }

@@ -21,6 +21,9 @@ const IN_FLIGHT: usize = 2;
 /// The time that one submission should take: long enough to hide its cost, short enough that no driver kills it.
 const SUBMISSION: Duration = Duration::from_millis(80);
 
+/// The fewest steps of a submission, so that its readback does not count.
+const FEWEST: u64 = 64;
+
 /// How a model is trained.
 ///
 /// ```
@@ -319,7 +322,7 @@ impl Model {
                 break;
             };
             let ring = self.session(run.needs)?.finish(submitted.pending).await?;
-            pace.took(submitted.steps, submitted.begun.elapsed());
+            pace.took(submitted.steps, submitted.begun);
             if run.absorbed == 0 {
                 run.history.first_step = run.begun.elapsed();
             }
@@ -343,7 +346,8 @@ impl Model {
             let epoch = run.history.epochs.len() as u64;
             let last = run.history.step_losses.last().copied().unwrap_or(f64::NAN);
             run.progress.steps(epoch, run.absorbed % per_epoch, last);
-            if let (Some(threshold), true) = (run.fit.target_loss, run.absorbed % per_epoch == 0)
+            if let (Some(threshold), true) =
+                (run.fit.target_loss, run.absorbed.is_multiple_of(per_epoch))
                 && let Some(loss) = run
                     .history
                     .epochs
@@ -398,20 +402,32 @@ impl Model {
     }
 }
 
-/// The number of steps that makes a submission take about [`SUBMISSION`].
+/// How many steps a submission runs.
 struct Pace {
     steps: u64,
+    /// When the last answer came.
+    answered: Instant,
 }
 
 impl Pace {
     fn new() -> Self {
-        Pace { steps: 8 }
+        Pace {
+            steps: 8,
+            answered: Instant::now(),
+        }
     }
 
-    /// Takes the time from a submission to its answer, which holds the wait for the one before too.
-    fn took(&mut self, steps: u64, time: Duration) {
-        let per_step = time.as_secs_f64() / steps as f64;
-        let wanted = (SUBMISSION.as_secs_f64() / per_step.max(1e-9)) as u64;
+    /// Takes the arrival of an answer to `steps` steps submitted at `begun`.
+    ///
+    /// The next submission should take [`SUBMISSION`], but run [`FEWEST`] steps unless those take over a second.
+    fn took(&mut self, steps: u64, begun: Instant) {
+        // Work waits for what was submitted before it.
+        let time = begun
+            .max(std::mem::replace(&mut self.answered, Instant::now()))
+            .elapsed();
+        let per_step = time.as_secs_f64().max(1e-9) / steps as f64;
+        let in_time = |seconds: f64| (seconds / per_step) as u64;
+        let wanted = in_time(SUBMISSION.as_secs_f64()).max(in_time(1.0).min(FEWEST));
         self.steps = wanted
             .clamp(1, steps.saturating_mul(8))
             .min(RING_ROWS as u64);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::nn::Activation;
-use crate::{Tensor, op};
+use crate::{Error, Result, Tensor, op};
 
 use super::loss::{Loss, Output};
 
@@ -11,8 +11,9 @@ use super::loss::{Loss, Output};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// The share of right answers, in the form that suits the loss and the output, as Keras chooses: sparse for integer
-    /// labels, binary for a single output column or binary cross-entropy, else categorical.
+    /// The share of right answers, in the form that suits targets and outputs, as Keras 3 chooses: sparse for integer
+    /// labels, binary for a single output column, else categorical. The loss does not count: for several yes-or-no
+    /// outputs, ask for [`Metric::BinaryAccuracy`].
     Accuracy,
     /// The share of outputs on the right side of the threshold; Keras' default is 0.5.
     BinaryAccuracy(f32),
@@ -37,12 +38,37 @@ impl Metric {
     pub(crate) fn resolve(self, loss: Loss, columns: usize) -> Metric {
         match self {
             Metric::Accuracy if loss.takes_labels() => Metric::SparseCategoricalAccuracy,
-            Metric::Accuracy if columns == 1 || loss == Loss::BinaryCrossentropy => {
-                Metric::BinaryAccuracy(0.5)
-            }
+            Metric::Accuracy if columns == 1 => Metric::BinaryAccuracy(0.5),
             Metric::Accuracy => Metric::CategoricalAccuracy,
             other => other,
         }
+    }
+
+    /// Refuses a threshold that no output crosses, and a metric that cannot read the targets that the loss takes.
+    pub(crate) fn validate(self, loss: Loss) -> Result<()> {
+        let takes_labels = match self {
+            Metric::Accuracy => loss.takes_labels(),
+            Metric::BinaryAccuracy(threshold) if !(0.0..=1.0).contains(&threshold) => {
+                let message = format!("must be between 0 and 1, got {threshold}");
+                return Err(Error::argument("threshold", message));
+            }
+            Metric::BinaryAccuracy(_) | Metric::CategoricalAccuracy => false,
+            Metric::SparseCategoricalAccuracy => true,
+        };
+        if takes_labels == loss.takes_labels() {
+            return Ok(());
+        }
+        let form = |labels: bool| if labels { "integer labels" } else { "numbers" };
+        Err(Error::argument(
+            "metrics",
+            format!(
+                "{} reads {}, but {} takes {} for targets; `Accuracy` takes what the loss takes",
+                self.name(),
+                form(takes_labels),
+                loss.name(),
+                form(loss.takes_labels())
+            ),
+        ))
     }
 
     /// The metric of each row. Sigmoid and softmax keep the order, so that their inputs tell as much.

@@ -1,6 +1,7 @@
 //! A compiled model: architecture, loss, optimizer, metrics, and the session that holds its weights.
 
 use crate::data::Targets;
+use crate::data::check::room;
 use crate::nn::Sequential;
 use crate::op::cursor;
 use crate::optim::Optimizer;
@@ -68,14 +69,7 @@ impl Model {
         architecture.validate()?;
         optimizer.validate()?;
         for metric in &metrics {
-            if let Metric::BinaryAccuracy(threshold) = metric
-                && !(0.0..=1.0).contains(threshold)
-            {
-                return Err(Error::argument(
-                    "threshold",
-                    format!("must be between 0 and 1, got {threshold}"),
-                ));
-            }
+            metric.validate(loss.loss)?;
         }
         Ok(Model {
             architecture,
@@ -191,9 +185,11 @@ impl Model {
                 .unwrap_or_default();
             let needs = needs.or(before);
             let plan = self.parts().build(needs)?;
-            if let Some(mut open) = self.open.take() {
+            // Only what has been read goes: a session whose readback fails keeps the weights.
+            if let Some(open) = &mut self.open {
                 self.carried = carried(&mut open.session)?;
             }
+            self.open = None;
             let mut session = self.device.open(&plan)?;
             session.restore(&self.carried)?;
             self.open = Some(Open { needs, session });
@@ -204,6 +200,12 @@ impl Model {
                 message: "the session could not be opened".into(),
             }),
         }
+    }
+
+    /// Rows of an evaluation batch of the open session.
+    pub(super) fn evaluation_batch(&self) -> Option<usize> {
+        let room = self.open.as_ref().and_then(|open| open.needs.evaluate);
+        room.map(|room| room.batch)
     }
 
     pub(super) fn parts(&self) -> Parts<'_> {
@@ -254,7 +256,9 @@ impl Model {
             }
             Targets::Labels { labels, .. } => {
                 in_range(labels, outputs)?;
-                let mut rows = vec![0.0; labels.len() * outputs];
+                let len = labels.len().checked_mul(outputs);
+                let mut rows: Vec<f32> = room(len, "the one-hot targets")?;
+                rows.resize(labels.len() * outputs, 0.0);
                 for (row, &label) in rows.chunks_exact_mut(outputs).zip(labels) {
                     row[label as usize] = 1.0;
                 }

@@ -1,6 +1,6 @@
 //! The graph of a model's programs: `train`, `evaluate`, `predict`, `predict_row`, over the same parameters.
 
-use crate::op::{Gather, Record};
+use crate::op::MAX_CHUNKS;
 use crate::optim::{Clock, Optimizer, Rates};
 use crate::plan::{Plan, Program, Target};
 use crate::{DType, Error, Graph, Initial, Result, Tensor, TensorType};
@@ -15,9 +15,6 @@ pub(crate) const RING_ROWS: usize = 1024;
 
 /// Rows that `predict` computes at once.
 pub(crate) const PREDICT_ROWS: usize = 256;
-
-/// Most parts of a data set, each with a binding of its own.
-const MOST_CHUNKS: usize = 4;
 
 /// Room for a data set on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +35,15 @@ pub(crate) struct Needs {
 impl Needs {
     /// Whether a session made for `self` serves `other` too.
     pub fn cover(&self, other: &Needs) -> bool {
-        let covers = |have: Option<Room>, want: Option<Room>| match (have, want) {
-            (_, None) => true,
-            (None, Some(_)) => false,
-            (Some(have), Some(want)) => have.rows >= want.rows && have.batch == want.batch,
+        let covers = |have: Option<Room>, want: Option<Room>, batch: fn(usize, usize) -> bool| {
+            let fits = |want: Room| {
+                have.is_some_and(|have| have.rows >= want.rows && batch(have.batch, want.batch))
+            };
+            want.is_none_or(fits)
         };
-        covers(self.train, other.train) && covers(self.evaluate, other.evaluate)
+        // A step of training is over its batch; evaluation comes to the same in larger ones.
+        covers(self.train, other.train, |have, want| have == want)
+            && covers(self.evaluate, other.evaluate, |have, want| have >= want)
     }
 
     /// What is wanted, and beside it what was there before.
@@ -71,6 +71,7 @@ impl Parts<'_> {
 
     pub fn graph_and_plan(&self, needs: Needs) -> Result<(Graph, Plan)> {
         let graph = Graph::new();
+        self.architecture.check_room(self.target)?;
         let parameters = self.architecture.declare(&graph);
         let mut programs = Vec::new();
         if let Some(room) = needs.train {
@@ -143,9 +144,8 @@ impl Parts<'_> {
         );
         let ring_kind = TensorType::f32([RING_ROWS, recorded.len()]);
         let ring = graph.variable(format!("{name}.ring"), ring_kind, Initial::Zeros);
-        let record = |(column, values): (usize, &Tensor)| {
-            graph.apply_one(Record { column }, &[&ring, &clock.cursor, values])
-        };
+        let record =
+            |(column, values): (usize, &Tensor)| values.record(&ring, &clock.cursor, column);
         Ok((rows, recorded.iter().enumerate().map(record).collect()))
     }
 
@@ -161,15 +161,15 @@ impl Parts<'_> {
     ) -> Result<Tensor> {
         let most = chunk_rows(self.target, columns.unwrap_or(1));
         let chunks = room.rows.div_ceil(most);
-        if chunks > MOST_CHUNKS {
+        if chunks > MAX_CHUNKS {
             let row_bytes = columns.unwrap_or(1) as u64 * 4;
             return Err(Error::Limit {
                 limit: "maxStorageBufferBindingSize",
                 what: format!(
-                    "the data set {name} of {} rows, in {MOST_CHUNKS} parts,",
+                    "the data set {name} of {} rows, in {MAX_CHUNKS} parts,",
                     room.rows
                 ),
-                needed: (room.rows as u64 * row_bytes).div_ceil(MOST_CHUNKS as u64),
+                needed: (room.rows as u64 * row_bytes).div_ceil(MAX_CHUNKS as u64),
                 allowed: self.target.max_binding_bytes,
             });
         }
@@ -185,8 +185,7 @@ impl Parts<'_> {
             graph.variable(chunk_name(name, index), kind, Initial::Zeros)
         };
         let chunks: Vec<Tensor> = (0..chunks).map(chunk).collect();
-        let inputs: Vec<&Tensor> = std::iter::once(&clock.indices).chain(&chunks).collect();
-        Ok(graph.apply_one(Gather, &inputs))
+        Ok(clock.indices.gather(&chunks.iter().collect::<Vec<_>>()))
     }
 }
 

@@ -11,49 +11,38 @@ pub struct Choice {
     pub overrides: Vec<(&'static str, f64)>,
     /// Workgroups; z counts the splits.
     pub grid: [u32; 3],
-    /// Cᵀ = op(B)ᵀ·op(A)ᵀ is computed: bind B as `a` and A as `b`. `m` and `n` below are swapped already.
+    /// Cᵀ = op(B)ᵀ·op(A)ᵀ is computed: bind B as `a` and A as `b`. `shape` is swapped already.
     pub swapped: bool,
-    /// Rows, columns and depth of the product the kernel sees.
-    pub m: u32,
-    /// See `m`.
-    pub n: u32,
-    /// See `m`.
-    pub k: u32,
+    /// `[m, n, k]` of the product the kernel sees.
+    pub shape: [u32; 3],
     /// Tiles along n, and in all.
-    pub tiles_n: u32,
-    /// See `tiles_n`.
-    pub tiles: u32,
-    /// Partial products; above 1 they go to scratch [splits, m, n] and `combine` sums them.
+    pub tiles: [u32; 2],
+    /// Partial products; above 1 they go to scratch `[splits, m, n]` and `combine` sums them.
     pub splits: u32,
     /// k of one split.
     pub k_chunk: u32,
-    /// k of one dispatch: dispatch `k.div_ceil(k_pass)` times, the later ones with `ACCUMULATE`.
+    /// k of one dispatch: dispatch `k.div_ceil(k_pass).max(1)` times, the later ones with `ACCUMULATE`.
     pub k_pass: u32,
     /// Loop iterations of one invocation in one dispatch, all loops together.
     pub iterations_per_invocation: u64,
 }
 
-/// Tile of one workgroup: rows, columns, depth of a step; 4×4 blocks of an invocation each way (`tiled`, `registers`).
+/// Tile of one workgroup: `[rows, columns, depth of a step]`, and an invocation's 4×4 blocks each way.
 #[derive(Clone, Copy, Debug)]
-pub struct Tile {
-    pub m: u32,
-    pub n: u32,
-    pub k: u32,
-    pub blocks: [u32; 2],
-}
+pub struct Tile(pub [u32; 3], pub [u32; 2]);
 
 /// llvmpipe ends all loops of an invocation after 65 535 iterations.
-const MOST_ITERATIONS: u64 = 60_000;
+const MOST_ITERATIONS: u32 = 60_000;
 /// The largest grid dimension everywhere.
 const MOST_GROUPS: u32 = 65_535;
 
-/// Chooses the kernel for C [m,n] = op(A) [m,k] · op(B) [k,n].
+/// Chooses the kernel for C `[m,n]` = op(A) `[m,k]` · op(B) `[k,n]`.
 ///
-/// GPU: the largest of 128×128, 64×64 and 32×32 that still gives 64 workgroups, 64×16 or 16×64 for skinny outputs.
-/// CPU adapter: a workgroup is one vector of lanes and each lane owns four columns, so the longer side of a product
-/// narrower than the vector goes to the lanes (`swapped`); rows are cut evenly into tiles of at most 32, because a
-/// tile's loads cost rows + 4·lanes per step and its products rows·4·lanes. 32 invocations or more share what a few
-/// would do when k is long: split until the workgroups suffice, each split at least 256 deep.
+/// GPU: the largest of 128×128, 64×64 and 32×32 that still gives 64 workgroups; 64×16 or 16×64 for skinny outputs.
+/// CPU adapter: a workgroup is one vector of lanes and a lane owns four columns, so where a row of C is shorter than
+/// that the longer side goes to the lanes (`swapped`). Rows are cut evenly into tiles of at most 32: loads dominate, a
+/// step's cost ~ rows + 4·lanes loaded quads for rows·4·lanes products.
+/// Long k with few tiles is split until there are 64 (GPU) or 8 workgroups, each split at least 256 deep.
 /// `lanes`: the subgroup size where the adapter has exactly one and `Features::SUBGROUP`, else `None`.
 pub fn choose(
     m: u32,
@@ -67,16 +56,8 @@ pub fn choose(
     match products {
         Products::Shared => {
             let tile = gpu_tile(m, n);
-            let tiles = m.div_ceil(tile.m) as u64 * n.div_ceil(tile.n) as u64;
-            build(
-                "tiled",
-                [m, n, k],
-                ta,
-                tb,
-                false,
-                tile,
-                splits(tiles, 64, k),
-            )
+            let splits = splits(tile.count(m, n), 64, k);
+            build("tiled", [m, n, k], ta, tb, false, tile, splits)
         }
         Products::Registers | Products::Subgroups => {
             let lanes = lanes.filter(|l| {
@@ -85,62 +66,37 @@ pub fn choose(
             let width = 4 * lanes.unwrap_or(8);
             let swapped = n < width && m > n;
             let (rows, cols) = if swapped { (n, m) } else { (m, n) };
-            let (entry, tile) = match lanes {
-                Some(_) => (
-                    "lanes",
-                    Tile {
-                        m: even_rows(rows, 32),
-                        n: width,
-                        k: 4,
-                        blocks: [1, 1],
-                    },
-                ),
-                None => {
-                    let blocks = [
-                        if rows > 4 { 2 } else { 1 },
-                        if cols > width { 2 } else { 1 },
-                    ];
-                    (
-                        "registers",
-                        Tile {
-                            m: 4 * blocks[0],
-                            n: width * blocks[1],
-                            k: 4,
-                            blocks,
-                        },
-                    )
-                }
+            let (entry, tile) = if lanes.is_some() {
+                ("lanes", Tile([even_rows(rows, 32), width, 4], [1, 1]))
+            } else {
+                let [tall, wide] = [1 + (rows > 4) as u32, 1 + (cols > width) as u32];
+                ("registers", Tile([4 * tall, width * wide, 4], [tall, wide]))
             };
-            let tiles = rows.div_ceil(tile.m) as u64 * cols.div_ceil(tile.n) as u64;
-            // A second dispatch costs 20 µs: below 8 MFLOP it does not come back.
+            // `combine` is one dispatch more, 20 µs: below 8 MFLOP it does not come back.
             let heavy = m as u64 * n as u64 * k as u64 >= 4 << 20;
-            build(
-                entry,
-                [m, n, k],
-                ta,
-                tb,
-                swapped,
-                tile,
-                if heavy { splits(tiles, 8, k) } else { 1 },
-            )
+            let wanted = if heavy { 8 } else { 1 };
+            let splits = splits(tile.count(rows, cols), wanted, k);
+            build(entry, [m, n, k], ta, tb, swapped, tile, splits)
         }
     }
 }
 
+impl Tile {
+    /// Tiles that cover `[m, n]`.
+    fn count(self, m: u32, n: u32) -> u64 {
+        m.div_ceil(self.0[0]) as u64 * n.div_ceil(self.0[1]) as u64
+    }
+}
+
 fn gpu_tile(m: u32, n: u32) -> Tile {
-    let tile = |m, n, k, b| Tile {
-        m,
-        n,
-        k,
-        blocks: [b, b],
-    };
-    let enough = |side: u32| m.div_ceil(side) as u64 * n.div_ceil(side) as u64 >= 64;
+    let large = Tile([128, 128, 8], [2, 2]);
+    let middle = Tile([64, 64, 16], [1, 1]);
     match (m, n) {
-        (_, 0..=16) => tile(64, 16, 16, 1),
-        (0..=16, _) => tile(16, 64, 16, 1),
-        _ if enough(128) => tile(128, 128, 8, 2),
-        _ if enough(64) => tile(64, 64, 16, 1),
-        _ => tile(32, 32, 16, 1),
+        (_, 0..=16) => Tile([64, 16, 16], [1, 1]),
+        (0..=16, _) => Tile([16, 64, 16], [1, 1]),
+        _ if large.count(m, n) >= 64 => large,
+        _ if middle.count(m, n) >= 64 => middle,
+        _ => Tile([32, 32, 16], [1, 1]),
     }
 }
 
@@ -163,7 +119,7 @@ pub fn build(
     ta: bool,
     tb: bool,
     swapped: bool,
-    tile: Tile,
+    Tile(tile, blocks): Tile,
     splits: u32,
 ) -> Choice {
     let (m, n, ta, tb) = if swapped {
@@ -171,82 +127,71 @@ pub fn build(
     } else {
         (m, n, ta, tb)
     };
-    let (tiles_n, tiles_m) = (n.div_ceil(tile.n), m.div_ceil(tile.m));
-    let tiles = tiles_n * tiles_m;
-    let flag = |f: bool| f as u32 as f64;
-    let number = |u: u32| u as f64;
+    let [tile_m, tile_n, tile_k] = tile;
+    let group = [tile_n / (4 * blocks[1]), tile_m / (4 * blocks[0])];
 
-    let lanes = tile.n / (4 * tile.blocks[1]);
-    let group = [lanes, tile.m / (4 * tile.blocks[0])];
     // A loop of t iterations counts t + 1 times, so an inner loop costs one more than it runs.
-    let per_step: u64 = match entry {
+    let per_step = match entry {
         "tiled" => {
-            let fill = |side: u32| (side * tile.k / 4).div_ceil(group[0] * group[1]) as u64;
-            4 + tile.k as u64 / 4 + fill(tile.m) + fill(tile.n)
+            let fill = |side: u32| (side * tile_k / 4).div_ceil(group[0] * group[1]);
+            4 + tile_k / 4 + fill(tile_m) + fill(tile_n)
         }
-        "lanes" => 2 + tile.m.div_ceil(lanes) as u64,
+        "lanes" => 2 + tile_m.div_ceil(group[0]),
         _ => 1,
     };
     // Each block of four rows is stored by a loop over its columns; 1 for the last check of the loop over k.
-    let blocks = if entry == "lanes" {
-        tile.m / 4
+    let stored_blocks = if entry == "lanes" {
+        tile_m / 4
     } else {
-        tile.blocks[0] * tile.blocks[1]
+        blocks[0] * blocks[1]
     };
-    let store = 1 + 5 * blocks as u64;
-    let longest = ((MOST_ITERATIONS - store) / per_step) as u32 * tile.k;
-    let k_chunk = k.div_ceil(splits).next_multiple_of(tile.k).min(longest);
-    let k_pass = k_chunk.saturating_mul(splits).max(tile.k);
+    let store = 1 + 5 * stored_blocks;
+    let longest = (MOST_ITERATIONS - store) / per_step * tile_k;
+    let k_chunk = k.div_ceil(splits).next_multiple_of(tile_k).min(longest);
+    let k_pass = k_chunk.saturating_mul(splits).max(tile_k);
     let splits = if k_pass >= k {
         k.div_ceil(k_chunk.max(1)).max(1)
     } else {
         splits
     };
-    let iterations = store + per_step * (k_chunk / tile.k) as u64;
 
     let mut overrides = vec![
-        ("TA", flag(ta)),
-        ("TB", flag(tb)),
-        ("TC", flag(swapped)),
-        ("A_VEC", flag((if ta { m } else { k }).is_multiple_of(4))),
-        ("B_VEC", flag((if tb { k } else { n }).is_multiple_of(4))),
-        ("K_TAIL", flag(!k.is_multiple_of(tile.k))),
-    ];
-    let sides_in_blocks = [
-        ("BLOCKS_M", number(tile.blocks[0])),
-        ("BLOCKS_N", number(tile.blocks[1])),
+        ("TA", ta as u32),
+        ("TB", tb as u32),
+        ("TC", swapped as u32),
+        ("A_VEC", (if ta { m } else { k }).is_multiple_of(4) as u32),
+        ("B_VEC", (if tb { k } else { n }).is_multiple_of(4) as u32),
+        ("K_TAIL", !k.is_multiple_of(tile_k) as u32),
     ];
     match entry {
-        "lanes" => overrides.extend([("ROWS", number(tile.m)), ("LANES", number(lanes))]),
-        "registers" => overrides.extend(
-            sides_in_blocks
-                .into_iter()
-                .chain([("LANES", number(lanes))]),
-        ),
-        _ => {
-            let sides = [
-                ("TILE_M", number(tile.m)),
-                ("TILE_N", number(tile.n)),
-                ("TILE_K", number(tile.k)),
-            ];
-            overrides.extend(sides.into_iter().chain(sides_in_blocks));
-            overrides.extend([("GROUP_X", number(group[0])), ("GROUP_Y", number(group[1]))]);
-        }
+        "lanes" => overrides.extend([("ROWS", tile_m), ("LANES", group[0])]),
+        "registers" => overrides.push(("LANES", group[0])),
+        _ => overrides.extend([
+            ("TILE_M", tile_m),
+            ("TILE_N", tile_n),
+            ("TILE_K", tile_k),
+            ("GROUP_X", group[0]),
+            ("GROUP_Y", group[1]),
+        ]),
     }
-    let grid = [tiles.min(MOST_GROUPS), tiles.div_ceil(MOST_GROUPS), splits];
+    if entry != "lanes" {
+        overrides.extend([("BLOCKS_M", blocks[0]), ("BLOCKS_N", blocks[1])]);
+    }
+    let tiles_n = n.div_ceil(tile_n);
+    let tiles = tiles_n * m.div_ceil(tile_m);
     Choice {
         entry,
-        overrides,
-        grid,
+        overrides: overrides
+            .into_iter()
+            .map(|(name, value)| (name, value as f64))
+            .collect(),
+        grid: [tiles.min(MOST_GROUPS), tiles.div_ceil(MOST_GROUPS), splits],
         swapped,
-        m,
-        n,
-        k,
-        tiles_n,
-        tiles,
+        shape: [m, n, k],
+        tiles: [tiles_n, tiles],
         splits,
         k_chunk,
         k_pass,
-        iterations_per_invocation: iterations,
+        iterations_per_invocation: (store + k_chunk / tile_k * per_step) as u64,
     }
 }

@@ -154,9 +154,8 @@ impl Op for MatMul {
 /// The dispatches of a choice: passes over k, and behind each the ordered sum of its splits.
 fn launches(choice: &Choice) -> Launches {
     let Choice {
-        m,
-        n,
-        k,
+        shape: [m, n, k],
+        tiles: [tiles_n, tiles],
         splits,
         k_pass,
         ..
@@ -189,8 +188,8 @@ fn launches(choice: &Choice) -> Launches {
                 .param("k_begin", begin)
                 .param("k_end", end)
                 .param("k_chunk", choice.k_chunk)
-                .param("tiles_n", choice.tiles_n)
-                .param("tiles", choice.tiles)
+                .param("tiles_n", tiles_n)
+                .param("tiles", tiles)
                 .param("splits", splits)
         };
         let mut product = with_params(Launch::new(shader, choice.entry));

@@ -1,0 +1,237 @@
+//! ONNX operators, from Kiln's.
+
+use std::collections::BTreeMap;
+
+use kiln::Tensor;
+use kiln::op::{Form, MatMul};
+
+use super::Stop;
+use super::activation::last_axis;
+use super::algebra;
+use super::case::{Case, Kind};
+use super::compute::Work;
+use super::layer::whole;
+use super::onnx::Node;
+use super::settings::Settings;
+
+/// A graph under construction, node by node.
+pub struct Run<'a> {
+    pub case: &'a Case,
+    pub work: Work,
+    /// What the nodes so far gave, and inputs in use.
+    pub values: BTreeMap<String, Tensor>,
+    /// The version of the operators.
+    pub opset: i64,
+}
+
+impl Run<'_> {
+    /// Input `index` of a node.
+    fn input(&mut self, node: &Node<'_>, index: usize) -> Result<Tensor, Stop> {
+        match self.optional(node, index)? {
+            Some(tensor) => Ok(tensor),
+            None => Err(Stop::Failed(
+                self.case.error(format!("{} lacks input {index}", node.op)),
+            )),
+        }
+    }
+
+    fn optional(&mut self, node: &Node<'_>, index: usize) -> Result<Option<Tensor>, Stop> {
+        let Some(name) = node.inputs.get(index).filter(|name| !name.is_empty()) else {
+            return Ok(None);
+        };
+        if let Some(tensor) = self.values.get(name) {
+            return Ok(Some(tensor.clone()));
+        }
+        let array = self.case.tensor(&format!("in.{name}"))?;
+        if array.kind != Kind::F32 {
+            return Stop::unsupported("tensors of another type than f32");
+        }
+        let tensor = self.work.number(name, array)?;
+        self.values.insert(name.clone(), tensor.clone());
+        Ok(Some(tensor))
+    }
+
+    /// Integers that fix a shape: an input whose values the case states.
+    fn integers(&self, node: &Node<'_>, index: usize) -> Result<Option<Vec<i64>>, Stop> {
+        let Some(name) = node.inputs.get(index).filter(|name| !name.is_empty()) else {
+            return Ok(None);
+        };
+        let array = self.case.tensor(&format!("in.{name}"))?;
+        Ok(Some(
+            array.values.iter().map(|&value| value as i64).collect(),
+        ))
+    }
+
+    /// The node's first output.
+    pub fn output(
+        &mut self,
+        node: &Node<'_>,
+        attributes: &mut Settings<'_>,
+    ) -> Result<Tensor, Stop> {
+        Ok(match node.op {
+            "Abs" => self.input(node, 0)?.abs(),
+            "Exp" => self.input(node, 0)?.exp(),
+            "Identity" => self.input(node, 0)?,
+            "Log" => self.input(node, 0)?.log(),
+            "Neg" => self.input(node, 0)?.neg(),
+            "Relu" => self.input(node, 0)?.relu(),
+            "Sigmoid" => self.input(node, 0)?.sigmoid(),
+            "Sqrt" => self.input(node, 0)?.sqrt(),
+            "Tanh" => self.input(node, 0)?.tanh(),
+            "LeakyRelu" => {
+                let slope = attributes.number("alpha", 0.01)?;
+                self.input(node, 0)?.leaky_relu(slope as f32)
+            }
+            "Add" | "Sub" | "Mul" | "Div" => self.arithmetic(node, attributes)?,
+            "Sum" => {
+                let mut sum = self.input(node, 0)?;
+                for index in 1..node.inputs.len() {
+                    sum = sum.add(&self.input(node, index)?);
+                }
+                sum
+            }
+            "MatMul" => algebra::matmul(&self.input(node, 0)?, &self.input(node, 1)?)?,
+            "Gemm" => self.gemm(node, attributes)?,
+            "Softmax" => self.softmax(node, attributes)?,
+            "ReduceSum" | "ReduceMean" => self.reduce(node, attributes)?,
+            "Flatten" => {
+                let x = self.input(node, 0)?;
+                let (dims, axis) = (
+                    x.shape().dims().to_vec(),
+                    attributes.number("axis", 1.0)? as i64,
+                );
+                let axis = if axis < 0 {
+                    axis + dims.len() as i64
+                } else {
+                    axis
+                };
+                let axis = usize::try_from(axis).unwrap_or(0).min(dims.len());
+                x.reshape([dims[..axis].iter().product(), dims[axis..].iter().product()])
+            }
+            "Reshape" => {
+                attributes.without(&["allowzero"])?;
+                let x = self.input(node, 0)?;
+                let dims = x.shape().dims().to_vec();
+                let mut shape = match attributes.integers("shape")? {
+                    Some(shape) => shape,
+                    None => self.integers(node, 1)?.unwrap_or_default(),
+                };
+                for (index, dim) in shape.iter_mut().enumerate().filter(|(_, dim)| **dim == 0) {
+                    *dim = dims.get(index).map_or(0, |&dim| dim as i64);
+                }
+                x.reshape(whole(self.case, &shape, x.shape().elements() as usize)?)
+            }
+            "SoftmaxCrossEntropyLoss" => self.cross_entropy(node, attributes)?,
+            other => return Stop::unsupported(format!("op {other}")),
+        })
+    }
+
+    /// NumPy's broadcasting; before opset 7 the second shape began at `axis` of the first.
+    fn arithmetic(
+        &mut self,
+        node: &Node<'_>,
+        attributes: &mut Settings<'_>,
+    ) -> Result<Tensor, Stop> {
+        let (a, mut b) = (self.input(node, 0)?, self.input(node, 1)?);
+        attributes.ignore(&["broadcast"]);
+        if attributes.get("axis").is_some() {
+            let mut dims = b.shape().dims().to_vec();
+            let axis = algebra::dimension(attributes.required("axis")? as i64, a.shape().rank())?;
+            let missing = a.shape().rank().saturating_sub(axis + dims.len());
+            dims.extend(std::iter::repeat_n(1, missing));
+            b = b.reshape(dims);
+        }
+        Ok(match node.op {
+            "Add" => a.add(&b),
+            "Sub" => a.sub(&b),
+            "Mul" => a.mul(&b),
+            _ => a.div(&b),
+        })
+    }
+
+    /// α·op(A)·op(B) + β·C.
+    fn gemm(&mut self, node: &Node<'_>, attributes: &mut Settings<'_>) -> Result<Tensor, Stop> {
+        let (a, b) = (self.input(node, 0)?, self.input(node, 1)?);
+        let transpose_a = attributes.flag("transA", false)?;
+        let op = MatMul {
+            transpose_a,
+            transpose_b: attributes.flag("transB", false)?,
+        };
+        attributes.ignore(&["broadcast"]);
+        let (alpha, beta) = (
+            attributes.number("alpha", 1.0)?,
+            attributes.number("beta", 1.0)?,
+        );
+        let product = self.work.graph.apply_one(op, &[&a, &b]).scale(alpha as f32);
+        Ok(match self.optional(node, 2)? {
+            Some(c) => product.add(&c.scale(beta as f32)),
+            None => product,
+        })
+    }
+
+    /// Over one axis; before opset 13 over all from `axis` on.
+    fn softmax(&mut self, node: &Node<'_>, attributes: &mut Settings<'_>) -> Result<Tensor, Stop> {
+        let x = self.input(node, 0)?;
+        let (dims, default) = (
+            x.shape().dims().to_vec(),
+            if self.opset < 13 { 1.0 } else { -1.0 },
+        );
+        let axis = attributes.number("axis", default)? as i64;
+        if self.opset >= 13 {
+            last_axis(axis, dims.len(), "softmax")?;
+            return Ok(x.softmax());
+        }
+        let (rows, columns) = dims.split_at(algebra::dimension(axis, dims.len())?);
+        Ok(x.reshape([rows.iter().product(), columns.iter().product()])
+            .softmax()
+            .reshape(dims))
+    }
+
+    fn reduce(&mut self, node: &Node<'_>, attributes: &mut Settings<'_>) -> Result<Tensor, Stop> {
+        let x = self.input(node, 0)?;
+        let axes = match attributes.integers("axes")? {
+            Some(axes) => Some(axes),
+            None => self.integers(node, 1)?.filter(|axes| !axes.is_empty()),
+        };
+        let keep = attributes.flag("keepdims", true)?;
+        if attributes.flag("noop_with_empty_axes", false)? && axes.is_none() {
+            return Ok(x);
+        }
+        let reduce = if node.op == "ReduceSum" {
+            algebra::sum
+        } else {
+            algebra::mean
+        };
+        reduce(&x, axes.as_deref(), keep)
+    }
+
+    fn cross_entropy(
+        &mut self,
+        node: &Node<'_>,
+        attributes: &mut Settings<'_>,
+    ) -> Result<Tensor, Stop> {
+        if node.inputs.len() > 2 || node.outputs.len() > 1 {
+            return Stop::unsupported("cross-entropy with class weights or a second output");
+        }
+        let x = self.input(node, 0)?;
+        if x.shape().rank() != 2 {
+            return Stop::unsupported("cross-entropy over another axis than the last");
+        }
+        let labels = self.case.tensor(&format!("in.{}", node.inputs[1]))?;
+        if labels
+            .values
+            .contains(&attributes.number("ignore_index", f64::NAN)?)
+        {
+            return Stop::unsupported("an ignored class");
+        }
+        let (rows, _) = x.shape().rows_and_columns();
+        let labels = self.work.label(&node.inputs[1], labels, &[rows].into())?;
+        let losses = x.cross_entropy(&labels, Form::Logits);
+        match attributes.text("reduction", "mean")? {
+            "none" => Ok(losses),
+            "sum" => Ok(losses.sum()),
+            "mean" => Ok(losses.mean()),
+            other => Stop::unsupported(format!("reduction {other}")),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What a trace trained, and how.
+
+use std::path::PathBuf;
+
+use kiln::nn::{Activation, Dense, Sequential};
+use kiln::op::Form;
+use kiln::train::{Fit, LossSpec, Metric, Model};
+use kiln::{Dataset, Device, Targets};
+use serde_json::Value;
+
+use super::Stop;
+use super::architecture::architecture;
+use super::case::Case;
+use super::loss;
+use super::optimizer::{self, Rule};
+use super::settings::Settings;
+
+/// What was trained, and how.
+pub struct Recipe {
+    pub layers: Vec<Dense>,
+    pub loss: loss::Kind,
+    form: Option<Form>,
+    metrics: Vec<Metric>,
+    rule: Rule,
+    pub epochs: u64,
+    pub batch: usize,
+    validation_split: f64,
+    pub data: Dataset,
+    /// Names of the trained tensors in the case, in order.
+    pub parameters: Vec<String>,
+}
+
+impl Recipe {
+    /// What the case describes.
+    pub fn read(case: &Case, folders: &[PathBuf]) -> Result<Self, Stop> {
+        let mut settings = Settings::of(case);
+        let layers = architecture(case, settings.get("arch"))?;
+        let (loss, form) = loss_of(settings.text("loss", "")?)?;
+        let Some(given) = settings.get("optimizer").and_then(Value::as_object) else {
+            return Err(Stop::Failed(case.error("config.optimizer is no object")));
+        };
+        let mut given = Settings::within(case, given);
+        let name = given.text("name", "")?;
+        // Keras names an instance after its class: `adam_3`.
+        let class = match name
+            .trim_end_matches(|c: char| c.is_ascii_digit())
+            .trim_end_matches('_')
+        {
+            "sgd" => "SGD",
+            "adam" => "Adam",
+            other => other,
+        };
+        let rule = optimizer::keras(class, case, &mut given)?;
+        given.finish()?;
+        let mut validation_split = 0.0;
+        if let Some(fit) = settings.get("fit").and_then(Value::as_object) {
+            let mut fit = Settings::within(case, fit);
+            fit.without(&["shuffle"])?;
+            fit.ignore(&["verbose", "batch_size", "epochs"]);
+            validation_split = fit.number("validation_split", 0.0)?;
+            fit.finish()?;
+        }
+        let (epochs, batch) = (settings.count("epochs")?, settings.count("batch_size")?);
+        let described = settings.text("data", "")?;
+        settings.ignore(&["param_order"]);
+        settings.finish()?;
+        let mut metrics = Vec::new();
+        for series in case.names("history.") {
+            match series.strip_prefix("val_").unwrap_or(&series) {
+                "loss" => {}
+                "accuracy" | "acc" => metrics.push(Metric::Accuracy),
+                other => return Stop::unsupported(format!("metric {other}")),
+            }
+        }
+        metrics.truncate(1);
+        let bias = |layer: &Dense| {
+            if layer.use_bias {
+                &["kernel", "bias"][..]
+            } else {
+                &["kernel"]
+            }
+        };
+        let names = layers.iter().enumerate().flat_map(|(index, layer)| {
+            bias(layer)
+                .iter()
+                .map(move |name| format!("l{index}.{name}"))
+        });
+        Ok(Recipe {
+            parameters: names.collect(),
+            data: dataset(case, described, loss, &layers, folders)?,
+            epochs: u64::from(epochs),
+            batch: batch as usize,
+            layers,
+            loss,
+            form,
+            metrics,
+            rule,
+            validation_split,
+        })
+    }
+
+    /// Rows that are trained on: the last ones may be kept for validation.
+    pub fn train_rows(&self) -> usize {
+        (self.data.rows() as f64 * (1.0 - self.validation_split)) as usize
+    }
+
+    /// A run over so many epochs, in the order of the rows.
+    pub fn fit(&self, epochs: u64) -> Fit<'static> {
+        let fit = Fit::epochs(epochs).batch_size(self.batch).shuffle(false);
+        fit.validation_split(self.validation_split)
+    }
+
+    /// The model with the first weights of the case.
+    pub fn model(&self, case: &Case, device: &Device) -> Result<Model, Stop> {
+        let empty = Sequential::new(self.data.columns());
+        let model = self.layers.iter().cloned().fold(empty, Sequential::layer);
+        let loss = match self.loss {
+            loss::Kind::MeanSquaredError => kiln::train::Loss::MeanSquaredError,
+            loss::Kind::BinaryCrossentropy => kiln::train::Loss::BinaryCrossentropy,
+            loss::Kind::CategoricalCrossentropy => kiln::train::Loss::CategoricalCrossentropy,
+            loss::Kind::SparseCategoricalCrossentropy => {
+                kiln::train::Loss::SparseCategoricalCrossentropy
+            }
+        };
+        let loss = match self.form {
+            None => LossSpec::from(loss),
+            Some(Form::Logits) => loss.from_logits(),
+            Some(Form::Probabilities) => loss.from_probabilities(),
+        };
+        let metrics = self.metrics.iter().copied();
+        let mut model = match self.rule.clone() {
+            Rule::Sgd(sgd) => model.compile_on(device, loss, sgd, metrics)?,
+            Rule::Adam(adam) => model.compile_on(device, loss, adam, metrics)?,
+        };
+        let names: Vec<String> = model
+            .weights()?
+            .into_iter()
+            .map(|weights| weights.name)
+            .collect();
+        for (ours, theirs) in names.iter().zip(&self.parameters) {
+            let first = case.tensor(&format!("init.{theirs}"))?.to_f32();
+            model.set_weights([(ours.as_str(), first.as_slice())])?;
+        }
+        Ok(model)
+    }
+
+    /// Which values of the last layer the loss reads: the logits behind a matching activation, unless told otherwise.
+    pub fn reads(&self) -> (bool, Form) {
+        let last = self
+            .layers
+            .last()
+            .map(|layer| layer.activation)
+            .unwrap_or_default();
+        let matching = match self.loss {
+            loss::Kind::BinaryCrossentropy => last == Activation::Sigmoid,
+            _ => last == Activation::Softmax,
+        };
+        match self.form {
+            None if matching => (false, Form::Logits),
+            None => (true, Form::Probabilities),
+            Some(form) => (true, form),
+        }
+    }
+}
+
+/// A loss and what it reads, from the words that the case describes it with.
+fn loss_of(text: &str) -> Result<(loss::Kind, Option<Form>), Stop> {
+    let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let form = match rest {
+        "" => None,
+        "from_logits" => Some(Form::Logits),
+        rest if rest.starts_with("computed from PROBABILITIES") => Some(Form::Probabilities),
+        _ => return Stop::unsupported(format!("loss {text}")),
+    };
+    match loss::Kind::named(name) {
+        Some(kind) => Ok((kind, form)),
+        None => Stop::unsupported(format!("loss {text}")),
+    }
+}
+
+/// The case's own rows, or those that it takes from a data set which it names.
+fn dataset(
+    case: &Case,
+    described: &str,
+    loss: loss::Kind,
+    layers: &[Dense],
+    folders: &[PathBuf],
+) -> Result<Dataset, Stop> {
+    let outputs = layers.last().map_or(1, |layer| layer.units);
+    if case.find("x").is_none() {
+        let count = described
+            .strip_prefix("first ")
+            .and_then(|text| text.split_once(' '));
+        let count = count.and_then(|(count, rest)| Some((count.parse::<usize>().ok()?, rest)));
+        let Some((count, "training images of data/mnist, float32 pixel/255, labels int")) = count
+        else {
+            return Stop::unsupported(format!("data {described}"));
+        };
+        let folder = folders
+            .iter()
+            .map(|folder| folder.join("mnist"))
+            .find(|folder| folder.is_dir());
+        let Some(folder) = folder else {
+            return Stop::unsupported("the folder data/mnist is not there");
+        };
+        let (train, _) = kiln::data::idx::mnist(folder)?;
+        return Ok(train.select(&(0..count).collect::<Vec<usize>>())?);
+    }
+    let (x, y) = (case.tensor("x")?, case.tensor("y")?);
+    if x.shape.len() != 2 {
+        return Stop::unsupported("inputs other than rows of numbers");
+    }
+    let targets = if loss.is_sparse() {
+        let labels = y.values.iter().map(|&label| label as u32).collect();
+        Targets::Labels {
+            labels,
+            classes: outputs,
+        }
+    } else {
+        let columns = y.shape.iter().skip(1).product();
+        Targets::Values {
+            values: y.to_f32(),
+            columns,
+        }
+    };
+    Ok(Dataset::new(x.to_f32(), x.shape[1], targets)?)
+}

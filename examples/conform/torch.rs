@@ -1,0 +1,180 @@
+//! PyTorch's modules: outputs, and gradients of inputs and parameters.
+
+use kiln::{Device, Tensor};
+use serde_json::Value;
+
+use super::Stop;
+use super::activation::last_axis;
+use super::algebra;
+use super::arguments::Arguments;
+use super::case::Case;
+use super::check::Check;
+use super::compute::Work;
+use super::torch_loss::Loss;
+
+/// in0, in1 … and w.NAME → y0, din0 …, dw.NAME, after.NAME.
+pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), Stop> {
+    let mut call = Call::new(case);
+    let mut module = Arguments::of(case, "constructor_args", "constructor_kwargs")?;
+    let mut forward = Arguments::of(case, "forward_args", "forward_kwargs")?;
+    let y = match case.op.strip_prefix("nn.").unwrap_or(&case.op) {
+        "Linear" => {
+            module.ignore(2, &["in_features", "out_features"]);
+            module.flag(2, "bias", true)?;
+            let x = call.tensor(&mut forward, 0, "input")?;
+            let weight = call.weight("weight")?;
+            let bias = case
+                .find("w.bias")
+                .map(|_| call.weight("bias"))
+                .transpose()?;
+            algebra::linear(&x, &weight, bias.as_ref())
+        }
+        name @ ("ReLU" | "Sigmoid" | "Tanh") => {
+            module.ignore(1, &["inplace"]);
+            let x = call.tensor(&mut forward, 0, "input")?;
+            match name {
+                "ReLU" => x.relu(),
+                "Sigmoid" => x.sigmoid(),
+                _ => x.tanh(),
+            }
+        }
+        "LeakyReLU" => {
+            let slope = module.number(0, "negative_slope", 0.01)?;
+            module.ignore(2, &["inplace"]);
+            call.tensor(&mut forward, 0, "input")?
+                .leaky_relu(slope as f32)
+        }
+        "Softmax" => {
+            let dim = module.number(0, "dim", f64::NAN)?;
+            softmax(&call.tensor(&mut forward, 0, "input")?, dim)?
+        }
+        "Flatten" => {
+            let (first, last) = (
+                module.number(0, "start_dim", 1.0)?,
+                module.number(1, "end_dim", -1.0)?,
+            );
+            algebra::flatten(
+                &call.tensor(&mut forward, 0, "input")?,
+                first as i64,
+                last as i64,
+            )?
+        }
+        name @ ("MSELoss" | "BCELoss" | "BCEWithLogitsLoss" | "CrossEntropyLoss") => {
+            let loss = Loss::of(name, &mut module)?;
+            let weight = case
+                .find("w.weight")
+                .map(|_| call.weight("weight"))
+                .transpose()?;
+            module.ignore(0, &["weight"]);
+            loss.apply(&mut call, &mut forward, weight.as_ref())?
+        }
+        _ => return Stop::unsupported(format!("op {}", case.op)),
+    };
+    module.finish()?;
+    forward.finish()?;
+    call.compare(&y, device, check)
+}
+
+/// Softmax over the last dimension.
+pub fn softmax(x: &Tensor, dim: f64) -> Result<Tensor, Stop> {
+    last_axis(dim as i64, x.shape().rank(), "softmax")?;
+    Ok(x.softmax())
+}
+
+/// A call under way: the graph, and the inputs and parameters whose gradients the case may ask for.
+pub struct Call<'a> {
+    pub case: &'a Case,
+    pub work: Work,
+    parameters: Vec<(String, Tensor)>,
+}
+
+impl<'a> Call<'a> {
+    /// A call without arguments so far.
+    pub fn new(case: &'a Case) -> Self {
+        Call {
+            case,
+            work: Work::new(),
+            parameters: Vec::new(),
+        }
+    }
+
+    /// The name of the argument's tensor.
+    pub fn name(
+        &self,
+        arguments: &mut Arguments<'_>,
+        position: usize,
+        keyword: &str,
+    ) -> Result<String, Stop> {
+        let name = arguments.get(position, keyword).and_then(Value::as_str);
+        match name.and_then(|name| name.strip_prefix("tensor:")) {
+            Some(name) => Ok(name.to_string()),
+            None => Stop::unsupported(format!("{keyword} other than a tensor")),
+        }
+    }
+
+    /// The argument as a tensor of numbers, with a gradient.
+    pub fn tensor(
+        &mut self,
+        arguments: &mut Arguments<'_>,
+        position: usize,
+        keyword: &str,
+    ) -> Result<Tensor, Stop> {
+        let name = self.name(arguments, position, keyword)?;
+        let tensor = self.work.input(self.case, &name)?;
+        self.parameters.push((name, tensor.clone()));
+        Ok(tensor)
+    }
+
+    /// A parameter or buffer of the module.
+    pub fn weight(&mut self, name: &str) -> Result<Tensor, Stop> {
+        let name = format!("w.{name}");
+        let tensor = self.work.input(self.case, &name)?;
+        self.parameters.push((name, tensor.clone()));
+        Ok(tensor)
+    }
+
+    /// Compares the output and the gradients of Σ y·dy that the case has.
+    pub fn compare(
+        mut self,
+        y: &Tensor,
+        device: &Device,
+        check: &mut Check<'_>,
+    ) -> Result<(), Stop> {
+        self.work.fetch("y0", y);
+        if self.case.find("dy0").is_some() {
+            let dy = self.work.input(self.case, "dy0")?;
+            let asked =
+                |(name, _): &(String, Tensor)| self.case.find(&format!("d{name}")).is_some();
+            let asked: Vec<(String, Tensor)> = self
+                .parameters
+                .iter()
+                .filter(|p| asked(p))
+                .cloned()
+                .collect();
+            let tensors: Vec<&Tensor> = asked.iter().map(|(_, tensor)| tensor).collect();
+            let gradients = self.work.graph.gradients(&y.mul(&dy), &tensors);
+            for ((name, _), gradient) in asked.iter().zip(&gradients) {
+                self.work.fetch(format!("d{name}"), gradient);
+            }
+        }
+        for (name, array) in self.work.run(device)? {
+            check.tensor(&name, &array)?;
+        }
+        // Buffers that stay as they are.
+        for name in self.case.names("after.") {
+            let before = self.case.tensor(&format!("w.{name}"))?;
+            check.values(&format!("after.{name}"), &before.values)?;
+        }
+        // Kiln's targets are data: its cross-entropies have no gradient for them.
+        let used = |name: &str| self.parameters.iter().any(|(known, _)| known == name);
+        for name in self
+            .case
+            .names("d")
+            .iter()
+            .filter(|name| name.starts_with("in") && !used(name))
+        {
+            check.skip(&format!("d{name}"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! PyTorch's functions: outputs, and gradients of their tensors.
+
+use kiln::{Device, Tensor};
+use serde_json::Value;
+
+use super::Stop;
+use super::algebra;
+use super::arguments::Arguments;
+use super::case::Case;
+use super::check::Check;
+use super::layer::whole;
+use super::settings::integers;
+use super::torch::{Call, softmax};
+use super::torch_loss::Loss;
+
+/// in0, in1 … → y0, din0 …
+pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), Stop> {
+    let mut call = Call::new(case);
+    let mut given = Arguments::of(case, "args", "kwargs")?;
+    let y = match case.op.strip_prefix("nn.functional.").unwrap_or(&case.op) {
+        "abs" => call.tensor(&mut given, 0, "input")?.abs(),
+        "exp" => call.tensor(&mut given, 0, "input")?.exp(),
+        "log" => call.tensor(&mut given, 0, "input")?.log(),
+        "neg" => call.tensor(&mut given, 0, "input")?.neg(),
+        "sqrt" => call.tensor(&mut given, 0, "input")?.sqrt(),
+        "square" => call.tensor(&mut given, 0, "input")?.square(),
+        "sigmoid" => call.tensor(&mut given, 0, "input")?.sigmoid(),
+        "tanh" => call.tensor(&mut given, 0, "input")?.tanh(),
+        "relu" => {
+            given.ignore(0, &["inplace"]);
+            call.tensor(&mut given, 0, "input")?.relu()
+        }
+        "leaky_relu" => {
+            let x = call.tensor(&mut given, 0, "input")?;
+            given.ignore(0, &["inplace"]);
+            x.leaky_relu(given.number(1, "negative_slope", 0.01)? as f32)
+        }
+        "softmax" => {
+            let x = call.tensor(&mut given, 0, "input")?;
+            softmax(&x, given.number(1, "dim", f64::NAN)?)?
+        }
+        name @ ("add" | "sub") => {
+            let (a, b) = two(&mut call, &mut given)?;
+            let b = scaled(b, given.number(2, "alpha", 1.0)?);
+            if name == "add" { a.add(&b) } else { a.sub(&b) }
+        }
+        "mul" => {
+            let (a, b) = two(&mut call, &mut given)?;
+            a.mul(&b)
+        }
+        "div" | "div.no_rounding_mode" => {
+            let (a, b) = two(&mut call, &mut given)?;
+            a.div(&b)
+        }
+        "matmul" | "mm" | "mv" => {
+            let (a, b) = two(&mut call, &mut given)?;
+            algebra::matmul(&a, &b)?
+        }
+        "addmm" | "addmm.decomposed" => {
+            let (c, a) = two(&mut call, &mut given)?;
+            let b = call.tensor(&mut given, 2, "mat2")?;
+            let product = scaled(a.matmul(&b), given.number(3, "alpha", 1.0)?);
+            product.add(&scaled(c, given.number(4, "beta", 1.0)?))
+        }
+        "linear" => {
+            let (x, weight) = two(&mut call, &mut given)?;
+            let bias = match given.get(2, "bias") {
+                None => None,
+                Some(_) => Some(call.tensor(&mut given, 2, "bias")?),
+            };
+            algebra::linear(&x, &weight, bias.as_ref())
+        }
+        name @ ("sum" | "mean") => {
+            let x = call.tensor(&mut given, 0, "input")?;
+            let axes = list(&mut given, 1, "dim")?;
+            let keep = given.flag(2, "keepdim", false)?;
+            let reduce = if name == "sum" {
+                algebra::sum
+            } else {
+                algebra::mean
+            };
+            reduce(&x, axes.as_deref(), keep)?
+        }
+        "reshape" | "view" => {
+            let x = call.tensor(&mut given, 0, "input")?;
+            let shape = list(&mut given, 1, "shape")?.unwrap_or_default();
+            x.reshape(whole(case, &shape, x.shape().elements() as usize)?)
+        }
+        "flatten" => {
+            let x = call.tensor(&mut given, 0, "input")?;
+            let (first, last) = (
+                given.number(1, "start_dim", 0.0)?,
+                given.number(2, "end_dim", -1.0)?,
+            );
+            algebra::flatten(&x, first as i64, last as i64)?
+        }
+        name @ ("mse_loss"
+        | "binary_cross_entropy"
+        | "binary_cross_entropy_with_logits"
+        | "cross_entropy") => {
+            let module = match name {
+                "mse_loss" => "MSELoss",
+                "binary_cross_entropy" => "BCELoss",
+                "cross_entropy" => "CrossEntropyLoss",
+                _ => "BCEWithLogitsLoss",
+            };
+            let loss = Loss::of(module, &mut given)?;
+            let weight = match given.get(2, "weight") {
+                None => None,
+                // Weights of classes are part of the target, which has no gradient.
+                Some(_) if name == "cross_entropy" => {
+                    let weight = call.name(&mut given, 2, "weight")?;
+                    Some(call.work.input(case, &weight)?)
+                }
+                Some(_) => Some(call.tensor(&mut given, 2, "weight")?),
+            };
+            loss.apply(&mut call, &mut given, weight.as_ref())?
+        }
+        _ => return Stop::unsupported(format!("op {}", case.op)),
+    };
+    given.finish()?;
+    call.compare(&y, device, check)
+}
+
+fn two(call: &mut Call<'_>, given: &mut Arguments<'_>) -> Result<(Tensor, Tensor), Stop> {
+    Ok((
+        call.tensor(given, 0, "input")?,
+        call.tensor(given, 1, "other")?,
+    ))
+}
+
+fn scaled(x: Tensor, factor: f64) -> Tensor {
+    if factor == 1.0 {
+        x
+    } else {
+        x.scale(factor as f32)
+    }
+}
+
+fn list(
+    given: &mut Arguments<'_>,
+    position: usize,
+    keyword: &str,
+) -> Result<Option<Vec<i64>>, Stop> {
+    match given.get(position, keyword) {
+        None => Ok(None),
+        Some(value) => match integers(value) {
+            Some(list) => Ok(Some(list)),
+            None => Stop::unsupported(format!("{keyword} {}", Value::to_string(value))),
+        },
+    }
+}

@@ -1,0 +1,167 @@
+//! Every case of an op in every variant, with what was seen of them counted.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Instant;
+
+use crate::op::{Case, Entry};
+use crate::{Device, Error, Result};
+
+use super::{Report, nan, parity, variants};
+
+/// Failures shown of one op.
+const SHOWN: usize = 8;
+
+/// What [`survey`] saw of one op. Displayed it is a line, with further ones for kernels and failures.
+#[derive(Debug, Clone, Default)]
+pub struct Survey {
+    /// The op's noun.
+    pub name: &'static str,
+    /// The op's cases.
+    pub cases: usize,
+    /// Cases run, each [variant](super::variants) counted.
+    pub runs: usize,
+    /// Elements compared with the reference.
+    pub elements: u64,
+    /// NaNs placed into inputs, on the device and on the reference.
+    pub nans: u64,
+    /// The largest error of all that passed, as a share of its bound.
+    pub worst: f64,
+    /// The case, the result and the element of the largest error.
+    pub at: String,
+    /// The kernel choices that were run besides the device's own.
+    pub families: BTreeSet<String>,
+    /// What failed, a sentence each.
+    pub failures: Vec<String>,
+    /// Whether the device was lost or missed its deadline; what would have come after was not run.
+    pub gone: bool,
+    /// The time it took.
+    pub seconds: f64,
+}
+
+impl Survey {
+    /// Whether everything was run and nothing failed.
+    pub fn passed(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    fn add(&mut self, number: usize, case: &Case, report: &Report) {
+        self.elements += report.elements;
+        if report.worst >= self.worst {
+            self.worst = report.worst;
+            self.at = format!(
+                "case {number} ({}) result {} element {}",
+                case.op.name(),
+                report.result,
+                report.index
+            );
+        }
+    }
+
+    /// Runs a case in every variant, up to the first check after which the device is gone.
+    fn run(&mut self, number: usize, case: &Case, device: &Device) {
+        let variants = match variants(case, device) {
+            Ok(variants) => variants,
+            Err(error) => return self.failures.push(format!("case {number}: {error}")),
+        };
+        for (i, variant) in variants.into_iter().enumerate() {
+            self.runs += 1;
+            let parity = parity(case, &variant.device);
+            if let Some(report) = self.note(number, &variant.name, parity) {
+                self.add(number, case, &report);
+            }
+            if self.gone {
+                return;
+            }
+            let nan = nan(case, &variant.device);
+            if let Some(report) = self.note(number, &variant.name, nan) {
+                self.nans += report.elements;
+            }
+            if self.gone {
+                return;
+            }
+            if i > 0 {
+                self.families.insert(variant.name);
+            }
+        }
+    }
+
+    /// The report, or the error written down.
+    fn note(&mut self, number: usize, variant: &str, outcome: Result<Report>) -> Option<Report> {
+        match outcome {
+            Ok(report) => Some(report),
+            Err(error) => {
+                self.gone = matches!(error, Error::DeviceLost { .. } | Error::Timeout { .. });
+                self.failures
+                    .push(format!("case {number} on {variant}: {error}"));
+                None
+            }
+        }
+    }
+}
+
+impl fmt::Display for Survey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:<24} {:<6} {:>4} cases {:>5} runs {:>10} elements {:>5} NaNs  worst {:.3} of the bound at {}  {:.2} s",
+            self.name,
+            if self.passed() { "ok" } else { "FAILED" },
+            self.cases,
+            self.runs,
+            self.elements,
+            self.nans,
+            self.worst,
+            self.at,
+            self.seconds
+        )?;
+        if self.families.len() > 1 {
+            let families: Vec<&str> = self.families.iter().map(String::as_str).collect();
+            write!(f, "\n    kernels for {}", families.join("; "))?;
+        }
+        for failure in self.failures.iter().take(SHOWN) {
+            write!(f, "\n    FAILED {failure}")?;
+        }
+        match self.failures.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "\n    and {more} more"),
+        }
+    }
+}
+
+/// Runs [`parity`] and [`nan`] on every case of an op, in every variant that the device has kernels for.
+///
+/// What goes wrong is in [`Survey::failures`]; that an element or a case was left out is among it.
+///
+/// ```
+/// use kiln::{Device, check, op};
+///
+/// for entry in op::all().iter().filter(|entry| entry.name == "accuracy") {
+///     let survey = check::survey(entry, &Device::cpu());
+///     println!("{survey}");
+///     assert!(survey.passed());
+/// }
+/// ```
+pub fn survey(entry: &Entry, device: &Device) -> Survey {
+    let begun = Instant::now();
+    let cases = (entry.cases)();
+    let mut survey = Survey {
+        name: entry.name,
+        cases: cases.len(),
+        ..Survey::default()
+    };
+    for (number, case) in cases.iter().enumerate() {
+        survey.run(number, case, device);
+        if survey.gone {
+            break;
+        }
+    }
+    if survey.runs < survey.cases || survey.elements == 0 {
+        survey.failures.push(format!(
+            "{} runs of {} cases compared {} elements: not every case was run",
+            survey.runs, survey.cases, survey.elements
+        ));
+    }
+    survey.seconds = begun.elapsed().as_secs_f64();
+    survey
+}
