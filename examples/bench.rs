@@ -176,6 +176,11 @@ fn train(
     let samples: u64 = history.epochs.iter().map(|epoch| epoch.samples).sum();
     let (steps, counters) = (history.steps as f64, history.counters);
     let (bytes, bound) = model.bytes()?;
+    // What the device's account saw; the CPU sessions have none.
+    let peak = match counters.peak_bytes {
+        0 => bytes,
+        peak => peak,
+    };
     let per_submit = if counters.submits == 0 {
         0.0
     } else {
@@ -200,7 +205,7 @@ fn train(
         "upload_bytes_per_step": counters.upload_bytes as f64 / steps,
         "objects_per_step": counters.objects as f64 / steps,
         "readbacks_per_step": counters.readbacks as f64 / steps,
-        "peak_bytes": bytes,
+        "peak_bytes": peak,
         "peak_lower_bound_bytes": bound,
     }))
 }

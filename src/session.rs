@@ -1,6 +1,7 @@
 //! An open plan: variables written and read by name, programs run by name.
 
 use std::collections::BTreeMap;
+use std::task::Poll;
 
 use crate::plan::{Place, Plan};
 use crate::{DType, Error, Result, TensorType, cpu, gpu};
@@ -129,7 +130,10 @@ impl Session {
     /// Waits for a copy.
     pub async fn finish(&mut self, pending: Pending) -> Result<Vec<f32>> {
         match (pending.0, &mut self.executor) {
-            (PendingKind::Ready(values), _) => Ok(values),
+            (PendingKind::Ready(values), _) => {
+                give_way().await;
+                Ok(values)
+            }
             (PendingKind::Gpu(pending), Executor::Gpu(session)) => {
                 session.finish(pending, floats).await
             }
@@ -437,6 +441,20 @@ impl Session {
             format!("`{variable}` is {kind}, but {len} values were given"),
         ))
     }
+}
+
+/// Lets other tasks of the thread run, or drop this one: the CPU sessions never wait, and a `fit` on them would keep an
+/// executor to itself.
+async fn give_way() {
+    let mut gave_way = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut gave_way, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn floats(bytes: &[u8]) -> Vec<f32> {

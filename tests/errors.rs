@@ -169,9 +169,20 @@ fn fit_settings_out_of_range_name_the_setting() {
     says(fit(Fit::epochs(0)), &["epochs", "at least 1"]);
     says(fit(Fit::steps(0)), &["steps", "at least 1"]);
     says(fit(Fit::epochs(1).batch_size(0)), &["batch_size", "0"]);
-    says(
-        fit(Fit::epochs(1).batch_size(1 << 20)),
-        &["batch_size", "65536"],
+    let many = Dataset::new(
+        vec![0.0; 140_000],
+        2,
+        Targets::Labels {
+            labels: vec![0; 70_000],
+            classes: 3,
+        },
+    )
+    .unwrap();
+    let outcome = model().fit(&many, Fit::epochs(1).batch_size(70_000).silent());
+    says(outcome, &["batch_size", "65536", "70000"]);
+    assert!(
+        fit(Fit::epochs(1).batch_size(1 << 20)).is_ok(),
+        "one ragged batch"
     );
     says(
         fit(Fit::epochs(1).validation_split(1.0)),

@@ -13,6 +13,12 @@ use super::device::{Buffer, Device, Work};
 use super::kernel::{self, Kernel};
 use super::readback::Readback;
 
+/// Most dispatches of one submission.
+const MOST_DISPATCHES: u64 = 1 << 16;
+
+/// Staging buffers up to this size wait for their next use; larger ones are given back.
+const KEPT_STAGING: u64 = 1 << 20;
+
 /// A dispatch with everything it needs.
 #[derive(Debug)]
 struct Dispatch {
@@ -180,11 +186,18 @@ impl Session {
         &self.device
     }
 
-    /// Submits `steps` steps of a program: one encoder, one pass.
+    /// Submits `steps` steps of a program: one encoder and one pass, or several for very many dispatches.
     pub fn run(&mut self, program: usize, steps: u64) -> Result<()> {
         let dispatches = &self.programs[program];
-        self.device
-            .submit(|encoder| record(encoder, dispatches, steps))?;
+        // Drivers kill long submissions, and what is recorded takes memory.
+        let most = (MOST_DISPATCHES / dispatches.len().max(1) as u64).max(1);
+        let mut left = steps;
+        while left > 0 {
+            let steps = left.min(most);
+            self.device
+                .submit(|encoder| record(encoder, dispatches, steps))?;
+            left -= steps;
+        }
         Ok(())
     }
 
@@ -245,7 +258,9 @@ impl Session {
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<R> {
         let (result, staging) = pending.0.finish(&self.device, read).await?;
-        self.staging.push(staging);
+        if staging.wgpu.size() <= KEPT_STAGING {
+            self.staging.push(staging);
+        }
         Ok(result)
     }
 

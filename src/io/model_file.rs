@@ -73,7 +73,7 @@ impl Model {
         let views = views.collect::<Result<Vec<_>, _>>().map_err(unfit)?;
         let file = safetensors::serialize(views, Some(metadata)).map_err(unfit)?;
         let beside = beside(path);
-        let written = std::fs::write(&beside, file).and_then(|()| std::fs::rename(&beside, path));
+        let written = write_synced(&beside, &file).and_then(|()| std::fs::rename(&beside, path));
         written.map_err(|error| {
             // Nothing is left behind; if even that fails, the first error is the one to tell.
             std::fs::remove_file(&beside).unwrap_or_default();
@@ -141,6 +141,13 @@ impl Model {
         )?;
         Ok(model)
     }
+}
+
+/// Writes a file down to the disk, so that the rename behind it cannot come first.
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    std::io::Write::write_all(&mut file, bytes)?;
+    file.sync_all()
 }
 
 /// A name beside `path` that no other writer uses.

@@ -302,6 +302,7 @@ impl Plan {
 
 /// Schedules, merges, places and checks.
 pub(crate) fn build(records: &[Record], target: &Target, programs: Vec<Program>) -> Result<Plan> {
+    verify::check_target(target)?;
     if programs.is_empty() {
         return Err(Error::argument(
             "programs",

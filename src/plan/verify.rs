@@ -2,7 +2,26 @@
 
 use crate::{Error, Result};
 
-use super::{Place, Plan};
+use super::{Place, Plan, Target};
+
+/// Refuses targets that no plan can be made for.
+pub(super) fn check_target(target: &Target) -> Result<()> {
+    if !target.alignment.is_power_of_two() || target.alignment < 16 {
+        let message = format!(
+            "of a target must be a power of two from 16, got {}",
+            target.alignment
+        );
+        return Err(Error::argument("alignment", message));
+    }
+    if target.max_iterations < 1024 {
+        let message = format!(
+            "of a target must be at least 1024, got {}",
+            target.max_iterations
+        );
+        return Err(Error::argument("max_iterations", message));
+    }
+    Ok(())
+}
 
 pub(super) fn verify(plan: &Plan) -> Result<()> {
     let target = &plan.target;

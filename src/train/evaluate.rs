@@ -1,6 +1,7 @@
 //! `evaluate` and `predict`: the trained network on other data.
 
 use std::fmt;
+use std::time::Instant;
 
 use crate::data::check::room;
 use crate::{Dataset, Result, Session};
@@ -9,7 +10,8 @@ use super::Model;
 use super::features::Features;
 use super::ledger::Ledger;
 use super::model::{ClockStart, Prepared};
-use super::programs::{Needs, PREDICT_ROWS, RING_ROWS, Room};
+use super::pace::Pace;
+use super::programs::{Needs, PREDICT_ROWS, Room};
 
 /// Most rows that `evaluate` computes at once.
 const EVALUATE_ROWS: usize = 1024;
@@ -93,13 +95,17 @@ impl Model {
             evaluate: Some(evaluation_room(prepared.rows)),
             ..Needs::default()
         };
-        self.load_evaluation(needs, &prepared)?;
+        self.load_evaluation(needs, &prepared).await?;
         self.run_evaluation(needs, prepared.rows).await
     }
 
     /// Uploads the data that `run_evaluation` runs over.
-    pub(super) fn load_evaluation(&mut self, needs: Needs, data: &Prepared<'_>) -> Result<()> {
-        self.upload("evaluate", needs, data)
+    pub(super) async fn load_evaluation(
+        &mut self,
+        needs: Needs,
+        data: &Prepared<'_>,
+    ) -> Result<()> {
+        self.upload("evaluate", needs, data).await
     }
 
     /// Runs over the uploaded evaluation data once.
@@ -118,17 +124,21 @@ impl Model {
                 rows,
                 shuffle: None,
             },
-        )?;
+        )
+        .await?;
         let batch = self.evaluation_batch().unwrap_or(EVALUATE_ROWS);
         let mut ledger = Ledger::new(rows as u64, batch as u64, 1 + names.len());
-        let session = self.session(needs)?;
+        let session = self.session(needs).await?;
         let steps = ledger.steps_per_epoch();
         let mut means = None;
         let mut done = 0;
+        let mut pace = Pace::new();
         while done < steps {
-            let run = (steps - done).min(RING_ROWS as u64);
+            let run = (steps - done).min(pace.steps());
+            let begun = Instant::now();
             let pending = session.run_and_copy("evaluate", run, "evaluate.ring")?;
             let ring = session.finish(pending).await?;
+            pace.took(run, begun);
             for step in done..done + run {
                 means = ledger.absorb(&ring, step).1;
             }
@@ -160,7 +170,7 @@ impl Model {
     ) -> Result<Predictions> {
         let features = self.scaled(rows.into())?;
         let (inputs, columns) = (self.architecture.inputs(), self.architecture.outputs());
-        let session = self.session(Needs::default())?;
+        let session = self.session(Needs::default()).await?;
         let len = (features.len() / inputs).checked_mul(columns);
         let mut values = room(len, "the predictions")?;
         let (whole, rest) =

@@ -11,18 +11,16 @@ use super::evaluate::evaluation_room;
 use super::history::{Epoch, History, Stop};
 use super::ledger::{Ledger, Means};
 use super::model::ClockStart;
-use super::programs::{Needs, RING_ROWS, Room};
+use super::pace::Pace;
+use super::programs::{Needs, Room};
 use super::progress::Progress;
 use super::{Evaluation, Model};
 
 /// Submissions under way at once: one runs while the host reads the one before.
 const IN_FLIGHT: usize = 2;
 
-/// The time that one submission should take: long enough to hide its cost, short enough that no driver kills it.
-const SUBMISSION: Duration = Duration::from_millis(80);
-
-/// The fewest steps of a submission, so that its readback does not count.
-const FEWEST: u64 = 64;
+/// Most rows of a step, which one workgroup of the clock numbers.
+const MOST_BATCH: usize = 65_536;
 
 /// How a model is trained.
 ///
@@ -123,9 +121,8 @@ impl<'a> Fit<'a> {
         if self.steps == Some(0) {
             return Err(Error::argument("steps", "must be at least 1, got 0"));
         }
-        if self.batch_size == 0 || self.batch_size > 65_536 {
-            let message = format!("must be between 1 and 65536, got {}", self.batch_size);
-            return Err(Error::argument("batch_size", message));
+        if self.batch_size == 0 {
+            return Err(Error::argument("batch_size", "must be at least 1, got 0"));
         }
         if !(0.0..1.0).contains(&self.validation_split) {
             let message = format!(
@@ -214,6 +211,13 @@ impl Model {
         let train = self.prepare(train)?;
         let validation = validation.map(|data| self.prepare(data)).transpose()?;
         let batch = fit.batch_size.min(train.rows);
+        if batch > MOST_BATCH {
+            let message = format!(
+                "must be at most {MOST_BATCH} on {} rows, got {}",
+                train.rows, fit.batch_size
+            );
+            return Err(Error::argument("batch_size", message));
+        }
         let needs = Needs {
             train: Some(Room {
                 rows: train.rows,
@@ -221,9 +225,9 @@ impl Model {
             }),
             evaluate: validation.as_ref().map(|data| evaluation_room(data.rows)),
         };
-        self.upload("train", needs, &train)?;
+        self.upload("train", needs, &train).await?;
         if let Some(validation) = &validation {
-            self.load_evaluation(needs, validation)?;
+            self.load_evaluation(needs, validation).await?;
         }
         let seed = fit
             .seed
@@ -239,7 +243,8 @@ impl Model {
                 rows: train.rows,
                 shuffle,
             },
-        )?;
+        )
+        .await?;
 
         let ledger = Ledger::new(train.rows as u64, batch as u64, 1 + self.metrics.len());
         let per_epoch = ledger.steps_per_epoch();
@@ -303,11 +308,12 @@ impl Model {
                 } else {
                     u64::MAX
                 };
-                let steps = pace.steps.min(run.total - run.submitted).min(epoch_end);
+                let steps = pace.steps().min(run.total - run.submitted).min(epoch_end);
                 let first = start + run.submitted;
                 let begun = Instant::now();
                 let pending =
-                    self.session(run.needs)?
+                    self.session(run.needs)
+                        .await?
                         .run_and_copy("train", steps, "train.ring")?;
                 queue.push_back(Submitted {
                     pending,
@@ -321,7 +327,11 @@ impl Model {
             let Some(submitted) = queue.pop_front() else {
                 break;
             };
-            let ring = self.session(run.needs)?.finish(submitted.pending).await?;
+            let ring = self
+                .session(run.needs)
+                .await?
+                .finish(submitted.pending)
+                .await?;
             pace.took(submitted.steps, submitted.begun);
             if run.absorbed == 0 {
                 run.history.first_step = run.begun.elapsed();
@@ -399,37 +409,5 @@ impl Model {
         run.progress.epoch(run.history.epochs.len() as u64, &epoch);
         run.history.epochs.push(epoch);
         Ok(())
-    }
-}
-
-/// How many steps a submission runs.
-struct Pace {
-    steps: u64,
-    /// When the last answer came.
-    answered: Instant,
-}
-
-impl Pace {
-    fn new() -> Self {
-        Pace {
-            steps: 8,
-            answered: Instant::now(),
-        }
-    }
-
-    /// Takes the arrival of an answer to `steps` steps submitted at `begun`.
-    ///
-    /// The next submission should take [`SUBMISSION`], but run [`FEWEST`] steps unless those take over a second.
-    fn took(&mut self, steps: u64, begun: Instant) {
-        // Work waits for what was submitted before it.
-        let time = begun
-            .max(std::mem::replace(&mut self.answered, Instant::now()))
-            .elapsed();
-        let per_step = time.as_secs_f64().max(1e-9) / steps as f64;
-        let in_time = |seconds: f64| (seconds / per_step) as u64;
-        let wanted = in_time(SUBMISSION.as_secs_f64()).max(in_time(1.0).min(FEWEST));
-        self.steps = wanted
-            .clamp(1, steps.saturating_mul(8))
-            .min(RING_ROWS as u64);
     }
 }

@@ -8,6 +8,7 @@ mod ledger;
 mod loss;
 mod metric;
 mod model;
+mod pace;
 mod programs;
 mod progress;
 

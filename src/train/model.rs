@@ -107,7 +107,7 @@ impl Model {
 
     /// The plan that the model runs now; a plan for prediction alone before the first `fit` or `evaluate`.
     pub fn plan(&mut self) -> Result<crate::Plan> {
-        Ok(self.session(Needs::default())?.plan().clone())
+        Ok(self.session_now()?.plan().clone())
     }
 
     /// The graph and plan that `fit` would run on a data set of so many rows, without opening a session.
@@ -130,13 +130,13 @@ impl Model {
 
     /// The bytes that the model's session holds now, and the least that its plan could do with.
     pub fn bytes(&mut self) -> Result<(u64, u64)> {
-        Ok(self.session(Needs::default())?.bytes())
+        Ok(self.session_now()?.bytes())
     }
 
     /// Every trained tensor, in order.
     pub fn weights(&mut self) -> Result<Vec<Weights>> {
         let parameters: Vec<_> = self.architecture.parameters().collect();
-        let session = self.session(Needs::default())?;
+        let session = self.session_now()?;
         let read = |parameter: crate::nn::Parameter| {
             Ok(Weights {
                 values: session.read(&parameter.name)?,
@@ -157,7 +157,7 @@ impl Model {
             .parameters()
             .map(|parameter| parameter.name)
             .collect();
-        let session = self.session(Needs::default())?;
+        let session = self.session_now()?;
         for (name, values) in weights {
             if !known.iter().any(|known| known == name) {
                 return Err(Error::NotFound {
@@ -171,8 +171,14 @@ impl Model {
         Ok(())
     }
 
+    /// The open session, or one for prediction alone.
+    fn session_now(&mut self) -> Result<&mut Session> {
+        let device = self.device.clone();
+        device.block_on(self.session(Needs::default()))
+    }
+
     /// A session that serves `needs`, weights and states carried over from the one before.
-    pub(super) fn session(&mut self, needs: Needs) -> Result<&mut Session> {
+    pub(super) async fn session(&mut self, needs: Needs) -> Result<&mut Session> {
         let covered = self
             .open
             .as_ref()
@@ -187,7 +193,7 @@ impl Model {
             let plan = self.parts().build(needs)?;
             // Only what has been read goes: a session whose readback fails keeps the weights.
             if let Some(open) = &mut self.open {
-                self.carried = carried(&mut open.session)?;
+                self.carried = carried(&mut open.session).await?;
             }
             self.open = None;
             let mut session = self.device.open(&plan)?;
@@ -302,11 +308,16 @@ impl Model {
     }
 
     /// Writes a prepared data set into the parts of `<name>.x` and `<name>.y`.
-    pub(super) fn upload(&mut self, name: &str, needs: Needs, data: &Prepared<'_>) -> Result<()> {
+    pub(super) async fn upload(
+        &mut self,
+        name: &str,
+        needs: Needs,
+        data: &Prepared<'_>,
+    ) -> Result<()> {
         let target = self.device.target().clone();
         let inputs = self.architecture.inputs;
         let outputs = self.architecture.outputs();
-        let session = self.session(needs)?;
+        let session = self.session(needs).await?;
         let x_rows = chunk_rows(&target, inputs);
         for (index, part) in data
             .features
@@ -335,7 +346,12 @@ impl Model {
     }
 
     /// Sets a clock to the beginning of an epoch.
-    pub(super) fn set_clock(&mut self, name: &str, needs: Needs, start: ClockStart) -> Result<()> {
+    pub(super) async fn set_clock(
+        &mut self,
+        name: &str,
+        needs: Needs,
+        start: ClockStart,
+    ) -> Result<()> {
         let word = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
         let mut words = vec![0; cursor::WORDS];
         words[cursor::STEP] = word(start.step);
@@ -343,7 +359,8 @@ impl Model {
         words[cursor::DATA_ROWS] = word(start.rows as u64);
         words[cursor::SHUFFLE] = u32::from(start.shuffle.is_some());
         words[cursor::SEED] = start.shuffle.unwrap_or(0);
-        self.session(needs)?
+        self.session(needs)
+            .await?
             .write_labels(&format!("{name}.cursor"), &words)
     }
 }
@@ -373,7 +390,7 @@ pub(super) enum PreparedTargets<'a> {
 }
 
 /// Weights, optimizer states and rates: all variables but data sets, rings, inputs and cursors, which the host sets.
-fn carried(session: &mut Session) -> Result<Snapshot> {
+async fn carried(session: &mut Session) -> Result<Snapshot> {
     let names: Vec<String> = session
         .plan()
         .variables
@@ -393,7 +410,7 @@ fn carried(session: &mut Session) -> Result<Snapshot> {
             continue;
         }
         let kind = session.plan().variable(&name)?.kind.clone();
-        let values: Values = session.read_values(&name)?;
+        let values: Values = session.read_values_async(&name).await?;
         snapshot.variables.insert(name, (kind, values));
     }
     Ok(snapshot)
