@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -11,47 +11,8 @@ use crate::plan::Target;
 use crate::{Error, Result};
 
 use super::adapter::{self, AdapterSummary, Selector};
+use super::counters::{Counters, Meter};
 use super::kernel::{Kernel, KernelKey, Module};
-
-/// What the engine has asked of wgpu so far; all of it counted where the call is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counters {
-    /// Buffers, bind groups, layouts, shader modules and pipelines made.
-    pub objects: u64,
-    /// Writes from the host.
-    pub uploads: u64,
-    /// Bytes written by the host.
-    pub upload_bytes: u64,
-    /// Buffers mapped for the host to read.
-    pub readbacks: u64,
-    /// Submissions to the queue.
-    pub submits: u64,
-    /// Compute passes.
-    pub passes: u64,
-    /// Dispatches.
-    pub dispatches: u64,
-    /// Bytes of buffers alive now.
-    pub bytes: u64,
-    /// The most bytes of buffers that were alive at once.
-    pub peak_bytes: u64,
-}
-
-impl Counters {
-    /// What was added since `before`; bytes alive and their peak as they are now.
-    pub fn since(&self, before: &Counters) -> Counters {
-        Counters {
-            objects: self.objects.saturating_sub(before.objects),
-            uploads: self.uploads.saturating_sub(before.uploads),
-            upload_bytes: self.upload_bytes.saturating_sub(before.upload_bytes),
-            readbacks: self.readbacks.saturating_sub(before.readbacks),
-            submits: self.submits.saturating_sub(before.submits),
-            passes: self.passes.saturating_sub(before.passes),
-            dispatches: self.dispatches.saturating_sub(before.dispatches),
-            bytes: self.bytes,
-            peak_bytes: self.peak_bytes,
-        }
-    }
-}
 
 /// How a device is opened.
 #[derive(Debug, Clone, Copy)]
@@ -69,19 +30,6 @@ impl Default for Options {
             deadline: Duration::from_secs(120),
         }
     }
-}
-
-#[derive(Default)]
-struct Meter {
-    objects: AtomicU64,
-    uploads: AtomicU64,
-    upload_bytes: AtomicU64,
-    readbacks: AtomicU64,
-    submits: AtomicU64,
-    passes: AtomicU64,
-    dispatches: AtomicU64,
-    bytes: AtomicU64,
-    peak_bytes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -199,18 +147,7 @@ impl Device {
 
     /// What has been asked of wgpu so far.
     pub fn counters(&self) -> Counters {
-        let meter = &self.inner.meter;
-        Counters {
-            objects: meter.objects.load(Relaxed),
-            uploads: meter.uploads.load(Relaxed),
-            upload_bytes: meter.upload_bytes.load(Relaxed),
-            readbacks: meter.readbacks.load(Relaxed),
-            submits: meter.submits.load(Relaxed),
-            passes: meter.passes.load(Relaxed),
-            dispatches: meter.dispatches.load(Relaxed),
-            bytes: meter.bytes.load(Relaxed),
-            peak_bytes: meter.peak_bytes.load(Relaxed),
-        }
+        self.inner.meter.read()
     }
 
     /// How long a wait may last.

@@ -1,12 +1,14 @@
 //! The GPU executor: the only code that calls wgpu.
 
 mod adapter;
+mod counters;
 mod device;
 mod kernel;
 mod readback;
 mod session;
 
 pub use adapter::{AdapterSummary, Selector, adapters};
-pub use device::{Counters, Device, Options};
+pub use counters::Counters;
+pub use device::{Device, Options};
 pub use kernel::{BindingUse, EntryPoint, Module, ParamField};
 pub use session::{Pending, Session};

@@ -12,7 +12,7 @@ use super::launch::shader;
 use super::rows::{Rows, dense, sparse};
 use super::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity};
 
-const SHADER: Shader = shader!("accuracy", rows);
+const SHADER: Shader = shader!("accuracy", "rows");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {

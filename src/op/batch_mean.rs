@@ -15,7 +15,7 @@ use super::{
     arity,
 };
 
-const SHADER: Shader = shader!("batch_mean", rows);
+const SHADER: Shader = shader!("batch_mean", "rows");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {

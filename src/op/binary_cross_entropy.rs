@@ -13,7 +13,7 @@ use super::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
 };
 
-const SHADER: Shader = shader!("binary_cross_entropy", rows);
+const SHADER: Shader = shader!("binary_cross_entropy", "rows");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {

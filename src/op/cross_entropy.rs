@@ -16,7 +16,7 @@ use super::{
     Case, Compute, Entry, Fill, Form, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
 };
 
-const SHADER: Shader = shader!("cross_entropy", rows);
+const SHADER: Shader = shader!("cross_entropy", "rows");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {

@@ -20,29 +20,13 @@ impl fmt::Debug for Shader {
 
 /// The shader of a file in `shaders/`, as a constant.
 macro_rules! shader {
-    ($name:literal, rows) => {
+    ($name:literal $(, $part:literal)?) => {
         $crate::op::Shader {
             name: $name,
             source: concat!(
-                include_str!(concat!("../../shaders/", $name, ".wgsl")),
+                include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
                 "\n",
-                include_str!("../../shaders/rows.wgsl"),
-                "\n",
-                include_str!("../../shaders/prelude.wgsl")
-            ),
-        }
-    };
-    ($name:literal) => {
-        $crate::op::Shader {
-            name: $name,
-            source: concat!(
-                include_str!(concat!(
-                    env!("CARGO_MANIFEST_DIR"),
-                    "/shaders/",
-                    $name,
-                    ".wgsl"
-                )),
-                "\n",
+                $(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $part, ".wgsl")), "\n",)?
                 include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/prelude.wgsl"))
             ),
         }

@@ -11,7 +11,7 @@ use super::launch::shader;
 use super::rows::{Rows, dense, elementwise};
 use super::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity};
 
-const SHADER: Shader = shader!("squared_error", rows);
+const SHADER: Shader = shader!("squared_error", "rows");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {

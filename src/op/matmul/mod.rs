@@ -16,10 +16,10 @@ mod choose;
 
 use choose::{Choice, choose};
 
-const SHADER: Shader = shader!("matmul");
+const SHADER: Shader = shader!("matmul", "matmul_blocks");
 
 /// Apart, because a device without subgroups refuses the whole module.
-const SUBGROUP_SHADER: Shader = shader!("matmul_subgroup");
+const SUBGROUP_SHADER: Shader = shader!("matmul_subgroup", "matmul_blocks");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {

@@ -1,0 +1,74 @@
+//! What the engine has asked of wgpu, counted where the calls are made.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What the engine has asked of wgpu so far; all of it counted where the call is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Buffers, bind groups, layouts, shader modules and pipelines made.
+    pub objects: u64,
+    /// Writes from the host.
+    pub uploads: u64,
+    /// Bytes written by the host.
+    pub upload_bytes: u64,
+    /// Buffers mapped for the host to read.
+    pub readbacks: u64,
+    /// Submissions to the queue.
+    pub submits: u64,
+    /// Compute passes.
+    pub passes: u64,
+    /// Dispatches.
+    pub dispatches: u64,
+    /// Bytes of buffers alive now.
+    pub bytes: u64,
+    /// The most bytes of buffers that were alive at once.
+    pub peak_bytes: u64,
+}
+
+impl Counters {
+    /// What was added since `before`; bytes alive and their peak as they are now.
+    pub fn since(&self, before: &Counters) -> Counters {
+        Counters {
+            objects: self.objects.saturating_sub(before.objects),
+            uploads: self.uploads.saturating_sub(before.uploads),
+            upload_bytes: self.upload_bytes.saturating_sub(before.upload_bytes),
+            readbacks: self.readbacks.saturating_sub(before.readbacks),
+            submits: self.submits.saturating_sub(before.submits),
+            passes: self.passes.saturating_sub(before.passes),
+            dispatches: self.dispatches.saturating_sub(before.dispatches),
+            bytes: self.bytes,
+            peak_bytes: self.peak_bytes,
+        }
+    }
+}
+
+/// The running counts of a device.
+#[derive(Default)]
+pub(super) struct Meter {
+    pub objects: AtomicU64,
+    pub uploads: AtomicU64,
+    pub upload_bytes: AtomicU64,
+    pub readbacks: AtomicU64,
+    pub submits: AtomicU64,
+    pub passes: AtomicU64,
+    pub dispatches: AtomicU64,
+    pub bytes: AtomicU64,
+    pub peak_bytes: AtomicU64,
+}
+
+impl Meter {
+    /// The counts now.
+    pub fn read(&self) -> Counters {
+        Counters {
+            objects: self.objects.load(Relaxed),
+            uploads: self.uploads.load(Relaxed),
+            upload_bytes: self.upload_bytes.load(Relaxed),
+            readbacks: self.readbacks.load(Relaxed),
+            submits: self.submits.load(Relaxed),
+            passes: self.passes.load(Relaxed),
+            dispatches: self.dispatches.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+            peak_bytes: self.peak_bytes.load(Relaxed),
+        }
+    }
+}
