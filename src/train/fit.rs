@@ -184,7 +184,8 @@ impl Model {
         device.block_on(self.fit_async(data, fit))
     }
 
-    /// [`Model::fit`] without blocking the thread.
+    /// [`Model::fit`] without blocking the thread: the future gives it back while the device works, and asks to be polled
+    /// again at once.
     pub async fn fit_async(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
         let begun = Instant::now();
         fit.validate()?;
