@@ -381,3 +381,42 @@ fn a_session_refuses_wrong_names_and_lengths() {
         &["predict.x", "dense/kernel"],
     );
 }
+
+#[test]
+fn gradients_and_sums_that_cannot_be_are_refused() {
+    let (graph, other) = (Graph::new(), Graph::new());
+    let loss = other.input("x", [2]).sum();
+    let w = graph.input("w", [2]);
+    let gradients = graph.gradients(&loss, &[&w]);
+    says(
+        compile(&graph, &gradients[0]),
+        &["gradients", "another graph"],
+    );
+
+    let graph = Graph::new();
+    let y = graph.input("x", [3]).sum_to([2, 3, 3]);
+    assert!(compile(&graph, &y).is_err());
+
+    let graph = Graph::new();
+    let y = graph.input("x", [3]).sum_over(usize::MAX);
+    assert!(compile(&graph, &y).is_err());
+}
+
+#[test]
+fn a_snapshot_whose_elements_do_not_fit_changes_nothing() {
+    let graph = Graph::new();
+    let (a, b) = (
+        graph.parameter("a", [2], &[1.0, 2.0]),
+        graph.parameter("b", [2], &[3.0, 4.0]),
+    );
+    let plan = compile(&graph, &a.add(&b)).unwrap();
+    let mut session = Device::cpu().open(&plan).unwrap();
+    let mut snapshot = session.snapshot().unwrap();
+    for (name, (_, values)) in &mut snapshot.variables {
+        let len = if name == "a" { 2 } else { 5 };
+        *values = kiln::Values::F32(vec![9.0; len]);
+    }
+    says(session.restore(&snapshot), &["`b`"]);
+    assert_eq!(session.read("a").unwrap(), [1.0, 2.0], "restored by half");
+    assert_eq!(session.read("b").unwrap(), [3.0, 4.0]);
+}
