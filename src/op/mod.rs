@@ -25,6 +25,7 @@ mod softmax;
 mod squared_error;
 mod sum;
 
+use std::any::Any;
 use std::fmt;
 
 use crate::plan::Target;
@@ -93,6 +94,14 @@ pub struct Vjp<'a> {
     pub wanted: &'a [bool],
 }
 
+impl dyn Op {
+    /// This op as a `T`, if it is one: how the plan's rewrites know ops.
+    pub fn downcast<T: Op>(&self) -> Option<&T> {
+        let any: &dyn Any = self;
+        any.downcast_ref()
+    }
+}
+
 impl Vjp<'_> {
     /// The gradient of the first output, which is wanted whenever a single-output op is asked for its gradient.
     pub fn dy(&self) -> Result<&Tensor, String> {
@@ -107,7 +116,7 @@ impl Vjp<'_> {
 ///
 /// Object-safe, so that a user's op stands beside the built-in ones. The CPU form is the separate trait [`Compute`],
 /// generic over the float type; it comes with this one by a blanket rule.
-pub trait Op: fmt::Debug + DynCompute + Send + Sync + 'static {
+pub trait Op: Any + fmt::Debug + DynCompute + Send + Sync {
     /// The op's noun with the verb of a derived form: `matmul`, `cross_entropy.backward`.
     fn name(&self) -> &'static str;
 

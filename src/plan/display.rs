@@ -73,6 +73,9 @@ impl Plan {
                 kernels(call)
             )?;
         }
+        for note in &program.notes {
+            writeln!(f, "     {note}")?;
+        }
         Ok(())
     }
 

@@ -52,6 +52,9 @@ pub(super) fn merge_updates(programs: &mut [Scheduled], target: &Target) -> Vec<
             .collect();
         for group in parts {
             if independent(&program.drafts, &group) && slabs.accept(&mut program.drafts, &group) {
+                let name = program.drafts[group[0]].op.name();
+                let note = format!("{} updates by {name} are one call over slabs", group.len());
+                program.notes.push(note);
                 gone.extend_from_slice(&group[..group.len() - 1]);
             }
         }

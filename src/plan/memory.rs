@@ -109,6 +109,7 @@ pub(super) fn place(
             calls: calls.collect(),
             fetches,
             live_bytes,
+            notes: program.notes,
         });
     }
     let variables = memory.variables();

@@ -149,6 +149,8 @@ pub struct PlannedProgram {
     pub fetches: Vec<(String, TensorType, Place)>,
     /// The most bytes of temporaries alive at once: no assignment to memory can do with less.
     pub live_bytes: u64,
+    /// What the rewrites did, a sentence each.
+    pub notes: Vec<String>,
 }
 
 impl PlannedProgram {
@@ -310,7 +312,11 @@ pub(crate) fn build(records: &[Record], target: &Target, programs: Vec<Program>)
         ));
     }
     let mut scheduled = schedule::schedule(records, &programs)?;
-    let slabs = fuse::merge_updates(&mut scheduled, target);
+    let slabs = if target.tuning.fusion {
+        fuse::merge_updates(&mut scheduled, target)
+    } else {
+        Vec::new()
+    };
     let plan = memory::place(records, scheduled, slabs, target)?;
     verify::verify(&plan)?;
     Ok(plan)

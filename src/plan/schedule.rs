@@ -49,6 +49,8 @@ pub(super) struct Scheduled {
     pub name: String,
     pub drafts: Vec<Draft>,
     pub fetches: Vec<(String, TensorType, Key)>,
+    /// What the rewrites did, a sentence each.
+    pub notes: Vec<String>,
 }
 
 pub(super) fn schedule(records: &[Record], programs: &[Program]) -> Result<Vec<Scheduled>> {
@@ -124,6 +126,7 @@ fn schedule_one(records: &[Record], index: usize, program: &Program) -> Schedule
         name: program.name.clone(),
         fetches: fetches.collect(),
         drafts,
+        notes: Vec::new(),
     }
 }
 

@@ -49,6 +49,8 @@ impl fmt::Display for Products {
 pub struct Tuning {
     /// The family of matrix products.
     pub products: Products,
+    /// Whether the plan may join nodes into one call. Default: true.
+    pub fusion: bool,
 }
 
 /// An adapter as a plan sees it.
@@ -94,7 +96,10 @@ impl Target {
         };
         Target {
             class,
-            tuning: Tuning { products },
+            tuning: Tuning {
+                products,
+                fusion: true,
+            },
             subgroup,
             max_binding_bytes: 128 << 20,
             max_buffer_bytes: 256 << 20,
@@ -111,6 +116,12 @@ impl Target {
     /// The same with another family of matrix products.
     pub fn with_products(mut self, products: Products) -> Self {
         self.tuning.products = products;
+        self
+    }
+
+    /// The same with every recorded node as a call of its own: the specification that fused plans are tested against.
+    pub fn without_fusion(mut self) -> Self {
+        self.tuning.fusion = false;
         self
     }
 
