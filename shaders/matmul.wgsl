@@ -6,7 +6,7 @@
 // Entry points
 //   tiled      GPUs: tiles of op(A) and op(B) in workgroup memory, 4×4 (or 8×8) of C in an invocation's registers
 //   registers  CPU adapters without subgroups: no workgroup memory, no barriers, 8×8 in registers
-//   combine    C = Σ_s partials[s], after a product over splits of k (workgroup z computes split z into [splits, m, n])
+//   combine    in matmul_combine.wgsl, after a product over splits of k (workgroup z computes split z into [splits, m, n])
 // `lanes` in matmul_subgroup.wgsl is for CPU adapters with subgroups; it is a file of its own because a device without
 // the feature refuses a module that mentions them. `choose` in src/op/matmul/choose.rs picks entry, tile and splits by shape.
 //
@@ -60,11 +60,7 @@
 //   - operands in uniform buffers: llvmpipe gathers those without the detour, 16 GFLOP/s instead of 3.9 at 128³, but a
 //     binding ends at 64 KiB. Worth remembering for tiny networks.
 
-// Params, operands and blocks: see matmul_blocks.wgsl, which stands behind this text.
-
-@group(0) @binding(1) var<storage, read> partials: array<f32>;
-// C again, for `combine`, which has no b.
-@group(0) @binding(2) var<storage, read_write> total: array<f32>;
+// Params, operands and blocks: see matmul_blocks.wgsl; where C goes: matmul_store.wgsl. Both stand behind this text.
 
 override TILE_M: u32 = 64;   // `tiled`
 override TILE_N: u32 = 64;
@@ -74,7 +70,6 @@ override BLOCKS_N: u32 = 1;
 override GROUP_X: u32 = 16;  // TILE_N / (4·BLOCKS_N)
 override GROUP_Y: u32 = 16;  // TILE_M / (4·BLOCKS_M)
 override LANES: u32 = 8;     // `registers`: invocations of a workgroup
-override COMBINE: u32 = 64;  // `combine`: invocations of a workgroup
 
 // ---- CPU adapters ---------------------------------------------------------------------------------------------------
 
@@ -226,19 +221,4 @@ fn tiled(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
     if BLOCKS_M == 2u && BLOCKS_N == 2u {
         store_block(group.z, i + ti + TILE_M / 2u, j + tj + TILE_N / 2u, column_step, c11);
     }
-}
-
-// ---- split k --------------------------------------------------------------------------------------------------------
-
-// C = Σ_s partials[s], s ascending; partials [splits, m, n].
-@compute @workgroup_size(COMBINE)
-fn combine(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-           @builtin(local_invocation_id) local: vec3<u32>) {
-    let at = (group.y * groups.x + group.x) * COMBINE + local.x;
-    let len = params.m * params.n;
-    if at >= len { return; }
-    var sum = 0.0;
-    for (var s = 0u; s < params.splits; s++) { sum += partials[s * len + at]; }
-    if ACCUMULATE { sum += total[at]; }
-    total[at] = sum;
 }

@@ -1,5 +1,6 @@
-// What the matrix-product kernels of matmul.wgsl and matmul_subgroup.wgsl share, appended to both: params, operands, the
-// reading of 4×4 blocks in any transposition, and the writing of C.
+// What the matrix-product kernels of matmul.wgsl and matmul_subgroup.wgsl share, appended to both: params, operands, and the
+// reading of 4×4 blocks in any transposition. What becomes of C is the business of the part behind this one:
+// matmul_store.wgsl or matmul_update.wgsl.
 
 struct Params {
     m: u32,
@@ -10,21 +11,22 @@ struct Params {
     k_chunk: u32, // length of one split of k_begin..k_end, a multiple of 4; workgroup z takes split z
     tiles_n: u32, // tiles along n
     tiles: u32,   // all tiles of C; workgroups beyond it (the grid is folded) return
-    splits: u32,  // of `combine`
+    last: u32,    // the last stored row that an index may name, with GATHER
+    constant: f32, // of the function that C ends in: see functions.wgsl
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> c: array<f32>;
+@group(0) @binding(3) var<storage, read> indices: array<u32>;
 
 override TA: bool = false;         // A is stored [k,m]
 override TB: bool = false;         // B is stored [n,k]
-override TC: bool = false;         // C is stored [n,m]
 override A_VEC: bool = false;      // rows of the stored A are multiples of 4
 override B_VEC: bool = false;      // rows of the stored B are multiples of 4
 override K_TAIL: bool = true;      // some step reads past k_end
-override ACCUMULATE: bool = false; // C += instead of C =
+override GATHER: u32 = 0;          // 1: stored row r of A is row indices[r] of what is bound; 2: the same of B
+override ONES: u32 = 0;            // 1: op(A) ends in a row of ones, 2: op(B) ends in a column of ones; not stored
 
 // ---- 4×4 blocks: a matrix holds a block's rows as its columns -------------------------------------------------------
 
@@ -41,15 +43,20 @@ fn add_product(c: mat4x4<f32>, a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> {
 // ---- reading four neighbours of a stored row ------------------------------------------------------------------------
 // Past the end of m or n the last element is read again: its products are never stored. Past `end` along k zero is read.
 
+fn gathered(operand: u32, row: u32) -> u32 {
+    if GATHER == operand { return min(indices[row], params.last); }
+    return row;
+}
+
 fn quad_of_a(row: u32, col: u32, len: u32) -> vec4<f32> {
-    let start = row * len;
+    let start = gathered(1u, row) * len;
     if A_VEC { return a[(start + min(col, len - 4u)) >> 2u]; }
     let i = start + min(col + vec4(0u, 1u, 2u, 3u), vec4(len - 1u));
     return vec4(a[i.x >> 2u][i.x & 3u], a[i.y >> 2u][i.y & 3u], a[i.z >> 2u][i.z & 3u], a[i.w >> 2u][i.w & 3u]);
 }
 
 fn quad_of_b(row: u32, col: u32, len: u32) -> vec4<f32> {
-    let start = row * len;
+    let start = gathered(2u, row) * len;
     if B_VEC { return b[(start + min(col, len - 4u)) >> 2u]; }
     let i = start + min(col + vec4(0u, 1u, 2u, 3u), vec4(len - 1u));
     return vec4(b[i.x >> 2u][i.x & 3u], b[i.y >> 2u][i.y & 3u], b[i.z >> 2u][i.z & 3u], b[i.w >> 2u][i.w & 3u]);
@@ -70,15 +77,24 @@ fn b_along_k(p: u32, j: u32, end: u32) -> vec4<f32> {
     return before_end(quad_of_b(min(j, params.n - 1u), p, params.k), p, end);
 }
 
-// Stored rows run along m or n: the quad at (i..i+3, p) of op(A), and at (p, j..j+3) of op(B).
+// Stored rows run along m or n: the quad at (i..i+3, p) of op(A), and at (p, j..j+3) of op(B). With ONES the stored rows
+// are one shorter than m or n, and the element behind them is 1.
 fn a_along_m(i: u32, p: u32, end: u32) -> vec4<f32> {
-    if !K_TAIL { return quad_of_a(p, i, params.m); }
-    return select(vec4<f32>(), quad_of_a(min(p, params.k - 1u), i, params.m), p < end);
+    let len = params.m - select(0u, 1u, ONES == 1u);
+    let row = select(p, min(p, params.k - 1u), K_TAIL);
+    var v = quad_of_a(row, i, len);
+    if ONES == 1u { v = select(v, vec4(1.0), i + vec4(0u, 1u, 2u, 3u) >= vec4(len)); }
+    if K_TAIL { v = select(vec4<f32>(), v, p < end); }
+    return v;
 }
 
 fn b_along_n(p: u32, j: u32, end: u32) -> vec4<f32> {
-    if !K_TAIL { return quad_of_b(p, j, params.n); }
-    return select(vec4<f32>(), quad_of_b(min(p, params.k - 1u), j, params.n), p < end);
+    let len = params.n - select(0u, 1u, ONES == 2u);
+    let row = select(p, min(p, params.k - 1u), K_TAIL);
+    var v = quad_of_b(row, j, len);
+    if ONES == 2u { v = select(v, vec4(1.0), j + vec4(0u, 1u, 2u, 3u) >= vec4(len)); }
+    if K_TAIL { v = select(vec4<f32>(), v, p < end); }
+    return v;
 }
 
 fn block_of_b(p: u32, j: u32, end: u32) -> mat4x4<f32> {
@@ -87,23 +103,4 @@ fn block_of_b(p: u32, j: u32, end: u32) -> mat4x4<f32> {
                                 b_along_k(p, j + 2u, end), b_along_k(p, j + 3u, end)));
     }
     return mat4x4(b_along_n(p, j, end), b_along_n(p + 1u, j, end), b_along_n(p + 2u, j, end), b_along_n(p + 3u, j, end));
-}
-
-// ---- writing C ------------------------------------------------------------------------------------------------------
-
-fn store(split: u32, i: u32, j: u32, x: f32) {
-    if i >= params.m { return; }
-    let at = split * params.m * params.n + select(i * params.n + j, j * params.m + i, TC);
-    if ACCUMULATE { c[at] += x; } else { c[at] = x; }
-}
-
-// Rows i..i+3, columns j, j + step, j + 2·step, j + 3·step, as far as they exist. A loop, not four copies: a store is
-// long code on a CPU adapter, and this takes 0.1 s off its compilation.
-fn store_block(split: u32, i: u32, j: u32, step: u32, v: mat4x4<f32>) {
-    for (var q = 0u; q < 4u && j + q * step < params.n; q++) {
-        store(split, i, j + q * step, v[0][q]);
-        store(split, i + 1u, j + q * step, v[1][q]);
-        store(split, i + 2u, j + q * step, v[2][q]);
-        store(split, i + 3u, j + q * step, v[3][q]);
-    }
 }

@@ -42,7 +42,7 @@ pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
 pub use cross_entropy::CrossEntropy;
 pub use gather::{Gather, MAX_CHUNKS};
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
-pub use matmul::MatMul;
+pub use matmul::{Dense, End, MatMul};
 pub use permutation::Permutation;
 pub use pointwise::{Function, Pointwise};
 pub use record::Record;
@@ -62,6 +62,7 @@ pub fn all() -> Vec<Entry> {
         binary_cross_entropy::ENTRY,
         clock::ENTRY,
         cross_entropy::ENTRY,
+        matmul::DENSE,
         gather::ENTRY,
         matmul::ENTRY,
         pointwise::ENTRY,
