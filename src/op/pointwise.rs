@@ -222,6 +222,11 @@ impl Function {
         }
     }
 
+    /// Whether a layer may end in it: a bounded slope, so that rounding before it stays rounding.
+    pub(crate) fn ends_layers(self) -> bool {
+        self.steepest().is_finite() && self.saves_output()
+    }
+
     /// The largest |f′| of a function that a layer may end in; infinity of the others.
     pub(super) fn steepest(self) -> f64 {
         match self {

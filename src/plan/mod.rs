@@ -312,11 +312,7 @@ pub(crate) fn build(records: &[Record], target: &Target, programs: Vec<Program>)
         ));
     }
     let mut scheduled = schedule::schedule(records, &programs)?;
-    let slabs = if target.tuning.fusion {
-        fuse::merge_updates(&mut scheduled, target)
-    } else {
-        Vec::new()
-    };
+    let slabs = fuse::rewrite(&mut scheduled, records, target);
     let plan = memory::place(records, scheduled, slabs, target)?;
     verify::verify(&plan)?;
     Ok(plan)
