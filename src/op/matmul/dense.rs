@@ -10,12 +10,12 @@ use crate::op::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Signature,
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
-use super::{COMBINE, MatMul, Operands, SHADER, SUBGROUP_SHADER, launches, rounding};
+use super::{COMBINE, LANES, MatMul, Operands, REGISTERS, TILED, launches, rounding};
 
 /// The line in [`op::all`](crate::op::all).
 pub const ENTRY: Entry = Entry {
     name: "dense",
-    shaders: &[SHADER, SUBGROUP_SHADER, COMBINE],
+    shaders: &[TILED, REGISTERS, LANES, COMBINE],
     cases,
 };
 
