@@ -150,6 +150,11 @@ pub trait Op: Any + fmt::Debug + DynCompute + Send + Sync {
     /// The dispatches on a GPU.
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String>;
 
+    /// Elements of input `input` that the op touches: all of it, unless it takes a few rows of a data set.
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        signature.inputs[input].elements()
+    }
+
     /// Whether the output is the input under another shape, without a copy.
     fn is_view(&self) -> bool {
         false

@@ -131,6 +131,13 @@ impl Op for Dense {
         Ok(vec![y])
     }
 
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        match (input, self.gather) {
+            (0, true) => self.gathered(&signature.inputs).elements(),
+            _ => signature.inputs[input].elements(),
+        }
+    }
+
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
         let [indices, bias, saved] = self.positions();
         let rows = signature.inputs[0].shape.dims()[0];

@@ -384,6 +384,13 @@ impl Op for LayerUpdates {
         &[0, 1, 2]
     }
 
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        match (input, self.gather) {
+            (4, true) => (self.batch(&signature.inputs) * self.layers[0].inputs) as u64,
+            _ => signature.inputs[input].elements(),
+        }
+    }
+
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
         let shared = target.class == Class::Gpu
             && target.tuning.products == Products::Shared
