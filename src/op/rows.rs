@@ -70,19 +70,22 @@ impl Rows {
         Rows { workgroup, ..self }
     }
 
+    /// The same rows a workgroup with another number of lanes each.
+    pub(super) fn with_lanes(self, lanes: u32) -> Self {
+        Rows {
+            lanes,
+            workgroup: self.workgroup / self.lanes * lanes,
+            ..self
+        }
+    }
+
     /// A dispatch in which a workgroup goes over `part_rows` rows, as many at a time as it has room for, looping `passes`
     /// times over each and combining lanes `passes` times.
-    pub(super) fn part(
-        self,
-        shader: Shader,
-        entry: &'static str,
-        part_rows: usize,
-        passes: u64,
-    ) -> Launch {
+    pub(super) fn part(self, launch: Launch, part_rows: usize, passes: u64) -> Launch {
         let at_once = u64::from(self.workgroup / self.lanes);
         let lanes = u64::from(self.lanes);
         let row = passes * (self.columns.div_ceil(lanes) + u64::from(self.lanes.ilog2()) + 2);
-        Launch::new(shader, entry)
+        launch
             .set("WORKGROUP", self.workgroup)
             .set("LANES", self.lanes)
             .iterations((part_rows as u64).div_ceil(at_once) * (row + 1) + at_once)

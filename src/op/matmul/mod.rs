@@ -116,7 +116,7 @@ impl Op for MatMul {
 }
 
 /// γₖ·(|A|·|B|), whatever the order of the sum.
-fn rounding(product: &Product, a: &[f64], b: &[f64]) -> Vec<f64> {
+pub(super) fn rounding(product: &Product, a: &[f64], b: &[f64]) -> Vec<f64> {
     let magnitude = |values: &[f64]| values.iter().map(|value| value.abs()).collect::<Vec<_>>();
     let mut terms = vec![0.0; product.m * product.n];
     product.plain(&magnitude(a), &magnitude(b), &mut terms);
