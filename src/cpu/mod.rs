@@ -1,8 +1,10 @@
 //! The CPU session: runs a plan on the processor, at f32 as the product and at f64 as the reference.
 
+pub mod parallel;
 mod products;
 mod real;
 mod session;
+mod tiles;
 
 pub use products::Product;
 pub use real::Real;

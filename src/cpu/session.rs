@@ -1,5 +1,7 @@
 //! A plan executed on the processor; nothing is allocated per step.
 
+use std::time::Instant;
+
 use crate::graph::Initial;
 use crate::op::{Io, MAX_OPERANDS, View, ViewMut};
 use crate::plan::{Call, Place, Plan};
@@ -116,12 +118,51 @@ impl<T: Precision> Session<T> {
     }
 
     /// Runs `steps` steps of the program with that index.
+    ///
+    /// Where a call is large enough to be shared out, the whole run moves to a thread of the pool: handing over a piece
+    /// from within costs a fraction of what it costs from outside.
     pub fn run(&mut self, program: usize, steps: u64) {
-        for _ in 0..steps {
-            for call in &self.plan.programs[program].calls {
-                run_call(&mut self.buffers, call);
+        let Session { plan, buffers } = self;
+        let calls = &plan.programs[program].calls;
+        let mut all = move || {
+            for _ in 0..steps {
+                for call in calls {
+                    run_call(buffers, call);
+                }
             }
+        };
+        if !T::REFERENCE && calls.iter().any(is_large) {
+            rayon::scope(|_| all());
+        } else {
+            all();
         }
+    }
+
+    /// Seconds of each call of a program: the least of `repeat` runs of the program.
+    pub fn profile(&mut self, program: usize, repeat: u64) -> Vec<(String, f64)> {
+        let Session { plan, buffers } = self;
+        let calls = &plan.programs[program].calls;
+        let mut times = vec![f64::INFINITY; calls.len()];
+        let mut all = || {
+            for _ in 0..repeat {
+                for (call, time) in calls.iter().zip(&mut times) {
+                    let begun = Instant::now();
+                    run_call(buffers, call);
+                    *time = time.min(begun.elapsed().as_secs_f64());
+                }
+            }
+        };
+        if T::REFERENCE {
+            all();
+        } else {
+            rayon::scope(|_| all());
+        }
+        let labels = calls.iter().map(|call| {
+            let kinds = call.signature.inputs.iter().chain(&call.signature.outputs);
+            let shapes: Vec<String> = kinds.map(|kind| kind.shape.to_string()).collect();
+            format!("{} {}", call.op.name(), shapes.join(" "))
+        });
+        labels.zip(times).collect()
     }
 
     /// Copies numbers in.
@@ -162,6 +203,13 @@ impl<T: Precision> Session<T> {
             slot.copy_from_slice(values);
         }
     }
+}
+
+/// Whether a call may be worth more than one thread: beyond the sizes at which a product or a long loop is.
+fn is_large(call: &Call) -> bool {
+    const ELEMENTS: u64 = 10_000;
+    call.written().any(|place| place.len >= ELEMENTS)
+        || (call.op.name() == "matmul" && call.inputs.iter().any(|place| place.len >= ELEMENTS))
 }
 
 /// Lends the written slots out of the list, so that the call may read the others meanwhile.

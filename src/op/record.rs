@@ -97,12 +97,13 @@ fn place(step: u32, rows: usize) -> usize {
 }
 
 impl Compute for Record {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (rows, columns) = io.matrix(0);
         let (cursor, values) = (io.words(1), io.input(2));
         let counted = values.len().min(cursor[ROWS] as usize);
         let at = place(cursor[STEP], rows) * columns + self.column;
-        io.output(0)[at] = values[..counted].iter().copied().sum();
+        io.output(0)[at] = T::total(&values[..counted]);
     }
 }
 
