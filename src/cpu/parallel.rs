@@ -120,3 +120,39 @@ pub(super) fn share<S: Split, F: Fn(usize, S) + Sync>(
         || share(first + at, units - at, count - left, alignment, tail, body),
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unit_is_in_one_piece_under_its_own_number() {
+        for units in [0, 1, 15, 16, 17, 33, 255, 257, 1000] {
+            for (count, alignment) in [(1, 16), (2, 16), (3, 1), (4, 6), (7, 16)] {
+                let mut seen = vec![0; 3 * units];
+                let numbers: Vec<usize> = (0..units).collect();
+                let operands = (Table(&mut seen[..], 3), &numbers[..]);
+                share(
+                    0,
+                    units,
+                    count,
+                    alignment,
+                    operands,
+                    &|first, (Table(seen, _), numbers): (Table<&mut [usize]>, &[usize])| {
+                        for (i, (row, number)) in seen.chunks_exact_mut(3).zip(numbers).enumerate()
+                        {
+                            assert_eq!(first + i, *number);
+                            for seen in row {
+                                *seen += 1;
+                            }
+                        }
+                    },
+                );
+                assert!(
+                    seen.iter().all(|&seen| seen == 1),
+                    "{units} {count} {alignment}"
+                );
+            }
+        }
+    }
+}

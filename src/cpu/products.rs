@@ -194,3 +194,93 @@ fn pack_transposed(b: &[f32], k: usize, panel: &mut [f32]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn random(len: usize, mut state: u32) -> Vec<f32> {
+        let mut draw = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..len).map(|_| draw()).collect()
+    }
+
+    fn product_on(threads: usize, product: &Product, a: &[f32], b: &[f32]) -> Vec<f32> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let mut c = vec![f32::NAN; product.m * product.n];
+        pool.build()
+            .unwrap()
+            .install(|| product.fast(a, b, &mut c, &|_, _| {}));
+        c
+    }
+
+    #[test]
+    fn products_have_the_same_bits_on_any_number_of_threads() {
+        for (m, n, k) in [
+            (129, 65, 257),
+            (97, 400, 300),
+            (1000, 10, 129),
+            (7, 1025, 513),
+        ] {
+            for (transpose_a, transpose_b) in [(false, false), (true, false), (false, true)] {
+                let product = Product {
+                    m,
+                    n,
+                    k,
+                    transpose_a,
+                    transpose_b,
+                };
+                let (a, b) = (random(m * k, 1), random(k * n, 2));
+                let alone = product_on(1, &product, &a, &b);
+                for threads in [2, 3] {
+                    assert!(
+                        alone == product_on(threads, &product, &a, &b),
+                        "{product:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn finished_rows_are_handed_over_once_and_whole() {
+        let product = Product {
+            m: 301,
+            n: 33,
+            k: 65,
+            transpose_a: false,
+            transpose_b: false,
+        };
+        let (a, b) = (random(301 * 65, 3), random(65 * 33, 4));
+        let mut plain = vec![0.0; 301 * 33];
+        product.plain(&a, &b, &mut plain);
+        let mut c = vec![0.0; 301 * 33];
+        product.fast(&a, &b, &mut c, &|first, rows: &mut [f32]| {
+            for (i, row) in rows.chunks_exact_mut(33).enumerate() {
+                for value in row {
+                    *value += 1000.0 * (first + i) as f32;
+                }
+            }
+        });
+        for (i, (c, plain)) in c.iter().zip(&plain).enumerate() {
+            let wanted = plain + 1000.0 * (i / 33) as f32;
+            assert!((c - wanted).abs() <= 1e-6 * wanted.abs() + 1e-4, "{i}");
+        }
+    }
+
+    #[test]
+    fn a_product_over_nothing_is_zero() {
+        let product = Product {
+            m: 3,
+            n: 5,
+            k: 0,
+            transpose_a: false,
+            transpose_b: true,
+        };
+        let mut c = [f32::NAN; 15];
+        product.fast(&[], &[], &mut c, &|_, _| {});
+        assert_eq!(c, [0.0; 15]);
+    }
+}

@@ -216,37 +216,23 @@ fn is_large(call: &Call) -> bool {
 ///
 /// The plan keeps every written operand in a slot that no other operand of the call uses.
 fn run_call<T: Precision>(buffers: &mut [Buffer<T>], call: &Call) {
-    let mut lent: [(Place, Buffer<T>); MAX_OPERANDS] = std::array::from_fn(|_| {
-        (
-            Place {
-                slot: 0,
-                offset: 0,
-                len: 0,
-            },
-            Buffer::Lent,
-        )
-    });
-    let mut count = 0;
-    for place in call.written() {
-        lent[count] = (
-            place,
-            std::mem::replace(&mut buffers[place.slot], Buffer::Lent),
-        );
-        count += 1;
+    let mut lent = [const { Buffer::Lent }; MAX_OPERANDS];
+    for (lent, place) in lent.iter_mut().zip(call.written()) {
+        *lent = std::mem::replace(&mut buffers[place.slot], Buffer::Lent);
     }
     let mut inputs: [Option<View<'_, T>>; MAX_OPERANDS] = [const { None }; MAX_OPERANDS];
     for (input, place) in inputs.iter_mut().zip(&call.inputs) {
         *input = buffers[place.slot].view(*place);
     }
     let mut written: [Option<ViewMut<'_, T>>; MAX_OPERANDS] = [const { None }; MAX_OPERANDS];
-    for (written, (place, buffer)) in written.iter_mut().zip(&mut lent[..count]) {
-        *written = buffer.view_mut(*place);
+    for ((written, buffer), place) in written.iter_mut().zip(&mut lent).zip(call.written()) {
+        *written = buffer.view_mut(place);
     }
     T::compute(
         call.op.as_ref(),
         &mut Io::new(&call.signature, inputs, written),
     );
-    for (place, buffer) in &mut lent[..count] {
-        buffers[place.slot] = std::mem::replace(buffer, Buffer::Lent);
+    for (lent, place) in lent.into_iter().zip(call.written()) {
+        buffers[place.slot] = lent;
     }
 }

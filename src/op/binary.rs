@@ -188,10 +188,16 @@ fn combine<T: Real>(io: &mut Io<'_, T>, apply: impl Fn(T, T) -> T + Copy + Sync)
         Table(y, d3),
         #[inline(always)]
         |first, Table(y, _)| {
-            for (r, y) in (first..).zip(y.chunks_exact_mut(d3)) {
-                let (i0, i1, i2) = (r / (d1 * d2), r / d2 % d1, r % d2);
+            let mut at = [first / (d1 * d2), first / d2 % d1, first % d2];
+            for y in y.chunks_exact_mut(d3) {
+                let [i0, i1, i2] = at;
                 let a = &a[i0 * s[0] + i1 * s[1] + i2 * s[2]..];
                 let b = &b[i0 * t[0] + i1 * t[1] + i2 * t[2]..];
+                at = match at {
+                    [i0, i1, i2] if i2 + 1 < d2 => [i0, i1, i2 + 1],
+                    [i0, i1, _] if i1 + 1 < d1 => [i0, i1 + 1, 0],
+                    [i0, ..] => [i0 + 1, 0, 0],
+                };
                 // A stride of the last dimension is 1, or 0 where one element stands for all.
                 match (s[3], t[3]) {
                     (0, 0) => y.fill(apply(a[0], b[0])),

@@ -153,7 +153,7 @@ impl Compute for CrossEntropy {
             #[inline(always)]
             |first, (loss, Table(y, _))| {
                 // Powers of so many rows at once as fit, because a row may be shorter than a vector.
-                let mut room = [T::zero(); 1024];
+                let mut room = [T::zero(); 256];
                 let group = (room.len() / columns).max(1);
                 let groups = loss.chunks_mut(group).zip(y.chunks(group * columns));
                 for (g, (loss, y)) in groups.enumerate() {
