@@ -42,7 +42,10 @@ struct Backward {
 impl Sum {
     /// The input as `[outer, reduced, inner]`.
     fn folded(self, x: &Shape) -> [u64; 3] {
-        let size = |dims: &[usize]| Shape::from(dims).elements();
+        let size = |dims: &[usize]| {
+            let sizes = dims.iter().map(|&dim| dim as u64);
+            sizes.fold(1, u64::saturating_mul)
+        };
         let dims = x.dims();
         [
             size(&dims[..self.first]),
