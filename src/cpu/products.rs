@@ -1,13 +1,30 @@
 //! Matrix products on the processor: plain loops for the reference, tiles of vectors for the product.
 //!
-//! The f32 product is our own (see `tiles.rs`), over `pulp`'s safe vectors. Measured against crates on 2 cores of an AMD
-//! EPYC with AVX-512, GFLOP/s on one thread and on two: MEASURED
+//! The f32 product is our own (see `tiles.rs`), over `pulp`'s safe vectors, because it is as fast as the crates, takes
+//! no `unsafe`, allocates nothing from the second call on, shares one pool with the other loops, gives the same bits on
+//! any number of threads and lets an op finish rows while they are in the cache. GFLOP/s on 2 cores of an AMD EPYC with
+//! AVX-512 (at most 118 a core), one thread / two threads, of the `gemm` crate 0.19 with AVX-512 and of
+//! `matrixmultiply` 0.3.11, both behind a few unsafe lines or ndarray:
+//!
+//! | m × n × k | ours | `gemm` | `matrixmultiply` |
+//! |---|---|---|---|
+//! | 512 × 512 × 512 | 103 / 191 | 106 / 224 | 92 / 174 |
+//! | 1024 × 1024 × 1024 | 102 / 202 | 105 / 214 | 93 / 179 |
+//! | 128 × 128 × 784 | 112 / 219 | 111 / 203 | 87 / 98 |
+//! | 784 × 128 × 128, A transposed | 114 / 190 | 113 / 219 | 96 / 139 |
+//! | 512 × 1024 × 1024, B transposed | 88 / 164 | 80 / 147 | 90 / 130 |
+//! | 128 × 10 × 128 | 61 | 55 | 36 |
+//! | 32 × 10 × 8 | 26 | 13 | 15 |
+//! | 1 × 128 × 784 | 48 | 35 | 7 |
+//!
+//! What costs most is copying a transposed B into panels, about 1 ns an element.
 
 use std::cell::Cell;
 
 use pulp::Arch;
 
 use super::Real;
+use super::line::Line;
 use super::parallel::{self, Table};
 use super::tiles::{self, TILE_ROWS, Width};
 
@@ -19,7 +36,7 @@ const PACK_B_STRIDE: usize = 2048;
 
 thread_local! {
     /// The copy of B in panels, kept from call to call.
-    static PACKED_B: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    static PACKED_B: Cell<Line<f32>> = const { Cell::new(Line::empty()) };
 }
 
 /// The shape of C = op(A)·op(B): C is `[m, n]`, op(A) `[m, k]`, op(B) `[k, n]`, all row-major.
@@ -105,7 +122,7 @@ impl Product {
             Arch::new().dispatch(tiles::Rows {
                 product: *self,
                 a,
-                b: if packed { &copy } else { b },
+                b: if packed { copy.get() } else { b },
                 packed,
                 first,
                 c,
@@ -133,15 +150,13 @@ impl Product {
     }
 
     /// Copies B into panels: `[panel][k][columns]`, the last one padded with zeros.
-    fn pack(&self, width: Width, b: &[f32], copy: &mut Vec<f32>, threads: usize) {
+    fn pack(&self, width: Width, b: &[f32], copy: &mut Line<f32>, threads: usize) {
         let Product {
             n, k, transpose_b, ..
         } = *self;
         let last = n % width.panel;
         let len = (n - last + width.padded(last) * usize::from(last > 0)) * k;
-        if copy.len() < len {
-            copy.resize(len, 0.0);
-        }
+        let copy = copy.room(len);
         let pack = |first: usize, Table(panels, _): Table<&mut [f32]>| {
             let body = || {
                 for (index, panel) in panels.chunks_mut(width.panel * k).enumerate() {
@@ -158,7 +173,7 @@ impl Product {
         };
         if k > 0 {
             let count = n.div_ceil(width.panel);
-            let panels = Table(&mut copy[..len], width.panel * k);
+            let panels = Table(copy, width.panel * k);
             parallel::share(0, count, threads, 1, panels, &pack);
         }
     }

@@ -105,10 +105,7 @@ impl Real for f32 {
 
     #[inline(always)]
     fn vectorized<R>(body: impl FnOnce() -> R) -> R {
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || body(),
-        )
+        pulp::Arch::new().dispatch(body)
     }
 
     #[inline(always)]

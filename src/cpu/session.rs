@@ -8,6 +8,7 @@ use crate::plan::{Call, Place, Plan};
 use crate::{DType, Result};
 
 use super::Real;
+use super::line::Line;
 
 /// The float types with the op form that computes in them.
 pub trait Precision: Real {
@@ -30,8 +31,8 @@ impl Precision for f64 {
 /// The memory of one slot.
 #[derive(Debug)]
 enum Buffer<T> {
-    Floats(Vec<T>),
-    Words(Vec<u32>),
+    Floats(Line<T>),
+    Words(Line<u32>),
     /// Lent to the running call.
     Lent,
 }
@@ -39,16 +40,16 @@ enum Buffer<T> {
 impl<T: Real> Buffer<T> {
     fn view(&self, place: Place) -> Option<View<'_, T>> {
         match self {
-            Buffer::Floats(values) => Some(View::Floats(&values[range(place)])),
-            Buffer::Words(values) => Some(View::Words(&values[range(place)])),
+            Buffer::Floats(values) => Some(View::Floats(&values.get()[range(place)])),
+            Buffer::Words(values) => Some(View::Words(&values.get()[range(place)])),
             Buffer::Lent => None,
         }
     }
 
     fn view_mut(&mut self, place: Place) -> Option<ViewMut<'_, T>> {
         match self {
-            Buffer::Floats(values) => Some(ViewMut::Floats(&mut values[range(place)])),
-            Buffer::Words(values) => Some(ViewMut::Words(&mut values[range(place)])),
+            Buffer::Floats(values) => Some(ViewMut::Floats(&mut values.get_mut()[range(place)])),
+            Buffer::Words(values) => Some(ViewMut::Words(&mut values.get_mut()[range(place)])),
             Buffer::Lent => None,
         }
     }
@@ -84,18 +85,8 @@ impl<T: Precision> Session<T> {
                     available: None,
                 })?;
             buffers.push(match slot.dtype {
-                DType::F32 => {
-                    let mut values = Vec::new();
-                    values.try_reserve_exact(len).map_err(refused)?;
-                    values.resize(len, T::zero());
-                    Buffer::Floats(values)
-                }
-                DType::U32 => {
-                    let mut values = Vec::new();
-                    values.try_reserve_exact(len).map_err(refused)?;
-                    values.resize(len, 0);
-                    Buffer::Words(values)
-                }
+                DType::F32 => Buffer::Floats(Line::new(len).map_err(refused)?),
+                DType::U32 => Buffer::Words(Line::new(len).map_err(refused)?),
             });
         }
         let mut session = Session {

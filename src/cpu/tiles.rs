@@ -9,6 +9,7 @@ use std::cell::Cell;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::Product;
+use super::line::Line;
 
 /// Rows of the largest tile.
 pub(super) const TILE_ROWS: usize = 6;
@@ -24,7 +25,7 @@ const PACK_A_COLUMNS: usize = 384;
 
 thread_local! {
     /// The copy of a block of A, kept from call to call.
-    static PACKED_A: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    static PACKED_A: Cell<Line<f32>> = const { Cell::new(Line::empty()) };
 }
 
 /// How many numbers a vector of this processor holds, and how many columns a panel has.
@@ -111,7 +112,7 @@ struct Block<'a> {
 
 impl Block<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S, copy: &mut Vec<f32>, c: &mut [f32]) {
+    fn run<S: Simd>(self, simd: S, copy: &mut Line<f32>, c: &mut [f32]) {
         let Product { m, n, k, .. } = self.product;
         let width = vectors::<S>() * S::F32_LANES;
         let pack = n >= PACK_A_COLUMNS;
@@ -150,7 +151,7 @@ impl Block<'_> {
                     };
                     let at = self.first + row;
                     if pack {
-                        tile.of_columns(simd, &copy[row * depth..], rows, rows, vectors);
+                        tile.of_columns(simd, &copy.get()[row * depth..], rows, rows, vectors);
                     } else if self.product.transpose_a {
                         tile.of_columns(simd, &self.a[begin * m + at..], m, rows, vectors);
                     } else {
@@ -164,13 +165,11 @@ impl Block<'_> {
 
     /// Copies the block of A tile by tile, each `[depth][rows]`.
     #[inline(always)]
-    fn pack_a(self, begin: usize, depth: usize, copy: &mut Vec<f32>) {
+    fn pack_a(self, begin: usize, depth: usize, copy: &mut Line<f32>) {
         let Product {
             m, k, transpose_a, ..
         } = self.product;
-        if copy.len() < BLOCK_ROWS * BLOCK_DEPTH {
-            copy.resize(BLOCK_ROWS * BLOCK_DEPTH, 0.0);
-        }
+        let copy = copy.room(BLOCK_ROWS * BLOCK_DEPTH);
         let mut row = 0;
         while row < self.rows {
             let rows = match self.rows - row {
@@ -183,7 +182,15 @@ impl Block<'_> {
             if transpose_a {
                 let from = self.a[begin * m..].chunks(m);
                 for (to, from) in to.chunks_exact_mut(rows).zip(from) {
-                    to.copy_from_slice(&from[at..at + rows]);
+                    let from = &from[at..at + rows];
+                    // Six at once as three moves; a length that is not constant takes a call.
+                    match (
+                        to.as_chunks_mut::<TILE_ROWS>(),
+                        from.as_chunks::<TILE_ROWS>(),
+                    ) {
+                        (([to], []), ([from], [])) => *to = *from,
+                        _ => to.copy_from_slice(from),
+                    }
                 }
             } else if rows == TILE_ROWS {
                 let from: [&[f32]; TILE_ROWS] =
