@@ -199,8 +199,9 @@ impl<T: Precision> Session<T> {
 /// Whether a call may be worth more than one thread: beyond the sizes at which a product or a long loop is.
 fn is_large(call: &Call) -> bool {
     const ELEMENTS: u64 = 10_000;
-    call.written().any(|place| place.len >= ELEMENTS)
-        || (call.op.name() == "matmul" && call.inputs.iter().any(|place| place.len >= ELEMENTS))
+    let touched = |i: usize| call.op.touched(&call.signature, i);
+    (0..call.inputs.len()).any(|i| touched(i) >= ELEMENTS)
+        || call.outputs.iter().any(|place| place.len >= ELEMENTS)
 }
 
 /// Lends the written slots out of the list, so that the call may read the others meanwhile.

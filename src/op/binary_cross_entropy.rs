@@ -13,7 +13,7 @@ use super::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
 };
 
-const SHADER: Shader = shader!("binary_cross_entropy", "rows");
+const SHADER: Shader = shader!("binary_cross_entropy", "binary_cross_entropy_terms", "rows");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {
@@ -63,15 +63,15 @@ pub struct BinaryCrossEntropy {
 
 /// dy. Inputs: y, t, dloss; output dy, shaped as y.
 #[derive(Debug, Clone, Copy)]
-struct Backward(BinaryCrossEntropy);
+pub(crate) struct Backward(pub BinaryCrossEntropy);
 
 impl BinaryCrossEntropy {
-    fn logits(self) -> bool {
+    pub(super) fn logits(self) -> bool {
         self.form == Form::Logits
     }
 
     /// The loss of one element, as a sum of terms of one sign: small losses keep their digits.
-    fn term<T: Real>(self, y: T, t: T) -> T {
+    pub(super) fn term<T: Real>(self, y: T, t: T) -> T {
         let one = T::one();
         match self.form {
             Form::Logits => {
@@ -86,7 +86,7 @@ impl BinaryCrossEntropy {
     }
 
     /// d term/dy; of logits sigmoid y − t over a common denominator, where nothing cancels for t = 0 or 1.
-    fn slope<T: Real>(self, y: T, t: T) -> T {
+    pub(super) fn slope<T: Real>(self, y: T, t: T) -> T {
         let one = T::one();
         match self.form {
             Form::Logits => {

@@ -11,13 +11,13 @@ use crate::{DType, Tensor, TensorType};
 
 use super::binary_cross_entropy::{HIGHEST, LOWEST, kept, minus_log};
 use super::launch::shader;
-use super::rows::{Rows, dense, sparse};
+use super::rows::{RowTarget, Rows, Targets, dense, sparse};
 use super::softmax::{Powers, exp_error, largest, powers};
 use super::{
     Case, Compute, Entry, Fill, Form, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
 };
 
-const SHADER: Shader = shader!("cross_entropy", "rows");
+const SHADER: Shader = shader!("cross_entropy", "cross_entropy_rows", "rows");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {
@@ -37,7 +37,7 @@ pub struct CrossEntropy {
 
 /// dy. Inputs: y, t, dloss; output dy, shaped as y.
 #[derive(Debug, Clone, Copy)]
-struct Backward(CrossEntropy);
+pub(crate) struct Backward(pub CrossEntropy);
 
 impl Op for CrossEntropy {
     fn name(&self) -> &'static str {
@@ -87,64 +87,12 @@ impl Op for CrossEntropy {
     }
 }
 
-/// The targets on the processor.
-#[derive(Clone, Copy)]
-enum Targets<'a, T> {
-    Dense(&'a [T]),
-    Sparse(&'a [u32]),
-}
-
-/// A row's target.
-#[derive(Clone, Copy)]
-enum RowTarget<'a, T> {
-    Shares(&'a [T]),
-    Label(usize),
-}
-
-impl<'a, T: Real> Targets<'a, T> {
-    fn of(io: &Io<'a, T>) -> Self {
-        if io.is_words(1) {
-            Targets::Sparse(io.words(1))
-        } else {
-            Targets::Dense(io.input(1))
-        }
-    }
-
-    /// The target of row `r`; none where its label names no class.
-    fn row(self, r: usize, columns: usize) -> Option<RowTarget<'a, T>> {
-        match self {
-            Targets::Dense(t) => Some(RowTarget::Shares(&t[r * columns..(r + 1) * columns])),
-            Targets::Sparse(t) => {
-                let label = t[r] as usize;
-                (label < columns).then_some(RowTarget::Label(label))
-            }
-        }
-    }
-}
-
-impl<T: Real> RowTarget<'_, T> {
-    fn at(&self, j: usize) -> T {
-        match self {
-            RowTarget::Shares(shares) => shares[j],
-            RowTarget::Label(label) if *label == j => T::one(),
-            RowTarget::Label(_) => T::zero(),
-        }
-    }
-
-    fn sum(&self) -> T {
-        match self {
-            RowTarget::Shares(shares) => shares.iter().copied().sum(),
-            RowTarget::Label(_) => T::one(),
-        }
-    }
-}
-
 impl Compute for CrossEntropy {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (rows, columns) = io.matrix(0);
         let y = io.input(0);
-        let targets = Targets::of(io);
+        let targets = Targets::of(io, 1);
         let operands = (io.output(0), Table(y, columns));
         pieces::<T, _>(
             rows,
@@ -173,7 +121,7 @@ impl Compute for CrossEntropy {
                         };
                         *loss = match (targets.row(first + g * group + i, columns), self.form) {
                             (None, _) => T::nan(),
-                            (Some(t), Form::Logits) => loss_of_logits(y, t, powers()),
+                            (Some(t), Form::Logits) => loss_of_powers(y, t, powers()),
                             (Some(t), Form::Probabilities) => loss_of_probabilities(y, t),
                         };
                     }
@@ -184,7 +132,12 @@ impl Compute for CrossEntropy {
 }
 
 #[inline(always)]
-fn loss_of_logits<T: Real>(z: &[T], t: RowTarget<'_, T>, powers: Powers<T>) -> T {
+pub(super) fn loss_of_logits<T: Real>(z: &[T], t: RowTarget<'_, T>) -> T {
+    loss_of_powers(z, t, Powers::of(z))
+}
+
+#[inline(always)]
+pub(super) fn loss_of_powers<T: Real>(z: &[T], t: RowTarget<'_, T>, powers: Powers<T>) -> T {
     if let RowTarget::Label(label) = t {
         return powers.sum.ln() + (powers.largest - z[label]);
     }
@@ -251,7 +204,7 @@ impl Compute for Backward {
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (rows, columns) = io.matrix(0);
         let (y, dloss) = (io.input(0), io.input(2));
-        let targets = Targets::of(io);
+        let targets = Targets::of(io, 1);
         let operands = (Table(io.output(0), columns), Table(y, columns), dloss);
         pieces::<T, _>(
             rows,
@@ -275,9 +228,15 @@ impl Compute for Backward {
     }
 }
 
+#[inline(always)]
+pub(super) fn slopes_of_logits<T: Real>(z: &[T], t: RowTarget<'_, T>, dloss: T, dz: &mut [T]) {
+    powers(z, z.len(), dz);
+    slopes_of_powers(t, dloss, dz);
+}
+
 /// dz in place of the powers e^(z − m).
 #[inline(always)]
-fn slopes_of_powers<T: Real>(t: RowTarget<'_, T>, dloss: T, dz: &mut [T]) {
+pub(super) fn slopes_of_powers<T: Real>(t: RowTarget<'_, T>, dloss: T, dz: &mut [T]) {
     let sum = T::total(dz);
     match t {
         RowTarget::Label(label) => {

@@ -13,6 +13,7 @@ mod clock;
 mod compute;
 mod cross_entropy;
 mod gather;
+mod head;
 mod launch;
 mod matmul;
 mod permutation;
@@ -33,22 +34,28 @@ use crate::{DType, Tensor, TensorType};
 
 pub use accuracy::Accuracy;
 pub use adam::Adam;
+pub(crate) use batch_mean::Backward as BatchMeanBackward;
 pub use batch_mean::BatchMean;
 pub use binary::{Binary, Operator};
+pub(crate) use binary_cross_entropy::Backward as BinaryCrossEntropyBackward;
 pub use binary_cross_entropy::{BinaryCrossEntropy, Form};
 pub use case::{Case, Entry, Fill, Sample, UNIT};
 pub use clock::{Clock, RATES, cursor};
 pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
+pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub use cross_entropy::CrossEntropy;
 pub use gather::{Gather, MAX_CHUNKS};
+pub use head::{Head, LastLayer, RowLoss};
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
-pub use matmul::MatMul;
+pub use matmul::{Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul};
 pub use permutation::Permutation;
+pub(crate) use pointwise::Backward as PointwiseBackward;
 pub use pointwise::{Function, Pointwise};
-pub use record::Record;
+pub use record::{Parts, Record};
 pub use reshape::Reshape;
 pub use sgd::{Momentum, Sgd};
 pub use softmax::Softmax;
+pub(crate) use squared_error::Backward as SquaredErrorBackward;
 pub use squared_error::SquaredError;
 pub use sum::Sum;
 
@@ -62,8 +69,11 @@ pub fn all() -> Vec<Entry> {
         binary_cross_entropy::ENTRY,
         clock::ENTRY,
         cross_entropy::ENTRY,
+        matmul::DENSE,
         gather::ENTRY,
+        head::ENTRY,
         matmul::ENTRY,
+        matmul::UPDATES,
         pointwise::ENTRY,
         record::ENTRY,
         sgd::ENTRY,
@@ -139,6 +149,11 @@ pub trait Op: Any + fmt::Debug + DynCompute + Send + Sync {
 
     /// The dispatches on a GPU.
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String>;
+
+    /// Elements of input `input` that the op touches: all of it, unless it takes a few rows of a data set.
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        signature.inputs[input].elements()
+    }
 
     /// Whether the output is the input under another shape, without a copy.
     fn is_view(&self) -> bool {

@@ -1,22 +1,22 @@
-//! Rewrites of the schedule: nodes that become one call.
+//! Optimizer updates of all parameters as one call over slabs.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::TensorType;
 
-use super::Target;
-use super::schedule::{Draft, Key, Operand, Scheduled};
+use crate::plan::Target;
+use crate::plan::schedule::{Draft, Key, Operand, Scheduled};
 
 /// Tensors laid out one behind the other in one slot, so that a call can take them all as one operand.
 #[derive(Debug, Clone)]
-pub(super) struct Slab {
+pub(in crate::plan) struct Slab {
     pub members: Vec<Member>,
     /// Elements of the whole, each member's length rounded up to the device's alignment.
     pub elements: u64,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Member {
+pub(in crate::plan) struct Member {
     pub key: Key,
     pub offset: u64,
 }
