@@ -200,8 +200,9 @@ impl<T: Precision> Session<T> {
 fn is_large(call: &Call) -> bool {
     const ELEMENTS: u64 = 10_000;
     let touched = |i: usize| call.op.touched(&call.signature, i);
-    (0..call.inputs.len()).any(|i| touched(i) >= ELEMENTS)
-        || call.outputs.iter().any(|place| place.len >= ELEMENTS)
+    // What is updated in place has a gradient of its size among the inputs, or is a ring, of which a step takes little.
+    let mut read = (0..call.inputs.len()).filter(|&i| !call.updates(i));
+    read.any(|i| touched(i) >= ELEMENTS) || call.outputs.iter().any(|place| place.len >= ELEMENTS)
 }
 
 /// Lends the written slots out of the list, so that the call may read the others meanwhile.

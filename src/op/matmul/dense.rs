@@ -3,6 +3,8 @@
 //! Models are not written in it: the plan joins `matmul`, `add` and a function, or `matmul` and a function's derivative,
 //! and where it pays the gathering of A's rows too. So it has no gradient of its own.
 
+use std::borrow::Cow;
+
 use crate::cpu::{Product, Real};
 use crate::op::gather::row_of;
 use crate::op::pointwise::{self, Function};
@@ -61,11 +63,13 @@ impl Dense {
     }
 
     /// A as the product sees it: as many stored rows as there are indices.
-    fn gathered(&self, inputs: &[TensorType]) -> TensorType {
+    fn gathered<'a>(&self, inputs: &'a [TensorType]) -> Cow<'a, TensorType> {
         let a = &inputs[0];
         match (self.gather, a.shape.dims()) {
-            (true, &[_, columns]) => TensorType::f32([inputs[2].elements() as usize, columns]),
-            _ => a.clone(),
+            (true, &[_, columns]) => {
+                Cow::Owned(TensorType::f32([inputs[2].elements() as usize, columns]))
+            }
+            _ => Cow::Borrowed(a),
         }
     }
 
