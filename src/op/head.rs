@@ -8,12 +8,13 @@ use crate::cpu::{Product, Real};
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
-use super::cross_entropy::{loss_of_logits, slopes_of_logits};
+use super::cross_entropy::{loss_of_logits, loss_of_powers, slopes_of_logits, slopes_of_powers};
 use super::cursor::{ROWS, STEP, WORDS};
 use super::gather::row_of;
 use super::launch::shader;
 use super::record::{Parts, place};
 use super::rows::{RowTarget, Rows, Targets, dense, sparse};
+use super::softmax::{Powers, largest, powers};
 use super::{
     Accuracy, BinaryCrossEntropy, BinaryCrossEntropyBackward, Binding, Case, Compute, CrossEntropy,
     CrossEntropyBackward, Entry, Fill, Form, Io, Launch, Launches, Op, Sample, Shader, Signature,
@@ -180,7 +181,7 @@ impl Head {
         let indices = self.has_indices().then(|| io.words(4));
         let (product, x) = self.product(&io.signature().inputs, io.input(2), indices);
         let mut y = vec![T::zero(); product.m * product.n];
-        T::product(&product, &x, io.input(self.kernel()), &mut y);
+        T::product(&product, &x, io.input(self.kernel()), &mut y, &|_, _| {});
         if last.bias {
             for row in y.chunks_exact_mut(product.n) {
                 for (y, &bias) in row.iter_mut().zip(io.input(self.kernel() + 1)) {
@@ -556,6 +557,7 @@ fn reference(
 }
 
 impl Compute for Head {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (batch, columns) = match self.last {
             None => io.matrix(2),
@@ -578,13 +580,28 @@ impl Compute for Head {
             .accuracy
             .map(|(kind, column)| (kind, place(cursor[STEP], ring, column).start));
         let parts = Parts::of(batch);
+        // Loss and slopes take the same powers: in one loop over all rows, which may be shorter than a vector.
+        let stored = self.gradient && matches!(self.loss, RowLoss::CrossEntropy);
+        if stored {
+            powers(&y[..batch * columns], columns, io.output(1));
+        }
         for part in 0..parts.count {
             let (mut loss, mut right) = (T::zero(), T::zero());
             for r in part * parts.rows..((part + 1) * parts.rows).min(batch) {
                 let row = indices.map_or(r, |indices| row_of(indices[r], data_rows));
                 let (y, target) = (&y[r * columns..][..columns], targets.row(row, columns));
                 if r < counted {
-                    loss += self.loss.of_row(y, target);
+                    loss += match target {
+                        Some(target) if stored => {
+                            let dy = &io.output(1)[r * columns..][..columns];
+                            let powers = Powers {
+                                largest: largest(y),
+                                sum: T::total(dy),
+                            };
+                            loss_of_powers(y, target, powers)
+                        }
+                        target => self.loss.of_row(y, target),
+                    };
                     if let Some((kind, _)) = accuracy {
                         right += kind.of_row(y, target);
                     }
@@ -592,7 +609,10 @@ impl Compute for Head {
                 if self.gradient {
                     let dloss = if r < counted { share } else { T::zero() };
                     let dy = &mut io.output(1)[r * columns..][..columns];
-                    self.loss.slopes_of_row(y, target, dloss, dy);
+                    match target {
+                        Some(target) if stored => slopes_of_powers(target, dloss, dy),
+                        target => self.loss.slopes_of_row(y, target, dloss, dy),
+                    }
                 }
             }
             io.output(0)[loss_at + part] = loss;

@@ -167,6 +167,7 @@ pub(super) enum RowTarget<'a, T> {
 }
 
 impl<'a, T: Real> Targets<'a, T> {
+    #[inline(always)]
     pub(super) fn of(io: &Io<'a, T>, input: usize) -> Self {
         if io.is_words(input) {
             Targets::Sparse(io.words(input))
@@ -176,6 +177,7 @@ impl<'a, T: Real> Targets<'a, T> {
     }
 
     /// The target of row `r`; none where its label names no class.
+    #[inline(always)]
     pub(super) fn row(self, r: usize, columns: usize) -> Option<RowTarget<'a, T>> {
         match self {
             Targets::Dense(t) => Some(RowTarget::Shares(&t[r * columns..(r + 1) * columns])),
@@ -188,6 +190,7 @@ impl<'a, T: Real> Targets<'a, T> {
 }
 
 impl<T: Real> RowTarget<'_, T> {
+    #[inline(always)]
     pub(super) fn at(&self, j: usize) -> T {
         match self {
             RowTarget::Shares(shares) => shares[j],
@@ -196,6 +199,7 @@ impl<T: Real> RowTarget<'_, T> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn sum(&self) -> T {
         match self {
             RowTarget::Shares(shares) => shares.iter().copied().sum(),
