@@ -65,6 +65,8 @@ fn range(place: Place) -> std::ops::Range<usize> {
 pub struct Session<T> {
     plan: Plan,
     buffers: Vec<Buffer<T>>,
+    /// Of each program, whether some call of it is worth more than one thread.
+    large: Vec<bool>,
 }
 
 impl<T: Precision> Session<T> {
@@ -92,6 +94,11 @@ impl<T: Precision> Session<T> {
         let mut session = Session {
             plan: plan.clone(),
             buffers,
+            large: plan
+                .programs
+                .iter()
+                .map(|program| program.calls.iter().any(is_large))
+                .collect(),
         };
         for variable in &plan.variables {
             match &variable.initial {
@@ -113,7 +120,11 @@ impl<T: Precision> Session<T> {
     /// Where a call is large enough to be shared out, the whole run moves to a thread of the pool: handing over a piece
     /// from within costs a fraction of what it costs from outside.
     pub fn run(&mut self, program: usize, steps: u64) {
-        let Session { plan, buffers } = self;
+        let Session {
+            plan,
+            buffers,
+            large,
+        } = self;
         let calls = &plan.programs[program].calls;
         let mut all = move || {
             for _ in 0..steps {
@@ -122,7 +133,7 @@ impl<T: Precision> Session<T> {
                 }
             }
         };
-        if !T::REFERENCE && calls.iter().any(is_large) {
+        if !T::REFERENCE && large[program] {
             rayon::scope(|_| all());
         } else {
             all();
@@ -131,7 +142,7 @@ impl<T: Precision> Session<T> {
 
     /// Seconds of each call of a program: the least of `repeat` runs of the program.
     pub fn profile(&mut self, program: usize, repeat: u64) -> Vec<(String, f64)> {
-        let Session { plan, buffers } = self;
+        let Session { plan, buffers, .. } = self;
         let calls = &plan.programs[program].calls;
         let mut times = vec![f64::INFINITY; calls.len()];
         let mut all = || {
