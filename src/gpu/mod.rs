@@ -6,6 +6,7 @@ mod device;
 mod kernel;
 mod readback;
 mod session;
+mod specialise;
 
 pub use adapter::{AdapterSummary, Selector, adapters};
 pub use counters::Counters;

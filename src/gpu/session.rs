@@ -62,14 +62,16 @@ impl Session {
                 .flat_map(|p| &p.calls)
                 .flat_map(|c| c.launches.iter().map(move |l| (c, l)))
         };
-        let mut prepared = Vec::new();
+        let requests = launches()
+            .map(|(call, launch)| {
+                kernel::request(device, launch, |binding| is_written(call, binding))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let prepared = kernel::kernels(device, &requests)?;
         let (mut params, mut offsets) = (Vec::new(), Vec::new());
-        for (call, launch) in launches() {
-            let (kernel, bytes) =
-                kernel::prepare(device, launch, |binding| is_written(call, binding))?;
-            prepared.push(kernel);
-            offsets.push((params.len() as u64, bytes.len() as u64));
-            params.extend_from_slice(&bytes);
+        for request in &requests {
+            offsets.push((params.len() as u64, request.params.len() as u64));
+            params.extend_from_slice(&request.params);
             params.resize(
                 params
                     .len()
