@@ -60,13 +60,14 @@ fn block_of_a(quads: Quads, r: u32) -> mat4x4<f32> {
 @compute @workgroup_size(LANES)
 fn lanes(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
          @builtin(subgroup_invocation_id) lane: u32) {
-    let tile = group.y * groups.x + group.x;
-    if tile >= params.tiles { return; }
-    let tile_i = tile / params.tiles_n;
+    let number = group.y * groups.x + group.x;
+    if number >= params.tiles { return; }
+    let tile = begin(number);
+    let tile_i = tile / problem.tiles_n;
     let i = tile_i * ROWS;
-    let j = ((tile - tile_i * params.tiles_n) * LANES + lane) * 4u;
-    let begin = params.k_begin + group.z * params.k_chunk;
-    let end = min(begin + params.k_chunk, params.k_end);
+    let j = ((tile - tile_i * problem.tiles_n) * LANES + lane) * 4u;
+    let begin = problem.k_begin + group.z * problem.k_chunk;
+    let end = min(begin + problem.k_chunk, problem.k_end);
 
     var c0: mat4x4<f32>;
     var c1: mat4x4<f32>;

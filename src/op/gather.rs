@@ -75,6 +75,15 @@ impl Op for Gather {
         }])
     }
 
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        // The rows come from one chunk or another; all are counted with the first.
+        match input {
+            0 => signature.inputs[0].elements(),
+            1 => signature.outputs[0].elements(),
+            _ => 0,
+        }
+    }
+
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
         const WORKGROUP: u64 = 64;
         let chunks = &signature.inputs[1..];

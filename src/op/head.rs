@@ -156,6 +156,16 @@ impl Op for Head {
         &[0]
     }
 
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        let ring = signature.inputs[0].shape.dims();
+        match input {
+            // A step's row of the ring.
+            0 => (ring[1] * ring[2]) as u64,
+            3 => self.target(&signature.inputs).elements(),
+            _ => signature.inputs[input].elements(),
+        }
+    }
+
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
         let types = &signature.inputs;
         let (ring, t) = (types[0].shape.dims(), &types[3]);

@@ -47,7 +47,7 @@ pub use cross_entropy::CrossEntropy;
 pub use gather::{Gather, MAX_CHUNKS};
 pub use head::{Head, RowLoss};
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
-pub use matmul::{Dense, End, MatMul};
+pub use matmul::{Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul};
 pub use permutation::Permutation;
 pub(crate) use pointwise::Backward as PointwiseBackward;
 pub use pointwise::{Function, Pointwise};
@@ -73,6 +73,7 @@ pub fn all() -> Vec<Entry> {
         gather::ENTRY,
         head::ENTRY,
         matmul::ENTRY,
+        matmul::UPDATES,
         pointwise::ENTRY,
         record::ENTRY,
         sgd::ENTRY,
@@ -148,6 +149,11 @@ pub trait Op: Any + fmt::Debug + DynCompute + Send + Sync {
 
     /// The dispatches on a GPU.
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String>;
+
+    /// Elements of input `input` that the op touches: all of it, unless it takes a few rows of a data set.
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        signature.inputs[input].elements()
+    }
 
     /// Whether the output is the input under another shape, without a copy.
     fn is_view(&self) -> bool {

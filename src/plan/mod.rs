@@ -179,11 +179,11 @@ impl PlannedProgram {
     /// Bytes that one step's launches read and write, each operand once.
     pub fn bytes(&self) -> u64 {
         let operands = |call: &Call| {
-            call.inputs
-                .iter()
-                .chain(&call.outputs)
-                .map(|place| place.len * 4)
-                .sum::<u64>()
+            let touched = |i: usize| call.op.touched(&call.signature, i);
+            let read: u64 = (0..call.inputs.len()).map(touched).sum();
+            let updated: u64 = call.op.writes().iter().map(|&i| touched(i)).sum();
+            let written: u64 = call.outputs.iter().map(|place| place.len).sum();
+            (read + updated + written) * 4
         };
         self.calls.iter().map(operands).sum()
     }

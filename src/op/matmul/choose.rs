@@ -9,6 +9,8 @@ pub struct Choice {
     pub entry: &'static str,
     /// Override constants; `ACCUMULATE` is false here, and true for the passes after the first.
     pub overrides: Vec<(&'static str, f64)>,
+    /// The tile of a workgroup.
+    pub tile: Tile,
     /// Workgroups; z counts the splits.
     pub grid: [u32; 3],
     /// Cᵀ = op(B)ᵀ·op(A)ᵀ is computed: bind B as `a` and A as `b`. `shape` is swapped already.
@@ -28,7 +30,7 @@ pub struct Choice {
 }
 
 /// Tile of one workgroup: `[rows, columns, depth of a step]`, and an invocation's 4×4 blocks each way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tile(pub [u32; 3], pub [u32; 2]);
 
 /// llvmpipe ends all loops of an invocation after 65 535 iterations.
@@ -42,7 +44,9 @@ const MOST_GROUPS: u32 = 65_535;
 /// CPU adapter: a workgroup is one vector of lanes and a lane owns four columns, so where a row of C is shorter than
 /// that the longer side goes to the lanes (`swapped`). Rows are cut evenly into tiles of at most 32: loads dominate, a
 /// step's cost ~ rows + 4·lanes loaded quads for rows·4·lanes products.
-/// Long k with few tiles is split until there are 64 (GPU) or 8 workgroups, each split at least 256 deep.
+/// Long k with few tiles is split until there are 64 (GPU) or 8 (CPU adapter) workgroups. The dispatch that sums the splits
+/// costs 24 to 36 µs on a GPU, about as long as a workgroup takes for a thousand of k: a split is at least 1024 deep there,
+/// and 256 on a CPU adapter.
 /// `lanes`: the subgroup size where the adapter has exactly one and `Features::SUBGROUP`, else `None`.
 pub fn choose(
     m: u32,
@@ -56,7 +60,7 @@ pub fn choose(
     match products {
         Products::Shared => {
             let tile = gpu_tile(m, n);
-            let splits = splits(tile.count(m, n), 64, k);
+            let splits = splits(tile.count(m, n), 64, k, 1024);
             build("tiled", [m, n, k], ta, tb, false, tile, splits)
         }
         Products::Registers | Products::Subgroups => {
@@ -75,7 +79,7 @@ pub fn choose(
             // `combine` is one dispatch more, 20 µs: below 8 MFLOP it does not come back.
             let heavy = m as u64 * n as u64 * k as u64 >= 4 << 20;
             let wanted = if heavy { 8 } else { 1 };
-            let splits = splits(tile.count(rows, cols), wanted, k);
+            let splits = splits(tile.count(rows, cols), wanted, k, 256);
             build(entry, [m, n, k], ta, tb, swapped, tile, splits)
         }
     }
@@ -107,9 +111,9 @@ fn even_rows(rows: u32, most: u32) -> u32 {
         .max(4)
 }
 
-/// Splits of k so that `tiles` times them reaches `wanted` workgroups.
-fn splits(tiles: u64, wanted: u64, k: u32) -> u32 {
-    wanted.div_ceil(tiles.max(1)).min((k / 256) as u64).max(1) as u32
+/// Splits of k, at least `deep` each, so that `tiles` times them reaches `wanted` workgroups.
+fn splits(tiles: u64, wanted: u64, k: u32, deep: u32) -> u32 {
+    wanted.div_ceil(tiles.max(1)).min((k / deep) as u64).max(1) as u32
 }
 
 /// Lays out a product for a given kernel and tile; `choose` picks these, tests try others.
@@ -185,6 +189,7 @@ pub fn build(
             .into_iter()
             .map(|(name, value)| (name, value as f64))
             .collect(),
+        tile: Tile(tile, blocks),
         grid: [tiles.min(MOST_GROUPS), tiles.div_ceil(MOST_GROUPS), splits],
         swapped,
         shape: [m, n, k],

@@ -10,12 +10,12 @@ use crate::op::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Signature,
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
-use super::{COMBINE, MatMul, Operands, SHADER, SUBGROUP_SHADER, launches, rounding};
+use super::{COMBINE, LANES, MatMul, Operands, REGISTERS, TILED, launches, rounding};
 
 /// The line in [`op::all`](crate::op::all).
 pub const ENTRY: Entry = Entry {
     name: "dense",
-    shaders: &[SHADER, SUBGROUP_SHADER, COMBINE],
+    shaders: &[TILED, REGISTERS, LANES, COMBINE],
     cases,
 };
 
@@ -129,6 +129,13 @@ impl Op for Dense {
             return Err(format!("the derivative of {y} would come from {saved}"));
         }
         Ok(vec![y])
+    }
+
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        match (input, self.gather) {
+            (0, true) => self.gathered(&signature.inputs).elements(),
+            _ => signature.inputs[input].elements(),
+        }
     }
 
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {

@@ -8,11 +8,19 @@ use crate::plan::Target;
 
 use super::choose::{Choice, choose};
 
-/// GPUs, and CPU adapters without subgroups.
-pub const SHADER: Shader = shader!("matmul", "matmul_blocks", "matmul_store", "functions");
+/// GPUs.
+pub const TILED: Shader = shader!("matmul", "matmul_blocks", "matmul_store", "functions");
 
-/// Apart, because a device without subgroups refuses the whole module.
-pub const SUBGROUP_SHADER: Shader = shader!(
+/// CPU adapters without subgroups.
+pub const REGISTERS: Shader = shader!(
+    "matmul_registers",
+    "matmul_blocks",
+    "matmul_store",
+    "functions"
+);
+
+/// CPU adapters with subgroups; apart, because a device without them refuses the whole module.
+pub const LANES: Shader = shader!(
     "matmul_subgroup",
     "matmul_blocks",
     "matmul_store",
@@ -64,10 +72,10 @@ pub fn launches(
         k_pass,
         ..
     } = choice;
-    let shader = if choice.entry == "lanes" {
-        SUBGROUP_SHADER
-    } else {
-        SHADER
+    let shader = match choice.entry {
+        "lanes" => LANES,
+        "registers" => REGISTERS,
+        _ => TILED,
     };
     let (a, b) = if choice.swapped { (1, 0) } else { (0, 1) };
     let gather = match operands.indices {

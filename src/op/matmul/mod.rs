@@ -11,15 +11,17 @@ use super::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Signature, Vjp
 mod choose;
 mod dense;
 mod launches;
+mod update;
 
 pub use dense::{Dense, ENTRY as DENSE, End};
+pub use update::{ENTRY as UPDATES, LayerSlab, LayerUpdates, MOST_LAYERS};
 
-use launches::{COMBINE, Operands, SHADER, SUBGROUP_SHADER, launches};
+use launches::{COMBINE, LANES, Operands, REGISTERS, TILED, launches};
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {
     name: "matmul",
-    shaders: &[SHADER, SUBGROUP_SHADER, COMBINE],
+    shaders: &[TILED, REGISTERS, LANES, COMBINE],
     cases,
 };
 

@@ -4,6 +4,7 @@
 mod head;
 mod layers;
 mod slabs;
+mod updates;
 
 use crate::graph::Record;
 
@@ -25,7 +26,11 @@ pub(super) fn rewrite(
         head::join(program, records);
         layers::join(program, target);
     }
-    slabs::merge_updates(programs, target)
+    let slabs = slabs::merge_updates(programs, target);
+    for program in programs.iter_mut() {
+        updates::join(program, &slabs, target);
+    }
+    slabs
 }
 
 impl Scheduled {
