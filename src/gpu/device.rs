@@ -416,6 +416,31 @@ impl Device {
         ))
     }
 
+    /// Room for `count` timestamps and the seconds of a tick; none where the device takes no timestamps.
+    pub(super) fn timestamps(&self, count: u32) -> Option<(wgpu::QuerySet, f64)> {
+        let inner = &self.inner;
+        if !inner
+            .wgpu
+            .features()
+            .contains(wgpu::Features::TIMESTAMP_QUERY)
+        {
+            return None;
+        }
+        let descriptor = wgpu::QuerySetDescriptor {
+            label: Some("timestamps"),
+            ty: wgpu::QueryType::Timestamp,
+            count,
+        };
+        // A driver that offers timestamps and then has no room for them is one without.
+        let set = self
+            .guard("making room for timestamps", |inner| {
+                inner.wgpu.create_query_set(&descriptor)
+            })
+            .ok()?;
+        self.made(1);
+        Some((set, f64::from(inner.queue.get_timestamp_period()) * 1e-9))
+    }
+
     pub(super) fn bind(
         &self,
         label: &str,

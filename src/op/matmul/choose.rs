@@ -85,6 +85,17 @@ pub fn choose(
     }
 }
 
+impl Choice {
+    /// Floating-point operations that the kernel executes for `k` of this product, on whole tiles.
+    pub fn padded_flops(&self, k: u32) -> u64 {
+        let [rows, columns, depth] = self.tile.0;
+        let chunks =
+            u64::from(k / self.k_chunk.max(1)) * u64::from(self.k_chunk.next_multiple_of(depth));
+        let rest = u64::from((k % self.k_chunk.max(1)).next_multiple_of(depth));
+        2 * u64::from(self.tiles[1]) * u64::from(rows) * u64::from(columns) * (chunks + rest)
+    }
+}
+
 impl Tile {
     /// Tiles that cover `[m, n]`.
     fn count(self, m: u32, n: u32) -> u64 {

@@ -128,7 +128,8 @@ pub fn launches(
             })
             .grid(choice.grid)
             .iterations(choice.iterations_per_invocation)
-            .flops(2 * len * u64::from(done - begin));
+            .flops(2 * len * u64::from(done - begin))
+            .padded_flops(choice.padded_flops(done - begin));
         launches.launches.push(product);
         if split {
             const WORKGROUP: u32 = 64;
