@@ -5,6 +5,7 @@ mod fuse;
 mod memory;
 mod schedule;
 mod target;
+mod tuning;
 mod verify;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::op::{Launch, Op, Signature};
 use crate::{DType, Error, Result, Tensor, TensorType};
 
 pub use target::{Class, Products, Target, Tuning};
+pub use tuning::{ProductChoice, ProductShape, TuningTable};
 
 /// What one run of a named program computes, given to [`Graph::compile`](crate::Graph::compile).
 #[derive(Debug, Clone)]
