@@ -5,7 +5,7 @@ mod common;
 
 use common::device;
 use kiln::op::{MatMul, candidates};
-use kiln::plan::{Class, ProductChoice, ProductShape, Target, TuningTable};
+use kiln::plan::{Class, Plan, ProductChoice, ProductShape, Target, TuningTable};
 use kiln::prelude::*;
 
 fn shape(sizes: [u32; 3]) -> ProductShape {
