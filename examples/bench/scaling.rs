@@ -35,7 +35,9 @@ impl Curve {
 
 /// Measures the axes and writes `out` (an SVG) and the table beside it (`out` with the ending `md`).
 pub fn run(devices: &[Device], out: &Path, most: usize) -> Result<()> {
-    let mut table = String::from("# Time per step against batch, width and depth\n\n");
+    let mut table = String::from(
+        "# Time per step against batch, width and depth\n\nWritten by `bench scaling`: the better of two runs of training by `fit`.\n\n",
+    );
     let mut all = Vec::new();
     for device in devices {
         for curve in curves(device, most)? {
@@ -135,7 +137,7 @@ fn text(table: &mut String, device: &Device, curve: &Curve) {
         Some((size, growth)) => format!(
             "\nThe time per FLOP grows by {growth:.2} at most from one size to the next, at {size}, where a step takes over 2 ms.\n"
         ),
-        None => "\nEvery step but the last takes less than 2 ms, most of it overhead.\n".into(),
+        None => "\nNo two neighbouring sizes take over 2 ms, below which overhead counts.\n".into(),
     });
 }
 
