@@ -21,19 +21,19 @@ const KEPT_STAGING: u64 = 1 << 20;
 
 /// A dispatch with everything it needs.
 #[derive(Debug)]
-struct Dispatch {
-    kernel: Arc<Kernel>,
-    bindings: wgpu::BindGroup,
-    grid: [u32; 3],
+pub(super) struct Dispatch {
+    pub(super) kernel: Arc<Kernel>,
+    pub(super) bindings: wgpu::BindGroup,
+    pub(super) grid: [u32; 3],
 }
 
 /// An open plan on a device.
 #[derive(Debug)]
 pub struct Session {
-    device: Device,
-    plan: Plan,
+    pub(super) device: Device,
+    pub(super) plan: Plan,
     slots: Vec<Buffer>,
-    programs: Vec<Vec<Dispatch>>,
+    pub(super) programs: Vec<Vec<Dispatch>>,
     /// Staging buffers that wait for their next use.
     staging: Vec<Buffer>,
     params: Buffer,
@@ -62,14 +62,16 @@ impl Session {
                 .flat_map(|p| &p.calls)
                 .flat_map(|c| c.launches.iter().map(move |l| (c, l)))
         };
-        let mut prepared = Vec::new();
+        let requests = launches()
+            .map(|(call, launch)| {
+                kernel::request(device, launch, |binding| is_written(call, binding))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let prepared = kernel::kernels(device, &requests)?;
         let (mut params, mut offsets) = (Vec::new(), Vec::new());
-        for (call, launch) in launches() {
-            let (kernel, bytes) =
-                kernel::prepare(device, launch, |binding| is_written(call, binding))?;
-            prepared.push(kernel);
-            offsets.push((params.len() as u64, bytes.len() as u64));
-            params.extend_from_slice(&bytes);
+        for request in &requests {
+            offsets.push((params.len() as u64, request.params.len() as u64));
+            params.extend_from_slice(&request.params);
             params.resize(
                 params
                     .len()
@@ -201,38 +203,7 @@ impl Session {
         Ok(())
     }
 
-    /// Seconds of each dispatch of a program when it runs `repeat` times in a row, alone: label and time.
-    ///
-    /// A measurement, not a run: the variables hold nonsense afterwards.
-    pub async fn profile(&mut self, program: usize, repeat: u64) -> Result<Vec<(String, f64)>> {
-        let labels: Vec<String> = self.plan.programs[program]
-            .calls
-            .iter()
-            .flat_map(call_labels)
-            .collect();
-        let mut times = Vec::new();
-        for (index, label) in labels.into_iter().enumerate() {
-            // The first submission waits for what came before and compiles.
-            for repeat in [1, repeat] {
-                let begun = std::time::Instant::now();
-                let dispatch = std::slice::from_ref(&self.programs[program][index]);
-                self.device
-                    .submit(|encoder| record(encoder, dispatch, repeat))?;
-                let any = Place {
-                    slot: 0,
-                    offset: 0,
-                    len: 1,
-                };
-                self.read(any, |_| ()).await?;
-                if repeat > 1 {
-                    times.push((label.clone(), begun.elapsed().as_secs_f64() / repeat as f64));
-                }
-            }
-        }
-        Ok(times)
-    }
-
-    /// The same, and a copy of `place` for the host, which goes on meanwhile.
+    /// [`Session::run`], and a copy of `place` for the host, which goes on meanwhile.
     pub fn run_and_copy(&mut self, program: usize, steps: u64, place: Place) -> Result<Pending> {
         let staging = self.take_staging(place.len * 4)?;
         let dispatches = &self.programs[program];
@@ -283,7 +254,7 @@ impl Session {
     }
 
     /// The smallest staging buffer that is large enough, or a new one.
-    fn take_staging(&mut self, bytes: u64) -> Result<Buffer> {
+    pub(super) fn take_staging(&mut self, bytes: u64) -> Result<Buffer> {
         let fitting = (0..self.staging.len()).filter(|&i| self.staging[i].wgpu.size() >= bytes);
         match fitting.min_by_key(|&i| self.staging[i].wgpu.size()) {
             Some(index) => Ok(self.staging.swap_remove(index)),
@@ -324,27 +295,13 @@ fn record(encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch], steps: u6
     });
     for _ in 0..steps {
         for dispatch in dispatches {
-            pass.set_pipeline(&dispatch.kernel.pipeline);
-            pass.set_bind_group(0, &dispatch.bindings, &[]);
-            let [x, y, z] = dispatch.grid;
-            pass.dispatch_workgroups(x, y, z);
+            dispatch.record(&mut pass);
         }
     }
     Work {
         passes: 1,
         dispatches: steps * dispatches.len() as u64,
     }
-}
-
-fn call_labels(call: &Call) -> impl Iterator<Item = String> {
-    call.launches.iter().map(|launch| {
-        format!(
-            "{} ({}.{})",
-            call.op.name(),
-            launch.shader.name,
-            launch.entry
-        )
-    })
 }
 
 fn is_written(call: &Call, binding: Binding) -> bool {

@@ -47,7 +47,7 @@ pub use cross_entropy::CrossEntropy;
 pub use gather::{Gather, MAX_CHUNKS};
 pub use head::{Head, LastLayer, RowLoss};
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
-pub use matmul::{Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul};
+pub use matmul::{Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul, candidates};
 pub use permutation::Permutation;
 pub(crate) use pointwise::Backward as PointwiseBackward;
 pub use pointwise::{Function, Pointwise};

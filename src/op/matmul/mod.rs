@@ -13,6 +13,7 @@ mod dense;
 mod launches;
 mod update;
 
+pub use choose::candidates;
 pub use dense::{Dense, ENTRY as DENSE, End};
 pub use update::{ENTRY as UPDATES, LayerSlab, LayerUpdates, MOST_LAYERS};
 
