@@ -143,15 +143,19 @@ impl Session {
         }
     }
 
-    /// Measures every dispatch of a program; empty for the CPU sessions. [`gpu::Profile::timestamps`] says how, and
+    /// Measures every dispatch of a program; on the CPU sessions every call. [`gpu::Profile::timestamps`] says how, and
     /// whether the variables hold nonsense afterwards.
     pub fn profile(&mut self, program: &str, repeat: u64) -> Result<gpu::Profile> {
         let index = self.begin(program, repeat)?;
+        let repeat = repeat.max(2);
         match &mut self.executor {
-            Executor::Cpu(_) | Executor::Reference(_) => Ok(gpu::Profile::default()),
+            Executor::Cpu(session) => Ok(gpu::Profile::of_calls(session.profile(index, repeat))),
+            Executor::Reference(session) => {
+                Ok(gpu::Profile::of_calls(session.profile(index, repeat)))
+            }
             Executor::Gpu(session) => {
                 let device = session.device().clone();
-                device.block_on(session.profile(index, repeat.max(1)))
+                device.block_on(session.profile(index, repeat))
             }
         }
     }

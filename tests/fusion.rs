@@ -35,8 +35,8 @@ fn classifier(device: &Device, widths: &[usize], activation: Activation) -> Mode
 
 #[test]
 fn a_step_of_an_mlp_takes_two_dispatches_a_layer_and_one_more() {
-    for depth in 1..=3 {
-        let widths: Vec<usize> = [784, 128, 64, 10][..depth]
+    for depth in 1..=7 {
+        let widths: Vec<usize> = [784, 128, 64, 100, 80, 60, 33][..depth]
             .iter()
             .chain(&[10])
             .copied()
@@ -46,7 +46,11 @@ fn a_step_of_an_mlp_takes_two_dispatches_a_layer_and_one_more() {
             .inspect(60_000, 128)
             .unwrap();
         let dispatches = plan.program("train").unwrap().dispatches();
-        assert!(dispatches <= 2 * depth + 1, "{dispatches}:\n{plan}");
+        // Three layers share the dispatch of their updates.
+        assert!(
+            dispatches <= 2 * depth + depth.div_ceil(3),
+            "{dispatches}:\n{plan}"
+        );
         // Evaluation is one dispatch a layer, prediction too.
         let predict = plan.program("predict").unwrap().dispatches();
         assert!(predict <= depth + 1, "{predict}:\n{plan}");

@@ -38,6 +38,24 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// Calls of a CPU session, each with the seconds that it took alone.
+    pub(crate) fn of_calls(calls: Vec<(String, f64)>) -> Self {
+        let mut begin = 0.0;
+        let timing = |(index, (label, seconds))| {
+            begin += seconds;
+            Timing {
+                at: (index, 0),
+                label,
+                begin: begin - seconds,
+                seconds,
+            }
+        };
+        Profile {
+            timings: calls.into_iter().enumerate().map(timing).collect(),
+            timestamps: false,
+        }
+    }
+
     /// Seconds of all dispatches.
     pub fn seconds(&self) -> f64 {
         self.timings.iter().map(|timing| timing.seconds).sum()

@@ -293,6 +293,7 @@ fn error(schedule: &Schedule, step: u32) -> f64 {
 }
 
 impl Compute for Clock {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let cursor = io.output_words(0);
         let mut state = [0; WORDS];
@@ -308,15 +309,17 @@ impl Compute for Clock {
         rates[1] = rates[1] * T::of(f64::from(self.beta_1));
         rates[2] = rates[2] * T::of(f64::from(self.beta_2));
         let order = Permutation::new(state[DATA_ROWS], state[SEED], state[EPOCH]);
-        for (r, index) in (0..).zip(io.output_words(2)) {
-            *index = if r >= state[ROWS] {
-                0
-            } else if state[SHUFFLE] == 0 {
-                state[OFFSET] + r
-            } else {
-                order.row(state[OFFSET] + r)
-            };
+        let indices = io.output_words(2);
+        let counted = indices.len().min(state[ROWS] as usize);
+        let (own, rest) = indices.split_at_mut(counted);
+        if state[SHUFFLE] == 0 {
+            for (index, row) in own.iter_mut().zip(state[OFFSET]..) {
+                *index = row;
+            }
+        } else {
+            order.rows(state[OFFSET], own);
         }
+        rest.fill(0);
     }
 }
 

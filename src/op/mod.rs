@@ -45,7 +45,7 @@ pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
 pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub use cross_entropy::CrossEntropy;
 pub use gather::{Gather, MAX_CHUNKS};
-pub use head::{Head, RowLoss};
+pub use head::{Head, LastLayer, RowLoss};
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
 pub use matmul::{Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul, candidates};
 pub use permutation::Permutation;

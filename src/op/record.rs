@@ -149,12 +149,13 @@ fn parts<T>(values: &[T], counted: usize) -> impl Iterator<Item = &[T]> {
 }
 
 impl Compute for Record {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (cursor, values) = (io.words(1), io.input(2));
         let at = place(cursor[STEP], io.dims(0), self.column);
         let sums = io.output(0)[at].iter_mut();
         for (sum, values) in sums.zip(parts(values, cursor[ROWS] as usize)) {
-            *sum = values.iter().copied().sum();
+            *sum = T::total(values);
         }
     }
 }

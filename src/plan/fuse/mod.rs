@@ -8,8 +8,8 @@ mod updates;
 
 use crate::graph::Record;
 
-use super::Target;
 use super::schedule::{Draft, Operand, Scheduled};
+use super::{Class, Target};
 
 pub(super) use slabs::Slab;
 
@@ -25,6 +25,9 @@ pub(super) fn rewrite(
     for program in programs.iter_mut() {
         head::join(program, records);
         layers::join(program, target);
+        if target.class == Class::Gpu {
+            head::join_last_layers(program);
+        }
     }
     let slabs = slabs::merge_updates(programs, target);
     for program in programs.iter_mut() {

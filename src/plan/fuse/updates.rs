@@ -96,7 +96,7 @@ impl Found {
         };
         let batch = layers.first().map(rows)?;
         let alike = layers.iter().all(|layer| rows(layer) == batch);
-        let fits = !later && alike && batch <= MOST_ROWS && layers.len() <= MOST_LAYERS;
+        let fits = !later && alike && batch <= MOST_ROWS;
         let found = Found {
             update,
             rule,
@@ -111,43 +111,51 @@ impl Found {
         self.layers.iter().flat_map(of).flatten()
     }
 
+    /// Puts one call for every few layers where the update stood.
     fn replace(self, program: &mut Scheduled) {
         let update = &program.drafts[self.update];
-        let mut inputs: Vec<(Operand, TensorType)> = [0, 1, 2, 4]
-            .map(|i| (update.inputs[i], update.signature.inputs[i].clone()))
-            .into();
-        let mut merged = update.merged;
-        let mut indices = None;
-        for layer in &self.layers {
-            let product = &program.drafts[layer.product];
-            let operand = |i: usize| (product.inputs[i], product.signature.inputs[i].clone());
-            inputs.extend([operand(0), operand(1)]);
-            if matrix_gradient(product) == Some(true) {
-                indices = Some(operand(2));
+        let mut joined = Vec::new();
+        for (number, layers) in self.layers.chunks(MOST_LAYERS).enumerate() {
+            let mut inputs: Vec<(Operand, TensorType)> = [0, 1, 2, 4]
+                .map(|i| (update.inputs[i], update.signature.inputs[i].clone()))
+                .into();
+            let mut merged = 0;
+            let gather = self.gather && number == 0;
+            let mut indices = None;
+            for layer in layers {
+                let product = &program.drafts[layer.product];
+                let operand = |i: usize| (product.inputs[i], product.signature.inputs[i].clone());
+                inputs.extend([operand(0), operand(1)]);
+                if matrix_gradient(product) == Some(true) {
+                    indices = Some(operand(2));
+                }
+                // The gradient, its update, and those of the bias.
+                merged += product.merged + 1 + 2 * usize::from(layer.sum.is_some());
             }
-            merged += product.merged + usize::from(layer.sum.is_some());
+            inputs.extend(indices);
+            let (inputs, kinds) = inputs.into_iter().unzip();
+            let mut signature = update.signature.clone();
+            signature.inputs = kinds;
+            let op = LayerUpdates {
+                rule: self.rule,
+                layers: layers.iter().map(|layer| layer.slab).collect(),
+                gather,
+            };
+            joined.push(Draft {
+                op: Arc::new(op),
+                signature,
+                inputs,
+                outputs: Vec::new(),
+                merged,
+            });
         }
-        inputs.extend(indices);
-        let (inputs, kinds) = inputs.into_iter().unzip();
-        let mut signature = update.signature.clone();
-        signature.inputs = kinds;
-        let op = LayerUpdates {
-            rule: self.rule,
-            layers: self.layers.iter().map(|layer| layer.slab).collect(),
-            gather: self.gather,
-        };
         program.notes.push(format!(
-            "the gradients of {} layers and their update are one call",
-            self.layers.len()
+            "the gradients of {} layers and their updates are {} call(s)",
+            self.layers.len(),
+            joined.len()
         ));
+        program.drafts.splice(self.update..=self.update, joined);
         let mut calls: Vec<usize> = self.calls().collect();
-        program.drafts[self.update] = Draft {
-            op: Arc::new(op),
-            signature,
-            inputs,
-            outputs: Vec::new(),
-            merged,
-        };
         calls.sort_unstable();
         for call in calls.into_iter().rev() {
             program.drafts.remove(call);
