@@ -143,16 +143,19 @@ impl Session {
         }
     }
 
-    /// Measures every dispatch of a program, on the CPU sessions every call. [`gpu::Profile::timestamps`] says how, and
+    /// Measures every dispatch of a program; on the CPU sessions every call. [`gpu::Profile::timestamps`] says how, and
     /// whether the variables hold nonsense afterwards.
     pub fn profile(&mut self, program: &str, repeat: u64) -> Result<gpu::Profile> {
         let index = self.begin(program, repeat)?;
+        let repeat = repeat.max(2);
         match &mut self.executor {
-            Executor::Cpu(session) => Ok(session.profile(index, repeat.max(2)).into()),
-            Executor::Reference(session) => Ok(session.profile(index, repeat.max(2)).into()),
+            Executor::Cpu(session) => Ok(gpu::Profile::of_calls(session.profile(index, repeat))),
+            Executor::Reference(session) => {
+                Ok(gpu::Profile::of_calls(session.profile(index, repeat)))
+            }
             Executor::Gpu(session) => {
                 let device = session.device().clone();
-                device.block_on(session.profile(index, repeat.max(1)))
+                device.block_on(session.profile(index, repeat))
             }
         }
     }

@@ -45,9 +45,6 @@ pub fn print(
     let profile = session.profile("train", 20)?;
     let total = profile.seconds();
     dispatches(program, &profile);
-    if profile.timings.is_empty() {
-        println!("the CPU session runs no dispatches; there is nothing to take apart");
-    }
     let roofline = Roofline::of(widths, batch);
     let (flops, padded, bytes) = (
         program.flops() as f64,
@@ -123,9 +120,8 @@ fn dispatches(program: &PlannedProgram, profile: &Profile) {
         let launch = call.launches.get(timing.at.1);
         // A call's operands are counted at its first dispatch.
         let bytes = if timing.at.1 == 0 { call.bytes() } else { 0 };
-        let (flops, bytes) = (launch.map_or(0, |launch| launch.flops) as f64, bytes as f64);
-        let grid = launch.map(|launch| launch.grid.map(|n| n.to_string()).join("×"));
-        let grid = grid.unwrap_or_default();
+        let (flops, bytes) = (launch.map_or(0, |l| l.flops) as f64, bytes as f64);
+        let grid = launch.map_or(String::new(), |l| l.grid.map(|n| n.to_string()).join("×"));
         println!(
             "{:<44} {grid:>12} {:>10.1} {:>6.1} {:>10.3} {:>10.3} {:>9.2} {:>8.2}",
             timing.label,
@@ -141,7 +137,7 @@ fn dispatches(program: &PlannedProgram, profile: &Profile) {
         let how = if profile.timestamps {
             "the device's clock, a pass for each dispatch"
         } else {
-            "the host's clock, each alone"
+            "the host's clock, each dispatch repeated alone"
         };
         println!(
             "{:<44} {:>12} {:>10.1}  by {how}",

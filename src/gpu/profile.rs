@@ -38,20 +38,13 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Seconds of all dispatches.
-    pub fn seconds(&self) -> f64 {
-        self.timings.iter().map(|timing| timing.seconds).sum()
-    }
-}
-
-/// Calls that ran one after the other, with the seconds of each by the host's clock: what a CPU session measures.
-impl From<Vec<(String, f64)>> for Profile {
-    fn from(calls: Vec<(String, f64)>) -> Self {
+    /// Calls of a CPU session, each with the seconds that it took alone.
+    pub(crate) fn of_calls(calls: Vec<(String, f64)>) -> Self {
         let mut begin = 0.0;
-        let timing = |(call, (label, seconds))| {
+        let timing = |(index, (label, seconds))| {
             begin += seconds;
             Timing {
-                at: (call, 0),
+                at: (index, 0),
                 label,
                 begin: begin - seconds,
                 seconds,
@@ -61,6 +54,11 @@ impl From<Vec<(String, f64)>> for Profile {
             timings: calls.into_iter().enumerate().map(timing).collect(),
             timestamps: false,
         }
+    }
+
+    /// Seconds of all dispatches.
+    pub fn seconds(&self) -> f64 {
+        self.timings.iter().map(|timing| timing.seconds).sum()
     }
 }
 
