@@ -57,6 +57,40 @@ fn a_step_of_an_mlp_takes_two_dispatches_a_layer_and_one_more() {
     }
 }
 
+/// The roofline of a step: fewest FLOPs, and bytes with the update fused.
+fn roofline(widths: &[usize], batch: usize) -> (f64, f64) {
+    let products: usize = widths.windows(2).map(|pair| pair[0] * pair[1]).sum();
+    let parameters = products + widths[1..].iter().sum::<usize>();
+    let flops = 6 * batch * products - 2 * batch * widths[0] * widths[1];
+    let bytes = 32 * parameters + 24 * batch * widths.iter().sum::<usize>() + 8 * batch * widths[0];
+    (flops as f64, bytes as f64)
+}
+
+#[test]
+fn a_step_moves_and_computes_little_more_than_it_must() {
+    for (widths, batch) in [
+        (&[784, 128, 10][..], 128),
+        (&[784, 1024, 1024, 10], 512),
+        (&[100, 300, 200, 50], 64),
+    ] {
+        let device = Device::cpu().with_target(|_| gpu());
+        let (_, plan) = classifier(&device, widths, Relu)
+            .inspect(60_000, batch)
+            .unwrap();
+        let train = plan.program("train").unwrap();
+        let (flops, bytes) = roofline(widths, batch);
+        let moved = train.bytes() as f64 / bytes;
+        assert!(moved <= 1.5, "{widths:?}: {moved} of the bytes:\n{plan}");
+        // A column of ones beside the 784, 1024 … is all that the tiles of 32 do not fit.
+        let computed = train.padded_flops() as f64 / flops;
+        println!("{widths:?}: {moved:.2} of the bytes, {computed:.2} of the FLOPs");
+        assert!(
+            computed <= 1.3,
+            "{widths:?}: {computed} of the FLOPs:\n{plan}"
+        );
+    }
+}
+
 #[test]
 fn a_plan_says_what_its_rewrites_did_and_can_do_without() {
     let device = Device::cpu().with_target(|_| gpu());

@@ -201,7 +201,8 @@ impl LayerUpdates {
             .bind(Binding::Input(2))
             .grid(choice.grid)
             .iterations(choice.iterations_per_invocation)
-            .flops(self.flops(index, batch)))
+            .flops(self.flops(index, batch))
+            .padded_flops(choice.padded_flops(shape[2])))
     }
 
     fn flops(&self, index: usize, batch: usize) -> u64 {
@@ -304,7 +305,8 @@ impl LayerUpdates {
             .fold(launch, |launch, input| launch.bind(Binding::Input(input)))
             .grid([count.min(MOST_GROUPS), count.div_ceil(MOST_GROUPS), 1])
             .iterations(choice.iterations_per_invocation)
-            .flops((0..self.layers.len()).map(|l| self.flops(l, batch)).sum()))
+            .flops((0..self.layers.len()).map(|l| self.flops(l, batch)).sum())
+            .padded_flops(tiles as u64 * choice.padded_flops(shape[2])))
     }
 
     /// X of a layer as the product sees it.
