@@ -66,12 +66,12 @@ pub struct BinaryCrossEntropy {
 struct Backward(BinaryCrossEntropy);
 
 impl BinaryCrossEntropy {
-    fn logits(self) -> bool {
+    pub(super) fn logits(self) -> bool {
         self.form == Form::Logits
     }
 
     /// The loss of one element, as a sum of terms of one sign: small losses keep their digits.
-    fn term<T: Real>(self, y: T, t: T) -> T {
+    pub(super) fn term<T: Real>(self, y: T, t: T) -> T {
         let one = T::one();
         match self.form {
             Form::Logits => {
@@ -86,7 +86,7 @@ impl BinaryCrossEntropy {
     }
 
     /// d term/dy; of logits sigmoid y − t over a common denominator, where nothing cancels for t = 0 or 1.
-    fn slope<T: Real>(self, y: T, t: T) -> T {
+    pub(super) fn slope<T: Real>(self, y: T, t: T) -> T {
         let one = T::one();
         match self.form {
             Form::Logits => {
@@ -105,7 +105,7 @@ impl BinaryCrossEntropy {
     }
 
     /// The error of a device's [`Self::term`].
-    fn term_error(self, y: f64, t: f64) -> f64 {
+    pub(super) fn term_error(self, y: f64, t: f64) -> f64 {
         match self.form {
             Form::Logits => {
                 // Three roundings of the first summand; the power's error by its weight in the logarithm, and eight
@@ -124,7 +124,7 @@ impl BinaryCrossEntropy {
     }
 
     /// The error of a device's [`Self::slope`].
-    fn slope_error(self, y: f64, t: f64) -> f64 {
+    pub(super) fn slope_error(self, y: f64, t: f64) -> f64 {
         let slope = self.slope(y, t).abs();
         match self.form {
             Form::Logits => {

@@ -95,7 +95,7 @@ enum Targets<'a, T> {
 
 /// A row's target.
 #[derive(Clone, Copy)]
-enum RowTarget<'a, T> {
+pub(super) enum RowTarget<'a, T> {
     Shares(&'a [T]),
     Label(usize),
 }
@@ -153,7 +153,7 @@ impl Compute for CrossEntropy {
     }
 }
 
-fn loss_of_logits<T: Real>(z: &[T], t: RowTarget<'_, T>) -> T {
+pub(super) fn loss_of_logits<T: Real>(z: &[T], t: RowTarget<'_, T>) -> T {
     let powers = Powers::of(z);
     let mut distance = T::zero();
     for (j, &z) in z.iter().enumerate() {
@@ -165,7 +165,7 @@ fn loss_of_logits<T: Real>(z: &[T], t: RowTarget<'_, T>) -> T {
     t.sum() * powers.sum.ln() + distance
 }
 
-fn loss_of_probabilities<T: Real>(p: &[T], t: RowTarget<'_, T>) -> T {
+pub(super) fn loss_of_probabilities<T: Real>(p: &[T], t: RowTarget<'_, T>) -> T {
     let total: T = p.iter().copied().sum();
     let terms = p.iter().enumerate();
     terms
@@ -230,7 +230,7 @@ impl Compute for Backward {
     }
 }
 
-fn slopes_of_logits<T: Real>(z: &[T], t: RowTarget<'_, T>, dloss: T, dz: &mut [T]) {
+pub(super) fn slopes_of_logits<T: Real>(z: &[T], t: RowTarget<'_, T>, dloss: T, dz: &mut [T]) {
     let powers = Powers::of(z);
     let weights = t.sum();
     for (j, (dz, &z)) in dz.iter_mut().zip(z).enumerate() {
@@ -238,7 +238,7 @@ fn slopes_of_logits<T: Real>(z: &[T], t: RowTarget<'_, T>, dloss: T, dz: &mut [T
     }
 }
 
-fn slopes_of_probabilities<T: Real>(p: &[T], t: RowTarget<'_, T>, dloss: T, dp: &mut [T]) {
+pub(super) fn slopes_of_probabilities<T: Real>(p: &[T], t: RowTarget<'_, T>, dloss: T, dp: &mut [T]) {
     let total: T = p.iter().copied().sum();
     let inside = |p: T| kept(p / total) == p / total;
     let kept = p.iter().enumerate().filter(|(_, p)| inside(**p));
@@ -276,7 +276,7 @@ fn targets<'a>(sample: &'a Sample<'_>) -> impl Iterator<Item = (&'a [f64], Vec<f
 }
 
 /// Of L·Σt + Σ t·|d|: L inherits the relative error of its sum and takes eight units for log1p; then γ of both sums.
-fn logits_error(y: &[f64], t: &[f64]) -> f64 {
+pub(super) fn logits_error(y: &[f64], t: &[f64]) -> f64 {
     let powers = Powers::of(y);
     let log = powers.sum.ln();
     let weights: f64 = t.iter().map(|t| t.abs()).sum();
@@ -290,7 +290,7 @@ fn logits_error(y: &[f64], t: &[f64]) -> f64 {
 }
 
 /// Of Σ t·ln(1 + (1 − q)/q): q inherits the error of its sum and a division; the rest as in binary_cross_entropy.
-fn probabilities_error(y: &[f64], t: &[f64]) -> f64 {
+pub(super) fn probabilities_error(y: &[f64], t: &[f64]) -> f64 {
     let shares = Shares::of(y);
     let logarithm = 24.0 * UNIT + Sample::gamma(y.len() + 1);
     y.iter()
@@ -318,7 +318,7 @@ impl Shares {
 }
 
 /// Of p·Σt − t: p inherits the errors of its power, their sum and a division; then γ of Σt and two roundings.
-fn logits_slope_errors(y: &[f64], t: &[f64]) -> Vec<f64> {
+pub(super) fn logits_slope_errors(y: &[f64], t: &[f64]) -> Vec<f64> {
     let powers = Powers::of(y);
     let weights: f64 = t.iter().map(|t| t.abs()).sum();
     let common = powers.sum_error(y) + 8.0 * UNIT + Sample::gamma(y.len());
@@ -334,7 +334,7 @@ fn logits_slope_errors(y: &[f64], t: &[f64]) -> Vec<f64> {
 /// Of (Σ t·`[inside]` − t·`[inside]`/q)/Σp: γ of the first sum, the error of q and a division in the second term, and both
 /// terms' share in the last division. Where q is within its error of an end, a device may be on the other side of it:
 /// then t of that class may be in the first sum or not, together with its own second term.
-fn probabilities_slope_errors(y: &[f64], t: &[f64]) -> Vec<f64> {
+pub(super) fn probabilities_slope_errors(y: &[f64], t: &[f64]) -> Vec<f64> {
     let shares = Shares::of(y);
     let q = |p: &f64| p / shares.total;
     let undecided = |q: f64| {

@@ -15,6 +15,7 @@ mod cross_entropy;
 mod gather;
 mod launch;
 mod matmul;
+mod network;
 mod permutation;
 mod pointwise;
 mod record;
@@ -43,6 +44,7 @@ pub use cross_entropy::CrossEntropy;
 pub use gather::{Gather, MAX_CHUNKS};
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
 pub use matmul::MatMul;
+pub use network::{Column, Layer, Network, RowLoss, Rule};
 pub use permutation::Permutation;
 pub use pointwise::{Function, Pointwise};
 pub use record::Record;
@@ -64,6 +66,7 @@ pub fn all() -> Vec<Entry> {
         cross_entropy::ENTRY,
         gather::ENTRY,
         matmul::ENTRY,
+        network::ENTRY,
         pointwise::ENTRY,
         record::ENTRY,
         sgd::ENTRY,
