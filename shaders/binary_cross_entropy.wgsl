@@ -3,19 +3,12 @@
 //
 // y (z or p), t, dy: [rows, columns]; loss, dloss: [rows]. Forward has lanes to a row as in rows.wgsl, backward an
 // invocation to an element. Every term is a sum of numbers of one sign, so that small losses keep their digits:
-//   of logits          |z|·(z > 0 ? 1 − t : t) + ln(1 + e^−|z|),   which is max(z, 0) − z·t + ln(1 + e^−|z|)
-//   of probabilities   t·ln(1 + (1 − p)/p) + (1 − t)·ln(1 + p/(1 − p))
+// see binary_cross_entropy_terms.wgsl.
 
 struct Params {
     rows: u32,
     columns: u32,
 }
-
-override LOGITS: bool = true;
-
-// Keras's ends of a probability, 1e-7 and 1 − 1e-7, as f32.
-const LOWEST = 1e-7f;
-const HIGHEST = 0.9999998807907104f;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> y: array<f32>;
@@ -24,25 +17,6 @@ const HIGHEST = 0.9999998807907104f;
 
 @group(0) @binding(3) var<storage, read> dloss: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dy: array<f32>;
-
-fn term(y: f32, t: f32) -> f32 {
-    if LOGITS {
-        return abs(y) * select(t, 1.0 - t, y > 0.0) + log1p(exp(-abs(y)));
-    }
-    let p = clamp(y, LOWEST, HIGHEST);
-    return t * log1p((1.0 - p) / p) + (1.0 - t) * log1p(p / (1.0 - p));
-}
-
-// d term/dy. Of logits it is sigmoid z − t over a common denominator, where nothing cancels for t = 0 or 1; of
-// probabilities it is 0 outside the ends.
-fn slope(y: f32, t: f32) -> f32 {
-    if LOGITS {
-        let e = exp(-abs(y));
-        return select(e * (1.0 - t) - t, (1.0 - t) - t * e, y >= 0.0) / (1.0 + e);
-    }
-    let p = clamp(y, LOWEST, HIGHEST);
-    return select(0.0, (p - t) / (p * (1.0 - p)), p == y);
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {

@@ -4,7 +4,7 @@
 // Lanes to a row as in rows.wgsl.
 //
 // Of logits, with d = z − max z and L = ln Σ e^d:  loss = L·Σt − Σ t·d,  dz = (e^d/Σ e^d·Σt − t)·dloss;
-// L ≥ 0 and d ≤ 0, so nothing cancels for targets that are not negative.
+// L ≥ 0 and d ≤ 0, so nothing cancels for targets that are not negative: see cross_entropy_rows.wgsl.
 // Of probabilities, with S = Σ p and q = p/S kept between LOWEST and HIGHEST:  loss = Σ t·ln(1 + (1 − q)/q),
 // dp = (Σₖ tₖ·[qₖ inside] − t·[q inside]/q)/S·dloss.
 
@@ -28,6 +28,10 @@ const HIGHEST = 0.9999998807907104f;
 @group(0) @binding(3) var<storage, read> dloss: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dy: array<f32>;
 
+fn number(i: u32) -> f32 {
+    return y[i];
+}
+
 // t of element i.
 fn weight(row: Row, i: u32) -> f32 {
     if SPARSE {
@@ -48,49 +52,19 @@ fn known_label(row: Row, value: f32) -> f32 {
 @compute @workgroup_size(WORKGROUP)
 fn forward_logits(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let row = own_row(group, groups, local, params.rows, params.columns);
-    var largest = y[row.start];
-    for (var i = row.first; i < row.end; i += LANES) {
-        largest = max(largest, y[i]);
-    }
-    largest = row_max(local, largest);
-    var sum = 0.0;
-    var weights = 0.0;
-    var distance = 0.0;
-    for (var i = row.first; i < row.end; i += LANES) {
-        let d = y[i] - largest;
-        let w = weight(row, i);
-        sum += exp_nan(d);
-        weights += w;
-        // A class that is ruled out by a logit of −∞ and by its target costs nothing.
-        distance -= select(w * d, 0.0, w == 0.0);
-    }
-    sum = row_sum(local, sum);
-    weights = row_sum(local, weights);
-    distance = row_sum(local, distance);
+    let powers = row_powers(row, local);
+    let loss_of_row = loss_of_logits(row, local, powers);
     if row.leads {
-        loss[row.index] = known_label(row, keep_nan(sum, weights * log1p(sum - 1.0) + distance));
+        loss[row.index] = known_label(row, loss_of_row);
     }
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn backward_logits(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let row = own_row(group, groups, local, params.rows, params.columns);
-    var largest = y[row.start];
+    let powers = row_powers(row, local);
     for (var i = row.first; i < row.end; i += LANES) {
-        largest = max(largest, y[i]);
-    }
-    largest = row_max(local, largest);
-    var sum = 0.0;
-    var weights = 0.0;
-    for (var i = row.first; i < row.end; i += LANES) {
-        sum += exp_nan(y[i] - largest);
-        weights += weight(row, i);
-    }
-    sum = row_sum(local, sum);
-    weights = row_sum(local, weights);
-    for (var i = row.first; i < row.end; i += LANES) {
-        let p = keep_nan(sum, exp_nan(y[i] - largest) / sum);
-        dy[i] = known_label(row, (p * weights - weight(row, i)) * dloss[row.index]);
+        dy[i] = known_label(row, slope_of_logit(row, i, powers) * dloss[row.index]);
     }
 }
 

@@ -5,8 +5,8 @@
 //
 // Entry points
 //   tiled      GPUs: tiles of op(A) and op(B) in workgroup memory, 4×4 (or 8×8) of C in an invocation's registers
-//   registers  CPU adapters without subgroups: no workgroup memory, no barriers, 8×8 in registers
-//   combine    C = Σ_s partials[s], after a product over splits of k (workgroup z computes split z into [splits, m, n])
+//   registers  in matmul_registers.wgsl, CPU adapters without subgroups: no workgroup memory, no barriers, 8×8 in registers
+//   combine    in matmul_combine.wgsl, after a product over splits of k (workgroup z computes split z into [splits, m, n])
 // `lanes` in matmul_subgroup.wgsl is for CPU adapters with subgroups; it is a file of its own because a device without
 // the feature refuses a module that mentions them. `choose` in src/op/matmul/choose.rs picks entry, tile and splits by shape.
 //
@@ -60,76 +60,23 @@
 //   - operands in uniform buffers: llvmpipe gathers those without the detour, 16 GFLOP/s instead of 3.9 at 128³, but a
 //     binding ends at 64 KiB. Worth remembering for tiny networks.
 
-// Params, operands and blocks: see matmul_blocks.wgsl, which stands behind this text.
+// Params, operands and blocks: see matmul_blocks.wgsl; where C goes: matmul_store.wgsl. Both stand behind this text.
 
-@group(0) @binding(1) var<storage, read> partials: array<f32>;
-// C again, for `combine`, which has no b.
-@group(0) @binding(2) var<storage, read_write> total: array<f32>;
-
-override TILE_M: u32 = 64;   // `tiled`
+override TILE_M: u32 = 64;
 override TILE_N: u32 = 64;
 override TILE_K: u32 = 16;
 override BLOCKS_M: u32 = 1;  // 4×4 blocks of an invocation, 1 or 2 each way
 override BLOCKS_N: u32 = 1;
 override GROUP_X: u32 = 16;  // TILE_N / (4·BLOCKS_N)
 override GROUP_Y: u32 = 16;  // TILE_M / (4·BLOCKS_M)
-override LANES: u32 = 8;     // `registers`: invocations of a workgroup
-override COMBINE: u32 = 64;  // `combine`: invocations of a workgroup
-
-// ---- CPU adapters ---------------------------------------------------------------------------------------------------
-
-fn block_of_a(i: u32, p: u32, end: u32) -> mat4x4<f32> {
-    if TA {
-        return transpose(mat4x4(a_along_m(i, p, end), a_along_m(i, p + 1u, end),
-                                a_along_m(i, p + 2u, end), a_along_m(i, p + 3u, end)));
-    }
-    return mat4x4(a_along_k(i, p, end), a_along_k(i + 1u, p, end), a_along_k(i + 2u, p, end), a_along_k(i + 3u, p, end));
-}
-
-@compute @workgroup_size(LANES)
-fn registers(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-             @builtin(local_invocation_id) local: vec3<u32>) {
-    let tile = group.y * groups.x + group.x;
-    if tile >= params.tiles { return; }
-    let tile_i = tile / params.tiles_n;
-    let i = tile_i * 4u * BLOCKS_M;
-    let j = ((tile - tile_i * params.tiles_n) * LANES * BLOCKS_N + local.x) * 4u;
-    let j2 = j + LANES * 4u;
-    let begin = params.k_begin + group.z * params.k_chunk;
-    let end = min(begin + params.k_chunk, params.k_end);
-
-    var c00: mat4x4<f32>;
-    var c01: mat4x4<f32>;
-    var c10: mat4x4<f32>;
-    var c11: mat4x4<f32>;
-    for (var p = begin; p < end; p += 4u) {
-        let a0 = block_of_a(i, p, end);
-        let b0 = block_of_b(p, j, end);
-        c00 = add_product(c00, a0, b0);
-        if BLOCKS_N == 2u {
-            let b1 = block_of_b(p, j2, end);
-            c01 = add_product(c01, a0, b1);
-            if BLOCKS_M == 2u {
-                let a1 = block_of_a(i + 4u, p, end);
-                c10 = add_product(c10, a1, b0);
-                c11 = add_product(c11, a1, b1);
-            }
-        } else if BLOCKS_M == 2u {
-            c10 = add_product(c10, block_of_a(i + 4u, p, end), b0);
-        }
-    }
-    store_block(group.z, i, j, 1u, c00);
-    if BLOCKS_N == 2u { store_block(group.z, i, j2, 1u, c01); }
-    if BLOCKS_M == 2u { store_block(group.z, i + 4u, j, 1u, c10); }
-    if BLOCKS_M == 2u && BLOCKS_N == 2u { store_block(group.z, i + 4u, j2, 1u, c11); }
-}
-
-// ---- GPUs -----------------------------------------------------------------------------------------------------------
 
 // The tiles lie as their operands are stored. Where stored rows run along k, one quad of padding a row spreads the rows
 // over the banks; the arrays are sized for that case, the larger one.
-var<workgroup> tile_a: array<vec4<f32>, TILE_M * (TILE_K / 4u + 1u)>;
-var<workgroup> tile_b: array<vec4<f32>, TILE_N * (TILE_K / 4u + 1u)>;
+// Named, because naga 30 stumbles over an unnamed length in front of other overrides.
+override QUADS_OF_A: u32 = TILE_M * (TILE_K / 4u + 1u);
+override QUADS_OF_B: u32 = TILE_N * (TILE_K / 4u + 1u);
+var<workgroup> tile_a: array<vec4<f32>, QUADS_OF_A>;
+var<workgroup> tile_b: array<vec4<f32>, QUADS_OF_B>;
 
 const PAD = 1u;
 
@@ -181,13 +128,14 @@ fn tile_block_of_b(p: u32, j: u32) -> mat4x4<f32> {
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn tiled(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
          @builtin(local_invocation_id) local: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-    let tile = group.y * groups.x + group.x;
-    if tile >= params.tiles { return; }
-    let tile_i = tile / params.tiles_n;
+    let number = group.y * groups.x + group.x;
+    if number >= params.tiles { return; }
+    let tile = begin(number);
+    let tile_i = tile / problem.tiles_n;
     let i = tile_i * TILE_M;
-    let j = (tile - tile_i * params.tiles_n) * TILE_N;
-    let begin = params.k_begin + group.z * params.k_chunk;
-    let end = min(begin + params.k_chunk, params.k_end);
+    let j = (tile - tile_i * problem.tiles_n) * TILE_N;
+    let begin = problem.k_begin + group.z * problem.k_chunk;
+    let end = min(begin + problem.k_chunk, problem.k_end);
 
     // An invocation's four columns are neighbours, or, where B's stored rows run along k, GROUP_X apart: then the
     // invocations of a row read neighbouring stored rows, which lie in different banks.
@@ -226,19 +174,4 @@ fn tiled(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
     if BLOCKS_M == 2u && BLOCKS_N == 2u {
         store_block(group.z, i + ti + TILE_M / 2u, j + tj + TILE_N / 2u, column_step, c11);
     }
-}
-
-// ---- split k --------------------------------------------------------------------------------------------------------
-
-// C = Σ_s partials[s], s ascending; partials [splits, m, n].
-@compute @workgroup_size(COMBINE)
-fn combine(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-           @builtin(local_invocation_id) local: vec3<u32>) {
-    let at = (group.y * groups.x + group.x) * COMBINE + local.x;
-    let len = params.m * params.n;
-    if at >= len { return; }
-    var sum = 0.0;
-    for (var s = 0u; s < params.splits; s++) { sum += partials[s * len + at]; }
-    if ACCUMULATE { sum += total[at]; }
-    total[at] = sum;
 }

@@ -1,7 +1,9 @@
-// What the matrix-product kernels of matmul.wgsl and matmul_subgroup.wgsl share, appended to both: params, operands, the
-// reading of 4×4 blocks in any transposition, and the writing of C.
+// What the matrix-product kernels of matmul.wgsl and matmul_subgroup.wgsl share, appended to both: the reading of 4×4 blocks in
+// any transposition. Where A and B lie (`load_a`, `load_b`, `row_of_a`, `row_of_b`) and what becomes of C (`begin`, `store`) is
+// the business of the parts behind this one: matmul_store.wgsl, or matmul_update.wgsl with its operands.
 
-struct Params {
+// One product of those that a dispatch computes: usually the only one.
+struct Problem {
     m: u32,
     n: u32,
     k: u32,
@@ -9,22 +11,19 @@ struct Params {
     k_end: u32,   // one past the last p of this dispatch
     k_chunk: u32, // length of one split of k_begin..k_end, a multiple of 4; workgroup z takes split z
     tiles_n: u32, // tiles along n
-    tiles: u32,   // all tiles of C; workgroups beyond it (the grid is folded) return
-    splits: u32,  // of `combine`
+    m_stored: u32, // m and n, or one less where op(A) or op(B) ends in ones that are not stored
+    n_stored: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> c: array<f32>;
+// Set by `begin` of the part behind, which gives an invocation its tile.
+var<private> problem: Problem;
 
 override TA: bool = false;         // A is stored [k,m]
 override TB: bool = false;         // B is stored [n,k]
-override TC: bool = false;         // C is stored [n,m]
 override A_VEC: bool = false;      // rows of the stored A are multiples of 4
 override B_VEC: bool = false;      // rows of the stored B are multiples of 4
 override K_TAIL: bool = true;      // some step reads past k_end
-override ACCUMULATE: bool = false; // C += instead of C =
+override ONES: u32 = 0;            // 1: op(A) may end in a row of ones, 2: op(B) in a column of ones; they are not stored
 
 // ---- 4×4 blocks: a matrix holds a block's rows as its columns -------------------------------------------------------
 
@@ -42,17 +41,17 @@ fn add_product(c: mat4x4<f32>, a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> {
 // Past the end of m or n the last element is read again: its products are never stored. Past `end` along k zero is read.
 
 fn quad_of_a(row: u32, col: u32, len: u32) -> vec4<f32> {
-    let start = row * len;
-    if A_VEC { return a[(start + min(col, len - 4u)) >> 2u]; }
+    let start = row_of_a(row) * len;
+    if A_VEC { return load_a((start + min(col, len - 4u)) >> 2u); }
     let i = start + min(col + vec4(0u, 1u, 2u, 3u), vec4(len - 1u));
-    return vec4(a[i.x >> 2u][i.x & 3u], a[i.y >> 2u][i.y & 3u], a[i.z >> 2u][i.z & 3u], a[i.w >> 2u][i.w & 3u]);
+    return vec4(load_a(i.x >> 2u)[i.x & 3u], load_a(i.y >> 2u)[i.y & 3u], load_a(i.z >> 2u)[i.z & 3u], load_a(i.w >> 2u)[i.w & 3u]);
 }
 
 fn quad_of_b(row: u32, col: u32, len: u32) -> vec4<f32> {
-    let start = row * len;
-    if B_VEC { return b[(start + min(col, len - 4u)) >> 2u]; }
+    let start = row_of_b(row) * len;
+    if B_VEC { return load_b((start + min(col, len - 4u)) >> 2u); }
     let i = start + min(col + vec4(0u, 1u, 2u, 3u), vec4(len - 1u));
-    return vec4(b[i.x >> 2u][i.x & 3u], b[i.y >> 2u][i.y & 3u], b[i.z >> 2u][i.z & 3u], b[i.w >> 2u][i.w & 3u]);
+    return vec4(load_b(i.x >> 2u)[i.x & 3u], load_b(i.y >> 2u)[i.y & 3u], load_b(i.z >> 2u)[i.z & 3u], load_b(i.w >> 2u)[i.w & 3u]);
 }
 
 // v holds the values at p, p+1, p+2, p+3
@@ -63,22 +62,31 @@ fn before_end(v: vec4<f32>, p: u32, end: u32) -> vec4<f32> {
 
 // Stored rows run along k: the quad at (i, p..p+3) of op(A), and at (p..p+3, j) of op(B).
 fn a_along_k(i: u32, p: u32, end: u32) -> vec4<f32> {
-    return before_end(quad_of_a(min(i, params.m - 1u), p, params.k), p, end);
+    return before_end(quad_of_a(min(i, problem.m - 1u), p, problem.k), p, end);
 }
 
 fn b_along_k(p: u32, j: u32, end: u32) -> vec4<f32> {
-    return before_end(quad_of_b(min(j, params.n - 1u), p, params.k), p, end);
+    return before_end(quad_of_b(min(j, problem.n - 1u), p, problem.k), p, end);
 }
 
-// Stored rows run along m or n: the quad at (i..i+3, p) of op(A), and at (p, j..j+3) of op(B).
+// Stored rows run along m or n: the quad at (i..i+3, p) of op(A), and at (p, j..j+3) of op(B). With ONES the stored rows
+// may be one shorter than m or n, and the element behind them is 1.
 fn a_along_m(i: u32, p: u32, end: u32) -> vec4<f32> {
-    if !K_TAIL { return quad_of_a(p, i, params.m); }
-    return select(vec4<f32>(), quad_of_a(min(p, params.k - 1u), i, params.m), p < end);
+    let len = problem.m_stored;
+    let row = select(p, min(p, problem.k - 1u), K_TAIL);
+    var v = quad_of_a(row, i, len);
+    if ONES == 1u { v = select(v, vec4(1.0), i + vec4(0u, 1u, 2u, 3u) >= vec4(len)); }
+    if K_TAIL { v = select(vec4<f32>(), v, p < end); }
+    return v;
 }
 
 fn b_along_n(p: u32, j: u32, end: u32) -> vec4<f32> {
-    if !K_TAIL { return quad_of_b(p, j, params.n); }
-    return select(vec4<f32>(), quad_of_b(min(p, params.k - 1u), j, params.n), p < end);
+    let len = problem.n_stored;
+    let row = select(p, min(p, problem.k - 1u), K_TAIL);
+    var v = quad_of_b(row, j, len);
+    if ONES == 2u { v = select(v, vec4(1.0), j + vec4(0u, 1u, 2u, 3u) >= vec4(len)); }
+    if K_TAIL { v = select(vec4<f32>(), v, p < end); }
+    return v;
 }
 
 fn block_of_b(p: u32, j: u32, end: u32) -> mat4x4<f32> {
@@ -91,16 +99,10 @@ fn block_of_b(p: u32, j: u32, end: u32) -> mat4x4<f32> {
 
 // ---- writing C ------------------------------------------------------------------------------------------------------
 
-fn store(split: u32, i: u32, j: u32, x: f32) {
-    if i >= params.m { return; }
-    let at = split * params.m * params.n + select(i * params.n + j, j * params.m + i, TC);
-    if ACCUMULATE { c[at] += x; } else { c[at] = x; }
-}
-
 // Rows i..i+3, columns j, j + step, j + 2·step, j + 3·step, as far as they exist. A loop, not four copies: a store is
 // long code on a CPU adapter, and this takes 0.1 s off its compilation.
 fn store_block(split: u32, i: u32, j: u32, step: u32, v: mat4x4<f32>) {
-    for (var q = 0u; q < 4u && j + q * step < params.n; q++) {
+    for (var q = 0u; q < 4u && j + q * step < problem.n; q++) {
         store(split, i, j + q * step, v[0][q]);
         store(split, i + 1u, j + q * step, v[1][q]);
         store(split, i + 2u, j + q * step, v[2][q]);

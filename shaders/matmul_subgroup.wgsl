@@ -5,7 +5,7 @@
 //
 // Needs Features::SUBGROUP and an adapter whose smallest and largest subgroup are both LANES: a workgroup is exactly one
 // subgroup. A device without the feature refuses the whole module, so this is a file of its own; params, overrides, the
-// contract with the host and the readers of quads are those of matmul.wgsl, whose `combine` sums the splits.
+// contract with the host and the readers of quads are those of matmul.wgsl.
 //
 // A tile is ROWS × 4·LANES of C. A lane owns four columns of every row: it loads its own four quads of op(B) a step of
 // four k, and its share, ROWS / LANES quads, of op(A), which the others take from it by shuffles with constant indices.
@@ -17,7 +17,7 @@
 // `choose` cuts the rows evenly into tiles of at most 32. More shapes, and what was rejected: see matmul.wgsl.
 // Named blocks c0…c7, because an array of them falls back to memory where a driver does not unroll its loop.
 
-// Params, operands and blocks: see matmul_blocks.wgsl, which stands behind this text.
+// Params, operands and blocks: see matmul_blocks.wgsl; where C goes: matmul_store.wgsl. Both stand behind this text.
 
 override ROWS: u32 = 32; // rows of a tile: a multiple of 4, at most 32
 override LANES: u32 = 8; // the adapter's subgroup size, exactly; a power of two, at least 4
@@ -60,13 +60,14 @@ fn block_of_a(quads: Quads, r: u32) -> mat4x4<f32> {
 @compute @workgroup_size(LANES)
 fn lanes(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
          @builtin(subgroup_invocation_id) lane: u32) {
-    let tile = group.y * groups.x + group.x;
-    if tile >= params.tiles { return; }
-    let tile_i = tile / params.tiles_n;
+    let number = group.y * groups.x + group.x;
+    if number >= params.tiles { return; }
+    let tile = begin(number);
+    let tile_i = tile / problem.tiles_n;
     let i = tile_i * ROWS;
-    let j = ((tile - tile_i * params.tiles_n) * LANES + lane) * 4u;
-    let begin = params.k_begin + group.z * params.k_chunk;
-    let end = min(begin + params.k_chunk, params.k_end);
+    let j = ((tile - tile_i * problem.tiles_n) * LANES + lane) * 4u;
+    let begin = problem.k_begin + group.z * problem.k_chunk;
+    let end = min(begin + problem.k_chunk, problem.k_end);
 
     var c0: mat4x4<f32>;
     var c1: mat4x4<f32>;

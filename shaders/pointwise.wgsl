@@ -8,7 +8,7 @@ struct Params {
     constant: f32,
 }
 
-// The numbers of `Function` in src/op/pointwise.rs.
+// The number of a function: see functions.wgsl, which stands behind this text.
 override FUNCTION: u32 = 0u;
 override WORKGROUP: u32 = 64u;
 
@@ -20,41 +20,6 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
 
-fn value(x: f32) -> f32 {
-    switch FUNCTION {
-        case 0u: { return sigmoid(x); }
-        case 1u: { return tanh_accurate(x); }
-        case 2u: { return keep_nan(x, select(x, 0.0, x < 0.0)); }
-        case 3u: { return select(x, params.constant * x, x < 0.0); }
-        case 4u: { return keep_nan(x, exp(x)); }
-        case 5u: { return keep_nan(x, log(x)); }
-        case 6u: { return keep_nan(x, sqrt(x)); }
-        case 7u: { return x * x; }
-        case 8u: { return abs(x); }
-        case 9u: { return -x; }
-        case 10u: { return params.constant * x; }
-        default: { return x + params.constant; }
-    }
-}
-
-// f′ from the saved value s.
-fn derivative(s: f32) -> f32 {
-    switch FUNCTION {
-        case 0u: { return s * (1.0 - s); }
-        case 1u: { return 1.0 - s * s; }
-        case 2u: { return keep_nan(s, select(0.0, 1.0, s > 0.0)); }
-        case 3u: { return keep_nan(s, select(params.constant, 1.0, s > 0.0)); }
-        case 4u: { return s; }
-        case 5u: { return 1.0 / s; }
-        case 6u: { return 0.5 / s; }
-        case 7u: { return 2.0 * s; }
-        case 8u: { return keep_nan(s, sign(s)); }
-        case 9u: { return -1.0; }
-        case 10u: { return params.constant; }
-        default: { return 1.0; }
-    }
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let i = linear_index(group, groups, local, WORKGROUP);
@@ -62,7 +27,9 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         return;
     }
     let v = x[i];
-    y[i] = keep_tail(vec4(value(v.x), value(v.y), value(v.z), value(v.w)), y[i], params.len - i * 4u);
+    let values = vec4(value_of(FUNCTION, v.x, params.constant), value_of(FUNCTION, v.y, params.constant),
+                      value_of(FUNCTION, v.z, params.constant), value_of(FUNCTION, v.w, params.constant));
+    y[i] = keep_tail(values, y[i], params.len - i * 4u);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -72,6 +39,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
         return;
     }
     let s = saved[i];
-    let slope = vec4(derivative(s.x), derivative(s.y), derivative(s.z), derivative(s.w));
+    let slope = vec4(slope_of(FUNCTION, s.x, params.constant), slope_of(FUNCTION, s.y, params.constant),
+                     slope_of(FUNCTION, s.z, params.constant), slope_of(FUNCTION, s.w, params.constant));
     dx[i] = keep_tail(dy[i] * slope, dx[i], params.len - i * 4u);
 }

@@ -23,7 +23,8 @@ const KEPT_STAGING: u64 = 1 << 20;
 #[derive(Debug)]
 struct Dispatch {
     kernel: Arc<Kernel>,
-    bindings: wgpu::BindGroup,
+    /// With params for 1, 2, 4, … steps, as many as its launch does.
+    bindings: Vec<wgpu::BindGroup>,
     grid: [u32; 3],
 }
 
@@ -65,17 +66,24 @@ impl Session {
         let mut prepared = Vec::new();
         let (mut params, mut offsets) = (Vec::new(), Vec::new());
         for (call, launch) in launches() {
-            let (kernel, bytes) =
-                kernel::prepare(device, launch, |binding| is_written(call, binding))?;
-            prepared.push(kernel);
-            offsets.push((params.len() as u64, bytes.len() as u64));
-            params.extend_from_slice(&bytes);
-            params.resize(
-                params
-                    .len()
-                    .next_multiple_of(plan.target.alignment as usize),
-                0,
-            );
+            let mut places = Vec::new();
+            for power in 0..=launch.steps.max(1).ilog2() {
+                let launch = launch.with_steps(1 << power);
+                let (kernel, bytes) =
+                    kernel::prepare(device, &launch, |binding| is_written(call, binding))?;
+                if power == 0 {
+                    prepared.push(kernel);
+                }
+                places.push((params.len() as u64, bytes.len() as u64));
+                params.extend_from_slice(&bytes);
+                params.resize(
+                    params
+                        .len()
+                        .next_multiple_of(plan.target.alignment as usize),
+                    0,
+                );
+            }
+            offsets.push(places);
         }
         let params_usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         let params_buffer = device.buffer(
@@ -105,7 +113,14 @@ impl Session {
                 let Some((kernel, params)) = ready.next() else {
                     break;
                 };
-                dispatches.push(session.dispatch(call, launch, kernel, params)?);
+                let bindings = params
+                    .into_iter()
+                    .map(|params| session.bindings(call, launch, &kernel, params));
+                dispatches.push(Dispatch {
+                    bindings: bindings.collect::<Result<_>>()?,
+                    kernel,
+                    grid: launch.grid,
+                });
             }
             session.programs.push(dispatches);
         }
@@ -120,13 +135,13 @@ impl Session {
         Ok(session)
     }
 
-    fn dispatch(
+    fn bindings(
         &self,
         call: &Call,
         launch: &Launch,
-        kernel: Arc<Kernel>,
+        kernel: &Kernel,
         params: (u64, u64),
-    ) -> Result<Dispatch> {
+    ) -> Result<wgpu::BindGroup> {
         let mut entries = vec![wgpu::BindGroupEntry {
             binding: 0,
             resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -158,12 +173,7 @@ impl Session {
             launch.shader.name,
             launch.entry
         );
-        let bindings = self.device.bind(&label, &kernel.layout, &entries)?;
-        Ok(Dispatch {
-            kernel,
-            bindings,
-            grid: launch.grid,
-        })
+        self.device.bind(&label, &kernel.layout, &entries)
     }
 
     /// The plan it runs.
@@ -190,7 +200,7 @@ impl Session {
     pub fn run(&mut self, program: usize, steps: u64) -> Result<()> {
         let dispatches = &self.programs[program];
         // Drivers kill long submissions, and what is recorded takes memory.
-        let most = (MOST_DISPATCHES / dispatches.len().max(1) as u64).max(1);
+        let most = (MOST_DISPATCHES / dispatches.len().max(1) as u64).max(1) * at_once(dispatches);
         let mut left = steps;
         while left > 0 {
             let steps = left.min(most);
@@ -322,17 +332,31 @@ fn record(encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch], steps: u6
         label: Some("kiln"),
         timestamp_writes: None,
     });
-    for _ in 0..steps {
+    let mut recorded = 0;
+    let mut left = steps;
+    while left > 0 {
+        // The largest power of two that is left and that a dispatch does.
+        let power = left.min(at_once(dispatches)).ilog2();
         for dispatch in dispatches {
             pass.set_pipeline(&dispatch.kernel.pipeline);
-            pass.set_bind_group(0, &dispatch.bindings, &[]);
+            pass.set_bind_group(0, &dispatch.bindings[power as usize], &[]);
             let [x, y, z] = dispatch.grid;
             pass.dispatch_workgroups(x, y, z);
+            recorded += 1;
         }
+        left -= 1 << power;
     }
     Work {
         passes: 1,
-        dispatches: steps * dispatches.len() as u64,
+        dispatches: recorded,
+    }
+}
+
+/// The most steps of a program that a dispatch does: one where a step takes several.
+fn at_once(dispatches: &[Dispatch]) -> u64 {
+    match dispatches {
+        [only] => 1 << (only.bindings.len() - 1),
+        _ => 1,
     }
 }
 

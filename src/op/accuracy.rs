@@ -9,7 +9,7 @@ use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
 use super::launch::shader;
-use super::rows::{Rows, dense, sparse};
+use super::rows::{RowTarget, Rows, Targets, dense, sparse};
 use super::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity};
 
 const SHADER: Shader = shader!("accuracy", "rows");
@@ -84,42 +84,41 @@ impl Op for Accuracy {
 impl Compute for Accuracy {
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (_, columns) = io.matrix(0);
-        let rows = io.input(0).chunks_exact(columns).enumerate();
+        let rows = io.input(0).chunks_exact(columns);
+        let targets = Targets::of(io, 1);
+        for (r, (y, p)) in io.output(0).iter_mut().zip(rows).enumerate() {
+            *y = self.of_row(p, targets.row(r, columns));
+        }
+    }
+}
+
+impl Accuracy {
+    /// The share of right predictions in a row; NaN where its label names no column, or where there is one in it.
+    pub(super) fn of_row<T: Real>(self, p: &[T], target: Option<RowTarget<'_, T>>) -> T {
         let right = |condition: bool| if condition { T::one() } else { T::zero() };
-        match *self {
-            Binary { threshold } => {
+        match (self, target) {
+            (Binary { threshold }, Some(RowTarget::Shares(t))) => {
                 let threshold = T::of(f64::from(threshold));
-                let t = io.input(1).chunks_exact(columns);
-                for ((y, (_, p)), t) in io.output(0).iter_mut().zip(rows).zip(t) {
-                    let hits = p.iter().zip(t).map(|(&p, &t)| {
-                        if p.is_nan() || t.is_nan() {
-                            T::nan()
-                        } else {
-                            right(right(p > threshold) == t)
-                        }
-                    });
-                    *y = hits.sum::<T>() / T::of(columns as f64);
+                let hits = p.iter().zip(t).map(|(&p, &t)| {
+                    if p.is_nan() || t.is_nan() {
+                        T::nan()
+                    } else {
+                        right(right(p > threshold) == t)
+                    }
+                });
+                hits.sum::<T>() / T::of(p.len() as f64)
+            }
+            (Categorical | Sparse, Some(target)) => {
+                let wanted = match target {
+                    RowTarget::Shares(t) => largest(t),
+                    RowTarget::Label(label) => Some(label),
+                };
+                match (largest(p), wanted) {
+                    (Some(said), Some(wanted)) => right(said == wanted),
+                    _ => T::nan(),
                 }
             }
-            Categorical => {
-                let t = io.input(1).chunks_exact(columns);
-                for ((y, (_, p)), t) in io.output(0).iter_mut().zip(rows).zip(t) {
-                    *y = match (largest(p), largest(t)) {
-                        (Some(said), Some(wanted)) => right(said == wanted),
-                        _ => T::nan(),
-                    };
-                }
-            }
-            Sparse => {
-                let labels = io.words(1);
-                for (y, (r, p)) in io.output(0).iter_mut().zip(rows) {
-                    let wanted = labels[r] as usize;
-                    *y = match largest(p) {
-                        Some(said) if wanted < columns => right(said == wanted),
-                        _ => T::nan(),
-                    };
-                }
-            }
+            (_, None) | (Binary { .. }, Some(RowTarget::Label(_))) => T::nan(),
         }
     }
 }

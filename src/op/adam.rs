@@ -70,12 +70,12 @@ impl Op for Adam {
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
         const WORKGROUP: u32 = 256;
         let len = signature.inputs[0].elements();
-        Ok(Launch::new(SHADER, "update")
+        let launch = Launch::new(SHADER, "update")
             .set("WORKGROUP", WORKGROUP)
-            .param("len", len as usize)
-            .param("rate_1", complement(self.beta_1) as f32)
-            .param("rate_2", complement(self.beta_2) as f32)
-            .param("epsilon", self.epsilon)
+            .param("len", len as usize);
+        let constants = self.constants().into_iter();
+        Ok(constants
+            .fold(launch, |launch, (name, value)| launch.param(name, value))
             .bind(Binding::Input(3))
             .bind(Binding::Input(4))
             .bind(Binding::Input(0))
@@ -94,54 +94,95 @@ impl Op for Adam {
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        let epsilon = f64::from(self.epsilon);
-        let (c1, c2) = (complement(self.beta_1), complement(self.beta_2));
-        let [m_before, v_before, g, rates] = [1, 2, 3, 4].map(|i| &sample.inputs[i]);
-        let [w, m, v] = [0, 1, 2].map(|i| &sample.results[i]);
-        let alpha = rates[0] * (1.0 - rates[2]).sqrt() / (1.0 - rates[1]);
+        let [m, v, g, rates] = [1, 2, 3, 4].map(|i| &sample.inputs[i]);
+        let [w_after, m_after, v_after] = [0, 1, 2].map(|i| &sample.results[i]);
         let mut bounds = [const { Vec::new() }; 3];
-        for i in 0..w.len() {
-            // Each mean: a difference, 1 − β as f32, their product, a sum; the second one also a square.
-            let square = g[i] * g[i];
-            let m_error =
-                1.01 * UNIT * (3.0 * c1 * (g[i] - m_before[i]).abs() + m[i].abs()) + 1e-37;
-            let drift = 3.0 * c2 * (square - v_before[i]).abs();
-            let v_error = 1.01 * UNIT * (drift + c2 * square + v[i]) + 1e-37;
-            // |√a − √b| is at most |a − b|/√a and at most √|a − b|. WGSL's sqrt is a division (2.5 ulp) by an inverse
-            // root (2 ulp): 10 units; one more for the sum with ε.
-            let root = v[i].sqrt();
-            let divisor = root + epsilon;
-            let through_root = if root > 0.0 {
-                (v_error / root).min(v_error.sqrt())
-            } else {
-                v_error.sqrt()
-            };
-            let divisor_error = through_root + 11.0 * UNIT * divisor;
-            // α: two differences, a root, a product, a division: 18 units. Then a product and a division: 6.
-            let delta = (m[i] * alpha / divisor).abs();
-            let delta_error = (alpha.abs() * m_error + 1e-37) / divisor
-                + delta * (24.0 * UNIT + divisor_error / divisor);
-            bounds[0].push(1.01 * (delta_error + UNIT * w[i].abs()) + 1e-37);
-            bounds[1].push(m_error);
-            bounds[2].push(v_error);
+        for i in 0..m.len() {
+            let after = [w_after[i], m_after[i], v_after[i]];
+            let errors = self.errors([m[i], v[i]], g[i], 0.0, rates, after);
+            for (bounds, error) in bounds.iter_mut().zip(errors) {
+                bounds.push(error);
+            }
         }
         bounds.into()
     }
 }
 
-impl Compute for Adam {
-    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+impl Adam {
+    /// How far a device's w, m and v may be off after a step from m and v with a gradient g that is off by `g_error`.
+    pub(super) fn errors(
+        &self,
+        [m_before, v_before]: [f64; 2],
+        g: f64,
+        g_error: f64,
+        rates: &[f64],
+        [w, m, v]: [f64; 3],
+    ) -> [f64; 3] {
+        let epsilon = f64::from(self.epsilon);
+        let (c1, c2) = (complement(self.beta_1), complement(self.beta_2));
+        let alpha = rates[0] * (1.0 - rates[2]).sqrt() / (1.0 - rates[1]);
+        // Each mean: a difference, 1 − β as f32, their product, a sum; the second one also a square.
+        let square = g * g;
+        let m_error =
+            1.01 * (UNIT * (3.0 * c1 * (g - m_before).abs() + m.abs()) + c1 * g_error) + 1e-37;
+        let drift = 3.0 * c2 * (square - v_before).abs();
+        let from_g = c2 * g_error * (2.0 * g.abs() + g_error);
+        let v_error = 1.01 * (UNIT * (drift + c2 * square + v) + from_g) + 1e-37;
+        // |√a − √b| is at most |a − b|/√a and at most √|a − b|. WGSL's sqrt is a division (2.5 ulp) by an inverse
+        // root (2 ulp): 10 units; one more for the sum with ε.
+        let root = v.sqrt();
+        let divisor = root + epsilon;
+        let through_root = if root > 0.0 {
+            (v_error / root).min(v_error.sqrt())
+        } else {
+            v_error.sqrt()
+        };
+        let divisor_error = through_root + 11.0 * UNIT * divisor;
+        // The quotient grows most where the divisor is smallest.
+        let least = (divisor - divisor_error).max(0.5 * epsilon);
+        // α: two differences, a root, a product, a division: 18 units. Then a product and a division: 6.
+        let delta = (m * alpha / divisor).abs();
+        let delta_error =
+            (alpha.abs() * m_error + 1e-37) / least + delta * (24.0 * UNIT + divisor_error / least);
+        let w_error = 1.01 * (delta_error + UNIT * w.abs()) + 1e-37;
+        [w_error, m_error, v_error]
+    }
+
+    /// 1 − β₁, 1 − β₂ and ε, as the shaders take them.
+    pub(super) fn constants(&self) -> [(&'static str, f32); 3] {
+        [
+            ("rate_1", complement(self.beta_1) as f32),
+            ("rate_2", complement(self.beta_2) as f32),
+            ("epsilon", self.epsilon),
+        ]
+    }
+
+    /// One step of w, m and v.
+    pub(super) fn step<T: Real>(
+        &self,
+        w: &mut [T],
+        m: &mut [T],
+        v: &mut [T],
+        g: &[T],
+        rates: &[T],
+    ) {
         let one = T::one();
         let (c1, c2) = (complement(self.beta_1), complement(self.beta_2));
         let (c1, c2, epsilon) = (T::of(c1), T::of(c2), T::of(f64::from(self.epsilon)));
-        let (g, rates) = (io.input(3), io.input(4));
         let alpha = rates[0] * (one - rates[2]).sqrt() / (one - rates[1]);
-        let [w, m, v] = io.outputs();
         for (((w, m), v), &g) in w.iter_mut().zip(m).zip(v).zip(g) {
             *m += (g - *m) * c1;
             *v += (g * g - *v) * c2;
             *w = *w - *m * alpha / (v.sqrt() + epsilon);
         }
+    }
+}
+
+impl Compute for Adam {
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let (g, rates) = (io.input(3), io.input(4));
+        let [w, m, v] = io.outputs();
+        self.step(w, m, v, g, rates);
     }
 }
 

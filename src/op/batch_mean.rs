@@ -32,7 +32,7 @@ pub struct BatchMean;
 
 /// dvalues of `shape`. Inputs: dy, a scalar, and cursor.
 #[derive(Debug, Clone)]
-struct Backward {
+pub(crate) struct Backward {
     shape: Shape,
 }
 

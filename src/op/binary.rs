@@ -41,7 +41,7 @@ pub enum Operator {
 use Operator::{Add, Div, Mul, Sub};
 
 /// y = a ∘ b.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Binary(pub Operator);
 
 impl Op for Binary {

@@ -13,7 +13,7 @@ use super::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
 };
 
-const SHADER: Shader = shader!("binary_cross_entropy", "rows");
+const SHADER: Shader = shader!("binary_cross_entropy", "binary_cross_entropy_terms", "rows");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {
@@ -63,7 +63,7 @@ pub struct BinaryCrossEntropy {
 
 /// dy. Inputs: y, t, dloss; output dy, shaped as y.
 #[derive(Debug, Clone, Copy)]
-struct Backward(BinaryCrossEntropy);
+pub(crate) struct Backward(pub BinaryCrossEntropy);
 
 impl BinaryCrossEntropy {
     pub(super) fn logits(self) -> bool {

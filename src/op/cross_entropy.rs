@@ -10,13 +10,13 @@ use crate::{DType, Tensor, TensorType};
 
 use super::binary_cross_entropy::{HIGHEST, LOWEST, kept, minus_log};
 use super::launch::shader;
-use super::rows::{Rows, dense, sparse};
+use super::rows::{RowTarget, Rows, Targets, dense, sparse};
 use super::softmax::{Powers, exp_error};
 use super::{
     Case, Compute, Entry, Fill, Form, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
 };
 
-const SHADER: Shader = shader!("cross_entropy", "rows");
+const SHADER: Shader = shader!("cross_entropy", "cross_entropy_rows", "rows");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {
@@ -36,7 +36,7 @@ pub struct CrossEntropy {
 
 /// dy. Inputs: y, t, dloss; output dy, shaped as y.
 #[derive(Debug, Clone, Copy)]
-struct Backward(CrossEntropy);
+pub(crate) struct Backward(pub CrossEntropy);
 
 impl Op for CrossEntropy {
     fn name(&self) -> &'static str {
@@ -86,63 +86,11 @@ impl Op for CrossEntropy {
     }
 }
 
-/// The targets on the processor.
-#[derive(Clone, Copy)]
-enum Targets<'a, T> {
-    Dense(&'a [T]),
-    Sparse(&'a [u32]),
-}
-
-/// A row's target.
-#[derive(Clone, Copy)]
-pub(super) enum RowTarget<'a, T> {
-    Shares(&'a [T]),
-    Label(usize),
-}
-
-impl<'a, T: Real> Targets<'a, T> {
-    fn of(io: &Io<'a, T>) -> Self {
-        if io.is_words(1) {
-            Targets::Sparse(io.words(1))
-        } else {
-            Targets::Dense(io.input(1))
-        }
-    }
-
-    /// The target of row `r`; none where its label names no class.
-    fn row(self, r: usize, columns: usize) -> Option<RowTarget<'a, T>> {
-        match self {
-            Targets::Dense(t) => Some(RowTarget::Shares(&t[r * columns..(r + 1) * columns])),
-            Targets::Sparse(t) => {
-                let label = t[r] as usize;
-                (label < columns).then_some(RowTarget::Label(label))
-            }
-        }
-    }
-}
-
-impl<T: Real> RowTarget<'_, T> {
-    fn at(&self, j: usize) -> T {
-        match self {
-            RowTarget::Shares(shares) => shares[j],
-            RowTarget::Label(label) if *label == j => T::one(),
-            RowTarget::Label(_) => T::zero(),
-        }
-    }
-
-    fn sum(&self) -> T {
-        match self {
-            RowTarget::Shares(shares) => shares.iter().copied().sum(),
-            RowTarget::Label(_) => T::one(),
-        }
-    }
-}
-
 impl Compute for CrossEntropy {
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (_, columns) = io.matrix(0);
         let y = io.input(0).chunks_exact(columns);
-        let targets = Targets::of(io);
+        let targets = Targets::of(io, 1);
         for (r, (loss, y)) in io.output(0).iter_mut().zip(y).enumerate() {
             *loss = match (targets.row(r, columns), self.form) {
                 (None, _) => T::nan(),
@@ -218,7 +166,7 @@ impl Compute for Backward {
         let (_, columns) = io.matrix(0);
         let y = io.input(0).chunks_exact(columns);
         let dloss = io.input(2);
-        let targets = Targets::of(io);
+        let targets = Targets::of(io, 1);
         let rows = io.output(0).chunks_exact_mut(columns);
         for (r, ((dy, y), &dloss)) in rows.zip(y).zip(dloss).enumerate() {
             match (targets.row(r, columns), self.0.form) {
@@ -238,7 +186,12 @@ pub(super) fn slopes_of_logits<T: Real>(z: &[T], t: RowTarget<'_, T>, dloss: T, 
     }
 }
 
-pub(super) fn slopes_of_probabilities<T: Real>(p: &[T], t: RowTarget<'_, T>, dloss: T, dp: &mut [T]) {
+pub(super) fn slopes_of_probabilities<T: Real>(
+    p: &[T],
+    t: RowTarget<'_, T>,
+    dloss: T,
+    dp: &mut [T],
+) {
     let total: T = p.iter().copied().sum();
     let inside = |p: T| kept(p / total) == p / total;
     let kept = p.iter().enumerate().filter(|(_, p)| inside(**p));

@@ -146,15 +146,20 @@ fn starts(chunks: &[TensorType]) -> Result<(u32, [u32; MAX_CHUNKS - 1]), String>
     Ok((last, starts))
 }
 
+/// The row of a data set of `rows` that an index stands for.
+pub(super) fn row_of(index: u32, rows: usize) -> usize {
+    (index as usize).min(rows - 1)
+}
+
 impl Compute for Gather {
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let indices = io.words(0);
         let chunks = io.signature().inputs.len() - 1;
         let (per_chunk, len) = (io.dims(1)[0], io.dims(1)[1..].iter().product::<usize>());
-        let last = (1..=chunks).map(|i| io.dims(i)[0]).sum::<usize>() - 1;
+        let rows = (1..=chunks).map(|i| io.dims(i)[0]).sum::<usize>();
         // The input that holds the row, and where in it.
         let home = |index: u32| {
-            let row = (index as usize).min(last);
+            let row = row_of(index, rows);
             let start = row % per_chunk * len;
             (1 + row / per_chunk, start..start + len)
         };

@@ -19,15 +19,15 @@ impl fmt::Debug for Shader {
     }
 }
 
-/// The shader of a file in `shaders/`, as a constant.
+/// The shader of a file in `shaders/`, as a constant; the parts that it shares with others stand behind it.
 macro_rules! shader {
-    ($name:literal $(, $part:literal)?) => {
+    ($name:literal $(, $part:literal)*) => {
         $crate::op::Shader {
             name: $name,
             source: std::borrow::Cow::Borrowed(concat!(
                 include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
                 "\n",
-                $(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $part, ".wgsl")), "\n",)?
+                $(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $part, ".wgsl")), "\n",)*
                 include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/prelude.wgsl"))
             )),
         }

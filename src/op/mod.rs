@@ -13,6 +13,7 @@ mod clock;
 mod compute;
 mod cross_entropy;
 mod gather;
+mod head;
 mod launch;
 mod matmul;
 mod network;
@@ -34,23 +35,29 @@ use crate::{DType, Tensor, TensorType};
 
 pub use accuracy::Accuracy;
 pub use adam::Adam;
+pub(crate) use batch_mean::Backward as BatchMeanBackward;
 pub use batch_mean::BatchMean;
 pub use binary::{Binary, Operator};
+pub(crate) use binary_cross_entropy::Backward as BinaryCrossEntropyBackward;
 pub use binary_cross_entropy::{BinaryCrossEntropy, Form};
 pub use case::{Case, Entry, Fill, Sample, UNIT};
 pub use clock::{Clock, RATES, cursor};
 pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
+pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub use cross_entropy::CrossEntropy;
 pub use gather::{Gather, MAX_CHUNKS};
+pub use head::{Head, RowLoss};
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
-pub use matmul::MatMul;
-pub use network::{Column, Layer, Network, RowLoss, Rule};
+pub use matmul::{Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul};
+pub use network::{Column, Layer, Network, Rule};
 pub use permutation::Permutation;
+pub(crate) use pointwise::Backward as PointwiseBackward;
 pub use pointwise::{Function, Pointwise};
-pub use record::Record;
+pub use record::{Parts, Record};
 pub use reshape::Reshape;
 pub use sgd::{Momentum, Sgd};
 pub use softmax::Softmax;
+pub(crate) use squared_error::Backward as SquaredErrorBackward;
 pub use squared_error::SquaredError;
 pub use sum::Sum;
 
@@ -64,8 +71,11 @@ pub fn all() -> Vec<Entry> {
         binary_cross_entropy::ENTRY,
         clock::ENTRY,
         cross_entropy::ENTRY,
+        matmul::DENSE,
         gather::ENTRY,
+        head::ENTRY,
         matmul::ENTRY,
+        matmul::UPDATES,
         network::ENTRY,
         pointwise::ENTRY,
         record::ENTRY,

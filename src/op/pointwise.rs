@@ -13,7 +13,7 @@ use super::{
     fold,
 };
 
-const SHADER: Shader = shader!("pointwise");
+const SHADER: Shader = shader!("pointwise", "functions");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {
@@ -55,7 +55,7 @@ use Function::{Abs, Exp, LeakyRelu, Log, Neg, Offset, Relu, Scale, Sigmoid, Sqrt
 
 impl Function {
     /// The number of the function in the shader, and its constant.
-    fn code(self) -> (u32, f32) {
+    pub(super) fn code(self) -> (u32, f32) {
         match self {
             Sigmoid => (0, 0.0),
             Tanh => (1, 0.0),
@@ -91,7 +91,12 @@ impl Function {
 
     /// Whether f′ is computed from the output; else from the input.
     fn saves_output(self) -> bool {
-        matches!(self, Sigmoid | Tanh | Relu | Exp | Sqrt)
+        match self {
+            Sigmoid | Tanh | Relu | Exp | Sqrt => true,
+            // The output has the input's sign, which is all that f′ depends on.
+            LeakyRelu(slope) => slope >= 0.0,
+            _ => false,
+        }
     }
 
     /// f(x).
@@ -113,6 +118,13 @@ impl Function {
             Neg => -x,
             Scale(factor) => T::of(f64::from(factor)) * x,
             Offset(constant) => x + T::of(f64::from(constant)),
+        }
+    }
+
+    /// y = f(y) of every element.
+    pub fn apply<T: Real>(self, values: &mut [T]) {
+        for value in values {
+            *value = self.value(*value);
         }
     }
 
@@ -145,7 +157,7 @@ pub struct Pointwise(pub Function);
 
 /// dx = dy·f′. Inputs: the saved x or y, dy; output dx; one shape.
 #[derive(Debug, Clone, Copy)]
-struct Backward(Function);
+pub(crate) struct Backward(pub Function);
 
 impl Op for Pointwise {
     fn name(&self) -> &'static str {
@@ -176,26 +188,22 @@ impl Op for Pointwise {
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        let x = &sample.inputs[0];
-        let bound = sample
-            .relative(0, 1.0)
-            .into_iter()
-            .zip(x)
-            .zip(&sample.results[0]);
-        vec![
-            bound
-                .map(|((unit, &x), &y)| self.error(x) * unit + self.absolute(x, y))
-                .collect(),
-        ]
+        let values = sample.inputs[0].iter().zip(&sample.results[0]);
+        vec![values.map(|(&x, &y)| rounding(self.0, x, y)).collect()]
     }
 }
 
-impl Pointwise {
+/// How far a device's f(x) may be from y = f(x).
+pub(super) fn rounding(function: Function, x: f64, y: f64) -> f64 {
+    function.units(x) * (2.0 * super::UNIT * y.abs() + 1e-37) + function.absolute(x)
+}
+
+impl Function {
     /// Units in the last place that the device may differ by.
-    fn error(&self, x: f64) -> f64 {
+    fn units(self, x: f64) -> f64 {
         // WGSL allows 3 + 2|x| for exp and 2.5 for a division; the argument's own rounding adds |x| to exp.
         let exp = 3.0 + 3.0 * x.abs();
-        match self.0 {
+        match self {
             Sigmoid => exp + 4.0,
             Tanh => 2.0 * 3.0 + 3.0 * (2.0 * x).abs().min(8.0) + 8.0,
             Exp => exp,
@@ -206,11 +214,26 @@ impl Pointwise {
     }
 
     /// WGSL's log is only within 2⁻²¹ between ½ and 2.
-    fn absolute(&self, x: f64, _y: f64) -> f64 {
-        if self.0 == Log && (0.5..=2.0).contains(&x) {
+    fn absolute(self, x: f64) -> f64 {
+        if self == Log && (0.5..=2.0).contains(&x) {
             1.0 / f64::from(1 << 21)
         } else {
             0.0
+        }
+    }
+
+    /// Whether a layer may end in it: a bounded slope, so that rounding before it stays rounding.
+    pub(crate) fn ends_layers(self) -> bool {
+        self.steepest().is_finite() && self.saves_output()
+    }
+
+    /// The largest |f′| of a function that a layer may end in; infinity of the others.
+    pub(super) fn steepest(self) -> f64 {
+        match self {
+            Sigmoid => 0.25,
+            Tanh | Relu => 1.0,
+            LeakyRelu(slope) => f64::from(slope.abs()).max(1.0),
+            _ => f64::INFINITY,
         }
     }
 }

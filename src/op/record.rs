@@ -1,4 +1,7 @@
-//! A metric kept on the device: ring[(step − 1) mod rows, column] = Σᵢ values`[i]`.
+//! A metric kept on the device: ring[(step − 1) mod rows, column, part] = Σᵢ values`[i]` over the rows of each part of the
+//! batch.
+//!
+//! Parts, because workgroups cannot wait for each other: each sums its own rows, and the host adds the few sums in f64.
 
 use crate::cpu::Real;
 use crate::plan::Target;
@@ -20,8 +23,9 @@ pub const ENTRY: Entry = Entry {
     cases,
 };
 
-/// Sums the values of this step's rows into the step's place in a ring. Inputs: ring, \[rows, columns\], updated in
-/// place; cursor, the clock's; values, \[batch\], of which the first cursor\[ROWS\] count. No output.
+/// Sums the values of this step's rows into the step's place in a ring. Inputs: ring, \[rows, columns, parts\], updated in
+/// place; cursor, the clock's; values, \[batch\], of which the first cursor\[ROWS\] count. No output. The batch lies in
+/// [`Parts::of`] it.
 ///
 /// The sum is kept, not the mean: the host adds sums over steps and divides by all their rows, so that a short last
 /// batch weighs as much as it has rows.
@@ -29,6 +33,26 @@ pub const ENTRY: Entry = Entry {
 pub struct Record {
     /// The ring's column, one for each metric.
     pub column: usize,
+}
+
+/// How a batch is cut into parts that are summed each by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// How many.
+    pub count: usize,
+    /// Rows of each but the last, which may be shorter.
+    pub rows: usize,
+}
+
+impl Parts {
+    /// The parts of a batch: of 32 rows, or more where there would be more than 64 of them.
+    pub fn of(batch: usize) -> Self {
+        let rows = batch.div_ceil(64).max(1).next_multiple_of(32);
+        Parts {
+            count: batch.div_ceil(rows),
+            rows,
+        }
+    }
 }
 
 impl Op for Record {
@@ -40,11 +64,17 @@ impl Op for Record {
         let [ring, cursor, values] = arity::<3>(inputs)?;
         expect_dtype("ring", ring, DType::F32)?;
         expect_dtype("values", values, DType::F32)?;
-        let (&[rows, columns], &[_]) = (ring.shape.dims(), values.shape.dims()) else {
+        let (&[rows, columns, parts], &[batch]) = (ring.shape.dims(), values.shape.dims()) else {
             return Err(format!(
-                "the ring must be [rows, columns] and the values [batch], got {ring} and {values}"
+                "the ring must be [rows, columns, parts] and the values [batch], got {ring} and {values}"
             ));
         };
+        if parts != Parts::of(batch).count {
+            return Err(format!(
+                "a batch of {batch} lies in {} parts, but the ring is {ring}",
+                Parts::of(batch).count
+            ));
+        }
         if *cursor != TensorType::u32([WORDS]) {
             return Err(format!("cursor must be [{WORDS}] u32, got {cursor}"));
         }
@@ -59,50 +89,65 @@ impl Op for Record {
     }
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        let (rows, columns) = signature.inputs[0].shape.rows_and_columns();
-        let batch = signature.inputs[2].elements();
-        let fan: u32 = if batch <= 256 { 8 } else { 16 };
-        let workgroup = fan * fan;
+        const WORKGROUP: u32 = 32;
+        let ring = signature.inputs[0].shape.dims();
+        let batch = signature.inputs[2].elements() as usize;
+        let parts = Parts::of(batch);
         Ok(Launch::new(SHADER, "record")
-            .set("FAN", fan)
-            .set("WORKGROUP", workgroup)
-            .param("ring_rows", rows)
-            .param("columns", columns)
+            .set("WORKGROUP", WORKGROUP)
+            .param("ring_rows", ring[0])
+            .param("columns", ring[1])
             .param("column", self.column)
-            .param("batch", batch as usize)
+            .param("parts", parts.count)
+            .param("part_rows", parts.rows)
+            .param("batch", batch)
             .bind(Binding::Input(1))
             .bind(Binding::Input(2))
             .bind(Binding::Input(0))
-            .iterations(batch.div_ceil(u64::from(workgroup)) + 2 * u64::from(fan))
-            .flops(batch)
+            .grid([parts.count as u32, 1, 1])
+            .iterations((parts.rows as u64).div_ceil(u64::from(WORKGROUP)) + u64::from(WORKGROUP))
+            .flops(batch as u64)
             .into())
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // γ of the whole length: a sum in parts has fewer roundings. All other elements stay as they are.
-        let (rows, columns) = sample.signature.inputs[0].shape.rows_and_columns();
+        // γ of a part's length. All other elements stay as they are.
+        let ring = sample.signature.inputs[0].shape.dims();
         let cursor = &sample.inputs[1];
-        let counted = cursor[ROWS] as usize;
-        let terms: f64 = sample.inputs[2].iter().take(counted).map(|x| x.abs()).sum();
-        let mut bound = vec![0.0; rows * columns];
-        bound[place(cursor[STEP] as u32, rows) * columns + self.column] =
-            Sample::gamma(counted) * terms + 1e-37;
+        let (counted, values) = (cursor[ROWS] as usize, &sample.inputs[2]);
+        let at = place(cursor[STEP] as u32, ring, self.column);
+        let mut bound = vec![0.0; ring.iter().product()];
+        for (bound, terms) in bound[at].iter_mut().zip(parts(values, counted)) {
+            let sum: f64 = terms.iter().map(|x| x.abs()).sum();
+            *bound = Sample::gamma(terms.len()) * sum + 1e-37;
+        }
         vec![bound]
     }
 }
 
-/// The step's row in a ring.
-fn place(step: u32, rows: usize) -> usize {
-    step.wrapping_sub(1) as usize % rows
+/// Where the sums of a step lie in a ring `[rows, columns, parts]`.
+pub(super) fn place(step: u32, ring: &[usize], column: usize) -> std::ops::Range<usize> {
+    let (rows, columns, parts) = (ring[0], ring[1], ring[2]);
+    let start = (step.wrapping_sub(1) as usize % rows * columns + column) * parts;
+    start..start + parts
+}
+
+/// The values of each part that count.
+fn parts<T>(values: &[T], counted: usize) -> impl Iterator<Item = &[T]> {
+    let parts = Parts::of(values.len());
+    let counted = counted.min(values.len());
+    let starts = (0..parts.count).map(move |part| part * parts.rows);
+    starts.map(move |start| &values[start.min(counted)..(start + parts.rows).min(counted)])
 }
 
 impl Compute for Record {
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (rows, columns) = io.matrix(0);
         let (cursor, values) = (io.words(1), io.input(2));
-        let counted = values.len().min(cursor[ROWS] as usize);
-        let at = place(cursor[STEP], rows) * columns + self.column;
-        io.output(0)[at] = values[..counted].iter().copied().sum();
+        let at = place(cursor[STEP], io.dims(0), self.column);
+        let sums = io.output(0)[at].iter_mut();
+        for (sum, values) in sums.zip(parts(values, cursor[ROWS] as usize)) {
+            *sum = values.iter().copied().sum();
+        }
     }
 }
 
@@ -135,7 +180,10 @@ fn cases() -> Vec<Case> {
         for column in [0, columns - 1] {
             cases.push(
                 Case::new(Record { column })
-                    .constant(&[rows, columns], Fill::Uniform(-1.0, 1.0))
+                    .constant(
+                        &[rows, columns, Parts::of(batch).count],
+                        Fill::Uniform(-1.0, 1.0),
+                    )
                     .words(&[WORDS], Fill::Words(cursor.clone()))
                     .constant(&[batch], Fill::Uniform(-2.0, 3.0)),
             );
@@ -146,7 +194,7 @@ fn cases() -> Vec<Case> {
 
 impl Tensor {
     /// Sums the first rows of these values, as many as the clock's `cursor` counts, into the step's row of `ring`,
-    /// \[rows, columns\], a variable. The handle is for [`Program::update`](crate::Program::update).
+    /// \[rows, columns, parts\], a variable, where the batch lies in [`Parts::of`](crate::op::Parts::of) it. The handle is for [`Program::update`](crate::Program::update).
     #[track_caller]
     pub fn record(&self, ring: &Tensor, cursor: &Tensor, column: usize) -> Tensor {
         self.graph()

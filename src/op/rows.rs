@@ -1,9 +1,10 @@
 //! Row-wise kernels: how many invocations share a row, by the row's length and the class of adapter.
 
+use crate::cpu::Real;
 use crate::plan::{Class, Target};
 use crate::{DType, Shape, TensorType};
 
-use super::{Launch, Shader, expect_dtype, fold};
+use super::{Io, Launch, Shader, expect_dtype, fold};
 
 /// Most invocations of a workgroup that every adapter has.
 const WIDEST: u32 = 256;
@@ -61,6 +62,30 @@ impl Rows {
         self.share(Launch::new(shader, entry), passes, trees)
             .param("rows", self.rows as usize)
             .param("columns", self.columns as usize)
+    }
+
+    /// The same with a workgroup of at most `rows` rows.
+    pub(super) fn within(self, rows: u32) -> Self {
+        let workgroup = (rows * self.lanes).min(WIDEST.max(self.lanes));
+        Rows { workgroup, ..self }
+    }
+
+    /// A dispatch in which a workgroup goes over `part_rows` rows, as many at a time as it has room for, looping `passes`
+    /// times over each and combining lanes `passes` times.
+    pub(super) fn part(
+        self,
+        shader: Shader,
+        entry: &'static str,
+        part_rows: usize,
+        passes: u64,
+    ) -> Launch {
+        let at_once = u64::from(self.workgroup / self.lanes);
+        let lanes = u64::from(self.lanes);
+        let row = passes * (self.columns.div_ceil(lanes) + u64::from(self.lanes.ilog2()) + 2);
+        Launch::new(shader, entry)
+            .set("WORKGROUP", self.workgroup)
+            .set("LANES", self.lanes)
+            .iterations((part_rows as u64).div_ceil(at_once) * (row + 1) + at_once)
     }
 
     /// The same without params, for a kernel that finds the sizes itself.
@@ -121,5 +146,57 @@ pub(super) fn per_row(name: &str, matrix: &TensorType) -> Result<Shape, String> 
     match matrix.shape.dims().split_last() {
         Some((_, rows)) => Ok(Shape::from(rows)),
         None => Err(format!("{name} must have a last dimension, got a scalar")),
+    }
+}
+
+/// The targets of rows on the processor, input `input` of an op.
+#[derive(Clone, Copy)]
+pub(super) enum Targets<'a, T> {
+    Dense(&'a [T]),
+    Sparse(&'a [u32]),
+}
+
+/// A row's target.
+#[derive(Clone, Copy)]
+pub(super) enum RowTarget<'a, T> {
+    Shares(&'a [T]),
+    Label(usize),
+}
+
+impl<'a, T: Real> Targets<'a, T> {
+    pub(super) fn of(io: &Io<'a, T>, input: usize) -> Self {
+        if io.is_words(input) {
+            Targets::Sparse(io.words(input))
+        } else {
+            Targets::Dense(io.input(input))
+        }
+    }
+
+    /// The target of row `r`; none where its label names no class.
+    pub(super) fn row(self, r: usize, columns: usize) -> Option<RowTarget<'a, T>> {
+        match self {
+            Targets::Dense(t) => Some(RowTarget::Shares(&t[r * columns..(r + 1) * columns])),
+            Targets::Sparse(t) => {
+                let label = t[r] as usize;
+                (label < columns).then_some(RowTarget::Label(label))
+            }
+        }
+    }
+}
+
+impl<T: Real> RowTarget<'_, T> {
+    pub(super) fn at(&self, j: usize) -> T {
+        match self {
+            RowTarget::Shares(shares) => shares[j],
+            RowTarget::Label(label) if *label == j => T::one(),
+            RowTarget::Label(_) => T::zero(),
+        }
+    }
+
+    pub(super) fn sum(&self) -> T {
+        match self {
+            RowTarget::Shares(shares) => shares.iter().copied().sum(),
+            RowTarget::Label(_) => T::one(),
+        }
     }
 }

@@ -29,7 +29,7 @@ pub struct SquaredError {
 
 /// dy = 2·scale·(y − t)·dloss. Inputs: y, t, dloss; output dy, shaped as y.
 #[derive(Debug, Clone, Copy)]
-struct Backward(SquaredError);
+pub(crate) struct Backward(pub SquaredError);
 
 impl Op for SquaredError {
     fn name(&self) -> &'static str {

@@ -167,6 +167,15 @@ impl PlannedProgram {
         self.calls.iter().map(|call| call.launches.len()).sum()
     }
 
+    /// Most steps that one dispatch does: above 1 only where a step is one dispatch.
+    pub fn steps_per_dispatch(&self) -> u32 {
+        let mut launches = self.calls.iter().flat_map(|call| &call.launches);
+        match (launches.next(), launches.next()) {
+            (Some(only), None) => only.steps.max(1),
+            _ => 1,
+        }
+    }
+
     /// Floating-point operations of one step, as far as the launches state them.
     pub fn flops(&self) -> u64 {
         self.calls
@@ -312,11 +321,7 @@ pub(crate) fn build(records: &[Record], target: &Target, programs: Vec<Program>)
         ));
     }
     let mut scheduled = schedule::schedule(records, &programs)?;
-    let slabs = if target.tuning.fusion {
-        fuse::merge_updates(&mut scheduled, target)
-    } else {
-        Vec::new()
-    };
+    let slabs = fuse::rewrite(&mut scheduled, records, target);
     let plan = memory::place(records, scheduled, slabs, target)?;
     verify::verify(&plan)?;
     Ok(plan)

@@ -1,5 +1,7 @@
 //! The ring of per-step sums, turned into per-epoch means on the host.
 
+use crate::op::Parts;
+
 use super::programs::RING_ROWS;
 
 /// The means of a finished epoch.
@@ -14,6 +16,7 @@ pub(super) struct Means {
 #[derive(Debug)]
 pub(super) struct Ledger {
     columns: usize,
+    parts: usize,
     batch: u64,
     rows: u64,
     /// Rows seen of the epoch under way.
@@ -26,6 +29,7 @@ impl Ledger {
     pub fn new(rows: u64, batch: u64, columns: usize) -> Self {
         Ledger {
             columns,
+            parts: Parts::of(usize::try_from(batch).unwrap_or(usize::MAX)).count,
             batch,
             rows,
             seen: 0,
@@ -40,13 +44,17 @@ impl Ledger {
     /// Takes the next step's sums from the ring; the epoch's means when it is the last of its epoch. The step's own mean
     /// loss comes first.
     pub fn absorb(&mut self, ring: &[f32], step: u64) -> (f64, Option<Means>) {
-        let row = (step % RING_ROWS as u64) as usize * self.columns;
+        let row = (step % RING_ROWS as u64) as usize * self.columns * self.parts;
         let rows = self.batch.min(self.rows - self.seen);
-        for (sum, &value) in self.sums.iter_mut().zip(&ring[row..row + self.columns]) {
-            *sum += f64::from(value);
+        let columns = ring[row..].chunks_exact(self.parts);
+        let sums = columns.map(|parts| parts.iter().map(|&part| f64::from(part)).sum::<f64>());
+        let mut step_loss = None;
+        for (total, sum) in self.sums.iter_mut().zip(sums) {
+            step_loss.get_or_insert(sum / rows as f64);
+            *total += sum;
         }
+        let step_loss = step_loss.unwrap_or(f64::NAN);
         self.seen += rows;
-        let step_loss = f64::from(ring[row]) / rows as f64;
         let finished = self.seen == self.rows;
         (step_loss, if finished { self.take() } else { None })
     }

@@ -1,6 +1,6 @@
 //! The graph of a model's programs: `train`, `evaluate`, `predict`, `predict_row`, over the same parameters.
 
-use crate::op::MAX_CHUNKS;
+use crate::op::{self, MAX_CHUNKS};
 use crate::optim::{Clock, Optimizer, Rates};
 use crate::plan::{Plan, Program, Target};
 use crate::{DType, Error, Graph, Initial, Result, Tensor, TensorType};
@@ -142,7 +142,8 @@ impl Parts<'_> {
                 .iter()
                 .map(|metric| metric.rows(self.loss.loss, &output, &y)),
         );
-        let ring_kind = TensorType::f32([RING_ROWS, recorded.len()]);
+        let ring_kind =
+            TensorType::f32([RING_ROWS, recorded.len(), op::Parts::of(room.batch).count]);
         let ring = graph.variable(format!("{name}.ring"), ring_kind, Initial::Zeros);
         let record =
             |(column, values): (usize, &Tensor)| values.record(&ring, &clock.cursor, column);

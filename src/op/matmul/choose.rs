@@ -9,6 +9,8 @@ pub struct Choice {
     pub entry: &'static str,
     /// Override constants; `ACCUMULATE` is false here, and true for the passes after the first.
     pub overrides: Vec<(&'static str, f64)>,
+    /// The tile of a workgroup.
+    pub tile: Tile,
     /// Workgroups; z counts the splits.
     pub grid: [u32; 3],
     /// Cᵀ = op(B)ᵀ·op(A)ᵀ is computed: bind B as `a` and A as `b`. `shape` is swapped already.
@@ -28,7 +30,7 @@ pub struct Choice {
 }
 
 /// Tile of one workgroup: `[rows, columns, depth of a step]`, and an invocation's 4×4 blocks each way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tile(pub [u32; 3], pub [u32; 2]);
 
 /// llvmpipe ends all loops of an invocation after 65 535 iterations.
@@ -185,6 +187,7 @@ pub fn build(
             .into_iter()
             .map(|(name, value)| (name, value as f64))
             .collect(),
+        tile: Tile(tile, blocks),
         grid: [tiles.min(MOST_GROUPS), tiles.div_ceil(MOST_GROUPS), splits],
         swapped,
         shape: [m, n, k],

@@ -6,25 +6,22 @@ use crate::cpu::{Product, Real};
 use crate::plan::Target;
 use crate::{DType, Tensor, TensorType};
 
-use super::launch::shader;
-use super::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp,
-    arity, fold,
-};
+use super::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Signature, Vjp, arity};
 
 mod choose;
+mod dense;
+mod launches;
+mod update;
 
-use choose::{Choice, choose};
+pub use dense::{Dense, ENTRY as DENSE, End};
+pub use update::{ENTRY as UPDATES, LayerSlab, LayerUpdates, MOST_LAYERS};
 
-const SHADER: Shader = shader!("matmul", "matmul_blocks");
-
-/// Apart, because a device without subgroups refuses the whole module.
-const SUBGROUP_SHADER: Shader = shader!("matmul_subgroup", "matmul_blocks");
+use launches::{COMBINE, LANES, Operands, REGISTERS, TILED, launches};
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {
     name: "matmul",
-    shaders: &[SHADER, SUBGROUP_SHADER],
+    shaders: &[TILED, REGISTERS, LANES, COMBINE],
     cases,
 };
 
@@ -109,115 +106,24 @@ impl Op for MatMul {
     }
 
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
-        let Product {
-            m,
-            n,
-            k,
-            transpose_a,
-            transpose_b,
-        } = self.of(signature);
-        let size = |size: usize| {
-            u32::try_from(size).map_err(|_source| format!("a dimension of {size} is too large"))
-        };
-        let (m, n, k) = (size(m)?, size(n)?, size(k)?);
-        let choice = choose(
-            m,
-            n,
-            k,
-            transpose_a,
-            transpose_b,
-            target.tuning.products,
-            target.subgroup,
-        );
-        Ok(launches(&choice))
+        launches(&self.of(signature), &Operands::default(), target)
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // γₖ·(|A|·|B|), whatever the order of the sum.
         let product = self.of(sample.signature);
-        let magnitude = |values: &[f64]| values.iter().map(|value| value.abs()).collect::<Vec<_>>();
-        let mut terms = vec![0.0; product.m * product.n];
-        product.plain(
-            &magnitude(&sample.inputs[0]),
-            &magnitude(&sample.inputs[1]),
-            &mut terms,
-        );
-        vec![
-            terms
-                .into_iter()
-                .map(|terms| Sample::gamma(product.k) * terms + 1e-37)
-                .collect(),
-        ]
+        vec![rounding(&product, &sample.inputs[0], &sample.inputs[1])]
     }
 }
 
-/// The dispatches of a choice: passes over k, and behind each the ordered sum of its splits.
-fn launches(choice: &Choice) -> Launches {
-    let Choice {
-        shape: [m, n, k],
-        tiles: [tiles_n, tiles],
-        splits,
-        k_pass,
-        ..
-    } = *choice;
-    let shader = if choice.entry == "lanes" {
-        SUBGROUP_SHADER
-    } else {
-        SHADER
-    };
-    let (a, b) = if choice.swapped { (1, 0) } else { (0, 1) };
-    let len = u64::from(m) * u64::from(n);
-    let mut launches = Launches::default();
-    let split = splits > 1;
-    if split {
-        launches.scratch.push(u64::from(splits) * len);
+/// γₖ·(|A|·|B|), whatever the order of the sum.
+fn rounding(product: &Product, a: &[f64], b: &[f64]) -> Vec<f64> {
+    let magnitude = |values: &[f64]| values.iter().map(|value| value.abs()).collect::<Vec<_>>();
+    let mut terms = vec![0.0; product.m * product.n];
+    product.plain(&magnitude(a), &magnitude(b), &mut terms);
+    for terms in &mut terms {
+        *terms = Sample::gamma(product.k) * *terms + 1e-37;
     }
-    let to = if split {
-        Binding::Scratch(0)
-    } else {
-        Binding::Output(0)
-    };
-    for begin in (0..k).step_by(k_pass as usize) {
-        let end = k.min(begin.saturating_add(k_pass));
-        let later = f64::from(u8::from(begin > 0));
-        let with_params = |launch: Launch| {
-            launch
-                .param("m", m)
-                .param("n", n)
-                .param("k", k)
-                .param("k_begin", begin)
-                .param("k_end", end)
-                .param("k_chunk", choice.k_chunk)
-                .param("tiles_n", tiles_n)
-                .param("tiles", tiles)
-                .param("splits", splits)
-        };
-        let mut product = with_params(Launch::new(shader, choice.entry));
-        product.overrides = choice.overrides.clone();
-        let product = product
-            .set("ACCUMULATE", if split { 0.0 } else { later })
-            .bind(Binding::Input(a))
-            .bind(Binding::Input(b))
-            .bind(to)
-            .grid(choice.grid)
-            .iterations(choice.iterations_per_invocation)
-            .flops(2 * len * u64::from(end - begin));
-        launches.launches.push(product);
-        if split {
-            const COMBINE: u32 = 64;
-            launches.launches.push(
-                with_params(Launch::new(SHADER, "combine"))
-                    .set("COMBINE", COMBINE)
-                    .set("ACCUMULATE", later)
-                    .bind(to)
-                    .bind(Binding::Output(0))
-                    .grid(fold(len, COMBINE))
-                    .iterations(u64::from(splits) + 1)
-                    .flops(len * u64::from(splits)),
-            );
-        }
-    }
-    launches
+    terms
 }
 
 impl Compute for MatMul {

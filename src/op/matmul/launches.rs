@@ -1,0 +1,153 @@
+//! The dispatches of a matrix product: passes over k, the ordered sum of its splits, and what C ends in.
+
+use crate::cpu::Product;
+use crate::op::launch::shader;
+use crate::op::pointwise::Function;
+use crate::op::{Binding, Launch, Launches, Param, Shader, fold};
+use crate::plan::Target;
+
+use super::choose::{Choice, choose};
+
+/// GPUs.
+pub const TILED: Shader = shader!("matmul", "matmul_blocks", "matmul_store", "functions");
+
+/// CPU adapters without subgroups.
+pub const REGISTERS: Shader = shader!(
+    "matmul_registers",
+    "matmul_blocks",
+    "matmul_store",
+    "functions"
+);
+
+/// CPU adapters with subgroups; apart, because a device without them refuses the whole module.
+pub const LANES: Shader = shader!(
+    "matmul_subgroup",
+    "matmul_blocks",
+    "matmul_store",
+    "functions"
+);
+
+/// The sum of the splits.
+pub const COMBINE: Shader = shader!("matmul_combine", "functions");
+
+/// The number in the shaders of no function.
+const NONE: u32 = 255;
+
+/// What a product takes beside A and B, which are the op's first two inputs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Operands {
+    /// The input with the numbers of A's stored rows, and the last row that there is.
+    pub indices: Option<(usize, u32)>,
+    /// The input that is added to every row of C.
+    pub bias: Option<usize>,
+    /// The function that C goes through.
+    pub function: Option<Function>,
+    /// The input from which f′ is computed: then C is multiplied by it instead.
+    pub saved: Option<usize>,
+}
+
+/// The dispatches of C = op(A)·op(B), all of them writing output 0.
+pub fn launches(
+    product: &Product,
+    operands: &Operands,
+    target: &Target,
+) -> Result<Launches, String> {
+    let size = |size: usize| {
+        u32::try_from(size).map_err(|_source| format!("a dimension of {size} is too large"))
+    };
+    let columns = size(product.n)?;
+    let choice = choose(
+        size(product.m)?,
+        columns,
+        size(product.k)?,
+        product.transpose_a,
+        product.transpose_b,
+        target.tuning.products,
+        target.subgroup,
+    );
+    let Choice {
+        shape: [m, n, k],
+        tiles: [tiles_n, tiles],
+        splits,
+        k_pass,
+        ..
+    } = choice;
+    let shader = match choice.entry {
+        "lanes" => LANES,
+        "registers" => REGISTERS,
+        _ => TILED,
+    };
+    let (a, b) = if choice.swapped { (1, 0) } else { (0, 1) };
+    let gather = match operands.indices {
+        None => 0,
+        Some(_) => 1 + u32::from(choice.swapped),
+    };
+    let (code, constant) = operands.function.map_or((NONE, 0.0), Function::code);
+    let last_row = operands.indices.map_or(0, |(_, last)| last);
+    // What is not asked for is bound to A and never read.
+    let read = |input: Option<usize>| Binding::Input(input.unwrap_or(0));
+    let end = |launch: Launch, ends: bool| {
+        launch
+            .set("BIAS", ends && operands.bias.is_some())
+            .set("FUNCTION", if ends { code } else { NONE })
+            .set("SLOPE", ends && operands.saved.is_some())
+            .param("constant", constant)
+    };
+    let len = u64::from(m) * u64::from(n);
+    let mut launches = Launches::default();
+    let split = splits > 1;
+    if split {
+        launches.scratch.push(u64::from(splits) * len);
+    }
+    for begin in (0..k.max(1)).step_by(k_pass as usize) {
+        let done = k.min(begin.saturating_add(k_pass));
+        let (later, ends) = (begin > 0, done == k);
+        let mut launch = Launch::new(shader.clone(), choice.entry);
+        launch.overrides = choice.overrides.clone();
+        let product = end(launch, ends && !split)
+            .set("GATHER", gather)
+            .set("ACCUMULATE", later && !split)
+            .param("m", m)
+            .param("n", n)
+            .param("k", k)
+            .param("k_begin", begin)
+            .param("k_end", done)
+            .param("k_chunk", choice.k_chunk)
+            .param("tiles_n", tiles_n)
+            .param("tiles", tiles)
+            .param("last", last_row)
+            .bind(Binding::Input(a))
+            .bind(Binding::Input(b))
+            .bind(read(operands.indices.map(|(input, _)| input)))
+            .bind(read(operands.bias))
+            .bind(read(operands.saved))
+            .bind(if split {
+                Binding::Scratch(0)
+            } else {
+                Binding::Output(0)
+            })
+            .grid(choice.grid)
+            .iterations(choice.iterations_per_invocation)
+            .flops(2 * len * u64::from(done - begin));
+        launches.launches.push(product);
+        if split {
+            const WORKGROUP: u32 = 64;
+            launches.launches.push(
+                end(Launch::new(COMBINE, "combine"), ends)
+                    .set("WORKGROUP", WORKGROUP)
+                    .set("ACCUMULATE", later)
+                    .param("len", Param::U32(u32::try_from(len).unwrap_or(u32::MAX)))
+                    .param("columns", columns)
+                    .param("splits", splits)
+                    .bind(Binding::Scratch(0))
+                    .bind(read(operands.bias))
+                    .bind(read(operands.saved))
+                    .bind(Binding::Output(0))
+                    .grid(fold(len, WORKGROUP))
+                    .iterations(u64::from(splits) + 1)
+                    .flops(len * u64::from(splits)),
+            );
+        }
+    }
+    Ok(launches)
+}

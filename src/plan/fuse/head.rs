@@ -1,0 +1,235 @@
+//! A model's loss, accuracy, their records and the gradient of the mean loss as one call.
+
+use std::sync::Arc;
+
+use crate::graph::{Initial, Node, Record as GraphRecord};
+use crate::op::{
+    Accuracy, BatchMeanBackward, BinaryCrossEntropy, BinaryCrossEntropyBackward, CrossEntropy,
+    CrossEntropyBackward, Form, Gather, Head, Op, Record, RowLoss, SquaredError,
+    SquaredErrorBackward,
+};
+use crate::plan::schedule::{Draft, Operand, Scheduled};
+
+pub(super) fn join(program: &mut Scheduled, records: &[GraphRecord]) {
+    while let Some(found) =
+        (0..program.drafts.len()).find_map(|call| Found::at(program, records, call))
+    {
+        found.replace(program);
+    }
+}
+
+/// A loss with what surrounds it: the calls, by their places in the program.
+struct Found {
+    loss: RowLoss,
+    calls: Vec<usize>,
+    loss_column: usize,
+    accuracy: Option<(Accuracy, usize)>,
+    gradient: Option<usize>,
+    gather: Option<usize>,
+    ring: usize,
+}
+
+/// The loss that a call computes, if a head can.
+fn row_loss(op: &dyn Op) -> Option<RowLoss> {
+    if let Some(CrossEntropy { form: Form::Logits }) = op.downcast() {
+        return Some(RowLoss::CrossEntropy);
+    }
+    let binary = op.downcast::<BinaryCrossEntropy>();
+    let squared = op.downcast::<SquaredError>();
+    binary
+        .map(|loss| RowLoss::Binary(*loss))
+        .or(squared.map(|loss| RowLoss::Squared(*loss)))
+}
+
+/// Whether a call is the gradient of that loss.
+fn is_gradient(op: &dyn Op, loss: RowLoss) -> bool {
+    match loss {
+        RowLoss::CrossEntropy => {
+            matches!(op.downcast(), Some(CrossEntropyBackward(loss)) if loss.form == Form::Logits)
+        }
+        RowLoss::Binary(own) => {
+            matches!(op.downcast(), Some(BinaryCrossEntropyBackward(loss)) if loss.form == own.form)
+        }
+        RowLoss::Squared(own) => {
+            matches!(op.downcast(), Some(SquaredErrorBackward(loss)) if loss.scale == own.scale)
+        }
+    }
+}
+
+impl Found {
+    fn at(program: &Scheduled, records: &[GraphRecord], call: usize) -> Option<Self> {
+        let drafts = &program.drafts;
+        let loss = row_loss(drafts[call].op.as_ref())?;
+        let [y, t] = *drafts[call].inputs.as_slice() else {
+            return None;
+        };
+        if drafts[call].signature.inputs[0].shape.rank() != 2 {
+            return None;
+        }
+        let (recorded, loss_column) = recorded(program, call)?;
+        let (ring, cursor) = (drafts[recorded].inputs[0], drafts[recorded].inputs[1]);
+        let mut found = Found {
+            loss,
+            calls: vec![call, recorded],
+            loss_column,
+            accuracy: None,
+            gradient: None,
+            gather: None,
+            ring: recorded,
+        };
+        for (other, draft) in drafts.iter().enumerate() {
+            let alike = draft.inputs.first() == Some(&y) && draft.inputs.get(1) == Some(&t);
+            let sparse = t_is_sparse(&drafts[call]);
+            match draft.op.downcast::<Accuracy>() {
+                Some(&kind)
+                    if alike
+                        && found.accuracy.is_none()
+                        && sparse == matches!(kind, Accuracy::Sparse) =>
+                {
+                    if let Some((record, column)) = self::recorded(program, other)
+                        && drafts[record].inputs[..2] == [ring, cursor]
+                        && column != loss_column
+                    {
+                        found.accuracy = Some((kind, column));
+                        found.calls.extend([other, record]);
+                    }
+                }
+                _ => {}
+            }
+            if alike && is_gradient(draft.op.as_ref(), loss) && found.gradient.is_none() {
+                let share = mean_share(program, records, draft.inputs[2], cursor)?;
+                found.calls.extend([other, share]);
+                found.gradient = Some(other);
+            }
+        }
+        found.gather = found.gathered(program, t);
+        found.calls.extend(found.gather);
+        found.may_join(program).then_some(found)
+    }
+
+    /// The gather that makes the target, if it is from one piece of data and nothing else reads its result.
+    fn gathered(&self, program: &Scheduled, t: Operand) -> Option<usize> {
+        let makes = |draft: &Draft| draft.outputs.first() == Some(&t);
+        let call = program.drafts.iter().position(makes)?;
+        let draft = &program.drafts[call];
+        let alone = draft.op.downcast::<Gather>().is_some() && draft.inputs.len() == 2;
+        let rank = draft.signature.inputs.get(1)?.shape.rank();
+        let rank_fits = rank
+            == if t_is_sparse(&program.drafts[self.calls[0]]) {
+                1
+            } else {
+                2
+            };
+        let own = program
+            .uses(t)?
+            .iter()
+            .all(|(user, _)| self.calls.contains(user));
+        (alone && rank_fits && own).then_some(call)
+    }
+
+    /// Whether all may run where the last of them stands.
+    fn may_join(&self, program: &Scheduled) -> bool {
+        let Some(&last) = self.calls.iter().max() else {
+            return false;
+        };
+        let waits = self.calls.iter().all(|&call| {
+            let between = (call + 1..last).filter(|i| !self.calls.contains(i));
+            between.into_iter().all(|i| {
+                let draft = &program.drafts[i];
+                let reads = |operand: &Operand| program.drafts[call].inputs.contains(operand);
+                let written: Vec<&Operand> = program.drafts[call].written().collect();
+                !draft.written().any(reads) && !draft.inputs.iter().any(|i| written.contains(&i))
+            })
+        });
+        // The gradient leaves the call; everything else stays in it.
+        let inside = self
+            .calls
+            .iter()
+            .filter(|call| Some(**call) != self.gradient);
+        let closed = inside
+            .flat_map(|&call| &program.drafts[call].outputs)
+            .all(|output| {
+                program
+                    .uses(*output)
+                    .is_some_and(|uses| uses.iter().all(|(user, _)| self.calls.contains(user)))
+            });
+        waits && closed
+    }
+
+    fn replace(self, program: &mut Scheduled) {
+        let drafts = &program.drafts;
+        let first = &drafts[self.calls[0]];
+        let ring = &drafts[self.ring];
+        let types = |draft: &Draft, i: usize| (draft.inputs[i], draft.signature.inputs[i].clone());
+        let mut operands = vec![types(ring, 0), types(ring, 1), types(first, 0)];
+        match self.gather {
+            Some(gather) => {
+                operands.extend([types(&drafts[gather], 1), types(&drafts[gather], 0)]);
+            }
+            None => operands.push(types(first, 1)),
+        }
+        let op = Head {
+            loss: self.loss,
+            loss_column: self.loss_column,
+            accuracy: self.accuracy,
+            gather: self.gather.is_some(),
+            gradient: self.gradient.is_some(),
+        };
+        let (inputs, kinds) = operands.into_iter().unzip();
+        let gradient = self.gradient.map(|call| &drafts[call]);
+        let mut signature = first.signature.clone();
+        signature.inputs = kinds;
+        signature.outputs = gradient.map_or_else(Vec::new, |g| g.signature.outputs.clone());
+        let joined = Draft {
+            op: Arc::new(op),
+            signature,
+            inputs,
+            outputs: gradient.map_or_else(Vec::new, |g| g.outputs.clone()),
+            merged: self.calls.len(),
+        };
+        let mut calls = self.calls;
+        calls.sort_unstable();
+        let names: Vec<&str> = calls.iter().map(|&call| drafts[call].op.name()).collect();
+        program
+            .notes
+            .push(format!("{} are one call", names.join(", ")));
+        if let Some(last) = calls.pop() {
+            program.drafts[last] = joined;
+        }
+        for call in calls.into_iter().rev() {
+            program.drafts.remove(call);
+        }
+    }
+}
+
+fn t_is_sparse(loss: &Draft) -> bool {
+    loss.signature.inputs[1].dtype == crate::DType::U32
+}
+
+/// The record of a call's result, if that is all that becomes of it but the gradient: the call and the ring's column.
+fn recorded(program: &Scheduled, call: usize) -> Option<(usize, usize)> {
+    let (user, position) = program.only_use(*program.drafts[call].outputs.first()?)?;
+    let record = program.drafts[user].op.downcast::<Record>()?;
+    (position == 2).then_some((user, record.column))
+}
+
+/// The call that gives every row of the batch its share of a mean whose own gradient is one, for nothing else.
+fn mean_share(
+    program: &Scheduled,
+    records: &[GraphRecord],
+    dloss: Operand,
+    cursor: Operand,
+) -> Option<usize> {
+    program.only_use(dloss)?;
+    let makes = |draft: &Draft| draft.outputs.first() == Some(&dloss);
+    let call = program.drafts.iter().position(makes)?;
+    let draft = &program.drafts[call];
+    draft.op.downcast::<BatchMeanBackward>()?;
+    let Operand::Value(seed) = draft.inputs[0] else {
+        return None;
+    };
+    let one = matches!(&records[seed.id.node].node, Node::Variable(variable)
+        if variable.name.starts_with("constant.")
+            && matches!(&variable.initial, Initial::Floats(values) if values[..] == [1.0]));
+    (one && draft.inputs[1] == cursor).then_some(call)
+}

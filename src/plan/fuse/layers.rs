@@ -1,0 +1,151 @@
+//! A product with the bias and the function behind it, or the derivative, as one call; on GPUs with the gathering of its
+//! rows too.
+
+use std::sync::Arc;
+
+use crate::DType;
+use crate::op::{Binary, Dense, End, Gather, MatMul, Operator, Pointwise, PointwiseBackward};
+use crate::plan::schedule::{Draft, Scheduled};
+use crate::plan::{Class, Target};
+
+pub(super) fn join(program: &mut Scheduled, target: &Target) {
+    while let Some(joined) = (0..program.drafts.len()).find_map(|call| Joined::find(program, call))
+    {
+        joined.replace(program);
+    }
+    // On the processor a gathered copy costs less than an index for every load of the product.
+    if target.class == Class::Gpu {
+        while (0..program.drafts.len()).any(|call| gather(program, call)) {}
+    }
+}
+
+/// A product, what follows it, and what they become.
+struct Joined {
+    product: usize,
+    next: usize,
+    op: Dense,
+    /// An operand that the next call brings: a bias, or what a function saved.
+    operand: Option<usize>,
+}
+
+impl Joined {
+    /// The product at `call` with the only call that takes its result, if that is something a product may end in.
+    fn find(program: &Scheduled, call: usize) -> Option<Self> {
+        let draft = &program.drafts[call];
+        let op = dense(draft)?;
+        let result = *draft.outputs.first()?;
+        let (next, position) = program.only_use(result)?;
+        if op.end != End::Plain || !program.may_wait(call, next) {
+            return None;
+        }
+        let follower = &program.drafts[next];
+        let (op, operand) = if follower.op.downcast() == Some(&Binary(Operator::Add)) {
+            let bias = 1 - position;
+            let columns = *draft.signature.outputs[0].shape.dims().last()?;
+            let fits = follower.signature.inputs[bias].shape.dims() == [columns];
+            (!op.bias && fits).then_some((Dense { bias: true, ..op }, Some(bias)))?
+        } else if let Some(Pointwise(function)) = follower.op.downcast() {
+            let end = End::Function(*function);
+            (function.ends_layers()).then_some((Dense { end, ..op }, None))?
+        } else if let Some(PointwiseBackward(function)) = follower.op.downcast() {
+            // Its operands: what the function saved, and dY.
+            let end = End::Slope(*function);
+            let fits = position == 1 && !op.bias && function.ends_layers();
+            fits.then_some((Dense { end, ..op }, Some(0)))?
+        } else {
+            return None;
+        };
+        Some(Joined {
+            product: call,
+            next,
+            op,
+            operand,
+        })
+    }
+
+    /// Puts the joined call where the later one stood.
+    fn replace(self, program: &mut Scheduled) {
+        let Joined {
+            product,
+            next,
+            op,
+            operand,
+        } = self;
+        let first = &program.drafts[product];
+        let follower = &program.drafts[next];
+        let note = format!(
+            "{} and {} are one call",
+            first.op.name(),
+            follower.op.name()
+        );
+        let mut joined = Draft {
+            op: Arc::new(op),
+            signature: first.signature.clone(),
+            inputs: first.inputs.clone(),
+            outputs: follower.outputs.clone(),
+            merged: first.merged + follower.merged,
+        };
+        if let Some(operand) = operand {
+            joined.inputs.push(follower.inputs[operand]);
+            joined
+                .signature
+                .inputs
+                .push(follower.signature.inputs[operand].clone());
+        }
+        program.notes.push(note);
+        program.drafts[next] = joined;
+        program.drafts.remove(product);
+    }
+}
+
+/// A call that is a product, as the op that may end in more.
+fn dense(draft: &Draft) -> Option<Dense> {
+    match (draft.op.downcast::<MatMul>(), draft.op.downcast::<Dense>()) {
+        (Some(matmul), _) => Some(Dense {
+            matmul: *matmul,
+            gather: false,
+            bias: false,
+            end: End::Plain,
+        }),
+        (_, dense) => dense.copied(),
+    }
+}
+
+/// Lets the products that take a gathered batch gather it themselves, if all of its users are such.
+fn gather(program: &mut Scheduled, call: usize) -> bool {
+    let draft = &program.drafts[call];
+    let is_matrix = draft.signature.inputs.len() == 2
+        && draft.signature.inputs[1].dtype == DType::F32
+        && draft.signature.inputs[1].shape.rank() == 2;
+    if draft.op.downcast::<Gather>().is_none() || !is_matrix {
+        return false;
+    }
+    let Some(uses) = program.uses(draft.outputs[0]) else {
+        return false;
+    };
+    let takes = |&(user, position): &(usize, usize)| {
+        let fits = dense(&program.drafts[user]).is_some_and(|op| !op.gather);
+        fits && position == 0 && program.may_wait(call, user)
+    };
+    if uses.is_empty() || !uses.iter().all(takes) {
+        return false;
+    }
+    let gather = program.drafts[call].clone();
+    for &(user, _) in &uses {
+        let user = &mut program.drafts[user];
+        let Some(op) = dense(user) else { continue };
+        user.op = Arc::new(Dense { gather: true, ..op });
+        let types = &gather.signature.inputs;
+        (user.inputs[0], user.signature.inputs[0]) = (gather.inputs[1], types[1].clone());
+        user.inputs.insert(2, gather.inputs[0]);
+        user.signature.inputs.insert(2, types[0].clone());
+        user.merged += 1;
+    }
+    let note = format!(
+        "gather is part of the {} products that take the batch",
+        uses.len()
+    );
+    program.notes.push(note);
+    program.drafts.remove(call);
+    true
+}
