@@ -92,15 +92,20 @@ impl Clock {
         (state, order)
     }
 
-    /// The data's row that stands at place `r` of the batch; 0 beyond its rows.
-    pub(super) fn row(state: &[u32; WORDS], order: Permutation, r: u32) -> u32 {
-        if r >= state[ROWS] {
-            0
-        } else if state[SHUFFLE] == 0 {
-            state[OFFSET] + r
-        } else {
-            order.row(state[OFFSET] + r)
+    /// The data's rows that stand at places `first`, `first + 1`, … of the batch; 0 beyond its rows.
+    pub(super) fn rows<const N: usize>(
+        state: &[u32; WORDS],
+        order: Permutation,
+        first: u32,
+    ) -> [u32; N] {
+        let places: [u32; N] = std::array::from_fn(|lane| first + lane as u32);
+        let clear = |place: u32, row: u32| if place >= state[ROWS] { 0 } else { row };
+        // Beyond the end any position will do.
+        let mut rows = places.map(|place| clear(place, state[OFFSET].wrapping_add(place)));
+        if state[SHUFFLE] != 0 {
+            rows = order.rows(rows);
         }
+        std::array::from_fn(|lane| clear(places[lane], rows[lane]))
     }
 
     /// The next state of the cursor.
@@ -330,8 +335,10 @@ impl Compute for Clock {
         state.copy_from_slice(io.output_words(0));
         let (state, order) = self.begin(&mut state, io.output(1));
         io.output_words(0).copy_from_slice(&state);
-        for (r, index) in (0..).zip(io.output_words(2)) {
-            *index = Clock::row(&state, order, r);
+        const AT_ONCE: usize = 32;
+        for (chunk, indices) in (0..).zip(io.output_words(2).chunks_mut(AT_ONCE)) {
+            let rows: [u32; AT_ONCE] = Clock::rows(&state, order, chunk * AT_ONCE as u32);
+            indices.copy_from_slice(&rows[..indices.len()]);
         }
     }
 }

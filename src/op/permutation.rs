@@ -42,6 +42,36 @@ impl Permutation {
         x
     }
 
+    /// The rows that stand at these positions: side by side, so that the rounds fill vector registers.
+    pub fn rows<const N: usize>(self, positions: [u32; N]) -> [u32; N] {
+        let size = 1 << self.bits;
+        let mut left = positions.map(|x| x & (size - 1));
+        let mut right = positions.map(|x| x >> self.bits);
+        let mut key = self.key;
+        for _ in 0..ROUNDS {
+            key = key.wrapping_add(WEYL);
+            for (left, &right) in left.iter_mut().zip(&right) {
+                *left = left.wrapping_add(scramble(right ^ key)) & (size - 1);
+            }
+            key = key.wrapping_add(WEYL);
+            for (right, &left) in right.iter_mut().zip(&left) {
+                let sum = *right + scale(scramble(left ^ key), self.columns);
+                *right = if sum >= self.columns {
+                    sum - self.columns
+                } else {
+                    sum
+                };
+            }
+        }
+        std::array::from_fn(|i| {
+            let mut x = (right[i] << self.bits) | left[i];
+            while x >= self.rows {
+                x = self.walk(x);
+            }
+            x
+        })
+    }
+
     fn walk(self, x: u32) -> u32 {
         let size = 1 << self.bits;
         let (mut left, mut right) = (x & (size - 1), x >> self.bits);
@@ -97,6 +127,16 @@ mod tests {
                 order.sort_unstable();
                 assert!(order.into_iter().eq(0..rows), "{rows} {seed} {epoch}");
             }
+        }
+    }
+
+    #[test]
+    fn rows_at_once_are_rows_one_by_one() {
+        for rows in SIZES {
+            let permutation = Permutation::new(rows, 3, 5);
+            let positions: [u32; 17] = std::array::from_fn(|i| i as u32 * 7 % rows);
+            let expected = positions.map(|position| permutation.row(position));
+            assert_eq!(permutation.rows(positions), expected);
         }
     }
 

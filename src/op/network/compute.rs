@@ -135,12 +135,9 @@ impl Network {
         let parts = Parts::of(self.clock.batch);
         for chunk in 0..counted.div_ceil(LANES) {
             let first = chunk * LANES;
-            let mut rows = [0; LANES];
-            for (lane, row) in rows.iter_mut().enumerate() {
-                // Behind the end row 0 stands in, as in the clock's indices; its slopes are zeros.
-                let row_number = Clock::row(&batch.state, batch.order, (first + lane) as u32);
-                *row = (row_number as usize).min(batch.data_rows - 1);
-            }
+            // Behind the end row 0 stands in, as in the clock's indices; its slopes are zeros.
+            let rows: [u32; LANES] = Clock::rows(&batch.state, batch.order, first as u32);
+            let rows = rows.map(|row| (row as usize).min(batch.data_rows - 1));
             for (lane, &row) in rows.iter().enumerate() {
                 let x = &batch.x[row * self.inputs..][..self.inputs];
                 for (values, &x) in values.iter_mut().zip(x) {
@@ -331,9 +328,9 @@ const PARTIAL: usize = 8;
 
 fn dot<T: Real>(a: &Lanes<T>, b: &Lanes<T>) -> T {
     let mut sums = [T::zero(); PARTIAL];
-    for (a, b) in a.chunks_exact(PARTIAL).zip(b.chunks_exact(PARTIAL)) {
-        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
+    for first in (0..LANES).step_by(PARTIAL) {
+        for k in 0..PARTIAL {
+            sums[k] += a[first + k] * b[first + k];
         }
     }
     folded(sums)
@@ -341,9 +338,9 @@ fn dot<T: Real>(a: &Lanes<T>, b: &Lanes<T>) -> T {
 
 fn total<T: Real>(a: &Lanes<T>) -> T {
     let mut sums = [T::zero(); PARTIAL];
-    for a in a.chunks_exact(PARTIAL) {
-        for (sum, &a) in sums.iter_mut().zip(a) {
-            *sum += a;
+    for first in (0..LANES).step_by(PARTIAL) {
+        for k in 0..PARTIAL {
+            sums[k] += a[first + k];
         }
     }
     folded(sums)

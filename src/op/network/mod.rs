@@ -240,6 +240,11 @@ impl Network {
         1 << most.ilog2()
     }
 
+    /// Elements of one member's slab.
+    fn slab(&self, sample: &Sample<'_>) -> usize {
+        sample.inputs[2].len() / self.members
+    }
+
     fn check(&self, inputs: &[TensorType]) -> Result<(), String> {
         let Operands { cursor, x, y } = self.operands();
         if inputs.len() != y + 1 {

@@ -5,8 +5,6 @@
 //! each lane sums the gradient of its own weights, as a product of a vector and a number a row, and updates them. Loops
 //! over sizes known at run time reach a fifth of the speed on lavapipe.
 
-use std::fmt::Write;
-
 use crate::op::launch::Shader;
 use crate::op::record::Parts;
 use crate::op::{Accuracy, Function, RowLoss, SquaredError};
@@ -17,10 +15,6 @@ const PRELUDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders
 const SCHEDULE: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/shaders/schedule.wgsl"
-));
-const FUNCTIONS: &str = include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/shaders/functions.wgsl"
 ));
 const TERMS: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -150,7 +144,7 @@ impl<'a> Text<'a> {
             RowLoss::Binary(_) => TERMS,
             _ => "",
         };
-        for part in [terms, FUNCTIONS, SCHEDULE, PRELUDE] {
+        for part in [terms, SCHEDULE, PRELUDE] {
             wgsl.push('\n');
             wgsl.push_str(part);
         }
@@ -397,13 +391,13 @@ impl<'a> Text<'a> {
                 line(
                     text,
                     1,
-                    "let move = rate * g;\n    let velocity = params.momentum * velocities[i] - move;\n    velocities[i] = velocity;",
+                    "let change = rate * g;\n    let velocity = params.momentum * velocities[i] - change;\n    velocities[i] = velocity;",
                 );
                 line(
                     text,
                     1,
                     if rule.nesterov {
-                        "weights[i] = weights[i] + params.momentum * velocity - move;"
+                        "weights[i] = weights[i] + params.momentum * velocity - change;"
                     } else {
                         "weights[i] += velocity;"
                     },
@@ -424,12 +418,70 @@ impl<'a> Text<'a> {
         line(text, 0, "}");
     }
 
+    /// The functions of the layers, where they are less than a word.
+    fn functions(&self, text: &mut String) {
+        let uses = |wanted: fn(&Function) -> bool| {
+            let mut functions = self
+                .network
+                .layers
+                .iter()
+                .filter_map(|layer| layer.function);
+            functions.any(|function| wanted(&function))
+        };
+        let relu = uses(|f| matches!(f, Function::Relu));
+        let leaky = uses(|f| matches!(f, Function::LeakyRelu(_)));
+        if relu || leaky {
+            line(
+                text,
+                0,
+                "
+fn keep_nans(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
+    return select(y, x, (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u));
+}",
+            );
+        }
+        if relu {
+            line(
+                text,
+                0,
+                "
+fn relu(z: vec4<f32>) -> vec4<f32> {
+    return keep_nans(z, select(z, vec4<f32>(), z < vec4<f32>()));
+}
+
+fn relu_slope(h: vec4<f32>) -> vec4<f32> {
+    return keep_nans(h, select(vec4<f32>(), vec4<f32>(1.0), h > vec4<f32>()));
+}",
+            );
+        }
+        if leaky {
+            line(
+                text,
+                0,
+                "
+fn leaky_relu(z: vec4<f32>, slope: f32) -> vec4<f32> {
+    return select(z, slope * z, z < vec4<f32>());
+}
+
+fn leaky_relu_slope(h: vec4<f32>, slope: f32) -> vec4<f32> {
+    return keep_nans(h, select(vec4<f32>(slope), vec4<f32>(1.0), h > vec4<f32>()));
+}",
+            );
+        }
+        if matches!(self.network.loss, RowLoss::CrossEntropy) {
+            line(
+                text,
+                0,
+                "
+fn exp_nan(x: f32) -> f32 {
+    return keep_nan(x, exp(x));
+}",
+            );
+        }
+    }
+
     fn row(&self, text: &mut String, labels: bool) {
-        line(
-            text,
-            0,
-            "\nfn values(function: u32, z: vec4<f32>, constant: f32) -> vec4<f32> {\n    return vec4<f32>(value_of(function, z.x, constant), value_of(function, z.y, constant), value_of(function, z.z, constant), value_of(function, z.w, constant));\n}\n\nfn slopes(function: u32, y: vec4<f32>, constant: f32) -> vec4<f32> {\n    return vec4<f32>(slope_of(function, y.x, constant), slope_of(function, y.y, constant), slope_of(function, y.z, constant), slope_of(function, y.w, constant));\n}",
-        );
+        self.functions(text);
         line(
             text,
             0,
@@ -471,7 +523,7 @@ impl<'a> Text<'a> {
             text,
             1,
             &format!(
-                "\n    // Layer {l}: {} → {}, {name}.",
+                "\n// Layer {l}: {} → {}, {name}.",
                 place.inputs, place.units
             ),
         );
@@ -494,15 +546,26 @@ impl<'a> Text<'a> {
             let value = match function {
                 None => format!("z{l}_{q}"),
                 Some(f) => {
-                    let (number, constant) = f.code();
-                    let values = format!("values({number}u, z{l}_{q}, {})", float(constant));
-                    match place.units - (4 * q).min(place.units) {
-                        1..4 if f == Function::Sigmoid => {
-                            let kept = &"xyz"[..place.units - 4 * q];
-                            let zeros = ", 0.0".repeat(4 - kept.len());
-                            format!("vec4<f32>({values}.{kept}{zeros})")
+                    let units = (place.units - 4 * q).min(4);
+                    match f {
+                        Function::Relu => format!("relu(z{l}_{q})"),
+                        Function::LeakyRelu(slope) => {
+                            format!("leaky_relu(z{l}_{q}, {})", float(slope))
                         }
-                        _ => values,
+                        _ => {
+                            let name = if f == Function::Tanh {
+                                "tanh_accurate"
+                            } else {
+                                "sigmoid"
+                            };
+                            let part = |c| match c < units {
+                                true => format!("{name}(z{l}_{q}.{})", COMPONENT[c]),
+                                // The function of zero need not be zero.
+                                false => "0.0".into(),
+                            };
+                            let parts = (0..4).map(part).collect::<Vec<_>>().join(", ");
+                            format!("vec4<f32>({parts})")
+                        }
                     }
                 }
             };
@@ -518,7 +581,7 @@ impl<'a> Text<'a> {
 
     fn targets(&self, text: &mut String, labels: bool) {
         let n = self.network.outputs();
-        line(text, 1, "\n    // Targets.");
+        line(text, 1, "\n// Targets.");
         if labels {
             line(text, 1, "let label = y[row];");
         }
@@ -535,7 +598,7 @@ impl<'a> Text<'a> {
     fn loss(&self, text: &mut String, labels: bool) {
         let n = self.network.outputs();
         let y = |j| self.output(self.network.loss_before, j);
-        line(text, 1, "\n    // The loss and its slopes.");
+        line(text, 1, "\n// The loss and its slopes.");
         match self.network.loss {
             RowLoss::Squared(_) => {
                 let squares = (0..n).map(|j| format!("({0} - t{j}) * ({0} - t{j})", y(j)));
@@ -572,11 +635,7 @@ impl<'a> Text<'a> {
                 let largest = (1..n).fold(y(0), |most, j| format!("max({most}, {})", y(j)));
                 line(text, 1, &format!("let largest = {largest};"));
                 for j in 0..n {
-                    line(
-                        text,
-                        1,
-                        &format!("let e{j} = value_of(4u, {} - largest, 0.0);", y(j)),
-                    );
+                    line(text, 1, &format!("let e{j} = exp_nan({} - largest);", y(j)));
                 }
                 line(
                     text,
@@ -685,7 +744,7 @@ impl<'a> Text<'a> {
         let last = self.layers.len();
         for l in (1..=last).rev() {
             let place = self.layers[l - 1];
-            line(text, 1, &format!("\n    // Slopes of layer {l}."));
+            line(text, 1, &format!("\n// Slopes of layer {l}."));
             for q in 0..fours(place.units) {
                 let dh = if l == last {
                     let part = |c| match 4 * q + c {
@@ -709,10 +768,12 @@ impl<'a> Text<'a> {
                 };
                 let function = self.network.layers[l - 1].function;
                 let slope = match function.filter(|_| !(l == last && self.network.loss_before)) {
-                    Some(f) => {
-                        let (number, constant) = f.code();
-                        format!(" * slopes({number}u, h{l}_{q}, {})", float(constant))
+                    Some(Function::Relu) => format!(" * relu_slope(h{l}_{q})"),
+                    Some(Function::LeakyRelu(slope)) => {
+                        format!(" * leaky_relu_slope(h{l}_{q}, {})", float(slope))
                     }
+                    Some(Function::Tanh) => format!(" * (1.0 - h{l}_{q} * h{l}_{q})"),
+                    Some(_) => format!(" * (h{l}_{q} * (1.0 - h{l}_{q}))"),
                     None => String::new(),
                 };
                 line(text, 1, &format!("let d{l}_{q} = {dh}{slope};"));
@@ -721,7 +782,7 @@ impl<'a> Text<'a> {
     }
 
     fn store(&self, text: &mut String) {
-        line(text, 1, "\n    let at = lane * RECORD;");
+        line(text, 1, "\nlet at = lane * RECORD;");
         for (index, place) in self.layers.iter().enumerate() {
             for q in 0..fours(place.inputs) {
                 line(
@@ -954,11 +1015,13 @@ fn train(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
     }
 }
 
-/// A statement or several, indented.
+/// A statement or several, of which the first is indented; an empty line before it stays empty.
 fn line(text: &mut String, depth: usize, statement: &str) {
-    // Writing to a string does not fail.
-    let done = writeln!(text, "{}{statement}", "    ".repeat(depth));
-    debug_assert!(done.is_ok());
+    let shown = statement.trim_start_matches('\n');
+    text.push_str(&statement[..statement.len() - shown.len()]);
+    text.push_str(&"    ".repeat(depth));
+    text.push_str(shown);
+    text.push('\n');
 }
 
 /// A number as WGSL reads it back, bit by bit.
