@@ -175,8 +175,8 @@ fn gradient(
                 (0..layer.units).for_each(|j| add(end + j, (1.0, 0.0), dy[j]));
             }
             end -= fan_in * layer.units;
-            for i in 0..fan_in {
-                (0..layer.units).for_each(|j| add(end + i * layer.units + j, layers[l][i], dy[j]));
+            for (i, &x) in layers[l].iter().enumerate() {
+                (0..layer.units).for_each(|j| add(end + i * layer.units + j, x, dy[j]));
             }
             dy = (0..fan_in)
                 .map(|i| {

@@ -1,11 +1,13 @@
 //! The step on the processor: rows along the vectors, 32 at a time, so that every inner loop is over neighbours.
+//!
+//! All of it is inlined into `compute`, so that it is compiled for the vectors of whatever calls that.
 
 use crate::cpu::Real;
 use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
 use crate::op::record::{Parts, place};
 use crate::op::rows::Targets;
-use crate::op::{Clock, Compute, Io, RATES};
+use crate::op::{Clock, Compute, Function, Io, RATES};
 
 use super::{Column, LANES, MOST_PARAMETERS, MOST_VALUES, Network, Operands, Rule};
 
@@ -16,6 +18,7 @@ type Lanes<T> = [T; LANES];
 const MOST_OUTPUTS: usize = MOST_VALUES / 2;
 
 impl Compute for Network {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         // The workspace is on the stack and zeroed each time: no larger than it has to be.
         if self.values() <= 32 && self.parameters() <= 256 {
@@ -47,6 +50,7 @@ struct Batch<'a, T> {
 }
 
 impl Network {
+    #[inline(always)]
     fn step<T: Real, const VALUES: usize, const PARAMETERS: usize>(&self, io: &mut Io<'_, T>) {
         let Operands { cursor, x, y } = self.operands();
         let (x_values, targets, data_rows) = (io.input(x), Targets::of(io, y), io.dims(x)[0]);
@@ -73,52 +77,31 @@ impl Network {
                 y: targets,
                 data_rows,
             };
-            let own = |rates: &'_ [T]| {
-                let mut copy = [T::zero(); RATES];
-                copy.copy_from_slice(&rates[member * RATES..][..RATES]);
-                copy
-            };
-            match self.rule {
+            let (rates, ring, w, states) = match self.rule {
                 Rule::Sgd => {
                     let [rates, ring, w] = io.outputs();
-                    self.train::<T, VALUES, PARAMETERS>(
-                        &batch,
-                        Member {
-                            rates: &own(rates),
-                            sums: &mut ring[row],
-                            w: &mut w[slab],
-                            states: [&mut [], &mut []],
-                        },
-                    );
+                    (rates, ring, w, [&mut [][..], &mut []])
                 }
                 Rule::Momentum(_) => {
                     let [rates, ring, w, v] = io.outputs();
-                    self.train::<T, VALUES, PARAMETERS>(
-                        &batch,
-                        Member {
-                            rates: &own(rates),
-                            sums: &mut ring[row],
-                            w: &mut w[slab.clone()],
-                            states: [&mut v[slab], &mut []],
-                        },
-                    );
+                    (rates, ring, w, [&mut v[slab.clone()], &mut []])
                 }
                 Rule::Adam(_) => {
                     let [rates, ring, w, m, v] = io.outputs();
-                    self.train::<T, VALUES, PARAMETERS>(
-                        &batch,
-                        Member {
-                            rates: &own(rates),
-                            sums: &mut ring[row],
-                            w: &mut w[slab.clone()],
-                            states: [&mut m[slab.clone()], &mut v[slab]],
-                        },
-                    );
+                    (rates, ring, w, [&mut m[slab.clone()], &mut v[slab.clone()]])
                 }
-            }
+            };
+            let member = Member {
+                rates: &rates[member * RATES..][..RATES],
+                sums: &mut ring[row],
+                w: &mut w[slab],
+                states,
+            };
+            self.train::<T, VALUES, PARAMETERS>(&batch, member);
         }
     }
 
+    #[inline(always)]
     fn train<T: Real, const VALUES: usize, const PARAMETERS: usize>(
         &self,
         batch: &Batch<'_, T>,
@@ -171,6 +154,7 @@ impl Network {
         }
     }
 
+    #[inline(always)]
     fn forward<T: Real>(&self, values: &mut [Lanes<T>], w: &[T]) {
         let mut from = 0;
         for (index, (inputs, layer)) in self.layers().enumerate() {
@@ -190,7 +174,7 @@ impl Network {
                     y[units + j] = sum;
                 }
                 if let Some(function) = layer.function {
-                    function.apply(&mut sum);
+                    apply(function, &mut sum);
                 }
                 y[j] = sum;
             }
@@ -199,6 +183,7 @@ impl Network {
     }
 
     /// The sums of the ring's columns over the rows, and dL/d(what the loss reads) of the last layer.
+    #[inline(always)]
     fn losses<T: Real>(
         &self,
         batch: &Batch<'_, T>,
@@ -241,6 +226,7 @@ impl Network {
     }
 
     /// Adds these rows' share to the gradient, layer by layer from the last.
+    #[inline(always)]
     fn backward<T: Real>(
         &self,
         values: &[Lanes<T>],
@@ -258,9 +244,7 @@ impl Network {
             let last = index + 1 == self.layers.len();
             if let Some(function) = layer.function.filter(|_| !(last && self.loss_before)) {
                 for (slopes, y) in z_slopes.iter_mut().zip(y) {
-                    for (slope, &y) in slopes.iter_mut().zip(y) {
-                        *slope = *slope * function.derivative(y);
-                    }
+                    descend(function, slopes, y);
                 }
             }
             if layer.bias.is_some() {
@@ -292,6 +276,7 @@ impl Network {
         }
     }
 
+    #[inline(always)]
     fn update<T: Real>(&self, member: &mut Member<'_, T>, at: usize, g: &[T]) {
         let range = at..at + g.len();
         let w = &mut member.w[range.clone()];
@@ -316,7 +301,35 @@ impl Network {
     }
 }
 
+/// y = f(y), the function told apart outside of the loop.
+#[inline(always)]
+fn apply<T: Real>(function: Function, y: &mut Lanes<T>) {
+    match function {
+        Function::Relu => *y = y.map(|z| Function::Relu.value(z)),
+        Function::Tanh => *y = y.map(|z| Function::Tanh.value(z)),
+        Function::Sigmoid => *y = y.map(|z| Function::Sigmoid.value(z)),
+        other => other.apply(y),
+    }
+}
+
+/// dz = dy·f′(y), the function told apart outside of the loop.
+#[inline(always)]
+fn descend<T: Real>(function: Function, slopes: &mut Lanes<T>, y: &Lanes<T>) {
+    fn each<T: Real>(slopes: &mut Lanes<T>, y: &Lanes<T>, derivative: impl Fn(T) -> T) {
+        for (slope, &y) in slopes.iter_mut().zip(y) {
+            *slope = *slope * derivative(y);
+        }
+    }
+    match function {
+        Function::Relu => each(slopes, y, |y| Function::Relu.derivative(y)),
+        Function::Tanh => each(slopes, y, |y| Function::Tanh.derivative(y)),
+        Function::Sigmoid => each(slopes, y, |y| Function::Sigmoid.derivative(y)),
+        other => each(slopes, y, |y| other.derivative(y)),
+    }
+}
+
 /// One row's numbers.
+#[inline(always)]
 fn load<T: Real>(y: &mut [T], values: &[Lanes<T>], lane: usize) {
     for (y, values) in y.iter_mut().zip(values) {
         *y = values[lane];
@@ -326,6 +339,7 @@ fn load<T: Real>(y: &mut [T], values: &[Lanes<T>], lane: usize) {
 /// Partial sums that fill a vector register, so that the loop needs no order among its terms.
 const PARTIAL: usize = 8;
 
+#[inline(always)]
 fn dot<T: Real>(a: &Lanes<T>, b: &Lanes<T>) -> T {
     let mut sums = [T::zero(); PARTIAL];
     for first in (0..LANES).step_by(PARTIAL) {
@@ -336,6 +350,7 @@ fn dot<T: Real>(a: &Lanes<T>, b: &Lanes<T>) -> T {
     folded(sums)
 }
 
+#[inline(always)]
 fn total<T: Real>(a: &Lanes<T>) -> T {
     let mut sums = [T::zero(); PARTIAL];
     for first in (0..LANES).step_by(PARTIAL) {
@@ -346,7 +361,8 @@ fn total<T: Real>(a: &Lanes<T>) -> T {
     folded(sums)
 }
 
+#[inline(always)]
 fn folded<T: Real>(sums: [T; PARTIAL]) -> T {
-    let [a, b, c, d, e, f, g, h] = sums;
-    ((a + e) + (b + f)) + ((c + g) + (d + h))
+    let four: [T; 4] = std::array::from_fn(|k| sums[k] + sums[k + 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
 }

@@ -118,10 +118,10 @@ impl<'a> Text<'a> {
     /// Loop iterations of a step.
     pub fn iterations(&self) -> u64 {
         let passes = self.network.clock.batch.div_ceil(self.lanes);
-        let own = self.vectors.div_ceil(self.lanes);
+        let own = (self.vectors + self.sums_vectors()).div_ceil(self.lanes);
         let gradient = 1 + self.lanes / 4;
-        // The permutation: see the clock's launch.
-        let pass = 1 + 37 + own * gradient + gradient;
+        // The permutation: see the clock's launch; four sums are written one by one.
+        let pass = 1 + 37 + own * (gradient + 4);
         (1 + passes * pass + 2 * own) as u64
     }
 
@@ -936,27 +936,20 @@ fn train(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
                 line(text, depth, &statement);
             }
         };
-        let sums = |text: &mut String, depth: usize, first: &str| {
-            line(text, depth, "if lane < SUMS_VECTORS {");
-            line(
-                text,
-                depth + 1,
-                &format!(
-                    "record_sums(lane, gradient(roles[params.vectors + lane]), place, {first});"
-                ),
-            );
-            line(text, depth, "}");
-        };
         if self.one_pass() {
             work(text, 2, "");
             line(
                 text,
                 0,
-                "        for (var i = lane; i < params.vectors; i += params.lanes) {
-            update(i, gradient(roles[i]), rate);
+                "        for (var i = lane; i < params.vectors + SUMS_VECTORS; i += params.lanes) {
+            let sum = gradient(roles[i]);
+            if i < params.vectors {
+                update(i, sum, rate);
+            } else {
+                record_sums(i - params.vectors, sum, place, 0u);
+            }
         }",
             );
-            sums(text, 2, "0u");
             line(text, 2, "workgroupBarrier();");
         } else {
             line(
@@ -968,16 +961,21 @@ fn train(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
             line(
                 text,
                 0,
-                "            for (var i = lane; i < params.vectors; i += params.lanes) {
-                let before = select(gradients[i], vec4<f32>(), first == 0u);
-                let sum = before + gradient(roles[i]);
-                gradients[i] = sum;
-                if first + params.lanes >= params.batch {
-                    update(i, sum, rate);
+                "            for (var i = lane; i < params.vectors + SUMS_VECTORS; i += params.lanes) {
+                var sum = gradient(roles[i]);
+                if i >= params.vectors {
+                    record_sums(i - params.vectors, sum, place, first);
+                } else {
+                    if first > 0u {
+                        sum += gradients[i];
+                    }
+                    gradients[i] = sum;
+                    if first + params.lanes >= params.batch {
+                        update(i, sum, rate);
+                    }
                 }
             }",
             );
-            sums(text, 3, "first");
             line(text, 3, "workgroupBarrier();");
             line(text, 2, "}");
         }
