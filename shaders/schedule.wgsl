@@ -90,9 +90,13 @@ fn walk(p: Permutation, x: u32) -> u32 {
 }
 
 fn permuted(p: Permutation, position: u32) -> u32 {
-    var x = walk(p, position);
-    while x >= p.rows {
+    // One walk in the text, which drivers unroll.
+    var x = position;
+    loop {
         x = walk(p, x);
+        if x < p.rows {
+            break;
+        }
     }
     return x;
 }

@@ -110,19 +110,26 @@ impl<'a> Text<'a> {
     }
 
     pub fn workgroup_vectors(&self) -> usize {
-        let copies = 1 + self.network.rule.states() + usize::from(!self.one_pass());
-        let roles = fours(self.vectors + self.sums_vectors());
-        copies * self.vectors + self.lanes * self.record + roles
+        // Weights, states, gradients; two vectors for every block.
+        let copies = 2 + self.network.rule.states();
+        let blocks = 2 * (self.blocks() + self.sums_vectors());
+        copies * self.vectors + self.lanes * self.record + blocks
     }
 
     /// Loop iterations of a step.
     pub fn iterations(&self) -> u64 {
         let passes = self.network.clock.batch.div_ceil(self.lanes);
-        let own = (self.vectors + self.sums_vectors()).div_ceil(self.lanes);
-        let gradient = 1 + self.lanes / 4;
+        let own = self.vectors.div_ceil(self.lanes);
+        let blocks = (self.blocks() + self.sums_vectors()).div_ceil(self.lanes);
         // The permutation: see the clock's launch; four sums are written one by one.
-        let pass = 1 + 37 + own * (gradient + 4);
-        (1 + passes * pass + 2 * own) as u64
+        let pass = 1 + 37 + blocks * (1 + self.lanes / 2 + 4);
+        (1 + passes * pass + own) as u64
+    }
+
+    /// Blocks of four inputs by four units, each of which has its gradient from one lane.
+    fn blocks(&self) -> usize {
+        let of = |place: &Place| fours(place.inputs) * fours(place.units);
+        self.layers.iter().map(of).sum()
     }
 
     /// Values of the fields of `params` that depend on rule and loss.
@@ -246,10 +253,11 @@ impl<'a> Text<'a> {
             0,
             &format!(
                 "\n// Vectors of a row's record: inputs of every layer, slopes, and a one with what the ring sums.\n\
-             const RECORD: u32 = {}u;\nconst SUMS: u32 = {}u;\nconst SUMS_VECTORS: u32 = {}u;\n",
+             const RECORD: u32 = {}u;\nconst SUMS: u32 = {}u;\nconst SUMS_VECTORS: u32 = {}u;\nconst BLOCKS: u32 = {}u;\nconst NONE: u32 = 0xffffffffu;\n",
                 self.record,
                 self.sums,
-                self.sums_vectors()
+                self.sums_vectors(),
+                self.blocks()
             ),
         );
         for copy in ["weights"].iter().chain(&self.copies()) {
@@ -259,13 +267,16 @@ impl<'a> Text<'a> {
                 &format!("var<workgroup> {copy}: array<vec4<f32>, {}>;", self.vectors),
             );
         }
+        let blocks = self.blocks() + self.sums_vectors();
         line(
             text,
             0,
             &format!(
-                "var<workgroup> records: array<vec4<f32>, {}>;\nvar<workgroup> roles: array<u32, {}>;",
-                self.lanes * self.record,
-                self.vectors + self.sums_vectors()
+                "var<workgroup> records: array<vec4<f32>, {}>;\n\
+                 // What `block` and `ends` say.\n\
+                 var<workgroup> blocks: array<vec4<u32>, {blocks}>;\n\
+                 var<workgroup> block_ends: array<vec2<u32>, {blocks}>;",
+                self.lanes * self.record
             ),
         );
     }
@@ -277,9 +288,7 @@ impl<'a> Text<'a> {
             Rule::Momentum(_) => vec!["velocities"],
             Rule::Adam(_) => vec!["means", "squares"],
         };
-        if !self.one_pass() {
-            copies.push("gradients");
-        }
+        copies.push("gradients");
         copies
     }
 
@@ -327,56 +336,125 @@ impl<'a> Text<'a> {
         line(
             text,
             0,
-            "// Of a vector of parameters or sums: the vector in a row's record, the vector that holds the factor, and the factor's\n// component, 10 bits each.\nfn role(i: u32) -> u32 {",
+            "// Of a block of four inputs by four units: where inputs and slopes stand in a row's record, the first unit's vector of
+// parameters, and the distance to the next unit's. The last blocks are the sums.
+fn block(i: u32) -> vec4<u32> {",
         );
+        let mut begin = 0;
         for place in &self.layers {
-            let (q, from) = (fours(place.inputs), place.kernel);
+            let q = fours(place.inputs);
+            let end = begin + q * fours(place.units);
             line(
                 text,
                 1,
                 &format!(
-                    "if i < {}u {{\n        let unit = (i - {from}u) / {q}u;\n        \
-                 return ({}u + (i - {from}u) % {q}u) | (({}u + unit / 4u) << 10u) | (unit % 4u << 20u);\n    }}",
-                    from + place.units * q,
+                    "if i < {end}u {{
+        let input = (i - {begin}u) % {q}u;
+        let unit = (i - {begin}u) / {q}u;
+        return vec4<u32>({}u + input, {}u + unit, {}u + unit * {}u + input, {q}u);
+    }}",
                     place.x,
-                    place.dz
+                    place.dz,
+                    place.kernel,
+                    4 * q
                 ),
             );
-            if let Some(bias) = place.bias {
-                line(
-                    text,
-                    1,
-                    &format!(
-                        "if i < {}u {{\n        return ({}u + i - {bias}u) | (SUMS << 10u);\n    }}",
-                        bias + fours(place.units),
-                        place.dz
-                    ),
-                );
-            }
+            begin = end;
         }
         line(
             text,
             1,
-            &format!("return (SUMS + i - {}u) | (SUMS << 10u);\n}}", self.vectors),
+            "return vec4<u32>(SUMS, SUMS + i - BLOCKS, 0u, 0u);\n}",
         );
+        line(
+            text,
+            0,
+            "\n// Of a block: its units, and the vector of their biases, NONE where there are none or another block has them.
+fn ends(i: u32) -> vec2<u32> {",
+        );
+        let mut begin = 0;
+        for place in &self.layers {
+            let q = fours(place.inputs);
+            let end = begin + q * fours(place.units);
+            let bias = match place.bias {
+                Some(bias) => {
+                    format!("select(NONE, {bias}u + unit, (i - {begin}u) % {q}u == 0u)")
+                }
+                None => "NONE".into(),
+            };
+            line(
+                text,
+                1,
+                &format!(
+                    "if i < {end}u {{
+        let unit = (i - {begin}u) / {q}u;
+        return vec2<u32>(min({}u - unit * 4u, 4u), {bias});
+    }}",
+                    place.units
+                ),
+            );
+            begin = end;
+        }
+        line(text, 1, "return vec2<u32>(0u, NONE);\n}");
     }
 
+    /// Σ of inputs · slopes over the rows at hand, for four by four of them and the slopes alone.
     fn gradient(&self, text: &mut String) {
         line(
             text,
             0,
-            "\n// Σ of vector · factor over the rows at hand, four rows a turn.\nfn gradient(role: u32) -> vec4<f32> {\n    let vector = role & 1023u;\n    let factor = (role >> 10u) & 1023u;\n    let component = role >> 20u;\n    var even = vec4<f32>();\n    var odd = vec4<f32>();\n    for (var lane = 0u; lane < params.lanes; lane += 4u) {\n        let at = lane * RECORD;",
+            "\n// The gradient of a vector of parameters, or what further rows, from `first` on, add to it.
+fn add(i: u32, g: vec4<f32>, first: u32) {
+    if first > 0u {
+        gradients[i] += g;
+    } else {
+        gradients[i] = g;
+    }
+}
+
+// Sums of inputs and slopes over the rows at hand, whose first is `first`; those of a block are read once for all its 16
+// products, because every load whose address differs by lane is dear on drivers that run on the processor.
+fn sum_block(i: u32, place: u32, first: u32) {
+    let block = blocks[i];
+    var g0 = vec4<f32>();
+    var g1 = vec4<f32>();
+    var g2 = vec4<f32>();
+    var g3 = vec4<f32>();
+    var total = vec4<f32>();
+    for (var row = 0u; row < params.lanes; row += 2u) {
+        let even = row * RECORD;
+        let odd = even + RECORD;
+        let h0 = records[even + block.x];
+        let d0 = records[even + block.y];
+        let h1 = records[odd + block.x];
+        let d1 = records[odd + block.y];
+        g0 += h0 * d0.x + h1 * d1.x;
+        g1 += h0 * d0.y + h1 * d1.y;
+        g2 += h0 * d0.z + h1 * d1.z;
+        g3 += h0 * d0.w + h1 * d1.w;
+        total += d0 + d1;
+    }
+    let end = block_ends[i];
+    if end.x > 0u {
+        add(block.z, g0, first);
+    }
+    if end.x > 1u {
+        add(block.z + block.w, g1, first);
+    }
+    if end.x > 2u {
+        add(block.z + 2u * block.w, g2, first);
+    }
+    if end.x > 3u {
+        add(block.z + 3u * block.w, g3, first);
+    }
+    if end.y != NONE {
+        add(end.y, total, first);
+    }
+    if i >= BLOCKS {
+        record_sums(i - BLOCKS, total, place, first);
+    }
+}",
         );
-        for (sum, row) in [("even", 0), ("odd", 1), ("even", 2), ("odd", 3)] {
-            line(
-                text,
-                2,
-                &format!(
-                    "{sum} += records[at + {row}u * RECORD + vector] * records[at + {row}u * RECORD + factor][component];"
-                ),
-            );
-        }
-        line(text, 0, "    }\n    return even + odd;\n}");
     }
 
     fn update(&self, text: &mut String) {
@@ -871,8 +949,9 @@ fn train(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
             text,
             0,
             "    }
-    for (var i = lane; i < params.vectors + SUMS_VECTORS; i += params.lanes) {
-        roles[i] = role(i);
+    for (var i = lane; i < BLOCKS + SUMS_VECTORS; i += params.lanes) {
+        blocks[i] = block(i);
+        block_ends[i] = ends(i);
     }
     var step = cursor[own_cursor + STEP];
     var epoch = cursor[own_cursor + EPOCH];
@@ -936,49 +1015,39 @@ fn train(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
                 line(text, depth, &statement);
             }
         };
-        if self.one_pass() {
-            work(text, 2, "");
-            line(
-                text,
-                0,
-                "        for (var i = lane; i < params.vectors + SUMS_VECTORS; i += params.lanes) {
-            let sum = gradient(roles[i]);
-            if i < params.vectors {
-                update(i, sum, rate);
-            } else {
-                record_sums(i - params.vectors, sum, place, 0u);
-            }
-        }",
-            );
-            line(text, 2, "workgroupBarrier();");
+        let (depth, first) = if self.one_pass() {
+            (2, "")
         } else {
+            (3, "first + ")
+        };
+        if !self.one_pass() {
             line(
                 text,
                 2,
                 "for (var first = 0u; first < params.batch; first += params.lanes) {",
             );
-            work(text, 3, "first + ");
-            line(
-                text,
-                0,
-                "            for (var i = lane; i < params.vectors + SUMS_VECTORS; i += params.lanes) {
-                var sum = gradient(roles[i]);
-                if i >= params.vectors {
-                    record_sums(i - params.vectors, sum, place, first);
-                } else {
-                    if first > 0u {
-                        sum += gradients[i];
-                    }
-                    gradients[i] = sum;
-                    if first + params.lanes >= params.batch {
-                        update(i, sum, rate);
-                    }
-                }
-            }",
-            );
-            line(text, 3, "workgroupBarrier();");
+        }
+        work(text, depth, first);
+        let from = if self.one_pass() { "0u" } else { "first" };
+        line(
+            text,
+            depth,
+            "for (var i = lane; i < BLOCKS + SUMS_VECTORS; i += params.lanes) {",
+        );
+        line(text, depth + 1, &format!("sum_block(i, place, {from});"));
+        line(text, depth, "}");
+        line(text, depth, "workgroupBarrier();");
+        if !self.one_pass() {
             line(text, 2, "}");
         }
+        line(
+            text,
+            0,
+            "        for (var i = lane; i < params.vectors; i += params.lanes) {
+            update(i, gradients[i], rate);
+        }
+        workgroupBarrier();",
+        );
         line(
             text,
             0,
