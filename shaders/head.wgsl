@@ -1,26 +1,13 @@
 // The head of a model in one dispatch: each row's loss and accuracy, summed into the step's place in a ring, and the
 // gradient of the batch's mean loss.
 //
-// y (logits, or outputs where the loss reads those), dy: [batch, columns]; t: [batch, columns] numbers or, where SPARSE,
+// y (logits, or outputs where the loss reads those), dy: [batch, columns], where y is read from memory (head_stored.wgsl) or
+// computed here from the last layer's input (head_dense.wgsl), one of which stands behind this text; t: [batch, columns] numbers or, where SPARSE,
 // [batch] labels; with GATHER [rows of the data, …], of which row indices[r] is meant. ring: [ring_rows, ring_columns,
 // parts]. A workgroup takes one part of the batch, `part_rows` rows, of which it has WORKGROUP / LANES at a time, and sums
 // them in a fixed order: first an invocation its own rows, then the first invocation all of theirs.
 //
 // Only the first cursor[ROWS] rows count; dy of the others is 0, which is what the mean over the counted ones gives.
-
-struct Params {
-    batch: u32,
-    columns: u32,
-    part_rows: u32,
-    parts: u32,
-    ring_rows: u32,
-    ring_columns: u32,
-    loss_column: u32,
-    metric_column: u32,
-    last: u32,      // the last row of t, with GATHER
-    threshold: f32, // of the binary accuracy
-    scale: f32,     // of the squared error
-}
 
 // The words of the cursor: `cursor` in src/op/clock.rs.
 const STEP: u32 = 0u;
@@ -33,16 +20,9 @@ override GATHER: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> cursor: array<u32>;
-@group(0) @binding(2) var<storage, read> y: array<f32>;
 // Labels, or the bits of numbers.
-@group(0) @binding(3) var<storage, read> t: array<u32>;
-@group(0) @binding(4) var<storage, read> indices: array<u32>;
-@group(0) @binding(5) var<storage, read_write> ring: array<f32>;
-@group(0) @binding(6) var<storage, read_write> dy: array<f32>;
-
-fn number(i: u32) -> f32 {
-    return y[i];
-}
+@group(0) @binding(2) var<storage, read> t: array<u32>;
+@group(0) @binding(3) var<storage, read> indices: array<u32>;
 
 // Where the row's target begins in t.
 fn target_of(row: Row) -> u32 {
@@ -188,6 +168,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
     let counted = cursor[ROWS];
     var sum = vec2<f32>();
     for (var first = 0u; first < params.part_rows; first += WORKGROUP / LANES) {
+        prepare(group.x * params.part_rows + first, local);
         let row = part_row(group.x, first + local / LANES, local % LANES);
         sum += measured(row, local, powers_of(row, local), counted);
     }
@@ -201,6 +182,7 @@ fn forward_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     let share = 1.0 / f32(max(counted, 1u));
     var sum = vec2<f32>();
     for (var first = 0u; first < params.part_rows; first += WORKGROUP / LANES) {
+        prepare(group.x * params.part_rows + first, local);
         let row = part_row(group.x, first + local / LANES, local % LANES);
         let powers = powers_of(row, local);
         sum += measured(row, local, powers, counted);

@@ -1,15 +1,19 @@
 //! The machine that trains: a GPU through wgpu, or the CPU session.
 
 use std::fmt;
+use std::path::Path;
 
 use crate::gpu::{self, Counters, Selector};
-use crate::plan::{Plan, Target};
+use crate::plan::{Plan, Target, TuningTable};
 use crate::{Error, Result, Session};
 
 pub use crate::gpu::Options;
 
 /// The environment variable that [`Device::from_env`] reads.
 pub const DEVICE_VARIABLE: &str = "KILN_DEVICE";
+
+/// The environment variable with the file of measured choices that [`Device::from_env`] reads: see [`Device::with_tuning`].
+pub const TUNING_VARIABLE: &str = "KILN_TUNING";
 
 /// Where plans run. Clones share the same machine.
 #[derive(Debug, Clone)]
@@ -92,15 +96,39 @@ impl Device {
     }
 
     /// The device that the environment variable `KILN_DEVICE` names, as [`Device::named`]; the best one if it is unset.
+    ///
+    /// Where `KILN_TUNING` names a file, it is read as by [`Device::with_tuning`].
     pub fn from_env() -> Result<Self> {
-        match std::env::var(DEVICE_VARIABLE) {
+        let device = match std::env::var(DEVICE_VARIABLE) {
             Ok(name) => Self::named(&name),
             Err(std::env::VarError::NotPresent) => Self::best(),
             Err(std::env::VarError::NotUnicode(_)) => Err(Error::argument(
                 "KILN_DEVICE",
                 "the environment variable is not valid Unicode",
             )),
+        }?;
+        match std::env::var_os(TUNING_VARIABLE) {
+            Some(file) if !file.is_empty() => device.with_tuning(file),
+            _ => Ok(device),
         }
+    }
+
+    /// The same device with the choices of kernels that `tune` measured and wrote to a file.
+    ///
+    /// A table of another adapter or driver is ignored, and so is any on the CPU sessions.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, or is no such table (with the line).
+    pub fn with_tuning(self, file: impl AsRef<Path>) -> Result<Self> {
+        let table = TuningTable::read(file)?;
+        let here = self
+            .adapter_summary()
+            .is_some_and(|adapter| adapter.name == table.adapter && adapter.driver == table.driver);
+        Ok(match here {
+            true => self.with_target(|target| target.with_table(table)),
+            false => self,
+        })
     }
 
     /// Runs on a device and queue of the host program.

@@ -25,7 +25,7 @@ mod tensor;
 pub mod train;
 
 pub use data::{Csv, Dataset, StandardScaler, Targets};
-pub use device::{DEVICE_VARIABLE, Device, Options};
+pub use device::{DEVICE_VARIABLE, Device, Options, TUNING_VARIABLE};
 pub use error::{Error, Result};
 pub use graph::{Graph, Initial, Node, Record, ValueId, Variable};
 pub use plan::{Plan, Program};

@@ -143,16 +143,16 @@ impl Session {
         }
     }
 
-    /// Seconds of each dispatch of a program, measured alone; nothing for the CPU sessions.
-    ///
-    /// A measurement, not a run: the variables hold nonsense afterwards.
-    pub fn profile(&mut self, program: &str, repeat: u64) -> Result<Vec<(String, f64)>> {
+    /// Measures every dispatch of a program, on the CPU sessions every call. [`gpu::Profile::timestamps`] says how, and
+    /// whether the variables hold nonsense afterwards.
+    pub fn profile(&mut self, program: &str, repeat: u64) -> Result<gpu::Profile> {
         let index = self.begin(program, repeat)?;
         match &mut self.executor {
-            Executor::Cpu(_) | Executor::Reference(_) => Ok(Vec::new()),
+            Executor::Cpu(session) => Ok(session.profile(index, repeat.max(2)).into()),
+            Executor::Reference(session) => Ok(session.profile(index, repeat.max(2)).into()),
             Executor::Gpu(session) => {
                 let device = session.device().clone();
-                device.block_on(session.profile(index, repeat.max(2)))
+                device.block_on(session.profile(index, repeat.max(1)))
             }
         }
     }

@@ -1,8 +1,11 @@
 //! The CPU session: runs a plan on the processor, at f32 as the product and at f64 as the reference.
 
+mod line;
+pub mod parallel;
 mod products;
 mod real;
 mod session;
+mod tiles;
 
 pub use products::Product;
 pub use real::Real;

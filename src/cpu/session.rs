@@ -1,11 +1,14 @@
 //! A plan executed on the processor; nothing is allocated per step.
 
+use std::time::Instant;
+
 use crate::graph::Initial;
 use crate::op::{Io, MAX_OPERANDS, View, ViewMut};
 use crate::plan::{Call, Place, Plan};
 use crate::{DType, Result};
 
 use super::Real;
+use super::line::Line;
 
 /// The float types with the op form that computes in them.
 pub trait Precision: Real {
@@ -28,8 +31,8 @@ impl Precision for f64 {
 /// The memory of one slot.
 #[derive(Debug)]
 enum Buffer<T> {
-    Floats(Vec<T>),
-    Words(Vec<u32>),
+    Floats(Line<T>),
+    Words(Line<u32>),
     /// Lent to the running call.
     Lent,
 }
@@ -37,16 +40,16 @@ enum Buffer<T> {
 impl<T: Real> Buffer<T> {
     fn view(&self, place: Place) -> Option<View<'_, T>> {
         match self {
-            Buffer::Floats(values) => Some(View::Floats(&values[range(place)])),
-            Buffer::Words(values) => Some(View::Words(&values[range(place)])),
+            Buffer::Floats(values) => Some(View::Floats(&values.get()[range(place)])),
+            Buffer::Words(values) => Some(View::Words(&values.get()[range(place)])),
             Buffer::Lent => None,
         }
     }
 
     fn view_mut(&mut self, place: Place) -> Option<ViewMut<'_, T>> {
         match self {
-            Buffer::Floats(values) => Some(ViewMut::Floats(&mut values[range(place)])),
-            Buffer::Words(values) => Some(ViewMut::Words(&mut values[range(place)])),
+            Buffer::Floats(values) => Some(ViewMut::Floats(&mut values.get_mut()[range(place)])),
+            Buffer::Words(values) => Some(ViewMut::Words(&mut values.get_mut()[range(place)])),
             Buffer::Lent => None,
         }
     }
@@ -62,6 +65,8 @@ fn range(place: Place) -> std::ops::Range<usize> {
 pub struct Session<T> {
     plan: Plan,
     buffers: Vec<Buffer<T>>,
+    /// Of each program, whether some call of it is worth more than one thread.
+    large: Vec<bool>,
 }
 
 impl<T: Precision> Session<T> {
@@ -82,23 +87,18 @@ impl<T: Precision> Session<T> {
                     available: None,
                 })?;
             buffers.push(match slot.dtype {
-                DType::F32 => {
-                    let mut values = Vec::new();
-                    values.try_reserve_exact(len).map_err(refused)?;
-                    values.resize(len, T::zero());
-                    Buffer::Floats(values)
-                }
-                DType::U32 => {
-                    let mut values = Vec::new();
-                    values.try_reserve_exact(len).map_err(refused)?;
-                    values.resize(len, 0);
-                    Buffer::Words(values)
-                }
+                DType::F32 => Buffer::Floats(Line::new(len).map_err(refused)?),
+                DType::U32 => Buffer::Words(Line::new(len).map_err(refused)?),
             });
         }
         let mut session = Session {
             plan: plan.clone(),
             buffers,
+            large: plan
+                .programs
+                .iter()
+                .map(|program| program.calls.iter().any(is_large))
+                .collect(),
         };
         for variable in &plan.variables {
             match &variable.initial {
@@ -116,12 +116,55 @@ impl<T: Precision> Session<T> {
     }
 
     /// Runs `steps` steps of the program with that index.
+    ///
+    /// Where a call is large enough to be shared out, the whole run moves to a thread of the pool: handing over a piece
+    /// from within costs a fraction of what it costs from outside.
     pub fn run(&mut self, program: usize, steps: u64) {
-        for _ in 0..steps {
-            for call in &self.plan.programs[program].calls {
-                run_call(&mut self.buffers, call);
+        let Session {
+            plan,
+            buffers,
+            large,
+        } = self;
+        let calls = &plan.programs[program].calls;
+        let mut all = move || {
+            for _ in 0..steps {
+                for call in calls {
+                    run_call(buffers, call);
+                }
             }
+        };
+        if !T::REFERENCE && large[program] {
+            rayon::scope(|_| all());
+        } else {
+            all();
         }
+    }
+
+    /// Seconds of each call of a program: the least of `repeat` runs of the program.
+    pub fn profile(&mut self, program: usize, repeat: u64) -> Vec<(String, f64)> {
+        let Session { plan, buffers, .. } = self;
+        let calls = &plan.programs[program].calls;
+        let mut times = vec![f64::INFINITY; calls.len()];
+        let mut all = || {
+            for _ in 0..repeat {
+                for (call, time) in calls.iter().zip(&mut times) {
+                    let begun = Instant::now();
+                    run_call(buffers, call);
+                    *time = time.min(begun.elapsed().as_secs_f64());
+                }
+            }
+        };
+        if T::REFERENCE {
+            all();
+        } else {
+            rayon::scope(|_| all());
+        }
+        let labels = calls.iter().map(|call| {
+            let kinds = call.signature.inputs.iter().chain(&call.signature.outputs);
+            let shapes: Vec<String> = kinds.map(|kind| kind.shape.to_string()).collect();
+            format!("{} {}", call.op.name(), shapes.join(" "))
+        });
+        labels.zip(times).collect()
     }
 
     /// Copies numbers in.
@@ -164,41 +207,36 @@ impl<T: Precision> Session<T> {
     }
 }
 
+/// Whether a call may be worth more than one thread: beyond the sizes at which a product or a long loop is.
+fn is_large(call: &Call) -> bool {
+    const ELEMENTS: u64 = 10_000;
+    let touched = |i: usize| call.op.touched(&call.signature, i);
+    // What is updated in place has a gradient of its size among the inputs, or is a ring, of which a step takes little.
+    let mut read = (0..call.inputs.len()).filter(|&i| !call.updates(i));
+    read.any(|i| touched(i) >= ELEMENTS) || call.outputs.iter().any(|place| place.len >= ELEMENTS)
+}
+
 /// Lends the written slots out of the list, so that the call may read the others meanwhile.
 ///
 /// The plan keeps every written operand in a slot that no other operand of the call uses.
 fn run_call<T: Precision>(buffers: &mut [Buffer<T>], call: &Call) {
-    let mut lent: [(Place, Buffer<T>); MAX_OPERANDS] = std::array::from_fn(|_| {
-        (
-            Place {
-                slot: 0,
-                offset: 0,
-                len: 0,
-            },
-            Buffer::Lent,
-        )
-    });
-    let mut count = 0;
-    for place in call.written() {
-        lent[count] = (
-            place,
-            std::mem::replace(&mut buffers[place.slot], Buffer::Lent),
-        );
-        count += 1;
+    let mut lent = [const { Buffer::Lent }; MAX_OPERANDS];
+    for (lent, place) in lent.iter_mut().zip(call.written()) {
+        *lent = std::mem::replace(&mut buffers[place.slot], Buffer::Lent);
     }
     let mut inputs: [Option<View<'_, T>>; MAX_OPERANDS] = [const { None }; MAX_OPERANDS];
     for (input, place) in inputs.iter_mut().zip(&call.inputs) {
         *input = buffers[place.slot].view(*place);
     }
     let mut written: [Option<ViewMut<'_, T>>; MAX_OPERANDS] = [const { None }; MAX_OPERANDS];
-    for (written, (place, buffer)) in written.iter_mut().zip(&mut lent[..count]) {
-        *written = buffer.view_mut(*place);
+    for ((written, buffer), place) in written.iter_mut().zip(&mut lent).zip(call.written()) {
+        *written = buffer.view_mut(place);
     }
     T::compute(
         call.op.as_ref(),
         &mut Io::new(&call.signature, inputs, written),
     );
-    for (place, buffer) in &mut lent[..count] {
-        buffers[place.slot] = std::mem::replace(buffer, Buffer::Lent);
+    for (lent, place) in lent.into_iter().zip(call.written()) {
+        buffers[place.slot] = lent;
     }
 }

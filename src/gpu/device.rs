@@ -52,9 +52,10 @@ struct Inner {
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
 }
 
+/// A shader as parsed: each pipeline is made from its own part of the tree.
 pub(super) struct LoadedModule {
     pub reflected: Module,
-    pub wgpu: wgpu::ShaderModule,
+    pub tree: naga::Module,
 }
 
 /// An open adapter. Clones share it.
@@ -372,7 +373,7 @@ impl Device {
         }))
     }
 
-    /// The module of a shader, parsed and made once per device.
+    /// A shader, parsed once per device.
     pub(super) fn module(&self, shader: &crate::op::Shader) -> Result<Arc<LoadedModule>> {
         let mut modules = self
             .inner
@@ -382,39 +383,62 @@ impl Device {
         if let Some(module) = modules.get(&shader.source) {
             return Ok(Arc::clone(module));
         }
-        let reflected = Module::parse(shader)?;
-        let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(shader.name),
-            source: wgpu::ShaderSource::Wgsl(shader.source.clone()),
-        };
-        let during = format!("compiling the shader {}", shader.name);
-        let wgpu = self.guard(&during, |inner| inner.wgpu.create_shader_module(descriptor))?;
-        self.made(1);
-        let module = Arc::new(LoadedModule { reflected, wgpu });
+        let (reflected, tree) = Module::parse_with_tree(shader)?;
+        let module = Arc::new(LoadedModule { reflected, tree });
         modules.insert(shader.source.clone(), Arc::clone(&module));
         Ok(module)
     }
 
-    /// A pipeline, made once per device for each entry point and set of overrides.
+    /// The pipeline of that key, if it was made before.
+    pub(super) fn known(&self, key: &KernelKey) -> Option<Arc<Kernel>> {
+        let kernels = self.inner.kernels.lock();
+        kernels
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .map(Arc::clone)
+    }
+
+    /// Makes a pipeline and keeps it for every later session; of two made at once for one key the first is kept.
     pub(super) fn kernel(
         &self,
         label: &str,
         key: KernelKey,
         make: impl FnOnce(&wgpu::Device) -> Kernel,
     ) -> Result<Arc<Kernel>> {
-        let mut kernels = self
-            .inner
-            .kernels
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(kernel) = kernels.get(&key) {
-            return Ok(Arc::clone(kernel));
-        }
         let during = format!("making the pipeline {label}");
-        let kernel = Arc::new(self.guard(&during, |inner| make(&inner.wgpu))?);
-        self.made(3);
-        kernels.insert(key, Arc::clone(&kernel));
-        Ok(kernel)
+        let kernel = self.guard(&during, |inner| make(&inner.wgpu))?;
+        // Its module, its two layouts, itself.
+        self.made(4);
+        let kernels = self.inner.kernels.lock();
+        let mut kernels = kernels.unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(
+            kernels.entry(key).or_insert_with(|| Arc::new(kernel)),
+        ))
+    }
+
+    /// Room for `count` timestamps and the seconds of a tick; none where the device takes no timestamps.
+    pub(super) fn timestamps(&self, count: u32) -> Option<(wgpu::QuerySet, f64)> {
+        let inner = &self.inner;
+        if !inner
+            .wgpu
+            .features()
+            .contains(wgpu::Features::TIMESTAMP_QUERY)
+        {
+            return None;
+        }
+        let descriptor = wgpu::QuerySetDescriptor {
+            label: Some("timestamps"),
+            ty: wgpu::QueryType::Timestamp,
+            count,
+        };
+        // A driver that offers timestamps and then has no room for them is one without.
+        let set = self
+            .guard("making room for timestamps", |inner| {
+                inner.wgpu.create_query_set(&descriptor)
+            })
+            .ok()?;
+        self.made(1);
+        Some((set, f64::from(inner.queue.get_timestamp_period()) * 1e-9))
     }
 
     pub(super) fn bind(

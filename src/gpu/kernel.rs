@@ -1,6 +1,9 @@
 //! Shaders reflected: entry points, bindings and the layout of `params` come from the WGSL, never from a second list.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
 use naga::{AddressSpace, ScalarKind, TypeInner};
@@ -8,7 +11,8 @@ use naga::{AddressSpace, ScalarKind, TypeInner};
 use crate::op::{Binding, Launch, Param, Shader};
 use crate::{Error, Result};
 
-use super::device::Device;
+use super::device::{Device, LoadedModule};
+use super::specialise::specialise;
 
 /// How an entry point uses a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +63,11 @@ pub struct Module {
 impl Module {
     /// Parses, validates and reflects a shader.
     pub fn parse(shader: &Shader) -> Result<Self> {
+        Self::parse_with_tree(shader).map(|(reflected, _)| reflected)
+    }
+
+    /// The same, and naga's tree of the text.
+    pub(super) fn parse_with_tree(shader: &Shader) -> Result<(Self, naga::Module)> {
         let refused = |message: String| Error::Shader {
             shader: shader.name.into(),
             message,
@@ -121,11 +130,12 @@ impl Module {
             .iter()
             .filter_map(|(_, constant)| constant.name.clone())
             .collect();
-        Ok(Module {
+        let reflected = Module {
             name: shader.name,
             entries,
             overrides,
-        })
+        };
+        Ok((reflected, module))
     }
 
     /// The entry point that a launch names, after checking the launch against it. `written` tells for each of the
@@ -250,15 +260,25 @@ pub(super) struct Kernel {
     pub layout: wgpu::BindGroupLayout,
 }
 
-/// The pipeline of a launch, made now or earlier, and its packed params.
-pub(super) fn prepare(
+/// A launch checked against its shader: what its pipeline is made from, and its packed params.
+pub(super) struct Request {
+    module: Arc<LoadedModule>,
+    launch: Launch,
+    bindings: Vec<BindingUse>,
+    key: KernelKey,
+    /// The bytes of `params`.
+    pub params: Vec<u8>,
+}
+
+/// Checks a launch and packs its params.
+pub(super) fn request(
     device: &Device,
     launch: &Launch,
     written: impl Fn(Binding) -> bool,
-) -> Result<(Arc<Kernel>, Vec<u8>)> {
+) -> Result<Request> {
     let module = device.module(&launch.shader)?;
     let entry = module.reflected.entry(launch, written)?;
-    let params = entry.pack(launch)?;
+    let (params, bindings) = (entry.pack(launch)?, entry.bindings.clone());
     let mut overrides: Vec<(&'static str, u64)> = launch
         .overrides
         .iter()
@@ -270,10 +290,78 @@ pub(super) fn prepare(
         entry: launch.entry,
         overrides,
     };
+    Ok(Request {
+        module,
+        launch: launch.clone(),
+        bindings,
+        key,
+        params,
+    })
+}
+
+/// The pipelines of requests, in their order, made now or earlier.
+///
+/// Drivers compile while a pipeline is made, so the distinct ones are shared out among threads; wgpu's error scopes belong
+/// to the thread that opened them, and each pipeline is guarded on its own. Where there are no threads this one makes all.
+pub(super) fn kernels(device: &Device, requests: &[Request]) -> Result<Vec<Arc<Kernel>>> {
+    let mut seen = HashSet::new();
+    let missing: Vec<&Request> = requests
+        .iter()
+        .filter(|request| seen.insert(&request.key) && device.known(&request.key).is_none())
+        .collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<()> {
+        while let Some(request) = missing.get(next.fetch_add(1, Relaxed)) {
+            made(device, request)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let work = &work;
+        let mut helpers = Vec::new();
+        for _ in 1..threads.min(missing.len()) {
+            // A system that gives no thread leaves the work to this one.
+            helpers.extend(std::thread::Builder::new().spawn_scoped(scope, work));
+        }
+        let own = work();
+        let theirs = helpers.into_iter().map(|helper| match helper.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        theirs.fold(own, Result::and)
+    })?;
+    requests
+        .iter()
+        .map(|request| made(device, request))
+        .collect()
+}
+
+/// The pipeline of a request, made now or earlier.
+fn made(device: &Device, request: &Request) -> Result<Arc<Kernel>> {
+    if let Some(kernel) = device.known(&request.key) {
+        return Ok(kernel);
+    }
+    let launch = &request.launch;
     let label = format!("{}.{}", launch.shader.name, launch.entry);
-    let kernel = device.kernel(&label, key, |wgpu| {
+    let tree = specialise(&request.module.tree, launch.entry, &launch.overrides);
+    // What decided only arms that are gone is no constant of the module any more.
+    let constants: Vec<(&str, f64)> = launch
+        .overrides
+        .iter()
+        .filter(|(name, _)| {
+            let mut left = tree.overrides.iter();
+            left.any(|(_, constant)| constant.name.as_deref() == Some(*name))
+        })
+        .copied()
+        .collect();
+    device.kernel(&label, request.key.clone(), |wgpu| {
+        let module = wgpu.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(&label),
+            source: wgpu::ShaderSource::Naga(Cow::Owned(tree)),
+        });
         let entries: Vec<_> = (0..)
-            .zip(&entry.bindings)
+            .zip(&request.bindings)
             .map(|(number, kind)| layout_entry(number, *kind))
             .collect();
         let layout = wgpu.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
@@ -288,18 +376,17 @@ pub(super) fn prepare(
         let pipeline = wgpu.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&label),
             layout: Some(&pipeline_layout),
-            module: &module.wgpu,
+            module: &module,
             entry_point: Some(launch.entry),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &launch.overrides,
+                constants: &constants,
                 // Every kernel writes its workgroup memory before it reads it.
                 zero_initialize_workgroup_memory: false,
             },
             cache: None,
         });
         Kernel { pipeline, layout }
-    })?;
-    Ok((kernel, params))
+    })
 }
 
 fn layout_entry(binding: u32, kind: BindingUse) -> wgpu::BindGroupLayoutEntry {

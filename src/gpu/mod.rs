@@ -4,11 +4,14 @@ mod adapter;
 mod counters;
 mod device;
 mod kernel;
+mod profile;
 mod readback;
 mod session;
+mod specialise;
 
 pub use adapter::{AdapterSummary, Selector, adapters};
 pub use counters::Counters;
 pub use device::{Device, Options};
 pub use kernel::{BindingUse, EntryPoint, Module, ParamField};
+pub use profile::{Profile, Timing};
 pub use session::{Pending, Session};

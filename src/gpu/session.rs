@@ -21,20 +21,20 @@ const KEPT_STAGING: u64 = 1 << 20;
 
 /// A dispatch with everything it needs.
 #[derive(Debug)]
-struct Dispatch {
-    kernel: Arc<Kernel>,
+pub(super) struct Dispatch {
+    pub(super) kernel: Arc<Kernel>,
     /// With params for 1, 2, 4, … steps, as many as its launch does.
-    bindings: Vec<wgpu::BindGroup>,
-    grid: [u32; 3],
+    pub(super) bindings: Vec<wgpu::BindGroup>,
+    pub(super) grid: [u32; 3],
 }
 
 /// An open plan on a device.
 #[derive(Debug)]
 pub struct Session {
-    device: Device,
-    plan: Plan,
+    pub(super) device: Device,
+    pub(super) plan: Plan,
     slots: Vec<Buffer>,
-    programs: Vec<Vec<Dispatch>>,
+    pub(super) programs: Vec<Vec<Dispatch>>,
     /// Staging buffers that wait for their next use.
     staging: Vec<Buffer>,
     params: Buffer,
@@ -63,19 +63,26 @@ impl Session {
                 .flat_map(|p| &p.calls)
                 .flat_map(|c| c.launches.iter().map(move |l| (c, l)))
         };
-        let mut prepared = Vec::new();
-        let (mut params, mut offsets) = (Vec::new(), Vec::new());
+        let mut requests = Vec::new();
+        // Where the first request of each launch stands.
+        let mut firsts = Vec::new();
         for (call, launch) in launches() {
-            let mut places = Vec::new();
-            for power in 0..=launch.steps.max(1).ilog2() {
+            firsts.push(requests.len());
+            for power in 0..powers(launch) {
                 let launch = launch.with_steps(1 << power);
-                let (kernel, bytes) =
-                    kernel::prepare(device, &launch, |binding| is_written(call, binding))?;
-                if power == 0 {
-                    prepared.push(kernel);
-                }
-                places.push((params.len() as u64, bytes.len() as u64));
-                params.extend_from_slice(&bytes);
+                let written = |binding| is_written(call, binding);
+                requests.push(kernel::request(device, &launch, written)?);
+            }
+        }
+        let kernels = kernel::kernels(device, &requests)?;
+        let prepared = firsts.into_iter().map(|first| Arc::clone(&kernels[first]));
+        let (mut params, mut offsets) = (Vec::new(), Vec::new());
+        let mut requests_left = requests.iter();
+        for (_, launch) in launches() {
+            let mut places = Vec::new();
+            for request in requests_left.by_ref().take(powers(launch)) {
+                places.push((params.len() as u64, request.params.len() as u64));
+                params.extend_from_slice(&request.params);
                 params.resize(
                     params
                         .len()
@@ -102,7 +109,7 @@ impl Session {
             staging: Vec::new(),
             params: params_buffer,
         };
-        let mut ready = prepared.into_iter().zip(offsets);
+        let mut ready = prepared.zip(offsets);
         for program in &plan.programs {
             let mut dispatches = Vec::new();
             for (call, launch) in program
@@ -211,38 +218,7 @@ impl Session {
         Ok(())
     }
 
-    /// Seconds of each dispatch of a program when it runs `repeat` times in a row, alone: label and time.
-    ///
-    /// A measurement, not a run: the variables hold nonsense afterwards.
-    pub async fn profile(&mut self, program: usize, repeat: u64) -> Result<Vec<(String, f64)>> {
-        let labels: Vec<String> = self.plan.programs[program]
-            .calls
-            .iter()
-            .flat_map(call_labels)
-            .collect();
-        let mut times = Vec::new();
-        for (index, label) in labels.into_iter().enumerate() {
-            // The first submission waits for what came before and compiles.
-            for repeat in [1, repeat] {
-                let begun = std::time::Instant::now();
-                let dispatch = std::slice::from_ref(&self.programs[program][index]);
-                self.device
-                    .submit(|encoder| record(encoder, dispatch, repeat))?;
-                let any = Place {
-                    slot: 0,
-                    offset: 0,
-                    len: 1,
-                };
-                self.read(any, |_| ()).await?;
-                if repeat > 1 {
-                    times.push((label.clone(), begun.elapsed().as_secs_f64() / repeat as f64));
-                }
-            }
-        }
-        Ok(times)
-    }
-
-    /// The same, and a copy of `place` for the host, which goes on meanwhile.
+    /// [`Session::run`], and a copy of `place` for the host, which goes on meanwhile.
     pub fn run_and_copy(&mut self, program: usize, steps: u64, place: Place) -> Result<Pending> {
         let staging = self.take_staging(place.len * 4)?;
         let dispatches = &self.programs[program];
@@ -293,7 +269,7 @@ impl Session {
     }
 
     /// The smallest staging buffer that is large enough, or a new one.
-    fn take_staging(&mut self, bytes: u64) -> Result<Buffer> {
+    pub(super) fn take_staging(&mut self, bytes: u64) -> Result<Buffer> {
         let fitting = (0..self.staging.len()).filter(|&i| self.staging[i].wgpu.size() >= bytes);
         match fitting.min_by_key(|&i| self.staging[i].wgpu.size()) {
             Some(index) => Ok(self.staging.swap_remove(index)),
@@ -338,10 +314,7 @@ fn record(encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch], steps: u6
         // The largest power of two that is left and that a dispatch does.
         let power = left.min(at_once(dispatches)).ilog2();
         for dispatch in dispatches {
-            pass.set_pipeline(&dispatch.kernel.pipeline);
-            pass.set_bind_group(0, &dispatch.bindings[power as usize], &[]);
-            let [x, y, z] = dispatch.grid;
-            pass.dispatch_workgroups(x, y, z);
+            dispatch.record(&mut pass, power as usize);
             recorded += 1;
         }
         left -= 1 << power;
@@ -352,23 +325,17 @@ fn record(encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch], steps: u6
     }
 }
 
+/// The variants of a launch: for 1, 2, 4, … steps.
+fn powers(launch: &Launch) -> usize {
+    launch.steps.max(1).ilog2() as usize + 1
+}
+
 /// The most steps of a program that a dispatch does: one where a step takes several.
 fn at_once(dispatches: &[Dispatch]) -> u64 {
     match dispatches {
         [only] => 1 << (only.bindings.len() - 1),
         _ => 1,
     }
-}
-
-fn call_labels(call: &Call) -> impl Iterator<Item = String> {
-    call.launches.iter().map(|launch| {
-        format!(
-            "{} ({}.{})",
-            call.op.name(),
-            launch.shader.name,
-            launch.entry
-        )
-    })
 }
 
 fn is_written(call: &Call, binding: Binding) -> bool {

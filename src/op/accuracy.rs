@@ -82,6 +82,7 @@ impl Op for Accuracy {
 }
 
 impl Compute for Accuracy {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (_, columns) = io.matrix(0);
         let rows = io.input(0).chunks_exact(columns);

@@ -2,6 +2,7 @@
 //! v ← v + (g² − v)(1 − β₂), w ← w − α·m/(√v + ε) with α = η·√(1 − β₂ᵗ)/(1 − β₁ᵗ). η, β₁ᵗ and β₂ᵗ are the clock's.
 
 use crate::cpu::Real;
+use crate::cpu::parallel::pieces;
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
@@ -170,15 +171,24 @@ impl Adam {
         let (c1, c2) = (complement(self.beta_1), complement(self.beta_2));
         let (c1, c2, epsilon) = (T::of(c1), T::of(c2), T::of(f64::from(self.epsilon)));
         let alpha = rates[0] * (one - rates[2]).sqrt() / (one - rates[1]);
-        for (((w, m), v), &g) in w.iter_mut().zip(m).zip(v).zip(g) {
-            *m += (g - *m) * c1;
-            *v += (g * g - *v) * c2;
-            *w = *w - *m * alpha / (v.sqrt() + epsilon);
-        }
+        pieces::<T, _>(
+            g.len(),
+            28,
+            (w, m, v, g),
+            #[inline(always)]
+            |_, (w, m, v, g)| {
+                for (((w, m), v), &g) in w.iter_mut().zip(m).zip(v).zip(g) {
+                    *m += (g - *m) * c1;
+                    *v += (g * g - *v) * c2;
+                    *w = *w - *m * alpha / (v.sqrt() + epsilon);
+                }
+            },
+        );
     }
 }
 
 impl Compute for Adam {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (g, rates) = (io.input(3), io.input(4));
         let [w, m, v] = io.outputs();

@@ -97,9 +97,10 @@ impl Op for BatchMean {
 }
 
 impl Compute for BatchMean {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let n = count(&io.signature().inputs[0].shape, io.words(1)[ROWS]);
-        let sum: T = io.input(0)[..n].iter().copied().sum();
+        let sum = T::total(&io.input(0)[..n]);
         io.output(0)[0] = sum / T::of(n.max(1) as f64);
     }
 }
@@ -131,6 +132,7 @@ impl Op for Backward {
 }
 
 impl Compute for Backward {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let n = count(&self.shape, io.words(1)[ROWS]);
         let share = io.input(0)[0] / T::of(n.max(1) as f64);

@@ -4,6 +4,7 @@
 //! Gradients are summed over what was repeated.
 
 use crate::cpu::Real;
+use crate::cpu::parallel::{Table, pieces};
 use crate::plan::Target;
 use crate::{DType, Shape, Tensor, TensorType};
 
@@ -127,47 +128,98 @@ impl Op for Binary {
 }
 
 impl Compute for Binary {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (a, b) = (io.input(0), io.input(1));
-        let apply = |a: T, b: T| match self.0 {
-            Add => a + b,
-            Sub => a - b,
-            Mul => a * b,
-            Div => a / b,
-        };
-        let signature = io.signature();
-        let (a_type, b_type, y_type) = (
-            &signature.inputs[0],
-            &signature.inputs[1],
-            &signature.outputs[0],
-        );
-        let y = io.output(0);
-        if a_type == b_type {
-            for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
-                *y = apply(a, b);
-            }
-            return;
+        match self.0 {
+            Add => combine(
+                io,
+                #[inline(always)]
+                |a, b| a + b,
+            ),
+            Sub => combine(
+                io,
+                #[inline(always)]
+                |a, b| a - b,
+            ),
+            Mul => combine(
+                io,
+                #[inline(always)]
+                |a, b| a * b,
+            ),
+            Div => combine(
+                io,
+                #[inline(always)]
+                |a, b| a / b,
+            ),
         }
-        let [d0, d1, d2, d3] = padded(y_type.shape.dims());
-        let (s, t) = (
-            strides(&a_type.shape, &y_type.shape),
-            strides(&b_type.shape, &y_type.shape),
+    }
+}
+
+#[inline(always)]
+fn combine<T: Real>(io: &mut Io<'_, T>, apply: impl Fn(T, T) -> T + Copy + Sync) {
+    let (a, b) = (io.input(0), io.input(1));
+    let signature = io.signature();
+    let [a_shape, b_shape, y_shape] = [
+        &signature.inputs[0].shape,
+        &signature.inputs[1].shape,
+        &signature.outputs[0].shape,
+    ];
+    let y = io.output(0);
+    if a_shape == b_shape {
+        pieces::<T, _>(
+            y.len(),
+            12,
+            (y, a, b),
+            #[inline(always)]
+            |_, (y, a, b)| {
+                for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+                    *y = apply(a, b);
+                }
+            },
         );
-        let mut rows = y.chunks_exact_mut(d3);
-        for i0 in 0..d0 {
-            for i1 in 0..d1 {
-                for i2 in 0..d2 {
-                    let (a_row, b_row) = (
-                        i0 * s[0] + i1 * s[1] + i2 * s[2],
-                        i0 * t[0] + i1 * t[1] + i2 * t[2],
-                    );
-                    for (i3, y) in rows.next().into_iter().flatten().enumerate() {
-                        *y = apply(a[a_row + i3 * s[3]], b[b_row + i3 * t[3]]);
+        return;
+    }
+    let [_, d1, d2, d3] = padded(y_shape.dims());
+    let (s, t) = (strides(a_shape, y_shape), strides(b_shape, y_shape));
+    let rows = y.len() / d3.max(1);
+    pieces::<T, _>(
+        rows,
+        12 * d3,
+        Table(y, d3),
+        #[inline(always)]
+        |first, Table(y, _)| {
+            let mut at = [first / (d1 * d2), first / d2 % d1, first % d2];
+            for y in y.chunks_exact_mut(d3) {
+                let [i0, i1, i2] = at;
+                let a = &a[i0 * s[0] + i1 * s[1] + i2 * s[2]..];
+                let b = &b[i0 * t[0] + i1 * t[1] + i2 * t[2]..];
+                at = match at {
+                    [i0, i1, i2] if i2 + 1 < d2 => [i0, i1, i2 + 1],
+                    [i0, i1, _] if i1 + 1 < d1 => [i0, i1 + 1, 0],
+                    [i0, ..] => [i0 + 1, 0, 0],
+                };
+                // A stride of the last dimension is 1, or 0 where one element stands for all.
+                match (s[3], t[3]) {
+                    (0, 0) => y.fill(apply(a[0], b[0])),
+                    (0, _) => {
+                        for (y, &b) in y.iter_mut().zip(b) {
+                            *y = apply(a[0], b);
+                        }
+                    }
+                    (_, 0) => {
+                        for (y, &a) in y.iter_mut().zip(a) {
+                            *y = apply(a, b[0]);
+                        }
+                    }
+                    _ => {
+                        for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+                            *y = apply(a, b);
+                        }
                     }
                 }
             }
-        }
-    }
+        },
+    );
 }
 
 /// The common shape of two, or none.

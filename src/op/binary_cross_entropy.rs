@@ -195,6 +195,7 @@ impl Op for BinaryCrossEntropy {
 }
 
 impl Compute for BinaryCrossEntropy {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (_, columns) = io.matrix(0);
         let y = io.input(0).chunks_exact(columns);
@@ -237,6 +238,7 @@ impl Op for Backward {
 }
 
 impl Compute for Backward {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (_, columns) = io.matrix(0);
         let y = io.input(0).chunks_exact(columns);

@@ -72,6 +72,7 @@ impl Clock {
     }
 
     /// Advances cursor and rates by a step; the cursor's words and the order of the epoch at hand.
+    #[inline(always)]
     pub(super) fn begin<T: Real>(
         &self,
         cursor: &mut [u32],
@@ -93,6 +94,7 @@ impl Clock {
     }
 
     /// The data's rows that stand at places `first`, `first + 1`, … of the batch; 0 beyond its rows.
+    #[inline(always)]
     pub(super) fn rows<const N: usize>(
         state: &[u32; WORDS],
         order: Permutation,
@@ -100,10 +102,11 @@ impl Clock {
     ) -> [u32; N] {
         let places: [u32; N] = std::array::from_fn(|lane| first + lane as u32);
         let clear = |place: u32, row: u32| if place >= state[ROWS] { 0 } else { row };
-        // Beyond the end any position will do.
-        let mut rows = places.map(|place| clear(place, state[OFFSET].wrapping_add(place)));
+        let mut rows = places.map(|place| state[OFFSET].wrapping_add(place));
         if state[SHUFFLE] != 0 {
-            rows = order.rows(rows);
+            let counted = state[ROWS].saturating_sub(first) as usize;
+            let begin = rows[0];
+            order.rows(begin, &mut rows[..counted.min(N)]);
         }
         std::array::from_fn(|lane| clear(places[lane], rows[lane]))
     }
@@ -330,16 +333,23 @@ pub(super) fn error(schedule: &Schedule, step: u32) -> f64 {
 }
 
 impl Compute for Clock {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let mut state = [0; WORDS];
         state.copy_from_slice(io.output_words(0));
         let (state, order) = self.begin(&mut state, io.output(1));
         io.output_words(0).copy_from_slice(&state);
-        const AT_ONCE: usize = 32;
-        for (chunk, indices) in (0..).zip(io.output_words(2).chunks_mut(AT_ONCE)) {
-            let rows: [u32; AT_ONCE] = Clock::rows(&state, order, chunk * AT_ONCE as u32);
-            indices.copy_from_slice(&rows[..indices.len()]);
+        let indices = io.output_words(2);
+        let counted = indices.len().min(state[ROWS] as usize);
+        let (own, rest) = indices.split_at_mut(counted);
+        if state[SHUFFLE] == 0 {
+            for (index, row) in own.iter_mut().zip(state[OFFSET]..) {
+                *index = row;
+            }
+        } else {
+            order.rows(state[OFFSET], own);
         }
+        rest.fill(0);
     }
 }
 

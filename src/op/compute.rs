@@ -10,6 +10,9 @@ pub const MAX_OPERANDS: usize = 12;
 /// An op's arithmetic on the processor.
 pub trait Compute {
     /// Reads the inputs and fills the outputs of `io`.
+    ///
+    /// Marked `#[inline(always)]`, its loops are compiled for AVX2 and AVX-512 too. Long loops go through
+    /// [`pieces`](crate::cpu::parallel::pieces), which shares them out among threads.
     fn compute<T: Real>(&self, io: &mut Io<'_, T>);
 }
 
@@ -22,8 +25,12 @@ pub trait DynCompute {
 }
 
 impl<O: Compute> DynCompute for O {
+    /// Compiled once for each width of vectors, of which the processor at hand gets its widest; see [`Real::vectorized`].
     fn compute_f32(&self, io: &mut Io<'_, f32>) {
-        self.compute(io);
+        f32::vectorized(
+            #[inline(always)]
+            || self.compute(io),
+        );
     }
 
     fn compute_f64(&self, io: &mut Io<'_, f64>) {

@@ -5,13 +5,14 @@
 //! dpᵢ = (Σⱼ tⱼ·[qⱼ inside] − tᵢ·[qᵢ inside]/qᵢ)/Σp·dloss. A label stands for a one in its row.
 
 use crate::cpu::Real;
+use crate::cpu::parallel::{Table, pieces};
 use crate::plan::Target;
 use crate::{DType, Tensor, TensorType};
 
 use super::binary_cross_entropy::{HIGHEST, LOWEST, kept, minus_log};
 use super::launch::shader;
 use super::rows::{RowTarget, Rows, Targets, dense, sparse};
-use super::softmax::{Powers, exp_error};
+use super::softmax::{Powers, exp_error, largest, powers};
 use super::{
     Case, Compute, Entry, Fill, Form, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
 };
@@ -87,22 +88,59 @@ impl Op for CrossEntropy {
 }
 
 impl Compute for CrossEntropy {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (_, columns) = io.matrix(0);
-        let y = io.input(0).chunks_exact(columns);
+        let (rows, columns) = io.matrix(0);
+        let y = io.input(0);
         let targets = Targets::of(io, 1);
-        for (r, (loss, y)) in io.output(0).iter_mut().zip(y).enumerate() {
-            *loss = match (targets.row(r, columns), self.form) {
-                (None, _) => T::nan(),
-                (Some(t), Form::Logits) => loss_of_logits(y, t),
-                (Some(t), Form::Probabilities) => loss_of_probabilities(y, t),
-            };
-        }
+        let operands = (io.output(0), Table(y, columns));
+        pieces::<T, _>(
+            rows,
+            16 * columns,
+            operands,
+            #[inline(always)]
+            |first, (loss, Table(y, _))| {
+                // Powers of so many rows at once as fit, because a row may be shorter than a vector.
+                let mut room = [T::zero(); 256];
+                let group = (room.len() / columns).max(1);
+                let groups = loss.chunks_mut(group).zip(y.chunks(group * columns));
+                for (g, (loss, y)) in groups.enumerate() {
+                    let logits = self.form == Form::Logits;
+                    let together = logits && y.len() <= room.len();
+                    if together {
+                        powers(y, columns, &mut room[..y.len()]);
+                    }
+                    let rows = loss.iter_mut().zip(y.chunks_exact(columns));
+                    for (i, (loss, y)) in rows.enumerate() {
+                        let powers = || match room.get(i * columns..(i + 1) * columns) {
+                            Some(own) if together => Powers {
+                                largest: largest(y),
+                                sum: T::total(own),
+                            },
+                            _ => Powers::of(y),
+                        };
+                        *loss = match (targets.row(first + g * group + i, columns), self.form) {
+                            (None, _) => T::nan(),
+                            (Some(t), Form::Logits) => loss_of_powers(y, t, powers()),
+                            (Some(t), Form::Probabilities) => loss_of_probabilities(y, t),
+                        };
+                    }
+                }
+            },
+        );
     }
 }
 
+#[inline(always)]
 pub(super) fn loss_of_logits<T: Real>(z: &[T], t: RowTarget<'_, T>) -> T {
-    let powers = Powers::of(z);
+    loss_of_powers(z, t, Powers::of(z))
+}
+
+#[inline(always)]
+pub(super) fn loss_of_powers<T: Real>(z: &[T], t: RowTarget<'_, T>, powers: Powers<T>) -> T {
+    if let RowTarget::Label(label) = t {
+        return powers.sum.ln() + (powers.largest - z[label]);
+    }
     let mut distance = T::zero();
     for (j, &z) in z.iter().enumerate() {
         // A class that is ruled out by a logit of −∞ and by its target costs nothing.
@@ -162,27 +200,58 @@ impl Op for Backward {
 }
 
 impl Compute for Backward {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (_, columns) = io.matrix(0);
-        let y = io.input(0).chunks_exact(columns);
-        let dloss = io.input(2);
+        let (rows, columns) = io.matrix(0);
+        let (y, dloss) = (io.input(0), io.input(2));
         let targets = Targets::of(io, 1);
-        let rows = io.output(0).chunks_exact_mut(columns);
-        for (r, ((dy, y), &dloss)) in rows.zip(y).zip(dloss).enumerate() {
-            match (targets.row(r, columns), self.0.form) {
-                (None, _) => dy.fill(T::nan()),
-                (Some(t), Form::Logits) => slopes_of_logits(y, t, dloss, dy),
-                (Some(t), Form::Probabilities) => slopes_of_probabilities(y, t, dloss, dy),
-            }
-        }
+        let operands = (Table(io.output(0), columns), Table(y, columns), dloss);
+        pieces::<T, _>(
+            rows,
+            24 * columns,
+            operands,
+            #[inline(always)]
+            |first, (Table(dy, _), Table(y, _), dloss)| {
+                if self.0.form == Form::Logits {
+                    powers(y, columns, dy);
+                }
+                let rows = dy.chunks_exact_mut(columns).zip(y.chunks_exact(columns));
+                for (r, ((dy, y), &dloss)) in (first..).zip(rows.zip(dloss)) {
+                    match (targets.row(r, columns), self.0.form) {
+                        (None, _) => dy.fill(T::nan()),
+                        (Some(t), Form::Logits) => slopes_of_powers(t, dloss, dy),
+                        (Some(t), Form::Probabilities) => slopes_of_probabilities(y, t, dloss, dy),
+                    }
+                }
+            },
+        );
     }
 }
 
+#[inline(always)]
 pub(super) fn slopes_of_logits<T: Real>(z: &[T], t: RowTarget<'_, T>, dloss: T, dz: &mut [T]) {
-    let powers = Powers::of(z);
-    let weights = t.sum();
-    for (j, (dz, &z)) in dz.iter_mut().zip(z).enumerate() {
-        *dz = (powers.share(z) * weights - t.at(j)) * dloss;
+    powers(z, z.len(), dz);
+    slopes_of_powers(t, dloss, dz);
+}
+
+/// dz in place of the powers e^(z − m).
+#[inline(always)]
+pub(super) fn slopes_of_powers<T: Real>(t: RowTarget<'_, T>, dloss: T, dz: &mut [T]) {
+    let sum = T::total(dz);
+    match t {
+        RowTarget::Label(label) => {
+            let own = (dz[label] / sum - T::one()) * dloss;
+            for dz in dz.iter_mut() {
+                *dz = *dz / sum * dloss;
+            }
+            dz[label] = own;
+        }
+        RowTarget::Shares(shares) => {
+            let weights = t.sum();
+            for (dz, &t) in dz.iter_mut().zip(shares) {
+                *dz = (*dz / sum * weights - t) * dloss;
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rows of a data set by their numbers: y`[r, …]` = data[indices`[r]`, …].
 
 use crate::cpu::Real;
+use crate::cpu::parallel::{Table, pieces};
 use crate::plan::Target;
 use crate::{DType, Tensor, TensorType};
 
@@ -73,6 +74,15 @@ impl Op for Gather {
             shape: shape.into(),
             dtype: first.dtype,
         }])
+    }
+
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        // The rows come from one chunk or another; all are counted with the first.
+        match input {
+            0 => signature.inputs[0].elements(),
+            1 => signature.outputs[0].elements(),
+            _ => 0,
+        }
     }
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
@@ -152,6 +162,7 @@ pub(super) fn row_of(index: u32, rows: usize) -> usize {
 }
 
 impl Compute for Gather {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let indices = io.words(0);
         let chunks = io.signature().inputs.len() - 1;
@@ -166,19 +177,40 @@ impl Compute for Gather {
         if io.is_words(1) {
             let data: [&[u32]; MAX_CHUNKS] =
                 std::array::from_fn(|i| if i < chunks { io.words(1 + i) } else { &[] });
-            for (y, &index) in io.output_words(0).chunks_exact_mut(len).zip(indices) {
+            copy_rows::<T, _>(io.output_words(0), indices, len, |index| {
                 let (input, range) = home(index);
-                y.copy_from_slice(&data[input - 1][range]);
-            }
+                &data[input - 1][range]
+            });
         } else {
             let data: [&[T]; MAX_CHUNKS] =
                 std::array::from_fn(|i| if i < chunks { io.input(1 + i) } else { &[] });
-            for (y, &index) in io.output(0).chunks_exact_mut(len).zip(indices) {
+            copy_rows::<T, _>(io.output(0), indices, len, |index| {
                 let (input, range) = home(index);
-                y.copy_from_slice(&data[input - 1][range]);
-            }
+                &data[input - 1][range]
+            });
         }
     }
+}
+
+/// Fills the rows of `y` with those of `data` at the indices.
+fn copy_rows<'a, T: Real, E: Copy + Send + Sync + 'a>(
+    y: &mut [E],
+    indices: &[u32],
+    len: usize,
+    data: impl Fn(u32) -> &'a [E] + Sync,
+) {
+    let operands = (Table(y, len), indices);
+    pieces::<T, _>(
+        indices.len(),
+        8 * len,
+        operands,
+        #[inline(always)]
+        |_, (Table(y, _), indices)| {
+            for (y, &index) in y.chunks_exact_mut(len).zip(indices) {
+                y.copy_from_slice(data(index));
+            }
+        },
+    );
 }
 
 fn cases() -> Vec<Case> {

@@ -4,24 +4,34 @@
 //! Models are not written in it: the plan joins a loss, an accuracy, their records and the gradients behind them, all of
 //! which read the same outputs and targets. The formulas are those of the ops that it stands for.
 
-use crate::cpu::Real;
+use crate::cpu::{Product, Real};
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
-use super::cross_entropy::{loss_of_logits, slopes_of_logits};
+use super::cross_entropy::{loss_of_logits, loss_of_powers, slopes_of_logits, slopes_of_powers};
 use super::cursor::{ROWS, STEP, WORDS};
 use super::gather::row_of;
 use super::launch::shader;
 use super::record::{Parts, place};
 use super::rows::{RowTarget, Rows, Targets, dense, sparse};
+use super::softmax::{Powers, largest, powers};
 use super::{
     Accuracy, BinaryCrossEntropy, BinaryCrossEntropyBackward, Binding, Case, Compute, CrossEntropy,
-    CrossEntropyBackward, Entry, Fill, Form, Io, Launches, Op, Sample, Shader, Signature,
-    SquaredError, SquaredErrorBackward, UNIT, View, ViewMut, expect_dtype,
+    CrossEntropyBackward, Entry, Fill, Form, Io, Launch, Launches, Op, Sample, Shader, Signature,
+    SquaredError, SquaredErrorBackward, UNIT, View, ViewMut, expect_dtype, matmul,
 };
 
-const SHADER: Shader = shader!(
+const STORED: Shader = shader!(
     "head",
+    "head_stored",
+    "cross_entropy_rows",
+    "binary_cross_entropy_terms",
+    "rows"
+);
+
+const DENSE: Shader = shader!(
+    "head",
+    "head_dense",
     "cross_entropy_rows",
     "binary_cross_entropy_terms",
     "rows"
@@ -30,7 +40,7 @@ const SHADER: Shader = shader!(
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {
     name: "head",
-    shaders: &[SHADER],
+    shaders: &[STORED, DENSE],
     cases,
 };
 
@@ -45,9 +55,25 @@ pub enum RowLoss {
     Squared(SquaredError),
 }
 
-/// Inputs: ring \[rows, columns, parts\], updated in place; cursor; y \[batch, columns\]; the target, shaped as y, or labels
-/// u32 \[batch\]; and where `gather` says so indices u32 \[batch\], by which the target's rows are chosen from a data set.
-/// Output: dy, if `gradient`.
+/// The last layer, if a head computes its outputs too: y = x·W + b, of logits or numbers, a few columns wide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastLayer {
+    /// Whether there is a bias.
+    pub bias: bool,
+    /// Whether the rows of x are chosen by the indices, from a data set.
+    pub gather: bool,
+}
+
+impl LastLayer {
+    /// The widest layer, and its longest input, that a head computes: beyond it a product of its own is worth a dispatch.
+    pub const MOST_COLUMNS: usize = 32;
+    /// See [`Self::MOST_COLUMNS`].
+    pub const MOST_INPUTS: usize = 2048;
+}
+
+/// Inputs: ring \[rows, columns, parts\], updated in place; cursor; y \[batch, columns\], or x \[batch, inputs\] of the last layer;
+/// the target, shaped as y, or labels u32 \[batch\]; where something is gathered indices u32 \[batch\], by which rows are
+/// chosen from a data set; W \[inputs, columns\] and bias \[columns\] of the last layer. Output: dy, if `gradient`.
 #[derive(Debug, Clone, Copy)]
 pub struct Head {
     /// The loss, recorded in the ring's column `loss_column`.
@@ -58,6 +84,8 @@ pub struct Head {
     pub accuracy: Option<(Accuracy, usize)>,
     /// Whether the target's rows are chosen by indices.
     pub gather: bool,
+    /// The last layer, if its outputs are computed here.
+    pub last: Option<LastLayer>,
     /// Whether dy, the gradient of the mean loss over the batch's own rows, is wanted.
     pub gradient: bool,
 }
@@ -83,14 +111,85 @@ impl Head {
         }
     }
 
+    /// Whether there are indices, the fifth input.
+    fn has_indices(&self) -> bool {
+        self.gather || self.last.is_some_and(|last| last.gather)
+    }
+
+    /// The input with the last layer's W; its bias is the next.
+    fn kernel(&self) -> usize {
+        4 + usize::from(self.has_indices())
+    }
+
+    /// The number of inputs.
+    fn inputs(&self) -> usize {
+        let last = self.last.map_or(0, |last| 1 + usize::from(last.bias));
+        self.kernel() + last
+    }
+
+    /// The type of y, given or computed.
+    fn outputs(&self, inputs: &[TensorType]) -> TensorType {
+        let Some(last) = self.last else {
+            return inputs[2].clone();
+        };
+        let rows = if last.gather { &inputs[4] } else { &inputs[2] };
+        let batch = rows.shape.dims().first().copied().unwrap_or(0);
+        TensorType::f32([batch, inputs[self.kernel()].shape.rows_and_columns().1])
+    }
+
     /// The target's type once its rows are chosen.
     fn target(&self, inputs: &[TensorType]) -> TensorType {
-        let (y, t) = (&inputs[2], &inputs[3]);
+        let (y, t) = (self.outputs(inputs), &inputs[3]);
         match (self.gather, t.dtype) {
             (true, DType::U32) => TensorType::u32(&y.shape.dims()[..1]),
-            (true, DType::F32) => y.clone(),
+            (true, DType::F32) => y,
             _ => t.clone(),
         }
+    }
+
+    /// The last layer's product, and its input's rows.
+    fn product<T: Real>(
+        &self,
+        inputs: &[TensorType],
+        x: &[T],
+        indices: Option<&[u32]>,
+    ) -> (Product, Vec<T>) {
+        let (batch, columns) = self.outputs(inputs).shape.rows_and_columns();
+        let (rows, width) = inputs[2].shape.rows_and_columns();
+        let product = Product {
+            m: batch,
+            n: columns,
+            k: width,
+            transpose_a: false,
+            transpose_b: false,
+        };
+        let gathered = self.last.is_some_and(|last| last.gather);
+        let x = match indices {
+            Some(indices) if gathered => indices
+                .iter()
+                .flat_map(|&index| &x[row_of(index, rows) * width..][..width])
+                .copied()
+                .collect(),
+            _ => x.to_vec(),
+        };
+        (product, x)
+    }
+
+    /// y, computed by the last layer.
+    fn computed<T: Real>(&self, io: &Io<'_, T>) -> Option<Vec<T>> {
+        let last = self.last?;
+        let indices = self.has_indices().then(|| io.words(4));
+        let (product, x) = self.product(&io.signature().inputs, io.input(2), indices);
+        let mut y = vec![T::zero(); product.m * product.n];
+        T::product(&product, &x, io.input(self.kernel()), &mut y, &|_, _| {});
+        if last.bias {
+            for row in y.chunks_exact_mut(product.n) {
+                for (y, &bias) in row.iter_mut().zip(io.input(self.kernel() + 1)) {
+                    *y += bias;
+                }
+            }
+        }
+        Some(y)
     }
 }
 
@@ -104,11 +203,12 @@ impl Op for Head {
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
-        let wanted = 4 + usize::from(self.gather);
+        let wanted = self.inputs();
         if inputs.len() != wanted {
             return Err(format!("takes {wanted} inputs, got {}", inputs.len()));
         }
-        let (ring, cursor, y, t) = (&inputs[0], &inputs[1], &inputs[2], &inputs[3]);
+        let y = self.outputs(inputs);
+        let (ring, cursor, y, t) = (&inputs[0], &inputs[1], &y, &inputs[3]);
         expect_dtype("ring", ring, DType::F32)?;
         if *cursor != TensorType::u32([WORDS]) {
             return Err(format!("the cursor must be [{WORDS}] u32, got {cursor}"));
@@ -121,6 +221,18 @@ impl Op for Head {
                 && self.accuracy.is_none_or(|(_, column)| column < ring_columns));
         if !fits {
             return Err(format!("the ring {ring} does not fit a batch of {batch}"));
+        }
+        if let Some(last) = self.last {
+            let (x, w) = (&inputs[2], &inputs[self.kernel()]);
+            let fits = x.shape.rank() == 2
+                && w.shape.dims() == [x.shape.rows_and_columns().1, columns]
+                && columns <= LastLayer::MOST_COLUMNS
+                && x.shape.rows_and_columns().1 <= LastLayer::MOST_INPUTS
+                && (!last.bias || inputs[self.kernel() + 1].shape.dims() == [columns])
+                && (!last.gather || inputs[4] == TensorType::u32([batch]));
+            if !fits {
+                return Err(format!("the last layer takes {x} and {w} to {y}"));
+            }
         }
         if self.gather {
             let row = if t.dtype == DType::U32 {
@@ -156,17 +268,30 @@ impl Op for Head {
         &[0]
     }
 
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        let ring = signature.inputs[0].shape.dims();
+        match input {
+            // A step's row of the ring.
+            0 => (ring[1] * ring[2]) as u64,
+            2 if self.last.is_some_and(|last| last.gather) => {
+                let width = signature.inputs[2].shape.rows_and_columns().1;
+                signature.inputs[4].elements() * width as u64
+            }
+            3 => self.target(&signature.inputs).elements(),
+            _ => signature.inputs[input].elements(),
+        }
+    }
+
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
         let types = &signature.inputs;
         let (ring, t) = (types[0].shape.dims(), &types[3]);
-        let (batch, columns) = types[2].shape.rows_and_columns();
+        let (batch, columns) = self.outputs(types).shape.rows_and_columns();
         let parts = Parts::of(batch);
         let entry = if self.gradient {
             "forward_backward"
         } else {
             "forward"
         };
-        // A part's rows at once: 32, or as many as a workgroup has lanes for.
         let rows = Rows::of(32, columns as u64, 7, target).within(32);
         let (loss, scale) = match self.loss {
             RowLoss::CrossEntropy => (0u32, 0.0),
@@ -178,12 +303,12 @@ impl Op for Head {
             Some((Accuracy::Binary { threshold }, _)) => (1, threshold),
             Some(_) => (2, 0.0),
         };
-        let last = match self.gather {
-            true => t.shape.dims()[0] - 1,
+        let last_row = |input: usize, gathered: bool| match gathered {
+            true => types[input].shape.dims()[0] - 1,
             false => 0,
         };
-        let launch = rows
-            .part(SHADER, entry, parts.rows, 8)
+        let shader = if self.last.is_some() { DENSE } else { STORED };
+        let launch = Launch::new(shader, entry)
             .set("LOSS", loss)
             .set(
                 "LOGITS",
@@ -203,17 +328,41 @@ impl Op for Head {
                 "metric_column",
                 self.accuracy.map_or(0, |(_, column)| column),
             )
-            .param("last", last)
+            .param("last", last_row(3, self.gather))
             .param("threshold", threshold)
             .param("scale", scale)
             .bind(Binding::Input(1))
-            .bind(Binding::Input(2))
             .bind(Binding::Input(3))
             // Never read where there is nothing to gather.
-            .bind(Binding::Input(if self.gather { 4 } else { 1 }))
-            .bind(Binding::Input(0))
+            .bind(Binding::Input(if self.has_indices() { 4 } else { 1 }))
+            .bind(Binding::Input(2))
             .grid([parts.count as u32, 1, 1])
             .flops((batch * columns) as u64 * 12);
+        let launch = match self.last {
+            None => rows.part(launch, parts.rows, 8),
+            Some(last) => {
+                let inputs = types[2].shape.rows_and_columns().1;
+                // 32 rows of eight lanes: enough invocations for the product.
+                let rows = rows.with_lanes(8);
+                let (kernel, chunks) = (self.kernel(), parts.rows.div_ceil(32) as u64);
+                let tile = 32 * columns as u64;
+                let steps = inputs.div_ceil(4) as u64 * 6 + 2;
+                let launch = rows.part(launch, parts.rows, 8);
+                let iterations = launch.iterations + chunks * (tile.div_ceil(256) * steps + 1);
+                launch
+                    .set("GATHER_X", last.gather)
+                    .set("BIAS", last.bias)
+                    .set("X_VEC", inputs.is_multiple_of(4))
+                    .set("TILE", tile as u32)
+                    .param("inputs", inputs)
+                    .param("last_x", last_row(2, last.gather))
+                    .bind(Binding::Input(kernel))
+                    .bind(Binding::Input(kernel + usize::from(last.bias)))
+                    .iterations(iterations)
+                    .flops((batch * columns) as u64 * (12 + 2 * inputs as u64))
+            }
+        };
+        let launch = launch.bind(Binding::Input(0));
         let launch = if self.gradient {
             launch.bind(Binding::Output(0))
         } else {
@@ -225,8 +374,10 @@ impl Op for Head {
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         let types = &sample.signature.inputs;
         let ring = types[0].shape.dims();
-        let (batch, columns) = types[2].shape.rows_and_columns();
-        let (cursor, y) = (&sample.inputs[1], &sample.inputs[2]);
+        let kind = self.outputs(types);
+        let (batch, columns) = kind.shape.rows_and_columns();
+        let cursor = &sample.inputs[1];
+        let (y, y_errors) = self.outputs_with_errors(sample);
         let target = self.target(types);
         let t = match self.gather {
             true => {
@@ -243,7 +394,7 @@ impl Op for Head {
         let counted = (cursor[ROWS] as usize).min(batch);
         let per_row = TensorType::f32([batch]);
         let part = |op: &dyn Op, more: Option<Vec<f64>>, output: TensorType| {
-            let mut kinds = vec![types[2].clone(), target.clone()];
+            let mut kinds = vec![kind.clone(), target.clone()];
             let mut inputs = vec![y.clone(), t.clone()];
             if let Some(more) = more {
                 kinds.push(per_row.clone());
@@ -257,7 +408,17 @@ impl Op for Head {
             columns_of_ring.push((Box::new(accuracy), column));
         }
         for (op, column) in columns_of_ring {
-            let (values, errors) = part(op.as_ref(), None, per_row.clone());
+            let (values, mut errors) = part(op.as_ref(), None, per_row.clone());
+            let is_loss = column == self.loss_column;
+            for (r, error) in errors.iter_mut().enumerate() {
+                let row = r * columns..(r + 1) * columns;
+                let (y, e) = (&y[row.clone()], &y_errors[row]);
+                *error += if is_loss {
+                    self.loss.carried(y, &t, r, e)
+                } else {
+                    undecided(y, e)
+                };
+            }
             let at = place(cursor[STEP] as u32, ring, column);
             let rows = Parts::of(batch).rows;
             for (p, bound) in bounds[0][at].iter_mut().enumerate() {
@@ -269,19 +430,93 @@ impl Op for Head {
         if self.gradient {
             let share = 1.0 / counted.max(1) as f64;
             let dloss = (0..batch).map(|r| if r < counted { share } else { 0.0 });
-            let (dy, mut errors) = part(
-                self.slopes().as_ref(),
-                Some(dloss.collect()),
-                types[2].clone(),
-            );
-            // The share itself is a division.
-            for (error, dy) in errors.iter_mut().zip(&dy) {
-                *error = 1.01 * *error + 12.0 * UNIT * dy.abs();
+            let (dy, mut errors) =
+                part(self.slopes().as_ref(), Some(dloss.collect()), kind.clone());
+            // The share itself is a division; a logit's error moves its own slope and those of its row.
+            let carried = y_errors.chunks(columns).flat_map(|row| {
+                let sum: f64 = row.iter().sum();
+                row.iter()
+                    .map(move |own| self.loss.slope_carried(columns, *own, sum))
+            });
+            for ((error, dy), carried) in errors.iter_mut().zip(&dy).zip(carried) {
+                *error = 1.01 * *error + 12.0 * UNIT * dy.abs() + 1.01 * share * carried;
             }
-            debug_assert_eq!(dy.len(), batch * columns);
             bounds.push(errors);
         }
         bounds
+    }
+}
+
+impl Head {
+    /// y, and how far a device's may be off.
+    fn outputs_with_errors(&self, sample: &Sample<'_>) -> (Vec<f64>, Vec<f64>) {
+        let y = &sample.inputs[2];
+        let Some(last) = self.last else {
+            return (y.clone(), vec![0.0; y.len()]);
+        };
+        let indices: Vec<u32> = match self.has_indices() {
+            true => sample.inputs[4].iter().map(|&index| index as u32).collect(),
+            false => Vec::new(),
+        };
+        let (product, x) = self.product(&sample.signature.inputs, y, Some(&indices));
+        let w = &sample.inputs[self.kernel()];
+        let mut y = vec![0.0; product.m * product.n];
+        product.plain(&x, w, &mut y);
+        let mut errors = matmul::rounding(&product, &x, w);
+        for (at, (y, error)) in y.iter_mut().zip(&mut errors).enumerate() {
+            if last.bias {
+                *y += sample.inputs[self.kernel() + 1][at % product.n];
+                *error += 2.0 * UNIT * y.abs();
+            }
+        }
+        (y, errors)
+    }
+}
+
+/// What the accuracy of a row may be off by when its numbers are: 1 where the largest is not sure, or the threshold near.
+fn undecided(y: &[f64], errors: &[f64]) -> f64 {
+    let most = errors.iter().copied().fold(0.0, f64::max);
+    let mut sorted = y.to_vec();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    let near = |gap: f64| gap <= 2.0 * most && most > 0.0;
+    let close = sorted
+        .windows(2)
+        .next()
+        .is_some_and(|pair| near(pair[0] - pair[1]));
+    f64::from(u8::from(
+        close || y.iter().any(|y| near((y - THRESHOLD_OF_CASES).abs())),
+    ))
+}
+
+/// The threshold that the cases use.
+const THRESHOLD_OF_CASES: f64 = 0.3;
+
+impl RowLoss {
+    /// How far a row's loss moves when its numbers move by `errors`.
+    fn carried(self, y: &[f64], t: &[f64], r: usize, errors: &[f64]) -> f64 {
+        let sum: f64 = errors.iter().sum();
+        match self {
+            // |p − t| ≤ 1 for shares that sum to one.
+            RowLoss::CrossEntropy => sum,
+            // |sigmoid z − t| ≤ 1.
+            RowLoss::Binary(_) => sum / y.len() as f64,
+            RowLoss::Squared(SquaredError { scale }) => {
+                let t = &t[r * y.len()..(r + 1) * y.len()];
+                let terms = y.iter().zip(t).zip(errors);
+                let moved = terms.map(|((y, t), e)| e * (2.0 * (y - t).abs() + e));
+                f64::from(scale) * moved.sum::<f64>()
+            }
+        }
+    }
+
+    /// How far a slope moves when its own number moves by `own`, and all of its row by `sum` together.
+    fn slope_carried(self, columns: usize, own: f64, sum: f64) -> f64 {
+        match self {
+            // ∂p_i/∂z_j = p_i·(δ_ij − p_j), at most ¼.
+            RowLoss::CrossEntropy => 0.25 * sum,
+            RowLoss::Binary(_) => 0.25 * own / columns as f64,
+            RowLoss::Squared(SquaredError { scale }) => 2.0 * f64::from(scale) * own,
+        }
     }
 }
 
@@ -322,9 +557,19 @@ fn reference(
 }
 
 impl Compute for Head {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (batch, columns) = io.matrix(2);
-        let (y, targets) = (io.input(2), Targets::of(io, 3));
+        let (batch, columns) = match self.last {
+            None => io.matrix(2),
+            Some(_) => self
+                .outputs(&io.signature().inputs)
+                .shape
+                .rows_and_columns(),
+        };
+        // Only plans for GPUs compute the last layer here, so that this allocates in tests only.
+        let computed = self.computed(io);
+        let (given, targets) = (io.input(2), Targets::of(io, 3));
+        let y = computed.as_deref().unwrap_or(given);
         let cursor = io.words(1);
         let counted = (cursor[ROWS] as usize).min(batch);
         let indices = self.gather.then(|| io.words(4));
@@ -335,13 +580,28 @@ impl Compute for Head {
             .accuracy
             .map(|(kind, column)| (kind, place(cursor[STEP], ring, column).start));
         let parts = Parts::of(batch);
+        // Loss and slopes take the same powers: in one loop over all rows, which may be shorter than a vector.
+        let stored = self.gradient && matches!(self.loss, RowLoss::CrossEntropy);
+        if stored {
+            powers(&y[..batch * columns], columns, io.output(1));
+        }
         for part in 0..parts.count {
             let (mut loss, mut right) = (T::zero(), T::zero());
             for r in part * parts.rows..((part + 1) * parts.rows).min(batch) {
                 let row = indices.map_or(r, |indices| row_of(indices[r], data_rows));
                 let (y, target) = (&y[r * columns..][..columns], targets.row(row, columns));
                 if r < counted {
-                    loss += self.loss.of_row(y, target);
+                    loss += match target {
+                        Some(target) if stored => {
+                            let dy = &io.output(1)[r * columns..][..columns];
+                            let powers = Powers {
+                                largest: largest(y),
+                                sum: T::total(dy),
+                            };
+                            loss_of_powers(y, target, powers)
+                        }
+                        target => self.loss.of_row(y, target),
+                    };
                     if let Some((kind, _)) = accuracy {
                         right += kind.of_row(y, target);
                     }
@@ -349,7 +609,10 @@ impl Compute for Head {
                 if self.gradient {
                     let dloss = if r < counted { share } else { T::zero() };
                     let dy = &mut io.output(1)[r * columns..][..columns];
-                    self.loss.slopes_of_row(y, target, dloss, dy);
+                    match target {
+                        Some(target) if stored => slopes_of_powers(target, dloss, dy),
+                        target => self.loss.slopes_of_row(y, target, dloss, dy),
+                    }
                 }
             }
             io.output(0)[loss_at + part] = loss;
@@ -447,6 +710,7 @@ fn cases() -> Vec<Case> {
                 },
                 accuracy,
                 gather,
+                last: None,
                 gradient: (number + turn) % 3 != 0,
             };
             let mut cursor = vec![0; WORDS];
@@ -467,10 +731,84 @@ fn cases() -> Vec<Case> {
                 RowLoss::Binary(_) => case.constant(&[rows, columns], Fill::Binary),
                 RowLoss::Squared(_) => case.constant(&[rows, columns], Fill::Uniform(-2.0, 2.0)),
             };
-            cases.push(if gather {
+            let case = if gather {
                 case.words(&[batch], Fill::Below(rows as u32 + 2))
             } else {
                 case
+            };
+            cases.push(case);
+        }
+    }
+    cases.extend(last_layer_cases());
+    cases
+}
+
+/// Heads that compute the last layer.
+fn last_layer_cases() -> Vec<Case> {
+    let binary = RowLoss::Binary(BinaryCrossEntropy { form: Form::Logits });
+    let squared = RowLoss::Squared(SquaredError { scale: 0.5 });
+    // Batch, rows that count, inputs, columns.
+    let shapes = [
+        (1, 1, 1, 1),
+        (3, 3, 5, 2),
+        (17, 17, 33, 10),
+        (32, 30, 64, 10),
+        (33, 33, 17, 1),
+        (65, 64, 128, 32),
+        (257, 250, 20, 3),
+        (2100, 2100, 8, 10),
+        (40, 40, 2048, 4),
+    ];
+    let mut cases = Vec::new();
+    for (number, (batch, counted, inputs, columns)) in shapes.into_iter().enumerate() {
+        for (turn, loss) in [RowLoss::CrossEntropy, binary, squared]
+            .into_iter()
+            .enumerate()
+        {
+            let labels = matches!(loss, RowLoss::CrossEntropy);
+            let [gather, gather_x] = [(number + turn) % 2 == 0, (number + turn) % 4 == 0];
+            let last = LastLayer {
+                bias: number % 3 > 0,
+                gather: gather_x,
+            };
+            let threshold = THRESHOLD_OF_CASES as f32;
+            let kind = if labels {
+                Accuracy::Sparse
+            } else {
+                Accuracy::Binary { threshold }
+            };
+            let op = Head {
+                loss,
+                loss_column: 1,
+                accuracy: (turn != 2).then_some((kind, 0)),
+                gather,
+                last: Some(last),
+                gradient: number % 4 > 0,
+            };
+            let mut cursor = vec![0; WORDS];
+            (cursor[STEP], cursor[ROWS]) = (number as u32, counted);
+            let most = 2.0 / (inputs as f32).sqrt();
+            let data = batch + 3;
+            let rows = |chosen: bool| if chosen { data } else { batch };
+            let case = Case::new(op)
+                .constant(&[3, 2, Parts::of(batch).count], Fill::Uniform(-1.0, 1.0))
+                .words(&[WORDS], Fill::Words(cursor))
+                .constant(&[rows(gather_x), inputs], Fill::Uniform(-1.0, 1.0));
+            let case = match loss {
+                RowLoss::CrossEntropy => case.words(&[rows(gather)], Fill::Below(columns as u32)),
+                RowLoss::Binary(_) => case.constant(&[rows(gather), columns], Fill::Binary),
+                RowLoss::Squared(_) => {
+                    case.constant(&[rows(gather), columns], Fill::Uniform(-2.0, 2.0))
+                }
+            };
+            let case = match gather || gather_x {
+                true => case.words(&[batch], Fill::Below(data as u32 + 2)),
+                false => case,
+            };
+            let case = case.constant(&[inputs, columns], Fill::Uniform(-most, most));
+            cases.push(match last.bias {
+                true => case.constant(&[columns], Fill::Uniform(-0.5, 0.5)),
+                false => case,
             });
         }
     }

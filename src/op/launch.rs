@@ -96,6 +96,8 @@ pub struct Launch {
     pub iterations: u64,
     /// Floating-point operations, for the roofline.
     pub flops: u64,
+    /// Those that the kernel executes, tiles that overhang the result included.
+    pub padded_flops: u64,
 }
 
 impl Launch {
@@ -111,6 +113,7 @@ impl Launch {
             steps: 1,
             iterations: 0,
             flops: 0,
+            padded_flops: 0,
         }
     }
 
@@ -173,6 +176,13 @@ impl Launch {
     /// Sets the floating-point operations.
     pub fn flops(mut self, flops: u64) -> Self {
         self.flops = flops;
+        self.padded_flops = self.padded_flops.max(flops);
+        self
+    }
+
+    /// Sets the operations that the kernel executes, where they are more than are useful.
+    pub fn padded_flops(mut self, flops: u64) -> Self {
+        self.padded_flops = self.padded_flops.max(flops);
         self
     }
 }

@@ -46,9 +46,9 @@ pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
 pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub use cross_entropy::CrossEntropy;
 pub use gather::{Gather, MAX_CHUNKS};
-pub use head::{Head, RowLoss};
+pub use head::{Head, LastLayer, RowLoss};
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
-pub use matmul::{Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul};
+pub use matmul::{Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul, candidates};
 pub use network::{Column, Layer, Network, Rule};
 pub use permutation::Permutation;
 pub(crate) use pointwise::Backward as PointwiseBackward;
@@ -152,6 +152,11 @@ pub trait Op: Any + fmt::Debug + DynCompute + Send + Sync {
 
     /// The dispatches on a GPU.
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String>;
+
+    /// Elements of input `input` that the op touches: all of it, unless it takes a few rows of a data set.
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        signature.inputs[input].elements()
+    }
 
     /// Whether the output is the input under another shape, without a copy.
     fn is_view(&self) -> bool {

@@ -42,34 +42,49 @@ impl Permutation {
         x
     }
 
-    /// The rows that stand at these positions: side by side, so that the rounds fill vector registers.
-    pub fn rows<const N: usize>(self, positions: [u32; N]) -> [u32; N] {
+    /// The rows that stand at `position` and behind, as many as there is room for, all of which must be below the number
+    /// of rows: [`Permutation::row`] for sixteen at a time.
+    #[inline(always)]
+    pub fn rows(self, mut position: u32, rows: &mut [u32]) {
+        for rows in rows.chunks_mut(LANES) {
+            let mut x = [0; LANES];
+            for (x, i) in x.iter_mut().zip(0..) {
+                *x = position.wrapping_add(i);
+            }
+            let x = self.walk_lanes(x);
+            for (row, mut x) in rows.iter_mut().zip(x) {
+                while x >= self.rows {
+                    x = self.walk(x);
+                }
+                *row = x;
+            }
+            position = position.wrapping_add(LANES as u32);
+        }
+    }
+
+    /// [`Permutation::walk`] in loops over the lanes of a vector. A lane beyond the last row gives any number.
+    #[inline(always)]
+    fn walk_lanes(self, x: [u32; LANES]) -> [u32; LANES] {
         let size = 1 << self.bits;
-        let mut left = positions.map(|x| x & (size - 1));
-        let mut right = positions.map(|x| x >> self.bits);
+        let mut left = x.map(|x| x & (size - 1));
+        let mut right = x.map(|x| x >> self.bits);
         let mut key = self.key;
         for _ in 0..ROUNDS {
             key = key.wrapping_add(WEYL);
-            for (left, &right) in left.iter_mut().zip(&right) {
+            for (left, right) in left.iter_mut().zip(&right) {
                 *left = left.wrapping_add(scramble(right ^ key)) & (size - 1);
             }
             key = key.wrapping_add(WEYL);
-            for (right, &left) in right.iter_mut().zip(&left) {
-                let sum = *right + scale(scramble(left ^ key), self.columns);
-                *right = if sum >= self.columns {
-                    sum - self.columns
-                } else {
-                    sum
-                };
+            for (left, right) in left.iter().zip(&mut right) {
+                let moved = right.wrapping_add(scale(scramble(left ^ key), self.columns));
+                // Whichever of the two did not wrap below 0 is the smaller one.
+                *right = moved.min(moved.wrapping_sub(self.columns));
             }
         }
-        std::array::from_fn(|i| {
-            let mut x = (right[i] << self.bits) | left[i];
-            while x >= self.rows {
-                x = self.walk(x);
-            }
-            x
-        })
+        for (left, right) in left.iter_mut().zip(right) {
+            *left |= right << self.bits;
+        }
+        left
     }
 
     fn walk(self, x: u32) -> u32 {
@@ -89,10 +104,14 @@ impl Permutation {
     }
 }
 
+/// Rows worked out side by side: the widest vector of 32-bit numbers.
+const LANES: usize = 16;
+
 /// 2³²/φ, odd: steps of it visit all words before one comes again.
 const WEYL: u32 = 0x9e37_79b9;
 
 /// The finaliser of MurmurHash3 (Austin Appleby, public domain): every input bit flips every output bit half the time.
+#[inline(always)]
 fn scramble(mut x: u32) -> u32 {
     x = (x ^ (x >> 16)).wrapping_mul(0x85eb_ca6b);
     x = (x ^ (x >> 13)).wrapping_mul(0xc2b2_ae35);
@@ -100,6 +119,7 @@ fn scramble(mut x: u32) -> u32 {
 }
 
 /// ⌊x·n/2³²⌋ for n ≤ 2¹⁶ in 32-bit steps: a number below n, without a division.
+#[inline(always)]
 fn scale(x: u32, n: u32) -> u32 {
     ((x >> 16) * n + (((x & 0xffff) * n) >> 16)) >> 16
 }
@@ -131,12 +151,15 @@ mod tests {
     }
 
     #[test]
-    fn rows_at_once_are_rows_one_by_one() {
+    fn many_rows_at_once_are_the_same_rows() {
         for rows in SIZES {
             let permutation = Permutation::new(rows, 3, 5);
-            let positions: [u32; 17] = std::array::from_fn(|i| i as u32 * 7 % rows);
-            let expected = positions.map(|position| permutation.row(position));
-            assert_eq!(permutation.rows(positions), expected);
+            for (first, count) in [(0, rows), (rows / 2, 1), (rows / 3, rows / 2)] {
+                let mut found = vec![0; count as usize];
+                permutation.rows(first, &mut found);
+                let expected = (first..first + count).map(|position| permutation.row(position));
+                assert!(expected.eq(found), "{rows} {first} {count}");
+            }
         }
     }
 

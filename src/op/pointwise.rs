@@ -4,6 +4,7 @@
 //! PyTorch, at that of leaky ReLU it is the slope.
 
 use crate::cpu::Real;
+use crate::cpu::parallel::pieces;
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
@@ -100,17 +101,21 @@ impl Function {
     }
 
     /// f(x).
+    #[inline(always)]
     pub fn value<T: Real>(self, x: T) -> T {
         let (zero, one) = (T::zero(), T::one());
         match self {
-            Sigmoid if x >= zero => one / (one + (-x).exp()),
-            Sigmoid => x.exp() / (one + x.exp()),
-            Tanh => x.tanh(),
+            Sigmoid => {
+                let power = (-x.abs()).power_of_e();
+                let above = if x < zero { power } else { one };
+                above / (one + power)
+            }
+            Tanh => x.tangent(),
             Relu if x < zero => zero,
             Relu => x,
             LeakyRelu(slope) if x < zero => T::of(f64::from(slope)) * x,
             LeakyRelu(_) => x,
-            Exp => x.exp(),
+            Exp => x.power_of_e(),
             Log => x.ln(),
             Sqrt => x.sqrt(),
             Square => x * x,
@@ -121,14 +126,8 @@ impl Function {
         }
     }
 
-    /// y = f(y) of every element.
-    pub fn apply<T: Real>(self, values: &mut [T]) {
-        for value in values {
-            *value = self.value(*value);
-        }
-    }
-
     /// f′, from the saved output or input.
+    #[inline(always)]
     pub fn derivative<T: Real>(self, s: T) -> T {
         let (zero, one) = (T::zero(), T::one());
         match self {
@@ -149,6 +148,83 @@ impl Function {
             Offset(_) => one,
         }
     }
+}
+
+/// `$each` with a closure of `$method`, one for each function, so that the loops in it hold no choice: what a closure
+/// captures is only known when it runs, which function it calls when it is compiled.
+macro_rules! specialised {
+    ($function:expr, $each:ident, $operands:expr, $method:ident) => {
+        specialised!(
+            $function, $each, $operands, $method;
+            Sigmoid Tanh Relu Exp Log Sqrt Square Abs Neg; LeakyRelu Scale Offset
+        )
+    };
+    ($function:expr, $each:ident, $operands:expr, $method:ident; $($plain:ident)*; $($with:ident)*) => {
+        match $function {
+            $($plain => $each($operands, #[inline(always)] |x| $plain.$method(x)),)*
+            $($with(constant) => {
+                $each($operands, #[inline(always)] move |x| $with(constant).$method(x))
+            })*
+        }
+    };
+}
+
+impl Function {
+    /// y = f(y) of every element.
+    #[inline(always)]
+    pub fn apply<T: Real>(self, values: &mut [T]) {
+        #[inline(always)]
+        fn each<T: Real>(values: &mut [T], f: impl Fn(T) -> T) {
+            for value in values {
+                *value = f(*value);
+            }
+        }
+        specialised!(self, each, values, value);
+    }
+
+    /// dx = dx·f′ of every element, from the saved output or input.
+    #[inline(always)]
+    pub fn apply_slope<T: Real>(self, saved: &[T], slopes: &mut [T]) {
+        #[inline(always)]
+        fn each<T: Real>((saved, slopes): (&[T], &mut [T]), derivative: impl Fn(T) -> T) {
+            for (slope, &saved) in slopes.iter_mut().zip(saved) {
+                *slope = *slope * derivative(saved);
+            }
+        }
+        specialised!(self, each, (saved, slopes), derivative);
+    }
+}
+
+/// y = f(x).
+#[inline(always)]
+fn forward<T: Real>((x, y): (&[T], &mut [T]), f: impl Fn(T) -> T + Sync) {
+    pieces::<T, _>(
+        x.len(),
+        8,
+        (y, x),
+        #[inline(always)]
+        |_, (y, x)| {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = f(x);
+            }
+        },
+    );
+}
+
+/// dx = dy·f′.
+#[inline(always)]
+fn backward<T: Real>((saved, dy, dx): (&[T], &[T], &mut [T]), slope: impl Fn(T) -> T + Sync) {
+    pieces::<T, _>(
+        dy.len(),
+        12,
+        (dx, saved, dy),
+        #[inline(always)]
+        |_, (dx, saved, dy)| {
+            for ((dx, &s), &dy) in dx.iter_mut().zip(saved).zip(dy) {
+                *dx = dy * slope(s);
+            }
+        },
+    );
 }
 
 /// y = f(x). x: any shape; y: the same.
@@ -239,11 +315,11 @@ impl Function {
 }
 
 impl Compute for Pointwise {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let x = io.input(0);
-        for (y, &x) in io.output(0).iter_mut().zip(x) {
-            *y = self.0.value(x);
-        }
+        let y = io.output(0);
+        specialised!(self.0, forward, (x, y), value);
     }
 }
 
@@ -280,11 +356,11 @@ impl Op for Backward {
 }
 
 impl Compute for Backward {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (saved, dy) = (io.input(0), io.input(1));
-        for ((dx, &s), &dy) in io.output(0).iter_mut().zip(saved).zip(dy) {
-            *dx = dy * self.0.derivative(s);
-        }
+        let dx = io.output(0);
+        specialised!(self.0, backward, (saved, dy, dx), derivative);
     }
 }
 

@@ -88,6 +88,14 @@ impl Op for Record {
         &[0]
     }
 
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        match input {
+            // A step's sums of one column.
+            0 => signature.inputs[0].shape.dims()[2] as u64,
+            _ => signature.inputs[input].elements(),
+        }
+    }
+
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
         const WORKGROUP: u32 = 32;
         let ring = signature.inputs[0].shape.dims();
@@ -141,12 +149,13 @@ fn parts<T>(values: &[T], counted: usize) -> impl Iterator<Item = &[T]> {
 }
 
 impl Compute for Record {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (cursor, values) = (io.words(1), io.input(2));
         let at = place(cursor[STEP], io.dims(0), self.column);
         let sums = io.output(0)[at].iter_mut();
         for (sum, values) in sums.zip(parts(values, cursor[ROWS] as usize)) {
-            *sum = values.iter().copied().sum();
+            *sum = T::total(values);
         }
     }
 }

@@ -70,19 +70,22 @@ impl Rows {
         Rows { workgroup, ..self }
     }
 
+    /// The same rows a workgroup with another number of lanes each.
+    pub(super) fn with_lanes(self, lanes: u32) -> Self {
+        Rows {
+            lanes,
+            workgroup: self.workgroup / self.lanes * lanes,
+            ..self
+        }
+    }
+
     /// A dispatch in which a workgroup goes over `part_rows` rows, as many at a time as it has room for, looping `passes`
     /// times over each and combining lanes `passes` times.
-    pub(super) fn part(
-        self,
-        shader: Shader,
-        entry: &'static str,
-        part_rows: usize,
-        passes: u64,
-    ) -> Launch {
+    pub(super) fn part(self, launch: Launch, part_rows: usize, passes: u64) -> Launch {
         let at_once = u64::from(self.workgroup / self.lanes);
         let lanes = u64::from(self.lanes);
         let row = passes * (self.columns.div_ceil(lanes) + u64::from(self.lanes.ilog2()) + 2);
-        Launch::new(shader, entry)
+        launch
             .set("WORKGROUP", self.workgroup)
             .set("LANES", self.lanes)
             .iterations((part_rows as u64).div_ceil(at_once) * (row + 1) + at_once)
@@ -164,6 +167,7 @@ pub(super) enum RowTarget<'a, T> {
 }
 
 impl<'a, T: Real> Targets<'a, T> {
+    #[inline(always)]
     pub(super) fn of(io: &Io<'a, T>, input: usize) -> Self {
         if io.is_words(input) {
             Targets::Sparse(io.words(input))
@@ -173,6 +177,7 @@ impl<'a, T: Real> Targets<'a, T> {
     }
 
     /// The target of row `r`; none where its label names no class.
+    #[inline(always)]
     pub(super) fn row(self, r: usize, columns: usize) -> Option<RowTarget<'a, T>> {
         match self {
             Targets::Dense(t) => Some(RowTarget::Shares(&t[r * columns..(r + 1) * columns])),
@@ -185,6 +190,7 @@ impl<'a, T: Real> Targets<'a, T> {
 }
 
 impl<T: Real> RowTarget<'_, T> {
+    #[inline(always)]
     pub(super) fn at(&self, j: usize) -> T {
         match self {
             RowTarget::Shares(shares) => shares[j],
@@ -193,6 +199,7 @@ impl<T: Real> RowTarget<'_, T> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn sum(&self) -> T {
         match self {
             RowTarget::Shares(shares) => shares.iter().copied().sum(),

@@ -2,6 +2,7 @@
 //! Nesterov's look-ahead w ← w + μ·v − η·g. η is the clock's.
 
 use crate::cpu::Real;
+use crate::cpu::parallel::pieces;
 use crate::plan::Target;
 use crate::{DType, Tensor, TensorType};
 
@@ -104,11 +105,20 @@ impl Op for Sgd {
 }
 
 impl Compute for Sgd {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (g, rate) = (io.input(1), io.input(2)[0]);
-        for (w, &g) in io.output(0).iter_mut().zip(g) {
-            *w = *w - rate * g;
-        }
+        pieces::<T, _>(
+            g.len(),
+            12,
+            (io.output(0), g),
+            #[inline(always)]
+            |_, (w, g)| {
+                for (w, &g) in w.iter_mut().zip(g) {
+                    *w = *w - rate * g;
+                }
+            },
+        );
     }
 }
 
@@ -171,15 +181,23 @@ impl Op for Momentum {
 }
 
 impl Compute for Momentum {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (g, rates) = (io.input(2), io.input(3));
         let [w, v] = io.outputs();
-        self.step(w, v, g, rates);
+        pieces::<T, _>(
+            g.len(),
+            20,
+            (w, v, g),
+            #[inline(always)]
+            |_, (w, v, g)| self.step(w, v, g, rates),
+        );
     }
 }
 
 impl Momentum {
     /// One step of w and v.
+    #[inline(always)]
     pub(super) fn step<T: Real>(&self, w: &mut [T], v: &mut [T], g: &[T], rates: &[T]) {
         let (momentum, rate) = (T::of(f64::from(self.momentum)), rates[0]);
         for ((w, v), &g) in w.iter_mut().zip(v).zip(g) {

@@ -4,6 +4,7 @@
 //! Courville: Deep Learning, 2016, section 4.1).
 
 use crate::cpu::Real;
+use crate::cpu::parallel::{Table, pieces};
 use crate::plan::Target;
 use crate::{DType, Tensor, TensorType};
 
@@ -73,16 +74,48 @@ impl Op for Softmax {
 }
 
 impl Compute for Softmax {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (_, columns) = io.matrix(0);
-        let x = io.input(0).chunks_exact(columns);
-        for (y, x) in io.output(0).chunks_exact_mut(columns).zip(x) {
-            let powers = Powers::of(x);
-            for (y, &x) in y.iter_mut().zip(x) {
-                *y = powers.share(x);
-            }
+        let x = io.input(0);
+        let operands = (Table(io.output(0), columns), Table(x, columns));
+        let rows = x.len() / columns;
+        pieces::<T, _>(
+            rows,
+            16 * columns,
+            operands,
+            #[inline(always)]
+            |_, (Table(y, _), Table(x, _))| {
+                powers(x, columns, y);
+                for y in y.chunks_exact_mut(columns) {
+                    let sum = T::total(y);
+                    for y in y {
+                        *y = *y / sum;
+                    }
+                }
+            },
+        );
+    }
+}
+
+/// y = e^(x − m) with m the largest of each row. All powers in one loop, because rows may be shorter than a vector.
+#[inline(always)]
+pub(super) fn powers<T: Real>(x: &[T], columns: usize, y: &mut [T]) {
+    for (y, x) in y.chunks_exact_mut(columns).zip(x.chunks_exact(columns)) {
+        let largest = largest(x);
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = x - largest;
         }
     }
+    for y in y {
+        *y = y.power_of_e();
+    }
+}
+
+/// The largest element of a row.
+#[inline(always)]
+pub(super) fn largest<T: Real>(row: &[T]) -> T {
+    row.iter().fold(row[0], |m, &x| if x > m { x } else { m })
 }
 
 /// The largest element m of a row, and Σ e^(x − m): a NaN in the row is a NaN here.
@@ -92,15 +125,17 @@ pub(super) struct Powers<T> {
 }
 
 impl<T: Real> Powers<T> {
+    #[inline(always)]
     pub(super) fn of(row: &[T]) -> Self {
-        let largest = row.iter().fold(row[0], |m, &x| m.max(x));
-        let sum = row.iter().map(|&x| (x - largest).exp()).sum();
+        let largest = largest(row);
+        let sum = row.iter().map(|&x| (x - largest).power_of_e()).sum();
         Powers { largest, sum }
     }
 
     /// The softmax of an element.
+    #[inline(always)]
     pub(super) fn share(&self, x: T) -> T {
-        (x - self.largest).exp() / self.sum
+        (x - self.largest).power_of_e() / self.sum
     }
 }
 
@@ -154,16 +189,31 @@ impl Op for Backward {
 }
 
 impl Compute for Backward {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (_, columns) = io.matrix(0);
-        let y = io.input(0).chunks_exact(columns);
-        let dy = io.input(1).chunks_exact(columns);
-        for ((dx, y), dy) in io.output(0).chunks_exact_mut(columns).zip(y).zip(dy) {
-            let sum: T = y.iter().zip(dy).map(|(&y, &dy)| dy * y).sum();
-            for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
-                *dx = y * (dy - sum);
-            }
-        }
+        let (y, dy) = (io.input(0), io.input(1));
+        let rows = y.len() / columns;
+        let operands = (
+            Table(io.output(0), columns),
+            Table(y, columns),
+            Table(dy, columns),
+        );
+        pieces::<T, _>(
+            rows,
+            12 * columns,
+            operands,
+            #[inline(always)]
+            |_, (Table(dx, _), Table(y, _), Table(dy, _))| {
+                let rows = y.chunks_exact(columns).zip(dy.chunks_exact(columns));
+                for (dx, (y, dy)) in dx.chunks_exact_mut(columns).zip(rows) {
+                    let sum: T = y.iter().zip(dy).map(|(&y, &dy)| dy * y).sum();
+                    for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
+                        *dx = y * (dy - sum);
+                    }
+                }
+            },
+        );
     }
 }
 

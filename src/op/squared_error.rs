@@ -70,6 +70,7 @@ impl Op for SquaredError {
 }
 
 impl Compute for SquaredError {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (_, columns) = io.matrix(0);
         let y = io.input(0).chunks_exact(columns);
@@ -106,6 +107,7 @@ impl Op for Backward {
 }
 
 impl Compute for Backward {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (_, columns) = io.matrix(0);
         let y = io.input(0).chunks_exact(columns);

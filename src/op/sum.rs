@@ -1,6 +1,7 @@
 //! Sums over a dimension: y = Σᵣ x`[…, r, …]`; dx repeats dy along it.
 
 use crate::cpu::Real;
+use crate::cpu::parallel::{Table, pieces};
 use crate::plan::Target;
 use crate::{DType, Shape, Tensor, TensorType};
 
@@ -41,7 +42,10 @@ struct Backward {
 impl Sum {
     /// The input as `[outer, reduced, inner]`.
     fn folded(self, x: &Shape) -> [u64; 3] {
-        let size = |dims: &[usize]| Shape::from(dims).elements();
+        let size = |dims: &[usize]| {
+            let sizes = dims.iter().map(|&dim| dim as u64);
+            sizes.fold(1, u64::saturating_mul)
+        };
         let dims = x.dims();
         [
             size(&dims[..self.first]),
@@ -144,6 +148,7 @@ impl Op for Sum {
 }
 
 impl Compute for Sum {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let [_, reduced, inner] = self
             .folded(&io.signature().inputs[0].shape)
@@ -151,9 +156,19 @@ impl Compute for Sum {
         let x = io.input(0);
         let y = io.output(0);
         if inner == 1 {
-            for (y, row) in y.iter_mut().zip(x.chunks_exact(reduced)) {
-                *y = row.iter().copied().sum();
-            }
+            let operands = (y, Table(x, reduced));
+            let rows = x.len() / reduced.max(1);
+            pieces::<T, _>(
+                rows,
+                4 * reduced,
+                operands,
+                #[inline(always)]
+                |_, (y, Table(x, _))| {
+                    for (y, row) in y.iter_mut().zip(x.chunks_exact(reduced)) {
+                        *y = T::total(row);
+                    }
+                },
+            );
             return;
         }
         y.fill(T::zero());
@@ -161,11 +176,20 @@ impl Compute for Sum {
             .chunks_exact_mut(inner)
             .zip(x.chunks_exact(reduced * inner))
         {
-            for row in block.chunks_exact(inner) {
-                for (y, &x) in y.iter_mut().zip(row) {
-                    *y += x;
-                }
-            }
+            // Cut between columns, so that each sum stays in one order.
+            pieces::<T, _>(
+                inner,
+                4 * reduced,
+                y,
+                #[inline(always)]
+                |first, y| {
+                    for row in block.chunks_exact(inner) {
+                        for (y, &x) in y.iter_mut().zip(&row[first..]) {
+                            *y += x;
+                        }
+                    }
+                },
+            );
         }
     }
 }
@@ -207,6 +231,7 @@ impl Op for Backward {
 }
 
 impl Compute for Backward {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let [_, reduced, inner] = self.sum.folded(&self.shape).map(|size| size as usize);
         let dy = io.input(0);

@@ -5,6 +5,7 @@ mod fuse;
 mod memory;
 mod schedule;
 mod target;
+mod tuning;
 mod verify;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::op::{Launch, Op, Signature};
 use crate::{DType, Error, Result, Tensor, TensorType};
 
 pub use target::{Class, Products, Target, Tuning};
+pub use tuning::{ProductChoice, ProductShape, TuningTable};
 
 /// What one run of a named program computes, given to [`Graph::compile`](crate::Graph::compile).
 #[derive(Debug, Clone)]
@@ -128,6 +130,15 @@ impl Call {
         self.op.writes().contains(&i)
     }
 
+    /// Bytes that it reads and writes, each operand once.
+    pub fn bytes(&self) -> u64 {
+        let touched = |i: usize| self.op.touched(&self.signature, i);
+        let read: u64 = (0..self.inputs.len()).map(touched).sum();
+        let updated: u64 = self.op.writes().iter().map(|&i| touched(i)).sum();
+        let written: u64 = self.outputs.iter().map(|place| place.len).sum();
+        (read + updated + written) * 4
+    }
+
     /// The places written: inputs updated in place, then outputs.
     pub fn written(&self) -> impl Iterator<Item = Place> {
         self.op
@@ -185,16 +196,18 @@ impl PlannedProgram {
             .sum()
     }
 
+    /// The same with what kernels compute beyond the edges of their results.
+    pub fn padded_flops(&self) -> u64 {
+        self.calls
+            .iter()
+            .flat_map(|call| &call.launches)
+            .map(|launch| launch.padded_flops)
+            .sum()
+    }
+
     /// Bytes that one step's launches read and write, each operand once.
     pub fn bytes(&self) -> u64 {
-        let operands = |call: &Call| {
-            call.inputs
-                .iter()
-                .chain(&call.outputs)
-                .map(|place| place.len * 4)
-                .sum::<u64>()
-        };
-        self.calls.iter().map(operands).sum()
+        self.calls.iter().map(Call::bytes).sum()
     }
 }
 

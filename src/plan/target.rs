@@ -1,6 +1,9 @@
 //! What a plan is made for: the class and limits of an adapter, as plain data.
 
 use std::fmt;
+use std::sync::Arc;
+
+use super::TuningTable;
 
 /// The kind of machine that executes a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,6 +63,8 @@ pub struct Target {
     pub class: Class,
     /// Kernel choices.
     pub tuning: Tuning,
+    /// Measured choices, which go before the rules of `tuning`. Default: none, so that every run chooses alike.
+    pub table: Option<Arc<TuningTable>>,
     /// The lanes of a subgroup, where the adapter has one size only and subgroup operations.
     pub subgroup: Option<u32>,
     /// Most bytes of one storage binding.
@@ -100,6 +105,7 @@ impl Target {
                 products,
                 fusion: true,
             },
+            table: None,
             subgroup,
             max_binding_bytes: 128 << 20,
             max_buffer_bytes: 256 << 20,
@@ -122,6 +128,12 @@ impl Target {
     /// The same with every recorded node as a call of its own: the specification that fused plans are tested against.
     pub fn without_fusion(mut self) -> Self {
         self.tuning.fusion = false;
+        self
+    }
+
+    /// The same with measured choices.
+    pub fn with_table(mut self, table: TuningTable) -> Self {
+        self.table = Some(Arc::new(table));
         self
     }
 

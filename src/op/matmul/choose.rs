@@ -1,6 +1,6 @@
 //! Which matrix-product kernel runs a shape, with which tiles. Pure data in, pure data out.
 
-use crate::plan::Products;
+use crate::plan::{ProductChoice, ProductShape, Products, Target};
 
 /// One product as it will be dispatched.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,9 @@ const MOST_GROUPS: u32 = 65_535;
 /// CPU adapter: a workgroup is one vector of lanes and a lane owns four columns, so where a row of C is shorter than
 /// that the longer side goes to the lanes (`swapped`). Rows are cut evenly into tiles of at most 32: loads dominate, a
 /// step's cost ~ rows + 4·lanes loaded quads for rows·4·lanes products.
-/// Long k with few tiles is split until there are 64 (GPU) or 8 workgroups, each split at least 256 deep.
+/// Long k with few tiles is split until there are 64 (GPU) or 8 (CPU adapter) workgroups. The dispatch that sums the splits
+/// costs 24 to 36 µs on a GPU, about as long as a workgroup takes for a thousand of k: a split is at least 1024 deep there,
+/// and 256 on a CPU adapter.
 /// `lanes`: the subgroup size where the adapter has exactly one and `Features::SUBGROUP`, else `None`.
 pub fn choose(
     m: u32,
@@ -58,7 +60,7 @@ pub fn choose(
     match products {
         Products::Shared => {
             let tile = gpu_tile(m, n);
-            let splits = splits(tile.count(m, n), 64, k);
+            let splits = splits(tile.count(m, n), 64, k, 1024);
             build("tiled", [m, n, k], ta, tb, false, tile, splits)
         }
         Products::Registers | Products::Subgroups => {
@@ -77,9 +79,96 @@ pub fn choose(
             // `combine` is one dispatch more, 20 µs: below 8 MFLOP it does not come back.
             let heavy = m as u64 * n as u64 * k as u64 >= 4 << 20;
             let wanted = if heavy { 8 } else { 1 };
-            let splits = splits(tile.count(rows, cols), wanted, k);
+            let splits = splits(tile.count(rows, cols), wanted, k, 256);
             build(entry, [m, n, k], ta, tb, swapped, tile, splits)
         }
+    }
+}
+
+/// The kernel for a shape on a target: what its table has measured, where the target's kernels can do it; else by rule.
+pub fn choose_for(shape: ProductShape, target: &Target) -> Choice {
+    let ProductShape {
+        sizes,
+        transpose_a,
+        transpose_b,
+    } = shape;
+    let measured = target.table.as_ref().and_then(|table| table.product(shape));
+    // The bucket's sizes bound what its members can take, so a choice is checked against the shape itself.
+    match measured.filter(|choice| candidates(shape, target).contains(choice)) {
+        Some(choice) => build(
+            choice.kernel,
+            sizes,
+            transpose_a,
+            transpose_b,
+            choice.swapped,
+            Tile(choice.tile, choice.blocks),
+            choice.splits,
+        ),
+        None => choose(
+            sizes[0],
+            sizes[1],
+            sizes[2],
+            transpose_a,
+            transpose_b,
+            target.tuning.products,
+            target.subgroup,
+        ),
+    }
+}
+
+/// Every way in which this target's kernels can compute a product: what `tune` measures, and all that a table may ask for.
+pub fn candidates(shape: ProductShape, target: &Target) -> Vec<ProductChoice> {
+    let lanes = target.subgroup.filter(|l| {
+        target.tuning.products == Products::Subgroups && l.is_power_of_two() && (4..=32).contains(l)
+    });
+    let mut tiles = Vec::new();
+    if target.tuning.products == Products::Shared {
+        let shared = [
+            Tile([128, 128, 8], [2, 2]),
+            Tile([64, 64, 16], [1, 1]),
+            Tile([32, 32, 16], [1, 1]),
+            Tile([64, 16, 16], [1, 1]),
+            Tile([16, 64, 16], [1, 1]),
+        ];
+        tiles.extend(shared.map(|tile| ("tiled", tile, false)));
+    } else {
+        let width = 4 * lanes.unwrap_or(8);
+        for swapped in [false, true] {
+            for (tall, wide) in [(1, 1), (1, 2), (2, 1), (2, 2)] {
+                let tile = Tile([4 * tall, 32 * wide, 4], [tall, wide]);
+                tiles.push(("registers", tile, swapped));
+            }
+            let heights = (1..=8).map(|quads| Tile([4 * quads, width, 4], [1, 1]));
+            if lanes.is_some() {
+                tiles.extend(heights.map(|tile| ("lanes", tile, swapped)));
+            }
+        }
+    }
+    let splits = [1, 2, 4, 8, 16].into_iter();
+    let splits = splits.filter(|&splits| splits == 1 || shape.sizes[2] / splits >= 256);
+    splits
+        .flat_map(|splits| {
+            tiles.iter().map(
+                move |&(kernel, Tile(tile, blocks), swapped)| ProductChoice {
+                    kernel,
+                    tile,
+                    blocks,
+                    splits,
+                    swapped,
+                },
+            )
+        })
+        .collect()
+}
+
+impl Choice {
+    /// Floating-point operations that the kernel executes for `k` of this product, on whole tiles.
+    pub fn padded_flops(&self, k: u32) -> u64 {
+        let [rows, columns, depth] = self.tile.0;
+        let chunks =
+            u64::from(k / self.k_chunk.max(1)) * u64::from(self.k_chunk.next_multiple_of(depth));
+        let rest = u64::from((k % self.k_chunk.max(1)).next_multiple_of(depth));
+        2 * u64::from(self.tiles[1]) * u64::from(rows) * u64::from(columns) * (chunks + rest)
     }
 }
 
@@ -109,9 +198,9 @@ fn even_rows(rows: u32, most: u32) -> u32 {
         .max(4)
 }
 
-/// Splits of k so that `tiles` times them reaches `wanted` workgroups.
-fn splits(tiles: u64, wanted: u64, k: u32) -> u32 {
-    wanted.div_ceil(tiles.max(1)).min((k / 256) as u64).max(1) as u32
+/// Splits of k, at least `deep` each, so that `tiles` times them reaches `wanted` workgroups.
+fn splits(tiles: u64, wanted: u64, k: u32, deep: u32) -> u32 {
+    wanted.div_ceil(tiles.max(1)).min((k / deep) as u64).max(1) as u32
 }
 
 /// Lays out a product for a given kernel and tile; `choose` picks these, tests try others.

@@ -3,6 +3,8 @@
 //! Models are not written in it: the plan joins `matmul`, `add` and a function, or `matmul` and a function's derivative,
 //! and where it pays the gathering of A's rows too. So it has no gradient of its own.
 
+use std::borrow::Cow;
+
 use crate::cpu::{Product, Real};
 use crate::op::gather::row_of;
 use crate::op::pointwise::{self, Function};
@@ -61,11 +63,13 @@ impl Dense {
     }
 
     /// A as the product sees it: as many stored rows as there are indices.
-    fn gathered(&self, inputs: &[TensorType]) -> TensorType {
+    fn gathered<'a>(&self, inputs: &'a [TensorType]) -> Cow<'a, TensorType> {
         let a = &inputs[0];
         match (self.gather, a.shape.dims()) {
-            (true, &[_, columns]) => TensorType::f32([inputs[2].elements() as usize, columns]),
-            _ => a.clone(),
+            (true, &[_, columns]) => {
+                Cow::Owned(TensorType::f32([inputs[2].elements() as usize, columns]))
+            }
+            _ => Cow::Borrowed(a),
         }
     }
 
@@ -131,6 +135,13 @@ impl Op for Dense {
         Ok(vec![y])
     }
 
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        match (input, self.gather) {
+            (0, true) => self.gathered(&signature.inputs).elements(),
+            _ => signature.inputs[input].elements(),
+        }
+    }
+
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
         let [indices, bias, saved] = self.positions();
         let rows = signature.inputs[0].shape.dims()[0];
@@ -185,6 +196,7 @@ impl Op for Dense {
 }
 
 impl Compute for Dense {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let product = self.of(io.signature());
         let [indices, bias, saved] = self.positions();
@@ -193,24 +205,30 @@ impl Compute for Dense {
         let gathered = indices.map(|i| self.rows(a, io.dims(0), io.words(i)));
         let (bias, saved) = (bias.map(|i| io.input(i)), saved.map(|i| io.input(i)));
         let y = io.output(0);
-        T::product(&product, gathered.as_deref().unwrap_or(a), b, y);
-        for (r, row) in y.chunks_exact_mut(product.n).enumerate() {
-            if let Some(bias) = bias {
-                for (y, &bias) in row.iter_mut().zip(bias) {
-                    *y += bias;
-                }
-            }
-            match self.end {
-                End::Plain => {}
-                End::Function(f) => f.apply(row),
-                End::Slope(f) => {
-                    let saved = saved.map_or(&[][..], |saved| &saved[r * product.n..]);
-                    for (y, &saved) in row.iter_mut().zip(saved) {
-                        *y = *y * f.derivative(saved);
+        let finish = |first: usize, rows: &mut [T]| {
+            T::vectorized(
+                #[inline(always)]
+                || {
+                    if let Some(bias) = bias {
+                        for row in rows.chunks_exact_mut(product.n) {
+                            for (y, &bias) in row.iter_mut().zip(bias) {
+                                *y += bias;
+                            }
+                        }
                     }
-                }
-            }
-        }
+                    match self.end {
+                        End::Plain => {}
+                        End::Function(f) => f.apply(rows),
+                        End::Slope(f) => {
+                            let saved = saved.map_or(&[][..], |saved| &saved[first * product.n..]);
+                            f.apply_slope(saved, rows);
+                        }
+                    }
+                },
+            );
+        };
+        let a = gathered.as_deref().unwrap_or(a);
+        T::product(&product, a, b, y, &finish);
     }
 }
 

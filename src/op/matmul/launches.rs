@@ -4,9 +4,9 @@ use crate::cpu::Product;
 use crate::op::launch::shader;
 use crate::op::pointwise::Function;
 use crate::op::{Binding, Launch, Launches, Param, Shader, fold};
-use crate::plan::Target;
+use crate::plan::{ProductShape, Target};
 
-use super::choose::{Choice, choose};
+use super::choose::{Choice, choose_for};
 
 /// GPUs.
 pub const TILED: Shader = shader!("matmul", "matmul_blocks", "matmul_store", "functions");
@@ -56,15 +56,12 @@ pub fn launches(
         u32::try_from(size).map_err(|_source| format!("a dimension of {size} is too large"))
     };
     let columns = size(product.n)?;
-    let choice = choose(
-        size(product.m)?,
-        columns,
-        size(product.k)?,
-        product.transpose_a,
-        product.transpose_b,
-        target.tuning.products,
-        target.subgroup,
-    );
+    let shape = ProductShape {
+        sizes: [size(product.m)?, columns, size(product.k)?],
+        transpose_a: product.transpose_a,
+        transpose_b: product.transpose_b,
+    };
+    let choice = choose_for(shape, target);
     let Choice {
         shape: [m, n, k],
         tiles: [tiles_n, tiles],
@@ -128,7 +125,8 @@ pub fn launches(
             })
             .grid(choice.grid)
             .iterations(choice.iterations_per_invocation)
-            .flops(2 * len * u64::from(done - begin));
+            .flops(2 * len * u64::from(done - begin))
+            .padded_flops(choice.padded_flops(done - begin));
         launches.launches.push(product);
         if split {
             const WORKGROUP: u32 = 64;

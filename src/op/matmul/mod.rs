@@ -13,6 +13,7 @@ mod dense;
 mod launches;
 mod update;
 
+pub use choose::candidates;
 pub use dense::{Dense, ENTRY as DENSE, End};
 pub use update::{ENTRY as UPDATES, LayerSlab, LayerUpdates, MOST_LAYERS};
 
@@ -116,7 +117,7 @@ impl Op for MatMul {
 }
 
 /// γₖ·(|A|·|B|), whatever the order of the sum.
-fn rounding(product: &Product, a: &[f64], b: &[f64]) -> Vec<f64> {
+pub(super) fn rounding(product: &Product, a: &[f64], b: &[f64]) -> Vec<f64> {
     let magnitude = |values: &[f64]| values.iter().map(|value| value.abs()).collect::<Vec<_>>();
     let mut terms = vec![0.0; product.m * product.n];
     product.plain(&magnitude(a), &magnitude(b), &mut terms);
@@ -127,10 +128,11 @@ fn rounding(product: &Product, a: &[f64], b: &[f64]) -> Vec<f64> {
 }
 
 impl Compute for MatMul {
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (a, b) = (io.input(0), io.input(1));
         let product = self.of(io.signature());
-        T::product(&product, a, b, io.output(0));
+        T::product(&product, a, b, io.output(0), &|_, _| {});
     }
 }
 

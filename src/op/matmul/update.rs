@@ -384,6 +384,13 @@ impl Op for LayerUpdates {
         &[0, 1, 2]
     }
 
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        match (input, self.gather) {
+            (4, true) => (self.batch(&signature.inputs) * self.layers[0].inputs) as u64,
+            _ => signature.inputs[input].elements(),
+        }
+    }
+
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
         let shared = target.class == Class::Gpu
             && target.tuning.products == Products::Shared
@@ -443,6 +450,7 @@ impl Op for LayerUpdates {
 
 impl Compute for LayerUpdates {
     /// Only plans for GPUs hold this op, so that what it allocates is allocated in tests only.
+    #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let batch = self.batch(&io.signature().inputs);
         let rates = io.input(3);
@@ -452,7 +460,7 @@ impl Compute for LayerUpdates {
             let dz = io.input(5 + 2 * index);
             let product = Self::product(layer, batch);
             let mut g = vec![T::zero(); layer.inputs * layer.units];
-            T::product(&product, &x, dz, &mut g);
+            T::product(&product, &x, dz, &mut g, &|_, _| {});
             let [w, m, v] = io.outputs();
             let mut step = |at: usize, g: &[T]| {
                 let range = at..at + g.len();

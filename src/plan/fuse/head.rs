@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::graph::{Initial, Node, Record as GraphRecord};
 use crate::op::{
     Accuracy, BatchMeanBackward, BinaryCrossEntropy, BinaryCrossEntropyBackward, CrossEntropy,
-    CrossEntropyBackward, Form, Gather, Head, Op, Record, RowLoss, SquaredError,
-    SquaredErrorBackward,
+    CrossEntropyBackward, Dense, End, Form, Gather, Head, LastLayer, MatMul, Op, Record, RowLoss,
+    SquaredError, SquaredErrorBackward,
 };
 use crate::plan::schedule::{Draft, Operand, Scheduled};
 
@@ -16,6 +16,88 @@ pub(super) fn join(program: &mut Scheduled, records: &[GraphRecord]) {
     {
         found.replace(program);
     }
+}
+
+/// Lets a head compute the last layer's outputs itself, where they are few.
+pub(super) fn join_last_layers(program: &mut Scheduled) {
+    let mut call = 0;
+    while call < program.drafts.len() {
+        if let Some((product, joined)) = with_last_layer(program, call) {
+            let note = format!(
+                "{} computes the outputs of the last layer itself",
+                program.drafts[call].op.name()
+            );
+            program.notes.push(note);
+            program.drafts[call] = joined;
+            program.drafts.remove(product);
+        } else {
+            call += 1;
+        }
+    }
+}
+
+/// The head at `call` with the product that makes its outputs, and what they become.
+fn with_last_layer(program: &Scheduled, call: usize) -> Option<(usize, Draft)> {
+    let draft = &program.drafts[call];
+    let head = draft.op.downcast::<Head>()?;
+    let y = draft.inputs[2];
+    let product = program
+        .drafts
+        .iter()
+        .position(|made| made.outputs[..] == [y])?;
+    let made = &program.drafts[product];
+    let dense = match made.op.downcast::<MatMul>() {
+        Some(matmul) => Dense {
+            matmul: *matmul,
+            gather: false,
+            bias: false,
+            end: End::Plain,
+        },
+        None => *made.op.downcast::<Dense>()?,
+    };
+    let (inputs, columns) = made.signature.inputs[1].shape.rows_and_columns();
+    let fits = head.last.is_none()
+        && program.only_use(y) == Some((call, 2))
+        && program.may_wait(product, call)
+        && dense.end == End::Plain
+        && !dense.matmul.transpose_a
+        && !dense.matmul.transpose_b
+        && !matches!(head.loss, RowLoss::Binary(loss) if loss.form != Form::Logits)
+        && columns <= LastLayer::MOST_COLUMNS
+        && inputs <= LastLayer::MOST_INPUTS;
+    if !fits {
+        return None;
+    }
+    let of = |draft: &Draft, i: usize| (draft.inputs[i], draft.signature.inputs[i].clone());
+    let mut operands = vec![of(draft, 0), of(draft, 1), of(made, 0), of(draft, 3)];
+    match (head.gather, dense.gather) {
+        (true, true) if draft.inputs[4] != made.inputs[2] => return None,
+        (true, _) => operands.push(of(draft, 4)),
+        (false, true) => operands.push(of(made, 2)),
+        (false, false) => {}
+    }
+    operands.push(of(made, 1));
+    if dense.bias {
+        operands.push(of(made, 2 + usize::from(dense.gather)));
+    }
+    let op = Head {
+        last: Some(LastLayer {
+            bias: dense.bias,
+            gather: dense.gather,
+        }),
+        ..*head
+    };
+    let (inputs, kinds) = operands.into_iter().unzip();
+    let mut signature = draft.signature.clone();
+    signature.inputs = kinds;
+    let joined = Draft {
+        op: Arc::new(op),
+        signature,
+        inputs,
+        outputs: draft.outputs.clone(),
+        merged: draft.merged + made.merged,
+    };
+    Some((product, joined))
 }
 
 /// A loss with what surrounds it: the calls, by their places in the program.
@@ -173,6 +255,7 @@ impl Found {
             loss_column: self.loss_column,
             accuracy: self.accuracy,
             gather: self.gather.is_some(),
+            last: None,
             gradient: self.gradient.is_some(),
         };
         let (inputs, kinds) = operands.into_iter().unzip();

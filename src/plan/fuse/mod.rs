@@ -5,11 +5,12 @@ mod head;
 mod layers;
 mod slabs;
 mod tiny;
+mod updates;
 
 use crate::graph::Record;
 
-use super::Target;
 use super::schedule::{Draft, Operand, Scheduled};
+use super::{Class, Target};
 
 pub(super) use slabs::Slab;
 
@@ -27,8 +28,15 @@ pub(super) fn rewrite(
     for program in programs.iter_mut() {
         head::join(program, records);
         layers::join(program, target);
+        if target.class == Class::Gpu {
+            head::join_last_layers(program);
+        }
     }
-    slabs::merge_updates(programs, slabs)
+    let slabs = slabs::merge_updates(programs, slabs);
+    for program in programs.iter_mut() {
+        updates::join(program, &slabs, target);
+    }
+    slabs
 }
 
 impl Scheduled {

@@ -1,0 +1,188 @@
+//! Time per step against batch, width and depth: a plot, a table, and where the time per FLOP jumps.
+
+use std::path::Path;
+
+use kiln::prelude::*;
+use plotters::prelude::*;
+
+use crate::models::{classifier, synthetic};
+use crate::profile::Roofline;
+
+/// Sizes of one axis and what they cost.
+struct Curve {
+    axis: &'static str,
+    about: &'static str,
+    /// Size, seconds per step, FLOPs of a step.
+    points: Vec<(usize, f64, f64)>,
+}
+
+/// Steps below this time are mostly overhead: dispatches, threads, the loop itself.
+const OVERHEAD: f64 = 2e-3;
+
+impl Curve {
+    /// The largest growth of time per FLOP between neighbours, and at which size; apart from steps that are mostly overhead.
+    fn cliff(&self) -> Option<(usize, f64)> {
+        self.points
+            .windows(2)
+            .filter(|pair| pair[0].1 >= OVERHEAD)
+            .map(|pair| {
+                let per_flop = |p: (usize, f64, f64)| p.1 / p.2;
+                (pair[1].0, per_flop(pair[1]) / per_flop(pair[0]))
+            })
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+}
+
+/// Measures the axes and writes `out` (an SVG) and the table beside it (`out` with the ending `md`).
+pub fn run(devices: &[Device], out: &Path, most: usize) -> Result<()> {
+    let mut table = String::from(
+        "# Time per step against batch, width and depth\n\nWritten by `bench scaling`: the better of two runs of training by `fit`.\n\n",
+    );
+    let mut all = Vec::new();
+    for device in devices {
+        for curve in curves(device, most)? {
+            text(&mut table, device, &curve);
+            all.push((device.to_string(), curve));
+        }
+    }
+    print!("{table}");
+    let path = out.with_extension("md");
+    std::fs::write(&path, &table).map_err(|error| unwritable(&path, &error.to_string()))?;
+    plot(&all, out).map_err(|error| unwritable(out, &error.to_string()))
+}
+
+fn unwritable(path: &Path, why: &str) -> Error {
+    Error::argument("out", format!("cannot write {}: {why}", path.display()))
+}
+
+fn curves(device: &Device, most: usize) -> Result<Vec<Curve>> {
+    let powers = |from: usize, to: usize| {
+        let sizes = std::iter::successors(Some(from), |size| Some(size * 2));
+        sizes.take_while(move |&size| size <= to.min(most))
+    };
+    let hidden = |width: usize, depth: usize| {
+        let mut widths = vec![64];
+        widths.extend(std::iter::repeat_n(width, depth));
+        widths.push(10);
+        widths
+    };
+    let curve = |axis, about, cases: Vec<(usize, Vec<usize>, usize)>| -> Result<Curve> {
+        let mut points = Vec::new();
+        for (size, widths, batch) in cases {
+            let seconds = step(device, &widths, batch)?;
+            points.push((size, seconds, Roofline::of(&widths, batch).flops));
+        }
+        Ok(Curve {
+            axis,
+            about,
+            points,
+        })
+    };
+    Ok(vec![
+        curve(
+            "batch",
+            "64-256-256-10",
+            powers(1, 4096).map(|b| (b, hidden(256, 2), b)).collect(),
+        )?,
+        curve(
+            "width",
+            "64-w-w-10, batch 64",
+            powers(8, 4096).map(|w| (w, hidden(w, 2), 64)).collect(),
+        )?,
+        curve(
+            "depth",
+            "64-(64 × depth)-10, batch 64",
+            powers(1, 64).map(|d| (d, hidden(64, d), 64)).collect(),
+        )?,
+    ])
+}
+
+/// Seconds per step: the better of two runs of about 150 ms, so that a disturbance does not count.
+fn step(device: &Device, widths: &[usize], batch: usize) -> Result<f64> {
+    let data = synthetic(batch.max(256), widths[0], 10)?;
+    let mut model = classifier(device, widths)?;
+    let mut seconds = |steps: u64| -> Result<f64> {
+        let begun = std::time::Instant::now();
+        model.fit(&data, Fit::steps(steps).batch_size(batch).silent())?;
+        Ok(begun.elapsed().as_secs_f64() / steps as f64)
+    };
+    seconds(2)?;
+    let steps = (0.15 / seconds(4)?).clamp(2.0, 4096.0) as u64;
+    Ok(seconds(steps)?.min(seconds(steps)?))
+}
+
+fn text(table: &mut String, device: &Device, curve: &Curve) {
+    let mut line = |text: String| {
+        table.push_str(&text);
+        table.push('\n');
+    };
+    line(format!("## {} ({}), {device}\n", curve.axis, curve.about));
+    line(format!(
+        "| {} | µs per step | GFLOP/s | time per FLOP, to the size before |",
+        curve.axis
+    ));
+    line("|--:|--:|--:|--:|".into());
+    let mut before: Option<f64> = None;
+    for &(size, seconds, flops) in &curve.points {
+        let per_flop = seconds / flops;
+        let growth = before.map_or("–".into(), |before| format!("{:.2}", per_flop / before));
+        line(format!(
+            "| {size} | {:.0} | {:.2} | {growth} |",
+            seconds * 1e6,
+            flops / seconds / 1e9
+        ));
+        before = Some(per_flop);
+    }
+    line(match curve.cliff() {
+        Some((size, growth)) => format!(
+            "\nThe time per FLOP grows by {growth:.2} at most from one size to the next, at {size}, where a step takes over 2 ms.\n"
+        ),
+        None => "\nNo two neighbouring sizes take over 2 ms, below which overhead counts.\n".into(),
+    });
+}
+
+fn plot(
+    all: &[(String, Curve)],
+    out: &Path,
+) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let root = SVGBackend::new(out, (1200, 420)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let axes = ["batch", "width", "depth"];
+    for (area, axis) in root.split_evenly((1, 3)).iter().zip(axes) {
+        let mine = || all.iter().filter(|(_, curve)| curve.axis == axis);
+        let points = || mine().flat_map(|(_, curve)| &curve.points);
+        let sizes = points().map(|p| p.0 as f64);
+        let times = points().map(|p| p.1 * 1e6);
+        let (first, last) = sizes.fold((f64::MAX, 2.0f64), |(a, b), x| (a.min(x), b.max(x)));
+        let (least, most) = times.fold((f64::MAX, 2.0f64), |(a, b), x| (a.min(x), b.max(x)));
+        let mut chart = ChartBuilder::on(area)
+            .caption(format!("µs per step against {axis}"), ("sans-serif", 16))
+            .margin(8)
+            .x_label_area_size(28)
+            .y_label_area_size(64)
+            .build_cartesian_2d(
+                (first..last).log_scale(),
+                (least * 0.8..most * 1.25).log_scale(),
+            )?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .draw()?;
+        for (index, (name, curve)) in mine().enumerate() {
+            let colour = [RED, BLUE, GREEN, MAGENTA][index % 4];
+            let line = curve.points.iter().map(|p| (p.0 as f64, p.1 * 1e6));
+            let name: String = name.chars().take(24).collect();
+            chart
+                .draw_series(LineSeries::new(line, colour.stroke_width(2)))?
+                .label(name)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour));
+        }
+        chart
+            .configure_series_labels()
+            .background_style(WHITE)
+            .border_style(BLACK)
+            .draw()?;
+    }
+    root.present()?;
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! Long loops in pieces: shared by the threads of the pool where they are long, compiled for the widest vectors in each.
+//!
+//! A piece never decides what an element's value is, so results do not depend on the number of threads. The pool is
+//! rayon's: as many threads as there are cores, or as `RAYON_NUM_THREADS` or the host program's own pool says.
+
+use super::Real;
+
+/// The least memory traffic of a piece in bytes: some 5 µs, several times what handing a piece over costs.
+const PIECE_BYTES: usize = 96 << 10;
+
+/// Pieces begin at multiples of so many units: whole vectors, and of numbers whole cache lines.
+const ALIGNMENT: usize = 16;
+
+/// Operands of a loop that can be cut in two: slices, rows of matrices, tuples of them.
+pub trait Split: Send + Sized {
+    /// The first `at` units and the rest.
+    fn split(self, at: usize) -> (Self, Self);
+}
+
+impl<T: Sync> Split for &[T] {
+    #[inline(always)]
+    fn split(self, at: usize) -> (Self, Self) {
+        self.split_at(at)
+    }
+}
+
+impl<T: Send> Split for &mut [T] {
+    #[inline(always)]
+    fn split(self, at: usize) -> (Self, Self) {
+        self.split_at_mut(at)
+    }
+}
+
+/// A matrix that is cut between rows of so many elements.
+#[derive(Debug, Clone, Copy)]
+pub struct Table<S>(pub S, pub usize);
+
+impl<S: Split> Split for Table<S> {
+    #[inline(always)]
+    fn split(self, at: usize) -> (Self, Self) {
+        let (head, tail) = self.0.split(at * self.1);
+        (Table(head, self.1), Table(tail, self.1))
+    }
+}
+
+/// A matrix all of whose columns every piece sees, such as one that is broadcast.
+#[derive(Debug, Clone, Copy)]
+pub struct Whole<S>(pub S);
+
+impl<S: Copy + Send> Split for Whole<S> {
+    #[inline(always)]
+    fn split(self, _at: usize) -> (Self, Self) {
+        (self, self)
+    }
+}
+
+macro_rules! split_tuples {
+    ($(($($name:ident $index:tt),*))*) => {$(
+        impl<$($name: Split),*> Split for ($($name,)*) {
+            #[inline(always)]
+            fn split(self, at: usize) -> (Self, Self) {
+                let pairs = ($(self.$index.split(at),)*);
+                (($(pairs.$index.0,)*), ($(pairs.$index.1,)*))
+            }
+        }
+    )*};
+}
+split_tuples!((A 0, B 1) (A 0, B 1, C 2) (A 0, B 1, C 2, D 3) (A 0, B 1, C 2, D 3, E 4));
+
+/// The threads that a long loop may take.
+pub fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
+/// Runs `body` over `units` of the operands, in pieces on several threads where there is enough to do: `body` gets the
+/// number of its first unit and its part of the operands. A unit is an element or a row and moves `bytes` of memory.
+///
+/// `body` is compiled for the vectors of the processor at hand, as far as what it calls is inlined into it. At f64 it
+/// runs in one piece, as plain as it is written.
+#[inline(always)]
+pub fn pieces<T: Real, S: Split>(
+    units: usize,
+    bytes: usize,
+    operands: S,
+    body: impl Fn(usize, S) + Sync,
+) {
+    let most = units.saturating_mul(bytes) / PIECE_BYTES;
+    let count = if T::REFERENCE || most < 2 {
+        1
+    } else {
+        most.min(threads())
+    };
+    let body = |first: usize, operands: S| {
+        T::vectorized(
+            #[inline(always)]
+            || body(first, operands),
+        )
+    };
+    share(0, units, count, ALIGNMENT, operands, &body);
+}
+
+/// Halves the operands until there are `count` pieces, each but the first beginning at a multiple of `alignment` units
+/// from the one before.
+pub(super) fn share<S: Split, F: Fn(usize, S) + Sync>(
+    first: usize,
+    units: usize,
+    count: usize,
+    alignment: usize,
+    operands: S,
+    body: &F,
+) {
+    let left = count / 2;
+    let at = (units * left / count.max(1)).next_multiple_of(alignment);
+    if left == 0 || at >= units {
+        return body(first, operands);
+    }
+    let (head, tail) = operands.split(at);
+    rayon::join(
+        || share(first, at, left, alignment, head, body),
+        || share(first + at, units - at, count - left, alignment, tail, body),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unit_is_in_one_piece_under_its_own_number() {
+        for units in [0, 1, 15, 16, 17, 33, 255, 257, 1000] {
+            for (count, alignment) in [(1, 16), (2, 16), (3, 1), (4, 6), (7, 16)] {
+                let mut seen = vec![0; 3 * units];
+                let numbers: Vec<usize> = (0..units).collect();
+                let operands = (Table(&mut seen[..], 3), &numbers[..]);
+                share(
+                    0,
+                    units,
+                    count,
+                    alignment,
+                    operands,
+                    &|first, (Table(seen, _), numbers): (Table<&mut [usize]>, &[usize])| {
+                        for (i, (row, number)) in seen.chunks_exact_mut(3).zip(numbers).enumerate()
+                        {
+                            assert_eq!(first + i, *number);
+                            for seen in row {
+                                *seen += 1;
+                            }
+                        }
+                    },
+                );
+                assert!(
+                    seen.iter().all(|&seen| seen == 1),
+                    "{units} {count} {alignment}"
+                );
+            }
+        }
+    }
+}

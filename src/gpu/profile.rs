@@ -1,0 +1,233 @@
+//! The time of every dispatch of a step: by the device's own clock where it has one, else by repeating each alone.
+
+use std::time::Instant;
+
+use wgpu::BufferUsages;
+
+use crate::Result;
+use crate::plan::Place;
+
+use super::device::{Device, Work};
+use super::readback::Readback;
+use super::session::{Dispatch, Session};
+
+/// Dispatches that one query set has room for: two timestamps each.
+const MOST: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
+
+/// One dispatch, measured.
+#[derive(Debug, Clone)]
+pub struct Timing {
+    /// The call of the program, and the dispatch of the call.
+    pub at: (usize, usize),
+    /// The op and its kernel: `dense (matmul.tiled)`.
+    pub label: String,
+    /// Seconds from the begin of the step to the begin of the dispatch.
+    pub begin: f64,
+    /// Seconds that it took: the median of the steps measured.
+    pub seconds: f64,
+}
+
+/// The dispatches of one step, measured.
+#[derive(Debug, Clone, Default)]
+pub struct Profile {
+    /// In the order they ran.
+    pub timings: Vec<Timing>,
+    /// Whether the device's clock measured whole steps, a pass for each dispatch. Else each dispatch was repeated alone,
+    /// the host took the time, and the variables hold nonsense afterwards.
+    pub timestamps: bool,
+}
+
+impl Profile {
+    /// Seconds of all dispatches.
+    pub fn seconds(&self) -> f64 {
+        self.timings.iter().map(|timing| timing.seconds).sum()
+    }
+}
+
+/// Calls that ran one after the other, with the seconds of each by the host's clock: what a CPU session measures.
+impl From<Vec<(String, f64)>> for Profile {
+    fn from(calls: Vec<(String, f64)>) -> Self {
+        let mut begin = 0.0;
+        let timing = |(call, (label, seconds))| {
+            begin += seconds;
+            Timing {
+                at: (call, 0),
+                label,
+                begin: begin - seconds,
+                seconds,
+            }
+        };
+        Profile {
+            timings: calls.into_iter().enumerate().map(timing).collect(),
+            timestamps: false,
+        }
+    }
+}
+
+impl Session {
+    /// Measures every dispatch of a program `repeat` times.
+    pub async fn profile(&mut self, program: usize, repeat: u64) -> Result<Profile> {
+        let mut labels = Vec::new();
+        for (c, call) in self.plan.programs[program].calls.iter().enumerate() {
+            for (l, launch) in call.launches.iter().enumerate() {
+                let (op, shader, entry) = (call.op.name(), launch.shader.name, launch.entry);
+                labels.push(((c, l), format!("{op} ({shader}.{entry})")));
+            }
+        }
+        // The first run waits for what came before, and drivers compile in it.
+        self.run(program, 1)?;
+        let count = labels.len();
+        let queries = match count {
+            1..=MOST => self.device.queries(2 * count as u32),
+            _ => None,
+        };
+        let timestamps = queries.is_some();
+        let mut samples = vec![Vec::new(); count];
+        match queries {
+            Some(queries) => {
+                for _ in 0..repeat {
+                    let times = self.step_by_timestamps(program, &queries).await?;
+                    for (sample, time) in samples.iter_mut().zip(times) {
+                        sample.push(time);
+                    }
+                }
+            }
+            None => {
+                for (index, sample) in samples.iter_mut().enumerate() {
+                    sample.push((0.0, self.alone(program, index, repeat).await?));
+                }
+            }
+        }
+        let mut begin = 0.0;
+        let timings = labels
+            .into_iter()
+            .zip(samples)
+            .map(|((at, label), sample)| {
+                let seconds = median(sample.iter().map(|(_, seconds)| *seconds).collect());
+                let begun = match timestamps {
+                    true => median(sample.iter().map(|(begin, _)| *begin).collect()),
+                    false => begin,
+                };
+                begin += seconds;
+                Timing {
+                    at,
+                    label,
+                    begin: begun,
+                    seconds,
+                }
+            });
+        let timings = timings.collect();
+        Ok(Profile {
+            timings,
+            timestamps,
+        })
+    }
+
+    /// One step with a pass for each dispatch: begin after the step's, and duration, in seconds.
+    async fn step_by_timestamps(
+        &mut self,
+        program: usize,
+        queries: &Queries,
+    ) -> Result<Vec<(f64, f64)>> {
+        let bytes = 16 * self.programs[program].len() as u64;
+        let usage = BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC;
+        let resolved = self.device.buffer("timestamps", bytes, usage)?;
+        let staging = self.take_staging(bytes)?;
+        let dispatches = &self.programs[program];
+        let submission = self.device.submit(|encoder| {
+            for (first, dispatch) in (0..).step_by(2).zip(dispatches) {
+                let writes = wgpu::ComputePassTimestampWrites {
+                    query_set: &queries.set,
+                    beginning_of_pass_write_index: Some(first),
+                    end_of_pass_write_index: Some(first + 1),
+                };
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                    label: Some("kiln, timed"),
+                    timestamp_writes: Some(writes),
+                });
+                dispatch.record(&mut pass, 0);
+            }
+            let all = 0..2 * dispatches.len() as u32;
+            encoder.resolve_query_set(&queries.set, all, &resolved.wgpu, 0);
+            encoder.copy_buffer_to_buffer(&resolved.wgpu, 0, &staging.wgpu, 0, bytes);
+            Work {
+                passes: dispatches.len() as u64,
+                dispatches: dispatches.len() as u64,
+            }
+        })?;
+        let readback = Readback::begin(&self.device, staging, bytes, submission)?;
+        let (ticks, _staging) = readback
+            .finish(&self.device, |bytes| {
+                bytes
+                    .chunks_exact(8)
+                    .map(|word| word.iter().rev().fold(0u64, |n, &b| n << 8 | u64::from(b)))
+                    .collect::<Vec<_>>()
+            })
+            .await?;
+        let start = ticks.first().copied().unwrap_or(0);
+        let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 * queries.period;
+        let times = ticks
+            .chunks_exact(2)
+            .map(|pair| (seconds(start, pair[0]), seconds(pair[0], pair[1])));
+        Ok(times.collect())
+    }
+
+    /// Seconds of one dispatch when it runs `repeat` times in a row, by the host's clock.
+    async fn alone(&mut self, program: usize, index: usize, repeat: u64) -> Result<f64> {
+        let any = Place {
+            slot: 0,
+            offset: 0,
+            len: 1,
+        };
+        let mut seconds = 0.0;
+        // The first waits for what was submitted before.
+        for repeat in [1, repeat.max(2)] {
+            let begun = Instant::now();
+            let dispatch = &self.programs[program][index];
+            self.device.submit(|encoder| {
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                for _ in 0..repeat {
+                    dispatch.record(&mut pass, 0);
+                }
+                Work {
+                    passes: 1,
+                    dispatches: repeat,
+                }
+            })?;
+            self.read(any, |_| ()).await?;
+            seconds = begun.elapsed().as_secs_f64() / repeat as f64;
+        }
+        Ok(seconds)
+    }
+}
+
+impl Dispatch {
+    /// Records it into a pass, to do 2^`power` steps.
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>, power: usize) {
+        pass.set_pipeline(&self.kernel.pipeline);
+        pass.set_bind_group(0, &self.bindings[power], &[]);
+        let [x, y, z] = self.grid;
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+/// A set of timestamps on a device.
+pub(super) struct Queries {
+    pub set: wgpu::QuerySet,
+    /// Seconds of a tick.
+    pub period: f64,
+}
+
+impl Device {
+    /// Room for timestamps, where the device takes them.
+    fn queries(&self, count: u32) -> Option<Queries> {
+        self.timestamps(count)
+            .map(|(set, period)| Queries { set, period })
+    }
+}
+
+/// The middle value; 0 of none.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}

@@ -1,0 +1,203 @@
+//! A table of measured choices for matrix products on one adapter: text that is written by `tune` and read when asked.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// The first line of a table.
+const HEAD: &str = "kiln tuning 1";
+
+/// C `[m, n]` over k. A table knows sizes by the next power of two, which [`ProductShape::bucket`] gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProductShape {
+    /// m, n and k.
+    pub sizes: [u32; 3],
+    /// A is stored `[k, m]`.
+    pub transpose_a: bool,
+    /// B is stored `[n, k]`.
+    pub transpose_b: bool,
+}
+
+impl ProductShape {
+    /// The shape under which a table knows this one.
+    pub fn bucket(mut self) -> Self {
+        self.sizes = self
+            .sizes
+            .map(|size| size.checked_next_power_of_two().unwrap_or(u32::MAX));
+        self
+    }
+}
+
+/// How a product is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProductChoice {
+    /// `tiled`, `registers` or `lanes`.
+    pub kernel: &'static str,
+    /// Rows, columns and depth of a workgroup's tile.
+    pub tile: [u32; 3],
+    /// An invocation's 4×4 blocks each way.
+    pub blocks: [u32; 2],
+    /// Parts of k that are summed in a second dispatch; 1 for none.
+    pub splits: u32,
+    /// Whether Cᵀ is computed.
+    pub swapped: bool,
+}
+
+/// Measured choices of one adapter with one driver.
+///
+/// A plan takes from it only what the adapter's kernels can do; for what it does not know the default rules hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TuningTable {
+    /// The adapter's name.
+    pub adapter: String,
+    /// The driver's name and version.
+    pub driver: String,
+    products: BTreeMap<ProductShape, ProductChoice>,
+}
+
+impl TuningTable {
+    /// A table that knows nothing yet.
+    pub fn new(adapter: impl Into<String>, driver: impl Into<String>) -> Self {
+        TuningTable {
+            adapter: adapter.into(),
+            driver: driver.into(),
+            products: BTreeMap::new(),
+        }
+    }
+
+    /// Sets the choice for a shape and all others of its bucket.
+    pub fn insert(&mut self, shape: ProductShape, choice: ProductChoice) {
+        self.products.insert(shape.bucket(), choice);
+    }
+
+    /// The choice for a shape.
+    pub fn product(&self, shape: ProductShape) -> Option<ProductChoice> {
+        self.products.get(&shape.bucket()).copied()
+    }
+
+    /// Reads a table.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, and [`Error::Format`] with the line that is no part of a table.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        Self::parse(&text).map_err(|(line, message)| Error::format(path, Some(line), message))
+    }
+
+    /// The table that `Display` wrote; else the number of the first bad line, from 1, and what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, (u64, String)> {
+        let mut table = TuningTable::default();
+        let mut head = false;
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim();
+            let bad = |message: String| (number, message);
+            if !head {
+                if line != HEAD {
+                    return Err(bad(format!("a tuning table begins with `{HEAD}`")));
+                }
+                head = true;
+            } else if line.is_empty() || line.starts_with('#') {
+            } else if let Some(name) = line.strip_prefix("adapter ") {
+                table.adapter = name.into();
+            } else if let Some(driver) = line.strip_prefix("driver ") {
+                table.driver = driver.into();
+            } else if let Some(rest) = line.strip_prefix("product ") {
+                let (shape, choice) = entry(rest).map_err(bad)?;
+                table.insert(shape, choice);
+            } else {
+                return Err(bad(format!(
+                    "`{line}` is neither `adapter`, `driver` nor `product`"
+                )));
+            }
+        }
+        match head {
+            true => Ok(table),
+            false => Err((1, "the file is empty".into())),
+        }
+    }
+}
+
+/// `m n k nn|nt|tn|tt kernel rows columns depth blocks blocks splits plain|swapped`.
+fn entry(line: &str) -> Result<(ProductShape, ProductChoice), String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let &[
+        m,
+        n,
+        k,
+        stored,
+        kernel,
+        rows,
+        columns,
+        depth,
+        down,
+        across,
+        splits,
+        order,
+    ] = words.as_slice()
+    else {
+        return Err(format!("a product has 12 fields, got {}", words.len()));
+    };
+    let number = |word: &str| match word.parse::<u32>() {
+        Ok(0) => Err("0 is no size".to_string()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("`{word}`: {error}")),
+    };
+    let (transpose_a, transpose_b) = match stored {
+        "nn" => (false, false),
+        "nt" => (false, true),
+        "tn" => (true, false),
+        "tt" => (true, true),
+        other => return Err(format!("`{other}` is not one of nn, nt, tn, tt")),
+    };
+    let kernel = ["tiled", "registers", "lanes"]
+        .into_iter()
+        .find(|known| *known == kernel)
+        .ok_or_else(|| format!("`{kernel}` is not one of tiled, registers, lanes"))?;
+    let swapped = match order {
+        "plain" => false,
+        "swapped" => true,
+        other => return Err(format!("`{other}` is neither plain nor swapped")),
+    };
+    let shape = ProductShape {
+        sizes: [number(m)?, number(n)?, number(k)?],
+        transpose_a,
+        transpose_b,
+    };
+    let choice = ProductChoice {
+        kernel,
+        tile: [number(rows)?, number(columns)?, number(depth)?],
+        blocks: [number(down)?, number(across)?],
+        splits: number(splits)?,
+        swapped,
+    };
+    Ok((shape, choice))
+}
+
+impl fmt::Display for TuningTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{HEAD}")?;
+        writeln!(f, "adapter {}", self.adapter)?;
+        writeln!(f, "driver {}", self.driver)?;
+        writeln!(
+            f,
+            "# product m n k stored kernel rows columns depth blocks blocks splits order"
+        )?;
+        for (shape, choice) in &self.products {
+            let [m, n, k] = shape.sizes;
+            let letter = |transposed| if transposed { 't' } else { 'n' };
+            let (a, b) = (letter(shape.transpose_a), letter(shape.transpose_b));
+            let ([rows, columns, depth], [down, across]) = (choice.tile, choice.blocks);
+            let order = if choice.swapped { "swapped" } else { "plain" };
+            writeln!(
+                f,
+                "product {m} {n} {k} {a}{b} {} {rows} {columns} {depth} {down} {across} {} {order}",
+                choice.kernel, choice.splits
+            )?;
+        }
+        Ok(())
+    }
+}

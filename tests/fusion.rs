@@ -1,0 +1,256 @@
+//! Facts about the plan's rewrites: what they save, that they say so, and that nothing but time changes.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod common;
+
+use common::device;
+use kiln::plan::{Class, Products, Target};
+use kiln::prelude::*;
+
+/// A desktop GPU as a plan sees it: more storage buffers and larger ones than the least that WebGPU promises.
+fn gpu() -> Target {
+    Target {
+        max_storage_buffers: 16,
+        max_binding_bytes: 1 << 30,
+        max_buffer_bytes: 1 << 30,
+        ..Target::new(Class::Gpu, None)
+    }
+}
+
+fn classifier(device: &Device, widths: &[usize], activation: Activation) -> Model {
+    let mut model = Sequential::new(widths[0]);
+    for (index, &units) in widths[1..].iter().enumerate() {
+        let last = index + 2 == widths.len();
+        model = model.dense(units, if last { Softmax } else { activation });
+    }
+    model
+        .compile_on(
+            device,
+            SparseCategoricalCrossentropy,
+            Adam::default(),
+            [Accuracy],
+        )
+        .unwrap()
+}
+
+#[test]
+fn a_step_of_an_mlp_takes_two_dispatches_a_layer_and_one_more() {
+    for depth in 1..=7 {
+        let widths: Vec<usize> = [784, 128, 64, 100, 80, 60, 33][..depth]
+            .iter()
+            .chain(&[10])
+            .copied()
+            .collect();
+        let device = Device::cpu().with_target(|_| gpu());
+        let (_, plan) = classifier(&device, &widths, Relu)
+            .inspect(60_000, 128)
+            .unwrap();
+        let dispatches = plan.program("train").unwrap().dispatches();
+        // Three layers share the dispatch of their updates.
+        assert!(
+            dispatches <= 2 * depth + depth.div_ceil(3),
+            "{dispatches}:\n{plan}"
+        );
+        // Evaluation is one dispatch a layer, prediction too.
+        let predict = plan.program("predict").unwrap().dispatches();
+        assert!(predict <= depth + 1, "{predict}:\n{plan}");
+    }
+}
+
+#[test]
+fn a_plan_says_what_its_rewrites_did_and_can_do_without() {
+    let device = Device::cpu().with_target(|_| gpu());
+    let plan = |device: &Device| {
+        let (_, plan) = classifier(device, &[784, 128, 10], Relu)
+            .inspect(1000, 32)
+            .unwrap();
+        plan
+    };
+    let fused = plan(&device);
+    let plain = plan(&device.clone().with_target(Target::without_fusion));
+    let notes = &fused.program("train").unwrap().notes;
+    assert!(notes.len() > 5, "{notes:?}");
+    let printed = fused.to_string();
+    assert!(notes.iter().all(|note| printed.contains(note.as_str())));
+    assert!(
+        plain
+            .programs
+            .iter()
+            .all(|program| program.notes.is_empty())
+    );
+    let nodes = |plan: &kiln::Plan| -> usize {
+        let calls = &plan.program("train").unwrap().calls;
+        calls.iter().map(|call| call.merged).sum()
+    };
+    // A gather that several products take is counted with each.
+    assert!(nodes(&fused) >= nodes(&plain));
+    assert!(
+        plain
+            .program("train")
+            .unwrap()
+            .calls
+            .iter()
+            .all(|call| call.merged == 1)
+    );
+    assert!(fused.program("train").unwrap().bytes() < plain.program("train").unwrap().bytes());
+}
+
+/// A model to train: widths, hidden activation, last activation, loss, optimizer.
+struct Setting {
+    widths: &'static [usize],
+    hidden: Activation,
+    last: Activation,
+    loss: Loss,
+    adam: bool,
+    bias: bool,
+}
+
+impl Setting {
+    fn train(&self, device: &Device) -> (Vec<Vec<f32>>, Vec<f64>) {
+        let mut model = Sequential::new(self.widths[0]).seed(3);
+        for (index, &units) in self.widths[1..].iter().enumerate() {
+            let last = index + 2 == self.widths.len();
+            let layer = Dense::new(units).activation(if last { self.last } else { self.hidden });
+            model = model.layer(if self.bias {
+                layer
+            } else {
+                layer.without_bias()
+            });
+        }
+        let optimizer: (Adam, Sgd) = (Adam::new(0.003), Sgd::new(0.05).momentum(0.8));
+        let mut model = if self.adam {
+            model.compile_on(device, self.loss, optimizer.0, [Accuracy])
+        } else {
+            model.compile_on(device, self.loss, optimizer.1, [Accuracy])
+        }
+        .unwrap();
+        let history = model
+            .fit(&self.data(), Fit::steps(9).batch_size(33).silent())
+            .unwrap();
+        let accuracy = history.epochs.iter().map(|epoch| epoch.metrics[0].1);
+        let measured = history
+            .step_losses
+            .iter()
+            .copied()
+            .chain(accuracy)
+            .collect();
+        let weights = model.weights().unwrap();
+        (weights.into_iter().map(|w| w.values).collect(), measured)
+    }
+
+    /// 100 rows: the last batch of 33 has one.
+    fn data(&self) -> Dataset {
+        let (inputs, outputs) = (self.widths[0], self.widths[self.widths.len() - 1]);
+        let number = |i: usize| ((i * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
+        let features: Vec<f32> = (0..100 * inputs).map(number).collect();
+        let class = |r: usize| {
+            let sum: f32 = features[r * inputs..(r + 1) * inputs].iter().sum();
+            ((sum * 3.0).abs() as usize) % outputs.max(2)
+        };
+        let targets = match self.loss {
+            MeanSquaredError | HalfSquaredError => Targets::Values {
+                values: (0..100 * outputs).map(|i| number(i * 3 + 1)).collect(),
+                columns: outputs,
+            },
+            _ => Targets::Labels {
+                labels: (0..100).map(|r| class(r) as u32).collect(),
+                classes: outputs.max(2),
+            },
+        };
+        Dataset::new(features, inputs, targets).unwrap()
+    }
+}
+
+fn settings() -> Vec<Setting> {
+    let setting = |widths, hidden, last, loss, adam, bias| Setting {
+        widths,
+        hidden,
+        last,
+        loss,
+        adam,
+        bias,
+    };
+    let sparse = SparseCategoricalCrossentropy;
+    vec![
+        setting(
+            &[8, 10, 8, 1],
+            Relu,
+            Sigmoid,
+            BinaryCrossentropy,
+            true,
+            true,
+        ),
+        setting(&[20, 33, 10], Relu, Softmax, sparse, true, true),
+        setting(&[5, 3], Relu, Softmax, sparse, true, true),
+        setting(
+            &[64, 32, 17, 4],
+            Tanh,
+            Softmax,
+            CategoricalCrossentropy,
+            true,
+            false,
+        ),
+        setting(&[7, 9, 2], Sigmoid, Linear, MeanSquaredError, true, true),
+        setting(
+            &[12, 16, 12, 8, 3],
+            LeakyRelu(0.2),
+            Softmax,
+            sparse,
+            true,
+            true,
+        ),
+        setting(&[33, 40, 5], Tanh, Linear, HalfSquaredError, false, true),
+        setting(
+            &[3, 5, 1],
+            Sigmoid,
+            Sigmoid,
+            BinaryCrossentropy,
+            false,
+            false,
+        ),
+    ]
+}
+
+/// The specification is the unfused graph in f64.
+#[test]
+fn fused_plans_train_as_the_unfused_graph_in_f64() {
+    let mut devices = vec![Device::cpu(), Device::reference()];
+    if let Some(device) = device() {
+        devices.push(device.clone());
+        if device.target().has_shaders() {
+            for products in [Products::Shared, Products::Registers] {
+                devices.push(device.clone().with_target(|target| {
+                    Target {
+                        class: Class::Gpu,
+                        ..target
+                    }
+                    .with_products(products)
+                }));
+            }
+        }
+    }
+    let mut compared = 0;
+    for (number, setting) in settings().iter().enumerate() {
+        let (weights, measured) =
+            setting.train(&Device::reference().with_target(Target::without_fusion));
+        for device in &devices {
+            let (own, own_measured) = setting.train(device);
+            let what = format!("setting {number} on {device}, {}", device.target());
+            for (a, b) in own_measured.iter().zip(&measured) {
+                assert!(
+                    (a - b).abs() <= 1e-4 * b.abs().max(0.01),
+                    "{what}: {a} for {b}"
+                );
+            }
+            for (own, weights) in own.iter().zip(&weights) {
+                let scale = weights.iter().fold(1e-3f32, |max, w| max.max(w.abs()));
+                for (a, b) in own.iter().zip(weights) {
+                    assert!((a - b).abs() <= 1e-3 * scale, "{what}: {a} for {b}");
+                    compared += 1;
+                }
+            }
+        }
+    }
+    println!("{compared} weights on {} devices", devices.len());
+    assert!(compared > 4000 * devices.len());
+}
