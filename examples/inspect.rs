@@ -58,7 +58,7 @@ fn main() -> std::process::ExitCode {
                 .flat_map(|program| &program.calls)
                 .flat_map(|call| &call.launches);
             let shown: std::collections::BTreeMap<_, _> = launches
-                .map(|launch| (launch.shader.name, launch.shader.source))
+                .map(|launch| (launch.shader.name, &launch.shader.source))
                 .collect();
             shown
                 .iter()

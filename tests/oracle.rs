@@ -243,7 +243,7 @@ impl Op for Broken {
         Ok(Launch::new(
             Shader {
                 name: "broken",
-                source: "",
+                source: "".into(),
             },
             "forward",
         )

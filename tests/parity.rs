@@ -103,7 +103,8 @@ impl Op for Copied {
                     let bits = bitcast<u32>(x[id.x]) & 0x7fffffffu;
                     if id.x < params.len { y[id.x] = select(x[id.x], 0.0, bits > 0x7f800000u); }
                 }
-            ",
+            "
+            .into(),
         };
         Ok(Launch::new(shader, self.0)
             .param("len", len as u32)

@@ -685,7 +685,7 @@ impl Op for Descend {
     fn launch(&self, _signature: &Signature, _target: &Target) -> Result<Launches, String> {
         let shader = Shader {
             name: "descend",
-            source: "",
+            source: "".into(),
         };
         Ok(Launch::new(shader, "update").bind_all(3, 0).into())
     }

@@ -72,8 +72,15 @@ fn a_step_costs_no_upload_no_object_and_no_readback() {
     assert_eq!(counters.passes, counters.submits, "{counters:?}");
     // One readback a submission, for the ring of its steps.
     assert_eq!(counters.readbacks, counters.submits, "{counters:?}");
-    let planned = model.plan().unwrap().program("train").unwrap().dispatches() as u64;
-    assert_eq!(counters.dispatches, history.steps * planned);
+    // A network this small does up to 128 steps in a dispatch, and powers of two at the end of a submission.
+    let plan = model.plan().unwrap();
+    let train = plan.program("train").unwrap();
+    assert_eq!((train.dispatches(), history.steps), (1, 280));
+    let most = u64::from(train.steps_per_dispatch());
+    assert!(most >= 128, "{most} steps a dispatch");
+    let whole = history.steps.div_ceil(most);
+    let ends = u64::from(most.ilog2()) * counters.submits;
+    assert!(counters.dispatches <= whole + ends, "{counters:?}");
 }
 
 #[test]
@@ -251,6 +258,8 @@ fn a_data_set_larger_than_a_binding_is_split_and_trains_alike() {
             .count();
         (split, bits(&mut model))
     };
+    // In parts the step is not one call, which would add up in another order.
+    let device = &device.clone().with_target(|target| target.without_fusion());
     let (whole, expected) = run(device);
     // 16 KiB hold 409 rows of 40 bytes, and every other tensor of the model.
     let small = device.clone().with_target(|target| kiln::plan::Target {

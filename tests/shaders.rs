@@ -24,17 +24,29 @@ fn files() -> BTreeMap<String, String> {
     files
 }
 
-/// All modules, by their texts: a file may be one with different parts behind it.
-fn shaders() -> BTreeMap<&'static str, Shader> {
+/// The modules that are files, by their texts: a file may be one with different parts behind it.
+fn listed() -> BTreeMap<String, Shader> {
     let all = op::all().into_iter().flat_map(|entry| entry.shaders);
-    all.map(|shader| (shader.source, *shader)).collect()
+    all.map(|shader| (shader.source.to_string(), shader.clone()))
+        .collect()
+}
+
+/// Those, and the modules that ops make for their cases.
+fn shaders() -> BTreeMap<String, Shader> {
+    let made = launches().into_iter().map(|launch| launch.shader);
+    let made = made.map(|shader| (shader.source.to_string(), shader));
+    listed().into_iter().chain(made).collect()
 }
 
 /// A choice of overrides for an entry point of a text: those of a launch, the others at their defaults.
-type Choice = (&'static str, String, Vec<(&'static str, u64)>);
+type Choice = (String, String, Vec<(&'static str, u64)>);
+
+fn launched() -> BTreeSet<Choice> {
+    launches().iter().map(choice).collect()
+}
 
 /// What the cases of all ops launch on adapters of either class.
-fn launched() -> BTreeSet<Choice> {
+fn launches() -> Vec<Launch> {
     let mut targets = Vec::new();
     for class in [Class::Gpu, Class::CpuAdapter] {
         for products in [Products::Shared, Products::Registers, Products::Subgroups] {
@@ -48,16 +60,14 @@ fn launched() -> BTreeSet<Choice> {
             }
         }
     }
-    let mut launched = BTreeSet::new();
+    let mut launched = Vec::new();
     for entry in op::all() {
         for case in (entry.cases)() {
             let inputs: Vec<_> = case.inputs.iter().map(|(kind, _)| kind.clone()).collect();
             let outputs = case.op.infer(&inputs).unwrap();
             let signature = Signature { inputs, outputs };
             for target in &targets {
-                for launch in case.op.launch(&signature, target).unwrap().launches {
-                    launched.insert(choice(&launch));
-                }
+                launched.extend(case.op.launch(&signature, target).unwrap().launches);
             }
         }
     }
@@ -71,14 +81,15 @@ fn choice(launch: &Launch) -> Choice {
         .map(|(name, value)| (*name, value.to_bits()))
         .collect();
     overrides.sort_unstable();
-    (launch.shader.source, launch.entry.to_string(), overrides)
+    let source = launch.shader.source.to_string();
+    (source, launch.entry.to_string(), overrides)
 }
 
 #[test]
 fn every_shader_file_belongs_to_an_op_and_ends_in_the_prelude() {
     let mut files = files();
     let prelude = files.remove("prelude").unwrap();
-    let shaders = shaders();
+    let shaders = listed();
     for shader in shaders.values() {
         let text = files.get(shader.name).expect("an op's shader is a file");
         let behind = shader.source.strip_prefix(text.as_str());
@@ -92,7 +103,9 @@ fn every_shader_file_belongs_to_an_op_and_ends_in_the_prelude() {
         }
     }
     for (name, text) in &files {
-        let used = shaders.values().any(|shader| shader.source.contains(text));
+        let used = shaders
+            .values()
+            .any(|shader| shader.source.contains(text.as_str()));
         assert!(used, "shaders/{name}.wgsl belongs to no op");
     }
     assert!(shaders.len() >= 3);
@@ -141,14 +154,14 @@ fn no_workgroup_size_is_a_literal() {
 
 #[test]
 fn every_entry_point_is_launched_by_a_case() {
-    let launched: BTreeSet<(&str, String)> = launched()
+    let launched: BTreeSet<(String, String)> = launched()
         .into_iter()
         .map(|(shader, entry, _)| (shader, entry))
         .collect();
     for shader in shaders().values() {
         for entry in Module::parse(shader).unwrap().entries {
             assert!(
-                launched.contains(&(shader.source, entry.name.clone())),
+                launched.contains(&(shader.source.to_string(), entry.name.clone())),
                 "no case launches {}.{}",
                 shader.name,
                 entry.name
@@ -163,21 +176,21 @@ fn every_entry_point_translates_for_every_back_end() {
     let mut choices = launched();
     for shader in shaders.values() {
         for entry in Module::parse(shader).unwrap().entries {
-            choices.insert((shader.source, entry.name, Vec::new()));
+            choices.insert((shader.source.to_string(), entry.name, Vec::new()));
         }
     }
-    let parsed: BTreeMap<&str, Parsed> = shaders
+    let parsed: BTreeMap<&String, Parsed> = shaders
         .iter()
-        .map(|(source, shader)| (*source, Parsed::new(shader)))
+        .map(|(source, shader)| (source, Parsed::new(shader)))
         .collect();
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
     for (shader, entry, overrides) in &choices {
         parsed[shader].translate(entry, overrides);
         *counts.entry(shader).or_default() += 1;
     }
     let named = counts
         .iter()
-        .map(|(source, count)| (shaders[source].name, count));
+        .map(|(source, count)| (shaders[*source].name, count));
     println!("translated variants: {:?}", named.collect::<Vec<_>>());
     assert!(counts.len() == shaders.len() && counts.values().all(|&count| count > 0));
 }
@@ -190,15 +203,15 @@ struct Parsed {
 
 impl Parsed {
     fn new(shader: &Shader) -> Self {
-        let module = naga::front::wgsl::parse_str(shader.source)
-            .unwrap_or_else(|e| panic!("{}", e.emit_to_string(shader.source)));
+        let module = naga::front::wgsl::parse_str(&shader.source)
+            .unwrap_or_else(|e| panic!("{}", e.emit_to_string(&shader.source)));
         let capabilities = Capabilities::SUBGROUP;
         let mut validator = Validator::new(ValidationFlags::all(), capabilities);
         let info = validator
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all())
             .validate(&module)
-            .unwrap_or_else(|e| panic!("{}", e.emit_to_string(shader.source)));
+            .unwrap_or_else(|e| panic!("{}", e.emit_to_string(&shader.source)));
         Parsed {
             name: shader.name,
             module,

@@ -48,7 +48,7 @@ struct Inner {
     /// The submission that the future at hand waits for: see [`Device::block_on`].
     awaited: Mutex<Option<wgpu::SubmissionIndex>>,
     /// By their whole text: two shaders may have one name.
-    modules: Mutex<HashMap<&'static str, Arc<LoadedModule>>>,
+    modules: Mutex<HashMap<std::borrow::Cow<'static, str>, Arc<LoadedModule>>>,
     kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
 }
 
@@ -380,12 +380,12 @@ impl Device {
             .modules
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(module) = modules.get(shader.source) {
+        if let Some(module) = modules.get(&shader.source) {
             return Ok(Arc::clone(module));
         }
         let (reflected, tree) = Module::parse_with_tree(shader)?;
         let module = Arc::new(LoadedModule { reflected, tree });
-        modules.insert(shader.source, Arc::clone(&module));
+        modules.insert(shader.source.clone(), Arc::clone(&module));
         Ok(module)
     }
 

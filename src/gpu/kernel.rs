@@ -72,11 +72,11 @@ impl Module {
             shader: shader.name.into(),
             message,
         };
-        let module = naga::front::wgsl::parse_str(shader.source)
-            .map_err(|error| refused(error.emit_to_string(shader.source)))?;
+        let module = naga::front::wgsl::parse_str(&shader.source)
+            .map_err(|error| refused(error.emit_to_string(&shader.source)))?;
         let info = Validator::new(ValidationFlags::all(), Capabilities::all())
             .validate(&module)
-            .map_err(|error| refused(error.emit_to_string(shader.source)))?;
+            .map_err(|error| refused(error.emit_to_string(&shader.source)))?;
         let mut entries = Vec::new();
         for (index, entry) in module.entry_points.iter().enumerate() {
             let uses = info.get_entry_point(index);
@@ -248,7 +248,7 @@ fn fields(
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct KernelKey {
     /// The whole text, because two shaders may have one name.
-    pub source: &'static str,
+    pub source: std::borrow::Cow<'static, str>,
     pub entry: &'static str,
     pub overrides: Vec<(&'static str, u64)>,
 }
@@ -286,7 +286,7 @@ pub(super) fn request(
         .collect();
     overrides.sort_unstable();
     let key = KernelKey {
-        source: launch.shader.source,
+        source: launch.shader.source.clone(),
         entry: launch.entry,
         overrides,
     };

@@ -143,7 +143,7 @@ impl Session {
                     label: Some("kiln, timed"),
                     timestamp_writes: Some(writes),
                 });
-                dispatch.record(&mut pass);
+                dispatch.record(&mut pass, 0);
             }
             let all = 0..2 * dispatches.len() as u32;
             encoder.resolve_query_set(&queries.set, all, &resolved.wgpu, 0);
@@ -185,7 +185,7 @@ impl Session {
             self.device.submit(|encoder| {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
                 for _ in 0..repeat {
-                    dispatch.record(&mut pass);
+                    dispatch.record(&mut pass, 0);
                 }
                 Work {
                     passes: 1,
@@ -200,10 +200,10 @@ impl Session {
 }
 
 impl Dispatch {
-    /// Records it into a pass.
-    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+    /// Records it into a pass, to do 2^`power` steps.
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>, power: usize) {
         pass.set_pipeline(&self.kernel.pipeline);
-        pass.set_bind_group(0, &self.bindings, &[]);
+        pass.set_bind_group(0, &self.bindings[power], &[]);
         let [x, y, z] = self.grid;
         pass.dispatch_workgroups(x, y, z);
     }

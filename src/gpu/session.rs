@@ -23,7 +23,8 @@ const KEPT_STAGING: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Dispatch {
     pub(super) kernel: Arc<Kernel>,
-    pub(super) bindings: wgpu::BindGroup,
+    /// With params for 1, 2, 4, … steps, as many as its launch does.
+    pub(super) bindings: Vec<wgpu::BindGroup>,
     pub(super) grid: [u32; 3],
 }
 
@@ -62,22 +63,34 @@ impl Session {
                 .flat_map(|p| &p.calls)
                 .flat_map(|c| c.launches.iter().map(move |l| (c, l)))
         };
-        let requests = launches()
-            .map(|(call, launch)| {
-                kernel::request(device, launch, |binding| is_written(call, binding))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let prepared = kernel::kernels(device, &requests)?;
+        let mut requests = Vec::new();
+        // Where the first request of each launch stands.
+        let mut firsts = Vec::new();
+        for (call, launch) in launches() {
+            firsts.push(requests.len());
+            for power in 0..powers(launch) {
+                let launch = launch.with_steps(1 << power);
+                let written = |binding| is_written(call, binding);
+                requests.push(kernel::request(device, &launch, written)?);
+            }
+        }
+        let kernels = kernel::kernels(device, &requests)?;
+        let prepared = firsts.into_iter().map(|first| Arc::clone(&kernels[first]));
         let (mut params, mut offsets) = (Vec::new(), Vec::new());
-        for request in &requests {
-            offsets.push((params.len() as u64, request.params.len() as u64));
-            params.extend_from_slice(&request.params);
-            params.resize(
-                params
-                    .len()
-                    .next_multiple_of(plan.target.alignment as usize),
-                0,
-            );
+        let mut requests_left = requests.iter();
+        for (_, launch) in launches() {
+            let mut places = Vec::new();
+            for request in requests_left.by_ref().take(powers(launch)) {
+                places.push((params.len() as u64, request.params.len() as u64));
+                params.extend_from_slice(&request.params);
+                params.resize(
+                    params
+                        .len()
+                        .next_multiple_of(plan.target.alignment as usize),
+                    0,
+                );
+            }
+            offsets.push(places);
         }
         let params_usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         let params_buffer = device.buffer(
@@ -96,7 +109,7 @@ impl Session {
             staging: Vec::new(),
             params: params_buffer,
         };
-        let mut ready = prepared.into_iter().zip(offsets);
+        let mut ready = prepared.zip(offsets);
         for program in &plan.programs {
             let mut dispatches = Vec::new();
             for (call, launch) in program
@@ -107,7 +120,14 @@ impl Session {
                 let Some((kernel, params)) = ready.next() else {
                     break;
                 };
-                dispatches.push(session.dispatch(call, launch, kernel, params)?);
+                let bindings = params
+                    .into_iter()
+                    .map(|params| session.bindings(call, launch, &kernel, params));
+                dispatches.push(Dispatch {
+                    bindings: bindings.collect::<Result<_>>()?,
+                    kernel,
+                    grid: launch.grid,
+                });
             }
             session.programs.push(dispatches);
         }
@@ -122,13 +142,13 @@ impl Session {
         Ok(session)
     }
 
-    fn dispatch(
+    fn bindings(
         &self,
         call: &Call,
         launch: &Launch,
-        kernel: Arc<Kernel>,
+        kernel: &Kernel,
         params: (u64, u64),
-    ) -> Result<Dispatch> {
+    ) -> Result<wgpu::BindGroup> {
         let mut entries = vec![wgpu::BindGroupEntry {
             binding: 0,
             resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -160,12 +180,7 @@ impl Session {
             launch.shader.name,
             launch.entry
         );
-        let bindings = self.device.bind(&label, &kernel.layout, &entries)?;
-        Ok(Dispatch {
-            kernel,
-            bindings,
-            grid: launch.grid,
-        })
+        self.device.bind(&label, &kernel.layout, &entries)
     }
 
     /// The plan it runs.
@@ -192,7 +207,7 @@ impl Session {
     pub fn run(&mut self, program: usize, steps: u64) -> Result<()> {
         let dispatches = &self.programs[program];
         // Drivers kill long submissions, and what is recorded takes memory.
-        let most = (MOST_DISPATCHES / dispatches.len().max(1) as u64).max(1);
+        let most = (MOST_DISPATCHES / dispatches.len().max(1) as u64).max(1) * at_once(dispatches);
         let mut left = steps;
         while left > 0 {
             let steps = left.min(most);
@@ -293,14 +308,33 @@ fn record(encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch], steps: u6
         label: Some("kiln"),
         timestamp_writes: None,
     });
-    for _ in 0..steps {
+    let mut recorded = 0;
+    let mut left = steps;
+    while left > 0 {
+        // The largest power of two that is left and that a dispatch does.
+        let power = left.min(at_once(dispatches)).ilog2();
         for dispatch in dispatches {
-            dispatch.record(&mut pass);
+            dispatch.record(&mut pass, power as usize);
+            recorded += 1;
         }
+        left -= 1 << power;
     }
     Work {
         passes: 1,
-        dispatches: steps * dispatches.len() as u64,
+        dispatches: recorded,
+    }
+}
+
+/// The variants of a launch: for 1, 2, 4, … steps.
+fn powers(launch: &Launch) -> usize {
+    launch.steps.max(1).ilog2() as usize + 1
+}
+
+/// The most steps of a program that a dispatch does: one where a step takes several.
+fn at_once(dispatches: &[Dispatch]) -> u64 {
+    match dispatches {
+        [only] => 1 << (only.bindings.len() - 1),
+        _ => 1,
     }
 }
 

@@ -125,7 +125,7 @@ impl Accuracy {
 }
 
 /// The first of the largest; none of a row with a NaN.
-fn largest<T: Real>(row: &[T]) -> Option<usize> {
+pub(super) fn largest<T: Real>(row: &[T]) -> Option<usize> {
     let mut best = 0;
     for (j, &x) in row.iter().enumerate() {
         if x.is_nan() {

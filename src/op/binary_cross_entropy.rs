@@ -105,7 +105,7 @@ impl BinaryCrossEntropy {
     }
 
     /// The error of a device's [`Self::term`].
-    fn term_error(self, y: f64, t: f64) -> f64 {
+    pub(super) fn term_error(self, y: f64, t: f64) -> f64 {
         match self.form {
             Form::Logits => {
                 // Three roundings of the first summand; the power's error by its weight in the logarithm, and eight
@@ -124,7 +124,7 @@ impl BinaryCrossEntropy {
     }
 
     /// The error of a device's [`Self::slope`].
-    fn slope_error(self, y: f64, t: f64) -> f64 {
+    pub(super) fn slope_error(self, y: f64, t: f64) -> f64 {
         let slope = self.slope(y, t).abs();
         match self.form {
             Form::Logits => {

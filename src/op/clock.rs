@@ -14,7 +14,7 @@ use super::{
     Shader, Signature, UNIT, arity,
 };
 
-const SHADER: Shader = shader!("clock");
+const SHADER: Shader = shader!("clock", "schedule");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {
@@ -69,6 +69,46 @@ impl Clock {
     /// Invocations of the one workgroup.
     fn workgroup(&self) -> u32 {
         if self.batch <= 64 { 64 } else { 256 }
+    }
+
+    /// Advances cursor and rates by a step; the cursor's words and the order of the epoch at hand.
+    #[inline(always)]
+    pub(super) fn begin<T: Real>(
+        &self,
+        cursor: &mut [u32],
+        rates: &mut [T],
+    ) -> ([u32; WORDS], Permutation) {
+        let mut state = [0; WORDS];
+        state.copy_from_slice(cursor);
+        let before = state[STEP];
+        let state = self.advance(state);
+        cursor.copy_from_slice(&state);
+        if before == 0 {
+            (rates[1], rates[2]) = (T::one(), T::one());
+        }
+        rates[0] = self.schedule.value(before);
+        rates[1] = rates[1] * T::of(f64::from(self.beta_1));
+        rates[2] = rates[2] * T::of(f64::from(self.beta_2));
+        let order = Permutation::new(state[DATA_ROWS], state[SEED], state[EPOCH]);
+        (state, order)
+    }
+
+    /// The data's rows that stand at places `first`, `first + 1`, … of the batch; 0 beyond its rows.
+    #[inline(always)]
+    pub(super) fn rows<const N: usize>(
+        state: &[u32; WORDS],
+        order: Permutation,
+        first: u32,
+    ) -> [u32; N] {
+        let places: [u32; N] = std::array::from_fn(|lane| first + lane as u32);
+        let clear = |place: u32, row: u32| if place >= state[ROWS] { 0 } else { row };
+        let mut rows = places.map(|place| state[OFFSET].wrapping_add(place));
+        if state[SHUFFLE] != 0 {
+            let counted = state[ROWS].saturating_sub(first) as usize;
+            let begin = rows[0];
+            order.rows(begin, &mut rows[..counted.min(N)]);
+        }
+        std::array::from_fn(|lane| clear(places[lane], rows[lane]))
     }
 
     /// The next state of the cursor.
@@ -164,7 +204,7 @@ impl Op for Clock {
 }
 
 /// The number of the schedule in the shader, and its params.
-fn schedule(schedule: &Schedule) -> (u32, [(&'static str, Param); 8]) {
+pub(super) fn schedule(schedule: &Schedule) -> (u32, [(&'static str, Param); 8]) {
     let mut numbers = [
         ("initial", Param::F32(0.0)),
         ("rate", Param::F32(0.0)),
@@ -245,7 +285,7 @@ fn schedule(schedule: &Schedule) -> (u32, [(&'static str, Param); 8]) {
 /// The rounding error of the device's learning rate, in units of 2⁻²⁴.
 ///
 /// A quotient of two counts is off by 2 units for the conversions (beyond 2²⁴) and 5 for the division: 7.
-fn error(schedule: &Schedule, step: u32) -> f64 {
+pub(super) fn error(schedule: &Schedule, step: u32) -> f64 {
     let value: f64 = schedule.value(step);
     match *schedule {
         Schedule::Constant(_) => 0.0,
@@ -295,20 +335,10 @@ fn error(schedule: &Schedule, step: u32) -> f64 {
 impl Compute for Clock {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let cursor = io.output_words(0);
         let mut state = [0; WORDS];
-        state.copy_from_slice(cursor);
-        let before = state[STEP];
-        let state = self.advance(state);
-        cursor.copy_from_slice(&state);
-        let rates = io.output(1);
-        if before == 0 {
-            (rates[1], rates[2]) = (T::one(), T::one());
-        }
-        rates[0] = self.schedule.value(before);
-        rates[1] = rates[1] * T::of(f64::from(self.beta_1));
-        rates[2] = rates[2] * T::of(f64::from(self.beta_2));
-        let order = Permutation::new(state[DATA_ROWS], state[SEED], state[EPOCH]);
+        state.copy_from_slice(io.output_words(0));
+        let (state, order) = self.begin(&mut state, io.output(1));
+        io.output_words(0).copy_from_slice(&state);
         let indices = io.output_words(2);
         let counted = indices.len().min(state[ROWS] as usize);
         let (own, rest) = indices.split_at_mut(counted);

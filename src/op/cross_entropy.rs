@@ -151,7 +151,7 @@ pub(super) fn loss_of_powers<T: Real>(z: &[T], t: RowTarget<'_, T>, powers: Powe
     t.sum() * powers.sum.ln() + distance
 }
 
-fn loss_of_probabilities<T: Real>(p: &[T], t: RowTarget<'_, T>) -> T {
+pub(super) fn loss_of_probabilities<T: Real>(p: &[T], t: RowTarget<'_, T>) -> T {
     let total: T = p.iter().copied().sum();
     let terms = p.iter().enumerate();
     terms
@@ -255,7 +255,12 @@ pub(super) fn slopes_of_powers<T: Real>(t: RowTarget<'_, T>, dloss: T, dz: &mut 
     }
 }
 
-fn slopes_of_probabilities<T: Real>(p: &[T], t: RowTarget<'_, T>, dloss: T, dp: &mut [T]) {
+pub(super) fn slopes_of_probabilities<T: Real>(
+    p: &[T],
+    t: RowTarget<'_, T>,
+    dloss: T,
+    dp: &mut [T],
+) {
     let total: T = p.iter().copied().sum();
     let inside = |p: T| kept(p / total) == p / total;
     let kept = p.iter().enumerate().filter(|(_, p)| inside(**p));
@@ -293,7 +298,7 @@ fn targets<'a>(sample: &'a Sample<'_>) -> impl Iterator<Item = (&'a [f64], Vec<f
 }
 
 /// Of L·Σt + Σ t·|d|: L inherits the relative error of its sum and takes eight units for log1p; then γ of both sums.
-fn logits_error(y: &[f64], t: &[f64]) -> f64 {
+pub(super) fn logits_error(y: &[f64], t: &[f64]) -> f64 {
     let powers = Powers::of(y);
     let log = powers.sum.ln();
     let weights: f64 = t.iter().map(|t| t.abs()).sum();
@@ -307,7 +312,7 @@ fn logits_error(y: &[f64], t: &[f64]) -> f64 {
 }
 
 /// Of Σ t·ln(1 + (1 − q)/q): q inherits the error of its sum and a division; the rest as in binary_cross_entropy.
-fn probabilities_error(y: &[f64], t: &[f64]) -> f64 {
+pub(super) fn probabilities_error(y: &[f64], t: &[f64]) -> f64 {
     let shares = Shares::of(y);
     let logarithm = 24.0 * UNIT + Sample::gamma(y.len() + 1);
     y.iter()
@@ -335,7 +340,7 @@ impl Shares {
 }
 
 /// Of p·Σt − t: p inherits the errors of its power, their sum and a division; then γ of Σt and two roundings.
-fn logits_slope_errors(y: &[f64], t: &[f64]) -> Vec<f64> {
+pub(super) fn logits_slope_errors(y: &[f64], t: &[f64]) -> Vec<f64> {
     let powers = Powers::of(y);
     let weights: f64 = t.iter().map(|t| t.abs()).sum();
     let common = powers.sum_error(y) + 8.0 * UNIT + Sample::gamma(y.len());
@@ -351,7 +356,7 @@ fn logits_slope_errors(y: &[f64], t: &[f64]) -> Vec<f64> {
 /// Of (Σ t·`[inside]` − t·`[inside]`/q)/Σp: γ of the first sum, the error of q and a division in the second term, and both
 /// terms' share in the last division. Where q is within its error of an end, a device may be on the other side of it:
 /// then t of that class may be in the first sum or not, together with its own second term.
-fn probabilities_slope_errors(y: &[f64], t: &[f64]) -> Vec<f64> {
+pub(super) fn probabilities_slope_errors(y: &[f64], t: &[f64]) -> Vec<f64> {
     let shares = Shares::of(y);
     let q = |p: &f64| p / shares.total;
     let undecided = |q: f64| {

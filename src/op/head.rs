@@ -624,7 +624,7 @@ impl Compute for Head {
 }
 
 impl RowLoss {
-    fn of_row<T: Real>(self, y: &[T], target: Option<RowTarget<'_, T>>) -> T {
+    pub(super) fn of_row<T: Real>(self, y: &[T], target: Option<RowTarget<'_, T>>) -> T {
         match (self, target) {
             (RowLoss::CrossEntropy, Some(target)) => loss_of_logits(y, target),
             (RowLoss::Binary(loss), Some(RowTarget::Shares(t))) => {
@@ -639,7 +639,7 @@ impl RowLoss {
         }
     }
 
-    fn slopes_of_row<T: Real>(
+    pub(super) fn slopes_of_row<T: Real>(
         self,
         y: &[T],
         target: Option<RowTarget<'_, T>>,

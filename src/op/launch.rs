@@ -1,14 +1,15 @@
 //! A GPU dispatch as plain data: shader, entry point, overrides, params, bindings, grid.
 
+use std::borrow::Cow;
 use std::fmt;
 
-/// A WGSL module: the text of `shaders/<name>.wgsl` with the prelude behind it.
-#[derive(Clone, Copy)]
+/// A WGSL module: the text of `shaders/<name>.wgsl` with the prelude behind it, or a text made for one network.
+#[derive(Clone)]
 pub struct Shader {
     /// The file's name without its ending.
     pub name: &'static str,
     /// The whole text.
-    pub source: &'static str,
+    pub source: Cow<'static, str>,
 }
 
 impl fmt::Debug for Shader {
@@ -23,12 +24,12 @@ macro_rules! shader {
     ($name:literal $(, $part:literal)*) => {
         $crate::op::Shader {
             name: $name,
-            source: concat!(
+            source: std::borrow::Cow::Borrowed(concat!(
                 include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
                 "\n",
                 $(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $part, ".wgsl")), "\n",)*
                 include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/prelude.wgsl"))
-            ),
+            )),
         }
     };
 }
@@ -88,6 +89,9 @@ pub struct Launch {
     pub bindings: Vec<Binding>,
     /// Workgroups in x, y, z.
     pub grid: [u32; 3],
+    /// Most steps of the program that one dispatch does: a power of two. Above 1 the launch is its program's only one, and
+    /// its params have a field `steps` for the number that a dispatch is to do.
+    pub steps: u32,
     /// Most loop iterations that one invocation runs, all loops together.
     pub iterations: u64,
     /// Floating-point operations, for the roofline.
@@ -106,6 +110,7 @@ impl Launch {
             params: Vec::new(),
             bindings: Vec::new(),
             grid: [1, 1, 1],
+            steps: 1,
             iterations: 0,
             flops: 0,
             padded_flops: 0,
@@ -144,6 +149,22 @@ impl Launch {
     pub fn grid(mut self, grid: [u32; 3]) -> Self {
         self.grid = grid;
         self
+    }
+
+    /// Sets the most steps of a dispatch, and gives the params' field `steps` its value for one.
+    pub fn steps(mut self, most: u32) -> Self {
+        self.steps = most;
+        self.param("steps", 1u32)
+    }
+
+    /// The same launch doing so many steps a dispatch.
+    pub fn with_steps(&self, steps: u32) -> Self {
+        let mut launch = self.clone();
+        let field = launch.params.iter_mut().find(|(name, _)| *name == "steps");
+        if let Some((_, value)) = field {
+            *value = Param::U32(steps);
+        }
+        launch
     }
 
     /// Sets the loop iterations of one invocation.

@@ -16,6 +16,7 @@ mod gather;
 mod head;
 mod launch;
 mod matmul;
+mod network;
 mod permutation;
 mod pointwise;
 mod record;
@@ -48,6 +49,7 @@ pub use gather::{Gather, MAX_CHUNKS};
 pub use head::{Head, LastLayer, RowLoss};
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
 pub use matmul::{Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul, candidates};
+pub use network::{Column, Layer, Network, Rule};
 pub use permutation::Permutation;
 pub(crate) use pointwise::Backward as PointwiseBackward;
 pub use pointwise::{Function, Pointwise};
@@ -74,6 +76,7 @@ pub fn all() -> Vec<Entry> {
         head::ENTRY,
         matmul::ENTRY,
         matmul::UPDATES,
+        network::ENTRY,
         pointwise::ENTRY,
         record::ENTRY,
         sgd::ENTRY,

@@ -183,26 +183,32 @@ impl Op for Momentum {
 impl Compute for Momentum {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let momentum = T::of(f64::from(self.momentum));
-        let (g, rate) = (io.input(2), io.input(3)[0]);
+        let (g, rates) = (io.input(2), io.input(3));
         let [w, v] = io.outputs();
         pieces::<T, _>(
             g.len(),
             20,
             (w, v, g),
             #[inline(always)]
-            |_, (w, v, g)| {
-                for ((w, v), &g) in w.iter_mut().zip(v).zip(g) {
-                    let step = rate * g;
-                    *v = momentum * *v - step;
-                    *w = if self.nesterov {
-                        *w + momentum * *v - step
-                    } else {
-                        *w + *v
-                    };
-                }
-            },
+            |_, (w, v, g)| self.step(w, v, g, rates),
         );
+    }
+}
+
+impl Momentum {
+    /// One step of w and v.
+    #[inline(always)]
+    pub(super) fn step<T: Real>(&self, w: &mut [T], v: &mut [T], g: &[T], rates: &[T]) {
+        let (momentum, rate) = (T::of(f64::from(self.momentum)), rates[0]);
+        for ((w, v), &g) in w.iter_mut().zip(v).zip(g) {
+            let step = rate * g;
+            *v = momentum * *v - step;
+            *w = if self.nesterov {
+                *w + momentum * *v - step
+            } else {
+                *w + *v
+            };
+        }
     }
 }
 

@@ -94,7 +94,11 @@ impl Plan {
 fn kernels(call: &Call) -> String {
     let kernel = |launch: &crate::op::Launch| {
         let [x, y, z] = launch.grid;
-        format!("{}.{} {x}×{y}×{z}", launch.shader.name, launch.entry)
+        let steps = match launch.steps {
+            0 | 1 => String::new(),
+            most => format!(", up to {most} steps"),
+        };
+        format!("{}.{} {x}×{y}×{z}{steps}", launch.shader.name, launch.entry)
     };
     call.launches
         .iter()

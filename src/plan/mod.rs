@@ -178,6 +178,15 @@ impl PlannedProgram {
         self.calls.iter().map(|call| call.launches.len()).sum()
     }
 
+    /// Most steps that one dispatch does: above 1 only where a step is one dispatch.
+    pub fn steps_per_dispatch(&self) -> u32 {
+        let mut launches = self.calls.iter().flat_map(|call| &call.launches);
+        match (launches.next(), launches.next()) {
+            (Some(only), None) => only.steps.max(1),
+            _ => 1,
+        }
+    }
+
     /// Floating-point operations of one step, as far as the launches state them.
     pub fn flops(&self) -> u64 {
         self.calls

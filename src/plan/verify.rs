@@ -64,7 +64,7 @@ pub(super) fn verify(plan: &Plan) -> Result<()> {
                 limit(
                     "loop iterations per invocation",
                     &label,
-                    launch.iterations,
+                    launch.iterations.saturating_mul(u64::from(launch.steps)),
                     target.max_iterations,
                 )?;
             }

@@ -99,7 +99,7 @@ pub fn launches(
     for begin in (0..k.max(1)).step_by(k_pass as usize) {
         let done = k.min(begin.saturating_add(k_pass));
         let (later, ends) = (begin > 0, done == k);
-        let mut launch = Launch::new(shader, choice.entry);
+        let mut launch = Launch::new(shader.clone(), choice.entry);
         launch.overrides = choice.overrides.clone();
         let product = end(launch, ends && !split)
             .set("GATHER", gather)

@@ -4,6 +4,7 @@
 mod head;
 mod layers;
 mod slabs;
+mod tiny;
 mod updates;
 
 use crate::graph::Record;
@@ -22,6 +23,8 @@ pub(super) fn rewrite(
     if !target.tuning.fusion {
         return Vec::new();
     }
+    let mut slabs = slabs::Slabs::new(target);
+    tiny::join(programs, records, &mut slabs, target);
     for program in programs.iter_mut() {
         head::join(program, records);
         layers::join(program, target);
@@ -29,7 +32,7 @@ pub(super) fn rewrite(
             head::join_last_layers(program);
         }
     }
-    let slabs = slabs::merge_updates(programs, target);
+    let slabs = slabs::merge_updates(programs, slabs);
     for program in programs.iter_mut() {
         updates::join(program, &slabs, target);
     }

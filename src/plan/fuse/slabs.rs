@@ -26,13 +26,8 @@ pub(in crate::plan) struct Member {
 /// Updates merge when their ops are equal, their common operands are the same, nothing between the first and the last
 /// of them touches what they write or writes what they read, and no call of any program would write one tensor of a
 /// slab while it uses another, because a call's written operands have slots of their own.
-pub(super) fn merge_updates(programs: &mut [Scheduled], target: &Target) -> Vec<Slab> {
+pub(super) fn merge_updates(programs: &mut [Scheduled], mut slabs: Slabs) -> Vec<Slab> {
     let apart = apart(programs);
-    let mut slabs = Slabs {
-        slabs: Vec::new(),
-        home: HashMap::new(),
-        unit: target.alignment / 4,
-    };
     for program in programs {
         let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
         for (i, draft) in program.drafts.iter().enumerate() {
@@ -73,7 +68,7 @@ fn merge_key(draft: &Draft) -> Option<String> {
 }
 
 /// Pairs of tensors of which some call writes one and uses the other.
-fn apart(programs: &[Scheduled]) -> HashSet<(Key, Key)> {
+pub(super) fn apart(programs: &[Scheduled]) -> HashSet<(Key, Key)> {
     let mut apart = HashSet::new();
     for draft in programs.iter().flat_map(|program| &program.drafts) {
         for a in draft.written().filter_map(key) {
@@ -138,13 +133,35 @@ fn independent(drafts: &[Draft], group: &[usize]) -> bool {
     untouched && group.iter().all(|&i| drafts[i].outputs.is_empty())
 }
 
-struct Slabs {
+/// The slabs of a plan so far.
+pub(super) struct Slabs {
     slabs: Vec<Slab>,
     home: HashMap<Key, usize>,
     unit: u64,
 }
 
 impl Slabs {
+    pub fn new(target: &Target) -> Self {
+        Slabs {
+            slabs: Vec::new(),
+            home: HashMap::new(),
+            unit: target.alignment / 4,
+        }
+    }
+
+    /// Elements of a slab.
+    pub fn elements(&self, slab: usize) -> u64 {
+        self.slabs[slab].elements
+    }
+
+    /// Where its members begin, in order.
+    pub fn offsets(&self, slab: usize) -> Vec<usize> {
+        let members = self.slabs[slab].members.iter();
+        members
+            .map(|member| usize::try_from(member.offset).unwrap_or(usize::MAX))
+            .collect()
+    }
+
     /// Makes or finds the slabs of a group's operands and rewrites its last call; refuses when a tensor lies elsewhere.
     fn accept(&mut self, drafts: &mut [Draft], group: &[usize]) -> bool {
         let Some(&last) = group.last() else {
@@ -187,7 +204,7 @@ impl Slabs {
     }
 
     /// Whether the column is new throughout, or exactly a slab that exists.
-    fn fits(&self, column: &[(Key, u64)]) -> bool {
+    pub fn fits(&self, column: &[(Key, u64)]) -> bool {
         let mut keys: Vec<Key> = column.iter().map(|(key, _)| *key).collect();
         let homes: Vec<Option<&usize>> = keys.iter().map(|key| self.home.get(key)).collect();
         let existing = homes.iter().flatten().count();
@@ -206,7 +223,7 @@ impl Slabs {
         alike && keys.len() == column.len() && (existing == 0 || same)
     }
 
-    fn find_or_make(&mut self, column: &[(Key, u64)]) -> usize {
+    pub fn find_or_make(&mut self, column: &[(Key, u64)]) -> usize {
         if let Some(slab) = column.first().and_then(|(key, _)| self.home.get(key)) {
             return *slab;
         }

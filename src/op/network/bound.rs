@@ -1,0 +1,317 @@
+//! How far a device may be off after one step: errors carried forward and back beside the numbers of the reference.
+
+use crate::op::clock::error as rate_error;
+use crate::op::cross_entropy::{logits_error, logits_slope_errors};
+use crate::op::cursor::{ROWS, STEP, WORDS};
+use crate::op::permutation::Permutation;
+use crate::op::pointwise::rounding;
+use crate::op::record::{Parts, place};
+use crate::op::rows::RowTarget;
+use crate::op::{Clock, Column, Form, RATES, RowLoss, Sample, SquaredError, UNIT};
+
+use super::{Network, Operands, Rule};
+
+/// A number with its error.
+type Known = (f64, f64);
+
+/// A step's rates with the relative error of what an update multiplies by.
+struct Rates {
+    values: [f64; RATES],
+    relative: f64,
+}
+
+pub(super) fn bound(network: &Network, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+    let Operands { cursor, .. } = network.operands();
+    let mut bounds: Vec<Vec<f64>> = sample.results[..cursor]
+        .iter()
+        .map(|result| vec![0.0; result.len()])
+        .collect();
+    for member in 0..network.members {
+        let words = &sample.inputs[cursor][member * WORDS..][..WORDS];
+        let mut state: Vec<u32> = words.iter().map(|&word| word as u32).collect();
+        let mut rates = [0.0; RATES];
+        rates.copy_from_slice(&sample.inputs[0][member * RATES..][..RATES]);
+        let step = state[STEP];
+        let (state, order) = network.clock.begin(&mut state, &mut rates);
+        let mut rate = rate_error(&network.clock.schedule, step) * UNIT + 1e-37;
+        if network.own_rates {
+            (rates[0], rate) = (rates[3], 0.0);
+        }
+        let of_rates = &mut bounds[0][member * RATES..][..RATES];
+        let power = |i: usize| UNIT * rates[i].abs() + 1e-37;
+        of_rates.copy_from_slice(&[rate, power(1), power(2), 0.0]);
+        // 1 − βᵗ keeps the error of the power, and of the second one the root is taken.
+        let amplified = |i: usize| UNIT * rates[i] / (1.0 - rates[i]);
+        let relative = match network.rule {
+            Rule::Adam(_) => amplified(1) + amplified(2),
+            _ => 0.0,
+        };
+        let rates = Rates {
+            values: rates,
+            relative: relative + rate / rates[0].abs().max(1e-37) + UNIT,
+        };
+        let gradient = gradient(network, sample, member, &state, order, &mut bounds[1]);
+        update(network, sample, member, &rates, &gradient, &mut bounds);
+    }
+    bounds.push(vec![0.0; sample.results[cursor].len()]);
+    bounds
+}
+
+/// The gradient's elements in the order of the layers, kernel before bias; the bounds of the ring's sums on the way.
+fn gradient(
+    network: &Network,
+    sample: &Sample<'_>,
+    member: usize,
+    state: &[u32; WORDS],
+    order: Permutation,
+    ring_bound: &mut [f64],
+) -> Vec<Known> {
+    let Operands { x, y, .. } = network.operands();
+    let ring = sample.signature.inputs[1].shape.dims();
+    let ring = &ring[ring.len() - 3..];
+    let start = member * ring.iter().product::<usize>();
+    let parts = Parts::of(network.clock.batch);
+    let counted = (state[ROWS] as usize).min(network.clock.batch);
+    let share = 1.0 / counted.max(1) as f64;
+    let sums = |column| place(state[STEP], ring, column);
+    for column in 0..network.columns.len() {
+        ring_bound[start..][sums(column)].fill(1e-37);
+    }
+    let slab = network.slab(sample);
+    let w = &sample.inputs[2][member * slab..][..slab];
+    let mut gradient = vec![(0.0, 0.0); network.parameters()];
+    let mut magnitudes = vec![0.0; gradient.len()];
+    let labels = sample.signature.inputs[y].shape.rank() == 1;
+    for r in 0..counted {
+        let [row] = Clock::rows::<1>(state, order, r as u32);
+        let row = (row as usize).min(sample.signature.inputs[x].shape.dims()[0] - 1);
+        let outputs = network.outputs();
+        let target = if labels {
+            let label = sample.inputs[y][row] as usize;
+            (0..outputs)
+                .map(|j| f64::from(u8::from(j == label)))
+                .collect()
+        } else {
+            sample.inputs[y][row * outputs..][..outputs].to_vec()
+        };
+        let inputs = &sample.inputs[x][row * network.inputs..][..network.inputs];
+        let mut layers = vec![inputs.iter().map(|&x| (x, 0.0)).collect::<Vec<Known>>()];
+        let mut before = Vec::new();
+        for (fan_in, layer) in network.layers() {
+            let x = &layers[layers.len() - 1];
+            before = (0..layer.units)
+                .map(|j| {
+                    let bias = layer.bias.map_or(0.0, |bias| w[bias + j]);
+                    let weights = (0..fan_in).map(|i| w[layer.kernel + i * layer.units + j]);
+                    let products: Vec<Known> = weights
+                        .zip(x)
+                        .map(|(w, &(x, e))| (w * x, w.abs() * e))
+                        .collect();
+                    let magnitude: f64 = products.iter().map(|p| p.0.abs()).sum();
+                    let z = bias + products.iter().map(|p| p.0).sum::<f64>();
+                    let error = products.iter().map(|p| p.1).sum::<f64>();
+                    let sums = Sample::gamma(fan_in + 2) * (magnitude + bias.abs() + error);
+                    (z, error + sums)
+                })
+                .collect();
+            layers.push(match layer.function {
+                None => before.clone(),
+                Some(f) => before
+                    .iter()
+                    .map(|&(z, e): &Known| {
+                        let y: f64 = f.value(z);
+                        (y, f.steepest() * e + 1.1 * rounding(f, z, y) + UNIT * e)
+                    })
+                    .collect(),
+            });
+        }
+        let after = &layers[layers.len() - 1];
+        let read = |of_before: bool| if of_before { &before } else { after };
+        let (loss, mut dy) = of_loss(network.loss, read(network.loss_before), &target, share);
+        for (c, column) in network.columns.iter().enumerate() {
+            let (value, error) = match column {
+                Column::Loss => loss,
+                Column::Accuracy { kind, before } => {
+                    let p = read(*before);
+                    let numbers: Vec<f64> = p.iter().map(|p| p.0).collect();
+                    let value: f64 = kind.of_row(&numbers, Some(RowTarget::Shares(&target)));
+                    (value, if is_sure(p, *kind) { 3.0 * UNIT } else { 1.0 })
+                }
+            };
+            let at = start + sums(c).start + r / parts.rows;
+            ring_bound[at] += error + Sample::gamma(parts.rows) * (value.abs() + error);
+        }
+        let mut end = gradient.len();
+        let last = network.layers.len();
+        for (l, (fan_in, layer)) in network.layers().enumerate().rev() {
+            if let Some(f) = layer
+                .function
+                .filter(|_| l + 1 < last || !network.loss_before)
+            {
+                for (dy, &(y, e)) in dy.iter_mut().zip(&layers[l + 1]) {
+                    // f′ is sigmoid's or tanh's polynomial, of slope 2 at most, or jumps at 0.
+                    let slope: f64 = f.derivative(y);
+                    let jumps = matches!(
+                        f,
+                        crate::op::Function::Relu | crate::op::Function::LeakyRelu(_)
+                    );
+                    let slope_error = match jumps {
+                        true if y.abs() <= e => 1.0 + f.steepest(),
+                        true => 0.0,
+                        false => 2.0 * e + 3.0 * UNIT,
+                    };
+                    let (d, d_error) = *dy;
+                    let error = d_error * (slope.abs() + slope_error) + d.abs() * slope_error;
+                    *dy = (d * slope, error + 2.0 * UNIT * (d * slope).abs());
+                }
+            }
+            let mut add = |i: usize, (x, x_error): Known, (d, d_error): Known| {
+                gradient[i].0 += x * d;
+                gradient[i].1 += x_error * (d.abs() + d_error) + x.abs() * d_error;
+                magnitudes[i] += (x * d).abs();
+            };
+            if layer.bias.is_some() {
+                end -= layer.units;
+                (0..layer.units).for_each(|j| add(end + j, (1.0, 0.0), dy[j]));
+            }
+            end -= fan_in * layer.units;
+            for (i, &x) in layers[l].iter().enumerate() {
+                (0..layer.units).for_each(|j| add(end + i * layer.units + j, x, dy[j]));
+            }
+            dy = (0..fan_in)
+                .map(|i| {
+                    let weights = &w[layer.kernel + i * layer.units..][..layer.units];
+                    let pairs = || weights.iter().zip(&dy);
+                    let error: f64 = pairs().map(|(w, d)| w.abs() * d.1).sum();
+                    let magnitude: f64 = pairs().map(|(w, d)| (w * d.0).abs()).sum();
+                    let sum = pairs().map(|(w, d)| w * d.0).sum();
+                    (
+                        sum,
+                        error + Sample::gamma(layer.units) * (magnitude + error),
+                    )
+                })
+                .collect();
+        }
+    }
+    for (g, magnitude) in gradient.iter_mut().zip(magnitudes) {
+        g.1 += Sample::gamma(counted + 8) * (magnitude + g.1);
+    }
+    gradient
+}
+
+/// A row's loss, and the slopes by each of the numbers y that it reads, times `share`, which is off by a division.
+fn of_loss(loss: RowLoss, y: &[Known], t: &[f64], share: f64) -> (Known, Vec<Known>) {
+    let numbers: Vec<f64> = y.iter().map(|y| y.0).collect();
+    let columns = y.len() as f64;
+    let target = Some(RowTarget::Shares(t));
+    let mut slopes = vec![0.0; y.len()];
+    loss.slopes_of_row(&numbers, target, 1.0, &mut slopes);
+    let value: f64 = loss.of_row(&numbers, target);
+    let widest = y.iter().map(|y| y.1).fold(0.0, f64::max);
+    let powers: f64 = numbers.iter().map(|z| z.exp()).sum();
+    // The error of the formula itself, and how fast its slope grows.
+    let (own, own_slopes, growth): (f64, Vec<f64>, Vec<f64>) = match loss {
+        RowLoss::Squared(SquaredError { scale }) => {
+            let scale = f64::from(scale).abs();
+            let slopes = slopes.iter().map(|slope| 3.0 * UNIT * slope.abs());
+            let own = Sample::gamma(y.len() + 3) * value.abs();
+            (own, slopes.collect(), vec![2.0 * scale; y.len()])
+        }
+        RowLoss::Binary(binary) => {
+            let pairs = || numbers.iter().zip(t);
+            let terms: f64 = pairs().map(|(&y, &t)| binary.term_error(y, t)).sum();
+            let slopes = pairs().map(|(&y, &t)| binary.slope_error(y, t) / columns);
+            let growth = y.iter().map(|&(p, e)| match binary.form {
+                Form::Logits => 0.25 / columns,
+                Form::Probabilities => (p.min(1.0 - p) - e).max(1e-7).powi(-2) / columns,
+            });
+            let own = (terms + Sample::gamma(y.len() + 6) * value.abs() * columns) / columns;
+            (own, slopes.collect(), growth.collect())
+        }
+        RowLoss::CrossEntropy => {
+            let weight: f64 = t.iter().map(|t| t.abs()).sum();
+            // Of softmax: p moves by p·(its own error and the widest).
+            let growth = numbers.iter().map(|z| 2.2 * weight * z.exp() / powers);
+            let own = logits_error(&numbers, t);
+            (own, logits_slope_errors(&numbers, t), growth.collect())
+        }
+    };
+    let carried = y.iter().zip(&slopes).zip(&growth);
+    let carried = carried.map(|((y, slope), growth)| (slope.abs() + growth * widest) * y.1);
+    let value = (value, own + carried.sum::<f64>() + 1e-37);
+    let slopes = slopes
+        .iter()
+        .zip(own_slopes)
+        .zip(growth)
+        .map(|((slope, own), growth)| {
+            let error = own + growth * widest;
+            (
+                slope * share,
+                share * (error + 12.0 * UNIT * slope.abs()) + 1e-37,
+            )
+        });
+    (value, slopes.collect())
+}
+
+/// Whether an accuracy is the same for all numbers within their errors.
+fn is_sure(p: &[Known], kind: crate::op::Accuracy) -> bool {
+    if let crate::op::Accuracy::Binary { threshold } = kind {
+        return p.iter().all(|p| (p.0 - f64::from(threshold)).abs() > p.1);
+    }
+    let best = p.iter().map(|p| p.0).fold(f64::NEG_INFINITY, f64::max);
+    let error = p.iter().map(|p| p.1).fold(0.0, f64::max);
+    p.iter().filter(|p| p.0 >= best - 2.0 * error).count() == 1
+}
+
+fn update(
+    network: &Network,
+    sample: &Sample<'_>,
+    member: usize,
+    rates: &Rates,
+    gradient: &[Known],
+    bounds: &mut [Vec<f64>],
+) {
+    let slab = network.slab(sample);
+    let mut gradient = gradient.iter();
+    for (fan_in, layer) in network.layers() {
+        let kernel = layer.kernel..layer.kernel + fan_in * layer.units;
+        let bias = layer.bias.map(|bias| bias..bias + layer.units);
+        for (at, &(g, g_error)) in kernel.chain(bias.into_iter().flatten()).zip(&mut gradient) {
+            let i = member * slab + at;
+            let (before, after) = (
+                |s: usize| sample.inputs[s][i],
+                |s: usize| sample.results[s][i],
+            );
+            match network.rule {
+                Rule::Adam(rule) => {
+                    let states = [before(3), before(4)];
+                    let results = [after(2), after(3), after(4)];
+                    let errors = rule.errors(states, g, g_error, &rates.values, results);
+                    for (slab, error) in (2..).zip(errors) {
+                        bounds[slab][i] = error;
+                    }
+                    bounds[2][i] += 1.1 * (after(2) - before(2)).abs() * rates.relative;
+                }
+                Rule::Momentum(rule) => {
+                    let momentum = f64::from(rule.momentum);
+                    let rate = rates.values[0].abs();
+                    let step_error =
+                        rate * (g_error + (g.abs() + g_error) * (rates.relative + 2.0 * UNIT));
+                    let v_error =
+                        step_error + 3.0 * UNIT * (momentum * before(3).abs() + after(3).abs());
+                    bounds[3][i] = v_error + 1e-37;
+                    let moved = momentum * after(3).abs() + rate * g.abs();
+                    bounds[2][i] = 1.01 * (v_error + step_error)
+                        + 3.0 * UNIT * (after(2).abs() + before(2).abs() + moved)
+                        + 1e-37;
+                }
+                Rule::Sgd => {
+                    let rate = rates.values[0].abs();
+                    let step_error =
+                        rate * (g_error + (g.abs() + g_error) * (rates.relative + 2.0 * UNIT));
+                    bounds[2][i] = 1.01 * step_error + 2.0 * UNIT * after(2).abs() + 1e-37;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Networks to try the step on: every loss, rule, schedule and function, one layer to four, odd sizes, ragged batches.
+
+use crate::op::cursor::WORDS;
+use crate::op::record::Parts;
+use crate::op::{
+    Accuracy, Adam, BinaryCrossEntropy, Case, Clock, Fill, Form, Function, Momentum, RATES,
+    RowLoss, SquaredError,
+};
+use crate::optim::Schedule;
+
+use super::{Column, Layer, Network, Rule};
+
+const RING_ROWS: usize = 5;
+
+/// A loss, whether it and its metric read numbers before the function, the last function, metric and targets.
+type Head = (RowLoss, bool, Option<Function>, Option<Accuracy>, Fill);
+
+fn heads() -> Vec<Head> {
+    use Function::{LeakyRelu, Sigmoid, Tanh};
+    let binary = |form| RowLoss::Binary(BinaryCrossEntropy { form });
+    let squared = |scale| RowLoss::Squared(SquaredError { scale });
+    let above = |threshold| Some(Accuracy::Binary { threshold });
+    vec![
+        (binary(Form::Logits), false, None, above(0.1), Fill::Binary),
+        (
+            squared(0.5),
+            false,
+            Some(Sigmoid),
+            above(0.3),
+            Fill::Uniform(0.0, 1.0),
+        ),
+        (
+            binary(Form::Probabilities),
+            false,
+            Some(Sigmoid),
+            None,
+            Fill::Binary,
+        ),
+        (
+            squared(0.2),
+            false,
+            Some(Tanh),
+            None,
+            Fill::Uniform(-1.0, 1.0),
+        ),
+        (
+            RowLoss::CrossEntropy,
+            false,
+            None,
+            Some(Accuracy::Categorical),
+            Fill::OneHot,
+        ),
+        (
+            binary(Form::Logits),
+            true,
+            Some(Sigmoid),
+            above(-0.2),
+            Fill::Uniform(0.0, 1.0),
+        ),
+        (
+            RowLoss::CrossEntropy,
+            false,
+            None,
+            Some(Accuracy::Sparse),
+            Fill::Below(0),
+        ),
+        (
+            squared(1.0),
+            false,
+            Some(LeakyRelu(0.2)),
+            None,
+            Fill::Uniform(-2.0, 2.0),
+        ),
+        (squared(0.5), false, None, None, Fill::Uniform(-2.0, 2.0)),
+    ]
+}
+
+fn rules() -> [Rule; 5] {
+    let momentum = |nesterov| {
+        Rule::Momentum(Momentum {
+            momentum: 0.9,
+            nesterov,
+        })
+    };
+    let adam = |beta_1, beta_2, epsilon| {
+        Rule::Adam(Adam {
+            beta_1,
+            beta_2,
+            epsilon,
+        })
+    };
+    [
+        adam(0.9, 0.999, 1e-7),
+        Rule::Sgd,
+        momentum(false),
+        adam(0.8, 0.99, 1e-3),
+        momentum(true),
+    ]
+}
+
+fn schedules() -> [Schedule; 5] {
+    [
+        Schedule::Constant(0.01),
+        Schedule::exponential_decay(0.02, 7, 0.9),
+        Schedule::inverse_time_decay(0.03, 5, 0.5),
+        Schedule::polynomial_decay(0.05, 100),
+        Schedule::cosine_decay(0.01, 40),
+    ]
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    // Widths, batch, rows of the data, and the cursor's step, offset and rows before.
+    let settings: [(&[usize], usize, u32, [u32; 3]); 14] = [
+        (&[1, 1], 1, 1, [0, 0, 0]),
+        (&[2, 3], 3, 7, [1, 0, 3]),
+        (&[8, 10, 8, 1], 32, 768, [5, 96, 32]),
+        (&[5, 17, 2, 3], 33, 100, [3, 66, 33]),
+        (&[3, 5, 1], 64, 70, [4, 0, 64]),
+        (&[17, 5, 5, 3, 2], 100, 250, [9, 200, 50]),
+        (&[4, 4, 10], 7, 33, [2, 28, 5]),
+        (&[13, 33, 3], 65, 66, [7, 0, 65]),
+        (&[1, 17, 1], 256, 600, [11, 0, 256]),
+        (&[2, 8, 1], 4, 4, [1000, 0, 4]),
+        (&[9, 7], 17, 300, [6, 85, 17]),
+        (&[6, 3, 3, 3, 4], 2, 5, [8, 2, 2]),
+        (&[16, 12, 5], 32, 31, [0, 0, 0]),
+        (&[7, 1, 2], 40, 1000, [77, 80, 40]),
+    ];
+    let mut cases = Vec::new();
+    for (s, (widths, batch, data_rows, at)) in settings.into_iter().enumerate() {
+        for variant in 0..3 {
+            let n = s + 4 * variant;
+            let (heads, rules, schedules) = (heads(), rules(), schedules());
+            let head = &heads[n % heads.len()];
+            let members = if n % 7 == 3 { 3 } else { 1 };
+            let rule = rules[(n + variant) % rules.len()];
+            let schedule = schedules[n % schedules.len()].clone();
+            let cursor = [
+                at[0],
+                0,
+                at[1],
+                at[2],
+                data_rows,
+                (n % 2) as u32,
+                n as u32,
+                0,
+            ];
+            cases.push(case(widths, batch, rule, schedule, head, members, cursor));
+        }
+    }
+    cases
+}
+
+fn case(
+    widths: &[usize],
+    batch: usize,
+    rule: Rule,
+    schedule: Schedule,
+    (loss, loss_before, last, accuracy, targets): &Head,
+    members: usize,
+    cursor: [u32; WORDS],
+) -> Case {
+    let hidden = [
+        Function::Relu,
+        Function::Tanh,
+        Function::LeakyRelu(0.3),
+        Function::Sigmoid,
+    ];
+    let mut layers: Vec<Layer> = Vec::new();
+    let mut len = 0;
+    for (l, pair) in widths.windows(2).enumerate() {
+        let kernel = len;
+        // What stands between the tensors of a slab must stay as it is.
+        len += pair[0] * pair[1] + 3;
+        let bias = ((l + batch) % 4 != 3).then_some(len);
+        len += bias.map_or(0, |_| pair[1] + 1);
+        layers.push(Layer {
+            units: pair[1],
+            function: match l + 2 == widths.len() {
+                true => *last,
+                false => Some(hidden[(l + batch) % hidden.len()]),
+            },
+            kernel,
+            bias,
+        });
+    }
+    let len = len.next_multiple_of(4);
+    let accuracy = accuracy.map(|kind| Column::Accuracy {
+        kind,
+        before: *loss_before,
+    });
+    let columns: Vec<Column> = std::iter::once(Column::Loss).chain(accuracy).collect();
+    let betas = match rule {
+        Rule::Adam(rule) => (rule.beta_1, rule.beta_2),
+        _ => (0.0, 0.0),
+    };
+    let own_rates = members > 1 && matches!(schedule, Schedule::Constant(_));
+    let outputs = widths[widths.len() - 1];
+    let network = Network {
+        clock: Clock {
+            batch,
+            schedule,
+            beta_1: betas.0,
+            beta_2: betas.1,
+        },
+        inputs: widths[0],
+        layers,
+        loss: *loss,
+        loss_before: *loss_before,
+        columns,
+        rule,
+        members,
+        own_rates,
+    };
+    let stacked = |dims: &[usize]| match members {
+        1 => dims.to_vec(),
+        _ => [&[members], dims].concat(),
+    };
+    let rates = (0..members).flat_map(|m| [0.5, 0.43, 0.9, 0.01 * (m + 1) as f32]);
+    let ring = [RING_ROWS, network.columns.len(), Parts::of(batch).count];
+    let rule = network.rule;
+    let mut case = Case::new(network)
+        .constant(&stacked(&[RATES]), Fill::Values(rates.collect()))
+        .constant(&stacked(&ring), Fill::Uniform(-1.0, 1.0))
+        .constant(&stacked(&[len]), Fill::Uniform(-1.0, 1.0));
+    if rule.states() > 0 {
+        case = case.constant(&stacked(&[len]), Fill::Uniform(-0.5, 0.5));
+    }
+    if rule.states() > 1 {
+        case = case.constant(&stacked(&[len]), Fill::Uniform(0.01, 1.0));
+    }
+    let words = (0..members as u32).flat_map(|m| {
+        let mut words = cursor;
+        words[crate::op::cursor::SEED] += m;
+        words
+    });
+    let data_rows = cursor[crate::op::cursor::DATA_ROWS] as usize;
+    let case = case
+        .words(&stacked(&[WORDS]), Fill::Words(words.collect()))
+        .constant(&[data_rows, widths[0]], Fill::Uniform(-1.5, 1.5));
+    match targets {
+        Fill::Below(_) => case.words(&[data_rows], Fill::Below(outputs as u32)),
+        fill => case.constant(&[data_rows, outputs], fill.clone()),
+    }
+}

@@ -1,0 +1,368 @@
+//! The step on the processor: rows along the vectors, 32 at a time, so that every inner loop is over neighbours.
+//!
+//! All of it is inlined into `compute`, so that it is compiled for the vectors of whatever calls that.
+
+use crate::cpu::Real;
+use crate::op::cursor::{ROWS, STEP, WORDS};
+use crate::op::permutation::Permutation;
+use crate::op::record::{Parts, place};
+use crate::op::rows::Targets;
+use crate::op::{Clock, Compute, Function, Io, RATES};
+
+use super::{Column, LANES, MOST_PARAMETERS, MOST_VALUES, Network, Operands, Rule};
+
+/// A number of each of the rows at hand.
+type Lanes<T> = [T; LANES];
+
+/// Most outputs of a network within [`MOST_VALUES`], which counts them twice.
+const MOST_OUTPUTS: usize = MOST_VALUES / 2;
+
+impl Compute for Network {
+    #[inline(always)]
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        // The workspace is on the stack and zeroed each time: no larger than it has to be.
+        if self.values() <= 32 && self.parameters() <= 256 {
+            self.step::<T, 32, 256>(io);
+        } else if self.values() <= 96 && self.parameters() <= 1024 {
+            self.step::<T, 96, 1024>(io);
+        } else {
+            self.step::<T, MOST_VALUES, MOST_PARAMETERS>(io);
+        }
+    }
+}
+
+/// One member's numbers.
+struct Member<'a, T> {
+    rates: &'a [T],
+    /// The step's row of the ring.
+    sums: &'a mut [T],
+    w: &'a mut [T],
+    states: [&'a mut [T]; 2],
+}
+
+/// The batch of one member.
+struct Batch<'a, T> {
+    state: [u32; WORDS],
+    order: Permutation,
+    x: &'a [T],
+    y: Targets<'a, T>,
+    data_rows: usize,
+}
+
+impl Network {
+    #[inline(always)]
+    fn step<T: Real, const VALUES: usize, const PARAMETERS: usize>(&self, io: &mut Io<'_, T>) {
+        let Operands { cursor, x, y } = self.operands();
+        let (x_values, targets, data_rows) = (io.input(x), Targets::of(io, y), io.dims(x)[0]);
+        let ring = io.dims(1);
+        let ring = &ring[ring.len() - 3..];
+        let ring_len: usize = ring.iter().product();
+        let len = io.dims(2).last().copied().unwrap_or(0);
+        for member in 0..self.members {
+            let mut words = [0; WORDS];
+            words.copy_from_slice(&io.output_words(cursor)[member * WORDS..][..WORDS]);
+            let rates = &mut io.output(0)[member * RATES..][..RATES];
+            let (state, order) = self.clock.begin(&mut words, rates);
+            if self.own_rates {
+                rates[0] = rates[3];
+            }
+            io.output_words(cursor)[member * WORDS..][..WORDS].copy_from_slice(&words);
+            let start = place(state[STEP], ring, 0).start;
+            let row = member * ring_len + start..member * ring_len + start + ring[1] * ring[2];
+            let slab = member * len..(member + 1) * len;
+            let batch = Batch {
+                state,
+                order,
+                x: x_values,
+                y: targets,
+                data_rows,
+            };
+            let (rates, ring, w, states) = match self.rule {
+                Rule::Sgd => {
+                    let [rates, ring, w] = io.outputs();
+                    (rates, ring, w, [&mut [][..], &mut []])
+                }
+                Rule::Momentum(_) => {
+                    let [rates, ring, w, v] = io.outputs();
+                    (rates, ring, w, [&mut v[slab.clone()], &mut []])
+                }
+                Rule::Adam(_) => {
+                    let [rates, ring, w, m, v] = io.outputs();
+                    (rates, ring, w, [&mut m[slab.clone()], &mut v[slab.clone()]])
+                }
+            };
+            let member = Member {
+                rates: &rates[member * RATES..][..RATES],
+                sums: &mut ring[row],
+                w: &mut w[slab],
+                states,
+            };
+            self.train::<T, VALUES, PARAMETERS>(&batch, member);
+        }
+    }
+
+    #[inline(always)]
+    fn train<T: Real, const VALUES: usize, const PARAMETERS: usize>(
+        &self,
+        batch: &Batch<'_, T>,
+        mut member: Member<'_, T>,
+    ) {
+        // Numbers of each row: inputs, then the layers' outputs, then the last layer's before its function.
+        let mut values = [[T::zero(); LANES]; VALUES];
+        // dL/d of the same.
+        let mut slopes = [[T::zero(); LANES]; VALUES];
+        let mut gradient = [T::zero(); PARAMETERS];
+        let counted = (batch.state[ROWS] as usize).min(self.clock.batch);
+        let share = T::one() / T::of(counted.max(1) as f64);
+        member.sums.fill(T::zero());
+        let parts = Parts::of(self.clock.batch);
+        for chunk in 0..counted.div_ceil(LANES) {
+            let first = chunk * LANES;
+            // Behind the end row 0 stands in, as in the clock's indices; its slopes are zeros.
+            let rows: [u32; LANES] = Clock::rows(&batch.state, batch.order, first as u32);
+            let rows = rows.map(|row| (row as usize).min(batch.data_rows - 1));
+            for (lane, &row) in rows.iter().enumerate() {
+                let x = &batch.x[row * self.inputs..][..self.inputs];
+                for (values, &x) in values.iter_mut().zip(x) {
+                    values[lane] = x;
+                }
+            }
+            self.forward(&mut values, member.w);
+            let live = (counted - first).min(LANES);
+            let part = chunk * LANES / parts.rows;
+            self.losses(
+                batch,
+                &rows[..live],
+                &values,
+                &mut slopes,
+                share,
+                |c, sum| {
+                    member.sums[c * parts.count + part] += sum;
+                },
+            );
+            self.backward(&values, &mut slopes, &mut gradient, member.w);
+        }
+        let mut at = 0;
+        for (inputs, layer) in self.layers() {
+            let kernel = inputs * layer.units;
+            self.update(&mut member, layer.kernel, &gradient[at..at + kernel]);
+            at += kernel;
+            if let Some(bias) = layer.bias {
+                self.update(&mut member, bias, &gradient[at..at + layer.units]);
+                at += layer.units;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn forward<T: Real>(&self, values: &mut [Lanes<T>], w: &[T]) {
+        let mut from = 0;
+        for (index, (inputs, layer)) in self.layers().enumerate() {
+            let units = layer.units;
+            let (x, y) = values[from..].split_at_mut(inputs);
+            let kernel = &w[layer.kernel..][..inputs * units];
+            let last = index + 1 == self.layers.len();
+            for j in 0..units {
+                let mut sum = [layer.bias.map_or(T::zero(), |bias| w[bias + j]); LANES];
+                for (x, row) in x.iter().zip(kernel.chunks_exact(units)) {
+                    let weight = row[j];
+                    for (sum, &x) in sum.iter_mut().zip(x) {
+                        *sum += weight * x;
+                    }
+                }
+                if last {
+                    y[units + j] = sum;
+                }
+                if let Some(function) = layer.function {
+                    apply(function, &mut sum);
+                }
+                y[j] = sum;
+            }
+            from += inputs;
+        }
+    }
+
+    /// The sums of the ring's columns over the rows, and dL/d(what the loss reads) of the last layer.
+    #[inline(always)]
+    fn losses<T: Real>(
+        &self,
+        batch: &Batch<'_, T>,
+        rows: &[usize],
+        values: &[Lanes<T>],
+        slopes: &mut [Lanes<T>],
+        share: T,
+        mut record: impl FnMut(usize, T),
+    ) {
+        let outputs = self.outputs();
+        let after = self.values() - 2 * outputs;
+        let before = after + outputs;
+        let read = |before_function: bool| if before_function { before } else { after };
+        for slopes in &mut slopes[after..after + outputs] {
+            *slopes = [T::zero(); LANES];
+        }
+        let mut row_slopes = [T::zero(); MOST_OUTPUTS];
+        let row_slopes = &mut row_slopes[..outputs];
+        let mut y = [T::zero(); MOST_OUTPUTS];
+        let y = &mut y[..outputs];
+        for (lane, &row) in rows.iter().enumerate() {
+            let target = batch.y.row(row, outputs);
+            load(y, &values[read(self.loss_before)..], lane);
+            let loss = self.loss.of_row(y, target);
+            self.loss.slopes_of_row(y, target, share, row_slopes);
+            for (slopes, &slope) in slopes[after..].iter_mut().zip(&*row_slopes) {
+                slopes[lane] = slope;
+            }
+            for (c, column) in self.columns.iter().enumerate() {
+                let value = match column {
+                    Column::Loss => loss,
+                    Column::Accuracy { kind, before } => {
+                        load(y, &values[read(*before)..], lane);
+                        kind.of_row(y, target)
+                    }
+                };
+                record(c, value);
+            }
+        }
+    }
+
+    /// Adds these rows' share to the gradient, layer by layer from the last.
+    #[inline(always)]
+    fn backward<T: Real>(
+        &self,
+        values: &[Lanes<T>],
+        slopes: &mut [Lanes<T>],
+        gradient: &mut [T],
+        w: &[T],
+    ) {
+        let mut end = self.parameters();
+        let mut to = self.values() - self.outputs();
+        for (index, (inputs, layer)) in self.layers().enumerate().rev() {
+            let units = layer.units;
+            let from = to - units - inputs;
+            let (x_slopes, z_slopes) = slopes[from..to].split_at_mut(inputs);
+            let (x, y) = values[from..to].split_at(inputs);
+            let last = index + 1 == self.layers.len();
+            if let Some(function) = layer.function.filter(|_| !(last && self.loss_before)) {
+                for (slopes, y) in z_slopes.iter_mut().zip(y) {
+                    descend(function, slopes, y);
+                }
+            }
+            if layer.bias.is_some() {
+                end -= units;
+                for (gradient, slopes) in gradient[end..].iter_mut().zip(&*z_slopes) {
+                    *gradient += total(slopes);
+                }
+            }
+            end -= inputs * units;
+            let kernel = gradient[end..].chunks_exact_mut(units);
+            for (x, row) in x.iter().zip(kernel) {
+                for (gradient, slopes) in row.iter_mut().zip(&*z_slopes) {
+                    *gradient += dot(x, slopes);
+                }
+            }
+            if index > 0 {
+                let kernel = w[layer.kernel..].chunks_exact(units);
+                for (x_slopes, row) in x_slopes.iter_mut().zip(kernel) {
+                    let mut sum = [T::zero(); LANES];
+                    for (slopes, &weight) in z_slopes.iter().zip(row) {
+                        for (sum, &slope) in sum.iter_mut().zip(slopes) {
+                            *sum += weight * slope;
+                        }
+                    }
+                    *x_slopes = sum;
+                }
+            }
+            to -= units;
+        }
+    }
+
+    #[inline(always)]
+    fn update<T: Real>(&self, member: &mut Member<'_, T>, at: usize, g: &[T]) {
+        let range = at..at + g.len();
+        let w = &mut member.w[range.clone()];
+        let [first, second] = &mut member.states;
+        match self.rule {
+            Rule::Sgd => {
+                for (w, &g) in w.iter_mut().zip(g) {
+                    *w = *w - member.rates[0] * g;
+                }
+            }
+            Rule::Momentum(rule) => rule.step(w, &mut first[range], g, member.rates),
+            Rule::Adam(rule) => {
+                rule.step(
+                    w,
+                    &mut first[range.clone()],
+                    &mut second[range],
+                    g,
+                    member.rates,
+                );
+            }
+        }
+    }
+}
+
+/// y = f(y), the function told apart outside of the loop.
+#[inline(always)]
+fn apply<T: Real>(function: Function, y: &mut Lanes<T>) {
+    match function {
+        Function::Relu => *y = y.map(|z| Function::Relu.value(z)),
+        Function::Tanh => *y = y.map(|z| Function::Tanh.value(z)),
+        Function::Sigmoid => *y = y.map(|z| Function::Sigmoid.value(z)),
+        other => other.apply(y),
+    }
+}
+
+/// dz = dy·f′(y), the function told apart outside of the loop.
+#[inline(always)]
+fn descend<T: Real>(function: Function, slopes: &mut Lanes<T>, y: &Lanes<T>) {
+    fn each<T: Real>(slopes: &mut Lanes<T>, y: &Lanes<T>, derivative: impl Fn(T) -> T) {
+        for (slope, &y) in slopes.iter_mut().zip(y) {
+            *slope = *slope * derivative(y);
+        }
+    }
+    match function {
+        Function::Relu => each(slopes, y, |y| Function::Relu.derivative(y)),
+        Function::Tanh => each(slopes, y, |y| Function::Tanh.derivative(y)),
+        Function::Sigmoid => each(slopes, y, |y| Function::Sigmoid.derivative(y)),
+        other => each(slopes, y, |y| other.derivative(y)),
+    }
+}
+
+/// One row's numbers.
+#[inline(always)]
+fn load<T: Real>(y: &mut [T], values: &[Lanes<T>], lane: usize) {
+    for (y, values) in y.iter_mut().zip(values) {
+        *y = values[lane];
+    }
+}
+
+/// Partial sums that fill a vector register, so that the loop needs no order among its terms.
+const PARTIAL: usize = 8;
+
+#[inline(always)]
+fn dot<T: Real>(a: &Lanes<T>, b: &Lanes<T>) -> T {
+    let mut sums = [T::zero(); PARTIAL];
+    for first in (0..LANES).step_by(PARTIAL) {
+        for k in 0..PARTIAL {
+            sums[k] += a[first + k] * b[first + k];
+        }
+    }
+    folded(sums)
+}
+
+#[inline(always)]
+fn total<T: Real>(a: &Lanes<T>) -> T {
+    let mut sums = [T::zero(); PARTIAL];
+    for first in (0..LANES).step_by(PARTIAL) {
+        for k in 0..PARTIAL {
+            sums[k] += a[first + k];
+        }
+    }
+    folded(sums)
+}
+
+#[inline(always)]
+fn folded<T: Real>(sums: [T; PARTIAL]) -> T {
+    let four: [T; 4] = std::array::from_fn(|k| sums[k] + sums[k + 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
+}

@@ -1,0 +1,399 @@
+//! One whole training step of a small dense network: clock, batch, forward, loss and metrics, backward, update.
+//!
+//! Models are not written in it: the plan puts it in the place of such a step's nodes (`src/plan/fuse/tiny.rs`), whose
+//! formulas it keeps. On a GPU one workgroup does many steps in a dispatch, with weights and optimizer state in workgroup
+//! memory. A dispatch costs 12 to 45 µs on drivers that run on the processor, such a step 16 µs altogether.
+
+mod bound;
+mod cases;
+mod compute;
+mod text;
+
+use crate::optim::Schedule;
+use crate::plan::Target;
+use crate::{DType, TensorType};
+
+use super::clock::schedule;
+use super::cursor::WORDS;
+use super::record::Parts;
+use super::sgd::check_factor;
+use super::{
+    Accuracy, Adam, Binding, Clock, Entry, Form, Function, Launch, Launches, Momentum, Op, RATES,
+    RowLoss, Sample, Signature,
+};
+
+/// The line in [`op::all`](super::all). Its shaders are made for each network.
+pub const ENTRY: Entry = Entry {
+    name: "network",
+    shaders: &[],
+    cases: cases::cases,
+};
+
+/// Rows that are worked on at once, as long as a part of a ring's sums.
+const LANES: usize = 32;
+
+/// Most parameters.
+const MOST_PARAMETERS: usize = 4096;
+
+/// Most numbers of a row: inputs, all layers' outputs, and the last layer's before its function.
+const MOST_VALUES: usize = 256;
+
+/// Most rows of a batch.
+const MOST_BATCH: usize = 256;
+
+/// Most vectors of four parameters that a shader names one by one: its text and compile time grow with them, 0.1 s for
+/// every 50 on lavapipe.
+const MOST_VECTORS: usize = 192;
+
+/// Workgroup memory that every adapter has, in vectors of 16 bytes.
+const WORKGROUP_VECTORS: usize = 16_384 / 16;
+
+/// A dispatch of about 50 ms on the slowest adapter measured, SwiftShader on two cores, in floating-point operations.
+const MOST_FLOPS: u64 = 25_000_000;
+
+/// Most steps of a dispatch.
+const MOST_STEPS: u64 = 512;
+
+/// y = f(x·W + b), as part of a [`Network`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// Columns of y.
+    pub units: usize,
+    /// f; none for y = x·W + b. Sigmoid, tanh, ReLU, or leaky ReLU with a slope from 0.
+    pub function: Option<Function>,
+    /// Where W \[inputs, units\] begins in the slab of parameters.
+    pub kernel: usize,
+    /// Where b begins in the slab, if there is one.
+    pub bias: Option<usize>,
+}
+
+/// What a column of the ring records.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Column {
+    /// The loss.
+    Loss,
+    /// An accuracy, of the last layer's numbers before its function or after it.
+    Accuracy {
+        /// Which.
+        kind: Accuracy,
+        /// Whether it reads the numbers before the function.
+        before: bool,
+    },
+}
+
+/// How parameters change.
+#[derive(Debug, Clone, Copy)]
+pub enum Rule {
+    /// w ← w − η·g.
+    Sgd,
+    /// With a velocity.
+    Momentum(Momentum),
+    /// With running means m and v.
+    Adam(Adam),
+}
+
+impl Rule {
+    /// States of each parameter.
+    pub(crate) fn states(&self) -> usize {
+        match self {
+            Rule::Sgd => 0,
+            Rule::Momentum(_) => 1,
+            Rule::Adam(_) => 2,
+        }
+    }
+}
+
+/// One training step of `members` networks of one shape, each with its own numbers and order of one data set.
+///
+/// Inputs, those up to the cursor updated in place: rates \[4\], ring \[rows, columns, parts\], parameters \[len\], the
+/// rule's states \[len\] each, cursor u32 \[8\], x \[n, inputs\], y \[n, outputs\] or labels u32 \[n\]. With several
+/// members all but x and y have `members` as a further first dimension. No output.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// How a step begins.
+    pub clock: Clock,
+    /// Columns of x.
+    pub inputs: usize,
+    /// From input to output.
+    pub layers: Vec<Layer>,
+    /// What is made small: the mean over the batch's rows.
+    pub loss: RowLoss,
+    /// Whether the loss reads the last layer's numbers before its function.
+    pub loss_before: bool,
+    /// What the ring's columns record.
+    pub columns: Vec<Column>,
+    /// How parameters change.
+    pub rule: Rule,
+    /// How many networks.
+    pub members: usize,
+    /// Whether η is each member's rates\[3\] instead of the schedule's, which must then be constant.
+    pub own_rates: bool,
+}
+
+/// Where things stand among a network's operands.
+#[derive(Debug, Clone, Copy)]
+struct Operands {
+    cursor: usize,
+    x: usize,
+    y: usize,
+}
+
+impl Network {
+    fn operands(&self) -> Operands {
+        let cursor = 3 + self.rule.states();
+        Operands {
+            cursor,
+            x: cursor + 1,
+            y: cursor + 2,
+        }
+    }
+
+    /// Columns of the output.
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(0, |layer| layer.units)
+    }
+
+    /// Each layer with the columns of its input.
+    fn layers(&self) -> impl DoubleEndedIterator<Item = (usize, &Layer)> + ExactSizeIterator {
+        (0..self.layers.len()).map(|index| {
+            let inputs = match index {
+                0 => self.inputs,
+                _ => self.layers[index - 1].units,
+            };
+            (inputs, &self.layers[index])
+        })
+    }
+
+    /// The number of parameters.
+    pub fn parameters(&self) -> usize {
+        let of = |(inputs, layer): (usize, &Layer)| {
+            layer.units * (inputs + usize::from(layer.bias.is_some()))
+        };
+        self.layers().map(of).sum()
+    }
+
+    /// Numbers of a row, see [`MOST_VALUES`].
+    fn values(&self) -> usize {
+        let units = self.layers.iter().map(|layer| layer.units);
+        self.inputs + units.sum::<usize>() + self.outputs()
+    }
+
+    /// Floating-point operations of a step of one member.
+    fn flops(&self) -> u64 {
+        let products: usize = self.layers().map(|(inputs, l)| inputs * l.units).sum();
+        (6 * products * self.clock.batch + 12 * self.parameters()) as u64
+    }
+
+    /// Why it stays many calls on that target.
+    pub(crate) fn fits(&self, target: &Target) -> Result<(), String> {
+        for (what, size, most) in [
+            ("parameters", self.parameters(), MOST_PARAMETERS),
+            ("values of a row", self.values(), MOST_VALUES),
+            ("rows of a batch", self.clock.batch, MOST_BATCH),
+        ] {
+            if size > most {
+                return Err(format!("{size} {what} are more than {most}"));
+            }
+        }
+        if target.has_shaders() {
+            let text = text::Text::of(self);
+            if text.vectors() > MOST_VECTORS {
+                let vectors = text.vectors();
+                return Err(format!(
+                    "{vectors} vectors of parameters are more than {MOST_VECTORS}"
+                ));
+            }
+            if text.workgroup_vectors() > WORKGROUP_VECTORS {
+                let bytes = 16 * text.workgroup_vectors();
+                return Err(format!("{bytes} bytes of workgroup memory are too many"));
+            }
+            let needed = 6 + self.rule.states();
+            if target.max_storage_buffers < needed as u32 {
+                return Err(format!("{needed} storage buffers are too many"));
+            }
+            if text.iterations() > target.max_iterations {
+                return Err(format!(
+                    "{} loop iterations are too many",
+                    text.iterations()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Widths from input to output, as people write them: `8-10-8-1`.
+    pub(crate) fn widths(&self) -> String {
+        let units = self.layers.iter().map(|layer| layer.units);
+        let widths: Vec<String> = std::iter::once(self.inputs)
+            .chain(units)
+            .map(|width| width.to_string())
+            .collect();
+        widths.join("-")
+    }
+
+    /// Steps of a dispatch, within the loop iterations and the time that drivers allow.
+    fn steps(&self, iterations: u64, target: &Target) -> u32 {
+        let in_time = MOST_FLOPS / self.flops().max(1);
+        let in_loops = target.max_iterations / iterations.max(1);
+        let most = in_time.min(in_loops).clamp(1, MOST_STEPS);
+        // The largest power of two up to it.
+        1 << most.ilog2()
+    }
+
+    /// Elements of one member's slab.
+    fn slab(&self, sample: &Sample<'_>) -> usize {
+        sample.inputs[2].len() / self.members
+    }
+
+    fn check(&self, inputs: &[TensorType]) -> Result<(), String> {
+        let Operands { cursor, x, y } = self.operands();
+        if inputs.len() != y + 1 {
+            return Err(format!("takes {} inputs, got {}", y + 1, inputs.len()));
+        }
+        let stacked = |kind: TensorType| match self.members {
+            1 => kind,
+            members => TensorType {
+                shape: [&[members], kind.shape.dims()].concat().into(),
+                ..kind
+            },
+        };
+        let expect = |name: &str, i: usize, kind: TensorType| {
+            if inputs[i] == kind {
+                return Ok(());
+            }
+            Err(format!("{name} must be {kind}, got {}", inputs[i]))
+        };
+        let end = |(fan_in, layer): (usize, &Layer)| {
+            let kernel = layer.kernel + fan_in * layer.units;
+            layer
+                .bias
+                .map_or(kernel, |bias| kernel.max(bias + layer.units))
+        };
+        let least = self.layers().map(end).max().unwrap_or(0);
+        let len = inputs[2].shape.dims().last().copied().unwrap_or(0);
+        if len < least || !len.is_multiple_of(4) {
+            return Err(format!(
+                "the slab of parameters needs {least} elements in vectors of four, got {len}"
+            ));
+        }
+        for state in 2..cursor {
+            expect("a slab", state, stacked(TensorType::f32([len])))?;
+        }
+        let ring = inputs[1].shape.dims();
+        let rows = ring[ring.len().saturating_sub(3)..].first().copied();
+        let shape = [
+            rows.unwrap_or(0).max(1),
+            self.columns.len(),
+            Parts::of(self.clock.batch).count,
+        ];
+        expect("ring", 1, stacked(TensorType::f32(shape)))?;
+        expect("rates", 0, stacked(TensorType::f32([RATES])))?;
+        expect("cursor", cursor, stacked(TensorType::u32([WORDS])))?;
+        let n = inputs[x].shape.dims().first().copied().unwrap_or(0);
+        if n == 0 {
+            return Err(format!("x must have rows, got {}", inputs[x]));
+        }
+        expect("x", x, TensorType::f32([n, self.inputs]))?;
+        match inputs[y].dtype {
+            DType::F32 => expect("y", y, TensorType::f32([n, self.outputs()])),
+            DType::U32 => expect("y", y, TensorType::u32([n])),
+        }
+    }
+
+    /// Refuses what neither form computes.
+    fn check_kinds(&self, labels: bool) -> Result<(), String> {
+        let function = |layer: &Layer| layer.function.is_none_or(Function::ends_layers);
+        if self.layers.is_empty() || !self.layers.iter().all(function) || self.members == 0 {
+            return Err("takes layers with functions whose slope follows from the output".into());
+        }
+        if self.columns.is_empty() {
+            return Err("needs something to record".into());
+        }
+        if labels && !matches!(self.loss, RowLoss::CrossEntropy) {
+            return Err(format!("{:?} takes numbers for targets", self.loss));
+        }
+        for column in &self.columns {
+            if let Column::Accuracy { kind, .. } = column
+                && matches!(kind, Accuracy::Sparse) != labels
+            {
+                return Err(format!("{kind:?} does not suit the targets"));
+            }
+        }
+        if self.own_rates && !matches!(self.clock.schedule, Schedule::Constant(_)) {
+            return Err("members' own rates are constant".into());
+        }
+        match self.rule {
+            Rule::Sgd => Ok(()),
+            Rule::Momentum(rule) => check_factor("momentum", rule.momentum),
+            Rule::Adam(rule) => {
+                check_factor("beta_1", rule.beta_1)?;
+                check_factor("beta_2", rule.beta_2)
+            }
+        }
+    }
+}
+
+impl Op for Network {
+    fn name(&self) -> &'static str {
+        "network.train"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        self.check(inputs)?;
+        self.check_kinds(inputs[self.operands().y].dtype == DType::U32)?;
+        let clock = [TensorType::u32([WORDS]), TensorType::f32([RATES])];
+        self.clock.infer(&clock)?;
+        self.fits(&Target::cpu())?;
+        Ok(Vec::new())
+    }
+
+    fn writes(&self) -> &[usize] {
+        &[0, 1, 2, 3, 4, 5][..self.operands().cursor + 1]
+    }
+
+    fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
+        self.fits(target)?;
+        let Operands { cursor, x, y } = self.operands();
+        let types = &signature.inputs;
+        let text = text::Text::of(self);
+        let (number, numbers) = schedule(&self.clock.schedule);
+        let sizes = |i: usize| types[i].elements() as usize / self.members;
+        let labels = types[y].dtype == DType::U32;
+        let mut launch = Launch::new(text.shader(labels), "train")
+            .set("SCHEDULE", number)
+            .set("WORKGROUP", text.lanes() as u32)
+            .param("batch", self.clock.batch)
+            .param("beta_1", self.clock.beta_1)
+            .param("beta_2", self.clock.beta_2)
+            .param("vectors", text.vectors())
+            .param("lanes", text.lanes())
+            .param("slab", sizes(2))
+            .param("ring", sizes(1))
+            .param(
+                "ring_rows",
+                types[1].shape.dims()[usize::from(self.members > 1)],
+            )
+            .param("last", types[x].shape.dims()[0] - 1)
+            .param("own_rates", u32::from(self.own_rates))
+            .grid([self.members as u32, 1, 1])
+            .iterations(text.iterations())
+            .flops(self.flops() * self.members as u64);
+        for (name, value) in numbers {
+            launch = launch.param(name, value);
+        }
+        for (name, value) in text.constants() {
+            launch = launch.param(name, value);
+        }
+        for input in [x, y, cursor].into_iter().chain(0..cursor) {
+            launch = launch.bind(Binding::Input(input));
+        }
+        if let RowLoss::Binary(loss) = self.loss {
+            launch = launch.set("LOGITS", loss.form == Form::Logits);
+        }
+        Ok(launch.steps(self.steps(text.iterations(), target)).into())
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        bound::bound(self, sample)
+    }
+}
