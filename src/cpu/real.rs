@@ -42,6 +42,10 @@ pub trait Real: Float + AddAssign + Sum + Default + Debug + Send + Sync + 'stati
     /// e^x in steps that vectorise in a loop: at f32 within 1.1 units in the last place where e^x is a normal number,
     /// denormals and ends as IEEE has them. At f64 the platform's.
     fn power_of_e(self) -> Self;
+
+    /// ln(1 + x) for 0 ≤ x ≤ 1 in steps that vectorise in a loop: at f32 within 4 units in the last place, near 0 too. At
+    /// f64 the platform's.
+    fn log_of_one_plus(self) -> Self;
 }
 
 impl Real for f64 {
@@ -87,6 +91,11 @@ impl Real for f64 {
     #[inline(always)]
     fn power_of_e(self) -> Self {
         self.exp()
+    }
+
+    #[inline(always)]
+    fn log_of_one_plus(self) -> Self {
+        self.ln_1p()
     }
 }
 
@@ -181,6 +190,21 @@ impl Real for f32 {
         let two_to = |n: i32| f32::from_bits(((n + 127) as u32) << 23);
         power * two_to(half) * two_to(n - half)
     }
+
+    /// Through atanh: 2·(s + s³/3 + s⁵/5 …) with s = x/(2 + x), at most a third, so that the next term is below 1e-8.
+    #[inline(always)]
+    fn log_of_one_plus(self) -> Self {
+        let s = self / (2.0 + self);
+        let q = s * s;
+        let series = 1.0 / 15.0;
+        let series = series * q + 1.0 / 13.0;
+        let series = series * q + 1.0 / 11.0;
+        let series = series * q + 1.0 / 9.0;
+        let series = series * q + 1.0 / 7.0;
+        let series = series * q + 1.0 / 5.0;
+        let series = series * q + 1.0 / 3.0;
+        2.0 * (s + s * (q * series))
+    }
 }
 
 #[cfg(test)]
@@ -213,6 +237,13 @@ mod tests {
                 "{x}: {off}"
             );
         }
+    }
+
+    #[test]
+    fn a_logarithm_of_one_plus_is_within_its_stated_error() {
+        let worst = error(0.0, 1.0, |x| x.log_of_one_plus(), f64::ln_1p);
+        assert!(worst < 4.0, "{worst} units in the last place");
+        assert!(f32::NAN.log_of_one_plus().is_nan());
     }
 
     #[test]

@@ -222,21 +222,18 @@ fn is_large(call: &Call) -> bool {
 fn run_call<T: Precision>(buffers: &mut [Buffer<T>], call: &Call) {
     let mut lent = [const { Buffer::Lent }; MAX_OPERANDS];
     for (lent, place) in lent.iter_mut().zip(call.written()) {
-        *lent = std::mem::replace(&mut buffers[place.slot], Buffer::Lent);
+        std::mem::swap(&mut buffers[place.slot], lent);
     }
-    let mut inputs: [Option<View<'_, T>>; MAX_OPERANDS] = [const { None }; MAX_OPERANDS];
-    for (input, place) in inputs.iter_mut().zip(&call.inputs) {
-        *input = buffers[place.slot].view(*place);
+    // Filled in place: moving the arrays would cost as much as a small call.
+    let mut io = Io::empty(&call.signature);
+    for (i, place) in call.inputs.iter().enumerate() {
+        io.set_input(i, buffers[place.slot].view(*place));
     }
-    let mut written: [Option<ViewMut<'_, T>>; MAX_OPERANDS] = [const { None }; MAX_OPERANDS];
-    for ((written, buffer), place) in written.iter_mut().zip(&mut lent).zip(call.written()) {
-        *written = buffer.view_mut(place);
+    for (i, (buffer, place)) in lent.iter_mut().zip(call.written()).enumerate() {
+        io.set_written(i, buffer.view_mut(place));
     }
-    T::compute(
-        call.op.as_ref(),
-        &mut Io::new(&call.signature, inputs, written),
-    );
-    for (lent, place) in lent.into_iter().zip(call.written()) {
-        buffers[place.slot] = lent;
+    T::compute(call.op.as_ref(), &mut io);
+    for (lent, place) in lent.iter_mut().zip(call.written()) {
+        std::mem::swap(&mut buffers[place.slot], lent);
     }
 }

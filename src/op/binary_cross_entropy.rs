@@ -76,7 +76,7 @@ impl BinaryCrossEntropy {
         match self.form {
             Form::Logits => {
                 let wrong = if y > T::zero() { one - t } else { t };
-                y.abs() * wrong + (-y.abs()).exp().ln_1p()
+                y.abs() * wrong + (-y.abs()).power_of_e().log_of_one_plus()
             }
             Form::Probabilities => {
                 let p = kept(y);
@@ -90,7 +90,7 @@ impl BinaryCrossEntropy {
         let one = T::one();
         match self.form {
             Form::Logits => {
-                let e = (-y.abs()).exp();
+                let e = (-y.abs()).power_of_e();
                 let above = if y >= T::zero() {
                     (one - t) - t * e
                 } else {

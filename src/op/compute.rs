@@ -80,6 +80,28 @@ impl<'a, T: Real> Io<'a, T> {
         }
     }
 
+    /// No operands yet.
+    #[inline(always)]
+    pub(crate) fn empty(signature: &'a Signature) -> Self {
+        Io {
+            signature,
+            inputs: [const { None }; MAX_OPERANDS],
+            written: [const { None }; MAX_OPERANDS],
+        }
+    }
+
+    /// Binds the input of that argument position.
+    #[inline(always)]
+    pub(crate) fn set_input(&mut self, i: usize, view: Option<View<'a, T>>) {
+        self.inputs[i] = view;
+    }
+
+    /// Binds the `i`-th written operand.
+    #[inline(always)]
+    pub(crate) fn set_written(&mut self, i: usize, view: Option<ViewMut<'a, T>>) {
+        self.written[i] = view;
+    }
+
     /// The sizes of input `i`.
     pub fn dims(&self, i: usize) -> &'a [usize] {
         self.signature.inputs[i].shape.dims()
