@@ -7,6 +7,7 @@ use common::device;
 use kiln::nn::Activation;
 use kiln::op::cursor;
 use kiln::optim::{OptimizerConfig, Schedule};
+use kiln::plan::{Class, Target};
 use kiln::prelude::*;
 use kiln::train::LossSpec;
 use kiln::{Plan, Session, Values};
@@ -84,6 +85,14 @@ fn floats(values: Values) -> Vec<f64> {
         Values::F64(values) => values,
         Values::U32(values) => values.into_iter().map(f64::from).collect(),
     }
+}
+
+/// A CPU session that runs what plans for GPUs hold: its own keep the calls apart.
+fn with_gpu_plans(device: Device) -> Device {
+    device.with_target(|target| Target {
+        class: Class::Gpu,
+        ..target
+    })
 }
 
 /// Trains on the device with the one call and on the reference with all of them, and compares every variable.
@@ -236,7 +245,8 @@ fn nets() -> Vec<Net> {
 #[test]
 fn a_step_in_one_call_is_the_step_in_many() {
     let Some(device) = device() else { return };
-    for device in [device, &Device::cpu(), &Device::reference()] {
+    let [cpu, reference] = [Device::cpu(), Device::reference()].map(with_gpu_plans);
+    for device in [device, &cpu, &reference] {
         for (i, net) in nets().iter().enumerate() {
             let sgd = |rate| kiln::optim::Sgd::new(rate);
             let optimizers = [
@@ -284,7 +294,7 @@ fn a_run_in_parts_gives_the_bits_of_a_run_at_once() {
 
 #[test]
 fn a_network_that_is_not_small_stays_as_it_is() {
-    let device = Device::cpu();
+    let device = with_gpu_plans(Device::cpu());
     let net = Net {
         inputs: 100,
         layers: vec![(100, Relu, true), (1, Sigmoid, true)],
