@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The test targets whose results a driver can change; the rest would only repeat itself on a second one.
-DRIVER_TESTS=(parity training session conformance)
+DRIVER_TESTS=(parity training session conformance fusion tiny)
 
 # Where the Vulkan loader looks for drivers, the last one on NixOS.
 DRIVER_FOLDERS=(
