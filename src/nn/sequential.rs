@@ -202,20 +202,26 @@ impl Sequential {
         Ok(())
     }
 
-    /// Declares the parameters in a graph with their drawn values.
-    pub(crate) fn declare(&self, graph: &Graph) -> Vec<(String, Tensor)> {
-        let declare = |(stream, parameter): (usize, Parameter)| {
+    /// The first values of every parameter, in order.
+    pub(crate) fn drawn(&self) -> impl Iterator<Item = Vec<f32>> {
+        let draw = |(stream, parameter): (usize, Parameter)| {
             let (fan_in, fan_out) = match parameter.shape[..] {
                 [fan_in, fan_out] => (fan_in, fan_out),
                 _ => (1, parameter.shape.iter().product()),
             };
-            let values = parameter
-                .initializer
-                .draw(fan_in, fan_out, self.seed, stream as u64);
+            let initializer = parameter.initializer;
+            initializer.draw(fan_in, fan_out, self.seed, stream as u64)
+        };
+        self.parameters().enumerate().map(draw)
+    }
+
+    /// Declares the parameters in a graph with their drawn values.
+    pub(crate) fn declare(&self, graph: &Graph) -> Vec<(String, Tensor)> {
+        let declare = |(parameter, values): (Parameter, Vec<f32>)| {
             let tensor = graph.parameter(&parameter.name, parameter.shape.as_slice(), &values);
             (parameter.name, tensor)
         };
-        self.parameters().enumerate().map(declare).collect()
+        self.parameters().zip(self.drawn()).map(declare).collect()
     }
 
     /// The last layer's output before its activation, and after.

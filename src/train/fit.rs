@@ -1,9 +1,8 @@
 //! `fit`: steps submitted ahead, metrics read back behind, until a stop rule ends the run.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::gpu::Counters;
 use crate::session::Pending;
 use crate::{Dataset, Error, Result};
 
@@ -31,10 +30,10 @@ const MOST_BATCH: usize = 65_536;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Fit<'a> {
-    epochs: u64,
-    steps: Option<u64>,
+    pub(super) epochs: u64,
+    pub(super) steps: Option<u64>,
     target_loss: Option<f64>,
-    batch_size: usize,
+    pub(super) batch_size: usize,
     shuffle: bool,
     seed: Option<u32>,
     validation_split: f64,
@@ -114,7 +113,20 @@ impl<'a> Fit<'a> {
         self
     }
 
-    fn validate(&self) -> Result<()> {
+    /// Whether something must be measured beside the training itself.
+    pub(super) fn stops_or_validates(&self) -> bool {
+        self.target_loss.is_some() || self.validation_split > 0.0 || self.validation.is_some()
+    }
+
+    /// The seed of the order of the data for a model of that seed; none for the data's own order.
+    pub(super) fn order(&self, model_seed: u64) -> Option<u32> {
+        let seed = self
+            .seed
+            .unwrap_or((model_seed ^ (model_seed >> 32)) as u32);
+        self.shuffle.then_some(seed)
+    }
+
+    pub(super) fn validate(&self) -> Result<()> {
         if self.epochs == 0 {
             return Err(Error::argument("epochs", "must be at least 1, got 0"));
         }
@@ -230,10 +242,7 @@ impl Model {
         if let Some(validation) = &validation {
             self.load_evaluation(needs, validation).await?;
         }
-        let seed = fit
-            .seed
-            .unwrap_or((self.architecture.seed ^ (self.architecture.seed >> 32)) as u32);
-        let shuffle = fit.shuffle.then_some(seed);
+        let shuffle = fit.order(self.architecture.seed);
         let (step, epoch) = (self.steps, self.epochs);
         self.set_clock(
             "train",
@@ -265,14 +274,7 @@ impl Model {
         } else {
             Stop::Steps(total)
         };
-        let history = History {
-            epochs: Vec::new(),
-            stop,
-            steps: 0,
-            step_losses: Vec::new(),
-            first_step: Duration::ZERO,
-            counters: Counters::default(),
-        };
+        let history = History::new(stop);
         let validation_rows = validation.map_or(0, |data| data.rows);
         let run = Run {
             fit: &fit,

@@ -68,6 +68,18 @@ pub struct History {
 }
 
 impl History {
+    /// Of a run that has not begun.
+    pub(super) fn new(stop: Stop) -> Self {
+        History {
+            epochs: Vec::new(),
+            stop,
+            steps: 0,
+            step_losses: Vec::new(),
+            first_step: Duration::ZERO,
+            counters: Counters::default(),
+        }
+    }
+
     /// The loss of every epoch.
     pub fn loss(&self) -> Vec<f64> {
         self.epochs.iter().map(|epoch| epoch.loss).collect()

@@ -9,6 +9,7 @@ mod loss;
 mod metric;
 mod model;
 mod pace;
+mod population;
 mod programs;
 mod progress;
 
@@ -19,3 +20,4 @@ pub use history::{Epoch, History, Stop};
 pub use loss::{Loss, LossSpec, Reads};
 pub use metric::Metric;
 pub use model::{Model, Weights};
+pub use population::{Member, Population};

@@ -148,6 +148,11 @@ impl Network {
         }
     }
 
+    /// States of each parameter.
+    pub(crate) fn states(&self) -> usize {
+        self.rule.states()
+    }
+
     /// Columns of the output.
     pub fn outputs(&self) -> usize {
         self.layers.last().map_or(0, |layer| layer.units)

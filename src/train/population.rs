@@ -1,0 +1,476 @@
+//! Many small networks of one shape, trained side by side in the same dispatches: ensembles, sweeps, populations.
+
+use std::time::Instant;
+
+use crate::data::check::room;
+use crate::nn::Sequential;
+use crate::op::{Layer, Network, RATES, cursor};
+use crate::optim::{OptimizerConfig, Schedule};
+use crate::plan::{Class, Plan, Program, Target};
+use crate::{Dataset, Device, Error, Graph, Initial, Result, Session, TensorType};
+
+use super::features::Features;
+use super::fit::Fit;
+use super::history::{Epoch, History, Stop};
+use super::ledger::Ledger;
+use super::loss::LossSpec;
+use super::metric::Metric;
+use super::model::{Model, Prepared, PreparedTargets};
+use super::pace::Pace;
+use super::programs::{Needs, Room};
+
+/// What sets a network of a [`Population`] apart from the others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Member {
+    /// The seed of its first weights and of its order of the data.
+    pub seed: u64,
+    /// Its learning rate, which stays as it is.
+    pub learning_rate: f32,
+}
+
+/// Networks of one shape with seeds and learning rates of their own, trained on one data set in the same dispatches: a
+/// workgroup each.
+///
+/// A member trains as a [`Model`] of its seed and rate would: on a GPU to the same bits. Only networks that fit a
+/// workgroup can be members: about 200 to 4096 parameters; the error says what is too large.
+///
+/// ```
+/// use kiln::optim::OptimizerConfig;
+/// use kiln::prelude::*;
+/// use kiln::train::{Member, Population};
+///
+/// let xor = Dataset::from_rows(
+///     [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]],
+///     [[0.0], [1.0], [1.0], [0.0]],
+/// )?;
+/// let network = Sequential::new(2).dense(4, Tanh).dense(1, Sigmoid);
+/// let members = (1..=8).map(|seed| Member { seed, learning_rate: 0.02 });
+/// let mut population = Population::new(
+///     &network, members, &Device::cpu(), BinaryCrossentropy, OptimizerConfig::default(), [Accuracy],
+/// )?;
+/// let histories = population.fit(&xor, Fit::epochs(300).silent())?;
+/// let best = population.best(&histories);
+/// let mut model = population.member(best)?;
+/// assert!(model.evaluate(&xor)?.loss < 0.4);
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Population {
+    members: Vec<Member>,
+    architecture: Sequential,
+    device: Device,
+    loss: LossSpec,
+    optimizer: OptimizerConfig,
+    metrics: Vec<Metric>,
+    open: Option<Open>,
+    /// Steps that every member has done.
+    steps: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    room: Room,
+    network: Network,
+    /// Elements of a member's slab of parameters.
+    slab: usize,
+    /// The slabs' names: parameters, then states.
+    slabs: Vec<String>,
+    session: Session,
+}
+
+impl Population {
+    /// Members that differ in seed and learning rate only; `optimizer` gives everything but the rate.
+    ///
+    /// # Errors
+    ///
+    /// No members, a rate that is no number from 0, and what [`Sequential::compile_on`] refuses.
+    pub fn new(
+        architecture: &Sequential,
+        members: impl IntoIterator<Item = Member>,
+        device: &Device,
+        loss: impl Into<LossSpec>,
+        optimizer: OptimizerConfig,
+        metrics: impl IntoIterator<Item = Metric>,
+    ) -> Result<Self> {
+        let population = Population {
+            members: members.into_iter().collect(),
+            architecture: architecture.clone(),
+            device: device.clone(),
+            loss: loss.into(),
+            optimizer,
+            metrics: metrics.into_iter().collect(),
+            open: None,
+            steps: 0,
+        };
+        if population.members.is_empty() {
+            return Err(Error::argument(
+                "members",
+                "a population needs at least one",
+            ));
+        }
+        for index in 0..population.members.len() {
+            population.fresh(index)?;
+        }
+        Ok(population)
+    }
+
+    /// The members, in order.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// A member before training.
+    fn fresh(&self, index: usize) -> Result<Model> {
+        let Some(member) = self.members.get(index) else {
+            let count = self.members.len();
+            return Err(Error::argument(
+                "index",
+                format!("there are {count} members, so there is no member {index}"),
+            ));
+        };
+        let mut optimizer = self.optimizer.clone();
+        let rate = Schedule::Constant(member.learning_rate);
+        match &mut optimizer {
+            OptimizerConfig::Sgd(sgd) => sgd.learning_rate = rate,
+            OptimizerConfig::Adam(adam) => adam.learning_rate = rate,
+        }
+        Model::new(
+            self.architecture.clone().seed(member.seed),
+            &self.device,
+            self.loss,
+            optimizer.into_optimizer(),
+            self.metrics.clone(),
+        )
+    }
+
+    /// Trains every member on `data`: a history each, in order.
+    ///
+    /// A second call on as many rows goes on where the first ended. A member whose loss becomes NaN does not stop the
+    /// others: its history says so.
+    ///
+    /// # Errors
+    ///
+    /// Networks that do not fit a workgroup, settings of `fit` that a population does not take (validation, a target
+    /// loss: evaluate a [`member`](Self::member) instead), data that does not fit the model, a device that fails.
+    pub fn fit(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<Vec<History>> {
+        let device = self.device.clone();
+        device.block_on(self.fit_async(data, fit))
+    }
+
+    /// [`Population::fit`] without blocking the thread; see [`Model::fit_async`].
+    pub async fn fit_async(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<Vec<History>> {
+        let begun = Instant::now();
+        fit.validate()?;
+        if fit.stops_or_validates() {
+            return Err(Error::argument(
+                "fit",
+                "a population takes epochs, steps, batch size, shuffle and seed only",
+            ));
+        }
+        let model = self.fresh(0)?;
+        let data = model.prepare(data)?;
+        let room = Room {
+            rows: data.rows,
+            batch: fit.batch_size.min(data.rows),
+        };
+        self.open(&model, room, &data)?;
+        let count = self.members.len();
+        let mut ledgers: Vec<Ledger> = (0..count)
+            .map(|_| Ledger::new(room.rows as u64, room.batch as u64, 1 + self.metrics.len()))
+            .collect();
+        let per_epoch = ledgers[0].steps_per_epoch();
+        let whole = fit.epochs.saturating_mul(per_epoch);
+        let total = whole.min(fit.steps.unwrap_or(u64::MAX));
+        let (first, before) = (self.steps, self.device.counters());
+        if first.saturating_add(total) > u64::from(u32::MAX) {
+            let message = format!("{total} steps are more than the clock counts, 2³² − 1");
+            return Err(Error::argument("epochs", message));
+        }
+        let stop = match total == whole {
+            true => Stop::Epochs(fit.epochs),
+            false => Stop::Steps(total),
+        };
+        let mut histories = vec![History::new(stop); count];
+        let names: Vec<String> = self.metrics.iter().map(|m| m.name().to_string()).collect();
+        let Some(open) = &mut self.open else {
+            return Err(Error::argument(
+                "population",
+                "the session could not be opened",
+            ));
+        };
+        start(open, &self.members, &fit, first, room.rows)?;
+        let mut pace = Pace::new();
+        let mut epoch_begun = Instant::now();
+        let mut done = 0;
+        while done < total {
+            let steps = pace.steps().min(total - done);
+            let submitted = Instant::now();
+            let pending = open.session.run_and_copy("train", steps, "train.ring")?;
+            let ring = open.session.finish(pending).await?;
+            pace.took(steps, submitted);
+            let ring_len = ring.len() / count;
+            for step in done..done + steps {
+                let mut ended = false;
+                for ((history, ledger), ring) in histories
+                    .iter_mut()
+                    .zip(&mut ledgers)
+                    .zip(ring.chunks_exact(ring_len))
+                {
+                    if done == 0 && step == 0 {
+                        history.first_step = begun.elapsed();
+                    }
+                    let (loss, means) = ledger.absorb(ring, first + step);
+                    history.step_losses.push(loss);
+                    let last = step + 1 == total;
+                    if let Some(means) = means.or_else(|| if last { ledger.take() } else { None }) {
+                        ended = true;
+                        history.epochs.push(epoch(means, &names, epoch_begun));
+                    }
+                }
+                if ended {
+                    epoch_begun = Instant::now();
+                }
+            }
+            done += steps;
+        }
+        self.steps += total;
+        for history in &mut histories {
+            history.steps = total;
+            history.counters = self.device.counters().since(&before);
+        }
+        Ok(histories)
+    }
+
+    /// Opens a session for `room`, with what the members have learned so far.
+    fn open(&mut self, model: &Model, room: Room, data: &Prepared<'_>) -> Result<()> {
+        if self.open.as_ref().is_none_or(|open| open.room != room) {
+            let (network, single) = self.network(model, room)?;
+            let mut carried = Vec::new();
+            if let Some(open) = &mut self.open {
+                for name in open.slabs.iter().map(String::as_str).chain(["train.rates"]) {
+                    carried.push((name.to_string(), open.session.read(name)?));
+                }
+            }
+            let target = self.target();
+            let count = self.members.len();
+            let mut open = build(&self.device, &target, network, &single, count, room)?;
+            if carried.is_empty() {
+                open.first_weights(&self.members, &self.architecture)?;
+            }
+            for (name, values) in &carried {
+                open.session.write(name, values)?;
+            }
+            self.open = Some(open);
+        }
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
+        open.session.write("train.x", &data.features)?;
+        match &data.targets {
+            PreparedTargets::Values(values) => open.session.write("train.y", values),
+            PreparedTargets::Labels(labels) => open.session.write_labels("train.y", labels),
+        }
+    }
+
+    /// The step of one member, from the plan of a model, with the types of its operands.
+    fn network(&self, model: &Model, room: Room) -> Result<(Network, Vec<TensorType>)> {
+        // The CPU session's own plans keep the calls apart; it runs the others as well.
+        let target = self.target();
+        let needs = Needs {
+            train: Some(room),
+            evaluate: None,
+        };
+        let mut parts = model.parts();
+        parts.target = &target;
+        let plan = parts.build(needs)?;
+        let train = plan.program("train")?;
+        let [call] = &train.calls[..] else {
+            return Err(Error::argument(
+                "architecture",
+                format!("is too large for a population: {}", train.notes.join("; ")),
+            ));
+        };
+        match call.op.downcast::<Network>() {
+            Some(network) => Ok((network.clone(), call.signature.inputs.clone())),
+            None => Err(Error::argument(
+                "architecture",
+                "does not train in one call, which a population needs",
+            )),
+        }
+    }
+
+    fn target(&self) -> Target {
+        let own = self.device.target().clone();
+        match own.class {
+            Class::Cpu => Target {
+                class: Class::Gpu,
+                ..own
+            },
+            _ => own,
+        }
+    }
+
+    /// The member that ended with the smallest loss: of its last epoch in these histories. NaN is never best.
+    pub fn best(&self, histories: &[History]) -> usize {
+        let loss = |history: &History| {
+            let last = history.epochs.last().map_or(f64::NAN, |epoch| epoch.loss);
+            if last.is_nan() { f64::INFINITY } else { last }
+        };
+        let losses = histories.iter().map(loss).enumerate();
+        losses
+            .min_by(|(_, a), (_, b)| a.total_cmp(b))
+            .map_or(0, |(index, _)| index)
+    }
+
+    /// A member as a model of its own, with the weights that it has learned; its optimizer starts anew.
+    pub fn member(&mut self, index: usize) -> Result<Model> {
+        let mut model = self.fresh(index)?;
+        if let Some(open) = &mut self.open {
+            let slabs = open.session.read(&open.slabs[0])?;
+            let slab = &slabs[index * open.slab..(index + 1) * open.slab];
+            let places = open.places(&self.architecture);
+            let weights = places
+                .iter()
+                .map(|(name, at, len)| (name.as_str(), &slab[*at..at + len]));
+            model.set_weights(weights)?;
+        }
+        Ok(model)
+    }
+
+    /// The mean of all members' outputs for these rows, as a row-major matrix of as many columns as there are outputs.
+    pub fn predict<'a>(&mut self, rows: impl Into<Features<'a>>) -> Result<Vec<f32>> {
+        let rows: Vec<f32> = rows.into().0.to_vec();
+        let mut sums: Vec<f64> = Vec::new();
+        for index in 0..self.members.len() {
+            let predictions = self.member(index)?.predict(&rows[..])?;
+            if sums.is_empty() {
+                sums = room_for(predictions.values().len())?;
+            }
+            for (sum, &value) in sums.iter_mut().zip(predictions.values()) {
+                *sum += f64::from(value);
+            }
+        }
+        let count = self.members.len() as f64;
+        Ok(sums.into_iter().map(|sum| (sum / count) as f32).collect())
+    }
+}
+
+fn room_for(len: usize) -> Result<Vec<f64>> {
+    let mut values = room(Some(len), "the mean predictions")?;
+    values.resize(len, 0.0);
+    Ok(values)
+}
+
+fn epoch(means: super::ledger::Means, names: &[String], begun: Instant) -> Epoch {
+    let mut values = means.values.into_iter();
+    Epoch {
+        loss: values.next().unwrap_or(f64::NAN),
+        metrics: names.iter().cloned().zip(values).collect(),
+        val_loss: None,
+        val_metrics: Vec::new(),
+        samples: means.samples,
+        time: begun.elapsed(),
+    }
+}
+
+/// The session of `count` networks beside each other.
+fn build(
+    device: &Device,
+    target: &Target,
+    network: Network,
+    single: &[TensorType],
+    count: usize,
+    room: Room,
+) -> Result<Open> {
+    let network = Network {
+        members: count,
+        own_rates: true,
+        ..network
+    };
+    let states = network.states();
+    let graph = Graph::new();
+    let stacked = |kind: &TensorType| match count {
+        1 => kind.clone(),
+        _ => TensorType {
+            shape: [&[count], kind.shape.dims()].concat().into(),
+            dtype: kind.dtype,
+        },
+    };
+    let slabs: Vec<String> = ["weights", "state.0", "state.1"][..=states]
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let names = ["train.rates", "train.ring"]
+        .into_iter()
+        .chain(slabs.iter().map(String::as_str))
+        .chain(["train.cursor"]);
+    let mut operands: Vec<_> = names
+        .zip(single)
+        .map(|(name, kind)| graph.variable(name, stacked(kind), Initial::Zeros))
+        .collect();
+    for (name, kind) in ["train.x", "train.y"]
+        .into_iter()
+        .zip(&single[4 + states..])
+    {
+        operands.push(graph.variable(name, kind.clone(), Initial::Zeros));
+    }
+    let slab = single[2].elements() as usize;
+    let step = graph.apply_one(network.clone(), &operands.iter().collect::<Vec<_>>());
+    let plan: Plan = graph.compile(target, [Program::new("train").update([&step])])?;
+    Ok(Open {
+        room,
+        network,
+        slab,
+        slabs,
+        session: device.open(&plan)?,
+    })
+}
+
+/// Sets every member's clock: its place in the data, its order, its learning rate.
+fn start(open: &mut Open, members: &[Member], fit: &Fit<'_>, step: u64, rows: usize) -> Result<()> {
+    let mut cursors = Vec::new();
+    let mut rates = open.session.read("train.rates")?;
+    let per_epoch = rows.div_ceil(open.room.batch) as u64;
+    for (member, rates) in members.iter().zip(rates.chunks_exact_mut(RATES)) {
+        let mut words = vec![0; cursor::WORDS];
+        words[cursor::STEP] = u32::try_from(step).unwrap_or(u32::MAX);
+        words[cursor::EPOCH] = u32::try_from(step / per_epoch).unwrap_or(u32::MAX);
+        words[cursor::DATA_ROWS] = u32::try_from(rows).unwrap_or(u32::MAX);
+        if let Some(seed) = fit.order(member.seed) {
+            (words[cursor::SHUFFLE], words[cursor::SEED]) = (1, seed);
+        }
+        cursors.extend(words);
+        rates[3] = member.learning_rate;
+    }
+    open.session.write_labels("train.cursor", &cursors)?;
+    open.session.write("train.rates", &rates)
+}
+
+impl Open {
+    /// Name, place in the slab and length of every parameter of a member.
+    fn places(&self, architecture: &Sequential) -> Vec<(String, usize, usize)> {
+        let at = |layer: &Layer| [Some(layer.kernel), layer.bias];
+        let starts = self.network.layers.iter().flat_map(at).flatten();
+        let parameters = architecture.parameters();
+        let place = |(parameter, start): (crate::nn::Parameter, usize)| {
+            let len = parameter.elements();
+            (parameter.name, start, len)
+        };
+        parameters.zip(starts).map(place).collect()
+    }
+
+    /// Draws every member's weights as a model of its seed does.
+    fn first_weights(&mut self, members: &[Member], architecture: &Sequential) -> Result<()> {
+        let places = self.places(architecture);
+        let mut slabs: Vec<f32> = room(self.slab.checked_mul(members.len()), "the weights")?;
+        slabs.resize(self.slab * members.len(), 0.0);
+        for (member, slab) in members.iter().zip(slabs.chunks_exact_mut(self.slab)) {
+            let own = architecture.clone().seed(member.seed);
+            let drawn = own.drawn();
+            for ((_, at, len), values) in places.iter().zip(drawn) {
+                slab[*at..at + len].copy_from_slice(&values);
+            }
+        }
+        self.session.write(&self.slabs[0], &slabs)
+    }
+}

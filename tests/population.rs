@@ -1,0 +1,217 @@
+//! Facts about populations: each member trains as it would alone.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod common;
+
+use common::device;
+use kiln::optim::OptimizerConfig;
+use kiln::prelude::*;
+use kiln::train::{Member, Population};
+
+fn data(rows: usize) -> Dataset {
+    let number = |i: usize| ((i * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
+    let features: Vec<f32> = (0..rows * 8).map(number).collect();
+    let above = |row: &[f32]| u32::from(row.iter().sum::<f32>() > 0.0);
+    let labels = features.chunks(8).map(above).collect();
+    Dataset::new(features, 8, Targets::Labels { labels, classes: 2 }).unwrap()
+}
+
+fn network() -> Sequential {
+    Sequential::new(8)
+        .dense(10, Relu)
+        .dense(8, Relu)
+        .dense(1, Sigmoid)
+}
+
+fn members() -> Vec<Member> {
+    (0..5)
+        .map(|i| Member {
+            seed: 10 + i,
+            learning_rate: 0.001 * (i + 1) as f32,
+        })
+        .collect()
+}
+
+fn population(device: &Device) -> Population {
+    let optimizer = OptimizerConfig::default();
+    Population::new(
+        &network(),
+        members(),
+        device,
+        BinaryCrossentropy,
+        optimizer,
+        [Accuracy],
+    )
+    .unwrap()
+}
+
+fn fit<'a>(epochs: u64) -> Fit<'a> {
+    Fit::epochs(epochs).batch_size(32).silent()
+}
+
+/// The members' weights after so many epochs, in one run or two.
+fn weights(device: &Device, data: &Dataset, runs: &[u64]) -> Vec<Vec<f32>> {
+    let mut population = population(device);
+    for &epochs in runs {
+        population.fit(data, fit(epochs)).unwrap();
+    }
+    let all = |index| {
+        let weights = population.member(index).unwrap().weights().unwrap();
+        weights.into_iter().flat_map(|w| w.values).collect()
+    };
+    (0..members().len()).map(all).collect()
+}
+
+#[test]
+fn a_member_trains_as_a_model_of_its_seed_and_rate() {
+    let data = data(100);
+    let mut devices = vec![Device::cpu()];
+    devices.extend(device().cloned());
+    for device in &devices {
+        let mut population = population(device);
+        let histories = population.fit(&data, fit(4)).unwrap();
+        assert_eq!(histories.len(), 5);
+        for (index, member) in members().into_iter().enumerate() {
+            let mut alone = network()
+                .seed(member.seed)
+                .compile_on(
+                    device,
+                    BinaryCrossentropy,
+                    Adam::new(member.learning_rate),
+                    [Accuracy],
+                )
+                .unwrap();
+            let history = alone.fit(&data, fit(4)).unwrap();
+            let own = population.member(index).unwrap().weights().unwrap();
+            for (own, alone) in own.iter().zip(alone.weights().unwrap()) {
+                assert_eq!(own.name, alone.name);
+                for (a, b) in own.values.iter().zip(&alone.values) {
+                    // The CPU session trains a model in calls of their own, which add up in another order.
+                    let close = (a - b).abs() <= 1e-4 * (1.0 + b.abs());
+                    let equal = a.to_bits() == b.to_bits();
+                    let same = if device.target().has_shaders() {
+                        equal
+                    } else {
+                        close
+                    };
+                    assert!(
+                        same,
+                        "{} of member {index} on {device}: {a} for {b}",
+                        own.name
+                    );
+                }
+            }
+            let losses = histories[index].loss().into_iter().zip(history.loss());
+            for (a, b) in losses {
+                assert!((a - b).abs() < 1e-4, "{a} for {b}");
+            }
+            assert_eq!(histories[index].stop, history.stop);
+        }
+        assert!(
+            histories
+                .windows(2)
+                .all(|pair| pair[0].loss() != pair[1].loss())
+        );
+    }
+}
+
+#[test]
+fn a_population_takes_no_more_dispatches_than_one_network() {
+    let Some(device) = device() else { return };
+    if !device.target().has_shaders() {
+        return;
+    }
+    let data = data(100);
+    let dispatches = |count: usize| {
+        let optimizer = OptimizerConfig::default();
+        let members = members().into_iter().take(count);
+        let mut population = Population::new(
+            &network(),
+            members,
+            device,
+            BinaryCrossentropy,
+            optimizer,
+            [],
+        )
+        .unwrap();
+        let histories = population.fit(&data, Fit::steps(8).silent()).unwrap();
+        histories[0].counters.dispatches
+    };
+    assert_eq!(dispatches(5), dispatches(1));
+    assert!(dispatches(5) <= 2, "{}", dispatches(5));
+}
+
+#[test]
+fn a_run_in_two_parts_ends_in_the_same_bits() {
+    let data = data(70);
+    let device = device().cloned().unwrap_or_else(Device::cpu);
+    assert_eq!(
+        weights(&device, &data, &[5]),
+        weights(&device, &data, &[2, 3])
+    );
+}
+
+#[test]
+fn the_best_member_and_the_mean_prediction_follow_from_the_members() {
+    let data = data(64);
+    let mut population = population(&Device::cpu());
+    let histories = population.fit(&data, fit(3)).unwrap();
+    let best = population.best(&histories);
+    let last = |history: &History| history.loss()[2];
+    assert!(
+        histories
+            .iter()
+            .all(|history| last(&histories[best]) <= last(history))
+    );
+    let rows = &data.features()[..16];
+    let mean = population.predict(rows).unwrap();
+    let mut expected = [0.0f64; 2];
+    for index in 0..5 {
+        let own = population.member(index).unwrap().predict(rows).unwrap();
+        for (sum, &value) in expected.iter_mut().zip(own.values()) {
+            *sum += f64::from(value) / 5.0;
+        }
+    }
+    for (mean, expected) in mean.iter().zip(expected) {
+        assert!((f64::from(*mean) - expected).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn what_a_population_cannot_do_is_refused_in_words() {
+    let new = |network: &Sequential, members: Vec<Member>| {
+        let optimizer = OptimizerConfig::default();
+        Population::new(
+            network,
+            members,
+            &Device::cpu(),
+            BinaryCrossentropy,
+            optimizer,
+            [],
+        )
+    };
+    let says = |error: Error, words: &str| {
+        let text = error.to_string();
+        assert!(text.contains(words), "{text}");
+    };
+    says(new(&network(), Vec::new()).unwrap_err(), "at least one");
+    let wrong = Member {
+        seed: 0,
+        learning_rate: f32::NAN,
+    };
+    says(new(&network(), vec![wrong]).unwrap_err(), "learning_rate");
+    let large = Sequential::new(8).dense(900, Relu).dense(1, Sigmoid);
+    let mut large = new(&large, members()).unwrap();
+    says(
+        large.fit(&data(50), fit(1)).unwrap_err(),
+        "9001 parameters are more than 4096",
+    );
+    let mut population = population(&Device::cpu());
+    says(
+        population
+            .fit(&data(50), fit(1).until_loss(0.1))
+            .unwrap_err(),
+        "a population takes",
+    );
+    says(population.member(5).unwrap_err(), "there are 5 members");
+}
