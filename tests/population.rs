@@ -86,14 +86,7 @@ fn a_member_trains_as_a_model_of_its_seed_and_rate() {
             for (own, alone) in own.iter().zip(alone.weights().unwrap()) {
                 assert_eq!(own.name, alone.name);
                 for (a, b) in own.values.iter().zip(&alone.values) {
-                    // The CPU session trains a model in calls of their own, which add up in another order.
-                    let close = (a - b).abs() <= 1e-4 * (1.0 + b.abs());
-                    let equal = a.to_bits() == b.to_bits();
-                    let same = if device.target().has_shaders() {
-                        equal
-                    } else {
-                        close
-                    };
+                    let same = a.to_bits() == b.to_bits();
                     assert!(
                         same,
                         "{} of member {index} on {device}: {a} for {b}",

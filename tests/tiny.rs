@@ -87,7 +87,7 @@ fn floats(values: Values) -> Vec<f64> {
     }
 }
 
-/// A CPU session that runs what plans for GPUs hold: its own keep the calls apart.
+/// A CPU session that runs what plans for GPUs hold: its own keep the calls of larger networks apart.
 fn with_gpu_plans(device: Device) -> Device {
     device.with_target(|target| Target {
         class: Class::Gpu,

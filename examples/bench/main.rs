@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod models;
+mod population;
 mod products;
 mod profile;
 mod results;
@@ -21,6 +22,7 @@ const ABOUT: &str = "bench: measure, and print one JSON line
            --profile: the time of every dispatch of a step and its roofline; --trace FILE: for Chrome and Perfetto
   profile  the same as mlp --profile
   tiny     --epochs 100: the article's network, 8-10-8-1, BCE, Adam, 768 rows, batch 32
+           --members N: a population of N beside one of one
   matmul   --m 512 --n 512 --k 512 [--ta] [--tb]
   suite    every measure with its target
   scaling  --out scaling.svg [--most 4096]: time per step against batch, width and depth, on the CPU session and --device
@@ -43,8 +45,12 @@ fn main() -> std::process::ExitCode {
             "mlp" | "profile" => mlp(arguments, &device, what == "profile", repeat)?,
             "tiny" => {
                 let epochs = arguments.number("epochs", 100)?;
+                let members = arguments.number("members", 0)?;
                 arguments.finish()?;
                 let data = models::synthetic(768, 8, 2)?;
+                if members > 0 {
+                    return population::measure(&device, &data, members, epochs);
+                }
                 let mut model = models::article(&device)?;
                 models::train(&device, &mut model, &data, 32, Fit::epochs(epochs), repeat)?
             }

@@ -31,8 +31,9 @@ pub struct Member {
 /// Networks of one shape with seeds and learning rates of their own, trained on one data set in the same dispatches: a
 /// workgroup each.
 ///
-/// A member trains as a [`Model`] of its seed and rate would: on a GPU to the same bits. Only networks that fit a
-/// workgroup can be members: about 200 to 4096 parameters; the error says what is too large.
+/// A member trains as a [`Model`] of its seed and rate would, on a GPU to the same bits. Only networks that fit a
+/// workgroup can be members: up to some 700 parameters on a GPU, 4096 on the CPU session; the error says what is too
+/// large.
 ///
 /// ```
 /// use kiln::optim::OptimizerConfig;
@@ -274,7 +275,7 @@ impl Population {
 
     /// The step of one member, from the plan of a model, with the types of its operands.
     fn network(&self, model: &Model, room: Room) -> Result<(Network, Vec<TensorType>)> {
-        // The CPU session's own plans keep the calls apart; it runs the others as well.
+        // The CPU session's own plans keep the calls of larger networks apart; it runs the others as well.
         let target = self.target();
         let needs = Needs {
             train: Some(room),
