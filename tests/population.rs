@@ -3,10 +3,15 @@
 
 mod common;
 
+use std::sync::Mutex;
+
 use common::device;
 use kiln::optim::OptimizerConfig;
 use kiln::prelude::*;
 use kiln::train::{Member, Population};
+
+/// Counters are the device's: tests that use it wait for each other.
+static ALONE: Mutex<()> = Mutex::new(());
 
 fn data(rows: usize) -> Dataset {
     let number = |i: usize| ((i * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
@@ -64,6 +69,7 @@ fn weights(device: &Device, data: &Dataset, runs: &[u64]) -> Vec<Vec<f32>> {
 
 #[test]
 fn a_member_trains_as_a_model_of_its_seed_and_rate() {
+    let _alone = ALONE.lock();
     let data = data(100);
     let mut devices = vec![Device::cpu()];
     devices.extend(device().cloned());
@@ -110,6 +116,7 @@ fn a_member_trains_as_a_model_of_its_seed_and_rate() {
 
 #[test]
 fn a_population_takes_no_more_dispatches_than_one_network() {
+    let _alone = ALONE.lock();
     let Some(device) = device() else { return };
     if !device.target().has_shaders() {
         return;
@@ -136,6 +143,7 @@ fn a_population_takes_no_more_dispatches_than_one_network() {
 
 #[test]
 fn a_run_in_two_parts_ends_in_the_same_bits() {
+    let _alone = ALONE.lock();
     let data = data(70);
     let device = device().cloned().unwrap_or_else(Device::cpu);
     assert_eq!(
