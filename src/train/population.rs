@@ -41,8 +41,8 @@ pub struct Member {
 /// use kiln::train::{Member, Population};
 ///
 /// let xor = Dataset::from_rows(
-///     [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]],
-///     [[0.0], [1.0], [1.0], [0.0]],
+///     &[[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]],
+///     &[[0.0], [1.0], [1.0], [0.0]],
 /// )?;
 /// let network = Sequential::new(2).dense(4, Tanh).dense(1, Sigmoid);
 /// let members = (1..=8).map(|seed| Member { seed, learning_rate: 0.02 });
