@@ -167,11 +167,13 @@ fn plot(
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
+            .x_labels(4)
             .draw()?;
         for (index, (name, curve)) in mine().enumerate() {
             let colour = [RED, BLUE, GREEN, MAGENTA][index % 4];
             let line = curve.points.iter().map(|p| (p.0 as f64, p.1 * 1e6));
-            let name: String = name.chars().take(24).collect();
+            // The device's own name, without driver and version.
+            let name = name.split(" (").next().unwrap_or(name).to_string();
             chart
                 .draw_series(LineSeries::new(line, colour.stroke_width(2)))?
                 .label(name)
@@ -179,6 +181,7 @@ fn plot(
         }
         chart
             .configure_series_labels()
+            .position(SeriesLabelPosition::UpperLeft)
             .background_style(WHITE)
             .border_style(BLACK)
             .draw()?;
