@@ -1,0 +1,156 @@
+//! What a head is tried on: every loss, of rows that count and that do not, given outputs and computed ones.
+
+use crate::op::cursor::{ROWS, STEP, WORDS};
+use crate::op::{Accuracy, BinaryCrossEntropy, Case, Fill, Form, Parts, SquaredError};
+
+use super::{Head, LastLayer, RowLoss};
+
+pub(super) fn cases() -> Vec<Case> {
+    // Batch, rows that count, columns, step.
+    let shapes = [
+        (1, 1, 1, 1),
+        (2, 1, 3, 2),
+        (3, 3, 2, 1),
+        (17, 17, 10, 5),
+        (32, 32, 10, 6),
+        (33, 20, 1, 7),
+        (64, 64, 33, 1000),
+        (65, 65, 17, 255),
+        (128, 100, 10, 4_294_967_295),
+        (257, 257, 3, 12),
+        (1000, 0, 10, 17),
+        (2100, 2099, 2, 18),
+        (3, 3, 1000, 19),
+        (33, 33, 257, 20),
+    ];
+    let binary = |form| RowLoss::Binary(BinaryCrossEntropy { form });
+    let mut cases = Vec::new();
+    for (number, (batch, counted, columns, step)) in shapes.into_iter().enumerate() {
+        let kinds = [
+            (RowLoss::CrossEntropy, true),
+            (RowLoss::CrossEntropy, false),
+            (binary(Form::Logits), false),
+            (binary(Form::Probabilities), false),
+            (RowLoss::Squared(SquaredError { scale: 0.5 }), false),
+        ];
+        for (turn, (loss, labels)) in kinds.into_iter().enumerate() {
+            let gather = (number + turn) % 2 == 0;
+            let accuracy = match (labels, loss) {
+                _ if (number + turn) % 4 == 3 => None,
+                (true, _) => Some((Accuracy::Sparse, 1)),
+                (_, RowLoss::CrossEntropy) => Some((Accuracy::Categorical, 0)),
+                _ => Some((Accuracy::Binary { threshold: 0.3 }, 2)),
+            };
+            let op = Head {
+                loss,
+                loss_column: if accuracy.is_some_and(|(_, column)| column == 0) {
+                    1
+                } else {
+                    0
+                },
+                accuracy,
+                gather,
+                last: None,
+                gradient: (number + turn) % 3 != 0,
+            };
+            let mut cursor = vec![0; WORDS];
+            (cursor[STEP], cursor[ROWS]) = (step, counted);
+            let y = match loss {
+                RowLoss::Binary(loss) if !loss.logits() => Fill::Uniform(0.01, 0.99),
+                _ => Fill::Uniform(-4.0, 4.0),
+            };
+            let ring = [5, 3, Parts::of(batch).count];
+            let rows = if gather { batch + 3 } else { batch };
+            let case = Case::new(op)
+                .constant(&ring, Fill::Uniform(-1.0, 1.0))
+                .words(&[WORDS], Fill::Words(cursor))
+                .constant(&[batch, columns], y);
+            let case = match loss {
+                _ if labels => case.words(&[rows], Fill::Below(columns as u32)),
+                RowLoss::CrossEntropy => case.constant(&[rows, columns], Fill::OneHot),
+                RowLoss::Binary(_) => case.constant(&[rows, columns], Fill::Binary),
+                RowLoss::Squared(_) => case.constant(&[rows, columns], Fill::Uniform(-2.0, 2.0)),
+            };
+            let case = if gather {
+                case.words(&[batch], Fill::Below(rows as u32 + 2))
+            } else {
+                case
+            };
+            cases.push(case);
+        }
+    }
+    cases.extend(last_layer_cases());
+    cases
+}
+
+/// Heads that compute the last layer.
+fn last_layer_cases() -> Vec<Case> {
+    let binary = RowLoss::Binary(BinaryCrossEntropy { form: Form::Logits });
+    let squared = RowLoss::Squared(SquaredError { scale: 0.5 });
+    // Batch, rows that count, inputs, columns.
+    let shapes = [
+        (1, 1, 1, 1),
+        (3, 3, 5, 2),
+        (17, 17, 33, 10),
+        (32, 30, 64, 10),
+        (33, 33, 17, 1),
+        (65, 64, 128, 32),
+        (257, 250, 20, 3),
+        (2100, 2100, 8, 10),
+        (40, 40, 2048, 4),
+    ];
+    let mut cases = Vec::new();
+    for (number, (batch, counted, inputs, columns)) in shapes.into_iter().enumerate() {
+        for (turn, loss) in [RowLoss::CrossEntropy, binary, squared]
+            .into_iter()
+            .enumerate()
+        {
+            let labels = matches!(loss, RowLoss::CrossEntropy);
+            let [gather, gather_x] = [(number + turn) % 2 == 0, (number + turn) % 4 == 0];
+            let last = LastLayer {
+                bias: number % 3 > 0,
+                gather: gather_x,
+            };
+            let threshold = 0.3;
+            let kind = if labels {
+                Accuracy::Sparse
+            } else {
+                Accuracy::Binary { threshold }
+            };
+            let op = Head {
+                loss,
+                loss_column: 1,
+                accuracy: (turn != 2).then_some((kind, 0)),
+                gather,
+                last: Some(last),
+                gradient: number % 4 > 0,
+            };
+            let mut cursor = vec![0; WORDS];
+            (cursor[STEP], cursor[ROWS]) = (number as u32, counted);
+            let most = 2.0 / (inputs as f32).sqrt();
+            let data = batch + 3;
+            let rows = |chosen: bool| if chosen { data } else { batch };
+            let case = Case::new(op)
+                .constant(&[3, 2, Parts::of(batch).count], Fill::Uniform(-1.0, 1.0))
+                .words(&[WORDS], Fill::Words(cursor))
+                .constant(&[rows(gather_x), inputs], Fill::Uniform(-1.0, 1.0));
+            let case = match loss {
+                RowLoss::CrossEntropy => case.words(&[rows(gather)], Fill::Below(columns as u32)),
+                RowLoss::Binary(_) => case.constant(&[rows(gather), columns], Fill::Binary),
+                RowLoss::Squared(_) => {
+                    case.constant(&[rows(gather), columns], Fill::Uniform(-2.0, 2.0))
+                }
+            };
+            let case = match gather || gather_x {
+                true => case.words(&[batch], Fill::Below(data as u32 + 2)),
+                false => case,
+            };
+            let case = case.constant(&[inputs, columns], Fill::Uniform(-most, most));
+            cases.push(match last.bias {
+                true => case.constant(&[columns], Fill::Uniform(-0.5, 0.5)),
+                false => case,
+            });
+        }
+    }
+    cases
+}
