@@ -10,9 +10,14 @@ use crate::plan::Target;
 
 use super::launch::shader;
 use super::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Param, Permutation, Sample,
-    Shader, Signature, UNIT, arity,
+    Binding, Compute, Entry, Io, Launch, Launches, Op, Permutation, Sample, Shader, Signature,
+    UNIT, arity,
 };
+
+mod cases;
+mod schedule;
+
+pub(super) use schedule::{error, schedule};
 
 const SHADER: Shader = shader!("clock", "schedule");
 
@@ -20,7 +25,7 @@ const SHADER: Shader = shader!("clock", "schedule");
 pub const ENTRY: Entry = Entry {
     name: "clock",
     shaders: &[SHADER],
-    cases,
+    cases: cases::cases,
 };
 
 /// Numbers in a clock's rates: the learning rate, β₁ᵗ, β₂ᵗ, and one that is reserved.
@@ -203,135 +208,6 @@ impl Op for Clock {
     }
 }
 
-/// The number of the schedule in the shader, and its params.
-pub(super) fn schedule(schedule: &Schedule) -> (u32, [(&'static str, Param); 8]) {
-    let mut numbers = [
-        ("initial", Param::F32(0.0)),
-        ("rate", Param::F32(0.0)),
-        ("end", Param::F32(0.0)),
-        ("power", Param::F32(1.0)),
-        ("top", Param::F32(0.0)),
-        ("decay_steps", Param::U32(1)),
-        ("warmup_steps", Param::U32(0)),
-        ("staircase", Param::U32(0)),
-    ];
-    let mut set = |name, value: Param| {
-        if let Some(number) = numbers.iter_mut().find(|(known, _)| *known == name) {
-            number.1 = value;
-        }
-    };
-    let number = match *schedule {
-        Schedule::Constant(rate) => {
-            set("initial", rate.into());
-            0
-        }
-        Schedule::ExponentialDecay {
-            initial,
-            decay_steps,
-            decay_rate,
-            staircase,
-        } => {
-            set("initial", initial.into());
-            // Here, in f64: the device's logarithm of a rate near 1 would be off by per cents.
-            set("rate", Param::F32(f64::from(decay_rate).log2() as f32));
-            set("decay_steps", decay_steps.into());
-            set("staircase", u32::from(staircase).into());
-            1
-        }
-        Schedule::InverseTimeDecay {
-            initial,
-            decay_steps,
-            decay_rate,
-            staircase,
-        } => {
-            set("initial", initial.into());
-            set("rate", decay_rate.into());
-            set("decay_steps", decay_steps.into());
-            set("staircase", u32::from(staircase).into());
-            2
-        }
-        Schedule::PolynomialDecay {
-            initial,
-            decay_steps,
-            end,
-            power,
-        } => {
-            set("initial", initial.into());
-            set("decay_steps", decay_steps.into());
-            set("end", end.into());
-            set("power", power.into());
-            3
-        }
-        Schedule::CosineDecay {
-            initial,
-            decay_steps,
-            alpha,
-            warmup_target,
-            warmup_steps,
-        } => {
-            set("initial", initial.into());
-            set("top", warmup_target.unwrap_or(initial).into());
-            set("decay_steps", decay_steps.into());
-            set("end", alpha.into());
-            if warmup_target.is_some() {
-                set("warmup_steps", warmup_steps.into());
-            }
-            4
-        }
-    };
-    (number, numbers)
-}
-
-/// The rounding error of the device's learning rate, in units of 2⁻²⁴.
-///
-/// A quotient of two counts is off by 2 units for the conversions (beyond 2²⁴) and 5 for the division: 7.
-pub(super) fn error(schedule: &Schedule, step: u32) -> f64 {
-    let value: f64 = schedule.value(step);
-    match *schedule {
-        Schedule::Constant(_) => 0.0,
-        Schedule::ExponentialDecay {
-            decay_steps,
-            decay_rate,
-            ..
-        } => {
-            // 2^x, where x has the errors of a quotient, a rounded logarithm and a product, and exp2 3 + 2|x| ulp.
-            let x = f64::from(decay_rate).log2() * f64::from(step) / f64::from(decay_steps);
-            value * (7.0 + 4.0 * x.abs() + 9.0 * x.abs() * std::f64::consts::LN_2)
-        }
-        // A quotient, a product, a sum of positive terms, a division.
-        Schedule::InverseTimeDecay { .. } => 14.0 * value,
-        Schedule::PolynomialDecay {
-            initial,
-            decay_steps,
-            end,
-            power,
-        } => {
-            // e^y with y = −power·ln(1 + s/left): the quotient, 6 units of the series or 11 of the builtin, a product;
-            // exp has 3 + 2|y| ulp.
-            let left = f64::from(decay_steps.saturating_sub(step)) / f64::from(decay_steps);
-            let y = if power == 1.0 || left == 0.0 {
-                0.0
-            } else {
-                f64::from(power) * left.ln().abs()
-            };
-            let (initial, end) = (f64::from(initial), f64::from(end));
-            let fall = (initial - end).abs() * left.powf(f64::from(power));
-            fall * (9.0 + 4.0 * y + 20.0 * y) + value
-        }
-        Schedule::CosineDecay {
-            initial,
-            warmup_target: Some(top),
-            warmup_steps,
-            ..
-        } if step < warmup_steps => {
-            let climbed = f64::from(step) / f64::from(warmup_steps);
-            (f64::from(top) - f64::from(initial)).abs() * climbed * 9.0 + value
-        }
-        // An angle of 9 units, a sine that adds 6, squared: 31; then four roundings of positive numbers.
-        Schedule::CosineDecay { .. } => 35.0 * value,
-    }
-}
-
 impl Compute for Clock {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
@@ -351,103 +227,6 @@ impl Compute for Clock {
         }
         rest.fill(0);
     }
-}
-
-fn cases() -> Vec<Case> {
-    let case = |clock: Clock, cursor: [u32; WORDS], rates: [f32; RATES]| {
-        Case::new(clock)
-            .words(&[WORDS], Fill::Words(cursor.into()))
-            .constant(&[RATES], Fill::Values(rates.into()))
-    };
-    let clock = |batch, schedule: Schedule| Clock {
-        batch,
-        schedule,
-        beta_1: 0.9,
-        beta_2: 0.999,
-    };
-    let mut cases = Vec::new();
-    // The place in the data: the first step, the middle and the end of an epoch, short batches, no data at all.
-    let places: [(usize, [u32; WORDS]); 18] = [
-        (1, [0, 9, 9, 9, 1, 0, 0, 9]),
-        (1, [1, 0, 0, 1, 1, 1, 3, 0]),
-        (2, [0, 0, 0, 0, 3, 1, 1, 0]),
-        (2, [1, 0, 0, 2, 3, 1, 1, 0]),
-        (2, [2, 0, 2, 1, 3, 1, 1, 0]),
-        (3, [7, 2, 3, 3, 17, 0, 5, 0]),
-        (17, [3, 1, 0, 17, 33, 1, 5, 0]),
-        (32, [24, 0, 736, 32, 768, 1, 11, 0]),
-        (32, [23, 0, 704, 32, 768, 0, 11, 0]),
-        (33, [100, 8, 231, 24, 255, 1, 0xffff_ffff, 0]),
-        (64, [5, 0, 192, 64, 256, 1, 77, 0]),
-        (65, [5, 0, 130, 65, 257, 1, 78, 0]),
-        (255, [40, 9, 765, 235, 1000, 1, 79, 0]),
-        (257, [900, 2, 59_000, 257, 60_000, 1, 80, 0]),
-        (1000, [800, 4, 68_000, 1000, 70_000, 1, 81, 0]),
-        (65_536, [0, 0, 0, 0, 70_000, 1, 82, 0]),
-        (65_536, [1, 0, 0, 65_536, 70_000, 1, 82, 0]),
-        (300, [4_000_000_000, 70, 0, 300, 2_147_483_648, 1, 83, 0]),
-    ];
-    for (batch, place) in places {
-        cases.push(case(
-            clock(batch, 0.01.into()),
-            place,
-            [0.01, 0.6, 0.95, 7.0],
-        ));
-    }
-    cases.push(case(
-        clock(3, 0.01.into()),
-        [4, 0, 0, 0, 0, 1, 0, 0],
-        [0.0; 4],
-    ));
-    // The rates.
-    let staircase = Schedule::ExponentialDecay {
-        initial: 0.1,
-        decay_steps: 1000,
-        decay_rate: 0.96,
-        staircase: true,
-    };
-    let inverse = Schedule::InverseTimeDecay {
-        initial: 0.1,
-        decay_steps: 5,
-        decay_rate: 0.5,
-        staircase: true,
-    };
-    let polynomial = |power| Schedule::PolynomialDecay {
-        initial: 0.1,
-        decay_steps: 300,
-        end: 0.01,
-        power,
-    };
-    let cosine = |alpha| Schedule::CosineDecay {
-        initial: 0.001,
-        decay_steps: 300,
-        alpha,
-        warmup_target: Some(0.1),
-        warmup_steps: 17,
-    };
-    let schedules = [
-        Schedule::exponential_decay(0.1, 7, 0.9),
-        Schedule::exponential_decay(0.1, 100_000, 0.999),
-        staircase,
-        Schedule::inverse_time_decay(0.1, 5, 0.5),
-        inverse,
-        polynomial(1.0),
-        polynomial(0.5),
-        polynomial(2.0),
-        Schedule::cosine_decay(0.1, 257),
-        cosine(0.0),
-        cosine(0.1),
-    ];
-    for schedule in schedules {
-        for step in [0, 1, 16, 17, 33, 255, 256, 299, 1000, 70_000] {
-            cases.push(case(
-                clock(5, schedule.clone()),
-                [step, 0, 10, 5, 33, 0, 0, 0],
-                [0.0, 0.3, 0.9, 0.0],
-            ));
-        }
-    }
-    cases
 }
 
 #[cfg(test)]

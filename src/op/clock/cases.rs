@@ -1,0 +1,104 @@
+//! What a clock is tried on: places in the data, and every schedule.
+
+use crate::op::{Case, Fill, RATES};
+use crate::optim::Schedule;
+
+use super::Clock;
+use super::cursor::WORDS;
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |clock: Clock, cursor: [u32; WORDS], rates: [f32; RATES]| {
+        Case::new(clock)
+            .words(&[WORDS], Fill::Words(cursor.into()))
+            .constant(&[RATES], Fill::Values(rates.into()))
+    };
+    let clock = |batch, schedule: Schedule| Clock {
+        batch,
+        schedule,
+        beta_1: 0.9,
+        beta_2: 0.999,
+    };
+    let mut cases = Vec::new();
+    // The place in the data: the first step, the middle and the end of an epoch, short batches, no data at all.
+    let places: [(usize, [u32; WORDS]); 18] = [
+        (1, [0, 9, 9, 9, 1, 0, 0, 9]),
+        (1, [1, 0, 0, 1, 1, 1, 3, 0]),
+        (2, [0, 0, 0, 0, 3, 1, 1, 0]),
+        (2, [1, 0, 0, 2, 3, 1, 1, 0]),
+        (2, [2, 0, 2, 1, 3, 1, 1, 0]),
+        (3, [7, 2, 3, 3, 17, 0, 5, 0]),
+        (17, [3, 1, 0, 17, 33, 1, 5, 0]),
+        (32, [24, 0, 736, 32, 768, 1, 11, 0]),
+        (32, [23, 0, 704, 32, 768, 0, 11, 0]),
+        (33, [100, 8, 231, 24, 255, 1, 0xffff_ffff, 0]),
+        (64, [5, 0, 192, 64, 256, 1, 77, 0]),
+        (65, [5, 0, 130, 65, 257, 1, 78, 0]),
+        (255, [40, 9, 765, 235, 1000, 1, 79, 0]),
+        (257, [900, 2, 59_000, 257, 60_000, 1, 80, 0]),
+        (1000, [800, 4, 68_000, 1000, 70_000, 1, 81, 0]),
+        (65_536, [0, 0, 0, 0, 70_000, 1, 82, 0]),
+        (65_536, [1, 0, 0, 65_536, 70_000, 1, 82, 0]),
+        (300, [4_000_000_000, 70, 0, 300, 2_147_483_648, 1, 83, 0]),
+    ];
+    for (batch, place) in places {
+        cases.push(case(
+            clock(batch, 0.01.into()),
+            place,
+            [0.01, 0.6, 0.95, 7.0],
+        ));
+    }
+    cases.push(case(
+        clock(3, 0.01.into()),
+        [4, 0, 0, 0, 0, 1, 0, 0],
+        [0.0; 4],
+    ));
+    // The rates.
+    let staircase = Schedule::ExponentialDecay {
+        initial: 0.1,
+        decay_steps: 1000,
+        decay_rate: 0.96,
+        staircase: true,
+    };
+    let inverse = Schedule::InverseTimeDecay {
+        initial: 0.1,
+        decay_steps: 5,
+        decay_rate: 0.5,
+        staircase: true,
+    };
+    let polynomial = |power| Schedule::PolynomialDecay {
+        initial: 0.1,
+        decay_steps: 300,
+        end: 0.01,
+        power,
+    };
+    let cosine = |alpha| Schedule::CosineDecay {
+        initial: 0.001,
+        decay_steps: 300,
+        alpha,
+        warmup_target: Some(0.1),
+        warmup_steps: 17,
+    };
+    let schedules = [
+        Schedule::exponential_decay(0.1, 7, 0.9),
+        Schedule::exponential_decay(0.1, 100_000, 0.999),
+        staircase,
+        Schedule::inverse_time_decay(0.1, 5, 0.5),
+        inverse,
+        polynomial(1.0),
+        polynomial(0.5),
+        polynomial(2.0),
+        Schedule::cosine_decay(0.1, 257),
+        cosine(0.0),
+        cosine(0.1),
+    ];
+    for schedule in schedules {
+        for step in [0, 1, 16, 17, 33, 255, 256, 299, 1000, 70_000] {
+            cases.push(case(
+                clock(5, schedule.clone()),
+                [step, 0, 10, 5, 33, 0, 0, 0],
+                [0.0, 0.3, 0.9, 0.0],
+            ));
+        }
+    }
+    cases
+}
