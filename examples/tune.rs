@@ -3,9 +3,8 @@
 
 mod common;
 
-use std::time::Instant;
-
-use kiln::op::{MatMul, candidates};
+use common::product::Product;
+use kiln::op::candidates;
 use kiln::plan::{ProductChoice, ProductShape, TuningTable};
 use kiln::prelude::*;
 
@@ -102,13 +101,8 @@ fn tune(device: &Device, shape: ProductShape, table: &mut TuningTable) -> Result
     let mut best: Option<(f64, ProductChoice)> = None;
     let all = candidates(shape, device.target());
     for &candidate in &all {
-        let mut alone = TuningTable::new("", "");
-        alone.insert(shape, candidate);
-        let device = device
-            .clone()
-            .with_target(|target| target.with_table(alone));
         // A kernel that this adapter refuses is no candidate.
-        let Ok(time) = seconds(&device, shape) else {
+        let Ok(time) = seconds(&with(candidate), shape) else {
             continue;
         };
         if best.is_none_or(|(least, _)| time < least) {
@@ -154,26 +148,8 @@ fn tune(device: &Device, shape: ProductShape, table: &mut TuningTable) -> Result
 
 /// Seconds of one product: the best of three runs of about 20 ms, because what disturbs a run only lengthens it.
 fn seconds(device: &Device, shape: ProductShape) -> Result<f64> {
-    let [m, n, k] = shape.sizes.map(|size| size as usize);
-    let values = |len: usize| vec![0.5f32; len];
-    let graph = Graph::new();
-    let (ta, tb) = (shape.transpose_a, shape.transpose_b);
-    let a = graph.parameter("a", if ta { [k, m] } else { [m, k] }, &values(m * k));
-    let b = graph.parameter("b", if tb { [n, k] } else { [k, n] }, &values(k * n));
-    let product = MatMul {
-        transpose_a: ta,
-        transpose_b: tb,
-    };
-    let y = graph.apply_one(product, &[&a, &b]);
-    let plan = graph.compile(device.target(), [Program::new("product").fetch("y", &y)])?;
-    let mut session = device.open(&plan)?;
-    let mut run = |steps: u64| -> Result<f64> {
-        let begun = Instant::now();
-        session.run("product", steps)?;
-        session.read("y")?;
-        Ok(begun.elapsed().as_secs_f64() / steps as f64)
-    };
-    run(1)?;
-    let steps = (0.02 / run(2)?).clamp(1.0, 2000.0) as u64;
-    Ok(run(steps)?.min(run(steps)?).min(run(steps)?))
+    let mut product = Product::open(device, shape)?;
+    product.seconds(1)?;
+    let runs = product.runs(3, 0.02)?;
+    Ok(runs.into_iter().fold(f64::INFINITY, f64::min))
 }

@@ -2,12 +2,29 @@
 // gradient of the batch's mean loss.
 //
 // y (logits, or outputs where the loss reads those), dy: [batch, columns], where y is read from memory (head_stored.wgsl) or
-// computed here from the last layer's input (head_dense.wgsl), one of which stands behind this text; t: [batch, columns] numbers or, where SPARSE,
-// [batch] labels; with GATHER [rows of the data, …], of which row indices[r] is meant. ring: [ring_rows, ring_columns,
-// parts]. A workgroup takes one part of the batch, `part_rows` rows, of which it has WORKGROUP / LANES at a time, and sums
+// computed here from the last layer's input (head_dense.wgsl), one of which stands behind this text; t: [batch, columns]
+// numbers or, where SPARSE, [batch] labels; with GATHER [rows of the data, …], of which row indices[r] is meant. ring:
+// [ring_rows, ring_columns, parts]. A workgroup takes one part of the batch, `part_rows` rows, of which it has WORKGROUP / LANES at a time, and sums
 // them in a fixed order: first an invocation its own rows, then the first invocation all of theirs.
 //
 // Only the first cursor[ROWS] rows count; dy of the others is 0, which is what the mean over the counted ones gives.
+
+struct Params {
+    batch: u32,
+    columns: u32,
+    part_rows: u32,
+    parts: u32,
+    ring_rows: u32,
+    ring_columns: u32,
+    loss_column: u32,
+    metric_column: u32,
+    last: u32,      // the last row of t, with GATHER
+    threshold: f32, // of the binary accuracy
+    scale: f32,     // of the squared error
+    // Of the last layer, if it is computed here: columns of x, and the last row of x, with GATHER_X.
+    inputs: u32,
+    last_x: u32,
+}
 
 // The words of the cursor: `cursor` in src/op/clock.rs.
 const STEP: u32 = 0u;

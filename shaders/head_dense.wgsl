@@ -4,22 +4,6 @@
 // computes whole elements of the rows that its workgroup has at a time, into workgroup memory: neighbours share a row of x, a
 // quad of which they load together, and read neighbouring columns of W.
 
-struct Params {
-    batch: u32,
-    columns: u32,
-    part_rows: u32,
-    parts: u32,
-    ring_rows: u32,
-    ring_columns: u32,
-    loss_column: u32,
-    metric_column: u32,
-    last: u32,      // the last row of t, with GATHER
-    threshold: f32, // of the binary accuracy
-    scale: f32,     // of the squared error
-    inputs: u32,
-    last_x: u32, // the last row of x, with GATHER_X
-}
-
 override GATHER_X: bool = false;
 override BIAS: bool = false;
 override X_VEC: bool = false; // rows of x are multiples of 4

@@ -63,6 +63,16 @@ fn vectors<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { 4 } else { 2 }
 }
 
+/// Rows of the next tile, where so many are left.
+#[inline(always)]
+fn tile_rows(left: usize) -> usize {
+    match left {
+        TILE_ROWS.. => TILE_ROWS,
+        4.. => 4,
+        _ => 1,
+    }
+}
+
 /// Some rows of C = op(A)·B. B is `[k, n]` as it is, or packed in panels of padded columns, `[panel][k][columns]`.
 pub(super) struct Rows<'a, F> {
     pub product: Product,
@@ -135,11 +145,7 @@ impl Block<'_> {
                 };
                 let mut row = 0;
                 while row < self.rows {
-                    let rows = match self.rows - row {
-                        6.. => 6,
-                        4.. => 4,
-                        _ => 1,
-                    };
+                    let rows = tile_rows(self.rows - row);
                     let tile = Tile {
                         b,
                         b_row,
@@ -172,11 +178,7 @@ impl Block<'_> {
         let copy = copy.room(BLOCK_ROWS * BLOCK_DEPTH);
         let mut row = 0;
         while row < self.rows {
-            let rows = match self.rows - row {
-                6.. => 6,
-                4.. => 4,
-                _ => 1,
-            };
+            let rows = tile_rows(self.rows - row);
             let at = self.first + row;
             let to = &mut copy[row * depth..][..rows * depth];
             if transpose_a {

@@ -267,6 +267,9 @@ impl Op for Head {
             Some((Accuracy::Binary { threshold }, _)) => (1, threshold),
             Some(_) => (2, 0.0),
         };
+        let (inputs, gather_x) = self.last.map_or((0, false), |last| {
+            (types[2].shape.rows_and_columns().1, last.gather)
+        });
         let last_row = |input: usize, gathered: bool| match gathered {
             true => types[input].shape.dims()[0] - 1,
             false => 0,
@@ -295,6 +298,8 @@ impl Op for Head {
             .param("last", last_row(3, self.gather))
             .param("threshold", threshold)
             .param("scale", scale)
+            .param("inputs", inputs)
+            .param("last_x", last_row(2, gather_x))
             .bind(Binding::Input(1))
             .bind(Binding::Input(3))
             // Never read where there is nothing to gather.
@@ -305,7 +310,6 @@ impl Op for Head {
         let launch = match self.last {
             None => rows.part(launch, parts.rows, 8),
             Some(last) => {
-                let inputs = types[2].shape.rows_and_columns().1;
                 // 32 rows of eight lanes: enough invocations for the product.
                 let rows = rows.with_lanes(8);
                 let (kernel, chunks) = (self.kernel(), parts.rows.div_ceil(32) as u64);
@@ -314,12 +318,10 @@ impl Op for Head {
                 let launch = rows.part(launch, parts.rows, 8);
                 let iterations = launch.iterations + chunks * (tile.div_ceil(256) * steps + 1);
                 launch
-                    .set("GATHER_X", last.gather)
+                    .set("GATHER_X", gather_x)
                     .set("BIAS", last.bias)
                     .set("X_VEC", inputs.is_multiple_of(4))
                     .set("TILE", tile as u32)
-                    .param("inputs", inputs)
-                    .param("last_x", last_row(2, last.gather))
                     .bind(Binding::Input(kernel))
                     .bind(Binding::Input(kernel + usize::from(last.bias)))
                     .iterations(iterations)
