@@ -1,4 +1,4 @@
-// y = a ∘ b for ∘ in +, −, ×, ÷, element by element, dimensions of size one repeated.
+// y = a ∘ b for ∘ in +, −, ×, ÷, max, min, ≥, element by element, dimensions of size one repeated.
 //
 // y: up to four dimensions d0…d3, `len` elements; a and b: the same or smaller, addressed by strides that are 0 where a
 // dimension is repeated. The variant SAME is for equal shapes and takes four elements an invocation.
@@ -23,12 +23,24 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(2) var<storage, read> b4: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y4: array<vec4<f32>>;
 
+fn are_nan(x: vec4<f32>) -> vec4<bool> {
+    return (bitcast<vec4<u32>>(x) & vec4(0x7fffffffu)) > vec4(0x7f800000u);
+}
+
+// `chosen`, or a NaN where one of the two is: the builtins lose it.
+fn with_nan(chosen: vec4<f32>, a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+    return select(select(chosen, b, are_nan(b)), a, are_nan(a));
+}
+
 fn apply(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
     switch OPERATOR {
         case 0u: { return a + b; }
         case 1u: { return a - b; }
         case 2u: { return a * b; }
-        default: { return a / b; }
+        case 3u: { return a / b; }
+        case 4u: { return with_nan(select(a, b, b > a), a, b); }
+        case 5u: { return with_nan(select(a, b, b < a), a, b); }
+        default: { return select(vec4(0.0), vec4(1.0), a >= b); }
     }
 }
 

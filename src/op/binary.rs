@@ -1,5 +1,8 @@
 //! Arithmetic of two tensors, element by element: y = a ∘ b, with NumPy's broadcasting.
 //!
+//! The larger and the smaller of two keep a NaN of either; of equals the gradient goes to a, as in TensorFlow (PyTorch shares
+//! it). A comparison is 1 or 0, without a gradient.
+//!
 //! Shapes are aligned at their last dimension; a dimension of size one, or one that is missing, is repeated.
 //! Gradients are summed over what was repeated.
 
@@ -37,9 +40,15 @@ pub enum Operator {
     Mul,
     /// a/b.
     Div,
+    /// The larger of a and b; NaN if either is.
+    Maximum,
+    /// The smaller of a and b; NaN if either is.
+    Minimum,
+    /// 1 where a ≥ b, else 0.
+    GreaterEqual,
 }
 
-use Operator::{Add, Div, Mul, Sub};
+use Operator::{Add, Div, GreaterEqual, Maximum, Minimum, Mul, Sub};
 
 /// y = a ∘ b.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +61,9 @@ impl Op for Binary {
             Sub => "sub",
             Mul => "mul",
             Div => "div",
+            Maximum => "maximum",
+            Minimum => "minimum",
+            GreaterEqual => "greater_equal",
         }
     }
 
@@ -89,6 +101,18 @@ impl Op for Binary {
                 // d(a/b)/db = −(a/b)/b.
                 want_b.then(|| db(dy.mul(&vjp.outputs[0]).div(b).neg())),
             ],
+            Maximum | Minimum => {
+                let a_wins = match self.0 {
+                    Maximum => a.greater_equal(b),
+                    _ => b.greater_equal(a),
+                };
+                let b_wins = || a_wins.neg().offset(1.0);
+                vec![
+                    want_a.then(|| da(dy.mul(&a_wins))),
+                    want_b.then(|| db(dy.mul(&b_wins()))),
+                ]
+            }
+            GreaterEqual => vec![None, None],
         })
     }
 
@@ -122,8 +146,13 @@ impl Op for Binary {
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // One rounding; WGSL allows a division 2.5 units.
-        vec![sample.relative(0, if self.0 == Div { 3.0 } else { 0.5 })]
+        // One rounding; WGSL allows a division 2.5 units; what is chosen is exact.
+        let units = match self.0 {
+            Add | Sub | Mul => 0.5,
+            Div => 3.0,
+            Maximum | Minimum | GreaterEqual => 0.0,
+        };
+        vec![sample.relative(0, units)]
     }
 }
 
@@ -150,6 +179,21 @@ impl Compute for Binary {
                 io,
                 #[inline(always)]
                 |a, b| a / b,
+            ),
+            Maximum => combine(
+                io,
+                #[inline(always)]
+                |a, b| if b > a || b.is_nan() { b } else { a },
+            ),
+            Minimum => combine(
+                io,
+                #[inline(always)]
+                |a, b| if b < a || b.is_nan() { b } else { a },
+            ),
+            GreaterEqual => combine(
+                io,
+                #[inline(always)]
+                |a, b| if a >= b { T::one() } else { T::zero() },
             ),
         }
     }
@@ -274,7 +318,7 @@ fn cases() -> Vec<Case> {
         (&[70, 1000], &[70, 1000]),
     ];
     let mut cases = Vec::new();
-    for operator in [Add, Sub, Mul, Div] {
+    for operator in [Add, Sub, Mul, Div, Maximum, Minimum, GreaterEqual] {
         for (a, b) in shapes {
             // Away from zero, where a quotient and its differences would blow up.
             let divisor = if operator == Div {
@@ -282,11 +326,13 @@ fn cases() -> Vec<Case> {
             } else {
                 Fill::Uniform(-3.0, 3.0)
             };
-            cases.push(
-                Case::new(Binary(operator))
-                    .input(a, Fill::Uniform(-3.0, 3.0))
-                    .input(b, divisor),
-            );
+            let case = Case::new(Binary(operator))
+                .input(a, Fill::Uniform(-3.0, 3.0))
+                .input(b, divisor);
+            cases.push(match operator {
+                GreaterEqual => case.without_gradient().without_nan(),
+                _ => case,
+            });
         }
     }
     cases
@@ -315,6 +361,24 @@ impl Tensor {
     #[track_caller]
     pub fn div(&self, b: &Tensor) -> Tensor {
         self.graph().apply_one(Binary(Div), &[self, b])
+    }
+
+    /// The larger of a and b element by element, with broadcasting; NaN if either is. Of equals the gradient goes to a.
+    #[track_caller]
+    pub fn maximum(&self, b: &Tensor) -> Tensor {
+        self.graph().apply_one(Binary(Maximum), &[self, b])
+    }
+
+    /// The smaller of a and b element by element, with broadcasting; NaN if either is. Of equals the gradient goes to a.
+    #[track_caller]
+    pub fn minimum(&self, b: &Tensor) -> Tensor {
+        self.graph().apply_one(Binary(Minimum), &[self, b])
+    }
+
+    /// 1 where a ≥ b, else 0, element by element, with broadcasting; it has no gradient.
+    #[track_caller]
+    pub fn greater_equal(&self, b: &Tensor) -> Tensor {
+        self.graph().apply_one(Binary(GreaterEqual), &[self, b])
     }
 }
 

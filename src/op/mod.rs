@@ -11,6 +11,7 @@ mod binary_cross_entropy;
 mod case;
 mod clock;
 mod compute;
+mod concat;
 mod cross_entropy;
 mod gather;
 mod head;
@@ -18,11 +19,13 @@ mod launch;
 mod matmul;
 mod network;
 mod permutation;
+mod permute;
 mod pointwise;
 mod record;
 mod reshape;
 mod rows;
 mod sgd;
+mod slice;
 mod softmax;
 mod squared_error;
 mod sum;
@@ -43,6 +46,7 @@ pub use binary_cross_entropy::{BinaryCrossEntropy, Form};
 pub use case::{Case, Entry, Fill, Sample, UNIT};
 pub use clock::{Clock, RATES, cursor};
 pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
+pub use concat::Concat;
 pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub use cross_entropy::CrossEntropy;
 pub use gather::{Gather, MAX_CHUNKS};
@@ -51,11 +55,13 @@ pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
 pub use matmul::{Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul, candidates};
 pub use network::{Column, Layer, Network, Rule};
 pub use permutation::Permutation;
+pub use permute::Permute;
 pub(crate) use pointwise::Backward as PointwiseBackward;
 pub use pointwise::{Function, Pointwise};
 pub use record::{Parts, Record};
 pub use reshape::Reshape;
 pub use sgd::{Momentum, Sgd};
+pub use slice::Slice;
 pub use softmax::Softmax;
 pub(crate) use squared_error::Backward as SquaredErrorBackward;
 pub use squared_error::SquaredError;
@@ -70,6 +76,7 @@ pub fn all() -> Vec<Entry> {
         binary::ENTRY,
         binary_cross_entropy::ENTRY,
         clock::ENTRY,
+        concat::ENTRY,
         cross_entropy::ENTRY,
         matmul::DENSE,
         gather::ENTRY,
@@ -77,9 +84,11 @@ pub fn all() -> Vec<Entry> {
         matmul::ENTRY,
         matmul::UPDATES,
         network::ENTRY,
+        permute::ENTRY,
         pointwise::ENTRY,
         record::ENTRY,
         sgd::ENTRY,
+        slice::ENTRY,
         softmax::ENTRY,
         squared_error::ENTRY,
         sum::ENTRY,

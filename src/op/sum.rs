@@ -308,6 +308,27 @@ impl Tensor {
         )
     }
 
+    /// This tensor `times` times along a new dimension at place `dimension`; the gradient is the sum over it.
+    #[track_caller]
+    pub fn repeat(&self, dimension: usize, times: usize) -> Tensor {
+        let mut dims = self.shape().dims().to_vec();
+        if dimension > dims.len() || times == 0 {
+            let message = format!(
+                "{times} times along dimension {dimension} of {}",
+                self.kind()
+            );
+            let location = std::panic::Location::caller();
+            return self.graph().refuse_at("repeat", message, location);
+        }
+        dims.insert(dimension, times);
+        let sum = Sum {
+            first: dimension,
+            last: dimension + 1,
+        };
+        let shape = dims.into();
+        self.graph().apply_one(Backward { sum, shape }, &[self])
+    }
+
     /// The mean of all elements, a scalar.
     #[track_caller]
     pub fn mean(&self) -> Tensor {

@@ -1,0 +1,209 @@
+//! Tensors side by side along one dimension: y`[…, j, …]` = xᵢ`[…, j − startᵢ, …]`; dxᵢ is its own stretch of dy.
+
+use crate::cpu::Real;
+use crate::plan::Target;
+use crate::{Shape, Tensor, TensorType};
+
+use super::launch::shader;
+use super::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, MAX_OPERANDS, Op, Sample, Shader,
+    Signature, Vjp, fold,
+};
+
+const SHADER: Shader = shader!("concat");
+
+/// The line in [`op::all`](super::all).
+pub const ENTRY: Entry = Entry {
+    name: "concat",
+    shaders: &[SHADER],
+    cases,
+};
+
+/// Tensors that one dispatch copies.
+const AT_ONCE: usize = 4;
+
+/// Most tensors of one node; [`Tensor::concat`] joins more in several.
+pub(crate) const MOST_PARTS: usize = MAX_OPERANDS - 1;
+
+/// The inputs, alike in all sizes but that of dimension `axis`, one behind the other along it.
+#[derive(Debug, Clone, Copy)]
+pub struct Concat {
+    /// The dimension.
+    pub axis: usize,
+}
+
+impl Op for Concat {
+    fn name(&self) -> &'static str {
+        "concat"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let Some((first, rest)) = inputs.split_first() else {
+            return Err("needs at least one tensor".into());
+        };
+        if inputs.len() > MOST_PARTS {
+            return Err(format!(
+                "joins {MOST_PARTS} tensors at most, got {}",
+                inputs.len()
+            ));
+        }
+        let mut dims = first.shape.dims().to_vec();
+        if self.axis >= dims.len() {
+            return Err(format!("dimension {} of {}", self.axis, first.shape));
+        }
+        for x in rest {
+            let other = x.shape.dims();
+            let alike = |axis: usize| axis == self.axis || other[axis] == dims[axis];
+            if other.len() != dims.len() || !(0..dims.len()).all(alike) || x.dtype != first.dtype {
+                return Err(format!(
+                    "{first} and {x} differ in more than dimension {}",
+                    self.axis
+                ));
+            }
+            dims[self.axis] = dims[self.axis].saturating_add(other[self.axis]);
+        }
+        Ok(vec![TensorType {
+            shape: dims.into(),
+            dtype: first.dtype,
+        }])
+    }
+
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        let dy = vjp.dy()?;
+        let mut start = 0;
+        let stretch = |(x, wanted): (&Tensor, &bool)| {
+            let len = x.shape().dims()[self.axis];
+            let from = start;
+            start += len;
+            wanted.then(|| dy.slice(self.axis, from, len))
+        };
+        Ok(vjp.inputs.iter().zip(vjp.wanted).map(stretch).collect())
+    }
+
+    fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
+        const WORKGROUP: u32 = 64;
+        let (rows, whole) = matrix(&signature.outputs[0].shape, self.axis);
+        let widths: Vec<usize> = self.widths(signature).collect();
+        let vectors = widths.iter().all(|width| width.is_multiple_of(4));
+        let words = |elements: usize| if vectors { elements / 4 } else { elements };
+        let mut launches = Launches::default();
+        let mut offset = 0;
+        for (group, widths) in widths.chunks(AT_ONCE).enumerate() {
+            let width: usize = widths.iter().sum();
+            // Where the second, third and fourth begin; the end where there is none.
+            let begin = |part: usize| words(widths.iter().take(part).sum());
+            let mut launch = Launch::new(SHADER, if vectors { "forward_vec4" } else { "forward" })
+                .set("PARTS", widths.len() as u32)
+                .set("WORKGROUP", WORKGROUP)
+                .param("rows", rows)
+                .param("width", words(width))
+                .param("offset", words(offset))
+                .param("whole", words(whole))
+                .param("second", begin(1))
+                .param("third", begin(2))
+                .param("fourth", begin(3))
+                .grid(fold(rows as u64 * words(width) as u64, WORKGROUP));
+            for part in 0..AT_ONCE {
+                // Every declared binding needs a buffer; those of tensors that are not there are never read.
+                let own = if part < widths.len() { part } else { 0 };
+                launch = launch.bind(Binding::Input(group * AT_ONCE + own));
+            }
+            launches.launches.push(launch.bind(Binding::Output(0)));
+            offset += width;
+        }
+        Ok(launches)
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        // A copy.
+        vec![vec![0.0; sample.results[0].len()]]
+    }
+}
+
+impl Concat {
+    /// Elements that each input adds to a row of the output.
+    fn widths(self, signature: &Signature) -> impl Iterator<Item = usize> {
+        let width = move |x: &TensorType| matrix(&x.shape, self.axis).1;
+        signature.inputs.iter().map(width)
+    }
+}
+
+/// A tensor as a matrix: the dimensions before `axis` as rows, the others as columns.
+pub(super) fn matrix(shape: &Shape, axis: usize) -> (usize, usize) {
+    let (rows, columns) = shape.dims().split_at(axis);
+    (rows.iter().product(), columns.iter().product())
+}
+
+impl Compute for Concat {
+    #[inline(always)]
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let signature = io.signature();
+        let (_, whole) = matrix(&signature.outputs[0].shape, self.axis);
+        let mut offset = 0;
+        for (i, width) in self.widths(signature).enumerate() {
+            let own = offset..offset + width;
+            if io.is_words(i) {
+                let x = io.words(i).chunks_exact(width);
+                for (y, x) in io.output_words(0).chunks_exact_mut(whole).zip(x) {
+                    y[own.clone()].copy_from_slice(x);
+                }
+            } else {
+                let x = io.input(i).chunks_exact(width);
+                for (y, x) in io.output(0).chunks_exact_mut(whole).zip(x) {
+                    y[own.clone()].copy_from_slice(x);
+                }
+            }
+            offset += width;
+        }
+    }
+}
+
+fn cases() -> Vec<Case> {
+    // The sizes before the dimension, its sizes in each tensor, the sizes behind it.
+    let shapes: [(&[usize], &[usize], &[usize]); 17] = [
+        (&[], &[1], &[]),
+        (&[], &[1, 2], &[]),
+        (&[], &[17, 33, 3], &[]),
+        (&[1], &[1, 1], &[]),
+        (&[2], &[3, 5], &[]),
+        (&[3], &[4, 8], &[]),
+        (&[33], &[10, 1, 255], &[]),
+        (&[32], &[64, 64, 64, 64], &[]),
+        (&[17], &[1, 2, 3, 4, 5], &[]),
+        (&[5], &[4, 4, 4, 4, 4, 4, 4, 4, 4], &[]),
+        (&[2], &[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], &[]),
+        (&[], &[3, 2], &[257]),
+        (&[], &[256, 1, 44], &[4]),
+        (&[2, 3], &[5, 7], &[]),
+        (&[2], &[3, 1, 2], &[5, 3]),
+        (&[1000], &[3, 70], &[]),
+        (&[2], &[70_000, 1], &[]),
+    ];
+    let mut cases = Vec::new();
+    for (before, sizes, behind) in shapes {
+        let concat = Concat { axis: before.len() };
+        let (mut numbers, mut words) = (Case::new(concat), Case::new(concat));
+        for &size in sizes {
+            let shape = [before, &[size], behind].concat();
+            numbers = numbers.input(&shape, Fill::Uniform(-2.0, 2.0));
+            words = words.words(&shape, Fill::Below(u32::MAX));
+        }
+        cases.extend([numbers, words]);
+    }
+    cases
+}
+
+impl Tensor {
+    /// This tensor and `others` side by side along dimension `axis`; alike in all other sizes.
+    #[track_caller]
+    pub fn concat(&self, others: &[&Tensor], axis: usize) -> Tensor {
+        let parts = [&[self], others].concat();
+        let (head, rest) = parts.split_at(parts.len().min(MOST_PARTS));
+        let joined = self.graph().apply_one(Concat { axis }, head);
+        if rest.is_empty() {
+            joined
+        } else {
+            joined.concat(rest, axis)
+        }
+    }
+}
