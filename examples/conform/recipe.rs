@@ -3,23 +3,20 @@
 use std::path::PathBuf;
 
 use kiln::nn::{Activation, Dense, Sequential};
-use kiln::op::Form;
-use kiln::train::{Fit, LossSpec, Metric, Model};
+use kiln::train::{Fit, Loss, LossSpec, Metric, Model, Reads};
 use kiln::{Dataset, Device, Targets};
 use serde_json::Value;
 
 use super::Stop;
 use super::architecture::architecture;
 use super::case::Case;
-use super::loss;
 use super::optimizer::{self, Rule};
 use super::settings::Settings;
 
 /// What was trained, and how.
 pub struct Recipe {
     pub layers: Vec<Dense>,
-    pub loss: loss::Kind,
-    form: Option<Form>,
+    loss: LossSpec,
     metrics: Vec<Metric>,
     rule: Rule,
     pub epochs: u64,
@@ -35,7 +32,7 @@ impl Recipe {
     pub fn read(case: &Case, folders: &[PathBuf]) -> Result<Self, Stop> {
         let mut settings = Settings::of(case);
         let layers = architecture(case, settings.get("arch"))?;
-        let (loss, form) = loss_of(settings.text("loss", "")?)?;
+        let loss = loss_of(settings.text("loss", "")?)?;
         let Some(given) = settings.get("optimizer").and_then(Value::as_object) else {
             return Err(Stop::Failed(case.error("config.optimizer is no object")));
         };
@@ -92,7 +89,6 @@ impl Recipe {
             batch: batch as usize,
             layers,
             loss,
-            form,
             metrics,
             rule,
             validation_split,
@@ -114,19 +110,7 @@ impl Recipe {
     pub fn model(&self, case: &Case, device: &Device) -> Result<Model, Stop> {
         let empty = Sequential::new(self.data.columns());
         let model = self.layers.iter().cloned().fold(empty, Sequential::layer);
-        let loss = match self.loss {
-            loss::Kind::MeanSquaredError => kiln::train::Loss::MeanSquaredError,
-            loss::Kind::BinaryCrossentropy => kiln::train::Loss::BinaryCrossentropy,
-            loss::Kind::CategoricalCrossentropy => kiln::train::Loss::CategoricalCrossentropy,
-            loss::Kind::SparseCategoricalCrossentropy => {
-                kiln::train::Loss::SparseCategoricalCrossentropy
-            }
-        };
-        let loss = match self.form {
-            None => LossSpec::from(loss),
-            Some(Form::Logits) => loss.from_logits(),
-            Some(Form::Probabilities) => loss.from_probabilities(),
-        };
+        let loss = self.loss;
         let metrics = self.metrics.iter().copied();
         let mut model = match self.rule.clone() {
             Rule::Sgd(sgd) => model.compile_on(device, loss, sgd, metrics)?,
@@ -144,37 +128,38 @@ impl Recipe {
         Ok(model)
     }
 
-    /// Which values of the last layer the loss reads: the logits behind a matching activation, unless told otherwise.
-    pub fn reads(&self) -> (bool, Form) {
+    /// Whether the loss reads the last layer's output, else what is before its activation; and the loss of those values.
+    pub fn reads(&self) -> (bool, LossSpec) {
         let last = self
             .layers
             .last()
             .map(|layer| layer.activation)
             .unwrap_or_default();
-        let matching = match self.loss {
-            loss::Kind::BinaryCrossentropy => last == Activation::Sigmoid,
-            _ => last == Activation::Softmax,
+        let matching = match self.loss.loss {
+            Loss::BinaryCrossentropy => last == Activation::Sigmoid,
+            Loss::CategoricalCrossentropy | Loss::SparseCategoricalCrossentropy => {
+                last == Activation::Softmax
+            }
+            _ => false,
         };
-        match self.form {
-            None if matching => (false, Form::Logits),
-            None => (true, Form::Probabilities),
-            Some(form) => (true, form),
+        match self.loss.reads {
+            Reads::Auto if matching => (false, self.loss.from_logits()),
+            _ => (true, self.loss),
         }
     }
 }
 
 /// A loss and what it reads, from the words that the case describes it with.
-fn loss_of(text: &str) -> Result<(loss::Kind, Option<Form>), Stop> {
+fn loss_of(text: &str) -> Result<LossSpec, Stop> {
     let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
-    let form = match rest {
-        "" => None,
-        "from_logits" => Some(Form::Logits),
-        rest if rest.starts_with("computed from PROBABILITIES") => Some(Form::Probabilities),
-        _ => return Stop::unsupported(format!("loss {text}")),
+    let Ok(loss) = Loss::named(name) else {
+        return Stop::unsupported(format!("loss {text}"));
     };
-    match loss::Kind::named(name) {
-        Some(kind) => Ok((kind, form)),
-        None => Stop::unsupported(format!("loss {text}")),
+    match rest {
+        "" => Ok(loss.into()),
+        "from_logits" => Ok(loss.from_logits()),
+        rest if rest.starts_with("computed from PROBABILITIES") => Ok(loss.from_probabilities()),
+        _ => Stop::unsupported(format!("loss {text}")),
     }
 }
 
@@ -182,7 +167,7 @@ fn loss_of(text: &str) -> Result<(loss::Kind, Option<Form>), Stop> {
 fn dataset(
     case: &Case,
     described: &str,
-    loss: loss::Kind,
+    loss: LossSpec,
     layers: &[Dense],
     folders: &[PathBuf],
 ) -> Result<Dataset, Stop> {
@@ -210,7 +195,7 @@ fn dataset(
     if x.shape.len() != 2 {
         return Stop::unsupported("inputs other than rows of numbers");
     }
-    let targets = if loss.is_sparse() {
+    let targets = if loss.loss.takes_labels() {
         let labels = y.values.iter().map(|&label| label as u32).collect();
         Targets::Labels {
             labels,

@@ -144,10 +144,9 @@ fn first_batch(case: &Case, recipe: &Recipe, device: &Device) -> Result<Recordin
         before = algebra::dense(&after, kernel, bias);
         after = layer.activation.apply(&before);
     }
-    let (reads_after, form) = recipe.reads();
-    let loss = recipe
-        .loss
-        .rows(if reads_after { &after } else { &before }, &target, form)
+    let (reads_after, loss) = recipe.reads();
+    let loss = loss
+        .each_row(if reads_after { &after } else { &before }, &target)
         .mean();
     work.fetch("batch0.loss", &loss);
     work.fetch("batch0.pred", &after);

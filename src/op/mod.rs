@@ -9,6 +9,7 @@ mod batch_mean;
 mod binary;
 mod binary_cross_entropy;
 mod case;
+mod categorical_hinge;
 mod clock;
 mod compute;
 mod concat;
@@ -18,13 +19,17 @@ mod head;
 mod launch;
 mod matmul;
 mod network;
+mod one_hot;
+mod penalty;
 mod permutation;
 mod permute;
 mod pointwise;
+mod pointwise_loss;
 mod record;
 mod reshape;
 mod rows;
 mod sgd;
+mod similarity;
 mod slice;
 mod softmax;
 mod squared_error;
@@ -44,6 +49,7 @@ pub use binary::{Binary, Operator};
 pub(crate) use binary_cross_entropy::Backward as BinaryCrossEntropyBackward;
 pub use binary_cross_entropy::{BinaryCrossEntropy, Form};
 pub use case::{Case, Entry, Fill, Sample, UNIT};
+pub use categorical_hinge::CategoricalHinge;
 pub use clock::{Clock, RATES, cursor};
 pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
 pub use concat::Concat;
@@ -54,13 +60,17 @@ pub use head::{Head, LastLayer, RowLoss};
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
 pub use matmul::{Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul, candidates};
 pub use network::{Column, Layer, Network, Rule};
+pub use one_hot::OneHot;
+pub use penalty::Penalty;
 pub use permutation::Permutation;
 pub use permute::Permute;
 pub(crate) use pointwise::Backward as PointwiseBackward;
 pub use pointwise::{Function, Pointwise};
+pub use pointwise_loss::PointwiseLoss;
 pub use record::{Parts, Record};
 pub use reshape::Reshape;
 pub use sgd::{Momentum, Sgd};
+pub use similarity::Similarity;
 pub use slice::Slice;
 pub use softmax::Softmax;
 pub(crate) use squared_error::Backward as SquaredErrorBackward;
@@ -75,6 +85,7 @@ pub fn all() -> Vec<Entry> {
         batch_mean::ENTRY,
         binary::ENTRY,
         binary_cross_entropy::ENTRY,
+        categorical_hinge::ENTRY,
         clock::ENTRY,
         concat::ENTRY,
         cross_entropy::ENTRY,
@@ -84,10 +95,13 @@ pub fn all() -> Vec<Entry> {
         matmul::ENTRY,
         matmul::UPDATES,
         network::ENTRY,
+        one_hot::ENTRY,
         permute::ENTRY,
         pointwise::ENTRY,
+        pointwise_loss::ENTRY,
         record::ENTRY,
         sgd::ENTRY,
+        similarity::ENTRY,
         slice::ENTRY,
         softmax::ENTRY,
         squared_error::ENTRY,

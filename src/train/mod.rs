@@ -17,7 +17,7 @@ pub use evaluate::{Evaluation, Predictions};
 pub use features::Features;
 pub use fit::Fit;
 pub use history::{Epoch, History, Stop};
-pub use loss::{Loss, LossSpec, Reads};
+pub use loss::{Loss, LossSpec, Reads, Reduction, Takes};
 pub use metric::Metric;
 pub use model::{Model, Weights};
 pub use population::{Member, Population};

@@ -67,6 +67,7 @@ impl Model {
         metrics: Vec<Metric>,
     ) -> Result<Self> {
         architecture.validate()?;
+        loss.validate()?;
         optimizer.validate()?;
         for metric in &metrics {
             metric.validate(loss.loss)?;
@@ -99,7 +100,7 @@ impl Model {
         format!(
             "{}loss {}, optimizer {}, device {}\n",
             self.architecture.summary(),
-            self.loss.loss.name(),
+            self.loss,
             self.optimizer.name(),
             self.device
         )

@@ -1,0 +1,48 @@
+// lossᵣ = scale·Σⱼ φ(yᵣⱼ, tᵣⱼ), and dyᵣⱼ = scale·∂φ/∂y·dlossᵣ, for a function φ of penalties.wgsl.
+//
+// y, t, dy: [rows, columns]; loss, dloss: [rows]. Forward has lanes to a row as in rows.wgsl, backward an invocation to
+// an element.
+
+struct Params {
+    rows: u32,
+    columns: u32,
+    scale: f32,
+    // The constants of `Penalty::code`.
+    a: f32,
+    b: f32,
+    c: f32,
+}
+
+override FUNCTION: u32 = 0u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> y: array<f32>;
+@group(0) @binding(2) var<storage, read> t: array<f32>;
+@group(0) @binding(3) var<storage, read_write> loss: array<f32>;
+
+@group(0) @binding(3) var<storage, read> dloss: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dy: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let row = own_row(group, groups, local, params.rows, params.columns);
+    var sum = 0.0;
+    for (var i = row.first; i < row.end; i += LANES) {
+        let value = penalty(FUNCTION, y[i], t[i], params.a, params.b, params.c);
+        sum += keep_nan(y[i], keep_nan(t[i], value));
+    }
+    sum = row_sum(local, sum);
+    if row.leads {
+        loss[row.index] = params.scale * sum;
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let i = linear_index(group, groups, local, WORKGROUP);
+    if i >= params.rows * params.columns {
+        return;
+    }
+    let value = penalty_slope(FUNCTION, y[i], t[i], params.a, params.b, params.c);
+    dy[i] = params.scale * keep_nan(y[i], keep_nan(t[i], value)) * dloss[i / params.columns];
+}

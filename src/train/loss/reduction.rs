@@ -1,0 +1,51 @@
+//! One number from the losses of many rows.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Tensor;
+
+/// Keras' epsilon, which keeps the count of kept rows from 0.
+const EPSILON: f32 = 1e-7;
+
+/// What becomes of the losses l of n rows with weights w.
+///
+/// `fit` takes the first. PyTorch's `mean` of a loss with class weights is [`Reduction::MeanWithSampleWeight`], and its
+/// `mean` of an elementwise loss is [`Reduction::SumOverBatchSize`] of the mean over each row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reduction {
+    /// Σ w·l/n, Keras' default: by the number of rows, whatever they weigh. Rows that are left out do not count.
+    #[default]
+    SumOverBatchSize,
+    /// The same under its other name.
+    Mean,
+    /// Σ w·l.
+    Sum,
+    /// Σ w·l/Σ w.
+    MeanWithSampleWeight,
+    /// w·l, each row by itself.
+    None,
+}
+
+impl Reduction {
+    /// Reduces the losses of rows, with a weight for each row (or what broadcasts to the rows), and with ones for rows
+    /// that count and zeros for those that a loss leaves out: see [`LossSpec::kept`](super::LossSpec::kept).
+    #[track_caller]
+    pub fn apply(self, rows: &Tensor, weights: Option<&Tensor>, kept: Option<&Tensor>) -> Tensor {
+        let weighted = weights.map_or(rows.clone(), |weights| rows.mul(weights));
+        let weighted = kept.map_or(weighted.clone(), |kept| weighted.mul(kept));
+        match self {
+            Reduction::None => weighted,
+            Reduction::Sum => weighted.sum(),
+            Reduction::SumOverBatchSize | Reduction::Mean => match kept {
+                None => weighted.mean(),
+                Some(kept) => weighted.sum().div(&kept.sum().offset(EPSILON)),
+            },
+            Reduction::MeanWithSampleWeight => match (weights, kept) {
+                (None, None) => weighted.mean(),
+                (Some(all), None) | (None, Some(all)) => weighted.sum().div(&all.sum()),
+                (Some(weights), Some(kept)) => weighted.sum().div(&weights.mul(kept).sum()),
+            },
+        }
+    }
+}

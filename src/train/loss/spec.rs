@@ -1,0 +1,307 @@
+//! A loss with what it is told beside its own settings, and the rows it makes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::nn::Activation;
+use crate::op::{Form, OneHot, Penalty, Similarity};
+use crate::{Error, Result, Tensor};
+
+use super::{Loss, Takes};
+
+/// Keras' epsilon in Dice and Tversky.
+const EPSILON: f32 = 1e-7;
+
+/// Which values of the last layer a cross-entropy reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reads {
+    /// The logits behind a matching activation (sigmoid, softmax), else probabilities.
+    #[default]
+    Auto,
+    /// The model's output holds logits: Keras' `from_logits=True`.
+    Logits,
+    /// The model's output holds probabilities, whatever the activation: what Keras does on JAX.
+    Probabilities,
+}
+
+/// A loss with what it is told beside its own settings. A [`Loss`] becomes one by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LossSpec {
+    /// The loss.
+    pub loss: Loss,
+    /// What a cross-entropy reads.
+    #[serde(default)]
+    pub reads: Reads,
+    /// The share s of every target that is spread over the classes; 0 by default.
+    #[serde(default)]
+    pub label_smoothing: f32,
+    /// The label of rows that do not count; none by default.
+    #[serde(default)]
+    pub ignore_class: Option<u32>,
+}
+
+impl From<Loss> for LossSpec {
+    fn from(loss: Loss) -> Self {
+        LossSpec {
+            loss,
+            reads: Reads::Auto,
+            label_smoothing: 0.0,
+            ignore_class: None,
+        }
+    }
+}
+
+/// The last layer's values that losses and metrics read.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    /// Before the activation.
+    pub before: Tensor,
+    /// After it: what `predict` returns.
+    pub after: Tensor,
+    pub activation: Activation,
+}
+
+impl LossSpec {
+    /// Takes the output as logits.
+    pub fn from_logits(self) -> Self {
+        let reads = Reads::Logits;
+        LossSpec { reads, ..self }
+    }
+
+    /// Takes the output as probabilities, even behind a sigmoid or softmax.
+    pub fn from_probabilities(self) -> Self {
+        let reads = Reads::Probabilities;
+        LossSpec { reads, ..self }
+    }
+
+    /// Takes y*·(1 − s) + s/C for the targets y* of a cross-entropy over C classes, two for a binary one. PyTorch's
+    /// `CrossEntropyLoss` has the same.
+    pub fn label_smoothing(self, share: f32) -> Self {
+        LossSpec {
+            label_smoothing: share,
+            ..self
+        }
+    }
+
+    /// Leaves out the rows with this label, which need not be that of an output: their loss is 0, and they do not count
+    /// in the mean over a batch. For losses that take labels.
+    pub fn ignore_class(self, class: u32) -> Self {
+        LossSpec {
+            ignore_class: Some(class),
+            ..self
+        }
+    }
+
+    /// The loss of each row: the last dimension of `y` is a row, and is dropped. A cross-entropy takes `y` for
+    /// probabilities unless it is told that they are logits.
+    ///
+    /// Labels have a number for each row, other targets the shape of `y`. Rows with the ignored class are 0; a
+    /// [`Reduction`](super::Reduction) gets to know them from [`LossSpec::kept`].
+    #[track_caller]
+    pub fn each_row(&self, y: &Tensor, target: &Tensor) -> Tensor {
+        let form = match self.reads {
+            Reads::Logits => Form::Logits,
+            Reads::Auto | Reads::Probabilities => Form::Probabilities,
+        };
+        self.rows_of(y, form, target)
+    }
+
+    /// A one for each row that counts and a zero for each that is left out, if a class is ignored.
+    #[track_caller]
+    pub fn kept(&self, y: &Tensor, target: &Tensor) -> Option<Tensor> {
+        self.ignore_class?;
+        let (_, classes) = y.shape().rows_and_columns();
+        let plain = LossSpec {
+            label_smoothing: 0.0,
+            ..*self
+        };
+        let shares = plain.shares_of_labels(target, classes);
+        Some(shares.sum_over(target.shape().rank()))
+    }
+
+    /// The loss of each row of a model's output.
+    pub(crate) fn rows(self, output: &Output, target: &Tensor) -> Tensor {
+        let matching = match self.loss {
+            Loss::BinaryCrossentropy | Loss::BinaryFocalCrossentropy { .. } => Activation::Sigmoid,
+            _ => Activation::Softmax,
+        };
+        let (values, form) = match self.reads {
+            Reads::Auto if self.loss.reads_logits() && output.activation == matching => {
+                (&output.before, Form::Logits)
+            }
+            Reads::Auto | Reads::Probabilities => (&output.after, Form::Probabilities),
+            Reads::Logits => (&output.after, Form::Logits),
+        };
+        self.rows_of(values, form, target)
+    }
+
+    #[track_caller]
+    fn rows_of(&self, y: &Tensor, form: Form, target: &Tensor) -> Tensor {
+        let (_, columns) = y.shape().rows_and_columns();
+        let target = &self.prepared(target, columns);
+        let mean = 1.0 / columns as f32;
+        let pointwise = |penalty| y.pointwise_loss(target, penalty, mean);
+        match self.loss {
+            Loss::HalfSquaredError => y.squared_error(target, 0.5),
+            Loss::MeanSquaredError => y.squared_error(target, mean),
+            Loss::MeanAbsoluteError => pointwise(Penalty::Absolute),
+            Loss::MeanAbsolutePercentageError => pointwise(Penalty::AbsolutePercentage),
+            Loss::MeanSquaredLogarithmicError => pointwise(Penalty::SquaredLogarithmic),
+            Loss::Huber { delta } => pointwise(Penalty::Huber(delta)),
+            Loss::LogCosh => pointwise(Penalty::LogCosh),
+            Loss::BinaryCrossentropy => y.binary_cross_entropy(target, form),
+            Loss::BinaryFocalCrossentropy { alpha, gamma } => pointwise(Penalty::BinaryFocal {
+                form,
+                gamma,
+                weights: alpha.map_or([1.0; 2], |alpha| [alpha, 1.0 - alpha]),
+            }),
+            Loss::CategoricalCrossentropy | Loss::SparseCategoricalCrossentropy => {
+                y.cross_entropy(target, form)
+            }
+            Loss::CategoricalFocalCrossentropy { alpha, gamma } => {
+                let penalty = Penalty::CategoricalFocal { alpha, gamma };
+                shares_of_rows(y, form).pointwise_loss(target, penalty, 1.0)
+            }
+            Loss::NegativeLogLikelihood => y.pointwise_loss(target, Penalty::LogLikelihood, 1.0),
+            Loss::KlDivergence => y.pointwise_loss(target, Penalty::KullbackLeibler, 1.0),
+            Loss::Poisson => pointwise(Penalty::Poisson),
+            Loss::Hinge => pointwise(Penalty::Hinge),
+            Loss::SquaredHinge => pointwise(Penalty::SquaredHinge),
+            Loss::CategoricalHinge => y.categorical_hinge(target),
+            Loss::CosineSimilarity => y.similarity(target, Similarity::Cosine),
+            Loss::Dice => {
+                let half = Similarity::Tversky {
+                    alpha: 0.5,
+                    beta: 0.5,
+                    epsilon: 0.5 * EPSILON,
+                };
+                y.similarity(target, half)
+            }
+            Loss::Tversky { alpha, beta } => {
+                let epsilon = EPSILON;
+                let kind = Similarity::Tversky {
+                    alpha,
+                    beta,
+                    epsilon,
+                };
+                y.similarity(target, kind)
+            }
+        }
+    }
+
+    /// The targets as the loss's op takes them: smoothed, and labels as shares where labels alone do not tell.
+    #[track_caller]
+    fn prepared(&self, target: &Tensor, classes: usize) -> Tensor {
+        let smoothing = f64::from(self.label_smoothing);
+        let spread = |classes: usize| {
+            let own = target.scale((1.0 - smoothing) as f32);
+            own.offset((smoothing / classes as f64) as f32)
+        };
+        match self.loss {
+            Loss::SparseCategoricalCrossentropy
+                if smoothing == 0.0 && self.ignore_class.is_none() =>
+            {
+                target.clone()
+            }
+            loss if loss.takes_labels() => self.shares_of_labels(target, classes),
+            _ if smoothing == 0.0 => target.clone(),
+            Loss::BinaryCrossentropy | Loss::BinaryFocalCrossentropy { .. } => spread(2),
+            _ => spread(classes),
+        }
+    }
+
+    #[track_caller]
+    fn shares_of_labels(&self, labels: &Tensor, classes: usize) -> Tensor {
+        let op = OneHot {
+            classes,
+            smoothing: self.label_smoothing,
+            ignored: self.ignore_class,
+        };
+        labels.graph().apply_one(op, &[labels])
+    }
+
+    /// Refuses settings out of their range, and such as the loss does not have.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] with the setting's name.
+    pub fn validate(&self) -> Result<()> {
+        let within = |field, value: f32, from: f32, to: f32| match value {
+            value if (from..=to).contains(&value) && value.is_finite() => Ok(()),
+            value if to.is_infinite() => {
+                let message = format!("must be at least {from} and finite, got {value}");
+                Err(Error::argument(field, message))
+            }
+            value => {
+                let message = format!("must be between {from} and {to}, got {value}");
+                Err(Error::argument(field, message))
+            }
+        };
+        let most = f32::INFINITY;
+        match self.loss {
+            Loss::Huber { delta } if !(delta > 0.0 && delta.is_finite()) => {
+                let message = format!("must be above 0 and finite, got {delta}");
+                return Err(Error::argument("delta", message));
+            }
+            Loss::BinaryFocalCrossentropy { alpha, gamma } => {
+                within("alpha", alpha.unwrap_or_default(), 0.0, 1.0)?;
+                within("gamma", gamma, 0.0, most)?;
+            }
+            Loss::CategoricalFocalCrossentropy { alpha, gamma } => {
+                within("alpha", alpha, 0.0, most)?;
+                within("gamma", gamma, 0.0, most)?;
+            }
+            Loss::Tversky { alpha, beta } => {
+                within("alpha", alpha, 0.0, most)?;
+                within("beta", beta, 0.0, most)?;
+            }
+            _ => {}
+        }
+        let refused = |field, kinds: &str| {
+            let message = format!("must be left alone with {}: {kinds}", self.loss.name());
+            Err(Error::argument(field, message))
+        };
+        if self.reads != Reads::Auto && !self.loss.reads_logits() {
+            return refused(
+                "reads",
+                "only a cross-entropy reads logits or probabilities",
+            );
+        }
+        within("label_smoothing", self.label_smoothing, 0.0, 1.0)?;
+        let smooths = self.loss.reads_logits() || self.loss.takes() == Takes::Labels;
+        if self.label_smoothing != 0.0 && !smooths {
+            return refused("label_smoothing", "only a cross-entropy smooths targets");
+        }
+        if self.ignore_class.is_some() && self.loss.takes() != Takes::Labels {
+            return refused("ignore_class", "only a loss of integer labels ignores one");
+        }
+        Ok(())
+    }
+}
+
+impl Loss {
+    /// Whether it is a cross-entropy that may be told to read logits.
+    fn reads_logits(self) -> bool {
+        matches!(
+            self,
+            Loss::BinaryCrossentropy
+                | Loss::BinaryFocalCrossentropy { .. }
+                | Loss::CategoricalCrossentropy
+                | Loss::CategoricalFocalCrossentropy { .. }
+                | Loss::SparseCategoricalCrossentropy
+        )
+    }
+}
+
+/// Probabilities as shares of their row's sum.
+#[track_caller]
+fn shares_of_rows(y: &Tensor, form: Form) -> Tensor {
+    let p = match form {
+        Form::Logits => y.softmax(),
+        Form::Probabilities => y.clone(),
+    };
+    let (rows, columns) = y.shape().rows_and_columns();
+    let table = p.reshape([rows, columns]);
+    let sums = table.sum_over(1).reshape([rows, 1]);
+    table.div(&sums).reshape(y.shape())
+}
