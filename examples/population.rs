@@ -25,12 +25,12 @@ fn main() -> std::process::ExitCode {
             .target("diabetes")
             .read(common::shipped("pima.csv"))?;
         let (train, test) = data.split(0.2, 1)?;
-        let scaler = StandardScaler::fit(&train)?;
+        let scaler = Scaler::standard(&train)?;
         let network = Sequential::new(train.columns())
             .dense(10, Relu)
             .dense(8, Relu)
             .dense(1, Sigmoid)
-            .scaler(scaler);
+            .preprocessing(scaler);
         let rates = [0.0003, 0.001, 0.003, 0.01, 0.03];
         let members = rates.iter().flat_map(|&learning_rate| {
             (0..seeds as u64).map(move |seed| Member {

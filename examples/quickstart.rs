@@ -30,7 +30,7 @@ fn main() -> std::process::ExitCode {
             .dense(10, Relu)
             .dense(8, Relu)
             .dense(1, Sigmoid);
-        let model = model.seed(seed).scaler(StandardScaler::fit(&train)?);
+        let model = model.seed(seed).preprocessing(Scaler::standard(&train)?);
         let mut model =
             model.compile_on(&device, BinaryCrossentropy, Adam::default(), [Accuracy])?;
         println!("{}", model.summary());

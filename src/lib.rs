@@ -24,7 +24,7 @@ mod shape;
 mod tensor;
 pub mod train;
 
-pub use data::{Csv, Dataset, StandardScaler, Targets};
+pub use data::{Csv, Dataset, Preprocessing, Scaler, Targets};
 pub use device::{DEVICE_VARIABLE, Device, Options, TUNING_VARIABLE};
 pub use error::{Error, Result};
 pub use graph::{Graph, Initial, Node, Record, ValueId, Variable};
@@ -35,7 +35,7 @@ pub use tensor::Tensor;
 
 /// What a program that trains a model needs, Keras' words among them.
 pub mod prelude {
-    pub use crate::data::{Csv, Dataset, StandardScaler, Targets};
+    pub use crate::data::{Csv, Dataset, Preprocessing, Scaler, Targets};
     pub use crate::nn::Activation::{self, LeakyRelu, Linear, Relu, Sigmoid, Softmax, Tanh};
     pub use crate::nn::{Dense, Initializer, Sequential};
     pub use crate::optim::{Adam, Optimizer, Schedule, Sgd};

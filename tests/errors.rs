@@ -101,7 +101,7 @@ fn architectures_that_cannot_be_are_refused() {
     let other = Dataset::from_rows(&[[1.0, 2.0], [3.0, 5.0]], &[[0.0], [1.0]]).unwrap();
     let scaled = Sequential::new(3)
         .dense(1, Relu)
-        .scaler(StandardScaler::fit(&other).unwrap());
+        .preprocessing(Scaler::standard(&other).unwrap());
     says(compile(scaled), &["scaler", "2 columns", "3 inputs"]);
 }
 

@@ -279,7 +279,7 @@ fn a_loaded_model_predicts_the_same_bits_on_unscaled_input() {
         .dense(10, Activation::leaky_relu())
         .dense(1, Sigmoid)
         .seed(7);
-    let model = model.scaler(StandardScaler::fit(&data).unwrap());
+    let model = model.preprocessing(Scaler::standard(&data).unwrap());
     let mut model = model
         .compile_on(
             device,
@@ -369,7 +369,7 @@ fn pima_is_learnt_as_well_as_by_keras() {
             .dense(8, Relu)
             .dense(1, Sigmoid)
             .seed(seed);
-        let model = model.scaler(StandardScaler::fit(train).unwrap());
+        let model = model.preprocessing(Scaler::standard(train).unwrap());
         model
             .compile_on(
                 &Device::cpu(),
@@ -415,7 +415,7 @@ fn iris_is_learnt_as_well_as_by_keras() {
             .dense(16, Relu)
             .dense(3, Softmax)
             .seed(seed);
-        let model = model.scaler(StandardScaler::fit(train).unwrap());
+        let model = model.preprocessing(Scaler::standard(train).unwrap());
         model
             .compile_on(
                 &Device::cpu(),

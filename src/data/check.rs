@@ -10,7 +10,15 @@ impl Dataset {
     ///
     /// [`Error::Data`] naming the first row and column where it is not so.
     pub fn check_finite(&self) -> Result<()> {
-        self.check_finite_features()?;
+        self.check_features(
+            |x| x.is_finite(),
+            "impute the missing cell or remove its row",
+        )?;
+        self.check_finite_targets()
+    }
+
+    /// The part of [`check_finite`](Self::check_finite) that looks at targets only.
+    pub(crate) fn check_finite_targets(&self) -> Result<()> {
         if let Targets::Values { values, columns } = self.targets()
             && let Some(at) = values.iter().position(|x| !x.is_finite())
         {
@@ -23,22 +31,43 @@ impl Dataset {
         Ok(())
     }
 
-    /// The part of [`check_finite`](Self::check_finite) that looks at features only.
-    pub(super) fn check_finite_features(&self) -> Result<()> {
-        let Some(at) = self.features().iter().position(|x| !x.is_finite()) else {
+    /// Checks that no feature is infinite; missing cells may be there.
+    pub(super) fn check_not_infinite(&self) -> Result<()> {
+        self.check_features(|x| !x.is_infinite(), "mend the cell or remove its row")
+    }
+
+    fn check_features(&self, fits: impl Fn(&f32) -> bool, mend: &str) -> Result<()> {
+        let Some(at) = self.features().iter().position(|x| !fits(x)) else {
             return Ok(());
         };
         let (row, column) = (at / self.columns(), at % self.columns());
-        let name = self
-            .feature_names()
-            .get(column)
-            .map(|name| format!(", `{name}`"))
-            .unwrap_or_default();
         Err(Error::data(format!(
-            "row {row}, column {column}{name} (counted from 0) is {}: impute the missing cell or remove its row",
+            "row {row}, {} is {}: {mend}",
+            self.describe_column(column),
             self.features()[at]
         )))
     }
+
+    /// A column's index and name, for a message.
+    pub(super) fn describe_column(&self, column: usize) -> String {
+        match self.feature_names().get(column) {
+            Some(name) => format!("column {column}, `{name}` (counted from 0)"),
+            None => format!("column {column} (counted from 0)"),
+        }
+    }
+}
+
+/// Checks that preprocessing left numbers in rows of `columns`.
+pub(crate) fn check_finite(features: &[f32], columns: usize) -> Result<()> {
+    let Some(at) = features.iter().position(|x| !x.is_finite()) else {
+        return Ok(());
+    };
+    Err(Error::data(format!(
+        "row {}, column {} of what preprocessing makes (counted from 0) is {}: impute missing cells before other steps",
+        at / columns,
+        at % columns,
+        features[at]
+    )))
 }
 
 /// An empty vector with room for `len` elements; an error where `len` overflowed or memory does not suffice.

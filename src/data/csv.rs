@@ -50,11 +50,14 @@ enum Target {
 ///
 /// By default the last column is the target, the other columns are features, all are numbers, cells are parted by
 /// commas, and the header is found out ([`Header::Auto`]). Columns are counted from 0. Cells may be quoted with `"`;
-/// blanks around a cell are dropped, and so are empty lines.
+/// blanks around a cell are dropped, and so are empty lines. [`delimiter`](Self::delimiter), [`quote`](Self::quote),
+/// [`comment`](Self::comment) and [`missing`](Self::missing) read other dialects.
 ///
 /// A feature's cell that is empty or one of `?`, `NA`, `N/A`, `NaN`, `null` (in any case) is a missing one and becomes
-/// NaN. [`Dataset::check_finite`], which training calls, refuses those that are still there. A target must not be
-/// missing.
+/// NaN. [`Dataset::check_finite`], which training calls, refuses those that are still there unless the model's
+/// [`Preprocessing`](super::Preprocessing) fills them. A target must not be missing.
+///
+/// A column of texts is read as one of categories where [`categorical`](Self::categorical) says so.
 ///
 /// ```
 /// use kiln::Csv;
@@ -69,8 +72,12 @@ enum Target {
 pub struct Csv {
     header: Header,
     delimiter: u8,
+    quote: Option<u8>,
+    comment: Option<u8>,
+    missing: Vec<String>,
     target: Target,
     skipped: Vec<Column>,
+    categorical: Vec<(Column, Vec<String>)>,
     labels: bool,
     class_names: Vec<String>,
 }
@@ -87,8 +94,12 @@ impl Csv {
         Csv {
             header: Header::Auto,
             delimiter: b',',
+            quote: Some(b'"'),
+            comment: None,
+            missing: ["?", "na", "n/a", "nan", "null"].map(String::from).to_vec(),
             target: Target::Last,
             skipped: Vec::new(),
+            categorical: Vec::new(),
             labels: false,
             class_names: Vec::new(),
         }
@@ -104,6 +115,50 @@ impl Csv {
     pub fn delimiter(mut self, delimiter: u8) -> Self {
         self.delimiter = delimiter;
         self
+    }
+
+    /// The byte around cells that hold delimiters or line ends; doubled inside of such a cell it stands for itself.
+    /// `None` takes quotes as any other byte. Default `b'"'`.
+    pub fn quote(mut self, quote: impl Into<Option<u8>>) -> Self {
+        self.quote = quote.into();
+        self
+    }
+
+    /// Leaves out lines that begin with this byte, such as `b'#'`; default none.
+    pub fn comment(mut self, comment: u8) -> Self {
+        self.comment = Some(comment);
+        self
+    }
+
+    /// The texts that stand for a missing cell beside an empty one, in any case, in place of those above.
+    pub fn missing<S: Into<String>>(mut self, markers: impl IntoIterator<Item = S>) -> Self {
+        self.missing = markers.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Reads the feature of this name as categories: their texts are sorted and numbered in that order, and kept in
+    /// [`Dataset::categories`].
+    pub fn categorical(self, name: impl Into<String>) -> Self {
+        self.with_categorical(Column::Name(name.into()), Vec::new())
+    }
+
+    /// Reads the feature of this column as categories; the column is counted in the file, targets and skipped ones
+    /// too.
+    pub fn categorical_index(self, index: usize) -> Self {
+        self.with_categorical(Column::Index(index), Vec::new())
+    }
+
+    /// Reads the feature of this name as these categories, in the order of their numbers; another text is an error.
+    ///
+    /// A test set wants those of its training set, as it may lack some of them:
+    /// `Csv::new().categories("island", train.categories(0))`.
+    pub fn categories<S: Into<String>>(
+        self,
+        name: impl Into<String>,
+        categories: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let categories = categories.into_iter().map(Into::into).collect();
+        self.with_categorical(Column::Name(name.into()), categories)
     }
 
     /// Makes the column of this name a target; call it again for more targets, in the order wanted.
@@ -185,6 +240,11 @@ impl Csv {
         self
     }
 
+    fn with_categorical(mut self, column: Column, categories: Vec<String>) -> Self {
+        self.categorical.push((column, categories));
+        self
+    }
+
     fn read_all(&self, reader: impl Read, path: &Path) -> Result<Dataset> {
         let mut text = Vec::new();
         decompressed(reader)
@@ -198,10 +258,13 @@ impl Csv {
             .has_headers(false)
             .flexible(true)
             .delimiter(self.delimiter)
+            .quote(self.quote.unwrap_or(b'"'))
+            .quoting(self.quote.is_some())
+            .comment(self.comment)
             .from_reader(text)
             .into_byte_records()
             .map(|record| record.map_err(|refusal| Error::format(path, None, refusal.to_string())));
-        self.assemble(records, &|record| line(text, record), path)
+        self.assemble(records, &|record| line(text, record, self.comment), path)
     }
 
     /// Makes the data set of the file's records; `line` says where one of them begins.
@@ -213,7 +276,7 @@ impl Csv {
     ) -> Result<Dataset> {
         let first = records.next().transpose()?.ok_or_else(|| empty(path))?;
         let second = records.next().transpose()?;
-        let named = header::is_header(self.header, &first, second.as_ref())
+        let named = header::is_header(self, &first, second.as_ref())
             .map_err(|message| Error::format(path, Some(line(&first)), message))?;
         let names = named.then(|| first.iter().map(cells::text).collect());
         let data = if named { None } else { Some(first.clone()) };
@@ -237,18 +300,24 @@ fn empty(path: &Path) -> Error {
 }
 
 /// The line, counted from 1, on which a record begins. A record's position is where the one before it ended, so the
-/// empty lines between them are stepped over here.
-fn line(text: &[u8], record: &ByteRecord) -> u64 {
-    let start = record
+/// empty lines and comments between them are stepped over here.
+fn line(text: &[u8], record: &ByteRecord, comment: Option<u8>) -> u64 {
+    let mut start = record
         .position()
         .and_then(|position| usize::try_from(position.byte()).ok())
         .unwrap_or(0);
-    let blank = text
-        .iter()
-        .skip(start)
-        .take_while(|byte| matches!(byte, b'\r' | b'\n'))
-        .count();
-    let before = text.get(..start + blank).unwrap_or(text);
+    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    loop {
+        let rest = text.get(start..).unwrap_or_default();
+        let blank = rest.iter().take_while(|byte| is_end(byte)).count();
+        let is_comment = comment.is_some() && rest.get(blank) == comment.as_ref();
+        let words = rest.iter().skip(blank).take_while(|byte| !is_end(byte));
+        start += blank + if is_comment { words.count() } else { 0 };
+        if !is_comment {
+            break;
+        }
+    }
+    let before = text.get(..start).unwrap_or(text);
     let ends = |(at, byte): (usize, &u8)| {
         *byte == b'\n' || (*byte == b'\r' && text.get(at + 1) != Some(&b'\n'))
     };

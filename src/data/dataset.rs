@@ -45,6 +45,8 @@ pub struct Dataset {
     targets: Targets,
     feature_names: Vec<String>,
     class_names: Vec<String>,
+    /// For each column the names of its categories, whose numbers are the column's cells; empty for a column of numbers.
+    categories: Vec<Vec<String>>,
 }
 
 impl Dataset {
@@ -73,6 +75,7 @@ impl Dataset {
             targets,
             feature_names: Vec::new(),
             class_names: Vec::new(),
+            categories: vec![Vec::new(); columns],
         })
     }
 
@@ -120,6 +123,39 @@ impl Dataset {
             )));
         }
         self.class_names = names;
+        Ok(self)
+    }
+
+    /// Says that a column's cells are numbers of categories, counted from 0, and names these; NaN is a missing cell.
+    ///
+    /// [`Step::OneHot`](super::Step::OneHot) makes a column for each category of them. No names make the column one of
+    /// numbers again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where there is no such column, [`Error::Data`] where a cell is no number of a category.
+    pub fn with_categories(mut self, column: usize, names: Vec<String>) -> Result<Self> {
+        if column >= self.columns {
+            let message = format!(
+                "there is no column {column}: {} columns are counted from 0",
+                self.columns
+            );
+            return Err(Error::argument("column", message));
+        }
+        let named = |x: f32| x.is_nan() || (x.fract() == 0.0 && x >= 0.0 && x < names.len() as f32);
+        let cells = self.features.iter().skip(column).step_by(self.columns);
+        if let Some((row, x)) = cells
+            .enumerate()
+            .find(|(_, x)| !names.is_empty() && !named(**x))
+        {
+            return Err(Error::data(format!(
+                "row {row}, {} is {x}, but {} categories have numbers from 0 below {}",
+                self.describe_column(column),
+                names.len(),
+                names.len()
+            )));
+        }
+        self.categories[column] = names;
         Ok(self)
     }
 
@@ -199,6 +235,11 @@ impl Dataset {
         &self.class_names
     }
 
+    /// The names of a column's categories in the order of their numbers; empty for a column of numbers.
+    pub fn categories(&self, column: usize) -> &[String] {
+        self.categories.get(column).map_or(&[], Vec::as_slice)
+    }
+
     /// Multiplies every feature by `factor`; `scaled(1.0 / 255.0)` brings pixels into 0 to 1. Targets stay.
     ///
     /// # Errors
@@ -245,7 +286,18 @@ impl Dataset {
         Ok(Dataset {
             feature_names: self.feature_names.clone(),
             class_names: self.class_names.clone(),
+            categories: self.categories.clone(),
             ..Self::new(features, self.columns, targets)?
         })
+    }
+
+    /// The same rows and targets with other features, of these names if there are any.
+    pub(super) fn with_features(&self, features: Vec<f32>, names: Vec<String>) -> Result<Self> {
+        let columns = features.len() / self.rows;
+        let targets = self.targets.clone();
+        let class_names = self.class_names.clone();
+        Self::new(features, columns, targets)?
+            .with_feature_names(names)?
+            .with_class_names(class_names)
     }
 }

@@ -4,18 +4,26 @@
 //! |---|---|
 //! | `dataset` | [`Dataset`]: features, [`Targets`] and names |
 //! | `check` | what a data set must be: lengths that fit, labels in range, finite numbers |
-//! | `splits` | rows picked, shuffled and parted: [`Dataset::select`], [`Dataset::shuffled`], [`Dataset::split`] |
+//! | `splits` | rows picked, shuffled and parted: [`Dataset::select`], [`Dataset::split`], [`Dataset::k_fold`] … |
 //! | `csv` | [`Csv`]: tables in text files, plain or gzipped |
 //! | [`idx`] | the format of MNIST, plain or gzipped |
-//! | `scaling` | [`StandardScaler`]: every feature to mean 0 and standard deviation 1 |
+//! | [`npy`] | arrays in NumPy's files, `.npy` and `.npz` |
+//! | `preprocessing` | [`Preprocessing`]: the steps that make a model's inputs of raw columns |
+//! | `imputing` | missing cells filled: [`Fill`] |
+//! | `categories` | a column for each category: [`Step::OneHot`] |
+//! | `scaling` | [`Scaler`]: every feature moved and divided |
 //! | `source` | a file's bytes, decompressed where it is gzipped |
 //!
 //! Rows and columns are counted from 0, as Rust counts; lines of a text file from 1, as editors do.
 
+mod categories;
 pub(crate) mod check;
 mod csv;
 mod dataset;
 pub mod idx;
+mod imputing;
+pub mod npy;
+mod preprocessing;
 mod scaling;
 mod source;
 mod splits;
@@ -23,4 +31,6 @@ mod splits;
 pub use csv::{Csv, Header};
 pub use dataset::{Dataset, Targets};
 pub use idx::mnist;
-pub use scaling::StandardScaler;
+pub use imputing::Fill;
+pub use preprocessing::{Preprocessing, Step};
+pub use scaling::Scaler;

@@ -1,89 +1,164 @@
-//! Standardisation: every feature to mean 0 and standard deviation 1.
+//! Scaling: every feature moved and divided by numbers that were taken from the training part.
+
+use serde::{Deserialize, Serialize};
 
 use super::Dataset;
 use crate::error::{Error, Result};
 
-/// Subtracts each column's mean and divides by its standard deviation: `z = (x − mean) / scale`.
+/// Subtracts a number from each column and divides by another: `z = (x − center) / scale`.
 ///
-/// Fit it on the training part only, and transform both parts with it; a mean that has seen the test rows lets them
-/// leak into training. The definitions are those of scikit-learn's `StandardScaler`: the population's standard
-/// deviation (divided by `rows`, not `rows − 1`), and a scale of 1 for a constant column, which becomes 0. Sums are
-/// taken in f64.
+/// Fit it on the training part only, and transform both parts with it; a center that has seen the test rows lets them
+/// leak into training. The definitions are those of scikit-learn:
+///
+/// | constructor | center | scale |
+/// |---|---|---|
+/// | [`Scaler::standard`] (`StandardScaler`) | the mean | the population's standard deviation (divided by `rows`, not `rows − 1`) |
+/// | [`Scaler::min_max`] (`MinMaxScaler`) | what becomes 0 | (max − min)/(high − low) |
+/// | [`Scaler::robust`] (`RobustScaler`) | the median | the distance of the quartiles |
+///
+/// A column without spread is divided by 1 and becomes constant. Missing cells (NaN) do not count and stay; sums are taken
+/// in f64.
 ///
 /// ```
-/// use kiln::{Dataset, StandardScaler};
+/// use kiln::{Dataset, Scaler};
 ///
 /// let train = Dataset::from_rows(&[[1., 5.], [3., 5.]], &[[0.], [1.]])?;
-/// let scaler = StandardScaler::fit(&train)?;
-/// assert_eq!((scaler.mean(), scaler.scale()), (&[2., 5.][..], &[1., 1.][..]));
+/// let scaler = Scaler::standard(&train)?;
+/// assert_eq!((scaler.center(), scaler.scale()), (&[2., 5.][..], &[1., 1.][..]));
 /// assert_eq!(scaler.transform(&train)?.features(), [-1., 0., 1., 0.]);
 /// # Ok::<(), kiln::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
-pub struct StandardScaler {
-    mean: Vec<f64>,
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Parts", into = "Parts")]
+pub struct Scaler {
+    center: Vec<f64>,
     scale: Vec<f64>,
 }
 
-impl StandardScaler {
-    /// Takes each column's mean and standard deviation from `train`.
+/// The form in which a fitted scaler stands in a model file.
+#[derive(Serialize, Deserialize)]
+struct Parts {
+    center: Vec<f64>,
+    scale: Vec<f64>,
+}
+
+impl From<Scaler> for Parts {
+    fn from(Scaler { center, scale }: Scaler) -> Self {
+        Parts { center, scale }
+    }
+}
+
+impl TryFrom<Parts> for Scaler {
+    type Error = Error;
+
+    fn try_from(Parts { center, scale }: Parts) -> Result<Self> {
+        Scaler::from_parts(center, scale)
+    }
+}
+
+impl Scaler {
+    /// Every column to mean 0 and standard deviation 1.
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] where a feature is NaN or infinite.
-    pub fn fit(train: &Dataset) -> Result<Self> {
-        train.check_finite_features()?;
-        let (rows, columns) = (train.rows() as f64, train.columns());
-        let first = &train.features()[..columns];
-
-        let mut mean = vec![0.0; columns];
-        let mut constant = vec![true; columns];
-        for row in train.features().chunks_exact(columns) {
-            for (column, x) in row.iter().enumerate() {
-                mean[column] += f64::from(*x);
-                constant[column] &= *x == first[column];
-            }
-        }
-        mean.iter_mut().for_each(|sum| *sum /= rows);
-
-        // A second pass over the deviations: the sum of squares less the squared sum would cancel.
-        let mut scale = vec![0.0; columns];
-        for row in train.features().chunks_exact(columns) {
-            for (column, x) in row.iter().enumerate() {
-                scale[column] += (f64::from(*x) - mean[column]).powi(2);
-            }
-        }
-        for column in 0..columns {
-            scale[column] = (scale[column] / rows).sqrt();
-            if constant[column] {
-                // Exact, where the rounding of a long sum would leave a tiny deviation to be blown up.
-                (mean[column], scale[column]) = (f64::from(first[column]), 1.0);
-            }
-        }
-        Ok(StandardScaler { mean, scale })
+    /// [`Error::Data`] where a feature is infinite, and where a column has no number at all.
+    pub fn standard(train: &Dataset) -> Result<Self> {
+        Self::fit(train, 0.0, |column| {
+            let rows = column.len() as f64;
+            let sum: f64 = column.iter().map(|x| f64::from(*x)).sum();
+            let mean = sum / rows;
+            // A second pass over the deviations: the sum of squares less the squared sum would cancel.
+            let squares: f64 = column.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum();
+            (mean, (squares / rows).sqrt())
+        })
     }
 
-    /// A scaler of known means and scales, one of each per column, such as a model file holds.
+    /// Every column's least number to `low`, its greatest to `high`; scikit-learn's default is 0 and 1.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] where there are none, where the two differ in length, where a mean is not finite, and where
+    /// As [`standard`](Self::standard), and [`Error::Argument`] where `low` is not below `high` or one is not finite.
+    pub fn min_max(train: &Dataset, low: f32, high: f32) -> Result<Self> {
+        if !(low < high && low.is_finite() && high.is_finite()) {
+            let message = format!("must be finite and above low, got {high} above {low}");
+            return Err(Error::argument("high", message));
+        }
+        let (low, high) = (f64::from(low), f64::from(high));
+        // A constant column is its own least number, which becomes `low`.
+        Self::fit(train, low, |column| {
+            let least = column.iter().copied().fold(f32::INFINITY, f32::min);
+            let greatest = column.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let scale = (f64::from(greatest) - f64::from(least)) / (high - low);
+            (f64::from(least) - low * scale, scale)
+        })
+    }
+
+    /// Every column's median to 0 and the distance of its quartiles to 1, which outliers do not move.
+    ///
+    /// Quantiles are interpolated between neighbours, as NumPy does.
+    ///
+    /// # Errors
+    ///
+    /// As [`standard`](Self::standard).
+    pub fn robust(train: &Dataset) -> Result<Self> {
+        Self::fit(train, 0.0, |column| {
+            column.sort_unstable_by(f32::total_cmp);
+            let spread = quantile(column, 0.75) - quantile(column, 0.25);
+            (quantile(column, 0.5), spread)
+        })
+    }
+
+    /// Takes center and scale of each column from its numbers; a constant column becomes `constant`, divided by 1.
+    fn fit(
+        train: &Dataset,
+        constant: f64,
+        parts: impl Fn(&mut [f32]) -> (f64, f64),
+    ) -> Result<Self> {
+        train.check_not_infinite()?;
+        let mut fitted = Scaler {
+            center: Vec::with_capacity(train.columns()),
+            scale: Vec::with_capacity(train.columns()),
+        };
+        for (index, mut numbers) in columns(train).enumerate() {
+            let Some(first) = numbers.first().copied() else {
+                let column = train.describe_column(index);
+                return Err(Error::data(format!(
+                    "{column} has no number to scale by: leave the column out"
+                )));
+            };
+            // Exact, where the rounding of a long sum would leave a tiny deviation to be blown up.
+            let (center, scale) = match numbers.iter().all(|x| *x == first) {
+                true => (f64::from(first) - constant, 1.0),
+                false => parts(&mut numbers),
+            };
+            fitted.center.push(center);
+            // Quartiles may be equal where not all numbers are.
+            fitted.scale.push(if scale > 0.0 { scale } else { 1.0 });
+        }
+        Ok(fitted)
+    }
+
+    /// A scaler of known centers and scales, one of each per column.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where there are none, where the two differ in length, where a center is not finite, and where
     /// a scale is not finite or not above 0.
-    pub fn from_parts(mean: Vec<f64>, scale: Vec<f64>) -> Result<Self> {
-        if mean.is_empty() || mean.len() != scale.len() {
+    pub fn from_parts(center: Vec<f64>, scale: Vec<f64>) -> Result<Self> {
+        if center.is_empty() || center.len() != scale.len() {
             let message = format!(
-                "{} scales for {} means: give one of each per column, and at least one",
+                "{} scales for {} centers: give one of each per column, and at least one",
                 scale.len(),
-                mean.len()
+                center.len()
             );
             return Err(Error::argument("scale", message));
         }
-        if let Some(column) = mean.iter().position(|x| !x.is_finite()) {
+        if let Some(column) = center.iter().position(|x| !x.is_finite()) {
             let message = format!(
-                "column {column} (counted from 0) has mean {}, which is not finite",
-                mean[column]
+                "column {column} (counted from 0) has center {}, which is not finite",
+                center[column]
             );
-            return Err(Error::argument("mean", message));
+            return Err(Error::argument("center", message));
         }
         if let Some(column) = scale.iter().position(|x| !(x.is_finite() && *x > 0.0)) {
             let message = format!(
@@ -92,19 +167,28 @@ impl StandardScaler {
             );
             return Err(Error::argument("scale", message));
         }
-        Ok(StandardScaler { mean, scale })
+        Ok(Scaler { center, scale })
     }
 
-    /// A copy of `data` with its features standardised; targets and names stay. NaN stays NaN.
+    /// Leaves the columns as they are for which `keep` says so: center 0, scale 1.
+    pub(super) fn keeping(mut self, keep: &[bool]) -> Self {
+        let parts = self.center.iter_mut().zip(&mut self.scale).zip(keep);
+        for ((center, scale), _) in parts.filter(|(_, keep)| **keep) {
+            (*center, *scale) = (0.0, 1.0);
+        }
+        self
+    }
+
+    /// A copy of `data` with its features scaled; targets and names stay. NaN stays NaN.
     ///
     /// # Errors
     ///
     /// [`Error::Data`] where `data` does not have as many columns as the data that was fitted.
     pub fn transform(&self, data: &Dataset) -> Result<Dataset> {
-        if data.columns() != self.mean.len() {
+        if data.columns() != self.center.len() {
             return Err(Error::data(format!(
                 "the scaler was fitted on {} columns and the data has {}: give it the same columns in the same order",
-                self.mean.len(),
+                self.center.len(),
                 data.columns()
             )));
         }
@@ -113,13 +197,13 @@ impl StandardScaler {
         data.like(features, data.targets().clone())
     }
 
-    /// Standardises row-major rows in place.
+    /// Scales row-major rows in place.
     ///
     /// # Errors
     ///
     /// [`Error::Data`] where `rows` is not a whole number of rows of as many columns as were fitted.
     pub fn transform_rows(&self, rows: &mut [f32]) -> Result<()> {
-        let columns = self.mean.len();
+        let columns = self.center.len();
         if !rows.len().is_multiple_of(columns) {
             return Err(Error::data(format!(
                 "{} features are not whole rows of the {columns} columns that the scaler was fitted on",
@@ -127,20 +211,46 @@ impl StandardScaler {
             )));
         }
         for row in rows.chunks_exact_mut(columns) {
-            for ((x, mean), scale) in row.iter_mut().zip(&self.mean).zip(&self.scale) {
-                *x = ((f64::from(*x) - mean) / scale) as f32;
+            for ((x, center), scale) in row.iter_mut().zip(&self.center).zip(&self.scale) {
+                *x = ((f64::from(*x) - center) / scale) as f32;
             }
         }
         Ok(())
     }
 
-    /// Each column's mean.
-    pub fn mean(&self) -> &[f64] {
-        &self.mean
+    /// The number of columns that it was fitted on.
+    pub fn columns(&self) -> usize {
+        self.center.len()
     }
 
-    /// What each column is divided by: its standard deviation, or 1 where it is constant.
+    /// What is subtracted from each column.
+    pub fn center(&self) -> &[f64] {
+        &self.center
+    }
+
+    /// What each column is divided by: 1 where it is constant.
     pub fn scale(&self) -> &[f64] {
         &self.scale
     }
+}
+
+/// The numbers of each column, missing cells left out.
+pub(super) fn columns(data: &Dataset) -> impl Iterator<Item = Vec<f32>> {
+    (0..data.columns()).map(|column| {
+        let cells = data.features().iter().skip(column);
+        cells
+            .step_by(data.columns())
+            .copied()
+            .filter(|x| !x.is_nan())
+            .collect()
+    })
+}
+
+/// The quantile of sorted numbers, at least one, on the line between its neighbours.
+pub(super) fn quantile(sorted: &[f32], share: f64) -> f64 {
+    let place = share * (sorted.len() - 1) as f64;
+    let below = place.floor() as usize;
+    let above = (below + 1).min(sorted.len() - 1);
+    let (low, high) = (f64::from(sorted[below]), f64::from(sorted[above]));
+    low + (high - low) * (place - below as f64)
 }

@@ -1,4 +1,4 @@
-//! Rows picked, shuffled and parted into a training and a test set.
+//! Rows picked, shuffled and parted into training and test sets.
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
@@ -86,6 +86,167 @@ impl Dataset {
         let order = permutation(self.rows(), seed);
         let (test, train) = order.split_at(tested);
         Ok((self.select(train)?, self.select(test)?))
+    }
+
+    /// [`split`](Self::split) with each class shared out by `test_fraction` on its own, so that both parts have the
+    /// classes in the same shares.
+    ///
+    /// # Errors
+    ///
+    /// As [`split`](Self::split), and [`Error::Data`] where the targets are not labels or a class has only one row.
+    ///
+    /// ```
+    /// # let labels = kiln::Targets::Labels { labels: vec![0, 0, 0, 0, 0, 0, 0, 0, 1, 1], classes: 2 };
+    /// # let data = kiln::Dataset::new((0..10).map(|i| i as f32).collect(), 1, labels)?;
+    /// let (train, test) = data.split_stratified(0.5, 42)?;
+    /// assert_eq!(train.class_counts()?, [4, 1]);
+    /// assert_eq!(test.class_counts()?, [4, 1]);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn split_stratified(&self, test_fraction: f64, seed: u64) -> Result<(Self, Self)> {
+        if !(test_fraction > 0.0 && test_fraction < 1.0) {
+            let message = format!("{test_fraction} is not between 0 and 1, both excluded");
+            return Err(Error::argument("test_fraction", message));
+        }
+        let (mut train, mut test) = (Vec::new(), Vec::new());
+        for (class, rows) in self.by_class(seed)?.into_iter().enumerate() {
+            if rows.len() == 1 {
+                return Err(Error::data(format!(
+                    "class {class} has one row, which cannot be in both parts: give at least 2 of each class"
+                )));
+            }
+            if rows.is_empty() {
+                continue;
+            }
+            let tested =
+                ((rows.len() as f64 * test_fraction).round() as usize).clamp(1, rows.len() - 1);
+            let (in_test, in_train) = rows.split_at(tested);
+            test.extend_from_slice(in_test);
+            train.extend_from_slice(in_train);
+        }
+        // Classes one behind the other would make bad batches of an unshuffled run.
+        let mix = |rows: Vec<usize>| -> Vec<usize> {
+            let order = permutation(rows.len(), seed);
+            order.into_iter().map(|place| rows[place]).collect()
+        };
+        Ok((self.select(&mix(train))?, self.select(&mix(test))?))
+    }
+
+    /// Shuffles the rows with `seed` and parts them into `folds` parts of as equal a size as can be: for each, the
+    /// other parts to train on and the part itself to test on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where there are fewer than 2 folds, or more than rows.
+    ///
+    /// ```
+    /// # let x: Vec<[f32; 1]> = (0..10).map(|i| [i as f32]).collect();
+    /// # let data = kiln::Dataset::from_rows(&x, &x)?;
+    /// for fold in data.k_fold(5, 42)? {
+    ///     let (train, test) = fold?;
+    ///     assert_eq!((train.rows(), test.rows()), (8, 2));
+    /// }
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn k_fold(
+        &self,
+        folds: usize,
+        seed: u64,
+    ) -> Result<impl Iterator<Item = Result<(Self, Self)>>> {
+        self.folds(folds, permutation(self.rows(), seed))
+    }
+
+    /// [`k_fold`](Self::k_fold) with the rows of every class spread over all folds.
+    ///
+    /// # Errors
+    ///
+    /// As [`k_fold`](Self::k_fold), and [`Error::Data`] where the targets are not labels.
+    pub fn stratified_k_fold(
+        &self,
+        folds: usize,
+        seed: u64,
+    ) -> Result<impl Iterator<Item = Result<(Self, Self)>>> {
+        // Dealt out one by one, class after class, so that folds differ by one row of a class at most.
+        let rows = self.by_class(seed)?.concat();
+        self.folds(folds, rows)
+    }
+
+    /// Row k of `order` goes to fold k mod `folds`.
+    fn folds(
+        &self,
+        folds: usize,
+        order: Vec<usize>,
+    ) -> Result<impl Iterator<Item = Result<(Self, Self)>>> {
+        if folds < 2 || folds > self.rows() {
+            let message = format!(
+                "must be at least 2 and at most the {} rows, got {folds}",
+                self.rows()
+            );
+            return Err(Error::argument("folds", message));
+        }
+        Ok((0..folds).map(move |fold| {
+            let (mut train, mut test) = (Vec::new(), Vec::new());
+            for (place, row) in order.iter().enumerate() {
+                let part = if place % folds == fold {
+                    &mut test
+                } else {
+                    &mut train
+                };
+                part.push(*row);
+            }
+            Ok((self.select(&train)?, self.select(&test)?))
+        }))
+    }
+
+    /// The rows of each class, in an order drawn with `seed`.
+    fn by_class(&self, seed: u64) -> Result<Vec<Vec<usize>>> {
+        let (labels, classes) = self.labels()?;
+        let mut rows = vec![Vec::new(); classes];
+        for row in permutation(self.rows(), seed) {
+            rows[labels[row] as usize].push(row);
+        }
+        Ok(rows)
+    }
+
+    /// The number of rows of each class.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where the targets are not labels.
+    pub fn class_counts(&self) -> Result<Vec<usize>> {
+        let (labels, classes) = self.labels()?;
+        let mut counts = vec![0; classes];
+        labels.iter().for_each(|label| counts[*label as usize] += 1);
+        Ok(counts)
+    }
+
+    /// A weight for each class that makes rare classes count as much as frequent ones: rows/(classes·rows of the
+    /// class), as scikit-learn's `class_weight="balanced"`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where the targets are not labels, and where a class has no row.
+    pub fn balanced_class_weights(&self) -> Result<Vec<f32>> {
+        let counts = self.class_counts()?;
+        if let Some(class) = counts.iter().position(|count| *count == 0) {
+            return Err(Error::data(format!(
+                "class {class} has no row to balance: say how many classes there are with `with_classes`"
+            )));
+        }
+        let share = self.rows() as f64 / counts.len() as f64;
+        Ok(counts
+            .iter()
+            .map(|count| (share / *count as f64) as f32)
+            .collect())
+    }
+
+    fn labels(&self) -> Result<(&[u32], usize)> {
+        match self.targets() {
+            Targets::Labels { labels, classes } => Ok((labels, *classes)),
+            _ => Err(Error::data(
+                "only labels have classes; the targets here are not labels",
+            )),
+        }
     }
 
     /// The rows in an order drawn with `seed`; the same seed gives the same order on every machine.

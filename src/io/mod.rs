@@ -1,4 +1,3 @@
 //! Files of the engine's own: models.
 
 mod model_file;
-pub(crate) mod scaler;

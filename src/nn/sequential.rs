@@ -7,7 +7,7 @@ use crate::graph::Graph;
 use crate::optim::Optimizer;
 use crate::plan::Target;
 use crate::train::{LossSpec, Metric, Model};
-use crate::{Error, Result, StandardScaler, Tensor};
+use crate::{Error, Preprocessing, Result, Tensor};
 
 use super::{Activation, Dense, Initializer};
 
@@ -24,8 +24,7 @@ pub struct Sequential {
     pub(crate) inputs: usize,
     pub(crate) layers: Vec<Dense>,
     pub(crate) seed: u64,
-    #[serde(with = "crate::io::scaler")]
-    pub(crate) scaler: Option<StandardScaler>,
+    pub(crate) preprocessing: Option<Preprocessing>,
 }
 
 /// A trained tensor of the architecture.
@@ -50,7 +49,7 @@ impl Sequential {
             inputs,
             layers: Vec::new(),
             seed: 0,
-            scaler: None,
+            preprocessing: None,
         }
     }
 
@@ -71,9 +70,10 @@ impl Sequential {
         self
     }
 
-    /// Scales the inputs of training, evaluation and prediction, and is saved with the model.
-    pub fn scaler(mut self, scaler: StandardScaler) -> Self {
-        self.scaler = Some(scaler);
+    /// Transforms the inputs of training, evaluation and prediction, and is saved with the model: fitted steps, or a
+    /// [`Scaler`](crate::Scaler) alone.
+    pub fn preprocessing(mut self, preprocessing: impl Into<Preprocessing>) -> Self {
+        self.preprocessing = Some(preprocessing.into());
         self
     }
 
@@ -251,17 +251,14 @@ impl Sequential {
                 "a model needs at least one layer; add one with `dense`",
             ));
         }
-        if let Some(scaler) = self
-            .scaler
-            .as_ref()
-            .filter(|scaler| scaler.mean().len() != self.inputs)
+        if let Some(columns) = self.preprocessing.as_ref().map(Preprocessing::outputs)
+            && columns != self.inputs
         {
-            let columns = scaler.mean().len();
             let message = format!(
-                "was fitted on {columns} columns, but the model has {} inputs",
+                "makes {columns} columns, but the model has {} inputs",
                 self.inputs
             );
-            return Err(Error::argument("scaler", message));
+            return Err(Error::argument("preprocessing", message));
         }
         self.layers.iter().try_for_each(Dense::validate)
     }

@@ -155,7 +155,7 @@ impl Model {
         })
     }
 
-    /// The model's outputs for rows of input, scaled first if the model has a scaler.
+    /// The model's outputs for rows of input, preprocessed first if the model has such steps.
     ///
     /// Rows come from a data set, a slice of numbers (row-major) or an array of rows; no rows give no predictions.
     pub fn predict<'a>(&mut self, rows: impl Into<Features<'a>>) -> Result<Predictions> {
@@ -168,7 +168,7 @@ impl Model {
         &mut self,
         rows: impl Into<Features<'a>>,
     ) -> Result<Predictions> {
-        let features = self.scaled(rows.into())?;
+        let features = self.preprocessed(rows.into())?;
         let (inputs, columns) = (self.architecture.inputs(), self.architecture.outputs());
         let session = self.session(Needs::default()).await?;
         let len = (features.len() / inputs).checked_mul(columns);

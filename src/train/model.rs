@@ -1,7 +1,7 @@
 //! A compiled model: architecture, loss, optimizer, metrics, and the session that holds its weights.
 
 use crate::data::Targets;
-use crate::data::check::room;
+use crate::data::check::{check_finite, room};
 use crate::nn::Sequential;
 use crate::op::cursor;
 use crate::optim::Optimizer;
@@ -238,8 +238,19 @@ impl Model {
                 data.rows()
             )));
         }
-        data.check_finite()?;
-        let features = self.scaled(Features::from(data))?;
+        let features = match &self.architecture.preprocessing {
+            None => {
+                data.check_finite()?;
+                self.preprocessed(Features::from(data))?
+            }
+            // A missing cell is what preprocessing may be there for, so its result is what is looked at.
+            Some(preprocessing) => {
+                data.check_finite_targets()?;
+                let features = self.preprocessed(Features::from(data))?;
+                check_finite(&features, preprocessing.outputs())?;
+                features
+            }
+        };
         let (outputs, loss) = (self.architecture.outputs(), self.loss.loss);
         let targets = match data.targets() {
             Targets::None => {
@@ -294,18 +305,20 @@ impl Model {
         })
     }
 
-    /// Checks the width of rows of features and applies the model's scaler.
-    pub(super) fn scaled<'a>(&self, features: Features<'a>) -> Result<std::borrow::Cow<'a, [f32]>> {
+    /// Checks the width of rows of features and applies the model's preprocessing.
+    pub(super) fn preprocessed<'a>(
+        &self,
+        features: Features<'a>,
+    ) -> Result<std::borrow::Cow<'a, [f32]>> {
+        if let Some(preprocessing) = &self.architecture.preprocessing {
+            return preprocessing.transform_rows(features.0);
+        }
         let (len, inputs) = (features.0.len(), self.architecture.inputs);
         if len % inputs != 0 {
             let message = format!("{len} numbers are no whole rows of the model's {inputs} inputs");
             return Err(Error::data(message));
         }
-        let mut features = features.0;
-        if let Some(scaler) = &self.architecture.scaler {
-            scaler.transform_rows(features.to_mut())?;
-        }
-        Ok(features)
+        Ok(features.0)
     }
 
     /// Writes a prepared data set into the parts of `<name>.x` and `<name>.y`.

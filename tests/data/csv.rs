@@ -196,3 +196,23 @@ fn the_shipped_tables_are_read_whole() {
         data.check_finite().unwrap();
     }
 }
+
+#[test]
+fn other_dialects_are_read() {
+    let text = "# made by hand\na;b;y\n'1';-;2\n# in between\n'3';4;unknown\n";
+    let csv = Csv::new().delimiter(b';').quote(b'\'').comment(b'#');
+    let data = read(csv.clone().missing(["-"]).no_target().skip("y"), text);
+    assert_eq!(data.features()[0], 1.0);
+    assert!(data.features()[1].is_nan());
+    assert_eq!(data.features()[2..], [3.0, 4.0]);
+    // The markers given are the only ones; a quote that is none is a text.
+    let data = csv
+        .missing(["-", "unknown"])
+        .read_from(text.as_bytes(), "t.csv");
+    assert_says(data, &["line 5", "target is missing"]);
+    let quoted = Csv::new()
+        .quote(None)
+        .no_target()
+        .read_from(&b"1,\"2\"\n"[..], "t.csv");
+    assert_says(quoted, &["`\"2\"`"]);
+}

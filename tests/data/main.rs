@@ -5,7 +5,10 @@ mod csv;
 mod csv_errors;
 mod dataset;
 mod idx;
+mod npy;
+mod preprocessing;
 mod scaling;
+mod splits;
 
 use std::fs;
 use std::io::Write;

@@ -1,6 +1,6 @@
 //! The standard scaler against values worked out by hand.
 
-use kiln::{Dataset, Error, StandardScaler, Targets};
+use kiln::{Dataset, Error, Scaler, Targets};
 
 use crate::assert_says;
 
@@ -12,8 +12,8 @@ fn column(features: Vec<f32>) -> Dataset {
 fn each_column_gets_mean_0_and_the_population_deviation_1() {
     let data =
         Dataset::from_rows(&[[1., -10.], [2., 10.], [3., -10.], [4., 10.]], &[[0.]; 4]).unwrap();
-    let scaler = StandardScaler::fit(&data).unwrap();
-    assert_eq!(scaler.mean(), [2.5, 0.0]);
+    let scaler = Scaler::standard(&data).unwrap();
+    assert_eq!(scaler.center(), [2.5, 0.0]);
     assert_eq!(scaler.scale(), [1.25f64.sqrt(), 10.0]);
     let scaled = scaler.transform(&data).unwrap();
     let z = (1.5 / 1.25f64.sqrt()) as f32;
@@ -24,8 +24,8 @@ fn each_column_gets_mean_0_and_the_population_deviation_1() {
 
 #[test]
 fn a_constant_column_becomes_0_however_long_it_is() {
-    let scaler = StandardScaler::fit(&column(vec![0.1; 70_000])).unwrap();
-    assert_eq!(scaler.mean(), [f64::from(0.1f32)]);
+    let scaler = Scaler::standard(&column(vec![0.1; 70_000])).unwrap();
+    assert_eq!(scaler.center(), [f64::from(0.1f32)]);
     assert_eq!(scaler.scale(), [1.0]);
     assert_eq!(
         scaler
@@ -39,33 +39,35 @@ fn a_constant_column_becomes_0_however_long_it_is() {
 #[test]
 fn a_small_spread_around_a_large_mean_is_not_lost() {
     let features: Vec<f32> = (0..1000).map(|row| 1e6 + (row % 2) as f32).collect();
-    let scaler = StandardScaler::fit(&column(features)).unwrap();
-    assert_eq!((scaler.mean()[0], scaler.scale()[0]), (1e6 + 0.5, 0.5));
+    let scaler = Scaler::standard(&column(features)).unwrap();
+    assert_eq!((scaler.center()[0], scaler.scale()[0]), (1e6 + 0.5, 0.5));
 }
 
 #[test]
 fn the_largest_f32_numbers_do_not_overflow() {
-    let scaler = StandardScaler::fit(&column(vec![f32::MAX, f32::MIN])).unwrap();
+    let scaler = Scaler::standard(&column(vec![f32::MAX, f32::MIN])).unwrap();
     assert_eq!(
-        (scaler.mean()[0], scaler.scale()[0]),
+        (scaler.center()[0], scaler.scale()[0]),
         (0.0, f64::from(f32::MAX))
     );
 }
 
 #[test]
 fn one_row_is_constant() {
-    let scaler = StandardScaler::fit(&column(vec![-3.0])).unwrap();
-    assert_eq!((scaler.mean(), scaler.scale()), (&[-3.0][..], &[1.0][..]));
+    let scaler = Scaler::standard(&column(vec![-3.0])).unwrap();
+    assert_eq!((scaler.center(), scaler.scale()), (&[-3.0][..], &[1.0][..]));
 }
 
 #[test]
-fn fitting_refuses_features_that_are_not_finite() {
+fn missing_cells_do_not_count_and_infinite_ones_are_refused() {
+    let scaler = Scaler::standard(&column(vec![1.0, f32::NAN, 3.0])).unwrap();
+    assert_eq!((scaler.center(), scaler.scale()), (&[2.0][..], &[1.0][..]));
     assert_says(
-        StandardScaler::fit(&column(vec![1.0, f32::NAN])),
-        &["row 1", "column 0", "NaN"],
+        Scaler::standard(&column(vec![f32::NAN; 2])),
+        &["column 0", "no number"],
     );
     assert_says(
-        StandardScaler::fit(&column(vec![f32::INFINITY])),
+        Scaler::standard(&column(vec![f32::INFINITY])),
         &["row 0", "inf"],
     );
 }
@@ -73,12 +75,12 @@ fn fitting_refuses_features_that_are_not_finite() {
 #[test]
 fn a_missing_target_does_not_keep_the_features_from_being_fitted() {
     let data = Dataset::from_rows(&[[1.], [2.]], &[[f32::NAN], [0.]]).unwrap();
-    StandardScaler::fit(&data).unwrap();
+    Scaler::standard(&data).unwrap();
 }
 
 #[test]
 fn data_of_other_columns_is_refused() {
-    let scaler = StandardScaler::from_parts(vec![0.0; 3], vec![1.0; 3]).unwrap();
+    let scaler = Scaler::from_parts(vec![0.0; 3], vec![1.0; 3]).unwrap();
     assert_says(
         scaler.transform(&column(vec![1.0])),
         &["3 columns", "has 1"],
@@ -92,24 +94,24 @@ fn data_of_other_columns_is_refused() {
 
 #[test]
 fn a_scaler_from_parts_equals_the_one_they_came_from() {
-    let fitted = StandardScaler::fit(&column(vec![1.0, 2.0, 4.0])).unwrap();
-    let loaded =
-        StandardScaler::from_parts(fitted.mean().to_vec(), fitted.scale().to_vec()).unwrap();
+    let fitted = Scaler::standard(&column(vec![1.0, 2.0, 4.0])).unwrap();
+    let loaded = Scaler::from_parts(fitted.center().to_vec(), fitted.scale().to_vec()).unwrap();
     assert_eq!(loaded, fitted);
 }
 
 #[test]
 fn parts_that_cannot_scale_are_refused() {
     let refused = |mean: &[f64], scale: &[f64], parts: &[&str]| {
-        let error = assert_says(
-            StandardScaler::from_parts(mean.to_vec(), scale.to_vec()),
-            parts,
-        );
+        let error = assert_says(Scaler::from_parts(mean.to_vec(), scale.to_vec()), parts);
         assert!(matches!(error, Error::Argument { .. }));
     };
-    refused(&[], &[], &["0 scales for 0 means"]);
-    refused(&[1.0, 2.0], &[1.0], &["1 scales for 2 means"]);
-    refused(&[0.0, f64::NAN], &[1.0, 1.0], &["mean", "column 1", "NaN"]);
+    refused(&[], &[], &["0 scales for 0 centers"]);
+    refused(&[1.0, 2.0], &[1.0], &["1 scales for 2 centers"]);
+    refused(
+        &[0.0, f64::NAN],
+        &[1.0, 1.0],
+        &["center", "column 1", "NaN"],
+    );
     for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         refused(
             &[0.0, 0.0, 0.0],

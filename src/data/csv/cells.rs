@@ -16,13 +16,12 @@ pub(super) enum Cell {
 }
 
 impl Cell {
-    /// What these bytes of a record are.
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    /// What these bytes of a record are; `missing` are the texts that stand for a missing number, in any case.
+    pub(super) fn of(bytes: &[u8], missing: &[String]) -> Self {
         let text = match str::from_utf8(bytes) {
             Ok(text) => text.trim(),
             Err(_) => return Cell::Text,
         };
-        let missing = ["?", "na", "n/a", "nan", "null"];
         if text.is_empty() {
             Cell::Empty
         } else if missing.iter().any(|word| text.eq_ignore_ascii_case(word)) {

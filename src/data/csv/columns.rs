@@ -1,11 +1,12 @@
 //! The columns of a CSV file: which of them are features and which targets, and the cells read so far.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use csv::ByteRecord;
 
 use super::cells::{Cell, text};
-use super::labels::Labels;
+use super::labels::{Labels, sorted_places};
 use super::{Column, Csv, Target};
 use crate::data::{Dataset, Targets};
 use crate::error::{Error, Result};
@@ -19,6 +20,36 @@ pub(super) struct Columns {
     read: Vec<f32>,
     values: Vec<f32>,
     labels: Option<Labels>,
+    /// For each feature, its categories if it is one of them.
+    categories: Vec<Option<Categories>>,
+    missing: Vec<String>,
+}
+
+/// The categories of a feature.
+enum Categories {
+    /// Names, numbered in the order in which they came up.
+    Found(BTreeMap<String, u32>),
+    /// Names that the caller listed.
+    Listed(Vec<String>),
+}
+
+impl Categories {
+    /// The number of a category, as a cell holds it.
+    fn number(&mut self, text: String) -> Result<f32, String> {
+        match self {
+            Categories::Found(found) => {
+                let next = found.len() as u32;
+                Ok(*found.entry(text).or_insert(next) as f32)
+            }
+            Categories::Listed(listed) => match listed.iter().position(|name| *name == text) {
+                Some(place) => Ok(place as f32),
+                None => Err(format!(
+                    "`{text}` is none of the categories {}",
+                    listed.join(", ")
+                )),
+            },
+        }
+    }
 }
 
 impl Columns {
@@ -73,7 +104,23 @@ impl Columns {
             );
             return Err(Error::format(path, None, message));
         }
-        let labels = csv.labels.then(|| Labels::new(&csv.class_names));
+        let labels = csv
+            .labels
+            .then(|| Labels::new(&csv.class_names, &csv.missing));
+        let mut categories: Vec<Option<Categories>> = features.iter().map(|_| None).collect();
+        for (column, listed) in &csv.categorical {
+            let column = find(column, "categorical")?;
+            let Some(feature) = features.iter().position(|feature| *feature == column) else {
+                let message = format!(
+                    "column {column} (counted from 0) is a target or skipped, so it is no feature"
+                );
+                return Err(Error::argument("categorical", message));
+            };
+            categories[feature] = Some(match listed.is_empty() {
+                true => Categories::Found(BTreeMap::new()),
+                false => Categories::Listed(listed.clone()),
+            });
+        }
         Ok(Columns {
             width,
             names,
@@ -82,6 +129,8 @@ impl Columns {
             read: Vec::new(),
             values: Vec::new(),
             labels,
+            categories,
+            missing: csv.missing.clone(),
         })
     }
 
@@ -93,17 +142,24 @@ impl Columns {
                 "this record has {cells} cells, and the first one has {width}"
             ));
         }
-        for column in &self.features {
+        for (feature, column) in self.features.iter().enumerate() {
             let cell = &record[*column];
-            self.read.push(match Cell::of(cell) {
-                Cell::Number(number) => number,
-                Cell::Empty | Cell::Missing => f32::NAN,
-                other => return Err(self.refuse(*column, cell, other)),
-            });
+            self.read.push(
+                match (Cell::of(cell, &self.missing), &mut self.categories[feature]) {
+                    (Cell::Empty | Cell::Missing, _) => f32::NAN,
+                    (_, Some(categories)) => {
+                        let number = categories.number(text(cell));
+                        number
+                            .map_err(|message| format!("{}: {message}", self.describe(*column)))?
+                    }
+                    (Cell::Number(number), None) => number,
+                    (other, None) => return Err(self.refuse(*column, cell, other)),
+                },
+            );
         }
         for column in &self.targets {
             let cell = &record[*column];
-            match (&mut self.labels, Cell::of(cell)) {
+            match (&mut self.labels, Cell::of(cell, &self.missing)) {
                 (Some(labels), _) => {
                     let pushed = labels.push(&text(cell));
                     pushed.map_err(|message| format!("{}: {message}", self.describe(*column)))?;
@@ -141,9 +197,30 @@ impl Columns {
                 .map(|column| names[*column].clone())
                 .collect()
         });
-        Dataset::new(self.read, self.features.len(), targets)?
+        let mut read = self.read;
+        let width = self.features.len();
+        let mut names_of = Vec::new();
+        for (feature, categories) in self.categories.into_iter().enumerate() {
+            match categories {
+                None => {}
+                Some(Categories::Listed(listed)) => names_of.push((feature, listed)),
+                Some(Categories::Found(found)) => {
+                    let sorted = sorted_places(&found);
+                    let cells = read.iter_mut().skip(feature).step_by(width);
+                    cells
+                        .filter(|x| !x.is_nan())
+                        .for_each(|x| *x = sorted[*x as usize] as f32);
+                    names_of.push((feature, found.into_keys().collect()));
+                }
+            }
+        }
+        let data = Dataset::new(read, width, targets)?
             .with_feature_names(names)?
-            .with_class_names(class_names)
+            .with_class_names(class_names)?;
+        let mut named = names_of.into_iter();
+        named.try_fold(data, |data, (feature, names)| {
+            data.with_categories(feature, names)
+        })
     }
 
     /// What is wrong with a cell that should be a number.
@@ -157,7 +234,7 @@ impl Columns {
                 let mend = if target {
                     "`.labels()` reads names of classes"
                 } else {
-                    "`.skip_index()` leaves the column out"
+                    "`.skip_index()` leaves the column out, `.categorical_index()` reads it as categories"
                 };
                 format!("{column}: `{cell}` is not a number; {mend}")
             }

@@ -2,31 +2,31 @@
 
 use csv::ByteRecord;
 
-use super::Header;
 use super::cells::{Cell, text};
+use super::{Csv, Header};
 
 /// Decides by the setting, and in `Auto` by the first two records.
 pub(super) fn is_header(
-    header: Header,
+    csv: &Csv,
     first: &ByteRecord,
     second: Option<&ByteRecord>,
 ) -> Result<bool, String> {
-    match header {
+    match csv.header {
         Header::Yes => return Ok(true),
         Header::No => return Ok(false),
         Header::Auto => {}
     }
     // An empty cell tells nothing: some writers leave the name of the row numbers' column empty.
-    let is_data = |cell: &[u8]| !matches!(Cell::of(cell), Cell::Text | Cell::Empty);
+    let is_data = |cell: &[u8]| !matches!(Cell::of(cell, &csv.missing), Cell::Text | Cell::Empty);
     if !first.iter().any(is_data) {
         return Ok(true);
     }
-    let is_number = |cell: &[u8]| matches!(Cell::of(cell), Cell::Number(_));
+    let is_number = |cell: &[u8]| matches!(Cell::of(cell, &csv.missing), Cell::Number(_));
     let below = second.into_iter().flat_map(ByteRecord::iter);
     let above = first
         .iter()
         .zip(below)
-        .find(|(top, cell)| Cell::of(top) == Cell::Text && is_number(cell));
+        .find(|(top, cell)| Cell::of(top, &csv.missing) == Cell::Text && is_number(cell));
     match above {
         None => Ok(false),
         Some((top, cell)) => Err(format!(

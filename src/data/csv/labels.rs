@@ -8,6 +8,7 @@ use super::cells::Cell;
 pub(super) struct Labels {
     labels: Vec<u32>,
     kind: Option<Kind>,
+    missing: Vec<String>,
 }
 
 enum Kind {
@@ -21,17 +22,18 @@ enum Kind {
 
 impl Labels {
     /// An empty column, of the classes in `listed` if there are any.
-    pub(super) fn new(listed: &[String]) -> Self {
+    pub(super) fn new(listed: &[String], missing: &[String]) -> Self {
         let kind = (!listed.is_empty()).then(|| Kind::Listed(listed.to_vec()));
         Labels {
             labels: Vec::new(),
             kind,
+            missing: missing.to_vec(),
         }
     }
 
     /// Reads one label; the error says what is wrong with it.
     pub(super) fn push(&mut self, text: &str) -> Result<(), String> {
-        let cell = Cell::of(text.as_bytes());
+        let cell = Cell::of(text.as_bytes(), &self.missing);
         let kind = self.kind.get_or_insert_with(|| match cell {
             Cell::Text => Kind::Found(BTreeMap::new()),
             _ => Kind::Numbers,
@@ -74,10 +76,7 @@ impl Labels {
             }
             Some(Kind::Listed(names)) => (labels, names.len(), names),
             Some(Kind::Found(found)) => {
-                let mut sorted = vec![0; found.len()];
-                for (place, came_up) in (0..).zip(found.values()) {
-                    sorted[*came_up as usize] = place;
-                }
+                let sorted = sorted_places(&found);
                 labels
                     .iter_mut()
                     .for_each(|label| *label = sorted[*label as usize]);
@@ -85,6 +84,15 @@ impl Labels {
             }
         }
     }
+}
+
+/// For each number by which a name came up, its place among the sorted names.
+pub(super) fn sorted_places(found: &BTreeMap<String, u32>) -> Vec<u32> {
+    let mut sorted = vec![0; found.len()];
+    for (place, came_up) in (0..).zip(found.values()) {
+        sorted[*came_up as usize] = place;
+    }
+    sorted
 }
 
 /// A label that is a number: whole, from 0, below 2³² − 1. `2.0` is one too, as some writers know floats only.

@@ -1,0 +1,86 @@
+//! `.npz` files: zip archives of `.npy` files, stored or deflated.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, Write};
+use std::path::Path;
+
+use zip::result::ZipError;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+use super::Array;
+use crate::error::{Error, Result};
+
+/// Reads every array of a `.npz` file, by name without the ending `.npy`.
+///
+/// # Errors
+///
+/// [`Error::Io`] where the file cannot be read, [`Error::Format`] where it is no such archive or an array in it is
+/// damaged (its name is in the message).
+pub fn load_all(path: impl AsRef<Path>) -> Result<BTreeMap<String, Array>> {
+    let path = path.as_ref();
+    let file = File::open(path).map_err(|refusal| Error::io(path, refusal))?;
+    read(BufReader::new(file), path)
+}
+
+fn read(file: impl Read + Seek, path: &Path) -> Result<BTreeMap<String, Array>> {
+    let mut archive = ZipArchive::new(file).map_err(|refusal| unfit(path, refusal))?;
+    let mut arrays = BTreeMap::new();
+    for index in 0..archive.len() {
+        let mut entry = archive
+            .by_index(index)
+            .map_err(|refusal| unfit(path, refusal))?;
+        let name = entry.name().map_err(|refusal| unfit(path, refusal))?;
+        let name = name.trim_end_matches(".npy").to_string();
+        // What the archive says of the length is not believed: the buffer grows with what is there, up to it.
+        let said = entry.size();
+        let mut bytes = Vec::new();
+        let read = entry.by_ref().take(said).read_to_end(&mut bytes);
+        read.map_err(|refusal| Error::format(path, None, format!("`{name}`: {refusal}")))?;
+        let array = Array::from_bytes(&bytes, &format!("{}, `{name}`", path.display()))?;
+        if arrays.insert(name.clone(), array).is_some() {
+            return Err(Error::format(
+                path,
+                None,
+                format!("two arrays are named `{name}`"),
+            ));
+        }
+    }
+    Ok(arrays)
+}
+
+/// Writes a `.npz` file of these arrays, uncompressed as NumPy's `savez` does.
+///
+/// # Errors
+///
+/// [`Error::Io`] where the file cannot be written, [`Error::Argument`] where two arrays have one name.
+pub fn save_all<'a>(
+    path: impl AsRef<Path>,
+    arrays: impl IntoIterator<Item = (&'a str, &'a Array)>,
+) -> Result<()> {
+    let path = path.as_ref();
+    let file = File::create(path).map_err(|refusal| Error::io(path, refusal))?;
+    let mut archive = ZipWriter::new(file);
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for (name, array) in arrays {
+        let entry = archive.start_file(format!("{name}.npy"), options.large_file(true));
+        entry.map_err(|refusal| match refusal {
+            ZipError::InvalidArchive(_) => {
+                Error::argument("arrays", format!("two of them are named `{name}`"))
+            }
+            other => unfit(path, other),
+        })?;
+        let written = archive.write_all(&array.to_bytes());
+        written.map_err(|refusal| Error::io(path, refusal))?;
+    }
+    let file = archive.finish().map_err(|refusal| unfit(path, refusal))?;
+    file.sync_all().map_err(|refusal| Error::io(path, refusal))
+}
+
+fn unfit(path: &Path, refusal: ZipError) -> Error {
+    match refusal {
+        ZipError::Io(refusal) => Error::io(path, refusal),
+        other => Error::format(path, None, format!("this is no sound .npz file: {other}")),
+    }
+}

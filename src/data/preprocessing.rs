@@ -1,0 +1,208 @@
+//! Preprocessing: what is fitted on the training part, saved with the model and done to every row that it sees.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::categories::OneHot;
+use super::imputing::{Fill, Imputer};
+use super::{Dataset, Scaler};
+use crate::error::{Error, Result};
+
+/// One thing that is done to the columns; each is fitted on what the steps before it made of the training part.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step {
+    /// Fills missing cells.
+    Impute(Fill),
+    /// Makes a column of zeros and ones for each category of a column; see [`Csv::categorical`](super::Csv::categorical).
+    OneHot,
+    /// [`Scaler::standard`]. It and the other scalers leave the columns alone that [`Step::OneHot`] made.
+    Standardize,
+    /// [`Scaler::min_max`] between these two numbers.
+    MinMax(f32, f32),
+    /// [`Scaler::robust`].
+    Robust,
+}
+
+/// Fitted steps from raw columns to a model's inputs. A model that has one applies it in `fit`, `evaluate` and `predict`
+/// and saves it with its weights.
+///
+/// Fit it on the training part only: what has seen the test rows lets them leak into training.
+///
+/// ```
+/// use kiln::data::{Fill, Preprocessing, Step};
+/// use kiln::{Dataset, Targets};
+///
+/// // A column of numbers with a missing cell, and one of two categories.
+/// let train = Dataset::new(vec![1.0, 0.0, f32::NAN, 1.0, 3.0, 1.0], 2, Targets::None)?
+///     .with_categories(1, vec!["red".into(), "blue".into()])?;
+/// let steps = [Step::Impute(Fill::Mean), Step::OneHot, Step::MinMax(0.0, 1.0)];
+/// let preprocessing = Preprocessing::fit(&train, steps)?;
+/// assert_eq!((preprocessing.inputs(), preprocessing.outputs()), (2, 3));
+/// assert_eq!(
+///     preprocessing.transform(&train)?.features(),
+///     [0.0, 1.0, 0.0, 0.5, 0.0, 1.0, 1.0, 0.0, 1.0]
+/// );
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Fitted>", into = "Vec<Fitted>")]
+pub struct Preprocessing {
+    steps: Vec<Fitted>,
+}
+
+/// A step with its numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Fitted {
+    Impute(Imputer),
+    OneHot(OneHot),
+    Scale(Scaler),
+}
+
+impl Fitted {
+    fn inputs(&self) -> usize {
+        match self {
+            Fitted::Impute(imputer) => imputer.columns(),
+            Fitted::OneHot(one_hot) => one_hot.columns(),
+            Fitted::Scale(scaler) => scaler.columns(),
+        }
+    }
+
+    fn outputs(&self) -> Option<usize> {
+        match self {
+            Fitted::OneHot(one_hot) => one_hot.outputs(),
+            other => Some(other.inputs()),
+        }
+    }
+}
+
+impl Preprocessing {
+    /// Fits each step on what the ones before it make of `train`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where no step is given or one is out of range; [`Error::Data`] where a column cannot be
+    /// fitted, or a cell is still missing where it may not be.
+    pub fn fit(train: &Dataset, steps: impl IntoIterator<Item = Step>) -> Result<Self> {
+        let mut data = Cow::Borrowed(train);
+        let mut indicators = vec![false; train.columns()];
+        let mut fitted = Vec::new();
+        for step in steps {
+            let scale = |scaler: Result<Scaler>| -> Result<Fitted> {
+                Ok(Fitted::Scale(scaler?.keeping(&indicators)))
+            };
+            let step = match step {
+                Step::Impute(fill) => Fitted::Impute(Imputer::fit(&data, fill)?),
+                Step::OneHot => Fitted::OneHot(OneHot::fit(&data)),
+                Step::Standardize => scale(Scaler::standard(&data))?,
+                Step::MinMax(low, high) => scale(Scaler::min_max(&data, low, high))?,
+                Step::Robust => scale(Scaler::robust(&data))?,
+            };
+            if let Fitted::OneHot(one_hot) = &step {
+                indicators = one_hot.indicators();
+            }
+            let one = Preprocessing { steps: vec![step] };
+            data = Cow::Owned(one.transform(&data)?);
+            fitted.extend(one.steps);
+        }
+        Self::of(fitted)
+    }
+
+    fn of(steps: Vec<Fitted>) -> Result<Self> {
+        let fits = |pair: &[Fitted]| pair[0].outputs() == Some(pair[1].inputs());
+        let sound = |step: &Fitted| match step {
+            Fitted::Impute(imputer) => imputer.is_sound(),
+            other => other.inputs() > 0 && other.outputs().is_some(),
+        };
+        if !steps.is_empty() && steps.iter().all(sound) && steps.windows(2).all(fits) {
+            return Ok(Preprocessing { steps });
+        }
+        Err(Error::argument(
+            "steps",
+            "must be at least one, each on the columns that the one before makes, with finite numbers",
+        ))
+    }
+
+    /// The raw columns that it takes.
+    pub fn inputs(&self) -> usize {
+        self.steps.first().map_or(0, Fitted::inputs)
+    }
+
+    /// The columns that it makes: the inputs of the model.
+    pub fn outputs(&self) -> usize {
+        self.steps.last().and_then(Fitted::outputs).unwrap_or(0)
+    }
+
+    /// A copy of `data` with its features transformed; targets stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where `data` does not have the columns that were fitted, and where a category is missing or not
+    /// one of those that were fitted.
+    pub fn transform(&self, data: &Dataset) -> Result<Dataset> {
+        if data.columns() != self.inputs() {
+            return Err(Error::data(format!(
+                "the preprocessing was fitted on {} columns and the data has {}: give it the same columns in the same \
+                 order",
+                self.inputs(),
+                data.columns()
+            )));
+        }
+        let features = self.transform_rows(Cow::Borrowed(data.features()))?;
+        let widened = self.steps.iter().find_map(|step| match step {
+            Fitted::OneHot(one_hot) => Some(one_hot),
+            _ => None,
+        });
+        match widened {
+            Some(one_hot) => data.with_features(features.into_owned(), one_hot.names(data)),
+            None => data.like(features.into_owned(), data.targets().clone()),
+        }
+    }
+
+    /// Transforms row-major rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`transform`](Self::transform); [`Error::Data`] where `rows` is not a whole number of rows.
+    pub fn transform_rows<'a>(&self, rows: Cow<'a, [f32]>) -> Result<Cow<'a, [f32]>> {
+        if !rows.len().is_multiple_of(self.inputs()) {
+            return Err(Error::data(format!(
+                "{} features are not whole rows of the {} columns that the preprocessing was fitted on",
+                rows.len(),
+                self.inputs()
+            )));
+        }
+        let mut rows = rows;
+        for step in &self.steps {
+            match step {
+                Fitted::Impute(imputer) => imputer.transform_rows(rows.to_mut()),
+                Fitted::OneHot(one_hot) => rows = one_hot.transform_rows(&rows)?.into(),
+                Fitted::Scale(scaler) => scaler.transform_rows(rows.to_mut())?,
+            }
+        }
+        Ok(rows)
+    }
+}
+
+impl From<Scaler> for Preprocessing {
+    fn from(scaler: Scaler) -> Self {
+        Preprocessing {
+            steps: vec![Fitted::Scale(scaler)],
+        }
+    }
+}
+
+impl From<Preprocessing> for Vec<Fitted> {
+    fn from(preprocessing: Preprocessing) -> Self {
+        preprocessing.steps
+    }
+}
+
+impl TryFrom<Vec<Fitted>> for Preprocessing {
+    type Error = Error;
+
+    fn try_from(steps: Vec<Fitted>) -> Result<Self> {
+        Self::of(steps)
+    }
+}
