@@ -18,6 +18,9 @@ use super::{Evaluation, Model};
 /// Submissions under way at once: one runs while the host reads the one before.
 const IN_FLIGHT: usize = 2;
 
+/// Rows of a step where nothing else is said.
+pub(super) const DEFAULT_BATCH: usize = 32;
+
 /// Most rows of a step, which one workgroup of the clock numbers.
 const MOST_BATCH: usize = 65_536;
 
@@ -48,7 +51,7 @@ impl<'a> Fit<'a> {
             epochs,
             steps: None,
             target_loss: None,
-            batch_size: 32,
+            batch_size: DEFAULT_BATCH,
             shuffle: true,
             seed: None,
             validation_split: 0.0,

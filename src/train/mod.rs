@@ -1,6 +1,8 @@
 //! Training: a model compiled from an architecture, a loss, an optimizer and metrics; `fit`, `evaluate`, `predict`.
 
+mod estimate;
 mod evaluate;
+mod fastest;
 mod features;
 mod fit;
 mod history;
@@ -14,6 +16,7 @@ mod programs;
 mod progress;
 
 pub use evaluate::{Evaluation, Predictions};
+pub use fastest::{Fastest, Figure};
 pub use features::Features;
 pub use fit::Fit;
 pub use history::{Epoch, History, Stop};

@@ -1,0 +1,115 @@
+//! What a training step costs by rule, from figures that were measured once: nothing runs here.
+
+use crate::nn::Sequential;
+use crate::plan::Class;
+
+/// Where a step is estimated for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Machine {
+    pub class: Class,
+    /// Threads of the processor.
+    pub threads: usize,
+}
+
+/// The CPU session: a call, and a product's operations a second on one thread. AVX2 and AVX-512 processors made 50 to 85
+/// GFLOP/s a thread on wide layers and an eighth of that on layers of eight.
+const CPU_CALL: f64 = 1e-6;
+const CPU_FLOPS: f64 = 50e9;
+/// Layers narrower than this fill the vectors in proportion only.
+const CPU_WIDTH: f64 = 64.0;
+/// A layer with fewer operations stays on one thread.
+const CPU_SHARED: f64 = 1e6;
+
+/// A GPU: a dispatch took 24 to 36 µs on Vulkan and up to 71 µs on Metal in published measurements. No GPU was at hand to
+/// measure its arithmetic: a modest one, with matrices of this size, is taken to do 10¹² operations a second.
+const GPU_DISPATCH: f64 = 30e-6;
+const GPU_FLOPS: f64 = 1e12;
+
+/// A driver that runs shaders on the processor: lavapipe took 12 to 25 µs a dispatch and made 6 to 12 GFLOP/s a thread.
+const ADAPTER_DISPATCH: f64 = 20e-6;
+const ADAPTER_FLOPS: f64 = 7e9;
+
+/// A step of a network that trains in one workgroup: 64 loop iterations one after another, 0.25 µs each on lavapipe.
+const TINY_STEP: f64 = 16e-6;
+/// Parameters of the largest such network, about.
+const TINY_PARAMETERS: usize = 700;
+
+/// Seconds of a step of `batch` rows, within a factor of about two.
+pub(super) fn seconds_per_step(model: &Sequential, batch: usize, machine: Machine) -> f64 {
+    let threads = machine.threads.max(1) as f64;
+    let units = model.layers().iter().map(|layer| layer.units);
+    let widths: Vec<f64> = std::iter::once(model.inputs())
+        .chain(units)
+        .map(|width| width as f64)
+        .collect();
+    // Forward, gradient of the weights, and of the inputs but for the first layer's: 2·B·fan_in·fan_out each.
+    let layers = widths.windows(2).enumerate().map(|(index, ends)| {
+        let products = if index == 0 { 2.0 } else { 3.0 };
+        (
+            products * 2.0 * batch as f64 * ends[0] * ends[1],
+            ends[0].min(ends[1]),
+        )
+    });
+    let flops: f64 = layers.clone().map(|(flops, _)| flops).sum();
+    let depth = (widths.len() - 1) as f64;
+    let tiny = model.parameter_count() <= TINY_PARAMETERS && batch <= 256;
+    match machine.class {
+        Class::Cpu => {
+            let calls = if tiny { 1.0 } else { 4.0 * depth + 3.0 };
+            let products = layers.map(|(flops, width)| {
+                let rate = CPU_FLOPS * (width / CPU_WIDTH).min(1.0);
+                let threads = if flops >= CPU_SHARED { threads } else { 1.0 };
+                flops / (rate * threads)
+            });
+            calls * CPU_CALL + products.sum::<f64>()
+        }
+        _ if tiny => TINY_STEP * (batch as f64 / 32.0).ceil(),
+        Class::Gpu => (2.0 * depth + 1.0) * GPU_DISPATCH + flops / GPU_FLOPS,
+        Class::CpuAdapter => {
+            (4.0 * depth + 3.0) * ADAPTER_DISPATCH + flops / (ADAPTER_FLOPS * threads)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Activation::{Relu, Softmax};
+
+    fn network(widths: &[usize]) -> Sequential {
+        let hidden = &widths[1..widths.len() - 1];
+        let first = Sequential::new(widths[0]);
+        let model = hidden
+            .iter()
+            .fold(first, |model, &units| model.dense(units, Relu));
+        model.dense(widths[widths.len() - 1], Softmax)
+    }
+
+    #[test]
+    fn estimates_are_within_a_factor_of_two_of_what_was_measured_on_two_cores() {
+        let measured = [
+            (Class::Cpu, &[8, 10, 8, 1][..], 32, 6.0e-6),
+            (Class::Cpu, &[784, 128, 10], 128, 0.42e-3),
+            (Class::Cpu, &[784, 1024, 1024, 10], 512, 28e-3),
+            (Class::CpuAdapter, &[8, 10, 8, 1], 32, 16e-6),
+            (Class::CpuAdapter, &[784, 128, 10], 128, 4.3e-3),
+            (Class::CpuAdapter, &[784, 1024, 1024, 10], 512, 0.213),
+        ];
+        for (class, widths, batch, seconds) in measured {
+            let machine = Machine { class, threads: 2 };
+            let ratio = seconds_per_step(&network(widths), batch, machine) / seconds;
+            assert!((0.5..2.0).contains(&ratio), "{class} {widths:?}: {ratio}");
+        }
+    }
+
+    #[test]
+    fn a_small_network_is_for_the_processor_and_a_large_one_for_a_gpu() {
+        let on = |class, widths: &[usize], batch| {
+            seconds_per_step(&network(widths), batch, Machine { class, threads: 8 })
+        };
+        let small = [8, 10, 8, 1];
+        assert!(on(Class::Cpu, &small, 32) < on(Class::Gpu, &small, 32));
+        let large = [784, 2048, 2048, 10];
+        assert!(on(Class::Gpu, &large, 512) < on(Class::Cpu, &large, 512));
+    }
+}

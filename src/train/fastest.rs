@@ -1,0 +1,246 @@
+//! Which device trains a model fastest: both measured when asked, or estimated without measuring.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::cpu::parallel;
+use crate::plan::Class;
+use crate::{DType, Device, Error, Result, Session};
+
+use super::estimate::{Machine, seconds_per_step};
+use super::model::{ClockStart, Model};
+use super::programs::{Needs, Room};
+
+/// The time for measuring each of two devices.
+const SHARE: Duration = Duration::from_millis(40);
+
+/// Another device is worth a word when it is estimated to be faster by this factor: estimates are no better.
+const WORTH_A_WORD: f64 = 2.0;
+
+/// The answer of [`Device::fastest`].
+#[derive(Debug)]
+pub struct Fastest {
+    /// The device that trains the model fastest.
+    pub device: Device,
+    /// What a step takes on the CPU session, and behind it on the adapter, if there is one that can train the model.
+    pub figures: Vec<Figure>,
+    /// Why an adapter that was found cannot.
+    pub refused: Option<Error>,
+    /// How long measuring took, without the opening of sessions and their first step.
+    pub measured_in: Duration,
+}
+
+/// A device's time for a training step.
+#[derive(Debug, Clone)]
+pub struct Figure {
+    /// The device.
+    pub device: Device,
+    /// Seconds of a step.
+    pub seconds_per_step: f64,
+    /// Whether it was measured; else it is an estimate by rule.
+    pub measured: bool,
+}
+
+impl fmt::Display for Fastest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for figure in &self.figures {
+            let chosen = figure.device.to_string() == self.device.to_string();
+            let (mark, how) = (
+                if chosen { "→" } else { " " },
+                if figure.measured {
+                    "measured"
+                } else {
+                    "estimated"
+                },
+            );
+            let rate = 1.0 / figure.seconds_per_step;
+            writeln!(f, "{mark} {}: {rate:.0} steps/s ({how})", figure.device)?;
+        }
+        match &self.refused {
+            Some(error) => writeln!(f, "  an adapter cannot train it: {error}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Device {
+    /// Measures which device trains `model` in steps of `batch` rows fastest: the CPU session, or the adapter that the
+    /// model was compiled for, else the best hardware adapter. A software adapter is measured only where the model was
+    /// compiled for it.
+    ///
+    /// Each device runs the model's own training step on random rows for at most 40 ms, 80 ms in all; a step that takes
+    /// longer is measured once. Opening the two sessions and the first step on each, which compiles the kernels, come before
+    /// that: about a second on a driver that has never seen the kernels, and no wait there is longer than
+    /// [`Options::deadline`](crate::Options). At most 8192 rows are uploaded, or one batch. The model itself stays as it is;
+    /// [`Model::move_to`] takes it to the device chosen.
+    ///
+    /// Where there is no adapter to compare with nothing is run: the CPU session is the answer, with an estimate.
+    ///
+    /// # Errors
+    ///
+    /// A batch of no rows, and what compiling the model or training it on the CPU session raises. An adapter that cannot
+    /// train it is no error: [`Fastest::refused`] says why.
+    pub fn fastest(model: &Model, batch: usize) -> Result<Fastest> {
+        if batch == 0 {
+            return Err(Error::argument("batch", "must be at least 1, got 0"));
+        }
+        let cpu = Device::cpu();
+        let (other, mut refused) = match model.device().gpu() {
+            Some(_) => (Some(model.device().clone()), None),
+            None => match Device::best() {
+                Ok(best) => (best.gpu().is_some().then_some(best), None),
+                Err(error) => (None, Some(error)),
+            },
+        };
+        let mut figures = Vec::new();
+        let mut measured_in = Duration::ZERO;
+        if let Some(other) = other {
+            match measure(model, &other, batch) {
+                Ok((seconds_per_step, time)) => {
+                    measured_in += time;
+                    figures.push(Figure {
+                        device: other,
+                        seconds_per_step,
+                        measured: true,
+                    });
+                }
+                Err(error) => refused = Some(error),
+            }
+        }
+        let measured = !figures.is_empty();
+        let seconds_per_step = match measured {
+            true => {
+                let (seconds, time) = measure(model, &cpu, batch)?;
+                measured_in += time;
+                seconds
+            }
+            false => estimate(model, &cpu, batch),
+        };
+        figures.insert(
+            0,
+            Figure {
+                device: cpu.clone(),
+                seconds_per_step,
+                measured,
+            },
+        );
+        let fastest = figures
+            .iter()
+            .min_by(|a, b| a.seconds_per_step.total_cmp(&b.seconds_per_step));
+        Ok(Fastest {
+            device: fastest.map_or(cpu, |figure| figure.device.clone()),
+            figures,
+            refused,
+            measured_in,
+        })
+    }
+}
+
+impl Model {
+    /// A line on the other kind of device, where by estimate it trains the model much faster in steps of `batch` rows.
+    pub(super) fn other_device(&self, batch: usize) -> Option<String> {
+        let here = estimate(self, self.device(), batch);
+        let other = match (self.device().gpu(), self.device().is_reference()) {
+            (_, true) => return None,
+            (Some(_), _) => Class::Cpu,
+            (None, _) => Class::Gpu,
+        };
+        let there = seconds_per_step(&self.architecture, batch, machine(other));
+        let name = match other {
+            Class::Cpu => "the CPU session",
+            _ => "a GPU",
+        };
+        (here > WORTH_A_WORD * there).then(|| {
+            format!(
+                "by estimate a step of {batch} rows takes {} here and {} on {name}; Device::fastest measures it\n",
+                time(here),
+                time(there)
+            )
+        })
+    }
+}
+
+fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 1e-3 => format!("{:.0} µs", s * 1e6),
+        s => format!("{:.1} ms", s * 1e3),
+    }
+}
+
+fn machine(class: Class) -> Machine {
+    Machine {
+        class,
+        threads: parallel::threads(),
+    }
+}
+
+fn estimate(model: &Model, device: &Device, batch: usize) -> f64 {
+    seconds_per_step(&model.architecture, batch, machine(device.target().class))
+}
+
+/// Seconds of a step on a device, and how long finding that out took after its first step.
+fn measure(model: &Model, device: &Device, batch: usize) -> Result<(f64, Duration)> {
+    let mut session = opened(model, device, batch)?;
+    run(device, &mut session, 1)?;
+    let begun = Instant::now();
+    let (mut steps, mut best) = (1, f64::INFINITY);
+    loop {
+        let run_begun = Instant::now();
+        run(device, &mut session, steps)?;
+        let seconds = run_begun.elapsed().as_secs_f64() / steps as f64;
+        best = best.min(seconds);
+        // Half of what is left, so that a run that takes twice the time is still within it.
+        let left = SHARE.saturating_sub(begun.elapsed()).as_secs_f64();
+        let next = ((left / 2.0 / seconds.max(1e-9)) as u64).min(steps.saturating_mul(4));
+        if next == 0 || left < SHARE.as_secs_f64() / 8.0 {
+            return Ok((best, begun.elapsed()));
+        }
+        steps = next;
+    }
+}
+
+fn run(device: &Device, session: &mut Session, steps: u64) -> Result<()> {
+    let pending = session.run_and_copy("train", steps, "train.ring")?;
+    device.block_on(session.finish(pending)).map(drop)
+}
+
+/// A session that trains the model on random rows.
+fn opened(model: &Model, device: &Device, batch: usize) -> Result<Session> {
+    let rows = 8192.min(batch.saturating_mul(16)).max(batch);
+    let mut parts = model.parts();
+    parts.target = device.target();
+    let plan = parts.build(Needs {
+        train: Some(Room { rows, batch }),
+        evaluate: None,
+    })?;
+    let mut session = device.open(&plan)?;
+    // Any numbers will do, as long as none is special: Weyl's sequence in [0, 1).
+    let number = |at: usize| (at as u32).wrapping_mul(0x9e37_79b9) >> 8;
+    let data = ["train.x.", "train.y."];
+    for variable in &plan.variables {
+        if !data.iter().any(|prefix| variable.name.starts_with(prefix)) {
+            continue;
+        }
+        let len = usize::try_from(variable.kind.elements()).unwrap_or(usize::MAX);
+        match variable.kind.dtype {
+            DType::U32 => {
+                let classes = model.architecture.outputs() as u32;
+                let labels: Vec<u32> = (0..len).map(|at| number(at) % classes).collect();
+                session.write_labels(&variable.name, &labels)?;
+            }
+            _ => {
+                let unit = 1.0 / (1u32 << 24) as f32;
+                let values: Vec<f32> = (0..len).map(|at| number(at) as f32 * unit).collect();
+                session.write(&variable.name, &values)?;
+            }
+        }
+    }
+    let start = ClockStart {
+        step: 0,
+        epoch: 0,
+        rows,
+        shuffle: Some(1),
+    };
+    session.write_labels("train.cursor", &start.words())?;
+    Ok(session)
+}
