@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::gpu::{self, Counters, Selector};
 use crate::plan::{Plan, Target, TuningTable};
@@ -187,6 +188,11 @@ impl Device {
             Kind::Gpu(device) => Some(device),
             Kind::Cpu | Kind::Reference => None,
         }
+    }
+
+    /// How long a wait for it may last; the CPU sessions let nobody wait.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.gpu().map(gpu::Device::deadline)
     }
 
     /// Blocks on a future of this device, driving the device meanwhile.

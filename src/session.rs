@@ -106,28 +106,50 @@ impl Session {
 
     /// Runs `steps` steps and copies a tensor of numbers for the host, without waiting for it.
     pub fn run_and_copy(&mut self, program: &str, steps: u64, tensor: &str) -> Result<Pending> {
+        self.submit(program, steps, Some(tensor))
+    }
+
+    /// Runs `steps` steps in one submission, without waiting for it: [`Session::finish`] says when it has ended, and
+    /// returns the numbers of the tensor that was to be copied, nothing where none was.
+    pub fn submit(&mut self, program: &str, steps: u64, copy: Option<&str>) -> Result<Pending> {
         let index = self.begin(program, steps)?;
-        let place = self.place(tensor, DType::F32)?;
+        let place = copy
+            .map(|tensor| self.place(tensor, DType::F32))
+            .transpose()?;
         Ok(Pending(match &mut self.executor {
             Executor::Cpu(session) => {
                 session.run(index, steps);
-                PendingKind::Ready(session.read(place).to_vec())
+                PendingKind::Ready(place.map_or(Vec::new(), |place| session.read(place).to_vec()))
             }
             Executor::Reference(session) => {
                 session.run(index, steps);
-                PendingKind::Ready(
-                    session
-                        .read(place)
-                        .iter()
-                        .map(|&value| value as f32)
-                        .collect(),
-                )
+                let read = |place| session.read(place).iter().map(|&value| value as f32);
+                PendingKind::Ready(place.map_or(Vec::new(), |place| read(place).collect()))
             }
-            Executor::Gpu(session) => PendingKind::Gpu(session.run_and_copy(index, steps, place)?),
+            Executor::Gpu(session) => PendingKind::Gpu(session.submit(index, steps, place)?),
         }))
     }
 
-    /// Waits for a copy.
+    /// Where one dispatch of a program does many steps: the most that it does from now on, if its kernel allows as many.
+    /// Until this is called, a rule by floating-point operations decides. Results are the same bits for any.
+    pub fn limit_steps_per_dispatch(&mut self, program: &str, steps: u64) -> Result<()> {
+        let index = self.begin(program, 0)?;
+        if let Executor::Gpu(session) = &mut self.executor {
+            session.limit_steps_per_dispatch(index, steps);
+        }
+        Ok(())
+    }
+
+    /// Makes the buffers for so many copies of a tensor under way at once, which are else made when they are needed.
+    pub fn reserve_readbacks(&mut self, tensor: &str, count: usize) -> Result<()> {
+        let place = self.place(tensor, DType::F32)?;
+        match &mut self.executor {
+            Executor::Gpu(session) => session.reserve_readbacks(place, count),
+            Executor::Cpu(_) | Executor::Reference(_) => Ok(()),
+        }
+    }
+
+    /// Waits for a submission to end, and returns its copy.
     pub async fn finish(&mut self, pending: Pending) -> Result<Vec<f32>> {
         match (pending.0, &mut self.executor) {
             (PendingKind::Ready(values), _) => {

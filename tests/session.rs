@@ -70,17 +70,109 @@ fn a_step_costs_no_upload_no_object_and_no_readback() {
     assert_eq!(counters.uploads, 0, "{counters:?}");
     assert_eq!(counters.objects, 0, "{counters:?}");
     assert_eq!(counters.passes, counters.submits, "{counters:?}");
-    // One readback a submission, for the ring of its steps.
-    assert_eq!(counters.readbacks, counters.submits, "{counters:?}");
-    // A network this small does up to 128 steps in a dispatch, and powers of two at the end of a submission.
+    // Short epochs share a readback, for the ring of their steps.
+    assert!(counters.readbacks < 40, "{counters:?}");
+    // A network this small does over 128 steps in a dispatch, and powers of two at the end of a submission.
     let plan = model.plan().unwrap();
     let train = plan.program("train").unwrap();
     assert_eq!((train.dispatches(), history.steps), (1, 280));
     let most = u64::from(train.steps_per_dispatch());
     assert!(most >= 128, "{most} steps a dispatch");
-    let whole = history.steps.div_ceil(most);
-    let ends = u64::from(most.ilog2()) * counters.submits;
-    assert!(counters.dispatches <= whole + ends, "{counters:?}");
+    // As long as none of them takes over 50 ms, which a busy machine may make them: then they are shorter.
+    assert!(counters.dispatches < history.steps / 2, "{counters:?}");
+}
+
+#[test]
+fn an_epoch_costs_one_readback_and_a_submission_for_every_64_steps() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    if device.adapter_summary().is_none() {
+        return;
+    }
+    // A step in one call, and one of many calls, which takes software adapters some 10 ms.
+    for (hidden, rows_of_epoch) in [(12, 150), (256, 130), (12, 1024), (12, 1500)] {
+        let data = rows(rows_of_epoch, 10, 3);
+        let model = Sequential::new(10).dense(hidden, Relu).dense(hidden, Relu);
+        let model = model.dense(3, Softmax).seed(3);
+        let (loss, optimizer) = (SparseCategoricalCrossentropy, Adam::new(0.01));
+        let mut model = model
+            .compile_on(device, loss, optimizer, [Accuracy])
+            .unwrap();
+        let epochs = 3;
+        let history = model
+            .fit(&data, Fit::epochs(epochs).batch_size(1).silent())
+            .unwrap();
+        let (counters, steps) = (history.counters, rows_of_epoch as u64);
+        let rings = steps.div_ceil(1024);
+        assert!(counters.readbacks <= epochs * rings, "{counters:?}");
+        assert!(
+            counters.submits <= epochs * (steps.div_ceil(64) + 1),
+            "{counters:?} for {steps} steps an epoch"
+        );
+        assert_eq!(history.step_losses.len() as u64, epochs * steps);
+        assert_eq!((counters.uploads, counters.objects), (0, 0), "{counters:?}");
+    }
+}
+
+#[test]
+fn evaluation_reads_its_sums_once() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    if device.adapter_summary().is_none() {
+        return;
+    }
+    let data = rows(20_000, 10, 3);
+    let mut model = classifier(device, 10, 3);
+    model.evaluate(&data).unwrap();
+    let before = device.counters();
+    model.evaluate(&data).unwrap();
+    assert_eq!(device.counters().since(&before).readbacks, 1);
+}
+
+#[test]
+fn steps_come_to_the_same_bits_in_dispatches_of_any_length() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    if device.adapter_summary().is_none() {
+        return;
+    }
+    let (_, plan) = classifier(device, 10, 3).inspect(200, 32).unwrap();
+    let train = plan.program("train").unwrap();
+    assert!(train.steps_per_dispatch() >= 64, "{plan}");
+    let run = |limits: &[u64]| {
+        let mut session = device.open(&plan).unwrap();
+        let features: Vec<f32> = (0..2000)
+            .map(|i| (i * 7919 % 1009) as f32 / 1009.0)
+            .collect();
+        session.write("train.x.0", &features).unwrap();
+        let labels: Vec<u32> = (0..200).map(|i| i * 7 % 3).collect();
+        session.write_labels("train.y.0", &labels).unwrap();
+        let mut cursor = vec![0; kiln::op::cursor::WORDS];
+        cursor[kiln::op::cursor::DATA_ROWS] = 200;
+        cursor[kiln::op::cursor::SHUFFLE] = 1;
+        session.write_labels("train.cursor", &cursor).unwrap();
+        let before = device.counters();
+        for &limit in limits {
+            session.limit_steps_per_dispatch("train", limit).unwrap();
+            session.run("train", 100 / limits.len() as u64).unwrap();
+        }
+        let dispatches = device.counters().since(&before).dispatches;
+        (session.snapshot().unwrap(), dispatches)
+    };
+    let (expected, dispatches) = run(&[1]);
+    assert_eq!(dispatches, 100);
+    for (limits, dispatches) in [
+        (&[64][..], 3),
+        (&[7], 25),
+        (&[8, 64, 1, 3], 4 + 3 + 25 + 13),
+    ] {
+        let (found, used) = run(limits);
+        assert_eq!(used, dispatches, "{limits:?}");
+        assert!(found == expected, "other bits in dispatches of {limits:?}");
+    }
 }
 
 #[test]

@@ -152,7 +152,7 @@ impl Device {
     }
 
     /// How long a wait may last.
-    pub(super) fn deadline(&self) -> Duration {
+    pub(crate) fn deadline(&self) -> Duration {
         self.inner.options.deadline
     }
 
@@ -298,6 +298,13 @@ impl Device {
                 .wgpu
                 .slice(..bytes)
                 .map_async(wgpu::MapMode::Read, done);
+        })
+    }
+
+    /// Calls `done` when everything submitted so far has ended.
+    pub(super) fn begin_signal(&self, done: impl FnOnce() + Send + 'static) -> Result<()> {
+        self.guard("waiting for the device", |inner| {
+            inner.queue.on_submitted_work_done(done);
         })
     }
 

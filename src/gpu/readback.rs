@@ -10,11 +10,11 @@ use crate::{Error, Result};
 
 use super::device::{Buffer, Device};
 
-/// A staging buffer whose content a submission fills; `finish` waits for it.
+/// A submission, and the staging buffer that it fills if it does; `finish` waits for it.
 #[derive(Debug)]
 pub(super) struct Readback {
-    buffer: Buffer,
-    bytes: u64,
+    /// And how many bytes of it.
+    buffer: Option<(Buffer, u64)>,
     done: OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
     submission: wgpu::SubmissionIndex,
     begun: Instant,
@@ -34,20 +34,31 @@ impl Readback {
             drop(sender.send(result));
         })?;
         Ok(Readback {
-            buffer,
-            bytes,
+            buffer: Some((buffer, bytes)),
             done,
             submission,
             begun: Instant::now(),
         })
     }
 
-    /// Waits, hands the bytes to `read`, and returns the buffer for the next readback.
+    /// Reads nothing: only waits for `submission`, the last one.
+    pub fn signal(device: &Device, submission: wgpu::SubmissionIndex) -> Result<Self> {
+        let (sender, done) = oneshot_channel();
+        device.begin_signal(move || drop(sender.send(Ok(()))))?;
+        Ok(Readback {
+            buffer: None,
+            done,
+            submission,
+            begun: Instant::now(),
+        })
+    }
+
+    /// Waits, hands the bytes to `read`, none if nothing is read, and returns the buffer for the next readback.
     pub async fn finish<R>(
         self,
         device: &Device,
         read: impl FnOnce(&[u8]) -> R,
-    ) -> Result<(R, Buffer)> {
+    ) -> Result<(R, Option<Buffer>)> {
         let gpu = |message: String| Error::Gpu {
             during: "reading back".into(),
             message,
@@ -82,7 +93,12 @@ impl Readback {
             Some(Err(error)) => return Err(gpu(error.to_string())),
             None => return Err(gpu("the driver dropped the request".into())),
         }
-        let result = device.read_mapped(&self.buffer, self.bytes, read)?;
-        Ok((result, self.buffer))
+        match self.buffer {
+            Some((buffer, bytes)) => {
+                let result = device.read_mapped(&buffer, bytes, read)?;
+                Ok((result, Some(buffer)))
+            }
+            None => Ok((read(&[]), None)),
+        }
     }
 }

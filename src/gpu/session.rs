@@ -6,7 +6,7 @@ use wgpu::BufferUsages;
 
 use crate::graph::Initial;
 use crate::op::{Binding, Launch};
-use crate::plan::{Call, Place, Plan};
+use crate::plan::{Call, Place, Plan, PlannedProgram};
 use crate::{Error, Result};
 
 use super::device::{Buffer, Device, Work};
@@ -18,6 +18,10 @@ const MOST_DISPATCHES: u64 = 1 << 16;
 
 /// Staging buffers up to this size wait for their next use; larger ones are given back.
 const KEPT_STAGING: u64 = 1 << 20;
+
+/// Until somebody has timed a step: a dispatch of about 50 ms on the slowest adapter measured, SwiftShader on two cores, in
+/// floating-point operations of one workgroup.
+const UNTIMED_FLOPS: u64 = 25_000_000;
 
 /// A dispatch with everything it needs.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub struct Session {
     pub(super) plan: Plan,
     slots: Vec<Buffer>,
     pub(super) programs: Vec<Vec<Dispatch>>,
+    /// The most steps of each program that a dispatch is to do.
+    at_once: Vec<u64>,
     /// Staging buffers that wait for their next use.
     staging: Vec<Buffer>,
     params: Buffer,
@@ -106,6 +112,7 @@ impl Session {
             plan: plan.clone(),
             slots,
             programs: Vec::new(),
+            at_once: plan.programs.iter().map(untimed).collect(),
             staging: Vec::new(),
             params: params_buffer,
         };
@@ -206,47 +213,82 @@ impl Session {
     /// Submits `steps` steps of a program: one encoder and one pass, or several for very many dispatches.
     pub fn run(&mut self, program: usize, steps: u64) -> Result<()> {
         let dispatches = &self.programs[program];
+        let at_once = self.at_once(program);
         // Drivers kill long submissions, and what is recorded takes memory.
-        let most = (MOST_DISPATCHES / dispatches.len().max(1) as u64).max(1) * at_once(dispatches);
+        let most = (MOST_DISPATCHES / dispatches.len().max(1) as u64).max(1) * at_once;
         let mut left = steps;
         while left > 0 {
             let steps = left.min(most);
             self.device
-                .submit(|encoder| record(encoder, dispatches, steps))?;
+                .submit(|encoder| record(encoder, dispatches, steps, at_once))?;
             left -= steps;
         }
         Ok(())
     }
 
-    /// [`Session::run`], and a copy of `place` for the host, which goes on meanwhile.
-    pub fn run_and_copy(&mut self, program: usize, steps: u64, place: Place) -> Result<Pending> {
-        let staging = self.take_staging(place.len * 4)?;
+    /// Submits `steps` steps at once, and a copy of `copy` for the host, which goes on meanwhile.
+    pub fn submit(&mut self, program: usize, steps: u64, copy: Option<Place>) -> Result<Pending> {
+        let staging = match copy {
+            Some(place) => Some((place, self.take_staging(place.len * 4)?)),
+            None => None,
+        };
         let dispatches = &self.programs[program];
-        let slot = &self.slots[place.slot];
+        let at_once = self.at_once(program);
         let submission = self.device.submit(|encoder| {
-            let work = record(encoder, dispatches, steps);
-            encoder.copy_buffer_to_buffer(
-                &slot.wgpu,
-                place.offset * 4,
-                &staging.wgpu,
-                0,
-                place.len * 4,
-            );
+            let work = record(encoder, dispatches, steps, at_once);
+            if let Some((place, staging)) = &staging {
+                encoder.copy_buffer_to_buffer(
+                    &self.slots[place.slot].wgpu,
+                    place.offset * 4,
+                    &staging.wgpu,
+                    0,
+                    place.len * 4,
+                );
+            }
             work
         })?;
-        Readback::begin(&self.device, staging, place.len * 4, submission).map(Pending)
+        match staging {
+            Some((place, staging)) => {
+                Readback::begin(&self.device, staging, place.len * 4, submission)
+            }
+            None => Readback::signal(&self.device, submission),
+        }
+        .map(Pending)
     }
 
-    /// Waits for a copy.
+    /// Sets the most steps that one dispatch of a program does.
+    pub fn limit_steps_per_dispatch(&mut self, program: usize, steps: u64) {
+        self.at_once[program] = steps.max(1);
+    }
+
+    /// The most steps of a program that a dispatch does now: one where a step takes several.
+    fn at_once(&self, program: usize) -> u64 {
+        match &self.programs[program][..] {
+            [only] => self.at_once[program].min(1 << (only.bindings.len() - 1)),
+            _ => 1,
+        }
+    }
+
+    /// Makes staging buffers for `count` copies of `place`, unless they are too large to be kept.
+    pub fn reserve_readbacks(&mut self, place: Place, count: usize) -> Result<()> {
+        let bytes = place.len * 4;
+        let mut taken = Vec::new();
+        while bytes <= KEPT_STAGING && taken.len() < count {
+            taken.push(self.take_staging(bytes)?);
+        }
+        self.staging.extend(taken);
+        Ok(())
+    }
+
+    /// Waits for a submission to end; `read` gets its copy, nothing where there is none.
     pub async fn finish<R>(
         &mut self,
         pending: Pending,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<R> {
         let (result, staging) = pending.0.finish(&self.device, read).await?;
-        if staging.wgpu.size() <= KEPT_STAGING {
-            self.staging.push(staging);
-        }
+        self.staging
+            .extend(staging.filter(|staging| staging.wgpu.size() <= KEPT_STAGING));
         Ok(result)
     }
 
@@ -300,7 +342,12 @@ impl Session {
     }
 }
 
-fn record(encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch], steps: u64) -> Work {
+fn record(
+    encoder: &mut wgpu::CommandEncoder,
+    dispatches: &[Dispatch],
+    steps: u64,
+    at_once: u64,
+) -> Work {
     if dispatches.is_empty() || steps == 0 {
         return Work::default();
     }
@@ -312,7 +359,7 @@ fn record(encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch], steps: u6
     let mut left = steps;
     while left > 0 {
         // The largest power of two that is left and that a dispatch does.
-        let power = left.min(at_once(dispatches)).ilog2();
+        let power = left.min(at_once).ilog2();
         for dispatch in dispatches {
             dispatch.record(&mut pass, power as usize);
             recorded += 1;
@@ -330,12 +377,11 @@ fn powers(launch: &Launch) -> usize {
     launch.steps.max(1).ilog2() as usize + 1
 }
 
-/// The most steps of a program that a dispatch does: one where a step takes several.
-fn at_once(dispatches: &[Dispatch]) -> u64 {
-    match dispatches {
-        [only] => 1 << (only.bindings.len() - 1),
-        _ => 1,
-    }
+/// The most steps of a program in a dispatch by their operations alone.
+fn untimed(program: &PlannedProgram) -> u64 {
+    let launches = program.calls.iter().flat_map(|call| &call.launches);
+    let of_one_group = launches.map(|launch| launch.flops / u64::from(launch.grid[0].max(1)));
+    (UNTIMED_FLOPS / of_one_group.sum::<u64>().max(1)).max(1)
 }
 
 fn is_written(call: &Call, binding: Binding) -> bool {

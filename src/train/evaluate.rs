@@ -1,7 +1,6 @@
 //! `evaluate` and `predict`: the trained network on other data.
 
 use std::fmt;
-use std::time::Instant;
 
 use crate::data::check::room;
 use crate::{Dataset, Result, Session};
@@ -10,8 +9,8 @@ use super::Model;
 use super::features::Features;
 use super::ledger::Ledger;
 use super::model::{ClockStart, Prepared};
-use super::pace::Pace;
 use super::programs::{Needs, PREDICT_ROWS, Room};
+use super::submissions::{Answer, Submissions};
 
 /// Most rows that `evaluate` computes at once.
 const EVALUATE_ROWS: usize = 1024;
@@ -128,21 +127,21 @@ impl Model {
         .await?;
         let batch = self.evaluation_batch().unwrap_or(EVALUATE_ROWS);
         let mut ledger = Ledger::new(rows as u64, batch as u64, 1 + names.len());
+        let device = self.device().clone();
         let session = self.session(needs).await?;
         let steps = ledger.steps_per_epoch();
+        let mut submissions =
+            Submissions::new("evaluate", "evaluate.ring", steps, &device, session)?;
         let mut means = None;
-        let mut done = 0;
-        let mut pace = Pace::new();
-        while done < steps {
-            let run = (steps - done).min(pace.steps());
-            let begun = Instant::now();
-            let pending = session.run_and_copy("evaluate", run, "evaluate.ring")?;
-            let ring = session.finish(pending).await?;
-            pace.took(run, begun);
-            for step in done..done + run {
+        loop {
+            submissions.ahead(session, steps)?;
+            let Some(Answer { sums, .. }) = submissions.next(session).await? else {
+                break;
+            };
+            let (steps, ring) = sums.unwrap_or_default();
+            for step in steps {
                 means = ledger.absorb(&ring, step).1;
             }
-            done += run;
         }
         let mut values = means
             .map(|means| means.values)

@@ -1,22 +1,17 @@
 //! `fit`: steps submitted ahead, metrics read back behind, until a stop rule ends the run.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::session::Pending;
 use crate::{Dataset, Error, Result};
 
 use super::evaluate::evaluation_room;
 use super::history::{Epoch, History, Stop};
 use super::ledger::{Ledger, Means};
 use super::model::ClockStart;
-use super::pace::Pace;
 use super::programs::{Needs, Room};
 use super::progress::Progress;
+use super::submissions::{Answer, Submissions};
 use super::{Evaluation, Model};
-
-/// Submissions under way at once: one runs while the host reads the one before.
-const IN_FLIGHT: usize = 2;
 
 /// Rows of a step where nothing else is said.
 pub(super) const DEFAULT_BATCH: usize = 32;
@@ -159,15 +154,6 @@ impl<'a> Fit<'a> {
     }
 }
 
-/// A submission whose sums are on their way.
-struct Submitted {
-    pending: Pending,
-    /// Its first step since the model was compiled, and how many.
-    first: u64,
-    steps: u64,
-    begun: Instant,
-}
-
 /// A run under way.
 struct Run<'a> {
     fit: &'a Fit<'a>,
@@ -178,8 +164,7 @@ struct Run<'a> {
     progress: Progress,
     begun: Instant,
     epoch_begun: Instant,
-    /// Steps of this run submitted and read back.
-    submitted: u64,
+    /// Steps of this run whose sums were read.
     absorbed: u64,
     total: u64,
 }
@@ -288,7 +273,6 @@ impl Model {
             progress,
             begun,
             epoch_begun: Instant::now(),
-            submitted: 0,
             absorbed: 0,
             total,
         };
@@ -297,54 +281,37 @@ impl Model {
 
     async fn train(&mut self, mut run: Run<'_>) -> Result<History> {
         let start = self.steps;
-        let before = self.device().counters();
         let per_epoch = run.ledger.steps_per_epoch();
         // What must be known at the end of an epoch keeps the next from being submitted before.
         let waits = run.fit.target_loss.is_some() || run.validation_rows > 0;
-        let mut queue: VecDeque<Submitted> = VecDeque::new();
-        let mut pace = Pace::new();
+        let device = self.device().clone();
+        let session = self.session(run.needs).await?;
+        let mut submissions = Submissions::new("train", "train.ring", per_epoch, &device, session)?;
+        let before = device.counters();
         while run.absorbed < run.total {
-            while queue.len() < IN_FLIGHT && run.submitted < run.total {
-                let into_epoch = run.submitted % per_epoch;
-                if waits && into_epoch == 0 && run.submitted > run.absorbed {
-                    break;
-                }
-                let epoch_end = if waits {
-                    per_epoch - into_epoch
-                } else {
-                    u64::MAX
-                };
-                let steps = pace.steps().min(run.total - run.submitted).min(epoch_end);
-                let first = start + run.submitted;
-                let begun = Instant::now();
-                let pending =
-                    self.session(run.needs)
-                        .await?
-                        .run_and_copy("train", steps, "train.ring")?;
-                queue.push_back(Submitted {
-                    pending,
-                    first,
-                    steps,
-                    begun,
-                });
-                run.submitted += steps;
-                self.steps += steps;
-            }
-            let Some(submitted) = queue.pop_front() else {
+            let epoch_end = (run.absorbed / per_epoch + 1).saturating_mul(per_epoch);
+            let until = if waits {
+                run.total.min(epoch_end)
+            } else {
+                run.total
+            };
+            let session = self.session(run.needs).await?;
+            let submitted = submissions.ahead(session, until);
+            let answer = match submitted {
+                Ok(()) => submissions.next(session).await,
+                Err(error) => Err(error),
+            };
+            self.steps = start + submissions.submitted();
+            let Some(Answer { done, sums }) = answer? else {
                 break;
             };
-            let ring = self
-                .session(run.needs)
-                .await?
-                .finish(submitted.pending)
-                .await?;
-            pace.took(submitted.steps, submitted.begun);
-            if run.absorbed == 0 {
+            if run.history.first_step.is_zero() {
                 run.history.first_step = run.begun.elapsed();
             }
-            for step in submitted.first..submitted.first + submitted.steps {
+            let (steps, ring) = sums.unwrap_or_default();
+            for step in steps {
                 run.absorbed += 1;
-                let (loss, means) = run.ledger.absorb(&ring, step);
+                let (loss, means) = run.ledger.absorb(&ring, start + step);
                 run.history.step_losses.push(loss);
                 if !loss.is_finite() {
                     let epoch = run.history.epochs.len() as u64 + 1;
@@ -361,7 +328,7 @@ impl Model {
             }
             let epoch = run.history.epochs.len() as u64;
             let last = run.history.step_losses.last().copied().unwrap_or(f64::NAN);
-            run.progress.steps(epoch, run.absorbed % per_epoch, last);
+            run.progress.steps(epoch, done % per_epoch, last);
             if let (Some(threshold), true) =
                 (run.fit.target_loss, run.absorbed.is_multiple_of(per_epoch))
                 && let Some(loss) = run

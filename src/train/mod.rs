@@ -14,6 +14,7 @@ mod pace;
 mod population;
 mod programs;
 mod progress;
+mod submissions;
 
 pub use evaluate::{Evaluation, Predictions};
 pub use fastest::{Fastest, Figure};

@@ -1,48 +1,134 @@
-//! How much work goes into one submission.
+//! How much work goes into one submission, and into one dispatch of it.
 
 use std::time::{Duration, Instant};
 
+use crate::Device;
+
 use super::programs::RING_ROWS;
 
-/// The time that one submission should take: long enough to hide its cost, short enough that no driver kills it.
+/// The time that one submission should take: long enough to hide its cost.
 const SUBMISSION: Duration = Duration::from_millis(80);
 
-/// The fewest steps of a submission, so that its readback does not count.
+/// The most that one dispatch of many steps should take: drivers kill long ones, after 2 s on Windows, and a screen that
+/// the same GPU draws stands still meanwhile.
+const DISPATCH: Duration = Duration::from_millis(50);
+
+/// The fewest steps of a submission, so that its cost does not count.
 const FEWEST: u64 = 64;
 
-/// How many steps a submission runs.
+/// Steps of the first submission, in one dispatch where a dispatch does many: nobody knows yet how long they take.
+const FIRST: u64 = 8;
+
+/// How many steps a submission runs, and a dispatch.
 pub(super) struct Pace {
     steps: u64,
+    /// Seconds of a step, as the last answer has it.
+    per_step: Option<f64>,
+    /// The most that a submission may take.
+    longest: Duration,
     /// When the last answer came.
     answered: Instant,
 }
 
 impl Pace {
-    pub fn new() -> Self {
+    /// For a device: its submissions stay far within the time that a wait may last, and the CPU session, which works within
+    /// the call, gives way every second.
+    pub fn new(device: &Device) -> Self {
         Pace {
-            steps: 8,
+            steps: FIRST,
+            per_step: None,
+            longest: device
+                .deadline()
+                .map_or(Duration::from_secs(1), |deadline| deadline / 6),
             answered: Instant::now(),
         }
     }
 
-    /// How many the next one should.
+    /// How many steps the next submission should run.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
+    /// The most steps that one dispatch should do.
+    pub fn steps_per_dispatch(&self) -> u64 {
+        match self.per_step {
+            None => FIRST,
+            Some(per_step) => ((DISPATCH.as_secs_f64() / per_step) as u64).max(1),
+        }
+    }
+
+    /// Submissions that may be under way: one until its time is known, then enough that the device never waits for the host;
+    /// fewer where they are long and dropping the run would have to wait for them.
+    pub fn in_flight(&self) -> usize {
+        match self.per_step {
+            None => 1,
+            Some(per_step) if per_step * self.steps as f64 > 0.5 => 2,
+            Some(_) => 3,
+        }
+    }
+
     /// Takes the arrival of an answer to `steps` steps submitted at `begun`.
     ///
-    /// The next submission should take [`SUBMISSION`], but run [`FEWEST`] steps unless those take over a second.
+    /// The next submission should take [`SUBMISSION`], but run [`FEWEST`] steps unless those take too long.
     pub fn took(&mut self, steps: u64, begun: Instant) {
         // Work waits for what was submitted before it.
         let time = begun
             .max(std::mem::replace(&mut self.answered, Instant::now()))
             .elapsed();
-        let per_step = time.as_secs_f64().max(1e-9) / steps as f64;
-        let in_time = |seconds: f64| (seconds / per_step) as u64;
-        let wanted = in_time(SUBMISSION.as_secs_f64()).max(in_time(1.0).min(FEWEST));
+        self.learn(steps, time);
+    }
+
+    fn learn(&mut self, steps: u64, time: Duration) {
+        let per_step = time.as_secs_f64().max(1e-9) / steps.max(1) as f64;
+        let within = |time: Duration| (time.as_secs_f64() / per_step) as u64;
+        let wanted = within(SUBMISSION).max(within(self.longest).min(FEWEST));
         self.steps = wanted
             .clamp(1, steps.saturating_mul(8))
             .min(RING_ROWS as u64);
+        self.per_step = Some(per_step);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace() -> Pace {
+        Pace {
+            longest: Duration::from_secs(20),
+            ..Pace::new(&Device::cpu())
+        }
+    }
+
+    #[test]
+    fn a_dispatch_takes_fifty_milliseconds_at_most_once_a_step_was_timed() {
+        let mut pace = pace();
+        assert_eq!(
+            (pace.steps(), pace.steps_per_dispatch(), pace.in_flight()),
+            (8, 8, 1)
+        );
+        // 0.5 ms a step.
+        pace.learn(8, Duration::from_millis(4));
+        assert_eq!(
+            (pace.steps(), pace.steps_per_dispatch(), pace.in_flight()),
+            (64, 100, 3)
+        );
+        pace.learn(64, Duration::from_millis(32));
+        assert_eq!((pace.steps(), pace.steps_per_dispatch()), (160, 100));
+        // The machine has other things to do now.
+        pace.learn(160, Duration::from_millis(1600));
+        assert_eq!((pace.steps(), pace.steps_per_dispatch()), (64, 5));
+    }
+
+    #[test]
+    fn slow_steps_come_in_sixty_fours_too_until_they_take_a_sixth_of_a_wait() {
+        let mut pace = pace();
+        pace.learn(8, Duration::from_secs(2));
+        assert_eq!(
+            (pace.steps(), pace.steps_per_dispatch(), pace.in_flight()),
+            (64, 1, 2)
+        );
+        pace.learn(64, Duration::from_secs(64));
+        assert_eq!(pace.steps(), 20);
     }
 }

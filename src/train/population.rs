@@ -16,8 +16,8 @@ use super::ledger::Ledger;
 use super::loss::LossSpec;
 use super::metric::Metric;
 use super::model::{Model, Prepared, PreparedTargets};
-use super::pace::Pace;
 use super::programs::{Needs, Room};
+use super::submissions::{Answer, Submissions};
 
 /// What sets a network of a [`Population`] apart from the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -182,7 +182,7 @@ impl Population {
         let per_epoch = ledgers[0].steps_per_epoch();
         let whole = fit.epochs.saturating_mul(per_epoch);
         let total = whole.min(fit.steps.unwrap_or(u64::MAX));
-        let (first, before) = (self.steps, self.device.counters());
+        let first = self.steps;
         if first.saturating_add(total) > u64::from(u32::MAX) {
             let message = format!("{total} steps are more than the clock counts, 2³² − 1");
             return Err(Error::argument("epochs", message));
@@ -200,26 +200,28 @@ impl Population {
             ));
         };
         start(open, &self.members, &fit, first, room.rows)?;
-        let mut pace = Pace::new();
+        let session = &mut open.session;
+        let mut submissions =
+            Submissions::new("train", "train.ring", per_epoch, &self.device, session)?;
+        let before = self.device.counters();
         let mut epoch_begun = Instant::now();
-        let mut done = 0;
-        while done < total {
-            let steps = pace.steps().min(total - done);
-            let submitted = Instant::now();
-            let pending = open.session.run_and_copy("train", steps, "train.ring")?;
-            let ring = open.session.finish(pending).await?;
-            pace.took(steps, submitted);
+        let mut first_step = None;
+        loop {
+            submissions.ahead(session, total)?;
+            let Some(Answer { sums, .. }) = submissions.next(session).await? else {
+                break;
+            };
+            let first_step = *first_step.get_or_insert_with(|| begun.elapsed());
+            let (steps, ring) = sums.unwrap_or_default();
             let ring_len = ring.len() / count;
-            for step in done..done + steps {
+            for step in steps {
                 let mut ended = false;
                 for ((history, ledger), ring) in histories
                     .iter_mut()
                     .zip(&mut ledgers)
                     .zip(ring.chunks_exact(ring_len))
                 {
-                    if done == 0 && step == 0 {
-                        history.first_step = begun.elapsed();
-                    }
+                    history.first_step = first_step;
                     let (loss, means) = ledger.absorb(ring, first + step);
                     history.step_losses.push(loss);
                     let last = step + 1 == total;
@@ -232,7 +234,6 @@ impl Population {
                     epoch_begun = Instant::now();
                 }
             }
-            done += steps;
         }
         self.steps += total;
         for history in &mut histories {

@@ -48,9 +48,6 @@ const MOST_VECTORS: usize = 192;
 /// Workgroup memory that every adapter has, in vectors of 16 bytes.
 const WORKGROUP_VECTORS: usize = 16_384 / 16;
 
-/// A dispatch of about 50 ms on the slowest adapter measured, SwiftShader on two cores, in floating-point operations.
-const MOST_FLOPS: u64 = 25_000_000;
-
 /// Most steps of a dispatch.
 const MOST_STEPS: u64 = 512;
 
@@ -236,11 +233,9 @@ impl Network {
         widths.join("-")
     }
 
-    /// Steps of a dispatch, within the loop iterations and the time that drivers allow.
-    fn steps(&self, iterations: u64, target: &Target) -> u32 {
-        let in_time = MOST_FLOPS / self.flops().max(1);
-        let in_loops = target.max_iterations / iterations.max(1);
-        let most = in_time.min(in_loops).clamp(1, MOST_STEPS);
+    /// Most steps of a dispatch, within the loop iterations that drivers allow; the session does fewer where they take long.
+    fn most_steps(iterations: u64, target: &Target) -> u32 {
+        let most = (target.max_iterations / iterations.max(1)).clamp(1, MOST_STEPS);
         // The largest power of two up to it.
         1 << most.ilog2()
     }
@@ -395,7 +390,9 @@ impl Op for Network {
         if let RowLoss::Binary(loss) = self.loss {
             launch = launch.set("LOGITS", loss.form == Form::Logits);
         }
-        Ok(launch.steps(self.steps(text.iterations(), target)).into())
+        Ok(launch
+            .steps(Self::most_steps(text.iterations(), target))
+            .into())
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {

@@ -1,0 +1,132 @@
+//! A program's steps on their way: submitted ahead, their sums read behind.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::time::Instant;
+
+use crate::session::Pending;
+use crate::{Device, Result, Session};
+
+use super::pace::Pace;
+use super::programs::RING_ROWS;
+
+/// Readbacks under way at once: the host reads one while the device fills the other.
+const READBACKS: usize = 2;
+
+/// The steps of one program, in submissions of which up to three are under way.
+///
+/// The ring of sums is read once an epoch, with the submission that ends it, or when it is full. So an epoch of n steps
+/// that fit the ring costs one readback and at most ⌈n / 64⌉ + 1 submissions; several short epochs share one of each.
+pub(super) struct Submissions {
+    program: &'static str,
+    ring: &'static str,
+    per_epoch: u64,
+    pace: Pace,
+    queue: VecDeque<Submitted>,
+    submitted: u64,
+    /// Steps submitted whose sums no submission reads yet.
+    unread: u64,
+}
+
+struct Submitted {
+    pending: Pending,
+    steps: u64,
+    begun: Instant,
+    /// The steps whose sums it reads.
+    reads: Option<Range<u64>>,
+}
+
+/// A submission that has ended.
+pub(super) struct Answer {
+    /// Steps done so far.
+    pub done: u64,
+    /// The steps whose sums came with it, counted from 0, and the ring.
+    pub sums: Option<(Range<u64>, Vec<f32>)>,
+}
+
+impl Submissions {
+    /// Of a program whose ring is `ring`, in epochs of so many steps, beginning with one.
+    pub fn new(
+        program: &'static str,
+        ring: &'static str,
+        per_epoch: u64,
+        device: &Device,
+        session: &mut Session,
+    ) -> Result<Self> {
+        session.reserve_readbacks(ring, READBACKS)?;
+        Ok(Submissions {
+            program,
+            ring,
+            per_epoch,
+            pace: Pace::new(device),
+            queue: VecDeque::new(),
+            submitted: 0,
+            unread: 0,
+        })
+    }
+
+    /// Steps submitted so far.
+    pub fn submitted(&self) -> u64 {
+        self.submitted
+    }
+
+    /// Submits until enough is under way, or step `until` is.
+    pub fn ahead(&mut self, session: &mut Session, until: u64) -> Result<()> {
+        let reading = |queue: &VecDeque<Submitted>| {
+            let reads = queue.iter().filter(|submitted| submitted.reads.is_some());
+            reads.count() < READBACKS
+        };
+        while self.submitted < until
+            && self.queue.len() < self.pace.in_flight()
+            && reading(&self.queue)
+        {
+            let (steps, reads) = self.next_steps(until);
+            let begun = Instant::now();
+            session.limit_steps_per_dispatch(self.program, self.pace.steps_per_dispatch())?;
+            let ring = reads.then_some(self.ring);
+            let pending = session.submit(self.program, steps, ring)?;
+            self.submitted += steps;
+            self.unread += steps;
+            let reads = reads.then(|| {
+                let unread = std::mem::take(&mut self.unread);
+                self.submitted - unread..self.submitted
+            });
+            self.queue.push_back(Submitted {
+                pending,
+                steps,
+                begun,
+                reads,
+            });
+        }
+        Ok(())
+    }
+
+    /// The steps of the next submission, and whether it reads the ring.
+    fn next_steps(&self, until: u64) -> (u64, bool) {
+        let room = RING_ROWS as u64 - self.unread;
+        let left = until - self.submitted;
+        let most = self.pace.steps().min(left).min(room);
+        let to_end = self.per_epoch - self.submitted % self.per_epoch;
+        // One that reaches the end of an epoch ends at one.
+        let steps = match most.checked_sub(to_end) {
+            None => most,
+            Some(beyond) => most - beyond % self.per_epoch,
+        };
+        let reads = steps >= to_end || steps == left || steps == room;
+        (steps, reads)
+    }
+
+    /// Waits for the submission that ends next; none is under way where there is no answer.
+    pub async fn next(&mut self, session: &mut Session) -> Result<Option<Answer>> {
+        let Some(submitted) = self.queue.pop_front() else {
+            return Ok(None);
+        };
+        let ring = session.finish(submitted.pending).await?;
+        self.pace.took(submitted.steps, submitted.begun);
+        let under_way: u64 = self.queue.iter().map(|submitted| submitted.steps).sum();
+        Ok(Some(Answer {
+            done: self.submitted - under_way,
+            sums: submitted.reads.map(|steps| (steps, ring)),
+        }))
+    }
+}
