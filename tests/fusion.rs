@@ -4,6 +4,7 @@
 mod common;
 
 use common::device;
+use kiln::op::cursor;
 use kiln::plan::{Class, Products, Target};
 use kiln::prelude::*;
 
@@ -140,7 +141,7 @@ struct Setting {
 }
 
 impl Setting {
-    fn train(&self, device: &Device) -> (Vec<Vec<f32>>, Vec<f64>) {
+    fn model(&self, device: &Device) -> Model {
         let mut model = Sequential::new(self.widths[0]).seed(3);
         for (index, &units) in self.widths[1..].iter().enumerate() {
             let last = index + 2 == self.widths.len();
@@ -152,12 +153,16 @@ impl Setting {
             });
         }
         let optimizer: (Adam, Sgd) = (Adam::new(0.003), Sgd::new(0.05).momentum(0.8));
-        let mut model = if self.adam {
+        if self.adam {
             model.compile_on(device, self.loss, optimizer.0, [Accuracy])
         } else {
             model.compile_on(device, self.loss, optimizer.1, [Accuracy])
         }
-        .unwrap();
+        .unwrap()
+    }
+
+    fn train(&self, device: &Device) -> (Vec<Vec<f32>>, Vec<f64>) {
+        let mut model = self.model(device);
         let history = model
             .fit(&self.data(), Fit::steps(9).batch_size(33).silent())
             .unwrap();
@@ -246,9 +251,8 @@ fn settings() -> Vec<Setting> {
     ]
 }
 
-/// The specification is the unfused graph in f64.
-#[test]
-fn fused_plans_train_as_the_unfused_graph_in_f64() {
+/// The devices that plans are tried on: among them the device of the tests as a GPU, with either family of products.
+fn devices() -> Vec<Device> {
     let mut devices = vec![Device::cpu(), Device::reference()];
     if let Some(device) = device() {
         devices.push(device.clone());
@@ -264,6 +268,13 @@ fn fused_plans_train_as_the_unfused_graph_in_f64() {
             }
         }
     }
+    devices
+}
+
+/// The specification is the unfused graph in f64.
+#[test]
+fn fused_plans_train_as_the_unfused_graph_in_f64() {
+    let devices = devices();
     let mut compared = 0;
     for (number, setting) in settings().iter().enumerate() {
         let (weights, measured) =
@@ -288,4 +299,45 @@ fn fused_plans_train_as_the_unfused_graph_in_f64() {
     }
     println!("{compared} weights on {} devices", devices.len());
     assert!(compared > 30_000 * devices.len());
+}
+
+/// The data that a model takes is finite; what becomes NaN on the way, or is written past the model, must not be lost in
+/// a maximum, a comparison or a select.
+#[test]
+fn a_nan_in_a_row_shows_in_the_losses_of_this_step_and_the_next_fused_or_not() {
+    let (rows, place) = (33, 5);
+    let devices = devices();
+    let plain = devices[..3.min(devices.len())].iter();
+    let plain = plain.map(|device| device.clone().with_target(Target::without_fusion));
+    let mut tried = 0;
+    for device in devices.iter().cloned().chain(plain) {
+        // Every loss, hidden function and kind of fusion, each opened once: first with numbers, then with the NaN.
+        for number in [0, 1, 3, 4, 5, 7] {
+            let setting = &settings()[number];
+            let (_, plan) = setting.model(&device).inspect(rows, rows).unwrap();
+            let what = format!("setting {number} on {device}, {}", plan.target);
+            let ring = plan.variable("train.ring").unwrap().kind.shape.clone();
+            let row: usize = ring.dims()[1..].iter().product();
+            let mut session = device.open(&plan).unwrap();
+            let mut x = setting.data().features()[..rows * setting.widths[0]].to_vec();
+            for bad in [false, true] {
+                if bad {
+                    x[place * setting.widths[0] + setting.widths[0] / 2] = f32::NAN;
+                }
+                session.write("train.x.0", &x).unwrap();
+                let mut words = vec![0; cursor::WORDS];
+                words[cursor::DATA_ROWS] = rows as u32;
+                session.write_labels("train.cursor", &words).unwrap();
+                session.run("train", 2).unwrap();
+                let sums = session.read("train.ring").unwrap();
+                for step in 0..2 {
+                    let loss: f32 = sums[step * row..][..ring.dims()[2]].iter().sum();
+                    assert_eq!(loss.is_finite(), !bad, "{what}: {loss} at step {step}");
+                    tried += 1;
+                }
+            }
+        }
+    }
+    println!("{tried} losses");
+    assert!(tried >= 4 * 6 * 2 * 2, "{tried}");
 }

@@ -79,6 +79,15 @@ impl Case {
         self
     }
 
+    /// Says that a NaN in the input added last must not be lost either, where `shown`: for operands of calls that may leave
+    /// some of their elements out.
+    pub fn nan_if(mut self, shown: bool) -> Self {
+        if shown {
+            self.nan.push(self.inputs.len() - 1);
+        }
+        self
+    }
+
     /// Leaves out the numerical check of gradients: for derivatives and updates, which are not differentiated again.
     pub fn without_gradient(mut self) -> Self {
         self.gradients.clear();

@@ -61,15 +61,23 @@ pub(super) fn cases() -> Vec<Case> {
             };
             let ring = [5, 3, Parts::of(batch).count];
             let rows = if gather { batch + 3 } else { batch };
+            // Rows that do not count or are not chosen are left out, and a NaN in them is.
+            let all = counted as usize == batch;
             let case = Case::new(op)
                 .constant(&ring, Fill::Uniform(-1.0, 1.0))
                 .words(&[WORDS], Fill::Words(cursor))
-                .constant(&[batch, columns], y);
-            let case = match loss {
-                _ if labels => case.words(&[rows], Fill::Below(columns as u32)),
-                RowLoss::CrossEntropy => case.constant(&[rows, columns], Fill::OneHot),
-                RowLoss::Binary(_) => case.constant(&[rows, columns], Fill::Binary),
-                RowLoss::Squared(_) => case.constant(&[rows, columns], Fill::Uniform(-2.0, 2.0)),
+                .constant(&[batch, columns], y)
+                .nan_if(all);
+            let targets = match loss {
+                RowLoss::CrossEntropy => Fill::OneHot,
+                RowLoss::Binary(_) => Fill::Binary,
+                RowLoss::Squared(_) => Fill::Uniform(-2.0, 2.0),
+            };
+            let case = match labels {
+                true => case.words(&[rows], Fill::Below(columns as u32)),
+                false => case
+                    .constant(&[rows, columns], targets)
+                    .nan_if(all && !gather),
             };
             let case = if gather {
                 case.words(&[batch], Fill::Below(rows as u32 + 2))
@@ -133,7 +141,8 @@ fn last_layer_cases() -> Vec<Case> {
             let case = Case::new(op)
                 .constant(&[3, 2, Parts::of(batch).count], Fill::Uniform(-1.0, 1.0))
                 .words(&[WORDS], Fill::Words(cursor))
-                .constant(&[rows(gather_x), inputs], Fill::Uniform(-1.0, 1.0));
+                .constant(&[rows(gather_x), inputs], Fill::Uniform(-1.0, 1.0))
+                .nan_if(counted as usize == batch && !gather_x);
             let case = match loss {
                 RowLoss::CrossEntropy => case.words(&[rows(gather)], Fill::Below(columns as u32)),
                 RowLoss::Binary(_) => case.constant(&[rows(gather), columns], Fill::Binary),
@@ -145,9 +154,13 @@ fn last_layer_cases() -> Vec<Case> {
                 true => case.words(&[batch], Fill::Below(data as u32 + 2)),
                 false => case,
             };
-            let case = case.constant(&[inputs, columns], Fill::Uniform(-most, most));
+            let case = case
+                .constant(&[inputs, columns], Fill::Uniform(-most, most))
+                .nan_if(true);
             cases.push(match last.bias {
-                true => case.constant(&[columns], Fill::Uniform(-0.5, 0.5)),
+                true => case
+                    .constant(&[columns], Fill::Uniform(-0.5, 0.5))
+                    .nan_if(true),
                 false => case,
             });
         }

@@ -235,11 +235,16 @@ fn case(
         words
     });
     let data_rows = cursor[crate::op::cursor::DATA_ROWS] as usize;
+    // A NaN in a row that is not of the batch is in no result.
+    let all = batch >= data_rows;
     let case = case
         .words(&stacked(&[WORDS]), Fill::Words(words.collect()))
-        .constant(&[data_rows, widths[0]], Fill::Uniform(-1.5, 1.5));
+        .constant(&[data_rows, widths[0]], Fill::Uniform(-1.5, 1.5))
+        .nan_if(all);
     match targets {
         Fill::Below(_) => case.words(&[data_rows], Fill::Below(outputs as u32)),
-        fill => case.constant(&[data_rows, outputs], fill.clone()),
+        fill => case
+            .constant(&[data_rows, outputs], fill.clone())
+            .nan_if(all),
     }
 }

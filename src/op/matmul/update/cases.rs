@@ -32,6 +32,8 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (number, (batch, widths)) in shapes.into_iter().enumerate() {
         for gather in [false, true] {
+            // In every third, which are all kinds of them: a case is opened anew for it.
+            let tells_nan = number % 3 == 1;
             let mut len = 0;
             let mut layers = Vec::new();
             for (index, pair) in widths.windows(2).enumerate() {
@@ -66,7 +68,9 @@ pub(super) fn cases() -> Vec<Case> {
                 };
                 case = case
                     .constant(&[rows, pair[0]], Fill::Uniform(-1.0, 1.0))
-                    .constant(&[batch, pair[1]], Fill::Uniform(-0.5, 0.5));
+                    .nan_if(tells_nan && rows == batch)
+                    .constant(&[batch, pair[1]], Fill::Uniform(-0.5, 0.5))
+                    .nan_if(tells_nan);
             }
             cases.push(if gather {
                 case.words(&[batch], Fill::Below(batch as u32 + 5))
