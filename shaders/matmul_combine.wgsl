@@ -7,7 +7,9 @@ struct Params {
     len: u32,
     columns: u32, // of C as stored
     splits: u32,
-    constant: f32,
+    first: f32,
+    second: f32,
+    third: f32,
 }
 
 override ACCUMULATE: bool = false; // C += instead of C =
@@ -31,9 +33,9 @@ fn combine(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     if ACCUMULATE { sum += c[at]; }
     if BIAS { sum += bias[at % params.columns]; }
     if SLOPE {
-        sum *= slope_of(FUNCTION, saved[at], params.constant);
+        sum *= slope_of(FUNCTION, saved[at], vec3(params.first, params.second, params.third));
     } else if FUNCTION != 255u {
-        sum = value_of(FUNCTION, sum, params.constant);
+        sum = value_of(FUNCTION, sum, vec3(params.first, params.second, params.third));
     }
     c[at] = sum;
 }

@@ -15,7 +15,10 @@ struct Params {
     tiles_n: u32,
     tiles: u32,    // all tiles of C; workgroups beyond it (the grid is folded) return
     last: u32,     // the last stored row that an index may name, with GATHER
-    constant: f32, // of the function that C ends in: see functions.wgsl
+    // Constants of the function that C ends in: see functions.wgsl.
+    first: f32,
+    second: f32,
+    third: f32,
 }
 
 override GATHER: u32 = 0;          // 1: stored row r of A is row indices[r] of what is bound; 2: the same of B
@@ -68,9 +71,9 @@ fn store(split: u32, i: u32, j: u32, x: f32) {
     if ACCUMULATE { y += c[at]; }
     if BIAS { y += bias[select(j, i, TC)]; }
     if SLOPE {
-        y *= slope_of(FUNCTION, saved[at], params.constant);
+        y *= slope_of(FUNCTION, saved[at], vec3(params.first, params.second, params.third));
     } else if FUNCTION != 255u {
-        y = value_of(FUNCTION, y, params.constant);
+        y = value_of(FUNCTION, y, vec3(params.first, params.second, params.third));
     }
     c[at] = y;
 }

@@ -4,8 +4,10 @@
 
 struct Params {
     len: u32,
-    // The slope of leaky ReLU, the factor of scale, the offset of offset.
-    constant: f32,
+    // The function's constants: see functions.wgsl.
+    first: f32,
+    second: f32,
+    third: f32,
 }
 
 // The number of a function: see functions.wgsl, which stands behind this text.
@@ -26,9 +28,10 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     if i * 4u >= params.len {
         return;
     }
+    let c = vec3(params.first, params.second, params.third);
     let v = x[i];
-    let values = vec4(value_of(FUNCTION, v.x, params.constant), value_of(FUNCTION, v.y, params.constant),
-                      value_of(FUNCTION, v.z, params.constant), value_of(FUNCTION, v.w, params.constant));
+    let values = vec4(value_of(FUNCTION, v.x, c), value_of(FUNCTION, v.y, c),
+                      value_of(FUNCTION, v.z, c), value_of(FUNCTION, v.w, c));
     y[i] = keep_tail(values, y[i], params.len - i * 4u);
 }
 
@@ -38,8 +41,9 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     if i * 4u >= params.len {
         return;
     }
+    let c = vec3(params.first, params.second, params.third);
     let s = saved[i];
-    let slope = vec4(slope_of(FUNCTION, s.x, params.constant), slope_of(FUNCTION, s.y, params.constant),
-                     slope_of(FUNCTION, s.z, params.constant), slope_of(FUNCTION, s.w, params.constant));
+    let slope = vec4(slope_of(FUNCTION, s.x, c), slope_of(FUNCTION, s.y, c),
+                     slope_of(FUNCTION, s.z, c), slope_of(FUNCTION, s.w, c));
     dx[i] = keep_tail(dy[i] * slope, dx[i], params.len - i * 4u);
 }

@@ -21,13 +21,13 @@ fn expm1(x: f32) -> f32 {
     return select(exp(x) - 1.0, series, abs(x) < 0.5);
 }
 
-// ln(1 + x) for x ≥ 0: through atanh, 2·(s + s³/3 + s⁵/5 …) with s = x/(2 + x), for x < 1; the builtin loses relative
-// accuracy near ln 1.
+// ln(1 + x): through atanh, 2·(s + s³/3 + s⁵/5 …) with s = x/(2 + x), for −½ ≤ x ≤ 1, so that |s| ≤ ⅓; the builtin loses
+// relative accuracy near ln 1.
 fn log1p(x: f32) -> f32 {
     let s = x / (2.0 + x);
     let q = s * s;
     let series = 2.0 * s * (1.0 + q * (0.33333334 + q * (0.2 + q * (0.14285715 + q * (0.11111111 + q * (0.09090909 + q * 0.07692308))))));
-    return select(log(1.0 + x), series, x < 1.0);
+    return select(log(1.0 + x), series, x >= -0.5 && x <= 1.0);
 }
 
 // 1/(1 + e^−x) without overflow on either side.

@@ -16,7 +16,7 @@ use super::{Activation, Initializer};
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dense {
-    /// Columns of the output.
+    /// Columns of W.
     pub units: usize,
     /// f. Default: linear.
     pub activation: Activation,
@@ -64,6 +64,11 @@ impl Dense {
         self
     }
 
+    /// Columns of y: the units, or half of them where f is a gated linear unit.
+    pub fn outputs(&self) -> usize {
+        self.activation.columns(self.units)
+    }
+
     /// xW + b, without f.
     #[track_caller]
     pub(crate) fn pre_activation(
@@ -83,7 +88,7 @@ impl Dense {
                 "a dense layer needs at least one unit, got 0",
             ));
         }
-        self.activation.validate()?;
+        self.activation.validate(self.units)?;
         self.kernel_initializer.validate()?;
         self.bias_initializer.validate()
     }

@@ -107,7 +107,7 @@ impl Sequential {
 
     /// Columns of the output.
     pub fn outputs(&self) -> usize {
-        self.layers.last().map_or(self.inputs, |layer| layer.units)
+        self.layers.last().map_or(self.inputs, Dense::outputs)
     }
 
     /// Columns of the input.
@@ -145,7 +145,7 @@ impl Sequential {
             let title = format!("{name} (Dense, {})", layer.activation);
             table += &format!(
                 "{title:<28}{:<20}{count:>16}\n",
-                format!("(any, {})", layer.units)
+                format!("(any, {})", layer.outputs())
             );
         }
         let total = self.parameter_count();
@@ -158,7 +158,7 @@ impl Sequential {
 
     /// Every trained tensor, in order: `dense/kernel`, `dense/bias`, `dense_1/kernel` …
     pub(crate) fn parameters(&self) -> impl Iterator<Item = Parameter> {
-        let fans = std::iter::once(self.inputs).chain(self.layers.iter().map(|layer| layer.units));
+        let fans = std::iter::once(self.inputs).chain(self.layers.iter().map(Dense::outputs));
         self.layers
             .iter()
             .zip(fans)

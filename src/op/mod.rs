@@ -5,6 +5,7 @@
 
 mod accuracy;
 mod adam;
+mod along;
 mod batch_mean;
 mod binary;
 mod binary_cross_entropy;
@@ -15,8 +16,10 @@ mod compute;
 mod concat;
 mod cross_entropy;
 mod gather;
+mod glu;
 mod head;
 mod launch;
+mod log_softmax;
 mod matmul;
 mod network;
 mod one_hot;
@@ -32,6 +35,7 @@ mod sgd;
 mod similarity;
 mod slice;
 mod softmax;
+mod sparsemax;
 mod squared_error;
 mod sum;
 
@@ -56,8 +60,10 @@ pub use concat::Concat;
 pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub use cross_entropy::CrossEntropy;
 pub use gather::{Gather, MAX_CHUNKS};
+pub use glu::Glu;
 pub use head::{Head, LastLayer, RowLoss};
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
+pub use log_softmax::LogSoftmax;
 pub use matmul::{Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul, candidates};
 pub use network::{Column, Layer, Network, Rule};
 pub use one_hot::OneHot;
@@ -73,6 +79,7 @@ pub use sgd::{Momentum, Sgd};
 pub use similarity::Similarity;
 pub use slice::Slice;
 pub use softmax::Softmax;
+pub use sparsemax::Sparsemax;
 pub(crate) use squared_error::Backward as SquaredErrorBackward;
 pub use squared_error::SquaredError;
 pub use sum::Sum;
@@ -91,7 +98,9 @@ pub fn all() -> Vec<Entry> {
         cross_entropy::ENTRY,
         matmul::DENSE,
         gather::ENTRY,
+        glu::ENTRY,
         head::ENTRY,
+        log_softmax::ENTRY,
         matmul::ENTRY,
         matmul::UPDATES,
         network::ENTRY,
@@ -104,6 +113,7 @@ pub fn all() -> Vec<Entry> {
         similarity::ENTRY,
         slice::ENTRY,
         softmax::ENTRY,
+        sparsemax::ENTRY,
         squared_error::ENTRY,
         sum::ENTRY,
     ]

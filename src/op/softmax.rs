@@ -1,20 +1,20 @@
 //! Softmax of each row: yⱼ = e^(xⱼ − m)/Σₖ e^(xₖ − m) with m the row's largest; dxⱼ = yⱼ·(dyⱼ − Σₖ dyₖ·yₖ).
 //!
-//! A row is the last dimension. The shift by m changes nothing but the range: no power overflows (Goodfellow, Bengio,
+//! A row is the last dimension, or another. The shift by m changes nothing but the range: no power overflows (Goodfellow, Bengio,
 //! Courville: Deep Learning, 2016, section 4.1).
 
 use crate::cpu::Real;
 use crate::cpu::parallel::{Table, pieces};
 use crate::plan::Target;
-use crate::{DType, Tensor, TensorType};
+use crate::{Tensor, TensorType};
 
+use super::along::Along;
 use super::launch::shader;
-use super::rows::{Rows, per_row};
 use super::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
 };
 
-const SHADER: Shader = shader!("softmax", "rows");
+const SHADER: Shader = shader!("softmax", "rows", "along");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {
@@ -24,12 +24,15 @@ pub const ENTRY: Entry = Entry {
 };
 
 /// y = softmax x, row by row. x: at least one dimension; y: the same shape.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Softmax;
+#[derive(Debug, Clone, Copy)]
+pub struct Softmax {
+    /// The dimension that rows go along, counted from the back where it is negative.
+    pub axis: isize,
+}
 
 /// dx = y ⊙ (dy − Σ dy ⊙ y). Inputs: y, dy; output dx; one shape.
 #[derive(Debug, Clone, Copy)]
-struct Backward;
+struct Backward(Softmax);
 
 impl Op for Softmax {
     fn name(&self) -> &'static str {
@@ -38,35 +41,34 @@ impl Op for Softmax {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [x] = arity::<1>(inputs)?;
-        super::expect_dtype("x", x, DType::F32)?;
-        per_row("x", x)?;
+        Along::of(x, self.axis)?;
         Ok(vec![x.clone()])
     }
 
     fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
         let y = &vjp.outputs[0];
-        Ok(vec![Some(y.graph().apply_one(Backward, &[y, vjp.dy()?]))])
+        Ok(vec![Some(
+            y.graph().apply_one(Backward(*self), &[y, vjp.dy()?]),
+        )])
     }
 
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
-        let rows = Rows::new(&signature.inputs[0].shape, 3, target);
-        Ok(rows.launch(SHADER, "forward", 3, 2).bind_all(1, 1).into())
+        let along = Along::admitted(&signature.inputs[0], self.axis);
+        let launch = along.launch((SHADER, "forward"), (3, 2), target);
+        Ok(launch.bind_all(1, 1).into())
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         // The relative errors of power, sum and division add up.
-        let (_, columns) = sample.signature.inputs[0].shape.rows_and_columns();
+        let along = Along::admitted(&sample.signature.inputs[0], self.axis);
         let mut bound = sample.relative(0, 3.0);
-        let rows = sample.inputs[0].chunks_exact(columns);
-        for ((bound, y), row) in bound
-            .chunks_exact_mut(columns)
-            .zip(sample.results[0].chunks_exact(columns))
-            .zip(rows)
-        {
-            let powers = Powers::of(row);
-            let sum_error = powers.sum_error(row);
-            for ((bound, y), x) in bound.iter_mut().zip(y).zip(row) {
-                *bound += y * (exp_error(x - powers.largest) + sum_error);
+        for row in 0..along.rows() {
+            let x: Vec<f64> = along.row(&sample.inputs[0], row).collect();
+            let powers = Powers::of(&x);
+            let sum_error = powers.sum_error(&x);
+            for (at, x) in along.places(row).zip(x) {
+                let y = sample.results[0][at];
+                bound[at] += y * (exp_error(x - powers.largest) + sum_error);
             }
         }
         vec![bound]
@@ -76,8 +78,11 @@ impl Op for Softmax {
 impl Compute for Softmax {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (_, columns) = io.matrix(0);
-        let x = io.input(0);
+        let along = Along::admitted(&io.signature().inputs[0], self.axis);
+        let (x, columns) = (io.input(0), along.len);
+        if along.inner != 1 {
+            return apart(along, x, io.output(0));
+        }
         let operands = (Table(io.output(0), columns), Table(x, columns));
         let rows = x.len() / columns;
         pieces::<T, _>(
@@ -95,6 +100,23 @@ impl Compute for Softmax {
                 }
             },
         );
+    }
+}
+
+/// Rows whose elements lie apart.
+fn apart<T: Real>(along: Along, x: &[T], y: &mut [T]) {
+    for row in 0..along.rows() {
+        let largest = along
+            .row(x, row)
+            .fold(T::neg_infinity(), |m, x| if x > m { x } else { m });
+        let mut sum = T::zero();
+        for at in along.places(row) {
+            y[at] = (x[at] - largest).power_of_e();
+            sum += y[at];
+        }
+        for at in along.places(row) {
+            y[at] = y[at] / sum;
+        }
     }
 }
 
@@ -167,21 +189,20 @@ impl Op for Backward {
     }
 
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
-        let rows = Rows::new(&signature.inputs[0].shape, 2, target);
-        Ok(rows.launch(SHADER, "backward", 2, 1).bind_all(2, 1).into())
+        let along = Along::admitted(&signature.inputs[0], self.0.axis);
+        let launch = along.launch((SHADER, "backward"), (2, 1), target);
+        Ok(launch.bind_all(2, 1).into())
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         // γₙ of the sum, one rounding of the difference, one of the product.
-        let (_, columns) = sample.signature.inputs[0].shape.rows_and_columns();
+        let along = Along::admitted(&sample.signature.inputs[0], self.0.axis);
         let mut bound = sample.relative(0, 1.0);
-        let rows = sample.inputs[0]
-            .chunks_exact(columns)
-            .zip(sample.inputs[1].chunks_exact(columns));
-        for (bound, (y, dy)) in bound.chunks_exact_mut(columns).zip(rows) {
-            let terms: f64 = y.iter().zip(dy).map(|(y, dy)| (y * dy).abs()).sum();
-            for (bound, y) in bound.iter_mut().zip(y) {
-                *bound += y.abs() * Sample::gamma(columns) * terms;
+        let (y, dy) = (&sample.inputs[0], &sample.inputs[1]);
+        for row in 0..along.rows() {
+            let terms: f64 = along.places(row).map(|at| (y[at] * dy[at]).abs()).sum();
+            for at in along.places(row) {
+                bound[at] += y[at].abs() * Sample::gamma(along.len) * terms;
             }
         }
         vec![bound]
@@ -191,8 +212,18 @@ impl Op for Backward {
 impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (_, columns) = io.matrix(0);
-        let (y, dy) = (io.input(0), io.input(1));
+        let along = Along::admitted(&io.signature().inputs[0], self.0.axis);
+        let (y, dy, columns) = (io.input(0), io.input(1), along.len);
+        if along.inner != 1 {
+            let dx = io.output(0);
+            for row in 0..along.rows() {
+                let sum: T = along.places(row).map(|at| dy[at] * y[at]).sum();
+                for at in along.places(row) {
+                    dx[at] = y[at] * (dy[at] - sum);
+                }
+            }
+            return;
+        }
         let rows = y.len() / columns;
         let operands = (
             Table(io.output(0), columns),
@@ -237,22 +268,36 @@ fn cases() -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     for shape in shapes {
-        cases.push(Case::new(Softmax).input(shape, Fill::Uniform(-4.0, 4.0)));
-        let backward = Case::new(Backward).input(shape, Fill::Probabilities);
+        cases.push(Case::new(Softmax { axis: -1 }).input(shape, Fill::Uniform(-4.0, 4.0)));
+        let backward = Case::new(Backward(Softmax { axis: -1 })).input(shape, Fill::Probabilities);
         let backward = backward.input(shape, Fill::Uniform(-2.0, 2.0));
         cases.push(backward.without_gradient());
     }
     for most in [100.0, 1e4] {
         for shape in [&[33, 10][..], &[17, 257], &[2, 70_000]] {
-            let case = Case::new(Softmax).input(shape, Fill::Uniform(-most, most));
+            let case = Case::new(Softmax { axis: -1 }).input(shape, Fill::Uniform(-most, most));
             cases.push(case.without_gradient());
         }
+    }
+    let other: [(&[usize], isize); 5] = [
+        (&[1, 1], 0),
+        (&[2, 3], 0),
+        (&[4, 5, 6], 1),
+        (&[3, 257, 2], -2),
+        (&[1000, 17], 0),
+    ];
+    for (shape, axis) in other {
+        let softmax = Softmax { axis };
+        cases.push(Case::new(softmax).input(shape, Fill::Uniform(-4.0, 4.0)));
+        let backward = Case::new(Backward(softmax)).input(shape, Fill::Uniform(0.0, 1.0));
+        let backward = backward.input(shape, Fill::Uniform(-2.0, 2.0));
+        cases.push(backward.without_gradient());
     }
     // Ties, and a row that an unshifted power would lose.
     let edges = vec![
         5.0, 5.0, 5.0, -1e4, -1e4, -1e4, 0.0, -1e4, 1e4, 88.0, 89.0, 90.0,
     ];
-    cases.push(Case::new(Softmax).constant(&[4, 3], Fill::Values(edges)));
+    cases.push(Case::new(Softmax { axis: -1 }).constant(&[4, 3], Fill::Values(edges)));
     cases
 }
 
@@ -260,6 +305,12 @@ impl Tensor {
     /// e^xⱼ/Σₖ e^xₖ over the last dimension: rows of probabilities that sum to one. Stable for logits of any size.
     #[track_caller]
     pub fn softmax(&self) -> Tensor {
-        self.graph().apply_one(Softmax, &[self])
+        self.softmax_along(-1)
+    }
+
+    /// [`softmax`](Tensor::softmax) along dimension `axis`, counted from the back where it is negative.
+    #[track_caller]
+    pub fn softmax_along(&self, axis: isize) -> Tensor {
+        self.graph().apply_one(Softmax { axis }, &[self])
     }
 }

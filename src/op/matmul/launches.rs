@@ -79,16 +79,15 @@ pub fn launches(
         None => 0,
         Some(_) => 1 + u32::from(choice.swapped),
     };
-    let (code, constant) = operands.function.map_or((NONE, 0.0), Function::code);
+    let code = operands.function.map_or(NONE, Function::code);
     let last_row = operands.indices.map_or(0, |(_, last)| last);
     // What is not asked for is bound to A and never read.
     let read = |input: Option<usize>| Binding::Input(input.unwrap_or(0));
     let end = |launch: Launch, ends: bool| {
-        launch
+        Function::describe(operands.function, launch)
             .set("BIAS", ends && operands.bias.is_some())
             .set("FUNCTION", if ends { code } else { NONE })
             .set("SLOPE", ends && operands.saved.is_some())
-            .param("constant", constant)
     };
     let len = u64::from(m) * u64::from(n);
     let mut launches = Launches::default();

@@ -1,0 +1,54 @@
+// yᵣⱼ = (xᵣⱼ − mᵣ) − ln Σₖ e^(xᵣₖ − mᵣ) with mᵣ the largest of row r, and dxᵣⱼ = dyᵣⱼ − e^yᵣⱼ·Σₖ dyᵣₖ.
+//
+// x, y, dy, dx: [outer, columns, inner], rows along the middle as in along.wgsl, lanes to a row as in rows.wgsl.
+
+struct Params {
+    rows: u32,
+    columns: u32,
+    inner: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+@group(0) @binding(1) var<storage, read> saved: array<f32>;
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let row = own_row(group, groups, local, params.rows, params.columns);
+    let base = base_of(row);
+    var largest = x[base];
+    for (var i = row.first; i < row.end; i += LANES) {
+        largest = max(largest, x[place(row, base, i)]);
+    }
+    largest = row_max(local, largest);
+    var sum = 0.0;
+    for (var i = row.first; i < row.end; i += LANES) {
+        sum += exp_nan(x[place(row, base, i)] - largest);
+    }
+    sum = row_sum(local, sum);
+    // The sum is at least 1, the largest element's share.
+    let log_sum = log1p(sum - 1.0);
+    for (var i = row.first; i < row.end; i += LANES) {
+        let at = place(row, base, i);
+        y[at] = keep_nan(sum, (x[at] - largest) - log_sum);
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let row = own_row(group, groups, local, params.rows, params.columns);
+    let base = base_of(row);
+    var sum = 0.0;
+    for (var i = row.first; i < row.end; i += LANES) {
+        sum += dy[place(row, base, i)];
+    }
+    sum = row_sum(local, sum);
+    for (var i = row.first; i < row.end; i += LANES) {
+        let at = place(row, base, i);
+        dx[at] = dy[at] - exp_nan(saved[at]) * sum;
+    }
+}

@@ -1,0 +1,81 @@
+//! Ops that go along one dimension of a tensor of any shape, as they go along the rows of a matrix.
+
+use crate::cpu::Real;
+use crate::plan::Target;
+use crate::{DType, TensorType};
+
+use super::rows::Rows;
+use super::{Launch, Shader, expect_dtype};
+
+/// A shape with one dimension picked: `[outer, len, inner]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Along {
+    pub(super) outer: usize,
+    pub(super) len: usize,
+    pub(super) inner: usize,
+}
+
+impl Along {
+    /// Dimension `axis` of x, counted from the back where it is negative.
+    pub(super) fn of(x: &TensorType, axis: isize) -> Result<Self, String> {
+        expect_dtype("x", x, DType::F32)?;
+        let dims = x.shape.dims();
+        let from_front = if axis < 0 {
+            axis + dims.len() as isize
+        } else {
+            axis
+        };
+        let at = usize::try_from(from_front)
+            .ok()
+            .filter(|&at| at < dims.len());
+        let at = at.ok_or_else(|| {
+            format!(
+                "axis must be a dimension of x {}, got {axis} of {}",
+                x.shape,
+                dims.len()
+            )
+        })?;
+        let size = |dims: &[usize]| dims.iter().fold(1, |n: usize, &dim| n.saturating_mul(dim));
+        Ok(Along {
+            outer: size(&dims[..at]),
+            len: dims[at],
+            inner: size(&dims[at + 1..]),
+        })
+    }
+
+    /// Of an op whose shape rule has admitted x.
+    pub(super) fn admitted(x: &TensorType, axis: isize) -> Self {
+        Self::of(x, axis)
+            .unwrap_or_else(|_source| unreachable!("the shape rule admitted this axis"))
+    }
+
+    /// The number of rows.
+    pub(super) fn rows(self) -> usize {
+        self.outer * self.inner
+    }
+
+    /// A dispatch with lanes to a row, for a shader with `rows` and `along` behind it.
+    pub(super) fn launch(
+        self,
+        (shader, entry): (Shader, &'static str),
+        (passes, trees): (u64, u64),
+        target: &Target,
+    ) -> Launch {
+        let rows = Rows::of(self.rows() as u64, self.len as u64, passes, target);
+        rows.launch(shader, entry, passes, trees)
+            .param("inner", self.inner)
+    }
+
+    /// The positions of the elements of row `row`.
+    #[inline(always)]
+    pub(super) fn places(self, row: usize) -> impl Iterator<Item = usize> + Clone {
+        let first = row / self.inner * self.len * self.inner + row % self.inner;
+        (0..self.len).map(move |i| first + i * self.inner)
+    }
+
+    /// The elements of row `row`.
+    #[inline(always)]
+    pub(super) fn row<T: Real>(self, x: &[T], row: usize) -> impl Iterator<Item = T> + Clone {
+        self.places(row).map(|at| x[at])
+    }
+}

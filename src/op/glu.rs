@@ -1,0 +1,211 @@
+//! The gated linear unit: y = a·σ(b) with a and b the halves of x along one dimension (Dauphin and others 2016);
+//! da = dy·σ(b), db = dy·a·σ(b)·σ(−b).
+
+use crate::cpu::Real;
+use crate::plan::Target;
+use crate::{Tensor, TensorType};
+
+use super::along::Along;
+use super::launch::shader;
+use super::pointwise::{Function, rounding};
+use super::{
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, Vjp,
+    arity, fold,
+};
+
+const SHADER: Shader = shader!("glu");
+
+/// The line in [`op::all`](super::all).
+pub const ENTRY: Entry = Entry {
+    name: "glu",
+    shaders: &[SHADER],
+    cases,
+};
+
+/// y = a·σ(b). x: an even size along the axis; y: half of it there.
+#[derive(Debug, Clone, Copy)]
+pub struct Glu {
+    /// The dimension whose halves are a and b, counted from the back where it is negative.
+    pub axis: isize,
+}
+
+/// dx from x and dy.
+#[derive(Debug, Clone, Copy)]
+struct Backward(Glu);
+
+impl Glu {
+    /// Elements of x's halves that lie side by side.
+    fn half(self, x: &TensorType) -> usize {
+        let along = Along::admitted(x, self.axis);
+        along.len / 2 * along.inner
+    }
+
+    fn launch(self, entry: &'static str, signature: &Signature, inputs: usize) -> Launches {
+        const WORKGROUP: u32 = 64;
+        let len = signature.inputs[0].elements() / 2;
+        Launch::new(SHADER, entry)
+            .set("WORKGROUP", WORKGROUP)
+            .param("len", len as usize)
+            .param("half", self.half(&signature.inputs[0]))
+            .bind_all(inputs, 1)
+            .grid(fold(len, WORKGROUP))
+            .flops(len * 6)
+            .into()
+    }
+}
+
+impl Op for Glu {
+    fn name(&self) -> &'static str {
+        "glu"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let [x] = arity::<1>(inputs)?;
+        let along = Along::of(x, self.axis)?;
+        if along.len % 2 == 1 {
+            return Err(format!(
+                "x {} must have an even size along axis {}, got {}",
+                x.shape, self.axis, along.len
+            ));
+        }
+        let mut dims = x.shape.dims().to_vec();
+        let at = self.axis.rem_euclid(dims.len() as isize) as usize;
+        dims[at] /= 2;
+        Ok(vec![TensorType::f32(dims)])
+    }
+
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        let x = &vjp.inputs[0];
+        let dx = x.graph().apply_one(Backward(*self), &[x, vjp.dy()?]);
+        Ok(vec![Some(dx)])
+    }
+
+    fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
+        Ok(Glu::launch(*self, "forward", signature, 1))
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        // The sigmoid's error and one rounding.
+        let half = self.half(&sample.signature.inputs[0]);
+        let mut bound = sample.relative(0, 1.0);
+        let halves = sample.inputs[0].chunks_exact(2 * half);
+        for (bound, x) in bound.chunks_exact_mut(half).zip(halves) {
+            let (a, b) = x.split_at(half);
+            for ((bound, a), &b) in bound.iter_mut().zip(a).zip(b) {
+                *bound += a.abs() * rounding(Function::Sigmoid, b, Function::Sigmoid.value(b));
+            }
+        }
+        vec![bound]
+    }
+}
+
+impl Compute for Glu {
+    #[inline(always)]
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let half = self.half(&io.signature().inputs[0]);
+        let halves = io.input(0).chunks_exact(2 * half);
+        for (y, x) in io.output(0).chunks_exact_mut(half).zip(halves) {
+            let (a, b) = x.split_at(half);
+            for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+                *y = a * Function::Sigmoid.value(b);
+            }
+        }
+    }
+}
+
+impl Op for Backward {
+    fn name(&self) -> &'static str {
+        "glu.backward"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let [x, _] = arity::<2>(inputs)?;
+        Ok(vec![x.clone()])
+    }
+
+    fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
+        Ok(self.0.launch("backward", signature, 2))
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        // Products of up to two sigmoids, each with the error of e^|b|.
+        let half = self.0.half(&sample.signature.inputs[0]);
+        let mut bound = sample.relative(0, 3.0);
+        let halves = sample.inputs[0].chunks_exact(2 * half);
+        let results = sample.results[0].chunks_exact(2 * half);
+        for ((bound, x), dx) in bound.chunks_exact_mut(2 * half).zip(halves).zip(results) {
+            for (at, bound) in bound.iter_mut().enumerate() {
+                let b = x[half + at % half].abs();
+                *bound += 2.0 * UNIT * 2.0 * (7.0 + 3.0 * b) * dx[at].abs();
+            }
+        }
+        vec![bound]
+    }
+}
+
+impl Compute for Backward {
+    #[inline(always)]
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let half = self.0.half(&io.signature().inputs[0]);
+        let halves = io.input(0).chunks_exact(2 * half);
+        let dy = io.input(1).chunks_exact(half);
+        let rows = io.output(0).chunks_exact_mut(2 * half);
+        for ((dx, x), dy) in rows.zip(halves).zip(dy) {
+            let (a, b) = x.split_at(half);
+            let (da, db) = dx.split_at_mut(half);
+            for i in 0..half {
+                let share = Function::Sigmoid.value(b[i]);
+                da[i] = dy[i] * share;
+                db[i] = dy[i] * a[i] * share * Function::Sigmoid.value(-b[i]);
+            }
+        }
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let shapes: [(&[usize], isize); 16] = [
+        (&[2], 0),
+        (&[34], 0),
+        (&[514], -1),
+        (&[1, 2], 1),
+        (&[2, 1], 0),
+        (&[3, 4], -1),
+        (&[17, 10], -1),
+        (&[66, 17], 0),
+        (&[256, 20], -1),
+        (&[2, 3], -2),
+        (&[2, 4, 5], 1),
+        (&[3, 5, 6], -1),
+        (&[4, 3, 5], 0),
+        (&[3, 6, 5, 2], -3),
+        (&[1000, 2], 1),
+        (&[7, 2000], -1),
+    ];
+    let mut cases = Vec::new();
+    for (shape, axis) in shapes {
+        let op = Glu { axis };
+        cases.push(Case::new(op).input(shape, Fill::Uniform(-4.0, 4.0)));
+        let mut half = shape.to_vec();
+        half[axis.rem_euclid(shape.len() as isize) as usize] /= 2;
+        let backward = Case::new(Backward(op)).input(shape, Fill::Uniform(-4.0, 4.0));
+        let backward = backward.input(&half, Fill::Uniform(-2.0, 2.0));
+        cases.push(backward.without_gradient());
+    }
+    let far = vec![3.0, -2.0, 1e4, 5.0, -100.0, 100.0, 40.0, -1e4];
+    cases.push(Case::new(Glu { axis: 0 }).constant(&[8], Fill::Values(far)));
+    cases
+}
+
+impl Tensor {
+    /// a·σ(b) with a and b the halves of the last dimension, whose size must be even.
+    #[track_caller]
+    pub fn glu(&self) -> Tensor {
+        self.glu_along(-1)
+    }
+
+    /// [`glu`](Tensor::glu) along dimension `axis`, counted from the back where it is negative.
+    #[track_caller]
+    pub fn glu_along(&self, axis: isize) -> Tensor {
+        self.graph().apply_one(Glu { axis }, &[self])
+    }
+}
