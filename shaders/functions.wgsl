@@ -24,7 +24,11 @@ fn value_of(function: u32, x: f32, c: vec3<f32>) -> f32 {
         case 9u: { return -x; }
         case 10u: { return c.x * x; }
         case 11u: { return x + c.x; }
-        case 12u: { return keep_nan(x, select(min(x, c.z), c.x * (x - c.y), x <= c.y)); }
+        case 12u: {
+            // Not 0·∞.
+            let below = select(c.x * (x - c.y), 0.0, c.x == 0.0);
+            return keep_nan(x, select(min(x, c.z), below, x <= c.y));
+        }
         case 13u: { return keep_nan(x, c.y * select(c.x * expm1(min(x, 0.0) / c.z), x, x > 0.0)); }
         case 14u: { return keep_nan(x, x * normal(x)); }
         case 15u: { return keep_nan(x, x * sigmoid(twice_u(x).x)); }
@@ -46,10 +50,7 @@ fn value_of(function: u32, x: f32, c: vec3<f32>) -> f32 {
         }
         case 26u: { return keep_nan(x, select(c.y, x, x > c.x)); }
         case 27u: {
-            let root = root_beyond(x, c.x);
-            // Below 0 the sum would cancel; halves do not overflow.
-            let half = 0.5 * root;
-            return keep_nan(x, select(0.5 * x + half, 0.25 * c.x / (half - 0.5 * x), x < 0.0));
+            return keep_nan(x, squareplus(x, root_beyond(x, c.x), c.x));
         }
         case 28u: {
             let bend = 0.25 * (x + 1.0) * (x + 1.0);
@@ -123,9 +124,7 @@ fn slope_of(function: u32, s: f32, c: vec3<f32>) -> f32 {
         case 26u: { return keep_nan(s, select(0.0, 1.0, s > c.x)); }
         case 27u: {
             let root = root_beyond(s, c.x);
-            let half = 0.5 * root;
-            let slope = select(0.5 * s + half, 0.25 * c.x / (half - 0.5 * s), s < 0.0) / root;
-            return keep_nan(s, select(slope, 0.5, root == 0.0));
+            return keep_nan(s, select(squareplus(s, root, c.x) / root, 0.5, root == 0.0));
         }
         case 28u: { return keep_nan(s, clamp(0.5 * (s + 1.0), 0.0, 1.0)); }
         case 29u: { return keep_nan(s, TWO_BY_ROOT_PI * exp(-s * s)); }
@@ -200,6 +199,11 @@ fn is_between(x: f32, c: vec3<f32>) -> bool {
 // √(x² + b); |x| where the square is beyond all b, before it overflows.
 fn root_beyond(x: f32, b: f32) -> f32 {
     return select(sqrt(x * x + b), abs(x), abs(x) > 1e18);
+}
+
+// (x + root)/2 as max(x, 0) + b/(2·(|x| + root)), without a difference; the last sum may overflow, to a share of 0.
+fn squareplus(x: f32, root: f32, b: f32) -> f32 {
+    return max(x, 0.0) + select(0.5 * b / (abs(x) + root), 0.0, root == 0.0);
 }
 
 // sin(x + quarters·π/2). x is brought to within π/4 of a multiple n of π/2, which is taken off in three parts, the first

@@ -1,7 +1,7 @@
 // yᵣⱼ = e^(xᵣⱼ − mᵣ) / Σₖ e^(xᵣₖ − mᵣ) with mᵣ the largest of row r, and dxᵣⱼ = yᵣⱼ·(dyᵣⱼ − Σₖ dyᵣₖ·yᵣₖ).
 //
-// x, y, dy, dx: [outer, columns, inner], rows along the middle as in along.wgsl, lanes to a row as in rows.wgsl. The powers are computed twice rather than stored and
-// read back: a long row is bound by memory.
+// x, y, dy, dx: [outer, columns, inner], rows along the middle as in along.wgsl, lanes to a row as in rows.wgsl. The powers
+// are computed twice rather than stored and read back: a long row is bound by memory.
 
 struct Params {
     rows: u32,
@@ -48,6 +48,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     }
     sum = row_sum(local, sum);
     for (var i = row.first; i < row.end; i += LANES) {
-        dx[place(row, base, i)] = saved[i] * (dy[i] - sum);
+        let at = place(row, base, i);
+        dx[at] = saved[at] * (dy[at] - sum);
     }
 }

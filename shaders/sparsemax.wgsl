@@ -2,14 +2,14 @@
 // {k: yᵣₖ > 0} for j in it, else 0.
 //
 // x, y, dy, dx: [outer, columns, inner], rows along the middle as in along.wgsl, lanes to a row as in rows.wgsl. τ is found
-// by Newton's method from the left, where it converges in `steps` steps: see src/op/sparsemax.rs. Every lane takes all of
+// by Newton's method from the left, where it converges in `rounds` steps: see src/op/sparsemax.rs. Every lane takes all of
 // them, because lanes meet in barriers.
 
 struct Params {
     rows: u32,
     columns: u32,
     inner: u32,
-    steps: u32,
+    rounds: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -31,7 +31,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     largest = row_max(local, largest);
     // τ less the largest element: the one element alone is a row's sum of at least one.
     var tau = -1.0;
-    for (var step = 0u; step < params.steps; step++) {
+    for (var turn = 0u; turn < params.rounds; turn++) {
         var sum = 0.0;
         var count = 0.0;
         for (var i = row.first; i < row.end; i += LANES) {

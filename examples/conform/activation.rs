@@ -13,7 +13,8 @@ use super::settings::Settings;
 #[derive(Debug, Clone, Copy)]
 pub enum Function {
     Activation(Activation),
-    Exponential,
+    /// One that goes along a dimension.
+    Along(fn(&Tensor, isize) -> Tensor, isize),
 }
 
 impl Function {
@@ -21,7 +22,7 @@ impl Function {
     pub fn apply(self, x: &Tensor) -> Tensor {
         match self {
             Function::Activation(activation) => activation.apply(x),
-            Function::Exponential => x.exp(),
+            Function::Along(function, axis) => function(x, axis),
         }
     }
 }
@@ -30,8 +31,7 @@ impl Function {
 pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), Stop> {
     let mut work = Work::new();
     let mut settings = Settings::of(case);
-    let rank = case.tensor("x")?.shape.len();
-    let function = named(&case.op, &mut settings, rank)?;
+    let function = named(&case.op, &mut settings)?;
     settings.finish()?;
     let (x, dy) = (work.input(case, "x")?, work.input(case, "dy")?);
     let y = function.apply(&x);
@@ -45,33 +45,68 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
     Ok(())
 }
 
-/// The function of that name in Keras with its settings, for an input of `rank` dimensions.
-pub fn named(name: &str, settings: &mut Settings<'_>, rank: usize) -> Result<Function, Stop> {
-    let activation = match name {
-        "relu" => rectifier(settings)?,
-        "leaky_relu" => {
-            let slope = settings.number("negative_slope", 0.2)?;
-            Activation::LeakyRelu(slope as f32)
+/// The function of that name in Keras with its settings.
+pub fn named(name: &str, settings: &mut Settings<'_>) -> Result<Function, Stop> {
+    let along: Option<fn(&Tensor, isize) -> Tensor> = match name {
+        "softmax" => Some(Tensor::softmax_along),
+        "log_softmax" => Some(Tensor::log_softmax_along),
+        "sparsemax" => Some(Tensor::sparsemax_along),
+        "glu" => Some(Tensor::glu_along),
+        _ => None,
+    };
+    if let Some(along) = along {
+        return Ok(Function::Along(
+            along,
+            settings.number("axis", -1.0)? as isize,
+        ));
+    }
+    match name {
+        "relu" => return Ok(Function::Activation(rectifier(settings)?)),
+        "threshold" => {
+            return Ok(Function::Activation(Activation::Threshold {
+                threshold: settings.required("threshold")? as f32,
+                value: settings.required("default_value")? as f32,
+            }));
         }
-        "softmax" => {
-            last_axis(settings.number("axis", -1.0)? as i64, rank, "softmax")?;
-            Activation::Softmax
+        "gelu" if settings.flag("approximate", false)? => {
+            return Ok(Function::Activation(Activation::GeluTanh));
         }
-        "exponential" => return Ok(Function::Exponential),
-        "linear" | "sigmoid" | "tanh" => Activation::named(name, None)?,
-        other => return Stop::unsupported(format!("op {other}")),
+        _ => {}
+    }
+    let known = Activation::named(name).ok();
+    let mut number = |key: &str, default: f32| {
+        let number = settings.number(key, f64::from(default))?;
+        Ok::<f32, Stop>(number as f32)
+    };
+    let activation = match known {
+        Some(Activation::LeakyRelu(slope)) => {
+            Activation::LeakyRelu(number("negative_slope", slope)?)
+        }
+        Some(Activation::Elu(alpha)) => Activation::Elu(number("alpha", alpha)?),
+        Some(Activation::Celu(alpha)) => Activation::Celu(number("alpha", alpha)?),
+        Some(Activation::SoftShrink(t)) => Activation::SoftShrink(number("threshold", t)?),
+        Some(Activation::HardShrink(t)) => Activation::HardShrink(number("threshold", t)?),
+        Some(Activation::Squareplus(b)) => Activation::Squareplus(number("b", b)?),
+        Some(activation) => activation,
+        None => return Stop::unsupported(format!("op {name}")),
     };
     Ok(Function::Activation(activation))
 }
 
-/// Keras' ReLU, which has a slope below 0 as leaky ReLU has.
+/// Keras' ReLU with its settings.
 pub fn rectifier(settings: &mut Settings<'_>) -> Result<Activation, Stop> {
-    settings.without(&["max_value", "threshold"])?;
-    let slope = settings.number("negative_slope", 0.0)?;
-    if slope == 0.0 {
-        return Ok(Activation::Relu);
-    }
-    Ok(Activation::LeakyRelu(slope as f32))
+    let max_value = settings.get("max_value").and_then(super::case::number);
+    let negative_slope = settings.number("negative_slope", 0.0)? as f32;
+    let threshold = settings.number("threshold", 0.0)? as f32;
+    Ok(match (max_value, negative_slope, threshold) {
+        (None, 0.0, 0.0) => Activation::Relu,
+        (None, slope, 0.0) => Activation::LeakyRelu(slope),
+        (max, _, _) => Activation::Rectify {
+            max_value: max.map(|max| max as f32),
+            negative_slope,
+            threshold,
+        },
+    })
 }
 
 /// An axis from the front or, negative, from the back must be the last.

@@ -4,7 +4,7 @@ use kiln::nn::{Activation, Dense};
 use serde_json::Value;
 
 use super::Stop;
-use super::activation::{last_axis, rectifier};
+use super::activation::rectifier;
 use super::case::Case;
 use super::layer;
 use super::settings::Settings;
@@ -57,7 +57,7 @@ fn short(text: &str) -> Result<Dense, Stop> {
     let inner = inner.ok_or_else(unknown)?;
     let (units, name) = inner.split_once(',').unwrap_or((inner, "linear"));
     let units = units.trim().parse().map_err(|_unparsed| unknown())?;
-    let activation = Activation::named(name.trim(), None);
+    let activation = Activation::named(name.trim());
     let activation =
         activation.or_else(|_unknown| Stop::unsupported(format!("activation {name}")))?;
     Ok(Dense::new(units).activation(activation))
@@ -74,10 +74,11 @@ fn long(settings: &mut Settings<'_>) -> Result<Added, Stop> {
         "Activation" => layer::activation(settings)?,
         "ReLU" => rectifier(settings)?,
         "LeakyReLU" => Activation::LeakyRelu(settings.number("negative_slope", 0.3)? as f32),
-        "Softmax" => {
-            last_axis(settings.number("axis", -1.0)? as i64, 2, "softmax")?;
-            Activation::Softmax
-        }
+        "ELU" => Activation::Elu(settings.number("alpha", 1.0)? as f32),
+        "Softmax" => match settings.number("axis", -1.0)? {
+            -1.0 | 1.0 => Activation::Softmax,
+            _ => return Stop::unsupported("softmax over another axis than the last"),
+        },
         other => return Stop::unsupported(format!("layer {other}")),
     }))
 }

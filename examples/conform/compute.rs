@@ -76,7 +76,11 @@ impl Work {
         };
         let mut session = device.open(&plan)?;
         for (name, values) in &self.numbers {
-            session.write(name, values)?;
+            match session.write(name, values) {
+                // Nothing that is fetched depends on it.
+                Err(Error::NotFound { .. }) => {}
+                written => written?,
+            }
         }
         for (name, values) in &self.labels {
             session.write_labels(name, values)?;

@@ -4,7 +4,7 @@ use kiln::nn::Activation;
 use kiln::{Device, Tensor};
 
 use super::Stop;
-use super::activation::{last_axis, rectifier};
+use super::activation::rectifier;
 use super::algebra;
 use super::case::Case;
 use super::check::Check;
@@ -19,6 +19,8 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
         "Activation",
         "ReLU",
         "LeakyReLU",
+        "ELU",
+        "PReLU",
         "Softmax",
         "Flatten",
         "Reshape",
@@ -100,10 +102,19 @@ fn output(
         "Activation" => activation(settings)?.apply(x),
         "ReLU" => rectifier(settings)?.apply(x),
         "LeakyReLU" => x.leaky_relu(settings.number("negative_slope", 0.3)? as f32),
-        "Softmax" => {
-            last_axis(settings.number("axis", -1.0)? as i64, dims.len(), "softmax")?;
-            x.softmax()
+        "ELU" => x.elu(settings.number("alpha", 1.0)? as f32),
+        "PReLU" => {
+            settings.ignore(&["alpha_initializer"]);
+            // Dimensions that share a slope have size one in it.
+            settings.ignore(&["shared_axes"]);
+            let missing = || Stop::Failed(case.error("the layer's slopes are missing"));
+            let (_, slope) = weights
+                .iter()
+                .find(|(known, _)| known == "w.alpha")
+                .ok_or_else(missing)?;
+            x.prelu(slope)
         }
+        "Softmax" => x.softmax_along(settings.number("axis", -1.0)? as isize),
         "Flatten" => {
             let rows = dims.first().copied().unwrap_or(1);
             x.reshape([rows, dims.iter().skip(1).product()])
@@ -131,8 +142,7 @@ fn output(
 /// The `activation` of a layer by Keras' name.
 pub fn activation(settings: &mut Settings<'_>) -> Result<Activation, Stop> {
     let name = settings.text("activation", "linear")?;
-    Activation::named(name, None)
-        .or_else(|_unknown| Stop::unsupported(format!("activation {name}")))
+    Activation::named(name).or_else(|_unknown| Stop::unsupported(format!("activation {name}")))
 }
 
 /// A shape in which −1 stands for what is left of `elements`.

@@ -10,7 +10,7 @@
 //! | `compute` | a graph, run once on the given values |
 //! | `activation`, `layer`, `loss`, `metric`, `optimizer`, `schedule`, `initializer`, `trace` | the kinds of Keras' cases |
 //! | `recipe`, `architecture` | what a trace trained, and how |
-//! | `torch`, `torch_loss`, `torch_op`, `arguments`, `onnx`, `onnx_op` | the kinds of PyTorch's and ONNX' cases |
+//! | `torch`, `torch_activation`, `torch_loss`, `torch_op`, `arguments`, `onnx`, `onnx_op` | the kinds of PyTorch's and ONNX' cases |
 //! | `algebra` | operations of theirs that are a few of Kiln's |
 #![allow(dead_code)] // The example and the test each use a part.
 
@@ -34,6 +34,7 @@ mod report;
 mod schedule;
 mod settings;
 mod torch;
+mod torch_activation;
 mod torch_loss;
 mod torch_op;
 mod trace;

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use kiln::Tensor;
-use kiln::op::{Form, MatMul};
+use kiln::op::{Form, Function, MatMul, Pointwise};
 
 use super::Stop;
-use super::activation::last_axis;
 use super::algebra;
 use super::case::{Case, Kind};
 use super::compute::Work;
@@ -72,6 +71,74 @@ impl Run<'_> {
             "Abs" => self.input(node, 0)?.abs(),
             "Exp" => self.input(node, 0)?.exp(),
             "Identity" => self.input(node, 0)?,
+            "Ceil" => self.input(node, 0)?.ceil(),
+            "Cos" => self.input(node, 0)?.cos(),
+            "Erf" => self.input(node, 0)?.erf(),
+            "Floor" => self.input(node, 0)?.floor(),
+            "Mish" => self.input(node, 0)?.mish(),
+            "Reciprocal" => self.input(node, 0)?.reciprocal(),
+            "Round" => self.input(node, 0)?.round(),
+            "Sign" => self.input(node, 0)?.sign(),
+            "Sin" => self.input(node, 0)?.sin(),
+            "Softplus" => self.input(node, 0)?.softplus(),
+            "Softsign" => self.input(node, 0)?.softsign(),
+            "HardSwish" => self.input(node, 0)?.hard_silu(),
+            "Elu" => self
+                .input(node, 0)?
+                .elu(attributes.number("alpha", 1.0)? as f32),
+            "Celu" => self
+                .input(node, 0)?
+                .celu(attributes.number("alpha", 1.0)? as f32),
+            "Swish" => self
+                .input(node, 0)?
+                .swish(attributes.number("alpha", 1.0)? as f32),
+            "Selu" => {
+                let function = Function::Elu {
+                    alpha: attributes.number("alpha", 1.673_263_2)? as f32,
+                    scale: attributes.number("gamma", 1.050_701)? as f32,
+                    width: 1.0,
+                };
+                let x = self.input(node, 0)?;
+                self.work.graph.apply_one(Pointwise(function), &[&x])
+            }
+            "HardSigmoid" => {
+                let (slope, offset) = (
+                    attributes.number("alpha", 0.2)?,
+                    attributes.number("beta", 0.5)?,
+                );
+                let x = self.input(node, 0)?;
+                x.hard_sigmoid_with(slope as f32, offset as f32)
+            }
+            "Shrink" => {
+                let (lambda, bias) = (
+                    attributes.number("lambd", 0.5)?,
+                    attributes.number("bias", 0.0)?,
+                );
+                self.input(node, 0)?.shrink(lambda as f32, bias as f32)
+            }
+            "ThresholdedRelu" => {
+                let alpha = attributes.number("alpha", 1.0)? as f32;
+                self.input(node, 0)?.threshold(alpha, 0.0)
+            }
+            "Gelu" => match attributes.text("approximate", "none")? {
+                "none" => self.input(node, 0)?.gelu(),
+                "tanh" => self.input(node, 0)?.gelu_tanh(),
+                other => return Stop::unsupported(format!("gelu by {other}")),
+            },
+            "PRelu" => {
+                let (x, slope) = (self.input(node, 0)?, self.input(node, 1)?);
+                x.prelu(&slope)
+            }
+            "Clip" => {
+                let mut y = self.input(node, 0)?;
+                if let Some(low) = self.optional(node, 1)? {
+                    y = y.maximum(&low);
+                }
+                if let Some(high) = self.optional(node, 2)? {
+                    y = y.minimum(&high);
+                }
+                y
+            }
             "Log" => self.input(node, 0)?.log(),
             "Neg" => self.input(node, 0)?.neg(),
             "Relu" => self.input(node, 0)?.relu(),
@@ -92,7 +159,8 @@ impl Run<'_> {
             }
             "MatMul" => algebra::matmul(&self.input(node, 0)?, &self.input(node, 1)?)?,
             "Gemm" => self.gemm(node, attributes)?,
-            "Softmax" => self.softmax(node, attributes)?,
+            "Softmax" => self.softmax(node, attributes, Tensor::softmax_along)?,
+            "LogSoftmax" => self.softmax(node, attributes, Tensor::log_softmax_along)?,
             "ReduceSum" | "ReduceMean" => self.reduce(node, attributes)?,
             "Flatten" => {
                 let x = self.input(node, 0)?;
@@ -170,7 +238,12 @@ impl Run<'_> {
     }
 
     /// Over one axis; before opset 13 over all from `axis` on.
-    fn softmax(&mut self, node: &Node<'_>, attributes: &mut Settings<'_>) -> Result<Tensor, Stop> {
+    fn softmax(
+        &mut self,
+        node: &Node<'_>,
+        attributes: &mut Settings<'_>,
+        along: fn(&Tensor, isize) -> Tensor,
+    ) -> Result<Tensor, Stop> {
         let x = self.input(node, 0)?;
         let (dims, default) = (
             x.shape().dims().to_vec(),
@@ -178,13 +251,11 @@ impl Run<'_> {
         );
         let axis = attributes.number("axis", default)? as i64;
         if self.opset >= 13 {
-            last_axis(axis, dims.len(), "softmax")?;
-            return Ok(x.softmax());
+            return Ok(along(&x, axis as isize));
         }
         let (rows, columns) = dims.split_at(algebra::dimension(axis, dims.len())?);
-        Ok(x.reshape([rows.iter().product(), columns.iter().product()])
-            .softmax()
-            .reshape(dims))
+        let x = x.reshape([rows.iter().product(), columns.iter().product()]);
+        Ok(along(&x, -1).reshape(dims))
     }
 
     fn reduce(&mut self, node: &Node<'_>, attributes: &mut Settings<'_>) -> Result<Tensor, Stop> {

@@ -4,12 +4,12 @@ use kiln::{Device, Tensor};
 use serde_json::Value;
 
 use super::Stop;
-use super::activation::last_axis;
 use super::algebra;
 use super::arguments::Arguments;
 use super::case::Case;
 use super::check::Check;
 use super::compute::Work;
+use super::torch_activation;
 use super::torch_loss::Loss;
 
 /// in0, in1 … and w.NAME → y0, din0 …, dw.NAME, after.NAME.
@@ -29,24 +29,10 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
                 .transpose()?;
             algebra::linear(&x, &weight, bias.as_ref())
         }
-        name @ ("ReLU" | "Sigmoid" | "Tanh") => {
-            module.ignore(1, &["inplace"]);
+        "PReLU" => {
+            module.ignore(2, &["num_parameters", "init"]);
             let x = call.tensor(&mut forward, 0, "input")?;
-            match name {
-                "ReLU" => x.relu(),
-                "Sigmoid" => x.sigmoid(),
-                _ => x.tanh(),
-            }
-        }
-        "LeakyReLU" => {
-            let slope = module.number(0, "negative_slope", 0.01)?;
-            module.ignore(2, &["inplace"]);
-            call.tensor(&mut forward, 0, "input")?
-                .leaky_relu(slope as f32)
-        }
-        "Softmax" => {
-            let dim = module.number(0, "dim", f64::NAN)?;
-            softmax(&call.tensor(&mut forward, 0, "input")?, dim)?
+            torch_activation::prelu(&x, &call.weight("weight")?)
         }
         "Flatten" => {
             let (first, last) = (
@@ -68,17 +54,17 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
             module.ignore(0, &["weight"]);
             loss.apply(&mut call, &mut forward, weight.as_ref())?
         }
-        _ => return Stop::unsupported(format!("op {}", case.op)),
+        name => {
+            let unknown = || Stop::Unsupported(format!("op {}", case.op));
+            let x = call
+                .tensor(&mut forward, 0, "input")
+                .map_err(|_not_one| unknown())?;
+            torch_activation::apply(name, &x, &mut module, 0)?.ok_or_else(unknown)?
+        }
     };
     module.finish()?;
     forward.finish()?;
     call.compare(&y, device, check)
-}
-
-/// Softmax over the last dimension.
-pub fn softmax(x: &Tensor, dim: f64) -> Result<Tensor, Stop> {
-    last_axis(dim as i64, x.shape().rank(), "softmax")?;
-    Ok(x.softmax())
 }
 
 /// A call under way: the graph, and the inputs and parameters whose gradients the case may ask for.

@@ -10,7 +10,8 @@ use super::case::Case;
 use super::check::Check;
 use super::layer::whole;
 use super::settings::integers;
-use super::torch::{Call, softmax};
+use super::torch::Call;
+use super::torch_activation;
 use super::torch_loss::Loss;
 
 /// in0, in1 … → y0, din0 …
@@ -18,26 +19,30 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
     let mut call = Call::new(case);
     let mut given = Arguments::of(case, "args", "kwargs")?;
     let y = match case.op.strip_prefix("nn.functional.").unwrap_or(&case.op) {
-        "abs" => call.tensor(&mut given, 0, "input")?.abs(),
-        "exp" => call.tensor(&mut given, 0, "input")?.exp(),
-        "log" => call.tensor(&mut given, 0, "input")?.log(),
-        "neg" => call.tensor(&mut given, 0, "input")?.neg(),
-        "sqrt" => call.tensor(&mut given, 0, "input")?.sqrt(),
-        "square" => call.tensor(&mut given, 0, "input")?.square(),
-        "sigmoid" => call.tensor(&mut given, 0, "input")?.sigmoid(),
-        "tanh" => call.tensor(&mut given, 0, "input")?.tanh(),
-        "relu" => {
-            given.ignore(0, &["inplace"]);
-            call.tensor(&mut given, 0, "input")?.relu()
+        "prelu" => {
+            let (x, slope) = (
+                call.tensor(&mut given, 0, "input")?,
+                call.tensor(&mut given, 1, "weight")?,
+            );
+            torch_activation::prelu(&x, &slope)
         }
-        "leaky_relu" => {
-            let x = call.tensor(&mut given, 0, "input")?;
-            given.ignore(0, &["inplace"]);
-            x.leaky_relu(given.number(1, "negative_slope", 0.01)? as f32)
+        "clamp" => {
+            let mut y = call.tensor(&mut given, 0, "input")?;
+            if given.get(1, "min").is_some() {
+                y = y.maximum(&call.tensor(&mut given, 1, "min")?);
+            }
+            if given.get(2, "max").is_some() {
+                y = y.minimum(&call.tensor(&mut given, 2, "max")?);
+            }
+            y
         }
-        "softmax" => {
-            let x = call.tensor(&mut given, 0, "input")?;
-            softmax(&x, given.number(1, "dim", f64::NAN)?)?
+        name @ ("maximum" | "minimum" | "max.binary") => {
+            let (a, b) = two(&mut call, &mut given)?;
+            if name == "minimum" {
+                a.minimum(&b)
+            } else {
+                a.maximum(&b)
+            }
         }
         name @ ("add" | "sub") => {
             let (a, b) = two(&mut call, &mut given)?;
@@ -116,7 +121,13 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
             };
             loss.apply(&mut call, &mut given, weight.as_ref())?
         }
-        _ => return Stop::unsupported(format!("op {}", case.op)),
+        name => {
+            let unknown = || Stop::Unsupported(format!("op {}", case.op));
+            let x = call
+                .tensor(&mut given, 0, "input")
+                .map_err(|_not_one| unknown())?;
+            torch_activation::apply(name, &x, &mut given, 1)?.ok_or_else(unknown)?
+        }
     };
     given.finish()?;
     call.compare(&y, device, check)

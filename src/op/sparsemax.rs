@@ -63,7 +63,7 @@ impl Op for Sparsemax {
         let steps = steps(along.len);
         let passes = u64::from(steps) + 2;
         let launch = along.launch((SHADER, "forward"), (passes, 2 * passes), target);
-        Ok(launch.param("steps", steps).bind_all(1, 1).into())
+        Ok(launch.param("rounds", steps).bind_all(1, 1).into())
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
@@ -120,7 +120,7 @@ impl Op for Backward {
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
         let along = Along::admitted(&signature.inputs[0], self.0.axis);
         let launch = along.launch((SHADER, "backward"), (2, 2), target);
-        Ok(launch.bind_all(2, 1).into())
+        Ok(launch.param("rounds", 0u32).bind_all(2, 1).into())
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {

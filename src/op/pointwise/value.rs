@@ -119,6 +119,12 @@ impl Function {
             return x;
         }
         match self {
+            // Not 0·∞.
+            Rectify {
+                slope: 0.0,
+                threshold,
+                ..
+            } if x <= of(threshold) => zero,
             Rectify {
                 slope, threshold, ..
             } if x <= of(threshold) => of::<T>(slope) * (x - of(threshold)),
@@ -287,15 +293,13 @@ fn root_beyond<T: Real>(x: T, b: f32) -> T {
     (x * x + of(b)).sqrt()
 }
 
-/// (x + root)/2 without a difference, and in halves, which do not overflow.
+/// (x + root)/2 as max(x, 0) + b/(2·(|x| + root)), without a difference.
 #[inline(always)]
 fn squareplus<T: Real>(x: T, root: T, b: f32) -> T {
-    let half = T::of(0.5);
-    if x < T::zero() {
-        half * half * of(b) / (half * root - half * x)
-    } else {
-        half * x + half * root
+    if root == T::zero() {
+        return root;
     }
+    x.max(T::zero()) + T::of(0.5) * of(b) / (x.abs() + root)
 }
 
 /// `$each` with a closure of `$method`, one for each of the functions in brackets, so that the loops in it hold no
