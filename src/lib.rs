@@ -36,7 +36,9 @@ pub use tensor::Tensor;
 /// What a program that trains a model needs, Keras' words among them.
 pub mod prelude {
     pub use crate::data::{Csv, Dataset, Preprocessing, Scaler, Targets};
-    pub use crate::nn::Activation::{self, LeakyRelu, Linear, Relu, Sigmoid, Softmax, Tanh};
+    pub use crate::nn::Activation::{
+        self, Elu, Gelu, LeakyRelu, Linear, Relu, Selu, Sigmoid, Silu, Softmax, Softplus, Tanh,
+    };
     pub use crate::nn::{Dense, Initializer, Sequential};
     pub use crate::optim::{Adam, Optimizer, Schedule, Sgd};
     pub use crate::train::Loss::{
