@@ -94,10 +94,11 @@ impl Compute for Sparsemax {
                     (sum + z, count + T::one())
                 });
                 let next = (sum - T::one()) / count;
-                if !(next > tau) {
+                if next > tau {
+                    tau = next;
+                } else {
                     break;
                 }
-                tau = next;
             }
             for at in along.places(row) {
                 let z = (x[at] - largest) - tau;
