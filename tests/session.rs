@@ -123,7 +123,7 @@ fn evaluation_reads_its_sums_once() {
     if device.adapter_summary().is_none() {
         return;
     }
-    let data = rows(20_000, 10, 3);
+    let data = rows(10_000, 10, 3);
     let mut model = classifier(device, 10, 3);
     model.evaluate(&data).unwrap();
     let before = device.counters();
