@@ -106,27 +106,26 @@ impl Session {
 
     /// Runs `steps` steps and copies a tensor of numbers for the host, without waiting for it.
     pub fn run_and_copy(&mut self, program: &str, steps: u64, tensor: &str) -> Result<Pending> {
-        self.submit(program, steps, Some(tensor))
+        self.submit(program, steps, &[tensor])
     }
 
     /// Runs `steps` steps in one submission, without waiting for it: [`Session::finish`] says when it has ended, and
-    /// returns the numbers of the tensor that was to be copied, nothing where none was.
-    pub fn submit(&mut self, program: &str, steps: u64, copy: Option<&str>) -> Result<Pending> {
+    /// returns the numbers of the tensors that were to be copied, one after the other.
+    pub fn submit(&mut self, program: &str, steps: u64, copied: &[&str]) -> Result<Pending> {
         let index = self.begin(program, steps)?;
-        let place = copy
-            .map(|tensor| self.place(tensor, DType::F32))
-            .transpose()?;
+        let places = self.places(copied)?;
         Ok(Pending(match &mut self.executor {
             Executor::Cpu(session) => {
                 session.run(index, steps);
-                PendingKind::Ready(place.map_or(Vec::new(), |place| session.read(place).to_vec()))
+                let read = |&place| session.read(place).iter().copied();
+                PendingKind::Ready(places.iter().flat_map(read).collect())
             }
             Executor::Reference(session) => {
                 session.run(index, steps);
-                let read = |place| session.read(place).iter().map(|&value| value as f32);
-                PendingKind::Ready(place.map_or(Vec::new(), |place| read(place).collect()))
+                let read = |&place| session.read(place).iter().map(|&value| value as f32);
+                PendingKind::Ready(places.iter().flat_map(read).collect())
             }
-            Executor::Gpu(session) => PendingKind::Gpu(session.submit(index, steps, place)?),
+            Executor::Gpu(session) => PendingKind::Gpu(session.submit(index, steps, &places)?),
         }))
     }
 
@@ -140,11 +139,11 @@ impl Session {
         Ok(())
     }
 
-    /// Makes the buffers for so many copies of a tensor under way at once, which are else made when they are needed.
-    pub fn reserve_readbacks(&mut self, tensor: &str, count: usize) -> Result<()> {
-        let place = self.place(tensor, DType::F32)?;
+    /// Makes the buffers for so many copies of these tensors under way at once, which are else made when they are needed.
+    pub fn reserve_readbacks(&mut self, tensors: &[&str], count: usize) -> Result<()> {
+        let places = self.places(tensors)?;
         match &mut self.executor {
-            Executor::Gpu(session) => session.reserve_readbacks(place, count),
+            Executor::Gpu(session) => session.reserve_readbacks(&places, count),
             Executor::Cpu(_) | Executor::Reference(_) => Ok(()),
         }
     }
@@ -438,6 +437,11 @@ impl Session {
             name: "name",
             message: format!("`{name}` holds {}, not {dtype}", kind.dtype),
         })
+    }
+
+    fn places(&self, tensors: &[&str]) -> Result<Vec<Place>> {
+        let place = |tensor: &&str| self.place(tensor, DType::F32);
+        tensors.iter().map(place).collect()
     }
 
     fn head(&self, variable: &str, dtype: DType, len: usize) -> Result<Place> {

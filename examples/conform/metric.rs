@@ -128,7 +128,7 @@ fn evaluated(case: &Case, metric: Metric, device: &Device) -> Result<Vec<f64>, S
         .activation(Activation::Linear)
         .kernel_initializer(Initializer::Zeros);
     let model = Sequential::new(columns).layer(layer.without_bias());
-    let mut model = model.compile_on(device, loss, Sgd::default(), [metric])?;
+    let mut model = model.compile_on(device, loss, Sgd::default(), [metric.clone()])?;
     model.set_weights([("dense/kernel", identity.as_slice())])?;
     let mut results = Vec::new();
     for (_, end) in UPDATES {

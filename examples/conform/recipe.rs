@@ -111,7 +111,7 @@ impl Recipe {
         let empty = Sequential::new(self.data.columns());
         let model = self.layers.iter().cloned().fold(empty, Sequential::layer);
         let loss = self.loss;
-        let metrics = self.metrics.iter().copied();
+        let metrics = self.metrics.iter().cloned();
         let mut model = match self.rule.clone() {
             Rule::Sgd(sgd) => model.compile_on(device, loss, sgd, metrics)?,
             Rule::Adam(adam) => model.compile_on(device, loss, adam, metrics)?,

@@ -226,31 +226,27 @@ impl Session {
         Ok(())
     }
 
-    /// Submits `steps` steps at once, and a copy of `copy` for the host, which goes on meanwhile.
-    pub fn submit(&mut self, program: usize, steps: u64, copy: Option<Place>) -> Result<Pending> {
-        let staging = match copy {
-            Some(place) => Some((place, self.take_staging(place.len * 4)?)),
-            None => None,
+    /// Submits `steps` steps at once, and a copy of all `copied` one after the other for the host, which goes on meanwhile.
+    pub fn submit(&mut self, program: usize, steps: u64, copied: &[Place]) -> Result<Pending> {
+        let bytes = total_bytes(copied);
+        let staging = match copied {
+            [] => None,
+            _ => Some(self.take_staging(bytes)?),
         };
         let dispatches = &self.programs[program];
         let at_once = self.at_once(program);
         let submission = self.device.submit(|encoder| {
             let work = record(encoder, dispatches, steps, at_once);
-            if let Some((place, staging)) = &staging {
-                encoder.copy_buffer_to_buffer(
-                    &self.slots[place.slot].wgpu,
-                    place.offset * 4,
-                    &staging.wgpu,
-                    0,
-                    place.len * 4,
-                );
+            let mut to = 0;
+            for (place, staging) in copied.iter().zip(staging.iter().cycle()) {
+                let (from, len) = (&self.slots[place.slot].wgpu, place.len * 4);
+                encoder.copy_buffer_to_buffer(from, place.offset * 4, &staging.wgpu, to, len);
+                to += len;
             }
             work
         })?;
         match staging {
-            Some((place, staging)) => {
-                Readback::begin(&self.device, staging, place.len * 4, submission)
-            }
+            Some(staging) => Readback::begin(&self.device, staging, bytes, submission),
             None => Readback::signal(&self.device, submission),
         }
         .map(Pending)
@@ -269,9 +265,9 @@ impl Session {
         }
     }
 
-    /// Makes staging buffers for `count` copies of `place`, unless they are too large to be kept.
-    pub fn reserve_readbacks(&mut self, place: Place, count: usize) -> Result<()> {
-        let bytes = place.len * 4;
+    /// Makes staging buffers for `count` copies of all `places`, unless they are too large to be kept.
+    pub fn reserve_readbacks(&mut self, places: &[Place], count: usize) -> Result<()> {
+        let bytes = total_bytes(places);
         let mut taken = Vec::new();
         while bytes <= KEPT_STAGING && taken.len() < count {
             taken.push(self.take_staging(bytes)?);
@@ -340,6 +336,10 @@ impl Session {
             bytemuck::cast_slice(values),
         )
     }
+}
+
+fn total_bytes(places: &[Place]) -> u64 {
+    places.iter().map(|place| place.len * 4).sum()
 }
 
 fn record(

@@ -14,6 +14,7 @@ mod categorical_hinge;
 mod clock;
 mod compute;
 mod concat;
+mod confusion;
 mod cross_entropy;
 mod gather;
 mod glu;
@@ -21,6 +22,7 @@ mod head;
 mod launch;
 mod log_softmax;
 mod matmul;
+mod moments;
 mod network;
 mod one_hot;
 mod penalty;
@@ -38,6 +40,8 @@ mod softmax;
 mod sparsemax;
 mod squared_error;
 mod sum;
+mod tally;
+mod threshold_counts;
 
 use std::any::Any;
 use std::fmt;
@@ -57,6 +61,7 @@ pub use categorical_hinge::CategoricalHinge;
 pub use clock::{Clock, RATES, cursor};
 pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
 pub use concat::Concat;
+pub use confusion::{Confusion, Says};
 pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub use cross_entropy::CrossEntropy;
 pub use gather::{Gather, MAX_CHUNKS};
@@ -65,6 +70,7 @@ pub use head::{Head, LastLayer, RowLoss};
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
 pub use log_softmax::LogSoftmax;
 pub use matmul::{Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul, candidates};
+pub use moments::{MOMENTS, Moments};
 pub use network::{Column, Layer, Network, Rule};
 pub use one_hot::OneHot;
 pub use penalty::Penalty;
@@ -83,6 +89,8 @@ pub use sparsemax::Sparsemax;
 pub(crate) use squared_error::Backward as SquaredErrorBackward;
 pub use squared_error::SquaredError;
 pub use sum::Sum;
+pub use tally::{Feed, slots};
+pub use threshold_counts::{Select, ThresholdCounts};
 
 /// Every op that ships; the parity, gradient, shader and benchmark harnesses iterate over it.
 pub fn all() -> Vec<Entry> {
@@ -95,6 +103,7 @@ pub fn all() -> Vec<Entry> {
         categorical_hinge::ENTRY,
         clock::ENTRY,
         concat::ENTRY,
+        confusion::ENTRY,
         cross_entropy::ENTRY,
         matmul::DENSE,
         gather::ENTRY,
@@ -103,6 +112,7 @@ pub fn all() -> Vec<Entry> {
         log_softmax::ENTRY,
         matmul::ENTRY,
         matmul::UPDATES,
+        moments::ENTRY,
         network::ENTRY,
         one_hot::ENTRY,
         permute::ENTRY,
@@ -116,6 +126,7 @@ pub fn all() -> Vec<Entry> {
         sparsemax::ENTRY,
         squared_error::ENTRY,
         sum::ENTRY,
+        threshold_counts::ENTRY,
     ]
 }
 

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use crate::data::check::room;
-use crate::{Dataset, Result, Session};
+use crate::{Dataset, Error, Result, Session};
 
 use super::Model;
 use super::features::Features;
 use super::ledger::Ledger;
+use super::metric::ConfusionMatrix;
 use super::model::{ClockStart, Prepared};
 use super::programs::{Needs, PREDICT_ROWS, Room};
 use super::submissions::{Answer, Submissions};
@@ -22,6 +23,8 @@ pub struct Evaluation {
     pub loss: f64,
     /// Metrics by name, in the order of `compile`.
     pub metrics: Vec<(String, f64)>,
+    /// The confusion matrix, where one of the metrics is computed from it: Cohen's κ, balanced accuracy …
+    pub confusion: Option<ConfusionMatrix>,
 }
 
 impl Evaluation {
@@ -109,11 +112,7 @@ impl Model {
 
     /// Runs over the uploaded evaluation data once.
     pub(super) async fn run_evaluation(&mut self, needs: Needs, rows: usize) -> Result<Evaluation> {
-        let names: Vec<String> = self
-            .metrics
-            .iter()
-            .map(|metric| metric.name().to_string())
-            .collect();
+        let gauges = self.parts().gauges()?;
         self.set_clock(
             "evaluate",
             needs,
@@ -126,31 +125,32 @@ impl Model {
         )
         .await?;
         let batch = self.evaluation_batch().unwrap_or(EVALUATE_ROWS);
-        let mut ledger = Ledger::new(rows as u64, batch as u64, 1 + names.len());
+        let mut ledger = Ledger::new(rows as u64, batch as u64, gauges.layout(), 0);
         let device = self.device().clone();
         let session = self.session(needs).await?;
         let steps = ledger.steps_per_epoch();
-        let mut submissions =
-            Submissions::new("evaluate", "evaluate.ring", steps, &device, session)?;
+        let mut submissions = Submissions::new("evaluate", &gauges, steps, &device, session)?;
         let mut means = None;
         loop {
             submissions.ahead(session, steps)?;
             let Some(Answer { sums, .. }) = submissions.next(session).await? else {
                 break;
             };
-            let (steps, ring) = sums.unwrap_or_default();
+            let Some((steps, copied)) = sums else {
+                continue;
+            };
+            ledger.hold(copied);
             for step in steps {
-                means = ledger.absorb(&ring, step).1;
+                means = ledger.absorb(step).1;
             }
         }
-        let mut values = means
-            .map(|means| means.values)
-            .unwrap_or_default()
-            .into_iter();
-        let loss = values.next().unwrap_or(f64::NAN);
+        let Some(means) = means else {
+            return Err(Error::data("there are no rows to evaluate on"));
+        };
         Ok(Evaluation {
-            loss,
-            metrics: names.into_iter().zip(values).collect(),
+            loss: means.values.first().copied().unwrap_or(f64::NAN),
+            metrics: gauges.report(&means)?,
+            confusion: gauges.confusion(&means),
         })
     }
 

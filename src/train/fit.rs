@@ -244,7 +244,8 @@ impl Model {
         )
         .await?;
 
-        let ledger = Ledger::new(train.rows as u64, batch as u64, 1 + self.metrics.len());
+        let layout = self.parts().gauges()?.layout();
+        let ledger = Ledger::new(train.rows as u64, batch as u64, layout, epoch);
         let per_epoch = ledger.steps_per_epoch();
         let total = fit
             .epochs
@@ -285,8 +286,9 @@ impl Model {
         // What must be known at the end of an epoch keeps the next from being submitted before.
         let waits = run.fit.target_loss.is_some() || run.validation_rows > 0;
         let device = self.device().clone();
+        let gauges = self.parts().gauges()?;
         let session = self.session(run.needs).await?;
-        let mut submissions = Submissions::new("train", "train.ring", per_epoch, &device, session)?;
+        let mut submissions = Submissions::new("train", &gauges, per_epoch, &device, session)?;
         let before = device.counters();
         while run.absorbed < run.total {
             let epoch_end = (run.absorbed / per_epoch + 1).saturating_mul(per_epoch);
@@ -308,10 +310,13 @@ impl Model {
             if run.history.first_step.is_zero() {
                 run.history.first_step = run.begun.elapsed();
             }
-            let (steps, ring) = sums.unwrap_or_default();
+            let steps = sums.map_or(0..0, |(steps, copied)| {
+                run.ledger.hold(copied);
+                steps
+            });
             for step in steps {
                 run.absorbed += 1;
-                let (loss, means) = run.ledger.absorb(&ring, start + step);
+                let (loss, means) = run.ledger.absorb(start + step);
                 run.history.step_losses.push(loss);
                 if !loss.is_finite() {
                     let epoch = run.history.epochs.len() as u64 + 1;
@@ -354,20 +359,14 @@ impl Model {
 
     async fn end_epoch(&mut self, run: &mut Run<'_>, means: Means) -> Result<()> {
         self.epochs += 1;
-        let mut values = means.values.into_iter();
-        let loss = values.next().unwrap_or(f64::NAN);
-        let metrics = self
-            .metrics
-            .iter()
-            .map(|metric| metric.name().to_string())
-            .zip(values)
-            .collect();
+        let loss = means.values.first().copied().unwrap_or(f64::NAN);
+        let metrics = self.parts().gauges()?.report(&means)?;
         let validation = match run.validation_rows {
             0 => None,
             rows => Some(self.run_evaluation(run.needs, rows).await?),
         };
         let (val_loss, val_metrics) = match validation {
-            Some(Evaluation { loss, metrics }) => (Some(loss), metrics),
+            Some(Evaluation { loss, metrics, .. }) => (Some(loss), metrics),
             None => (None, Vec::new()),
         };
         let time = std::mem::replace(&mut run.epoch_begun, Instant::now()).elapsed();

@@ -1,39 +1,49 @@
-//! The ring of per-step sums, turned into per-epoch means on the host.
+//! What is copied from the device, turned into the figures of epochs on the host: the ring of per-step sums, and the
+//! tallies of epochs.
 
 use crate::op::Parts;
 
+use super::metric::Layout;
 use super::programs::RING_ROWS;
 
-/// The means of a finished epoch.
+/// The figures of a finished epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Means {
-    /// Loss first, then the metrics.
+    /// Loss first, then the metrics that are means.
     pub values: Vec<f64>,
+    /// The cells of each tally.
+    pub tallies: Vec<Vec<f64>>,
     pub samples: u64,
 }
 
 /// Sums of an epoch under way.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    columns: usize,
+    layout: Layout,
     parts: usize,
     batch: u64,
     rows: u64,
-    /// Rows seen of the epoch under way.
+    /// The epoch under way, as the clock counts.
+    epoch: u64,
+    /// Rows seen of it.
     seen: u64,
     sums: Vec<f64>,
+    /// What the last submission left behind.
+    copied: Vec<f32>,
 }
 
 impl Ledger {
-    /// Epochs of `rows` rows in batches of `batch`; `columns` sums a step.
-    pub fn new(rows: u64, batch: u64, columns: usize) -> Self {
+    /// Epochs of `rows` rows in batches of `batch`, the first of which the clock counts as `epoch`.
+    pub fn new(rows: u64, batch: u64, layout: Layout, epoch: u64) -> Self {
         Ledger {
-            columns,
             parts: Parts::of(usize::try_from(batch).unwrap_or(usize::MAX)).count,
             batch,
             rows,
+            epoch,
             seen: 0,
-            sums: vec![0.0; columns],
+            sums: vec![0.0; layout.columns],
+            layout,
+            copied: Vec::new(),
         }
     }
 
@@ -41,12 +51,21 @@ impl Ledger {
         self.rows.div_ceil(self.batch)
     }
 
-    /// Takes the next step's sums from the ring; the epoch's means when it is the last of its epoch. The step's own mean
-    /// loss comes first.
-    pub fn absorb(&mut self, ring: &[f32], step: u64) -> (f64, Option<Means>) {
-        let row = (step % RING_ROWS as u64) as usize * self.columns * self.parts;
+    /// Takes the ring and the tallies as a submission left them.
+    pub fn hold(&mut self, copied: Vec<f32>) {
+        self.copied = copied;
+    }
+
+    /// Takes the next step's sums from the ring that it holds; the epoch's figures when it is the last of its epoch. The
+    /// step's own mean loss comes first.
+    pub fn absorb(&mut self, step: u64) -> (f64, Option<Means>) {
+        let row = (step % RING_ROWS as u64) as usize * self.layout.columns * self.parts;
         let rows = self.batch.min(self.rows - self.seen);
-        let columns = ring[row..].chunks_exact(self.parts);
+        let columns = self
+            .copied
+            .get(row..)
+            .unwrap_or(&[])
+            .chunks_exact(self.parts);
         let sums = columns.map(|parts| parts.iter().map(|&part| f64::from(part)).sum::<f64>());
         let mut step_loss = None;
         for (total, sum) in self.sums.iter_mut().zip(sums) {
@@ -59,7 +78,7 @@ impl Ledger {
         (step_loss, if finished { self.take() } else { None })
     }
 
-    /// The means so far, if there are any; starts the next epoch.
+    /// The figures so far, if there are any; starts the next epoch.
     pub fn take(&mut self) -> Option<Means> {
         if self.seen == 0 {
             return None;
@@ -70,7 +89,33 @@ impl Ledger {
             .iter_mut()
             .map(|sum| std::mem::take(sum) / samples as f64)
             .collect();
-        Some(Means { values, samples })
+        let tallies = self.tallies();
+        self.epoch += 1;
+        Some(Means {
+            values,
+            tallies,
+            samples,
+        })
+    }
+
+    /// The epoch's own slot of every tally; they lie behind the ring.
+    fn tallies(&self) -> Vec<Vec<f64>> {
+        let slot = (self.epoch % self.layout.slots as u64) as usize;
+        let mut start = RING_ROWS * self.layout.columns * self.parts;
+        let mut tallies = Vec::new();
+        for &cells in &self.layout.tallies {
+            let own = self
+                .copied
+                .get(start + slot * cells..start + (slot + 1) * cells);
+            tallies.push(
+                own.unwrap_or(&[])
+                    .iter()
+                    .map(|&cell| f64::from(cell))
+                    .collect(),
+            );
+            start += self.layout.slots * cells;
+        }
+        tallies
     }
 }
 
@@ -78,19 +123,42 @@ impl Ledger {
 mod tests {
     use super::*;
 
+    fn layout(columns: usize, slots: usize, tallies: &[usize]) -> Layout {
+        Layout {
+            columns,
+            slots,
+            tallies: tallies.to_vec(),
+        }
+    }
+
     #[test]
     fn a_ragged_last_batch_counts_by_its_own_rows() {
         // Ten rows in batches of four: sums over 4, 4 and 2 rows.
-        let mut ledger = Ledger::new(10, 4, 2);
+        let mut ledger = Ledger::new(10, 4, layout(2, 2, &[]), 0);
         let mut ring = vec![0.0; 2 * RING_ROWS];
         ring[..6].copy_from_slice(&[4.0, 1.0, 8.0, 2.0, 6.0, 2.0]);
-        assert_eq!(ledger.absorb(&ring, 0), (1.0, None));
-        assert_eq!(ledger.absorb(&ring, 1), (2.0, None));
+        ledger.hold(ring);
+        assert_eq!(ledger.absorb(0), (1.0, None));
+        assert_eq!(ledger.absorb(1), (2.0, None));
         let means = Means {
             values: vec![1.8, 0.5],
+            tallies: Vec::new(),
             samples: 10,
         };
-        assert_eq!(ledger.absorb(&ring, 2), (3.0, Some(means)));
+        assert_eq!(ledger.absorb(2), (3.0, Some(means)));
         assert_eq!(ledger.take(), None);
+    }
+
+    #[test]
+    fn each_epoch_of_a_submission_has_its_own_slot_of_a_tally() {
+        // Two steps an epoch from epoch 5; two slots of two tallies.
+        let mut ledger = Ledger::new(8, 4, layout(1, 2, &[1, 2]), 5);
+        let mut copied = vec![0.0; RING_ROWS];
+        copied.extend([60.0, 50.0, 61.0, 62.0, 51.0, 52.0]);
+        ledger.hold(copied);
+        let tallies = [0, 1, 2, 3].map(|step| ledger.absorb(step).1.map(|means| means.tallies));
+        let fifth = vec![vec![50.0], vec![51.0, 52.0]];
+        let sixth = vec![vec![60.0], vec![61.0, 62.0]];
+        assert_eq!(tallies, [None, Some(fifth), None, Some(sixth)]);
     }
 }

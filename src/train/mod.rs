@@ -22,6 +22,9 @@ pub use features::Features;
 pub use fit::Fit;
 pub use history::{Epoch, History, Stop};
 pub use loss::{Loss, LossSpec, Reads, Reduction, Takes};
-pub use metric::Metric;
+pub use metric::{
+    Auc, Average, ClassAggregation, Classes, ColumnMoments, ConfusionMatrix, Curve, Decision,
+    FBeta, Metric, Point, R2, Summation, Tally, ThresholdTally,
+};
 pub use model::{Model, Weights};
 pub use population::{Member, Population};

@@ -70,10 +70,7 @@ impl Model {
         architecture.validate()?;
         loss.validate()?;
         optimizer.validate()?;
-        for metric in &metrics {
-            metric.validate(loss.loss)?;
-        }
-        Ok(Model {
+        let model = Model {
             architecture,
             loss,
             optimizer,
@@ -83,7 +80,9 @@ impl Model {
             carried: Snapshot::default(),
             steps: 0,
             epochs: 0,
-        })
+        };
+        model.parts().gauges()?;
+        Ok(model)
     }
 
     /// The machine it runs on.

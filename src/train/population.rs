@@ -12,9 +12,9 @@ use crate::{Dataset, Device, Error, Graph, Initial, Result, Session, TensorType}
 use super::features::Features;
 use super::fit::Fit;
 use super::history::{Epoch, History, Stop};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Means};
 use super::loss::LossSpec;
-use super::metric::Metric;
+use super::metric::{Gauges, Metric};
 use super::model::{Model, Prepared, PreparedTargets};
 use super::programs::{Needs, Room};
 use super::submissions::{Answer, Submissions};
@@ -176,8 +176,10 @@ impl Population {
         };
         self.open(&model, room, &data)?;
         let count = self.members.len();
+        let gauges = model.parts().gauges()?;
+        let layout = gauges.layout();
         let mut ledgers: Vec<Ledger> = (0..count)
-            .map(|_| Ledger::new(room.rows as u64, room.batch as u64, 1 + self.metrics.len()))
+            .map(|_| Ledger::new(room.rows as u64, room.batch as u64, layout.clone(), 0))
             .collect();
         let per_epoch = ledgers[0].steps_per_epoch();
         let whole = fit.epochs.saturating_mul(per_epoch);
@@ -192,7 +194,6 @@ impl Population {
             false => Stop::Steps(total),
         };
         let mut histories = vec![History::new(stop); count];
-        let names: Vec<String> = self.metrics.iter().map(|m| m.name().to_string()).collect();
         let Some(open) = &mut self.open else {
             return Err(Error::argument(
                 "population",
@@ -201,8 +202,7 @@ impl Population {
         };
         start(open, &self.members, &fit, first, room.rows)?;
         let session = &mut open.session;
-        let mut submissions =
-            Submissions::new("train", "train.ring", per_epoch, &self.device, session)?;
+        let mut submissions = Submissions::new("train", &gauges, per_epoch, &self.device, session)?;
         let before = self.device.counters();
         let mut epoch_begun = Instant::now();
         let mut first_step = None;
@@ -213,21 +213,20 @@ impl Population {
             };
             let first_step = *first_step.get_or_insert_with(|| begun.elapsed());
             let (steps, ring) = sums.unwrap_or_default();
-            let ring_len = ring.len() / count;
+            let ring_len = (ring.len() / count).max(1);
+            for (ledger, ring) in ledgers.iter_mut().zip(ring.chunks_exact(ring_len)) {
+                ledger.hold(ring.to_vec());
+            }
             for step in steps {
                 let mut ended = false;
-                for ((history, ledger), ring) in histories
-                    .iter_mut()
-                    .zip(&mut ledgers)
-                    .zip(ring.chunks_exact(ring_len))
-                {
+                for (history, ledger) in histories.iter_mut().zip(&mut ledgers) {
                     history.first_step = first_step;
-                    let (loss, means) = ledger.absorb(ring, first + step);
+                    let (loss, means) = ledger.absorb(first + step);
                     history.step_losses.push(loss);
                     let last = step + 1 == total;
                     if let Some(means) = means.or_else(|| if last { ledger.take() } else { None }) {
                         ended = true;
-                        history.epochs.push(epoch(means, &names, epoch_begun));
+                        history.epochs.push(epoch(&means, &gauges, epoch_begun)?);
                     }
                 }
                 if ended {
@@ -363,16 +362,15 @@ fn room_for(len: usize) -> Result<Vec<f64>> {
     Ok(values)
 }
 
-fn epoch(means: super::ledger::Means, names: &[String], begun: Instant) -> Epoch {
-    let mut values = means.values.into_iter();
-    Epoch {
-        loss: values.next().unwrap_or(f64::NAN),
-        metrics: names.iter().cloned().zip(values).collect(),
+fn epoch(means: &Means, gauges: &Gauges, begun: Instant) -> Result<Epoch> {
+    Ok(Epoch {
+        loss: means.values.first().copied().unwrap_or(f64::NAN),
+        metrics: gauges.report(means)?,
         val_loss: None,
         val_metrics: Vec::new(),
         samples: means.samples,
         time: begun.elapsed(),
-    }
+    })
 }
 
 /// The session of `count` networks beside each other.

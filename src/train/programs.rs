@@ -6,8 +6,8 @@ use crate::plan::{Plan, Program, Target};
 use crate::{DType, Error, Graph, Initial, Result, Tensor, TensorType};
 
 use super::loss::{LossSpec, Output};
-use super::metric::Metric;
-use crate::nn::Sequential;
+use super::metric::{Gauges, Metric, Setting, Supply};
+use crate::nn::{Activation, Sequential};
 use crate::optim::Schedule;
 
 /// Steps whose sums the ring holds: the most that one submission may run.
@@ -76,13 +76,15 @@ impl Parts<'_> {
         let mut programs = Vec::new();
         if let Some(room) = needs.train {
             let clock = graph.clock("train", room.batch, self.optimizer.rates());
-            let (rows, mut updates) = self.measured(&graph, "train", room, &clock, &parameters)?;
+            let (rows, mut updates, tallies) =
+                self.measured(&graph, "train", room, &clock, &parameters)?;
             let loss = rows.batch_mean(&clock.cursor);
             let named: Vec<(&str, &Tensor)> = parameters
                 .iter()
                 .map(|(name, t)| (name.as_str(), t))
                 .collect();
             updates.extend(self.optimizer.minimize(&loss, &named, &clock));
+            updates.extend(tallies());
             programs.push(Program::new("train").update(&updates));
         }
         if let Some(room) = needs.evaluate {
@@ -92,7 +94,9 @@ impl Parts<'_> {
                 beta_2: 0.0,
             };
             let clock = graph.clock("evaluate", room.batch, rates);
-            let (_, updates) = self.measured(&graph, "evaluate", room, &clock, &parameters)?;
+            let (_, mut updates, tallies) =
+                self.measured(&graph, "evaluate", room, &clock, &parameters)?;
+            updates.extend(tallies());
             programs.push(Program::new("evaluate").update(&updates));
         }
         for (program, rows) in [("predict", PREDICT_ROWS), ("predict_row", 1)] {
@@ -104,62 +108,80 @@ impl Parts<'_> {
         Ok((graph, plan))
     }
 
-    /// Forward pass on a gathered batch with its loss and metrics recorded: the loss of each row, and the records.
+    /// The metrics over the model's outputs.
+    pub fn gauges(&self) -> Result<Gauges> {
+        let setting = Setting {
+            columns: self.architecture.outputs(),
+            labels: self.loss.loss.takes_labels(),
+            activation: self.last_activation(),
+            loss: self.loss.loss.name(),
+        };
+        Gauges::new(self.metrics, &setting)
+    }
+
+    fn last_activation(&self) -> Activation {
+        let last = self.architecture.layers.last();
+        last.map(|layer| layer.activation).unwrap_or_default()
+    }
+
+    /// Forward pass on a gathered batch with its loss and metrics recorded: the loss of each row, the records, and how to
+    /// record the tallies. Those come last, where a head that computes the last layer has done so.
     fn measured(
         &self,
         graph: &Graph,
-        name: &str,
+        name: &'static str,
         room: Room,
         clock: &Clock,
         parameters: &[(String, Tensor)],
-    ) -> Result<(Tensor, Vec<Tensor>)> {
+    ) -> Result<(Tensor, Vec<Tensor>, impl FnOnce() -> Vec<Tensor> + use<>)> {
         let outputs = self.architecture.outputs();
-        let x = self.gathered(
-            graph,
-            &format!("{name}.x"),
-            room,
-            Some(self.architecture.inputs),
+        let inputs = Some(self.architecture.inputs);
+        let x = gathered(
             clock,
-        )?;
+            &self.data(graph, &format!("{name}.x"), room, inputs)?,
+        );
         let columns = (!self.loss.loss.takes_labels()).then_some(outputs);
-        let y = self.gathered(graph, &format!("{name}.y"), room, columns, clock)?;
+        let data = self.data(graph, &format!("{name}.y"), room, columns)?;
+        let y = gathered(clock, &data);
         let (before, after) = self.architecture.forward(&x, parameters);
-        let activation = self
-            .architecture
-            .layers
-            .last()
-            .map(|layer| layer.activation)
-            .unwrap_or_default();
         let output = Output {
             before,
             after,
-            activation,
+            activation: self.last_activation(),
         };
+        let gauges = self.gauges()?;
         let rows = self.loss.rows(&output, &y);
         let mut recorded = vec![rows.clone()];
-        recorded.extend(
-            self.metrics
-                .iter()
-                .map(|metric| metric.rows(self.loss.loss, &output, &y)),
-        );
+        recorded.extend(gauges.rows(&output, &y));
         let ring_kind =
             TensorType::f32([RING_ROWS, recorded.len(), op::Parts::of(room.batch).count]);
         let ring = graph.variable(format!("{name}.ring"), ring_kind, Initial::Zeros);
         let record =
             |(column, values): (usize, &Tensor)| values.record(&ring, &clock.cursor, column);
-        Ok((rows, recorded.iter().enumerate().map(record).collect()))
+        let records = recorded.iter().enumerate().map(record).collect();
+        // Tallies choose the rows of a data set themselves, where it is in one piece.
+        let (target, indices) = match &data[..] {
+            [whole] => (whole.clone(), Some(clock.indices.clone())),
+            _ => (y, None),
+        };
+        let supply = Supply {
+            cursor: clock.cursor.clone(),
+            target,
+            indices,
+            weights: None,
+        };
+        let tallies = move || gauges.tally(name, &output, &supply);
+        Ok((rows, records, tallies))
     }
 
-    /// The batch of a resident data set, which is split where it exceeds the largest binding. `columns` numbers a row,
-    /// or one label.
-    fn gathered(
+    /// A resident data set, which is split where it exceeds the largest binding. `columns` numbers a row, or one label.
+    fn data(
         &self,
         graph: &Graph,
         name: &str,
         room: Room,
         columns: Option<usize>,
-        clock: &Clock,
-    ) -> Result<Tensor> {
+    ) -> Result<Vec<Tensor>> {
         let most = chunk_rows(self.target, columns.unwrap_or(1));
         let chunks = room.rows.div_ceil(most);
         if chunks > MAX_CHUNKS {
@@ -185,9 +207,13 @@ impl Parts<'_> {
             };
             graph.variable(chunk_name(name, index), kind, Initial::Zeros)
         };
-        let chunks: Vec<Tensor> = (0..chunks).map(chunk).collect();
-        Ok(clock.indices.gather(&chunks.iter().collect::<Vec<_>>()))
+        Ok((0..chunks).map(chunk).collect())
     }
+}
+
+/// The batch of a resident data set.
+fn gathered(clock: &Clock, data: &[Tensor]) -> Tensor {
+    clock.indices.gather(&data.iter().collect::<Vec<_>>())
 }
 
 /// The variable of a data set's part.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::session::Pending;
 use crate::{Device, Result, Session};
 
+use super::metric::Gauges;
 use super::pace::Pace;
 use super::programs::RING_ROWS;
 
@@ -15,17 +16,24 @@ const READBACKS: usize = 2;
 
 /// The steps of one program, in submissions of which up to three are under way.
 ///
-/// The ring of sums is read once an epoch, with the submission that ends it, or when it is full. So an epoch of n steps
+/// The ring of sums, and the tallies of epochs beside it, are read once an epoch, with the submission that ends it, or when it is full. So an epoch of n steps
 /// that fit the ring costs one readback and at most ⌈n / 64⌉ + 1 submissions; several short epochs share one of each.
 pub(super) struct Submissions {
     program: &'static str,
-    ring: &'static str,
+    /// The ring and the tallies.
+    copied: Vec<String>,
+    /// Epochs that the tallies have room for.
+    slots: u64,
     per_epoch: u64,
     pace: Pace,
     queue: VecDeque<Submitted>,
     submitted: u64,
     /// Steps submitted whose sums no submission reads yet.
     unread: u64,
+}
+
+fn names(copied: &[String]) -> Vec<&str> {
+    copied.iter().map(String::as_str).collect()
 }
 
 struct Submitted {
@@ -45,18 +53,20 @@ pub(super) struct Answer {
 }
 
 impl Submissions {
-    /// Of a program whose ring is `ring`, in epochs of so many steps, beginning with one.
+    /// Of a program and what its metrics have copied, in epochs of so many steps, beginning with one.
     pub fn new(
         program: &'static str,
-        ring: &'static str,
+        gauges: &Gauges,
         per_epoch: u64,
         device: &Device,
         session: &mut Session,
     ) -> Result<Self> {
-        session.reserve_readbacks(ring, READBACKS)?;
+        let copied = gauges.copied(program);
+        session.reserve_readbacks(&names(&copied), READBACKS)?;
         Ok(Submissions {
             program,
-            ring,
+            copied,
+            slots: gauges.layout().slots as u64,
             per_epoch,
             pace: Pace::new(device),
             queue: VecDeque::new(),
@@ -83,8 +93,11 @@ impl Submissions {
             let (steps, reads) = self.next_steps(until);
             let begun = Instant::now();
             session.limit_steps_per_dispatch(self.program, self.pace.steps_per_dispatch())?;
-            let ring = reads.then_some(self.ring);
-            let pending = session.submit(self.program, steps, ring)?;
+            let copied = match reads {
+                true => names(&self.copied),
+                false => Vec::new(),
+            };
+            let pending = session.submit(self.program, steps, &copied)?;
             self.submitted += steps;
             self.unread += steps;
             let reads = reads.then(|| {
@@ -103,7 +116,10 @@ impl Submissions {
 
     /// The steps of the next submission, and whether it reads the ring.
     fn next_steps(&self, until: u64) -> (u64, bool) {
-        let room = RING_ROWS as u64 - self.unread;
+        // No two epochs that are read together may share a slot of a tally.
+        let first = self.submitted - self.unread;
+        let of_slots = self.slots * self.per_epoch - first % self.per_epoch;
+        let room = of_slots.min(RING_ROWS as u64) - self.unread;
         let left = until - self.submitted;
         let most = self.pace.steps().min(left).min(room);
         let to_end = self.per_epoch - self.submitted % self.per_epoch;

@@ -1,0 +1,202 @@
+//! The confusion matrix, and what it tells.
+
+use std::fmt;
+
+use super::tally::ratio;
+
+/// Rows by the class that was wanted and the class that was said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConfusionMatrix {
+    classes: usize,
+    /// [wanted, said], row-major.
+    cells: Vec<f64>,
+    names: Vec<String>,
+}
+
+impl ConfusionMatrix {
+    /// From [wanted, said], row-major, of a whole square.
+    pub(super) fn new(classes: usize, cells: Vec<f64>) -> Self {
+        ConfusionMatrix {
+            classes,
+            cells,
+            names: (0..classes).map(|class| class.to_string()).collect(),
+        }
+    }
+
+    /// Names for the classes, in their order; those that are missing stay numbers.
+    pub fn named(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        for (own, name) in self.names.iter_mut().zip(names) {
+            *own = name.into();
+        }
+        self
+    }
+
+    /// How many classes there are.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The rows, or their weights, of the wanted class that were said to be `said`; 0 for a class that is none.
+    pub fn at(&self, wanted: usize, said: usize) -> f64 {
+        if wanted.max(said) >= self.classes {
+            return 0.0;
+        }
+        self.cells[wanted * self.classes + said]
+    }
+
+    /// All of it, a row for each wanted class.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
+        self.cells.chunks_exact(self.classes)
+    }
+
+    /// Rows, or their weights, of each wanted class.
+    pub fn wanted(&self) -> Vec<f64> {
+        self.rows().map(|row| row.iter().sum()).collect()
+    }
+
+    /// Rows, or their weights, that were said to be of each class.
+    pub fn said(&self) -> Vec<f64> {
+        let of = |said| (0..self.classes).map(|wanted| self.at(wanted, said)).sum();
+        (0..self.classes).map(of).collect()
+    }
+
+    fn right(&self) -> Vec<f64> {
+        (0..self.classes)
+            .map(|class| self.at(class, class))
+            .collect()
+    }
+
+    fn total(&self) -> f64 {
+        self.cells.iter().sum()
+    }
+
+    /// Σ wanted·said of all classes.
+    fn by_chance(&self) -> f64 {
+        self.wanted()
+            .iter()
+            .zip(self.said())
+            .map(|(a, b)| a * b)
+            .sum()
+    }
+
+    /// The share of rows that are right.
+    pub fn accuracy(&self) -> f64 {
+        self.right().iter().sum::<f64>() / self.total()
+    }
+
+    /// Right rows among those said to be of each class; 0 where none was.
+    pub fn precision(&self) -> Vec<f64> {
+        let said = self.said();
+        self.right()
+            .iter()
+            .zip(said)
+            .map(|(&right, said)| ratio(right, said))
+            .collect()
+    }
+
+    /// Right rows among those of each class; 0 where there is none.
+    pub fn recall(&self) -> Vec<f64> {
+        let wanted = self.wanted();
+        self.right()
+            .iter()
+            .zip(wanted)
+            .map(|(&right, wanted)| ratio(right, wanted))
+            .collect()
+    }
+
+    /// 2·P·R/(P + R) of each class; 0 where both are.
+    pub fn f1_score(&self) -> Vec<f64> {
+        let sums = self.said().into_iter().zip(self.wanted());
+        let f1 = |(right, (said, wanted)): (f64, (f64, f64))| ratio(2.0 * right, said + wanted);
+        self.right().into_iter().zip(sums).map(f1).collect()
+    }
+
+    /// The mean recall over the classes that occur.
+    pub fn balanced_accuracy(&self) -> f64 {
+        let wanted = self.wanted();
+        let there = wanted.iter().filter(|&&wanted| wanted > 0.0).count();
+        self.recall().iter().sum::<f64>() / there as f64
+    }
+
+    /// Cohen's κ = (pₒ − pₑ)/(1 − pₑ) of the observed agreement and that of chance (Cohen, 1960).
+    pub fn cohen_kappa(&self) -> f64 {
+        let total = self.total();
+        let (observed, chance) = (self.accuracy(), self.by_chance() / (total * total));
+        (observed - chance) / (1.0 - chance)
+    }
+
+    /// Matthews' correlation of two classes or more (Gorodkin, 2004); 0 where all rows are, or are said to be, of one class.
+    pub fn matthews_correlation(&self) -> f64 {
+        let total = self.total();
+        let squares = |sums: Vec<f64>| sums.iter().map(|sum| sum * sum).sum::<f64>();
+        let covariance = self.right().iter().sum::<f64>() * total - self.by_chance();
+        let of_said = total * total - squares(self.said());
+        let of_wanted = total * total - squares(self.wanted());
+        ratio(covariance, (of_said * of_wanted).sqrt())
+    }
+
+    /// The mean of TP/(TP + FP + FN) over the classes that occur or were said.
+    pub fn mean_iou(&self) -> f64 {
+        let (wanted, said) = (self.wanted(), self.said());
+        let either = self.right().into_iter().zip(wanted.iter().zip(&said));
+        let mut sum = 0.0;
+        let mut classes = 0.0;
+        for (right, (wanted, said)) in either {
+            let all = wanted + said - right;
+            if all > 0.0 {
+                sum += right / all;
+                classes += 1.0;
+            }
+        }
+        sum / classes
+    }
+
+    /// Whether a number that was none came in: then there is no value.
+    pub(super) fn is_lost(&self) -> bool {
+        self.cells.iter().any(|cell| cell.is_nan())
+    }
+}
+
+impl fmt::Display for ConfusionMatrix {
+    /// The matrix, wanted classes down and said ones across, and beside each class its precision, recall, F₁ and rows.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.names.iter().map(|name| name.chars().count()).max();
+        let name = name.unwrap_or(0).max("wanted".len());
+        let cell = |value: f64| match value.fract() == 0.0 {
+            true => format!("{value:.0}"),
+            false => format!("{value:.2}"),
+        };
+        let cells = self.cells.iter().map(|&value| cell(value).len());
+        let headings = self.names.iter().map(|name| name.chars().count());
+        let width = cells.chain(headings).max().unwrap_or(1);
+        write!(f, "{:name$}", "wanted")?;
+        for said in &self.names {
+            write!(f, "  {said:>width$}")?;
+        }
+        writeln!(f, "  | precision  recall      f1    rows")?;
+        let scores = self
+            .precision()
+            .into_iter()
+            .zip(self.recall())
+            .zip(self.f1_score());
+        let rows = self.rows().zip(scores).zip(self.wanted()).zip(&self.names);
+        for (((row, ((precision, recall), f1)), wanted), own) in rows {
+            write!(f, "{own:name$}")?;
+            for &value in row {
+                write!(f, "  {:>width$}", cell(value))?;
+            }
+            let wanted = cell(wanted);
+            writeln!(
+                f,
+                "  | {precision:>9.4} {recall:>7.4} {f1:>7.4} {wanted:>7}"
+            )?;
+        }
+        write!(
+            f,
+            "accuracy {:.4}, balanced {:.4}, κ {:.4}",
+            self.accuracy(),
+            self.balanced_accuracy(),
+            self.cohen_kappa()
+        )
+    }
+}
