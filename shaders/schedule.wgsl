@@ -15,34 +15,92 @@ fn sin_quarter(x: f32) -> f32 {
     return x * (1.0 - q * (0.16666667 - q * (0.008333334 - q * (0.0001984127 - q * (0.0000027557319 - q * (2.5052108e-8 - q * 1.6059044e-10))))));
 }
 
+// ½(1 − cos(π·x)) for x in [0, 1], as sin²(½π·x), which is accurate to its first step.
+fn rise(x: f32) -> f32 {
+    let sine = sin_quarter(1.5707964 * x);
+    return sine * sine;
+}
+
 fn learning_rate(step: u32) -> f32 {
+    if step < params.warmup_steps {
+        return params.climb * (f32(step) / f32(params.warmup_steps)) + params.start;
+    }
+    return after_warmup(step - params.warmup_steps);
+}
+
+fn after_warmup(step: u32) -> f32 {
     switch SCHEDULE {
         case 0u: { return params.initial; }
         case 1u: { return params.initial * exp2(params.rate * progress(step)); }
         case 2u: { return params.initial / (1.0 + params.rate * progress(step)); }
         case 3u: {
-            let done = min(step, params.decay_steps);
-            let left = params.decay_steps - done;
+            var whole = params.decay_steps;
+            if params.staircase != 0u {
+                whole *= max((step + params.decay_steps - 1u) / params.decay_steps, 1u);
+            }
+            let done = min(step, whole);
+            let left = whole - done;
             if left == 0u {
                 return params.end;
             }
             if params.power == 1.0 {
-                return (params.initial - params.end) * (f32(left) / f32(params.decay_steps)) + params.end;
+                return (params.initial - params.end) * (f32(left) / f32(whole)) + params.end;
             }
             // (left/d)^power = e^(−power·ln(1 + done/left)).
             let fall = exp(-params.power * log1p(f32(done) / f32(left)));
             return (params.initial - params.end) * fall + params.end;
         }
+        case 4u: {
+            let left = params.decay_steps - min(step, params.decay_steps);
+            let fall = rise(f32(left) / f32(params.decay_steps));
+            return params.top * ((1.0 - params.end) * fall + params.end);
+        }
+        case 5u: { return restarted(step); }
+        case 6u: {
+            let place = step % (2u * params.decay_steps);
+            let left = max(params.decay_steps, place) - min(params.decay_steps, place);
+            return (params.initial - params.end) * rise(f32(left) / f32(params.decay_steps)) + params.end;
+        }
         default: {
-            if step < params.warmup_steps {
-                return (params.top - params.initial) * (f32(step) / f32(params.warmup_steps)) + params.initial;
+            // Up to the step in `power`, down to that in `rate`.
+            let s = f32(step);
+            var begin_at = params.initial;
+            var to = params.top;
+            var share = s / params.power;
+            if s > params.power {
+                begin_at = params.top;
+                to = params.end;
+                share = min((s - params.power) / (params.rate - params.power), 1.0);
             }
-            // ½(1 + cos(π·s/d)) = sin²(½π·(d − s)/d), which is accurate to its last step.
-            let left = params.decay_steps - min(step - params.warmup_steps, params.decay_steps);
-            let sine = sin_quarter(1.5707964 * f32(left) / f32(params.decay_steps));
-            return params.top * ((1.0 - params.end) * (sine * sine) + params.end);
+            let left = 1.0 - share;
+            if params.staircase != 0u {
+                return to + (begin_at - to) * left;
+            }
+            return to + (begin_at - to) * rise(left);
         }
     }
+}
+
+// Decays one after the other, each `power` times as long as the one before and 2^rate times as high.
+fn restarted(step: u32) -> f32 {
+    var done = f32(step % params.decay_steps);
+    var length = f32(params.decay_steps);
+    var round = step / params.decay_steps;
+    if params.power != 1.0 {
+        done = f32(step);
+        round = 0u;
+        while done >= length {
+            done -= length;
+            length *= params.power;
+            round++;
+        }
+    }
+    var height = 1.0;
+    if params.rate != 0.0 {
+        height = exp2(params.rate * f32(round));
+    }
+    let fall = height * rise((length - done) / length);
+    return params.top * ((1.0 - params.end) * fall + params.end);
 }
 
 // The shuffle; src/op/permutation.rs says how and why.

@@ -187,7 +187,7 @@ fn a_submission_of_many_steps_is_one_pass_and_reads_nothing_back() {
     let w = graph.parameter("w", [33], &[1.0; 33]);
     let g = w.scale(0.5);
     let clock = graph.clock("clock", 1, Sgd::new(0.1).rates());
-    let update = Sgd::new(0.1).update("w", &w, &g, &clock);
+    let update = Sgd::new(0.1).updates(&[("w", &w, &g)], &clock).remove(0);
     let program = Program::new("step").update([&clock.indices, &update]);
     let plan = graph.compile(device.target(), [program]).unwrap();
     let mut session = device.open(&plan).unwrap();

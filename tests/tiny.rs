@@ -34,10 +34,7 @@ impl Net {
             model = model.layer(if bias { layer } else { layer.without_bias() });
         }
         let metrics = self.metrics.clone();
-        let model = match optimizer {
-            OptimizerConfig::Adam(adam) => model.compile_on(device, self.loss, adam, metrics),
-            OptimizerConfig::Sgd(sgd) => model.compile_on(device, self.loss, sgd, metrics),
-        };
+        let model = model.compile_on(device, self.loss, optimizer, metrics);
         let model = model.unwrap();
         model.inspect(self.rows, self.batch).unwrap().1
     }

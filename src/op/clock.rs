@@ -16,8 +16,11 @@ use super::{
 
 mod cases;
 mod schedule;
+mod tally;
 
-pub(super) use schedule::{error, schedule};
+use schedule::error;
+pub(super) use schedule::schedule;
+pub use tally::{Series, Tally};
 
 const SHADER: Shader = shader!("clock", "schedule");
 
@@ -28,8 +31,32 @@ pub const ENTRY: Entry = Entry {
     cases: cases::cases,
 };
 
-/// Numbers in a clock's rates: the learning rate, β₁ᵗ, β₂ᵗ, and one that is reserved.
+/// Numbers in a clock's rates: the learning rate, β₁ᵗ, β₂ᵗ, and the host's factor of the learning rate.
 pub const RATES: usize = 4;
+
+/// Numbers in the rates of a clock with a [`Tally`].
+pub const LONG_RATES: usize = 12;
+
+/// The numbers in a clock's rates, the later ones where there is a [`Tally`].
+pub mod rate {
+    /// η, the schedule's times the factor.
+    pub const LEARNING_RATE: usize = 0;
+    /// β₁ᵗ.
+    pub const POWER_1: usize = 1;
+    /// β₂ᵗ.
+    pub const POWER_2: usize = 2;
+    /// What the host multiplies the schedule by, 1 at first: how a callback lowers the rate between epochs.
+    pub const FACTOR: usize = 3;
+    /// t, the number of the update that this step is or is a part of, from 1.
+    pub const UPDATE: usize = 4;
+    /// 1 if this step updates, not only adds its gradient up; plus 2 if what comes every so many updates is due; plus 4
+    /// if it is the first of the steps that make an update.
+    pub const FLAGS: usize = 5;
+    /// Two numbers of a [`Series`](super::Series).
+    pub const SERIES: usize = 6;
+    /// Three sums of squares, which [`SumOfSquares`](crate::op::SumOfSquares) leaves here for the updates after it.
+    pub const SQUARES: usize = 8;
+}
 
 /// The largest batch: one workgroup goes over it within the loop iterations that every driver allows.
 const MAX_BATCH: usize = 65_536;
@@ -56,7 +83,8 @@ pub mod cursor {
 
 use cursor::{DATA_ROWS, EPOCH, OFFSET, ROWS, SEED, SHUFFLE, STEP, WORDS};
 
-/// Begins the next step. Inputs: cursor, u32 \[8\], and rates, \[4\], both advanced in place; output: the batch's row
+/// Begins the next step. Inputs: cursor, u32 \[8\], and rates, \[4\], or \[12\] with a tally, both advanced in place, and
+/// the numbers of a schedule that is a table; output: the batch's row
 /// numbers, u32 \[batch\], 0 beyond the rows of a short batch.
 #[derive(Debug, Clone)]
 pub struct Clock {
@@ -68,9 +96,19 @@ pub struct Clock {
     pub beta_1: f32,
     /// The base of β₂ᵗ, in [0, 1).
     pub beta_2: f32,
+    /// What is counted beside steps; with one, βᵗ are powers of the number of the update.
+    pub tally: Option<Tally>,
 }
 
 impl Clock {
+    /// How many numbers its rates are.
+    pub fn rates(&self) -> usize {
+        match self.tally {
+            None => RATES,
+            Some(_) => LONG_RATES,
+        }
+    }
+
     /// Invocations of the one workgroup.
     fn workgroup(&self) -> u32 {
         if self.batch <= 64 { 64 } else { 256 }
@@ -91,9 +129,14 @@ impl Clock {
         if before == 0 {
             (rates[1], rates[2]) = (T::one(), T::one());
         }
-        rates[0] = self.schedule.value(before);
-        rates[1] = rates[1] * T::of(f64::from(self.beta_1));
-        rates[2] = rates[2] * T::of(f64::from(self.beta_2));
+        rates[0] = self.schedule.value::<T>(before) * rates[rate::FACTOR];
+        if self.tally.is_none_or(|tally| tally.begins(before)) {
+            rates[1] = rates[1] * T::of(f64::from(self.beta_1));
+            rates[2] = rates[2] * T::of(f64::from(self.beta_2));
+        }
+        if let Some(tally) = self.tally {
+            tally.advance(before, self.beta_1, self.beta_2, rates);
+        }
         let order = Permutation::new(state[DATA_ROWS], state[SEED], state[EPOCH]);
         (state, order)
     }
@@ -114,6 +157,14 @@ impl Clock {
             order.rows(begin, &mut rows[..counted.min(N)]);
         }
         std::array::from_fn(|lane| clear(places[lane], rows[lane]))
+    }
+
+    /// How far the learning rate after `step` others may be off on a device, given the host's factor.
+    pub(super) fn rate_error(&self, step: u32, factor: f64) -> f64 {
+        let value: f64 = self.schedule.value(step);
+        // The schedule's error, and the product with the factor.
+        let units = error(&self.schedule, step) + if factor == 1.0 { 0.0 } else { value };
+        units * UNIT * factor.abs() + 1e-37
     }
 
     /// The next state of the cursor.
@@ -139,10 +190,20 @@ impl Op for Clock {
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let table = self.schedule.table();
+        if let Some(table) = &table {
+            let wanted = TensorType::f32([table.len()]);
+            if inputs.get(2) != Some(&wanted) {
+                return Err(format!(
+                    "takes the schedule's table {wanted} behind the rates"
+                ));
+            }
+        }
+        let inputs = &inputs[..inputs.len() - usize::from(table.is_some())];
         let [cursor, rates] = arity::<2>(inputs)?;
         for (name, given, wanted) in [
             ("cursor", cursor, TensorType::u32([WORDS])),
-            ("rates", rates, TensorType::f32([RATES])),
+            ("rates", rates, TensorType::f32([self.rates()])),
         ] {
             if *given != wanted {
                 return Err(format!("{name} must be {wanted}, got {given}"));
@@ -162,6 +223,7 @@ impl Op for Clock {
         self.schedule
             .validate()
             .map_err(|refusal| refusal.to_string())?;
+        self.tally.map_or(Ok(()), |tally| tally.check())?;
         Ok(vec![TensorType::u32([self.batch])])
     }
 
@@ -175,7 +237,14 @@ impl Op for Clock {
         const PER_ROW: u64 = 1 + 4 * (8 + 1);
         let (number, numbers) = schedule(&self.schedule);
         let workgroup = self.workgroup();
-        let mut launch = Launch::new(SHADER, "advance")
+        let table = self.schedule.table();
+        let entry = match table {
+            None => "advance",
+            Some(_) => "advance_by_table",
+        };
+        // The loop over boundaries, or over restarts, each at least 1.01 times as long as the one before.
+        let search = table.as_ref().map_or(2200, Vec::len) as u64;
+        let mut launch = Launch::new(SHADER, entry)
             .set("SCHEDULE", number)
             .set("WORKGROUP", workgroup)
             .param("batch", self.batch)
@@ -184,27 +253,29 @@ impl Op for Clock {
             .bind(Binding::Input(0))
             .bind(Binding::Input(1))
             .bind(Binding::Output(0))
-            .iterations((self.batch as u64).div_ceil(u64::from(workgroup)) * PER_ROW);
+            .iterations(search + (self.batch as u64).div_ceil(u64::from(workgroup)) * PER_ROW);
+        if table.is_some() {
+            launch = launch.bind(Binding::Input(2));
+        }
         for (name, value) in numbers {
             launch = launch.param(name, value);
         }
-        Ok(launch.into())
+        Ok(Tally::params(self.tally, self.beta_2, launch).into())
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         let step = sample.inputs[0][STEP] as u32;
         // A power is one product, exact in the first step, where the factor is 1.
-        let power = |i: usize| UNIT * sample.results[1][i].abs() + 1e-37;
-        vec![
-            vec![0.0; WORDS],
-            vec![
-                error(&self.schedule, step) * UNIT + 1e-37,
-                power(1),
-                power(2),
-                0.0,
-            ],
-            vec![0.0; self.batch],
-        ]
+        let rates = &sample.results[1];
+        let power = |i: usize| UNIT * rates[i].abs() + 1e-37;
+        let rate = self.rate_error(step, rates[rate::FACTOR]);
+        let mut bounds = vec![0.0; rates.len()];
+        bounds[..RATES].copy_from_slice(&[rate, power(1), power(2), 0.0]);
+        if let Some(tally) = self.tally {
+            let series = tally.errors(step, self.beta_2, rates, rate);
+            bounds[rate::SERIES..][..2].copy_from_slice(&series);
+        }
+        vec![vec![0.0; WORDS], bounds, vec![0.0; self.batch]]
     }
 }
 
@@ -240,6 +311,7 @@ mod tests {
             schedule: 0.01.into(),
             beta_1: 0.9,
             beta_2: 0.999,
+            tally: None,
         };
         let mut state = [0; WORDS];
         (state[DATA_ROWS], state[SHUFFLE], state[SEED]) = (100, 1, 3);

@@ -154,6 +154,15 @@ impl<'a, T: Real> Io<'a, T> {
         }
     }
 
+    /// The first `count` written operands at once, numbers all, of up to `N`.
+    pub fn first_outputs<const N: usize>(&mut self, count: usize) -> [Option<&mut [T]>; N] {
+        let mut written = self.written.iter_mut().take(count);
+        std::array::from_fn(|_| match written.next() {
+            Some(Some(ViewMut::Floats(values))) => Some(&mut **values),
+            _ => None,
+        })
+    }
+
     /// The first `N` written operands at once, numbers all.
     pub fn outputs<const N: usize>(&mut self) -> [&mut [T]; N] {
         let mut written = self.written.iter_mut();

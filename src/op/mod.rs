@@ -6,7 +6,9 @@
 mod accuracy;
 mod adam;
 mod along;
+mod assign;
 mod batch_mean;
+mod bfloat16;
 mod binary;
 mod binary_cross_entropy;
 mod case;
@@ -40,8 +42,10 @@ mod softmax;
 mod sparsemax;
 mod squared_error;
 mod sum;
+mod sum_of_squares;
 mod tally;
 mod threshold_counts;
+mod update;
 
 use std::any::Any;
 use std::fmt;
@@ -51,14 +55,16 @@ use crate::{DType, Tensor, TensorType};
 
 pub use accuracy::Accuracy;
 pub use adam::Adam;
+pub use assign::Assign;
 pub(crate) use batch_mean::Backward as BatchMeanBackward;
 pub use batch_mean::BatchMean;
+pub use bfloat16::Bfloat16;
 pub use binary::{Binary, Operator};
 pub(crate) use binary_cross_entropy::Backward as BinaryCrossEntropyBackward;
 pub use binary_cross_entropy::{BinaryCrossEntropy, Form};
 pub use case::{Case, Entry, Fill, Sample, UNIT};
 pub use categorical_hinge::CategoricalHinge;
-pub use clock::{Clock, RATES, cursor};
+pub use clock::{Clock, LONG_RATES, RATES, Series, Tally, cursor, rate};
 pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
 pub use concat::Concat;
 pub use confusion::{Confusion, Says};
@@ -89,15 +95,19 @@ pub use sparsemax::Sparsemax;
 pub(crate) use squared_error::Backward as SquaredErrorBackward;
 pub use squared_error::SquaredError;
 pub use sum::Sum;
+pub use sum_of_squares::SumOfSquares;
 pub use tally::{Feed, slots};
 pub use threshold_counts::{Select, ThresholdCounts};
+pub use update::{Clipped, Formula, Running, Update};
 
 /// Every op that ships; the parity, gradient, shader and benchmark harnesses iterate over it.
 pub fn all() -> Vec<Entry> {
     vec![
         accuracy::ENTRY,
         adam::ENTRY,
+        assign::ENTRY,
         batch_mean::ENTRY,
+        bfloat16::ENTRY,
         binary::ENTRY,
         binary_cross_entropy::ENTRY,
         categorical_hinge::ENTRY,
@@ -127,6 +137,8 @@ pub fn all() -> Vec<Entry> {
         squared_error::ENTRY,
         sum::ENTRY,
         threshold_counts::ENTRY,
+        sum_of_squares::ENTRY,
+        update::ENTRY,
     ]
 }
 

@@ -35,7 +35,7 @@ pub struct Momentum {
 }
 
 /// Checks the operands of an update: `names` of one shape, then the clock's rates.
-pub(super) fn check_operands(names: &[&str], inputs: &[TensorType]) -> Result<(), String> {
+pub(in crate::op) fn check_operands(names: &[&str], inputs: &[TensorType]) -> Result<(), String> {
     let Some((rates, operands)) = inputs.split_last() else {
         return Err("got no inputs".into());
     };
@@ -53,7 +53,7 @@ pub(super) fn check_operands(names: &[&str], inputs: &[TensorType]) -> Result<()
 }
 
 /// Checks that a factor lies in [0, 1); NaN does not.
-pub(super) fn check_factor(name: &str, factor: f32) -> Result<(), String> {
+pub(in crate::op) fn check_factor(name: &str, factor: f32) -> Result<(), String> {
     if (0.0..1.0).contains(&factor) {
         return Ok(());
     }

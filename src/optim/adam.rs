@@ -1,19 +1,24 @@
-//! Adam: steps scaled by running means of the gradient and its square.
+//! Adam: steps scaled by running means of the gradient and its square; AdamW and AMSGrad.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, Tensor, op};
+use crate::Result;
+use crate::op::{self, Formula};
 
-use super::Schedule;
-use super::optimizer::{Clock, Optimizer, OptimizerConfig, Rates, in_range, state};
+use super::common::{Common, common_settings, share};
+use super::elementwise::{Elementwise, Plain};
+use super::optimizer::above_zero;
+use super::{OptimizerConfig, Schedule};
 
 /// Adam (Kingma and Ba, 2014) with Keras' defaults and its placement of ε ("epsilon hat"):
 ///
 /// m ← m + (1 − β₁)(g − m), v ← v + (1 − β₂)(g² − v),
 /// W ← W − η·√(1 − β₂ᵗ)/(1 − β₁ᵗ) · m/(√v + ε)
 ///
-/// PyTorch adds its ε (default 1e-8) after the correction of v: the same as ε·√(1 − β₂ᵗ) here.
+/// PyTorch adds its ε (default 1e-8) after the correction of v, the same as ε·√(1 − β₂ᵗ) here: [`Adam::pytorch`]. Its
+/// `weight_decay` is `l2` here; that of its AdamW is `weight_decay`, 0.01 by default, where Keras has 0.004: [`AdamW`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Adam {
     /// η. Default 0.001.
     pub learning_rate: Schedule,
@@ -23,7 +28,18 @@ pub struct Adam {
     pub beta_2: f32,
     /// ε, above 0. Default 1e-7.
     pub epsilon: f32,
+    /// Whether the largest v so far counts (Reddi et al., 2018). Default false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub amsgrad: bool,
+    /// Whether ε stands where PyTorch has it. Default false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pytorch: bool,
+    /// What all optimizers have.
+    #[serde(skip_serializing_if = "Common::is_default")]
+    pub common: Common,
 }
+
+common_settings!(Adam);
 
 impl Default for Adam {
     fn default() -> Self {
@@ -32,63 +48,95 @@ impl Default for Adam {
 }
 
 impl Adam {
-    /// Adam with this learning rate, a number or a [`Schedule`].
+    /// The optimizer with this learning rate, a number or a [`Schedule`].
     pub fn new(learning_rate: impl Into<Schedule>) -> Self {
         Adam {
             learning_rate: learning_rate.into(),
             beta_1: 0.9,
             beta_2: 0.999,
             epsilon: 1e-7,
+            amsgrad: false,
+            pytorch: false,
+            common: Common::default(),
         }
+    }
+
+    /// The same with the largest v so far, AMSGrad.
+    pub fn amsgrad(mut self) -> Self {
+        self.amsgrad = true;
+        self
+    }
+
+    /// The same with ε beside the corrected root.
+    pub fn pytorch(mut self) -> Self {
+        self.pytorch = true;
+        self
     }
 }
 
-impl Optimizer for Adam {
-    fn name(&self) -> &'static str {
+impl Elementwise for Adam {
+    fn label(&self) -> &'static str {
         "adam"
     }
 
-    fn validate(&self) -> Result<()> {
-        self.learning_rate.validate()?;
-        in_range("beta_1", self.beta_1, 0.0, 1.0)?;
-        in_range("beta_2", self.beta_2, 0.0, 1.0)?;
-        if self.epsilon > 0.0 && self.epsilon.is_finite() {
-            return Ok(());
-        }
-        Err(crate::Error::argument(
-            "epsilon",
-            format!("must be above 0 and finite, got {}", self.epsilon),
-        ))
+    fn schedule(&self) -> &Schedule {
+        &self.learning_rate
     }
 
-    fn config(&self) -> Option<OptimizerConfig> {
-        Some(OptimizerConfig::Adam(self.clone()))
+    fn common(&self) -> &Common {
+        &self.common
     }
 
-    fn rates(&self) -> Rates {
-        Rates {
-            learning_rate: self.learning_rate.clone(),
+    fn betas(&self) -> [f32; 2] {
+        [self.beta_1, self.beta_2]
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::Adam {
             beta_1: self.beta_1,
             beta_2: self.beta_2,
+            epsilon: self.epsilon,
+            amsgrad: self.amsgrad,
+            corrected: self.pytorch,
         }
     }
 
-    fn update(&self, name: &str, parameter: &Tensor, gradient: &Tensor, clock: &Clock) -> Tensor {
-        let (m, v) = (state(name, "m", parameter), state(name, "v", parameter));
+    fn plain(&self) -> Option<Plain> {
         let rule = op::Adam {
             beta_1: self.beta_1,
             beta_2: self.beta_2,
             epsilon: self.epsilon,
         };
-        parameter
-            .graph()
-            .apply_one(rule, &[parameter, &m, &v, gradient, &clock.rates])
+        (!self.amsgrad && !self.pytorch).then_some(Plain::Adam(rule))
+    }
+
+    fn check(&self) -> Result<()> {
+        share("beta_1", self.beta_1)?;
+        share("beta_2", self.beta_2)?;
+        above_zero("epsilon", self.epsilon)
+    }
+
+    fn settings(&self) -> OptimizerConfig {
+        OptimizerConfig::Adam(self.clone())
+    }
+}
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter, 2017), by default 0.004, as in Keras.
+#[derive(Debug, Clone, Copy)]
+pub struct AdamW;
+
+impl AdamW {
+    /// W ← W − 0.004·η·W before each update; [`Adam::weight_decay`] sets another factor.
+    #[allow(clippy::new_ret_no_self)] // It is Adam, by the name that people look for.
+    pub fn new(learning_rate: impl Into<Schedule>) -> Adam {
+        Adam::new(learning_rate).weight_decay(0.004)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optim::Optimizer;
     use crate::{Device, Graph, Program};
 
     #[test]
@@ -99,7 +147,8 @@ mod tests {
             let adam = Adam::default();
             let clock = graph.clock("clock", 1, adam.rates());
             let w = graph.parameter("w", [1], &[0.0]);
-            let update = adam.update("w", &w, &graph.constant([1], &[1.0]), &clock);
+            let gradient = graph.constant([1], &[1.0]);
+            let update = adam.updates(&[("w", &w, &gradient)], &clock).remove(0);
             let program = Program::new("step").update([&clock.indices, &update]);
             let plan = graph.compile(device.target(), [program]).unwrap();
             let mut session = device.open(&plan).unwrap();

@@ -1,11 +1,35 @@
 //! Optimizers and learning-rate schedules.
 
+mod adafactor;
+mod adagrad;
 mod adam;
+mod adamax;
+mod asgd;
+mod common;
+mod elementwise;
+mod ftrl;
+mod lamb;
+mod lion;
+mod muon;
+mod nadam;
 mod optimizer;
+mod rmsprop;
 mod schedule;
 mod sgd;
 
-pub use adam::Adam;
+pub use adafactor::Adafactor;
+pub use adagrad::{Adadelta, Adagrad};
+pub use adam::{Adam, AdamW};
+pub use adamax::Adamax;
+pub use asgd::{Asgd, Rprop};
+pub use common::{Common, Lookahead};
+pub use ftrl::Ftrl;
+pub use lamb::Lamb;
+pub use lion::Lion;
+pub use muon::{Muon, StepLength};
+pub use nadam::{Nadam, Radam};
 pub use optimizer::{Clock, Optimizer, OptimizerConfig, Rates};
+pub use rmsprop::RmsProp;
 pub use schedule::Schedule;
+pub(crate) use schedule::round;
 pub use sgd::Sgd;

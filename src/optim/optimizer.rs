@@ -4,17 +4,17 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::op::cursor;
-use crate::{Graph, Initial, Result, Tensor, TensorType};
+use crate::op::{Tally, cursor, rate};
+use crate::{Graph, Initial, Result, Session, Tensor, TensorType};
 
-use super::{Adam, Schedule, Sgd};
+use super::Schedule;
 
 /// The device-resident values that vary per step, and the batch's row numbers: see [`Graph::clock`].
 #[derive(Debug, Clone)]
 pub struct Clock {
     /// Step, epoch, offset, rows: the words of [`cursor`].
     pub cursor: Tensor,
-    /// Learning rate, β₁ᵗ, β₂ᵗ.
+    /// Learning rate, β₁ᵗ, β₂ᵗ, and more: the numbers of [`rate`].
     pub rates: Tensor,
     /// The rows of the data set that make this step's batch.
     pub indices: Tensor,
@@ -35,20 +35,52 @@ impl Graph {
             words,
             Initial::Words(first.into()),
         );
-        let kind = TensorType::f32([crate::op::RATES]);
-        let state = self.variable(format!("{name}.rates"), kind, Initial::Zeros);
         let op = crate::op::Clock {
             batch,
             schedule: rates.learning_rate,
             beta_1: rates.beta_1,
             beta_2: rates.beta_2,
+            tally: rates.tally,
         };
-        let indices = self.apply_one(op, &[&cursor, &state]);
+        let mut first = vec![0.0; op.rates()];
+        first[rate::FACTOR] = 1.0;
+        let state = self.parameter(format!("{name}.rates"), [first.len()], &first);
+        let table = op.schedule.table();
+        let table = table.map(|table| self.constant([table.len()], &table));
+        let operands: Vec<&Tensor> = [&cursor, &state].into_iter().chain(&table).collect();
+        let indices = self.apply_one(op, &operands);
         Clock {
             cursor,
             rates: state,
             indices,
         }
+    }
+}
+
+impl Session {
+    /// What a clock's scheduled learning rate is multiplied by: 1 until it is set.
+    ///
+    /// # Errors
+    ///
+    /// No clock of that name, a device that fails.
+    pub fn learning_rate_factor(&mut self, clock: &str) -> Result<f32> {
+        let rates = self.read(&format!("{clock}.rates"))?;
+        Ok(rates.get(rate::FACTOR).copied().unwrap_or(1.0))
+    }
+
+    /// Sets that factor for the steps to come, without another plan: how a callback lowers the rate between epochs.
+    ///
+    /// # Errors
+    ///
+    /// A factor below 0 or not finite, no clock of that name, a device that fails.
+    pub fn set_learning_rate_factor(&mut self, clock: &str, factor: f32) -> Result<()> {
+        at_least("factor", factor, 0.0)?;
+        let name = format!("{clock}.rates");
+        let mut rates = self.read(&name)?;
+        if let Some(word) = rates.get_mut(rate::FACTOR) {
+            *word = factor;
+        }
+        self.write(&name, &rates)
     }
 }
 
@@ -61,6 +93,20 @@ pub struct Rates {
     pub beta_1: f32,
     /// The base of β₂ᵗ; 0 where there is none.
     pub beta_2: f32,
+    /// What is counted beside steps; none for plain gradient descent and plain Adam.
+    pub tally: Option<Tally>,
+}
+
+impl<S: Into<Schedule>> From<S> for Rates {
+    /// A learning rate and nothing else.
+    fn from(learning_rate: S) -> Self {
+        Rates {
+            learning_rate: learning_rate.into(),
+            beta_1: 0.0,
+            beta_2: 0.0,
+            tally: None,
+        }
+    }
 }
 
 /// A rule that changes parameters by their gradients.
@@ -79,8 +125,11 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
     /// What the clock computes for it.
     fn rates(&self) -> Rates;
 
-    /// Records the update of `parameter`, whose name is `name`, by `gradient`; states are variables `<name>.<state>`.
-    fn update(&self, name: &str, parameter: &Tensor, gradient: &Tensor, clock: &Clock) -> Tensor;
+    /// Records the updates of named parameters by their gradients: all nodes that [`Program::update`] needs, in order.
+    /// States are variables `<name>.<state>`.
+    ///
+    /// [`Program::update`]: crate::Program::update
+    fn updates(&self, parameters: &[(&str, &Tensor, &Tensor)], clock: &Clock) -> Vec<Tensor>;
 
     /// Records gradients of `loss` and the updates of all named parameters, for `Program::update`; the clock's advance
     /// comes with them.
@@ -93,49 +142,151 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
     ) -> Vec<Tensor> {
         let tensors: Vec<&Tensor> = parameters.iter().map(|(_, tensor)| *tensor).collect();
         let gradients = loss.graph().gradients(loss, &tensors);
-        let updates = parameters.iter().zip(&gradients);
+        let all: Vec<(&str, &Tensor, &Tensor)> = parameters
+            .iter()
+            .zip(&gradients)
+            .map(|((name, parameter), gradient)| (*name, *parameter, gradient))
+            .collect();
         // The clock writes the rates that the updates read, but none of them takes its output.
         std::iter::once(clock.indices.clone())
-            .chain(
-                updates.map(|((name, parameter), gradient)| {
-                    self.update(name, parameter, gradient, clock)
-                }),
-            )
+            .chain(self.updates(&all, clock))
             .collect()
     }
 }
 
-/// The settings of a built-in optimizer, as model files keep them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OptimizerConfig {
-    /// Gradient descent.
-    Sgd(Sgd),
-    /// Adam.
-    Adam(Adam),
+/// The settings of built-in optimizers as one type.
+macro_rules! configs {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The settings of a built-in optimizer, as model files keep them.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum OptimizerConfig {
+            $($(#[$doc])* $name(super::$name),)*
+        }
+
+        impl OptimizerConfig {
+            /// The optimizer with these settings.
+            pub fn into_optimizer(self) -> Box<dyn Optimizer> {
+                match self {
+                    $(OptimizerConfig::$name(optimizer) => Box::new(optimizer),)*
+                }
+            }
+
+            /// The optimizer with these settings, as it is used.
+            fn as_optimizer(&self) -> &dyn Optimizer {
+                match self {
+                    $(OptimizerConfig::$name(optimizer) => optimizer,)*
+                }
+            }
+
+            /// The learning rate, to be set.
+            pub fn learning_rate_mut(&mut self) -> &mut Schedule {
+                match self {
+                    $(OptimizerConfig::$name(optimizer) => &mut optimizer.learning_rate,)*
+                }
+            }
+
+            /// What all optimizers have, to be set.
+            pub fn common_mut(&mut self) -> &mut super::Common {
+                match self {
+                    $(OptimizerConfig::$name(optimizer) => &mut optimizer.common,)*
+                }
+            }
+
+            /// Every optimizer as it is by default, in the order of this list.
+            pub fn defaults() -> Vec<OptimizerConfig> {
+                vec![$(OptimizerConfig::$name(super::$name::default()),)*]
+            }
+        }
+    };
 }
 
-impl OptimizerConfig {
-    /// The optimizer with these settings.
-    pub fn into_optimizer(self) -> Box<dyn Optimizer> {
-        match self {
-            OptimizerConfig::Sgd(sgd) => Box::new(sgd),
-            OptimizerConfig::Adam(adam) => Box::new(adam),
-        }
+configs! {
+    /// Gradient descent.
+    Sgd,
+    /// RMSprop.
+    RmsProp,
+    /// Adagrad.
+    Adagrad,
+    /// Adadelta.
+    Adadelta,
+    /// Adam, AdamW, AMSGrad.
+    Adam,
+    /// Adamax.
+    Adamax,
+    /// Nadam.
+    Nadam,
+    /// RAdam.
+    Radam,
+    /// Adafactor.
+    Adafactor,
+    /// FTRL-proximal.
+    Ftrl,
+    /// Lion.
+    Lion,
+    /// LAMB.
+    Lamb,
+    /// Muon.
+    Muon,
+    /// Averaged gradient descent.
+    Asgd,
+    /// Resilient propagation.
+    Rprop,
+}
+
+impl Optimizer for OptimizerConfig {
+    fn name(&self) -> &'static str {
+        self.as_optimizer().name()
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.as_optimizer().validate()
+    }
+
+    fn config(&self) -> Option<OptimizerConfig> {
+        Some(self.clone())
+    }
+
+    fn rates(&self) -> Rates {
+        self.as_optimizer().rates()
+    }
+
+    fn updates(&self, parameters: &[(&str, &Tensor, &Tensor)], clock: &Clock) -> Vec<Tensor> {
+        self.as_optimizer().updates(parameters, clock)
     }
 }
 
 impl Default for OptimizerConfig {
     fn default() -> Self {
-        OptimizerConfig::Adam(Adam::default())
+        OptimizerConfig::Adam(super::Adam::default())
     }
 }
 
-/// A state of the same shape as its parameter, zeros at first.
-pub(super) fn state(name: &str, state: &str, parameter: &Tensor) -> Tensor {
-    parameter
-        .graph()
-        .variable(format!("{name}.{state}"), parameter.kind(), Initial::Zeros)
+/// A state of the same shape as its parameter, at first this number everywhere.
+pub(super) fn state(name: &str, state: &str, parameter: &Tensor, first: f32) -> Tensor {
+    shaped_state(name, state, parameter, parameter.kind(), first)
+}
+
+/// A state of another shape.
+pub(super) fn shaped_state(
+    name: &str,
+    state: &str,
+    parameter: &Tensor,
+    kind: TensorType,
+    first: f32,
+) -> Tensor {
+    let initial = filled(&kind, first);
+    let graph = parameter.graph();
+    graph.variable(format!("{name}.{state}"), kind, initial)
+}
+
+/// Initial values all alike.
+fn filled(kind: &TensorType, value: f32) -> Initial {
+    if value == 0.0 {
+        return Initial::Zeros;
+    }
+    let elements = usize::try_from(kind.elements()).unwrap_or(usize::MAX);
+    Initial::Floats(vec![value; elements].into())
 }
 
 /// Checks that a setting lies in `[low, high)`.
@@ -146,5 +297,27 @@ pub(super) fn in_range(name: &'static str, value: f32, low: f32, high: f32) -> R
     Err(crate::Error::argument(
         name,
         format!("must be at least {low} and below {high}, got {value}"),
+    ))
+}
+
+/// Checks that a setting is finite and at least `low`.
+pub(super) fn at_least(name: &'static str, value: f32, low: f32) -> Result<()> {
+    if (low..f32::INFINITY).contains(&value) {
+        return Ok(());
+    }
+    Err(crate::Error::argument(
+        name,
+        format!("must be at least {low} and finite, got {value}"),
+    ))
+}
+
+/// Checks that a setting is finite and above 0.
+pub(super) fn above_zero(name: &'static str, value: f32) -> Result<()> {
+    if value > 0.0 && value < f32::INFINITY {
+        return Ok(());
+    }
+    Err(crate::Error::argument(
+        name,
+        format!("must be above 0 and finite, got {value}"),
     ))
 }

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, Tensor, op};
+use crate::op::{self, Formula};
+use crate::{Error, Result};
 
-use super::Schedule;
-use super::optimizer::{Clock, Optimizer, OptimizerConfig, Rates, in_range, state};
+use super::common::{Common, common_settings, share};
+use super::elementwise::{Elementwise, Plain};
+use super::{OptimizerConfig, Schedule};
 
 /// Stochastic gradient descent, as in Keras:
 ///
@@ -15,9 +17,13 @@ use super::optimizer::{Clock, Optimizer, OptimizerConfig, Rates, in_range, state
 ///
 /// where g = ∂L/∂W and η is the learning rate (default 0.01), a number or a [`Schedule`].
 ///
+/// [`Sgd::dampening`] gives PyTorch's form, in which the rate is no part of the buffer: b ← μ·b + (1 − τ)·g with b = g
+/// in the first update, W ← W − η·b, or W ← W − η·(g + μ·b). At a rate that stays and τ = 0 it is the same.
+///
 /// [`Sgd::accumulated`] is the accumulated update of introductory texts, ΔW ← α·ΔW + β·∂L/∂W, W ← W − ΔW. There α is
 /// the momentum μ and β the learning rate η, and ΔW = −v: the update is subtracted, where v is added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Sgd {
     /// η. Default 0.01.
     pub learning_rate: Schedule,
@@ -25,7 +31,15 @@ pub struct Sgd {
     pub momentum: f32,
     /// Whether to look ahead by the velocity. Default false; needs a momentum.
     pub nesterov: bool,
+    /// τ of PyTorch's form, in [0, 1]. Default: Keras' form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dampening: Option<f32>,
+    /// What all optimizers have.
+    #[serde(skip_serializing_if = "Common::is_default")]
+    pub common: Common,
 }
+
+common_settings!(Sgd);
 
 impl Default for Sgd {
     fn default() -> Self {
@@ -40,16 +54,14 @@ impl Sgd {
             learning_rate: learning_rate.into(),
             momentum: 0.0,
             nesterov: false,
+            dampening: None,
+            common: Common::default(),
         }
     }
 
     /// ΔW ← α·ΔW + β·∂L/∂W, W ← W − ΔW: `alpha` is the momentum, `beta` the learning rate.
     pub fn accumulated(alpha: f32, beta: impl Into<Schedule>) -> Self {
-        Sgd {
-            learning_rate: beta.into(),
-            momentum: alpha,
-            nesterov: false,
-        }
+        Sgd::new(beta).momentum(alpha)
     }
 
     /// The same with momentum μ.
@@ -63,50 +75,68 @@ impl Sgd {
         self.nesterov = true;
         self
     }
+
+    /// The same in PyTorch's form, the gradient entering the buffer times 1 − `dampening`.
+    pub fn dampening(mut self, dampening: f32) -> Self {
+        self.dampening = Some(dampening);
+        self
+    }
 }
 
-impl Optimizer for Sgd {
-    fn name(&self) -> &'static str {
+impl Elementwise for Sgd {
+    fn label(&self) -> &'static str {
         "sgd"
     }
 
-    fn validate(&self) -> Result<()> {
-        self.learning_rate.validate()?;
-        in_range("momentum", self.momentum, 0.0, 1.0)?;
+    fn schedule(&self) -> &Schedule {
+        &self.learning_rate
+    }
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn formula(&self) -> Formula {
+        let (momentum, nesterov) = (self.momentum, self.nesterov);
+        match self.dampening {
+            _ if momentum == 0.0 => Formula::Descent,
+            None => Formula::Momentum { momentum, nesterov },
+            Some(dampening) => Formula::HeavyBall {
+                momentum,
+                dampening,
+                nesterov,
+            },
+        }
+    }
+
+    fn plain(&self) -> Option<Plain> {
+        match self.formula() {
+            Formula::Descent => Some(Plain::Descent),
+            Formula::Momentum { momentum, nesterov } => {
+                Some(Plain::Momentum(op::Momentum { momentum, nesterov }))
+            }
+            _ => None,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        share("momentum", self.momentum)?;
         if self.nesterov && self.momentum == 0.0 {
-            return Err(crate::Error::argument(
+            return Err(Error::argument(
                 "nesterov",
                 "looks ahead by the momentum, which is 0; set one",
             ));
         }
-        Ok(())
-    }
-
-    fn config(&self) -> Option<OptimizerConfig> {
-        Some(OptimizerConfig::Sgd(self.clone()))
-    }
-
-    fn rates(&self) -> Rates {
-        Rates {
-            learning_rate: self.learning_rate.clone(),
-            beta_1: 0.0,
-            beta_2: 0.0,
+        match self.dampening {
+            Some(dampening) if !(0.0..=1.0).contains(&dampening) => Err(Error::argument(
+                "dampening",
+                format!("must be in [0, 1], got {dampening}"),
+            )),
+            _ => Ok(()),
         }
     }
 
-    fn update(&self, name: &str, parameter: &Tensor, gradient: &Tensor, clock: &Clock) -> Tensor {
-        if self.momentum == 0.0 {
-            return parameter
-                .graph()
-                .apply_one(op::Sgd, &[parameter, gradient, &clock.rates]);
-        }
-        let velocity = state(name, "momentum", parameter);
-        let rule = op::Momentum {
-            momentum: self.momentum,
-            nesterov: self.nesterov,
-        };
-        parameter
-            .graph()
-            .apply_one(rule, &[parameter, &velocity, gradient, &clock.rates])
+    fn settings(&self) -> OptimizerConfig {
+        OptimizerConfig::Sgd(self.clone())
     }
 }

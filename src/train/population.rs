@@ -130,11 +130,7 @@ impl Population {
             ));
         };
         let mut optimizer = self.optimizer.clone();
-        let rate = Schedule::Constant(member.learning_rate);
-        match &mut optimizer {
-            OptimizerConfig::Sgd(sgd) => sgd.learning_rate = rate,
-            OptimizerConfig::Adam(adam) => adam.learning_rate = rate,
-        }
+        *optimizer.learning_rate_mut() = Schedule::Constant(member.learning_rate);
         Model::new(
             self.architecture.clone().seed(member.seed),
             &self.device,

@@ -8,7 +8,6 @@ use crate::{DType, Error, Graph, Initial, Result, Tensor, TensorType};
 use super::loss::{LossSpec, Output};
 use super::metric::{Gauges, Metric, Setting, Supply};
 use crate::nn::{Activation, Sequential};
-use crate::optim::Schedule;
 
 /// Steps whose sums the ring holds: the most that one submission may run.
 pub(crate) const RING_ROWS: usize = 1024;
@@ -88,12 +87,7 @@ impl Parts<'_> {
             programs.push(Program::new("train").update(&updates));
         }
         if let Some(room) = needs.evaluate {
-            let rates = Rates {
-                learning_rate: Schedule::from(0.0),
-                beta_1: 0.0,
-                beta_2: 0.0,
-            };
-            let clock = graph.clock("evaluate", room.batch, rates);
+            let clock = graph.clock("evaluate", room.batch, Rates::from(0.0));
             let (_, mut updates, tallies) =
                 self.measured(&graph, "evaluate", room, &clock, &parameters)?;
             updates.extend(tallies());

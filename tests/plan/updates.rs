@@ -16,7 +16,7 @@ fn variables_that_only_merged_updates_use_keep_their_names_and_first_values() {
     for (name, first) in [("a", [1.0, 2.0, 3.0]), ("b", [4.0, 5.0, 6.0])] {
         let parameter = graph.parameter(name, [3], &first);
         let gradient = graph.input(format!("gradient.{name}"), [3]);
-        updates.push(adam.update(name, &parameter, &gradient, &clock));
+        updates.extend(adam.updates(&[(name, &parameter, &gradient)], &clock));
     }
     let plan = graph.compile(&Target::cpu(), [Program::new("step").update(&updates)]);
     let plan = plan.unwrap();

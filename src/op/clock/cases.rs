@@ -1,10 +1,10 @@
 //! What a clock is tried on: places in the data, and every schedule.
 
-use crate::op::{Case, Fill, RATES};
+use crate::op::{Case, Fill, LONG_RATES, RATES};
 use crate::optim::Schedule;
 
-use super::Clock;
 use super::cursor::WORDS;
+use super::{Clock, Series, Tally};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |clock: Clock, cursor: [u32; WORDS], rates: [f32; RATES]| {
@@ -17,6 +17,7 @@ pub(super) fn cases() -> Vec<Case> {
         schedule,
         beta_1: 0.9,
         beta_2: 0.999,
+        tally: None,
     };
     let mut cases = Vec::new();
     // The place in the data: the first step, the middle and the end of an epoch, short batches, no data at all.
@@ -70,6 +71,14 @@ pub(super) fn cases() -> Vec<Case> {
         decay_steps: 300,
         end: 0.01,
         power,
+        cycle: power == 2.0,
+    };
+    let restarts = |t_mul, m_mul, alpha| Schedule::CosineDecayRestarts {
+        initial: 0.1,
+        first_decay_steps: 10,
+        t_mul,
+        m_mul,
+        alpha,
     };
     let cosine = |alpha| Schedule::CosineDecay {
         initial: 0.001,
@@ -90,15 +99,84 @@ pub(super) fn cases() -> Vec<Case> {
         Schedule::cosine_decay(0.1, 257),
         cosine(0.0),
         cosine(0.1),
+        Schedule::cosine_decay_restarts(0.1, 17),
+        restarts(1.0, 0.9, 0.1),
+        restarts(1.5, 0.9, 0.0),
+        Schedule::CosineAnnealing {
+            initial: 0.1,
+            steps: 40,
+            minimum: 0.001,
+        },
+        Schedule::one_cycle(0.1, 300),
+        Schedule::OneCycle {
+            top: 0.1,
+            steps: 100,
+            share: 0.25,
+            div_factor: 10.0,
+            final_div_factor: 100.0,
+            linear: true,
+        },
+        Schedule::milestones(0.1, &[1, 17, 256], 0.3),
+        Schedule::Table((1..=33).map(|i| 0.01 * i as f32).collect()),
+        polynomial(2.0).warmup(0.001, 17),
+        Schedule::Table(vec![0.1, 0.2, 0.3]).warmup(0.0, 17),
+        Schedule::milestones(0.1, &[17, 256], 0.3).warmup(0.3, 3),
     ];
     for schedule in schedules {
         for step in [0, 1, 16, 17, 33, 255, 256, 299, 1000, 70_000] {
-            cases.push(case(
+            let mut case = case(
                 clock(5, schedule.clone()),
                 [step, 0, 10, 5, 33, 0, 0, 0],
-                [0.0, 0.3, 0.9, 0.0],
-            ));
+                [0.0, 0.3, 0.9, if step % 2 == 0 { 1.0 } else { 0.3 }],
+            );
+            if let Some(table) = schedule.table() {
+                case = case.constant(&[table.len()], Fill::Values(table));
+            }
+            cases.push(case);
         }
     }
+    tallies(&mut cases);
     cases
+}
+
+/// The numbers of updates, and the series.
+fn tallies(cases: &mut Vec<Case>) {
+    let asgd = |start| Series::Asgd {
+        lambda: 1e-2,
+        alpha: 0.75,
+        start,
+    };
+    let series = [
+        (Series::None, 0.999),
+        (Series::Nadam { base: 0.96 }, 0.999),
+        (Series::Radam, 0.999),
+        (Series::Radam, 0.95),
+        (Series::Radam, 0.5),
+        (Series::Power { exponent: -0.8 }, 0.999),
+        (asgd(1e6), 0.999),
+        (asgd(10.0), 0.999),
+    ];
+    for (series, beta_2) in series {
+        for (accumulate, every) in [(1, 0), (1, 5), (4, 3)] {
+            for step in [0, 1, 3, 4, 6, 19, 33, 255, 699, 1000, 70_000] {
+                let clock = Clock {
+                    batch: 1,
+                    schedule: 0.1.into(),
+                    beta_1: 0.9,
+                    beta_2,
+                    tally: Some(Tally {
+                        accumulate,
+                        every,
+                        series,
+                    }),
+                };
+                let rates = vec![9.0, 0.3, 0.9, 0.5, 3.0, 1.0, 0.7, 0.4, 5.0, 6.0, 7.0, 8.0];
+                cases.push(
+                    Case::new(clock)
+                        .words(&[WORDS], Fill::Words(vec![step, 0, 0, 1, 1, 0, 0, 0]))
+                        .constant(&[LONG_RATES], Fill::Values(rates)),
+                );
+            }
+        }
+    }
 }

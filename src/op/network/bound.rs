@@ -1,6 +1,5 @@
 //! How far a device may be off after one step: errors carried forward and back beside the numbers of the reference.
 
-use crate::op::clock::error as rate_error;
 use crate::op::cross_entropy::{logits_error, logits_slope_errors};
 use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
@@ -33,7 +32,7 @@ pub(super) fn bound(network: &Network, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         rates.copy_from_slice(&sample.inputs[0][member * RATES..][..RATES]);
         let step = state[STEP];
         let (state, order) = network.clock.begin(&mut state, &mut rates);
-        let mut rate = rate_error(&network.clock.schedule, step) * UNIT + 1e-37;
+        let mut rate = network.clock.rate_error(step, rates[3]);
         if network.own_rates {
             (rates[0], rate) = (rates[3], 0.0);
         }

@@ -202,6 +202,7 @@ fn case(
             schedule,
             beta_1: betas.0,
             beta_2: betas.1,
+            tally: None,
         },
         inputs: widths[0],
         layers,
@@ -216,7 +217,14 @@ fn case(
         1 => dims.to_vec(),
         _ => [&[members], dims].concat(),
     };
-    let rates = (0..members).flat_map(|m| [0.5, 0.43, 0.9, 0.01 * (m + 1) as f32]);
+    let own = |m: usize| {
+        if own_rates {
+            0.01 * (m + 1) as f32
+        } else {
+            0.75
+        }
+    };
+    let rates = (0..members).flat_map(|m| [0.5, 0.43, 0.9, own(m)]);
     let ring = [RING_ROWS, network.columns.len(), Parts::of(batch).count];
     let rule = network.rule;
     let mut case = Case::new(network)

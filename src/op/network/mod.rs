@@ -123,7 +123,7 @@ pub struct Network {
     pub rule: Rule,
     /// How many networks.
     pub members: usize,
-    /// Whether η is each member's rates\[3\] instead of the schedule's, which must then be constant.
+    /// Whether η is each member's rates\[3\] instead of the schedule's times that; the schedule must then be constant.
     pub own_rates: bool,
 }
 
@@ -188,6 +188,12 @@ impl Network {
 
     /// Why it stays many calls on that target.
     pub(crate) fn fits(&self, target: &Target) -> Result<(), String> {
+        if self.clock.schedule.table().is_some() || self.clock.tally.is_some() {
+            return Err("its clock has a table, or counts updates".into());
+        }
+        if matches!(self.clock.schedule, Schedule::CosineDecayRestarts { .. }) {
+            return Err("its learning rate restarts, which takes a loop in every step".into());
+        }
         for (what, size, most) in [
             ("parameters", self.parameters(), MOST_PARAMETERS),
             ("values of a row", self.values(), MOST_VALUES),

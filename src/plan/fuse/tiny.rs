@@ -291,6 +291,7 @@ impl Expected {
             learning_rate: network.clock.schedule.clone(),
             beta_1: network.clock.beta_1,
             beta_2: network.clock.beta_2,
+            tally: network.clock.tally,
         };
         let clock = graph.clock("clock", network.clock.batch, rates);
         let variable =

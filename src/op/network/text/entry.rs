@@ -93,7 +93,7 @@ fn train(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
         rows = min(params.batch, data_rows - offset);
         eta = own_rate;
         if params.own_rates == 0u {
-            eta = learning_rate(step);
+            eta = learning_rate(step) * own_rate;
         }
         power_1 *= params.beta_1;
         power_2 *= params.beta_2;

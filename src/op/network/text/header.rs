@@ -25,7 +25,8 @@ impl Text<'_> {
                 "// Training steps of the network {}, batch {}, as many in a dispatch as params.steps says; made by\n\
              // src/op/network/text.rs. A lane to a row; weights and states stay in workgroup memory between the steps.\n\n\
              struct Params {{\n    batch: u32,\n    beta_1: f32,\n    beta_2: f32,\n    initial: f32,\n    rate: f32,\n    \
-             end: f32,\n    power: f32,\n    top: f32,\n    decay_steps: u32,\n    warmup_steps: u32,\n    staircase: u32,",
+             end: f32,\n    power: f32,\n    top: f32,\n    decay_steps: u32,\n    warmup_steps: u32,\n    staircase: u32,\n    \
+             start: f32,\n    climb: f32,",
                 self.network.widths(),
                 self.network.clock.batch
             ),
@@ -43,7 +44,7 @@ impl Text<'_> {
         line(
             text,
             1,
-            "// Whether the learning rate is rates[3].\n    own_rates: u32,",
+            "// Whether the learning rate is rates[3], not the schedule's times that.\n    own_rates: u32,",
         );
         for (name, _) in self.constants() {
             line(text, 1, &format!("{name}: f32,"));

@@ -1,0 +1,187 @@
+//! Constraints that weights are put under after each update.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result, Tensor};
+
+/// What Keras adds to norms before it divides by them.
+const EPSILON: f32 = 1e-7;
+
+/// A constraint by Keras' names and defaults. Norms are over the dimension `axis`: 0, the default, of a dense kernel
+/// `[inputs, units]` is the norm of each unit's weights.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Constraint {
+    /// Norms up to `max_value`: W·min(norm, max)/(norm + 1e-7).
+    MaxNorm {
+        /// The largest norm; above 0. Keras' default: 2.
+        max_value: f32,
+        /// The dimension that norms are over.
+        axis: usize,
+    },
+    /// max(W, 0).
+    NonNeg,
+    /// Norms of 1: W/(norm + 1e-7).
+    UnitNorm {
+        /// The dimension that norms are over.
+        axis: usize,
+    },
+    /// Norms between two: W·(rate·clip(norm) + (1 − rate)·norm)/(norm + 1e-7).
+    MinMaxNorm {
+        /// The least norm; at least 0. Keras' default: 0.
+        min_value: f32,
+        /// The largest norm; at least `min_value`. Keras' default: 1.
+        max_value: f32,
+        /// How far a norm goes to its range in one step, in (0, 1]. Keras' default: 1.
+        rate: f32,
+        /// The dimension that norms are over.
+        axis: usize,
+    },
+}
+
+impl Constraint {
+    /// Norms up to `max_value` over the first dimension.
+    pub fn max_norm(max_value: f32) -> Self {
+        let axis = 0;
+        Constraint::MaxNorm { max_value, axis }
+    }
+
+    /// Norms of 1 over the first dimension.
+    pub fn unit_norm() -> Self {
+        Constraint::UnitNorm { axis: 0 }
+    }
+
+    /// The weights under the constraint, as a value.
+    #[track_caller]
+    pub fn of(self, w: &Tensor) -> Tensor {
+        let graph = w.graph();
+        let number = |value: f32| graph.constant([1], &[value]);
+        let to = |axis: usize, wanted: &dyn Fn(&Tensor) -> Tensor| {
+            let norms = w.norms(axis, 0.0);
+            w.mul(&wanted(&norms).div(&norms.offset(EPSILON)))
+        };
+        match self {
+            Constraint::NonNeg => w.relu(),
+            Constraint::MaxNorm { max_value, axis } => {
+                to(axis, &|norms| norms.minimum(&number(max_value)))
+            }
+            Constraint::UnitNorm { axis } => w.div(&w.norms(axis, 0.0).offset(EPSILON)),
+            Constraint::MinMaxNorm {
+                min_value,
+                max_value,
+                rate,
+                axis,
+            } => to(axis, &|norms| {
+                let clipped = norms.minimum(&number(max_value));
+                let clipped = clipped.maximum(&number(min_value)).scale(rate);
+                clipped.add(&norms.scale(1.0 - rate))
+            }),
+        }
+    }
+
+    /// Puts a parameter under the constraint; the handle is for [`Program::update`](crate::Program::update), behind those
+    /// of the optimizer.
+    #[track_caller]
+    pub fn apply(self, parameter: &Tensor) -> Tensor {
+        parameter.assign(&self.of(parameter))
+    }
+
+    /// Checks that every number is in its range; the error names the field.
+    pub fn validate(self) -> Result<()> {
+        let refuse = |name, range: &str, got: f32| {
+            Err(Error::argument(name, format!("must be {range}, got {got}")))
+        };
+        match self {
+            Constraint::NonNeg | Constraint::UnitNorm { .. } => Ok(()),
+            Constraint::MaxNorm { max_value, .. }
+                if !(max_value > 0.0 && max_value.is_finite()) =>
+            {
+                refuse("max_value", "above 0 and finite", max_value)
+            }
+            Constraint::MaxNorm { .. } => Ok(()),
+            Constraint::MinMaxNorm {
+                min_value,
+                max_value,
+                rate,
+                ..
+            } => {
+                if !(0.0..f32::INFINITY).contains(&min_value) {
+                    return refuse("min_value", "at least 0 and finite", min_value);
+                }
+                if !(max_value >= min_value && max_value.is_finite()) {
+                    return refuse("max_value", "at least min_value and finite", max_value);
+                }
+                if !(rate > 0.0 && rate <= 1.0) {
+                    return refuse("rate", "in (0, 1]", rate);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Device, Graph, Program};
+
+    fn constrained(constraint: Constraint) -> Vec<f32> {
+        let graph = Graph::new();
+        let w = graph.parameter("w", [2, 3], &[3.0, 0.3, 0.0, 4.0, -0.4, 0.0]);
+        let program = Program::new("constrain").update([&constraint.apply(&w)]);
+        let device = Device::cpu();
+        let plan = graph.compile(device.target(), [program]).unwrap();
+        let mut session = device.open(&plan).unwrap();
+        session.run("constrain", 1).unwrap();
+        session.read("w").unwrap()
+    }
+
+    #[test]
+    fn weights_are_put_where_the_constraint_wants_them() {
+        let close = |a: Vec<f32>, b: [f32; 6]| {
+            let near = a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+            assert!(near, "{a:?}, not {b:?}");
+        };
+        let range = Constraint::MinMaxNorm {
+            min_value: 1.0,
+            max_value: 2.0,
+            rate: 0.5,
+            axis: 0,
+        };
+        close(
+            constrained(Constraint::max_norm(1.0)),
+            [0.6, 0.3, 0.0, 0.8, -0.4, 0.0],
+        );
+        close(
+            constrained(Constraint::unit_norm()),
+            [0.6, 0.6, 0.0, 0.8, -0.8, 0.0],
+        );
+        close(
+            constrained(Constraint::NonNeg),
+            [3.0, 0.3, 0.0, 4.0, 0.0, 0.0],
+        );
+        close(constrained(range), [2.1, 0.45, 0.0, 2.8, -0.6, 0.0]);
+    }
+
+    #[test]
+    fn numbers_outside_their_range_are_refused_by_name() {
+        let range = |min_value, max_value, rate| Constraint::MinMaxNorm {
+            min_value,
+            max_value,
+            rate,
+            axis: 0,
+        };
+        for (constraint, field) in [
+            (Constraint::max_norm(0.0), "max_value"),
+            (Constraint::max_norm(f32::NAN), "max_value"),
+            (range(-1.0, 1.0, 1.0), "min_value"),
+            (range(2.0, 1.0, 1.0), "max_value"),
+            (range(0.0, 1.0, 0.0), "rate"),
+        ] {
+            match constraint.validate() {
+                Err(Error::Argument { name, .. }) => assert_eq!(name, field),
+                other => panic!("{constraint:?}: {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Penalties on weights or outputs, which a layer adds to the loss.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result, Tensor};
+
+/// A penalty by Keras' names and defaults. PyTorch has none; its optimizers' `weight_decay` is the gradient of ½·λ·Σ W²:
+/// [`Common::l2`](crate::optim::Common).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Regularizer {
+    /// l1·Σ|x|. Keras' default factor: 0.01.
+    L1(f32),
+    /// l2·Σ x². Keras' default factor: 0.01.
+    L2(f32),
+    /// l1·Σ|x| + l2·Σ x². Keras' default factors: 0.
+    L1L2 {
+        /// The factor of magnitudes.
+        l1: f32,
+        /// The factor of squares.
+        l2: f32,
+    },
+    /// factor·(the mean of |cos| over all pairs of rows, or of columns, of a matrix).
+    Orthogonal {
+        /// The factor. Keras' default: 0.01.
+        factor: f32,
+        /// Whether of columns. Keras' default: rows.
+        columns: bool,
+    },
+}
+
+impl Regularizer {
+    /// The penalty on `x`, a scalar.
+    #[track_caller]
+    pub fn penalty(self, x: &Tensor) -> Tensor {
+        match self {
+            Regularizer::L1(factor) => x.l1_penalty(factor),
+            Regularizer::L2(factor) => x.l2_penalty(factor),
+            Regularizer::L1L2 { l1, l2 } => x.l1_l2_penalty(l1, l2),
+            Regularizer::Orthogonal { factor, columns } => x.orthogonal_penalty(factor, columns),
+        }
+    }
+
+    /// Checks that factors are finite and at least 0; the error names the factor.
+    pub fn validate(self) -> Result<()> {
+        let factors = match self {
+            Regularizer::L1(l1) => [("l1", l1), ("l2", 0.0)],
+            Regularizer::L2(l2) => [("l1", 0.0), ("l2", l2)],
+            Regularizer::L1L2 { l1, l2 } => [("l1", l1), ("l2", l2)],
+            Regularizer::Orthogonal { factor, .. } => [("factor", factor), ("l2", 0.0)],
+        };
+        for (name, factor) in factors {
+            if !(0.0..f32::INFINITY).contains(&factor) {
+                let message = format!("must be at least 0 and finite, got {factor}");
+                return Err(Error::argument(name, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Tensor {
+    /// `factor`·Σ|x|, a scalar. Its gradient at 0 is 0.
+    #[track_caller]
+    pub fn l1_penalty(&self, factor: f32) -> Tensor {
+        self.abs().sum().scale(factor)
+    }
+
+    /// `factor`·Σ x², a scalar.
+    #[track_caller]
+    pub fn l2_penalty(&self, factor: f32) -> Tensor {
+        self.square().sum().scale(factor)
+    }
+
+    /// `l1`·Σ|x| + `l2`·Σ x², a scalar.
+    #[track_caller]
+    pub fn l1_l2_penalty(&self, l1: f32, l2: f32) -> Tensor {
+        self.l1_penalty(l1).add(&self.l2_penalty(l2))
+    }
+
+    /// `factor`·(the mean of |cos| over all pairs of rows, or of columns), of a matrix with at least two; a scalar.
+    ///
+    /// A row that is 0 is at right angles to all.
+    #[track_caller]
+    pub fn orthogonal_penalty(&self, factor: f32, columns: bool) -> Tensor {
+        let shape = self.shape();
+        let &[rows, width] = shape.dims() else {
+            return self.refuse_penalty(format!("takes a matrix, got {shape}"));
+        };
+        let count = if columns { width } else { rows };
+        if count < 2 {
+            return self.refuse_penalty(format!("takes at least two rows or columns, got {shape}"));
+        }
+        let axis = usize::from(!columns);
+        let unit = self.div(&self.norms(axis, 1e-6));
+        let products = unit.graph().apply_one(
+            crate::op::MatMul {
+                transpose_a: columns,
+                transpose_b: !columns,
+            },
+            &[&unit, &unit],
+        );
+        let mut others = vec![1.0; count * count];
+        others
+            .iter_mut()
+            .step_by(count + 1)
+            .for_each(|own| *own = 0.0);
+        let others = self.graph().constant([count, count], &others);
+        let pairs = (count * (count - 1)) as f64;
+        let share = (f64::from(factor) / pairs) as f32;
+        products.abs().mul(&others).sum().scale(share)
+    }
+
+    /// √Σ x² over one dimension of a matrix, which stays with size 1, but at least `least`.
+    #[track_caller]
+    pub(super) fn norms(&self, axis: usize, least: f32) -> Tensor {
+        let mut dims = self.shape().dims().to_vec();
+        if let Some(size) = dims.get_mut(axis) {
+            *size = 1;
+        }
+        let squares = self.square().sum_over(axis).reshape(dims);
+        let least = self.graph().constant([1], &[least * least]);
+        squares.maximum(&least).sqrt()
+    }
+
+    #[track_caller]
+    fn refuse_penalty(&self, message: String) -> Tensor {
+        let location = std::panic::Location::caller();
+        self.graph()
+            .refuse_at("orthogonal_penalty", message, location)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn factors_outside_their_range_are_refused_by_name() {
+        for (regularizer, field) in [
+            (Regularizer::L1(-0.1), "l1"),
+            (Regularizer::L2(f32::NAN), "l2"),
+            (
+                Regularizer::L1L2 {
+                    l1: 0.0,
+                    l2: f32::INFINITY,
+                },
+                "l2",
+            ),
+            (
+                Regularizer::Orthogonal {
+                    factor: -1.0,
+                    columns: false,
+                },
+                "factor",
+            ),
+        ] {
+            match regularizer.validate() {
+                Err(Error::Argument { name, .. }) => assert_eq!(name, field),
+                other => panic!("{regularizer:?}: {other:?}"),
+            }
+        }
+        Regularizer::L1L2 { l1: 0.0, l2: 0.1 }.validate().unwrap();
+    }
+}

@@ -1,0 +1,248 @@
+//! Muon: matrices step by the orthogonal matrix next to their momentum, everything else by Adam.
+
+use serde::{Deserialize, Serialize};
+
+use crate::op::{Formula, MatMul, Series, Update};
+use crate::{Error, Result, Tensor};
+
+use super::Schedule;
+use super::adafactor::no_coupled_decay;
+use super::common::{Common, common_settings, record, share};
+use super::optimizer::{Clock, Optimizer, OptimizerConfig, Rates, above_zero, at_least, state};
+
+/// How long a matrix's step is, whose elements would otherwise have a root mean square of about 1/√max(rows, columns).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepLength {
+    /// η·share·√max(rows, columns): of Adam's usual size. Keras' `rms_rate` and PyTorch's `match_rms_adamw`, both 0.2.
+    Rms(f32),
+    /// η·√max(1, rows/columns): Keras without a rate, PyTorch's `original`, whose matrices stand upright.
+    Original,
+    /// η·√(rows/columns): PyTorch's `spectral_unclamped`.
+    Spectral,
+}
+
+/// Muon (Jordan et al., 2024) with Keras' names and defaults.
+///
+/// Matrices: m ← μ·m + g; x = g + μ·m (Nesterov) or m; x ← x/(‖x‖ + ε); `ns_steps` times
+/// x ← a·x + (b·x·xᵀ + c·(x·xᵀ)²)·x, which makes it about orthogonal; W ← W − η·(step length)·x. What is no matrix, or is
+/// excluded by name, is updated by Adam.
+///
+/// [`Muon::pytorch`] is PyTorch's form: m ← μ·m + (1 − μ)·g, x = (1 − μ)·g + μ·m, ‖x‖ at least ε, step length
+/// `Original`, and the iteration in numbers rounded to bfloat16; its decay is 0.1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Muon {
+    /// η. Default 0.001.
+    pub learning_rate: Schedule,
+    /// β₁ of Adam, in [0, 1). Default 0.9.
+    pub adam_beta_1: f32,
+    /// β₂ of Adam, in [0, 1). Default 0.999.
+    pub adam_beta_2: f32,
+    /// Adam's decoupled decay, at least 0. Default 0.004.
+    pub adam_weight_decay: f32,
+    /// The factor of η for Adam, at least 0. Default 1.
+    pub adam_lr_ratio: f32,
+    /// ε, above 0. Default 1e-7.
+    pub epsilon: f32,
+    /// Matrices whose names contain one of these are updated by Adam.
+    pub exclude_layers: Vec<String>,
+    /// a, b, c. Default 3.4445, −4.775, 2.0315.
+    pub coefficients: [f32; 3],
+    /// μ, in [0, 1). Default 0.95.
+    pub momentum: f32,
+    /// Steps of the iteration, at least 1. Default 5.
+    pub ns_steps: u32,
+    /// Whether to look ahead. Default true.
+    pub nesterov: bool,
+    /// Default `Rms(0.2)`.
+    pub step_length: StepLength,
+    /// Whether as in PyTorch. Default false.
+    pub pytorch: bool,
+    /// What all optimizers have; its weight decay, 0.004 by default, is that of matrices, and `l2` is none of it.
+    pub common: Common,
+}
+
+common_settings!(Muon);
+
+impl Default for Muon {
+    fn default() -> Self {
+        Muon::new(0.001)
+    }
+}
+
+impl Muon {
+    /// The optimizer with this learning rate, a number or a [`Schedule`].
+    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
+        Muon {
+            learning_rate: learning_rate.into(),
+            adam_beta_1: 0.9,
+            adam_beta_2: 0.999,
+            adam_weight_decay: 0.004,
+            adam_lr_ratio: 1.0,
+            epsilon: 1e-7,
+            exclude_layers: Vec::new(),
+            coefficients: [3.4445, -4.775, 2.0315],
+            momentum: 0.95,
+            ns_steps: 5,
+            nesterov: true,
+            step_length: StepLength::Rms(0.2),
+            pytorch: false,
+            common: Common {
+                weight_decay: 0.004,
+                ..Common::default()
+            },
+        }
+    }
+
+    /// The same in PyTorch's form.
+    pub fn pytorch(mut self) -> Self {
+        self.pytorch = true;
+        self.step_length = StepLength::Original;
+        self
+    }
+
+    fn is_matrix(&self, name: &str, parameter: &Tensor) -> bool {
+        let mut excluded = self.exclude_layers.iter();
+        parameter.shape().rank() == 2 && !excluded.any(|part| name.contains(part.as_str()))
+    }
+
+    /// The orthogonal matrix next to `x`, times the step's length.
+    fn direction(&self, x: &Tensor) -> Tensor {
+        let shape = x.shape();
+        let (rows, columns) = shape.rows_and_columns();
+        let kept = |x: Tensor| match self.pytorch {
+            true => x.bfloat16(),
+            false => x,
+        };
+        let x = kept(x.clone());
+        let norm = kept(x.square().sum().sqrt());
+        let norm = match self.pytorch {
+            true => norm.maximum(&x.graph().constant([1], &[self.epsilon])),
+            false => norm.offset(self.epsilon),
+        };
+        let mut x = kept(x.div(&norm));
+        let [a, b, c] = self.coefficients;
+        let product = |x: &Tensor, y: &Tensor, transpose_a, transpose_b| {
+            let op = MatMul {
+                transpose_a,
+                transpose_b,
+            };
+            x.graph().apply_one(op, &[x, y])
+        };
+        // The products of the shorter side, from whichever side of x they are.
+        let upright = rows > columns;
+        for _ in 0..self.ns_steps {
+            let gram = kept(product(&x, &x, upright, !upright));
+            let sum = kept(gram.scale(b).add(&gram.matmul(&gram).scale(c)));
+            let turned = match upright {
+                true => x.matmul(&sum),
+                false => sum.matmul(&x),
+            };
+            x = kept(x.scale(a).add(&turned));
+        }
+        let (rows, columns) = (rows as f64, columns as f64);
+        let length = match self.step_length {
+            StepLength::Rms(share) => f64::from(share) * rows.max(columns).sqrt(),
+            StepLength::Original => (rows / columns).max(1.0).sqrt(),
+            StepLength::Spectral => (rows / columns).sqrt(),
+        };
+        x.scale(length as f32)
+    }
+}
+
+impl Optimizer for Muon {
+    fn name(&self) -> &'static str {
+        "muon"
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.learning_rate.validate()?;
+        share("adam_beta_1", self.adam_beta_1)?;
+        share("adam_beta_2", self.adam_beta_2)?;
+        at_least("adam_weight_decay", self.adam_weight_decay, 0.0)?;
+        at_least("adam_lr_ratio", self.adam_lr_ratio, 0.0)?;
+        above_zero("epsilon", self.epsilon)?;
+        share("momentum", self.momentum)?;
+        if let Some(wrong) = self.coefficients.iter().find(|c| !c.is_finite()) {
+            let message = format!("must be finite, got {wrong}");
+            return Err(Error::argument("coefficients", message));
+        }
+        if self.ns_steps == 0 {
+            return Err(Error::argument("ns_steps", "must be at least 1, got 0"));
+        }
+        if let StepLength::Rms(share) = self.step_length {
+            above_zero("step_length", share)?;
+        }
+        no_coupled_decay(self.common.l2)?;
+        self.common.validate()
+    }
+
+    fn config(&self) -> Option<OptimizerConfig> {
+        Some(OptimizerConfig::Muon(self.clone()))
+    }
+
+    fn rates(&self) -> Rates {
+        Rates {
+            learning_rate: self.learning_rate.clone(),
+            beta_1: self.adam_beta_1,
+            beta_2: self.adam_beta_2,
+            tally: Some(self.common.tally(Series::None)),
+        }
+    }
+
+    fn updates(&self, parameters: &[(&str, &Tensor, &Tensor)], clock: &Clock) -> Vec<Tensor> {
+        let (gradients, mut updates) = self.common.prepared(parameters, clock);
+        let mu = self.momentum;
+        let share = if self.pytorch {
+            (1.0 - f64::from(mu)) as f32
+        } else {
+            1.0
+        };
+        for ((name, parameter, _), gradient) in parameters.iter().zip(&gradients) {
+            let treated = self.common.update(Formula::Descent, name);
+            let bare = |formula: Formula| Update {
+                decay: treated.decay,
+                factor: treated.factor,
+                ..Update::from(formula)
+            };
+            if !self.is_matrix(name, parameter) {
+                let formula = Formula::Adam {
+                    beta_1: self.adam_beta_1,
+                    beta_2: self.adam_beta_2,
+                    epsilon: self.epsilon,
+                    amsgrad: false,
+                    corrected: false,
+                };
+                // Decay goes with η itself, not with Adam's share of it.
+                let ratio = self.adam_lr_ratio;
+                let decayed = treated.decay != 0.0 && ratio > 0.0;
+                let update = self.common.last(Update {
+                    factor: treated.factor * ratio,
+                    decay: if decayed {
+                        self.adam_weight_decay / ratio
+                    } else {
+                        0.0
+                    },
+                    ..bare(formula)
+                });
+                updates.extend(record(&update, name, parameter, gradient, clock, &|_| 0.0));
+                continue;
+            }
+            let m = state(name, "momentum", parameter, 0.0);
+            let buffer = Update::from(Formula::Buffer {
+                momentum: mu,
+                share,
+            });
+            updates.extend(record(&buffer, name, &m, gradient, clock, &|_| 0.0));
+            let x = match self.nesterov {
+                true => gradient.scale(share).add(&m.scale(mu)),
+                false => m,
+            };
+            let step = self.common.last(bare(Formula::Descent));
+            let direction = self.direction(&x);
+            updates.extend(record(&step, name, parameter, &direction, clock, &|_| 0.0));
+        }
+        updates
+    }
+}
