@@ -10,7 +10,8 @@
 //! | `compute` | a graph, run once on the given values |
 //! | `activation`, `layer`, `loss`, `metric`, `optimizer`, `schedule`, `initializer`, `trace` | the kinds of Keras' cases |
 //! | `recipe`, `architecture` | what a trace trained, and how |
-//! | `torch`, `torch_activation`, `torch_loss`, `torch_op`, `arguments`, `onnx`, `onnx_op` | the kinds of PyTorch's and ONNX' cases |
+//! | `torch`, `torch_activation`, `torch_loss`, `torch_margin`, `torch_op`, `arguments` | the kinds of PyTorch's cases |
+//! | `onnx`, `onnx_op` | ONNX' cases |
 //! | `algebra` | operations of theirs that are a few of Kiln's |
 #![allow(dead_code)] // The example and the test each use a part.
 
@@ -37,6 +38,7 @@ mod settings;
 mod torch;
 mod torch_activation;
 mod torch_loss;
+mod torch_margin;
 mod torch_op;
 mod trace;
 mod weights;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kiln::Tensor;
-use kiln::op::{Form, Function, MatMul, Pointwise};
+use kiln::op::{Function, MatMul, Pointwise};
 
 use super::Stop;
 use super::algebra;
@@ -12,6 +12,7 @@ use super::compute::Work;
 use super::layer::whole;
 use super::onnx::Node;
 use super::settings::Settings;
+use super::torch_loss::{Classes, Labels, of_labels};
 
 /// A graph under construction, node by node.
 pub struct Run<'a> {
@@ -189,7 +190,9 @@ impl Run<'_> {
                 }
                 x.reshape(whole(self.case, &shape, x.shape().elements() as usize)?)
             }
-            "SoftmaxCrossEntropyLoss" => self.cross_entropy(node, attributes)?,
+            "SoftmaxCrossEntropyLoss" | "NegativeLogLikelihoodLoss" => {
+                self.of_labels(node, attributes)?
+            }
             other => return Stop::unsupported(format!("op {other}")),
         })
     }
@@ -276,33 +279,28 @@ impl Run<'_> {
         reduce(&x, axes.as_deref(), keep)
     }
 
-    fn cross_entropy(
+    /// Cross-entropy of logits, or the negative log-likelihood, of labels; the logarithms of the probabilities are a second
+    /// output of the first.
+    fn of_labels(
         &mut self,
         node: &Node<'_>,
         attributes: &mut Settings<'_>,
     ) -> Result<Tensor, Stop> {
-        if node.inputs.len() > 2 || node.outputs.len() > 1 {
-            return Stop::unsupported("cross-entropy with class weights or a second output");
-        }
         let x = self.input(node, 0)?;
-        if x.shape().rank() != 2 {
-            return Stop::unsupported("cross-entropy over another axis than the last");
-        }
+        let weight = self.optional(node, 2)?;
+        let scores = Classes::of(&x);
         let labels = self.case.tensor(&format!("in.{}", node.inputs[1]))?;
-        if labels
-            .values
-            .contains(&attributes.number("ignore_index", f64::NAN)?)
-        {
-            return Stop::unsupported("an ignored class");
+        let settings = Labels {
+            smoothing: 0.0,
+            ignored: attributes.number("ignore_index", f64::NAN)?,
+            logits: node.op == "SoftmaxCrossEntropyLoss",
+        };
+        if let Some(name) = node.outputs.get(1) {
+            let logarithms = scores.unrows(&scores.x.log_softmax());
+            self.values.insert(name.clone(), logarithms);
         }
-        let (rows, _) = x.shape().rows_and_columns();
-        let labels = self.work.label(&node.inputs[1], labels, &[rows].into())?;
-        let losses = x.cross_entropy(&labels, Form::Logits);
-        match attributes.text("reduction", "mean")? {
-            "none" => Ok(losses),
-            "sum" => Ok(losses.sum()),
-            "mean" => Ok(losses.mean()),
-            other => Stop::unsupported(format!("reduction {other}")),
-        }
+        let given = (node.inputs[1].as_str(), labels);
+        let losses = of_labels(&mut self.work, &scores, given, settings, weight.as_ref())?;
+        losses.reduced(attributes.text("reduction", "mean")?, 1)
     }
 }

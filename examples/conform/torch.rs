@@ -45,14 +45,20 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
                 last as i64,
             )?
         }
-        name @ ("MSELoss" | "BCELoss" | "BCEWithLogitsLoss" | "CrossEntropyLoss") => {
+        name if Loss::known(name) => {
             let loss = Loss::of(name, &mut module)?;
-            let weight = case
-                .find("w.weight")
-                .map(|_| call.weight("weight"))
-                .transpose()?;
-            module.ignore(0, &["weight"]);
-            loss.apply(&mut call, &mut forward, weight.as_ref())?
+            let mut buffer = |name: &str| {
+                let given = case.find(&format!("w.{name}"));
+                given.map(|_| call.weight(name)).transpose()
+            };
+            let (weight, pos_weight) = (buffer("weight")?, buffer("pos_weight")?);
+            module.ignore(0, &["weight", "pos_weight"]);
+            loss.apply(
+                &mut call,
+                &mut forward,
+                weight.as_ref(),
+                pos_weight.as_ref(),
+            )?
         }
         name => {
             let unknown = || Stop::Unsupported(format!("op {}", case.op));
@@ -106,17 +112,19 @@ impl<'a> Call<'a> {
         keyword: &str,
     ) -> Result<Tensor, Stop> {
         let name = self.name(arguments, position, keyword)?;
-        let tensor = self.work.input(self.case, &name)?;
-        self.parameters.push((name, tensor.clone()));
+        self.parameter(&name)
+    }
+
+    /// The tensor of that name, with a gradient.
+    pub fn parameter(&mut self, name: &str) -> Result<Tensor, Stop> {
+        let tensor = self.work.input(self.case, name)?;
+        self.parameters.push((name.into(), tensor.clone()));
         Ok(tensor)
     }
 
     /// A parameter or buffer of the module.
     pub fn weight(&mut self, name: &str) -> Result<Tensor, Stop> {
-        let name = format!("w.{name}");
-        let tensor = self.work.input(self.case, &name)?;
-        self.parameters.push((name, tensor.clone()));
-        Ok(tensor)
+        self.parameter(&format!("w.{name}"))
     }
 
     /// Compares the output and the gradients of Σ y·dy that the case has.

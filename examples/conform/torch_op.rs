@@ -99,27 +99,23 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
             );
             algebra::flatten(&x, first as i64, last as i64)?
         }
-        name @ ("mse_loss"
-        | "binary_cross_entropy"
-        | "binary_cross_entropy_with_logits"
-        | "cross_entropy") => {
-            let module = match name {
-                "mse_loss" => "MSELoss",
-                "binary_cross_entropy" => "BCELoss",
-                "cross_entropy" => "CrossEntropyLoss",
-                _ => "BCEWithLogitsLoss",
-            };
-            let loss = Loss::of(module, &mut given)?;
-            let weight = match given.get(2, "weight") {
-                None => None,
-                // Weights of classes are part of the target, which has no gradient.
-                Some(_) if name == "cross_entropy" => {
-                    let weight = call.name(&mut given, 2, "weight")?;
-                    Some(call.work.input(case, &weight)?)
+        name if Loss::known(name) => {
+            let loss = Loss::of(name, &mut given)?;
+            // Weights of classes are part of the target, which has no gradient.
+            let data = matches!(name, "cross_entropy" | "nll_loss");
+            let mut optional = |keyword: &str| match given.keywords.get(keyword) {
+                None => Ok(None),
+                Some(value) => {
+                    let name = value.as_str().and_then(|text| text.strip_prefix("tensor:"));
+                    let name = name.unwrap_or_default();
+                    match data {
+                        true => call.work.input(case, name).map(Some),
+                        false => call.parameter(name).map(Some),
+                    }
                 }
-                Some(_) => Some(call.tensor(&mut given, 2, "weight")?),
             };
-            loss.apply(&mut call, &mut given, weight.as_ref())?
+            let (weight, pos_weight) = (optional("weight")?, optional("pos_weight")?);
+            loss.apply(&mut call, &mut given, weight.as_ref(), pos_weight.as_ref())?
         }
         name => {
             let unknown = || Stop::Unsupported(format!("op {}", case.op));
