@@ -99,11 +99,13 @@ pub enum Loss {
     /// −cos of the angle between y and y*, averaged over rows: −1 for the same direction. PyTorch's `CosineEmbeddingLoss`
     /// has 1 − cos.
     CosineSimilarity,
-    /// 1 − 2·Σ y*·y/(Σ y* + Σ y + 1e-7), each row by itself: Keras with `axis` set to all but the first. Keras' default,
-    /// one fraction for the batch as a whole, is this on a tensor that is reshaped to one row.
+    /// 1 − 2·Σ y*·y/(Σ y* + Σ y + 1e-7): in `fit` one fraction for the batch as a whole, which is Keras' default.
+    ///
+    /// [`LossSpec::each_row`] has a fraction for each row, Keras with `axis=-1`; of a tensor that is reshaped to one row
+    /// it is that of the whole.
     Dice,
-    /// 1 − A/(A + α·Σ y*·(1 − y) + β·Σ y·(1 − y*) + 1e-7) with A = Σ y*·y, each row by itself as [`Loss::Dice`], which it
-    /// is with α = β = ½.
+    /// 1 − A/(A + α·Σ y*·(1 − y) + β·Σ y·(1 − y*) + 1e-7) with A = Σ y*·y, over the batch or each row as [`Loss::Dice`],
+    /// which it is with α = β = ½.
     Tversky {
         /// The weight α ≥ 0 of what is missed; Keras' default is 0.5.
         alpha: f32,

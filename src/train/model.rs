@@ -298,11 +298,11 @@ impl Model {
                 ));
             }
             Targets::Labels { labels, .. } if loss.takes_labels() => {
-                in_range(labels, outputs)?;
+                in_range(labels, outputs, self.loss.ignore_class)?;
                 PreparedTargets::Labels(labels)
             }
             Targets::Labels { labels, .. } if outputs == 1 => {
-                in_range(labels, 2)?;
+                in_range(labels, 2, None)?;
                 PreparedTargets::Values(
                     labels
                         .iter()
@@ -312,7 +312,7 @@ impl Model {
                 )
             }
             Targets::Labels { labels, .. } => {
-                in_range(labels, outputs)?;
+                in_range(labels, outputs, None)?;
                 let len = labels.len().checked_mul(outputs);
                 let mut rows: Vec<f32> = room(len, "the one-hot targets")?;
                 rows.resize(labels.len() * outputs, 0.0);
@@ -476,8 +476,9 @@ async fn carried(session: &mut Session) -> Result<Snapshot> {
     Ok(snapshot)
 }
 
-fn in_range(labels: &[u32], classes: usize) -> Result<()> {
-    match labels.iter().position(|&label| label as usize >= classes) {
+fn in_range(labels: &[u32], classes: usize, ignored: Option<u32>) -> Result<()> {
+    let unknown = |&label: &u32| label as usize >= classes && ignored != Some(label);
+    match labels.iter().position(unknown) {
         None => Ok(()),
         Some(row) => Err(Error::data(format!(
             "row {row} has the label {}, but the model tells {classes} classes apart (0 to {})",

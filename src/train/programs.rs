@@ -144,7 +144,7 @@ impl Parts<'_> {
             activation: self.last_activation(),
         };
         let gauges = self.gauges()?;
-        let rows = self.loss.rows(&output, &y);
+        let rows = self.loss.rows(&output, &y, &clock.cursor);
         let mut recorded = vec![rows.clone()];
         recorded.extend(gauges.rows(&output, &y));
         let ring_kind =

@@ -119,8 +119,9 @@ impl LossSpec {
         Some(shares.sum_over(target.shape().rank()))
     }
 
-    /// The loss of each row of a model's output.
-    pub(crate) fn rows(self, output: &Output, target: &Tensor) -> Tensor {
+    /// What the mean over a batch's own rows, which `cursor` counts, makes the loss of: the loss of each row of a model's
+    /// output. Where rows are left out, those that are kept weigh more; an overlap is that of the batch, in every row.
+    pub(crate) fn rows(self, output: &Output, target: &Tensor, cursor: &Tensor) -> Tensor {
         let matching = match self.loss {
             Loss::BinaryCrossentropy | Loss::BinaryFocalCrossentropy { .. } => Activation::Sigmoid,
             _ => Activation::Softmax,
@@ -132,7 +133,18 @@ impl LossSpec {
             Reads::Auto | Reads::Probabilities => (&output.after, Form::Probabilities),
             Reads::Logits => (&output.after, Form::Logits),
         };
-        self.rows_of(values, form, target)
+        match self.loss {
+            Loss::Dice => return overlap(values, target, cursor, (0.5, 0.5), 0.5 * EPSILON),
+            Loss::Tversky { alpha, beta } => {
+                return overlap(values, target, cursor, (alpha, beta), EPSILON);
+            }
+            _ => {}
+        }
+        let rows = self.rows_of(values, form, target);
+        match self.kept(values, target) {
+            None => rows,
+            Some(kept) => rows.div(&kept.batch_mean(cursor).offset(EPSILON)),
+        }
     }
 
     #[track_caller]
@@ -304,4 +316,26 @@ fn shares_of_rows(y: &Tensor, form: Form) -> Tensor {
     let table = p.reshape([rows, columns]);
     let sums = table.sum_over(1).reshape([rows, 1]);
     table.div(&sums).reshape(y.shape())
+}
+
+/// 1 − A/(A + α·Σ t·(1 − y) + β·Σ y·(1 − t) + ε) with A = Σ y·t over all rows of the batch, for each of its rows.
+fn overlap(
+    y: &Tensor,
+    target: &Tensor,
+    cursor: &Tensor,
+    (alpha, beta): (f32, f32),
+    epsilon: f32,
+) -> Tensor {
+    let (rows, columns) = y.shape().rows_and_columns();
+    let mean = |values: Tensor| values.batch_mean(cursor);
+    let rest = |values: &Tensor| values.neg().offset(1.0);
+    let missed = mean(target.mul(&rest(y))).scale(alpha);
+    let alarms = mean(y.mul(&rest(target))).scale(beta);
+    // Means, not sums, so that ε is a share of the batch too.
+    let mistakes = missed
+        .add(&alarms)
+        .offset(epsilon / (rows * columns) as f32);
+    let loss = mistakes.div(&mean(y.mul(target)).add(&mistakes));
+    let zeros = y.graph().constant([rows], &vec![0.0; rows]);
+    loss.reshape([1]).add(&zeros)
 }
