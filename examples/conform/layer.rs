@@ -9,6 +9,7 @@ use super::algebra;
 use super::case::Case;
 use super::check::Check;
 use super::compute::Work;
+use super::normalization::{self, Running};
 use super::settings::Settings;
 
 /// x or x0, x1 … and weights → y; dx and dw of Σ y·dy.
@@ -21,6 +22,15 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
         "LeakyReLU",
         "ELU",
         "PReLU",
+        "LayerNormalization",
+        "RMSNormalization",
+        "UnitNormalization",
+        "BatchNormalization",
+        "GroupNormalization",
+        "Dropout",
+        "GaussianDropout",
+        "GaussianNoise",
+        "AlphaDropout",
         "Softmax",
         "Flatten",
         "Reshape",
@@ -32,11 +42,17 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
     if !known.contains(&case.op.as_str()) {
         return Stop::unsupported(format!("op {}", case.op));
     }
+    let mut training = false;
     if let Some(call) = settings
         .get("__call__")
         .and_then(serde_json::Value::as_object)
     {
-        Settings::within(case, call).finish()?;
+        let mut call = Settings::within(case, call);
+        training = call.flag("training", false)?;
+        call.finish()?;
+    }
+    if training && matches!(case.op.as_str(), "Dropout" | "GaussianDropout") {
+        return normalization::noise(case, &mut settings, device, check);
     }
     settings.ignore(&["name", "dtype", "trainable", "data_format"]);
     let mut work = Work::new();
@@ -46,18 +62,36 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
         weights.push((format!("w.{name}"), work.input(case, &format!("w.{name}"))?));
     }
     let tensors: Vec<&Tensor> = inputs.iter().map(|(_, tensor)| tensor).collect();
-    let y = output(case, &mut settings, &tensors, &weights)?;
+    let y = output(case, &mut settings, training, &tensors, &weights)?;
     settings.finish()?;
     let dy = work.input(case, "dy")?;
     work.fetch("y", &y);
     let parameters: Vec<&(String, Tensor)> = inputs.iter().chain(&weights).collect();
     let tensors: Vec<&Tensor> = parameters.iter().map(|(_, tensor)| tensor).collect();
     let gradients = work.graph.gradients(&y.mul(&dy), &tensors);
+    let asked = |name: &str| case.find(&format!("d{name}")).is_some();
     for ((name, _), gradient) in parameters.iter().zip(&gradients) {
-        work.fetch(format!("d{name}"), gradient);
+        if asked(name) {
+            work.fetch(format!("d{name}"), gradient);
+        }
     }
     for (name, array) in work.run(device)? {
         check.tensor(&name, &array)?;
+    }
+    if training && case.op == "BatchNormalization" {
+        let mut settings = Settings::of(case);
+        return Running {
+            axis: settings.number("axis", -1.0)? as isize,
+            keep: settings.number("momentum", 0.99)? as f32,
+            unbiased: false,
+            input: "x",
+            before: ["moving_mean", "moving_variance"],
+        }
+        .check(case, device, check);
+    }
+    for name in case.names("after.") {
+        let before = case.tensor(&format!("w.{name}"))?;
+        check.values(&format!("after.{name}"), &before.values)?;
     }
     Ok(())
 }
@@ -78,6 +112,7 @@ fn inputs(case: &Case, work: &mut Work) -> Result<Vec<(String, Tensor)>, Stop> {
 fn output(
     case: &Case,
     settings: &mut Settings<'_>,
+    training: bool,
     inputs: &[&Tensor],
     weights: &[(String, Tensor)],
 ) -> Result<Tensor, Stop> {
@@ -135,7 +170,17 @@ fn output(
         "Add" => all(Tensor::add),
         "Subtract" => all(Tensor::sub),
         "Multiply" => all(Tensor::mul),
-        other => return Stop::unsupported(format!("op {other}")),
+        other => {
+            let weight = |name: &str| {
+                let name = format!("w.{name}");
+                let found = weights.iter().find(|(known, _)| *known == name);
+                found.map(|(_, tensor)| tensor.clone())
+            };
+            match normalization::keras(case, settings, training, x, weight)? {
+                Some(y) => y,
+                None => return Stop::unsupported(format!("op {other}")),
+            }
+        }
     })
 }
 

@@ -12,6 +12,7 @@
 //! | `recipe`, `architecture` | what a trace trained, and how |
 //! | `torch`, `torch_activation`, `torch_loss`, `torch_margin`, `torch_op`, `arguments` | the kinds of PyTorch's cases |
 //! | `onnx`, `onnx_op` | ONNX' cases |
+//! | `normalization` | normalisations of all of them |
 //! | `algebra` | operations of theirs that are a few of Kiln's |
 #![allow(dead_code)] // The example and the test each use a part.
 
@@ -27,6 +28,7 @@ mod initializer;
 mod layer;
 mod loss;
 mod metric;
+mod normalization;
 mod onnx;
 mod onnx_op;
 mod optimizer;

@@ -190,6 +190,33 @@ impl Run<'_> {
                 }
                 x.reshape(whole(self.case, &shape, x.shape().elements() as usize)?)
             }
+            "LayerNormalization" | "RMSNormalization" => self.last_norm(node, attributes)?,
+            "InstanceNormalization" | "GroupNormalization" => {
+                let x = self.input(node, 0)?;
+                let (scale, bias) = (self.input(node, 1)?, self.input(node, 2)?);
+                let channels = x.shape().dims().get(1).copied().unwrap_or(1);
+                let groups = attributes.number("num_groups", channels as f64)? as usize;
+                let epsilon = attributes.number("epsilon", 1e-5)? as f32;
+                if scale.shape().elements() as usize != channels {
+                    return Stop::unsupported("one scale for each group");
+                }
+                x.group_norm(groups, Some(&scale), Some(&bias), epsilon)
+            }
+            "BatchNormalization" => self.batch_norm(node, attributes)?,
+            "MeanVarianceNormalization" => {
+                let x = self.input(node, 0)?;
+                match attributes.integers("axes")?.as_deref() {
+                    None | Some([0, 2, 3]) => x.batch_norm_training(1, None, None, 1e-18, None).0,
+                    Some(_) => return Stop::unsupported("normalisation over other dimensions"),
+                }
+            }
+            "LpNormalization" => {
+                if attributes.number("p", 2.0)? != 2.0 {
+                    return Stop::unsupported("lengths other than Euclid's");
+                }
+                let axis = attributes.number("axis", -1.0)? as isize;
+                self.input(node, 0)?.unit_norm(axis)
+            }
             "SoftmaxCrossEntropyLoss" | "NegativeLogLikelihoodLoss" => {
                 self.of_labels(node, attributes)?
             }
@@ -259,6 +286,60 @@ impl Run<'_> {
         let (rows, columns) = dims.split_at(algebra::dimension(axis, dims.len())?);
         let x = x.reshape([rows.iter().product(), columns.iter().product()]);
         Ok(along(&x, -1).reshape(dims))
+    }
+
+    /// Over the dimensions from `axis` on.
+    fn last_norm(
+        &mut self,
+        node: &Node<'_>,
+        attributes: &mut Settings<'_>,
+    ) -> Result<Tensor, Stop> {
+        attributes.ignore(&["stash_type"]);
+        let (x, scale) = (self.input(node, 0)?, self.input(node, 1)?);
+        let rank = x.shape().rank();
+        let axis = algebra::dimension(attributes.number("axis", -1.0)? as i64, rank)?;
+        let epsilon = attributes.number("epsilon", 1e-5)? as f32;
+        if node.op == "RMSNormalization" {
+            return Ok(x.rms_norm(rank - axis, Some(&scale), epsilon));
+        }
+        let bias = self.optional(node, 2)?;
+        let shape = x.shape();
+        let lead = &shape.dims()[..axis];
+        let rows: usize = lead.iter().product();
+        let matrix = x.reshape([rows, shape.elements() as usize / rows.max(1)]);
+        let (_, mean, variance) = matrix.standardize(-1, epsilon);
+        let ones = [lead.to_vec(), vec![1; rank - axis]].concat();
+        let inverse = variance.offset(epsilon).rsqrt();
+        for (name, tensor) in node.outputs.iter().skip(1).zip([mean, inverse]) {
+            self.values
+                .insert(name.clone(), tensor.reshape(ones.as_slice()));
+        }
+        Ok(x.layer_norm(rank - axis, Some(&scale), bias.as_ref(), epsilon))
+    }
+
+    fn batch_norm(
+        &mut self,
+        node: &Node<'_>,
+        attributes: &mut Settings<'_>,
+    ) -> Result<Tensor, Stop> {
+        attributes.without(&["is_test", "spatial"])?;
+        let x = self.input(node, 0)?;
+        let (scale, bias) = (self.input(node, 1)?, self.input(node, 2)?);
+        let (mean, variance) = (self.input(node, 3)?, self.input(node, 4)?);
+        let epsilon = attributes.number("epsilon", 1e-5)? as f32;
+        let keep = attributes.number("momentum", 0.9)? as f32;
+        if !attributes.flag("training_mode", false)? {
+            let statistics = [&mean, &variance];
+            return Ok(x.batch_norm(1, statistics, Some(&scale), Some(&bias), epsilon));
+        }
+        let (y, batch_mean, batch_variance) =
+            x.batch_norm_training(1, Some(&scale), Some(&bias), epsilon, None);
+        let running = [(mean, batch_mean), (variance, batch_variance)];
+        for (name, (before, batch)) in node.outputs.iter().skip(1).zip(running) {
+            let after = before.scale(keep).add(&batch.scale(1.0 - keep));
+            self.values.insert(name.clone(), after);
+        }
+        Ok(y)
     }
 
     fn reduce(&mut self, node: &Node<'_>, attributes: &mut Settings<'_>) -> Result<Tensor, Stop> {

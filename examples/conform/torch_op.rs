@@ -9,6 +9,7 @@ use super::arguments::Arguments;
 use super::case::Case;
 use super::check::Check;
 use super::layer::whole;
+use super::normalization;
 use super::settings::integers;
 use super::torch::Call;
 use super::torch_activation;
@@ -119,6 +120,10 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
         }
         name => {
             let unknown = || Stop::Unsupported(format!("op {}", case.op));
+            if let Some(y) = normalization::torch(name, &mut call, &mut given)? {
+                given.finish()?;
+                return call.compare(&y, device, check);
+            }
             let x = call
                 .tensor(&mut given, 0, "input")
                 .map_err(|_not_one| unknown())?;

@@ -26,21 +26,26 @@ mod log_softmax;
 mod matmul;
 mod moments;
 mod network;
+mod noise;
+mod normalization;
 mod one_hot;
 mod penalty;
 mod permutation;
 mod permute;
+mod philox;
 mod pointwise;
 mod pointwise_loss;
 mod record;
 mod reshape;
 mod rows;
+mod running_average;
 mod sgd;
 mod similarity;
 mod slice;
 mod softmax;
 mod sparsemax;
 mod squared_error;
+mod standardize;
 mod sum;
 mod sum_of_squares;
 mod tally;
@@ -78,6 +83,7 @@ pub use log_softmax::LogSoftmax;
 pub use matmul::{Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul, candidates};
 pub use moments::{MOMENTS, Moments};
 pub use network::{Column, Layer, Network, Rule};
+pub use noise::{Noise, NoiseKind};
 pub use one_hot::OneHot;
 pub use penalty::Penalty;
 pub use permutation::Permutation;
@@ -87,6 +93,7 @@ pub use pointwise::{Function, Pointwise};
 pub use pointwise_loss::PointwiseLoss;
 pub use record::{Parts, Record};
 pub use reshape::Reshape;
+pub use running_average::RunningAverage;
 pub use sgd::{Momentum, Sgd};
 pub use similarity::Similarity;
 pub use slice::Slice;
@@ -94,6 +101,7 @@ pub use softmax::Softmax;
 pub use sparsemax::Sparsemax;
 pub(crate) use squared_error::Backward as SquaredErrorBackward;
 pub use squared_error::SquaredError;
+pub use standardize::Standardize;
 pub use sum::Sum;
 pub use sum_of_squares::SumOfSquares;
 pub use tally::{Feed, slots};
@@ -124,17 +132,20 @@ pub fn all() -> Vec<Entry> {
         matmul::UPDATES,
         moments::ENTRY,
         network::ENTRY,
+        noise::ENTRY,
         one_hot::ENTRY,
         permute::ENTRY,
         pointwise::ENTRY,
         pointwise_loss::ENTRY,
         record::ENTRY,
+        running_average::ENTRY,
         sgd::ENTRY,
         similarity::ENTRY,
         slice::ENTRY,
         softmax::ENTRY,
         sparsemax::ENTRY,
         squared_error::ENTRY,
+        standardize::ENTRY,
         sum::ENTRY,
         threshold_counts::ENTRY,
         sum_of_squares::ENTRY,

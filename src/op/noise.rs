@@ -1,0 +1,406 @@
+//! Noise for training: dropout (Srivastava and others 2014), alpha dropout (Klambauer and others 2017), Gaussian noise and
+//! Gaussian dropout, y = factor·x + summand with draws of their own for every element and step; dx = factor·dy.
+//!
+//! Draws are by counter: those of elements 4i … 4i + 3 come from the counter (i, step, stream, 0) under the seed. So the
+//! backward pass draws what the forward pass drew and stores no mask, the reference draws what the device does, and a run
+//! that is continued draws on. An element is kept where the upper 24 bits of its word are at least p·2²⁴.
+
+use crate::cpu::Real;
+use crate::plan::Target;
+use crate::{DType, Tensor, TensorType};
+
+use super::cursor::{STEP, WORDS};
+use super::launch::shader;
+use super::philox::philox;
+use super::{
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, Vjp,
+    arity, fold,
+};
+
+const SHADER: Shader = shader!("noise", "philox", "functions");
+
+/// The line in [`op::all`](super::all).
+pub const ENTRY: Entry = Entry {
+    name: "noise",
+    shaders: &[SHADER],
+    cases,
+};
+
+/// What is drawn, and what happens to an element.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum NoiseKind {
+    /// 0 with the probability `rate`, else x/(1 − rate).
+    Dropout {
+        /// p, in [0, 1).
+        rate: f32,
+    },
+    /// a·α′ + b with the probability `rate`, else a·x + b, with α′ = −1.7581 (SELU's least value), and a and b such that mean 0
+    /// and variance 1 stay what they are.
+    AlphaDropout {
+        /// p, in [0, 1).
+        rate: f32,
+    },
+    /// x + deviation·N with normal draws N.
+    Gaussian {
+        /// The standard deviation, at least 0.
+        deviation: f32,
+    },
+    /// x·(1 + N·√(rate/(1 − rate))) with normal draws N.
+    GaussianDropout {
+        /// p, in [0, 1).
+        rate: f32,
+    },
+}
+
+use NoiseKind::{AlphaDropout, Dropout, Gaussian, GaussianDropout};
+
+/// y = factor·x + summand. Inputs: x, any shape, and cursor u32 `[8]`; y: as x.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Noise {
+    /// What is drawn.
+    pub kind: NoiseKind,
+    /// The seed of all draws.
+    pub seed: u64,
+    /// What tells these draws from others of the same step: the number of the layer.
+    pub stream: u32,
+}
+
+/// dx = factor·dy. Inputs: dy and cursor.
+#[derive(Debug, Clone, Copy)]
+struct Backward(Noise);
+
+/// α′ = −α·scale of SELU.
+const LEAST_SELU: f64 = -1.673_263_242_354_377_2 * 1.050_700_987_355_480_5;
+
+/// The kind as the shader knows it: the least draw that keeps; the factor of what is kept, or the deviation; the summands
+/// of what is kept and dropped.
+struct Constants {
+    kind: u32,
+    least: u32,
+    kept: f32,
+    kept_more: f32,
+    dropped_more: f32,
+}
+
+impl NoiseKind {
+    fn constants(self) -> Constants {
+        let least = |rate: f32| (f64::from(rate) * f64::from(1 << 24)).ceil() as u32;
+        match self {
+            Dropout { rate } => Constants {
+                kind: 0,
+                least: least(rate),
+                kept: (1.0 / (1.0 - f64::from(rate))) as f32,
+                kept_more: 0.0,
+                dropped_more: 0.0,
+            },
+            AlphaDropout { rate } => {
+                let p = f64::from(rate);
+                let a = ((1.0 - p) * (1.0 + p * LEAST_SELU * LEAST_SELU)).powf(-0.5);
+                let b = -a * LEAST_SELU * p;
+                Constants {
+                    kind: 0,
+                    least: least(rate),
+                    kept: a as f32,
+                    kept_more: b as f32,
+                    dropped_more: (a * LEAST_SELU + b) as f32,
+                }
+            }
+            Gaussian { deviation } => Constants {
+                kind: 1,
+                least: 0,
+                kept: deviation,
+                kept_more: 0.0,
+                dropped_more: 0.0,
+            },
+            GaussianDropout { rate } => {
+                let p = f64::from(rate);
+                Constants {
+                    kind: 2,
+                    least: 0,
+                    kept: (p / (1.0 - p)).sqrt() as f32,
+                    kept_more: 0.0,
+                    dropped_more: 0.0,
+                }
+            }
+        }
+    }
+
+    /// What is wrong with the rate or the deviation.
+    pub(crate) fn check(self) -> Result<(), (&'static str, String)> {
+        match self {
+            Dropout { rate } | AlphaDropout { rate } | GaussianDropout { rate } => {
+                match (0.0..1.0).contains(&rate) {
+                    true => Ok(()),
+                    false => Err((
+                        "rate",
+                        format!("must be at least 0 and below 1, got {rate}"),
+                    )),
+                }
+            }
+            Gaussian { deviation } => match deviation >= 0.0 && deviation.is_finite() {
+                true => Ok(()),
+                false => Err((
+                    "deviation",
+                    format!("must be at least 0 and finite, got {deviation}"),
+                )),
+            },
+        }
+    }
+}
+
+/// Two normal draws from two words, by Box and Muller.
+fn normals(a: u32, b: u32) -> [f64; 2] {
+    const SHARE: f64 = 1.0 / (1 << 24) as f64;
+    let radius = (-2.0 * (f64::from((a >> 8) + 1) * SHARE).ln()).sqrt();
+    let angle = f64::from(b >> 8) * SHARE * std::f64::consts::TAU;
+    [radius * angle.cos(), radius * angle.sin()]
+}
+
+impl Noise {
+    /// The words of elements 4i … 4i + 3 in a step.
+    fn words(self, i: usize, step: u32) -> [u32; 4] {
+        let key = [self.seed as u32, (self.seed >> 32) as u32];
+        philox([i as u32, step, self.stream, 0], key)
+    }
+
+    /// y from x; without the summands where only the slope is wanted.
+    #[inline(always)]
+    fn apply<T: Real>(self, x: &[T], step: u32, y: &mut [T], slope: bool) {
+        let constants = self.kind.constants();
+        let of = |constant: f32| T::of(f64::from(constant));
+        let (kept, more) = (
+            of(constants.kept),
+            [constants.dropped_more, constants.kept_more].map(of),
+        );
+        for (i, (y, x)) in y.chunks_mut(4).zip(x.chunks(4)).enumerate() {
+            let words = self.words(i, step);
+            let drawn = match constants.kind {
+                0 => [0.0; 4],
+                _ => {
+                    let ([a, b], [c, d]) =
+                        (normals(words[0], words[1]), normals(words[2], words[3]));
+                    [a, b, c, d]
+                }
+            };
+            for (j, (y, &x)) in y.iter_mut().zip(x).enumerate() {
+                *y = match constants.kind {
+                    0 => {
+                        let keeps = words[j] >> 8 >= constants.least;
+                        let own = if keeps { kept * x } else { T::zero() };
+                        if slope {
+                            own
+                        } else {
+                            own + more[usize::from(keeps)]
+                        }
+                    }
+                    1 => x + kept * T::of(drawn[j]),
+                    _ => x * (T::one() + kept * T::of(drawn[j])),
+                };
+            }
+        }
+    }
+
+    fn launch(self, signature: &Signature, slope: bool) -> Launches {
+        const WORKGROUP: u32 = 64;
+        let len = signature.inputs[0].elements();
+        let constants = self.kind.constants();
+        Launch::new(SHADER, "forward")
+            .set("KIND", constants.kind)
+            .set("SLOPE", slope)
+            .set("WORKGROUP", WORKGROUP)
+            .param("len", len as usize)
+            .param("seed_low", self.seed as u32)
+            .param("seed_high", (self.seed >> 32) as u32)
+            .param("stream", self.stream)
+            .param("least", constants.least)
+            .param("kept", constants.kept)
+            .param("kept_more", constants.kept_more)
+            .param("dropped_more", constants.dropped_more)
+            .bind_all(2, 1)
+            .grid(fold(len.div_ceil(4), WORKGROUP))
+            .iterations(10)
+            .flops(len * 8)
+            .into()
+    }
+
+    fn infer(self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let [x, cursor] = arity::<2>(inputs)?;
+        super::expect_dtype("x", x, DType::F32)?;
+        if *cursor != TensorType::u32([WORDS]) {
+            return Err(format!("the cursor must be [{WORDS}] u32, got {cursor}"));
+        }
+        let wrong = |(name, message)| format!("{name} {message}");
+        self.kind.check().map_err(wrong)?;
+        Ok(vec![x.clone()])
+    }
+
+    /// Two roundings of factor and summand; of a normal draw, up to 6 with the errors of a logarithm, a root and a sine.
+    fn bound(self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        let constants = self.kind.constants();
+        let kept = f64::from(constants.kept);
+        let drawn = 2.0 * UNIT * 6.0 * 30.0 * kept;
+        let more = f64::from(constants.kept_more.abs().max(constants.dropped_more.abs()));
+        let mut bound = sample.relative(0, 2.0);
+        for (bound, x) in bound.iter_mut().zip(&sample.inputs[0]) {
+            *bound += match constants.kind {
+                0 => 2.0 * UNIT * ((kept * x).abs() + more),
+                1 => drawn,
+                _ => drawn * x.abs(),
+            };
+        }
+        vec![bound]
+    }
+}
+
+impl Op for Noise {
+    fn name(&self) -> &'static str {
+        match self.kind {
+            Dropout { .. } => "dropout",
+            AlphaDropout { .. } => "alpha_dropout",
+            Gaussian { .. } => "gaussian_noise",
+            GaussianDropout { .. } => "gaussian_dropout",
+        }
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        Noise::infer(*self, inputs)
+    }
+
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        let (dy, cursor) = (vjp.dy()?, &vjp.inputs[1]);
+        let dx = match self.kind {
+            Gaussian { .. } => dy.clone(),
+            _ => dy.graph().apply_one(Backward(*self), &[dy, cursor]),
+        };
+        Ok(vec![Some(dx), None])
+    }
+
+    fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
+        Ok(Noise::launch(*self, signature, false))
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        Noise::bound(*self, sample)
+    }
+}
+
+impl Compute for Noise {
+    #[inline(always)]
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let (x, step) = (io.input(0), io.words(1)[STEP]);
+        self.apply(x, step, io.output(0), false);
+    }
+}
+
+impl Op for Backward {
+    fn name(&self) -> &'static str {
+        "noise.backward"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        self.0.infer(inputs)
+    }
+
+    fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
+        Ok(self.0.launch(signature, true))
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        self.0.bound(sample)
+    }
+}
+
+impl Compute for Backward {
+    #[inline(always)]
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let (dy, step) = (io.input(0), io.words(1)[STEP]);
+        self.0.apply(dy, step, io.output(0), true);
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let shapes: [&[usize]; 6] = [&[1], &[3], &[33, 5], &[257], &[2, 3, 5, 7], &[70_000]];
+    let kinds = [
+        Dropout { rate: 0.3 },
+        Dropout { rate: 0.0 },
+        AlphaDropout { rate: 0.25 },
+        Gaussian { deviation: 0.7 },
+        GaussianDropout { rate: 0.4 },
+    ];
+    let mut cases = Vec::new();
+    for (k, kind) in kinds.into_iter().enumerate() {
+        for (s, shape) in shapes.into_iter().enumerate() {
+            let noise = Noise {
+                kind,
+                seed: 0x0123_4567_89ab_cdef * (s as u64 + 1),
+                stream: k as u32,
+            };
+            let cursor = || Fill::Words(vec![7 + s as u32, 0, 0, 1, 1, 0, 0, 0]);
+            let forward = Case::new(noise).input(shape, Fill::Uniform(-2.0, 3.0));
+            cases.push(forward.words(&[WORDS], cursor()).without_nan());
+            let backward = Case::new(Backward(noise)).constant(shape, Fill::Uniform(-2.0, 2.0));
+            cases.push(backward.words(&[WORDS], cursor()));
+        }
+    }
+    cases
+}
+
+impl Tensor {
+    /// The elements with noise on them, drawn for the step of `cursor` (the clock's) under a seed; `stream` tells these draws
+    /// from others of the same step.
+    #[track_caller]
+    pub fn noise(&self, cursor: &Tensor, noise: Noise) -> Tensor {
+        self.graph().apply_one(noise, &[self, cursor])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_have_the_moments_that_they_should() {
+        let len = 100_000;
+        let moments = |kind, x: f64| {
+            let noise = Noise {
+                kind,
+                seed: 5,
+                stream: 2,
+            };
+            let mut y = vec![0.0; len];
+            noise.apply(&vec![x; len], 3, &mut y, false);
+            let mean = y.iter().sum::<f64>() / len as f64;
+            let variance = y.iter().map(|y| (y - mean) * (y - mean)).sum::<f64>() / len as f64;
+            (mean, variance)
+        };
+        let near = |(mean, variance): (f64, f64), wanted: (f64, f64)| {
+            let off = 5.0 * (wanted.1 / len as f64).sqrt();
+            assert!((mean - wanted.0).abs() < off, "mean {mean}, not {wanted:?}");
+            assert!(
+                (variance / wanted.1 - 1.0).abs() < 0.03,
+                "variance {variance}, not {wanted:?}"
+            );
+        };
+        near(moments(Dropout { rate: 0.3 }, 2.0), (2.0, 4.0 * 0.3 / 0.7));
+        near(moments(Gaussian { deviation: 0.5 }, 1.0), (1.0, 0.25));
+        near(moments(GaussianDropout { rate: 0.2 }, 2.0), (2.0, 1.0));
+    }
+
+    #[test]
+    fn a_draw_depends_on_seed_stream_step_and_element() {
+        let words = |seed, stream, step, i| {
+            let kind = Dropout { rate: 0.5 };
+            Noise { kind, seed, stream }.words(i, step)
+        };
+        let first = words(1, 0, 0, 0);
+        let others = [
+            words(2, 0, 0, 0),
+            words(1 << 32, 0, 0, 0),
+            words(1, 1, 0, 0),
+            words(1, 0, 1, 0),
+            words(1, 0, 0, 1),
+        ];
+        assert!(others.iter().all(|other| *other != first));
+        assert_eq!(words(1, 0, 0, 0), first);
+    }
+}

@@ -1,0 +1,227 @@
+//! Normalisations, from standardised rows: no op of their own, a few nodes each.
+//!
+//! Keras and PyTorch differ in defaults only: ε is 1e-3 for batch, layer and group normalisation in Keras and 1e-5 in
+//! PyTorch, 1e-6 for RMS normalisation in Keras and the machine's in PyTorch. For running variances see
+//! [`RunningAverage`].
+
+use std::panic::Location;
+
+use crate::Tensor;
+
+use super::{RunningAverage, Standardize};
+
+impl Tensor {
+    /// (x − μ)/√(v + ε) along dimension `axis`, counted from the back where it is negative, with the mean μ and the biased
+    /// variance v; behind it μ and v, which lack that dimension.
+    #[track_caller]
+    pub fn standardize(&self, axis: isize, epsilon: f32) -> (Tensor, Tensor, Tensor) {
+        let op = Standardize {
+            axis,
+            center: true,
+            epsilon,
+            ragged: None,
+        };
+        standardized(self, op, None)
+    }
+
+    /// Layer normalisation: mean 0 and variance 1 over the last `dims` dimensions, times `scale`, plus `offset`, which are
+    /// shaped as these dimensions or broadcast to them. Keras' default of ε is 1e-3.
+    #[track_caller]
+    pub fn layer_norm(
+        &self,
+        dims: usize,
+        scale: Option<&Tensor>,
+        offset: Option<&Tensor>,
+        epsilon: f32,
+    ) -> Tensor {
+        scaled(
+            over_last(self, "layer_norm", dims, true, epsilon),
+            scale,
+            offset,
+        )
+    }
+
+    /// RMS normalisation: mean square 1 over the last `dims` dimensions, times `scale`. Keras' default of ε is 1e-6.
+    #[track_caller]
+    pub fn rms_norm(&self, dims: usize, scale: Option<&Tensor>, epsilon: f32) -> Tensor {
+        scaled(
+            over_last(self, "rms_norm", dims, false, epsilon),
+            scale,
+            None,
+        )
+    }
+
+    /// Vectors along dimension `axis`, counted from the back where it is negative, brought to length 1.
+    #[track_caller]
+    pub fn unit_norm(&self, axis: isize) -> Tensor {
+        let shape = self.shape();
+        let at = axis.rem_euclid(shape.rank().max(1) as isize) as usize;
+        let len = shape.dims().get(at).copied().unwrap_or(1) as f32;
+        // Keras has no lengths below 1e-6.
+        let op = Standardize {
+            axis,
+            center: false,
+            epsilon: 1e-12 / len,
+            ragged: None,
+        };
+        standardized(self, op, None).0.scale(1.0 / len.sqrt())
+    }
+
+    /// Group normalisation: the channels, dimension 1, in `groups` groups of neighbours, each of which has mean 0 and variance
+    /// 1 in each row of the batch; times `scale`, plus `offset`, of shape `[channels]`. With one channel a group it is
+    /// instance normalisation. Keras' default of ε is 1e-3.
+    #[track_caller]
+    pub fn group_norm(
+        &self,
+        groups: usize,
+        scale: Option<&Tensor>,
+        offset: Option<&Tensor>,
+        epsilon: f32,
+    ) -> Tensor {
+        let shape = self.shape();
+        let (rows, channels) = match *shape.dims() {
+            [rows, channels, ..] if groups > 0 && channels % groups == 0 => (rows, channels),
+            _ => {
+                let message = format!("{groups} groups of the channels of {shape}, dimension 1");
+                return self
+                    .graph()
+                    .refuse_at("group_norm", message, Location::caller());
+            }
+        };
+        let size = shape.elements() as usize / (rows * groups).max(1);
+        let y = self.reshape([rows, groups, size]);
+        let y = y.standardize(-1, epsilon).0;
+        let sides = [rows, channels, size * groups / channels];
+        let wide = |t: &Tensor| t.reshape([channels, 1]);
+        let y = y.reshape(sides);
+        scaled(y, scale.map(wide).as_ref(), offset.map(wide).as_ref()).reshape(&shape)
+    }
+
+    /// Batch normalisation in inference: (x − `mean`)/√(`variance` + ε), times `scale`, plus `offset`, all of them of the size
+    /// of the channels, dimension `axis` (counted from the back where it is negative). Keras' default of ε is 1e-3.
+    #[track_caller]
+    pub fn batch_norm(
+        &self,
+        axis: isize,
+        [mean, variance]: [&Tensor; 2],
+        scale: Option<&Tensor>,
+        offset: Option<&Tensor>,
+        epsilon: f32,
+    ) -> Tensor {
+        let (shape, at) = (self.shape(), self.axis(axis));
+        let size = |dims: &[usize]| dims.iter().product::<usize>();
+        let channels = shape.dims().get(at).copied().unwrap_or(1);
+        let (before, behind) = match shape.rank() {
+            0 => (1, 1),
+            _ => (size(&shape.dims()[..at]), size(&shape.dims()[at + 1..])),
+        };
+        let wide = |t: &Tensor| t.reshape([channels, 1]);
+        let factor = variance.offset(epsilon).rsqrt();
+        let factor = scale.map_or(factor.clone(), |scale| factor.mul(scale));
+        let x = self.reshape([before, channels, behind]);
+        let y = x.sub(&wide(mean)).mul(&wide(&factor));
+        scaled(y, None, offset.map(wide).as_ref()).reshape(shape)
+    }
+
+    /// Batch normalisation in training: mean 0 and variance 1 of every channel, dimension `axis` (counted from the back where
+    /// it is negative), over all other dimensions; times `scale`, plus `offset`. Behind it the batch's means and biased
+    /// variances, which have no part in the gradient where there is a cursor.
+    ///
+    /// With the clock's `cursor` only the rows of the batch at hand count: those behind them, left from batches before, are
+    /// computed alike and have no gradient.
+    #[track_caller]
+    pub fn batch_norm_training(
+        &self,
+        axis: isize,
+        scale: Option<&Tensor>,
+        offset: Option<&Tensor>,
+        epsilon: f32,
+        cursor: Option<&Tensor>,
+    ) -> (Tensor, Tensor, Tensor) {
+        let (shape, at) = (self.shape(), self.axis(axis));
+        let rank = shape.rank();
+        let last: Vec<usize> = (0..rank).filter(|&i| i != at).chain([at]).collect();
+        let moved = if at + 1 == rank {
+            self.clone()
+        } else {
+            self.permute(&last)
+        };
+        let channels = shape.dims().get(at).copied().unwrap_or(1);
+        let all = shape.elements() as usize / channels.max(1);
+        let rows = shape.dims().first().copied().unwrap_or(1);
+        let op = Standardize {
+            axis: 0,
+            center: true,
+            epsilon,
+            ragged: cursor.map(|_| all / rows.max(1)),
+        };
+        let matrix = moved.reshape([all, channels]);
+        let (y, mean, variance) = standardized(&matrix, op, cursor);
+        let y = scaled(y, scale, offset).reshape(moved.shape());
+        if at + 1 == rank {
+            return (y, mean, variance);
+        }
+        let mut back = vec![0; rank];
+        for (to, from) in last.into_iter().enumerate() {
+            back[from] = to;
+        }
+        (y.permute(&back), mean, variance)
+    }
+
+    /// The update of a running average, a variable: average ← keep·average + (1 − keep)·value; to be put into a program with
+    /// [`Program::update`](crate::Program::update).
+    #[track_caller]
+    pub fn running_average(
+        &self,
+        op: RunningAverage,
+        value: &Tensor,
+        cursor: Option<&Tensor>,
+    ) -> Vec<Tensor> {
+        let mut inputs = vec![self, value];
+        inputs.extend(cursor);
+        self.graph().apply(op, &inputs)
+    }
+
+    /// A dimension from the front; the first where there is none of that number, which the ops refuse.
+    fn axis(&self, axis: isize) -> usize {
+        axis.rem_euclid(self.shape().rank().max(1) as isize) as usize
+    }
+}
+
+#[track_caller]
+fn standardized(x: &Tensor, op: Standardize, cursor: Option<&Tensor>) -> (Tensor, Tensor, Tensor) {
+    let mut inputs = vec![x];
+    inputs.extend(cursor);
+    let outputs = x.graph().apply(op, &inputs);
+    match &outputs[..] {
+        [y, mean, variance] => (y.clone(), mean.clone(), variance.clone()),
+        // What was refused has one handle.
+        _ => (outputs[0].clone(), outputs[0].clone(), outputs[0].clone()),
+    }
+}
+
+/// Standardised over the last `dims` dimensions.
+#[track_caller]
+fn over_last(x: &Tensor, name: &'static str, dims: usize, center: bool, epsilon: f32) -> Tensor {
+    let shape = x.shape();
+    let Some(lead) = shape.rank().checked_sub(dims).filter(|_| dims > 0) else {
+        let message = format!("the last {dims} dimensions of {shape}");
+        return x.graph().refuse_at(name, message, Location::caller());
+    };
+    let columns: usize = shape.dims()[lead..].iter().product();
+    let rows: usize = shape.dims()[..lead].iter().product();
+    let op = Standardize {
+        axis: -1,
+        center,
+        epsilon,
+        ragged: None,
+    };
+    let y = standardized(&x.reshape([rows, columns]), op, None).0;
+    y.reshape(shape)
+}
+
+#[track_caller]
+fn scaled(y: Tensor, scale: Option<&Tensor>, offset: Option<&Tensor>) -> Tensor {
+    let y = scale.map_or(y.clone(), |scale| y.mul(scale));
+    offset.map_or(y.clone(), |offset| y.add(offset))
+}

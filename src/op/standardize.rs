@@ -1,0 +1,372 @@
+//! Rows brought to mean 0 and variance 1: y = (x − μ)/√(v + ε) with μ = Σx/n and v = Σ(x − μ)²/n, or to mean square 1,
+//! where μ = 0; dx = (dy − Σdy/n − y·Σ(dy·y)/n)/√(v + ε), without Σdy/n where μ is 0.
+//!
+//! What normalisations are made of: along the last dimension of layer normalisation (Ba, Kiros, Hinton 2016) and RMS
+//! normalisation (Zhang, Sennrich 2019), along the batch of batch normalisation (Ioffe, Szegedy 2015). The variance is the
+//! biased one, divided by n.
+
+use crate::cpu::Real;
+use crate::plan::Target;
+use crate::{Shape, Tensor, TensorType};
+
+use super::along::Along;
+use super::cursor::{ROWS, WORDS};
+use super::launch::shader;
+use super::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT,
+    Vjp,
+};
+
+const SHADER: Shader = shader!("standardize", "rows", "along");
+
+/// The line in [`op::all`](super::all).
+pub const ENTRY: Entry = Entry {
+    name: "standardize",
+    shaders: &[SHADER],
+    cases,
+};
+
+/// Inputs: x, and a cursor where rows are ragged. Outputs: y, shaped as x; μ and v, without the axis.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Standardize {
+    /// The dimension that rows go along, counted from the back where it is negative.
+    pub axis: isize,
+    /// Whether μ is the mean; else 0.
+    pub center: bool,
+    /// ε.
+    pub epsilon: f32,
+    /// Rows go along a batch, of each of whose rows they hold so many elements; only those of the cursor's rows count.
+    pub ragged: Option<usize>,
+}
+
+/// dx. Inputs: y, v, dy, and the cursor where rows are ragged.
+#[derive(Debug, Clone, Copy)]
+struct Backward(Standardize);
+
+impl Standardize {
+    fn inputs(self, others: usize, inputs: &[TensorType]) -> Result<(), String> {
+        let wanted = others + usize::from(self.ragged.is_some());
+        if inputs.len() != wanted {
+            return Err(format!("takes {wanted} inputs, got {}", inputs.len()));
+        }
+        match inputs.get(others) {
+            Some(cursor) if *cursor != TensorType::u32([WORDS]) => {
+                Err(format!("the cursor must be [{WORDS}] u32, got {cursor}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Elements of a row that count, at least one.
+    fn count(self, along: Along, rows: u32) -> usize {
+        let each = self.ragged.unwrap_or(1);
+        (rows as usize).saturating_mul(each).clamp(1, along.len)
+    }
+
+    fn counted<T: Real>(self, io: &Io<'_, T>, along: Along, cursor: usize) -> usize {
+        match self.ragged {
+            Some(_) => self.count(along, io.words(cursor)[ROWS]),
+            None => along.len,
+        }
+    }
+
+    fn counted_in(self, sample: &Sample<'_>, along: Along, cursor: usize) -> usize {
+        match self.ragged {
+            Some(_) => self.count(along, sample.inputs[cursor][ROWS] as u32),
+            None => along.len,
+        }
+    }
+
+    fn launch(
+        self,
+        entry: &'static str,
+        x: &TensorType,
+        passes: (u64, u64),
+        target: &Target,
+    ) -> Launch {
+        Along::admitted(x, self.axis)
+            .launch((SHADER, entry), passes, target)
+            .set("CENTER", self.center)
+            .set("RAGGED", self.ragged.is_some())
+            .param("each", self.ragged.unwrap_or(1))
+            .param("epsilon", self.epsilon)
+    }
+
+    /// The cursor's binding; what is not asked for is bound to the first input and never read.
+    fn cursor(self, position: usize) -> Binding {
+        Binding::Input(if self.ragged.is_some() { position } else { 0 })
+    }
+}
+
+impl Op for Standardize {
+    fn name(&self) -> &'static str {
+        "standardize"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        self.inputs(1, inputs)?;
+        let x = &inputs[0];
+        Along::of(x, self.axis)?;
+        if !(self.epsilon >= 0.0 && self.epsilon.is_finite()) {
+            return Err(format!(
+                "epsilon must be at least 0 and finite, got {}",
+                self.epsilon
+            ));
+        }
+        let mut dims = x.shape.dims().to_vec();
+        dims.remove(self.axis.rem_euclid(dims.len() as isize) as usize);
+        let statistics = TensorType::f32(Shape::from(dims));
+        Ok(vec![x.clone(), statistics.clone(), statistics])
+    }
+
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        let (x, y, variance) = (&vjp.inputs[0], &vjp.outputs[0], &vjp.outputs[2]);
+        let graph = x.graph();
+        let mut dx = vjp.gradients[0].as_ref().map(|dy| {
+            let mut inputs = vec![y, variance, dy];
+            inputs.extend(&vjp.inputs[1..]);
+            graph.apply_one(Backward(*self), &inputs)
+        });
+        // Of the statistics: dμ/n + dv·2(x − μ)/n.
+        let statistics = [&vjp.gradients[1], &vjp.gradients[2]];
+        if statistics.iter().any(|gradient| gradient.is_some()) {
+            if self.ragged.is_some() {
+                return Err("the statistics of a ragged batch have no gradient".into());
+            }
+            let along = Along::admitted(&x.kind(), self.axis);
+            let wide = |t: &Tensor| t.reshape([along.outer, 1, along.inner]);
+            let share = 1.0 / along.len as f32;
+            let [dmean, dvariance] = statistics.map(|gradient| gradient.as_ref().map(wide));
+            let of_variance = dvariance.map(|dv| {
+                let root = wide(variance).offset(self.epsilon).sqrt();
+                let y = y.reshape([along.outer, along.len, along.inner]);
+                y.mul(&dv.mul(&root).scale(2.0 * share))
+            });
+            let of_mean = dmean.filter(|_| self.center).map(|dmean| {
+                let shape = [along.outer, along.inner];
+                dmean.scale(share).reshape(shape).repeat(1, along.len)
+            });
+            for part in [of_variance, of_mean].into_iter().flatten() {
+                let part = part.reshape(x.shape());
+                dx = Some(match dx {
+                    Some(dx) => dx.add(&part),
+                    None => part,
+                });
+            }
+        }
+        let mut gradients = vec![dx];
+        gradients.resize(vjp.inputs.len(), None);
+        Ok(gradients)
+    }
+
+    fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
+        let launch = Standardize::launch(*self, "forward", &signature.inputs[0], (3, 2), target);
+        Ok(launch
+            .bind(Binding::Input(0))
+            .bind(self.cursor(1))
+            .bind(Binding::Output(0))
+            .bind(Binding::Output(1))
+            .bind(Binding::Output(2))
+            .into())
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        // μ is off by δ = γₙ·Σ|x|/n and a rounding. v then gains δ² and γ of its sum; y is off by δ/√(v + ε), half of v's
+        // relative error, and the roundings of a difference, a root and a quotient.
+        let along = Along::admitted(&sample.signature.inputs[0], self.axis);
+        let n = self.counted_in(sample, along, 1);
+        let gamma = Sample::gamma(n + 4);
+        let mut bounds = [
+            sample.relative(0, 8.0),
+            sample.relative(1, 1.0),
+            sample.relative(2, 4.0),
+        ];
+        for row in 0..along.rows() {
+            let (mean, variance) = (sample.results[1][row], sample.results[2][row]);
+            let values = along.row(&sample.inputs[0], row).take(n);
+            let terms = values.map(f64::abs).sum::<f64>() / n as f64;
+            let delta = match self.center {
+                true => gamma * terms + 3.0 * UNIT * mean.abs(),
+                false => 0.0,
+            };
+            let off = delta * delta + gamma * variance;
+            bounds[1][row] += delta;
+            bounds[2][row] += off;
+            let total = (variance + f64::from(self.epsilon)).max(1e-37);
+            for at in along.places(row) {
+                let x = sample.inputs[0][at];
+                let y = sample.results[0][at].abs();
+                bounds[0][at] += (delta + UNIT * (x - mean).abs()) / total.sqrt()
+                    + y * (0.5 * off / total + UNIT);
+            }
+        }
+        bounds.into()
+    }
+}
+
+impl Compute for Standardize {
+    #[inline(always)]
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let along = Along::admitted(&io.signature().inputs[0], self.axis);
+        let n = self.counted(io, along, 1);
+        let (x, share) = (io.input(0), T::of(n as f64));
+        let epsilon = T::of(f64::from(self.epsilon));
+        let [y, mean, variance] = io.outputs();
+        for row in 0..along.rows() {
+            let counted = along.row(x, row).take(n);
+            let center = match self.center {
+                true => counted.clone().sum::<T>() / share,
+                false => T::zero(),
+            };
+            let v = counted.map(|x| (x - center) * (x - center)).sum::<T>() / share;
+            let root = (v + epsilon).sqrt();
+            for at in along.places(row) {
+                y[at] = (x[at] - center) / root;
+            }
+            (mean[row], variance[row]) = (center, v);
+        }
+    }
+}
+
+impl Op for Backward {
+    fn name(&self) -> &'static str {
+        "standardize.backward"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        self.0.inputs(3, inputs)?;
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
+        let launch = self
+            .0
+            .launch("backward", &signature.inputs[0], (2, 2), target);
+        Ok(launch
+            .bind(Binding::Input(0))
+            .bind(self.0.cursor(3))
+            .bind(Binding::Input(1))
+            .bind(Binding::Input(2))
+            .bind(Binding::Output(0))
+            .into())
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        // γ of both sums, a rounding of each term, and of a root and a quotient.
+        let along = Along::admitted(&sample.signature.inputs[0], self.0.axis);
+        let n = self.0.counted_in(sample, along, 3);
+        let gamma = Sample::gamma(n + 4);
+        let mut bound = sample.relative(0, 8.0);
+        let (y, dy) = (&sample.inputs[0], &sample.inputs[2]);
+        for row in 0..along.rows() {
+            let places = along.places(row).take(n);
+            let (sum, products) = places.fold((0.0, 0.0), |(sum, products), at| {
+                (sum + dy[at].abs(), products + (dy[at] * y[at]).abs())
+            });
+            let (sum, products) = (sum / n as f64, products / n as f64);
+            let spread = sample.inputs[1][row] + f64::from(self.0.epsilon);
+            for at in along.places(row) {
+                let terms = dy[at].abs() + sum + y[at].abs() * products;
+                bound[at] += (gamma + 4.0 * UNIT) * terms / spread.sqrt();
+            }
+        }
+        vec![bound]
+    }
+}
+
+impl Compute for Backward {
+    #[inline(always)]
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let along = Along::admitted(&io.signature().inputs[0], self.0.axis);
+        let n = self.0.counted(io, along, 3);
+        let (y, variance, dy) = (io.input(0), io.input(1), io.input(2));
+        let (share, epsilon) = (T::of(n as f64), T::of(f64::from(self.0.epsilon)));
+        let dx = io.output(0);
+        for row in 0..along.rows() {
+            let counted = along.places(row).take(n);
+            let (sum, products) = counted.fold((T::zero(), T::zero()), |(sum, products), at| {
+                (sum + dy[at], products + dy[at] * y[at])
+            });
+            let mean = match self.0.center {
+                true => sum / share,
+                false => T::zero(),
+            };
+            let root = (variance[row] + epsilon).sqrt();
+            for (i, at) in along.places(row).enumerate() {
+                dx[at] = match i < n {
+                    true => (dy[at] - mean - y[at] * (products / share)) / root,
+                    false => T::zero(),
+                };
+            }
+        }
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let shapes: [(&[usize], isize); 14] = [
+        (&[2], 0),
+        (&[257], 0),
+        (&[1, 3], -1),
+        (&[2, 3], -1),
+        (&[3, 2], 0),
+        (&[17, 10], -1),
+        (&[33, 17], 0),
+        (&[256, 10], 0),
+        (&[2, 3, 5], 1),
+        (&[4, 5, 6], 0),
+        (&[3, 257, 2], -2),
+        (&[1000, 10], -1),
+        (&[33, 257], -1),
+        (&[3, 1000], -1),
+    ];
+    let mut cases = Vec::new();
+    for (number, (shape, axis)) in shapes.into_iter().enumerate() {
+        let op = Standardize {
+            axis,
+            center: number % 3 != 1,
+            epsilon: [1e-3, 1e-5][number % 2],
+            ragged: None,
+        };
+        let dims = |axis: isize| {
+            let mut dims = shape.to_vec();
+            dims.remove(axis.rem_euclid(shape.len() as isize) as usize);
+            dims
+        };
+        let statistics = dims(axis);
+        cases.push(Case::new(op).input(shape, Fill::Uniform(-3.0, 4.0)));
+        let backward = Case::new(Backward(op))
+            .input(shape, Fill::Uniform(-2.0, 2.0))
+            .input(&statistics, Fill::Uniform(0.1, 3.0))
+            .input(shape, Fill::Uniform(-2.0, 2.0));
+        cases.push(backward.without_gradient());
+        // Batches of which some rows count: one, a part, all, and more than there are.
+        if axis == 0 {
+            let each = if shape[0] % 2 == 0 { 2 } else { 1 };
+            let rows = [1, shape[0] as u32 / 3 + 1, shape[0] as u32 + 5][number % 3];
+            let op = Standardize {
+                ragged: Some(each),
+                center: true,
+                ..op
+            };
+            let cursor = || Fill::Words(vec![1, 0, 0, rows, 1000, 0, 0, 0]);
+            let forward = Case::new(op).input(shape, Fill::Uniform(-3.0, 4.0));
+            let forward = forward.words(&[WORDS], cursor());
+            cases.push(forward.without_gradient().without_nan());
+            let backward = Case::new(Backward(op))
+                .constant(shape, Fill::Uniform(-2.0, 2.0))
+                .constant(&statistics, Fill::Uniform(0.1, 3.0))
+                .constant(shape, Fill::Uniform(-2.0, 2.0));
+            cases.push(backward.words(&[WORDS], cursor()));
+        }
+    }
+    // A mean far beyond the spread.
+    let far = Standardize {
+        axis: -1,
+        center: true,
+        epsilon: 1e-3,
+        ragged: None,
+    };
+    let case = Case::new(far).input(&[5, 100], Fill::Uniform(1000.0, 1001.0));
+    cases.push(case.without_gradient());
+    cases
+}
