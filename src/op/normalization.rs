@@ -225,3 +225,69 @@ fn scaled(y: Tensor, scale: Option<&Tensor>, offset: Option<&Tensor>) -> Tensor 
     let y = scale.map_or(y.clone(), |scale| y.mul(scale));
     offset.map_or(y.clone(), |offset| y.add(offset))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::op::Noise;
+    use crate::op::NoiseKind::Dropout;
+    use crate::{Device, Graph, Program, Result, Tensor, Values};
+
+    /// What `of` makes of x and the cursor of a batch of `rows` rows in the third step, in f64.
+    fn run(
+        x: &[f32],
+        shape: [usize; 2],
+        rows: u32,
+        of: impl Fn(&Tensor, &Tensor) -> Vec<Tensor>,
+    ) -> Result<Vec<Vec<f64>>> {
+        let graph = Graph::new();
+        let (input, cursor) = (graph.input("x", shape), graph.labels("cursor", [8]));
+        let wanted = of(&input, &cursor);
+        let mut program = Program::new("run");
+        for (i, tensor) in wanted.iter().enumerate() {
+            program = program.fetch(i.to_string(), tensor);
+        }
+        let device = Device::reference();
+        let plan = graph.compile(device.target(), [program])?;
+        let mut session = device.open(&plan)?;
+        session.write("x", x)?;
+        session.write_labels("cursor", &[3, 0, 0, rows, 100, 0, 0, 0])?;
+        session.run("run", 1)?;
+        let read = |i: usize| match session.read_values(&i.to_string())? {
+            Values::F64(values) => Ok(values),
+            other => panic!("{other:?}"),
+        };
+        (0..wanted.len()).map(read).collect()
+    }
+
+    #[test]
+    fn rows_behind_a_ragged_batch_have_no_part_in_its_normalisation() {
+        let x = [1.0, 5.0, 2.0, -1.0, 6.0, 2.0, 1000.0, -70.0, 3.0, 3.0];
+        let normalised = |x: &Tensor, cursor: &Tensor| {
+            let (y, mean, variance) = x.batch_norm_training(-1, None, None, 1e-3, Some(cursor));
+            // A gradient that is neither constant nor along y.
+            let dx = x.graph().gradients(&y.square().mul(&y.exp()), &[x]);
+            vec![y, mean, variance, dx[0].clone()]
+        };
+        // The exponentials of the stale rows overflow, and may.
+        let ragged = run(&x, [5, 2], 3, normalised).unwrap();
+        let whole = run(&x[..6], [3, 2], 3, normalised).unwrap();
+        assert_eq!(ragged[0][..6], whole[0]);
+        assert_eq!((&ragged[1], &ragged[2]), (&whole[1], &whole[2]));
+        assert_eq!(ragged[3][..6], whole[3]);
+        assert_eq!(ragged[3][6..], [0.0; 4]);
+    }
+
+    #[test]
+    fn dropout_drops_the_same_elements_from_the_gradient() {
+        let kind = Dropout { rate: 0.4 };
+        let (seed, stream) = (9, 1);
+        let dropped = |x: &Tensor, cursor: &Tensor| {
+            let y = x.noise(cursor, Noise { kind, seed, stream });
+            let dx = x.graph().gradients(&y, &[x]);
+            vec![y, dx[0].clone()]
+        };
+        let results = run(&[1.0; 40], [10, 4], 10, dropped).unwrap();
+        assert_eq!(results[0], results[1]);
+        assert!(results[0].contains(&0.0) && results[0].iter().any(|&y| y > 1.0));
+    }
+}

@@ -282,7 +282,7 @@ impl Compute for Backward {
         let (y, variance, dy) = (io.input(0), io.input(1), io.input(2));
         let (share, epsilon) = (T::of(n as f64), T::of(f64::from(self.0.epsilon)));
         let dx = io.output(0);
-        for row in 0..along.rows() {
+        for (row, &variance) in variance.iter().enumerate() {
             let counted = along.places(row).take(n);
             let (sum, products) = counted.fold((T::zero(), T::zero()), |(sum, products), at| {
                 (sum + dy[at], products + dy[at] * y[at])
@@ -291,7 +291,7 @@ impl Compute for Backward {
                 true => sum / share,
                 false => T::zero(),
             };
-            let root = (variance[row] + epsilon).sqrt();
+            let root = (variance + epsilon).sqrt();
             for (i, at) in along.places(row).enumerate() {
                 dx[at] = match i < n {
                     true => (dy[at] - mean - y[at] * (products / share)) / root,
