@@ -29,11 +29,13 @@ struct Params {
 // The words of the cursor: `cursor` in src/op/clock.rs.
 const STEP: u32 = 0u;
 const ROWS: u32 = 3u;
+const SCALE: u32 = 7u;
 
 override LOSS: u32 = 0u;     // 0: cross-entropy of logits, 1: binary cross-entropy, 2: squared error
 override ACCURACY: u32 = 0u; // 0: none, 1: binary, 2: classes
 override SPARSE: bool = false;
 override GATHER: bool = false;
+override SCALED: bool = false; // dy is times the loss scale
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> cursor: array<u32>;
@@ -196,7 +198,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
 @compute @workgroup_size(WORKGROUP)
 fn forward_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let counted = min(cursor[ROWS], params.batch);
-    let share = 1.0 / f32(max(counted, 1u));
+    var share = 1.0 / f32(max(counted, 1u));
+    if SCALED { share *= bitcast<f32>(cursor[SCALE]); }
     var sum = vec2<f32>();
     for (var first = 0u; first < params.part_rows; first += WORKGROUP / LANES) {
         prepare(group.x * params.part_rows + first, local);

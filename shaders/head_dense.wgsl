@@ -2,7 +2,7 @@
 //
 // x: [batch, inputs] or, with GATHER_X, [rows of the data, inputs]; w: [inputs, columns]; bias: [columns]. An invocation
 // computes whole elements of the rows that its workgroup has at a time, into workgroup memory: neighbours share a row of x, a
-// quad of which they load together, and read neighbouring columns of W.
+// quad of which they load together, and read neighbouring columns of W. x itself is in head_single.wgsl or head_half.wgsl.
 
 override GATHER_X: bool = false;
 override BIAS: bool = false;
@@ -10,7 +10,6 @@ override X_VEC: bool = false; // rows of x are multiples of 4
 // Elements of the rows at a time.
 override TILE: u32 = 32u;
 
-@group(0) @binding(4) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> w: array<f32>;
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 @group(0) @binding(7) var<storage, read_write> ring: array<f32>;
@@ -26,9 +25,9 @@ fn number(i: u32) -> f32 {
 }
 
 fn quad_of_x(start: u32, k: u32) -> vec4<f32> {
-    if X_VEC { return x[(start + k) >> 2u]; }
+    if X_VEC { return load_x((start + k) >> 2u); }
     let i = start + min(k + vec4(0u, 1u, 2u, 3u), vec4(params.inputs - 1u));
-    return vec4(x[i.x >> 2u][i.x & 3u], x[i.y >> 2u][i.y & 3u], x[i.z >> 2u][i.z & 3u], x[i.w >> 2u][i.w & 3u]);
+    return vec4(load_x(i.x >> 2u)[i.x & 3u], load_x(i.y >> 2u)[i.y & 3u], load_x(i.z >> 2u)[i.z & 3u], load_x(i.w >> 2u)[i.w & 3u]);
 }
 
 fn output(row: u32, column: u32) -> f32 {

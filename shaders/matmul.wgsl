@@ -67,6 +67,7 @@ override TILE_N: u32 = 64;
 override TILE_K: u32 = 16;
 override BLOCKS_M: u32 = 1;  // 4×4 blocks of an invocation, 1 or 2 each way
 override BLOCKS_N: u32 = 1;
+override SPREAD: bool = true;  // with TB: an invocation's columns lie GROUP_X apart, not side by side
 override GROUP_X: u32 = 16;  // TILE_N / (4·BLOCKS_N)
 override GROUP_Y: u32 = 16;  // TILE_M / (4·BLOCKS_M)
 
@@ -117,7 +118,7 @@ fn tile_block_of_b(p: u32, j: u32) -> mat4x4<f32> {
     if TB {
         let row = TILE_K / 4u + PAD;
         let at = j * row + p;
-        let next = GROUP_X * row;
+        let next = select(1u, GROUP_X, SPREAD) * row;
         return transpose(mat4x4(tile_b[at], tile_b[at + next], tile_b[at + 2u * next], tile_b[at + 3u * next]));
     }
     let row = TILE_N / 4u;
@@ -138,10 +139,11 @@ fn tiled(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
     let end = min(begin + problem.k_chunk, problem.k_end);
 
     // An invocation's four columns are neighbours, or, where B's stored rows run along k, GROUP_X apart: then the
-    // invocations of a row read neighbouring stored rows, which lie in different banks.
+    // invocations of a row read neighbouring stored rows, which lie in different banks. C in pairs must do without.
+    let spread = TB && SPREAD;
     let ti = local.y * 4u;
-    let tj = select(local.x * 4u, local.x, TB);
-    let column_step = select(1u, GROUP_X, TB);
+    let tj = select(local.x * 4u, local.x, spread);
+    let column_step = select(1u, GROUP_X, spread);
 
     var c00: mat4x4<f32>;
     var c01: mat4x4<f32>;

@@ -1,5 +1,5 @@
 // What the matrix-product kernels of matmul.wgsl and matmul_subgroup.wgsl share, appended to both: the reading of 4×4 blocks in
-// any transposition. Where A and B lie (`load_a`, `load_b`, `row_of_a`, `row_of_b`) and what becomes of C (`begin`, `store`) is
+// any transposition. Where A and B lie (`load_a`, `load_b`, `row_of_a`, `row_of_b`) and what becomes of C (`begin`, `store_block`) is
 // the business of the parts behind this one: matmul_store.wgsl, or matmul_update.wgsl with its operands.
 
 // One product of those that a dispatch computes: usually the only one.
@@ -99,9 +99,9 @@ fn block_of_b(p: u32, j: u32, end: u32) -> mat4x4<f32> {
 
 // ---- writing C ------------------------------------------------------------------------------------------------------
 
-// Rows i..i+3, columns j, j + step, j + 2·step, j + 3·step, as far as they exist. A loop, not four copies: a store is
+// Rows i..i+3, columns j, j + step, j + 2·step, j + 3·step, as far as they exist, by `store` of the part behind. A loop, not four copies: a store is
 // long code on a CPU adapter, and this takes 0.1 s off its compilation.
-fn store_block(split: u32, i: u32, j: u32, step: u32, v: mat4x4<f32>) {
+fn store_elements(split: u32, i: u32, j: u32, step: u32, v: mat4x4<f32>) {
     for (var q = 0u; q < 4u && j + q * step < problem.n; q++) {
         store(split, i, j + q * step, v[0][q]);
         store(split, i + 1u, j + q * step, v[1][q]);

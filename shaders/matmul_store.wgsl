@@ -4,6 +4,11 @@
 //   C = op(A)·op(B) ⊙ f′(saved)       SLOPE: the gradient that enters the layer before
 //
 // bias: [columns of C], saved: as C. What is not asked for is bound to anything and never read.
+//
+// A, B, saved and C may be 16-bit floats, each by itself, where a plan stores activations so; everything is computed in f32
+// and C rounded once. Hence the bindings are words. A quad of f16 is half of what is loaded for it, the other half of which is
+// its neighbour's: one load for either type. C as f16 is written in whole words: its stored rows are even, so rows of a
+// block hold pairs, and its sums are whole (no splits, no passes over k).
 
 struct Params {
     m: u32,
@@ -23,25 +28,42 @@ struct Params {
 
 override GATHER: u32 = 0;          // 1: stored row r of A is row indices[r] of what is bound; 2: the same of B
 override TC: bool = false;         // C is stored [n,m]
-override ACCUMULATE: bool = false; // C += instead of C =
+override ACCUMULATE: bool = false; // C += instead of C =; C is f32 then
 override BIAS: bool = false;
 override FUNCTION: u32 = 255;      // see functions.wgsl; 255: none
 override SLOPE: bool = false;
+override A_HALF: bool = false;     // which operands are f16
+override B_HALF: bool = false;
+override SAVED_HALF: bool = false;
+override C_HALF: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> a: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> indices: array<u32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read> saved: array<f32>;
-@group(0) @binding(6) var<storage, read_write> c: array<f32>;
+@group(0) @binding(5) var<storage, read> saved: array<u32>;
+@group(0) @binding(6) var<storage, read_write> c: array<u32>;
 
 fn load_a(quad: u32) -> vec4<f32> {
-    return a[quad];
+    if A_HALF {
+        let words = a[quad >> 1u];
+        return unpack_halves(select(words.xy, words.zw, (quad & 1u) == 1u));
+    }
+    return bitcast<vec4<f32>>(a[quad]);
 }
 
 fn load_b(quad: u32) -> vec4<f32> {
-    return b[quad];
+    if B_HALF {
+        let words = b[quad >> 1u];
+        return unpack_halves(select(words.xy, words.zw, (quad & 1u) == 1u));
+    }
+    return bitcast<vec4<f32>>(b[quad]);
+}
+
+fn load_saved(at: u32) -> f32 {
+    if SAVED_HALF { return unpack_half(saved[at >> 1u], at); }
+    return bitcast<f32>(saved[at]);
 }
 
 fn gathered(row: u32) -> u32 {
@@ -64,16 +86,52 @@ fn begin(tile: u32) -> u32 {
     return tile;
 }
 
+// What becomes of the sum at place `at` of C, in column `column` of C as stored.
+fn end_of(x: f32, at: u32, column: u32) -> f32 {
+    var y = x;
+    if BIAS { y += bias[column]; }
+    if SLOPE {
+        y *= slope_of(FUNCTION, load_saved(at), vec3(params.first, params.second, params.third));
+    } else if FUNCTION != 255u {
+        y = value_of(FUNCTION, y, vec3(params.first, params.second, params.third));
+    }
+    return y;
+}
+
 fn store(split: u32, i: u32, j: u32, x: f32) {
     if i >= params.m { return; }
     let at = split * params.m * params.n + select(i * params.n + j, j * params.m + i, TC);
     var y = x;
-    if ACCUMULATE { y += c[at]; }
-    if BIAS { y += bias[select(j, i, TC)]; }
-    if SLOPE {
-        y *= slope_of(FUNCTION, saved[at], vec3(params.first, params.second, params.third));
-    } else if FUNCTION != 255u {
-        y = value_of(FUNCTION, y, vec3(params.first, params.second, params.third));
+    if ACCUMULATE { y += bitcast<f32>(c[at]); }
+    c[at] = bitcast<u32>(end_of(y, at, select(j, i, TC)));
+}
+
+// Four neighbours of a stored row of C, from an even column on, as far as they exist: in pairs.
+fn store_pairs(row: u32, rows: u32, column: u32, columns: u32, x: vec4<f32>) {
+    if row >= rows { return; }
+    for (var q = 0u; q < 4u && column + q < columns; q += 2u) {
+        let at = row * columns + column + q;
+        let pair = vec2(end_of(x[q], at, column + q), end_of(x[q + 1u], at + 1u, column + q + 1u));
+        c[at >> 1u] = pack_halves(pair);
     }
-    c[at] = y;
+}
+
+// Rows i..i+3, columns j, j + step, j + 2·step, j + 3·step, as far as they exist; `step` is 1 where C is f16.
+fn store_block(split: u32, i: u32, j: u32, step: u32, v: mat4x4<f32>) {
+    if C_HALF {
+        if TC {
+            let t = transpose(v);
+            store_pairs(j, params.n, i, params.m, t[0]);
+            store_pairs(j + 1u, params.n, i, params.m, t[1]);
+            store_pairs(j + 2u, params.n, i, params.m, t[2]);
+            store_pairs(j + 3u, params.n, i, params.m, t[3]);
+        } else {
+            store_pairs(i, params.m, j, params.n, v[0]);
+            store_pairs(i + 1u, params.m, j, params.n, v[1]);
+            store_pairs(i + 2u, params.m, j, params.n, v[2]);
+            store_pairs(i + 3u, params.m, j, params.n, v[3]);
+        }
+        return;
+    }
+    store_elements(split, i, j, step, v);
 }

@@ -22,6 +22,10 @@ override TC: bool = false; // C is stored [n,m]
 // x: the learning rate, y: β₁ᵗ, z: β₂ᵗ.
 @group(0) @binding(2) var<storage, read> rates: vec4<f32>;
 
+fn store_block(split: u32, i: u32, j: u32, step: u32, v: mat4x4<f32>) {
+    store_elements(split, i, j, step, v);
+}
+
 fn store(split: u32, i: u32, j: u32, g: f32) {
     if i >= problem.m { return; }
     let row = select(i, j, TC);

@@ -15,6 +15,18 @@ impl Graph {
     /// loss gets zeros. Shapes are those of the parameters.
     #[track_caller]
     pub fn gradients(&self, loss: &Tensor, parameters: &[&Tensor]) -> Vec<Tensor> {
+        let seed = self.filled(&loss.kind(), 1.0);
+        self.gradients_from(loss, &seed, parameters)
+    }
+
+    /// The same with `seed`, of the loss' shape, as dL/dL: Σ seed·∂L/∂p.
+    #[track_caller]
+    pub(crate) fn gradients_from(
+        &self,
+        loss: &Tensor,
+        seed: &Tensor,
+        parameters: &[&Tensor],
+    ) -> Vec<Tensor> {
         let location = Location::caller();
         let foreign = |tensor: &Tensor| !self.owns(tensor);
         if foreign(loss) || parameters.iter().any(|parameter| foreign(parameter)) {
@@ -22,9 +34,8 @@ impl Graph {
             let refused = self.refuse_at("gradients", message.into(), location);
             return vec![refused; parameters.len()];
         }
-        let kind = loss.kind();
         let mut gradients: HashMap<ValueId, Tensor> = HashMap::new();
-        gradients.insert(loss.id(), self.filled(&kind, 1.0));
+        gradients.insert(loss.id(), seed.clone());
         let wanted = self.reaches(parameters, loss.id().node);
         for node in (0..=loss.id().node).rev().filter(|&node| wanted[node]) {
             let Some(call) = self.call(node) else {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::op::{Op, Signature};
+use crate::op::{Guarded, Op, Signature};
 use crate::plan::{Plan, Program, Target};
 use crate::{DType, Error, Result, Shape, Tensor, TensorType};
 
@@ -230,6 +230,40 @@ impl Graph {
         let node = nodes.push(record);
         drop(nodes);
         Tensor::new(self.clone(), ValueId { node, port: 0 })
+    }
+
+    /// What `record` records, but left out in a step in which that word of `guard` is set: all that it updates in place
+    /// but `spare`.
+    #[track_caller]
+    pub(crate) fn unless<R>(
+        &self,
+        guard: &Tensor,
+        word: usize,
+        spare: &Tensor,
+        record: impl FnOnce() -> R,
+    ) -> R {
+        let first = self.lock().records.len();
+        let recorded = record();
+        let mut full = None;
+        for record in &mut self.lock().records[first..] {
+            if let Node::Op(op) = &record.node
+                && op.writes().iter().any(|&i| record.inputs[i] != spare.id())
+            {
+                if record.inputs.len() == crate::op::MAX_OPERANDS {
+                    full = Some(op.name());
+                }
+                record.node = Node::Op(Arc::new(Guarded {
+                    op: Arc::clone(op),
+                    word,
+                }));
+                record.inputs.push(guard.id());
+            }
+        }
+        if let Some(name) = full {
+            let message = "has no input left for what tells whether it is skipped";
+            self.refuse_at(name, message.into(), Location::caller());
+        }
+        recorded
     }
 
     /// Schedules the programs for `target`: the first error recorded in the graph, or a plan.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::task::Poll;
 
+use crate::cpu::half_value;
 use crate::plan::{Place, Plan};
 use crate::{DType, Error, Result, TensorType, cpu, gpu};
 
@@ -84,13 +85,18 @@ impl Session {
     pub fn bytes(&self) -> (u64, u64) {
         let (slots, bound) = (self.plan().slot_bytes(), self.plan().lower_bound_bytes());
         match &self.executor {
-            Executor::Cpu(_) => (slots, bound),
-            Executor::Reference(_) => (slots * 2, bound * 2),
+            Executor::Cpu(_) => (self.elements() * 4, bound),
+            Executor::Reference(_) => (self.elements() * 8, bound * 2),
             Executor::Gpu(session) => (
                 slots + session.overhead_bytes(),
                 bound + session.overhead_bytes(),
             ),
         }
+    }
+
+    /// Elements of all slots: the CPU sessions keep each in their own precision's room.
+    fn elements(&self) -> u64 {
+        self.plan().slots.iter().map(|slot| slot.elements).sum()
     }
 
     /// Runs `steps` steps of a program. A GPU gets them in one submission and works on while this returns.
@@ -183,7 +189,7 @@ impl Session {
 
     /// Writes a variable of numbers, row-major, before the next run.
     pub fn write(&mut self, variable: &str, values: &[f32]) -> Result<()> {
-        let place = self.sized(variable, DType::F32, values.len())?;
+        let place = self.sized(variable, self.numbers(variable)?, values.len())?;
         self.write_at(place, values)
     }
 
@@ -296,7 +302,8 @@ impl Session {
                 Values::F64(values) => (values.len(), DType::F32),
                 Values::U32(values) => (values.len(), DType::U32),
             };
-            if dtype != kind.dtype || len as u64 != kind.elements() {
+            let same = (dtype == DType::U32) == (kind.dtype == DType::U32);
+            if !same || len as u64 != kind.elements() {
                 let message = format!("`{name}` is {kind}, but holds {len} values of {dtype}");
                 return Err(Error::argument("snapshot", message));
             }
@@ -341,6 +348,9 @@ impl Session {
                 (Executor::Reference(session), _) => {
                     session.write(place, &vec![f32::from_bits(bits); len]);
                 }
+                (Executor::Gpu(session), DType::F16) => {
+                    session.write(place, &vec![f32::from_bits(bits); len])?;
+                }
                 (Executor::Gpu(session), _) => session.write_words(place, &vec![bits; len])?,
             }
         }
@@ -376,6 +386,14 @@ impl Session {
             Executor::Reference(session) => Values::F64(session.read(place).to_vec()),
             Executor::Gpu(session) if words => {
                 Values::U32(session.read(place, bytemuck::pod_collect_to_vec).await?)
+            }
+            Executor::Gpu(session) if dtype == DType::F16 => {
+                let len = usize::try_from(place.len).unwrap_or(usize::MAX);
+                let halves = |bytes: &[u8]| {
+                    let bits: Vec<u16> = bytemuck::pod_collect_to_vec(bytes);
+                    bits.into_iter().take(len).map(half_value).collect()
+                };
+                Values::F32(session.read(place, halves).await?)
             }
             Executor::Gpu(session) => Values::F32(session.read(place, floats).await?),
         })
@@ -426,6 +444,16 @@ impl Session {
             None => format!("`{name}` is there once a program that fetches it has run"),
         };
         Err(Error::argument("name", message))
+    }
+
+    /// How a variable of numbers is stored; f32 for one of integers, which is then refused.
+    fn numbers(&self, variable: &str) -> Result<DType> {
+        let stored = self.plan().variable(variable)?.kind.dtype;
+        Ok(if stored == DType::F16 {
+            stored
+        } else {
+            DType::F32
+        })
     }
 
     fn place(&self, name: &str, dtype: DType) -> Result<Place> {

@@ -2,13 +2,26 @@
 
 use std::fmt;
 
-/// The type of a tensor's elements; both take four bytes on a device.
+/// The type of a tensor's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DType {
     /// 32-bit floating point (64-bit in the reference session).
     F32,
     /// Unsigned 32-bit integers: class labels, row numbers, counters.
     U32,
+    /// 16-bit floating point, for storage only: kernels load f32 and round what they store to the nearest. The CPU sessions
+    /// round alike, but keep their own precision's room. See [`Precision::Half`](crate::plan::Precision::Half).
+    F16,
+}
+
+impl DType {
+    /// Bytes of an element on a device.
+    pub fn bytes(self) -> u64 {
+        match self {
+            DType::F32 | DType::U32 => 4,
+            DType::F16 => 2,
+        }
+    }
 }
 
 impl fmt::Display for DType {
@@ -16,6 +29,7 @@ impl fmt::Display for DType {
         f.write_str(match self {
             DType::F32 => "f32",
             DType::U32 => "u32",
+            DType::F16 => "f16",
         })
     }
 }
@@ -113,9 +127,22 @@ impl TensorType {
         }
     }
 
+    /// 16-bit floating-point numbers of this shape.
+    pub fn f16(shape: impl Into<Shape>) -> Self {
+        TensorType {
+            shape: shape.into(),
+            dtype: DType::F16,
+        }
+    }
+
     /// The number of elements.
     pub fn elements(&self) -> u64 {
         self.shape.elements()
+    }
+
+    /// Bytes of its elements on a device.
+    pub fn bytes(&self) -> u64 {
+        self.elements().saturating_mul(self.dtype.bytes())
     }
 }
 
@@ -123,7 +150,7 @@ impl fmt::Display for TensorType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.dtype {
             DType::F32 => write!(f, "{}", self.shape),
-            DType::U32 => write!(f, "{} u32", self.shape),
+            DType::U32 | DType::F16 => write!(f, "{} {}", self.shape, self.dtype),
         }
     }
 }

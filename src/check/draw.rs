@@ -3,6 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg32;
 
+use crate::cpu::{half_bits, half_value};
 use crate::op::{Case, Fill};
 use crate::{DType, Result, TensorType, Values};
 
@@ -17,7 +18,8 @@ pub fn draw(case: &Case, seed: u64) -> Result<Vec<Values>> {
         .iter()
         .enumerate()
         .map(|(input, (kind, fill))| {
-            fill_one(kind, fill, &mut generator(seed, input)).ok_or_else(|| {
+            let drawn = fill_one(kind, fill, &mut generator(seed, input));
+            drawn.map(|values| stored(kind, values)).ok_or_else(|| {
                 super::failed(
                     case,
                     format!("input {input}: {fill:?} does not fill {kind}"),
@@ -25,6 +27,17 @@ pub fn draw(case: &Case, seed: u64) -> Result<Vec<Values>> {
             })
         })
         .collect()
+}
+
+/// Numbers that the kind holds exactly.
+fn stored(kind: &TensorType, values: Values) -> Values {
+    match values {
+        Values::F32(values) if kind.dtype == DType::F16 => {
+            let stored = |value: f32| half_value(half_bits(f64::from(value)));
+            Values::F32(values.into_iter().map(stored).collect())
+        }
+        values => values,
+    }
 }
 
 /// An element among `len`, drawn for input `input`.
@@ -81,7 +94,7 @@ fn fill_one(kind: &TensorType, fill: &Fill, random: &mut Pcg32) -> Option<Values
         }
     };
     let fits = match &values {
-        Values::F32(values) => kind.dtype == DType::F32 && values.len() == len,
+        Values::F32(values) => kind.dtype != DType::U32 && values.len() == len,
         Values::U32(values) => kind.dtype == DType::U32 && values.len() == len,
         Values::F64(_) => false,
     };

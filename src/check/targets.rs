@@ -76,12 +76,13 @@ fn digest(launches: &Launches) -> String {
         .iter()
         .map(|launch| {
             format!(
-                "{} {} {:?} {:?} {:?} {:?}",
+                "{} {} {:?} {:?} {:?} {:?} {:?}",
                 launch.shader.name,
                 launch.entry,
                 launch.overrides,
                 launch.params,
                 launch.bindings,
+                launch.guard,
                 launch.grid
             )
         })

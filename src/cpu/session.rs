@@ -8,6 +8,7 @@ use crate::plan::{Call, Place, Plan};
 use crate::{DType, Result};
 
 use super::Real;
+use super::half;
 use super::line::Line;
 
 /// The float types with the op form that computes in them.
@@ -87,7 +88,7 @@ impl<T: Precision> Session<T> {
                     available: None,
                 })?;
             buffers.push(match slot.dtype {
-                DType::F32 => Buffer::Floats(Line::new(len).map_err(refused)?),
+                DType::F32 | DType::F16 => Buffer::Floats(Line::new(len).map_err(refused)?),
                 DType::U32 => Buffer::Words(Line::new(len).map_err(refused)?),
             });
         }
@@ -169,9 +170,11 @@ impl<T: Precision> Session<T> {
 
     /// Copies numbers in.
     pub fn write(&mut self, place: Place, values: &[f32]) {
+        let halves = self.plan.slots[place.slot].dtype == DType::F16;
         if let Some(ViewMut::Floats(slot)) = self.buffers[place.slot].view_mut(place) {
             for (slot, &value) in slot.iter_mut().zip(values) {
-                *slot = T::of(f64::from(value));
+                let value = T::of(f64::from(value));
+                *slot = if halves { half::stored(value) } else { value };
             }
         }
     }
@@ -216,6 +219,21 @@ fn is_large(call: &Call) -> bool {
     read.any(|i| touched(i) >= ELEMENTS) || call.outputs.iter().any(|place| place.len >= ELEMENTS)
 }
 
+/// Rounds outputs that devices store as f16.
+fn round_halves<T: Precision>(call: &Call, lent: &mut [Buffer<T>]) {
+    let updated = call.op.writes().len();
+    let outputs = lent[updated..].iter_mut().zip(&call.outputs);
+    for ((buffer, place), kind) in outputs.zip(&call.signature.outputs) {
+        if kind.dtype == DType::F16
+            && let Some(ViewMut::Floats(values)) = buffer.view_mut(*place)
+        {
+            for value in values {
+                *value = half::stored(*value);
+            }
+        }
+    }
+}
+
 /// Lends the written slots out of the list, so that the call may read the others meanwhile.
 ///
 /// The plan keeps every written operand in a slot that no other operand of the call uses.
@@ -233,6 +251,7 @@ fn run_call<T: Precision>(buffers: &mut [Buffer<T>], call: &Call) {
         io.set_written(i, buffer.view_mut(place));
     }
     T::compute(call.op.as_ref(), &mut io);
+    round_halves(call, &mut lent);
     for (lent, place) in lent.iter_mut().zip(call.written()) {
         std::mem::swap(&mut buffers[place.slot], lent);
     }

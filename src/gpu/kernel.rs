@@ -12,6 +12,7 @@ use crate::op::{Binding, Launch, Param, Shader};
 use crate::{Error, Result};
 
 use super::device::{Device, LoadedModule};
+use super::guard::guard;
 use super::specialise::specialise;
 
 /// How an entry point uses a binding.
@@ -251,6 +252,8 @@ pub(super) struct KernelKey {
     pub source: std::borrow::Cow<'static, str>,
     pub entry: &'static str,
     pub overrides: Vec<(&'static str, u64)>,
+    /// The word that a guarded dispatch asks.
+    pub guard: Option<u32>,
 }
 
 /// A pipeline with its bind group layout.
@@ -278,7 +281,11 @@ pub(super) fn request(
 ) -> Result<Request> {
     let module = device.module(&launch.shader)?;
     let entry = module.reflected.entry(launch, written)?;
-    let (params, bindings) = (entry.pack(launch)?, entry.bindings.clone());
+    let (params, mut bindings) = (entry.pack(launch)?, entry.bindings.clone());
+    if launch.guard.is_some() {
+        // Behind the kernel's own.
+        bindings.push(BindingUse::Read);
+    }
     let mut overrides: Vec<(&'static str, u64)> = launch
         .overrides
         .iter()
@@ -289,6 +296,7 @@ pub(super) fn request(
         source: launch.shader.source.clone(),
         entry: launch.entry,
         overrides,
+        guard: launch.guard.map(|(_, word)| word),
     };
     Ok(Request {
         module,
@@ -344,7 +352,10 @@ fn made(device: &Device, request: &Request) -> Result<Arc<Kernel>> {
     }
     let launch = &request.launch;
     let label = format!("{}.{}", launch.shader.name, launch.entry);
-    let tree = specialise(&request.module.tree, launch.entry, &launch.overrides);
+    let mut tree = specialise(&request.module.tree, launch.entry, &launch.overrides);
+    if let (Some((_, word)), Some(last)) = (launch.guard, request.bindings.len().checked_sub(1)) {
+        guard(&mut tree, last as u32, word);
+    }
     // What decided only arms that are gone is no constant of the module any more.
     let constants: Vec<(&str, f64)> = launch
         .overrides

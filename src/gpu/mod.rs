@@ -3,6 +3,7 @@
 mod adapter;
 mod counters;
 mod device;
+mod guard;
 mod kernel;
 mod profile;
 mod readback;

@@ -1,13 +1,15 @@
 //! A plan executed on a GPU: buffers, bind groups and pipelines made once, then only dispatches.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use wgpu::BufferUsages;
 
+use crate::cpu::half_bits;
 use crate::graph::Initial;
 use crate::op::{Binding, Launch};
 use crate::plan::{Call, Place, Plan, PlannedProgram};
-use crate::{Error, Result};
+use crate::{DType, Error, Result};
 
 use super::device::{Buffer, Device, Work};
 use super::kernel::{self, Kernel};
@@ -164,20 +166,23 @@ impl Session {
                 size: wgpu::BufferSize::new(params.1),
             }),
         }];
-        for (number, binding) in (1..).zip(&launch.bindings) {
+        let guard = launch.guard.iter().map(|(binding, _)| binding);
+        for (number, binding) in (1..).zip(launch.bindings.iter().chain(guard)) {
             let place = match *binding {
                 Binding::Input(i) => call.inputs[i],
                 Binding::Output(i) => call.outputs[i],
                 Binding::Scratch(i) => call.scratch[i],
             };
-            let unit = self.plan.target.alignment / 4;
+            let bytes = self.bytes(place);
             entries.push(wgpu::BindGroupEntry {
                 binding: number,
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                     buffer: &self.slots[place.slot].wgpu,
-                    offset: place.offset * 4,
+                    offset: bytes.start,
                     // Up to the next tensor, so that a kernel may load the last elements four at a time.
-                    size: wgpu::BufferSize::new(place.len.next_multiple_of(unit) * 4),
+                    size: wgpu::BufferSize::new(
+                        (bytes.end - bytes.start).next_multiple_of(self.plan.target.alignment),
+                    ),
                 }),
             });
         }
@@ -188,6 +193,18 @@ impl Session {
             launch.entry
         );
         self.device.bind(&label, &kernel.layout, &entries)
+    }
+
+    /// The bytes of a place within its slot, in whole words.
+    fn bytes(&self, place: Place) -> Range<u64> {
+        let size = self.plan.slots[place.slot].dtype.bytes();
+        let begin = place.offset * size;
+        begin..begin + (place.len * size).next_multiple_of(4)
+    }
+
+    fn total_bytes(&self, places: &[Place]) -> u64 {
+        let sizes = places.iter().map(|place| self.bytes(*place));
+        sizes.map(|bytes| bytes.end - bytes.start).sum()
     }
 
     /// The plan it runs.
@@ -228,7 +245,7 @@ impl Session {
 
     /// Submits `steps` steps at once, and a copy of all `copied` one after the other for the host, which goes on meanwhile.
     pub fn submit(&mut self, program: usize, steps: u64, copied: &[Place]) -> Result<Pending> {
-        let bytes = total_bytes(copied);
+        let bytes = self.total_bytes(copied);
         let staging = match copied {
             [] => None,
             _ => Some(self.take_staging(bytes)?),
@@ -239,8 +256,9 @@ impl Session {
             let work = record(encoder, dispatches, steps, at_once);
             let mut to = 0;
             for (place, staging) in copied.iter().zip(staging.iter().cycle()) {
-                let (from, len) = (&self.slots[place.slot].wgpu, place.len * 4);
-                encoder.copy_buffer_to_buffer(from, place.offset * 4, &staging.wgpu, to, len);
+                let (from, bytes) = (&self.slots[place.slot].wgpu, self.bytes(*place));
+                let len = bytes.end - bytes.start;
+                encoder.copy_buffer_to_buffer(from, bytes.start, &staging.wgpu, to, len);
                 to += len;
             }
             work
@@ -267,7 +285,7 @@ impl Session {
 
     /// Makes staging buffers for `count` copies of all `places`, unless they are too large to be kept.
     pub fn reserve_readbacks(&mut self, places: &[Place], count: usize) -> Result<()> {
-        let bytes = total_bytes(places);
+        let bytes = self.total_bytes(places);
         let mut taken = Vec::new();
         while bytes <= KEPT_STAGING && taken.len() < count {
             taken.push(self.take_staging(bytes)?);
@@ -290,19 +308,15 @@ impl Session {
 
     /// Copies `place` to the host.
     pub async fn read<R>(&mut self, place: Place, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
-        let staging = self.take_staging(place.len * 4)?;
+        let bytes = self.bytes(place);
+        let len = bytes.end - bytes.start;
+        let staging = self.take_staging(len)?;
         let slot = &self.slots[place.slot];
         let submission = self.device.submit(|encoder| {
-            encoder.copy_buffer_to_buffer(
-                &slot.wgpu,
-                place.offset * 4,
-                &staging.wgpu,
-                0,
-                place.len * 4,
-            );
+            encoder.copy_buffer_to_buffer(&slot.wgpu, bytes.start, &staging.wgpu, 0, len);
             Work::default()
         })?;
-        let readback = Readback::begin(&self.device, staging, place.len * 4, submission)?;
+        let readback = Readback::begin(&self.device, staging, len, submission)?;
         self.finish(Pending(readback), read).await
     }
 
@@ -319,27 +333,29 @@ impl Session {
         }
     }
 
-    /// Copies numbers in, before the next submission.
+    /// Copies numbers in, before the next submission; as f16 where the slot holds those, an odd last one with a zero.
     pub fn write(&mut self, place: Place, values: &[f32]) -> Result<()> {
+        if self.plan.slots[place.slot].dtype == DType::F16 {
+            let bits = |value: &f32| u32::from(half_bits(f64::from(*value)));
+            let word = |pair: &[f32]| bits(&pair[0]) | pair.get(1).map_or(0, bits) << 16;
+            let words: Vec<u32> = values.chunks(2).map(word).collect();
+            return self.write_words(place, &words);
+        }
         self.device.upload(
             &self.slots[place.slot],
-            place.offset * 4,
+            self.bytes(place).start,
             bytemuck::cast_slice(values),
         )
     }
 
-    /// Copies integers in, before the next submission.
+    /// Copies words in, before the next submission.
     pub fn write_words(&mut self, place: Place, values: &[u32]) -> Result<()> {
         self.device.upload(
             &self.slots[place.slot],
-            place.offset * 4,
+            self.bytes(place).start,
             bytemuck::cast_slice(values),
         )
     }
-}
-
-fn total_bytes(places: &[Place]) -> u64 {
-    places.iter().map(|place| place.len * 4).sum()
 }
 
 fn record(

@@ -77,7 +77,10 @@ pub mod cursor {
     pub const SHUFFLE: usize = 5;
     /// The seed of the orders.
     pub const SEED: usize = 6;
-    /// Words in all; the last one is reserved.
+    /// The bits of the f32 that a training step's gradients are scaled by, where a [`ScaleLoss`](crate::op::ScaleLoss) is in
+    /// the program, which sets it.
+    pub const SCALE: usize = 7;
+    /// Words in all.
     pub const WORDS: usize = 8;
 }
 

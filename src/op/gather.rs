@@ -51,6 +51,9 @@ impl Op for Gather {
             ));
         }
         let first = &chunks[0];
+        if first.dtype == DType::F16 {
+            return Err(format!("data must be f32 or u32, got {first}"));
+        }
         let Some((&rows, row)) = first.shape.dims().split_first() else {
             return Err("data must have rows, got a scalar".into());
         };

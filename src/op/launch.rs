@@ -87,6 +87,8 @@ pub struct Launch {
     pub params: Vec<(&'static str, Param)>,
     /// What bindings 1, 2, … hold, in the order of the entry point's declarations.
     pub bindings: Vec<Binding>,
+    /// A word of an operand: where it is not 0 the dispatch does nothing. See [`Guarded`](super::Guarded).
+    pub guard: Option<(Binding, u32)>,
     /// Workgroups in x, y, z.
     pub grid: [u32; 3],
     /// Most steps of the program that one dispatch does: a power of two. Above 1 the launch is its program's only one, and
@@ -109,6 +111,7 @@ impl Launch {
             overrides: Vec::new(),
             params: Vec::new(),
             bindings: Vec::new(),
+            guard: None,
             grid: [1, 1, 1],
             steps: 1,
             iterations: 0,

@@ -20,9 +20,11 @@ mod confusion;
 mod cross_entropy;
 mod gather;
 mod glu;
+mod guarded;
 mod head;
 mod launch;
 mod log_softmax;
+mod loss_scale;
 mod matmul;
 mod moments;
 mod network;
@@ -77,9 +79,11 @@ pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub use cross_entropy::CrossEntropy;
 pub use gather::{Gather, MAX_CHUNKS};
 pub use glu::Glu;
+pub use guarded::Guarded;
 pub use head::{Head, LastLayer, RowLoss};
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
 pub use log_softmax::LogSoftmax;
+pub use loss_scale::{EndScale, POWERS, ScaleLoss, Unscale, scale};
 pub use matmul::{Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul, candidates};
 pub use moments::{MOMENTS, Moments};
 pub use network::{Column, Layer, Network, Rule};
@@ -126,8 +130,10 @@ pub fn all() -> Vec<Entry> {
         matmul::DENSE,
         gather::ENTRY,
         glu::ENTRY,
+        guarded::ENTRY,
         head::ENTRY,
         log_softmax::ENTRY,
+        loss_scale::ENTRY,
         matmul::ENTRY,
         matmul::UPDATES,
         moments::ENTRY,

@@ -11,7 +11,7 @@ use super::{
     arity, fold,
 };
 
-const SHADER: Shader = shader!("sum");
+const SHADER: Shader = shader!("sum", "halves");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {
@@ -23,7 +23,7 @@ pub const ENTRY: Entry = Entry {
 /// Longest sum of one invocation where there are too few outputs to fill the device.
 const CHUNK: u64 = 256;
 
-/// The sum over dimensions `first..last` of x, which are dropped; all others stay.
+/// The sum over dimensions `first..last` of x, which are dropped; all others stay. x may be f16.
 #[derive(Debug, Clone, Copy)]
 pub struct Sum {
     /// The first dimension summed over.
@@ -62,7 +62,9 @@ impl Op for Sum {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [x] = arity::<1>(inputs)?;
-        super::expect_dtype("x", x, DType::F32)?;
+        if x.dtype != DType::F16 {
+            super::expect_dtype("x", x, DType::F32)?;
+        }
         let dims = x.shape.dims();
         if self.first > self.last || self.last > dims.len() {
             return Err(format!(
@@ -92,6 +94,8 @@ impl Op for Sum {
         let mut launches = Launches::default();
         let mut from = Binding::Input(0);
         loop {
+            // Partial sums are f32.
+            let half = from == Binding::Input(0) && signature.inputs[0].dtype == DType::F16;
             let few = outer * inner < 1024;
             let most = if few {
                 CHUNK
@@ -109,7 +113,7 @@ impl Op for Sum {
                 Binding::Scratch(launches.scratch.len())
             };
             launches.launches.push(
-                Launch::new(SHADER, "forward")
+                Launch::new(SHADER, if half { "forward_half" } else { "forward" })
                     .set("WORKGROUP", WORKGROUP)
                     .param("outer", outer as usize)
                     .param("reduced", reduced as usize)
@@ -270,7 +274,10 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (shape, first, last) in shapes {
         let sum = Sum { first, last };
-        cases.push(Case::new(sum).input(shape, Fill::Uniform(-2.0, 3.0)));
+        let case = Case::new(sum).input(shape, Fill::Uniform(-2.0, 3.0));
+        let mut half = case.clone().without_gradient();
+        half.inputs[0].0.dtype = DType::F16;
+        cases.extend([case, half]);
         let reduced = [&shape[..first], &shape[last..]].concat();
         cases.push(
             Case::new(Backward {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::op::{Tally, cursor, rate};
 use crate::{Graph, Initial, Result, Session, Tensor, TensorType};
 
-use super::Schedule;
+use super::{LossScale, Schedule};
 
 /// The device-resident values that vary per step, and the batch's row numbers: see [`Graph::clock`].
 #[derive(Debug, Clone)]
@@ -124,6 +124,11 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
 
     /// What the clock computes for it.
     fn rates(&self) -> Rates;
+
+    /// The settings of its loss scale; none for an optimizer that is not a [`LossScaleOptimizer`](super::LossScaleOptimizer).
+    fn loss_scale(&self) -> Option<LossScale> {
+        None
+    }
 
     /// Records the updates of named parameters by their gradients: all nodes that [`Program::update`] needs, in order.
     /// States are variables `<name>.<state>`.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::graph::{Node, Record};
 use crate::op::Launches;
-use crate::{DType, Error, Result};
+use crate::{DType, Error, Result, TensorType};
 
 use super::fuse::Slab;
 use super::schedule::{Key, Operand, Scheduled};
@@ -37,7 +37,8 @@ impl Life {
 struct Memory<'a> {
     records: &'a [Record],
     slabs: &'a [Slab],
-    unit: u64,
+    /// The multiple, in bytes, of every block.
+    alignment: u64,
     blocks: Vec<Block>,
     /// Block and offset of each tensor, and block of each slab.
     of_key: HashMap<Key, (usize, u64)>,
@@ -69,7 +70,7 @@ pub(super) fn place(
     let mut memory = Memory {
         records,
         slabs: &slabs,
-        unit: target.alignment / 4,
+        alignment: target.alignment,
         blocks: Vec::new(),
         of_key: HashMap::new(),
         of_slab: HashMap::new(),
@@ -140,22 +141,22 @@ impl Memory<'_> {
             } else {
                 Launches::default()
             };
-            let mut operand = |operand: &Operand, elements: u64| {
-                let (block, offset) = self.operand(*operand, index, step);
-                (block, offset, elements)
+            let mut operand = |operand: &Operand, kind: &TensorType| {
+                let (block, offset) = self.operand(*operand, kind.dtype, index, step);
+                (block, offset, kind.elements())
             };
             let types = &call.signature;
             let inputs: Vec<_> = call
                 .inputs
                 .iter()
                 .zip(&types.inputs)
-                .map(|(o, t)| operand(o, t.elements()))
+                .map(|(o, t)| operand(o, t))
                 .collect();
             let outputs: Vec<_> = call
                 .outputs
                 .iter()
                 .zip(&types.outputs)
-                .map(|(o, t)| operand(o, t.elements()))
+                .map(|(o, t)| operand(o, t))
                 .collect();
             let scratch: Vec<_> = launches
                 .scratch
@@ -193,8 +194,9 @@ impl Memory<'_> {
             });
         }
         // What is fetched lives to the end of the program.
-        for (_, _, key) in &program.fetches {
-            let (block, _) = self.operand(Operand::Value(*key), index, program.drafts.len());
+        for (_, kind, key) in &program.fetches {
+            let steps = program.drafts.len();
+            let (block, _) = self.operand(Operand::Value(*key), kind.dtype, index, steps);
             if let Some(life) = &mut self.blocks[block].life {
                 life.last = program.drafts.len();
             }
@@ -202,7 +204,14 @@ impl Memory<'_> {
         Ok(drafts)
     }
 
-    fn operand(&mut self, operand: Operand, program: usize, step: usize) -> (usize, u64) {
+    /// Block and offset of an operand. A call's signature tells how it is stored, which a rewrite may have changed.
+    fn operand(
+        &mut self,
+        operand: Operand,
+        dtype: DType,
+        program: usize,
+        step: usize,
+    ) -> (usize, u64) {
         let (block, offset) = match operand {
             Operand::Slab(slab) => (self.slab(slab, program, step), 0),
             Operand::Value(key) => match self
@@ -220,7 +229,7 @@ impl Memory<'_> {
                     self.of_key.insert(key, (block, offset));
                     (block, offset)
                 }
-                None => (self.single(key, program, step), 0),
+                None => (self.single(key, dtype, program, step), 0),
             },
         };
         if let Some(life) = &mut self.blocks[block].life {
@@ -251,7 +260,7 @@ impl Memory<'_> {
         block
     }
 
-    fn single(&mut self, key: Key, program: usize, step: usize) -> usize {
+    fn single(&mut self, key: Key, dtype: DType, program: usize, step: usize) -> usize {
         if let Some(&(block, _)) = self.of_key.get(&key) {
             return block;
         }
@@ -261,7 +270,7 @@ impl Memory<'_> {
             first: step,
             last: step,
         });
-        let block = self.block(kind.dtype, kind.elements(), life);
+        let block = self.block(dtype, kind.elements(), life);
         self.of_key.insert(key, (block, 0));
         block
     }
@@ -269,7 +278,7 @@ impl Memory<'_> {
     fn block(&mut self, dtype: DType, elements: u64, life: Option<Life>) -> usize {
         let elements = elements
             .max(1)
-            .checked_next_multiple_of(self.unit)
+            .checked_next_multiple_of(self.alignment / dtype.bytes())
             .unwrap_or(u64::MAX);
         self.blocks.push(Block {
             dtype,
@@ -297,7 +306,10 @@ impl Memory<'_> {
                 });
             }
         }
-        let size = |index: usize| self.blocks[index].elements;
+        let size = |index: usize| {
+            let block = &self.blocks[index];
+            block.elements.saturating_mul(block.dtype.bytes())
+        };
         let length = |life: Life| (life.last - life.first) as u64 + 1;
         let by_size = |&(index, life): &(usize, Life)| (size(index), length(life));
         let by_length = |&(index, life): &(usize, Life)| (length(life), size(index));
@@ -404,14 +416,14 @@ impl Memory<'_> {
             self.blocks.iter().filter_map(|b| {
                 b.life
                     .filter(|l| l.program == program)
-                    .map(|l| (l, b.elements))
+                    .map(|l| (l, b.elements.saturating_mul(b.dtype.bytes())))
             })
         };
         let last = lives().map(|(life, _)| life.last).max().unwrap_or(0);
         let at = |step| {
             lives()
                 .filter(|(l, _)| l.first <= step && step <= l.last)
-                .map(|(_, e)| e.saturating_mul(4))
+                .map(|(_, bytes)| bytes)
                 .sum()
         };
         (0..=last).map(at).max().unwrap_or(0)

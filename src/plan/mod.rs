@@ -14,7 +14,7 @@ use crate::graph::{Initial, Record, ValueId};
 use crate::op::{Launch, Op, Signature};
 use crate::{DType, Error, Result, Tensor, TensorType};
 
-pub use target::{Class, Products, Target, Tuning};
+pub use target::{Class, Precision, Products, Target, Tuning};
 pub use tuning::{ProductChoice, ProductShape, TuningTable};
 
 /// What one run of a named program computes, given to [`Graph::compile`](crate::Graph::compile).
@@ -68,7 +68,7 @@ impl Program {
 pub struct Slot {
     /// The type of its elements.
     pub dtype: DType,
-    /// Its length in elements of four bytes.
+    /// Its length in elements.
     pub elements: u64,
     /// Whether it holds variables, which outlive a run.
     pub persistent: bool,
@@ -77,7 +77,7 @@ pub struct Slot {
 impl Slot {
     /// Its size on a device.
     pub fn bytes(&self) -> u64 {
-        self.elements.saturating_mul(4)
+        self.elements.saturating_mul(self.dtype.bytes())
     }
 }
 
@@ -132,11 +132,12 @@ impl Call {
 
     /// Bytes that it reads and writes, each operand once.
     pub fn bytes(&self) -> u64 {
-        let touched = |i: usize| self.op.touched(&self.signature, i);
+        let Signature { inputs, outputs } = &self.signature;
+        let touched = |i: usize| self.op.touched(&self.signature, i) * inputs[i].dtype.bytes();
         let read: u64 = (0..self.inputs.len()).map(touched).sum();
         let updated: u64 = self.op.writes().iter().map(|&i| touched(i)).sum();
-        let written: u64 = self.outputs.iter().map(|place| place.len).sum();
-        (read + updated + written) * 4
+        let written: u64 = outputs.iter().map(TensorType::bytes).sum();
+        read + updated + written
     }
 
     /// The places written: inputs updated in place, then outputs.
@@ -286,6 +287,8 @@ impl Plan {
         for (slot, mut covered) in covered.into_iter().enumerate() {
             covered.sort_unstable();
             let end = self.slots[slot].elements;
+            // The smallest write is a word.
+            let unit = 4 / self.slots[slot].dtype.bytes();
             let mut offset = 0;
             for (from, to) in covered.into_iter().chain([(end, end)]) {
                 if from > offset {
@@ -295,7 +298,7 @@ impl Plan {
                         len: from - offset,
                     });
                 }
-                offset = offset.max(to);
+                offset = offset.max(to.next_multiple_of(unit));
             }
         }
         outside

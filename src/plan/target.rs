@@ -47,6 +47,18 @@ impl fmt::Display for Products {
     }
 }
 
+/// How what layers hand to each other is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Precision {
+    /// As f32.
+    #[default]
+    Single,
+    /// As f16 between matrix products: half the bytes of activations and their gradients, on every adapter. Products load
+    /// f32 from it and add up in f32; parameters, their gradients, optimizer states, losses and data stay f32. Models scale
+    /// their loss for it: see [`LossScale`](crate::optim::LossScale).
+    Half,
+}
+
 /// Choices that suit one class of adapter better than another; [`Target::new`] sets them by rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
@@ -54,6 +66,8 @@ pub struct Tuning {
     pub products: Products,
     /// Whether the plan may join nodes into one call. Default: true.
     pub fusion: bool,
+    /// How what layers hand to each other is stored. Default: [`Precision::Single`]. Half needs `fusion`.
+    pub precision: Precision,
 }
 
 /// An adapter as a plan sees it.
@@ -104,6 +118,7 @@ impl Target {
             tuning: Tuning {
                 products,
                 fusion: true,
+                precision: Precision::Single,
             },
             table: None,
             subgroup,
@@ -131,6 +146,12 @@ impl Target {
         self
     }
 
+    /// The same with activations stored in another precision.
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.tuning.precision = precision;
+        self
+    }
+
     /// The same with measured choices.
     pub fn with_table(mut self, table: TuningTable) -> Self {
         self.table = Some(Arc::new(table));
@@ -151,6 +172,9 @@ impl fmt::Display for Target {
         }
         if let Some(lanes) = self.subgroup {
             write!(f, ", subgroups of {lanes}")?;
+        }
+        if self.tuning.precision == Precision::Half {
+            f.write_str(", activations stored as f16")?;
         }
         Ok(())
     }

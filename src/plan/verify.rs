@@ -57,7 +57,7 @@ pub(super) fn verify(plan: &Plan) -> Result<()> {
                     limit("maxComputeWorkgroupsPerDimension", &label, needed, allowed)?;
                 }
                 let (needed, allowed) = (
-                    launch.bindings.len() as u64,
+                    (launch.bindings.len() + usize::from(launch.guard.is_some())) as u64,
                     u64::from(target.max_storage_buffers),
                 );
                 limit("maxStorageBuffersPerShaderStage", &label, needed, allowed)?;
@@ -70,10 +70,11 @@ pub(super) fn verify(plan: &Plan) -> Result<()> {
             }
             if !call.launches.is_empty() {
                 let places = call.inputs.iter().chain(&call.outputs).chain(&call.scratch);
-                for (i, Place { len, .. }) in places.enumerate() {
+                for (i, Place { slot, len, .. }) in places.enumerate() {
                     let what = format!("operand {i} of {name}");
                     // A binding reaches to the next tensor: see gpu::Session.
-                    let bound = len.saturating_mul(4).div_ceil(target.alignment);
+                    let bytes = len.saturating_mul(plan.slots[*slot].dtype.bytes());
+                    let bound = bytes.div_ceil(target.alignment);
                     limit(
                         "maxStorageBufferBindingSize",
                         &what,

@@ -1,8 +1,8 @@
 //! The graph of a model's programs: `train`, `evaluate`, `predict`, `predict_row`, over the same parameters.
 
 use crate::op::{self, MAX_CHUNKS};
-use crate::optim::{Clock, Optimizer, Rates};
-use crate::plan::{Plan, Program, Target};
+use crate::optim::{Clock, LossScale, Optimizer, Rates};
+use crate::plan::{Plan, Precision, Program, Target};
 use crate::{DType, Error, Graph, Initial, Result, Tensor, TensorType};
 
 use super::loss::{LossSpec, Output};
@@ -75,6 +75,7 @@ impl Parts<'_> {
         let mut programs = Vec::new();
         if let Some(room) = needs.train {
             let clock = graph.clock("train", room.batch, self.optimizer.rates());
+            let scaling = self.loss_scale().map(|scale| scale.begin(&clock));
             let (rows, mut updates, tallies) =
                 self.measured(&graph, "train", room, &clock, &parameters)?;
             let loss = rows.batch_mean(&clock.cursor);
@@ -82,7 +83,10 @@ impl Parts<'_> {
                 .iter()
                 .map(|(name, t)| (name.as_str(), t))
                 .collect();
-            updates.extend(self.optimizer.minimize(&loss, &named, &clock));
+            updates.extend(match scaling {
+                Some(scaling) => scaling.minimize(self.optimizer, &loss, &named, &clock),
+                None => self.optimizer.minimize(&loss, &named, &clock),
+            });
             updates.extend(tallies());
             programs.push(Program::new("train").update(&updates));
         }
@@ -100,6 +104,14 @@ impl Parts<'_> {
         }
         let plan = graph.compile(self.target, programs)?;
         Ok((graph, plan))
+    }
+
+    /// The optimizer's own, or the default where activations are 16 bits long.
+    fn loss_scale(&self) -> Option<LossScale> {
+        let half = self.target.tuning.precision == Precision::Half;
+        self.optimizer
+            .loss_scale()
+            .or(half.then(LossScale::default))
     }
 
     /// The metrics over the model's outputs.

@@ -68,7 +68,8 @@ pub(super) fn bound(head: &Head, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         }
     }
     if head.gradient {
-        let share = 1.0 / counted.max(1) as f64;
+        let scale = head.scale(|word| cursor[word] as u32);
+        let share = f64::from(scale) / counted.max(1) as f64;
         let dloss = (0..batch).map(|r| if r < counted { share } else { 0.0 });
         let (dy, mut errors) = part(head.slopes().as_ref(), Some(dloss.collect()), kind.clone());
         // The share itself is a division; a logit's error moves its own slope and those of its row.
@@ -194,7 +195,7 @@ fn reference(
     let view = |i: usize| {
         let kind = signature.inputs.get(i)?;
         Some(match kind.dtype {
-            DType::F32 => View::Floats(&inputs[i][..]),
+            DType::F32 | DType::F16 => View::Floats(&inputs[i][..]),
             DType::U32 => View::Words(&words[i][..]),
         })
     };

@@ -1,6 +1,7 @@
 //! What a head is tried on: every loss, of rows that count and that do not, given outputs and computed ones.
 
-use crate::op::cursor::{ROWS, STEP, WORDS};
+use crate::DType;
+use crate::op::cursor::{ROWS, SCALE, STEP, WORDS};
 use crate::op::{Accuracy, BinaryCrossEntropy, Case, Fill, Form, Parts, SquaredError};
 
 use super::{Head, LastLayer, RowLoss};
@@ -52,9 +53,11 @@ pub(super) fn cases() -> Vec<Case> {
                 gather,
                 last: None,
                 gradient: (number + turn) % 3 != 0,
+                scaled: (number + turn) % 3 == 2,
             };
             let mut cursor = vec![0; WORDS];
             (cursor[STEP], cursor[ROWS]) = (step, counted);
+            cursor[SCALE] = 1024_f32.to_bits();
             let y = match loss {
                 RowLoss::Binary(loss) if !loss.logits() => Fill::Uniform(0.01, 0.99),
                 _ => Fill::Uniform(-4.0, 4.0),
@@ -132,9 +135,11 @@ fn last_layer_cases() -> Vec<Case> {
                 gather,
                 last: Some(last),
                 gradient: number % 4 > 0,
+                scaled: turn == 2,
             };
             let mut cursor = vec![0; WORDS];
             (cursor[STEP], cursor[ROWS]) = (number as u32, counted);
+            cursor[SCALE] = 0.25_f32.to_bits();
             let most = 2.0 / (inputs as f32).sqrt();
             let data = batch + 3;
             let rows = |chosen: bool| if chosen { data } else { batch };
@@ -157,12 +162,18 @@ fn last_layer_cases() -> Vec<Case> {
             let case = case
                 .constant(&[inputs, columns], Fill::Uniform(-most, most))
                 .nan_if(true);
-            cases.push(match last.bias {
+            let case = match last.bias {
                 true => case
                     .constant(&[columns], Fill::Uniform(-0.5, 0.5))
                     .nan_if(true),
                 false => case,
-            });
+            };
+            if !gather_x {
+                let mut half = case.clone();
+                half.inputs[2].0.dtype = DType::F16;
+                cases.push(half);
+            }
+            cases.push(case);
         }
     }
     cases

@@ -30,6 +30,8 @@ struct Batch<'a, T> {
     indices: Option<&'a [u32]>,
     columns: usize,
     counted: usize,
+    /// What the slope of each counted row is multiplied by.
+    share: T,
 }
 
 impl Head {
@@ -63,7 +65,7 @@ impl Head {
         let columns = batch.columns;
         let end = (first + rows).min(batch.y.len() / columns);
         let data_rows = batch.t.len() / columns;
-        let share = T::one() / T::of(batch.counted.max(1) as f64);
+        let share = batch.share;
         let (mut loss, mut right) = (T::zero(), T::zero());
         let mut targets = [T::zero(); ROOM];
         let mut values = [T::zero(); ROOM];
@@ -173,7 +175,8 @@ impl Compute for Head {
         let counted = (cursor[ROWS] as usize).min(batch);
         let indices = self.gather.then(|| io.words(4));
         let (ring, data_rows) = (io.dims(0), io.dims(3).first().copied().unwrap_or(1));
-        let share = T::one() / T::of(counted.max(1) as f64);
+        let scale = self.scale(|word| cursor[word]);
+        let share = T::of(f64::from(scale)) / T::of(counted.max(1) as f64);
         let loss_at = place(cursor[STEP], ring, self.loss_column).start;
         let accuracy = self
             .accuracy
@@ -188,6 +191,7 @@ impl Compute for Head {
                 indices,
                 columns,
                 counted,
+                share,
             };
             let accuracy_at = accuracy.map(|(_, at)| at);
             for part in 0..parts.count {

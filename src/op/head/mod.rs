@@ -12,7 +12,7 @@ use crate::cpu::{Product, Real};
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
-use super::cursor::WORDS;
+use super::cursor::{SCALE, WORDS};
 use super::gather::row_of;
 use super::launch::shader;
 use super::record::Parts;
@@ -33,6 +33,18 @@ const STORED: Shader = shader!(
 const DENSE: Shader = shader!(
     "head",
     "head_dense",
+    "head_single",
+    "cross_entropy_rows",
+    "binary_cross_entropy_terms",
+    "rows"
+);
+
+/// With the last layer's input stored as f16.
+const DENSE_HALF: Shader = shader!(
+    "head",
+    "head_dense",
+    "head_half",
+    "halves",
     "cross_entropy_rows",
     "binary_cross_entropy_terms",
     "rows"
@@ -41,7 +53,7 @@ const DENSE: Shader = shader!(
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {
     name: "head",
-    shaders: &[STORED, DENSE],
+    shaders: &[STORED, DENSE, DENSE_HALF],
     cases: cases::cases,
 };
 
@@ -72,7 +84,7 @@ impl LastLayer {
     pub const MOST_INPUTS: usize = 2048;
 }
 
-/// Inputs: ring \[rows, columns, parts\], updated in place; cursor; y \[batch, columns\], or x \[batch, inputs\] of the last layer;
+/// Inputs: ring \[rows, columns, parts\], updated in place; cursor; y \[batch, columns\], or x \[batch, inputs\] of the last layer, which may be f16;
 /// the target, shaped as y, or labels u32 \[batch\]; where something is gathered indices u32 \[batch\], by which rows are
 /// chosen from a data set; W \[inputs, columns\] and bias \[columns\] of the last layer. Output: dy, if `gradient`.
 #[derive(Debug, Clone, Copy)]
@@ -89,9 +101,20 @@ pub struct Head {
     pub last: Option<LastLayer>,
     /// Whether dy, the gradient of the mean loss over the batch's own rows, is wanted.
     pub gradient: bool,
+    /// Whether dy is times the loss scale in the cursor's word [`SCALE`].
+    pub scaled: bool,
 }
 
 impl Head {
+    /// The loss scale.
+    fn scale(&self, cursor: impl FnOnce(usize) -> u32) -> f32 {
+        if self.scaled {
+            f32::from_bits(cursor(SCALE))
+        } else {
+            1.0
+        }
+    }
+
     /// Whether there are indices, the fifth input.
     fn has_indices(&self) -> bool {
         self.gather || self.last.is_some_and(|last| last.gather)
@@ -189,6 +212,7 @@ impl Op for Head {
         if let Some(last) = self.last {
             let (x, w) = (&inputs[2], &inputs[self.kernel()]);
             let fits = x.shape.rank() == 2
+                && (x.dtype == DType::F32 || x.dtype == DType::F16 && !last.gather)
                 && w.shape.dims() == [x.shape.rows_and_columns().1, columns]
                 && columns <= LastLayer::MOST_COLUMNS
                 && x.shape.rows_and_columns().1 <= LastLayer::MOST_INPUTS
@@ -212,7 +236,7 @@ impl Op for Head {
         }
         let target = self.target(inputs);
         match target.dtype {
-            DType::F32 => dense(y, &target)?,
+            DType::F32 | DType::F16 => dense(y, &target)?,
             DType::U32 => sparse(y, &target)?,
         };
         let sparse = target.dtype == DType::U32;
@@ -274,7 +298,11 @@ impl Op for Head {
             true => types[input].shape.dims()[0] - 1,
             false => 0,
         };
-        let shader = if self.last.is_some() { DENSE } else { STORED };
+        let shader = match (self.last, types[2].dtype) {
+            (None, _) => STORED,
+            (_, DType::F16) => DENSE_HALF,
+            _ => DENSE,
+        };
         let launch = Launch::new(shader, entry)
             .set("LOSS", loss)
             .set(
@@ -284,6 +312,7 @@ impl Op for Head {
             .set("ACCURACY", kind)
             .set("SPARSE", t.dtype == DType::U32)
             .set("GATHER", self.gather)
+            .set("SCALED", self.scaled)
             .param("batch", batch)
             .param("columns", columns)
             .param("part_rows", parts.rows)

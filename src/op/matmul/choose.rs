@@ -162,6 +162,24 @@ pub fn candidates(shape: ProductShape, target: &Target) -> Vec<ProductChoice> {
 }
 
 impl Choice {
+    /// The same kernel and tile with a sum over all of k, as far as a dispatch may go.
+    pub fn in_one_piece(&self, shape: ProductShape) -> Choice {
+        let ProductShape {
+            sizes,
+            transpose_a,
+            transpose_b,
+        } = shape;
+        build(
+            self.entry,
+            sizes,
+            transpose_a,
+            transpose_b,
+            self.swapped,
+            self.tile,
+            1,
+        )
+    }
+
     /// Floating-point operations that the kernel executes for `k` of this product, on whole tiles.
     pub fn padded_flops(&self, k: u32) -> u64 {
         let [rows, columns, depth] = self.tile.0;

@@ -12,7 +12,10 @@ use crate::op::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Signature,
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
-use super::{COMBINE, LANES, MatMul, Operands, REGISTERS, TILED, launches, rounding};
+use super::{COMBINE, Halves, LANES, MatMul, Operands, REGISTERS, TILED, launches, rounding};
+
+/// The longest sum beside f16: every kernel computes it in one piece within the iterations that every driver allows.
+const MOST_K_OF_HALF: usize = 1 << 14;
 
 /// The line in [`op::all`](crate::op::all).
 pub const ENTRY: Entry = Entry {
@@ -44,6 +47,8 @@ pub struct Dense {
     pub bias: bool,
     /// What the result goes through.
     pub end: End,
+    /// Whether the result is stored as f16; its rows must be even then.
+    pub half: bool,
 }
 
 impl Dense {
@@ -60,6 +65,16 @@ impl Dense {
 
     fn inputs(&self) -> usize {
         2 + self.positions().iter().flatten().count()
+    }
+
+    /// Which input may be f16: all numbers but a data set and a bias.
+    fn takes_half(&self, input: usize) -> bool {
+        let [_, _, saved] = self.positions();
+        match input {
+            0 => !self.gather,
+            1 => true,
+            _ => saved == Some(input),
+        }
     }
 
     /// A as the product sees it: as many stored rows as there are indices.
@@ -113,15 +128,28 @@ impl Op for Dense {
         }
         let [indices, bias, saved] = self.positions();
         for (i, input) in inputs.iter().enumerate() {
-            let dtype = if indices == Some(i) {
-                DType::U32
-            } else {
-                DType::F32
+            let dtype = match input.dtype {
+                DType::F16 if self.takes_half(i) => DType::F16,
+                _ if indices == Some(i) => DType::U32,
+                _ => DType::F32,
             };
             super::super::expect_dtype("an operand", input, dtype)?;
         }
         let product = self.product(inputs)?;
-        let y = TensorType::f32([product.m, product.n]);
+        let y = TensorType {
+            dtype: if self.half { DType::F16 } else { DType::F32 },
+            ..TensorType::f32([product.m, product.n])
+        };
+        if self.half && !product.n.is_multiple_of(2) {
+            return Err(format!("rows of f16 must be even, got {y}"));
+        }
+        let saved_half = saved.is_some_and(|i| inputs[i].dtype == DType::F16);
+        if (self.half || saved_half) && product.k > MOST_K_OF_HALF {
+            return Err(format!(
+                "beside f16 sums of {MOST_K_OF_HALF} are the longest, got {}",
+                product.k
+            ));
+        }
         if let Some(bias) = bias.map(|i| &inputs[i])
             && bias.shape.dims() != [product.n]
         {
@@ -147,6 +175,7 @@ impl Op for Dense {
         let rows = signature.inputs[0].shape.dims()[0];
         let last = u32::try_from(rows - 1)
             .map_err(|_source| format!("{rows} rows are more than 32 bits can number"))?;
+        let is_half = |input: usize| signature.inputs[input].dtype == DType::F16;
         let operands = Operands {
             indices: indices.map(|input| (input, last)),
             bias,
@@ -155,6 +184,12 @@ impl Op for Dense {
                 End::Function(f) | End::Slope(f) => Some(f),
             },
             saved,
+            halves: Halves {
+                a: is_half(0),
+                b: is_half(1),
+                saved: saved.is_some_and(is_half),
+                c: self.half,
+            },
         };
         launches(&self.of(signature), &operands, target)
     }
@@ -276,6 +311,7 @@ fn cases() -> Vec<Case> {
                 gather,
                 bias: !slope && turn != 3,
                 end,
+                half: false,
             };
             let (rows, columns) = if transpose_a { (k, m) } else { (m, k) };
             let stored = if gather { rows + 3 } else { rows };
@@ -298,6 +334,68 @@ fn cases() -> Vec<Case> {
             }
             if slope {
                 case = case.constant(&[m, n], Fill::Uniform(-1.0, 1.0));
+            }
+            cases.push(case.without_gradient());
+        }
+    }
+    cases.extend(halves());
+    cases
+}
+
+/// Operands stored as f16: a layer, the gradient that enters the layer before, the gradient of weights.
+fn halves() -> Vec<Case> {
+    let shapes = [
+        (3, 2, 17),
+        (33, 10, 8),
+        (17, 34, 6),
+        (65, 66, 63),
+        (64, 64, 64),
+        (5, 7, 1000),
+    ];
+    let mut cases = Vec::new();
+    for (m, n, k) in shapes {
+        for (turn, end) in [
+            End::Function(Function::Relu),
+            End::Slope(Function::Tanh),
+            End::Plain,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let [transpose_a, transpose_b] = [turn == 2, turn == 1];
+            let op = Dense {
+                matmul: MatMul {
+                    transpose_a,
+                    transpose_b,
+                },
+                gather: false,
+                bias: turn == 0,
+                end,
+                // The gradient of weights is a parameter's, and f32.
+                half: turn != 2 && n % 2 == 0,
+            };
+            let (a, b) = (
+                TensorType::f16(if transpose_a { [k, m] } else { [m, k] }),
+                [k, n],
+            );
+            let most = 1.0 / (k as f32).sqrt();
+            let weights = Fill::Uniform(-most, most);
+            let mut case = Case::new(op).input(a.shape.dims(), Fill::Uniform(-1.0, 1.0));
+            case.inputs[0].0 = a;
+            case = match turn {
+                0 => case
+                    .input(&b, weights)
+                    .input(&[n], Fill::Uniform(-0.5, 0.5)),
+                1 => case
+                    .input(&[n, k], weights)
+                    .constant(&[m, n], Fill::Uniform(-1.0, 1.0)),
+                _ => case.input(&b, weights),
+            };
+            // What is saved, and the gradient that a product for weights takes.
+            match turn {
+                1 => case.inputs[2].0.dtype = DType::F16,
+                2 => case.inputs[1].0.dtype = DType::F16,
+                _ => {}
             }
             cases.push(case.without_gradient());
         }

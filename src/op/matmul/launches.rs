@@ -9,13 +9,20 @@ use crate::plan::{ProductShape, Target};
 use super::choose::{Choice, choose_for};
 
 /// GPUs.
-pub const TILED: Shader = shader!("matmul", "matmul_blocks", "matmul_store", "functions");
+pub const TILED: Shader = shader!(
+    "matmul",
+    "matmul_blocks",
+    "matmul_store",
+    "halves",
+    "functions"
+);
 
 /// CPU adapters without subgroups.
 pub const REGISTERS: Shader = shader!(
     "matmul_registers",
     "matmul_blocks",
     "matmul_store",
+    "halves",
     "functions"
 );
 
@@ -24,6 +31,7 @@ pub const LANES: Shader = shader!(
     "matmul_subgroup",
     "matmul_blocks",
     "matmul_store",
+    "halves",
     "functions"
 );
 
@@ -44,6 +52,17 @@ pub struct Operands {
     pub function: Option<Function>,
     /// The input from which f′ is computed: then C is multiplied by it instead.
     pub saved: Option<usize>,
+    /// Which operands are stored as f16.
+    pub halves: Halves,
+}
+
+/// Which operands of a product are stored as f16: see `shaders/matmul_store.wgsl`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Halves {
+    pub a: bool,
+    pub b: bool,
+    pub saved: bool,
+    pub c: bool,
 }
 
 /// The dispatches of C = op(A)·op(B), all of them writing output 0.
@@ -61,7 +80,24 @@ pub fn launches(
         transpose_a: product.transpose_a,
         transpose_b: product.transpose_b,
     };
-    let choice = choose_for(shape, target);
+    let mut choice = choose_for(shape, target);
+    let Halves {
+        a: a_half,
+        b: b_half,
+        saved: saved_half,
+        c: c_half,
+    } = operands.halves;
+    if c_half || saved_half {
+        // What is rounded to f16, or computed from it, is a whole sum.
+        choice = choice.in_one_piece(shape);
+        if choice.k_pass < shape.sizes[2] {
+            let message = "f16 beside it takes it in one pass";
+            return Err(format!(
+                "a sum of {} is too long: {message}",
+                shape.sizes[2]
+            ));
+        }
+    }
     let Choice {
         shape: [m, n, k],
         tiles: [tiles_n, tiles],
@@ -75,6 +111,7 @@ pub fn launches(
         _ => TILED,
     };
     let (a, b) = if choice.swapped { (1, 0) } else { (0, 1) };
+    let half = |input: usize| if input == 0 { a_half } else { b_half };
     let gather = match operands.indices {
         None => 0,
         Some(_) => 1 + u32::from(choice.swapped),
@@ -100,8 +137,15 @@ pub fn launches(
         let (later, ends) = (begin > 0, done == k);
         let mut launch = Launch::new(shader.clone(), choice.entry);
         launch.overrides = choice.overrides.clone();
+        if choice.entry == "tiled" {
+            launch = launch.set("SPREAD", !c_half);
+        }
         let product = end(launch, ends && !split)
             .set("GATHER", gather)
+            .set("A_HALF", half(a))
+            .set("B_HALF", half(b))
+            .set("SAVED_HALF", saved_half)
+            .set("C_HALF", c_half)
             .set("ACCUMULATE", later && !split)
             .param("m", m)
             .param("n", n)

@@ -17,7 +17,7 @@ pub use choose::candidates;
 pub use dense::{Dense, ENTRY as DENSE, End};
 pub use update::{ENTRY as UPDATES, LayerSlab, LayerUpdates, MOST_LAYERS};
 
-use launches::{COMBINE, LANES, Operands, REGISTERS, TILED, launches};
+use launches::{COMBINE, Halves, LANES, Operands, REGISTERS, TILED, launches};
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {

@@ -6,9 +6,9 @@ use crate::graph::{Initial, Node, Record as GraphRecord};
 use crate::op::{
     Accuracy, BatchMeanBackward, BinaryCrossEntropy, BinaryCrossEntropyBackward, CrossEntropy,
     CrossEntropyBackward, Dense, End, Form, Gather, Head, LastLayer, MatMul, Op, Record, RowLoss,
-    SquaredError, SquaredErrorBackward,
+    ScaleLoss, SquaredError, SquaredErrorBackward,
 };
-use crate::plan::schedule::{Draft, Operand, Scheduled};
+use crate::plan::schedule::{Draft, Key, Operand, Scheduled};
 
 pub(super) fn join(program: &mut Scheduled, records: &[GraphRecord]) {
     while let Some(found) =
@@ -52,6 +52,7 @@ fn with_last_layer(program: &Scheduled, call: usize) -> Option<(usize, Draft)> {
             gather: false,
             bias: false,
             end: End::Plain,
+            half: false,
         },
         None => *made.op.downcast::<Dense>()?,
     };
@@ -107,6 +108,7 @@ struct Found {
     loss_column: usize,
     accuracy: Option<(Accuracy, usize)>,
     gradient: Option<usize>,
+    scaled: bool,
     gather: Option<usize>,
     ring: usize,
 }
@@ -156,6 +158,7 @@ impl Found {
             loss_column,
             accuracy: None,
             gradient: None,
+            scaled: false,
             gather: None,
             ring: recorded,
         };
@@ -179,7 +182,8 @@ impl Found {
                 _ => {}
             }
             if alike && is_gradient(draft.op.as_ref(), loss) && found.gradient.is_none() {
-                let share = mean_share(program, records, draft.inputs[2], cursor)?;
+                let (share, scaled) = mean_share(program, records, draft.inputs[2], cursor)?;
+                found.scaled = scaled;
                 found.calls.extend([other, share]);
                 found.gradient = Some(other);
             }
@@ -257,6 +261,7 @@ impl Found {
             gather: self.gather.is_some(),
             last: None,
             gradient: self.gradient.is_some(),
+            scaled: self.scaled,
         };
         let (inputs, kinds) = operands.into_iter().unzip();
         let gradient = self.gradient.map(|call| &drafts[call]);
@@ -296,13 +301,14 @@ fn recorded(program: &Scheduled, call: usize) -> Option<(usize, usize)> {
     (position == 2).then_some((user, record.column))
 }
 
-/// The call that gives every row of the batch its share of a mean whose own gradient is one, for nothing else.
+/// The call that gives every row of the batch its share of a mean, for nothing else, and whether the mean's own gradient is
+/// the loss scale that the cursor holds; else it is one.
 fn mean_share(
     program: &Scheduled,
     records: &[GraphRecord],
     dloss: Operand,
     cursor: Operand,
-) -> Option<usize> {
+) -> Option<(usize, bool)> {
     program.only_use(dloss)?;
     let makes = |draft: &Draft| draft.outputs.first() == Some(&dloss);
     let call = program.drafts.iter().position(makes)?;
@@ -311,8 +317,21 @@ fn mean_share(
     let Operand::Value(seed) = draft.inputs[0] else {
         return None;
     };
-    let one = matches!(&records[seed.id.node].node, Node::Variable(variable)
-        if variable.name.starts_with("constant.")
-            && matches!(&variable.initial, Initial::Floats(values) if values[..] == [1.0]));
-    (one && draft.inputs[1] == cursor).then_some(call)
+    let record = &records[seed.id.node];
+    let scaled = match &record.node {
+        Node::Variable(variable) => {
+            let one = matches!(&variable.initial, Initial::Floats(values) if values[..] == [1.0]);
+            (one && variable.name.starts_with("constant.")).then_some(false)?
+        }
+        Node::Op(op) => {
+            op.downcast::<ScaleLoss>()?;
+            let own = Operand::Value(Key {
+                program: None,
+                id: record.inputs[1],
+            });
+            (own == cursor).then_some(true)?
+        }
+        Node::Error => return None,
+    };
+    (draft.inputs[1] == cursor).then_some((call, scaled))
 }

@@ -99,13 +99,14 @@ impl Joined {
 }
 
 /// A call that is a product, as the op that may end in more.
-fn dense(draft: &Draft) -> Option<Dense> {
+pub(super) fn dense(draft: &Draft) -> Option<Dense> {
     match (draft.op.downcast::<MatMul>(), draft.op.downcast::<Dense>()) {
         (Some(matmul), _) => Some(Dense {
             matmul: *matmul,
             gather: false,
             bias: false,
             end: End::Plain,
+            half: false,
         }),
         (_, dense) => dense.copied(),
     }

@@ -1,6 +1,7 @@
 //! Rewrites of the schedule: nodes that become one call. The unfused schedule stays the specification: tests compile it
 //! with [`Target::without_fusion`] and compare.
 
+mod halves;
 mod head;
 mod layers;
 mod slabs;
@@ -10,7 +11,7 @@ mod updates;
 use crate::graph::Record;
 
 use super::schedule::{Draft, Operand, Scheduled};
-use super::{Class, Target};
+use super::{Class, Precision, Target};
 
 pub(super) use slabs::Slab;
 
@@ -34,7 +35,11 @@ pub(super) fn rewrite(
     }
     let slabs = slabs::merge_updates(programs, slabs);
     for program in programs.iter_mut() {
-        updates::join(program, &slabs, target);
+        match target.tuning.precision {
+            Precision::Single => updates::join(program, &slabs, target),
+            // A gradient that is never stored cannot be looked at before it is used.
+            Precision::Half => halves::store(program),
+        }
     }
     slabs
 }

@@ -1,0 +1,195 @@
+//! Loss scaling: gradients computed many times too large, so that 16 bits hold the small ones, and divided again.
+
+use std::panic::Location;
+
+use serde::{Deserialize, Serialize};
+
+use crate::op::{EndScale, POWERS, ScaleLoss, Unscale, scale};
+use crate::{Error, Initial, Result, Tensor, TensorType};
+
+use super::optimizer::{Clock, Optimizer, OptimizerConfig, Rates};
+
+/// The variable of its state, u32 \[8\]: see [`scale`](crate::op::scale).
+pub const LOSS_SCALE: &str = "loss_scale.state";
+
+/// Dynamic loss scaling with the names and defaults of Keras' `LossScaleOptimizer`.
+///
+/// Gradients are those of S·L, divided by S in f32. If any is then no finite number, the step changes neither parameters nor
+/// optimizer states, nor βᵗ, and S is halved; after `dynamic_growth_steps` steps in a row without that, S doubles. All of
+/// it on the device. PyTorch's `GradScaler` does the same and begins with 65 536. A learning rate's schedule counts
+/// skipped steps too, as PyTorch's do where they are stepped every time; Keras' do not.
+///
+/// Models whose device stores activations as f16 ([`Precision::Half`](crate::plan::Precision::Half)) train with one of these
+/// settings; a [`LossScaleOptimizer`] has others.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LossScale {
+    /// S before the first step: a power of two. Default 32 768.
+    pub initial_scale: f32,
+    /// Steps in a row after which S doubles; at least 1. Default 2000.
+    pub dynamic_growth_steps: u32,
+}
+
+impl Default for LossScale {
+    fn default() -> Self {
+        LossScale {
+            initial_scale: 32_768.0,
+            dynamic_growth_steps: 2000,
+        }
+    }
+}
+
+/// Loss scaling that has begun a step: see [`LossScale::begin`].
+#[derive(Debug, Clone)]
+pub struct Scaling {
+    settings: LossScale,
+    state: Tensor,
+    seed: Tensor,
+}
+
+impl LossScale {
+    /// Whether every setting is in its range.
+    pub fn validate(&self) -> Result<()> {
+        let scale = self.initial_scale;
+        if !scale.is_normal() || scale < 0.0 || scale.to_bits() & 0x7f_ffff != 0 {
+            let message = format!("must be a power of two, got {scale}");
+            return Err(Error::argument("initial_scale", message));
+        }
+        if self.dynamic_growth_steps == 0 {
+            let message = "must be at least 1, got 0";
+            return Err(Error::argument("dynamic_growth_steps", message));
+        }
+        Ok(())
+    }
+
+    /// Records the first part of a step, which tells the clock's cursor S. Best before the forward pass: the plan can then
+    /// scale the gradient of the loss where it is computed.
+    #[track_caller]
+    pub fn begin(&self, clock: &Clock) -> Scaling {
+        let graph = clock.cursor.graph();
+        let kind = TensorType::u32([scale::WORDS]);
+        let state = graph.variable(LOSS_SCALE, kind, Initial::Zeros);
+        let first = ScaleLoss {
+            first: self.initial_scale,
+        };
+        let seed = graph.apply_one(first, &[&state, &clock.cursor]);
+        Scaling {
+            settings: *self,
+            state,
+            seed,
+        }
+    }
+}
+
+impl Scaling {
+    /// [`Optimizer::minimize`] with scaled gradients: their division, what becomes of S, and the updates, which a step whose
+    /// gradients are not all finite leaves out. `loss` is a scalar.
+    #[track_caller]
+    pub fn minimize(
+        &self,
+        optimizer: &dyn Optimizer,
+        loss: &Tensor,
+        parameters: &[(&str, &Tensor)],
+        clock: &Clock,
+    ) -> Vec<Tensor> {
+        let graph = loss.graph();
+        if optimizer
+            .rates()
+            .tally
+            .is_some_and(|tally| tally.accumulate > 1)
+        {
+            let message = "a sum of several batches' gradients has no scale of its own: train with larger batches, or without a loss scale";
+            let refused = graph.refuse_at("loss_scale", message.into(), Location::caller());
+            return vec![refused];
+        }
+        let tensors: Vec<&Tensor> = parameters.iter().map(|(_, tensor)| *tensor).collect();
+        let scaled = graph.gradients_from(loss, &self.seed, &tensors);
+        let unscale = |g: &Tensor| graph.apply_one(Unscale, &[g, &clock.cursor, &self.state]);
+        let gradients: Vec<Tensor> = scaled.iter().map(unscale).collect();
+        let kept = graph.variable(
+            "loss_scale.powers",
+            TensorType::f32([POWERS]),
+            Initial::Zeros,
+        );
+        let end = EndScale {
+            growth_steps: self.settings.dynamic_growth_steps,
+        };
+        let end = graph.apply_one(end, &[&clock.cursor, &self.state, &kept, &clock.rates]);
+        let named = parameters.iter().zip(&gradients);
+        let named: Vec<_> = named
+            .map(|(&(name, parameter), g)| (name, parameter, g))
+            .collect();
+        // What is written into the rates is for this step alone.
+        let updates = graph.unless(&self.state, scale::SKIP, &clock.rates, || {
+            optimizer.updates(&named, clock)
+        });
+        [clock.indices.clone(), end]
+            .into_iter()
+            .chain(updates)
+            .collect()
+    }
+}
+
+/// An optimizer with loss scaling of its own settings.
+///
+/// ```
+/// use kiln::optim::{LossScale, LossScaleOptimizer};
+/// use kiln::prelude::*;
+///
+/// let scale = LossScale { initial_scale: 1024.0, ..LossScale::default() };
+/// let optimizer = LossScaleOptimizer::new(Adam::new(0.01), scale);
+/// # optimizer.validate()?;
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct LossScaleOptimizer {
+    inner: Box<dyn Optimizer>,
+    scale: LossScale,
+}
+
+impl LossScaleOptimizer {
+    /// `inner` with these settings of its loss scale.
+    pub fn new(inner: impl Optimizer + 'static, scale: LossScale) -> Self {
+        LossScaleOptimizer {
+            inner: Box::new(inner),
+            scale,
+        }
+    }
+}
+
+impl Optimizer for LossScaleOptimizer {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.scale.validate()?;
+        self.inner.validate()
+    }
+
+    /// Those of the inner optimizer: how activations are stored is the device's business, not the file's.
+    fn config(&self) -> Option<OptimizerConfig> {
+        self.inner.config()
+    }
+
+    fn rates(&self) -> Rates {
+        self.inner.rates()
+    }
+
+    fn loss_scale(&self) -> Option<LossScale> {
+        Some(self.scale)
+    }
+
+    fn updates(&self, parameters: &[(&str, &Tensor, &Tensor)], clock: &Clock) -> Vec<Tensor> {
+        self.inner.updates(parameters, clock)
+    }
+
+    fn minimize(
+        &self,
+        loss: &Tensor,
+        parameters: &[(&str, &Tensor)],
+        clock: &Clock,
+    ) -> Vec<Tensor> {
+        let scaling = self.scale.begin(clock);
+        scaling.minimize(self.inner.as_ref(), loss, parameters, clock)
+    }
+}
