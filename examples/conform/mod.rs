@@ -28,6 +28,7 @@ mod initializer;
 mod layer;
 mod loss;
 mod metric;
+mod metric_set;
 mod normalization;
 mod onnx;
 mod onnx_op;
@@ -125,6 +126,7 @@ impl<'a> Bench<'a> {
             "layer" => layer::run(case, device, check),
             "loss" => loss::run(case, device, check),
             "metric" => metric::run(case, device, check),
+            "metric_set" => metric_set::run(case, device, check),
             "optimizer" => optimizer::run(case, device, check),
             "torch_optimizer" => optimizer::run_torch(case, device, check),
             "lr_schedule" => schedule::run(case, device, check),

@@ -17,11 +17,13 @@ mod clock;
 mod compute;
 mod concat;
 mod confusion;
+mod correlation;
 mod cross_entropy;
 mod gather;
 mod glu;
 mod guarded;
 mod head;
+mod hits;
 mod launch;
 mod log_softmax;
 mod loss_scale;
@@ -75,12 +77,14 @@ pub use clock::{Clock, LONG_RATES, RATES, Series, Tally, cursor, rate};
 pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
 pub use concat::Concat;
 pub use confusion::{Confusion, Says};
+pub use correlation::Correlation;
 pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub use cross_entropy::CrossEntropy;
 pub use gather::{Gather, MAX_CHUNKS};
 pub use glu::Glu;
 pub use guarded::Guarded;
 pub use head::{Head, LastLayer, RowLoss};
+pub use hits::Hits;
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
 pub use log_softmax::LogSoftmax;
 pub use loss_scale::{EndScale, POWERS, ScaleLoss, Unscale, scale};
@@ -126,12 +130,14 @@ pub fn all() -> Vec<Entry> {
         clock::ENTRY,
         concat::ENTRY,
         confusion::ENTRY,
+        correlation::ENTRY,
         cross_entropy::ENTRY,
         matmul::DENSE,
         gather::ENTRY,
         glu::ENTRY,
         guarded::ENTRY,
         head::ENTRY,
+        hits::ENTRY,
         log_softmax::ENTRY,
         loss_scale::ENTRY,
         matmul::ENTRY,

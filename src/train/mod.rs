@@ -24,7 +24,8 @@ pub use history::{Epoch, History, Stop};
 pub use loss::{Loss, LossSpec, Reads, Reduction, Takes};
 pub use metric::{
     Auc, Average, ClassAggregation, Classes, ColumnMoments, ConfusionMatrix, Curve, Decision,
-    FBeta, Metric, Point, R2, Summation, Tally, ThresholdTally,
+    FBeta, Metric, Point, R2, Streaming, Summation, Tally, ThresholdTally, average_precision,
+    median_absolute_error, roc_auc,
 };
 pub use model::{Model, Weights};
 pub use population::{Member, Population};

@@ -158,7 +158,7 @@ impl Parts<'_> {
         let gauges = self.gauges()?;
         let rows = self.loss.rows(&output, &y, &clock.cursor);
         let mut recorded = vec![rows.clone()];
-        recorded.extend(gauges.rows(&output, &y));
+        recorded.extend(gauges.rows(&output, &y, &clock.cursor));
         let ring_kind =
             TensorType::f32([RING_ROWS, recorded.len(), op::Parts::of(room.batch).count]);
         let ring = graph.variable(format!("{name}.ring"), ring_kind, Initial::Zeros);

@@ -135,7 +135,7 @@ impl ConfusionMatrix {
         ratio(covariance, (of_said * of_wanted).sqrt())
     }
 
-    /// The mean of TP/(TP + FP + FN) over the classes that occur or were said.
+    /// The mean of TP/(TP + FP + FN) over the classes that occur or were said; 0 where none did.
     pub fn mean_iou(&self) -> f64 {
         let (wanted, said) = (self.wanted(), self.said());
         let either = self.right().into_iter().zip(wanted.iter().zip(&said));
@@ -148,7 +148,7 @@ impl ConfusionMatrix {
                 classes += 1.0;
             }
         }
-        sum / classes
+        ratio(sum, classes)
     }
 
     /// Whether a number that was none came in: then there is no value.

@@ -7,7 +7,7 @@ use crate::train::loss::Output;
 use crate::train::programs::RING_ROWS;
 use crate::{Error, Result, Tensor};
 
-use super::measurement::{Measurement, TallySpec};
+use super::measurement::{Measurement, Row, TallySpec};
 use super::{ConfusionMatrix, Metric, Tally};
 
 /// What metrics are applied to.
@@ -51,7 +51,7 @@ pub(crate) struct Layout {
 #[derive(Debug, Clone)]
 pub(crate) struct Gauges {
     metrics: Vec<(Metric, Source)>,
-    means: Vec<super::measurement::Mean>,
+    means: Vec<Row>,
     tallies: Vec<TallySpec>,
     columns: usize,
 }
@@ -95,15 +95,8 @@ impl Gauges {
     }
 
     /// The numbers of each row to be recorded behind the loss.
-    pub fn rows(&self, output: &Output, target: &Tensor) -> Vec<Tensor> {
-        let row = |mean: &super::measurement::Mean| {
-            let y = if mean.before {
-                &output.before
-            } else {
-                &output.after
-            };
-            y.accuracy(target, mean.accuracy)
-        };
+    pub fn rows(&self, output: &Output, target: &Tensor, cursor: &Tensor) -> Vec<Tensor> {
+        let row = |row: &Row| row.of(output, target, cursor);
         self.means.iter().map(row).collect()
     }
 

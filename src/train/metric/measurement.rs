@@ -1,8 +1,8 @@
 //! Which numbers of a batch a metric needs: a number for each row, or counts and sums of a whole epoch.
 
 use crate::nn::Activation;
-use crate::op::{self, Confusion, Feed, Moments, Says, Select, ThresholdCounts};
-use crate::train::loss::Output;
+use crate::op::{self, Confusion, Correlation, Feed, Hits, Moments, Says, Select, ThresholdCounts};
+use crate::train::loss::{LossSpec, Output, Takes};
 use crate::{Error, Initial, Result, Tensor, TensorType};
 
 use super::gauges::{Setting, Supply};
@@ -14,16 +14,36 @@ use super::{ConfusionMatrix, Metric, curve};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Measurement {
     /// A number for each row, summed into the ring.
-    Mean(Mean),
+    Mean(Row),
     /// Counts or sums of the epoch.
     Tally(TallySpec),
 }
 
 /// A number for each row, of the values before or after the last activation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Mean {
-    pub accuracy: op::Accuracy,
-    pub before: bool,
+pub(super) enum Row {
+    Accuracy { kind: op::Accuracy, before: bool },
+    Hits { kind: Hits, before: bool },
+    Correlation(Correlation),
+    Loss(LossSpec),
+}
+
+impl Row {
+    pub fn of(self, output: &Output, target: &Tensor, cursor: &Tensor) -> Tensor {
+        let y = |before: bool| {
+            if before {
+                &output.before
+            } else {
+                &output.after
+            }
+        };
+        match self {
+            Row::Accuracy { kind, before } => y(before).accuracy(target, kind),
+            Row::Hits { kind, before } => y(before).hits(target, kind),
+            Row::Correlation(kind) => output.after.correlation(target, kind),
+            Row::Loss(spec) => spec.rows(output, target, cursor),
+        }
+    }
 }
 
 /// Counts or sums of an epoch. Equal ones are kept once.
@@ -45,13 +65,19 @@ pub(super) enum TallySpec {
 impl Metric {
     /// Whether it is computed from a mean of rows.
     pub(super) fn is_mean(&self) -> bool {
-        matches!(
+        let others = matches!(
             self,
             Metric::Accuracy
                 | Metric::BinaryAccuracy(_)
                 | Metric::CategoricalAccuracy
                 | Metric::SparseCategoricalAccuracy
-        )
+                | Metric::TopKCategoricalAccuracy(_)
+                | Metric::SparseTopKCategoricalAccuracy(_)
+                | Metric::EqualAccuracy
+                | Metric::PearsonCorrelation
+                | Metric::ConcordanceCorrelation
+        );
+        others || self.loss().is_some()
     }
 
     /// Whether it is computed from a confusion matrix.
@@ -86,6 +112,9 @@ impl Metric {
         if let Some(classes) = metric.classes() {
             return Ok(Measurement::Tally(by_classes(classes, setting)?));
         }
+        if let Some(spec) = metric.loss() {
+            return Ok(Measurement::Mean(self.of_loss(spec, setting)?));
+        }
         match metric {
             Metric::Accuracy if setting.labels => {
                 Metric::SparseCategoricalAccuracy.measurement(setting)
@@ -99,11 +128,28 @@ impl Metric {
                 self.reads(setting, false)?;
                 let before = setting.activation == Activation::Sigmoid;
                 let threshold = if before { logit(threshold) } else { threshold };
-                let accuracy = op::Accuracy::Binary { threshold };
-                Ok(Measurement::Mean(Mean { accuracy, before }))
+                let kind = op::Accuracy::Binary { threshold };
+                Ok(Measurement::Mean(Row::Accuracy { kind, before }))
             }
             Metric::CategoricalAccuracy => self.of_largest(setting, op::Accuracy::Categorical),
             Metric::SparseCategoricalAccuracy => self.of_largest(setting, op::Accuracy::Sparse),
+            &Metric::TopKCategoricalAccuracy(k) => self.of_top(setting, k, false),
+            &Metric::SparseTopKCategoricalAccuracy(k) => self.of_top(setting, k, true),
+            Metric::EqualAccuracy => {
+                self.reads(setting, false)?;
+                Ok(Measurement::Mean(Row::Hits {
+                    kind: Hits::Equal,
+                    before: false,
+                }))
+            }
+            Metric::PearsonCorrelation | Metric::ConcordanceCorrelation => {
+                self.reads(setting, false)?;
+                let kind = match metric {
+                    Metric::PearsonCorrelation => Correlation::Pearson,
+                    _ => Correlation::Concordance,
+                };
+                Ok(Measurement::Mean(Row::Correlation(kind)))
+            }
             Metric::R2Score(_) | Metric::ExplainedVariance(_) => {
                 self.reads(setting, false)?;
                 Ok(Measurement::Tally(TallySpec::Moments))
@@ -113,10 +159,35 @@ impl Metric {
     }
 
     /// Softmax keeps the order, so that its inputs tell as much.
-    fn of_largest(&self, setting: &Setting, accuracy: op::Accuracy) -> Result<Measurement> {
-        self.reads(setting, accuracy == op::Accuracy::Sparse)?;
+    fn of_largest(&self, setting: &Setting, kind: op::Accuracy) -> Result<Measurement> {
+        self.reads(setting, kind == op::Accuracy::Sparse)?;
         let before = setting.activation == Activation::Softmax;
-        Ok(Measurement::Mean(Mean { accuracy, before }))
+        Ok(Measurement::Mean(Row::Accuracy { kind, before }))
+    }
+
+    fn of_top(&self, setting: &Setting, k: usize, labels: bool) -> Result<Measurement> {
+        self.reads(setting, labels)?;
+        if !(1..=setting.columns).contains(&k) {
+            let message = format!(
+                "must be between 1 and the {} outputs, got {k}",
+                setting.columns
+            );
+            return Err(Error::argument("k", message));
+        }
+        Ok(Measurement::Mean(Row::Hits {
+            kind: Hits::Top(k),
+            before: setting.activation == Activation::Softmax,
+        }))
+    }
+
+    fn of_loss(&self, spec: LossSpec, setting: &Setting) -> Result<Row> {
+        spec.validate()?;
+        if spec.ignore_class.is_some() {
+            let message = "must be left alone in a metric: its mean is over all rows";
+            return Err(Error::argument("ignore_class", message));
+        }
+        self.reads(setting, spec.loss.takes() == Takes::Labels)?;
+        Ok(Row::Loss(spec))
     }
 
     /// Refuses targets of the other form.

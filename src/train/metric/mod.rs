@@ -9,13 +9,17 @@
 //! | `value` | the formulas: a tally to a metric's value |
 //! | `curve` | areas under curves and points on them |
 //! | `agreement` | what a confusion matrix tells: [`ConfusionMatrix`] |
+//! | `stream` | metrics over batches from the host: [`Streaming`] |
+//! | `exact` | what needs all predictions at once, on the host |
 //! | `gauges` | the metrics of a model: what they record, and what they report |
 
 mod agreement;
 mod curve;
+mod exact;
 mod gauges;
 mod measurement;
 mod settings;
+mod stream;
 mod tally;
 mod value;
 
@@ -23,11 +27,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::loss::{Loss, LossSpec};
+
 pub use agreement::ConfusionMatrix;
+pub use exact::{average_precision, median_absolute_error, roc_auc};
 pub(crate) use gauges::{Gauges, Layout, Setting, Supply};
 pub use settings::{
     Auc, Average, ClassAggregation, Classes, Curve, Decision, FBeta, Point, R2, Summation,
 };
+pub use stream::Streaming;
 pub use tally::{ColumnMoments, Tally, ThresholdTally};
 
 /// What is reported beside the loss, over all rows of an epoch or a data set. Names, defaults and results are those of
@@ -51,6 +59,45 @@ pub enum Metric {
     CategoricalAccuracy,
     /// The share of rows whose largest output is that of the label.
     SparseCategoricalAccuracy,
+    /// The share of rows whose wanted class is among the k largest outputs, by one-hot targets; Keras' default is 5.
+    TopKCategoricalAccuracy(usize),
+    /// The share of rows whose wanted class is among the k largest outputs, by labels; Keras' default is 5.
+    SparseTopKCategoricalAccuracy(usize),
+    /// The share of outputs that equal the target to the bit: Keras' class `Accuracy`, whose name there stands for
+    /// [`Metric::Accuracy`].
+    EqualAccuracy,
+    /// The mean of (y − y*)².
+    MeanSquaredError,
+    /// The root of the mean of (y − y*)² over all rows.
+    RootMeanSquaredError,
+    /// The mean of |y − y*|.
+    MeanAbsoluteError,
+    /// The mean of 100·|y − y*|/max(|y*|, 1e-7).
+    MeanAbsolutePercentageError,
+    /// The mean of (ln(1 + y) − ln(1 + y*))².
+    MeanSquaredLogarithmicError,
+    /// The mean of ln cosh(y − y*).
+    LogCoshError,
+    /// The mean cosine of the angle between a row of outputs and its targets: 1 for the same direction. The loss of that
+    /// name has the other sign.
+    CosineSimilarity,
+    /// Σ y*·ln(y*/y) of a row, both kept between 1e-7 and 1.
+    KlDivergence,
+    /// The mean of y − y*·ln(y + 1e-7).
+    Poisson,
+    /// The mean of max(1 − y*·y, 0), a target of 0 taken as −1.
+    Hinge,
+    /// The mean of max(1 − y*·y, 0)², a target of 0 taken as −1.
+    SquaredHinge,
+    /// max(1 + max (1 − y*)·y − Σ y*·y, 0) of a row.
+    CategoricalHinge,
+    /// Any loss with its settings, averaged over rows: the cross-entropies, of logits or of probabilities.
+    Loss(LossSpec),
+    /// Pearson's correlation between a row of outputs and its targets, averaged over rows, as Keras has it over the last
+    /// axis. 0 for a row that does not vary.
+    PearsonCorrelation,
+    /// Lin's concordance between a row of outputs and its targets, averaged over rows, as Keras has it over the last axis.
+    ConcordanceCorrelation,
     /// TP/(TP + FP): the share of positive answers that are right. 0 where there is no positive answer.
     Precision(Decision),
     /// TP/(TP + FN): the share of positives that are found. 0 where there are none.
@@ -79,7 +126,8 @@ pub enum Metric {
     PrecisionAtRecall(Point),
     /// The greatest recall among thresholds at which the precision is at least this.
     RecallAtPrecision(Point),
-    /// The mean over classes of TP/(TP + FP + FN); classes that neither occur nor are said do not count.
+    /// The mean over classes of TP/(TP + FP + FN); classes that neither occur nor are said do not count. Keras cuts the
+    /// weights of rows to whole numbers before it counts them; here they count as they are.
     MeanIou(Classes),
     /// Cohen's κ = (pₒ − pₑ)/(1 − pₑ): agreement beyond that of chance. Not in Keras; as scikit-learn has it.
     CohenKappa(Classes),
@@ -145,6 +193,24 @@ impl Metric {
             Metric::BinaryAccuracy(_) => "binary_accuracy",
             Metric::CategoricalAccuracy => "categorical_accuracy",
             Metric::SparseCategoricalAccuracy => "sparse_categorical_accuracy",
+            Metric::TopKCategoricalAccuracy(_) => "top_k_categorical_accuracy",
+            Metric::SparseTopKCategoricalAccuracy(_) => "sparse_top_k_categorical_accuracy",
+            Metric::EqualAccuracy => "equal_accuracy",
+            Metric::MeanSquaredError => "mean_squared_error",
+            Metric::RootMeanSquaredError => "root_mean_squared_error",
+            Metric::MeanAbsoluteError => "mean_absolute_error",
+            Metric::MeanAbsolutePercentageError => "mean_absolute_percentage_error",
+            Metric::MeanSquaredLogarithmicError => "mean_squared_logarithmic_error",
+            Metric::LogCoshError => "logcosh",
+            Metric::CosineSimilarity => "cosine_similarity",
+            Metric::KlDivergence => "kl_divergence",
+            Metric::Poisson => "poisson",
+            Metric::Hinge => "hinge",
+            Metric::SquaredHinge => "squared_hinge",
+            Metric::CategoricalHinge => "categorical_hinge",
+            Metric::Loss(spec) => spec.loss.name(),
+            Metric::PearsonCorrelation => "pearson_correlation",
+            Metric::ConcordanceCorrelation => "concordance_correlation",
             Metric::Precision(_) => "precision",
             Metric::Recall(_) => "recall",
             Metric::TruePositives(_) => "true_positives",
@@ -169,12 +235,44 @@ impl Metric {
         }
     }
 
+    /// The loss whose mean it is, up to a root or a sign.
+    fn loss(&self) -> Option<LossSpec> {
+        let loss = match self {
+            Metric::Loss(spec) => return Some(*spec),
+            Metric::MeanSquaredError | Metric::RootMeanSquaredError => Loss::MeanSquaredError,
+            Metric::MeanAbsoluteError => Loss::MeanAbsoluteError,
+            Metric::MeanAbsolutePercentageError => Loss::MeanAbsolutePercentageError,
+            Metric::MeanSquaredLogarithmicError => Loss::MeanSquaredLogarithmicError,
+            Metric::LogCoshError => Loss::LogCosh,
+            Metric::CosineSimilarity => Loss::CosineSimilarity,
+            Metric::KlDivergence => Loss::KlDivergence,
+            Metric::Poisson => Loss::Poisson,
+            Metric::Hinge => Loss::Hinge,
+            Metric::SquaredHinge => Loss::SquaredHinge,
+            Metric::CategoricalHinge => Loss::CategoricalHinge,
+            _ => return None,
+        };
+        Some(loss.into())
+    }
+
     /// The metric without its given name.
     pub fn plain(&self) -> &Metric {
         match self {
             Metric::Named { metric, .. } => metric.plain(),
             other => other,
         }
+    }
+}
+
+impl From<Loss> for Metric {
+    fn from(loss: Loss) -> Self {
+        Metric::Loss(loss.into())
+    }
+}
+
+impl From<LossSpec> for Metric {
+    fn from(loss: LossSpec) -> Self {
+        Metric::Loss(loss)
     }
 }
 

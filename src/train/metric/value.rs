@@ -53,7 +53,11 @@ impl Metric {
 
     /// From a mean of rows.
     fn of_mean(&self, mean: f64) -> f64 {
-        mean
+        match self {
+            Metric::RootMeanSquaredError => mean.sqrt(),
+            Metric::CosineSimilarity => -mean,
+            _ => mean,
+        }
     }
 
     fn of_thresholds(&self, tally: &ThresholdTally) -> Vec<f64> {

@@ -1,0 +1,228 @@
+//! Metrics over batches that come one after the other from the host.
+
+use crate::nn::Activation;
+use crate::op::{Parts, cursor};
+use crate::train::ledger::Means;
+use crate::train::loss::Output;
+use crate::{Device, Error, Graph, Initial, Program, Result, Session, Targets, TensorType};
+
+use super::gauges::{Gauges, Setting, Supply};
+use super::{ConfusionMatrix, Metric};
+
+/// Rows that one run takes; an update of more runs several times.
+const BATCH: usize = 256;
+
+const PROGRAM: &str = "update";
+
+/// Metrics over predictions that come batch by batch from the host: Keras' `update_state` and `result`. The same ops run as in
+/// `fit` and `evaluate`.
+///
+/// ```
+/// use kiln::train::{Metric, Streaming};
+/// use kiln::{Device, Targets};
+///
+/// let labels = |labels: &[u32]| Targets::Labels { labels: labels.to_vec(), classes: 2 };
+/// let metrics = [Metric::Accuracy, Metric::recall()];
+/// let mut stream = Streaming::new(&Device::cpu(), &metrics, 2, &labels(&[]))?;
+/// stream.update(&labels(&[1, 0]), &[0.1, 0.9, 0.3, 0.7], None)?;
+/// stream.update(&labels(&[1]), &[0.2, 0.8], None)?;
+/// assert_eq!(stream.result()?[0], ("accuracy".to_string(), 2.0 / 3.0));
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Streaming {
+    gauges: Gauges,
+    session: Session,
+    columns: usize,
+    labels: bool,
+    /// Σ w, then Σ w·m of each mean.
+    sums: Vec<f64>,
+    rows: u64,
+}
+
+impl Streaming {
+    /// For predictions of `columns` numbers a row, and targets of the form of `targets`, whose contents do not matter.
+    ///
+    /// # Errors
+    ///
+    /// Those of a metric's settings, and of targets that a metric cannot read; what opening a session raises.
+    pub fn new(
+        device: &Device,
+        metrics: &[Metric],
+        columns: usize,
+        targets: &Targets,
+    ) -> Result<Self> {
+        if columns == 0 {
+            return Err(Error::argument("columns", "must be at least 1, got 0"));
+        }
+        let labels = matches!(targets, Targets::Labels { .. });
+        let setting = Setting {
+            columns,
+            labels,
+            activation: Activation::Linear,
+            loss: "this stream",
+        };
+        let gauges = Gauges::new(metrics, &setting)?;
+        let graph = Graph::new();
+        let y = graph.input("y", [BATCH, columns]);
+        let target = match labels {
+            true => graph.labels("t", [BATCH]),
+            false => graph.input("t", [BATCH, columns]),
+        };
+        let weights = graph.input("w", [BATCH]);
+        let cursor = graph.labels("cursor", [cursor::WORDS]);
+        let output = Output {
+            before: y.clone(),
+            after: y,
+            activation: Activation::Linear,
+        };
+        let rows = gauges.rows(&output, &target, &cursor);
+        let kind = TensorType::f32([1, 1 + rows.len(), Parts::of(BATCH).count]);
+        let ring = graph.variable(format!("{PROGRAM}.ring"), kind, Initial::Zeros);
+        let mut updates = vec![weights.record(&ring, &cursor, 0)];
+        for (index, row) in rows.iter().enumerate() {
+            updates.push(row.mul(&weights).record(&ring, &cursor, 1 + index));
+        }
+        let supply = Supply {
+            cursor,
+            target,
+            indices: None,
+            weights: Some(weights),
+        };
+        updates.extend(gauges.tally(PROGRAM, &output, &supply));
+        let plan = graph.compile(device.target(), [Program::new(PROGRAM).update(&updates)])?;
+        Ok(Streaming {
+            sums: vec![0.0; 1 + rows.len()],
+            session: device.open(&plan)?,
+            gauges,
+            columns,
+            labels,
+            rows: 0,
+        })
+    }
+
+    /// Takes rows of targets and predictions, row-major, and a weight for each row; by default each weighs one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where the numbers of rows or columns differ, or targets are of another form than at first.
+    pub fn update(
+        &mut self,
+        targets: &Targets,
+        predictions: &[f32],
+        weights: Option<&[f32]>,
+    ) -> Result<()> {
+        let rows = predictions.len() / self.columns;
+        let given = match targets {
+            Targets::Labels { labels, .. } if self.labels => labels.len(),
+            Targets::Values { values, columns } if !self.labels && *columns == self.columns => {
+                values.len() / columns
+            }
+            _ => {
+                return Err(Error::data(format!(
+                    "targets must be {}, as this stream was made for",
+                    if self.labels {
+                        "labels".into()
+                    } else {
+                        format!("{} numbers a row", self.columns)
+                    }
+                )));
+            }
+        };
+        let whole = predictions.len() == rows * self.columns;
+        if given != rows || !whole || weights.is_some_and(|weights| weights.len() != rows) {
+            return Err(Error::data(format!(
+                "{} predictions are no {} for each of {given} targets{}",
+                predictions.len(),
+                self.columns,
+                weights.map_or(String::new(), |weights| format!(
+                    " with {} weights",
+                    weights.len()
+                ))
+            )));
+        }
+        for first in (0..rows).step_by(BATCH) {
+            let end = rows.min(first + BATCH);
+            let columns = first * self.columns..end * self.columns;
+            self.session
+                .write_head("y", &predictions[columns.clone()])?;
+            match targets {
+                Targets::Labels { labels, .. } => {
+                    self.session.write_labels_head("t", &labels[first..end])?;
+                }
+                Targets::Values { values, .. } => {
+                    self.session.write_head("t", &values[columns])?;
+                }
+                Targets::None => {}
+            }
+            match weights {
+                Some(weights) => self.session.write_head("w", &weights[first..end])?,
+                None => self.session.write_head("w", &vec![1.0; end - first])?,
+            }
+            self.step((end - first) as u64)?;
+        }
+        Ok(())
+    }
+
+    /// Counts the rows that were written.
+    fn step(&mut self, rows: u64) -> Result<()> {
+        let mut words = [0; cursor::WORDS];
+        words[cursor::STEP] = 1;
+        words[cursor::ROWS] = rows as u32;
+        // At 0 the tallies begin anew.
+        words[cursor::OFFSET] = u32::from(self.rows > 0);
+        self.session.write_labels("cursor", &words)?;
+        self.session.run(PROGRAM, 1)?;
+        let ring = self.session.read(&format!("{PROGRAM}.ring"))?;
+        let parts = ring.chunks_exact(Parts::of(BATCH).count);
+        for (sum, parts) in self.sums.iter_mut().zip(parts) {
+            *sum += parts.iter().map(|&part| f64::from(part)).sum::<f64>();
+        }
+        self.rows += rows;
+        Ok(())
+    }
+
+    /// The metrics over all rows so far, by name; one with several values has a number behind its name for each.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where there was no row yet.
+    pub fn result(&mut self) -> Result<Vec<(String, f64)>> {
+        let means = self.means()?;
+        self.gauges.report(&means)
+    }
+
+    /// The confusion matrix so far, where one of the metrics is computed from it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where there was no row yet.
+    pub fn confusion(&mut self) -> Result<Option<ConfusionMatrix>> {
+        let means = self.means()?;
+        Ok(self.gauges.confusion(&means))
+    }
+
+    fn means(&mut self) -> Result<Means> {
+        if self.rows == 0 {
+            return Err(Error::data("there is no row yet to measure"));
+        }
+        let layout = self.gauges.layout();
+        let mut tallies = Vec::new();
+        for (name, &cells) in self.gauges.copied(PROGRAM)[1..].iter().zip(&layout.tallies) {
+            let slots = self.session.read(name)?;
+            tallies.push(slots[..cells].iter().map(|&cell| f64::from(cell)).collect());
+        }
+        // Where the loss would be there is the sum of the weights.
+        Ok(Means {
+            values: self.sums.iter().map(|sum| sum / self.sums[0]).collect(),
+            tallies,
+            samples: self.rows,
+        })
+    }
+
+    /// Forgets all rows.
+    pub fn reset(&mut self) {
+        self.rows = 0;
+        self.sums.fill(0.0);
+    }
+}
