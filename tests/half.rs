@@ -3,13 +3,21 @@
 
 mod common;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use common::{device, shipped};
 use kiln::cpu::{half_bits, half_value};
 use kiln::op::{self, End, MatMul, scale};
-use kiln::optim::{LOSS_SCALE, LossScale, LossScaleOptimizer};
+use kiln::optim::{LOSS_SCALE, LossScale, LossScaleOptimizer, OptimizerConfig};
 use kiln::plan::{Class, Precision, Products, Target};
 use kiln::prelude::*;
 use kiln::{DType, Initial, Session, TensorType, Values};
+
+/// One test at a time: wgpu panics where one thread waits for a device's queue while another submits to it.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn half(device: &Device) -> Device {
     let change = |target: Target| target.with_precision(Precision::Half);
@@ -107,6 +115,7 @@ fn a_layer_of_odd_width_and_what_the_host_fetches_stay_f32() {
 /// Products with a one: what is left of numbers that are stored, and what is loaded from them.
 #[test]
 fn every_family_of_kernels_stores_and_loads_16_bits_as_ieee_has_them() {
+    let _alone = alone();
     let mut numbers = Vec::new();
     for bits in 0..0x7c00_u16 {
         let value = half_value(bits);
@@ -174,6 +183,7 @@ fn digits() -> (Dataset, Dataset) {
 
 #[test]
 fn a_network_learns_as_well_with_f16_activations() {
+    let _alone = alone();
     let (train, test) = digits();
     let accuracy = |device: &Device| {
         let mut model = classifier(device, &[64, 64, 32, 10], Adam::new(0.003));
@@ -197,6 +207,7 @@ fn a_network_learns_as_well_with_f16_activations() {
 
 #[test]
 fn twenty_steps_end_where_the_reference_ends_with_the_same_plan() {
+    let _alone = alone();
     let (train, _) = digits();
     let weights = |device: &Device| -> Vec<f32> {
         let mut model = classifier(device, &[64, 48, 32, 10], Sgd::new(0.05));
@@ -239,8 +250,12 @@ fn twenty_steps_end_where_the_reference_ends_with_the_same_plan() {
     }
 }
 
-/// y = relu(x·W)·V with a squared error, trained by Adam.
+/// y = relu(x·W)·V with a squared error, trained with loss scaling.
 fn scaled_step(device: &Device, settings: LossScale) -> Session {
+    scaled_step_of(device, LossScaleOptimizer::new(Adam::new(0.01), settings))
+}
+
+fn scaled_step_of(device: &Device, optimizer: LossScaleOptimizer) -> Session {
     let graph = Graph::new();
     let numbers = |len: usize| {
         (0..len)
@@ -252,11 +267,10 @@ fn scaled_step(device: &Device, settings: LossScale) -> Session {
     let w = graph.parameter("w", [8, 8], &values[1]);
     let v = graph.parameter("v", [8, 4], &values[2]);
     let t = graph.constant([4, 4], &values[3]);
-    let adam = LossScaleOptimizer::new(Adam::new(0.01), settings);
-    let clock = graph.clock("clock", 4, adam.rates());
+    let clock = graph.clock("clock", 4, optimizer.rates());
     let y = x.matmul(&w).relu().matmul(&v);
     let loss = y.squared_error(&t, 1.0).batch_mean(&clock.cursor);
-    let updates = adam.minimize(&loss, &[("w", &w), ("v", &v)], &clock);
+    let updates = optimizer.minimize(&loss, &[("w", &w), ("v", &v)], &clock);
     let plan = graph
         .compile(device.target(), [Program::new("step").update(&updates)])
         .unwrap();
@@ -274,6 +288,7 @@ fn state(session: &mut Session) -> (Vec<u32>, f32) {
 
 #[test]
 fn a_step_that_overflows_changes_no_parameter_and_halves_the_scale() {
+    let _alone = alone();
     // Above 2¹⁶ for 16 bits, above 2¹²⁷ for f32.
     for (precision, power) in [(Precision::Half, 30), (Precision::Single, 99)] {
         for device in devices().into_iter().chain([Device::reference()]) {
@@ -329,7 +344,45 @@ fn a_step_that_overflows_changes_no_parameter_and_halves_the_scale() {
 }
 
 #[test]
+fn every_optimizer_leaves_all_its_states_alone_in_a_step_that_overflows() {
+    let _alone = alone();
+    let mut devices = vec![Device::cpu()];
+    devices.extend(device().cloned());
+    for mut inner in OptimizerConfig::defaults() {
+        // Norms, a running mean of the weights, and a decay beside the formula itself.
+        inner.common_mut().global_clipnorm = Some(1.0);
+        inner.common_mut().use_ema = true;
+        for device in &devices {
+            let name = inner.name();
+            let initial_scale = 2_f32.powi(30);
+            let settings = LossScale {
+                initial_scale,
+                dynamic_growth_steps: 2000,
+            };
+            let optimizer = LossScaleOptimizer::new(inner.clone(), settings);
+            let mut session = scaled_step_of(&half(device), optimizer);
+            let kept = |session: &mut Session| {
+                let mut all = session.snapshot().unwrap().variables;
+                all.retain(|name, _| {
+                    !name.starts_with("clock.") && !name.starts_with("loss_scale.")
+                });
+                all
+            };
+            let before = kept(&mut session);
+            session.run("step", 1).unwrap();
+            assert_eq!(kept(&mut session), before, "{name} on {device}");
+            // Once the scale fits it trains.
+            session.run("step", 40).unwrap();
+            let (words, _) = state(&mut session);
+            assert_eq!(words[scale::SKIP], 0, "{name} on {device}");
+            assert_ne!(kept(&mut session), before, "{name} on {device}");
+        }
+    }
+}
+
+#[test]
 fn the_scale_doubles_after_as_many_good_steps_as_asked_for() {
+    let _alone = alone();
     for device in devices() {
         let settings = LossScale {
             initial_scale: 8.0,
@@ -353,6 +406,7 @@ fn the_scale_doubles_after_as_many_good_steps_as_asked_for() {
 
 #[test]
 fn a_scale_that_settles_trains_as_if_it_had_begun_there() {
+    let _alone = alone();
     // Skipped steps leave no trace but in the scale: with data in order and full batches the same updates follow.
     for device in devices() {
         let run = |initial_scale: f32, steps: u64| {
