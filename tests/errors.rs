@@ -102,7 +102,7 @@ fn architectures_that_cannot_be_are_refused() {
     let scaled = Sequential::new(3)
         .dense(1, Relu)
         .preprocessing(Scaler::standard(&other).unwrap());
-    says(compile(scaled), &["scaler", "2 columns", "3 inputs"]);
+    says(compile(scaled), &["preprocessing", "2 columns", "3 inputs"]);
 }
 
 #[test]

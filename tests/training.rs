@@ -87,7 +87,7 @@ fn training_ends_at_the_maximum_of_steps_or_epochs_whichever_comes_first() {
     let history = model()
         .fit(&data, Fit::epochs(1).max_steps(60).batch_size(32).silent())
         .unwrap();
-    assert_eq!((history.stop, history.steps), (Stop::Epochs(1), 4));
+    assert_eq!((&history.stop, history.steps), (&Stop::Epochs(1), 4));
     assert!(
         history.to_string().contains("maximum of 1 epochs"),
         "{history}"

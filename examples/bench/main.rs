@@ -52,7 +52,14 @@ fn main() -> std::process::ExitCode {
                     return population::measure(&device, &data, members, epochs);
                 }
                 let mut model = models::article(&device)?;
-                models::train(&device, &mut model, &data, 32, Fit::epochs(epochs), repeat)?
+                models::train(
+                    &device,
+                    &mut model,
+                    &data,
+                    32,
+                    || Fit::epochs(epochs),
+                    repeat,
+                )?
             }
             "matmul" => {
                 let sizes = [
@@ -135,7 +142,7 @@ fn mlp(
         &mut model,
         &data,
         batch,
-        Fit::epochs(epochs),
+        || Fit::epochs(epochs),
         repeat,
     )
 }

@@ -74,13 +74,13 @@ pub fn train(
     model: &mut Model,
     data: &Dataset,
     batch: usize,
-    length: Fit<'_>,
+    length: impl Fn() -> Fit<'static>,
     repeat: usize,
 ) -> Result<Value> {
     let first = model.fit(data, Fit::steps(64).batch_size(batch).silent())?;
     let mut runs = Vec::new();
     for _ in 0..repeat.max(1) {
-        let history = model.fit(data, length.clone().batch_size(batch).silent())?;
+        let history = model.fit(data, length().batch_size(batch).silent())?;
         let seconds: f64 = history
             .epochs
             .iter()

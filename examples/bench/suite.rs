@@ -117,7 +117,7 @@ pub fn run(device: &Device) -> Result<()> {
         }
         let mut model = build()?;
         // One submission takes 64 steps at most to find its length.
-        let result = train(device, &mut model, &data, batch, Fit::steps(steps), 1)?;
+        let result = train(device, &mut model, &data, batch, || Fit::steps(steps), 1)?;
         let number = |key: &str| result[key].as_f64().unwrap_or(f64::NAN);
         report.line(name, number("steps_per_s"), "steps/s", at_least(rates));
         let plan = model.plan()?;

@@ -4,8 +4,10 @@ use std::time::Instant;
 
 use crate::{Dataset, Error, Result};
 
+use super::callback::{Callback, Callbacks, Moment, Timing};
 use super::evaluate::evaluation_room;
 use super::history::{Epoch, History, Stop};
+use super::interrupt::Interrupt;
 use super::ledger::{Ledger, Means};
 use super::model::ClockStart;
 use super::programs::{Needs, Room};
@@ -26,7 +28,7 @@ const MOST_BATCH: usize = 65_536;
 ///
 /// let fit = Fit::epochs(10).batch_size(32).validation_split(0.2);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Fit<'a> {
     pub(super) epochs: u64,
     pub(super) steps: Option<u64>,
@@ -37,6 +39,8 @@ pub struct Fit<'a> {
     validation_split: f64,
     validation: Option<&'a Dataset>,
     silent: bool,
+    callbacks: Callbacks<'a>,
+    interrupt: Option<Interrupt>,
 }
 
 impl<'a> Fit<'a> {
@@ -52,6 +56,8 @@ impl<'a> Fit<'a> {
             validation_split: 0.0,
             validation: None,
             silent: false,
+            callbacks: Callbacks::default(),
+            interrupt: None,
         }
     }
 
@@ -111,6 +117,19 @@ impl<'a> Fit<'a> {
         self
     }
 
+    /// Adds a callback, called after those that were added before: logs, files, stop rules, learning rates. One that is lent
+    /// (`&mut`) can be read when the run is over.
+    pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
+        self.callbacks.0.push(Box::new(callback));
+        self
+    }
+
+    /// Ends the run after the steps that are under way when the interrupt is raised; the history says so.
+    pub fn interrupt(mut self, interrupt: &Interrupt) -> Self {
+        self.interrupt = Some(interrupt.clone());
+        self
+    }
+
     /// Whether something must be measured beside the training itself.
     pub(super) fn stops_or_validates(&self) -> bool {
         self.target_loss.is_some() || self.validation_split > 0.0 || self.validation.is_some()
@@ -156,7 +175,9 @@ impl<'a> Fit<'a> {
 
 /// A run under way.
 struct Run<'a> {
-    fit: &'a Fit<'a>,
+    target_loss: Option<f64>,
+    callbacks: Callbacks<'a>,
+    interrupt: Option<Interrupt>,
     needs: Needs,
     validation_rows: usize,
     ledger: Ledger,
@@ -167,6 +188,9 @@ struct Run<'a> {
     /// Steps of this run whose sums were read.
     absorbed: u64,
     total: u64,
+    validates: bool,
+    /// Set when the run ends before its time.
+    stop: Option<Stop>,
 }
 
 impl Model {
@@ -186,7 +210,7 @@ impl Model {
 
     /// [`Model::fit`] without blocking the thread: the future gives it back while the device works, and asks to be polled
     /// again at once.
-    pub async fn fit_async(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
+    pub async fn fit_async(&mut self, data: &Dataset, mut fit: Fit<'_>) -> Result<History> {
         let begun = Instant::now();
         fit.validate()?;
         let mut parts = None;
@@ -209,6 +233,7 @@ impl Model {
             Some((train, validation)) => (train, Some(validation)),
             None => (data, fit.validation),
         };
+        let callbacks = std::mem::take(&mut fit.callbacks);
         let train = self.prepare(train)?;
         let validation = validation.map(|data| self.prepare(data)).transpose()?;
         let batch = fit.batch_size.min(train.rows);
@@ -226,26 +251,8 @@ impl Model {
             }),
             evaluate: validation.as_ref().map(|data| evaluation_room(data.rows)),
         };
-        self.upload("train", needs, &train).await?;
-        if let Some(validation) = &validation {
-            self.load_evaluation(needs, validation).await?;
-        }
-        let shuffle = fit.order(self.architecture.seed);
-        let (step, epoch) = (self.steps, self.epochs);
-        self.set_clock(
-            "train",
-            needs,
-            ClockStart {
-                step,
-                epoch,
-                rows: train.rows,
-                shuffle,
-            },
-        )
-        .await?;
-
         let layout = self.parts().gauges()?.layout();
-        let ledger = Ledger::new(train.rows as u64, batch as u64, layout, epoch);
+        let ledger = Ledger::new(train.rows as u64, batch as u64, layout, self.epochs);
         let per_epoch = ledger.steps_per_epoch();
         let total = fit
             .epochs
@@ -263,40 +270,70 @@ impl Model {
         } else {
             Stop::Steps(total)
         };
-        let history = History::new(stop);
-        let validation_rows = validation.map_or(0, |data| data.rows);
-        let run = Run {
-            fit: &fit,
+        let mut run = Run {
+            target_loss: fit.target_loss,
+            callbacks,
+            interrupt: fit.interrupt.take(),
             needs,
-            validation_rows,
+            validation_rows: validation.as_ref().map_or(0, |data| data.rows),
+            validates: validation.is_some(),
             ledger,
-            history,
+            history: History::new(stop),
             progress,
             begun,
-            epoch_begun: Instant::now(),
+            epoch_begun: begun,
             absorbed: 0,
             total,
+            stop: None,
         };
-        self.train(run).await
+        // What does not fit is refused here, before any work.
+        self.call(&mut run, |callback, moment| callback.begin(moment))?;
+        self.upload("train", needs, &train).await?;
+        if let Some(validation) = &validation {
+            self.load_evaluation(needs, validation).await?;
+        }
+        let shuffle = fit.order(self.architecture.seed);
+        let (step, epoch) = (self.steps, self.epochs);
+        self.set_clock(
+            "train",
+            needs,
+            ClockStart {
+                step,
+                epoch,
+                rows: train.rows,
+                shuffle,
+            },
+        )
+        .await?;
+        self.write_rate_factor()?;
+
+        run.epoch_begun = Instant::now();
+        let outcome = self.train(&mut run).await;
+        let ended = self.end_callbacks(&mut run);
+        run.progress.finish();
+        outcome.and(ended)?;
+        Ok(run.history)
     }
 
-    async fn train(&mut self, mut run: Run<'_>) -> Result<History> {
+    async fn train(&mut self, run: &mut Run<'_>) -> Result<()> {
         let start = self.steps;
         let per_epoch = run.ledger.steps_per_epoch();
         // What must be known at the end of an epoch keeps the next from being submitted before.
-        let waits = run.fit.target_loss.is_some() || run.validation_rows > 0;
+        let waits = run.target_loss.is_some() || run.validates || run.callbacks.wait();
+        let every = run.callbacks.every();
         let device = self.device().clone();
         let gauges = self.parts().gauges()?;
         let session = self.session(run.needs).await?;
         let mut submissions = Submissions::new("train", &gauges, per_epoch, &device, session)?;
         let before = device.counters();
         while run.absorbed < run.total {
-            let epoch_end = (run.absorbed / per_epoch + 1).saturating_mul(per_epoch);
-            let until = if waits {
-                run.total.min(epoch_end)
-            } else {
-                run.total
-            };
+            let next = |length: u64| (run.absorbed / length + 1).saturating_mul(length);
+            let pause = every.iter().map(|steps| next(*steps)).min();
+            let pause = pause
+                .into_iter()
+                .chain(waits.then(|| next(per_epoch)))
+                .min();
+            let until = pause.unwrap_or(u64::MAX).min(run.total);
             let session = self.session(run.needs).await?;
             let submitted = submissions.ahead(session, until);
             let answer = match submitted {
@@ -320,7 +357,6 @@ impl Model {
                 run.history.step_losses.push(loss);
                 if !loss.is_finite() {
                     let epoch = run.history.epochs.len() as u64 + 1;
-                    run.progress.finish();
                     return Err(Error::NonFinite {
                         epoch,
                         step: run.absorbed,
@@ -328,33 +364,79 @@ impl Model {
                     });
                 }
                 if let Some(means) = means {
-                    self.end_epoch(&mut run, means).await?;
+                    self.end_epoch(run, means).await?;
+                }
+                let absorbed = run.absorbed;
+                if every.iter().any(|steps| absorbed.is_multiple_of(*steps)) {
+                    self.call(run, |callback, moment| match callback.timing() {
+                        Timing::Steps(steps) if absorbed.is_multiple_of(steps) => {
+                            callback.steps(moment)
+                        }
+                        _ => Ok(()),
+                    })?;
                 }
             }
             let epoch = run.history.epochs.len() as u64;
             let last = run.history.step_losses.last().copied().unwrap_or(f64::NAN);
             run.progress.steps(epoch, done % per_epoch, last);
-            if let (Some(threshold), true) =
-                (run.fit.target_loss, run.absorbed.is_multiple_of(per_epoch))
-                && let Some(loss) = run
-                    .history
-                    .epochs
-                    .last()
-                    .map(|epoch| epoch.loss)
-                    .filter(|&loss| loss <= threshold)
-            {
-                run.history.stop = Stop::Loss { loss, threshold };
-                break;
+            if run.interrupt.as_ref().is_some_and(Interrupt::is_raised) {
+                run.stop.get_or_insert(Stop::Interrupted);
+            }
+            if run.stop.is_some() {
+                // What is under way still counts.
+                run.total = run.total.min(submissions.submitted());
             }
         }
         // A run that ends within an epoch reports the part that was done.
         if let Some(means) = run.ledger.take() {
-            self.end_epoch(&mut run, means).await?;
+            self.end_epoch(run, means).await?;
+        }
+        if let Some(stop) = run.stop.take() {
+            run.history.stop = stop;
         }
         run.history.steps = run.absorbed;
         run.history.counters = self.device().counters().since(&before);
-        run.progress.finish();
-        Ok(run.history)
+        Ok(())
+    }
+
+    /// Calls every callback, in order, until one fails.
+    fn call(
+        &mut self,
+        run: &mut Run<'_>,
+        mut what: impl FnMut(&mut dyn Callback, &mut Moment<'_>) -> Result<()>,
+    ) -> Result<()> {
+        if run.callbacks.0.is_empty() {
+            return Ok(());
+        }
+        let mut callbacks = std::mem::take(&mut run.callbacks);
+        let mut moment = Moment {
+            model: self,
+            history: &run.history,
+            step: run.absorbed,
+            elapsed: run.begun.elapsed(),
+            validates: run.validates,
+            stop: None,
+        };
+        let mut each = callbacks.0.iter_mut();
+        let outcome = each.try_for_each(|callback| what(callback.as_mut(), &mut moment));
+        if let (Some(stop), None) = (moment.stop.take(), &run.stop) {
+            run.stop = Some(stop);
+        }
+        run.callbacks = callbacks;
+        outcome
+    }
+
+    /// Calls the end of every callback, whatever others say; the first refusal is the one to tell.
+    fn end_callbacks(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let mut outcome = Ok(());
+        let called = self.call(run, |callback, moment| {
+            let ended = callback.end(moment);
+            if outcome.is_ok() {
+                outcome = ended;
+            }
+            Ok(())
+        });
+        outcome.and(called)
     }
 
     async fn end_epoch(&mut self, run: &mut Run<'_>, means: Means) -> Result<()> {
@@ -380,6 +462,11 @@ impl Model {
         };
         run.progress.epoch(run.history.epochs.len() as u64, &epoch);
         run.history.epochs.push(epoch);
-        Ok(())
+        if let Some(threshold) = run.target_loss
+            && loss <= threshold
+        {
+            run.stop = Some(Stop::Loss { loss, threshold });
+        }
+        self.call(run, |callback, moment| callback.epoch(moment))
     }
 }

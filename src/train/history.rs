@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::gpu::Counters;
 
 /// Why a run ended.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Stop {
     /// The number of epochs asked for was done.
     Epochs(u64),
@@ -19,6 +19,10 @@ pub enum Stop {
         /// The threshold.
         threshold: f64,
     },
+    /// A callback ended it, for this reason.
+    Callback(String),
+    /// An [`Interrupt`](super::Interrupt) was raised.
+    Interrupted,
 }
 
 impl fmt::Display for Stop {
@@ -29,6 +33,8 @@ impl fmt::Display for Stop {
             Stop::Loss { loss, threshold } => {
                 write!(f, "the loss {loss:.6} reached the threshold {threshold}")
             }
+            Stop::Callback(reason) => f.write_str(reason),
+            Stop::Interrupted => f.write_str("it was interrupted"),
         }
     }
 }
@@ -48,6 +54,30 @@ pub struct Epoch {
     pub samples: u64,
     /// Time from the end of the epoch before, validation included.
     pub time: Duration,
+}
+
+impl Epoch {
+    /// A figure by Keras' name: `loss`, `accuracy`, `val_loss`, `val_accuracy` …
+    pub fn get(&self, name: &str) -> Option<f64> {
+        match name.strip_prefix("val_") {
+            Some("loss") => self.val_loss,
+            Some(metric) => find(&self.val_metrics, metric),
+            None if name == "loss" => Some(self.loss),
+            None => find(&self.metrics, name),
+        }
+    }
+
+    /// The names of all figures: the loss, the metrics, and those on validation data.
+    pub fn names(&self) -> Vec<String> {
+        let own = self.metrics.iter().map(|(name, _)| name.clone());
+        let val_loss = self.val_loss.map(|_| "val_loss".to_string());
+        let validation = self
+            .val_metrics
+            .iter()
+            .map(|(name, _)| format!("val_{name}"));
+        let first = std::iter::once("loss".to_string()).chain(own);
+        first.chain(val_loss).chain(validation).collect()
+    }
 }
 
 /// A record of every epoch, and why the run ended.
@@ -87,13 +117,10 @@ impl History {
 
     /// The series of a metric by Keras' name: `loss`, `accuracy`, `val_loss`, `val_accuracy` …; empty if there is none.
     pub fn get(&self, name: &str) -> Vec<f64> {
-        let value = |epoch: &Epoch| match name.strip_prefix("val_") {
-            Some("loss") => epoch.val_loss,
-            Some(metric) => find(&epoch.val_metrics, metric),
-            None if name == "loss" => Some(epoch.loss),
-            None => find(&epoch.metrics, name),
-        };
-        self.epochs.iter().filter_map(value).collect()
+        self.epochs
+            .iter()
+            .filter_map(|epoch| epoch.get(name))
+            .collect()
     }
 }
 

@@ -1,11 +1,13 @@
 //! Training: a model compiled from an architecture, a loss, an optimizer and metrics; `fit`, `evaluate`, `predict`.
 
+mod callback;
 mod estimate;
 mod evaluate;
 mod fastest;
 mod features;
 mod fit;
 mod history;
+mod interrupt;
 mod ledger;
 mod loss;
 mod metric;
@@ -16,11 +18,16 @@ mod programs;
 mod progress;
 mod submissions;
 
+pub use callback::{
+    Callback, CsvLog, EarlyStopping, JsonLines, Keep, Lambda, LearningRateScheduler, Mode,
+    ModelCheckpoint, Moment, Monitor, ReduceOnPlateau, StopAfter, StopAt, TensorBoard, Timing,
+};
 pub use evaluate::{Evaluation, Predictions};
 pub use fastest::{Fastest, Figure};
 pub use features::Features;
 pub use fit::Fit;
 pub use history::{Epoch, History, Stop};
+pub use interrupt::Interrupt;
 pub use loss::{Loss, LossSpec, Reads, Reduction, Takes};
 pub use metric::{
     Auc, Average, ClassAggregation, Classes, ColumnMoments, ConfusionMatrix, Curve, Decision,

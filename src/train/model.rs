@@ -39,6 +39,8 @@ pub struct Model {
     /// Optimizer steps and epochs since the model was compiled; the host's copy of the device's clock.
     pub(super) steps: u64,
     pub(super) epochs: u64,
+    /// What the schedule's learning rate is multiplied by; none if it never was.
+    rate_factor: Option<f32>,
 }
 
 /// A session and what it was made for.
@@ -80,6 +82,7 @@ impl Model {
             carried: Snapshot::default(),
             steps: 0,
             epochs: 0,
+            rate_factor: None,
         };
         model.parts().gauges()?;
         Ok(model)
@@ -209,6 +212,65 @@ impl Model {
             session.write(name, values)?;
         }
         Ok(())
+    }
+
+    /// Weights, optimizer states and rates as they are now, for [`Model::restore`].
+    pub fn snapshot(&mut self) -> Result<Snapshot> {
+        let device = self.device.clone();
+        let session = self.session_now()?;
+        device.block_on(carried(session))
+    }
+
+    /// Sets weights, optimizer states and rates to those of a snapshot of this model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where the snapshot is of a model of another shape.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.session_now()?.restore(snapshot)?;
+        // The rate is the run's, not the weights'.
+        self.write_rate_factor()
+    }
+
+    /// The learning rate of the next step: the optimizer's schedule times the factor that
+    /// [`set_learning_rate`](Self::set_learning_rate) left.
+    pub fn learning_rate(&self) -> Result<f32> {
+        Ok(self.scheduled_rate() * self.rate_factor.unwrap_or(1.0))
+    }
+
+    /// Sets the learning rate of the next step; a schedule goes on from it in proportion.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where `rate` is not a finite number from 0, and where the schedule is at 0, which no factor
+    /// changes.
+    pub fn set_learning_rate(&mut self, rate: f32) -> Result<()> {
+        if !(rate >= 0.0 && rate.is_finite()) {
+            let message = format!("must be at least 0 and finite, got {rate}");
+            return Err(Error::argument("learning_rate", message));
+        }
+        let scheduled = self.scheduled_rate();
+        if scheduled == 0.0 {
+            let message = format!("the schedule is at 0 in this step, which cannot become {rate}");
+            return Err(Error::argument("learning_rate", message));
+        }
+        self.rate_factor = Some(rate / scheduled);
+        self.write_rate_factor()
+    }
+
+    /// Tells a session that trains of the factor of the learning rate.
+    pub(super) fn write_rate_factor(&mut self) -> Result<()> {
+        match (self.rate_factor, &mut self.open) {
+            (Some(factor), Some(open)) if open.needs.train.is_some() => {
+                open.session.set_learning_rate_factor("train", factor)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn scheduled_rate(&self) -> f32 {
+        let step = u32::try_from(self.steps).unwrap_or(u32::MAX);
+        self.optimizer.rates().learning_rate.value(step)
     }
 
     /// The open session, or one for prediction alone.

@@ -1,0 +1,117 @@
+//! Predicts the fuel consumption of cars (auto-mpg) and plots prediction against truth.
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use std::path::Path;
+
+use kiln::prelude::*;
+use kiln::train::EarlyStopping;
+use plotters::prelude::*;
+
+const ABOUT: &str = "regression: predict miles per gallon from seven measurements of a car
+  --epochs N      passes over the training rows at most (default 200)
+  --batch N       rows of a step (default 32)
+  --seed N        seed of weights, shuffle and split (default 1)
+  --plot FILE     draw prediction against truth as an SVG";
+
+fn main() -> std::process::ExitCode {
+    common::run(|| {
+        let mut arguments = common::Arguments::parse(ABOUT);
+        let epochs = arguments.number("epochs", 200)?;
+        let batch = arguments.number("batch", 32)?;
+        let seed = arguments.number("seed", 1)?;
+        let plot = arguments.value("plot")?;
+        let device = arguments.device()?;
+        arguments.finish()?;
+        println!("device: {device}\n");
+
+        let cars = Csv::new().target("mpg").skip("name");
+        let cars = cars.read(common::shipped("autompg.csv"))?;
+        let (train, test) = cars.split(0.2, seed)?;
+        let model = Sequential::new(7)
+            .dense(64, Relu)
+            .dense(64, Relu)
+            .dense(1, Linear)
+            .seed(seed)
+            .preprocessing(Scaler::standard(&train)?);
+        let mut model = model.compile_on(&device, MeanSquaredError, Adam::new(1e-3), [])?;
+        println!("{}", model.summary());
+
+        // The last tenth of the training rows says when to stop; the best weights come back.
+        let mut stopping = EarlyStopping::new("val_loss", 20).restore_best_weights(true);
+        let fit = Fit::epochs(epochs).batch_size(batch).validation_split(0.1);
+        let history = model.fit(&train, fit.callback(&mut stopping))?;
+        for (number, epoch) in (1..).zip(&history.epochs) {
+            if number % 20 == 0 || number == history.epochs.len() {
+                let val_loss = epoch.val_loss.unwrap_or(f64::NAN);
+                println!(
+                    "epoch {number:>4}  loss {:>8.3}  val_loss {val_loss:>8.3}",
+                    epoch.loss
+                );
+            }
+        }
+        println!("stopped after {} steps: {}\n", history.steps, history.stop);
+
+        let predictions = model.predict(&test)?;
+        let Targets::Values { values: truth, .. } = test.targets() else {
+            return Ok(());
+        };
+        let pairs: Vec<(f32, f32)> = truth
+            .iter()
+            .copied()
+            .zip(predictions.rows().map(|row| row[0]))
+            .collect();
+        let error = pairs
+            .iter()
+            .map(|(truth, said)| (truth - said).abs())
+            .sum::<f32>()
+            / pairs.len() as f32;
+        println!(
+            "on {} cars never seen: off by {error:.2} miles per gallon on average\n",
+            test.rows()
+        );
+        println!("truth  predicted");
+        for (truth, said) in pairs.iter().take(8) {
+            println!("{truth:>5.1}  {said:>9.1}");
+        }
+        if let Some(file) = plot {
+            draw(&pairs, Path::new(&file))?;
+            println!("\nplot written to {file}");
+        }
+        Ok(())
+    })
+}
+
+/// A point for each car, and the line on which they would all lie.
+fn draw(pairs: &[(f32, f32)], file: &Path) -> Result<()> {
+    let failed = |error: DrawingAreaErrorKind<std::io::Error>| {
+        Error::io(file, std::io::Error::other(error.to_string()))
+    };
+    let all = || pairs.iter().flat_map(|(truth, said)| [*truth, *said]);
+    let low = all().fold(f32::INFINITY, f32::min) - 1.0;
+    let high = all().fold(f32::NEG_INFINITY, f32::max) + 1.0;
+    let root = SVGBackend::new(file, (520, 500)).into_drawing_area();
+    root.fill(&WHITE).map_err(failed)?;
+    let mut chart = ChartBuilder::on(&root)
+        .caption("Miles per gallon of cars never seen", ("sans-serif", 18))
+        .margin(12)
+        .x_label_area_size(36)
+        .y_label_area_size(44)
+        .build_cartesian_2d(low..high, low..high)
+        .map_err(failed)?;
+    let mut mesh = chart.configure_mesh();
+    let mesh = mesh
+        .x_desc("truth")
+        .y_desc("predicted")
+        .light_line_style(WHITE);
+    mesh.draw().map_err(failed)?;
+    chart
+        .draw_series(LineSeries::new([(low, low), (high, high)], BLACK.mix(0.4)))
+        .map_err(failed)?;
+    let points = pairs
+        .iter()
+        .map(|pair| Circle::new(*pair, 3, BLUE.mix(0.6).filled()));
+    chart.draw_series(points).map_err(failed)?;
+    root.present().map_err(failed)
+}

@@ -1,0 +1,123 @@
+//! Stops when a figure no longer gets better.
+
+use crate::{Result, Snapshot};
+
+use super::monitor::at_least_one;
+use super::{Callback, Mode, Moment, Monitor};
+
+/// Ends a run after `patience` epochs in which the monitored figure did not get better by more than `min_delta`.
+///
+/// Names and behaviour are those of Keras' `EarlyStopping`; its default patience is 0 there, which this takes as 1.
+#[derive(Debug, Clone)]
+pub struct EarlyStopping {
+    monitor: Monitor,
+    patience: u64,
+    baseline: Option<f64>,
+    start_from_epoch: u64,
+    restore_best: bool,
+    waited: u64,
+    best_epoch: Option<u64>,
+    best: Option<Snapshot>,
+}
+
+impl EarlyStopping {
+    /// Watches a figure, such as `val_loss`, with patience for this many epochs without an improvement; at least 1.
+    pub fn new(monitor: impl Into<String>, patience: u64) -> Self {
+        EarlyStopping {
+            monitor: Monitor::new(monitor),
+            patience,
+            baseline: None,
+            start_from_epoch: 0,
+            restore_best: false,
+            waited: 0,
+            best_epoch: None,
+            best: None,
+        }
+    }
+
+    /// The least change that counts as an improvement; default 0.
+    pub fn min_delta(mut self, difference: f64) -> Self {
+        self.monitor.min_delta = difference;
+        self
+    }
+
+    /// Which way the figure gets better; default: told by its name.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.monitor = self.monitor.with_mode(mode);
+        self
+    }
+
+    /// A figure that must be beaten for an epoch to count as an improvement; default none.
+    pub fn baseline(mut self, figure: f64) -> Self {
+        self.baseline = Some(figure);
+        self
+    }
+
+    /// Epochs at the beginning that are not watched; default 0.
+    pub fn start_from_epoch(mut self, epochs: u64) -> Self {
+        self.start_from_epoch = epochs;
+        self
+    }
+
+    /// Whether the weights and optimizer states of the best epoch come back when the run ends; default false.
+    pub fn restore_best_weights(mut self, restore: bool) -> Self {
+        self.restore_best = restore;
+        self
+    }
+
+    /// The best epoch, counted from 1, and its figure.
+    pub fn best(&self) -> Option<(u64, f64)> {
+        self.best_epoch.zip(self.monitor.best())
+    }
+}
+
+impl Callback for EarlyStopping {
+    fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        at_least_one("patience", self.patience)?;
+        self.monitor.validate(moment)?;
+        (self.waited, self.best_epoch, self.best) = (0, None, None);
+        self.monitor.start_at(None);
+        Ok(())
+    }
+
+    fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        let epoch = moment.epoch();
+        if epoch <= self.start_from_epoch {
+            return Ok(());
+        }
+        self.waited += 1;
+        if self.monitor.improves(moment)? {
+            self.best_epoch = Some(epoch);
+            if self.restore_best {
+                self.best = Some(moment.model.snapshot()?);
+            }
+            let value = self.monitor.best();
+            let beaten = self
+                .baseline
+                .zip(value)
+                .is_none_or(|(baseline, value)| self.monitor.is_better(value, baseline));
+            if beaten {
+                self.waited = 0;
+            }
+        }
+        if self.waited >= self.patience {
+            let best = self
+                .best()
+                .map(|(epoch, value)| format!("; the best is {value:.6} of epoch {epoch}"));
+            moment.stop(format!(
+                "{} did not get better in {} epochs{}",
+                self.monitor.name,
+                self.waited,
+                best.unwrap_or_default()
+            ));
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        match self.best.take() {
+            Some(best) => moment.model.restore(&best),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The learning rate set by the host between epochs.
+
+use crate::{Error, Result};
+
+use super::monitor::{at_least_one, not_below_zero};
+use super::{Callback, Mode, Moment, Monitor};
+
+/// Lowers the learning rate when a figure no longer gets better: Keras' `ReduceLROnPlateau`.
+///
+/// What is lowered is a factor on the optimizer's [`Schedule`](crate::optim::Schedule); with a constant rate it is as in
+/// Keras.
+#[derive(Debug, Clone)]
+pub struct ReduceOnPlateau {
+    monitor: Monitor,
+    factor: f64,
+    patience: u64,
+    cooldown: u64,
+    min_learning_rate: f64,
+    waited: u64,
+    cooling: u64,
+}
+
+impl ReduceOnPlateau {
+    /// Watches a figure, such as `val_loss`, with Keras' defaults: to a tenth after 10 epochs without an improvement by
+    /// more than 1e-4, no cool-down, no least rate.
+    pub fn new(monitor: impl Into<String>) -> Self {
+        let mut monitor = Monitor::new(monitor);
+        monitor.min_delta = 1e-4;
+        ReduceOnPlateau {
+            monitor,
+            factor: 0.1,
+            patience: 10,
+            cooldown: 0,
+            min_learning_rate: 0.0,
+            waited: 0,
+            cooling: 0,
+        }
+    }
+
+    /// What the rate is multiplied by, above 0 and below 1; default 0.1.
+    pub fn factor(mut self, factor: f64) -> Self {
+        self.factor = factor;
+        self
+    }
+
+    /// Epochs without an improvement before the rate falls; default 10.
+    pub fn patience(mut self, epochs: u64) -> Self {
+        self.patience = epochs;
+        self
+    }
+
+    /// The least change that counts as an improvement; default 1e-4.
+    pub fn min_delta(mut self, difference: f64) -> Self {
+        self.monitor.min_delta = difference;
+        self
+    }
+
+    /// Epochs after a fall in which nothing is counted; default 0.
+    pub fn cooldown(mut self, epochs: u64) -> Self {
+        self.cooldown = epochs;
+        self
+    }
+
+    /// The rate below which it does not fall; default 0.
+    pub fn min_learning_rate(mut self, rate: f64) -> Self {
+        self.min_learning_rate = rate;
+        self
+    }
+
+    /// Which way the figure gets better; default: told by its name.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.monitor = self.monitor.with_mode(mode);
+        self
+    }
+}
+
+impl Callback for ReduceOnPlateau {
+    fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        if !(self.factor > 0.0 && self.factor < 1.0) {
+            let message = format!("must be above 0 and below 1, got {}", self.factor);
+            return Err(Error::argument("factor", message));
+        }
+        at_least_one("patience", self.patience)?;
+        not_below_zero("min_learning_rate", self.min_learning_rate)?;
+        self.monitor.validate(moment)?;
+        (self.waited, self.cooling) = (0, 0);
+        self.monitor.start_at(None);
+        Ok(())
+    }
+
+    fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        if self.cooling > 0 {
+            self.cooling -= 1;
+            self.waited = 0;
+        }
+        if self.monitor.improves(moment)? {
+            self.waited = 0;
+        } else if self.cooling == 0 {
+            self.waited += 1;
+            if self.waited >= self.patience {
+                let rate = f64::from(moment.model.learning_rate()?);
+                if rate > self.min_learning_rate {
+                    let lower = (rate * self.factor).max(self.min_learning_rate);
+                    moment.model.set_learning_rate(lower as f32)?;
+                    self.cooling = self.cooldown;
+                    self.waited = 0;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sets the learning rate before every epoch by a function of the epoch's number, counted from 0, and the rate so far, as
+/// Keras' callback of that name.
+///
+/// A [`Schedule`](crate::optim::Schedule) is evaluated on the device for every step and costs nothing; this is for what
+/// no schedule expresses.
+pub struct LearningRateScheduler<F> {
+    schedule: F,
+}
+
+impl<F: FnMut(u64, f32) -> f32 + Send> LearningRateScheduler<F> {
+    /// `schedule(epoch, rate)` is the rate of that epoch.
+    pub fn new(schedule: F) -> Self {
+        LearningRateScheduler { schedule }
+    }
+
+    fn set(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        let rate = moment.model.learning_rate()?;
+        let next = (self.schedule)(moment.epoch(), rate);
+        match next == rate {
+            true => Ok(()),
+            false => moment.model.set_learning_rate(next),
+        }
+    }
+}
+
+impl<F: FnMut(u64, f32) -> f32 + Send> Callback for LearningRateScheduler<F> {
+    fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        self.set(moment)
+    }
+
+    fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        self.set(moment)
+    }
+}

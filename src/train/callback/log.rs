@@ -1,0 +1,154 @@
+//! Logs of the epochs' figures in text files.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::{Error, Result};
+
+use super::{Callback, Moment, Timing};
+
+/// A file that grows by a line an epoch; each is handed to the system as soon as it is known.
+#[derive(Debug)]
+struct Lines {
+    path: PathBuf,
+    append: bool,
+    file: Option<File>,
+}
+
+impl Lines {
+    fn new(path: impl Into<PathBuf>) -> Self {
+        Lines {
+            path: path.into(),
+            append: false,
+            file: None,
+        }
+    }
+
+    /// Opens the file; whether nothing is in it yet.
+    fn open(&mut self) -> Result<bool> {
+        let mut options = OpenOptions::new();
+        options.create(true);
+        let options = match self.append {
+            true => options.append(true),
+            false => options.write(true).truncate(true),
+        };
+        let opened = options.open(&self.path);
+        let opened = opened.and_then(|file| Ok((file.metadata()?.len() == 0, file)));
+        let (empty, file) = opened.map_err(|refusal| Error::io(&self.path, refusal))?;
+        self.file = Some(file);
+        Ok(empty)
+    }
+
+    fn write(&mut self, line: &str) -> Result<()> {
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        writeln!(file, "{line}").map_err(|refusal| Error::io(&self.path, refusal))
+    }
+}
+
+/// A CSV file with a column for the epoch, counted from 0 as Keras' `CSVLogger` counts, and one for each figure.
+#[derive(Debug)]
+pub struct CsvLog {
+    lines: Lines,
+    names: Vec<String>,
+    /// Whether the next epoch writes the header first.
+    header: bool,
+}
+
+impl CsvLog {
+    /// Writes to this file, from the beginning.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        CsvLog {
+            lines: Lines::new(path),
+            names: Vec::new(),
+            header: true,
+        }
+    }
+
+    /// Whether lines are added to a file that is there; default false.
+    pub fn append(mut self, append: bool) -> Self {
+        self.lines.append = append;
+        self
+    }
+}
+
+impl Callback for CsvLog {
+    fn timing(&self) -> Timing {
+        Timing::Behind
+    }
+
+    fn begin(&mut self, _moment: &mut Moment<'_>) -> Result<()> {
+        self.header = self.lines.open()?;
+        self.names.clear();
+        Ok(())
+    }
+
+    fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        let Some(figures) = moment.figures() else {
+            return Ok(());
+        };
+        if self.names.is_empty() {
+            self.names = figures.names();
+            if std::mem::take(&mut self.header) {
+                self.lines
+                    .write(&format!("epoch,{}", self.names.join(",")))?;
+            }
+        }
+        let values = self.names.iter().map(|name| figures.get(name));
+        let cells = values.map(|value| value.map_or(String::new(), |value| value.to_string()));
+        let cells: Vec<String> = cells.collect();
+        self.lines
+            .write(&format!("{},{}", moment.epoch() - 1, cells.join(",")))
+    }
+}
+
+/// A file with a JSON object on each line: `{"epoch":0,"step":24,"seconds":0.1,"loss":0.69}`. What is not finite stands as text.
+#[derive(Debug)]
+pub struct JsonLines {
+    lines: Lines,
+}
+
+impl JsonLines {
+    /// Writes to this file, from the beginning.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        JsonLines {
+            lines: Lines::new(path),
+        }
+    }
+
+    /// Whether lines are added to a file that is there; default false.
+    pub fn append(mut self, append: bool) -> Self {
+        self.lines.append = append;
+        self
+    }
+}
+
+impl Callback for JsonLines {
+    fn timing(&self) -> Timing {
+        Timing::Behind
+    }
+
+    fn begin(&mut self, _moment: &mut Moment<'_>) -> Result<()> {
+        self.lines.open().map(|_empty| ())
+    }
+
+    fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        let Some(figures) = moment.figures() else {
+            return Ok(());
+        };
+        let mut object = serde_json::Map::new();
+        object.insert("epoch".into(), (moment.epoch() - 1).into());
+        object.insert("step".into(), moment.step.into());
+        object.insert("seconds".into(), moment.elapsed.as_secs_f64().into());
+        for name in figures.names() {
+            let value = figures.get(&name).unwrap_or(f64::NAN);
+            let number = serde_json::Number::from_f64(value);
+            let value = number.map_or_else(|| value.to_string().into(), serde_json::Value::Number);
+            object.insert(name, value);
+        }
+        self.lines
+            .write(&serde_json::Value::Object(object).to_string())
+    }
+}

@@ -1,0 +1,211 @@
+//! Callbacks: what is done beside the training itself, at the end of epochs or every so many steps.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mod` | [`Callback`], what it sees ([`Moment`]) and when ([`Timing`]) |
+//! | `monitor` | [`Monitor`]: a figure of an epoch, and which way it gets better |
+//! | `early_stopping`, `stop_at`, `stop_after` | stop rules |
+//! | `learning_rate` | [`ReduceOnPlateau`], [`LearningRateScheduler`] |
+//! | `model_checkpoint` | [`ModelCheckpoint`]: files of the model as it trains |
+//! | `log` | [`CsvLog`], [`JsonLines`] |
+//! | `tensor_board` | [`TensorBoard`]: event files |
+//! | `lambda` | [`Lambda`]: a closure |
+
+mod early_stopping;
+mod lambda;
+mod learning_rate;
+mod log;
+mod model_checkpoint;
+mod monitor;
+mod stop_after;
+mod stop_at;
+mod tensor_board;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::{Error, Result};
+
+use super::history::{Epoch, History};
+use super::{Model, Stop};
+
+pub use early_stopping::EarlyStopping;
+pub use lambda::Lambda;
+pub use learning_rate::{LearningRateScheduler, ReduceOnPlateau};
+pub use log::{CsvLog, JsonLines};
+pub use model_checkpoint::{Keep, ModelCheckpoint};
+pub use monitor::{Mode, Monitor};
+pub use stop_after::StopAfter;
+pub use stop_at::StopAt;
+pub use tensor_board::TensorBoard;
+
+/// When a callback is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timing {
+    /// After every epoch, as soon as its figures are known. The device may be at work on later epochs by then, so the
+    /// callback must neither read nor change the model; it costs the training nothing.
+    Behind,
+    /// After every epoch, before the next begins: the model is what the epoch left.
+    Epochs,
+    /// As [`Timing::Epochs`], and [`Callback::steps`] is called every so many steps, before the next begin.
+    Steps(u64),
+}
+
+/// Something that is done beside the training: logs, files, stop rules, changes of the learning rate.
+///
+/// ```
+/// use kiln::prelude::*;
+/// use kiln::train::{Callback, Moment};
+///
+/// /// Stops when the loss has not fallen by a tenth in an epoch.
+/// #[derive(Default)]
+/// struct Impatient(Option<f64>);
+///
+/// impl Callback for Impatient {
+///     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+///         let loss = moment.figure("loss")?;
+///         if self.0.is_some_and(|before| loss > 0.9 * before) {
+///             moment.stop(format!("the loss still is {loss:.3}"));
+///         }
+///         self.0 = Some(loss);
+///         Ok(())
+///     }
+/// }
+///
+/// let data = Dataset::from_rows(&[[0., 0.], [0., 1.], [1., 0.], [1., 1.]], &[[0.], [1.], [1.], [0.]])?;
+/// let model = Sequential::new(2).dense(8, Tanh).dense(1, Sigmoid);
+/// let mut model = model.compile_on(&Device::cpu(), BinaryCrossentropy, Adam::new(0.01), [])?;
+/// let history = model.fit(&data, Fit::epochs(500).silent().callback(Impatient::default()))?;
+/// assert!(history.epochs.len() < 500);
+/// # Ok::<(), kiln::Error>(())
+/// ```
+pub trait Callback: Send {
+    /// When it is called; default: before the next epoch begins.
+    fn timing(&self) -> Timing {
+        Timing::Epochs
+    }
+
+    /// Before the first step. Settings that do not fit are refused here, before any work is done.
+    fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        let _unused = moment;
+        Ok(())
+    }
+
+    /// After every epoch, and after the part of one that a run ends within.
+    fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        let _unused = moment;
+        Ok(())
+    }
+
+    /// After as many steps as [`Timing::Steps`] asks for.
+    fn steps(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        let _unused = moment;
+        Ok(())
+    }
+
+    /// After the last step, also where a run ends by an error of another callback.
+    fn end(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        let _unused = moment;
+        Ok(())
+    }
+}
+
+/// A callback that is lent, to read what it holds when the run is over.
+impl<C: Callback + ?Sized> Callback for &mut C {
+    fn timing(&self) -> Timing {
+        (**self).timing()
+    }
+
+    fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        (**self).begin(moment)
+    }
+
+    fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        (**self).epoch(moment)
+    }
+
+    fn steps(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        (**self).steps(moment)
+    }
+
+    fn end(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        (**self).end(moment)
+    }
+}
+
+/// The callbacks of a run.
+#[derive(Default)]
+pub(super) struct Callbacks<'a>(pub Vec<Box<dyn Callback + 'a>>);
+
+impl fmt::Debug for Callbacks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} callbacks", self.0.len())
+    }
+}
+
+impl Callbacks<'_> {
+    /// Whether one must be called before the next epoch begins.
+    pub fn wait(&self) -> bool {
+        let timings = self.0.iter().map(|callback| callback.timing());
+        timings.into_iter().any(|timing| timing != Timing::Behind)
+    }
+
+    /// The numbers of steps after which some are called.
+    pub fn every(&self) -> Vec<u64> {
+        let timings = self.0.iter().map(|callback| callback.timing());
+        let steps = timings.filter_map(|timing| match timing {
+            Timing::Steps(steps) if steps > 0 => Some(steps),
+            _ => None,
+        });
+        steps.collect()
+    }
+}
+
+/// A run as a callback sees it.
+pub struct Moment<'a> {
+    /// The model. Read or change it only where [`Timing`] says that the device waits.
+    pub model: &'a mut Model,
+    /// What was reported so far; the last epoch is the one that has just ended.
+    pub history: &'a History,
+    /// Optimizer steps of this run.
+    pub step: u64,
+    /// Time since `fit` was called.
+    pub elapsed: Duration,
+    /// Whether every epoch is followed by a validation.
+    pub(super) validates: bool,
+    /// Set by [`Moment::stop`].
+    pub(super) stop: Option<Stop>,
+}
+
+impl Moment<'_> {
+    /// The number of the epoch that has just ended, counted from 1 within this run; 0 before the first.
+    pub fn epoch(&self) -> u64 {
+        self.history.epochs.len() as u64
+    }
+
+    /// The figures of the epoch that has just ended.
+    pub fn figures(&self) -> Option<&Epoch> {
+        self.history.epochs.last()
+    }
+
+    /// A figure of the epoch that has just ended, by Keras' name: `loss`, `accuracy`, `val_loss` …
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] with the names that there are.
+    pub fn figure(&self, name: &str) -> Result<f64> {
+        let figures = self.figures();
+        figures
+            .and_then(|epoch| epoch.get(name))
+            .ok_or_else(|| Error::NotFound {
+                what: "figure of an epoch",
+                name: name.into(),
+                known: figures.map(Epoch::names).unwrap_or_default(),
+            })
+    }
+
+    /// Ends the run after this epoch or these steps, for a reason that [`History::stop`] and its `Display` tell.
+    pub fn stop(&mut self, reason: impl Into<String>) {
+        self.stop.get_or_insert(Stop::Callback(reason.into()));
+    }
+}

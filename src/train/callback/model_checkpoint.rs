@@ -1,0 +1,131 @@
+//! Files of the model as it trains.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use crate::{Error, Result};
+
+use super::monitor::at_least_one;
+use super::{Callback, Mode, Moment, Monitor};
+
+/// Which files a [`ModelCheckpoint`] keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// One, of the best epoch so far.
+    Best,
+    /// Those of the last so many epochs that were saved.
+    Last(u64),
+    /// All.
+    All,
+}
+
+/// Saves the model after epochs, by [`Model::save`](crate::train::Model::save): Keras' callback of that name.
+///
+/// In the path `{epoch}` stands for the epoch's number, counted from 1, and the name of a figure in braces for the
+/// figure: `models/{epoch}-{val_loss}.safetensors`. A file appears whole or not at all.
+#[derive(Debug, Clone)]
+pub struct ModelCheckpoint {
+    path: String,
+    monitor: Monitor,
+    keep: Keep,
+    every: u64,
+    written: VecDeque<PathBuf>,
+}
+
+impl ModelCheckpoint {
+    /// Saves every epoch to this path and keeps all the files that differ in name; watches `val_loss`.
+    pub fn new(path: impl Into<String>) -> Self {
+        ModelCheckpoint {
+            path: path.into(),
+            monitor: Monitor::new("val_loss"),
+            keep: Keep::All,
+            every: 1,
+            written: VecDeque::new(),
+        }
+    }
+
+    /// Saves only epochs that are the best so far by this figure, and keeps one file.
+    pub fn best(mut self, monitor: impl Into<String>) -> Self {
+        self.monitor = Monitor::new(monitor);
+        self.keep = Keep::Best;
+        self
+    }
+
+    /// Which way the figure gets better; default: told by its name.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.monitor = self.monitor.with_mode(mode);
+        self
+    }
+
+    /// Keeps the last so many files; at least 1.
+    pub fn last(mut self, files: u64) -> Self {
+        self.keep = Keep::Last(files);
+        self
+    }
+
+    /// Saves every so many epochs; default 1.
+    pub fn every(mut self, epochs: u64) -> Self {
+        self.every = epochs;
+        self
+    }
+
+    /// The files that are there, oldest first.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.written.iter()
+    }
+
+    fn path(&self, moment: &Moment<'_>) -> Result<PathBuf> {
+        let mut path = self.path.replace("{epoch}", &moment.epoch().to_string());
+        while let Some((before, rest)) = path.split_once('{') {
+            let Some((name, after)) = rest.split_once('}') else {
+                let message = format!("`{}` has a brace that is not closed", self.path);
+                return Err(Error::argument("path", message));
+            };
+            path = format!("{before}{:.4}{after}", moment.figure(name)?);
+        }
+        Ok(path.into())
+    }
+}
+
+impl Callback for ModelCheckpoint {
+    fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        at_least_one("every", self.every)?;
+        if let Keep::Last(files) = self.keep {
+            at_least_one("last", files)?;
+        }
+        if self.keep == Keep::Best {
+            self.monitor.validate(moment)?;
+        }
+        Ok(())
+    }
+
+    fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        if self.keep == Keep::Best && !self.monitor.improves(moment)? {
+            return Ok(());
+        }
+        if !moment.epoch().is_multiple_of(self.every) {
+            return Ok(());
+        }
+        let path = self.path(moment)?;
+        moment.model.save(&path)?;
+        self.written.retain(|known| *known != path);
+        self.written.push_back(path);
+        let most = match self.keep {
+            Keep::Best => 1,
+            Keep::Last(files) => usize::try_from(files).unwrap_or(usize::MAX),
+            Keep::All => usize::MAX,
+        };
+        while self.written.len() > most {
+            if let Some(old) = self.written.pop_front() {
+                match std::fs::remove_file(&old) {
+                    // Somebody else may have taken it away.
+                    Err(refusal) if refusal.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(Error::io(old, refusal));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}

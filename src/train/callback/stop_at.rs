@@ -1,0 +1,52 @@
+//! Stops when a figure is good enough.
+
+use crate::{Error, Result};
+
+use super::{Callback, Mode, Moment, Monitor};
+
+/// Ends a run after the first epoch whose figure is at the target or beyond it: `StopAt::new("val_accuracy", 0.95)`.
+///
+/// [`Fit::until_loss`](crate::train::Fit::until_loss) is the short form for the training loss.
+#[derive(Debug, Clone)]
+pub struct StopAt {
+    monitor: Monitor,
+    target: f64,
+}
+
+impl StopAt {
+    /// Watches a figure, such as `val_accuracy`.
+    pub fn new(monitor: impl Into<String>, target: f64) -> Self {
+        StopAt {
+            monitor: Monitor::new(monitor),
+            target,
+        }
+    }
+
+    /// Which way the figure gets better; default: told by its name.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.monitor = self.monitor.with_mode(mode);
+        self
+    }
+}
+
+impl Callback for StopAt {
+    fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        if self.target.is_nan() {
+            return Err(Error::argument("target", "must be a number, got NaN"));
+        }
+        self.monitor.validate(moment)
+    }
+
+    fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        let (name, target) = (&self.monitor.name, self.target);
+        let value = moment.figure(name)?;
+        let reached = match self.monitor.rises() {
+            true => value >= target,
+            false => value <= target,
+        };
+        if reached {
+            moment.stop(format!("{name} {value:.6} reached the target {target}"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,271 @@
+//! Event files that TensorBoard reads: figures of epochs, and histograms of weights.
+//!
+//! An event file is a row of records, each the length of its data, a checksum of that, the data and a checksum of them
+//! (the TFRecord format); the data are protocol buffers of the messages `Event`, `Summary` and `HistogramProto`
+//! (tensorboard/compat/proto/*.proto). The checksum is CRC-32C, turned and moved as that format wants it.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::{Error, Result};
+
+use super::{Callback, Moment, Timing};
+
+/// Writes figures to `<folder>/train` and `<folder>/validation` under Keras' names (`epoch_loss` …), and histograms of
+/// weights every so many epochs.
+#[derive(Debug)]
+pub struct TensorBoard {
+    folder: PathBuf,
+    histograms: u64,
+    train: Option<Events>,
+    validation: Option<Events>,
+}
+
+impl TensorBoard {
+    /// Writes to this folder, which is made if it is not there; no histograms.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        TensorBoard {
+            folder: folder.into(),
+            histograms: 0,
+            train: None,
+            validation: None,
+        }
+    }
+
+    /// Writes histograms of all weights every so many epochs; default 0, never. The device waits while they are read.
+    pub fn histograms(mut self, epochs: u64) -> Self {
+        self.histograms = epochs;
+        self
+    }
+}
+
+impl Callback for TensorBoard {
+    fn timing(&self) -> Timing {
+        match self.histograms {
+            0 => Timing::Behind,
+            _ => Timing::Epochs,
+        }
+    }
+
+    fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        self.train = Some(Events::create(self.folder.join("train"))?);
+        if moment.validates {
+            self.validation = Some(Events::create(self.folder.join("validation"))?);
+        }
+        Ok(())
+    }
+
+    fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        let step = moment.epoch() - 1;
+        if let Some(figures) = moment.history.epochs.last() {
+            for name in figures.names() {
+                let value = figures.get(&name).unwrap_or(f64::NAN);
+                let (events, name) = match name.strip_prefix("val_") {
+                    Some(name) => (&mut self.validation, name),
+                    None => (&mut self.train, name.as_str()),
+                };
+                if let Some(events) = events {
+                    events.scalar(&format!("epoch_{name}"), value as f32, step)?;
+                }
+            }
+        }
+        let due = self.histograms > 0 && moment.epoch().is_multiple_of(self.histograms);
+        if let (true, Some(events)) = (due, &mut self.train) {
+            for weights in moment.model.weights()? {
+                events.histogram(&weights.name, &weights.values, step)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An event file that grows.
+#[derive(Debug)]
+struct Events {
+    path: PathBuf,
+    file: File,
+}
+
+impl Events {
+    fn create(folder: PathBuf) -> Result<Self> {
+        std::fs::create_dir_all(&folder).map_err(|refusal| Error::io(&folder, refusal))?;
+        let seconds = now() as u64;
+        // The name that TensorBoard looks for, unique within the process.
+        static FILES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        let number = FILES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!(
+            "events.out.tfevents.{seconds:010}.kiln.{}.{number}",
+            std::process::id()
+        );
+        let path = folder.join(name);
+        let file = File::create(&path).map_err(|refusal| Error::io(&path, refusal))?;
+        let mut events = Events { path, file };
+        let mut event = Message::event(0);
+        event.bytes(3, b"brain.Event:2");
+        events.record(&event.0)?;
+        Ok(events)
+    }
+
+    fn scalar(&mut self, tag: &str, value: f32, step: u64) -> Result<()> {
+        let mut of_tag = Message::default();
+        of_tag.bytes(1, tag.as_bytes());
+        of_tag.float(2, value);
+        self.summary(of_tag, step)
+    }
+
+    fn histogram(&mut self, tag: &str, values: &[f32], step: u64) -> Result<()> {
+        let mut of_tag = Message::default();
+        of_tag.bytes(1, tag.as_bytes());
+        of_tag.bytes(5, &histogram(values).0);
+        self.summary(of_tag, step)
+    }
+
+    fn summary(&mut self, value: Message, step: u64) -> Result<()> {
+        let mut summary = Message::default();
+        summary.bytes(1, &value.0);
+        let mut event = Message::event(step);
+        event.bytes(5, &summary.0);
+        self.record(&event.0)
+    }
+
+    fn record(&mut self, data: &[u8]) -> Result<()> {
+        let length = (data.len() as u64).to_le_bytes();
+        let mut record = length.to_vec();
+        record.extend(masked_checksum(&length).to_le_bytes());
+        record.extend(data);
+        record.extend(masked_checksum(data).to_le_bytes());
+        let written = self.file.write_all(&record);
+        written.map_err(|refusal| Error::io(&self.path, refusal))
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// Buckets of a histogram, between the least and the greatest number.
+const BUCKETS: usize = 30;
+
+/// The message `HistogramProto` of these numbers; those that are not finite are left out.
+fn histogram(values: &[f32]) -> Message {
+    let finite: Vec<f64> = values
+        .iter()
+        .filter(|x| x.is_finite())
+        .map(|x| f64::from(*x))
+        .collect();
+    let least = finite.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = finite.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut message = Message::default();
+    if finite.is_empty() {
+        return message;
+    }
+    let width = ((greatest - least) / BUCKETS as f64).max(f64::MIN_POSITIVE);
+    let mut counts = [0.0; BUCKETS];
+    for x in &finite {
+        counts[(((x - least) / width) as usize).min(BUCKETS - 1)] += 1.0;
+    }
+    let limits: Vec<f64> = (1..=BUCKETS).map(|i| least + width * i as f64).collect();
+    message.double(1, least);
+    message.double(2, greatest);
+    message.double(3, finite.len() as f64);
+    message.double(4, finite.iter().sum());
+    message.double(5, finite.iter().map(|x| x * x).sum());
+    message.doubles(6, &limits);
+    message.doubles(7, &counts);
+    message
+}
+
+/// A protocol buffer: fields of a number and a wire type (0 varint, 1 eight bytes, 2 length and bytes, 5 four bytes).
+#[derive(Debug, Default)]
+struct Message(Vec<u8>);
+
+impl Message {
+    /// An `Event` of now: wall time and step.
+    fn event(step: u64) -> Self {
+        let mut event = Message::default();
+        event.double(1, now());
+        event.varint(2 << 3);
+        event.varint(step);
+        event
+    }
+
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+
+    fn bytes(&mut self, field: u64, bytes: &[u8]) {
+        self.varint(field << 3 | 2);
+        self.varint(bytes.len() as u64);
+        self.0.extend(bytes);
+    }
+
+    fn float(&mut self, field: u64, value: f32) {
+        self.varint(field << 3 | 5);
+        self.0.extend(value.to_le_bytes());
+    }
+
+    fn double(&mut self, field: u64, value: f64) {
+        self.varint(field << 3 | 1);
+        self.0.extend(value.to_le_bytes());
+    }
+
+    fn doubles(&mut self, field: u64, values: &[f64]) {
+        let packed: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        self.bytes(field, &packed);
+    }
+}
+
+/// The checksum as records hold it: turned by 15 bits, and moved.
+fn masked_checksum(data: &[u8]) -> u32 {
+    crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
+}
+
+/// CRC-32C (RFC 3720, appendix B.4), bit by bit: records are short.
+fn crc32c(data: &[u8]) -> u32 {
+    !data.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg())
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_that_of_its_standard() {
+        // RFC 3720, appendix B.4: 32 bytes of zeros, of ones, and counting up.
+        assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
+        assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);
+        let counting: Vec<u8> = (0..32).collect();
+        assert_eq!(crc32c(&counting), 0x46dd_794e);
+    }
+
+    #[test]
+    fn a_histogram_counts_every_finite_number_once() {
+        let message = histogram(&[1.0, 2.0, f32::NAN, 4.0, 4.0]);
+        let counts = &message.0[message.0.len() - 8 * BUCKETS..];
+        let counts = counts
+            .chunks_exact(8)
+            .map(|b| f64::from_le_bytes(b.try_into().unwrap()));
+        let counts: Vec<f64> = counts.collect();
+        assert_eq!(
+            (counts[0], counts[10], counts[BUCKETS - 1]),
+            (1.0, 1.0, 2.0)
+        );
+        assert_eq!(counts.iter().sum::<f64>(), 4.0);
+        assert!(histogram(&[f32::NAN]).0.is_empty());
+    }
+}
