@@ -39,7 +39,11 @@ pub mod prelude {
     pub use crate::nn::Activation::{
         self, Elu, Gelu, LeakyRelu, Linear, Relu, Selu, Sigmoid, Silu, Softmax, Softplus, Tanh,
     };
-    pub use crate::nn::{Dense, Initializer, Sequential};
+    pub use crate::nn::{
+        Add, Average, Concatenate, Dense, Dot, Flatten, Functional, Initializer, Input, Lambda,
+        Layer, Maximum, Minimum, Multiply, Permute, RepeatVector, Rescaling, Reshape, Sequential,
+        Subtract,
+    };
     pub use crate::optim::{Adam, Optimizer, Schedule, Sgd};
     pub use crate::train::Loss::{
         self, BinaryCrossentropy, CategoricalCrossentropy, HalfSquaredError, MeanSquaredError,

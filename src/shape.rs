@@ -71,6 +71,13 @@ impl<const N: usize> From<[usize; N]> for Shape {
     }
 }
 
+impl From<usize> for Shape {
+    /// One dimension.
+    fn from(size: usize) -> Self {
+        Shape(vec![size])
+    }
+}
+
 impl From<&[usize]> for Shape {
     fn from(dims: &[usize]) -> Self {
         Shape(dims.to_vec())

@@ -40,7 +40,7 @@ fn members() -> Vec<Member> {
 fn population(device: &Device) -> Population {
     let optimizer = OptimizerConfig::default();
     Population::new(
-        &network(),
+        network(),
         members(),
         device,
         BinaryCrossentropy,
@@ -126,7 +126,7 @@ fn a_population_takes_no_more_dispatches_than_one_network() {
         let optimizer = OptimizerConfig::default();
         let members = members().into_iter().take(count);
         let mut population = Population::new(
-            &network(),
+            network(),
             members,
             device,
             BinaryCrossentropy,

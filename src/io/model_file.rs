@@ -1,7 +1,7 @@
 //! A model in one safetensors file: weights as tensors, everything else as JSON in the metadata.
 //!
 //! Tensors are named `dense/kernel` (`[inputs, units]`, f32, row-major), `dense/bias` (`[units]`), `dense_1/kernel` …
-//! The metadata has `format` = `kiln`, `version` = `1` and `model`, the JSON of architecture, scaling, loss, metrics
+//! The metadata has `format` = `kiln`, `version` = `2` and `model`, the JSON of architecture, scaling, loss, metrics
 //! and optimizer. Any safetensors reader opens the file; the Python package of that name does in a test.
 
 use std::collections::HashMap;
@@ -10,19 +10,19 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::nn::Sequential;
+use crate::nn::{self, Config, Functional, LayerRef};
 use crate::optim::OptimizerConfig;
 use crate::train::{LossSpec, Metric, Model};
 use crate::{Device, Error, Result};
 
 const FORMAT: &str = "kiln";
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// What the metadata holds beside the weights.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Description {
-    architecture: Sequential,
+    architecture: nn::Description,
     loss: LossSpec,
     metrics: Vec<Metric>,
     /// None for an optimizer of the user's own; a model loaded without one predicts and evaluates, and trains by Adam.
@@ -38,7 +38,7 @@ impl Model {
         let path = path.as_ref();
         let weights = self.weights()?;
         let description = Description {
-            architecture: self.architecture().clone(),
+            architecture: self.architecture().describe()?,
             loss: self.loss,
             metrics: self.metrics.clone(),
             optimizer: self.optimizer.config(),
@@ -90,6 +90,16 @@ impl Model {
 
     /// Reads a model that [`Model::save`] wrote, onto `device`.
     pub fn load_on(device: &Device, path: impl AsRef<Path>) -> Result<Model> {
+        Self::load_with(device, path, |_, _| None)
+    }
+
+    /// [`Model::load_on`] for a model with layers of one's own: `layers` makes the layer of a class from its settings, as
+    /// [`Layer::config`](crate::nn::Layer::config) gave them, and none for classes that it does not know.
+    pub fn load_with(
+        device: &Device,
+        path: impl AsRef<Path>,
+        layers: impl Fn(&str, &Config) -> Option<Result<LayerRef>>,
+    ) -> Result<Model> {
         let path = path.as_ref();
         let unfit = |message: String| Error::format(path, None, message);
         let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
@@ -112,14 +122,16 @@ impl Model {
         let tensors = SafeTensors::deserialize(&bytes).map_err(|error| unfit(error.to_string()))?;
         let optimizer = description.optimizer.unwrap_or_default().into_optimizer();
         let (loss, metrics) = (description.loss, description.metrics);
-        let mut model = Model::new(description.architecture, device, loss, optimizer, metrics)?;
+        let architecture = Functional::from_description(description.architecture, &layers)
+            .map_err(|error| unfit(format!("the model's layers: {error}")))?;
+        let mut model = Model::new(architecture, device, loss, optimizer, metrics)?;
         let expected: Vec<_> = model.architecture().parameters().collect();
         let mut weights = Vec::new();
         for parameter in &expected {
             let tensor = tensors
                 .tensor(&parameter.name)
                 .map_err(|error| unfit(format!("the tensor {}: {error}", parameter.name)))?;
-            if tensor.dtype() != Dtype::F32 || tensor.shape() != parameter.shape {
+            if tensor.dtype() != Dtype::F32 || tensor.shape() != parameter.shape.dims() {
                 let (name, dtype, shape) = (&parameter.name, tensor.dtype(), tensor.shape());
                 let message = format!(
                     "the tensor {name} is {dtype:?} {shape:?}, not F32 {:?}",

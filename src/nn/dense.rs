@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, Tensor};
+use crate::{Result, Shape, Tensor};
 
-use super::{Activation, Initializer};
+use super::layer::single;
+use super::{Activation, Call, Config, Initializer, Layer, Parameter};
 
-/// y = f(xW + b): x `[rows, inputs]`, W `[inputs, units]`, b `[units]`, y `[rows, units]`.
+/// y = f(xW + b) over the last dimension: x `[…, inputs]`, W `[inputs, units]`, b `[units]`, y `[…, units]`.
 ///
 /// ```
 /// use kiln::prelude::*;
@@ -63,25 +64,53 @@ impl Dense {
         self.bias_initializer = initializer;
         self
     }
+}
 
-    /// Columns of y: the units, or half of them where f is a gated linear unit.
-    pub fn outputs(&self) -> usize {
-        self.activation.columns(self.units)
+impl Layer for Dense {
+    fn class(&self) -> &'static str {
+        "Dense"
     }
 
-    /// xW + b, without f.
-    #[track_caller]
-    pub(crate) fn pre_activation(
-        &self,
-        x: &Tensor,
-        kernel: &Tensor,
-        bias: Option<&Tensor>,
-    ) -> Tensor {
-        let product = x.matmul(kernel);
-        bias.map_or(product.clone(), |bias| product.add(bias))
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let mut dims = single(inputs)?.dims().to_vec();
+        let Some(columns) = dims.last_mut() else {
+            return Err("needs samples of at least one dimension, got single numbers".into());
+        };
+        *columns = self.activation.columns(self.units);
+        Ok(dims.into())
     }
 
-    pub(crate) fn validate(&self) -> Result<()> {
+    fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
+        let columns = inputs.first().and_then(|input| input.dims().last());
+        let shape = [columns.copied().unwrap_or(1), self.units];
+        let kernel = Parameter::new("kernel", shape, self.kernel_initializer);
+        let bias = || Parameter::new("bias", [self.units], self.bias_initializer);
+        let bias = self.use_bias.then(bias);
+        std::iter::once(kernel).chain(bias).collect()
+    }
+
+    fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
+        let x = &inputs[0];
+        let shape = x.shape();
+        let flat = shape.rank() == 2;
+        let rows = match flat {
+            true => x.clone(),
+            false => {
+                let (rows, columns) = shape.rows_and_columns();
+                x.reshape([rows, columns])
+            }
+        };
+        let mut y = rows.matmul(&call.weight("kernel"));
+        if self.use_bias {
+            y = y.add(&call.weight("bias"));
+        }
+        if let (false, Some((_, outer))) = (flat, shape.dims().split_last()) {
+            y = y.reshape([outer, &[self.units]].concat());
+        }
+        call.activate(self.activation, &y)
+    }
+
+    fn validate(&self) -> Result<()> {
         if self.units == 0 {
             return Err(crate::Error::argument(
                 "units",
@@ -91,5 +120,13 @@ impl Dense {
         self.activation.validate(self.units)?;
         self.kernel_initializer.validate()?;
         self.bias_initializer.validate()
+    }
+
+    fn config(&self) -> Option<Config> {
+        Config::of(self)
+    }
+
+    fn detail(&self) -> Option<String> {
+        Some(self.activation.to_string())
     }
 }

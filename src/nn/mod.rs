@@ -1,16 +1,52 @@
-//! Layers and how their weights begin.
+//! Layers, the models that they make, and how their weights begin.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `layer`, `call` | what a layer is: [`Layer`], [`Parameter`], [`Call`] |
+//! | `layer_ref`, `symbol` | layers and tensors of a model that is being written: [`LayerRef`], [`Input`], [`Symbol`] |
+//! | `functional`, `sequential` | architectures: [`Functional`], and [`Sequential`], a way of writing a chain |
+//! | `forward`, `weights`, `summary`, `describe` | what is done with an architecture |
+//! | `dense`, `activate`, `merge`, `concatenate`, `dot`, `rearrange`, `rescaling`, `lambda` | the layers |
 
+mod activate;
 mod activation;
+mod call;
+mod concatenate;
 mod constraint;
 mod dense;
+mod describe;
+mod dot;
+mod forward;
+mod functional;
 mod initializer;
+mod lambda;
+mod layer;
+mod layer_ref;
+mod merge;
+mod rearrange;
 mod regularizer;
+mod rescaling;
 mod sequential;
+mod summary;
+mod symbol;
+mod weights;
 
 pub use activation::Activation;
+pub use call::Call;
+pub use concatenate::Concatenate;
 pub use constraint::Constraint;
 pub use dense::Dense;
+pub use describe::Config;
+pub(crate) use describe::Description;
+pub use dot::Dot;
+pub use functional::Functional;
 pub use initializer::{Distribution, Fan, Initializer};
+pub use lambda::Lambda;
+pub use layer::{Layer, Parameter};
+pub use layer_ref::LayerRef;
+pub use merge::{Add, Average, Maximum, Minimum, Multiply, Subtract};
+pub use rearrange::{Flatten, Permute, RepeatVector, Reshape};
 pub use regularizer::Regularizer;
-pub(crate) use sequential::Parameter;
+pub use rescaling::Rescaling;
 pub use sequential::Sequential;
+pub use symbol::{Input, Outputs, Symbol, Symbols};

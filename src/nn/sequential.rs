@@ -1,52 +1,39 @@
 //! A stack of layers, each feeding the next.
 
-use serde::{Deserialize, Serialize};
+use std::panic::Location;
 
 use crate::device::Device;
-use crate::graph::Graph;
 use crate::optim::Optimizer;
-use crate::plan::Target;
 use crate::train::{LossSpec, Metric, Model};
-use crate::{Error, Preprocessing, Result, Tensor};
+use crate::{Error, Preprocessing, Result, Shape};
 
-use super::{Activation, Dense, Initializer};
+use super::symbol::Symbol;
+use super::{Activation, Dense, Functional, Input, Layer, LayerRef};
 
-/// The architecture of a model: layers in order, and the seed of their weights.
+/// Layers in order, and the seed of their weights: a way of writing a [`Functional`] model without branches.
 ///
 /// ```
 /// use kiln::prelude::*;
 ///
 /// let model = Sequential::new(8).dense(10, Relu).dense(8, Relu).dense(1, Sigmoid);
 /// assert_eq!(model.parameter_count(), 187);
+///
+/// let images = Sequential::new([28, 28]).layer(Flatten).dense(10, Softmax);
+/// assert_eq!(images.outputs(), 10);
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Sequential {
-    pub(crate) inputs: usize,
-    pub(crate) layers: Vec<Dense>,
-    pub(crate) seed: u64,
-    pub(crate) preprocessing: Option<Preprocessing>,
-}
-
-/// A trained tensor of the architecture.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Parameter {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub initializer: Initializer,
-}
-
-impl Parameter {
-    /// The number of elements; the largest number where it does not fit, which no memory holds.
-    pub fn elements(&self) -> usize {
-        self.shape.iter().fold(1, |n, &dim| n.saturating_mul(dim))
-    }
+    inputs: Shape,
+    layers: Vec<(LayerRef, &'static Location<'static>)>,
+    seed: u64,
+    preprocessing: Option<Preprocessing>,
 }
 
 impl Sequential {
-    /// A model that takes rows of `inputs` numbers and has no layers yet.
-    pub fn new(inputs: usize) -> Self {
+    /// A model that takes samples of this shape, `8` or `[8]` for rows of eight numbers, and has no layers yet.
+    pub fn new(inputs: impl Into<Shape>) -> Self {
         Sequential {
-            inputs,
+            inputs: inputs.into(),
             layers: Vec::new(),
             seed: 0,
             preprocessing: None,
@@ -54,13 +41,15 @@ impl Sequential {
     }
 
     /// Adds a dense layer with Keras' defaults.
+    #[track_caller]
     pub fn dense(self, units: usize, activation: Activation) -> Self {
         self.layer(Dense::new(units).activation(activation))
     }
 
     /// Adds a layer.
-    pub fn layer(mut self, layer: Dense) -> Self {
-        self.layers.push(layer);
+    #[track_caller]
+    pub fn layer(mut self, layer: impl Into<LayerRef>) -> Self {
+        self.layers.push((layer.into(), Location::caller()));
         self
     }
 
@@ -84,8 +73,7 @@ impl Sequential {
         optimizer: impl Optimizer + 'static,
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<Model> {
-        let device = Device::from_env()?;
-        self.compile_on(&device, loss, optimizer, metrics)
+        Functional::from(self).compile(loss, optimizer, metrics)
     }
 
     /// Readies the architecture for training on `device`.
@@ -96,178 +84,74 @@ impl Sequential {
         optimizer: impl Optimizer + 'static,
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<Model> {
-        Model::new(
-            self,
-            device,
-            loss.into(),
-            Box::new(optimizer),
-            metrics.into_iter().collect(),
-        )
+        Functional::from(self).compile_on(device, loss, optimizer, metrics)
     }
 
-    /// Columns of the output.
+    /// Numbers of a sample's output; 0 where the layers do not fit each other.
     pub fn outputs(&self) -> usize {
-        self.layers.last().map_or(self.inputs, Dense::outputs)
+        match self.layers.is_empty() {
+            true => self.inputs(),
+            false => Functional::from(self).output_width(),
+        }
     }
 
-    /// Columns of the input.
+    /// Numbers of a sample's input.
     pub fn inputs(&self) -> usize {
-        self.inputs
+        usize::try_from(self.inputs.elements()).unwrap_or(usize::MAX)
     }
 
     /// The layers, in order.
-    pub fn layers(&self) -> &[Dense] {
-        &self.layers
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = &dyn Layer> {
+        self.layers.iter().map(|(layer, _)| layer.layer())
     }
 
-    /// The number of trained numbers.
+    /// The number of numbers that the layers keep, trained or not.
     pub fn parameter_count(&self) -> usize {
-        self.parameters().fold(0, |n: usize, parameter| {
-            n.saturating_add(parameter.elements())
-        })
+        Functional::from(self).parameter_count()
     }
 
     /// A table of the layers with output shapes and parameter counts.
     pub fn summary(&self) -> String {
-        let rule = format!("{}\n", "─".repeat(64));
-        let mut table = format!(
-            "{rule}{:<28}{:<20}{:>16}\n{rule}",
-            "Layer (type)", "Output shape", "Parameters"
-        );
-        for (index, layer) in self.layers.iter().enumerate() {
-            let name = layer_name(index);
-            let count: usize = self
-                .parameters()
-                .filter(|parameter| parameter.name.split('/').next() == Some(&name))
-                .fold(0, |n: usize, parameter| {
-                    n.saturating_add(parameter.elements())
-                });
-            let title = format!("{name} (Dense, {})", layer.activation);
-            table += &format!(
-                "{title:<28}{:<20}{count:>16}\n",
-                format!("(any, {})", layer.outputs())
-            );
-        }
-        let total = self.parameter_count();
-        table
-            + &format!(
-                "{rule}Total parameters: {total} ({:.2} KiB)\n{rule}",
-                total as f64 * 4.0 / 1024.0
-            )
-    }
-
-    /// Every trained tensor, in order: `dense/kernel`, `dense/bias`, `dense_1/kernel` …
-    pub(crate) fn parameters(&self) -> impl Iterator<Item = Parameter> {
-        let fans = std::iter::once(self.inputs).chain(self.layers.iter().map(Dense::outputs));
-        self.layers
-            .iter()
-            .zip(fans)
-            .enumerate()
-            .flat_map(|(index, (layer, inputs))| {
-                let name = layer_name(index);
-                let kernel = Parameter {
-                    name: format!("{name}/kernel"),
-                    shape: vec![inputs, layer.units],
-                    initializer: layer.kernel_initializer,
-                };
-                let bias = layer.use_bias.then(|| Parameter {
-                    name: format!("{name}/bias"),
-                    shape: vec![layer.units],
-                    initializer: layer.bias_initializer,
-                });
-                std::iter::once(kernel).chain(bias)
-            })
-    }
-
-    /// Refuses parameters that neither `target` nor this machine's memory holds, before any is drawn.
-    pub(crate) fn check_room(&self, target: &Target) -> Result<()> {
-        for parameter in self.parameters() {
-            let elements = parameter.elements();
-            let needed = (elements as u64).saturating_mul(4);
-            if needed > target.max_buffer_bytes {
-                return Err(Error::Limit {
-                    limit: "maxBufferSize",
-                    what: parameter.name,
-                    needed,
-                    allowed: target.max_buffer_bytes,
-                });
-            }
-            let room = Vec::<f32>::new().try_reserve_exact(elements);
-            room.map_err(|_source| Error::OutOfMemory {
-                what: parameter.name,
-                needed,
-                available: None,
-            })?;
-        }
-        Ok(())
-    }
-
-    /// The first values of every parameter, in order.
-    pub(crate) fn drawn(&self) -> impl Iterator<Item = Vec<f32>> {
-        let draw = |(stream, parameter): (usize, Parameter)| {
-            let (fan_in, fan_out) = match parameter.shape[..] {
-                [fan_in, fan_out] => (fan_in, fan_out),
-                _ => (1, parameter.shape.iter().product()),
-            };
-            let initializer = parameter.initializer;
-            initializer.draw(fan_in, fan_out, self.seed, stream as u64)
-        };
-        self.parameters().enumerate().map(draw)
-    }
-
-    /// Declares the parameters in a graph with their drawn values.
-    pub(crate) fn declare(&self, graph: &Graph) -> Vec<(String, Tensor)> {
-        let declare = |(parameter, values): (Parameter, Vec<f32>)| {
-            let tensor = graph.parameter(&parameter.name, parameter.shape.as_slice(), &values);
-            (parameter.name, tensor)
-        };
-        self.parameters().zip(self.drawn()).map(declare).collect()
-    }
-
-    /// The last layer's output before its activation, and after.
-    pub(crate) fn forward(&self, x: &Tensor, parameters: &[(String, Tensor)]) -> (Tensor, Tensor) {
-        let mut tensors = parameters.iter().map(|(_, tensor)| tensor);
-        let mut values = (x.clone(), x.clone());
-        for layer in &self.layers {
-            let Some(kernel) = tensors.next() else { break };
-            let bias = if layer.use_bias { tensors.next() } else { None };
-            let before = layer.pre_activation(&values.1, kernel, bias);
-            let after = layer.activation.apply(&before);
-            values = (before, after);
-        }
-        values
-    }
-
-    pub(crate) fn validate(&self) -> Result<()> {
-        if self.inputs == 0 {
-            return Err(Error::argument(
-                "inputs",
-                "a model needs at least one input column, got 0",
-            ));
-        }
-        if self.layers.is_empty() {
-            return Err(Error::argument(
-                "layers",
-                "a model needs at least one layer; add one with `dense`",
-            ));
-        }
-        if let Some(columns) = self.preprocessing.as_ref().map(Preprocessing::outputs)
-            && columns != self.inputs
-        {
-            let message = format!(
-                "makes {columns} columns, but the model has {} inputs",
-                self.inputs
-            );
-            return Err(Error::argument("preprocessing", message));
-        }
-        self.layers.iter().try_for_each(Dense::validate)
+        Functional::from(self).summary()
     }
 }
 
-fn layer_name(index: usize) -> String {
-    if index == 0 {
-        "dense".into()
-    } else {
-        format!("dense_{index}")
+impl From<&Sequential> for Functional {
+    fn from(sequential: &Sequential) -> Self {
+        let input = Input::named("input", &sequential.inputs);
+        let next = |x: Symbol, (layer, location): &(LayerRef, &'static Location<'static>)| {
+            Symbol::call(layer, vec![x], location)
+        };
+        let output = sequential.layers.iter().fold(input.clone(), next);
+        let mut model = Functional::new(&input, &output).seed(sequential.seed);
+        if sequential.layers.is_empty() {
+            model = model.refused(Error::argument(
+                "layers",
+                "a model needs at least one layer; add one with `dense` or `layer`",
+            ));
+        }
+        if sequential.inputs.elements() == 0 {
+            let got = &sequential.inputs;
+            model = model.refused(Error::argument(
+                "inputs",
+                format!("a model needs at least one input number, got {got}"),
+            ));
+        }
+        match sequential.preprocessing.clone() {
+            Some(preprocessing) => model.preprocessing(preprocessing),
+            None => model,
+        }
+    }
+}
+
+impl From<Sequential> for Functional {
+    fn from(sequential: Sequential) -> Self {
+        Functional::from(&sequential)
+    }
+}
+
+impl From<&Functional> for Functional {
+    fn from(model: &Functional) -> Self {
+        model.clone()
     }
 }

@@ -1,6 +1,6 @@
 //! What a training step costs by rule, from figures that were measured once: nothing runs here.
 
-use crate::nn::Sequential;
+use crate::nn::Functional;
 use crate::plan::Class;
 
 /// Where a step is estimated for.
@@ -35,15 +35,18 @@ const TINY_STEP: f64 = 16e-6;
 const TINY_PARAMETERS: usize = 700;
 
 /// Seconds of a step of `batch` rows, within a factor of about two.
-pub(super) fn seconds_per_step(model: &Sequential, batch: usize, machine: Machine) -> f64 {
+pub(super) fn seconds_per_step(model: &Functional, batch: usize, machine: Machine) -> f64 {
     let threads = machine.threads.max(1) as f64;
-    let units = model.layers().iter().map(|layer| layer.units);
-    let widths: Vec<f64> = std::iter::once(model.inputs())
-        .chain(units)
-        .map(|width| width as f64)
-        .collect();
+    // Every matrix that the layers keep is taken for the kernel of a product over the batch.
+    let kernels = model
+        .parameters()
+        .filter_map(|parameter| match parameter.shape.dims() {
+            &[fan_in, fan_out] => Some([fan_in as f64, fan_out as f64]),
+            _ => None,
+        });
+    let kernels: Vec<[f64; 2]> = kernels.collect();
     // Forward, gradient of the weights, and of the inputs but for the first layer's: 2·B·fan_in·fan_out each.
-    let layers = widths.windows(2).enumerate().map(|(index, ends)| {
+    let layers = kernels.iter().enumerate().map(|(index, ends)| {
         let products = if index == 0 { 2.0 } else { 3.0 };
         (
             products * 2.0 * batch as f64 * ends[0] * ends[1],
@@ -51,7 +54,7 @@ pub(super) fn seconds_per_step(model: &Sequential, batch: usize, machine: Machin
         )
     });
     let flops: f64 = layers.clone().map(|(flops, _)| flops).sum();
-    let depth = (widths.len() - 1) as f64;
+    let depth = kernels.len() as f64;
     let tiny = model.parameter_count() <= TINY_PARAMETERS && batch <= 256;
     match machine.class {
         Class::Cpu => {
@@ -75,14 +78,15 @@ pub(super) fn seconds_per_step(model: &Sequential, batch: usize, machine: Machin
 mod tests {
     use super::*;
     use crate::nn::Activation::{Relu, Softmax};
+    use crate::nn::Sequential;
 
-    fn network(widths: &[usize]) -> Sequential {
+    fn network(widths: &[usize]) -> Functional {
         let hidden = &widths[1..widths.len() - 1];
         let first = Sequential::new(widths[0]);
         let model = hidden
             .iter()
             .fold(first, |model, &units| model.dense(units, Relu));
-        model.dense(widths[widths.len() - 1], Softmax)
+        model.dense(widths[widths.len() - 1], Softmax).into()
     }
 
     #[test]

@@ -168,7 +168,10 @@ impl Model {
         rows: impl Into<Features<'a>>,
     ) -> Result<Predictions> {
         let features = self.preprocessed(rows.into())?;
-        let (inputs, columns) = (self.architecture.inputs(), self.architecture.outputs());
+        let (inputs, columns) = (
+            self.architecture.input_width(),
+            self.architecture.output_width(),
+        );
         let session = self.session(Needs::default()).await?;
         let len = (features.len() / inputs).checked_mul(columns);
         let mut values = room(len, "the predictions")?;

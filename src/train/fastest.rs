@@ -224,7 +224,7 @@ fn opened(model: &Model, device: &Device, batch: usize) -> Result<Session> {
         let len = usize::try_from(variable.kind.elements()).unwrap_or(usize::MAX);
         match variable.kind.dtype {
             DType::U32 => {
-                let classes = model.architecture.outputs() as u32;
+                let classes = model.architecture.output_width() as u32;
                 let labels: Vec<u32> = (0..len).map(|at| number(at) % classes).collect();
                 session.write_labels(&variable.name, &labels)?;
             }

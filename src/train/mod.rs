@@ -17,6 +17,7 @@ mod population;
 mod programs;
 mod progress;
 mod submissions;
+mod weights;
 
 pub use callback::{
     Callback, CsvLog, EarlyStopping, JsonLines, Keep, Lambda, LearningRateScheduler, Mode,
@@ -34,5 +35,6 @@ pub use metric::{
     FBeta, Metric, Point, R2, Streaming, Summation, Tally, ThresholdTally, average_precision,
     median_absolute_error, roc_auc,
 };
-pub use model::{Model, Weights};
+pub use model::Model;
 pub use population::{Member, Population};
+pub use weights::Weights;

@@ -2,10 +2,10 @@
 
 use crate::data::Targets;
 use crate::data::check::{check_finite, room};
-use crate::nn::Sequential;
+use crate::nn::Functional;
 use crate::op::cursor;
 use crate::optim::Optimizer;
-use crate::{Dataset, Device, Error, Result, Session, Shape, Snapshot, Values};
+use crate::{Dataset, Device, Error, Result, Session, Snapshot, Values};
 
 use super::features::Features;
 use super::fit::DEFAULT_BATCH;
@@ -28,14 +28,15 @@ use super::programs::{Needs, Parts, Room, chunk_name, chunk_rows};
 /// ```
 #[derive(Debug)]
 pub struct Model {
-    pub(super) architecture: Sequential,
+    pub(super) architecture: Functional,
     pub(crate) loss: LossSpec,
     pub(crate) optimizer: Box<dyn Optimizer>,
     pub(crate) metrics: Vec<Metric>,
     device: Device,
     open: Option<Open>,
-    /// Weights and optimizer states to begin the next session with.
-    carried: Snapshot,
+    /// Weights, states of layers and of the optimizer to begin the next session with: those too that the open one does
+    /// without.
+    pub(super) carried: Snapshot,
     /// Optimizer steps and epochs since the model was compiled; the host's copy of the device's clock.
     pub(super) steps: u64,
     pub(super) epochs: u64,
@@ -50,20 +51,9 @@ struct Open {
     session: Session,
 }
 
-/// A trained tensor on the host.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Weights {
-    /// Its name: `dense/kernel`, `dense/bias`, `dense_1/kernel` …
-    pub name: String,
-    /// Its shape; kernels are `[inputs, units]`.
-    pub shape: Shape,
-    /// Its elements, row-major.
-    pub values: Vec<f32>,
-}
-
 impl Model {
     pub(crate) fn new(
-        architecture: Sequential,
+        architecture: Functional,
         device: &Device,
         loss: LossSpec,
         optimizer: Box<dyn Optimizer>,
@@ -71,6 +61,14 @@ impl Model {
     ) -> Result<Self> {
         architecture.validate()?;
         loss.validate()?;
+        for (kind, count) in [
+            ("inputs", architecture.inputs.len()),
+            ("outputs", architecture.outputs.len()),
+        ] {
+            if count != 1 {
+                return Err(Error::argument(kind, format!("must be one, got {count}")));
+            }
+        }
         optimizer.validate()?;
         let model = Model {
             architecture,
@@ -94,7 +92,7 @@ impl Model {
     }
 
     /// Its layers.
-    pub fn architecture(&self) -> &Sequential {
+    pub fn architecture(&self) -> &Functional {
         &self.architecture
     }
 
@@ -176,49 +174,14 @@ impl Model {
         Ok(self.session_now()?.bytes())
     }
 
-    /// Every trained tensor, in order.
-    pub fn weights(&mut self) -> Result<Vec<Weights>> {
-        let parameters: Vec<_> = self.architecture.parameters().collect();
-        let session = self.session_now()?;
-        let read = |parameter: crate::nn::Parameter| {
-            Ok(Weights {
-                values: session.read(&parameter.name)?,
-                shape: parameter.shape.into(),
-                name: parameter.name,
-            })
-        };
-        parameters.into_iter().map(read).collect()
-    }
-
-    /// Sets trained tensors by name, row-major; those not named stay.
-    pub fn set_weights<'a>(
-        &mut self,
-        weights: impl IntoIterator<Item = (&'a str, &'a [f32])>,
-    ) -> Result<()> {
-        let known: Vec<String> = self
-            .architecture
-            .parameters()
-            .map(|parameter| parameter.name)
-            .collect();
-        let session = self.session_now()?;
-        for (name, values) in weights {
-            if !known.iter().any(|known| known == name) {
-                return Err(Error::NotFound {
-                    what: "weight",
-                    name: name.into(),
-                    known,
-                });
-            }
-            session.write(name, values)?;
-        }
-        Ok(())
-    }
-
     /// Weights, optimizer states and rates as they are now, for [`Model::restore`].
     pub fn snapshot(&mut self) -> Result<Snapshot> {
         let device = self.device.clone();
-        let session = self.session_now()?;
-        device.block_on(carried(session))
+        let now = device.block_on(carried(self.session_now()?))?;
+        // What the session does without, such as states that only training reads, is part of it too.
+        let mut snapshot = self.carried.clone();
+        snapshot.variables.extend(now.variables);
+        Ok(snapshot)
     }
 
     /// Sets weights, optimizer states and rates to those of a snapshot of this model.
@@ -228,6 +191,8 @@ impl Model {
     /// [`Error::Argument`] where the snapshot is of a model of another shape.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.session_now()?.restore(snapshot)?;
+        let all = snapshot.variables.clone();
+        self.carried.variables.extend(all);
         // The rate is the run's, not the weights'.
         self.write_rate_factor()
     }
@@ -274,7 +239,7 @@ impl Model {
     }
 
     /// The open session, or one for prediction alone.
-    fn session_now(&mut self) -> Result<&mut Session> {
+    pub(super) fn session_now(&mut self) -> Result<&mut Session> {
         let device = self.device.clone();
         device.block_on(self.session(Needs::default()))
     }
@@ -295,7 +260,8 @@ impl Model {
             let plan = self.parts().build(needs)?;
             // Only what has been read goes: a session whose readback fails keeps the weights.
             if let Some(open) = &mut self.open {
-                self.carried = carried(&mut open.session).await?;
+                let now = carried(&mut open.session).await?;
+                self.carried.variables.extend(now.variables);
             }
             self.open = None;
             let mut session = self.device.open(&plan)?;
@@ -352,7 +318,7 @@ impl Model {
                 features
             }
         };
-        let (outputs, loss) = (self.architecture.outputs(), self.loss.loss);
+        let (outputs, loss) = (self.architecture.output_width(), self.loss.loss);
         let targets = match data.targets() {
             Targets::None => {
                 return Err(Error::data(
@@ -414,7 +380,7 @@ impl Model {
         if let Some(preprocessing) = &self.architecture.preprocessing {
             return preprocessing.transform_rows(features.0);
         }
-        let (len, inputs) = (features.0.len(), self.architecture.inputs);
+        let (len, inputs) = (features.0.len(), self.architecture.input_width());
         if len % inputs != 0 {
             let message = format!("{len} numbers are no whole rows of the model's {inputs} inputs");
             return Err(Error::data(message));
@@ -430,8 +396,8 @@ impl Model {
         data: &Prepared<'_>,
     ) -> Result<()> {
         let target = self.device.target().clone();
-        let inputs = self.architecture.inputs;
-        let outputs = self.architecture.outputs();
+        let inputs = self.architecture.input_width();
+        let outputs = self.architecture.output_width();
         let session = self.session(needs).await?;
         let x_rows = chunk_rows(&target, inputs);
         for (index, part) in data

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::data::check::room;
-use crate::nn::Sequential;
+use crate::nn::{Functional, Parameter};
 use crate::op::{Layer, Network, RATES, cursor};
 use crate::optim::{OptimizerConfig, Schedule};
 use crate::plan::{Class, Plan, Program, Target};
@@ -58,7 +58,7 @@ pub struct Member {
 #[derive(Debug)]
 pub struct Population {
     members: Vec<Member>,
-    architecture: Sequential,
+    architecture: Functional,
     device: Device,
     loss: LossSpec,
     optimizer: OptimizerConfig,
@@ -84,9 +84,9 @@ impl Population {
     ///
     /// # Errors
     ///
-    /// No members, a rate that is no number from 0, and what [`Sequential::compile_on`] refuses.
+    /// No members, a rate that is no number from 0, and what [`Functional::compile_on`] refuses.
     pub fn new(
-        architecture: &Sequential,
+        architecture: impl Into<Functional>,
         members: impl IntoIterator<Item = Member>,
         device: &Device,
         loss: impl Into<LossSpec>,
@@ -95,7 +95,7 @@ impl Population {
     ) -> Result<Self> {
         let population = Population {
             members: members.into_iter().collect(),
-            architecture: architecture.clone(),
+            architecture: architecture.into(),
             device: device.clone(),
             loss: loss.into(),
             optimizer,
@@ -112,6 +112,12 @@ impl Population {
         for index in 0..population.members.len() {
             population.fresh(index)?;
         }
+        population.architecture.dense_chain().map_err(|layer| {
+            let message = format!(
+                "must be trained dense layers one behind the other for a population; {layer} is not"
+            );
+            Error::argument("architecture", message)
+        })?;
         Ok(population)
     }
 
@@ -444,11 +450,11 @@ fn start(open: &mut Open, members: &[Member], fit: &Fit<'_>, step: u64, rows: us
 
 impl Open {
     /// Name, place in the slab and length of every parameter of a member.
-    fn places(&self, architecture: &Sequential) -> Vec<(String, usize, usize)> {
+    fn places(&self, architecture: &Functional) -> Vec<(String, usize, usize)> {
         let at = |layer: &Layer| [Some(layer.kernel), layer.bias];
         let starts = self.network.layers.iter().flat_map(at).flatten();
         let parameters = architecture.parameters();
-        let place = |(parameter, start): (crate::nn::Parameter, usize)| {
+        let place = |(parameter, start): (Parameter, usize)| {
             let len = parameter.elements();
             (parameter.name, start, len)
         };
@@ -456,7 +462,7 @@ impl Open {
     }
 
     /// Draws every member's weights as a model of its seed does.
-    fn first_weights(&mut self, members: &[Member], architecture: &Sequential) -> Result<()> {
+    fn first_weights(&mut self, members: &[Member], architecture: &Functional) -> Result<()> {
         let places = self.places(architecture);
         let mut slabs: Vec<f32> = room(self.slab.checked_mul(members.len()), "the weights")?;
         slabs.resize(self.slab * members.len(), 0.0);

@@ -7,7 +7,7 @@ use crate::{DType, Error, Graph, Initial, Result, Tensor, TensorType};
 
 use super::loss::{LossSpec, Output};
 use super::metric::{Gauges, Metric, Setting, Supply};
-use crate::nn::{Activation, Sequential};
+use crate::nn::{Functional, Parameter};
 
 /// Steps whose sums the ring holds: the most that one submission may run.
 pub(crate) const RING_ROWS: usize = 1024;
@@ -56,7 +56,7 @@ impl Needs {
 
 /// What programs are made from.
 pub(crate) struct Parts<'a> {
-    pub architecture: &'a Sequential,
+    pub architecture: &'a Functional,
     pub loss: LossSpec,
     pub optimizer: &'a dyn Optimizer,
     pub metrics: &'a [Metric],
@@ -79,9 +79,11 @@ impl Parts<'_> {
             let (rows, mut updates, tallies) =
                 self.measured(&graph, "train", room, &clock, &parameters)?;
             let loss = rows.batch_mean(&clock.cursor);
-            let named: Vec<(&str, &Tensor)> = parameters
+            let trained = parameters
                 .iter()
-                .map(|(name, t)| (name.as_str(), t))
+                .filter(|(parameter, _)| parameter.trainable);
+            let named: Vec<(&str, &Tensor)> = trained
+                .map(|(parameter, tensor)| (parameter.name.as_str(), tensor))
                 .collect();
             updates.extend(match scaling {
                 Some(scaling) => scaling.minimize(self.optimizer, &loss, &named, &clock),
@@ -98,8 +100,11 @@ impl Parts<'_> {
             programs.push(Program::new("evaluate").update(&updates));
         }
         for (program, rows) in [("predict", PREDICT_ROWS), ("predict_row", 1)] {
-            let x = graph.input(format!("{program}.x"), [rows, self.architecture.inputs]);
-            let (_, y) = self.architecture.forward(&x, &parameters);
+            let width = self.architecture.input_width();
+            let x = graph.input(format!("{program}.x"), [rows, width]);
+            let x = self.shaped(x);
+            let pass = self.architecture.forward(&[x], &parameters, false, None);
+            let y = flat(&pass.outputs[0].after);
             programs.push(Program::new(program).fetch(format!("{program}.y"), &y));
         }
         let plan = graph.compile(self.target, programs)?;
@@ -117,17 +122,12 @@ impl Parts<'_> {
     /// The metrics over the model's outputs.
     pub fn gauges(&self) -> Result<Gauges> {
         let setting = Setting {
-            columns: self.architecture.outputs(),
+            columns: self.architecture.output_width(),
             labels: self.loss.loss.takes_labels(),
-            activation: self.last_activation(),
+            activation: self.architecture.last_activation(),
             loss: self.loss.loss.name(),
         };
         Gauges::new(self.metrics, &setting)
-    }
-
-    fn last_activation(&self) -> Activation {
-        let last = self.architecture.layers.last();
-        last.map(|layer| layer.activation).unwrap_or_default()
     }
 
     /// Forward pass on a gathered batch with its loss and metrics recorded: the loss of each row, the records, and how to
@@ -138,10 +138,10 @@ impl Parts<'_> {
         name: &'static str,
         room: Room,
         clock: &Clock,
-        parameters: &[(String, Tensor)],
+        parameters: &[(Parameter, Tensor)],
     ) -> Result<(Tensor, Vec<Tensor>, impl FnOnce() -> Vec<Tensor> + use<>)> {
-        let outputs = self.architecture.outputs();
-        let inputs = Some(self.architecture.inputs);
+        let outputs = self.architecture.output_width();
+        let inputs = Some(self.architecture.input_width());
         let x = gathered(
             clock,
             &self.data(graph, &format!("{name}.x"), room, inputs)?,
@@ -149,14 +149,24 @@ impl Parts<'_> {
         let columns = (!self.loss.loss.takes_labels()).then_some(outputs);
         let data = self.data(graph, &format!("{name}.y"), room, columns)?;
         let y = gathered(clock, &data);
-        let (before, after) = self.architecture.forward(&x, parameters);
+        let x = self.shaped(x);
+        let training = name == "train";
+        let mut pass = self
+            .architecture
+            .forward(&[x], parameters, training, Some(clock));
+        let last = pass.outputs.remove(0);
         let output = Output {
-            before,
-            after,
-            activation: self.last_activation(),
+            before: flat(&last.before),
+            after: flat(&last.after),
+            activation: last.activation,
         };
         let gauges = self.gauges()?;
         let rows = self.loss.rows(&output, &y, &clock.cursor);
+        // The layers' own losses are part of each row's, so that the mean over rows is that of the whole loss.
+        let rows = pass
+            .losses
+            .iter()
+            .fold(rows, |rows, loss| rows.add(&loss.reshape([1])));
         let mut recorded = vec![rows.clone()];
         recorded.extend(gauges.rows(&output, &y, &clock.cursor));
         let ring_kind =
@@ -164,7 +174,10 @@ impl Parts<'_> {
         let ring = graph.variable(format!("{name}.ring"), ring_kind, Initial::Zeros);
         let record =
             |(column, values): (usize, &Tensor)| values.record(&ring, &clock.cursor, column);
-        let records = recorded.iter().enumerate().map(record).collect();
+        let mut records: Vec<Tensor> = recorded.iter().enumerate().map(record).collect();
+        if training {
+            records.append(&mut pass.updates);
+        }
         // Tallies choose the rows of a data set themselves, where it is in one piece.
         let (target, indices) = match &data[..] {
             [whole] => (whole.clone(), Some(clock.indices.clone())),
@@ -178,6 +191,18 @@ impl Parts<'_> {
         };
         let tallies = move || gauges.tally(name, &output, &supply);
         Ok((rows, records, tallies))
+    }
+
+    /// Rows of numbers as samples of the model's input.
+    fn shaped(&self, x: Tensor) -> Tensor {
+        let sample = &self.architecture.inputs[0].shape;
+        match sample.rank() {
+            1 => x,
+            _ => {
+                let rows = x.shape().dims()[0];
+                x.reshape([&[rows], sample.dims()].concat())
+            }
+        }
     }
 
     /// A resident data set, which is split where it exceeds the largest binding. `columns` numbers a row, or one label.
@@ -214,6 +239,14 @@ impl Parts<'_> {
             graph.variable(chunk_name(name, index), kind, Initial::Zeros)
         };
         Ok((0..chunks).map(chunk).collect())
+    }
+}
+
+/// Samples as rows of numbers.
+fn flat(x: &Tensor) -> Tensor {
+    match x.shape().dims() {
+        [_, _] | [] => x.clone(),
+        [rows, sample @ ..] => x.reshape([*rows, sample.iter().product()]),
     }
 }
 

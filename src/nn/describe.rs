@@ -1,0 +1,250 @@
+//! An architecture as model files keep it: layers by class with their settings, calls by number.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Error, Preprocessing, Result, Shape};
+
+use super::functional::{InputSpec, OutputSpec, Source, Step, refused};
+use super::{Activation, Dense, Functional, Layer, LayerRef};
+use super::{
+    Add, Average, Concatenate, Dot, Flatten, Maximum, Minimum, Multiply, Permute, RepeatVector,
+    Rescaling, Reshape, Subtract,
+};
+
+/// The settings of a layer in a model file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Config(Value);
+
+impl Config {
+    /// The settings as they serialise; none where they do not.
+    pub fn of(settings: &impl Serialize) -> Option<Config> {
+        serde_json::to_value(settings).ok().map(Config)
+    }
+
+    /// The settings as they were.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where they are not those of a `T`.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_value(self.0.clone()).map_err(|error| Error::data(error.to_string()))
+    }
+}
+
+/// The built-in layer of a class; a new layer that is to be saved has a line here.
+fn built_in(class: &str, config: &Config) -> Option<Result<Arc<dyn Layer>>> {
+    fn read<L: Layer + DeserializeOwned + 'static>(config: &Config) -> Result<Arc<dyn Layer>> {
+        let layer: L = config.read()?;
+        Ok(Arc::new(layer))
+    }
+    let read = match class {
+        "Activation" => read::<Activation>,
+        "Add" => read::<Add>,
+        "Average" => read::<Average>,
+        "Concatenate" => read::<Concatenate>,
+        "Dense" => read::<Dense>,
+        "Dot" => read::<Dot>,
+        "Flatten" => read::<Flatten>,
+        "Maximum" => read::<Maximum>,
+        "Minimum" => read::<Minimum>,
+        "Multiply" => read::<Multiply>,
+        "Permute" => read::<Permute>,
+        "RepeatVector" => read::<RepeatVector>,
+        "Rescaling" => read::<Rescaling>,
+        "Reshape" => read::<Reshape>,
+        "Subtract" => read::<Subtract>,
+        _ => return None,
+    };
+    Some(read(config))
+}
+
+/// What of a layer is its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct LayerDescription {
+    name: String,
+    class: String,
+    config: Config,
+    trainable: bool,
+}
+
+/// A call: the layer's number, and where its inputs come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct CallDescription {
+    layer: usize,
+    inputs: Vec<SourceDescription>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SourceDescription {
+    Input(usize),
+    Call(usize),
+}
+
+/// An architecture as data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Description {
+    inputs: Vec<(String, Vec<usize>)>,
+    layers: Vec<LayerDescription>,
+    calls: Vec<CallDescription>,
+    outputs: Vec<(String, SourceDescription)>,
+    seed: u64,
+    preprocessing: Option<Preprocessing>,
+}
+
+impl From<Source> for SourceDescription {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Input(index) => SourceDescription::Input(index),
+            Source::Call(index) => SourceDescription::Call(index),
+        }
+    }
+}
+
+/// Layers of a user's own by class and settings, for [`Model::load_with`](crate::train::Model::load_with).
+pub(crate) type Custom<'a> = &'a dyn Fn(&str, &Config) -> Option<Result<LayerRef>>;
+
+impl Functional {
+    /// The architecture as data.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] with the name of a layer that has no settings to save.
+    pub(crate) fn describe(&self) -> Result<Description> {
+        let mut layers = Vec::new();
+        for member in &self.members {
+            let layer = &member.layer.layer;
+            let Some(config) = layer.config() else {
+                return Err(Error::argument(
+                    "layers",
+                    format!(
+                        "hold `{}`, a {} without settings that a file could keep: give it `Layer::config`, or save the \
+                         weights alone with `save_weights`",
+                        member.name,
+                        layer.class()
+                    ),
+                ));
+            };
+            layers.push(LayerDescription {
+                name: member.name.clone(),
+                class: layer.class().into(),
+                config,
+                trainable: member.layer.trainable,
+            });
+        }
+        let call = |step: &Step| CallDescription {
+            layer: step.member,
+            inputs: step.inputs.iter().map(|&source| source.into()).collect(),
+        };
+        let input = |input: &InputSpec| (input.name.clone(), input.shape.dims().to_vec());
+        let output = |output: &OutputSpec| (output.name.clone(), output.source.into());
+        Ok(Description {
+            inputs: self.inputs.iter().map(input).collect(),
+            layers,
+            calls: self.calls.iter().map(call).collect(),
+            outputs: self.outputs.iter().map(output).collect(),
+            seed: self.seed,
+            preprocessing: self.preprocessing.clone(),
+        })
+    }
+
+    /// The architecture of a description, every shape and name checked again.
+    pub(crate) fn from_description(description: Description, custom: Custom<'_>) -> Result<Self> {
+        let mut model = Functional::empty();
+        let input = |(name, dims): (String, Vec<usize>)| InputSpec {
+            name,
+            shape: dims.into(),
+        };
+        model.inputs = description.inputs.into_iter().map(input).collect();
+        let mut layers = Vec::new();
+        for description in description.layers {
+            let LayerDescription {
+                name,
+                class,
+                config,
+                trainable,
+            } = description;
+            let of_class = |error: Error| Error::data(format!("the layer `{name}`: {error}"));
+            let layer = match built_in(&class, &config) {
+                Some(layer) => LayerRef {
+                    layer: layer.map_err(of_class)?,
+                    name: None,
+                    trainable: true,
+                },
+                None => {
+                    let unknown = || Error::data(format!("{class} is no class of layers"));
+                    let layer = custom(&class, &config).ok_or_else(unknown).flatten();
+                    layer.map_err(of_class)?
+                }
+            };
+            layers.push(layer.named(&name).trainable(trainable));
+        }
+        for call in description.calls {
+            let unknown = || Error::data("a call refers to a layer or tensor that is not there");
+            let layer = layers.get(call.layer).ok_or_else(unknown)?;
+            if call.inputs.is_empty() {
+                return Err(unknown());
+            }
+            let mut inputs = Vec::new();
+            for source in call.inputs {
+                inputs.push(model.source(source).ok_or_else(unknown)?);
+            }
+            let shape = |&source: &Source| model.shape_of(source).clone();
+            let shapes: Vec<Shape> = inputs.iter().map(shape).collect();
+            let name = layer.name.as_deref().unwrap_or_default();
+            layer.layer.validate()?;
+            let shape = layer.layer.output_shape(&shapes);
+            let shape = shape.map_err(|message| refused(name, message, None))?;
+            let member = model.member(layer, &shapes, None)?;
+            model.calls.push(Step {
+                member,
+                inputs,
+                shape,
+            });
+        }
+        for (name, source) in description.outputs {
+            let unknown = || Error::data(format!("the output `{name}` refers to nothing"));
+            let source = model.source(source).ok_or_else(unknown)?;
+            let shape = model.shape_of(source).clone();
+            model.outputs.push(OutputSpec {
+                name,
+                source,
+                shape,
+            });
+        }
+        model.seed = description.seed;
+        model.preprocessing = description.preprocessing;
+        if model.outputs.is_empty() {
+            return Err(Error::data("the model has no outputs"));
+        }
+        model.check_names()?;
+        Ok(model)
+    }
+
+    fn source(&self, source: SourceDescription) -> Option<Source> {
+        match source {
+            SourceDescription::Input(index) => {
+                (index < self.inputs.len()).then_some(Source::Input(index))
+            }
+            SourceDescription::Call(index) => {
+                (index < self.calls.len()).then_some(Source::Call(index))
+            }
+        }
+    }
+}
+
+/// Equal in layers, settings, names, seed and scaling, not in weights; models that cannot be described are equal to none.
+impl PartialEq for Functional {
+    fn eq(&self, other: &Self) -> bool {
+        match (self.describe(), other.describe()) {
+            (Ok(own), Ok(other)) => own == other,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The forward pass of an architecture, recorded call by call.
+
+use crate::optim::Clock;
+use crate::{Graph, Tensor};
+
+use super::call::Activated;
+use super::functional::{InputSpec, Source};
+use super::{Activation, Call, Functional, Parameter};
+
+/// What a forward pass gives beside its outputs.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    /// In the order of the model's outputs.
+    pub outputs: Vec<Activated>,
+    /// Updates of states, for a step of training.
+    pub updates: Vec<Tensor>,
+    /// Losses of the layers' own, scalars.
+    pub losses: Vec<Tensor>,
+}
+
+impl Functional {
+    /// Records the pass for `inputs`, each `[batch, …]`, with the parameters of [`Functional::declare`].
+    pub(crate) fn forward(
+        &self,
+        inputs: &[Tensor],
+        parameters: &[(Parameter, Tensor)],
+        training: bool,
+        clock: Option<&Clock>,
+    ) -> Pass {
+        let mut weights = Vec::new();
+        let mut rest = parameters;
+        for member in &self.members {
+            let (own, others) = rest.split_at(member.parameters.len().min(rest.len()));
+            weights.push(own);
+            rest = others;
+        }
+        let mut values: Vec<Activated> = Vec::new();
+        let (mut updates, mut losses) = (Vec::new(), Vec::new());
+        for (number, step) in self.calls.iter().enumerate() {
+            let value = |source: &Source| match *source {
+                Source::Input(index) => inputs[index].clone(),
+                Source::Call(index) => values[index].after.clone(),
+            };
+            let operands: Vec<Tensor> = step.inputs.iter().map(value).collect();
+            let member = &self.members[step.member];
+            let graph = operands[0].graph().clone();
+            let mut call = Call::new(&graph)
+                .of_layer(&member.name, member.layer.trainable)
+                .with_stream(self.seed, u32::try_from(number).unwrap_or(u32::MAX));
+            for (spec, (_, tensor)) in member.parameters.iter().zip(weights[step.member]) {
+                call = call.with_weight(&spec.name, tensor);
+            }
+            if training {
+                call = call.in_training();
+            }
+            if let Some(clock) = clock {
+                call = call.with_clock(clock);
+            }
+            let output = member.layer.layer.forward(&operands, &mut call);
+            let output = self.checked(&graph, number, &operands[0], output);
+            updates.append(&mut call.updates);
+            losses.append(&mut call.losses);
+            let activated = call.activated.take();
+            values.push(match activated {
+                Some(activated) if activated.after.id() == output.id() => activated,
+                _ => Activated {
+                    before: output.clone(),
+                    after: output,
+                    activation: Activation::Linear,
+                },
+            });
+        }
+        let output = |source: Source| match source {
+            Source::Call(index) => values[index].clone(),
+            Source::Input(index) => Activated {
+                before: inputs[index].clone(),
+                after: inputs[index].clone(),
+                activation: Activation::Linear,
+            },
+        };
+        let outputs = self
+            .outputs
+            .iter()
+            .map(|spec| output(spec.source))
+            .collect();
+        Pass {
+            outputs,
+            updates,
+            losses,
+        }
+    }
+
+    /// The activation that the first output ends with.
+    pub(crate) fn last_activation(&self) -> Activation {
+        let graph = Graph::new();
+        let input = |input: &InputSpec| {
+            let dims = [&[1], input.shape.dims()].concat();
+            graph.input(format!("{} (input)", input.name), dims)
+        };
+        let inputs: Vec<Tensor> = self.inputs.iter().map(input).collect();
+        let weight = |parameter: Parameter| {
+            let tensor = graph.input(&parameter.name, &parameter.shape);
+            (parameter, tensor)
+        };
+        let parameters: Vec<_> = self.parameters().map(weight).collect();
+        let pass = self.forward(&inputs, &parameters, false, None);
+        let first = pass.outputs.first();
+        first.map(|output| output.activation).unwrap_or_default()
+    }
+
+    /// The output of a call, or an error of the graph where a layer's forward pass is not what its shape rule says.
+    #[track_caller]
+    fn checked(&self, graph: &Graph, number: usize, input: &Tensor, output: Tensor) -> Tensor {
+        let step = &self.calls[number];
+        let rows = input.shape().dims().first().copied().unwrap_or(1);
+        let expected = [&[rows], step.shape.dims()].concat();
+        if !graph.owns(&output) || graph.check().is_err() || output.shape().dims() == expected {
+            return output;
+        }
+        let message = format!("its rule of shapes says {expected:?}, but its output is {output:?}");
+        let location = std::panic::Location::caller();
+        graph.refuse_at(&self.members[step.member].name, message, location)
+    }
+}

@@ -1,0 +1,203 @@
+//! What a layer is: a rule of shapes, tensors that it keeps, and a forward pass made of tensor methods.
+
+use std::fmt;
+
+use crate::{Graph, Shape, Tensor};
+
+use super::describe::Config;
+use super::{Call, Initializer, LayerRef, Symbol, Symbols};
+
+/// Rows of the batch with which a layer's forward pass is tried out for its shape; a number that few layers have as size.
+const TRIAL_ROWS: usize = 7;
+
+/// A part of a network: takes tensors, keeps some of its own, gives a tensor.
+///
+/// Every layer of Kiln implements this trait, and a layer of one's own stands beside them. Shapes are those of one sample,
+/// without the batch dimension, as in Keras; tensors have the batch in front. A layer needs a name for its class, the
+/// tensors that it keeps, and the forward pass; the shape of its output follows from the latter.
+///
+/// ```
+/// use kiln::nn::{Call, Parameter};
+/// use kiln::prelude::*;
+/// use kiln::Shape;
+///
+/// /// y = factor·x with a trained factor for each column.
+/// #[derive(Debug)]
+/// struct Gain;
+///
+/// impl Layer for Gain {
+///     fn class(&self) -> &'static str {
+///         "Gain"
+///     }
+///
+///     fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
+///         let columns = inputs[0].dims().last().copied().unwrap_or(1);
+///         vec![Parameter::new("factor", [columns], Initializer::Constant(1.0))]
+///     }
+///
+///     fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
+///         inputs[0].mul(&call.weight("factor"))
+///     }
+/// }
+///
+/// let model = Sequential::new(3).layer(Gain).dense(1, Linear);
+/// assert_eq!(model.parameter_count(), 3 + 4);
+/// ```
+pub trait Layer: fmt::Debug + Send + Sync {
+    /// The name of its class, as Keras has it: `Dense`. Layers without a name of their own are called after it: `dense`,
+    /// `dense_1` …
+    fn class(&self) -> &'static str;
+
+    /// The tensors that it keeps, for inputs of these shapes; none by default.
+    ///
+    /// Called with shapes that [`Layer::output_shape`] has not refused yet, so it must not take their rank for granted.
+    fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
+        let _unused = inputs;
+        Vec::new()
+    }
+
+    /// The output for `inputs`, each `[batch, …]`, recorded by tensor methods.
+    ///
+    /// `call` has the tensors that the layer keeps, says whether this is training, and takes updates of its state and
+    /// losses of its own.
+    fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor;
+
+    /// The shape of a sample's output, or why the inputs do not fit, as a sentence without the layer's name.
+    ///
+    /// By default the forward pass is recorded in a graph of its own to see.
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        tried(inputs, &self.parameters(inputs), |inputs, call| {
+            self.forward(inputs, call)
+        })
+    }
+
+    /// Whether every setting is in its range.
+    fn validate(&self) -> crate::Result<()> {
+        Ok(())
+    }
+
+    /// Its settings as a model file keeps them; none for a layer that is not saved, whose model can save weights alone.
+    fn config(&self) -> Option<Config> {
+        None
+    }
+
+    /// What a summary says of it beside its class: a dense layer its activation.
+    fn detail(&self) -> Option<String> {
+        None
+    }
+
+    /// Gives the layer a name of its own, unique within its model.
+    fn named(self, name: impl Into<String>) -> LayerRef
+    where
+        Self: Sized + 'static,
+    {
+        LayerRef::from(self).named(name)
+    }
+
+    /// Whether training changes its weights; default true. A frozen layer keeps them.
+    fn trainable(self, trainable: bool) -> LayerRef
+    where
+        Self: Sized + 'static,
+    {
+        LayerRef::from(self).trainable(trainable)
+    }
+
+    /// A handle by which the layer can be used in several places, with the same weights in all of them.
+    fn shared(self) -> LayerRef
+    where
+        Self: Sized + 'static,
+    {
+        LayerRef::from(self)
+    }
+
+    /// The layer's output on these inputs, for a [`Functional`](super::Functional) model.
+    ///
+    /// What does not fit is told by `compile`, with the line that called this.
+    #[track_caller]
+    fn on(self, inputs: impl Symbols) -> Symbol
+    where
+        Self: Sized + 'static,
+    {
+        LayerRef::from(self).on(inputs)
+    }
+}
+
+/// A tensor that a layer keeps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// Its name within the layer, `kernel`; within a model with the layer's in front, `dense/kernel`.
+    pub name: String,
+    /// Its shape.
+    pub shape: Shape,
+    /// How it begins.
+    pub initializer: Initializer,
+    /// Whether gradients train it; default true. Others are states, which the layer updates itself if at all.
+    pub trainable: bool,
+}
+
+impl Parameter {
+    /// A trained tensor.
+    pub fn new(name: impl Into<String>, shape: impl Into<Shape>, initializer: Initializer) -> Self {
+        Parameter {
+            name: name.into(),
+            shape: shape.into(),
+            initializer,
+            trainable: true,
+        }
+    }
+
+    /// A state, which gradients do not train: see [`Call::update`].
+    pub fn state(mut self) -> Self {
+        self.trainable = false;
+        self
+    }
+
+    /// The number of elements; the largest number where it does not fit, which no memory holds.
+    pub fn elements(&self) -> usize {
+        usize::try_from(self.shape.elements()).unwrap_or(usize::MAX)
+    }
+
+    /// The first values; `stream` numbers the tensor within its model.
+    pub(crate) fn drawn(&self, seed: u64, stream: u64) -> Vec<f32> {
+        match self.shape.dims() {
+            [] | [_] => self.initializer.draw(1, self.elements(), seed, stream),
+            dims => self.initializer.draw_shape(dims, seed, stream),
+        }
+    }
+}
+
+/// The shape of a sample's output, by recording the forward pass on a batch.
+pub(crate) fn tried(
+    inputs: &[Shape],
+    parameters: &[Parameter],
+    forward: impl FnOnce(&[Tensor], &mut Call) -> Tensor,
+) -> Result<Shape, String> {
+    let graph = Graph::new();
+    let input = |(index, shape): (usize, &Shape)| {
+        let dims = [&[TRIAL_ROWS], shape.dims()].concat();
+        graph.input(format!("input {index}"), dims)
+    };
+    let tensors: Vec<Tensor> = inputs.iter().enumerate().map(input).collect();
+    let mut call = Call::new(&graph);
+    for parameter in parameters {
+        let name = format!("parameter {}", parameter.name);
+        call = call.with_weight(&parameter.name, &graph.input(name, &parameter.shape));
+    }
+    let output = forward(&tensors, &mut call);
+    graph.check().map_err(|error| error.to_string())?;
+    match output.shape().dims().split_first() {
+        Some((&TRIAL_ROWS, shape)) => Ok(shape.into()),
+        _ => Err(format!(
+            "for a batch of {TRIAL_ROWS} rows its output is {}, which is no row for each of them",
+            output.shape()
+        )),
+    }
+}
+
+/// The one input of a layer that takes one.
+pub(crate) fn single(inputs: &[Shape]) -> Result<&Shape, String> {
+    match inputs {
+        [input] => Ok(input),
+        _ => Err(format!("takes one input, got {}", inputs.len())),
+    }
+}

@@ -1,0 +1,64 @@
+//! The layer that scales and shifts by constants.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result, Shape, Tensor};
+
+use super::layer::single;
+use super::{Call, Config, Layer};
+
+/// y = scale·x + offset: `Rescaling::new(1.0 / 255.0)` brings pixels into 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Rescaling {
+    /// The factor.
+    pub scale: f32,
+    /// What is added. Default: 0.
+    pub offset: f32,
+}
+
+impl Rescaling {
+    /// By this factor.
+    pub fn new(scale: f32) -> Self {
+        Rescaling { scale, offset: 0.0 }
+    }
+
+    /// Adds this.
+    pub fn offset(mut self, offset: f32) -> Self {
+        self.offset = offset;
+        self
+    }
+}
+
+impl Layer for Rescaling {
+    fn class(&self) -> &'static str {
+        "Rescaling"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        single(inputs).cloned()
+    }
+
+    fn forward(&self, inputs: &[Tensor], _call: &mut Call) -> Tensor {
+        let scaled = inputs[0].scale(self.scale);
+        match self.offset {
+            0.0 => scaled,
+            offset => scaled.offset(offset),
+        }
+    }
+
+    fn validate(&self) -> Result<()> {
+        for (name, value) in [("scale", self.scale), ("offset", self.offset)] {
+            if !value.is_finite() {
+                return Err(Error::argument(
+                    name,
+                    format!("must be finite, got {value}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn config(&self) -> Option<Config> {
+        Config::of(self)
+    }
+}

@@ -1,0 +1,128 @@
+//! The table of an architecture: layers, shapes, counts, and what is connected to what.
+
+use std::fmt::Write;
+
+use crate::Shape;
+
+use super::Functional;
+use super::functional::{Member, Source, Step};
+
+/// A line of the table.
+struct Line {
+    title: String,
+    shape: String,
+    count: String,
+    from: String,
+}
+
+impl Functional {
+    /// A table of the layers with output shapes and parameter counts, as Keras prints it; where the model branches, with
+    /// the inputs and what each layer is connected to.
+    pub fn summary(&self) -> String {
+        let chain = self.is_chain();
+        let mut lines = Vec::new();
+        if !chain {
+            for input in &self.inputs {
+                lines.push(Line {
+                    title: format!("{} (InputLayer)", input.name),
+                    shape: batch(&input.shape),
+                    count: "0".into(),
+                    from: "-".into(),
+                });
+            }
+        }
+        let mut seen = vec![false; self.members.len()];
+        for step in &self.calls {
+            let member = &self.members[step.member];
+            let again = std::mem::replace(&mut seen[step.member], true);
+            let from: Vec<&str> = step.inputs.iter().map(|&s| self.name_of(s)).collect();
+            lines.push(Line {
+                title: title(member),
+                shape: batch(&step.shape),
+                // A shared layer's weights are counted once.
+                count: match again {
+                    true => "shared".into(),
+                    false => own_count(member).to_string(),
+                },
+                from: from.join(", "),
+            });
+        }
+        let widest = |column: fn(&Line) -> &str, least: usize| {
+            let widths = lines.iter().map(|line| column(line).chars().count() + 2);
+            widths.max().unwrap_or(0).max(least)
+        };
+        let (title, shape) = (widest(|l| &l.title, 28), widest(|l| &l.shape, 20));
+        let from = if chain {
+            0
+        } else {
+            widest(|l| &l.from, 14) + 2
+        };
+        let rule = format!("{}\n", "─".repeat(title + shape + 16 + from));
+        let line = |a: &str, b: &str, c: &str, d: &str| match chain {
+            true => format!("{a:<title$}{b:<shape$}{c:>16}\n"),
+            false => format!("{a:<title$}{b:<shape$}{c:>16}  {d}\n"),
+        };
+        let head = line("Layer (type)", "Output shape", "Parameters", "Connected to");
+        let mut table = format!("{rule}{head}{rule}");
+        for l in &lines {
+            table += &line(&l.title, &l.shape, &l.count, &l.from);
+        }
+        let (total, trained) = (self.parameter_count(), self.trainable_count());
+        table += &rule;
+        let mut tell = |what: &str, count: usize| {
+            let kibibytes = count as f64 * 4.0 / 1024.0;
+            // Writing to a string cannot fail.
+            writeln!(table, "{what} parameters: {count} ({kibibytes:.2} KiB)").unwrap_or_default();
+        };
+        tell("Total", total);
+        if trained != total {
+            tell("Trainable", trained);
+            tell("Non-trainable", total - trained);
+        }
+        table + &rule
+    }
+
+    /// Whether each layer feeds the next and nothing else.
+    pub(super) fn is_chain(&self) -> bool {
+        let feeds = |(index, step): (usize, &Step)| match index.checked_sub(1) {
+            None => step.inputs == [Source::Input(0)],
+            Some(before) => step.inputs == [Source::Call(before)],
+        };
+        self.inputs.len() <= 1
+            && self.outputs.len() <= 1
+            && self.calls.iter().enumerate().all(feeds)
+    }
+
+    /// The name of the input or layer that a tensor comes from.
+    fn name_of(&self, source: Source) -> &str {
+        match source {
+            Source::Input(index) => &self.inputs[index].name,
+            Source::Call(index) => &self.members[self.calls[index].member].name,
+        }
+    }
+}
+
+/// `dense (Dense, relu)`.
+fn title(member: &Member) -> String {
+    let layer = &member.layer.layer;
+    let detail = layer
+        .detail()
+        .map_or_else(String::new, |detail| format!(", {detail}"));
+    let frozen = if member.layer.trainable {
+        ""
+    } else {
+        ", frozen"
+    };
+    format!("{} ({}{detail}{frozen})", member.name, layer.class())
+}
+
+fn own_count(member: &Member) -> usize {
+    let counts = member.parameters.iter().map(super::Parameter::elements);
+    counts.fold(0, usize::saturating_add)
+}
+
+/// `(any, 8)`: any number of rows of that shape.
+fn batch(shape: &Shape) -> String {
+    let dims = shape.dims().iter().map(|dim| format!(", {dim}"));
+    format!("(any{})", dims.collect::<String>())
+}

@@ -1,0 +1,78 @@
+//! The tensors of a model's layers, read and set by name.
+
+use crate::nn::Parameter;
+use crate::{Error, Result, Shape, TensorType, Values};
+
+use super::Model;
+
+/// A layer's tensor on the host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    /// Its name: `dense/kernel`, `dense/bias`, `dense_1/kernel` …
+    pub name: String,
+    /// Its shape; kernels are `[inputs, units]`.
+    pub shape: Shape,
+    /// Its elements, row-major.
+    pub values: Vec<f32>,
+}
+
+impl Model {
+    /// Every tensor that the layers keep, trained or not, in order.
+    pub fn weights(&mut self) -> Result<Vec<Weights>> {
+        let parameters: Vec<Parameter> = self.architecture.parameters().collect();
+        let mut weights = Vec::new();
+        for (index, parameter) in parameters.into_iter().enumerate() {
+            weights.push(Weights {
+                values: self.weight(index, &parameter)?,
+                shape: parameter.shape,
+                name: parameter.name,
+            });
+        }
+        Ok(weights)
+    }
+
+    /// The elements of the parameter of that number.
+    fn weight(&mut self, index: usize, parameter: &Parameter) -> Result<Vec<f32>> {
+        let session = self.session_now()?;
+        if session.plan().variable(&parameter.name).is_ok() {
+            return session.read(&parameter.name);
+        }
+        // A session for prediction does without what only training reads.
+        Ok(match self.carried.variables.get(&parameter.name) {
+            Some((_, Values::F32(values))) => values.clone(),
+            Some((_, Values::F64(values))) => values.iter().map(|&value| value as f32).collect(),
+            _ => parameter.drawn(self.architecture.seed, index as u64),
+        })
+    }
+
+    /// Sets tensors of layers by name, row-major; those not named stay.
+    pub fn set_weights<'a>(
+        &mut self,
+        weights: impl IntoIterator<Item = (&'a str, &'a [f32])>,
+    ) -> Result<()> {
+        let known: Vec<Parameter> = self.architecture.parameters().collect();
+        for (name, values) in weights {
+            let Some(parameter) = known.iter().find(|known| known.name == name) else {
+                return Err(Error::NotFound {
+                    what: "weight",
+                    name: name.into(),
+                    known: known.into_iter().map(|known| known.name).collect(),
+                });
+            };
+            let session = self.session_now()?;
+            if session.plan().variable(name).is_ok() {
+                session.write(name, values)?;
+                continue;
+            }
+            if values.len() != parameter.elements() {
+                let (shape, got) = (&parameter.shape, values.len());
+                let message = format!("`{name}` is {shape}, but {got} values were given");
+                return Err(Error::argument("weights", message));
+            }
+            let kind = TensorType::f32(&parameter.shape);
+            let value = (kind, Values::F32(values.to_vec()));
+            self.carried.variables.insert(name.into(), value);
+        }
+        Ok(())
+    }
+}

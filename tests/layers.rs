@@ -1,0 +1,405 @@
+//! Facts about layers: their shapes, their names, layers of a user's own, and what is refused.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use kiln::nn::{Call, Config, LayerRef, Parameter};
+use kiln::prelude::*;
+use kiln::{Initial, Shape, TensorType};
+
+/// The error's sentence holds every one of the words.
+#[track_caller]
+fn says<T>(outcome: Result<T>, words: &[&str]) {
+    let message = outcome.err().expect("an error").to_string();
+    for word in words {
+        assert!(message.contains(word), "`{message}` does not say `{word}`");
+    }
+}
+
+fn compiled(model: impl Into<Functional>) -> Result<Model> {
+    let model: Functional = model.into();
+    model.compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.1), [])
+}
+
+fn rows(count: usize, columns: usize) -> Vec<f32> {
+    let number = |i: usize| ((i * 7919 + 13) % 1009) as f32 / 1009.0 - 0.5;
+    (0..count * columns).map(number).collect()
+}
+
+fn data(count: usize, columns: usize, targets: usize) -> Dataset {
+    let values = rows(count, targets);
+    let targets = Targets::Values {
+        values,
+        columns: targets,
+    };
+    Dataset::new(rows(count, columns), columns, targets).unwrap()
+}
+
+/// y = factor·x, with a penalty on the factor and the step counted beside it.
+#[derive(Debug)]
+struct Gain {
+    penalty: f32,
+}
+
+impl Layer for Gain {
+    fn class(&self) -> &'static str {
+        "Gain"
+    }
+
+    fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
+        let columns = inputs[0].dims()[0];
+        vec![
+            Parameter::new("factor", [columns], Initializer::Constant(2.0)),
+            Parameter::new("seen", [1], Initializer::Zeros).state(),
+        ]
+    }
+
+    fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
+        let factor = call.weight("factor");
+        if self.penalty > 0.0 {
+            call.add_loss(&factor.square().sum().scale(self.penalty));
+        }
+        if let Some(clock) = call.clock().filter(|_| call.training()) {
+            // Gradient descent on −1 with the clock's rate counts rates.
+            let one = call.graph().constant([1], &[-1.0]);
+            let seen = call.weight("seen");
+            let count = call
+                .graph()
+                .apply_one(kiln::op::Sgd, &[&seen, &one, &clock.rates.clone()]);
+            call.update(&count);
+        }
+        inputs[0].mul(&factor)
+    }
+}
+
+#[test]
+fn dense_works_on_the_last_dimension_of_any_rank() {
+    let wide = Sequential::new([2, 3]).dense(4, Tanh).seed(1);
+    let flat = Sequential::new(3).dense(4, Tanh).seed(1);
+    let x = rows(10, 6);
+    let wide = compiled(wide).unwrap().predict(&x).unwrap();
+    let flat = compiled(flat).unwrap().predict(&x).unwrap();
+    assert_eq!(wide.columns(), 8);
+    assert_eq!(wide.values(), flat.values());
+}
+
+#[test]
+fn layers_that_move_elements_move_them_as_keras_does() {
+    let x: Vec<f32> = (0..6).map(|i| i as f32).collect();
+    let predict = |model: Sequential| {
+        let mut model = compiled(model).unwrap();
+        model.predict(&x).unwrap().values().to_vec()
+    };
+    let turned = Sequential::new([2, 3]).layer(Permute::new([2, 1]));
+    assert_eq!(predict(turned), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+    let shaped = Sequential::new(6)
+        .layer(Reshape::new([2, -1]))
+        .layer(Permute::new([2, 1]))
+        .layer(Flatten);
+    assert_eq!(predict(shaped), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+    let repeated = Sequential::new(6)
+        .layer(RepeatVector::new(2))
+        .layer(Flatten);
+    assert_eq!(predict(repeated), [x.clone(), x.clone()].concat());
+    let scaled = Sequential::new(6).layer(Rescaling::new(0.5).offset(-1.0));
+    assert_eq!(predict(scaled), [-1.0, -0.5, 0.0, 0.5, 1.0, 1.5]);
+    let lambda = Sequential::new(6).layer(Lambda::new(|x| x[0].square().slice(1, 2, 3)));
+    assert_eq!(predict(lambda), [4.0, 9.0, 16.0]);
+    let relu = Sequential::new(6).layer(Rescaling::new(-1.0)).layer(Relu);
+    assert_eq!(predict(relu), [0.0; 6]);
+}
+
+#[test]
+fn a_layer_of_ones_own_is_trained_penalised_and_keeps_its_state() {
+    let data = data(20, 3, 3);
+    let plain = compiled(Sequential::new(3).layer(Gain { penalty: 0.0 }));
+    let penalised = compiled(Sequential::new(3).layer(Gain { penalty: 0.5 }));
+    let (mut plain, mut penalised) = (plain.unwrap(), penalised.unwrap());
+    let loss = |model: &mut Model| model.evaluate(&data).unwrap().loss;
+    // ½·(2² + 2² + 2²).
+    let difference = loss(&mut penalised) - loss(&mut plain);
+    assert!((difference - 6.0).abs() < 1e-5, "{difference}");
+
+    // The state is none that prediction reads, so it is set for the training to come.
+    plain.set_weights([("gain/seen", &[1.0f32][..])]).unwrap();
+    let before = plain.weights().unwrap();
+    assert_eq!(before[1].values, [1.0]);
+    assert_eq!(before[0].name, "gain/factor");
+    let fit = || Fit::steps(5).batch_size(7).silent();
+    plain.fit(&data, fit()).unwrap();
+    penalised.fit(&data, fit()).unwrap();
+    let (plain, penalised) = (plain.weights().unwrap(), penalised.weights().unwrap());
+    for ((before, plain), penalised) in before[0]
+        .values
+        .iter()
+        .zip(&plain[0].values)
+        .zip(&penalised[0].values)
+    {
+        assert!(before != plain);
+        // A gradient of ½·2·w at the rate 0.1 takes w to 0.9⁵·w at most.
+        assert!(penalised < plain && *penalised < 2.0 * 0.6, "{penalised}");
+    }
+    // Five steps at the rate 0.1.
+    assert_eq!(plain[1].name, "gain/seen");
+    assert!((plain[1].values[0] - 1.5).abs() < 1e-6);
+}
+
+#[test]
+fn a_frozen_layer_keeps_its_weights() {
+    let model = Sequential::new(3)
+        .layer(Dense::new(4).activation(Tanh).trainable(false))
+        .dense(1, Linear);
+    let summary = model.summary();
+    assert!(summary.contains("Trainable parameters: 5 "), "{summary}");
+    assert!(
+        summary.contains("Non-trainable parameters: 16 "),
+        "{summary}"
+    );
+    let mut model = compiled(model).unwrap();
+    let before = model.weights().unwrap();
+    model.fit(&data(20, 3, 1), Fit::epochs(2).silent()).unwrap();
+    let after = model.weights().unwrap();
+    assert_eq!(before[..2], after[..2]);
+    assert!(before[2] != after[2] && before[3] != after[3]);
+}
+
+#[test]
+fn names_are_automatic_or_given() {
+    let model = Sequential::new(3)
+        .dense(4, Relu)
+        .layer(Dense::new(4).named("middle"))
+        .layer(Flatten)
+        .dense(1, Linear);
+    let names: Vec<String> = Functional::from(&model)
+        .layers()
+        .map(|(name, _)| name.to_string())
+        .collect();
+    assert_eq!(names, ["dense", "middle", "flatten", "dense_1"]);
+}
+
+#[test]
+fn a_saved_model_of_every_layer_predicts_the_same_bits() {
+    let a = Input::named("a", [4, 6]);
+    let x = Permute::new([2, 1]).on(&a);
+    let x = Dense::new(5).activation(Tanh).on(&x);
+    let y = Reshape::new([2, -1]).on(&a);
+    let y = Dense::new(15).on(&Flatten.on(&y));
+    let x = Reshape::new([2, 15]).on(&x);
+    let both = RepeatVector::new(2).on(&y);
+    let merged = [
+        Add.on([&x, &both]),
+        Subtract.on([&x, &both]),
+        Multiply.on([&x, &both]),
+        Average.on([&x, &both]),
+        Maximum.on([&x, &both]),
+        Minimum.on([&x, &both]),
+    ];
+    let joined = Concatenate::axis(1).on(&merged[..]);
+    let dots = Dot::new(2).normalize().on([&joined, &x]);
+    let last = Rescaling::new(0.3).offset(0.1).on(&Relu.on(&dots));
+    let last = Dense::new(2)
+        .without_bias()
+        .activation(Softmax)
+        .on(&Flatten.on(&last));
+    let model = Functional::new(&a, &last).seed(3);
+    let mut model = compiled(model).unwrap();
+    model
+        .fit(&data(20, 24, 2), Fit::epochs(2).batch_size(8).silent())
+        .unwrap();
+    let path = std::env::temp_dir().join(format!("kiln-layers-{}", std::process::id()));
+    model.save(&path).unwrap();
+    let mut loaded = Model::load_on(&Device::cpu(), &path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let x = rows(300, 24);
+    let bits = |model: &mut Model| -> Vec<u32> {
+        let predicted = model.predict(&x).unwrap();
+        predicted.values().iter().map(|y| y.to_bits()).collect()
+    };
+    assert_eq!(bits(&mut loaded), bits(&mut model));
+    assert_eq!(loaded.architecture(), model.architecture());
+    assert_eq!(loaded.summary(), model.summary());
+}
+
+#[test]
+fn layers_of_ones_own_are_saved_by_their_settings() {
+    #[derive(Debug)]
+    struct Power(f32);
+    impl Layer for Power {
+        fn class(&self) -> &'static str {
+            "Power"
+        }
+
+        fn forward(&self, inputs: &[Tensor], _call: &mut Call) -> Tensor {
+            inputs[0].scale(self.0)
+        }
+
+        fn config(&self) -> Option<Config> {
+            Config::of(&self.0)
+        }
+    }
+    let mut model = compiled(Sequential::new(3).layer(Power(3.0))).unwrap();
+    let path = std::env::temp_dir().join(format!("kiln-power-{}", std::process::id()));
+    model.save(&path).unwrap();
+    says(
+        Model::load_on(&Device::cpu(), &path),
+        &["layers", "`power`", "Power"],
+    );
+    let layers = |class: &str, config: &Config| {
+        (class == "Power").then(|| config.read().map(|factor| LayerRef::from(Power(factor))))
+    };
+    let mut loaded = Model::load_with(&Device::cpu(), &path, layers).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(
+        loaded.predict(&[1.0, 2.0, 3.0]).unwrap().values(),
+        [3.0, 6.0, 9.0]
+    );
+}
+
+#[test]
+fn what_does_not_fit_names_the_layer_the_shapes_and_the_line() {
+    let line = (line!() + 1).to_string();
+    let x = Dense::new(4).named("first").on(&Input::named("x", []));
+    says(
+        compiled(Functional::new(&x, &x)),
+        &["must come from `Input`"],
+    );
+    let input = Input::named("x", []);
+    let y = Dense::new(4).named("first").on(&input);
+    says(
+        compiled(Functional::new(&input, &y)),
+        &["first", "dimension", "layers.rs"],
+    );
+    assert!(x.shape().unwrap_err().to_string().contains(&line));
+
+    let shaped = Sequential::new(6).layer(Reshape::new([4, -1]));
+    says(
+        compiled(shaped),
+        &["reshape", "[4, -1]", "[6]", "layers.rs"],
+    );
+    let turned = Sequential::new([2, 3]).layer(Permute::new([1, 3]));
+    says(compiled(turned), &["permute", "[1, 3]", "[2, 3]"]);
+    let repeated = Sequential::new([2, 3]).layer(RepeatVector::new(3));
+    says(compiled(repeated), &["repeat_vector", "[2, 3]"]);
+    let repeated = Sequential::new(2).layer(RepeatVector::new(0));
+    says(compiled(repeated), &["n:", "at least 1"]);
+    let scaled = Sequential::new(2).layer(Rescaling::new(f32::NAN));
+    says(compiled(scaled), &["scale", "finite", "NaN"]);
+
+    let (a, b) = (Input::named("a", [2, 3]), Input::named("b", [2, 4]));
+    let two = |y: kiln::nn::Symbol| compiled(Functional::new([&a, &b], &y));
+    says(
+        two(Add.on([&a, &b])),
+        &["add", "[2, 3]", "[2, 4]", "broadcast"],
+    );
+    says(
+        two(Concatenate::axis(1).on([&a, &b])),
+        &["concatenate", "[2, 4]"],
+    );
+    says(two(Concatenate::axis(0).on([&a, &b])), &["axis 0"]);
+    says(two(Dot::new(2).on([&a, &b])), &["dot", "3 and 4"]);
+    says(two(Dot::new(2).on(&a)), &["dot", "two inputs"]);
+    says(two(Flatten.on([&a, &b])), &["flatten", "one input", "2"]);
+    let none: [&kiln::nn::Symbol; 0] = [];
+    says(two(Add.on(none)), &["add", "at least one input"]);
+}
+
+#[test]
+fn models_that_cannot_be_are_refused() {
+    let twice = Sequential::new(3)
+        .layer(Dense::new(1).named("same"))
+        .layer(Dense::new(1).named("same"));
+    says(compiled(twice), &["layers", "two are called `same`"]);
+    let slash = Sequential::new(3).layer(Dense::new(1).named("a/b"));
+    says(compiled(slash), &["layers", "`a/b`"]);
+
+    let (a, b) = (Input::named("a", 3), Input::named("b", 3));
+    let y = Dense::new(1).on(&Add.on([&a, &b]));
+    says(compiled(Functional::new(&a, &y)), &["inputs", "`b`"]);
+    let y = Dense::new(1).on(&a);
+    says(
+        compiled(Functional::new([&a, &b], &y)),
+        &["inputs", "`b`", "no output"],
+    );
+    says(
+        compiled(Functional::new([&a, &a], &y)),
+        &["inputs", "two are called `a`"],
+    );
+
+    let shared = Dense::new(2).shared();
+    let wide = Input::named("wide", 4);
+    let y = Add.on([&shared.on(&a), &shared.on(&wide)]);
+    says(
+        compiled(Functional::new([&a, &wide], &y)),
+        &["dense", "kernel [3, 2]", "kernel [4, 2]", "layers.rs"],
+    );
+    let y = Add.on([&shared.on(&a), &shared.clone().named("other").on(&b)]);
+    says(
+        compiled(Functional::new([&a, &b], &y)),
+        &["`dense`", "two names"],
+    );
+}
+
+#[test]
+fn a_layer_whose_passes_and_shapes_differ_is_refused() {
+    #[derive(Debug)]
+    struct Liar;
+    impl Layer for Liar {
+        fn class(&self) -> &'static str {
+            "Liar"
+        }
+
+        fn output_shape(&self, _inputs: &[Shape]) -> Result<Shape, String> {
+            Ok(5.into())
+        }
+
+        fn forward(&self, inputs: &[Tensor], _call: &mut Call) -> Tensor {
+            inputs[0].clone()
+        }
+    }
+    let mut model = compiled(Sequential::new(3).layer(Liar)).unwrap();
+    says(model.predict(&[1.0, 2.0, 3.0]), &["liar", "5]", "3]"]);
+
+    let sum = Sequential::new(3).layer(Lambda::new(|x| x[0].sum()));
+    says(compiled(sum), &["lambda", "batch", "[]"]);
+    let broken = Sequential::new(3).layer(Lambda::new(|x| x[0].reshape([5, 5])));
+    says(compiled(broken), &["lambda", "reshape", "25"]);
+    #[derive(Debug)]
+    struct Forgetful;
+    impl Layer for Forgetful {
+        fn class(&self) -> &'static str {
+            "Forgetful"
+        }
+
+        fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
+            inputs[0].mul(&call.weight("kernel"))
+        }
+    }
+    says(
+        compiled(Sequential::new(3).layer(Forgetful)),
+        &["kernel", "keeps no tensor"],
+    );
+    let mut lambda = compiled(Sequential::new(3).layer(Lambda::new(|x| x[0].clone()))).unwrap();
+    says(
+        lambda.save("nowhere"),
+        &["`lambda`", "save the weights alone"],
+    );
+}
+
+#[test]
+fn a_layer_can_be_tried_out_in_a_graph() {
+    let device = Device::cpu();
+    let graph = Graph::new();
+    let kernel = TensorType::f32([2, 2]);
+    let values = Initial::Floats([1.0, 2.0, 3.0, 4.0].into());
+    let kernel = graph.variable("kernel", kernel, values);
+    let mut call = Call::new(&graph).with_weight("kernel", &kernel);
+    let x = graph.constant([1, 2], &[1.0, 10.0]);
+    let y = Dense::new(2)
+        .without_bias()
+        .forward(std::slice::from_ref(&x), &mut call);
+    let dx = &graph.gradients(&y, &[&x])[0];
+    let program = Program::new("p").fetch("y", &y).fetch("dx", dx);
+    let plan = graph.compile(device.target(), [program]).unwrap();
+    let mut session = device.open(&plan).unwrap();
+    session.run("p", 1).unwrap();
+    assert_eq!(session.read("y").unwrap(), [31.0, 42.0]);
+    assert_eq!(session.read("dx").unwrap(), [3.0, 7.0]);
+}
