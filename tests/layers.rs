@@ -384,6 +384,44 @@ fn a_layer_whose_passes_and_shapes_differ_is_refused() {
 }
 
 #[test]
+fn weights_are_saved_alone_and_read_by_name() {
+    let model = |last: &str| {
+        let squared = Lambda::new(|x| x[0].square());
+        let first = Dense::new(4).named("first");
+        let model = Sequential::new(3).layer(first).layer(squared);
+        compiled(model.layer(Dense::new(2).named(last))).unwrap()
+    };
+    let (mut own, mut same, mut other) = (model("last"), model("last"), model("other"));
+    own.fit(&data(20, 3, 2), Fit::epochs(1).silent()).unwrap();
+    let path = std::env::temp_dir().join(format!("kiln-weights-{}", std::process::id()));
+    own.save_weights(&path).unwrap();
+    same.load_weights(&path).unwrap();
+    assert_eq!(same.weights().unwrap(), own.weights().unwrap());
+
+    let before = other.weights().unwrap();
+    says(other.load_weights(&path), &["no tensor last/"]);
+    assert_eq!(other.weights().unwrap(), before);
+    let read = other.load_weights_by_name(&path).unwrap();
+    assert_eq!(read, ["first/kernel", "first/bias"]);
+    assert_eq!(other.weights().unwrap()[..2], own.weights().unwrap()[..2]);
+    assert_eq!(other.weights().unwrap()[2..], before[2..]);
+
+    let mut narrow = compiled(Sequential::new(3).layer(Dense::new(5).named("first"))).unwrap();
+    says(
+        narrow.load_weights_by_name(&path),
+        &["first/kernel", "[3, 4]", "[3, 5]"],
+    );
+    let mut more = compiled(
+        Sequential::new(3)
+            .layer(Dense::new(4).named("first"))
+            .dense(1, Linear),
+    )
+    .unwrap();
+    says(more.load_weights(&path), &["no tensor last/"]);
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
 fn a_layer_can_be_tried_out_in_a_graph() {
     let device = Device::cpu();
     let graph = Graph::new();

@@ -5,15 +5,17 @@
 //! and optimizer. Any safetensors reader opens the file; the Python package of that name does in a test.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use crate::nn::{self, Config, Functional, LayerRef};
+use crate::nn::{self, Config, Functional, LayerRef, Parameter};
 use crate::optim::OptimizerConfig;
 use crate::train::{LossSpec, Metric, Model};
 use crate::{Device, Error, Result};
+
+use super::weights_file::{set, write};
 
 const FORMAT: &str = "kiln";
 const VERSION: &str = "2";
@@ -55,30 +57,7 @@ impl Model {
             ("version".to_string(), VERSION.to_string()),
             ("model".to_string(), json),
         ]);
-        let bytes: Vec<Vec<u8>> = weights
-            .iter()
-            .map(|w| {
-                w.values
-                    .iter()
-                    .flat_map(|value| value.to_le_bytes())
-                    .collect()
-            })
-            .collect();
-        let unfit =
-            |error: safetensors::SafeTensorError| Error::format(path, None, error.to_string());
-        let views = weights.iter().zip(&bytes).map(|(weights, bytes)| {
-            let view = TensorView::new(Dtype::F32, weights.shape.dims().to_vec(), bytes)?;
-            Ok((weights.name.as_str(), view))
-        });
-        let views = views.collect::<Result<Vec<_>, _>>().map_err(unfit)?;
-        let file = safetensors::serialize(views, Some(metadata)).map_err(unfit)?;
-        let beside = beside(path);
-        let written = write_synced(&beside, &file).and_then(|()| std::fs::rename(&beside, path));
-        written.map_err(|error| {
-            // Nothing is left behind; if even that fails, the first error is the one to tell.
-            std::fs::remove_file(&beside).unwrap_or_default();
-            Error::io(path, error)
-        })
+        write(path, &weights, metadata)
     }
 
     /// Reads a model that [`Model::save`] wrote, onto the device that `KILN_DEVICE` names, or the best one.
@@ -125,48 +104,8 @@ impl Model {
         let architecture = Functional::from_description(description.architecture, &layers)
             .map_err(|error| unfit(format!("the model's layers: {error}")))?;
         let mut model = Model::new(architecture, device, loss, optimizer, metrics)?;
-        let expected: Vec<_> = model.architecture().parameters().collect();
-        let mut weights = Vec::new();
-        for parameter in &expected {
-            let tensor = tensors
-                .tensor(&parameter.name)
-                .map_err(|error| unfit(format!("the tensor {}: {error}", parameter.name)))?;
-            if tensor.dtype() != Dtype::F32 || tensor.shape() != parameter.shape.dims() {
-                let (name, dtype, shape) = (&parameter.name, tensor.dtype(), tensor.shape());
-                let message = format!(
-                    "the tensor {name} is {dtype:?} {shape:?}, not F32 {:?}",
-                    parameter.shape
-                );
-                return Err(unfit(message));
-            }
-            let values: Vec<f32> = tensor
-                .data()
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect();
-            weights.push((parameter.name.as_str(), values));
-        }
-        model.set_weights(
-            weights
-                .iter()
-                .map(|(name, values)| (*name, values.as_slice())),
-        )?;
+        let expected: Vec<Parameter> = model.architecture().parameters().collect();
+        set(&mut model, path, &tensors, &expected)?;
         Ok(model)
     }
-}
-
-/// Writes a file down to the disk, so that the rename behind it cannot come first.
-fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = std::fs::File::create(path)?;
-    std::io::Write::write_all(&mut file, bytes)?;
-    file.sync_all()
-}
-
-/// A name beside `path` that no other writer uses.
-fn beside(path: &Path) -> PathBuf {
-    static WRITES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    let write = WRITES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}-{write}.part", std::process::id()));
-    path.with_file_name(name)
 }
