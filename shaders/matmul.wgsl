@@ -6,6 +6,7 @@
 // Entry points
 //   tiled      GPUs: tiles of op(A) and op(B) in workgroup memory, 4×4 (or 8×8) of C in an invocation's registers
 //   registers  in matmul_registers.wgsl, CPU adapters without subgroups: no workgroup memory, no barriers, 8×8 in registers
+//   vector     in matmul_vector.wgsl, GPUs: C of at most eight rows or columns
 //   combine    in matmul_combine.wgsl, after a product over splits of k (workgroup z computes split z into [splits, m, n])
 // `lanes` in matmul_subgroup.wgsl is for CPU adapters with subgroups; it is a file of its own because a device without
 // the feature refuses a module that mentions them. `choose` in src/op/matmul/choose.rs picks entry, tile and splits by shape.

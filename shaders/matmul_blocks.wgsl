@@ -1,4 +1,4 @@
-// What the matrix-product kernels of matmul.wgsl and matmul_subgroup.wgsl share, appended to both: the reading of 4×4 blocks in
+// What the matrix-product kernels share, appended to each: the reading of 4×4 blocks in
 // any transposition. Where A and B lie (`load_a`, `load_b`, `row_of_a`, `row_of_b`) and what becomes of C (`begin`, `store_block`) is
 // the business of the parts behind this one: matmul_store.wgsl, or matmul_update.wgsl with its operands.
 

@@ -33,7 +33,7 @@ impl ProductShape {
 /// How a product is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProductChoice {
-    /// `tiled`, `registers` or `lanes`.
+    /// `tiled`, `registers`, `lanes` or `vector`.
     pub kernel: &'static str,
     /// Rows, columns and depth of a workgroup's tile.
     pub tile: [u32; 3],
@@ -153,10 +153,10 @@ fn entry(line: &str) -> Result<(ProductShape, ProductChoice), String> {
         "tt" => (true, true),
         other => return Err(format!("`{other}` is not one of nn, nt, tn, tt")),
     };
-    let kernel = ["tiled", "registers", "lanes"]
+    let kernel = ["tiled", "registers", "lanes", "vector"]
         .into_iter()
         .find(|known| *known == kernel)
-        .ok_or_else(|| format!("`{kernel}` is not one of tiled, registers, lanes"))?;
+        .ok_or_else(|| format!("`{kernel}` is not one of tiled, registers, lanes, vector"))?;
     let swapped = match order {
         "plain" => false,
         "swapped" => true,

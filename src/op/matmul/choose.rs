@@ -5,7 +5,8 @@ use crate::plan::{ProductChoice, ProductShape, Products, Target};
 /// One product as it will be dispatched.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
-    /// `tiled`, `registers` (matmul.wgsl) or `lanes` (matmul_subgroup.wgsl).
+    /// `tiled` (matmul.wgsl), `registers` (matmul_registers.wgsl), `lanes` (matmul_subgroup.wgsl) or `vector`
+    /// (matmul_vector.wgsl).
     pub entry: &'static str,
     /// Override constants; `ACCUMULATE` is false here, and true for the passes after the first.
     pub overrides: Vec<(&'static str, f64)>,
@@ -86,7 +87,8 @@ pub fn choose(
 }
 
 /// The kernel for a shape on a target: what its table has measured, where the target's kernels can do it; else by rule.
-pub fn choose_for(shape: ProductShape, target: &Target) -> Choice {
+/// `half`: C is stored as f16, in words of two neighbours, which `vector` gives to two invocations where C is transposed.
+pub fn choose_for(shape: ProductShape, half: bool, target: &Target) -> Choice {
     let ProductShape {
         sizes,
         transpose_a,
@@ -94,7 +96,14 @@ pub fn choose_for(shape: ProductShape, target: &Target) -> Choice {
     } = shape;
     let measured = target.table.as_ref().and_then(|table| table.product(shape));
     // The bucket's sizes bound what its members can take, so a choice is checked against the shape itself.
-    match measured.filter(|choice| candidates(shape, target).contains(choice)) {
+    let possible = |choice: &ProductChoice| {
+        !(half && choice.kernel == "vector") && candidates(shape, target).contains(choice)
+    };
+    let vector = match half {
+        true => None,
+        false => choose_vector(shape, target.tuning.products),
+    };
+    match measured.filter(possible) {
         Some(choice) => build(
             choice.kernel,
             sizes,
@@ -104,16 +113,64 @@ pub fn choose_for(shape: ProductShape, target: &Target) -> Choice {
             Tile(choice.tile, choice.blocks),
             choice.splits,
         ),
-        None => choose(
-            sizes[0],
-            sizes[1],
-            sizes[2],
-            transpose_a,
-            transpose_b,
-            target.tuning.products,
-            target.subgroup,
-        ),
+        None => vector.unwrap_or_else(|| {
+            choose(
+                sizes[0],
+                sizes[1],
+                sizes[2],
+                transpose_a,
+                transpose_b,
+                target.tuning.products,
+                target.subgroup,
+            )
+        }),
     }
+}
+
+/// The most rows, or columns, of a product that is a matrix times a vector or a few.
+const MOST_VECTORS: u32 = 8;
+
+/// The kernel for few rows or columns, where it is the better one.
+///
+/// GPU: where k is deep enough for four slices of 16. CPU adapter: never by rule, because tiles of four rows load no more.
+/// `tune` may still choose it.
+fn choose_vector(shape: ProductShape, products: Products) -> Option<Choice> {
+    let [m, n, k] = shape.sizes;
+    let few = m.min(n);
+    if products != Products::Shared || few > MOST_VECTORS || k < 64 {
+        return None;
+    }
+    let tile = vector_tile(few, vector_slices(few, k, products));
+    Some(build(
+        "vector",
+        shape.sizes,
+        shape.transpose_a,
+        shape.transpose_b,
+        n < m,
+        tile,
+        splits(tile.count(few, m.max(n)), 64, k, 4096),
+    ))
+}
+
+/// Slices of k that a workgroup of `vector` adds up: none on CPU adapters, for want of cheap barriers.
+fn vector_slices(rows: u32, k: u32, products: Products) -> u32 {
+    let most = match (products, rows) {
+        (Products::Registers | Products::Subgroups, _) => 1,
+        (Products::Shared, 1) => 32,
+        (Products::Shared, 2..=4) => 16,
+        (Products::Shared, _) => 8,
+    };
+    most.min(1 << (k / 16).max(1).ilog2())
+}
+
+/// The tile of `vector` for so many rows.
+fn vector_tile(rows: u32, slices: u32) -> Tile {
+    let (tall, blocks) = match rows {
+        0 | 1 => (1, 1),
+        2..=4 => (4, 1),
+        _ => (8, 2),
+    };
+    Tile([tall, 32, 4 * slices], [blocks, 1])
 }
 
 /// Every way in which this target's kernels can compute a product: what `tune` measures, and all that a table may ask for.
@@ -142,6 +199,13 @@ pub fn candidates(shape: ProductShape, target: &Target) -> Vec<ProductChoice> {
             if lanes.is_some() {
                 tiles.extend(heights.map(|tile| ("lanes", tile, swapped)));
             }
+        }
+    }
+    let [m, n, k] = shape.sizes;
+    for (rows, swapped) in [(m, false), (n, true)] {
+        if rows <= MOST_VECTORS {
+            let slices = vector_slices(rows, k, target.tuning.products);
+            tiles.push(("vector", vector_tile(rows, slices), swapped));
         }
     }
     let splits = [1, 2, 4, 8, 16].into_iter();
@@ -237,7 +301,13 @@ pub fn build(
         (m, n, ta, tb)
     };
     let [tile_m, tile_n, tile_k] = tile;
-    let group = [tile_n / (4 * blocks[1]), tile_m / (4 * blocks[0])];
+    let slices = tile_k / 4;
+    let group = match entry {
+        // Neighbours read neighbouring quads: along k where B's stored rows run along it.
+        "vector" if tb && slices > 1 => [slices, tile_n / 4],
+        "vector" => [tile_n / 4, slices],
+        _ => [tile_n / (4 * blocks[1]), tile_m / (4 * blocks[0])],
+    };
 
     // A loop of t iterations counts t + 1 times, so an inner loop costs one more than it runs.
     let per_step = match entry {
@@ -254,7 +324,8 @@ pub fn build(
     } else {
         blocks[0] * blocks[1]
     };
-    let store = 1 + 5 * stored_blocks;
+    // The slices of a vector are added by a loop of their own.
+    let store = 1 + 5 * stored_blocks + if entry == "vector" { slices } else { 0 };
     let longest = (MOST_ITERATIONS - store) / per_step * tile_k;
     let k_chunk = k.div_ceil(splits).next_multiple_of(tile_k).min(longest);
     let k_pass = k_chunk.saturating_mul(splits).max(tile_k);
@@ -264,17 +335,26 @@ pub fn build(
         splits
     };
 
+    // A slice of `vector` looks before every four of k whether they are there.
+    let step = if entry == "vector" { 4 } else { tile_k };
     let mut overrides = vec![
         ("TA", ta as u32),
         ("TB", tb as u32),
         ("TC", swapped as u32),
         ("A_VEC", (if ta { m } else { k }).is_multiple_of(4) as u32),
         ("B_VEC", (if tb { k } else { n }).is_multiple_of(4) as u32),
-        ("K_TAIL", !k.is_multiple_of(tile_k) as u32),
+        ("K_TAIL", !k.is_multiple_of(step) as u32),
     ];
     match entry {
         "lanes" => overrides.extend([("ROWS", tile_m), ("LANES", group[0])]),
         "registers" => overrides.push(("LANES", group[0])),
+        "vector" => overrides.extend([
+            ("ROWS", tile_m),
+            ("QUADS", tile_n / 4),
+            ("SLICES", slices),
+            ("GROUP_X", group[0]),
+            ("GROUP_Y", group[1]),
+        ]),
         _ => overrides.extend([
             ("TILE_M", tile_m),
             ("TILE_N", tile_n),
@@ -283,7 +363,7 @@ pub fn build(
             ("GROUP_Y", group[1]),
         ]),
     }
-    if entry != "lanes" {
+    if !matches!(entry, "lanes" | "vector") {
         overrides.extend([("BLOCKS_M", blocks[0]), ("BLOCKS_N", blocks[1])]);
     }
     let tiles_n = n.div_ceil(tile_n);

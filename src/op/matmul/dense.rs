@@ -12,7 +12,9 @@ use crate::op::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Signature,
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
-use super::{COMBINE, Halves, LANES, MatMul, Operands, REGISTERS, TILED, launches, rounding};
+use super::{
+    COMBINE, Halves, LANES, MatMul, Operands, REGISTERS, TILED, VECTOR, launches, rounding,
+};
 
 /// The longest sum beside f16: every kernel computes it in one piece within the iterations that every driver allows.
 const MOST_K_OF_HALF: usize = 1 << 14;
@@ -20,7 +22,7 @@ const MOST_K_OF_HALF: usize = 1 << 14;
 /// The line in [`op::all`](crate::op::all).
 pub const ENTRY: Entry = Entry {
     name: "dense",
-    shaders: &[TILED, REGISTERS, LANES, COMBINE],
+    shaders: &[TILED, REGISTERS, LANES, VECTOR, COMBINE],
     cases,
 };
 
@@ -283,6 +285,13 @@ fn cases() -> Vec<Case> {
         (130, 127, 129),
         (5, 7, 1000),
         (3, 2, 70_000),
+        // A vector, or a few.
+        (1, 1000, 255),
+        (1, 33, 64),
+        (257, 1, 130),
+        (4, 130, 516),
+        (7, 66, 1023),
+        (67, 6, 513),
     ];
     let ends = [
         End::Function(Relu),
@@ -351,6 +360,9 @@ fn halves() -> Vec<Case> {
         (65, 66, 63),
         (64, 64, 64),
         (5, 7, 1000),
+        (1, 34, 130),
+        (6, 34, 130),
+        (34, 6, 130),
     ];
     let mut cases = Vec::new();
     for (m, n, k) in shapes {

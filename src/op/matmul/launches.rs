@@ -35,6 +35,15 @@ pub const LANES: Shader = shader!(
     "functions"
 );
 
+/// Few rows, on GPUs.
+pub const VECTOR: Shader = shader!(
+    "matmul_vector",
+    "matmul_blocks",
+    "matmul_store",
+    "halves",
+    "functions"
+);
+
 /// The sum of the splits.
 pub const COMBINE: Shader = shader!("matmul_combine", "functions");
 
@@ -80,13 +89,13 @@ pub fn launches(
         transpose_a: product.transpose_a,
         transpose_b: product.transpose_b,
     };
-    let mut choice = choose_for(shape, target);
     let Halves {
         a: a_half,
         b: b_half,
         saved: saved_half,
         c: c_half,
     } = operands.halves;
+    let mut choice = choose_for(shape, c_half, target);
     if c_half || saved_half {
         // What is rounded to f16, or computed from it, is a whole sum.
         choice = choice.in_one_piece(shape);
@@ -108,6 +117,7 @@ pub fn launches(
     let shader = match choice.entry {
         "lanes" => LANES,
         "registers" => REGISTERS,
+        "vector" => VECTOR,
         _ => TILED,
     };
     let (a, b) = if choice.swapped { (1, 0) } else { (0, 1) };

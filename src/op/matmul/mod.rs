@@ -17,12 +17,12 @@ pub use choose::candidates;
 pub use dense::{Dense, ENTRY as DENSE, End};
 pub use update::{ENTRY as UPDATES, LayerSlab, LayerUpdates, MOST_LAYERS};
 
-use launches::{COMBINE, Halves, LANES, Operands, REGISTERS, TILED, launches};
+use launches::{COMBINE, Halves, LANES, Operands, REGISTERS, TILED, VECTOR, launches};
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {
     name: "matmul",
-    shaders: &[TILED, REGISTERS, LANES, COMBINE],
+    shaders: &[TILED, REGISTERS, LANES, VECTOR, COMBINE],
     cases,
 };
 
@@ -155,6 +155,13 @@ fn cases() -> Vec<Case> {
         (130, 127, 129),
         (5, 7, 1000),
         (3, 2, 70_000),
+        // A vector, or a few.
+        (1, 1000, 255),
+        (1, 33, 64),
+        (257, 1, 130),
+        (4, 130, 516),
+        (7, 66, 1023),
+        (67, 6, 513),
     ];
     let mut cases = Vec::new();
     for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false), (true, true)] {
