@@ -135,16 +135,17 @@ impl Op for Standardize {
             }
             let along = Along::admitted(&x.kind(), self.axis);
             let wide = |t: &Tensor| t.reshape([along.outer, 1, along.inner]);
-            let share = 1.0 / along.len as f32;
+            // A division: 1/n has no exact f32.
+            let rows = graph.constant([1], &[along.len as f32]);
             let [dmean, dvariance] = statistics.map(|gradient| gradient.as_ref().map(wide));
             let of_variance = dvariance.map(|dv| {
                 let root = wide(variance).offset(self.epsilon).sqrt();
                 let y = y.reshape([along.outer, along.len, along.inner]);
-                y.mul(&dv.mul(&root).scale(2.0 * share))
+                y.mul(&dv.mul(&root).scale(2.0).div(&rows))
             });
             let of_mean = dmean.filter(|_| self.center).map(|dmean| {
                 let shape = [along.outer, along.inner];
-                dmean.scale(share).reshape(shape).repeat(1, along.len)
+                dmean.div(&rows).reshape(shape).repeat(1, along.len)
             });
             for part in [of_variance, of_mean].into_iter().flatten() {
                 let part = part.reshape(x.shape());
