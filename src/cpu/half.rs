@@ -5,7 +5,7 @@
 
 use super::Real;
 
-/// The relative error of rounding to 16 bits, for numbers that are neither too large nor below [`SMALLEST_NORMAL`].
+/// The relative error of rounding to 16 bits, for numbers that are neither too large nor below 2⁻¹⁴.
 pub const HALF_UNIT: f64 = 1.0 / 2048.0;
 
 /// 2⁻¹⁴, from where on numbers have all their bits; below, the rounding error is at most 2⁻²⁵.

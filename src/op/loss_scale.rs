@@ -44,7 +44,7 @@ pub mod scale {
     pub const WORDS: usize = 8;
 }
 
-/// What [`EndScale`] keeps of the clock's rates: see [`power_at`].
+/// What [`EndScale`] keeps of the clock's rates.
 pub const POWERS: usize = 4;
 
 /// The places in a clock's rates of what a skipped step must not advance: β₁ᵗ, β₂ᵗ, and two numbers of an optimizer's series.
