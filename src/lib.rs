@@ -44,6 +44,10 @@ pub mod prelude {
         Layer, Maximum, Minimum, Multiply, Permute, RepeatVector, Rescaling, Reshape, Sequential,
         Subtract,
     };
+    pub use crate::nn::{
+        AlphaDropout, BatchNormalization, Dropout, GaussianDropout, GaussianNoise,
+        LayerNormalization, PRelu, RMSNormalization, UnitNormalization,
+    };
     pub use crate::optim::{Adam, Optimizer, Schedule, Sgd};
     pub use crate::train::Loss::{
         self, BinaryCrossentropy, CategoricalCrossentropy, HalfSquaredError, MeanSquaredError,

@@ -14,6 +14,10 @@ use super::{
     Add, Average, Concatenate, Dot, Flatten, Maximum, Minimum, Multiply, Permute, RepeatVector,
     Rescaling, Reshape, Subtract,
 };
+use super::{
+    AlphaDropout, BatchNormalization, Dropout, GaussianDropout, GaussianNoise, LayerNormalization,
+    PRelu, RMSNormalization, UnitNormalization,
+};
 
 /// The settings of a layer in a model file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,19 +49,28 @@ fn built_in(class: &str, config: &Config) -> Option<Result<Arc<dyn Layer>>> {
     let read = match class {
         "Activation" => read::<Activation>,
         "Add" => read::<Add>,
+        "AlphaDropout" => read::<AlphaDropout>,
         "Average" => read::<Average>,
+        "BatchNormalization" => read::<BatchNormalization>,
         "Concatenate" => read::<Concatenate>,
         "Dense" => read::<Dense>,
         "Dot" => read::<Dot>,
+        "Dropout" => read::<Dropout>,
         "Flatten" => read::<Flatten>,
+        "GaussianDropout" => read::<GaussianDropout>,
+        "GaussianNoise" => read::<GaussianNoise>,
+        "LayerNormalization" => read::<LayerNormalization>,
         "Maximum" => read::<Maximum>,
         "Minimum" => read::<Minimum>,
         "Multiply" => read::<Multiply>,
+        "PReLU" => read::<PRelu>,
         "Permute" => read::<Permute>,
+        "RMSNormalization" => read::<RMSNormalization>,
         "RepeatVector" => read::<RepeatVector>,
         "Rescaling" => read::<Rescaling>,
         "Reshape" => read::<Reshape>,
         "Subtract" => read::<Subtract>,
+        "UnitNormalization" => read::<UnitNormalization>,
         _ => return None,
     };
     Some(read(config))

@@ -6,7 +6,7 @@
 //! | `layer_ref`, `symbol` | layers and tensors of a model that is being written: [`LayerRef`], [`Input`], [`Symbol`] |
 //! | `functional`, `sequential` | architectures: [`Functional`], and [`Sequential`], a way of writing a chain |
 //! | `forward`, `weights`, `summary`, `describe` | what is done with an architecture |
-//! | `dense`, `activate`, `merge`, `concatenate`, `dot`, `rearrange`, `rescaling`, `lambda` | the layers |
+//! | `dense`, `activate`, `merge`, `concatenate`, `dot`, `rearrange`, `rescaling`, `lambda`, `noise`, `normalization`, `prelu` | the layers |
 
 mod activate;
 mod activation;
@@ -23,6 +23,9 @@ mod lambda;
 mod layer;
 mod layer_ref;
 mod merge;
+mod noise;
+mod normalization;
+mod prelu;
 mod rearrange;
 mod regularizer;
 mod rescaling;
@@ -45,6 +48,11 @@ pub use lambda::Lambda;
 pub use layer::{Layer, Parameter};
 pub use layer_ref::LayerRef;
 pub use merge::{Add, Average, Maximum, Minimum, Multiply, Subtract};
+pub use noise::{AlphaDropout, Dropout, GaussianDropout, GaussianNoise};
+pub use normalization::{
+    BatchNormalization, LayerNormalization, RMSNormalization, UnitNormalization,
+};
+pub use prelu::PRelu;
 pub use rearrange::{Flatten, Permute, RepeatVector, Reshape};
 pub use regularizer::Regularizer;
 pub use rescaling::Rescaling;
