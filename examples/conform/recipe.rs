@@ -23,6 +23,7 @@ pub struct Recipe {
     pub epochs: u64,
     pub batch: usize,
     validation_split: f64,
+    class_weight: Vec<(u32, f32)>,
     pub data: Dataset,
     /// Names of the trained tensors in the case, in order.
     pub parameters: Vec<String>,
@@ -46,11 +47,20 @@ impl Recipe {
         let rule = optimizer_settings::keras(class, case, &mut given)?;
         given.finish()?;
         let mut validation_split = 0.0;
+        let mut class_weight = Vec::new();
         if let Some(fit) = settings.get("fit").and_then(Value::as_object) {
             let mut fit = Settings::within(case, fit);
             fit.without(&["shuffle"])?;
             fit.ignore(&["verbose", "batch_size", "epochs"]);
             validation_split = fit.number("validation_split", 0.0)?;
+            if let Some(weights) = fit.get("class_weight").and_then(Value::as_object) {
+                for (class, weight) in weights {
+                    let pair = class.parse().ok().zip(weight.as_f64());
+                    let unfit = || Stop::Failed(case.error("class_weight has no numbers"));
+                    let (class, weight) = pair.ok_or_else(unfit)?;
+                    class_weight.push((class, weight as f32));
+                }
+            }
             fit.finish()?;
         }
         let (epochs, batch) = (settings.count("epochs")?, settings.count("batch_size")?);
@@ -88,6 +98,7 @@ impl Recipe {
             metrics,
             rule,
             validation_split,
+            class_weight,
         })
     }
 
@@ -100,6 +111,7 @@ impl Recipe {
     pub fn fit(&self, epochs: u64) -> Fit<'static> {
         let fit = Fit::epochs(epochs).batch_size(self.batch).shuffle(false);
         fit.validation_split(self.validation_split)
+            .class_weight(self.class_weight.iter().copied())
     }
 
     /// The model with the first weights of the case.

@@ -19,14 +19,17 @@ impl Dataset {
 
     /// The part of [`check_finite`](Self::check_finite) that looks at targets only.
     pub(crate) fn check_finite_targets(&self) -> Result<()> {
-        if let Targets::Values { values, columns } = self.targets()
-            && let Some(at) = values.iter().position(|x| !x.is_finite())
-        {
-            let (row, column) = (at / columns, at % columns);
-            return Err(Error::data(format!(
-                "row {row}, target column {column} (counted from 0) is {}: remove the row or mend its target",
-                values[at]
-            )));
+        let named = self.outputs().iter().map(|(_, targets)| targets);
+        for targets in std::iter::once(self.targets()).chain(named) {
+            if let Targets::Values { values, columns } = targets
+                && let Some(at) = values.iter().position(|x| !x.is_finite())
+            {
+                let (row, column) = (at / columns, at % columns);
+                return Err(Error::data(format!(
+                    "row {row}, target column {column} (counted from 0) is {}: remove the row or mend its target",
+                    values[at]
+                )));
+            }
         }
         Ok(())
     }

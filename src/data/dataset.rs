@@ -47,6 +47,12 @@ pub struct Dataset {
     class_names: Vec<String>,
     /// For each column the names of its categories, whose numbers are the column's cells; empty for a column of numbers.
     categories: Vec<Vec<String>>,
+    /// Where the columns are several named inputs side by side: the name and width of each.
+    inputs: Vec<(String, usize)>,
+    /// Targets of several outputs by name, where `targets` are none.
+    outputs: Vec<(String, Targets)>,
+    /// A weight for each row; none where all weigh the same.
+    weights: Option<Vec<f32>>,
 }
 
 impl Dataset {
@@ -76,7 +82,100 @@ impl Dataset {
             feature_names: Vec::new(),
             class_names: Vec::new(),
             categories: vec![Vec::new(); columns],
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            weights: None,
         })
+    }
+
+    /// Rows for a model of several inputs or outputs, by their names: values row-major with so many numbers per row, and
+    /// targets.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where there is no input, where rows are not whole or not as many everywhere, where a label is not
+    /// below the number of classes, and where two inputs or two outputs have one name.
+    ///
+    /// ```
+    /// use kiln::{Dataset, Targets};
+    ///
+    /// let price = Targets::Values { values: vec![1.5, 2.5], columns: 1 };
+    /// let kind = Targets::Labels { labels: vec![0, 2], classes: 3 };
+    /// let data = Dataset::from_parts(
+    ///     [("size", vec![0.1, 0.2], 1), ("place", vec![1.0, 2.0, 3.0, 4.0], 2)],
+    ///     [("price", price), ("kind", kind)],
+    /// )?;
+    /// assert_eq!((data.rows(), data.columns()), (2, 3));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn from_parts<'a>(
+        inputs: impl IntoIterator<Item = (&'a str, Vec<f32>, usize)>,
+        targets: impl IntoIterator<Item = (&'a str, Targets)>,
+    ) -> Result<Self> {
+        let inputs: Vec<(&str, Vec<f32>, usize)> = inputs.into_iter().collect();
+        let outputs: Vec<(String, Targets)> = targets
+            .into_iter()
+            .map(|(name, targets)| (name.to_string(), targets))
+            .collect();
+        let names = |names: Vec<&str>| -> Result<()> {
+            match (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
+                Some(i) => Err(Error::data(format!("two parts are called `{}`", names[i]))),
+                None => Ok(()),
+            }
+        };
+        names(inputs.iter().map(|(name, ..)| *name).collect())?;
+        names(outputs.iter().map(|(name, _)| name.as_str()).collect())?;
+        let mut rows = None;
+        for (name, values, columns) in &inputs {
+            let own = whole_rows(&format!("features of `{name}`"), values.len(), *columns)?;
+            let first = *rows.get_or_insert(own);
+            if own != first {
+                let message = format!("`{name}` has {own} rows, but the first input has {first}");
+                return Err(Error::data(message));
+            }
+        }
+        let rows = rows.ok_or_else(|| Error::data("there is no input: give at least one"))?;
+        for (name, targets) in &outputs {
+            check_targets(targets, rows)
+                .map_err(|error| Error::data(format!("`{name}`: {error}")))?;
+        }
+        let columns = inputs.iter().map(|(_, _, columns)| columns).sum();
+        let mut features = room(rows.checked_mul(columns), "the features")?;
+        for row in 0..rows {
+            for (_, values, columns) in &inputs {
+                features.extend_from_slice(&values[row * columns..][..*columns]);
+            }
+        }
+        Ok(Dataset {
+            inputs: inputs
+                .into_iter()
+                .map(|(name, _, columns)| (name.to_string(), columns))
+                .collect(),
+            outputs,
+            ..Self::new(features, columns, Targets::None)?
+        })
+    }
+
+    /// Gives every row a weight: what its loss is multiplied by in training and evaluation (Keras' `sample_weight`).
+    ///
+    /// The loss of a batch is Σ w·l over its number of rows, whatever they weigh. Metrics do not look at weights.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where there are not as many weights as rows, or one is not a finite number.
+    pub fn with_weights(mut self, weights: Vec<f32>) -> Result<Self> {
+        if weights.len() != self.rows {
+            let (given, rows) = (weights.len(), self.rows);
+            return Err(Error::data(format!(
+                "{given} weights for {rows} rows: give one per row"
+            )));
+        }
+        if let Some(row) = weights.iter().position(|weight| !weight.is_finite()) {
+            let message = format!("the weight of row {row} is {}, not a number", weights[row]);
+            return Err(Error::data(message));
+        }
+        self.weights = Some(weights);
+        Ok(self)
     }
 
     /// A data set written out in the program: one array per row, and one array of target values per row.
@@ -240,6 +339,21 @@ impl Dataset {
         self.categories.get(column).map_or(&[], Vec::as_slice)
     }
 
+    /// The names and widths of the inputs whose columns lie side by side; empty for a table of one input.
+    pub fn inputs(&self) -> &[(String, usize)] {
+        &self.inputs
+    }
+
+    /// The targets of several outputs by name; empty where there are [`targets`](Self::targets) of one, or none.
+    pub fn outputs(&self) -> &[(String, Targets)] {
+        &self.outputs
+    }
+
+    /// The weights of the rows; none where all weigh the same.
+    pub fn weights(&self) -> Option<&[f32]> {
+        self.weights.as_deref()
+    }
+
     /// Multiplies every feature by `factor`; `scaled(1.0 / 255.0)` brings pixels into 0 to 1. Targets stay.
     ///
     /// # Errors
@@ -287,8 +401,25 @@ impl Dataset {
             feature_names: self.feature_names.clone(),
             class_names: self.class_names.clone(),
             categories: self.categories.clone(),
+            inputs: self.inputs.clone(),
             ..Self::new(features, self.columns, targets)?
         })
+    }
+
+    /// The same but for the cells.
+    pub(super) fn with_same_rows(&self, features: Vec<f32>) -> Result<Self> {
+        let data = self.like(features, self.targets.clone())?;
+        Ok(data.with_parts(self.outputs.clone(), self.weights.clone()))
+    }
+
+    /// With these targets by name and weights.
+    pub(super) fn with_parts(
+        mut self,
+        outputs: Vec<(String, Targets)>,
+        weights: Option<Vec<f32>>,
+    ) -> Self {
+        (self.outputs, self.weights) = (outputs, weights);
+        self
     }
 
     /// The same rows and targets with other features, of these names if there are any.
@@ -296,8 +427,9 @@ impl Dataset {
         let columns = features.len() / self.rows;
         let targets = self.targets.clone();
         let class_names = self.class_names.clone();
-        Self::new(features, columns, targets)?
+        Ok(Self::new(features, columns, targets)?
             .with_feature_names(names)?
-            .with_class_names(class_names)
+            .with_class_names(class_names)?
+            .with_parts(self.outputs.clone(), self.weights.clone()))
     }
 }

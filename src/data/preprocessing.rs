@@ -156,7 +156,7 @@ impl Preprocessing {
         });
         match widened {
             Some(one_hot) => data.with_features(features.into_owned(), one_hot.names(data)),
-            None => data.like(features.into_owned(), data.targets().clone()),
+            None => data.with_same_rows(features.into_owned()),
         }
     }
 

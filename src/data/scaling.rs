@@ -194,7 +194,7 @@ impl Scaler {
         }
         let mut features = data.features().to_vec();
         self.transform_rows(&mut features)?;
-        data.like(features, data.targets().clone())
+        data.with_same_rows(features)
     }
 
     /// Scales row-major rows in place.

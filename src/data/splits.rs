@@ -22,18 +22,25 @@ impl Dataset {
             );
             return Err(Error::argument("indices", message));
         }
-        let targets = match self.targets() {
-            Targets::None => Targets::None,
-            Targets::Values { values, columns } => {
-                let (values, columns) = (gather(values, *columns, indices)?, *columns);
-                Targets::Values { values, columns }
-            }
-            Targets::Labels { labels, classes } => {
-                let (labels, classes) = (gather(labels, 1, indices)?, *classes);
-                Targets::Labels { labels, classes }
-            }
+        let picked = |targets: &Targets| -> Result<Targets> {
+            Ok(match targets {
+                Targets::None => Targets::None,
+                Targets::Values { values, columns } => {
+                    let (values, columns) = (gather(values, *columns, indices)?, *columns);
+                    Targets::Values { values, columns }
+                }
+                Targets::Labels { labels, classes } => {
+                    let (labels, classes) = (gather(labels, 1, indices)?, *classes);
+                    Targets::Labels { labels, classes }
+                }
+            })
         };
-        self.like(gather(self.features(), self.columns(), indices)?, targets)
+        let named = |(name, targets): &(String, Targets)| Ok((name.clone(), picked(targets)?));
+        let outputs = self.outputs().iter().map(named).collect::<Result<_>>()?;
+        let weights = self.weights().map(|weights| gather(weights, 1, indices));
+        let features = gather(self.features(), self.columns(), indices)?;
+        let data = self.like(features, picked(self.targets())?)?;
+        Ok(data.with_parts(outputs, weights.transpose()?))
     }
 
     /// The rows before `row`, and those from `row` on.

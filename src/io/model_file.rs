@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::nn::{self, Config, Functional, LayerRef, Parameter};
 use crate::optim::OptimizerConfig;
-use crate::train::{LossSpec, Metric, Model};
+use crate::train::{Compile, LossSpec, Metric, Model, Objective};
 use crate::{Device, Error, Result};
 
 use super::weights_file::{set, write};
@@ -25,10 +25,37 @@ const VERSION: &str = "2";
 #[serde(deny_unknown_fields)]
 struct Description {
     architecture: nn::Description,
-    loss: LossSpec,
-    metrics: Vec<Metric>,
+    objectives: Vec<ObjectiveDescription>,
     /// None for an optimizer of the user's own; a model loaded without one predicts and evaluates, and trains by Adam.
     optimizer: Option<OptimizerConfig>,
+}
+
+/// What is trained of an output.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ObjectiveDescription {
+    output: String,
+    loss: LossSpec,
+    weight: f32,
+    metrics: Vec<Metric>,
+}
+
+/// An objective as data; losses and metrics of a user's own are none.
+fn described(objective: &Objective) -> Result<ObjectiveDescription> {
+    let own = objective.own_loss.iter().chain(&objective.own_metrics);
+    if let Some(own) = own.into_iter().next() {
+        let message = format!(
+            "hold `{}`, a closure that a file cannot keep; save the weights alone with `save_weights`",
+            own.name
+        );
+        return Err(Error::argument("objectives", message));
+    }
+    Ok(ObjectiveDescription {
+        output: objective.output.clone(),
+        loss: objective.loss,
+        weight: objective.weight,
+        metrics: objective.metrics.clone(),
+    })
 }
 
 impl Model {
@@ -41,8 +68,11 @@ impl Model {
         let weights = self.weights()?;
         let description = Description {
             architecture: self.architecture().describe()?,
-            loss: self.loss,
-            metrics: self.metrics.clone(),
+            objectives: self
+                .objectives
+                .iter()
+                .map(described)
+                .collect::<Result<_>>()?,
             optimizer: self.optimizer.config(),
         };
         let json = serde_json::to_string(&description).map_err(|error| {
@@ -100,10 +130,18 @@ impl Model {
             .map_err(|error| unfit(format!("the model's description: {error}")))?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|error| unfit(error.to_string()))?;
         let optimizer = description.optimizer.unwrap_or_default().into_optimizer();
-        let (loss, metrics) = (description.loss, description.metrics);
+        let objective = |description: ObjectiveDescription| Objective {
+            weight: description.weight,
+            metrics: description.metrics,
+            ..Objective::new(description.output, description.loss)
+        };
+        let compile = Compile {
+            optimizer,
+            objectives: description.objectives.into_iter().map(objective).collect(),
+        };
         let architecture = Functional::from_description(description.architecture, &layers)
             .map_err(|error| unfit(format!("the model's layers: {error}")))?;
-        let mut model = Model::new(architecture, device, loss, optimizer, metrics)?;
+        let mut model = Model::with(architecture, device, compile)?;
         let expected: Vec<Parameter> = model.architecture().parameters().collect();
         set(&mut model, path, &tensors, &expected)?;
         Ok(model)

@@ -90,8 +90,8 @@ impl Functional {
         }
     }
 
-    /// The activation that the first output ends with.
-    pub(crate) fn last_activation(&self) -> Activation {
+    /// The activations that the outputs end with.
+    pub(crate) fn last_activations(&self) -> Vec<Activation> {
         let graph = Graph::new();
         let input = |input: &InputSpec| {
             let dims = [&[1], input.shape.dims()].concat();
@@ -104,8 +104,10 @@ impl Functional {
         };
         let parameters: Vec<_> = self.parameters().map(weight).collect();
         let pass = self.forward(&inputs, &parameters, false, None);
-        let first = pass.outputs.first();
-        first.map(|output| output.activation).unwrap_or_default()
+        pass.outputs
+            .iter()
+            .map(|output| output.activation)
+            .collect()
     }
 
     /// The output of a call, or an error of the graph where a layer's forward pass is not what its shape rule says.

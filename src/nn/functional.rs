@@ -4,7 +4,7 @@ use std::panic::Location;
 
 use crate::device::Device;
 use crate::optim::Optimizer;
-use crate::train::{LossSpec, Metric, Model};
+use crate::train::{Compile, LossSpec, Metric, Model};
 use crate::{Error, Preprocessing, Result, Shape};
 
 use super::layer_ref::snake_case;
@@ -154,6 +154,15 @@ impl Functional {
         )
     }
 
+    /// Readies the architecture for training on `device` with a loss and metrics for each output.
+    ///
+    /// # Errors
+    ///
+    /// Layers that do not fit each other, settings out of range, names of outputs that are not there.
+    pub fn compile_with(self, device: &Device, compile: Compile) -> Result<Model> {
+        Model::with(self, device, compile)
+    }
+
     /// The layers by name, in the order of their first calls.
     pub fn layers(&self) -> impl ExactSizeIterator<Item = (&str, &LayerRef)> {
         self.members
@@ -171,6 +180,15 @@ impl Functional {
     pub(crate) fn output_width(&self) -> usize {
         let widths = self.outputs.iter().map(|output| output.shape.elements());
         usize::try_from(widths.fold(0, u64::saturating_add)).unwrap_or(usize::MAX)
+    }
+
+    /// The numbers of a sample of the output of that number.
+    pub(crate) fn width_of(&self, output: usize) -> usize {
+        let elements = self
+            .outputs
+            .get(output)
+            .map_or(0, |output| output.shape.elements());
+        usize::try_from(elements).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn shape_of(&self, source: Source) -> &Shape {
@@ -199,6 +217,10 @@ impl Functional {
             ));
         }
         let width = self.input_width();
+        if self.preprocessing.is_some() && self.inputs.len() != 1 {
+            let message = format!("needs a model of one input, got {}", self.inputs.len());
+            return Err(Error::argument("preprocessing", message));
+        }
         let made = self.preprocessing.as_ref().map(Preprocessing::outputs);
         if let Some(columns) = made.filter(|&columns| columns != width) {
             let message = format!("makes {columns} columns, but the model has {width} inputs");

@@ -43,6 +43,7 @@ pub use describe::Config;
 pub(crate) use describe::Description;
 pub use dot::Dot;
 pub use functional::Functional;
+pub(crate) use functional::InputSpec;
 pub use initializer::{Distribution, Fan, Initializer};
 pub use lambda::Lambda;
 pub use layer::{Layer, Parameter};

@@ -9,7 +9,8 @@ use super::Model;
 use super::features::Features;
 use super::ledger::Ledger;
 use super::metric::ConfusionMatrix;
-use super::model::{ClockStart, Prepared};
+use super::model::ClockStart;
+use super::prepare::Prepared;
 use super::programs::{Needs, PREDICT_ROWS, Room};
 use super::submissions::{Answer, Submissions};
 
@@ -54,10 +55,36 @@ impl fmt::Display for Evaluation {
 pub struct Predictions {
     values: Vec<f32>,
     columns: usize,
+    /// Name and columns of each output.
+    outputs: Vec<(String, usize)>,
 }
 
 impl Predictions {
-    /// All outputs, row-major.
+    /// Those of one output of a model of several.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where the model has no output of that name.
+    pub fn output(&self, name: &str) -> Result<Predictions> {
+        let place = self.outputs.iter().position(|(known, _)| known == name);
+        let Some(place) = place else {
+            return Err(Error::NotFound {
+                what: "output",
+                name: name.into(),
+                known: self.outputs.iter().map(|(name, _)| name.clone()).collect(),
+            });
+        };
+        let before = self.outputs[..place].iter().map(|(_, columns)| columns);
+        let (start, columns) = (before.sum::<usize>(), self.outputs[place].1);
+        let own = |row: &[f32]| row[start..start + columns].to_vec();
+        Ok(Predictions {
+            values: self.rows().flat_map(own).collect(),
+            columns,
+            outputs: vec![self.outputs[place].clone()],
+        })
+    }
+
+    /// All outputs, row-major; those of a model of several side by side.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
@@ -94,7 +121,7 @@ impl Model {
     pub async fn evaluate_async(&mut self, data: &Dataset) -> Result<Evaluation> {
         let prepared = self.prepare(data)?;
         let needs = Needs {
-            evaluate: Some(evaluation_room(prepared.rows)),
+            evaluate: Some(evaluation_room(&prepared)),
             ..Needs::default()
         };
         self.load_evaluation(needs, &prepared).await?;
@@ -112,7 +139,7 @@ impl Model {
 
     /// Runs over the uploaded evaluation data once.
     pub(super) async fn run_evaluation(&mut self, needs: Needs, rows: usize) -> Result<Evaluation> {
-        let gauges = self.parts().gauges()?;
+        let gauges = self.parts().board()?;
         self.set_clock(
             "evaluate",
             needs,
@@ -156,7 +183,8 @@ impl Model {
 
     /// The model's outputs for rows of input, preprocessed first if the model has such steps.
     ///
-    /// Rows come from a data set, a slice of numbers (row-major) or an array of rows; no rows give no predictions.
+    /// Rows come from a data set, a slice of numbers (row-major) or an array of rows; no rows give no predictions. Those of
+    /// a model of several inputs come from a data set that names them, or as `&[("a", &a[..]), ("b", &b)]`.
     pub fn predict<'a>(&mut self, rows: impl Into<Features<'a>>) -> Result<Predictions> {
         let device = self.device().clone();
         device.block_on(self.predict_async(rows))
@@ -187,7 +215,14 @@ impl Model {
             let outputs = predict_batch(session, "predict", rest).await?;
             values.extend_from_slice(&outputs[..rest.len() / inputs * columns]);
         }
-        Ok(Predictions { values, columns })
+        let outputs = self.architecture.outputs.iter().enumerate();
+        let outputs =
+            outputs.map(|(index, output)| (output.name.clone(), self.architecture.width_of(index)));
+        Ok(Predictions {
+            outputs: outputs.collect(),
+            values,
+            columns,
+        })
     }
 }
 
@@ -197,11 +232,12 @@ async fn predict_batch(session: &mut Session, program: &str, rows: &[f32]) -> Re
     session.finish(pending).await
 }
 
-/// Room for evaluation data of that many rows.
-pub(super) fn evaluation_room(rows: usize) -> Room {
+/// Room for evaluation data.
+pub(super) fn evaluation_room(data: &Prepared<'_>) -> Room {
     Room {
-        rows,
+        rows: data.rows,
         // Sizes in few steps, so that a set a little larger needs no new session.
-        batch: rows.next_power_of_two().min(EVALUATE_ROWS),
+        batch: data.rows.next_power_of_two().min(EVALUATE_ROWS),
+        weighted: data.weights.is_some(),
     }
 }

@@ -210,13 +210,17 @@ fn opened(model: &Model, device: &Device, batch: usize) -> Result<Session> {
     let mut parts = model.parts();
     parts.target = device.target();
     let plan = parts.build(Needs {
-        train: Some(Room { rows, batch }),
+        train: Some(Room {
+            rows,
+            batch,
+            weighted: false,
+        }),
         evaluate: None,
     })?;
     let mut session = device.open(&plan)?;
     // Any numbers will do, as long as none is special: Weyl's sequence in [0, 1).
     let number = |at: usize| (at as u32).wrapping_mul(0x9e37_79b9) >> 8;
-    let data = ["train.x.", "train.y."];
+    let data = ["train.x.", "train.y.", "train.labels."];
     for variable in &plan.variables {
         if !data.iter().any(|prefix| variable.name.starts_with(prefix)) {
             continue;
@@ -224,7 +228,10 @@ fn opened(model: &Model, device: &Device, batch: usize) -> Result<Session> {
         let len = usize::try_from(variable.kind.elements()).unwrap_or(usize::MAX);
         match variable.kind.dtype {
             DType::U32 => {
-                let classes = model.architecture.output_width() as u32;
+                // Labels that every output has.
+                let widths =
+                    (0..model.architecture.outputs.len()).map(|i| model.architecture.width_of(i));
+                let classes = widths.min().unwrap_or(1) as u32;
                 let labels: Vec<u32> = (0..len).map(|at| number(at) % classes).collect();
                 session.write_labels(&variable.name, &labels)?;
             }

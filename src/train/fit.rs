@@ -38,6 +38,7 @@ pub struct Fit<'a> {
     seed: Option<u32>,
     validation_split: f64,
     validation: Option<&'a Dataset>,
+    pub(super) class_weight: Vec<(u32, f32)>,
     silent: bool,
     callbacks: Callbacks<'a>,
     interrupt: Option<Interrupt>,
@@ -55,6 +56,7 @@ impl<'a> Fit<'a> {
             seed: None,
             validation_split: 0.0,
             validation: None,
+            class_weight: Vec::new(),
             silent: false,
             callbacks: Callbacks::default(),
             interrupt: None,
@@ -111,6 +113,16 @@ impl<'a> Fit<'a> {
         self
     }
 
+    /// Multiplies the loss of the rows of each class by the class's weight, as Keras' `class_weight`; classes that are not
+    /// named weigh 1, and validation looks at no weights of classes.
+    ///
+    /// The class of a row is its label, the place of the largest of its target's columns, or the 0 or 1 of a single one.
+    /// The loss of a batch is Σ w·l over its number of rows, as in Keras; PyTorch divides by Σ w.
+    pub fn class_weight(mut self, weights: impl IntoIterator<Item = (u32, f32)>) -> Self {
+        self.class_weight = weights.into_iter().collect();
+        self
+    }
+
     /// Shows no progress bar.
     pub fn silent(mut self) -> Self {
         self.silent = true;
@@ -132,7 +144,10 @@ impl<'a> Fit<'a> {
 
     /// Whether something must be measured beside the training itself.
     pub(super) fn stops_or_validates(&self) -> bool {
-        self.target_loss.is_some() || self.validation_split > 0.0 || self.validation.is_some()
+        self.target_loss.is_some()
+            || self.validation_split > 0.0
+            || self.validation.is_some()
+            || !self.class_weight.is_empty()
     }
 
     /// The seed of the order of the data for a model of that seed; none for the data's own order.
@@ -234,7 +249,11 @@ impl Model {
             None => (data, fit.validation),
         };
         let callbacks = std::mem::take(&mut fit.callbacks);
-        let train = self.prepare(train)?;
+        let weights = self.class_weights(train, &fit.class_weight)?;
+        let mut train = self.prepare(train)?;
+        if let Some(weights) = weights {
+            train.weights = Some(weights.into());
+        }
         let validation = validation.map(|data| self.prepare(data)).transpose()?;
         let batch = fit.batch_size.min(train.rows);
         if batch > MOST_BATCH {
@@ -248,10 +267,11 @@ impl Model {
             train: Some(Room {
                 rows: train.rows,
                 batch,
+                weighted: train.weights.is_some(),
             }),
-            evaluate: validation.as_ref().map(|data| evaluation_room(data.rows)),
+            evaluate: validation.as_ref().map(|data| evaluation_room(data)),
         };
-        let layout = self.parts().gauges()?.layout();
+        let layout = self.parts().board()?.layout();
         let ledger = Ledger::new(train.rows as u64, batch as u64, layout, self.epochs);
         let per_epoch = ledger.steps_per_epoch();
         let total = fit
@@ -322,7 +342,7 @@ impl Model {
         let waits = run.target_loss.is_some() || run.validates || run.callbacks.wait();
         let every = run.callbacks.every();
         let device = self.device().clone();
-        let gauges = self.parts().gauges()?;
+        let gauges = self.parts().board()?;
         let session = self.session(run.needs).await?;
         let mut submissions = Submissions::new("train", &gauges, per_epoch, &device, session)?;
         let before = device.counters();
@@ -442,7 +462,7 @@ impl Model {
     async fn end_epoch(&mut self, run: &mut Run<'_>, means: Means) -> Result<()> {
         self.epochs += 1;
         let loss = means.values.first().copied().unwrap_or(f64::NAN);
-        let metrics = self.parts().gauges()?.report(&means)?;
+        let metrics = self.parts().board()?.report(&means)?;
         let validation = match run.validation_rows {
             0 => None,
             rows => Some(self.run_evaluation(run.needs, rows).await?),

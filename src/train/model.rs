@@ -1,17 +1,15 @@
 //! A compiled model: architecture, loss, optimizer, metrics, and the session that holds its weights.
 
-use crate::data::Targets;
-use crate::data::check::{check_finite, room};
 use crate::nn::Functional;
 use crate::op::cursor;
 use crate::optim::Optimizer;
-use crate::{Dataset, Device, Error, Result, Session, Snapshot, Values};
+use crate::{Device, Error, Result, Session, Snapshot, Values};
 
-use super::features::Features;
 use super::fit::DEFAULT_BATCH;
 use super::loss::LossSpec;
 use super::metric::Metric;
-use super::programs::{Needs, Parts, Room, chunk_name, chunk_rows};
+use super::objective::{Compile, Objective};
+use super::programs::{Needs, Parts, Room};
 
 /// A model ready to train, evaluate and predict.
 ///
@@ -29,9 +27,9 @@ use super::programs::{Needs, Parts, Room, chunk_name, chunk_rows};
 #[derive(Debug)]
 pub struct Model {
     pub(super) architecture: Functional,
-    pub(crate) loss: LossSpec,
+    /// In the order of the outputs that are trained.
+    pub(crate) objectives: Vec<Objective>,
     pub(crate) optimizer: Box<dyn Optimizer>,
-    pub(crate) metrics: Vec<Metric>,
     device: Device,
     open: Option<Open>,
     /// Weights, states of layers and of the optimizer to begin the next session with: those too that the open one does
@@ -60,21 +58,48 @@ impl Model {
         metrics: Vec<Metric>,
     ) -> Result<Self> {
         architecture.validate()?;
-        loss.validate()?;
-        for (kind, count) in [
-            ("inputs", architecture.inputs.len()),
-            ("outputs", architecture.outputs.len()),
-        ] {
-            if count != 1 {
-                return Err(Error::argument(kind, format!("must be one, got {count}")));
+        let objective = match &architecture.outputs[..] {
+            [output] => Objective {
+                metrics,
+                ..Objective::new(&output.name, loss)
+            },
+            outputs => {
+                let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+                let message = format!(
+                    "of a model of several outputs, {}, are given by `compile_with`, one for each",
+                    names.join(", ")
+                );
+                return Err(Error::argument("loss", message));
             }
-        }
+        };
+        let compile = Compile {
+            optimizer,
+            objectives: vec![objective],
+        };
+        Model::with(architecture, device, compile)
+    }
+
+    pub(crate) fn with(
+        architecture: Functional,
+        device: &Device,
+        compile: Compile,
+    ) -> Result<Self> {
+        let Compile {
+            optimizer,
+            mut objectives,
+        } = compile;
+        architecture.validate()?;
+        check_objectives(&architecture, &objectives)?;
+        let place = |objective: &Objective| {
+            let mut outputs = architecture.outputs.iter();
+            outputs.position(|output| output.name == objective.output)
+        };
+        objectives.sort_by_key(place);
         optimizer.validate()?;
         let model = Model {
             architecture,
-            loss,
+            objectives,
             optimizer,
-            metrics,
             device: device.clone(),
             open: None,
             carried: Snapshot::default(),
@@ -82,7 +107,7 @@ impl Model {
             epochs: 0,
             rate_factor: None,
         };
-        model.parts().gauges()?;
+        model.parts().board()?;
         Ok(model)
     }
 
@@ -107,11 +132,28 @@ impl Model {
         format!(
             "{}loss {}, optimizer {}, device {}\n{}",
             self.architecture.summary(),
-            self.loss,
+            self.losses(),
             self.optimizer.name(),
             self.device,
             self.other_device(batch).unwrap_or_default()
         )
+    }
+
+    /// The losses, with the outputs' names and weights where there are several.
+    fn losses(&self) -> String {
+        let [only] = &self.objectives[..] else {
+            let told = self.objectives.iter().map(|objective| {
+                let (title, weight) = (objective.title(), objective.weight);
+                let times = if weight == 1.0 {
+                    String::new()
+                } else {
+                    format!("{weight}·")
+                };
+                format!("{times}{title} of {}", objective.output)
+            });
+            return told.collect::<Vec<_>>().join(" + ");
+        };
+        only.title()
     }
 
     /// Takes the model to another device, with its weights and the optimizer's state.
@@ -162,6 +204,7 @@ impl Model {
         let room = Room {
             rows,
             batch: batch.min(rows),
+            weighted: false,
         };
         self.parts().graph_and_plan(Needs {
             train: Some(room),
@@ -285,145 +328,10 @@ impl Model {
     pub(super) fn parts(&self) -> Parts<'_> {
         Parts {
             architecture: &self.architecture,
-            loss: self.loss,
+            objectives: &self.objectives,
             optimizer: self.optimizer.as_ref(),
-            metrics: &self.metrics,
             target: self.device.target(),
         }
-    }
-
-    /// Checks a data set against the model and scales it: features and targets ready for upload.
-    pub(super) fn prepare<'a>(&self, data: &'a Dataset) -> Result<Prepared<'a>> {
-        if data.rows() == 0 {
-            return Err(Error::data(
-                "the data set is empty; give it at least one row",
-            ));
-        }
-        if u32::try_from(data.rows()).is_err() {
-            return Err(Error::data(format!(
-                "the data set has {} rows; 2³² − 1 is the most",
-                data.rows()
-            )));
-        }
-        let features = match &self.architecture.preprocessing {
-            None => {
-                data.check_finite()?;
-                self.preprocessed(Features::from(data))?
-            }
-            // A missing cell is what preprocessing may be there for, so its result is what is looked at.
-            Some(preprocessing) => {
-                data.check_finite_targets()?;
-                let features = self.preprocessed(Features::from(data))?;
-                check_finite(&features, preprocessing.outputs())?;
-                features
-            }
-        };
-        let (outputs, loss) = (self.architecture.output_width(), self.loss.loss);
-        let targets = match data.targets() {
-            Targets::None => {
-                return Err(Error::data(
-                    "the data set has no targets; training and evaluation need them",
-                ));
-            }
-            Targets::Labels { labels, .. } if loss.takes_labels() => {
-                in_range(labels, outputs, self.loss.ignore_class)?;
-                PreparedTargets::Labels(labels)
-            }
-            Targets::Labels { labels, .. } if outputs == 1 => {
-                in_range(labels, 2, None)?;
-                PreparedTargets::Values(
-                    labels
-                        .iter()
-                        .map(|&label| label as f32)
-                        .collect::<Vec<_>>()
-                        .into(),
-                )
-            }
-            Targets::Labels { labels, .. } => {
-                in_range(labels, outputs, None)?;
-                let len = labels.len().checked_mul(outputs);
-                let mut rows: Vec<f32> = room(len, "the one-hot targets")?;
-                rows.resize(labels.len() * outputs, 0.0);
-                for (row, &label) in rows.chunks_exact_mut(outputs).zip(labels) {
-                    row[label as usize] = 1.0;
-                }
-                PreparedTargets::Values(rows.into())
-            }
-            Targets::Values { .. } if loss.takes_labels() => {
-                return Err(Error::data(format!(
-                    "{} takes integer labels, but the targets are numbers; read them as labels or use \
-                     categorical_crossentropy",
-                    loss.name()
-                )));
-            }
-            Targets::Values { values, columns } => {
-                if *columns != outputs {
-                    return Err(Error::data(format!(
-                        "the targets have {columns} columns, but the model has {outputs} outputs"
-                    )));
-                }
-                PreparedTargets::Values(values.as_slice().into())
-            }
-        };
-        Ok(Prepared {
-            rows: data.rows(),
-            features,
-            targets,
-        })
-    }
-
-    /// Checks the width of rows of features and applies the model's preprocessing.
-    pub(super) fn preprocessed<'a>(
-        &self,
-        features: Features<'a>,
-    ) -> Result<std::borrow::Cow<'a, [f32]>> {
-        if let Some(preprocessing) = &self.architecture.preprocessing {
-            return preprocessing.transform_rows(features.0);
-        }
-        let (len, inputs) = (features.0.len(), self.architecture.input_width());
-        if len % inputs != 0 {
-            let message = format!("{len} numbers are no whole rows of the model's {inputs} inputs");
-            return Err(Error::data(message));
-        }
-        Ok(features.0)
-    }
-
-    /// Writes a prepared data set into the parts of `<name>.x` and `<name>.y`.
-    pub(super) async fn upload(
-        &mut self,
-        name: &str,
-        needs: Needs,
-        data: &Prepared<'_>,
-    ) -> Result<()> {
-        let target = self.device.target().clone();
-        let inputs = self.architecture.input_width();
-        let outputs = self.architecture.output_width();
-        let session = self.session(needs).await?;
-        let x_rows = chunk_rows(&target, inputs);
-        for (index, part) in data
-            .features
-            .chunks(x_rows.saturating_mul(inputs))
-            .enumerate()
-        {
-            session.write_head(&chunk_name(&format!("{name}.x"), index), part)?;
-        }
-        let y_name = format!("{name}.y");
-        match &data.targets {
-            PreparedTargets::Values(values) => {
-                for (index, part) in values
-                    .chunks(chunk_rows(&target, outputs).saturating_mul(outputs))
-                    .enumerate()
-                {
-                    session.write_head(&chunk_name(&y_name, index), part)?;
-                }
-            }
-            PreparedTargets::Labels(labels) => {
-                for (index, part) in labels.chunks(chunk_rows(&target, 1)).enumerate() {
-                    session.write_labels_head(&chunk_name(&y_name, index), part)?;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Sets a clock to the beginning of an epoch.
@@ -463,20 +371,6 @@ impl ClockStart {
     }
 }
 
-/// A data set as the device takes it.
-#[derive(Debug)]
-pub(super) struct Prepared<'a> {
-    pub rows: usize,
-    pub features: std::borrow::Cow<'a, [f32]>,
-    pub targets: PreparedTargets<'a>,
-}
-
-#[derive(Debug)]
-pub(super) enum PreparedTargets<'a> {
-    Values(std::borrow::Cow<'a, [f32]>),
-    Labels(&'a [u32]),
-}
-
 /// Weights, optimizer states and rates: all variables but data sets, rings, inputs and cursors, which the host sets.
 async fn carried(session: &mut Session) -> Result<Snapshot> {
     let names: Vec<String> = session
@@ -504,14 +398,41 @@ async fn carried(session: &mut Session) -> Result<Snapshot> {
     Ok(snapshot)
 }
 
-fn in_range(labels: &[u32], classes: usize, ignored: Option<u32>) -> Result<()> {
-    let unknown = |&label: &u32| label as usize >= classes && ignored != Some(label);
-    match labels.iter().position(unknown) {
-        None => Ok(()),
-        Some(row) => Err(Error::data(format!(
-            "row {row} has the label {}, but the model tells {classes} classes apart (0 to {})",
-            labels[row],
-            classes.saturating_sub(1)
-        ))),
+/// Refuses objectives that the outputs do not have, twice or not at all, and settings out of range.
+fn check_objectives(architecture: &Functional, objectives: &[Objective]) -> Result<()> {
+    if objectives.is_empty() {
+        let message = "must be given for at least one output";
+        return Err(Error::argument("objectives", message));
     }
+    for (index, objective) in objectives.iter().enumerate() {
+        objective.validate()?;
+        let name = &objective.output;
+        let mut outputs = architecture.outputs.iter();
+        let Some(output) = outputs.find(|output| output.name == *name) else {
+            return Err(Error::NotFound {
+                what: "output",
+                name: name.clone(),
+                known: architecture
+                    .outputs
+                    .iter()
+                    .map(|o| o.name.clone())
+                    .collect(),
+            });
+        };
+        if objectives[..index]
+            .iter()
+            .any(|other| other.output == *name)
+        {
+            let message = format!("name the output `{name}` twice");
+            return Err(Error::argument("objectives", message));
+        }
+        if objective.takes_labels() && output.shape.rank() != 1 {
+            let message = format!(
+                "of `{name}` takes a label a row, for an output of one dimension, not {}",
+                output.shape
+            );
+            return Err(Error::argument("loss", message));
+        }
+    }
+    Ok(())
 }

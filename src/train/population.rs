@@ -14,8 +14,9 @@ use super::fit::Fit;
 use super::history::{Epoch, History, Stop};
 use super::ledger::{Ledger, Means};
 use super::loss::LossSpec;
-use super::metric::{Gauges, Metric};
-use super::model::{Model, Prepared, PreparedTargets};
+use super::metric::{Board, Metric};
+use super::model::Model;
+use super::prepare::Prepared;
 use super::programs::{Needs, Room};
 use super::submissions::{Answer, Submissions};
 
@@ -172,13 +173,18 @@ impl Population {
         }
         let model = self.fresh(0)?;
         let data = model.prepare(data)?;
+        if data.weights.is_some() {
+            let message = "a population trains on rows that weigh the same; these have weights";
+            return Err(Error::data(message));
+        }
         let room = Room {
             rows: data.rows,
             batch: fit.batch_size.min(data.rows),
+            weighted: false,
         };
         self.open(&model, room, &data)?;
         let count = self.members.len();
-        let gauges = model.parts().gauges()?;
+        let gauges = model.parts().board()?;
         let layout = gauges.layout();
         let mut ledgers: Vec<Ledger> = (0..count)
             .map(|_| Ledger::new(room.rows as u64, room.batch as u64, layout.clone(), 0))
@@ -269,9 +275,10 @@ impl Population {
             return Ok(());
         };
         open.session.write("train.x", &data.features)?;
-        match &data.targets {
-            PreparedTargets::Values(values) => open.session.write("train.y", values),
-            PreparedTargets::Labels(labels) => open.session.write_labels("train.y", labels),
+        match (&data.values, &data.labels) {
+            (Some(values), _) => open.session.write("train.y", values),
+            (_, Some(labels)) => open.session.write_labels("train.y", labels),
+            _ => Ok(()),
         }
     }
 
@@ -364,7 +371,7 @@ fn room_for(len: usize) -> Result<Vec<f64>> {
     Ok(values)
 }
 
-fn epoch(means: &Means, gauges: &Gauges, begun: Instant) -> Result<Epoch> {
+fn epoch(means: &Means, gauges: &Board, begun: Instant) -> Result<Epoch> {
     Ok(Epoch {
         loss: means.values.first().copied().unwrap_or(f64::NAN),
         metrics: gauges.report(means)?,

@@ -5,9 +5,10 @@ use crate::optim::{Clock, LossScale, Optimizer, Rates};
 use crate::plan::{Plan, Precision, Program, Target};
 use crate::{DType, Error, Graph, Initial, Result, Tensor, TensorType};
 
-use super::loss::{LossSpec, Output};
-use super::metric::{Gauges, Metric, Setting, Supply};
-use crate::nn::{Functional, Parameter};
+use super::loss::Output;
+use super::metric::{Board, Gauges, Setting, Supply};
+use super::objective::Objective;
+use crate::nn::{Functional, InputSpec, Parameter};
 
 /// Steps whose sums the ring holds: the most that one submission may run.
 pub(crate) const RING_ROWS: usize = 1024;
@@ -22,6 +23,8 @@ pub(crate) struct Room {
     pub rows: usize,
     /// Rows of a batch.
     pub batch: usize,
+    /// Whether every row has a weight.
+    pub weighted: bool,
 }
 
 /// Which programs a session needs, and for how much data.
@@ -36,7 +39,11 @@ impl Needs {
     pub fn cover(&self, other: &Needs) -> bool {
         let covers = |have: Option<Room>, want: Option<Room>, batch: fn(usize, usize) -> bool| {
             let fits = |want: Room| {
-                have.is_some_and(|have| have.rows >= want.rows && batch(have.batch, want.batch))
+                have.is_some_and(|have| {
+                    have.rows >= want.rows
+                        && have.weighted == want.weighted
+                        && batch(have.batch, want.batch)
+                })
             };
             want.is_none_or(fits)
         };
@@ -57,9 +64,8 @@ impl Needs {
 /// What programs are made from.
 pub(crate) struct Parts<'a> {
     pub architecture: &'a Functional,
-    pub loss: LossSpec,
+    pub objectives: &'a [Objective],
     pub optimizer: &'a dyn Optimizer,
-    pub metrics: &'a [Metric],
     pub target: &'a Target,
 }
 
@@ -102,9 +108,13 @@ impl Parts<'_> {
         for (program, rows) in [("predict", PREDICT_ROWS), ("predict_row", 1)] {
             let width = self.architecture.input_width();
             let x = graph.input(format!("{program}.x"), [rows, width]);
-            let x = self.shaped(x);
-            let pass = self.architecture.forward(&[x], &parameters, false, None);
-            let y = flat(&pass.outputs[0].after);
+            let inputs = self.shaped(&x);
+            let pass = self.architecture.forward(&inputs, &parameters, false, None);
+            let outputs: Vec<Tensor> = pass.outputs.iter().map(|y| flat(&y.after)).collect();
+            let y = match &outputs[..] {
+                [only] => only.clone(),
+                outputs => outputs[0].concat(&outputs[1..].iter().collect::<Vec<_>>(), 1),
+            };
             programs.push(Program::new(program).fetch(format!("{program}.y"), &y));
         }
         let plan = graph.compile(self.target, programs)?;
@@ -119,18 +129,94 @@ impl Parts<'_> {
             .or(half.then(LossScale::default))
     }
 
-    /// The metrics over the model's outputs.
-    pub fn gauges(&self) -> Result<Gauges> {
-        let setting = Setting {
-            columns: self.architecture.output_width(),
-            labels: self.loss.loss.takes_labels(),
-            activation: self.architecture.last_activation(),
-            loss: self.loss.loss.name(),
-        };
-        Gauges::new(self.metrics, &setting)
+    /// The losses and metrics of the model's outputs.
+    pub fn board(&self) -> Result<Board> {
+        let activations = self.architecture.last_activations();
+        let gauges = self.objectives.iter().map(|objective| {
+            let index = self.output(objective);
+            let setting = Setting {
+                columns: self.architecture.width_of(index),
+                labels: objective.takes_labels(),
+                activation: activations.get(index).copied().unwrap_or_default(),
+                loss: objective.loss.loss.name(),
+            };
+            let gauges = Gauges::new(&objective.metrics, &setting)?;
+            let own = objective.own_metrics.iter().map(|own| own.name.clone());
+            Ok((objective.output.clone(), gauges, own.collect()))
+        });
+        Board::new(gauges.collect::<Result<_>>()?)
     }
 
-    /// Forward pass on a gathered batch with its loss and metrics recorded: the loss of each row, the records, and how to
+    /// The number of an objective's output.
+    pub fn output(&self, objective: &Objective) -> usize {
+        let mut outputs = self.architecture.outputs.iter();
+        let place = outputs.position(|output| output.name == objective.output);
+        place.unwrap_or_default()
+    }
+
+    /// Where the targets of each objective lie.
+    pub fn placed(&self) -> Placed {
+        let mut placed = Placed::default();
+        for objective in self.objectives {
+            if objective.takes_labels() {
+                placed.places.push(Place::Label(placed.labels));
+                placed.labels += 1;
+            } else {
+                let columns = self.architecture.width_of(self.output(objective));
+                placed.places.push(Place::Values {
+                    start: placed.columns,
+                    columns,
+                });
+                placed.columns += columns;
+            }
+        }
+        placed
+    }
+
+    /// The targets of each objective for the batch at hand, and the data set that they are in where it is one's alone.
+    fn targets(
+        &self,
+        graph: &Graph,
+        name: &str,
+        room: Room,
+        clock: &Clock,
+    ) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
+        let placed = self.placed();
+        let mut alone = Vec::new();
+        let mut gather = |what: &str, dtype: DType, width: usize| -> Result<Option<Tensor>> {
+            if width == 0 {
+                return Ok(None);
+            }
+            let data = self.data(graph, &format!("{name}.{what}"), room, (dtype, width))?;
+            let batch = gathered(clock, &data);
+            alone = data;
+            Ok(Some(batch))
+        };
+        let values = gather(VALUES, DType::F32, placed.columns)?;
+        let labels = gather(placed.labels_name(), DType::U32, placed.labels)?;
+        let target = |place: &Place| match (*place, &values, &labels) {
+            (Place::Values { start, columns }, Some(values), _) => {
+                match columns == placed.columns {
+                    true => values.clone(),
+                    false => values.slice(1, start, columns),
+                }
+            }
+            (Place::Label(index), _, Some(labels)) => match placed.labels {
+                1 => labels.clone(),
+                _ => labels.slice(1, index, 1).reshape([room.batch]),
+            },
+            _ => graph.labels(format!("{name}.nothing"), [room.batch]),
+        };
+        let targets = placed.places.iter().map(target).collect();
+        let alone = if placed.places.len() == 1 {
+            alone
+        } else {
+            Vec::new()
+        };
+        Ok((targets, alone))
+    }
+
+    /// Forward pass on a gathered batch with its losses and metrics recorded: the loss of each row, the records, and how to
     /// record the tallies. Those come last, where a head that computes the last layer has done so.
     fn measured(
         &self,
@@ -140,35 +226,61 @@ impl Parts<'_> {
         clock: &Clock,
         parameters: &[(Parameter, Tensor)],
     ) -> Result<(Tensor, Vec<Tensor>, impl FnOnce() -> Vec<Tensor> + use<>)> {
-        let outputs = self.architecture.output_width();
-        let inputs = Some(self.architecture.input_width());
-        let x = gathered(
-            clock,
-            &self.data(graph, &format!("{name}.x"), room, inputs)?,
-        );
-        let columns = (!self.loss.loss.takes_labels()).then_some(outputs);
-        let data = self.data(graph, &format!("{name}.y"), room, columns)?;
-        let y = gathered(clock, &data);
-        let x = self.shaped(x);
-        let training = name == "train";
-        let mut pass = self
-            .architecture
-            .forward(&[x], parameters, training, Some(clock));
-        let last = pass.outputs.remove(0);
-        let output = Output {
-            before: flat(&last.before),
-            after: flat(&last.after),
-            activation: last.activation,
+        let numbers = |what: &str, width: usize| -> Result<Tensor> {
+            let name = format!("{name}.{what}");
+            let data = self.data(graph, &name, room, (DType::F32, width))?;
+            Ok(gathered(clock, &data))
         };
-        let gauges = self.gauges()?;
-        let rows = self.loss.rows(&output, &y, &clock.cursor);
+        let x = numbers("x", self.architecture.input_width())?;
+        let (targets, alone) = self.targets(graph, name, room, clock)?;
+        let weights = match room.weighted {
+            true => Some(numbers("w", 1)?.reshape([room.batch])),
+            false => None,
+        };
+        let training = name == "train";
+        let mut pass =
+            self.architecture
+                .forward(&self.shaped(&x), parameters, training, Some(clock));
+        let output = |objective: &Objective| {
+            let last = &pass.outputs[self.output(objective)];
+            Output {
+                before: flat(&last.before),
+                after: flat(&last.after),
+                activation: last.activation,
+            }
+        };
+        let outputs: Vec<Output> = self.objectives.iter().map(output).collect();
+        let board = self.board()?;
+        let each = self.objectives.iter().zip(&outputs).zip(&targets);
+        let losses: Vec<Tensor> = each
+            .clone()
+            .map(|((objective, output), target)| {
+                let rows = objective.rows(output, target, &clock.cursor);
+                weights.as_ref().map_or(rows.clone(), |w| rows.mul(w))
+            })
+            .collect();
+        let weighed =
+            losses
+                .iter()
+                .zip(self.objectives)
+                .map(|(rows, objective)| match objective.weight {
+                    1.0 => rows.clone(),
+                    weight => rows.scale(weight),
+                });
+        let total = weighed.reduce(|a, b| a.add(&b));
+        let total = total.ok_or_else(|| Error::argument("objectives", "there is none"))?;
         // The layers' own losses are part of each row's, so that the mean over rows is that of the whole loss.
-        let rows = pass
-            .losses
-            .iter()
-            .fold(rows, |rows, loss| rows.add(&loss.reshape([1])));
-        let mut recorded = vec![rows.clone()];
-        recorded.extend(gauges.rows(&output, &y, &clock.cursor));
+        let own = pass.losses.iter();
+        let total = own.fold(total, |rows, loss| rows.add(&loss.reshape([1])));
+        let mut recorded = vec![total.clone()];
+        if board.several() {
+            recorded.extend(losses);
+        }
+        for (((objective, output), target), gauges) in each.zip(board.gauges()) {
+            recorded.extend(gauges.rows(output, target, &clock.cursor));
+            let own = objective.own_metrics.iter();
+            recorded.extend(own.map(|own| own.of(output, target)));
+        }
         let ring_kind =
             TensorType::f32([RING_ROWS, recorded.len(), op::Parts::of(room.batch).count]);
         let ring = graph.variable(format!("{name}.ring"), ring_kind, Initial::Zeros);
@@ -178,45 +290,67 @@ impl Parts<'_> {
         if training {
             records.append(&mut pass.updates);
         }
-        // Tallies choose the rows of a data set themselves, where it is in one piece.
-        let (target, indices) = match &data[..] {
-            [whole] => (whole.clone(), Some(clock.indices.clone())),
-            _ => (y, None),
-        };
-        let supply = Supply {
-            cursor: clock.cursor.clone(),
-            target,
-            indices,
-            weights: None,
-        };
-        let tallies = move || gauges.tally(name, &output, &supply);
-        Ok((rows, records, tallies))
-    }
-
-    /// Rows of numbers as samples of the model's input.
-    fn shaped(&self, x: Tensor) -> Tensor {
-        let sample = &self.architecture.inputs[0].shape;
-        match sample.rank() {
-            1 => x,
-            _ => {
-                let rows = x.shape().dims()[0];
-                x.reshape([&[rows], sample.dims()].concat())
+        // Tallies choose the rows of a data set themselves, where it is in one piece and one output's alone.
+        let supply = |target: Tensor| {
+            let (target, indices) = match &alone[..] {
+                [whole] => (whole.clone(), Some(clock.indices.clone())),
+                _ => (target, None),
+            };
+            Supply {
+                cursor: clock.cursor.clone(),
+                target,
+                indices,
+                weights: None,
             }
-        }
+        };
+        let supplies: Vec<Supply> = targets.into_iter().map(supply).collect();
+        let tallies = move || {
+            let slots = board.layout().slots;
+            let firsts = board.first_tallies();
+            let each = board
+                .gauges()
+                .zip(firsts)
+                .zip(outputs.iter().zip(&supplies));
+            each.flat_map(|((gauges, first), (output, supply))| {
+                gauges.tally(name, (first, slots), output, supply)
+            })
+            .collect()
+        };
+        Ok((total, records, tallies))
     }
 
-    /// A resident data set, which is split where it exceeds the largest binding. `columns` numbers a row, or one label.
+    /// Rows of numbers as samples of each of the model's inputs.
+    fn shaped(&self, x: &Tensor) -> Vec<Tensor> {
+        let inputs = &self.architecture.inputs;
+        let mut start = 0;
+        let input = |input: &InputSpec| {
+            let width = usize::try_from(input.shape.elements()).unwrap_or(usize::MAX);
+            let own = match inputs.len() {
+                1 => x.clone(),
+                _ => x.slice(1, start, width),
+            };
+            start += width;
+            match input.shape.rank() {
+                1 => own,
+                _ => own.reshape([&[x.shape().dims()[0]], input.shape.dims()].concat()),
+            }
+        };
+        inputs.iter().map(input).collect()
+    }
+
+    /// A resident data set, which is split where it exceeds the largest binding: so many elements of that type a row. One
+    /// integer a row makes a vector.
     fn data(
         &self,
         graph: &Graph,
         name: &str,
         room: Room,
-        columns: Option<usize>,
+        (dtype, width): (DType, usize),
     ) -> Result<Vec<Tensor>> {
-        let most = chunk_rows(self.target, columns.unwrap_or(1));
+        let most = chunk_rows(self.target, width);
         let chunks = room.rows.div_ceil(most);
         if chunks > MAX_CHUNKS {
-            let row_bytes = columns.unwrap_or(1) as u64 * 4;
+            let row_bytes = width as u64 * 4;
             return Err(Error::Limit {
                 limit: "maxStorageBufferBindingSize",
                 what: format!(
@@ -229,16 +363,42 @@ impl Parts<'_> {
         }
         let chunk = |index: usize| {
             let rows = most.min(room.rows - index * most);
-            let kind = match columns {
-                Some(columns) => TensorType::f32([rows, columns]),
-                None => TensorType {
-                    shape: [rows].into(),
-                    dtype: DType::U32,
-                },
+            let shape = match (dtype, width) {
+                (DType::U32, 1) => [rows].into(),
+                _ => [rows, width].into(),
             };
+            let kind = TensorType { shape, dtype };
             graph.variable(chunk_name(name, index), kind, Initial::Zeros)
         };
         Ok((0..chunks).map(chunk).collect())
+    }
+}
+
+/// The part of a data set's name that says that it holds targets.
+pub(crate) const VALUES: &str = "y";
+
+/// Where the targets of the objectives lie: those that are numbers side by side, and so those that are labels.
+#[derive(Debug, Default)]
+pub(crate) struct Placed {
+    /// In the order of the objectives.
+    pub places: Vec<Place>,
+    /// Columns of numbers.
+    pub columns: usize,
+    /// Columns of labels.
+    pub labels: usize,
+}
+
+/// The place of one objective's targets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place {
+    Label(usize),
+    Values { start: usize, columns: usize },
+}
+
+impl Placed {
+    /// The part of the name of the data set that holds labels: that of targets where there are no others.
+    pub fn labels_name(&self) -> &'static str {
+        if self.columns == 0 { VALUES } else { "labels" }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::session::Pending;
 use crate::{Device, Result, Session};
 
-use super::metric::Gauges;
+use super::metric::Board;
 use super::pace::Pace;
 use super::programs::RING_ROWS;
 
@@ -56,7 +56,7 @@ impl Submissions {
     /// Of a program and what its metrics have copied, in epochs of so many steps, beginning with one.
     pub fn new(
         program: &'static str,
-        gauges: &Gauges,
+        gauges: &Board,
         per_epoch: u64,
         device: &Device,
         session: &mut Session,

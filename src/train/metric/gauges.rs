@@ -100,11 +100,21 @@ impl Gauges {
         self.means.iter().map(row).collect()
     }
 
-    /// Adds a batch to the tallies of a program.
-    pub fn tally(&self, program: &str, output: &Output, supply: &Supply) -> Vec<Tensor> {
-        let slots = self.layout().slots;
+    /// The names of the metrics.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.metrics.iter().map(|(metric, _)| metric.name())
+    }
+
+    /// Adds a batch to the tallies of a program, which are numbered from `first` on and have room for so many epochs.
+    pub fn tally(
+        &self,
+        program: &str,
+        (first, slots): (usize, usize),
+        output: &Output,
+        supply: &Supply,
+    ) -> Vec<Tensor> {
         let record = |(index, spec): (usize, &TallySpec)| {
-            spec.record(&tally_name(program, index), slots, output, supply)
+            spec.record(&tally_name(program, first + index), slots, output, supply)
         };
         self.tallies.iter().enumerate().map(record).collect()
     }
@@ -133,22 +143,23 @@ impl Gauges {
         }
     }
 
-    fn read(&self, source: Source, means: &Means) -> Tally {
+    fn read(&self, source: Source, means: &Means, mean: usize, tally: usize) -> Tally {
         match source {
             Source::Mean(index) => Tally::Mean {
-                sum: means.values.get(1 + index).copied().unwrap_or(f64::NAN)
+                sum: means.values.get(mean + index).copied().unwrap_or(f64::NAN)
                     * means.samples as f64,
                 weight: means.samples as f64,
             },
-            Source::Tally(index) => self.tallies[index].read(&means.tallies[index]),
+            Source::Tally(index) => self.tallies[index].read(&means.tallies[tally + index]),
         }
     }
 
-    /// The metrics of an epoch by name. One with several values has a number behind its name for each.
-    pub fn report(&self, means: &Means) -> Result<Vec<(String, f64)>> {
+    /// The metrics of an epoch by name, their means from that place on in the ring and their tallies from that number on.
+    /// One with several values has a number behind its name for each.
+    pub fn report(&self, means: &Means, mean: usize, tally: usize) -> Result<Vec<(String, f64)>> {
         let mut report = Vec::new();
         for (metric, source) in &self.metrics {
-            match metric.values(&self.read(*source, means))?[..] {
+            match metric.values(&self.read(*source, means, mean, tally))?[..] {
                 [value] => report.push((metric.name().to_string(), value)),
                 ref values => report.extend(
                     values
@@ -162,18 +173,18 @@ impl Gauges {
     }
 
     /// The confusion matrix, if a metric had one counted.
-    pub fn confusion(&self, means: &Means) -> Option<ConfusionMatrix> {
+    pub fn confusion(&self, means: &Means, mean: usize, tally: usize) -> Option<ConfusionMatrix> {
         self.metrics
             .iter()
             .filter(|(metric, _)| metric.plain().is_by_classes())
-            .find_map(|(_, source)| match self.read(*source, means) {
+            .find_map(|(_, source)| match self.read(*source, means, mean, tally) {
                 Tally::Confusion(matrix) => Some(matrix),
                 _ => None,
             })
     }
 }
 
-fn tally_name(program: &str, index: usize) -> String {
+pub(super) fn tally_name(program: &str, index: usize) -> String {
     format!("{program}.tally.{index}")
 }
 

@@ -11,9 +11,11 @@
 //! | `agreement` | what a confusion matrix tells: [`ConfusionMatrix`] |
 //! | `stream` | metrics over batches from the host: [`Streaming`] |
 //! | `exact` | what needs all predictions at once, on the host |
-//! | `gauges` | the metrics of a model: what they record, and what they report |
+//! | `gauges` | the metrics of an output: what they record, and what they report |
+//! | `board` | those of all outputs of a model, side by side |
 
 mod agreement;
+mod board;
 mod curve;
 mod exact;
 mod gauges;
@@ -30,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use super::loss::{Loss, LossSpec};
 
 pub use agreement::ConfusionMatrix;
+pub(crate) use board::Board;
 pub use exact::{average_precision, median_absolute_error, roc_auc};
 pub(crate) use gauges::{Gauges, Layout, Setting, Supply};
 pub use settings::{

@@ -89,7 +89,7 @@ impl Streaming {
             indices: None,
             weights: Some(weights),
         };
-        updates.extend(gauges.tally(PROGRAM, &output, &supply));
+        updates.extend(gauges.tally(PROGRAM, (0, gauges.layout().slots), &output, &supply));
         let plan = graph.compile(device.target(), [Program::new(PROGRAM).update(&updates)])?;
         Ok(Streaming {
             sums: vec![0.0; 1 + rows.len()],
@@ -189,7 +189,7 @@ impl Streaming {
     /// [`Error::Data`] where there was no row yet.
     pub fn result(&mut self) -> Result<Vec<(String, f64)>> {
         let means = self.means()?;
-        self.gauges.report(&means)
+        self.gauges.report(&means, 1, 0)
     }
 
     /// The confusion matrix so far, where one of the metrics is computed from it.
@@ -199,7 +199,7 @@ impl Streaming {
     /// [`Error::Data`] where there was no row yet.
     pub fn confusion(&mut self) -> Result<Option<ConfusionMatrix>> {
         let means = self.means()?;
-        Ok(self.gauges.confusion(&means))
+        Ok(self.gauges.confusion(&means, 1, 0))
     }
 
     fn means(&mut self) -> Result<Means> {

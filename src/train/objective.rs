@@ -1,0 +1,191 @@
+//! What training makes small and reports: a loss, its weight and metrics for each output.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::optim::Optimizer;
+use crate::{Error, Result, Tensor};
+
+use super::loss::{LossSpec, Output};
+use super::metric::Metric;
+
+/// A number for each row from the output and the target, both `[batch, columns]`: a loss or a metric of a user's own.
+type Rows = dyn Fn(&Tensor, &Tensor) -> Tensor + Send + Sync;
+
+/// A loss or metric that a closure computes, under a name.
+#[derive(Clone)]
+pub(crate) struct Own {
+    pub name: String,
+    pub rows: Arc<Rows>,
+}
+
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl Own {
+    /// The number of each row, `[batch]`; an error of the graph where it is not that.
+    pub fn of(&self, output: &Output, target: &Tensor) -> Tensor {
+        let rows = (self.rows)(&output.after, target);
+        let batch = output.after.shape().dims().first().copied().unwrap_or(1);
+        let graph = output.after.graph();
+        if graph.check().is_err() || rows.shape().dims() == [batch] {
+            return rows;
+        }
+        let message = format!("must give a number for each of {batch} rows, got {rows:?}");
+        graph.refuse_at(&self.name, message, std::panic::Location::caller())
+    }
+}
+
+/// How one output is trained and measured; part of a [`Compile`].
+///
+/// ```
+/// use kiln::prelude::*;
+/// use kiln::train::Objective;
+///
+/// let price = Objective::new("price", MeanSquaredError).weight(0.5);
+/// let kind = Objective::new("kind", SparseCategoricalCrossentropy).metric(Accuracy);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Objective {
+    pub(crate) output: String,
+    pub(crate) loss: LossSpec,
+    pub(crate) own_loss: Option<Own>,
+    pub(crate) weight: f32,
+    pub(crate) metrics: Vec<Metric>,
+    pub(crate) own_metrics: Vec<Own>,
+}
+
+impl Objective {
+    /// A loss for the output of that name.
+    pub fn new(output: impl Into<String>, loss: impl Into<LossSpec>) -> Self {
+        Objective {
+            output: output.into(),
+            loss: loss.into(),
+            own_loss: None,
+            weight: 1.0,
+            metrics: Vec::new(),
+            own_metrics: Vec::new(),
+        }
+    }
+
+    /// A loss of one's own for the output of that name: a closure from the output and the target, both `[batch, columns]`,
+    /// to a number for each row, `[batch]`. Model files cannot keep it.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// use kiln::train::Objective;
+    ///
+    /// let cubed = Objective::own("y", "cubed", |y, target| y.sub(target).abs().mul(&y.sub(target).square()).sum_over(1));
+    /// ```
+    pub fn own(
+        output: impl Into<String>,
+        name: impl Into<String>,
+        rows: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static,
+    ) -> Self {
+        Objective {
+            own_loss: Some(Own {
+                name: name.into(),
+                rows: Arc::new(rows),
+            }),
+            ..Objective::new(output, super::Loss::MeanSquaredError)
+        }
+    }
+
+    /// What the loss is multiplied by in the total, Keras' `loss_weights`; default 1.
+    pub fn weight(mut self, weight: f32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// Adds a metric.
+    pub fn metric(mut self, metric: Metric) -> Self {
+        self.metrics.push(metric);
+        self
+    }
+
+    /// Adds a metric of one's own, a closure as for [`Objective::own`], which is averaged over rows.
+    pub fn own_metric(
+        mut self,
+        name: impl Into<String>,
+        rows: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static,
+    ) -> Self {
+        self.own_metrics.push(Own {
+            name: name.into(),
+            rows: Arc::new(rows),
+        });
+        self
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        self.loss.validate()?;
+        if !(self.weight.is_finite() && self.weight >= 0.0) {
+            let message = format!("must be at least 0 and finite, got {}", self.weight);
+            return Err(Error::argument("loss_weights", message));
+        }
+        Ok(())
+    }
+
+    /// Whether its targets are integer labels.
+    pub(crate) fn takes_labels(&self) -> bool {
+        self.own_loss.is_none() && self.loss.loss.takes_labels()
+    }
+
+    /// The loss of each row, without its weight.
+    pub(crate) fn rows(&self, output: &Output, target: &Tensor, cursor: &Tensor) -> Tensor {
+        match &self.own_loss {
+            Some(own) => own.of(output, target),
+            None => self.loss.rows(output, target, cursor),
+        }
+    }
+
+    /// The loss's name in summaries.
+    pub(crate) fn title(&self) -> String {
+        match &self.own_loss {
+            Some(own) => own.name.clone(),
+            None => self.loss.to_string(),
+        }
+    }
+}
+
+/// The settings of a training: an optimizer, and an [`Objective`] for each output that is trained.
+///
+/// For models of one output [`Functional::compile`](crate::nn::Functional::compile) says the same in three arguments.
+///
+/// ```
+/// use kiln::prelude::*;
+/// use kiln::train::{Compile, Objective};
+///
+/// let (a, b) = (Input::named("a", 3), Input::named("b", 2));
+/// let x = Concatenate::new().on([&a, &b]);
+/// let price = Dense::new(1).named("price").on(&x);
+/// let kind = Dense::new(4).activation(Softmax).named("kind").on(&x);
+/// let compile = Compile::new(Adam::default())
+///     .objective(Objective::new("price", MeanSquaredError).weight(0.5))
+///     .objective(Objective::new("kind", SparseCategoricalCrossentropy).metric(Accuracy));
+/// let model = Functional::new([&a, &b], [&price, &kind]).compile_with(&Device::cpu(), compile)?;
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Compile {
+    pub(crate) optimizer: Box<dyn Optimizer>,
+    pub(crate) objectives: Vec<Objective>,
+}
+
+impl Compile {
+    /// With this optimizer.
+    pub fn new(optimizer: impl Optimizer + 'static) -> Self {
+        Compile {
+            optimizer: Box::new(optimizer),
+            objectives: Vec::new(),
+        }
+    }
+
+    /// Trains and measures an output.
+    pub fn objective(mut self, objective: Objective) -> Self {
+        self.objectives.push(objective);
+        self
+    }
+}

@@ -1,0 +1,407 @@
+//! A data set as a model takes it: checked, preprocessed, inputs and targets side by side, and its way to the device.
+
+use std::borrow::Cow;
+
+use crate::data::check::{check_finite, room};
+use crate::{Dataset, Error, Result, Targets};
+
+use super::Model;
+use super::features::{Features, Inputs};
+use super::objective::Objective;
+use super::programs::{Needs, Place, VALUES, chunk_name, chunk_rows};
+
+/// A data set as the device takes it.
+#[derive(Debug)]
+pub(super) struct Prepared<'a> {
+    pub rows: usize,
+    /// The model's inputs side by side.
+    pub features: Cow<'a, [f32]>,
+    /// Targets that are numbers, those of all outputs side by side; none where there are none.
+    pub values: Option<Cow<'a, [f32]>>,
+    /// Targets that are labels, likewise.
+    pub labels: Option<Cow<'a, [u32]>>,
+    /// A weight for each row.
+    pub weights: Option<Cow<'a, [f32]>>,
+}
+
+/// The targets of one output.
+enum Own<'a> {
+    Values(Cow<'a, [f32]>),
+    Labels(&'a [u32]),
+}
+
+impl Model {
+    /// Checks a data set against the model and preprocesses it: ready for upload.
+    pub(super) fn prepare<'a>(&self, data: &'a Dataset) -> Result<Prepared<'a>> {
+        if data.rows() == 0 {
+            return Err(Error::data(
+                "the data set is empty; give it at least one row",
+            ));
+        }
+        if u32::try_from(data.rows()).is_err() {
+            return Err(Error::data(format!(
+                "the data set has {} rows; 2³² − 1 is the most",
+                data.rows()
+            )));
+        }
+        let features = match &self.architecture.preprocessing {
+            None => {
+                data.check_finite()?;
+                self.preprocessed(Features::from(data))?
+            }
+            // A missing cell is what preprocessing may be there for, so its result is what is looked at.
+            Some(preprocessing) => {
+                data.check_finite_targets()?;
+                let features = self.preprocessed(Features::from(data))?;
+                check_finite(&features, preprocessing.outputs())?;
+                features
+            }
+        };
+        let parts = self.parts();
+        let mut own = Vec::new();
+        for objective in &self.objectives {
+            let columns = self.architecture.width_of(parts.output(objective));
+            let targets = self.targets_of(data, objective)?;
+            let named = |error: Error| match self.objectives.len() {
+                1 => error,
+                _ => Error::data(format!("the output `{}`: {error}", objective.output)),
+            };
+            own.push(fitted(objective, columns, targets).map_err(named)?);
+        }
+        let (values, labels) = self.side_by_side(own, data.rows())?;
+        Ok(Prepared {
+            rows: data.rows(),
+            features,
+            values,
+            labels,
+            weights: data.weights().map(Cow::Borrowed),
+        })
+    }
+
+    /// The data set's targets for an output.
+    fn targets_of<'a>(&self, data: &'a Dataset, objective: &Objective) -> Result<&'a Targets> {
+        let named = data.outputs();
+        let outputs = &self.architecture.outputs;
+        let unknown = |(name, _): &&(String, Targets)| !outputs.iter().any(|o| o.name == *name);
+        if let Some((name, _)) = named.iter().find(unknown) {
+            return Err(Error::NotFound {
+                what: "output",
+                name: name.clone(),
+                known: outputs.iter().map(|output| output.name.clone()).collect(),
+            });
+        }
+        if named.is_empty() && self.objectives.len() == 1 {
+            return Ok(data.targets());
+        }
+        let found = named.iter().find(|(name, _)| *name == objective.output);
+        found.map(|(_, targets)| targets).ok_or_else(|| {
+            Error::data(format!(
+                "the data set has no targets called `{}`, as the output is; `Dataset::from_parts` gives them names",
+                objective.output
+            ))
+        })
+    }
+
+    /// The targets of all outputs in two tables, numbers and labels.
+    #[allow(clippy::type_complexity)]
+    fn side_by_side<'a>(
+        &self,
+        mut own: Vec<Own<'a>>,
+        rows: usize,
+    ) -> Result<(Option<Cow<'a, [f32]>>, Option<Cow<'a, [u32]>>)> {
+        if own.len() == 1 {
+            return Ok(match own.remove(0) {
+                Own::Values(values) => (Some(values), None),
+                Own::Labels(labels) => (None, Some(labels.into())),
+            });
+        }
+        let placed = self.parts().placed();
+        let mut values: Vec<f32> = room(rows.checked_mul(placed.columns), "the targets")?;
+        values.resize(rows * placed.columns, 0.0);
+        let mut labels: Vec<u32> = room(rows.checked_mul(placed.labels), "the labels")?;
+        labels.resize(rows * placed.labels, 0);
+        for (own, place) in own.into_iter().zip(placed.places) {
+            match (own, place) {
+                (Own::Values(own), Place::Values { start, columns }) => {
+                    let table = values.chunks_exact_mut(placed.columns);
+                    for (row, own) in table.zip(own.chunks_exact(columns)) {
+                        row[start..start + columns].copy_from_slice(own);
+                    }
+                }
+                (Own::Labels(own), Place::Label(index)) => {
+                    let table = labels.chunks_exact_mut(placed.labels);
+                    for (row, &own) in table.zip(own) {
+                        row[index] = own;
+                    }
+                }
+                _ => return Err(Error::data("targets and losses are of different kinds")),
+            }
+        }
+        let values = (placed.columns > 0).then_some(values.into());
+        let labels = (placed.labels > 0).then_some(labels.into());
+        Ok((values, labels))
+    }
+
+    /// Rows of the model's inputs side by side: checked for their width, preprocessed, those with names put in order.
+    pub(super) fn preprocessed<'a>(&self, features: Features<'a>) -> Result<Cow<'a, [f32]>> {
+        let Features(values, inputs) = features;
+        let values = match inputs {
+            Inputs::Unnamed => values,
+            Inputs::Packed(named) => self.in_order(values, named)?,
+            Inputs::Apart(named) => self.joined(named)?.into(),
+        };
+        if let Some(preprocessing) = &self.architecture.preprocessing {
+            return preprocessing.transform_rows(values);
+        }
+        let (len, inputs) = (values.len(), self.architecture.input_width());
+        if len % inputs != 0 {
+            let message = format!("{len} numbers are no whole rows of the model's {inputs} inputs");
+            return Err(Error::data(message));
+        }
+        Ok(values)
+    }
+
+    /// Refuses names that are not those of the model's inputs, and inputs that none of them is.
+    fn check_inputs(&self, names: &[&str]) -> Result<()> {
+        let inputs = self.architecture.inputs.iter();
+        let known: Vec<String> = inputs.map(|input| input.name.clone()).collect();
+        if let Some(name) = names.iter().find(|name| !known.iter().any(|k| k == *name)) {
+            return Err(Error::NotFound {
+                what: "input",
+                name: name.to_string(),
+                known,
+            });
+        }
+        match known.iter().find(|known| !names.contains(&known.as_str())) {
+            Some(missing) => Err(Error::data(format!(
+                "the input `{missing}` is missing; there is: {}",
+                names.join(", ")
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Named inputs of these widths that lie side by side, in the model's order.
+    fn in_order<'a>(
+        &self,
+        values: Cow<'a, [f32]>,
+        named: &[(String, usize)],
+    ) -> Result<Cow<'a, [f32]>> {
+        self.check_inputs(
+            &named
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .collect::<Vec<_>>(),
+        )?;
+        let mut ranges = Vec::new();
+        for input in &self.architecture.inputs {
+            let mut start = 0;
+            for (name, width) in named {
+                if *name == input.name {
+                    if *width as u64 != input.shape.elements() {
+                        let message = format!(
+                            "the input `{name}` has {width} numbers a row, but the model's is {}",
+                            input.shape
+                        );
+                        return Err(Error::data(message));
+                    }
+                    ranges.push(start..start + width);
+                }
+                start += width;
+            }
+        }
+        if ranges.windows(2).all(|pair| pair[0].end == pair[1].start) {
+            return Ok(values);
+        }
+        let width = self.architecture.input_width();
+        let mut ordered = room(Some(values.len()), "the features")?;
+        for row in values.chunks_exact(width) {
+            for range in &ranges {
+                ordered.extend_from_slice(&row[range.clone()]);
+            }
+        }
+        Ok(ordered.into())
+    }
+
+    /// Inputs that lie apart, side by side in the model's order.
+    fn joined(&self, named: &[(&str, &[f32])]) -> Result<Vec<f32>> {
+        self.check_inputs(&named.iter().map(|(name, _)| *name).collect::<Vec<_>>())?;
+        let mut parts = Vec::new();
+        for input in &self.architecture.inputs {
+            let width = usize::try_from(input.shape.elements()).unwrap_or(usize::MAX);
+            let own = named.iter().find(|(name, _)| *name == input.name);
+            let values = own.map_or(&[][..], |(_, values)| values);
+            let rows = values.len() / width;
+            if values.len() % width != 0 {
+                let (len, name) = (values.len(), &input.name);
+                let message = format!("{len} numbers of `{name}` are no whole rows of {width}");
+                return Err(Error::data(message));
+            }
+            parts.push((values, width, rows, &input.name));
+        }
+        let rows = parts.first().map_or(0, |(_, _, rows, _)| *rows);
+        if let Some((_, _, own, name)) = parts.iter().find(|(_, _, own, _)| *own != rows) {
+            let message = format!("`{name}` has {own} rows, but the first input has {rows}");
+            return Err(Error::data(message));
+        }
+        let width = self.architecture.input_width();
+        let mut joined = room(rows.checked_mul(width), "the features")?;
+        for row in 0..rows {
+            for (values, width, ..) in &parts {
+                joined.extend_from_slice(&values[row * width..][..*width]);
+            }
+        }
+        Ok(joined)
+    }
+
+    /// A weight for each row: that of its class, times its own if it has one; none where classes have no weights.
+    pub(super) fn class_weights(
+        &self,
+        data: &Dataset,
+        by_class: &[(u32, f32)],
+    ) -> Result<Option<Vec<f32>>> {
+        if by_class.is_empty() {
+            return Ok(None);
+        }
+        let refused = |message: String| Err(Error::argument("class_weight", message));
+        let [objective] = &self.objectives[..] else {
+            let count = self.objectives.len();
+            return refused(format!("needs a model of one trained output, got {count}"));
+        };
+        let (of_rows, classes): (Vec<usize>, usize) = match self.targets_of(data, objective)? {
+            Targets::None => return Ok(None),
+            Targets::Labels { labels, classes } => (
+                labels.iter().map(|&label| label as usize).collect(),
+                *classes,
+            ),
+            Targets::Values { values, columns: 1 } => {
+                if let Some(row) = values.iter().position(|&y| y != 0.0 && y != 1.0) {
+                    let value = values[row];
+                    return refused(format!(
+                        "needs targets of 0 and 1, got {value} in row {row}"
+                    ));
+                }
+                (values.iter().map(|&y| usize::from(y == 1.0)).collect(), 2)
+            }
+            Targets::Values { values, columns } => {
+                let largest = |row: &[f32]| {
+                    (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
+                };
+                (
+                    values.chunks_exact(*columns).map(largest).collect(),
+                    *columns,
+                )
+            }
+        };
+        let mut table: Vec<Option<f32>> = vec![None; classes];
+        for &(class, weight) in by_class {
+            let Some(place) = table.get_mut(class as usize) else {
+                let last = classes.saturating_sub(1);
+                return refused(format!(
+                    "names class {class}, but the targets have 0 to {last}"
+                ));
+            };
+            if !(weight.is_finite() && weight >= 0.0) {
+                return refused(format!(
+                    "must be at least 0 and finite, got {weight} for class {class}"
+                ));
+            }
+            if place.replace(weight).is_some() {
+                return refused(format!("names class {class} twice"));
+            }
+        }
+        let own = |row: usize| data.weights().map_or(1.0, |weights| weights[row]);
+        let weigh = |(row, &class): (usize, &usize)| table[class].unwrap_or(1.0) * own(row);
+        Ok(Some(of_rows.iter().enumerate().map(weigh).collect()))
+    }
+
+    /// Writes a prepared data set into the parts of `<name>.x`, `<name>.y` and what else there is of it.
+    pub(super) async fn upload(
+        &mut self,
+        name: &str,
+        needs: Needs,
+        data: &Prepared<'_>,
+    ) -> Result<()> {
+        let target = self.device().target().clone();
+        let placed = self.parts().placed();
+        let numbers = [
+            ("x", Some(&data.features), self.architecture.input_width()),
+            (VALUES, data.values.as_ref(), placed.columns),
+            ("w", data.weights.as_ref(), 1),
+        ];
+        let session = self.session(needs).await?;
+        for (what, values, width) in numbers {
+            let Some(values) = values else { continue };
+            let whole = chunk_rows(&target, width).saturating_mul(width);
+            for (index, part) in values.chunks(whole).enumerate() {
+                session.write_head(&chunk_name(&format!("{name}.{what}"), index), part)?;
+            }
+        }
+        if let Some(labels) = &data.labels {
+            let whole = chunk_rows(&target, placed.labels).saturating_mul(placed.labels);
+            let name = format!("{name}.{}", placed.labels_name());
+            for (index, part) in labels.chunks(whole).enumerate() {
+                session.write_labels_head(&chunk_name(&name, index), part)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Targets in the form that an objective takes, for an output of so many columns.
+fn fitted<'a>(objective: &Objective, outputs: usize, targets: &'a Targets) -> Result<Own<'a>> {
+    let takes_labels = objective.takes_labels();
+    Ok(match targets {
+        Targets::None => {
+            return Err(Error::data(
+                "the data set has no targets; training and evaluation need them",
+            ));
+        }
+        Targets::Labels { labels, .. } if takes_labels => {
+            in_range(labels, outputs, objective.loss.ignore_class)?;
+            Own::Labels(labels)
+        }
+        Targets::Labels { labels, .. } if outputs == 1 => {
+            in_range(labels, 2, None)?;
+            let values = labels.iter().map(|&label| label as f32);
+            Own::Values(values.collect::<Vec<_>>().into())
+        }
+        Targets::Labels { labels, .. } => {
+            in_range(labels, outputs, None)?;
+            let len = labels.len().checked_mul(outputs);
+            let mut rows: Vec<f32> = room(len, "the one-hot targets")?;
+            rows.resize(labels.len() * outputs, 0.0);
+            for (row, &label) in rows.chunks_exact_mut(outputs).zip(labels) {
+                row[label as usize] = 1.0;
+            }
+            Own::Values(rows.into())
+        }
+        Targets::Values { .. } if takes_labels => {
+            return Err(Error::data(format!(
+                "{} takes integer labels, but the targets are numbers; read them as labels or use \
+                 categorical_crossentropy",
+                objective.loss.loss.name()
+            )));
+        }
+        Targets::Values { values, columns } => {
+            if *columns != outputs {
+                return Err(Error::data(format!(
+                    "the targets have {columns} columns, but the model has {outputs} outputs"
+                )));
+            }
+            Own::Values(values.as_slice().into())
+        }
+    })
+}
+
+fn in_range(labels: &[u32], classes: usize, ignored: Option<u32>) -> Result<()> {
+    let unknown = |&label: &u32| label as usize >= classes && ignored != Some(label);
+    match labels.iter().position(unknown) {
+        None => Ok(()),
+        Some(row) => Err(Error::data(format!(
+            "row {row} has the label {}, but the model tells {classes} classes apart (0 to {})",
+            labels[row],
+            classes.saturating_sub(1)
+        ))),
+    }
+}
