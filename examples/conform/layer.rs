@@ -1,11 +1,13 @@
 //! Layers: outputs, and gradients of inputs and weights.
 
-use kiln::nn::Activation;
-use kiln::{Device, Tensor};
+use kiln::nn::{
+    Activation, Add, Average, Call, Concatenate, Dense, Dot, Flatten, LayerRef, Maximum, Minimum,
+    Multiply, Permute, RepeatVector, Rescaling, Reshape, Subtract,
+};
+use kiln::{Device, Shape, Tensor};
 
 use super::Stop;
 use super::activation::rectifier;
-use super::algebra;
 use super::case::Case;
 use super::check::Check;
 use super::compute::Work;
@@ -37,6 +39,13 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
         "Add",
         "Subtract",
         "Multiply",
+        "Average",
+        "Maximum",
+        "Minimum",
+        "Concatenate",
+        "Dot",
+        "Permute",
+        "RepeatVector",
         "Rescaling",
     ];
     if !known.contains(&case.op.as_str()) {
@@ -109,6 +118,57 @@ fn inputs(case: &Case, work: &mut Work) -> Result<Vec<(String, Tensor)>, Stop> {
     Ok(inputs)
 }
 
+/// The layer with the case's settings, where it is one that models are made of.
+fn built(case: &Case, settings: &mut Settings<'_>) -> Result<Option<LayerRef>, Stop> {
+    let mut whole =
+        |key: &str| -> Result<Vec<i64>, Stop> { Ok(settings.integers(key)?.unwrap_or_default()) };
+    Ok(Some(match case.op.as_str() {
+        "Dense" => {
+            let mut layer = Dense::new(settings.count("units")? as usize);
+            layer = layer.activation(activation(settings)?);
+            if !settings.flag("use_bias", true)? {
+                layer = layer.without_bias();
+            }
+            settings.ignore(&["kernel_initializer", "bias_initializer"]);
+            layer.into()
+        }
+        "Flatten" => Flatten.into(),
+        "Reshape" => Reshape::new(whole("target_shape")?).into(),
+        "Permute" => {
+            let dims = whole("dims")?.into_iter().map(|dim| dim as usize);
+            Permute::new(dims.collect::<Vec<_>>()).into()
+        }
+        "RepeatVector" => RepeatVector::new(settings.count("n")? as usize).into(),
+        "Rescaling" => {
+            let scale = settings.number("scale", 1.0)? as f32;
+            let offset = settings.number("offset", 0.0)? as f32;
+            Rescaling::new(scale).offset(offset).into()
+        }
+        "Add" => Add.into(),
+        "Subtract" => Subtract.into(),
+        "Multiply" => Multiply.into(),
+        "Average" => Average.into(),
+        "Maximum" => Maximum.into(),
+        "Minimum" => Minimum.into(),
+        "Concatenate" => Concatenate::axis(settings.number("axis", -1.0)? as i32).into(),
+        "Dot" => {
+            let axes = settings.integers("axes")?.unwrap_or_default();
+            let axes: Vec<i32> = axes.into_iter().map(|axis| axis as i32).collect();
+            let axes = match axes[..] {
+                [axis] => (axis, axis),
+                [first, second] => (first, second),
+                _ => return Stop::unsupported(format!("axes {axes:?}")),
+            };
+            let layer = Dot::axes(axes.0, axes.1);
+            match settings.flag("normalize", false)? {
+                true => layer.normalize().into(),
+                false => layer.into(),
+            }
+        }
+        _ => return Ok(None),
+    }))
+}
+
 fn output(
     case: &Case,
     settings: &mut Settings<'_>,
@@ -117,23 +177,26 @@ fn output(
     weights: &[(String, Tensor)],
 ) -> Result<Tensor, Stop> {
     let no_input = || Stop::Failed(case.error("there is no input x"));
-    let (&x, rest) = inputs.split_first().ok_or_else(no_input)?;
-    let dims = x.shape().dims().to_vec();
-    let all = |op: fn(&Tensor, &Tensor) -> Tensor| rest.iter().fold(x.clone(), |y, x| op(&y, x));
-    Ok(match case.op.as_str() {
-        "Dense" => {
-            settings.ignore(&["units"]);
-            let activation = activation(settings)?;
-            let bias = settings.flag("use_bias", true)?;
-            settings.ignore(&["kernel_initializer", "bias_initializer"]);
-            let find = |name: &str| weights.iter().find(|(known, _)| known == name);
-            let missing = || Stop::Failed(case.error("the layer's kernel or bias is missing"));
-            let (_, kernel) = find("w.kernel").ok_or_else(missing)?;
-            let bias = bias
-                .then(|| find("w.bias").ok_or_else(missing))
-                .transpose()?;
-            activation.apply(&algebra::dense(x, kernel, bias.map(|(_, bias)| bias)))
+    let &x = inputs.first().ok_or_else(no_input)?;
+    if let Some(layer) = built(case, settings)? {
+        let mut call = Call::new(x.graph());
+        for (name, tensor) in weights {
+            call = call.with_weight(name.trim_start_matches("w."), tensor);
         }
+        let inputs: Vec<Tensor> = inputs.iter().copied().cloned().collect();
+        // The rule of shapes is Keras' too.
+        let sample = |x: &Tensor| Shape::from(x.shape().dims().get(1..).unwrap_or_default());
+        let shapes: Vec<Shape> = inputs.iter().map(sample).collect();
+        layer.layer().validate()?;
+        let refused = |message| Stop::Failed(case.error(message));
+        let shape = layer.layer().output_shape(&shapes).map_err(refused)?;
+        let y = layer.layer().forward(&inputs, &mut call);
+        if sample(&y) != shape {
+            return Err(refused(format!("the rule of shapes says {shape} of {y:?}")));
+        }
+        return Ok(y);
+    }
+    Ok(match case.op.as_str() {
         "Activation" => activation(settings)?.apply(x),
         "ReLU" => rectifier(settings)?.apply(x),
         "LeakyReLU" => x.leaky_relu(settings.number("negative_slope", 0.3)? as f32),
@@ -150,26 +213,6 @@ fn output(
             x.prelu(slope)
         }
         "Softmax" => x.softmax_along(settings.number("axis", -1.0)? as isize),
-        "Flatten" => {
-            let rows = dims.first().copied().unwrap_or(1);
-            x.reshape([rows, dims.iter().skip(1).product()])
-        }
-        "Reshape" => {
-            let target = settings.integers("target_shape")?.unwrap_or_default();
-            let rows = dims.first().copied().unwrap_or(1);
-            let columns: usize = dims.iter().skip(1).product();
-            let mut shape = vec![rows];
-            shape.extend(whole(case, &target, columns)?);
-            x.reshape(shape)
-        }
-        "Rescaling" => {
-            let scale = settings.number("scale", 1.0)? as f32;
-            x.scale(scale)
-                .offset(settings.number("offset", 0.0)? as f32)
-        }
-        "Add" => all(Tensor::add),
-        "Subtract" => all(Tensor::sub),
-        "Multiply" => all(Tensor::mul),
         other => {
             let weight = |name: &str| {
                 let name = format!("w.{name}");
