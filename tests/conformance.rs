@@ -321,8 +321,8 @@ fn what_kiln_does_not_have_is_not_supported_and_says_what() {
         (
             "keras_trace/iris_softmax",
             r#""fit":{}"#,
-            r#""fit":{"class_weight":{"0":2}}"#,
-            "class_weight",
+            r#""fit":{"steps_dreamt":2}"#,
+            "steps_dreamt",
         ),
         (
             "keras_trace/iris_softmax",

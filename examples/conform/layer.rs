@@ -191,6 +191,8 @@ fn output(
         let refused = |message| Stop::Failed(case.error(message));
         let shape = layer.layer().output_shape(&shapes).map_err(refused)?;
         let y = layer.layer().forward(&inputs, &mut call);
+        // What the pass itself refused, a missing weight, is told when the graph is compiled.
+        x.graph().check()?;
         if sample(&y) != shape {
             return Err(refused(format!("the rule of shapes says {shape} of {y:?}")));
         }
