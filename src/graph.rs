@@ -38,6 +38,8 @@ pub struct Variable {
     pub name: String,
     /// What it holds at first.
     pub initial: Initial,
+    /// Whether it holds that for ever: no op may update it.
+    pub constant: bool,
 }
 
 /// What a node is.
@@ -127,13 +129,18 @@ impl Graph {
     #[track_caller]
     pub fn constant(&self, shape: impl Into<Shape>, values: &[f32]) -> Tensor {
         let name = format!("constant.{}", self.lock().records.len());
-        self.variable(name, TensorType::f32(shape), Initial::Floats(values.into()))
+        let initial = Initial::Floats(values.into());
+        self.declare(name, TensorType::f32(shape), initial, true)
     }
 
     /// A named tensor that outlives a step.
     #[track_caller]
     pub fn variable(&self, name: impl Into<String>, kind: TensorType, initial: Initial) -> Tensor {
-        let name = name.into();
+        self.declare(name.into(), kind, initial, false)
+    }
+
+    #[track_caller]
+    fn declare(&self, name: String, kind: TensorType, initial: Initial, constant: bool) -> Tensor {
         let location = Location::caller();
         let given = match &initial {
             Initial::Zeros => None,
@@ -165,7 +172,11 @@ impl Graph {
         let record = match refusal {
             Some(message) => nodes.refuse("variable", message, location),
             None => Record {
-                node: Node::Variable(Variable { name, initial }),
+                node: Node::Variable(Variable {
+                    name,
+                    initial,
+                    constant,
+                }),
                 inputs: Vec::new(),
                 outputs: vec![kind],
             },
@@ -357,8 +368,9 @@ impl Nodes {
             .iter()
             .any(|id| matches!(self.records[id.node].node, Node::Error));
         let types: Vec<TensorType> = inputs.iter().map(|&id| self.kind(id)).collect();
-        let is_variable = |id: &ValueId| matches!(self.records[id.node].node, Node::Variable(_));
-        let fixed = |i: &usize| !inputs.get(*i).is_some_and(is_variable);
+        let varies =
+            |id: &ValueId| matches!(&self.records[id.node].node, Node::Variable(v) if !v.constant);
+        let fixed = |i: &usize| !inputs.get(*i).is_some_and(varies);
         let valueless = inputs
             .iter()
             .any(|id| id.port >= self.records[id.node].outputs.len());
@@ -377,7 +389,7 @@ impl Nodes {
             op.infer(&types)
                 .and_then(|outputs| match op.writes().iter().find(|&i| fixed(i)) {
                     Some(i) => Err(format!(
-                        "input {i} is updated in place, so it must be a variable"
+                        "input {i} is updated in place, so it must be a variable that is no constant"
                     )),
                     None => Ok(outputs),
                 })

@@ -101,6 +101,8 @@ pub struct PlannedVariable {
     pub kind: TensorType,
     /// What it holds when a session opens.
     pub initial: Initial,
+    /// Whether it holds that for ever.
+    pub constant: bool,
     /// Where it lies.
     pub place: Place,
 }

@@ -377,17 +377,12 @@ async fn carried(session: &mut Session) -> Result<Snapshot> {
         .plan()
         .variables
         .iter()
+        .filter(|variable| !variable.constant)
         .map(|variable| variable.name.clone())
         .collect();
     let mut snapshot = Snapshot::default();
     for name in names {
-        let scratch = [
-            "train.",
-            "evaluate.",
-            "predict.",
-            "predict_row.",
-            "constant.",
-        ];
+        let scratch = ["train.", "evaluate.", "predict.", "predict_row."];
         if name != "train.rates" && scratch.iter().any(|prefix| name.starts_with(prefix)) {
             continue;
         }

@@ -279,3 +279,25 @@ fn an_op_that_updates_a_temporary_is_refused() {
     let error = graph.check().unwrap_err().to_string();
     assert!(error.contains("must be a variable"), "{error}");
 }
+
+#[test]
+fn an_op_that_updates_a_constant_is_refused_and_a_name_makes_no_constant() {
+    let graph = Graph::new();
+    let (x, rate) = (graph.input("x", [2]), graph.constant([1], &[0.5]));
+    graph.apply_one(Descend, &[&graph.constant([2], &[1.0, 2.0]), &x, &rate]);
+    let error = graph.check().unwrap_err().to_string();
+    assert!(error.contains("no constant"), "{error}");
+
+    let graph = Graph::new();
+    let (w, rate) = (
+        graph.parameter("constant.w", [2], &[1.0; 2]),
+        graph.constant([1], &[0.5]),
+    );
+    let update = graph.apply_one(Descend, &[&w, &w.neg(), &rate]);
+    let plan = graph
+        .compile(&gpu(), [Program::new("p").update([&update])])
+        .unwrap();
+    let constants = plan.variables.iter().filter(|variable| variable.constant);
+    assert_eq!(constants.count(), 1, "the rate alone");
+    assert!(!plan.variable("constant.w").unwrap().constant);
+}

@@ -321,7 +321,7 @@ fn mean_share(
     let scaled = match &record.node {
         Node::Variable(variable) => {
             let one = matches!(&variable.initial, Initial::Floats(values) if values[..] == [1.0]);
-            (one && variable.name.starts_with("constant.")).then_some(false)?
+            (one && variable.constant).then_some(false)?
         }
         Node::Op(op) => {
             op.downcast::<ScaleLoss>()?;

@@ -424,9 +424,8 @@ fn alike(expected: &Record, found: &Record) -> bool {
     let (Node::Variable(expected), Node::Variable(found)) = (&expected.node, &found.node) else {
         return false;
     };
-    let constant = |name: &str| name.starts_with("constant.");
-    match constant(&expected.name) {
-        true => constant(&found.name) && expected.initial == found.initial,
-        false => true,
+    match expected.constant {
+        true => found.constant && expected.initial == found.initial,
+        false => !found.constant,
     }
 }
