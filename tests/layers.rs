@@ -1,7 +1,7 @@
 //! Facts about layers: their shapes, their names, layers of a user's own, and what is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use kiln::nn::{Call, Config, LayerRef, Parameter};
+use kiln::nn::{Call, Config, Constraint, LayerRef, Parameter, Regularizer};
 use kiln::prelude::*;
 use kiln::{Initial, Shape, TensorType};
 
@@ -440,4 +440,67 @@ fn a_layer_can_be_tried_out_in_a_graph() {
     session.run("p", 1).unwrap();
     assert_eq!(session.read("y").unwrap(), [31.0, 42.0]);
     assert_eq!(session.read("dx").unwrap(), [3.0, 7.0]);
+}
+
+#[test]
+fn penalties_are_part_of_the_loss_and_constraints_hold_after_every_step() {
+    let data = Dataset::from_rows(
+        &[[1.0, 2.0], [-1.0, 0.5], [0.5, -2.0]],
+        &[[3.0], [-1.0], [2.0]],
+    )
+    .unwrap();
+    let model = |layer: Dense| {
+        let network = Sequential::new(2).layer(layer.without_bias()).seed(2);
+        network
+            .compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.1), [])
+            .unwrap()
+    };
+    let (mut plain, mut with) = (
+        model(Dense::new(1)),
+        model(Dense::new(1).kernel_regularizer(Regularizer::L2(0.5))),
+    );
+    let squares: f32 = plain.weights().unwrap()[0]
+        .values
+        .iter()
+        .map(|w| w * w)
+        .sum();
+    let losses = [&mut plain, &mut with].map(|model| model.evaluate(&data).unwrap().loss);
+    assert!(
+        (losses[1] - losses[0] - 0.5 * f64::from(squares)).abs() < 1e-5,
+        "{losses:?}"
+    );
+    // One step moves the weights by the penalty's gradient, rate·2·0.5·W, beside the loss's own.
+    let first = plain.weights().unwrap()[0].values.clone();
+    for model in [&mut plain, &mut with] {
+        model
+            .fit(&data, Fit::steps(1).batch_size(3).silent())
+            .unwrap();
+    }
+    let (plain, with) = (plain.weights().unwrap(), with.weights().unwrap());
+    for ((w, a), b) in first.iter().zip(&plain[0].values).zip(&with[0].values) {
+        assert!((a - b - 0.1 * w).abs() < 1e-5, "{a} {b} {w}");
+    }
+    for constraint in [
+        Constraint::max_norm(0.3),
+        Constraint::unit_norm(),
+        Constraint::NonNeg,
+    ] {
+        let mut model = model(Dense::new(1).kernel_constraint(constraint));
+        model
+            .fit(&data, Fit::epochs(5).batch_size(3).silent())
+            .unwrap();
+        let w = model.weights().unwrap()[0].values.clone();
+        let norm = w.iter().map(|w| w * w).sum::<f32>().sqrt();
+        let holds = match constraint {
+            Constraint::UnitNorm { .. } => (norm - 1.0).abs() < 1e-5,
+            Constraint::NonNeg => w.iter().all(|w| *w >= 0.0),
+            _ => norm < 0.3001,
+        };
+        assert!(holds, "{constraint:?}: {w:?}");
+    }
+    let refused = Sequential::new(2).layer(Dense::new(1).bias_regularizer(Regularizer::L1(-1.0)));
+    let error = refused
+        .compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.1), [])
+        .unwrap_err();
+    assert!(error.to_string().contains("l1"), "{error}");
 }

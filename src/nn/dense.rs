@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Result, Shape, Tensor};
 
 use super::layer::single;
-use super::{Activation, Call, Config, Initializer, Layer, Parameter};
+use super::{Activation, Call, Config, Constraint, Initializer, Layer, Parameter, Regularizer};
 
 /// y = f(xW + b) over the last dimension: x `[…, inputs]`, W `[inputs, units]`, b `[units]`, y `[…, units]`.
 ///
@@ -27,6 +27,18 @@ pub struct Dense {
     pub kernel_initializer: Initializer,
     /// The first values of b. Default: zeros.
     pub bias_initializer: Initializer,
+    /// A penalty on W that is part of the loss. Default: none.
+    #[serde(default)]
+    pub kernel_regularizer: Option<Regularizer>,
+    /// A penalty on b that is part of the loss. Default: none.
+    #[serde(default)]
+    pub bias_regularizer: Option<Regularizer>,
+    /// What W is put under after every update. Default: none.
+    #[serde(default)]
+    pub kernel_constraint: Option<Constraint>,
+    /// What b is put under after every update. Default: none.
+    #[serde(default)]
+    pub bias_constraint: Option<Constraint>,
 }
 
 impl Dense {
@@ -38,6 +50,10 @@ impl Dense {
             use_bias: true,
             kernel_initializer: Initializer::GlorotUniform,
             bias_initializer: Initializer::Zeros,
+            kernel_regularizer: None,
+            bias_regularizer: None,
+            kernel_constraint: None,
+            bias_constraint: None,
         }
     }
 
@@ -64,6 +80,30 @@ impl Dense {
         self.bias_initializer = initializer;
         self
     }
+
+    /// Adds a penalty on W to the loss.
+    pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.kernel_regularizer = Some(regularizer);
+        self
+    }
+
+    /// Adds a penalty on b to the loss.
+    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.bias_regularizer = Some(regularizer);
+        self
+    }
+
+    /// Puts W under a constraint after every update.
+    pub fn kernel_constraint(mut self, constraint: Constraint) -> Self {
+        self.kernel_constraint = Some(constraint);
+        self
+    }
+
+    /// Puts b under a constraint after every update.
+    pub fn bias_constraint(mut self, constraint: Constraint) -> Self {
+        self.bias_constraint = Some(constraint);
+        self
+    }
 }
 
 impl Layer for Dense {
@@ -83,8 +123,12 @@ impl Layer for Dense {
     fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
         let columns = inputs.first().and_then(|input| input.dims().last());
         let shape = [columns.copied().unwrap_or(1), self.units];
-        let kernel = Parameter::new("kernel", shape, self.kernel_initializer);
-        let bias = || Parameter::new("bias", [self.units], self.bias_initializer);
+        let kernel = Parameter::new("kernel", shape, self.kernel_initializer)
+            .constraint(self.kernel_constraint);
+        let bias = || {
+            Parameter::new("bias", [self.units], self.bias_initializer)
+                .constraint(self.bias_constraint)
+        };
         let bias = self.use_bias.then(bias);
         std::iter::once(kernel).chain(bias).collect()
     }
@@ -100,9 +144,20 @@ impl Layer for Dense {
                 x.reshape([rows, columns])
             }
         };
-        let mut y = rows.matmul(&call.weight("kernel"));
-        if self.use_bias {
-            y = y.add(&call.weight("bias"));
+        let kernel = call.weight("kernel");
+        let bias = self.use_bias.then(|| call.weight("bias"));
+        let penalised = [
+            (self.kernel_regularizer, Some(&kernel)),
+            (self.bias_regularizer, bias.as_ref()),
+        ];
+        for (regularizer, weight) in penalised {
+            if let (Some(regularizer), Some(weight)) = (regularizer, weight) {
+                call.add_loss(&regularizer.penalty(weight));
+            }
+        }
+        let mut y = rows.matmul(&kernel);
+        if let Some(bias) = &bias {
+            y = y.add(bias);
         }
         if let (false, Some((_, outer))) = (flat, shape.dims().split_last()) {
             y = y.reshape([outer, &[self.units]].concat());
@@ -119,7 +174,17 @@ impl Layer for Dense {
         }
         self.activation.validate(self.units)?;
         self.kernel_initializer.validate()?;
-        self.bias_initializer.validate()
+        self.bias_initializer.validate()?;
+        let regularizers = [self.kernel_regularizer, self.bias_regularizer];
+        regularizers
+            .into_iter()
+            .flatten()
+            .try_for_each(Regularizer::validate)?;
+        let constraints = [self.kernel_constraint, self.bias_constraint];
+        constraints
+            .into_iter()
+            .flatten()
+            .try_for_each(Constraint::validate)
     }
 
     fn config(&self) -> Option<Config> {

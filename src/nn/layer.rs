@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{Graph, Shape, Tensor};
 
 use super::describe::Config;
-use super::{Call, Initializer, LayerRef, Symbol, Symbols};
+use super::{Call, Constraint, Initializer, LayerRef, Symbol, Symbols};
 
 /// Rows of the batch with which a layer's forward pass is tried out for its shape; a number that few layers have as size.
 const TRIAL_ROWS: usize = 7;
@@ -133,6 +133,8 @@ pub struct Parameter {
     pub initializer: Initializer,
     /// Whether gradients train it; default true. Others are states, which the layer updates itself if at all.
     pub trainable: bool,
+    /// What training puts it under after every update; default none.
+    pub constraint: Option<Constraint>,
 }
 
 impl Parameter {
@@ -143,7 +145,14 @@ impl Parameter {
             shape: shape.into(),
             initializer,
             trainable: true,
+            constraint: None,
         }
+    }
+
+    /// Sets what training puts it under after every update.
+    pub fn constraint(mut self, constraint: Option<Constraint>) -> Self {
+        self.constraint = constraint;
+        self
     }
 
     /// A state, which gradients do not train: see [`Call::update`].

@@ -95,6 +95,13 @@ impl Parts<'_> {
                 Some(scaling) => scaling.minimize(self.optimizer, &loss, &named, &clock),
                 None => self.optimizer.minimize(&loss, &named, &clock),
             });
+            for (parameter, tensor) in parameters.iter().filter(|(p, _)| p.trainable) {
+                updates.extend(
+                    parameter
+                        .constraint
+                        .map(|constraint| constraint.apply(tensor)),
+                );
+            }
             updates.extend(tallies());
             programs.push(Program::new("train").update(&updates));
         }
