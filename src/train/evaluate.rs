@@ -8,7 +8,7 @@ use crate::{Dataset, Error, Result, Session};
 use super::Model;
 use super::features::Features;
 use super::ledger::Ledger;
-use super::metric::ConfusionMatrix;
+use super::metric::{Board, ConfusionMatrix};
 use super::model::ClockStart;
 use super::prepare::Prepared;
 use super::programs::{Needs, PREDICT_ROWS, Room};
@@ -125,7 +125,8 @@ impl Model {
             ..Needs::default()
         };
         self.load_evaluation(needs, &prepared).await?;
-        self.run_evaluation(needs, prepared.rows).await
+        let board = self.parts().board()?;
+        self.run_evaluation(needs, prepared.rows, &board).await
     }
 
     /// Uploads the data that `run_evaluation` runs over.
@@ -138,8 +139,12 @@ impl Model {
     }
 
     /// Runs over the uploaded evaluation data once.
-    pub(super) async fn run_evaluation(&mut self, needs: Needs, rows: usize) -> Result<Evaluation> {
-        let gauges = self.parts().board()?;
+    pub(super) async fn run_evaluation(
+        &mut self,
+        needs: Needs,
+        rows: usize,
+        gauges: &Board,
+    ) -> Result<Evaluation> {
         self.set_clock(
             "evaluate",
             needs,
@@ -156,7 +161,7 @@ impl Model {
         let device = self.device().clone();
         let session = self.session(needs).await?;
         let steps = ledger.steps_per_epoch();
-        let mut submissions = Submissions::new("evaluate", &gauges, steps, &device, session)?;
+        let mut submissions = Submissions::new("evaluate", gauges, steps, &device, session)?;
         let mut means = None;
         loop {
             submissions.ahead(session, steps)?;

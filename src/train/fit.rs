@@ -9,6 +9,7 @@ use super::evaluate::evaluation_room;
 use super::history::{Epoch, History, Stop};
 use super::interrupt::Interrupt;
 use super::ledger::{Ledger, Means};
+use super::metric::Board;
 use super::model::ClockStart;
 use super::programs::{Needs, Room};
 use super::progress::Progress;
@@ -195,6 +196,8 @@ struct Run<'a> {
     interrupt: Option<Interrupt>,
     needs: Needs,
     validation_rows: usize,
+    /// What epochs report, the same for all of them.
+    board: Board,
     ledger: Ledger,
     history: History,
     progress: Progress,
@@ -271,7 +274,8 @@ impl Model {
             }),
             evaluate: validation.as_ref().map(|data| evaluation_room(data)),
         };
-        let layout = self.parts().board()?.layout();
+        let board = self.parts().board()?;
+        let layout = board.layout();
         let ledger = Ledger::new(train.rows as u64, batch as u64, layout, self.epochs);
         let per_epoch = ledger.steps_per_epoch();
         let total = fit
@@ -297,6 +301,7 @@ impl Model {
             needs,
             validation_rows: validation.as_ref().map_or(0, |data| data.rows),
             validates: validation.is_some(),
+            board,
             ledger,
             history: History::new(stop),
             progress,
@@ -342,9 +347,8 @@ impl Model {
         let waits = run.target_loss.is_some() || run.validates || run.callbacks.wait();
         let every = run.callbacks.every();
         let device = self.device().clone();
-        let gauges = self.parts().board()?;
         let session = self.session(run.needs).await?;
-        let mut submissions = Submissions::new("train", &gauges, per_epoch, &device, session)?;
+        let mut submissions = Submissions::new("train", &run.board, per_epoch, &device, session)?;
         let before = device.counters();
         while run.absorbed < run.total {
             let next = |length: u64| (run.absorbed / length + 1).saturating_mul(length);
@@ -462,10 +466,10 @@ impl Model {
     async fn end_epoch(&mut self, run: &mut Run<'_>, means: Means) -> Result<()> {
         self.epochs += 1;
         let loss = means.values.first().copied().unwrap_or(f64::NAN);
-        let metrics = self.parts().board()?.report(&means)?;
+        let metrics = run.board.report(&means)?;
         let validation = match run.validation_rows {
             0 => None,
-            rows => Some(self.run_evaluation(run.needs, rows).await?),
+            rows => Some(self.run_evaluation(run.needs, rows, &run.board).await?),
         };
         let (val_loss, val_metrics) = match validation {
             Some(Evaluation { loss, metrics, .. }) => (Some(loss), metrics),

@@ -31,6 +31,9 @@ impl Progress {
 
     /// Steps done of epoch `number` (from 0) and the loss so far.
     pub fn steps(&self, number: u64, done: u64, loss: f64) {
+        if self.bar.is_hidden() {
+            return;
+        }
         self.bar
             .set_prefix(format!("Epoch {}/{}", number + 1, self.epochs));
         self.bar.set_position(done);
@@ -39,6 +42,9 @@ impl Progress {
 
     /// A finished epoch: its line stays.
     pub fn epoch(&self, number: u64, epoch: &Epoch) {
+        if self.bar.is_hidden() {
+            return;
+        }
         let mut line = format!("loss {:.4}", epoch.loss);
         let mut push = |name: &str, value: f64| {
             // Writing to a string cannot fail.
