@@ -197,8 +197,8 @@ fi
 test_stage() {
   stage=$1
   shift
-  say "$stage: cargo test $*"
-  cargo test "$@" </dev/null
+  say "$stage: cargo test --all-features $*"
+  cargo test --all-features "$@" </dev/null
   passed+=("$stage")
 }
 
