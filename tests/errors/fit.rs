@@ -1,0 +1,161 @@
+//! What `fit`, `evaluate` and `predict` refuse.
+
+use kiln::prelude::*;
+
+use super::{labelled, model, refuses, says};
+
+pub fn all() {
+    fit_settings_out_of_range_name_the_setting();
+    data_that_does_not_fit_the_model_names_the_row();
+    a_loss_that_is_not_finite_names_the_step();
+    weights_of_classes_that_the_targets_do_not_have_are_refused();
+}
+
+#[test]
+pub fn fit_settings_out_of_range_name_the_setting() {
+    let data = labelled(vec![0.0; 8], vec![0, 1, 2, 0]);
+    let fit = |fit: Fit<'_>| model().fit(&data, fit.silent());
+    says(fit(Fit::epochs(0)), &["epochs", "at least 1"]);
+    says(fit(Fit::steps(0)), &["steps", "at least 1"]);
+    says(fit(Fit::epochs(1).batch_size(0)), &["batch_size", "0"]);
+    let many = Dataset::new(
+        vec![0.0; 140_000],
+        2,
+        Targets::Labels {
+            labels: vec![0; 70_000],
+            classes: 3,
+        },
+    )
+    .unwrap();
+    let outcome = model().fit(&many, Fit::epochs(1).batch_size(70_000).silent());
+    says(outcome, &["batch_size", "65536", "70000"]);
+    assert!(
+        fit(Fit::epochs(1).batch_size(1 << 20)).is_ok(),
+        "one ragged batch"
+    );
+    says(
+        fit(Fit::epochs(1).validation_split(1.0)),
+        &["validation_split", "1"],
+    );
+    says(
+        fit(Fit::epochs(1).validation_split(0.9)),
+        &["validation_split", "4 rows"],
+    );
+    says(
+        fit(Fit::epochs(1).validation_split(0.5).validation(&data)),
+        &["validation", "not both"],
+    );
+    says(fit(Fit::epochs(1).until_loss(f64::NAN)), &["until_loss"]);
+    says(fit(Fit::epochs(u64::MAX)), &["epochs", "steps"]);
+}
+
+#[test]
+pub fn data_that_does_not_fit_the_model_names_the_row() {
+    let fit = |data: &Dataset| model().fit(data, Fit::epochs(1).silent());
+    says(
+        fit(&labelled(vec![0.0; 6], vec![0, 1, 3])),
+        &["row 2", "label 3", "3 classes"],
+    );
+    says(
+        fit(&labelled(vec![0.0, 1.0, f32::NAN, 0.0], vec![0, 1])),
+        &["NaN"],
+    );
+    says(
+        fit(&labelled(vec![0.0, f32::INFINITY, 0.0, 0.0], vec![0, 1])),
+        &["inf"],
+    );
+    let no_targets = Dataset::new(vec![0.0; 4], 2, Targets::None).unwrap();
+    says(fit(&no_targets), &["no targets"]);
+    let numbers = Dataset::new(
+        vec![0.0; 4],
+        2,
+        Targets::Values {
+            values: vec![0.0; 2],
+            columns: 1,
+        },
+    )
+    .unwrap();
+    says(fit(&numbers), &["integer labels"]);
+    let narrow = Dataset::new(
+        vec![0.0; 3],
+        1,
+        Targets::Labels {
+            labels: vec![0, 1, 2],
+            classes: 3,
+        },
+    )
+    .unwrap();
+    says(fit(&narrow), &["3 numbers", "2 inputs"]);
+    let wide = Dataset::new(
+        vec![0.0; 4],
+        2,
+        Targets::Values {
+            values: vec![0.0; 4],
+            columns: 2,
+        },
+    )
+    .unwrap();
+    let regression = Sequential::new(2).dense(1, Linear);
+    let mut regression = regression
+        .compile_on(&Device::cpu(), MeanSquaredError, Adam::default(), [])
+        .unwrap();
+    says(
+        regression.fit(&wide, Fit::epochs(1).silent()),
+        &["2 columns", "1 outputs"],
+    );
+    says(
+        model().predict(&[1.0, 2.0, 3.0]),
+        &["3 numbers", "2 inputs"],
+    );
+    says(
+        Dataset::new(vec![], 2, Targets::None).and_then(|data| fit(&data)),
+        &["at least one row"],
+    );
+}
+
+#[test]
+pub fn a_loss_that_is_not_finite_names_the_step() {
+    let data = Dataset::from_rows(&[[1e20], [2e20]], &[[0.0], [1.0]]).unwrap();
+    let model = Sequential::new(1).dense(1, Linear);
+    let mut model = model
+        .compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.1), [])
+        .unwrap();
+    let outcome = model.fit(&data, Fit::epochs(5).silent());
+    assert!(
+        matches!(
+            outcome,
+            Err(Error::NonFinite {
+                epoch: 1,
+                step: 1,
+                ..
+            })
+        ),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+pub fn weights_of_classes_that_the_targets_do_not_have_are_refused() {
+    let data = labelled(vec![0.0; 8], vec![0, 1, 2, 0]);
+    let fit = |weights: &[(u32, f32)]| {
+        let fit = Fit::epochs(1)
+            .silent()
+            .class_weight(weights.iter().copied());
+        model().fit(&data, fit)
+    };
+    refuses(fit(&[(3, 1.0)]), "class_weight", &["class 3", "0 to 2"]);
+    refuses(fit(&[(0, -1.0)]), "class_weight", &["-1", "class 0"]);
+    refuses(fit(&[(1, f32::NAN)]), "class_weight", &["NaN", "class 1"]);
+    refuses(
+        fit(&[(1, 1.0), (1, 2.0)]),
+        "class_weight",
+        &["class 1 twice"],
+    );
+    let numbers = Dataset::from_rows(&[[0.0], [1.0]], &[[0.5], [1.0]]).unwrap();
+    let model = Sequential::new(1).dense(1, Linear);
+    let mut model = model
+        .compile_on(&Device::cpu(), MeanSquaredError, Adam::default(), [])
+        .unwrap();
+    let outcome = model.fit(&numbers, Fit::epochs(1).silent().class_weight([(0, 2.0)]));
+    refuses(outcome, "class_weight", &["0.5", "row 0"]);
+}
