@@ -31,6 +31,26 @@ pub enum Initial {
     Words(Arc<[u32]>),
 }
 
+/// What a variable is there for, and so whether a [`Snapshot`](crate::Snapshot) keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// What training changes: parameters, states of optimizers, running averages, rates. Kept.
+    State,
+    /// Where a run is: a clock's cursor, counts over the epoch under way. Kept with a run, but no part of a model.
+    Progress,
+    /// What the host writes before a run: inputs, labels, data sets. Not kept: the host has it.
+    Data,
+    /// What a run leaves for the host to read once: rings of sums. Not kept.
+    Scratch,
+}
+
+impl Role {
+    /// Whether a snapshot of a session keeps it.
+    pub fn is_kept(self) -> bool {
+        matches!(self, Role::State | Role::Progress)
+    }
+}
+
 /// A named tensor that outlives a step: an input the host writes, a parameter, an optimizer's state, a constant.
 #[derive(Debug, Clone)]
 pub struct Variable {
@@ -38,6 +58,8 @@ pub struct Variable {
     pub name: String,
     /// What it holds at first.
     pub initial: Initial,
+    /// What it is there for.
+    pub role: Role,
     /// Whether it holds that for ever: no op may update it.
     pub constant: bool,
 }
@@ -105,13 +127,13 @@ impl Graph {
     /// A tensor of numbers that the host writes before a run; zeros until then.
     #[track_caller]
     pub fn input(&self, name: impl Into<String>, shape: impl Into<Shape>) -> Tensor {
-        self.variable(name, TensorType::f32(shape), Initial::Zeros)
+        self.variable_as(Role::Data, name, TensorType::f32(shape), Initial::Zeros)
     }
 
     /// A tensor of integers, such as class labels, that the host writes before a run; zeros until then.
     #[track_caller]
     pub fn labels(&self, name: impl Into<String>, shape: impl Into<Shape>) -> Tensor {
-        self.variable(name, TensorType::u32(shape), Initial::Zeros)
+        self.variable_as(Role::Data, name, TensorType::u32(shape), Initial::Zeros)
     }
 
     /// A trained tensor with its first values, row-major.
@@ -130,19 +152,44 @@ impl Graph {
     pub fn constant(&self, shape: impl Into<Shape>, values: &[f32]) -> Tensor {
         let name = format!("constant.{}", self.lock().records.len());
         let initial = Initial::Floats(values.into());
-        self.declare(name, TensorType::f32(shape), initial, true)
+        let constant = Variable {
+            name,
+            initial,
+            role: Role::Data,
+            constant: true,
+        };
+        self.declare(constant, TensorType::f32(shape))
     }
 
-    /// A named tensor that outlives a step.
+    /// A named tensor that outlives a step, in the role of a [`Role::State`].
     #[track_caller]
     pub fn variable(&self, name: impl Into<String>, kind: TensorType, initial: Initial) -> Tensor {
-        self.declare(name.into(), kind, initial, false)
+        self.variable_as(Role::State, name, kind, initial)
+    }
+
+    /// A named tensor that outlives a step, in this role.
+    #[track_caller]
+    pub fn variable_as(
+        &self,
+        role: Role,
+        name: impl Into<String>,
+        kind: TensorType,
+        initial: Initial,
+    ) -> Tensor {
+        let variable = Variable {
+            name: name.into(),
+            initial,
+            role,
+            constant: false,
+        };
+        self.declare(variable, kind)
     }
 
     #[track_caller]
-    fn declare(&self, name: String, kind: TensorType, initial: Initial, constant: bool) -> Tensor {
+    fn declare(&self, variable: Variable, kind: TensorType) -> Tensor {
+        let Variable { name, initial, .. } = &variable;
         let location = Location::caller();
-        let given = match &initial {
+        let given = match initial {
             Initial::Zeros => None,
             Initial::Floats(values) => Some((DType::F32, values.len() as u64)),
             Initial::Words(values) => Some((DType::U32, values.len() as u64)),
@@ -151,7 +198,7 @@ impl Graph {
         let taken = nodes
             .records
             .iter()
-            .any(|record| matches!(&record.node, Node::Variable(v) if v.name == name));
+            .any(|record| matches!(&record.node, Node::Variable(v) if v.name == *name));
         let refusal = if taken {
             Some(format!(
                 "there is already a variable `{name}` in this graph"
@@ -172,11 +219,7 @@ impl Graph {
         let record = match refusal {
             Some(message) => nodes.refuse("variable", message, location),
             None => Record {
-                node: Node::Variable(Variable {
-                    name,
-                    initial,
-                    constant,
-                }),
+                node: Node::Variable(variable),
                 inputs: Vec::new(),
                 outputs: vec![kind],
             },

@@ -27,7 +27,7 @@ pub mod train;
 pub use data::{Csv, Dataset, Preprocessing, Scaler, Targets};
 pub use device::{DEVICE_VARIABLE, Device, Options, TUNING_VARIABLE};
 pub use error::{Error, Result};
-pub use graph::{Graph, Initial, Node, Record, ValueId, Variable};
+pub use graph::{Graph, Initial, Node, Record, Role, ValueId, Variable};
 pub use plan::{Plan, Program};
 pub use session::{Pending, Session, Snapshot, Values};
 pub use shape::{DType, Shape, TensorType};

@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use crate::cpu::half_value;
 use crate::plan::{Place, Plan};
-use crate::{DType, Error, Result, TensorType, cpu, gpu};
+use crate::{DType, Error, Result, Role, TensorType, cpu, gpu};
 
 /// A plan opened on a [`Device`](crate::Device).
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub enum Values {
     U32(Vec<u32>),
 }
 
-/// Every variable of a session at one moment, by name. What checkpoints, restarts and moves between sessions are made of.
+/// The variables of a session that runs change, at one moment, by name. What checkpoints, restarts and moves between sessions are made of.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot {
     /// Type and elements of each variable.
@@ -262,18 +262,22 @@ impl Session {
         self.values_at(place, dtype).await
     }
 
-    /// Every variable, by name.
+    /// The variables that runs change, by name: those of [`Role::State`] and [`Role::Progress`]. Restored, a session that is
+    /// given the same data goes on with the same bits.
     pub fn snapshot(&mut self) -> Result<Snapshot> {
-        let names: Vec<String> = self
-            .plan()
-            .variables
-            .iter()
-            .map(|variable| variable.name.clone())
+        self.block_on(async |session| session.snapshot_async(Role::is_kept).await)
+    }
+
+    /// The variables of some roles, without blocking the thread.
+    pub(crate) async fn snapshot_async(&mut self, kept: fn(Role) -> bool) -> Result<Snapshot> {
+        let variables = self.plan().variables.iter();
+        let kept = variables.filter(|variable| kept(variable.role) && !variable.constant);
+        let kept: Vec<(String, TensorType)> = kept
+            .map(|variable| (variable.name.clone(), variable.kind.clone()))
             .collect();
         let mut snapshot = Snapshot::default();
-        for name in names {
-            let kind = self.plan().variable(&name)?.kind.clone();
-            let values = self.read_values(&name)?;
+        for (name, kind) in kept {
+            let values = self.read_values_async(&name).await?;
             snapshot.variables.insert(name, (kind, values));
         }
         Ok(snapshot)

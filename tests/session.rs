@@ -160,7 +160,11 @@ fn steps_come_to_the_same_bits_in_dispatches_of_any_length() {
             session.run("train", 100 / limits.len() as u64).unwrap();
         }
         let dispatches = device.counters().since(&before).dispatches;
-        (session.snapshot().unwrap(), dispatches)
+        let after = (
+            session.snapshot().unwrap(),
+            session.read("train.ring").unwrap(),
+        );
+        (after, dispatches)
     };
     let (expected, dispatches) = run(&[1]);
     assert_eq!(dispatches, 100);

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::op::{Tally, cursor, rate};
-use crate::{Graph, Initial, Result, Session, Tensor, TensorType};
+use crate::{Graph, Initial, Result, Role, Session, Tensor, TensorType};
 
 use super::{LossScale, Schedule};
 
@@ -27,10 +27,23 @@ impl Graph {
     /// and the seed in the cursor before the first step (see [`cursor`]). The words' order is that of the module.
     #[track_caller]
     pub fn clock(&self, name: &str, batch: usize, rates: Rates) -> Clock {
+        self.clock_as([Role::Progress, Role::State], name, batch, rates)
+    }
+
+    /// A clock whose cursor and rates are in these roles.
+    #[track_caller]
+    pub(crate) fn clock_as(
+        &self,
+        [of_cursor, of_rates]: [Role; 2],
+        name: &str,
+        batch: usize,
+        rates: Rates,
+    ) -> Clock {
         let words = TensorType::u32([cursor::WORDS]);
         let mut first = vec![0; cursor::WORDS];
         first[cursor::DATA_ROWS] = u32::try_from(batch).unwrap_or(u32::MAX);
-        let cursor = self.variable(
+        let cursor = self.variable_as(
+            of_cursor,
             format!("{name}.cursor"),
             words,
             Initial::Words(first.into()),
@@ -44,7 +57,9 @@ impl Graph {
         };
         let mut first = vec![0.0; op.rates()];
         first[rate::FACTOR] = 1.0;
-        let state = self.parameter(format!("{name}.rates"), [first.len()], &first);
+        let kind = TensorType::f32([first.len()]);
+        let first = Initial::Floats(first.into());
+        let state = self.variable_as(of_rates, format!("{name}.rates"), kind, first);
         let table = op.schedule.table();
         let table = table.map(|table| self.constant([table.len()], &table));
         let operands: Vec<&Tensor> = [&cursor, &state].into_iter().chain(&table).collect();

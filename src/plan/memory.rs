@@ -460,6 +460,7 @@ impl Memory<'_> {
             Some(PlannedVariable {
                 name: variable.name.clone(),
                 initial: variable.initial.clone(),
+                role: variable.role,
                 constant: variable.constant,
                 place: self.place_of(home, kind.elements()),
                 kind,

@@ -10,7 +10,7 @@ mod verify;
 
 use std::sync::Arc;
 
-use crate::graph::{Initial, Record, ValueId};
+use crate::graph::{Initial, Record, Role, ValueId};
 use crate::op::{Launch, Op, Signature};
 use crate::{DType, Error, Result, Tensor, TensorType};
 
@@ -101,6 +101,8 @@ pub struct PlannedVariable {
     pub kind: TensorType,
     /// What it holds when a session opens.
     pub initial: Initial,
+    /// What it is there for, and so whether a snapshot keeps it.
+    pub role: Role,
     /// Whether it holds that for ever.
     pub constant: bool,
     /// Where it lies.

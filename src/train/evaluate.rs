@@ -151,6 +151,7 @@ impl Model {
             ClockStart {
                 step: 0,
                 epoch: 0,
+                offset: 0,
                 rows,
                 shuffle: None,
             },

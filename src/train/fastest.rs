@@ -245,6 +245,7 @@ fn opened(model: &Model, device: &Device, batch: usize) -> Result<Session> {
     let start = ClockStart {
         step: 0,
         epoch: 0,
+        offset: 0,
         rows,
         shuffle: Some(1),
     };

@@ -1,6 +1,6 @@
 //! `fit`: steps submitted ahead, metrics read back behind, until a stop rule ends the run.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{Dataset, Error, Result};
 
@@ -13,6 +13,7 @@ use super::metric::Board;
 use super::model::ClockStart;
 use super::programs::{Needs, Room};
 use super::progress::Progress;
+use super::run_state::{Due, Every, Order, RunState, Watch};
 use super::submissions::{Answer, Submissions};
 use super::{Evaluation, Model};
 
@@ -43,6 +44,8 @@ pub struct Fit<'a> {
     silent: bool,
     callbacks: Callbacks<'a>,
     interrupt: Option<Interrupt>,
+    watches: Vec<Watch<'a>>,
+    resume: Option<RunState>,
 }
 
 impl<'a> Fit<'a> {
@@ -61,6 +64,8 @@ impl<'a> Fit<'a> {
             silent: false,
             callbacks: Callbacks::default(),
             interrupt: None,
+            watches: Vec::new(),
+            resume: None,
         }
     }
 
@@ -143,12 +148,35 @@ impl<'a> Fit<'a> {
         self
     }
 
+    /// Gives the state of the run to `take` every so often, after callbacks, and when the run is over: what
+    /// [`resume`](Self::resume) goes on from. The device waits while it is read.
+    pub fn states(
+        mut self,
+        every: Every,
+        take: impl FnMut(&RunState) -> Result<()> + Send + 'a,
+    ) -> Self {
+        self.watches.push(Watch::new(every, take));
+        self
+    }
+
+    /// Goes on with a run from this state, to the bits that it would have ended in had it never stopped.
+    ///
+    /// Model, data, batch size, seed and callbacks are those of the run; epochs and steps count from its beginning, so that
+    /// the same settings end it where they would have. A run that a stop rule had ended is over, unless
+    /// [`History::stop`] of the state says otherwise.
+    pub fn resume(mut self, state: RunState) -> Self {
+        self.resume = Some(state);
+        self
+    }
+
     /// Whether something must be measured beside the training itself.
     pub(super) fn stops_or_validates(&self) -> bool {
         self.target_loss.is_some()
             || self.validation_split > 0.0
             || self.validation.is_some()
             || !self.class_weight.is_empty()
+            || !self.watches.is_empty()
+            || self.resume.is_some()
     }
 
     /// The seed of the order of the data for a model of that seed; none for the data's own order.
@@ -185,30 +213,43 @@ impl<'a> Fit<'a> {
         if self.target_loss.is_some_and(f64::is_nan) {
             return Err(Error::argument("until_loss", "must be a number, got NaN"));
         }
-        Ok(())
+        self.watches.iter().try_for_each(Watch::validate)
     }
 }
 
 /// A run under way.
-struct Run<'a> {
+pub(super) struct Run<'a> {
     target_loss: Option<f64>,
-    callbacks: Callbacks<'a>,
+    pub(super) callbacks: Callbacks<'a>,
+    pub(super) watches: Vec<Watch<'a>>,
     interrupt: Option<Interrupt>,
-    needs: Needs,
+    pub(super) needs: Needs,
+    pub(super) order: Order,
     validation_rows: usize,
     /// What epochs report, the same for all of them.
     board: Board,
-    ledger: Ledger,
-    history: History,
+    pub(super) ledger: Ledger,
+    pub(super) history: History,
     progress: Progress,
     begun: Instant,
+    /// Time that the run had taken before it was stopped and went on.
+    pub(super) before: Duration,
     epoch_begun: Instant,
+    /// Whether it goes on from where another call ended.
+    resumed: bool,
     /// Steps of this run whose sums were read.
-    absorbed: u64,
-    total: u64,
+    pub(super) absorbed: u64,
+    pub(super) total: u64,
     validates: bool,
     /// Set when the run ends before its time.
-    stop: Option<Stop>,
+    pub(super) stop: Option<Stop>,
+}
+
+impl Run<'_> {
+    /// Time of training so far.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.before + self.begun.elapsed()
+    }
 }
 
 impl Model {
@@ -282,7 +323,12 @@ impl Model {
             .epochs
             .saturating_mul(per_epoch)
             .min(fit.steps.unwrap_or(u64::MAX));
-        if self.steps.saturating_add(total) > u64::from(u32::MAX) {
+        let resume = fit.resume.take();
+        let first = match &resume {
+            Some(state) => state.model_steps.saturating_sub(state.steps),
+            None => self.steps,
+        };
+        if first.saturating_add(total) > u64::from(u32::MAX) {
             return Err(Error::argument(
                 "epochs",
                 format!("{total} steps are more than the clock counts, 2³² − 1"),
@@ -294,9 +340,18 @@ impl Model {
         } else {
             Stop::Steps(total)
         };
+        let shuffle = fit.order(self.architecture.seed);
         let mut run = Run {
             target_loss: fit.target_loss,
             callbacks,
+            watches: std::mem::take(&mut fit.watches),
+            order: Order {
+                rows: train.rows as u64,
+                batch: batch as u64,
+                shuffle,
+            },
+            before: Duration::ZERO,
+            resumed: resume.is_some(),
             interrupt: fit.interrupt.take(),
             needs,
             validation_rows: validation.as_ref().map_or(0, |data| data.rows),
@@ -317,19 +372,19 @@ impl Model {
         if let Some(validation) = &validation {
             self.load_evaluation(needs, validation).await?;
         }
-        let shuffle = fit.order(self.architecture.seed);
-        let (step, epoch) = (self.steps, self.epochs);
-        self.set_clock(
-            "train",
-            needs,
-            ClockStart {
-                step,
-                epoch,
-                rows: train.rows,
-                shuffle,
-            },
-        )
-        .await?;
+        match &resume {
+            Some(state) => self.continue_run(&mut run, state).await?,
+            None => {
+                let start = ClockStart {
+                    step: self.steps,
+                    epoch: self.epochs,
+                    offset: 0,
+                    rows: train.rows,
+                    shuffle,
+                };
+                self.set_clock("train", needs, start).await?;
+            }
+        }
         self.write_rate_factor()?;
 
         run.epoch_begun = Instant::now();
@@ -341,21 +396,34 @@ impl Model {
     }
 
     async fn train(&mut self, run: &mut Run<'_>) -> Result<()> {
-        let start = self.steps;
+        let start = self.steps - run.absorbed;
         let per_epoch = run.ledger.steps_per_epoch();
         // What must be known at the end of an epoch keeps the next from being submitted before.
-        let waits = run.target_loss.is_some() || run.validates || run.callbacks.wait();
+        let watched = |every: &Every| matches!(every, Every::Epochs(_));
+        let waits = run.target_loss.is_some()
+            || run.validates
+            || run.callbacks.wait()
+            || run.watches.iter().any(|watch| watched(&watch.every));
         let every = run.callbacks.every();
+        let watched = run.watches.iter().filter_map(|watch| match watch.every {
+            Every::Steps(steps) => Some(steps),
+            Every::Epochs(_) | Every::Time(_) => None,
+        });
+        let pauses: Vec<u64> = every.iter().copied().chain(watched).collect();
+        // Where all that is under way comes to an end, for what is due by the clock on the wall.
+        let mut settles = None;
         let device = self.device().clone();
         let session = self.session(run.needs).await?;
         let mut submissions = Submissions::new("train", &run.board, per_epoch, &device, session)?;
+        submissions.begin_at(run.absorbed);
         let before = device.counters();
         while run.absorbed < run.total {
             let next = |length: u64| (run.absorbed / length + 1).saturating_mul(length);
-            let pause = every.iter().map(|steps| next(*steps)).min();
+            let pause = pauses.iter().map(|steps| next(*steps)).min();
             let pause = pause
                 .into_iter()
                 .chain(waits.then(|| next(per_epoch)))
+                .chain(settles)
                 .min();
             let until = pause.unwrap_or(u64::MAX).min(run.total);
             let session = self.session(run.needs).await?;
@@ -387,6 +455,7 @@ impl Model {
                         what: "the loss".into(),
                     });
                 }
+                let ends_epoch = means.is_some();
                 if let Some(means) = means {
                     self.end_epoch(run, means).await?;
                 }
@@ -399,6 +468,13 @@ impl Model {
                         _ => Ok(()),
                     })?;
                 }
+                if absorbed == submissions.submitted() {
+                    self.watch(run, Due::Now { ends_epoch }).await?;
+                    settles = None;
+                }
+            }
+            if settles.is_none() && run.watches.iter().any(Watch::is_late) {
+                settles = Some(submissions.settled());
             }
             let epoch = run.history.epochs.len() as u64;
             let last = run.history.step_losses.last().copied().unwrap_or(f64::NAN);
@@ -408,9 +484,10 @@ impl Model {
             }
             if run.stop.is_some() {
                 // What is under way still counts.
-                run.total = run.total.min(submissions.submitted());
+                run.total = run.total.min(submissions.settled());
             }
         }
+        self.watch(run, Due::Last).await?;
         // A run that ends within an epoch reports the part that was done.
         if let Some(means) = run.ledger.take() {
             self.end_epoch(run, means).await?;
@@ -437,7 +514,8 @@ impl Model {
             model: self,
             history: &run.history,
             step: run.absorbed,
-            elapsed: run.begun.elapsed(),
+            elapsed: run.elapsed(),
+            resumed: run.resumed,
             validates: run.validates,
             stop: None,
         };

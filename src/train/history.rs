@@ -21,6 +21,8 @@ pub enum Stop {
     },
     /// A callback ended it, for this reason.
     Callback(String),
+    /// A budget for this call was used up; a run resumed from here goes on.
+    Paused(String),
     /// An [`Interrupt`](super::Interrupt) was raised.
     Interrupted,
 }
@@ -33,7 +35,7 @@ impl fmt::Display for Stop {
             Stop::Loss { loss, threshold } => {
                 write!(f, "the loss {loss:.6} reached the threshold {threshold}")
             }
-            Stop::Callback(reason) => f.write_str(reason),
+            Stop::Callback(reason) | Stop::Paused(reason) => f.write_str(reason),
             Stop::Interrupted => f.write_str("it was interrupted"),
         }
     }

@@ -47,6 +47,17 @@ impl Ledger {
         }
     }
 
+    /// Rows seen of the epoch under way, and the sums over them.
+    pub fn under_way(&self) -> (u64, Vec<f64>) {
+        (self.seen, self.sums.clone())
+    }
+
+    /// Goes on from what [`under_way`](Self::under_way) gave, in the epoch that the clock counts as `epoch`.
+    pub fn go_on(&mut self, epoch: u64, seen: u64, sums: &[f64]) {
+        (self.epoch, self.seen) = (epoch, seen);
+        self.sums = sums.to_vec();
+    }
+
     pub fn steps_per_epoch(&self) -> u64 {
         self.rows.div_ceil(self.batch)
     }

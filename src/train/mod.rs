@@ -19,6 +19,7 @@ mod population;
 mod prepare;
 mod programs;
 mod progress;
+mod run_state;
 mod submissions;
 mod weights;
 
@@ -42,4 +43,5 @@ pub use metric::{
 pub use model::Model;
 pub use objective::{Compile, Objective};
 pub use population::{Member, Population};
+pub use run_state::{Every, Kept, Order, RunState};
 pub use weights::Weights;

@@ -3,7 +3,7 @@
 use crate::nn::Functional;
 use crate::op::cursor;
 use crate::optim::Optimizer;
-use crate::{Device, Error, Result, Session, Snapshot, Values};
+use crate::{Device, Error, Result, Role, Session, Snapshot};
 
 use super::fit::DEFAULT_BATCH;
 use super::loss::LossSpec;
@@ -39,7 +39,7 @@ pub struct Model {
     pub(super) steps: u64,
     pub(super) epochs: u64,
     /// What the schedule's learning rate is multiplied by; none if it never was.
-    rate_factor: Option<f32>,
+    pub(super) rate_factor: Option<f32>,
 }
 
 /// A session and what it was made for.
@@ -334,7 +334,7 @@ impl Model {
         }
     }
 
-    /// Sets a clock to the beginning of an epoch.
+    /// Sets a clock to a place in the data.
     pub(super) async fn set_clock(
         &mut self,
         name: &str,
@@ -352,6 +352,8 @@ impl Model {
 pub(super) struct ClockStart {
     pub step: u64,
     pub epoch: u64,
+    /// Rows of the epoch that were seen.
+    pub offset: u64,
     pub rows: usize,
     /// The seed of the shuffle; none for the order of the data.
     pub shuffle: Option<u32>,
@@ -364,6 +366,7 @@ impl ClockStart {
         let mut words = vec![0; cursor::WORDS];
         words[cursor::STEP] = word(self.step);
         words[cursor::EPOCH] = word(self.epoch);
+        words[cursor::OFFSET] = word(self.offset);
         words[cursor::DATA_ROWS] = word(self.rows as u64);
         words[cursor::SHUFFLE] = u32::from(self.shuffle.is_some());
         words[cursor::SEED] = self.shuffle.unwrap_or(0);
@@ -371,26 +374,9 @@ impl ClockStart {
     }
 }
 
-/// Weights, optimizer states and rates: all variables but data sets, rings, inputs and cursors, which the host sets.
+/// Weights, optimizer states and rates, and not where a run is.
 async fn carried(session: &mut Session) -> Result<Snapshot> {
-    let names: Vec<String> = session
-        .plan()
-        .variables
-        .iter()
-        .filter(|variable| !variable.constant)
-        .map(|variable| variable.name.clone())
-        .collect();
-    let mut snapshot = Snapshot::default();
-    for name in names {
-        let scratch = ["train.", "evaluate.", "predict.", "predict_row."];
-        if name != "train.rates" && scratch.iter().any(|prefix| name.starts_with(prefix)) {
-            continue;
-        }
-        let kind = session.plan().variable(&name)?.kind.clone();
-        let values: Values = session.read_values_async(&name).await?;
-        snapshot.variables.insert(name, (kind, values));
-    }
-    Ok(snapshot)
+    session.snapshot_async(|role| role == Role::State).await
 }
 
 /// Refuses objectives that the outputs do not have, twice or not at all, and settings out of range.

@@ -7,7 +7,7 @@ use crate::nn::{Functional, Parameter};
 use crate::op::{Layer, Network, RATES, cursor};
 use crate::optim::{OptimizerConfig, Schedule};
 use crate::plan::{Class, Plan, Program, Target};
-use crate::{Dataset, Device, Error, Graph, Initial, Result, Session, TensorType};
+use crate::{Dataset, Device, Error, Graph, Initial, Result, Role, Session, TensorType};
 
 use super::features::Features;
 use super::fit::Fit;
@@ -415,13 +415,20 @@ fn build(
         .chain(["train.cursor"]);
     let mut operands: Vec<_> = names
         .zip(single)
-        .map(|(name, kind)| graph.variable(name, stacked(kind), Initial::Zeros))
+        .map(|(name, kind)| {
+            let role = match name {
+                "train.ring" => Role::Scratch,
+                "train.cursor" => Role::Progress,
+                _ => Role::State,
+            };
+            graph.variable_as(role, name, stacked(kind), Initial::Zeros)
+        })
         .collect();
     for (name, kind) in ["train.x", "train.y"]
         .into_iter()
         .zip(&single[4 + states..])
     {
-        operands.push(graph.variable(name, kind.clone(), Initial::Zeros));
+        operands.push(graph.variable_as(Role::Data, name, kind.clone(), Initial::Zeros));
     }
     let slab = single[2].elements() as usize;
     let step = graph.apply_one(network.clone(), &operands.iter().collect::<Vec<_>>());

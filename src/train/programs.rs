@@ -3,7 +3,7 @@
 use crate::op::{self, MAX_CHUNKS};
 use crate::optim::{Clock, LossScale, Optimizer, Rates};
 use crate::plan::{Plan, Precision, Program, Target};
-use crate::{DType, Error, Graph, Initial, Result, Tensor, TensorType};
+use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType};
 
 use super::loss::Output;
 use super::metric::{Board, Gauges, Setting, Supply};
@@ -106,7 +106,8 @@ impl Parts<'_> {
             programs.push(Program::new("train").update(&updates));
         }
         if let Some(room) = needs.evaluate {
-            let clock = graph.clock("evaluate", room.batch, Rates::from(0.0));
+            let rates = Rates::from(0.0);
+            let clock = graph.clock_as([Role::Scratch; 2], "evaluate", room.batch, rates);
             let (_, mut updates, tallies) =
                 self.measured(&graph, "evaluate", room, &clock, &parameters)?;
             updates.extend(tallies());
@@ -290,7 +291,12 @@ impl Parts<'_> {
         }
         let ring_kind =
             TensorType::f32([RING_ROWS, recorded.len(), op::Parts::of(room.batch).count]);
-        let ring = graph.variable(format!("{name}.ring"), ring_kind, Initial::Zeros);
+        let ring = graph.variable_as(
+            Role::Scratch,
+            format!("{name}.ring"),
+            ring_kind,
+            Initial::Zeros,
+        );
         let record =
             |(column, values): (usize, &Tensor)| values.record(&ring, &clock.cursor, column);
         let mut records: Vec<Tensor> = recorded.iter().enumerate().map(record).collect();
@@ -375,7 +381,7 @@ impl Parts<'_> {
                 _ => [rows, width].into(),
             };
             let kind = TensorType { shape, dtype };
-            graph.variable(chunk_name(name, index), kind, Initial::Zeros)
+            graph.variable_as(Role::Data, chunk_name(name, index), kind, Initial::Zeros)
         };
         Ok((0..chunks).map(chunk).collect())
     }

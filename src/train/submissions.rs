@@ -75,6 +75,16 @@ impl Submissions {
         })
     }
 
+    /// Goes on from a step of the run that an earlier call has come to.
+    pub fn begin_at(&mut self, step: u64) {
+        self.submitted = step;
+    }
+
+    /// The step at which all that was submitted has been read: one more, where nothing under way reads the last ones.
+    pub fn settled(&self) -> u64 {
+        self.submitted + u64::from(self.unread > 0)
+    }
+
     /// Steps submitted so far.
     pub fn submitted(&self) -> u64 {
         self.submitted

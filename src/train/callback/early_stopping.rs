@@ -3,7 +3,7 @@
 use crate::{Result, Snapshot};
 
 use super::monitor::at_least_one;
-use super::{Callback, Mode, Moment, Monitor};
+use super::{Callback, Kept, Mode, Moment, Monitor};
 
 /// Ends a run after `patience` epochs in which the monitored figure did not get better by more than `min_delta`.
 ///
@@ -111,6 +111,19 @@ impl Callback for EarlyStopping {
                 best.unwrap_or_default()
             ));
         }
+        Ok(())
+    }
+
+    fn state(&self) -> Result<Kept> {
+        let values = (self.waited, self.best_epoch, self.monitor.bits());
+        Ok(Kept::of(&values)?.with_snapshot(self.best.clone()))
+    }
+
+    fn restore(&mut self, kept: &Kept) -> Result<()> {
+        let best;
+        (self.waited, self.best_epoch, best) = kept.values()?;
+        self.monitor.restore(best);
+        self.best = kept.snapshot().cloned();
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 
 use super::monitor::{at_least_one, not_below_zero};
-use super::{Callback, Mode, Moment, Monitor};
+use super::{Callback, Kept, Mode, Moment, Monitor};
 
 /// Lowers the learning rate when a figure no longer gets better: Keras' `ReduceLROnPlateau`.
 ///
@@ -109,6 +109,17 @@ impl Callback for ReduceOnPlateau {
         }
         Ok(())
     }
+
+    fn state(&self) -> Result<Kept> {
+        Kept::of(&(self.waited, self.cooling, self.monitor.bits()))
+    }
+
+    fn restore(&mut self, kept: &Kept) -> Result<()> {
+        let best;
+        (self.waited, self.cooling, best) = kept.values()?;
+        self.monitor.restore(best);
+        Ok(())
+    }
 }
 
 /// Sets the learning rate before every epoch by a function of the epoch's number, counted from 0, and the rate so far, as
@@ -138,7 +149,11 @@ impl<F: FnMut(u64, f32) -> f32 + Send> LearningRateScheduler<F> {
 
 impl<F: FnMut(u64, f32) -> f32 + Send> Callback for LearningRateScheduler<F> {
     fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
-        self.set(moment)
+        match moment.resumed {
+            // The rate is part of the run's state.
+            true => Ok(()),
+            false => self.set(moment),
+        }
     }
 
     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {

@@ -1,12 +1,12 @@
 //! Logs of the epochs' figures in text files.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use crate::{Error, Result};
 
-use super::{Callback, Moment, Timing};
+use super::{Callback, Kept, Moment, Timing};
 
 /// A file that grows by a line an epoch; each is handed to the system as soon as it is known.
 #[derive(Debug)]
@@ -25,11 +25,11 @@ impl Lines {
         }
     }
 
-    /// Opens the file; whether nothing is in it yet.
-    fn open(&mut self) -> Result<bool> {
+    /// Opens the file; whether nothing is in it yet. A run that goes on keeps what it has written.
+    fn open(&mut self, moment: &Moment<'_>) -> Result<bool> {
         let mut options = OpenOptions::new();
         options.create(true);
-        let options = match self.append {
+        let options = match self.append || moment.resumed {
             true => options.append(true),
             false => options.write(true).truncate(true),
         };
@@ -38,6 +38,28 @@ impl Lines {
         let (empty, file) = opened.map_err(|refusal| Error::io(&self.path, refusal))?;
         self.file = Some(file);
         Ok(empty)
+    }
+
+    /// Bytes in the file.
+    fn len(&self) -> Result<u64> {
+        let Some(file) = &self.file else {
+            return Ok(0);
+        };
+        let metadata = file.metadata();
+        metadata
+            .map(|metadata| metadata.len())
+            .map_err(|refusal| Error::io(&self.path, refusal))
+    }
+
+    /// Takes away the lines that were written after the file was so long: the run comes by there again.
+    fn cut(&mut self, len: u64) -> Result<()> {
+        let now = self.len()?;
+        let Some(file) = self.file.as_mut().filter(|_| now > len) else {
+            return Ok(());
+        };
+        let cut = file.set_len(len).and_then(|()| file.seek(SeekFrom::End(0)));
+        cut.map(drop)
+            .map_err(|refusal| Error::io(&self.path, refusal))
     }
 
     fn write(&mut self, line: &str) -> Result<()> {
@@ -79,9 +101,20 @@ impl Callback for CsvLog {
         Timing::Behind
     }
 
-    fn begin(&mut self, _moment: &mut Moment<'_>) -> Result<()> {
-        self.header = self.lines.open()?;
+    fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        self.header = self.lines.open(moment)?;
         self.names.clear();
+        Ok(())
+    }
+
+    fn state(&self) -> Result<Kept> {
+        Kept::of(&(self.lines.len()?, self.header))
+    }
+
+    fn restore(&mut self, kept: &Kept) -> Result<()> {
+        let (len, header) = kept.values()?;
+        self.lines.cut(len)?;
+        self.header = header || self.lines.len()? == 0;
         Ok(())
     }
 
@@ -130,8 +163,16 @@ impl Callback for JsonLines {
         Timing::Behind
     }
 
-    fn begin(&mut self, _moment: &mut Moment<'_>) -> Result<()> {
-        self.lines.open().map(|_empty| ())
+    fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        self.lines.open(moment).map(|_empty| ())
+    }
+
+    fn state(&self) -> Result<Kept> {
+        Kept::of(&self.lines.len()?)
+    }
+
+    fn restore(&mut self, kept: &Kept) -> Result<()> {
+        self.lines.cut(kept.values()?)
     }
 
     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {

@@ -27,7 +27,7 @@ use std::time::Duration;
 use crate::{Error, Result};
 
 use super::history::{Epoch, History};
-use super::{Model, Stop};
+use super::{Kept, Model, Stop};
 
 pub use early_stopping::EarlyStopping;
 pub use lambda::Lambda;
@@ -108,6 +108,17 @@ pub trait Callback: Send {
         let _unused = moment;
         Ok(())
     }
+
+    /// What it must know to go on with the run later as if it had never stopped; default nothing.
+    fn state(&self) -> Result<Kept> {
+        Ok(Kept::default())
+    }
+
+    /// Takes up what [`state`](Self::state) gave, after [`begin`](Self::begin) where the run goes on in another call.
+    fn restore(&mut self, kept: &Kept) -> Result<()> {
+        let _unused = kept;
+        Ok(())
+    }
 }
 
 /// A callback that is lent, to read what it holds when the run is over.
@@ -130,6 +141,14 @@ impl<C: Callback + ?Sized> Callback for &mut C {
 
     fn end(&mut self, moment: &mut Moment<'_>) -> Result<()> {
         (**self).end(moment)
+    }
+
+    fn state(&self) -> Result<Kept> {
+        (**self).state()
+    }
+
+    fn restore(&mut self, kept: &Kept) -> Result<()> {
+        (**self).restore(kept)
     }
 }
 
@@ -169,8 +188,10 @@ pub struct Moment<'a> {
     pub history: &'a History,
     /// Optimizer steps of this run.
     pub step: u64,
-    /// Time since `fit` was called.
+    /// Time since `fit` was called, and before that where the run is resumed.
     pub elapsed: Duration,
+    /// Whether the run goes on from the state of another: in [`Callback::begin`] what was done is not known yet.
+    pub resumed: bool,
     /// Whether every epoch is followed by a validation.
     pub(super) validates: bool,
     /// Set by [`Moment::stop`].
@@ -207,5 +228,11 @@ impl Moment<'_> {
     /// Ends the run after this epoch or these steps, for a reason that [`History::stop`] and its `Display` tell.
     pub fn stop(&mut self, reason: impl Into<String>) {
         self.stop.get_or_insert(Stop::Callback(reason.into()));
+    }
+
+    /// Ends this call after this epoch or these steps, as [`stop`](Self::stop) does, but not the run: resumed from its state
+    /// it goes on.
+    pub fn pause(&mut self, reason: impl Into<String>) {
+        self.stop.get_or_insert(Stop::Paused(reason.into()));
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::{Error, Result};
 
 use super::monitor::at_least_one;
-use super::{Callback, Mode, Moment, Monitor};
+use super::{Callback, Kept, Mode, Moment, Monitor};
 
 /// Which files a [`ModelCheckpoint`] keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +126,17 @@ impl Callback for ModelCheckpoint {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn state(&self) -> Result<Kept> {
+        Kept::of(&(self.monitor.bits(), &self.written))
+    }
+
+    fn restore(&mut self, kept: &Kept) -> Result<()> {
+        let best;
+        (best, self.written) = kept.values()?;
+        self.monitor.restore(best);
         Ok(())
     }
 }

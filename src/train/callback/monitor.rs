@@ -93,6 +93,16 @@ impl Monitor {
         self.best
     }
 
+    /// The bits of the best figure so far, which may be infinite.
+    pub(super) fn bits(&self) -> Option<u64> {
+        self.best.map(f64::to_bits)
+    }
+
+    /// Takes the best figure so far from its bits.
+    pub(super) fn restore(&mut self, bits: Option<u64>) {
+        self.best = bits.map(f64::from_bits);
+    }
+
     /// Takes `value` as the best so far.
     pub(super) fn start_at(&mut self, value: Option<f64>) {
         self.best = value;

@@ -1,17 +1,19 @@
 //! Stops when time or energy is used up.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
 
 use super::{Callback, Moment, Timing};
 
-/// Ends a run when a budget is used up, looked at every so many steps; the steps that run are finished.
+/// Ends a call of `fit` when a budget is used up, looked at every so many steps; the steps that run are finished. A run
+/// resumed from its state has a budget anew.
 #[derive(Debug, Clone)]
 pub struct StopAfter {
     budget: Budget,
     every: u64,
+    begun: Instant,
 }
 
 #[derive(Debug, Clone)]
@@ -21,7 +23,7 @@ enum Budget {
 }
 
 impl StopAfter {
-    /// After this many seconds since `fit` was called.
+    /// After this many seconds since the run began or was resumed.
     ///
     /// A number that is no duration (NaN, below 0, beyond 2⁶⁴) is refused when the run begins.
     pub fn seconds(seconds: f64) -> Self {
@@ -29,6 +31,7 @@ impl StopAfter {
         StopAfter {
             budget: Budget::Time(time),
             every: 64,
+            begun: Instant::now(),
         }
     }
 
@@ -41,6 +44,7 @@ impl StopAfter {
                 meter: None,
             },
             every: 64,
+            begun: Instant::now(),
         }
     }
 
@@ -52,9 +56,9 @@ impl StopAfter {
 
     fn check(&mut self, moment: &mut Moment<'_>) -> Result<()> {
         match &mut self.budget {
-            Budget::Time(time) if moment.elapsed >= *time => {
+            Budget::Time(time) if self.begun.elapsed() >= *time => {
                 let seconds = time.as_secs_f64();
-                moment.stop(format!("{seconds} seconds are over"));
+                moment.pause(format!("{seconds} seconds are over"));
             }
             Budget::Energy {
                 joules,
@@ -62,7 +66,7 @@ impl StopAfter {
             } => {
                 let used = meter.used()?;
                 if used >= *joules {
-                    moment.stop(format!("{used:.1} of {joules} joules are used"));
+                    moment.pause(format!("{used:.1} of {joules} joules are used"));
                 }
             }
             _ => {}
@@ -78,6 +82,7 @@ impl Callback for StopAfter {
 
     fn begin(&mut self, _moment: &mut Moment<'_>) -> Result<()> {
         super::monitor::at_least_one("every", self.every)?;
+        self.begun = Instant::now();
         match &mut self.budget {
             Budget::Time(time) if time.is_zero() => Err(Error::argument(
                 "seconds",

@@ -3,7 +3,7 @@
 use crate::nn::Activation;
 use crate::op::{self, Confusion, Correlation, Feed, Hits, Moments, Says, Select, ThresholdCounts};
 use crate::train::loss::{LossSpec, Output, Takes};
-use crate::{Error, Initial, Result, Tensor, TensorType};
+use crate::{Error, Initial, Result, Role, Tensor, TensorType};
 
 use super::gauges::{Setting, Supply};
 use super::settings::{Classes, Decision, Point, below, between_0_and_1};
@@ -398,7 +398,7 @@ impl TallySpec {
         let columns = output.after.shape().rows_and_columns().1;
         let graph = supply.target.graph();
         let kind = TensorType::f32([slots, self.cells(columns)]);
-        let tally = graph.variable(name, kind, Initial::Zeros);
+        let tally = graph.variable_as(Role::Progress, name, kind, Initial::Zeros);
         let feed = Feed {
             gather: supply.indices.is_some(),
             weighted: supply.weights.is_some(),

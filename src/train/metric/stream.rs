@@ -4,7 +4,7 @@ use crate::nn::Activation;
 use crate::op::{Parts, cursor};
 use crate::train::ledger::Means;
 use crate::train::loss::Output;
-use crate::{Device, Error, Graph, Initial, Program, Result, Session, Targets, TensorType};
+use crate::{Device, Error, Graph, Initial, Program, Result, Role, Session, Targets, TensorType};
 
 use super::gauges::{Gauges, Setting, Supply};
 use super::{ConfusionMatrix, Metric};
@@ -78,7 +78,8 @@ impl Streaming {
         };
         let rows = gauges.rows(&output, &target, &cursor);
         let kind = TensorType::f32([1, 1 + rows.len(), Parts::of(BATCH).count]);
-        let ring = graph.variable(format!("{PROGRAM}.ring"), kind, Initial::Zeros);
+        let name = format!("{PROGRAM}.ring");
+        let ring = graph.variable_as(Role::Scratch, name, kind, Initial::Zeros);
         let mut updates = vec![weights.record(&ring, &cursor, 0)];
         for (index, row) in rows.iter().enumerate() {
             updates.push(row.mul(&weights).record(&ring, &cursor, 1 + index));

@@ -1,0 +1,328 @@
+//! The whole state of a run as plain data: what a checkpoint writes, and what a run is continued from.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Result, Role, Snapshot};
+
+use super::Model;
+use super::fit::Run;
+use super::history::{History, Stop};
+use super::model::ClockStart;
+
+/// A training run between two of its steps: model, optimizer, place in the data, figures so far, callbacks.
+///
+/// [`Fit::states`](super::Fit::states) hands them out, [`Fit::resume`](super::Fit::resume) goes on from one, to the bits
+/// that the run would have ended in had it never stopped: in the middle of an epoch too, on the same kind of device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunState {
+    /// Weights, states of the optimizer, rates, counts over the epoch under way.
+    pub snapshot: Snapshot,
+    /// Optimizer steps of the model since it was compiled.
+    pub model_steps: u64,
+    /// Epochs of the model since it was compiled.
+    pub model_epochs: u64,
+    /// What callbacks multiply the schedule's learning rate by; none if it never was set.
+    pub rate_factor: Option<f32>,
+    /// What the place in the data refers to.
+    pub order: Order,
+    /// Optimizer steps of the run.
+    pub steps: u64,
+    /// Rows seen of the epoch under way.
+    pub seen: u64,
+    /// Sums of loss and metrics over them.
+    pub sums: Vec<f64>,
+    /// Epochs and losses so far.
+    pub history: History,
+    /// Time of training so far.
+    pub elapsed: Duration,
+    /// What each callback keeps, in their order.
+    pub callbacks: Vec<Kept>,
+}
+
+/// The rows of a run, how many of them are a step, and their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// Rows of the data set.
+    pub rows: u64,
+    /// Rows of a step.
+    pub batch: u64,
+    /// The seed of the shuffle; none for the data's own order.
+    pub shuffle: Option<u32>,
+}
+
+/// What a callback keeps of a run that goes on later: settings of its own, and a snapshot where it holds one.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Kept {
+    pub(crate) values: serde_json::Value,
+    pub(crate) snapshot: Option<Snapshot>,
+}
+
+impl Kept {
+    /// What serde makes of the values.
+    ///
+    /// JSON has no NaN and no infinities: keep a number that may be one as its bits.
+    pub fn of(values: &impl Serialize) -> Result<Self> {
+        let values = serde_json::to_value(values).map_err(|error| {
+            Error::argument("callback", format!("its state cannot be kept: {error}"))
+        })?;
+        Ok(Kept {
+            values,
+            snapshot: None,
+        })
+    }
+
+    /// With a snapshot of the model beside them.
+    pub fn with_snapshot(mut self, snapshot: Option<Snapshot>) -> Self {
+        self.snapshot = snapshot;
+        self
+    }
+
+    /// The values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where they are those of another callback.
+    pub fn values<T: DeserializeOwned>(&self) -> Result<T> {
+        T::deserialize(&self.values).map_err(|error| {
+            let message = format!("holds the state of another callback: {error}");
+            Error::argument("resume", message)
+        })
+    }
+
+    /// The snapshot.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref()
+    }
+}
+
+impl Model {
+    /// The state of a run whose submitted steps have all been read.
+    pub(super) async fn run_state(&mut self, run: &Run<'_>) -> Result<RunState> {
+        let mut snapshot = self
+            .session(run.needs)
+            .await?
+            .snapshot_async(Role::is_kept)
+            .await?;
+        // Said by numbers that can be checked.
+        snapshot.variables.remove("train.cursor");
+        let (seen, sums) = run.ledger.under_way();
+        let mut history = run.history.clone();
+        history.steps = run.absorbed;
+        history.stop = match &run.stop {
+            Some(stop) => stop.clone(),
+            None => history.stop,
+        };
+        let callbacks = run.callbacks.0.iter().map(|callback| callback.state());
+        Ok(RunState {
+            snapshot,
+            model_steps: self.steps,
+            model_epochs: self.epochs,
+            rate_factor: self.rate_factor,
+            order: run.order,
+            steps: run.absorbed,
+            seen,
+            sums,
+            history,
+            elapsed: run.elapsed(),
+            callbacks: callbacks.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Sets model and run to a state, which was taken of a run like this one: the one way in which a run goes on, whether it
+    /// was stopped or its device was lost.
+    pub(super) async fn continue_run(&mut self, run: &mut Run<'_>, state: &RunState) -> Result<()> {
+        self.check_state(run, state).await?;
+        let session = self.session(run.needs).await?;
+        session.restore(&state.snapshot)?;
+        let states = session.plan().variables.iter();
+        let states = states.filter(|variable| variable.role == Role::State);
+        let states: Vec<String> = states.map(|variable| variable.name.clone()).collect();
+        let given = &state.snapshot.variables;
+        let model = states
+            .into_iter()
+            .filter_map(|name| Some((name.clone(), given.get(&name)?.clone())));
+        self.carried.variables.extend(model);
+        self.steps = state.model_steps;
+        self.epochs = state.model_epochs;
+        self.rate_factor = state.rate_factor;
+        run.ledger
+            .go_on(state.model_epochs, state.seen, &state.sums);
+        run.absorbed = state.steps;
+        run.before = state.elapsed;
+        let stop = std::mem::replace(&mut run.history, state.history.clone()).stop;
+        run.stop = match std::mem::replace(&mut run.history.stop, stop) {
+            // It had come to its end.
+            stop @ (Stop::Loss { .. } | Stop::Callback(_)) => Some(stop),
+            Stop::Epochs(_) | Stop::Steps(_) | Stop::Paused(_) | Stop::Interrupted => None,
+        };
+        if run.stop.is_some() {
+            run.total = run.absorbed;
+        }
+        let callbacks = run.callbacks.0.iter_mut();
+        for (callback, kept) in callbacks.zip(&state.callbacks) {
+            callback.restore(kept)?;
+        }
+        let start = ClockStart {
+            step: state.model_steps,
+            epoch: state.model_epochs,
+            offset: state.seen,
+            rows: usize::try_from(run.order.rows).unwrap_or(usize::MAX),
+            shuffle: run.order.shuffle,
+        };
+        self.set_clock("train", run.needs, start).await
+    }
+
+    /// Gives the state of the run to the watches that are due, between two steps with nothing under way.
+    pub(super) async fn watch(&mut self, run: &mut Run<'_>, due: Due) -> Result<()> {
+        let (steps, epochs) = (run.absorbed, run.history.epochs.len() as u64);
+        let is_due = |watch: &Watch<'_>| match due {
+            Due::Now { ends_epoch } => watch.is_due(steps, epochs, ends_epoch),
+            Due::Last => watch.taken != Some(steps),
+        };
+        if !run.watches.iter().any(is_due) {
+            return Ok(());
+        }
+        let state = self.run_state(run).await?;
+        for watch in run.watches.iter_mut().filter(|watch| is_due(watch)) {
+            (watch.take)(&state)?;
+            (watch.taken, watch.at) = (Some(steps), Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Refuses a state of another model or another run.
+    async fn check_state(&mut self, run: &Run<'_>, state: &RunState) -> Result<()> {
+        let refused = |message: String| Err(Error::argument("resume", message));
+        let (here, there) = (run.order, state.order);
+        if here != there {
+            let told = |order: Order| {
+                let shuffle = match order.shuffle {
+                    Some(seed) => format!("shuffled by seed {seed}"),
+                    None => "in their own order".into(),
+                };
+                format!(
+                    "{} rows in batches of {}, {shuffle}",
+                    order.rows, order.batch
+                )
+            };
+            return refused(format!(
+                "is the state of a run over {}, but this one is over {}",
+                told(there),
+                told(here)
+            ));
+        }
+        if state.sums.len() != run.ledger.under_way().1.len() {
+            return refused(format!(
+                "is the state of a run with {} figures a step, but this one has {}",
+                state.sums.len(),
+                run.ledger.under_way().1.len()
+            ));
+        }
+        if state.callbacks.len() != run.callbacks.0.len() {
+            return refused(format!(
+                "is the state of a run with {} callbacks, but this one has {}",
+                state.callbacks.len(),
+                run.callbacks.0.len()
+            ));
+        }
+        if state.steps > state.model_steps || state.seen >= here.rows.max(1) {
+            return refused(format!(
+                "is at step {} of the run and {} of the model, {} rows into an epoch of {}: no run ever is",
+                state.steps, state.model_steps, state.seen, here.rows
+            ));
+        }
+        let plan = self.session(run.needs).await?.plan();
+        let kept = |variable: &&crate::plan::PlannedVariable| {
+            variable.role == Role::State && !variable.constant
+        };
+        let mut kept = plan.variables.iter().filter(kept);
+        let lacks = |name: &str| !state.snapshot.variables.contains_key(name);
+        match kept.find(|variable| lacks(&variable.name)) {
+            Some(variable) => refused(format!(
+                "is the state of another model: it has no `{}`",
+                variable.name
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How often the state of a run is taken.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Every {
+    /// After every so many optimizer steps.
+    Steps(u64),
+    /// After every so many epochs.
+    Epochs(u64),
+    /// When so much time has gone by since the last one.
+    Time(Duration),
+}
+
+type Take<'a> = Box<dyn FnMut(&RunState) -> Result<()> + Send + 'a>;
+
+/// Takes the states of a run as it goes, and the last one.
+pub(super) struct Watch<'a> {
+    pub every: Every,
+    pub take: Take<'a>,
+    /// The step of the last one.
+    pub taken: Option<u64>,
+    /// When it was taken.
+    pub at: Instant,
+}
+
+impl fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "every {:?}", self.every)
+    }
+}
+
+impl<'a> Watch<'a> {
+    pub fn new(every: Every, take: impl FnMut(&RunState) -> Result<()> + Send + 'a) -> Self {
+        Watch {
+            every,
+            take: Box::new(take),
+            taken: None,
+            at: Instant::now(),
+        }
+    }
+
+    pub fn validate(&self) -> Result<()> {
+        let none = match self.every {
+            Every::Steps(count) | Every::Epochs(count) => count == 0,
+            Every::Time(time) => time.is_zero(),
+        };
+        match none {
+            true => Err(Error::argument("every", "must be more than nothing")),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether so much time has gone by that what is under way should come to an end.
+    pub fn is_late(&self) -> bool {
+        matches!(self.every, Every::Time(time) if self.at.elapsed() >= time)
+    }
+
+    /// Whether its time has come, between two steps.
+    pub fn is_due(&self, steps: u64, epochs: u64, ends_epoch: bool) -> bool {
+        self.taken != Some(steps)
+            && match self.every {
+                Every::Steps(count) => steps.is_multiple_of(count),
+                Every::Epochs(count) => ends_epoch && epochs.is_multiple_of(count),
+                Every::Time(time) => self.at.elapsed() >= time,
+            }
+    }
+}
+
+/// Which watches the state of a run goes to.
+#[derive(Clone, Copy)]
+pub(super) enum Due {
+    /// Those whose time has come; whether an epoch has just ended.
+    Now { ends_epoch: bool },
+    /// All: the run is over.
+    Last,
+}

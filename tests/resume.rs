@@ -1,0 +1,246 @@
+//! A run that is stopped and goes on ends in the bits of one that never stopped: at every step, in mid-epoch too.
+#![allow(clippy::unwrap_used)]
+
+use kiln::optim::Schedule;
+use kiln::prelude::*;
+use kiln::train::{
+    Auc, EarlyStopping, Every, History, Lambda, Metric, ReduceOnPlateau, RunState, Stop,
+};
+
+mod common;
+use common::device;
+
+/// 37 rows: with batches of 8, epochs of five steps whose last is over five rows.
+fn data() -> Dataset {
+    let x: Vec<[f32; 3]> = (0..37)
+        .map(|i| [7919, 104_729, 1_299_709].map(|p| (i * p % 1009) as f32 / 1009.0 - 0.5))
+        .collect();
+    let y: Vec<[f32; 1]> = x
+        .iter()
+        .map(|[a, b, c]| [f32::from(u8::from(a * b + 0.3 * c > 0.0))])
+        .collect();
+    Dataset::from_rows(&x, &y).unwrap()
+}
+
+/// Dropout, Adam and a schedule.
+fn model(device: &Device, dropout: f32) -> Model {
+    let mut network = Sequential::new(3).dense(6, Tanh);
+    if dropout > 0.0 {
+        network = network.layer(Dropout::new(dropout));
+    }
+    let network = network.dense(1, Sigmoid).seed(5);
+    let adam = Adam::new(Schedule::exponential_decay(0.05, 20, 0.9));
+    // Without dropout and areas its steps are one kernel.
+    let metrics = match dropout {
+        0.0 => vec![Accuracy],
+        _ => vec![Accuracy, Metric::Auc(Auc::default())],
+    };
+    network
+        .compile_on(device, BinaryCrossentropy, adam, metrics)
+        .unwrap()
+}
+
+fn fit<'a>() -> Fit<'a> {
+    Fit::epochs(40)
+        .batch_size(8)
+        .silent()
+        .callback(ReduceOnPlateau::new("loss").patience(3).factor(0.5))
+        .callback(EarlyStopping::new("loss", 100).restore_best_weights(true))
+}
+
+/// What two runs must have in common: all but the time they took.
+fn bits(history: &History) -> Vec<u64> {
+    let epochs = history.epochs.iter().flat_map(|epoch| {
+        let metrics = epoch.metrics.iter().map(|(_, value)| value.to_bits());
+        [epoch.loss.to_bits(), epoch.samples]
+            .into_iter()
+            .chain(metrics)
+    });
+    let steps = history.step_losses.iter().map(|loss| loss.to_bits());
+    steps.chain(epochs).chain([history.steps]).collect()
+}
+
+/// Trains to the end from a state, if there is one; the history's bits, the last state and the weights.
+fn run(device: &Device, dropout: f32, from: Option<RunState>) -> (Vec<u64>, RunState, Vec<u32>) {
+    let mut model = model(device, dropout);
+    let mut last = None;
+    let keep = |state: &RunState| {
+        last = Some(state.clone());
+        Ok(())
+    };
+    let mut settings = fit().states(Every::Epochs(1000), keep);
+    if let Some(state) = from {
+        settings = settings.resume(state);
+    }
+    let history = model.fit(&data(), settings).unwrap();
+    assert_eq!(history.stop, Stop::Epochs(40));
+    let weights = model.weights().unwrap();
+    let weights = weights
+        .iter()
+        .flat_map(|w| w.values.iter().map(|v| v.to_bits()));
+    (bits(&history), last.unwrap(), weights.collect())
+}
+
+/// Trains for so many steps and stops.
+fn stopped(device: &Device, dropout: f32, steps: u64) -> RunState {
+    let mut last = None;
+    let keep = |state: &RunState| {
+        last = Some(state.clone());
+        Ok(())
+    };
+    let settings = fit().max_steps(steps).states(Every::Epochs(1000), keep);
+    model(device, dropout).fit(&data(), settings).unwrap();
+    last.unwrap()
+}
+
+fn resumes_at(device: &Device, dropout: f32, steps: impl Iterator<Item = u64>) -> u64 {
+    let (history, last, weights) = run(device, dropout, None);
+    assert_eq!(last.steps, 200);
+    let mut equal = 0;
+    for step in steps {
+        let state = stopped(device, dropout, step);
+        assert_eq!((state.steps, state.seen), (step, step % 5 * 8));
+        let (found, found_last, found_weights) = run(device, dropout, Some(state));
+        assert!(found == history, "another history after step {step}");
+        assert!(found_weights == weights, "other weights after step {step}");
+        let same = found_last.snapshot == last.snapshot && found_last.callbacks == last.callbacks;
+        assert!(same, "another last state after step {step}");
+        equal += 1;
+    }
+    equal
+}
+
+#[test]
+fn stopped_and_resumed_at_every_step_of_200_a_run_ends_in_the_same_bits() {
+    assert_eq!(resumes_at(&Device::cpu(), 0.3, 1..=200), 200);
+}
+
+#[test]
+fn so_does_a_network_whose_steps_are_one_kernel() {
+    assert_eq!(resumes_at(&Device::cpu(), 0.0, (1..=200).step_by(9)), 23);
+}
+
+#[test]
+fn so_does_a_run_on_the_device_under_test() {
+    let Some(device) = device() else { return };
+    let (_, plan) = model(device, 0.0).inspect(37, 8).unwrap();
+    let fused = plan.program("train").unwrap().steps_per_dispatch() > 1;
+    assert!(fused || device.adapter_summary().is_none(), "{plan}");
+    for dropout in [0.3, 0.0] {
+        let steps = [1, 7, 100, 163, 200];
+        assert_eq!(resumes_at(device, dropout, steps.into_iter()), 5);
+    }
+}
+
+#[test]
+fn states_taken_as_a_run_goes_are_those_of_stopped_runs() {
+    let device = Device::cpu();
+    let mut taken = Vec::new();
+    let keep = |state: &RunState| {
+        taken.push(state.clone());
+        Ok(())
+    };
+    let settings = fit().states(Every::Steps(7), keep);
+    model(&device, 0.3).fit(&data(), settings).unwrap();
+    let steps: Vec<u64> = taken.iter().map(|state| state.steps).collect();
+    let expected: Vec<u64> = (1..=28).map(|i| 7 * i).chain([200]).collect();
+    assert_eq!(steps, expected);
+    for state in taken {
+        let other = stopped(&device, 0.3, state.steps);
+        assert_eq!(state.snapshot, other.snapshot);
+        assert_eq!(bits(&state.history), bits(&other.history));
+    }
+}
+
+#[test]
+fn states_by_the_clock_on_the_wall_come_between_steps_too() {
+    let device = Device::cpu();
+    let mut taken = Vec::new();
+    let keep = |state: &RunState| {
+        taken.push(state.clone());
+        Ok(())
+    };
+    let every = Every::Time(std::time::Duration::from_millis(1));
+    model(&device, 0.3)
+        .fit(&data(), fit().states(every, keep))
+        .unwrap();
+    assert!(taken.len() > 1, "{}", taken.len());
+    let (history, ..) = run(&device, 0.3, None);
+    for state in taken {
+        assert_eq!(run(&device, 0.3, Some(state)).0, history);
+    }
+}
+
+#[test]
+fn a_run_that_a_stop_rule_ended_is_over_and_brings_back_its_best_weights() {
+    let device = Device::cpu();
+    let once = |from: Option<RunState>| {
+        let mut last = None;
+        let keep = |state: &RunState| {
+            last = Some(state.clone());
+            Ok(())
+        };
+        let stopping = EarlyStopping::new("loss", 2).restore_best_weights(true);
+        let mut settings = Fit::epochs(500)
+            .batch_size(8)
+            .silent()
+            .callback(stopping)
+            .states(Every::Epochs(1), keep);
+        if let Some(state) = from {
+            settings = settings.resume(state);
+        }
+        let mut model = model(&device, 0.3);
+        let history = model.fit(&data(), settings).unwrap();
+        (history, model.snapshot().unwrap(), last)
+    };
+    let (history, best, last) = once(None);
+    assert!(matches!(history.stop, Stop::Callback(_)));
+    let (again, again_best, _) = once(last);
+    assert_eq!((again.stop, again.steps), (history.stop, history.steps));
+    assert_eq!(again_best, best);
+}
+
+#[test]
+fn a_state_of_another_run_is_refused_with_what_differs() {
+    let device = Device::cpu();
+    let state = stopped(&device, 0.3, 7);
+    let refused = |model: &mut Model, settings: Fit<'_>, data: &Dataset, parts: &[&str]| {
+        let message = model.fit(data, settings).unwrap_err().to_string();
+        for part in parts {
+            assert!(message.contains(part), "`{message}` does not say `{part}`");
+        }
+    };
+    let mut own = model(&device, 0.3);
+    let settings = fit().batch_size(4).resume(state.clone());
+    refused(
+        &mut own,
+        settings,
+        &data(),
+        &["batches of 8", "batches of 4"],
+    );
+    let settings = fit().shuffle(false).resume(state.clone());
+    refused(&mut own, settings, &data(), &["seed 5", "own order"]);
+    let (part, _) = data().split(0.2, 1).unwrap();
+    let settings = fit().resume(state.clone());
+    refused(&mut own, settings, &part, &["37 rows"]);
+    let more = fit()
+        .callback(Lambda::new(|_| Ok(())))
+        .resume(state.clone());
+    refused(&mut own, more, &data(), &["2 callbacks", "has 3"]);
+    let network = Sequential::new(3).dense(6, Tanh).dense(1, Sigmoid).seed(5);
+    let metrics: [Metric; 2] = [Accuracy, Metric::Auc(Auc::default())];
+    let mut other = network
+        .compile_on(
+            &device,
+            BinaryCrossentropy,
+            Sgd::new(0.1).momentum(0.9),
+            metrics,
+        )
+        .unwrap();
+    refused(
+        &mut other,
+        fit().resume(state),
+        &data(),
+        &["dense/kernel.momentum"],
+    );
+}
