@@ -380,7 +380,7 @@ impl Device {
         }))
     }
 
-    /// A shader, parsed once per device.
+    /// A shader, parsed once while it is kept.
     pub(super) fn module(&self, shader: &crate::op::Shader) -> Result<Arc<LoadedModule>> {
         let mut modules = self
             .inner
@@ -392,7 +392,7 @@ impl Device {
         }
         let (reflected, tree) = Module::parse_with_tree(shader)?;
         let module = Arc::new(LoadedModule { reflected, tree });
-        modules.insert(shader.source.clone(), Arc::clone(&module));
+        keep(&mut modules, shader.source.clone(), &module);
         Ok(module)
     }
 
@@ -405,7 +405,7 @@ impl Device {
             .map(Arc::clone)
     }
 
-    /// Makes a pipeline and keeps it for every later session; of two made at once for one key the first is kept.
+    /// Makes a pipeline and keeps it for later sessions; of two made at once for one key the first is kept.
     pub(super) fn kernel(
         &self,
         label: &str,
@@ -418,9 +418,12 @@ impl Device {
         self.made(4);
         let kernels = self.inner.kernels.lock();
         let mut kernels = kernels.unwrap_or_else(PoisonError::into_inner);
-        Ok(Arc::clone(
-            kernels.entry(key).or_insert_with(|| Arc::new(kernel)),
-        ))
+        if let Some(first) = kernels.get(&key) {
+            return Ok(Arc::clone(first));
+        }
+        let kernel = Arc::new(kernel);
+        keep(&mut kernels, key, &kernel);
+        Ok(kernel)
     }
 
     /// Room for `count` timestamps and the seconds of a tick; none where the device takes no timestamps.
@@ -497,6 +500,18 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.device.inner.meter.bytes.fetch_sub(self.bytes, Relaxed);
     }
+}
+
+/// Most pipelines, and most shaders, that are kept though no session uses them.
+const MOST_KEPT: usize = 256;
+
+/// Keeps a thing for later sessions; what none uses goes when there are many, so that a program that makes networks of
+/// ever new shapes does not grow.
+fn keep<K: Eq + std::hash::Hash, V>(kept: &mut HashMap<K, Arc<V>>, key: K, value: &Arc<V>) {
+    if kept.len() >= MOST_KEPT {
+        kept.retain(|_, value| Arc::strong_count(value) > 1);
+    }
+    kept.insert(key, Arc::clone(value));
 }
 
 fn typed(during: &str, error: &wgpu::Error) -> Error {
