@@ -5,6 +5,10 @@
 //!  what the user      pure       more nodes,    update nodes,    pure  ├──► cpu::Session<f32>  the same plan, no GPU needed
 //!  writes             data       same words     same words       data  └──► cpu::Session<f64>  the same code: the reference
 //! ```
+//!
+//! What is missing can be added from outside: a layer by [`nn::Layer`], a loss or metric by a closure, an optimizer by
+//! [`optim::Optimizer`], a callback by [`train::Callback`], and an op with a WGSL kernel, gradient and CPU form by
+//! [`op::Op`], which [`check`] tries on every device: `examples/custom_op` does.
 
 mod autodiff;
 pub mod check;

@@ -6,13 +6,13 @@ use crate::TensorType;
 
 use super::{Op, Shader};
 
-/// An op's line in [`all`](super::all).
+/// An op's line in [`all`](super::all); for an op of one's own what [`check::survey`](crate::check::survey) takes.
 pub struct Entry {
     /// The op's noun.
     pub name: &'static str,
-    /// Its shaders.
+    /// Its shaders that are constants, which the tests of Kiln's own read; the harness takes those of the launches.
     pub shaders: &'static [Shader],
-    /// Its cases, at least 30.
+    /// Its cases: at least 30 of an op of Kiln's own.
     pub cases: fn() -> Vec<Case>,
 }
 

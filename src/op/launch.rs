@@ -12,6 +12,41 @@ pub struct Shader {
     pub source: Cow<'static, str>,
 }
 
+/// `shaders/prelude.wgsl`.
+const PRELUDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/prelude.wgsl"));
+
+impl Shader {
+    /// A kernel of one's own, with the prelude that Kiln's have behind it: `linear_index`, `is_nan`, `tanh_accurate` and what
+    /// else `shaders/prelude.wgsl` says.
+    ///
+    /// Binding 0 is `params`, a struct of u32 and f32; the others follow in the order in which the launch binds them. A
+    /// text that is no WGSL, or is bound otherwise, is an error when the plan is opened on an adapter.
+    ///
+    /// ```
+    /// use kiln::op::Shader;
+    ///
+    /// let text = "
+    ///     struct Params { len: u32 }
+    ///     @group(0) @binding(0) var<uniform> params: Params;
+    ///     @group(0) @binding(1) var<storage, read> x: array<f32>;
+    ///     @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+    ///
+    ///     @compute @workgroup_size(64)
+    ///     fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
+    ///         if id.x < params.len { y[id.x] = tanh_accurate(x[id.x]); }
+    ///     }";
+    /// let module = kiln::gpu::Module::parse(&Shader::with_prelude("tangent", text))?;
+    /// assert_eq!(module.entries[0].bindings.len(), 3);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn with_prelude(name: &'static str, text: &str) -> Self {
+        Shader {
+            name,
+            source: format!("{text}\n{PRELUDE}").into(),
+        }
+    }
+}
+
 impl fmt::Debug for Shader {
     /// The name; the text would fill pages.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
