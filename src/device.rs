@@ -39,8 +39,15 @@ impl Device {
 
     fn best_with(options: Options) -> Result<Self> {
         match Self::adapter(&Selector::Hardware, options) {
-            Ok(found) => Ok(found.unwrap_or_else(Self::cpu)),
-            Err(Error::Device { .. }) => Ok(Self::cpu()),
+            Ok(Some(device)) => Ok(device),
+            Ok(None) => {
+                tracing::info!("no hardware adapter: the processor computes");
+                Ok(Self::cpu())
+            }
+            Err(error @ Error::Device { .. }) => {
+                tracing::warn!(%error, "the adapter was refused: the processor computes");
+                Ok(Self::cpu())
+            }
             Err(other) => Err(other),
         }
     }
@@ -128,7 +135,11 @@ impl Device {
             .is_some_and(|adapter| adapter.name == table.adapter && adapter.driver == table.driver);
         Ok(match here {
             true => self.with_target(|target| target.with_table(table)),
-            false => self,
+            false => {
+                let (adapter, driver) = (&table.adapter, &table.driver);
+                tracing::warn!(%adapter, %driver, "a tuning table of another adapter or driver is ignored");
+                self
+            }
         })
     }
 
@@ -138,7 +149,11 @@ impl Device {
     }
 
     fn adapter(selector: &Selector, options: Options) -> Result<Option<Self>> {
-        Ok(gpu::Device::open(selector, options)?.map(Self::from_gpu))
+        let device = gpu::Device::open(selector, options)?.map(Self::from_gpu);
+        if let Some(device) = &device {
+            tracing::info!(%device, "device chosen");
+        }
+        Ok(device)
     }
 
     fn from_gpu(device: gpu::Device) -> Self {
@@ -176,6 +191,8 @@ impl Device {
 
     /// Opens a plan: allocates, compiles, uploads the variables' initial values.
     pub fn open(&self, plan: &Plan) -> Result<Session> {
+        let programs = plan.programs.len();
+        tracing::debug!(device = %self, programs, bytes = plan.slot_bytes(), "plan opened");
         match &self.kind {
             Kind::Cpu => Session::open_cpu(plan),
             Kind::Reference => Session::open_reference(plan),
