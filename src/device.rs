@@ -189,6 +189,31 @@ impl Device {
         self.gpu().map(gpu::Device::counters).unwrap_or_default()
     }
 
+    /// Calls that passed the door to wgpu so far, by what they asked; none on the CPU sessions.
+    pub fn calls(&self) -> Vec<(gpu::Call, u64)> {
+        self.gpu().map(gpu::Device::calls).unwrap_or_default()
+    }
+
+    /// Lets a call to wgpu fail, counted from now on, to test what a program does with a driver that fails. The CPU sessions
+    /// have none that could.
+    pub fn inject(&self, fault: gpu::Fault) {
+        if let Some(device) = self.gpu() {
+            device.inject(fault);
+        }
+    }
+
+    /// Faults that were let in and have fired.
+    pub fn faults_fired(&self) -> u64 {
+        self.gpu().map_or(0, gpu::Device::faults_fired)
+    }
+
+    /// Destroys the GPU device, as a reset of the driver does: it seems healthy until something is read back from it.
+    pub fn destroy(&self) {
+        if let Some(device) = self.gpu() {
+            device.destroy();
+        }
+    }
+
     /// Opens a plan: allocates, compiles, uploads the variables' initial values.
     pub fn open(&self, plan: &Plan) -> Result<Session> {
         let programs = plan.programs.len();

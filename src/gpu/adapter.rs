@@ -1,4 +1,4 @@
-//! Which adapters there are, how one is chosen, and what a plan may ask of it.
+//! What an adapter is, how one is chosen, and what a plan may ask of it.
 
 use std::fmt;
 
@@ -95,21 +95,6 @@ impl Selector {
             .min_by_key(|(rank, _)| *rank)
             .map(|(_, adapter)| adapter.clone())
     }
-}
-
-/// The instance through which adapters are found; drivers are loaded by its making.
-pub(crate) fn instance() -> wgpu::Instance {
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.flags = wgpu::InstanceFlags::empty();
-    wgpu::Instance::new(descriptor)
-}
-
-/// Every adapter that a driver offers.
-pub fn adapters() -> Vec<AdapterSummary> {
-    pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()))
-        .iter()
-        .map(summarise)
-        .collect()
 }
 
 pub(crate) fn summarise(adapter: &wgpu::Adapter) -> AdapterSummary {

@@ -57,6 +57,18 @@ pub(super) struct Meter {
 }
 
 impl Meter {
+    /// Counts objects made.
+    pub fn made(&self, objects: u64) {
+        self.objects.fetch_add(objects, Relaxed);
+    }
+
+    /// Counts a submission with its passes and dispatches.
+    pub fn submitted(&self, passes: u64, dispatches: u64) {
+        self.submits.fetch_add(1, Relaxed);
+        self.passes.fetch_add(passes, Relaxed);
+        self.dispatches.fetch_add(dispatches, Relaxed);
+    }
+
     /// The counts now.
     pub fn read(&self) -> Counters {
         Counters {

@@ -1,6 +1,5 @@
 //! Shaders reflected: entry points, bindings and the layout of `params` come from the WGSL, never from a second list.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -11,7 +10,7 @@ use naga::{AddressSpace, ScalarKind, TypeInner};
 use crate::op::{Binding, Launch, Param, Shader};
 use crate::{Error, Result};
 
-use super::device::{Device, LoadedModule};
+use super::device::{Device, Kernel, KernelKey, LoadedModule, Source};
 use super::guard::guard;
 use super::specialise::specialise;
 
@@ -245,24 +244,6 @@ fn fields(
     Ok((members.iter().map(field).collect::<Result<_, _>>()?, *span))
 }
 
-/// What makes two pipelines the same.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct KernelKey {
-    /// The whole text, because two shaders may have one name.
-    pub source: std::borrow::Cow<'static, str>,
-    pub entry: &'static str,
-    pub overrides: Vec<(&'static str, u64)>,
-    /// The word that a guarded dispatch asks.
-    pub guard: Option<u32>,
-}
-
-/// A pipeline with its bind group layout.
-#[derive(Debug)]
-pub(super) struct Kernel {
-    pub pipeline: wgpu::ComputePipeline,
-    pub layout: wgpu::BindGroupLayout,
-}
-
 /// A launch checked against its shader: what its pipeline is made from, and its packed params.
 pub(super) struct Request {
     module: Arc<LoadedModule>,
@@ -357,7 +338,7 @@ fn made(device: &Device, request: &Request) -> Result<Arc<Kernel>> {
         guard(&mut tree, last as u32, word);
     }
     // What decided only arms that are gone is no constant of the module any more.
-    let constants: Vec<(&str, f64)> = launch
+    let constants: Vec<(&'static str, f64)> = launch
         .overrides
         .iter()
         .filter(|(name, _)| {
@@ -366,54 +347,12 @@ fn made(device: &Device, request: &Request) -> Result<Arc<Kernel>> {
         })
         .copied()
         .collect();
-    device.kernel(&label, request.key.clone(), |wgpu| {
-        let module = wgpu.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(&label),
-            source: wgpu::ShaderSource::Naga(Cow::Owned(tree)),
-        });
-        let entries: Vec<_> = (0..)
-            .zip(&request.bindings)
-            .map(|(number, kind)| layout_entry(number, *kind))
-            .collect();
-        let layout = wgpu.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some(&label),
-            entries: &entries,
-        });
-        let pipeline_layout = wgpu.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(&label),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let pipeline = wgpu.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(&label),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some(launch.entry),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &constants,
-                // Every kernel writes its workgroup memory before it reads it.
-                zero_initialize_workgroup_memory: false,
-            },
-            cache: None,
-        });
-        Kernel { pipeline, layout }
-    })
-}
-
-fn layout_entry(binding: u32, kind: BindingUse) -> wgpu::BindGroupLayoutEntry {
-    let ty = match kind {
-        BindingUse::Uniform => wgpu::BufferBindingType::Uniform,
-        BindingUse::Read => wgpu::BufferBindingType::Storage { read_only: true },
-        BindingUse::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+    let source = Source {
+        label: &label,
+        tree,
+        entry: launch.entry,
+        constants: &constants,
+        bindings: &request.bindings,
     };
-    wgpu::BindGroupLayoutEntry {
-        binding,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer {
-            ty,
-            has_dynamic_offset: false,
-            min_binding_size: None,
-        },
-        count: None,
-    }
+    device.kernel(request.key.clone(), source)
 }

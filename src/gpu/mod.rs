@@ -1,4 +1,4 @@
-//! The GPU executor: the only code that calls wgpu.
+//! The GPU executor. Its module `device` is the one door to wgpu.
 
 mod adapter;
 mod counters;
@@ -10,9 +10,9 @@ mod readback;
 mod session;
 mod specialise;
 
-pub use adapter::{AdapterSummary, Selector, adapters};
+pub use adapter::{AdapterSummary, Selector};
 pub use counters::Counters;
-pub use device::{Device, Options};
+pub use device::{Call, Device, Fault, FaultKind, Options, adapters};
 pub use kernel::{BindingUse, EntryPoint, Module, ParamField};
 pub use profile::{Profile, Timing};
 pub use session::{Pending, Session};

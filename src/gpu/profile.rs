@@ -2,17 +2,15 @@
 
 use std::time::Instant;
 
-use wgpu::BufferUsages;
-
 use crate::Result;
 use crate::plan::Place;
 
-use super::device::{Device, Work};
+use super::device::{MOST_TIMESTAMPS, Purpose, Timestamps};
 use super::readback::Readback;
-use super::session::{Dispatch, Session};
+use super::session::Session;
 
 /// Dispatches that one query set has room for: two timestamps each.
-const MOST: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
+const MOST: usize = MOST_TIMESTAMPS / 2;
 
 /// One dispatch, measured.
 #[derive(Debug, Clone)]
@@ -76,7 +74,7 @@ impl Session {
         self.run(program, 1)?;
         let count = labels.len();
         let queries = match count {
-            1..=MOST => self.device.queries(2 * count as u32),
+            1..=MOST => self.device.timestamps(2 * count as u32)?,
             _ => None,
         };
         let timestamps = queries.is_some();
@@ -125,33 +123,20 @@ impl Session {
     async fn step_by_timestamps(
         &mut self,
         program: usize,
-        queries: &Queries,
+        queries: &Timestamps,
     ) -> Result<Vec<(f64, f64)>> {
         let bytes = 16 * self.programs[program].len() as u64;
-        let usage = BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC;
-        let resolved = self.device.buffer("timestamps", bytes, usage)?;
+        let resolved = self
+            .device
+            .buffer("timestamps", bytes, Purpose::Timestamps)?;
         let staging = self.take_staging(bytes)?;
         let dispatches = &self.programs[program];
-        let submission = self.device.submit(|encoder| {
+        let submission = self.device.submit(|recorder| {
             for (first, dispatch) in (0..).step_by(2).zip(dispatches) {
-                let writes = wgpu::ComputePassTimestampWrites {
-                    query_set: &queries.set,
-                    beginning_of_pass_write_index: Some(first),
-                    end_of_pass_write_index: Some(first + 1),
-                };
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                    label: Some("kiln, timed"),
-                    timestamp_writes: Some(writes),
-                });
-                dispatch.record(&mut pass, 0);
+                recorder.timed_pass(queries, first, |pass| dispatch.record(pass, 0));
             }
-            let all = 0..2 * dispatches.len() as u32;
-            encoder.resolve_query_set(&queries.set, all, &resolved.wgpu, 0);
-            encoder.copy_buffer_to_buffer(&resolved.wgpu, 0, &staging.wgpu, 0, bytes);
-            Work {
-                passes: dispatches.len() as u64,
-                dispatches: dispatches.len() as u64,
-            }
+            recorder.resolve(queries, 2 * dispatches.len() as u32, &resolved);
+            recorder.copy((&resolved, 0), (&staging, 0), bytes);
         })?;
         let readback = Readback::begin(&self.device, staging, bytes, submission)?;
         let (ticks, _staging) = readback
@@ -182,45 +167,17 @@ impl Session {
         for repeat in [1, repeat.max(2)] {
             let begun = Instant::now();
             let dispatch = &self.programs[program][index];
-            self.device.submit(|encoder| {
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                for _ in 0..repeat {
-                    dispatch.record(&mut pass, 0);
-                }
-                Work {
-                    passes: 1,
-                    dispatches: repeat,
-                }
+            self.device.submit(|recorder| {
+                recorder.pass(|pass| {
+                    for _ in 0..repeat {
+                        dispatch.record(pass, 0);
+                    }
+                });
             })?;
             self.read(any, |_| ()).await?;
             seconds = begun.elapsed().as_secs_f64() / repeat as f64;
         }
         Ok(seconds)
-    }
-}
-
-impl Dispatch {
-    /// Records it into a pass, to do 2^`power` steps.
-    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>, power: usize) {
-        pass.set_pipeline(&self.kernel.pipeline);
-        pass.set_bind_group(0, &self.bindings[power], &[]);
-        let [x, y, z] = self.grid;
-        pass.dispatch_workgroups(x, y, z);
-    }
-}
-
-/// A set of timestamps on a device.
-pub(super) struct Queries {
-    pub set: wgpu::QuerySet,
-    /// Seconds of a tick.
-    pub period: f64,
-}
-
-impl Device {
-    /// Room for timestamps, where the device takes them.
-    fn queries(&self, count: u32) -> Option<Queries> {
-        self.timestamps(count)
-            .map(|(set, period)| Queries { set, period })
     }
 }
 

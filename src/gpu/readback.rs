@@ -6,17 +6,18 @@ use std::time::Instant;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
-use crate::{Error, Result};
+use crate::Result;
 
-use super::device::{Buffer, Device};
+use super::device::{Buffer, Device, Submission};
 
 /// A submission, and the staging buffer that it fills if it does; `finish` waits for it.
 #[derive(Debug)]
 pub(super) struct Readback {
     /// And how many bytes of it.
     buffer: Option<(Buffer, u64)>,
-    done: OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
-    submission: wgpu::SubmissionIndex,
+    /// Whether it can be read.
+    done: OneshotReceiver<bool>,
+    submission: Submission,
     begun: Instant,
 }
 
@@ -26,12 +27,12 @@ impl Readback {
         device: &Device,
         buffer: Buffer,
         bytes: u64,
-        submission: wgpu::SubmissionIndex,
+        submission: Submission,
     ) -> Result<Self> {
         let (sender, done) = oneshot_channel();
-        device.begin_map(&buffer, bytes, move |result| {
+        device.begin_map(&buffer, bytes, move |mapped| {
             // The receiver is gone when the caller lost interest; then nobody misses the message.
-            drop(sender.send(result));
+            drop(sender.send(mapped));
         })?;
         Ok(Readback {
             buffer: Some((buffer, bytes)),
@@ -42,9 +43,9 @@ impl Readback {
     }
 
     /// Reads nothing: only waits for `submission`, the last one.
-    pub fn signal(device: &Device, submission: wgpu::SubmissionIndex) -> Result<Self> {
+    pub fn signal(device: &Device, submission: Submission) -> Result<Self> {
         let (sender, done) = oneshot_channel();
-        device.begin_signal(move || drop(sender.send(Ok(()))))?;
+        device.begin_signal(move || drop(sender.send(true)))?;
         Ok(Readback {
             buffer: None,
             done,
@@ -59,10 +60,8 @@ impl Readback {
         device: &Device,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<(R, Option<Buffer>)> {
-        let gpu = |message: String| Error::Gpu {
-            during: "reading back".into(),
-            message,
-        };
+        let during = "reading back";
+        device.begin_wait()?;
         let mapped = {
             let mut receive = std::pin::pin!(self.done.receive());
             std::future::poll_fn(|context| {
@@ -72,11 +71,7 @@ impl Readback {
                 match receive.as_mut().poll(context) {
                     Poll::Ready(result) => Poll::Ready(Ok(result)),
                     Poll::Pending if self.begun.elapsed() > device.deadline() => {
-                        let seconds = device.deadline().as_secs_f64();
-                        Poll::Ready(Err(Error::Timeout {
-                            during: "reading back".into(),
-                            seconds,
-                        }))
+                        Poll::Ready(Err(device.passed_deadline(during)))
                     }
                     Poll::Pending => {
                         // wgpu delivers only when polled, so somebody must come again.
@@ -88,10 +83,9 @@ impl Readback {
             })
             .await?
         };
-        match mapped {
-            Some(Ok(())) => {}
-            Some(Err(error)) => return Err(gpu(error.to_string())),
-            None => return Err(gpu("the driver dropped the request".into())),
+        // None where the driver dropped the request.
+        if mapped != Some(true) {
+            return Err(device.mapping_failed(during));
         }
         match self.buffer {
             Some((buffer, bytes)) => {

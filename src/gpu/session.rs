@@ -3,16 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use wgpu::BufferUsages;
-
 use crate::cpu::half_bits;
 use crate::graph::Initial;
 use crate::op::{Binding, Launch};
 use crate::plan::{Call, Place, Plan, PlannedProgram};
 use crate::{DType, Error, Result};
 
-use super::device::{Buffer, Device, Work};
-use super::kernel::{self, Kernel};
+use super::device::{Bindings, Buffer, Device, Kernel, Pass, Purpose, Recorder};
+use super::kernel;
 use super::readback::Readback;
 
 /// Most dispatches of one submission.
@@ -30,7 +28,7 @@ const UNTIMED_FLOPS: u64 = 25_000_000;
 pub(super) struct Dispatch {
     pub(super) kernel: Arc<Kernel>,
     /// With params for 1, 2, 4, … steps, as many as its launch does.
-    pub(super) bindings: Vec<wgpu::BindGroup>,
+    pub(super) bindings: Vec<Bindings>,
     pub(super) grid: [u32; 3],
 }
 
@@ -60,10 +58,9 @@ impl Session {
                 message: "the plan was compiled for the CPU, not for this adapter".into(),
             });
         }
-        let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
         let mut slots = Vec::new();
         for (index, slot) in plan.slots.iter().enumerate() {
-            slots.push(device.buffer(&label(plan, index), slot.bytes(), usage)?);
+            slots.push(device.buffer(&label(plan, index), slot.bytes(), Purpose::Tensors)?);
         }
         let launches = || {
             plan.programs
@@ -100,11 +97,10 @@ impl Session {
             }
             offsets.push(places);
         }
-        let params_usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         let params_buffer = device.buffer(
             "params",
             (params.len() as u64).max(plan.target.alignment),
-            params_usage,
+            Purpose::Params,
         )?;
         if !params.is_empty() {
             device.upload(&params_buffer, 0, &params)?;
@@ -157,34 +153,19 @@ impl Session {
         launch: &Launch,
         kernel: &Kernel,
         params: (u64, u64),
-    ) -> Result<wgpu::BindGroup> {
-        let mut entries = vec![wgpu::BindGroupEntry {
-            binding: 0,
-            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer: &self.params.wgpu,
-                offset: params.0,
-                size: wgpu::BufferSize::new(params.1),
-            }),
-        }];
+    ) -> Result<Bindings> {
+        let mut parts = vec![(&self.params, params.0, params.1)];
         let guard = launch.guard.iter().map(|(binding, _)| binding);
-        for (number, binding) in (1..).zip(launch.bindings.iter().chain(guard)) {
+        for binding in launch.bindings.iter().chain(guard) {
             let place = match *binding {
                 Binding::Input(i) => call.inputs[i],
                 Binding::Output(i) => call.outputs[i],
                 Binding::Scratch(i) => call.scratch[i],
             };
             let bytes = self.bytes(place);
-            entries.push(wgpu::BindGroupEntry {
-                binding: number,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: &self.slots[place.slot].wgpu,
-                    offset: bytes.start,
-                    // Up to the next tensor, so that a kernel may load the last elements four at a time.
-                    size: wgpu::BufferSize::new(
-                        (bytes.end - bytes.start).next_multiple_of(self.plan.target.alignment),
-                    ),
-                }),
-            });
+            // Up to the next tensor, so that a kernel may load the last elements four at a time.
+            let len = (bytes.end - bytes.start).next_multiple_of(self.plan.target.alignment);
+            parts.push((&self.slots[place.slot], bytes.start, len));
         }
         let label = format!(
             "{} ({}.{})",
@@ -192,7 +173,7 @@ impl Session {
             launch.shader.name,
             launch.entry
         );
-        self.device.bind(&label, &kernel.layout, &entries)
+        self.device.bind(&label, kernel, &parts)
     }
 
     /// The bytes of a place within its slot, in whole words.
@@ -214,12 +195,7 @@ impl Session {
 
     /// Bytes beside the plan's slots: params, and staging buffers that exist now.
     pub fn overhead_bytes(&self) -> u64 {
-        self.params.wgpu.size()
-            + self
-                .staging
-                .iter()
-                .map(|staging| staging.wgpu.size())
-                .sum::<u64>()
+        self.params.bytes() + self.staging.iter().map(Buffer::bytes).sum::<u64>()
     }
 
     /// The device it runs on.
@@ -237,7 +213,7 @@ impl Session {
         while left > 0 {
             let steps = left.min(most);
             self.device
-                .submit(|encoder| record(encoder, dispatches, steps, at_once))?;
+                .submit(|recorder| record(recorder, dispatches, steps, at_once))?;
             left -= steps;
         }
         Ok(())
@@ -252,16 +228,15 @@ impl Session {
         };
         let dispatches = &self.programs[program];
         let at_once = self.at_once(program);
-        let submission = self.device.submit(|encoder| {
-            let work = record(encoder, dispatches, steps, at_once);
+        let submission = self.device.submit(|recorder| {
+            record(recorder, dispatches, steps, at_once);
             let mut to = 0;
             for (place, staging) in copied.iter().zip(staging.iter().cycle()) {
-                let (from, bytes) = (&self.slots[place.slot].wgpu, self.bytes(*place));
+                let (from, bytes) = (&self.slots[place.slot], self.bytes(*place));
                 let len = bytes.end - bytes.start;
-                encoder.copy_buffer_to_buffer(from, bytes.start, &staging.wgpu, to, len);
+                recorder.copy((from, bytes.start), (staging, to), len);
                 to += len;
             }
-            work
         })?;
         match staging {
             Some(staging) => Readback::begin(&self.device, staging, bytes, submission),
@@ -302,7 +277,7 @@ impl Session {
     ) -> Result<R> {
         let (result, staging) = pending.0.finish(&self.device, read).await?;
         self.staging
-            .extend(staging.filter(|staging| staging.wgpu.size() <= KEPT_STAGING));
+            .extend(staging.filter(|staging| staging.bytes() <= KEPT_STAGING));
         Ok(result)
     }
 
@@ -312,9 +287,8 @@ impl Session {
         let len = bytes.end - bytes.start;
         let staging = self.take_staging(len)?;
         let slot = &self.slots[place.slot];
-        let submission = self.device.submit(|encoder| {
-            encoder.copy_buffer_to_buffer(&slot.wgpu, bytes.start, &staging.wgpu, 0, len);
-            Work::default()
+        let submission = self.device.submit(|recorder| {
+            recorder.copy((slot, bytes.start), (&staging, 0), len);
         })?;
         let readback = Readback::begin(&self.device, staging, len, submission)?;
         self.finish(Pending(readback), read).await
@@ -322,14 +296,10 @@ impl Session {
 
     /// The smallest staging buffer that is large enough, or a new one.
     pub(super) fn take_staging(&mut self, bytes: u64) -> Result<Buffer> {
-        let fitting = (0..self.staging.len()).filter(|&i| self.staging[i].wgpu.size() >= bytes);
-        match fitting.min_by_key(|&i| self.staging[i].wgpu.size()) {
+        let fitting = (0..self.staging.len()).filter(|&i| self.staging[i].bytes() >= bytes);
+        match fitting.min_by_key(|&i| self.staging[i].bytes()) {
             Some(index) => Ok(self.staging.swap_remove(index)),
-            None => self.device.buffer(
-                "a readback",
-                bytes,
-                BufferUsages::MAP_READ | BufferUsages::COPY_DST,
-            ),
+            None => self.device.buffer("a readback", bytes, Purpose::Readback),
         }
     }
 
@@ -358,34 +328,28 @@ impl Session {
     }
 }
 
-fn record(
-    encoder: &mut wgpu::CommandEncoder,
-    dispatches: &[Dispatch],
-    steps: u64,
-    at_once: u64,
-) -> Work {
+impl Dispatch {
+    /// Records it into a pass, to do 2^`power` steps.
+    pub(super) fn record(&self, pass: &mut Pass<'_>, power: usize) {
+        pass.dispatch(&self.kernel, &self.bindings[power], self.grid);
+    }
+}
+
+fn record(recorder: &mut Recorder, dispatches: &[Dispatch], steps: u64, at_once: u64) {
     if dispatches.is_empty() || steps == 0 {
-        return Work::default();
+        return;
     }
-    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-        label: Some("kiln"),
-        timestamp_writes: None,
-    });
-    let mut recorded = 0;
-    let mut left = steps;
-    while left > 0 {
-        // The largest power of two that is left and that a dispatch does.
-        let power = left.min(at_once).ilog2();
-        for dispatch in dispatches {
-            dispatch.record(&mut pass, power as usize);
-            recorded += 1;
+    recorder.pass(|pass| {
+        let mut left = steps;
+        while left > 0 {
+            // The largest power of two that is left and that a dispatch does.
+            let power = left.min(at_once).ilog2();
+            for dispatch in dispatches {
+                dispatch.record(pass, power as usize);
+            }
+            left -= 1 << power;
         }
-        left -= 1 << power;
-    }
-    Work {
-        passes: 1,
-        dispatches: recorded,
-    }
+    });
 }
 
 /// The variants of a launch: for 1, 2, 4, … steps.

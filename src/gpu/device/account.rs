@@ -1,0 +1,128 @@
+//! Buffers on the account of their device: a budget before the driver is asked, bytes given back when they are dropped.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::{Error, Result};
+
+use super::{Call, Device, Refusal, typed};
+
+/// What a buffer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::gpu) enum Purpose {
+    /// Tensors.
+    Tensors,
+    /// The params of dispatches.
+    Params,
+    /// Copies that the host reads.
+    Readback,
+    /// Timestamps.
+    Timestamps,
+}
+
+impl Purpose {
+    fn usage(self) -> wgpu::BufferUsages {
+        use wgpu::BufferUsages as U;
+        match self {
+            Purpose::Tensors => U::STORAGE | U::COPY_SRC | U::COPY_DST,
+            Purpose::Params => U::UNIFORM | U::COPY_DST,
+            Purpose::Readback => U::MAP_READ | U::COPY_DST,
+            Purpose::Timestamps => U::QUERY_RESOLVE | U::COPY_SRC,
+        }
+    }
+}
+
+/// A buffer on the account of its device.
+#[derive(Debug)]
+pub(in crate::gpu) struct Buffer {
+    pub(super) wgpu: wgpu::Buffer,
+    bytes: u64,
+    _lease: Lease,
+}
+
+impl Buffer {
+    /// Its size.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+#[derive(Debug)]
+struct Lease {
+    device: Device,
+    bytes: u64,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.device.inner.meter.bytes.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+impl Device {
+    /// Makes a buffer within the budget; dropping it gives its bytes back.
+    pub(in crate::gpu) fn buffer(
+        &self,
+        label: &str,
+        bytes: u64,
+        purpose: Purpose,
+    ) -> Result<Buffer> {
+        let meter = &self.inner.meter;
+        let alive = meter.bytes.fetch_add(bytes, Relaxed) + bytes;
+        let lease = Lease {
+            device: self.clone(),
+            bytes,
+        };
+        if let Some(budget) = self.inner.options.budget.filter(|&budget| alive > budget) {
+            let available = budget.saturating_sub(alive - bytes);
+            return Err(Error::OutOfMemory {
+                what: label.into(),
+                needed: bytes,
+                available: Some(available),
+            });
+        }
+        let descriptor = wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes,
+            usage: purpose.usage(),
+            mapped_at_creation: false,
+        };
+        let during = format!("making the buffer of {label}");
+        let make = || {
+            self.scoped(Call::Buffer, &during, |inner| {
+                inner.wgpu.create_buffer(&descriptor)
+            })
+        };
+        let mut made = make()?;
+        if matches!(made, Err(Refusal::OutOfMemory)) {
+            // Once more, with all that nobody uses given back.
+            self.inner.library.give_back();
+            self.progress()?;
+            made = make()?;
+        }
+        let wgpu = made.map_err(|refusal| match refusal {
+            Refusal::OutOfMemory => Error::OutOfMemory {
+                what: label.into(),
+                needed: bytes,
+                available: None,
+            },
+            other => typed(&during, other),
+        })?;
+        meter.peak_bytes.fetch_max(alive, Relaxed);
+        meter.made(1);
+        Ok(Buffer {
+            wgpu,
+            bytes,
+            _lease: lease,
+        })
+    }
+
+    /// Writes bytes before the next submission.
+    pub(in crate::gpu) fn upload(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
+        let meter = &self.inner.meter;
+        meter.uploads.fetch_add(1, Relaxed);
+        meter.upload_bytes.fetch_add(bytes.len() as u64, Relaxed);
+        self.guard(Call::Write, "writing to a buffer", |inner| {
+            inner.queue.write_buffer(&buffer.wgpu, offset, bytes)
+        })
+    }
+}

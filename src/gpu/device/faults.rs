@@ -1,0 +1,169 @@
+//! Faults on purpose: the n-th call through the door fails, so that tests see what a failing driver does.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+/// What passes the door, by what is asked of wgpu.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Call {
+    /// Asking the drivers for their adapters.
+    Adapters,
+    /// Opening an adapter.
+    Open,
+    /// Making a buffer.
+    Buffer,
+    /// Writing to a buffer from the host.
+    Write,
+    /// Making a pipeline, with its module and layouts.
+    Pipeline,
+    /// Making a bind group.
+    Bind,
+    /// Making room for timestamps.
+    Timestamps,
+    /// Recording work and submitting it.
+    Submit,
+    /// Asking to be told when the work submitted has ended.
+    Signal,
+    /// Asking for a buffer to be mapped.
+    Map,
+    /// Waiting for either.
+    Wait,
+    /// Reading a mapped buffer and unmapping it.
+    Read,
+}
+
+impl Call {
+    /// Every call.
+    pub const ALL: [Call; 12] = [
+        Call::Adapters,
+        Call::Open,
+        Call::Buffer,
+        Call::Write,
+        Call::Pipeline,
+        Call::Bind,
+        Call::Timestamps,
+        Call::Submit,
+        Call::Signal,
+        Call::Map,
+        Call::Wait,
+        Call::Read,
+    ];
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Call::Adapters => "adapters",
+            Call::Open => "open",
+            Call::Buffer => "buffer",
+            Call::Write => "write",
+            Call::Pipeline => "pipeline",
+            Call::Bind => "bind",
+            Call::Timestamps => "timestamps",
+            Call::Submit => "submit",
+            Call::Signal => "signal",
+            Call::Map => "map",
+            Call::Wait => "wait",
+            Call::Read => "read",
+        })
+    }
+}
+
+/// How a call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// wgpu reports an error, and nothing was done.
+    Error,
+    /// There is not enough memory: the call was refused where it makes something, and lost the device elsewhere, as drivers do.
+    OutOfMemory,
+    /// The device is lost: destroyed as by a reset of the driver, and nothing tells so but what comes after.
+    Lost,
+    /// The device does not answer before the deadline.
+    Timeout,
+    /// The first mapping from this call on fails.
+    Map,
+}
+
+impl FaultKind {
+    /// Every kind.
+    pub const ALL: [FaultKind; 5] = [
+        FaultKind::Error,
+        FaultKind::OutOfMemory,
+        FaultKind::Lost,
+        FaultKind::Timeout,
+        FaultKind::Map,
+    ];
+}
+
+/// A call that is to fail, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// Which call, counted from 1: from the opening of the device where its options have the fault, else from
+    /// [`Device::inject`](crate::Device::inject) on.
+    pub call: u64,
+    /// How it fails.
+    pub kind: FaultKind,
+}
+
+/// The calls of a device so far, and the faults that wait for theirs.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    calls: AtomicU64,
+    of_each: [AtomicU64; Call::ALL.len()],
+    fired: AtomicU64,
+    armed: AtomicBool,
+    waiting: Mutex<Vec<Fault>>,
+}
+
+impl Faults {
+    /// Of a device that is about to be opened.
+    pub fn of(fault: Option<Fault>) -> Self {
+        let faults = Faults::default();
+        if let Some(fault) = fault {
+            faults.arm(fault);
+        }
+        faults
+    }
+
+    /// Lets a fault wait, at a call counted from now on.
+    pub fn arm(&self, fault: Fault) {
+        let call = self.calls.load(Relaxed).saturating_add(fault.call);
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Fault { call, ..fault });
+        self.armed.store(true, Relaxed);
+    }
+
+    /// Counts a call; how it is to fail, if it is.
+    pub fn pass(&self, call: Call) -> Option<FaultKind> {
+        let number = self.calls.fetch_add(1, Relaxed) + 1;
+        self.of_each[call as usize].fetch_add(1, Relaxed);
+        if !self.armed.load(Relaxed) {
+            return None;
+        }
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = |fault: &Fault| match fault.kind {
+            FaultKind::Map => number >= fault.call && call == Call::Map,
+            _ => number == fault.call,
+        };
+        let place = waiting.iter().position(due)?;
+        let fault = waiting.swap_remove(place);
+        self.armed.store(!waiting.is_empty(), Relaxed);
+        self.fired.fetch_add(1, Relaxed);
+        Some(fault.kind)
+    }
+
+    /// Calls so far, and faults that fired.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.calls.load(Relaxed), self.fired.load(Relaxed))
+    }
+
+    /// Calls so far, by what they ask.
+    pub fn by_call(&self) -> Vec<(Call, u64)> {
+        let count = |call: Call| (call, self.of_each[call as usize].load(Relaxed));
+        Call::ALL.into_iter().map(count).collect()
+    }
+}

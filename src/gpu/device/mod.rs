@@ -1,0 +1,275 @@
+//! The one door to wgpu: every call is counted, its errors typed, and a device that is gone told at once.
+//!
+//! No other file calls wgpu. [`open`] finds adapters and opens them, [`account`] makes buffers, [`pipeline`] pipelines and
+//! bind groups, [`record`] submissions, [`wait`] waits; [`faults`] lets the n-th call fail, for tests.
+
+mod account;
+mod faults;
+mod health;
+mod open;
+mod pipeline;
+mod record;
+mod turn;
+mod wait;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::plan::Target;
+use crate::{Error, Result};
+
+use super::adapter::AdapterSummary;
+use super::counters::{Counters, Meter};
+
+pub(super) use account::{Buffer, Purpose};
+pub use faults::{Call, Fault, FaultKind};
+pub use open::adapters;
+pub(super) use pipeline::{Kernel, KernelKey, LoadedModule, Source};
+pub(super) use record::{Pass, Recorder};
+
+use faults::Faults;
+use health::{Farewell, Health, caught};
+use pipeline::Library;
+use turn::Turn;
+
+/// How a device is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Most bytes of buffers; a request beyond is refused before the driver is asked. Default: no budget.
+    pub budget: Option<u64>,
+    /// How long a wait may last. Default: 120 s.
+    pub deadline: Duration,
+    /// A call that is to fail, counted from the opening on, for tests. Default: none.
+    pub fault: Option<Fault>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            budget: None,
+            deadline: Duration::from_secs(120),
+            fault: None,
+        }
+    }
+}
+
+struct Inner {
+    // Declared before what takes leave of the device, so dropped before it.
+    library: Library,
+    wgpu: wgpu::Device,
+    queue: wgpu::Queue,
+    summary: AdapterSummary,
+    options: Options,
+    turn: Turn,
+    meter: Arc<Meter>,
+    faults: Arc<Faults>,
+    health: Arc<Health>,
+    _farewell: Farewell,
+}
+
+/// An open adapter. Clones share it.
+#[derive(Clone)]
+pub struct Device {
+    inner: Arc<Inner>,
+}
+
+/// Bindings of a kernel.
+#[derive(Debug)]
+pub(super) struct Bindings(wgpu::BindGroup);
+
+/// Work that was submitted.
+#[derive(Debug, Clone)]
+pub(super) struct Submission(wgpu::SubmissionIndex);
+
+/// Room for timestamps.
+pub(super) struct Timestamps {
+    set: wgpu::QuerySet,
+    /// Seconds of a tick.
+    pub period: f64,
+}
+
+/// Most timestamps of one set.
+pub(super) const MOST_TIMESTAMPS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize;
+
+/// Why wgpu refused a call.
+enum Refusal {
+    OutOfMemory,
+    Other(String),
+}
+
+impl Device {
+    /// Name, kind, driver and features.
+    pub fn summary(&self) -> &AdapterSummary {
+        &self.inner.summary
+    }
+
+    /// What a plan may ask of it.
+    pub fn target(&self) -> &Target {
+        &self.inner.summary.target
+    }
+
+    /// What has been asked of wgpu so far.
+    pub fn counters(&self) -> Counters {
+        self.inner.meter.read()
+    }
+
+    /// Calls through the door so far, by what they ask of wgpu.
+    pub fn calls(&self) -> Vec<(Call, u64)> {
+        self.inner.faults.by_call()
+    }
+
+    /// Lets a call fail, counted from now on: for tests of what a failing driver does.
+    pub fn inject(&self, fault: Fault) {
+        self.inner.faults.arm(fault);
+    }
+
+    /// Faults that were let in and have fired.
+    pub fn faults_fired(&self) -> u64 {
+        self.inner.faults.counts().1
+    }
+
+    /// Destroys the device, as a reset of the driver would: it goes on looking healthy until a readback fails.
+    pub fn destroy(&self) {
+        let inner = &self.inner;
+        if let Err(panic) = caught(|| inner.wgpu.destroy()) {
+            inner.health.lose(panic);
+        }
+    }
+
+    /// How long a wait may last.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.inner.options.deadline
+    }
+
+    /// Runs wgpu calls and returns what they raised, typed.
+    fn guard<R>(&self, call: Call, during: &str, calls: impl FnOnce(&Inner) -> R) -> Result<R> {
+        self.guarded(self.inner.faults.pass(call), during, calls)
+    }
+
+    /// The same for a call that was counted.
+    fn guarded<R>(
+        &self,
+        fault: Option<FaultKind>,
+        during: &str,
+        calls: impl FnOnce(&Inner) -> R,
+    ) -> Result<R> {
+        self.let_through(fault, during, calls)?
+            .map_err(|refusal| typed(during, refusal))
+    }
+
+    /// Runs wgpu calls and returns what they raised; the outer error is that the device is gone.
+    fn scoped<R>(
+        &self,
+        call: Call,
+        during: &str,
+        calls: impl FnOnce(&Inner) -> R,
+    ) -> Result<Result<R, Refusal>> {
+        let fault = self.inner.faults.pass(call);
+        if fault == Some(FaultKind::OutOfMemory) {
+            self.alive(during)?;
+            return Ok(Err(Refusal::OutOfMemory));
+        }
+        self.let_through(fault, during, calls)
+    }
+
+    fn let_through<R>(
+        &self,
+        fault: Option<FaultKind>,
+        during: &str,
+        calls: impl FnOnce(&Inner) -> R,
+    ) -> Result<Result<R, Refusal>> {
+        self.alive(during)?;
+        let inner = &self.inner;
+        match fault {
+            None => {}
+            Some(FaultKind::Error | FaultKind::Map) => {
+                let message = "a fault was let in".to_string();
+                return Ok(Err(Refusal::Other(message)));
+            }
+            Some(FaultKind::OutOfMemory) => {
+                inner.wgpu.destroy();
+                inner.health.lose("out of device memory");
+                self.alive(during)?;
+            }
+            // What follows finds out by itself.
+            Some(FaultKind::Lost) => inner.wgpu.destroy(),
+            Some(FaultKind::Timeout) => return Err(self.passed_deadline(during)),
+        }
+        let filters = [
+            wgpu::ErrorFilter::Internal,
+            wgpu::ErrorFilter::OutOfMemory,
+            wgpu::ErrorFilter::Validation,
+        ];
+        let outcome = caught(|| {
+            let scopes = filters.map(|filter| inner.wgpu.push_error_scope(filter));
+            let result = calls(inner);
+            // Scopes close innermost first; natively their results are ready at once.
+            let raised = scopes
+                .into_iter()
+                .rev()
+                .filter_map(|scope| pollster::block_on(scope.pop()));
+            (result, raised.collect::<Vec<_>>())
+        });
+        let (result, raised) = match outcome {
+            Ok(outcome) => outcome,
+            Err(panic) => {
+                inner.health.lose(panic.clone());
+                self.alive(during)?;
+                return Ok(Err(Refusal::Other(panic)));
+            }
+        };
+        self.alive(during)?;
+        Ok(match raised.into_iter().next() {
+            None => Ok(result),
+            Some(wgpu::Error::OutOfMemory { .. }) => Err(Refusal::OutOfMemory),
+            Some(
+                wgpu::Error::Validation { description, .. }
+                | wgpu::Error::Internal { description, .. },
+            ) => Err(Refusal::Other(description)),
+        })
+    }
+
+    fn alive(&self, during: &str) -> Result<()> {
+        self.inner.health.check(during)
+    }
+
+    /// Room for `count` timestamps; none where the device takes none.
+    pub(super) fn timestamps(&self, count: u32) -> Result<Option<Timestamps>> {
+        let inner = &self.inner;
+        let features = inner.wgpu.features();
+        if !features.contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return Ok(None);
+        }
+        let descriptor = wgpu::QuerySetDescriptor {
+            label: Some("timestamps"),
+            ty: wgpu::QueryType::Timestamp,
+            count,
+        };
+        let made = self.scoped(Call::Timestamps, "making room for timestamps", |inner| {
+            inner.wgpu.create_query_set(&descriptor)
+        })?;
+        // A driver that offers timestamps and then has no room for them is one without.
+        let Ok(set) = made else { return Ok(None) };
+        inner.meter.made(1);
+        Ok(Some(Timestamps {
+            set,
+            period: f64::from(inner.queue.get_timestamp_period()) * 1e-9,
+        }))
+    }
+}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Device").field(&self.inner.summary).finish()
+    }
+}
+
+fn typed(during: &str, refusal: Refusal) -> Error {
+    Error::Gpu {
+        during: during.into(),
+        message: match refusal {
+            Refusal::OutOfMemory => "out of device memory".into(),
+            Refusal::Other(message) => message,
+        },
+    }
+}

@@ -1,0 +1,157 @@
+//! Waiting for a device: maps and signals asked for, progress made, every wait with a deadline.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::{Error, Result};
+
+use super::faults::FaultKind;
+use super::health::caught;
+use super::{Buffer, Call, Device, Submission};
+
+/// How long a thread keeps its [turn](super::turn) while it waits: what another one's submission may wait for it.
+const SLICE: Duration = Duration::from_millis(2);
+
+thread_local! {
+    /// The submission that the future at hand waits for: see [`Device::block_on`].
+    static AWAITED: RefCell<Option<wgpu::SubmissionIndex>> = const { RefCell::new(None) };
+}
+
+impl Device {
+    /// Counts a readback and asks for the first `bytes` of a buffer; `done` hears whether they can be read.
+    pub(in crate::gpu) fn begin_map(
+        &self,
+        buffer: &Buffer,
+        bytes: u64,
+        done: impl FnOnce(bool) + Send + 'static,
+    ) -> Result<()> {
+        self.inner.meter.readbacks.fetch_add(1, Relaxed);
+        let during = "mapping a buffer";
+        match self.inner.faults.pass(Call::Map) {
+            Some(FaultKind::Map) => {
+                done(false);
+                Ok(())
+            }
+            fault => self.guarded(fault, during, |_| {
+                let done = move |mapped: Result<(), _>| done(mapped.is_ok());
+                let slice = buffer.wgpu.slice(..bytes);
+                slice.map_async(wgpu::MapMode::Read, done);
+            }),
+        }
+    }
+
+    /// Calls `done` when everything submitted so far has ended.
+    pub(in crate::gpu) fn begin_signal(&self, done: impl FnOnce() + Send + 'static) -> Result<()> {
+        self.guard(Call::Signal, "waiting for the device", |inner| {
+            inner.queue.on_submitted_work_done(done);
+        })
+    }
+
+    /// To be called once, before a wait.
+    pub(in crate::gpu) fn begin_wait(&self) -> Result<()> {
+        self.guard(Call::Wait, "waiting for the device", |_| ())
+    }
+
+    /// Hands the first `bytes` of a mapped buffer to `read` and unmaps it.
+    pub(in crate::gpu) fn read_mapped<R>(
+        &self,
+        buffer: &Buffer,
+        bytes: u64,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R> {
+        let during = "reading a mapped buffer";
+        self.guard(Call::Read, during, |_| {
+            let range = buffer.wgpu.slice(..bytes).get_mapped_range();
+            let result = range.map(|range| read(&range));
+            buffer.wgpu.unmap();
+            result
+        })?
+        .map_err(|error| Error::Gpu {
+            during: during.into(),
+            message: error.to_string(),
+        })
+    }
+
+    /// A mapping failed that nothing was wrong with: the device is gone, even where it says nothing.
+    pub(in crate::gpu) fn mapping_failed(&self, during: &str) -> Error {
+        self.inner
+            .health
+            .lose("what was on it can no longer be read");
+        match self.alive(during) {
+            Err(lost) => lost,
+            Ok(()) => Error::Gpu {
+                during: during.into(),
+                message: "a buffer cannot be mapped".into(),
+            },
+        }
+    }
+
+    /// A wait passed its deadline: the device may work on for ever, so nothing is asked of it any more.
+    pub(in crate::gpu) fn passed_deadline(&self, during: &str) -> Error {
+        let seconds = self.deadline().as_secs_f64();
+        self.inner
+            .health
+            .hang(format!("it did not answer within {seconds} s"));
+        Error::Timeout {
+            during: during.into(),
+            seconds,
+        }
+    }
+
+    /// Says which submission the future being polled waits for.
+    pub(in crate::gpu) fn waits_for(&self, submission: &Submission) {
+        AWAITED.with_borrow_mut(|awaited| *awaited = Some(submission.0.clone()));
+    }
+
+    /// Lets wgpu deliver what has finished.
+    pub(in crate::gpu) fn progress(&self) -> Result<()> {
+        self.poll(wgpu::PollType::Poll)
+    }
+
+    fn poll(&self, kind: wgpu::PollType) -> Result<()> {
+        let during = "waiting for the device";
+        self.alive(during)?;
+        let inner = &self.inner;
+        let polled = {
+            let _turn = inner.turn.take();
+            caught(|| inner.wgpu.poll(kind))
+        };
+        match polled {
+            // A slice of waiting that timed out is not yet the deadline.
+            Ok(Ok(_) | Err(wgpu::PollError::Timeout)) => self.alive(during),
+            Ok(Err(error)) => Err(Error::Gpu {
+                during: during.into(),
+                message: error.to_string(),
+            }),
+            Err(panic) => {
+                inner.health.lose(panic);
+                self.alive(during)
+            }
+        }
+    }
+
+    /// Blocks the thread on a future of this device, driving the device meanwhile.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = std::pin::pin!(future);
+        pollster::block_on(std::future::poll_fn(|context| {
+            match future.as_mut().poll(context) {
+                Poll::Ready(result) => Poll::Ready(result),
+                Poll::Pending => {
+                    // The future has asked to be polled again; it reports errors and the deadline itself. Without an
+                    // index wgpu would wait for the latest submission, and the device would idle behind it.
+                    let submission_index = AWAITED.take();
+                    let wait = wgpu::PollType::Wait {
+                        submission_index,
+                        timeout: Some(SLICE),
+                    };
+                    match self.poll(wait) {
+                        Ok(()) | Err(_) => Poll::Pending,
+                    }
+                }
+            }
+        }))
+    }
+}
