@@ -53,7 +53,7 @@ fn main() -> std::process::ExitCode {
         for shape in shapes(&widths, batch) {
             tune(&device, shape, &mut table)?;
         }
-        std::fs::write(&out, table.to_string()).map_err(|error| Error::io(&out, error))?;
+        table.write(&out)?;
         println!("table written to {out}; set KILN_TUNING={out} to use it");
         Ok(())
     })

@@ -18,7 +18,7 @@ mod device;
 mod error;
 pub mod gpu;
 mod graph;
-mod io;
+pub mod io;
 pub mod nn;
 pub mod op;
 pub mod optim;

@@ -244,3 +244,53 @@ fn a_state_of_another_run_is_refused_with_what_differs() {
         &["dense/kernel.momentum"],
     );
 }
+
+/// A checkpoint as version 1 of the format wrote it. A file of each version stays here for ever.
+const VERSION_1: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/files/checkpoint-1.safetensors"
+);
+
+#[test]
+#[ignore = "writes the file, which is done once for a version"]
+fn a_checkpoint_of_this_version_is_written() {
+    assert!(!std::path::Path::new(VERSION_1).exists());
+    stopped(&Device::cpu(), 0.0, 13).save(VERSION_1).unwrap();
+}
+
+#[test]
+fn a_checkpoint_of_version_1_is_read_and_gone_on_from() {
+    let device = Device::cpu();
+    let state = RunState::load(VERSION_1).unwrap();
+    assert_eq!((state.steps, state.seen, state.model_epochs), (13, 24, 2));
+    assert_eq!((state.order.rows, state.order.shuffle), (37, Some(5)));
+    let names: Vec<&str> = state
+        .snapshot
+        .variables
+        .keys()
+        .map(String::as_str)
+        .collect();
+    for name in [
+        "dense/kernel",
+        "dense/kernel.m",
+        "dense_1/bias.v",
+        "train.rates",
+    ] {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+    // Nearly what the run comes to today, whatever became of the kernels since.
+    let own = stopped(&device, 0.0, 13);
+    assert_eq!(own.history.epochs.len(), state.history.epochs.len());
+    for (then, now) in state
+        .history
+        .step_losses
+        .iter()
+        .zip(&own.history.step_losses)
+    {
+        assert!((then - now).abs() < 1e-4, "{then} then, {now} now");
+    }
+    assert_eq!(own.callbacks.len(), state.callbacks.len());
+    assert!(state.callbacks[1].snapshot().is_some());
+    let (history, ..) = run(&device, 0.0, Some(state));
+    assert_eq!(*history.last().unwrap(), 200);
+}

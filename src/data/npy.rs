@@ -66,7 +66,7 @@ impl Array {
     /// or holds another type than those above.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|refusal| Error::io(path, refusal))?;
+        let bytes = crate::io::read(path)?;
         Self::parse(&bytes, path)
     }
 
@@ -104,14 +104,13 @@ impl Array {
         bytes
     }
 
-    /// Writes a `.npy` file.
+    /// Writes a `.npy` file, which appears whole or not at all.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] where the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        std::fs::write(path, self.to_bytes()).map_err(|refusal| Error::io(path, refusal))
+        crate::io::write(&crate::io::System, path, [self.to_bytes()])
     }
 
     /// Its shape; empty for a single number.

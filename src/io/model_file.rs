@@ -4,10 +4,8 @@
 //! The metadata has `format` = `kiln`, `version` = `2` and `model`, the JSON of architecture, scaling, loss, metrics
 //! and optimizer. Any safetensors reader opens the file; the Python package of that name does in a test.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use safetensors::tensor::SafeTensors;
 use serde::{Deserialize, Serialize};
 
 use crate::nn::{self, Config, Functional, LayerRef, Parameter};
@@ -15,6 +13,8 @@ use crate::optim::OptimizerConfig;
 use crate::train::{Compile, LossSpec, Metric, Model, Objective};
 use crate::{Device, Error, Result};
 
+use super::atomic;
+use super::safetensors::File;
 use super::weights_file::{set, write};
 
 const FORMAT: &str = "kiln";
@@ -82,12 +82,12 @@ impl Model {
                 format!("the model cannot be described: {error}"),
             )
         })?;
-        let metadata = HashMap::from([
-            ("format".to_string(), FORMAT.to_string()),
-            ("version".to_string(), VERSION.to_string()),
-            ("model".to_string(), json),
-        ]);
-        write(path, &weights, metadata)
+        let metadata = [
+            ("format", FORMAT.into()),
+            ("version", VERSION.into()),
+            ("model", json),
+        ];
+        write(path, &weights, &metadata)
     }
 
     /// Reads a model that [`Model::save`] wrote, onto the device that `KILN_DEVICE` names, or the best one.
@@ -111,12 +111,9 @@ impl Model {
     ) -> Result<Model> {
         let path = path.as_ref();
         let unfit = |message: String| Error::format(path, None, message);
-        let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes)
-            .map_err(|error| unfit(format!("this is no safetensors file: {error}")))?;
-        let entries = header.metadata().clone().unwrap_or_default();
-        let entry = |name: &str| entries.get(name).map(String::as_str);
-        match (entry("format"), entry("version")) {
+        let bytes = atomic::read(path)?;
+        let file = File::parse(&bytes, path)?;
+        match (file.text("format"), file.text("version")) {
             (Some(FORMAT), Some(VERSION)) => {}
             (Some(FORMAT), version) => {
                 return Err(unfit(format!(
@@ -125,10 +122,7 @@ impl Model {
             }
             _ => return Err(unfit("the file holds tensors, but no kiln model".into())),
         }
-        let json = entry("model").ok_or_else(|| unfit("the metadata has no `model`".into()))?;
-        let description: Description = serde_json::from_str(json)
-            .map_err(|error| unfit(format!("the model's description: {error}")))?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| unfit(error.to_string()))?;
+        let description: Description = file.json("model")?;
         let optimizer = description.optimizer.unwrap_or_default().into_optimizer();
         let objective = |description: ObjectiveDescription| Objective {
             weight: description.weight,
@@ -143,7 +137,7 @@ impl Model {
             .map_err(|error| unfit(format!("the model's layers: {error}")))?;
         let mut model = Model::with(architecture, device, compile)?;
         let expected: Vec<Parameter> = model.architecture().parameters().collect();
-        set(&mut model, path, &tensors, &expected)?;
+        set(&mut model, path, &file, &expected)?;
         Ok(model)
     }
 }

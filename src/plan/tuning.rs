@@ -88,6 +88,15 @@ impl TuningTable {
         Self::parse(&text).map_err(|(line, message)| Error::format(path, Some(line), message))
     }
 
+    /// Writes a table to a file, which appears whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the system refuses.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        crate::io::write(&crate::io::System, path, [self.to_string()])
+    }
+
     /// The table that `Display` wrote; else the number of the first bad line, from 1, and what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, (u64, String)> {
         let mut table = TuningTable::default();

@@ -1,10 +1,12 @@
 //! `fit`: steps submitted ahead, metrics read back behind, until a stop rule ends the run.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::{Dataset, Error, Result};
 
 use super::callback::{Callback, Callbacks, Moment, Timing};
+use super::checkpoints::{Checkpoints, Newest};
 use super::evaluate::evaluation_room;
 use super::history::{Epoch, History, Stop};
 use super::interrupt::Interrupt;
@@ -45,7 +47,35 @@ pub struct Fit<'a> {
     callbacks: Callbacks<'a>,
     interrupt: Option<Interrupt>,
     watches: Vec<Watch<'a>>,
-    resume: Option<RunState>,
+    checkpoints: Vec<Checkpoints>,
+    resume: Option<Resume>,
+}
+
+/// What a run goes on from.
+#[derive(Debug)]
+enum Resume {
+    State(Box<RunState>),
+    Path(PathBuf),
+}
+
+impl Resume {
+    /// The state; none where there is no checkpoint yet.
+    fn state(self) -> Result<Option<RunState>> {
+        match self {
+            Resume::State(state) => Ok(Some(*state)),
+            Resume::Path(path) if path.is_file() => {
+                let state = RunState::load(&path)?;
+                let passed_over = Vec::new();
+                let newest = Newest {
+                    state,
+                    path,
+                    passed_over,
+                };
+                Ok(Some(newest.noted()))
+            }
+            Resume::Path(folder) => Ok(Checkpoints::newest(folder)?.map(Newest::noted)),
+        }
+    }
 }
 
 impl<'a> Fit<'a> {
@@ -65,6 +95,7 @@ impl<'a> Fit<'a> {
             callbacks: Callbacks::default(),
             interrupt: None,
             watches: Vec::new(),
+            checkpoints: Vec::new(),
             resume: None,
         }
     }
@@ -165,7 +196,23 @@ impl<'a> Fit<'a> {
     /// the same settings end it where they would have. A run that a stop rule had ended is over, unless
     /// [`History::stop`] of the state says otherwise.
     pub fn resume(mut self, state: RunState) -> Self {
-        self.resume = Some(state);
+        self.resume = Some(Resume::State(Box::new(state)));
+        self
+    }
+
+    /// Writes the state of the run to files as it goes: see [`Checkpoints`].
+    pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
+        self.checkpoints.push(checkpoints);
+        self
+    }
+
+    /// Goes on, as [`resume`](Self::resume) does, from a checkpoint's file or from the newest one in a folder whose
+    /// checksums are right; [`History::notes`] and an event tell which it was, and what was damaged.
+    ///
+    /// From a folder that is not there, or without checkpoints, the run begins anew: a program that is started again by the
+    /// same lines goes on where it was. Where all of a folder's checkpoints are damaged the run is refused.
+    pub fn resume_from(mut self, path: impl Into<PathBuf>) -> Self {
+        self.resume = Some(Resume::Path(path.into()));
         self
     }
 
@@ -176,6 +223,7 @@ impl<'a> Fit<'a> {
             || self.validation.is_some()
             || !self.class_weight.is_empty()
             || !self.watches.is_empty()
+            || !self.checkpoints.is_empty()
             || self.resume.is_some()
     }
 
@@ -213,7 +261,10 @@ impl<'a> Fit<'a> {
         if self.target_loss.is_some_and(f64::is_nan) {
             return Err(Error::argument("until_loss", "must be a number, got NaN"));
         }
-        self.watches.iter().try_for_each(Watch::validate)
+        let watches = self.watches.iter();
+        watches
+            .map(|watch| watch.every)
+            .try_for_each(Every::validate)
     }
 }
 
@@ -323,7 +374,15 @@ impl Model {
             .epochs
             .saturating_mul(per_epoch)
             .min(fit.steps.unwrap_or(u64::MAX));
-        let resume = fit.resume.take();
+        let resume = match fit.resume.take() {
+            Some(resume) => resume.state()?,
+            None => None,
+        };
+        for checkpoints in std::mem::take(&mut fit.checkpoints) {
+            checkpoints.begin(resume.is_some(), validation.is_some())?;
+            // Before the others: who is told of a state can rely on its file.
+            fit.watches.insert(0, checkpoints.watch());
+        }
         let first = match &resume {
             Some(state) => state.model_steps.saturating_sub(state.steps),
             None => self.steps,

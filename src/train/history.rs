@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::gpu::Counters;
+use crate::{Error, Result};
 
 /// Why a run ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +70,15 @@ impl Epoch {
         }
     }
 
+    /// As [`get`](Self::get), where it must be there.
+    pub(super) fn figure(&self, name: &str) -> Result<f64> {
+        self.get(name).ok_or_else(|| Error::NotFound {
+            what: "figure of an epoch",
+            name: name.into(),
+            known: self.names(),
+        })
+    }
+
     /// The names of all figures: the loss, the metrics, and those on validation data.
     pub fn names(&self) -> Vec<String> {
         let own = self.metrics.iter().map(|(name, _)| name.clone());
@@ -95,6 +105,8 @@ pub struct History {
     pub step_losses: Vec<f64>,
     /// Time from the call of `fit` to the end of the first submission: compilation and uploads included.
     pub first_step: Duration,
+    /// What happened on the way, a sentence each: from where the run was resumed, which checkpoint was damaged.
+    pub notes: Vec<String>,
     /// What the run's steps asked of the GPU, counted after the data was uploaded; zero on the CPU.
     pub counters: Counters,
 }
@@ -108,6 +120,7 @@ impl History {
             steps: 0,
             step_losses: Vec::new(),
             first_step: Duration::ZERO,
+            notes: Vec::new(),
             counters: Counters::default(),
         }
     }
@@ -148,6 +161,9 @@ impl fmt::Display for History {
                 write!(f, "  val_{name} {value:.4}")?;
             }
             writeln!(f)?;
+        }
+        for note in &self.notes {
+            writeln!(f, "{note}")?;
         }
         write!(f, "stopped after {} steps: {}", self.steps, self.stop)
     }

@@ -1,6 +1,7 @@
 //! Training: a model compiled from an architecture, a loss, an optimizer and metrics; `fit`, `evaluate`, `predict`.
 
 mod callback;
+mod checkpoints;
 mod estimate;
 mod evaluate;
 mod fastest;
@@ -27,6 +28,7 @@ pub use callback::{
     Callback, CsvLog, EarlyStopping, JsonLines, Keep, Lambda, LearningRateScheduler, Mode,
     ModelCheckpoint, Moment, Monitor, ReduceOnPlateau, StopAfter, StopAt, TensorBoard, Timing,
 };
+pub use checkpoints::{Checkpoints, Newest};
 pub use evaluate::{Evaluation, Predictions};
 pub use fastest::{Fastest, Figure};
 pub use features::Features;

@@ -263,6 +263,20 @@ pub enum Every {
     Time(Duration),
 }
 
+impl Every {
+    /// Refuses what would be never, or always.
+    pub(super) fn validate(self) -> Result<()> {
+        let none = match self {
+            Every::Steps(count) | Every::Epochs(count) => count == 0,
+            Every::Time(time) => time.is_zero(),
+        };
+        match none {
+            true => Err(Error::argument("every", "must be more than nothing")),
+            false => Ok(()),
+        }
+    }
+}
+
 type Take<'a> = Box<dyn FnMut(&RunState) -> Result<()> + Send + 'a>;
 
 /// Takes the states of a run as it goes, and the last one.
@@ -288,17 +302,6 @@ impl<'a> Watch<'a> {
             take: Box::new(take),
             taken: None,
             at: Instant::now(),
-        }
-    }
-
-    pub fn validate(&self) -> Result<()> {
-        let none = match self.every {
-            Every::Steps(count) | Every::Epochs(count) => count == 0,
-            Every::Time(time) => time.is_zero(),
-        };
-        match none {
-            true => Err(Error::argument("every", "must be more than nothing")),
-            false => Ok(()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, Write};
+use std::io::{BufReader, Cursor, Read, Seek, Write};
 use std::path::Path;
 
 use zip::result::ZipError;
@@ -50,7 +50,7 @@ fn read(file: impl Read + Seek, path: &Path) -> Result<BTreeMap<String, Array>> 
     Ok(arrays)
 }
 
-/// Writes a `.npz` file of these arrays, uncompressed as NumPy's `savez` does.
+/// Writes a `.npz` file of these arrays, uncompressed as NumPy's `savez` does. It appears whole or not at all.
 ///
 /// # Errors
 ///
@@ -60,8 +60,7 @@ pub fn save_all<'a>(
     arrays: impl IntoIterator<Item = (&'a str, &'a Array)>,
 ) -> Result<()> {
     let path = path.as_ref();
-    let file = File::create(path).map_err(|refusal| Error::io(path, refusal))?;
-    let mut archive = ZipWriter::new(file);
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     for (name, array) in arrays {
         let entry = archive.start_file(format!("{name}.npy"), options.large_file(true));
@@ -75,7 +74,7 @@ pub fn save_all<'a>(
         written.map_err(|refusal| Error::io(path, refusal))?;
     }
     let file = archive.finish().map_err(|refusal| unfit(path, refusal))?;
-    file.sync_all().map_err(|refusal| Error::io(path, refusal))
+    crate::io::write(&crate::io::System, path, [file.into_inner()])
 }
 
 fn unfit(path: &Path, refusal: ZipError) -> Error {

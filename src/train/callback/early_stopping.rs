@@ -74,7 +74,7 @@ impl EarlyStopping {
 impl Callback for EarlyStopping {
     fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
         at_least_one("patience", self.patience)?;
-        self.monitor.validate(moment)?;
+        self.monitor.validate(moment.validates)?;
         (self.waited, self.best_epoch, self.best) = (0, None, None);
         self.monitor.start_at(None);
         Ok(())

@@ -215,14 +215,14 @@ impl Moment<'_> {
     ///
     /// [`Error::NotFound`] with the names that there are.
     pub fn figure(&self, name: &str) -> Result<f64> {
-        let figures = self.figures();
-        figures
-            .and_then(|epoch| epoch.get(name))
-            .ok_or_else(|| Error::NotFound {
+        match self.figures() {
+            Some(epoch) => epoch.figure(name),
+            None => Err(Error::NotFound {
                 what: "figure of an epoch",
                 name: name.into(),
-                known: figures.map(Epoch::names).unwrap_or_default(),
-            })
+                known: Vec::new(),
+            }),
+        }
     }
 
     /// Ends the run after this epoch or these steps, for a reason that [`History::stop`] and its `Display` tell.

@@ -94,7 +94,7 @@ impl Callback for ModelCheckpoint {
             at_least_one("last", files)?;
         }
         if self.keep == Keep::Best {
-            self.monitor.validate(moment)?;
+            self.monitor.validate(moment.validates)?;
         }
         Ok(())
     }

@@ -55,7 +55,12 @@ impl Monitor {
         }
     }
 
-    pub(super) fn with_mode(mut self, mode: Mode) -> Self {
+    /// The figure's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn with_mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
@@ -68,7 +73,7 @@ impl Monitor {
     }
 
     /// Whether `value` is better than `other` by more than the least difference.
-    pub(super) fn is_better(&self, value: f64, other: f64) -> bool {
+    pub(crate) fn is_better(&self, value: f64, other: f64) -> bool {
         match self.rises() {
             true => value - self.min_delta > other,
             false => value + self.min_delta < other,
@@ -109,8 +114,8 @@ impl Monitor {
     }
 
     /// Refuses a validation figure in a run without validation, and a difference below 0.
-    pub(super) fn validate(&self, moment: &Moment<'_>) -> Result<()> {
-        if self.name.starts_with("val_") && !moment.validates {
+    pub(crate) fn validate(&self, validates: bool) -> Result<()> {
+        if self.name.starts_with("val_") && !validates {
             return Err(Error::argument(
                 "monitor",
                 format!(

@@ -34,7 +34,7 @@ impl Callback for StopAt {
         if self.target.is_nan() {
             return Err(Error::argument("target", "must be a number, got NaN"));
         }
-        self.monitor.validate(moment)
+        self.monitor.validate(moment.validates)
     }
 
     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {

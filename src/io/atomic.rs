@@ -1,0 +1,93 @@
+//! Files that appear whole or not at all, and reading them back.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::data::check::room;
+use crate::{Error, Result};
+
+use super::disk::{Disk, DiskFile};
+
+/// The ending of a file that is being written.
+pub(crate) const PART: &str = "part";
+
+/// Writes a file that appears whole or not at all, whatever happens meanwhile: the process killed, the disk full, the
+/// power gone.
+///
+/// The parts are written one after the other under a name of their own in the same folder, synced, renamed to `path`, and
+/// the folder is synced. Once this returns, the file is on the disk; where it fails, what `path` was is still there and
+/// nothing is left beside it, except where the process ended in between: then a file `.<name>.<process>-<number>.part`.
+///
+/// # Errors
+///
+/// [`Error::Io`] with the path that was to be written.
+pub fn write<'a>(
+    disk: &dyn Disk,
+    path: impl AsRef<Path>,
+    parts: impl IntoIterator<Item = impl AsRef<[u8]> + 'a>,
+) -> Result<()> {
+    let path = path.as_ref();
+    let refused = |refusal: std::io::Error| Error::io(path, refusal);
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let (beside, mut file) = create(disk, path).map_err(refused)?;
+    let mut written = Ok(());
+    for part in parts {
+        written = file.write_all(part.as_ref());
+        if written.is_err() {
+            break;
+        }
+    }
+    let written = written.and_then(|()| file.sync());
+    // Closed before it is renamed: Windows wants it so.
+    drop(file);
+    let renamed = written.and_then(|()| disk.rename(&beside, path));
+    if let Err(refusal) = renamed {
+        // If that fails too, the first error is the one to tell.
+        disk.remove(&beside).unwrap_or_default();
+        return Err(refused(refusal));
+    }
+    disk.sync_folder(folder).map_err(refused)
+}
+
+/// A new file in the folder of `path`, under a name that no other writer uses.
+fn create(disk: &dyn Disk, path: &Path) -> std::io::Result<(PathBuf, Box<dyn DiskFile>)> {
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = WRITES.fetch_add(1, Ordering::Relaxed);
+        let mut name = OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(format!(".{}-{number}.{PART}", std::process::id()));
+        let beside = path.with_file_name(name);
+        match disk.create(&beside) {
+            Ok(file) => return Ok((beside, file)),
+            // Left by a process that was killed and had the number that this one has now.
+            Err(refusal) if refusal.kind() == ErrorKind::AlreadyExists => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+}
+
+/// Reads a file whole, with room for no more than it says to hold.
+///
+/// # Errors
+///
+/// [`Error::Io`] where the system refuses, and where `path` is no plain file: a pipe or a device may have no end.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    let refused = |refusal: std::io::Error| Error::io(path, refusal);
+    let metadata = std::fs::metadata(path).map_err(refused)?;
+    if !metadata.is_file() {
+        let refusal = std::io::Error::new(ErrorKind::InvalidInput, "this is no plain file");
+        return Err(refused(refusal));
+    }
+    let len = metadata.len();
+    let mut bytes = room(usize::try_from(len).ok(), "the file")?;
+    let file = File::open(path).map_err(refused)?;
+    file.take(len).read_to_end(&mut bytes).map_err(refused)?;
+    Ok(bytes)
+}

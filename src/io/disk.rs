@@ -1,0 +1,69 @@
+//! The file operations that writers use: those of the system, or others that a program or a test gives.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Where files are written: the system's own disks by default.
+///
+/// [`write`](super::write()) needs these five operations and no others; a test gives it a disk that fails in one of them.
+pub trait Disk: fmt::Debug + Send + Sync {
+    /// Makes a folder and those above it, where they are not there yet.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes a file that must not be there yet, not even as a link.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Gives a file another name in one step, in place of one that has it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Takes a file away.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Brings the names in a folder down to the disk, where the system can.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+}
+
+/// A file that is being written.
+pub trait DiskFile: Write + Send {
+    /// Brings what was written down to the disk.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// The system's own disks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct System;
+
+impl Disk for System {
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        Ok(Box::new(file))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        // Windows opens no folders, and brings names down by itself.
+        match cfg!(unix) {
+            true => File::open(path)?.sync_all(),
+            false => Ok(()),
+        }
+    }
+}
+
+impl DiskFile for File {
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_all()
+    }
+}

@@ -1,0 +1,478 @@
+//! The safetensors format: named tensors and texts in one file.
+//!
+//! Eight bytes hold the length of the header, little-endian; the header is a JSON object that gives for each tensor its
+//! element type, its shape and its place in the bytes behind the header, and for `__metadata__` an object of texts. Tensors
+//! lie there row-major, little-endian, one after the other without gaps.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::data::check::room;
+use crate::{Error, Result};
+
+/// The longest header that is read: a file of a hundred thousand tensors has one of about 10 MB.
+const MOST_HEADER: usize = 16 << 20;
+
+/// The most tensors of a file.
+const MOST_TENSORS: usize = 100_000;
+
+/// The most lists and objects, and the most commas, of a JSON in the metadata: what it takes in memory follows from them.
+const MOST_JSON: (usize, usize) = (32_768, 500_000);
+
+/// More dimensions than any tensor of use has.
+const MOST_DIMENSIONS: usize = 32;
+
+/// The name under which the header holds texts.
+const METADATA: &str = "__metadata__";
+
+/// A tensor to be written.
+#[derive(Debug, Clone)]
+pub(super) struct Tensor<'a> {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub elements: Elements<'a>,
+}
+
+/// The elements of a tensor to be written.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Elements<'a> {
+    F32(&'a [f32]),
+    F64(&'a [f64]),
+    U32(&'a [u32]),
+}
+
+impl<'a> Elements<'a> {
+    pub fn len(self) -> usize {
+        match self {
+            Elements::F32(values) => values.len(),
+            Elements::F64(values) => values.len(),
+            Elements::U32(values) => values.len(),
+        }
+    }
+
+    fn dtype(self) -> &'static str {
+        match self {
+            Elements::F32(_) => "F32",
+            Elements::F64(_) => "F64",
+            Elements::U32(_) => "U32",
+        }
+    }
+
+    /// Its bytes, little-endian.
+    pub fn bytes(self) -> Cow<'a, [u8]> {
+        match self {
+            Elements::F32(v) => little(v, |value| value.to_le_bytes()),
+            Elements::F64(v) => little(v, |value| value.to_le_bytes()),
+            Elements::U32(v) => little(v, |value| value.to_le_bytes()),
+        }
+    }
+}
+
+fn little<'a, T: bytemuck::NoUninit, const N: usize>(
+    values: &'a [T],
+    bytes: fn(&T) -> [u8; N],
+) -> Cow<'a, [u8]> {
+    match cfg!(target_endian = "little") {
+        true => bytemuck::cast_slice(values).into(),
+        false => values.iter().flat_map(bytes).collect::<Vec<u8>>().into(),
+    }
+}
+
+/// The length and the header of a file of these tensors, in their order: what comes before their bytes.
+///
+/// What could not be read again is refused.
+pub(super) fn header(
+    tensors: &[Tensor<'_>],
+    metadata: &[(&str, String)],
+) -> Result<Vec<u8>, String> {
+    if tensors.len() > MOST_TENSORS {
+        let len = tensors.len();
+        return Err(format!("{len} tensors are more than {MOST_TENSORS}"));
+    }
+    for (name, text) in metadata {
+        fits(text).map_err(|message| format!("its `{name}` {message}"))?;
+    }
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let texts = metadata
+        .iter()
+        .map(|(name, text)| format!("{}:{}", quoted(name), quoted(text)));
+    let mut entries = vec![format!(
+        "{}:{{{}}}",
+        quoted(METADATA),
+        texts.collect::<Vec<_>>().join(",")
+    )];
+    let mut end = 0;
+    for Tensor {
+        name,
+        shape,
+        elements,
+    } in tensors
+    {
+        let begin = end;
+        end += elements.bytes().len();
+        let dims: Vec<String> = shape.iter().map(ToString::to_string).collect();
+        entries.push(format!(
+            r#"{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{begin},{end}]}}"#,
+            quoted(name),
+            elements.dtype(),
+            dims.join(",")
+        ));
+    }
+    let mut json = format!("{{{}}}", entries.join(",")).into_bytes();
+    // The tensors begin at a multiple of eight bytes.
+    json.resize(json.len().next_multiple_of(8), b' ');
+    let mut header = (json.len() as u64).to_le_bytes().to_vec();
+    header.append(&mut json);
+    if header.len() > MOST_HEADER {
+        let len = header.len();
+        return Err(format!(
+            "its header would be {len} bytes long; {MOST_HEADER} are the most"
+        ));
+    }
+    Ok(header)
+}
+
+/// Refuses a text that is JSON of more lists, objects and values than any model or run has.
+fn fits(text: &str) -> Result<(), String> {
+    let (most_lists, most_commas) = MOST_JSON;
+    let count = |of: &[u8]| text.bytes().filter(|byte| of.contains(byte)).count();
+    let (lists, commas) = (count(b"[{"), count(b","));
+    match lists > most_lists || commas > most_commas {
+        true => Err(format!(
+            "is JSON of {lists} lists and objects with {commas} commas; {most_lists} and {most_commas} are the most"
+        )),
+        false => Ok(()),
+    }
+}
+
+/// A file as it was read: the header is checked, and every place lies within the bytes.
+#[derive(Debug)]
+pub(super) struct File<'a> {
+    path: &'a Path,
+    /// The length and the header, as they are in the file.
+    pub head: &'a [u8],
+    metadata: BTreeMap<String, String>,
+    tensors: BTreeMap<String, Entry>,
+    data: &'a [u8],
+}
+
+/// A tensor's place in a file.
+#[derive(Debug)]
+struct Entry {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    place: Range<usize>,
+}
+
+/// A tensor of a file.
+#[derive(Debug)]
+pub(super) struct View<'a> {
+    path: &'a Path,
+    name: String,
+    pub dtype: Dtype,
+    pub shape: Vec<usize>,
+    pub bytes: &'a [u8],
+}
+
+/// The element types that the format knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+pub(super) enum Dtype {
+    BOOL,
+    U8,
+    I8,
+    F8_E5M2,
+    F8_E4M3,
+    I16,
+    U16,
+    F16,
+    BF16,
+    I32,
+    U32,
+    F32,
+    I64,
+    U64,
+    F64,
+}
+
+impl Dtype {
+    fn width(self) -> usize {
+        match self {
+            Dtype::BOOL | Dtype::U8 | Dtype::I8 | Dtype::F8_E5M2 | Dtype::F8_E4M3 => 1,
+            Dtype::I16 | Dtype::U16 | Dtype::F16 | Dtype::BF16 => 2,
+            Dtype::I32 | Dtype::U32 | Dtype::F32 => 4,
+            Dtype::I64 | Dtype::U64 | Dtype::F64 => 8,
+        }
+    }
+}
+
+/// A tensor as the header has it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Described {
+    dtype: Dtype,
+    shape: Dims,
+    data_offsets: (u64, u64),
+}
+
+/// A shape of few dimensions.
+#[derive(Debug)]
+struct Dims(Vec<u64>);
+
+impl<'de> Deserialize<'de> for Dims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Sizes;
+        impl<'de> Visitor<'de> for Sizes {
+            type Value = Dims;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of sizes")
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, mut sizes: S) -> Result<Dims, S::Error> {
+                let mut dims = Vec::new();
+                while let Some(size) = sizes.next_element()? {
+                    if dims.len() == MOST_DIMENSIONS {
+                        let message = format!("{MOST_DIMENSIONS} dimensions are the most");
+                        return Err(de::Error::custom(message));
+                    }
+                    dims.push(size);
+                }
+                Ok(Dims(dims))
+            }
+        }
+        deserializer.deserialize_seq(Sizes)
+    }
+}
+
+/// The header's object. A name that comes twice is refused.
+#[derive(Debug, Default)]
+struct Header {
+    metadata: BTreeMap<String, String>,
+    tensors: BTreeMap<String, Described>,
+}
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of tensors")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Header, M::Error> {
+                let mut header = Header::default();
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == METADATA {
+                        header.metadata = map.next_value()?;
+                        continue;
+                    }
+                    if header.tensors.len() == MOST_TENSORS {
+                        let message = format!("{MOST_TENSORS} tensors are the most");
+                        return Err(de::Error::custom(message));
+                    }
+                    let described = map.next_value()?;
+                    if header.tensors.insert(name.clone(), described).is_some() {
+                        return Err(de::Error::custom(format!("two tensors are named `{name}`")));
+                    }
+                }
+                Ok(header)
+            }
+        }
+        deserializer.deserialize_map(Names)
+    }
+}
+
+impl<'a> File<'a> {
+    /// Reads the header and checks that the tensors lie one after the other, to the last byte.
+    pub fn parse(bytes: &'a [u8], path: &'a Path) -> Result<Self> {
+        let unfit = |message: String| {
+            Error::format(
+                path,
+                None,
+                format!("this is no safetensors file: {message}"),
+            )
+        };
+        let Some((len, rest)) = bytes.split_first_chunk::<8>() else {
+            return Err(unfit(format!("it has {} bytes", bytes.len())));
+        };
+        let said = u64::from_le_bytes(*len);
+        let len = usize::try_from(said).unwrap_or(usize::MAX);
+        if len > MOST_HEADER {
+            return Err(unfit(format!(
+                "its header would be {said} bytes long; {MOST_HEADER} are the most"
+            )));
+        }
+        let Some((json, data)) = rest.split_at_checked(len) else {
+            return Err(unfit(format!(
+                "its header would be {said} bytes long, and {} follow",
+                rest.len()
+            )));
+        };
+        let header: Header =
+            serde_json::from_slice(json).map_err(|error| unfit(format!("its header: {error}")))?;
+        let mut tensors = BTreeMap::new();
+        for (name, described) in header.tensors {
+            let entry = described
+                .within(data.len())
+                .map_err(|message| unfit(format!("the tensor `{name}` {message}")))?;
+            tensors.insert(name, entry);
+        }
+        let mut places: Vec<(&Range<usize>, &String)> = tensors
+            .iter()
+            .map(|(name, entry)| (&entry.place, name))
+            .collect();
+        places.sort_by_key(|(place, _)| (place.start, place.end));
+        let mut end = 0;
+        for (place, name) in places {
+            if place.start != end {
+                return Err(unfit(format!(
+                    "the tensor `{name}` begins at byte {} of the data, but the one before it ends at {end}",
+                    place.start
+                )));
+            }
+            end = place.end;
+        }
+        if end != data.len() {
+            return Err(unfit(format!(
+                "its tensors end at byte {end} of {} of data",
+                data.len()
+            )));
+        }
+        Ok(File {
+            path,
+            head: &bytes[..8 + len],
+            metadata: header.metadata,
+            tensors,
+            data,
+        })
+    }
+
+    /// A text of the metadata.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.metadata.get(name).map(String::as_str)
+    }
+
+    /// What the JSON of that name in the metadata says.
+    pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        let unfit = |message: String| Error::format(self.path, None, message);
+        let text = self
+            .text(name)
+            .ok_or_else(|| unfit(format!("its metadata has no `{name}`")))?;
+        fits(text).map_err(|message| unfit(format!("its `{name}` {message}")))?;
+        serde_json::from_str(text).map_err(|error| unfit(format!("its `{name}`: {error}")))
+    }
+
+    /// The names of the tensors that begin so.
+    pub fn names_with(&self, prefix: &str) -> impl Iterator<Item = &str> {
+        let from = self.tensors.range(prefix.to_string()..);
+        let names = from.map(|(name, _)| name.as_str());
+        names.take_while(move |name| name.starts_with(prefix))
+    }
+
+    /// The names of all tensors.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// The tensor of that name.
+    pub fn find(&self, name: &str) -> Option<View<'a>> {
+        let entry = self.tensors.get(name)?;
+        Some(View {
+            path: self.path,
+            name: name.into(),
+            dtype: entry.dtype,
+            shape: entry.shape.clone(),
+            bytes: &self.data[entry.place.clone()],
+        })
+    }
+
+    /// The tensor of that name, which must be there.
+    pub fn tensor(&self, name: &str) -> Result<View<'a>> {
+        self.find(name)
+            .ok_or_else(|| Error::format(self.path, None, format!("it has no tensor `{name}`")))
+    }
+}
+
+impl Described {
+    /// Its place within so many bytes of data, or why there is none.
+    fn within(self, bytes: usize) -> Result<Entry, String> {
+        let dims = self.shape.0;
+        let shape: Option<Vec<usize>> = dims.iter().map(|&d| d.try_into().ok()).collect();
+        let size = shape.as_ref().and_then(|shape| {
+            let mut dims = shape.iter();
+            dims.try_fold(self.dtype.width(), |n, &dim| n.checked_mul(dim))
+        });
+        let (begin, end) = self.data_offsets;
+        let place = usize::try_from(begin).ok().zip(usize::try_from(end).ok());
+        match (shape, size, place) {
+            (Some(shape), Some(size), Some((begin, end)))
+                if begin <= end && end <= bytes && end - begin == size =>
+            {
+                Ok(Entry {
+                    dtype: self.dtype,
+                    shape,
+                    place: begin..end,
+                })
+            }
+            _ => Err(format!(
+                "is {:?} {dims:?} in bytes {begin} to {end} of {bytes}, which does not fit",
+                self.dtype
+            )),
+        }
+    }
+}
+
+impl View<'_> {
+    fn decoded<T, const N: usize>(&self, decode: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
+        let mut values = room(Some(self.bytes.len() / N), "the tensor's elements")?;
+        let elements = self.bytes.as_chunks::<N>().0;
+        values.extend(elements.iter().map(|&bytes| decode(bytes)));
+        Ok(values)
+    }
+
+    fn other<T>(&self, wanted: &str) -> Result<T> {
+        let message = format!(
+            "the tensor `{}` is {:?}, not {wanted}",
+            self.name, self.dtype
+        );
+        Err(Error::format(self.path, None, message))
+    }
+
+    /// Its elements as f32: those of wider floats are rounded to the nearest.
+    pub fn floats(&self) -> Result<Vec<f32>> {
+        match self.dtype {
+            Dtype::F32 => self.decoded(f32::from_le_bytes),
+            Dtype::F64 => self.decoded(|bytes| f64::from_le_bytes(bytes) as f32),
+            Dtype::BF16 => {
+                self.decoded(|bytes| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16))
+            }
+            Dtype::F16 => self.decoded(|bytes| crate::cpu::half_value(u16::from_le_bytes(bytes))),
+            _ => self.other("floats"),
+        }
+    }
+
+    /// Its elements, which must be f64.
+    pub fn doubles(&self) -> Result<Vec<f64>> {
+        match self.dtype {
+            Dtype::F64 => self.decoded(f64::from_le_bytes),
+            _ => self.other("F64"),
+        }
+    }
+
+    /// Its elements, which must be u32.
+    pub fn words(&self) -> Result<Vec<u32>> {
+        match self.dtype {
+            Dtype::U32 => self.decoded(u32::from_le_bytes),
+            _ => self.other("U32"),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Checkpoints of a run in a folder: when they are written, which are kept, and the newest that is sound.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::io::{Disk, PART, System};
+use crate::{Error, Result};
+
+use super::callback::{Mode, Monitor};
+use super::run_state::{Every, RunState, Watch};
+
+/// Where and how often a run writes its state, for [`Fit::checkpoints`](super::Fit::checkpoints).
+///
+/// A file holds all that [`Fit::resume_from`](super::Fit::resume_from) needs to end in the same bits as a run that never
+/// stopped: [`RunState`]. Files for those who only use the model are
+/// [`ModelCheckpoint`](super::ModelCheckpoint)'s business.
+///
+/// ```
+/// use kiln::prelude::*;
+/// use kiln::train::{Checkpoints, Every};
+///
+/// # let folder = std::env::temp_dir().join(format!("kiln-doc-{}", std::process::id()));
+/// let data = Dataset::from_rows(&[[0., 0.], [0., 1.], [1., 0.], [1., 1.]], &[[0.], [1.], [1.], [0.]])?;
+/// let network = Sequential::new(2).dense(8, Tanh).dense(1, Sigmoid).seed(1);
+/// let mut model = network.compile_on(&Device::cpu(), BinaryCrossentropy, Adam::new(0.05), [Accuracy])?;
+/// // Started again after a crash, the same lines go on from the newest checkpoint.
+/// let checkpoints = Checkpoints::in_folder(&folder).every(Every::Epochs(10)).keep_last(3);
+/// let fit = Fit::epochs(100).silent().checkpoints(checkpoints).resume_from(&folder);
+/// model.fit(&data, fit)?;
+/// # std::fs::remove_dir_all(&folder).unwrap();
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    folder: PathBuf,
+    every: Every,
+    last: u64,
+    best: Option<Monitor>,
+    disk: Arc<dyn Disk>,
+}
+
+impl Checkpoints {
+    /// Writes to this folder, which is made if it is not there and is this run's alone: a file after every epoch and at the
+    /// end, of which the last two stay.
+    pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
+        Checkpoints {
+            folder: folder.into(),
+            every: Every::Epochs(1),
+            last: 2,
+            best: None,
+            disk: Arc::new(System),
+        }
+    }
+
+    /// How often one is written; default after every epoch. The device waits while the state is read.
+    pub fn every(mut self, every: Every) -> Self {
+        self.every = every;
+        self
+    }
+
+    /// How many of the last ones stay, at least 1; default 2, so that there is another where one is damaged.
+    pub fn keep_last(mut self, files: u64) -> Self {
+        self.last = files;
+        self
+    }
+
+    /// Keeps that of the best epoch too, by a figure such as `val_loss`, of those that were written after an epoch.
+    pub fn keep_best(mut self, figure: impl Into<String>) -> Self {
+        self.best = Some(Monitor::new(figure));
+        self
+    }
+
+    /// Which way the figure gets better; default: told by its name.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.best = self.best.map(|best| best.with_mode(mode));
+        self
+    }
+
+    /// Writes by the operations of a disk of one's own in place of the system's.
+    pub fn on_disk(mut self, disk: impl Disk + 'static) -> Self {
+        self.disk = Arc::new(disk);
+        self
+    }
+
+    /// The newest checkpoint in a folder whose checksums are right, with its file, and the errors of newer ones that were
+    /// passed over; none where there is no checkpoint or no folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] where there are checkpoints and all of them are damaged, [`Error::Io`] where the system refuses.
+    pub fn newest(folder: impl AsRef<Path>) -> Result<Option<Newest>> {
+        let mut passed_over = Vec::new();
+        for (_, path) in files(folder.as_ref())?.into_iter().rev() {
+            match RunState::load(&path) {
+                Ok(state) => {
+                    return Ok(Some(Newest {
+                        state,
+                        path,
+                        passed_over,
+                    }));
+                }
+                Err(damage @ Error::Format { .. }) => {
+                    tracing::warn!(
+                        path = %path.display(),
+                        error = %damage,
+                        "checkpoint damaged, an older one is looked for"
+                    );
+                    passed_over.push(damage);
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        match passed_over.into_iter().next() {
+            Some(damage) => Err(damage),
+            None => Ok(None),
+        }
+    }
+
+    /// Refuses settings out of range, and a folder with another run's checkpoints; makes the folder.
+    pub(super) fn begin(&self, resumed: bool, validates: bool) -> Result<()> {
+        self.every.validate()?;
+        if self.last == 0 {
+            return Err(Error::argument("keep_last", "must be at least 1, got 0"));
+        }
+        if let Some(monitor) = &self.best {
+            monitor.validate(validates)?;
+        }
+        let refused = |refusal| Error::io(&self.folder, refusal);
+        self.disk.create_folder(&self.folder).map_err(refused)?;
+        if let (false, Some((_, path))) = (resumed, files(&self.folder)?.pop()) {
+            let message = format!(
+                "would be written beside those of another run, such as {}: `resume_from` the folder, or give another one",
+                path.display()
+            );
+            return Err(Error::argument("checkpoints", message));
+        }
+        // Left by a process that was killed while it wrote.
+        for path in parts(&self.folder)? {
+            self.disk.remove(&path).map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    /// The watch that writes them.
+    pub(super) fn watch<'a>(self) -> Watch<'a> {
+        Watch::new(self.every, move |state| self.write(state))
+    }
+
+    /// Writes a checkpoint, and then takes away those that are not to stay.
+    fn write(&self, state: &RunState) -> Result<()> {
+        if let (Some(monitor), Some(epoch)) = (&self.best, state.history.epochs.last()) {
+            epoch.figure(monitor.name())?;
+        }
+        let path = self.folder.join(name(state.steps));
+        state.save_on(self.disk.as_ref(), path)?;
+        let files = files(&self.folder)?;
+        let last = usize::try_from(self.last).unwrap_or(usize::MAX);
+        let best = self.best_of(&files, state);
+        // Those of later steps are what is left of a time before the run was resumed: the newest, but not written by it.
+        let older: Vec<&(u64, PathBuf)> = files.iter().filter(|(s, _)| *s <= state.steps).collect();
+        let spare = older.len().saturating_sub(last);
+        for (step, path) in older.into_iter().take(spare) {
+            if Some(*step) != best {
+                let removed = self.disk.remove(path);
+                removed.map_err(|refusal| Error::io(path, refusal))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The step of the best one of these that were written at the end of an epoch.
+    fn best_of(&self, files: &[(u64, PathBuf)], state: &RunState) -> Option<u64> {
+        let monitor = self.best.as_ref()?;
+        let per_epoch = state.order.rows.div_ceil(state.order.batch.max(1)).max(1);
+        let mut best: Option<(u64, f64)> = None;
+        for (step, _) in files.iter().filter(|(step, _)| step % per_epoch == 0) {
+            let epoch = usize::try_from(step / per_epoch).unwrap_or(usize::MAX);
+            let figures = epoch
+                .checked_sub(1)
+                .and_then(|e| state.history.epochs.get(e));
+            let figure = figures.and_then(|epoch| epoch.get(monitor.name()));
+            if let Some(value) = figure.filter(|value| !value.is_nan())
+                && best.is_none_or(|(_, known)| monitor.is_better(value, known))
+            {
+                best = Some((*step, value));
+            }
+        }
+        best.map(|(step, _)| step)
+    }
+}
+
+/// What [`Checkpoints::newest`] found.
+#[derive(Debug, Clone)]
+pub struct Newest {
+    /// The state of the run.
+    pub state: RunState,
+    /// Its file.
+    pub path: PathBuf,
+    /// Why newer files were passed over, the newest first.
+    pub passed_over: Vec<Error>,
+}
+
+impl Newest {
+    /// The state with a note in its history of where it comes from.
+    pub(super) fn noted(self) -> RunState {
+        let Newest {
+            mut state,
+            path,
+            passed_over,
+        } = self;
+        let notes = passed_over
+            .iter()
+            .map(|damage| format!("passed over a damaged checkpoint: {damage}"));
+        state.history.notes.extend(notes);
+        let note = format!("resumed from {} at step {}", path.display(), state.steps);
+        state.history.notes.push(note);
+        tracing::info!(path = %path.display(), step = state.steps, "run resumed");
+        state
+    }
+}
+
+const PREFIX: &str = "step-";
+const ENDING: &str = ".safetensors";
+
+/// The name of the checkpoint at a step.
+fn name(step: u64) -> String {
+    format!("{PREFIX}{step:010}{ENDING}")
+}
+
+/// The step of the checkpoint of that name.
+fn step(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix(PREFIX)?.strip_suffix(ENDING)?;
+    digits.parse().ok().filter(|step| self::name(*step) == name)
+}
+
+/// The checkpoints in a folder by their steps, the newest last.
+fn files(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let mut files = listed(folder, step)?;
+    files.sort();
+    Ok(files)
+}
+
+/// What writers that were killed left of checkpoints in a folder.
+fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
+    let left = |name: &str| {
+        let unfinished = name.starts_with(&format!(".{PREFIX}")) && name.ends_with(PART);
+        unfinished.then_some(())
+    };
+    let found = listed(folder, left)?;
+    Ok(found.into_iter().map(|((), path)| path).collect())
+}
+
+fn listed<T>(folder: &Path, wanted: impl Fn(&str) -> Option<T>) -> Result<Vec<(T, PathBuf)>> {
+    let refused = |refusal| Error::io(folder, refusal);
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(refusal) if refusal.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(refusal) => return Err(refused(refusal)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(refused)?;
+        if let Some(what) = entry.file_name().to_str().and_then(&wanted) {
+            found.push((what, entry.path()));
+        }
+    }
+    Ok(found)
+}
