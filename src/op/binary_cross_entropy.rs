@@ -8,6 +8,7 @@ use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
 use super::launch::shader;
+use super::row_pairs::{gradients, losses, of_sample};
 use super::rows::{Rows, dense, elementwise};
 use super::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
@@ -179,17 +180,15 @@ impl Op for BinaryCrossEntropy {
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         // The terms' errors, γ of their sum, and a division.
         let (_, columns) = sample.signature.inputs[0].shape.rows_and_columns();
-        let rows = sample.inputs[0]
-            .chunks_exact(columns)
-            .zip(sample.inputs[1].chunks_exact(columns));
         vec![
-            rows.map(|(y, t)| {
-                let pairs = || y.iter().zip(t).map(|(&y, &t)| (y, t));
-                let errors: f64 = pairs().map(|(y, t)| self.term_error(y, t)).sum();
-                let terms: f64 = pairs().map(|(y, t)| self.term(y, t).abs()).sum();
-                (errors + Sample::gamma(columns + 6) * terms) / columns as f64 + 1e-37
-            })
-            .collect(),
+            of_sample(sample)
+                .map(|(y, t)| {
+                    let pairs = || y.iter().zip(t).map(|(&y, &t)| (y, t));
+                    let errors: f64 = pairs().map(|(y, t)| self.term_error(y, t)).sum();
+                    let terms: f64 = pairs().map(|(y, t)| self.term(y, t).abs()).sum();
+                    (errors + Sample::gamma(columns + 6) * terms) / columns as f64 + 1e-37
+                })
+                .collect(),
         ]
     }
 }
@@ -197,14 +196,14 @@ impl Op for BinaryCrossEntropy {
 impl Compute for BinaryCrossEntropy {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (_, columns) = io.matrix(0);
-        let y = io.input(0).chunks_exact(columns);
-        let t = io.input(1).chunks_exact(columns);
-        let count = T::of(columns as f64);
-        for ((loss, y), t) in io.output(0).iter_mut().zip(y).zip(t) {
-            let sum: T = y.iter().zip(t).map(|(&y, &t)| self.term(y, t)).sum();
-            *loss = sum / count;
-        }
+        losses(
+            io,
+            #[inline(always)]
+            |y, t| {
+                let terms = y.iter().zip(t).map(|(&y, &t)| self.term(y, t));
+                terms.sum::<T>() / T::of(y.len() as f64)
+            },
+        );
     }
 }
 
@@ -240,17 +239,16 @@ impl Op for Backward {
 impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (_, columns) = io.matrix(0);
-        let y = io.input(0).chunks_exact(columns);
-        let t = io.input(1).chunks_exact(columns);
-        let dloss = io.input(2);
-        let count = T::of(columns as f64);
-        let rows = io.output(0).chunks_exact_mut(columns);
-        for (((dy, y), t), &dloss) in rows.zip(y).zip(t).zip(dloss) {
-            for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
-                *dy = self.0.slope(y, t) * dloss / count;
-            }
-        }
+        gradients(
+            io,
+            #[inline(always)]
+            |dy, y, t, dloss| {
+                let count = T::of(y.len() as f64);
+                for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
+                    *dy = self.0.slope(y, t) * dloss / count;
+                }
+            },
+        );
     }
 }
 

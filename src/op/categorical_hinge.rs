@@ -4,11 +4,11 @@
 //! equal largest ones share the gradient, and a margin of exactly 0 has one.
 
 use crate::cpu::Real;
-use crate::cpu::parallel::{Table, pieces};
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
 use super::launch::shader;
+use super::row_pairs::{gradients, losses, of_sample};
 use super::rows::{Rows, dense};
 use super::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
@@ -87,16 +87,9 @@ impl Op for CategoricalHinge {
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        let bound = rows(sample).map(|(y, t)| margin_error(y, t) + 1e-37);
+        let bound = of_sample(sample).map(|(y, t)| margin_error(y, t) + 1e-37);
         vec![bound.collect()]
     }
-}
-
-/// The rows of y with those of t.
-fn rows<'a>(sample: &'a Sample<'_>) -> impl Iterator<Item = (&'a [f64], &'a [f64])> {
-    let (_, columns) = sample.signature.inputs[0].shape.rows_and_columns();
-    let y = sample.inputs[0].chunks_exact(columns);
-    y.zip(sample.inputs[1].chunks_exact(columns))
 }
 
 /// γ of the sum, two roundings of the largest, two of the margin.
@@ -110,23 +103,15 @@ fn margin_error(y: &[f64], t: &[f64]) -> f64 {
 impl Compute for CategoricalHinge {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (rows, columns) = io.matrix(0);
-        let (y, t) = (io.input(0), io.input(1));
-        let operands = (io.output(0), Table(y, columns), Table(t, columns));
-        pieces::<T, _>(
-            rows,
-            8 * columns,
-            operands,
+        losses(
+            io,
             #[inline(always)]
-            |_, (loss, Table(y, _), Table(t, _))| {
-                let rows = y.chunks_exact(columns).zip(t.chunks_exact(columns));
-                for (loss, (y, t)) in loss.iter_mut().zip(rows) {
-                    let margin = Sides::of(y, t).margin();
-                    *loss = if margin < T::zero() {
-                        T::zero()
-                    } else {
-                        margin
-                    };
+            |y, t| {
+                let margin = Sides::of(y, t).margin();
+                if margin < T::zero() {
+                    T::zero()
+                } else {
+                    margin
                 }
             },
         );
@@ -153,7 +138,7 @@ impl Op for Backward {
         // element among the largest, the whole slope is in doubt.
         let mut bound = sample.relative(0, 4.0);
         let mut bounds = bound.iter_mut();
-        for ((y, t), dloss) in rows(sample).zip(&sample.inputs[2]) {
+        for ((y, t), dloss) in of_sample(sample).zip(&sample.inputs[2]) {
             let sides = Sides::of(y, t);
             let near = |y: f64, t: f64| {
                 let value = against(y, t);
@@ -179,39 +164,26 @@ impl Op for Backward {
 impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (rows, columns) = io.matrix(0);
-        let (y, t, dloss) = (io.input(0), io.input(1), io.input(2));
-        let operands = (
-            Table(io.output(0), columns),
-            Table(y, columns),
-            Table(t, columns),
-            dloss,
-        );
-        pieces::<T, _>(
-            rows,
-            12 * columns,
-            operands,
+        gradients(
+            io,
             #[inline(always)]
-            |_, (Table(dy, _), Table(y, _), Table(t, _), dloss)| {
-                let rows = y.chunks_exact(columns).zip(t.chunks_exact(columns));
-                for ((dy, (y, t)), &dloss) in dy.chunks_exact_mut(columns).zip(rows).zip(dloss) {
-                    let sides = Sides::of(y, t);
-                    let largest = |y: T, t: T| against(y, t) == sides.wrong;
-                    let count = y.iter().zip(t).filter(|(y, t)| largest(**y, **t)).count();
-                    for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
-                        let up = if largest(y, t) {
-                            (T::one() - t) / T::of(count as f64)
-                        } else {
-                            T::zero()
-                        };
-                        let slope = if sides.margin() < T::zero() {
-                            T::zero()
-                        } else {
-                            up - t
-                        };
-                        let nan = sides.right.is_nan();
-                        *dy = if nan { sides.right } else { slope } * dloss;
-                    }
+            |dy, y, t, dloss| {
+                let sides = Sides::of(y, t);
+                let largest = |y: T, t: T| against(y, t) == sides.wrong;
+                let count = y.iter().zip(t).filter(|(y, t)| largest(**y, **t)).count();
+                for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
+                    let up = if largest(y, t) {
+                        (T::one() - t) / T::of(count as f64)
+                    } else {
+                        T::zero()
+                    };
+                    let slope = if sides.margin() < T::zero() {
+                        T::zero()
+                    } else {
+                        up - t
+                    };
+                    let nan = sides.right.is_nan();
+                    *dy = if nan { sides.right } else { slope } * dloss;
                 }
             },
         );

@@ -41,6 +41,7 @@ mod pointwise;
 mod pointwise_loss;
 mod record;
 mod reshape;
+mod row_pairs;
 mod rows;
 mod running_average;
 mod sgd;

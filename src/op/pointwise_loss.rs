@@ -3,11 +3,11 @@
 //! The functions φ are those of [`Penalty`]. Where φ depends on y − t alone, dt = −dy; the other targets are data.
 
 use crate::cpu::Real;
-use crate::cpu::parallel::{Table, pieces};
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
 use super::launch::shader;
+use super::row_pairs::{gradients, losses, of_sample};
 use super::rows::{Rows, dense, elementwise};
 use super::{
     Case, Compute, Entry, Fill, Form, Io, Launch, Launches, Op, Penalty, Sample, Shader, Signature,
@@ -83,18 +83,16 @@ impl Op for PointwiseLoss {
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         // The functions' errors, γ of their sum, and a product.
         let (_, columns) = sample.signature.inputs[0].shape.rows_and_columns();
-        let rows = sample.inputs[0]
-            .chunks_exact(columns)
-            .zip(sample.inputs[1].chunks_exact(columns));
         let scale = f64::from(self.scale).abs();
         vec![
-            rows.map(|(y, t)| {
-                let pairs = || y.iter().zip(t).map(|(&y, &t)| (y, t));
-                let errors: f64 = pairs().map(|(y, t)| self.penalty.error(y, t)).sum();
-                let terms: f64 = pairs().map(|(y, t)| self.penalty.value(y, t).abs()).sum();
-                scale * (errors + Sample::gamma(columns + 2) * terms) + 1e-37
-            })
-            .collect(),
+            of_sample(sample)
+                .map(|(y, t)| {
+                    let pairs = || y.iter().zip(t).map(|(&y, &t)| (y, t));
+                    let errors: f64 = pairs().map(|(y, t)| self.penalty.error(y, t)).sum();
+                    let terms: f64 = pairs().map(|(y, t)| self.penalty.value(y, t).abs()).sum();
+                    scale * (errors + Sample::gamma(columns + 2) * terms) + 1e-37
+                })
+                .collect(),
         ]
     }
 }
@@ -102,21 +100,13 @@ impl Op for PointwiseLoss {
 impl Compute for PointwiseLoss {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (rows, columns) = io.matrix(0);
-        let (y, t) = (io.input(0), io.input(1));
-        let operands = (io.output(0), Table(y, columns), Table(t, columns));
         let scale = T::of(f64::from(self.scale));
-        pieces::<T, _>(
-            rows,
-            8 * columns,
-            operands,
+        losses(
+            io,
             #[inline(always)]
-            |_, (loss, Table(y, _), Table(t, _))| {
-                let rows = y.chunks_exact(columns).zip(t.chunks_exact(columns));
-                for (loss, (y, t)) in loss.iter_mut().zip(rows) {
-                    let terms = y.iter().zip(t).map(|(&y, &t)| self.penalty.value(y, t));
-                    *loss = scale * terms.sum();
-                }
+            |y, t| {
+                let terms = y.iter().zip(t).map(|(&y, &t)| self.penalty.value(y, t));
+                scale * terms.sum()
             },
         );
     }
@@ -156,26 +146,13 @@ impl Op for Backward {
 impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (rows, columns) = io.matrix(0);
-        let (y, t, dloss) = (io.input(0), io.input(1), io.input(2));
-        let operands = (
-            Table(io.output(0), columns),
-            Table(y, columns),
-            Table(t, columns),
-            dloss,
-        );
         let scale = T::of(f64::from(self.0.scale));
-        pieces::<T, _>(
-            rows,
-            12 * columns,
-            operands,
+        gradients(
+            io,
             #[inline(always)]
-            |_, (Table(dy, _), Table(y, _), Table(t, _), dloss)| {
-                let rows = y.chunks_exact(columns).zip(t.chunks_exact(columns));
-                for ((dy, (y, t)), &dloss) in dy.chunks_exact_mut(columns).zip(rows).zip(dloss) {
-                    for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
-                        *dy = scale * self.0.penalty.slope(y, t) * dloss;
-                    }
+            |dy, y, t, dloss| {
+                for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
+                    *dy = scale * self.0.penalty.slope(y, t) * dloss;
                 }
             },
         );

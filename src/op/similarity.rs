@@ -5,11 +5,11 @@
 //! has α = β = ½ and half of Keras' ε.
 
 use crate::cpu::Real;
-use crate::cpu::parallel::{Table, pieces};
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
 use super::launch::shader;
+use super::row_pairs::{gradients, losses, of_sample};
 use super::rows::{Rows, dense};
 use super::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, Vjp,
@@ -211,7 +211,7 @@ impl Op for Similarity {
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        let rows = rows(sample).zip(&sample.results[0]);
+        let rows = of_sample(sample).zip(&sample.results[0]);
         let bound = rows.map(|((y, t), &loss)| {
             let sums = self.sums(y, t);
             let (a, n, mistakes) = self.errors(y, t);
@@ -226,30 +226,13 @@ impl Op for Similarity {
     }
 }
 
-/// The rows of y with those of t.
-fn rows<'a>(sample: &'a Sample<'_>) -> impl Iterator<Item = (&'a [f64], &'a [f64])> {
-    let (_, columns) = sample.signature.inputs[0].shape.rows_and_columns();
-    let y = sample.inputs[0].chunks_exact(columns);
-    y.zip(sample.inputs[1].chunks_exact(columns))
-}
-
 impl Compute for Similarity {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (rows, columns) = io.matrix(0);
-        let (y, t) = (io.input(0), io.input(1));
-        let operands = (io.output(0), Table(y, columns), Table(t, columns));
-        pieces::<T, _>(
-            rows,
-            8 * columns,
-            operands,
+        losses(
+            io,
             #[inline(always)]
-            |_, (loss, Table(y, _), Table(t, _))| {
-                let rows = y.chunks_exact(columns).zip(t.chunks_exact(columns));
-                for (loss, (y, t)) in loss.iter_mut().zip(rows) {
-                    *loss = self.value(&self.sums(y, t));
-                }
-            },
+            |y, t| self.value(&self.sums(y, t)),
         );
     }
 }
@@ -273,7 +256,7 @@ impl Op for Backward {
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         let mut bound = sample.relative(0, 2.0);
         let mut bounds = bound.iter_mut();
-        for ((y, t), dloss) in rows(sample).zip(&sample.inputs[2]) {
+        for ((y, t), dloss) in of_sample(sample).zip(&sample.inputs[2]) {
             let sums = self.0.sums(y, t);
             let (a, n, mistakes) = self.0.errors(y, t);
             for ((&y_one, &t_one), bound) in y.iter().zip(t).zip(&mut bounds) {
@@ -309,26 +292,13 @@ impl Op for Backward {
 impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (rows, columns) = io.matrix(0);
-        let (y, t, dloss) = (io.input(0), io.input(1), io.input(2));
-        let operands = (
-            Table(io.output(0), columns),
-            Table(y, columns),
-            Table(t, columns),
-            dloss,
-        );
-        pieces::<T, _>(
-            rows,
-            12 * columns,
-            operands,
+        gradients(
+            io,
             #[inline(always)]
-            |_, (Table(dy, _), Table(y, _), Table(t, _), dloss)| {
-                let rows = y.chunks_exact(columns).zip(t.chunks_exact(columns));
-                for ((dy, (y, t)), &dloss) in dy.chunks_exact_mut(columns).zip(rows).zip(dloss) {
-                    let sums = self.0.sums(y, t);
-                    for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
-                        *dy = self.0.slope(&sums, y, t) * dloss;
-                    }
+            |dy, y, t, dloss| {
+                let sums = self.0.sums(y, t);
+                for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
+                    *dy = self.0.slope(&sums, y, t) * dloss;
                 }
             },
         );

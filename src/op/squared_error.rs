@@ -8,6 +8,7 @@ use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
 use super::launch::shader;
+use super::row_pairs::{gradients, losses};
 use super::rows::{Rows, dense, elementwise};
 use super::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity};
 
@@ -72,14 +73,15 @@ impl Op for SquaredError {
 impl Compute for SquaredError {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (_, columns) = io.matrix(0);
-        let y = io.input(0).chunks_exact(columns);
-        let t = io.input(1).chunks_exact(columns);
         let scale = T::of(f64::from(self.scale));
-        for ((loss, y), t) in io.output(0).iter_mut().zip(y).zip(t) {
-            let squares = y.iter().zip(t).map(|(&y, &t)| (y - t) * (y - t));
-            *loss = scale * squares.sum();
-        }
+        losses(
+            io,
+            #[inline(always)]
+            |y, t| {
+                let squares = y.iter().zip(t).map(|(&y, &t)| (y - t) * (y - t));
+                scale * squares.sum()
+            },
+        );
     }
 }
 
@@ -109,17 +111,16 @@ impl Op for Backward {
 impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (_, columns) = io.matrix(0);
-        let y = io.input(0).chunks_exact(columns);
-        let t = io.input(1).chunks_exact(columns);
-        let dloss = io.input(2);
         let scale = T::of(2.0 * f64::from(self.0.scale));
-        let rows = io.output(0).chunks_exact_mut(columns);
-        for (((dy, y), t), &dloss) in rows.zip(y).zip(t).zip(dloss) {
-            for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
-                *dy = scale * (y - t) * dloss;
-            }
-        }
+        gradients(
+            io,
+            #[inline(always)]
+            |dy, y, t, dloss| {
+                for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
+                    *dy = scale * (y - t) * dloss;
+                }
+            },
+        );
     }
 }
 
