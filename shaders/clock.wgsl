@@ -100,7 +100,7 @@ fn begin(local: u32, rate: f32) {
         }
     }
     let rows = min(params.batch, data_rows - offset);
-    let shuffle = cursor[SHUFFLE] != 0u;
+    let shuffle = cursor[SHUFFLE];
     let order = permutation(data_rows, cursor[SEED], epoch);
     storageBarrier();
     if local == 0u {
@@ -122,8 +122,10 @@ fn begin(local: u32, rate: f32) {
         var index = 0u;
         if r < rows {
             index = offset + r;
-            if shuffle {
+            if shuffle == 1u {
                 index = permuted(order, index);
+            } else if shuffle != 0u {
+                index %= shuffle;
             }
         }
         indices[r] = index;

@@ -184,6 +184,11 @@ impl Device {
         matches!(self.kind, Kind::Reference)
     }
 
+    /// Most bytes of buffers; none where no budget was set, and on the CPU sessions.
+    pub fn budget(&self) -> Option<u64> {
+        self.gpu().and_then(gpu::Device::budget)
+    }
+
     /// What the engine has asked of wgpu so far; all zero for the CPU sessions.
     pub fn counters(&self) -> Counters {
         self.gpu().map(gpu::Device::counters).unwrap_or_default()

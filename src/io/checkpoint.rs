@@ -70,6 +70,7 @@ enum Ended {
     Callback(String),
     Paused(String),
     Interrupted,
+    Data,
 }
 
 impl From<&Stop> for Ended {
@@ -84,6 +85,7 @@ impl From<&Stop> for Ended {
             Stop::Callback(reason) => Ended::Callback(reason.clone()),
             Stop::Paused(reason) => Ended::Paused(reason.clone()),
             Stop::Interrupted => Ended::Interrupted,
+            Stop::Data => Ended::Data,
         }
     }
 }
@@ -100,6 +102,7 @@ impl From<Ended> for Stop {
             Ended::Callback(reason) => Stop::Callback(reason),
             Ended::Paused(reason) => Stop::Paused(reason),
             Ended::Interrupted => Stop::Interrupted,
+            Ended::Data => Stop::Data,
         }
     }
 }

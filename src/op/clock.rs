@@ -73,7 +73,8 @@ pub mod cursor {
     pub const ROWS: usize = 3;
     /// Rows of the data set.
     pub const DATA_ROWS: usize = 4;
-    /// 0: rows in order; else each epoch in another order.
+    /// 0: rows in order. 1: each epoch in another order. n above 1: in order, the row at place i of the epoch lying at
+    /// i mod n, for data that is brought in parts through room for n rows.
     pub const SHUFFLE: usize = 5;
     /// The seed of the orders.
     pub const SEED: usize = 6;
@@ -154,10 +155,14 @@ impl Clock {
         let places: [u32; N] = std::array::from_fn(|lane| first + lane as u32);
         let clear = |place: u32, row: u32| if place >= state[ROWS] { 0 } else { row };
         let mut rows = places.map(|place| state[OFFSET].wrapping_add(place));
-        if state[SHUFFLE] != 0 {
-            let counted = state[ROWS].saturating_sub(first) as usize;
-            let begin = rows[0];
-            order.rows(begin, &mut rows[..counted.min(N)]);
+        match state[SHUFFLE] {
+            0 => {}
+            1 => {
+                let counted = state[ROWS].saturating_sub(first) as usize;
+                let begin = rows[0];
+                order.rows(begin, &mut rows[..counted.min(N)]);
+            }
+            room => rows = rows.map(|row| row % room),
         }
         std::array::from_fn(|lane| clear(places[lane], rows[lane]))
     }
@@ -292,12 +297,11 @@ impl Compute for Clock {
         let indices = io.output_words(2);
         let counted = indices.len().min(state[ROWS] as usize);
         let (own, rest) = indices.split_at_mut(counted);
-        if state[SHUFFLE] == 0 {
-            for (index, row) in own.iter_mut().zip(state[OFFSET]..) {
-                *index = row;
-            }
-        } else {
-            order.rows(state[OFFSET], own);
+        let places = own.iter_mut().zip(state[OFFSET]..);
+        match state[SHUFFLE] {
+            0 => places.for_each(|(index, place)| *index = place),
+            1 => order.rows(state[OFFSET], own),
+            room => places.for_each(|(index, place)| *index = place % room),
         }
         rest.fill(0);
     }

@@ -154,6 +154,7 @@ impl Model {
                 offset: 0,
                 rows,
                 shuffle: None,
+                window: None,
             },
         )
         .await?;

@@ -248,6 +248,7 @@ fn opened(model: &Model, device: &Device, batch: usize) -> Result<Session> {
         offset: 0,
         rows,
         shuffle: Some(1),
+        window: None,
     };
     session.write_labels("train.cursor", &start.words())?;
     Ok(session)

@@ -13,9 +13,10 @@ use super::interrupt::Interrupt;
 use super::ledger::{Ledger, Means};
 use super::metric::Board;
 use super::model::ClockStart;
-use super::programs::{Needs, Room};
+use super::programs::Needs;
 use super::progress::Progress;
 use super::run_state::{Due, Every, Order, RunState, Watch};
+use super::stream::{Batches, Supply};
 use super::submissions::{Answer, Submissions};
 use super::{Evaluation, Model};
 
@@ -49,6 +50,8 @@ pub struct Fit<'a> {
     watches: Vec<Watch<'a>>,
     checkpoints: Vec<Checkpoints>,
     resume: Option<Resume>,
+    chunk_rows: Option<usize>,
+    pub(super) steps_per_epoch: Option<u64>,
 }
 
 /// What a run goes on from.
@@ -97,6 +100,8 @@ impl<'a> Fit<'a> {
             watches: Vec::new(),
             checkpoints: Vec::new(),
             resume: None,
+            chunk_rows: None,
+            steps_per_epoch: None,
         }
     }
 
@@ -123,6 +128,23 @@ impl<'a> Fit<'a> {
     /// Rows of a step; default 32. The last batch of an epoch may be smaller and is averaged over its own rows.
     pub fn batch_size(mut self, rows: usize) -> Self {
         self.batch_size = rows;
+        self
+    }
+
+    /// Brings the rows to the device in parts of about so many, the next one while this one trains, in place of all at once;
+    /// rounded to whole batches, and to less where two parts do not fit.
+    ///
+    /// By default a data set is resident where it has room, within the [budget](crate::Options) if there is one, and comes in
+    /// parts as large as possible where it has not. The results are the same bits. Batches from an iterator always come in
+    /// parts: by default of 32 batches, or as large as the pieces that the iterator gives.
+    pub fn chunk_rows(mut self, rows: usize) -> Self {
+        self.chunk_rows = Some(rows);
+        self
+    }
+
+    /// How many steps are an epoch, where batches come from an iterator; by default all that it gives are one.
+    pub fn steps_per_epoch(mut self, steps: u64) -> Self {
+        self.steps_per_epoch = Some(steps);
         self
     }
 
@@ -245,6 +267,13 @@ impl<'a> Fit<'a> {
         if self.batch_size == 0 {
             return Err(Error::argument("batch_size", "must be at least 1, got 0"));
         }
+        if self.chunk_rows == Some(0) {
+            return Err(Error::argument("chunk_rows", "must be at least 1, got 0"));
+        }
+        if self.steps_per_epoch == Some(0) {
+            let message = "must be at least 1, got 0";
+            return Err(Error::argument("steps_per_epoch", message));
+        }
         if !(0.0..1.0).contains(&self.validation_split) {
             let message = format!(
                 "must be at least 0 and below 1, got {}",
@@ -276,6 +305,9 @@ pub(super) struct Run<'a> {
     interrupt: Option<Interrupt>,
     pub(super) needs: Needs,
     pub(super) order: Order,
+    pub(super) supply: Supply<'a>,
+    /// The clock's number of the run's first epoch.
+    pub(super) first_epoch: u64,
     validation_rows: usize,
     /// What epochs report, the same for all of them.
     board: Board,
@@ -320,9 +352,13 @@ impl Model {
 
     /// [`Model::fit`] without blocking the thread: the future gives it back while the device works, and asks to be polled
     /// again at once.
-    pub async fn fit_async(&mut self, data: &Dataset, mut fit: Fit<'_>) -> Result<History> {
+    pub async fn fit_async(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
         let begun = Instant::now();
         fit.validate()?;
+        if fit.steps_per_epoch.is_some() {
+            let message = "is for batches from an iterator; a data set's epoch is all of its rows";
+            return Err(Error::argument("steps_per_epoch", message));
+        }
         let mut parts = None;
         if fit.validation_split > 0.0 {
             // As Keras: the last rows, before any shuffle.
@@ -343,32 +379,117 @@ impl Model {
             Some((train, validation)) => (train, Some(validation)),
             None => (data, fit.validation),
         };
-        let callbacks = std::mem::take(&mut fit.callbacks);
         let weights = self.class_weights(train, &fit.class_weight)?;
         let mut train = self.prepare(train)?;
         if let Some(weights) = weights {
             train.weights = Some(weights.into());
         }
+        self.fit_on(Supply::whole(train), validation, fit, begun)
+            .await
+    }
+
+    /// Trains on batches as they come from an iterator, which may go on for ever, and reports every epoch.
+    ///
+    /// The iterator's pieces hold any number of rows each; they are cut into batches of [`Fit::batch_size`] in the order in
+    /// which they come, and brought to the device in [parts](Fit::chunk_rows), so that nothing is uploaded step by step.
+    /// [`Fit::steps_per_epoch`] batches are an epoch; without it, all that come are one. Where the iterator ends the run does,
+    /// after its last row; no piece is taken that the run does not need. The order is the iterator's own, whatever
+    /// [`Fit::shuffle`] says.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    ///
+    /// // Batches as they might come from a simulation.
+    /// let batches = (0..).map(|i| {
+    ///     let x = [(i % 7) as f32 / 7.0, (i % 5) as f32 / 5.0];
+    ///     Dataset::from_rows(&[x], &[[x[0] - x[1]]])
+    /// });
+    /// let model = Sequential::new(2).dense(8, Tanh).dense(1, Linear);
+    /// let mut model = model.compile_on(&Device::cpu(), MeanSquaredError, Adam::new(0.01), [])?;
+    /// let fit = Fit::epochs(5).batch_size(16).steps_per_epoch(20);
+    /// let history = model.fit_batches(batches, fit.silent())?;
+    /// assert_eq!((history.epochs.len(), history.steps), (5, 100));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::fit`]; the errors of the iterator; a share for validation, which rows without an end have not; several
+    /// epochs without `steps_per_epoch`.
+    pub fn fit_batches<'a>(
+        &mut self,
+        batches: impl IntoIterator<Item = Result<Dataset>> + 'a,
+        fit: Fit<'a>,
+    ) -> Result<History> {
+        let device = self.device().clone();
+        device.block_on(self.fit_batches_async(batches, fit))
+    }
+
+    /// [`Model::fit_batches`] without blocking the thread, but where the iterator does.
+    pub async fn fit_batches_async<'a>(
+        &mut self,
+        batches: impl IntoIterator<Item = Result<Dataset>> + 'a,
+        mut fit: Fit<'a>,
+    ) -> Result<History> {
+        let begun = Instant::now();
+        fit.validate()?;
+        if fit.validation_split > 0.0 {
+            let message = "needs a data set; give the rows to validate on by `validation`";
+            return Err(Error::argument("validation_split", message));
+        }
+        if fit.steps_per_epoch.is_none() && fit.epochs > 1 && fit.steps.is_none() {
+            let message = format!("must be given for {} epochs of batches", fit.epochs);
+            return Err(Error::argument("steps_per_epoch", message));
+        }
+        let most = u64::from(u32::MAX) / fit.batch_size as u64;
+        if fit.batch_size > MOST_BATCH {
+            let message = format!("must be at most {MOST_BATCH}, got {}", fit.batch_size);
+            return Err(Error::argument("batch_size", message));
+        }
+        if let Some(steps) = fit.steps_per_epoch.filter(|&steps| steps > most) {
+            let message = format!(
+                "must be at most {most} for batches of {} rows, got {steps}",
+                fit.batch_size
+            );
+            return Err(Error::argument("steps_per_epoch", message));
+        }
+        let steps = fit.steps_per_epoch;
+        fit.shuffle = false;
+        let mut batches = Batches::new(batches.into_iter(), &fit.class_weight, steps);
+        let Some((_, weighted)) = batches.take(self)? else {
+            return Err(Error::data("the iterator gives no batch"));
+        };
+        let supply = Supply::batches(batches, fit.batch_size, weighted);
+        let validation = fit.validation;
+        self.fit_on(supply, validation, fit, begun).await
+    }
+
+    async fn fit_on<'a>(
+        &mut self,
+        mut supply: Supply<'a>,
+        validation: Option<&'a Dataset>,
+        mut fit: Fit<'a>,
+        begun: Instant,
+    ) -> Result<History> {
+        let callbacks = std::mem::take(&mut fit.callbacks);
         let validation = validation.map(|data| self.prepare(data)).transpose()?;
-        let batch = fit.batch_size.min(train.rows);
+        let batch = fit.batch_size.min(supply.rows);
         if batch > MOST_BATCH {
             let message = format!(
                 "must be at most {MOST_BATCH} on {} rows, got {}",
-                train.rows, fit.batch_size
+                supply.rows, fit.batch_size
             );
             return Err(Error::argument("batch_size", message));
         }
+        let evaluate = validation.as_ref().map(|data| evaluation_room(data));
+        self.place(&mut supply, batch, evaluate, fit.chunk_rows)?;
         let needs = Needs {
-            train: Some(Room {
-                rows: train.rows,
-                batch,
-                weighted: train.weights.is_some(),
-            }),
-            evaluate: validation.as_ref().map(|data| evaluation_room(data)),
+            train: Some(supply.room(batch)),
+            evaluate,
         };
         let board = self.parts().board()?;
         let layout = board.layout();
-        let ledger = Ledger::new(train.rows as u64, batch as u64, layout, self.epochs);
+        let ledger = Ledger::new(supply.rows as u64, batch as u64, layout, self.epochs);
         let per_epoch = ledger.steps_per_epoch();
         let total = fit
             .epochs
@@ -405,10 +526,12 @@ impl Model {
             callbacks,
             watches: std::mem::take(&mut fit.watches),
             order: Order {
-                rows: train.rows as u64,
+                rows: supply.rows as u64,
                 batch: batch as u64,
                 shuffle,
             },
+            supply,
+            first_epoch: self.epochs,
             before: Duration::ZERO,
             resumed: resume.is_some(),
             interrupt: fit.interrupt.take(),
@@ -427,7 +550,7 @@ impl Model {
         };
         // What does not fit is refused here, before any work.
         self.call(&mut run, |callback, moment| callback.begin(moment))?;
-        self.upload("train", needs, &train).await?;
+        self.begin_supply(&mut run).await?;
         if let Some(validation) = &validation {
             self.load_evaluation(needs, validation).await?;
         }
@@ -438,8 +561,9 @@ impl Model {
                     step: self.steps,
                     epoch: self.epochs,
                     offset: 0,
-                    rows: train.rows,
+                    rows: run.supply.rows,
                     shuffle,
+                    window: run.supply.window(),
                 };
                 self.set_clock("train", needs, start).await?;
             }
@@ -457,6 +581,8 @@ impl Model {
     async fn train(&mut self, run: &mut Run<'_>) -> Result<()> {
         let start = self.steps - run.absorbed;
         let per_epoch = run.ledger.steps_per_epoch();
+        run.first_epoch = self.epochs - run.absorbed / per_epoch;
+        run.supply.seek(run.absorbed);
         // What must be known at the end of an epoch keeps the next from being submitted before.
         let watched = |every: &Every| matches!(every, Every::Epochs(_));
         let waits = run.target_loss.is_some()
@@ -484,9 +610,16 @@ impl Model {
                 .chain(waits.then(|| next(per_epoch)))
                 .chain(settles)
                 .min();
-            let until = pause.unwrap_or(u64::MAX).min(run.total);
+            let pause = pause.unwrap_or(u64::MAX);
+            let mut submitted = Ok(());
+            // The part that is there, and the next one that can be brought once it is under way.
+            for _ in 0..2 {
+                let ready = self.feed(run, submissions.submitted()).await?;
+                let until = pause.min(run.total).min(ready);
+                let session = self.session(run.needs).await?;
+                submitted = submitted.and_then(|()| submissions.ahead(session, until));
+            }
             let session = self.session(run.needs).await?;
-            let submitted = submissions.ahead(session, until);
             let answer = match submitted {
                 Ok(()) => submissions.next(session).await,
                 Err(error) => Err(error),

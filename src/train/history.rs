@@ -26,6 +26,8 @@ pub enum Stop {
     Paused(String),
     /// An [`Interrupt`](super::Interrupt) was raised.
     Interrupted,
+    /// The iterator that batches came from ended.
+    Data,
 }
 
 impl fmt::Display for Stop {
@@ -38,6 +40,7 @@ impl fmt::Display for Stop {
             }
             Stop::Callback(reason) | Stop::Paused(reason) => f.write_str(reason),
             Stop::Interrupted => f.write_str("it was interrupted"),
+            Stop::Data => f.write_str("there were no more batches"),
         }
     }
 }

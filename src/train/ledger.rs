@@ -27,6 +27,8 @@ pub(super) struct Ledger {
     epoch: u64,
     /// Rows seen of it.
     seen: u64,
+    /// An epoch that ends after so many rows, because there are no more.
+    cut: Option<(u64, u64)>,
     sums: Vec<f64>,
     /// What the last submission left behind.
     copied: Vec<f32>,
@@ -41,6 +43,7 @@ impl Ledger {
             rows,
             epoch,
             seen: 0,
+            cut: None,
             sums: vec![0.0; layout.columns],
             layout,
             copied: Vec::new(),
@@ -58,6 +61,19 @@ impl Ledger {
         self.sums = sums.to_vec();
     }
 
+    /// The epoch that the clock counts as `epoch` ends after so many rows.
+    pub fn cut(&mut self, epoch: u64, rows: u64) {
+        self.cut = Some((epoch, rows));
+    }
+
+    /// Rows of the epoch under way.
+    fn of_epoch(&self) -> u64 {
+        match self.cut {
+            Some((epoch, rows)) if epoch == self.epoch => rows,
+            _ => self.rows,
+        }
+    }
+
     pub fn steps_per_epoch(&self) -> u64 {
         self.rows.div_ceil(self.batch)
     }
@@ -71,7 +87,7 @@ impl Ledger {
     /// step's own mean loss comes first.
     pub fn absorb(&mut self, step: u64) -> (f64, Option<Means>) {
         let row = (step % RING_ROWS as u64) as usize * self.layout.columns * self.parts;
-        let rows = self.batch.min(self.rows - self.seen);
+        let rows = self.batch.min(self.of_epoch().saturating_sub(self.seen));
         let columns = self
             .copied
             .get(row..)
@@ -85,7 +101,7 @@ impl Ledger {
         }
         let step_loss = step_loss.unwrap_or(f64::NAN);
         self.seen += rows;
-        let finished = self.seen == self.rows;
+        let finished = self.seen == self.of_epoch();
         (step_loss, if finished { self.take() } else { None })
     }
 

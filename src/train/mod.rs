@@ -21,6 +21,7 @@ mod prepare;
 mod programs;
 mod progress;
 mod run_state;
+mod stream;
 mod submissions;
 mod weights;
 

@@ -319,6 +319,21 @@ impl Model {
         }
     }
 
+    /// What the open session serves.
+    pub(super) fn open_needs(&self) -> Needs {
+        self.open
+            .as_ref()
+            .map_or(Needs::default(), |open| open.needs)
+    }
+
+    /// Bytes that the device's budget leaves a session in place of the open one; none without a budget.
+    pub(super) fn free_bytes(&self) -> Option<u64> {
+        let budget = self.device.budget()?;
+        let own = self.open.as_ref().map_or(0, |open| open.session.bytes().0);
+        let others = self.device.counters().bytes.saturating_sub(own);
+        Some(budget.saturating_sub(others))
+    }
+
     /// Rows of an evaluation batch of the open session.
     pub(super) fn evaluation_batch(&self) -> Option<usize> {
         let room = self.open.as_ref().and_then(|open| open.needs.evaluate);
@@ -357,6 +372,8 @@ pub(super) struct ClockStart {
     pub rows: usize,
     /// The seed of the shuffle; none for the order of the data.
     pub shuffle: Option<u32>,
+    /// Rows that there is room for, where they are brought in parts and in order.
+    pub window: Option<usize>,
 }
 
 impl ClockStart {
@@ -368,8 +385,12 @@ impl ClockStart {
         words[cursor::EPOCH] = word(self.epoch);
         words[cursor::OFFSET] = word(self.offset);
         words[cursor::DATA_ROWS] = word(self.rows as u64);
-        words[cursor::SHUFFLE] = u32::from(self.shuffle.is_some());
         words[cursor::SEED] = self.shuffle.unwrap_or(0);
+        words[cursor::SHUFFLE] = match self.window {
+            // The host has put them in order.
+            Some(rows) => word(rows as u64),
+            None => u32::from(self.shuffle.is_some()),
+        };
         words
     }
 }

@@ -158,7 +158,9 @@ impl Model {
         run.stop = match std::mem::replace(&mut run.history.stop, stop) {
             // It had come to its end.
             stop @ (Stop::Loss { .. } | Stop::Callback(_)) => Some(stop),
-            Stop::Epochs(_) | Stop::Steps(_) | Stop::Paused(_) | Stop::Interrupted => None,
+            Stop::Epochs(_) | Stop::Steps(_) | Stop::Paused(_) | Stop::Interrupted | Stop::Data => {
+                None
+            }
         };
         if run.stop.is_some() {
             run.total = run.absorbed;
@@ -173,6 +175,7 @@ impl Model {
             offset: state.seen,
             rows: usize::try_from(run.order.rows).unwrap_or(usize::MAX),
             shuffle: run.order.shuffle,
+            window: run.supply.window(),
         };
         self.set_clock("train", run.needs, start).await
     }

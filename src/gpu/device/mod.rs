@@ -103,6 +103,11 @@ impl Device {
         &self.inner.summary
     }
 
+    /// Most bytes of buffers, if a budget was set.
+    pub fn budget(&self) -> Option<u64> {
+        self.inner.options.budget
+    }
+
     /// What a plan may ask of it.
     pub fn target(&self) -> &Target {
         &self.inner.summary.target

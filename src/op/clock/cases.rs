@@ -21,7 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
     };
     let mut cases = Vec::new();
     // The place in the data: the first step, the middle and the end of an epoch, short batches, no data at all.
-    let places: [(usize, [u32; WORDS]); 18] = [
+    let places: [(usize, [u32; WORDS]); 22] = [
         (1, [0, 9, 9, 9, 1, 0, 0, 9]),
         (1, [1, 0, 0, 1, 1, 1, 3, 0]),
         (2, [0, 0, 0, 0, 3, 1, 1, 0]),
@@ -40,6 +40,11 @@ pub(super) fn cases() -> Vec<Case> {
         (65_536, [0, 0, 0, 0, 70_000, 1, 82, 0]),
         (65_536, [1, 0, 0, 65_536, 70_000, 1, 82, 0]),
         (300, [4_000_000_000, 70, 0, 300, 2_147_483_648, 1, 83, 0]),
+        // Through room for so many rows: the first part, beyond it, a batch around its end, a ragged one.
+        (17, [0, 0, 0, 0, 1000, 34, 5, 0]),
+        (17, [9, 1, 102, 17, 1000, 34, 5, 0]),
+        (64, [5, 0, 192, 64, 100_000, 255, 77, 0]),
+        (255, [40, 9, 765, 235, 1000, 2, 79, 0]),
     ];
     for (batch, place) in places {
         cases.push(case(

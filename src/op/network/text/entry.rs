@@ -69,7 +69,7 @@ fn train(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
     var offset = cursor[own_cursor + OFFSET];
     var rows = cursor[own_cursor + ROWS];
     let data_rows = cursor[own_cursor + DATA_ROWS];
-    let shuffle = cursor[own_cursor + SHUFFLE] != 0u;
+    let shuffle = cursor[own_cursor + SHUFFLE];
     let seed = cursor[own_cursor + SEED];
     var power_1 = rates[own_rates + 1u];
     var power_2 = rates[own_rates + 2u];
@@ -116,8 +116,10 @@ fn train(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
                 "var row = 0u;".into(),
                 "if live {".into(),
                 "    row = offset + number;".into(),
-                "    if shuffle {".into(),
+                "    if shuffle == 1u {".into(),
                 "        row = permuted(order, row);".into(),
+                "    } else if shuffle != 0u {".into(),
+                "        row %= shuffle;".into(),
                 "    }".into(),
                 "}".into(),
                 "work(lane, min(row, params.last), live, select(0.0, share, live));".into(),

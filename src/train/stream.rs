@@ -1,0 +1,489 @@
+//! Rows for training that lie on the device, or are brought there in parts: the next one while this one trains.
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::op::{Permutation, cursor};
+use crate::{Dataset, Error, Result};
+
+use super::Model;
+use super::fit::Run;
+use super::history::Stop;
+use super::prepare::Prepared;
+use super::programs::{Needs, Room, VALUES, chunk_name, chunk_rows};
+
+/// Parts that the device has room for: one that trains, and the next.
+const ROOM: usize = 2;
+
+/// Steps of a part where batches come from an iterator and nothing else is said.
+const STEPS: usize = 32;
+
+/// Bytes that are kept free beside a plan's own: params, readbacks, what a driver rounds up to.
+const SPARE_BYTES: u64 = 1 << 20;
+
+/// Rows to train on.
+pub(super) struct Supply<'a> {
+    source: Source<'a>,
+    /// Rows of an epoch.
+    pub rows: usize,
+    pub weighted: bool,
+    parts: Option<Parts>,
+}
+
+enum Source<'a> {
+    /// All of them, in the host's memory.
+    Rows(Prepared<'a>),
+    /// As they come.
+    Batches(Batches<'a>),
+}
+
+/// Pieces of any length from an iterator, cut anew.
+pub(super) struct Batches<'a> {
+    pieces: Box<dyn Iterator<Item = Result<Dataset>> + 'a>,
+    class_weight: Vec<(u32, f32)>,
+    /// What was taken of it and not yet used.
+    held: Option<(Table, usize)>,
+    taken: u64,
+    steps_per_epoch: Option<u64>,
+    over: bool,
+}
+
+/// The columns of some rows.
+#[derive(Default)]
+struct Table {
+    rows: usize,
+    features: Vec<f32>,
+    values: Vec<f32>,
+    labels: Vec<u32>,
+    weights: Vec<f32>,
+}
+
+/// Where the bringing of parts has come to. Steps and epochs count from the beginning of the run.
+#[derive(Debug)]
+struct Parts {
+    /// Rows of a part, whole batches.
+    rows: usize,
+    batch: usize,
+    /// The place of the next row to bring.
+    epoch: u64,
+    place: usize,
+    /// The last part that was brought: the half of the room that it lies in, and its first step.
+    last: Option<(usize, u64)>,
+}
+
+impl fmt::Debug for Supply<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} rows an epoch, {:?}", self.rows, self.parts)
+    }
+}
+
+impl<'a> Supply<'a> {
+    /// All rows of a data set.
+    pub fn whole(data: Prepared<'a>) -> Self {
+        Supply {
+            rows: data.rows,
+            weighted: data.weights.is_some(),
+            source: Source::Rows(data),
+            parts: None,
+        }
+    }
+
+    /// Those of an iterator, in epochs of so many steps; one epoch where nothing is said.
+    pub fn batches(batches: Batches<'a>, batch: usize, weighted: bool) -> Self {
+        // As many as the clock counts, for an epoch without an end of its own.
+        let steps = batches.steps_per_epoch.unwrap_or(u64::from(u32::MAX));
+        let most = u32::MAX as usize / batch;
+        let steps = usize::try_from(steps).unwrap_or(most).min(most);
+        Supply {
+            rows: steps * batch,
+            weighted,
+            source: Source::Batches(batches),
+            parts: None,
+        }
+    }
+
+    /// The room for it on the device.
+    pub fn room(&self, batch: usize) -> Room {
+        Room {
+            rows: self.window().unwrap_or(self.rows),
+            batch,
+            weighted: self.weighted,
+        }
+    }
+
+    /// Rows that there is room for where they come in parts.
+    pub fn window(&self) -> Option<usize> {
+        self.parts.as_ref().map(|parts| parts.rows * ROOM)
+    }
+
+    /// Brings them in parts of at least so many rows, whole batches.
+    fn divide(&mut self, rows: usize, batch: usize) {
+        let whole = |rows: usize| rows.div_ceil(batch).max(1) * batch;
+        self.parts = Some(Parts {
+            rows: whole(rows).min(whole(self.rows)),
+            batch,
+            epoch: 0,
+            place: 0,
+            last: None,
+        });
+    }
+
+    /// Goes on from a step of the run: what was brought before is forgotten.
+    pub fn seek(&mut self, step: u64) {
+        let per_epoch = self.rows.div_ceil(self.batch()) as u64;
+        if let Some(parts) = &mut self.parts {
+            parts.epoch = step / per_epoch;
+            parts.place = (step % per_epoch) as usize * parts.batch;
+            parts.last = None;
+        }
+    }
+
+    fn batch(&self) -> usize {
+        self.parts.as_ref().map_or(1, |parts| parts.batch)
+    }
+}
+
+impl Parts {
+    /// The step before which all rows are there.
+    fn ready(&self, per_epoch: u64) -> u64 {
+        self.epoch * per_epoch + self.place.div_ceil(self.batch) as u64
+    }
+
+    fn half(&self) -> usize {
+        self.place / self.rows % ROOM
+    }
+}
+
+impl Table {
+    fn of(data: Prepared<'_>) -> Self {
+        Table {
+            rows: data.rows,
+            features: data.features.into_owned(),
+            values: data.values.map(|y| y.into_owned()).unwrap_or_default(),
+            labels: data.labels.map(|y| y.into_owned()).unwrap_or_default(),
+            weights: data.weights.map(|w| w.into_owned()).unwrap_or_default(),
+        }
+    }
+
+    /// Adds rows of another.
+    fn append(&mut self, other: &Table, range: Range<usize>) {
+        fn rows<T: Copy>(to: &mut Vec<T>, from: &[T], count: usize, range: &Range<usize>) {
+            let width = from.len() / count.max(1);
+            to.extend_from_slice(&from[range.start * width..range.end * width]);
+        }
+        rows(&mut self.features, &other.features, other.rows, &range);
+        rows(&mut self.values, &other.values, other.rows, &range);
+        rows(&mut self.labels, &other.labels, other.rows, &range);
+        rows(&mut self.weights, &other.weights, other.rows, &range);
+        self.rows += range.len();
+    }
+}
+
+/// Rows of a table in another order.
+fn picked<T: Copy>(from: &[T], count: usize, rows: &[u32]) -> Vec<T> {
+    let width = from.len() / count.max(1);
+    let row = |&row: &u32| &from[row as usize * width..][..width];
+    rows.iter().flat_map(row).copied().collect()
+}
+
+impl<'a> Batches<'a> {
+    pub fn new<I>(pieces: I, class_weight: &[(u32, f32)], steps_per_epoch: Option<u64>) -> Self
+    where
+        I: Iterator<Item = Result<Dataset>> + 'a,
+    {
+        Batches {
+            pieces: Box::new(pieces),
+            class_weight: class_weight.to_vec(),
+            held: None,
+            taken: 0,
+            steps_per_epoch,
+            over: false,
+        }
+    }
+
+    /// Takes the next piece, if there is one: its rows, and whether they have weights.
+    pub fn take(&mut self, model: &Model) -> Result<Option<(usize, bool)>> {
+        if self.over {
+            return Ok(None);
+        }
+        let Some(piece) = self.pieces.next() else {
+            self.over = true;
+            return Ok(None);
+        };
+        let number = self.taken;
+        self.taken += 1;
+        let data = piece?;
+        let named = |error: Error| Error::data(format!("batch {number}: {error}"));
+        let weights = model.class_weights(&data, &self.class_weight)?;
+        let mut prepared = model.prepare(&data).map_err(named)?;
+        if let Some(weights) = weights {
+            prepared.weights = Some(weights.into());
+        }
+        let table = Table::of(prepared);
+        let told = (table.rows, !table.weights.is_empty());
+        self.held = Some((table, 0));
+        Ok(Some(told))
+    }
+
+    /// Up to so many rows; fewer at the end alone.
+    fn rows(&mut self, model: &Model, weighted: bool, count: usize) -> Result<Table> {
+        let mut rows = Table::default();
+        while rows.rows < count {
+            if self.held.is_none() && self.take(model)?.is_none() {
+                break;
+            }
+            let Some((table, used)) = &mut self.held else {
+                break;
+            };
+            if weighted == table.weights.is_empty() {
+                let (number, has) = (self.taken - 1, if weighted { "no" } else { "" });
+                let message = format!("batch {number} has {has} weights, unlike the first");
+                return Err(Error::data(message.replace("  ", " ")));
+            }
+            let end = table.rows.min(*used + count - rows.rows);
+            rows.append(table, *used..end);
+            *used = end;
+            if end == table.rows {
+                self.held = None;
+            }
+        }
+        Ok(rows)
+    }
+}
+
+impl Model {
+    /// Decides whether the rows lie on the device as a whole or come in parts of `wanted` rows: by itself where nothing is
+    /// said, by what the device has room for beside the rest of `needs`.
+    pub(super) fn place(
+        &self,
+        supply: &mut Supply<'_>,
+        batch: usize,
+        evaluate: Option<Room>,
+        wanted: Option<usize>,
+    ) -> Result<()> {
+        let most = self.most_rows(supply, batch, evaluate)?;
+        let part = match (&supply.source, wanted) {
+            (_, Some(rows)) => Some(rows),
+            (Source::Batches(batches), None) => {
+                let piece = batches.held.as_ref().map_or(0, |(table, _)| table.rows);
+                Some(piece.max(STEPS * batch))
+            }
+            (Source::Rows(_), None) => most,
+        };
+        if let Some(part) = part {
+            // Parts that do not fit are made smaller.
+            let part = most.map_or(part, |most| part.min(most));
+            if part < supply.rows {
+                // An even number of parts lets each be brought while the one before trains, those of the next epoch too.
+                let parts = supply.rows.div_ceil(part).next_multiple_of(ROOM);
+                supply.divide(supply.rows.div_ceil(parts), batch);
+            } else if matches!(supply.source, Source::Batches(_)) {
+                supply.divide(supply.rows, batch);
+            }
+        }
+        Ok(())
+    }
+
+    /// The most rows of a part that the device has room for; none where all rows have room.
+    fn most_rows(
+        &self,
+        supply: &Supply<'_>,
+        batch: usize,
+        evaluate: Option<Room>,
+    ) -> Result<Option<usize>> {
+        let placed = self.parts().placed();
+        let weights = usize::from(supply.weighted);
+        let widths = [
+            self.architecture.input_width(),
+            placed.columns,
+            placed.labels,
+            weights,
+        ];
+        let widest = widths.into_iter().max().unwrap_or(1);
+        let whole = |rows: usize| (rows / batch).max(1) * batch;
+        // A part and its neighbour in one binding.
+        let bound = whole(chunk_rows(self.device().target(), widest) / ROOM);
+        let needs = |rows: usize| Needs {
+            train: Some(Room {
+                rows,
+                batch,
+                weighted: supply.weighted,
+            }),
+            evaluate: evaluate.or(self.open_needs().evaluate),
+        };
+        let least = ROOM * batch;
+        let Some(free) = self.free_bytes() else {
+            let bindings = supply
+                .rows
+                .div_ceil(chunk_rows(self.device().target(), widest));
+            return Ok((bindings > crate::op::MAX_CHUNKS).then_some(bound));
+        };
+        let free = free.saturating_sub(SPARE_BYTES);
+        match self.parts().build(needs(supply.rows)) {
+            Ok(plan) if plan.slot_bytes() <= free => return Ok(None),
+            Ok(_) | Err(Error::Limit { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let base = self.parts().build(needs(least))?.slot_bytes();
+        let row = 4 * widths.iter().map(|&width| width as u64).sum::<u64>();
+        let rows = free.saturating_sub(base) / row + least as u64;
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX) / ROOM;
+        Ok(Some(whole(rows).min(bound)))
+    }
+
+    /// Brings what the next steps need, once `submitted` steps are on their way, and the part behind it where there is room
+    /// for it by now. Returns the step before which all rows are there.
+    pub(super) async fn feed(&mut self, run: &mut Run<'_>, submitted: u64) -> Result<u64> {
+        let per_epoch = run.ledger.steps_per_epoch();
+        loop {
+            let Some(parts) = &run.supply.parts else {
+                return Ok(u64::MAX);
+            };
+            let ready = parts.ready(per_epoch);
+            let next_half = match parts.place {
+                place if place >= run.supply.rows => 0,
+                _ => parts.half(),
+            };
+            let free = match parts.last {
+                None => true,
+                Some((half, first)) => half != next_half && submitted > first,
+            };
+            if ready >= run.total || !(free || ready <= submitted) {
+                return Ok(ready);
+            }
+            self.bring(run, per_epoch).await?;
+        }
+    }
+
+    /// Brings the next part.
+    async fn bring(&mut self, run: &mut Run<'_>, per_epoch: u64) -> Result<()> {
+        let supply = &mut run.supply;
+        let Some(parts) = &mut supply.parts else {
+            return Ok(());
+        };
+        if parts.place >= supply.rows {
+            (parts.epoch, parts.place) = (parts.epoch + 1, 0);
+        }
+        let (first, half) = (parts.ready(per_epoch), parts.half());
+        // Not beyond the epoch, nor beyond the last step.
+        let to_end = usize::try_from(run.total.saturating_sub(first)).unwrap_or(usize::MAX);
+        let end = (parts.place / parts.rows + 1) * parts.rows;
+        let end = end.min(supply.rows).min(
+            parts
+                .place
+                .saturating_add(to_end.saturating_mul(parts.batch)),
+        );
+        let places = parts.place..end;
+        let epoch = run.first_epoch + parts.epoch;
+        let at = places.start % (ROOM * parts.rows);
+        let brought = match &mut supply.source {
+            Source::Batches(batches) => {
+                let table = batches.rows(self, supply.weighted, places.len())?;
+                self.write_table(run.needs, at, &table).await?;
+                table.rows
+            }
+            Source::Rows(data) => {
+                self.write_rows(
+                    run.needs,
+                    at,
+                    data,
+                    places.clone(),
+                    (run.order.shuffle, epoch),
+                )
+                .await?;
+                places.len()
+            }
+        };
+        let Some(parts) = &mut run.supply.parts else {
+            return Ok(());
+        };
+        parts.last = Some((half, first));
+        parts.place += brought;
+        if brought < places.len() {
+            let (place, last) = (parts.place, parts.ready(per_epoch));
+            self.end_supply(run, last, epoch, place).await?;
+        }
+        Ok(())
+    }
+
+    /// The iterator has come to its end: the run ends at step `last`, `place` rows into an epoch.
+    async fn end_supply(
+        &mut self,
+        run: &mut Run<'_>,
+        last: u64,
+        epoch: u64,
+        place: usize,
+    ) -> Result<()> {
+        run.total = run.total.min(last);
+        run.history.stop = Stop::Data;
+        if place == 0 {
+            return Ok(());
+        }
+        run.ledger.cut(epoch, place as u64);
+        let rows = [u32::try_from(place).unwrap_or(u32::MAX)];
+        let session = self.session(run.needs).await?;
+        session.write_labels_part("train.cursor", cursor::DATA_ROWS, &rows)
+    }
+
+    /// Writes rows of a data set, in the order of the epoch, from row `at` of the room on.
+    async fn write_rows(
+        &mut self,
+        needs: Needs,
+        at: usize,
+        data: &Prepared<'_>,
+        places: Range<usize>,
+        (shuffle, epoch): (Option<u32>, u64),
+    ) -> Result<()> {
+        let word = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let epoch = u32::try_from(epoch).unwrap_or(u32::MAX);
+        let mut rows: Vec<u32> = (word(places.start)..word(places.end)).collect();
+        if let Some(seed) = shuffle {
+            Permutation::new(word(data.rows), seed, epoch).rows(word(places.start), &mut rows);
+        }
+        let of = |values: Option<&[f32]>| {
+            values.map_or(Vec::new(), |values| picked(values, data.rows, &rows))
+        };
+        let labels = data.labels.as_deref();
+        let table = Table {
+            rows: rows.len(),
+            features: of(Some(&data.features)),
+            values: of(data.values.as_deref()),
+            labels: labels.map_or(Vec::new(), |labels| picked(labels, data.rows, &rows)),
+            weights: of(data.weights.as_deref()),
+        };
+        self.write_table(needs, at, &table).await
+    }
+
+    /// Writes rows from row `at` of the room on.
+    async fn write_table(&mut self, needs: Needs, at: usize, table: &Table) -> Result<()> {
+        if table.rows == 0 {
+            return Ok(());
+        }
+        let labels_name = self.parts().placed().labels_name();
+        let session = self.session(needs).await?;
+        for (what, values) in [
+            ("x", &table.features),
+            (VALUES, &table.values),
+            ("w", &table.weights),
+        ] {
+            let from = at * (values.len() / table.rows);
+            if !values.is_empty() {
+                session.write_part(&chunk_name(&format!("train.{what}"), 0), from, values)?;
+            }
+        }
+        if !table.labels.is_empty() {
+            let from = at * (table.labels.len() / table.rows);
+            let name = chunk_name(&format!("train.{labels_name}"), 0);
+            session.write_labels_part(&name, from, &table.labels)?;
+        }
+        Ok(())
+    }
+
+    /// Readies the device for a run: all rows, or none yet where they come in parts.
+    pub(super) async fn begin_supply(&mut self, run: &mut Run<'_>) -> Result<()> {
+        match (&run.supply.parts, &run.supply.source) {
+            (None, Source::Rows(data)) => self.upload("train", run.needs, data).await,
+            _ => self.session(run.needs).await.map(|_session| ()),
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Rows that come to the device in parts: to the bits of rows that lie there, within the budget, a few uploads an epoch.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+use std::cell::Cell;
+use std::sync::{Mutex, OnceLock};
+
+use kiln::prelude::*;
+use kiln::train::{Every, RunState};
+use kiln::{Dataset, Options};
+
+/// Bytes that the adapter's sessions may have; the data of one test is more.
+const BUDGET: u64 = 6 << 20;
+
+/// The device that `KILN_DEVICE` names, with a budget; none under `KILN_NO_GPU=1`.
+fn budgeted() -> Option<&'static Device> {
+    static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
+    let open = || {
+        if std::env::var("KILN_NO_GPU").is_ok_and(|value| value == "1") {
+            println!("KILN_NO_GPU=1: what needs a GPU is skipped");
+            return None;
+        }
+        let name = std::env::var(kiln::DEVICE_VARIABLE).unwrap_or_else(|_| "software".into());
+        let options = Options {
+            budget: Some(BUDGET),
+            ..Options::default()
+        };
+        Some(Device::named_with(&name, options).unwrap())
+    };
+    DEVICE.get_or_init(open).as_ref()
+}
+
+/// One test at a time has the budget to itself.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn devices() -> Vec<Device> {
+    let all = [Some(Device::cpu()), budgeted().cloned()];
+    all.into_iter().flatten().collect()
+}
+
+/// Rows of numbers with labels, by a congruential generator.
+fn rows(count: usize, columns: usize) -> Dataset {
+    let mut state = 7u64;
+    let mut number = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    let x: Vec<f32> = (0..count * columns).map(|_| number()).collect();
+    let labels = x.chunks(columns).map(|x| u32::from(x[0] * x[1] > 0.0));
+    let labels = labels.collect();
+    Dataset::new(x, columns, Targets::Labels { labels, classes: 2 }).unwrap()
+}
+
+/// A network that is one kernel, or one with a wide layer, which is not.
+fn model(device: &Device, columns: usize, wide: bool) -> Model {
+    let units = if wide { 70 } else { 6 };
+    let network = Sequential::new(columns)
+        .dense(units, Relu)
+        .dense(1, Sigmoid);
+    let metrics: Vec<Metric> = match wide {
+        true => vec![Accuracy, Metric::auc()],
+        false => vec![Accuracy],
+    };
+    let network = network.seed(5);
+    network
+        .compile_on(device, BinaryCrossentropy, Adam::new(0.01), metrics)
+        .unwrap()
+}
+
+/// Everything that training leaves: losses of steps and epochs, metrics, weights.
+fn outcome(model: &mut Model, history: &History) -> (Vec<u64>, Vec<u32>) {
+    let epochs = history.epochs.iter();
+    let figures = epochs.flat_map(|epoch| {
+        let metrics = epoch.metrics.iter().map(|(_, value)| *value);
+        [epoch.loss, epoch.samples as f64]
+            .into_iter()
+            .chain(metrics)
+    });
+    let steps = history.step_losses.iter().copied();
+    let numbers = figures.chain(steps).map(f64::to_bits).collect();
+    let weights = model.weights().unwrap();
+    let bits = weights
+        .iter()
+        .flat_map(|weights| weights.values.iter().map(|x| x.to_bits()));
+    (numbers, bits.collect())
+}
+
+#[test]
+fn parts_of_any_size_train_to_the_bits_of_a_resident_set() {
+    let _alone = alone();
+    let data = rows(1003, 5);
+    for device in devices() {
+        for wide in [false, true] {
+            for shuffle in [false, true] {
+                let fit = || Fit::epochs(3).batch_size(32).shuffle(shuffle).silent();
+                let mut resident = model(&device, 5, wide);
+                let history = resident.fit(&data, fit()).unwrap();
+                let expected = outcome(&mut resident, &history);
+                for part in [1, 100, 501] {
+                    let mut streamed = model(&device, 5, wide);
+                    let history = streamed.fit(&data, fit().chunk_rows(part)).unwrap();
+                    let place =
+                        format!("{device}, parts of {part}, wide {wide}, shuffle {shuffle}");
+                    assert_eq!(history.epochs.len(), 3, "{place}");
+                    assert!(outcome(&mut streamed, &history) == expected, "{place}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_set_beyond_the_budget_comes_in_parts_by_itself_and_an_upload_is_many_steps() {
+    let _alone = alone();
+    let Some(device) = budgeted() else {
+        return;
+    };
+    // 16 MiB of numbers for a budget of 6.
+    let data = rows(4096 * 8 + 7, 128);
+    let mut streamed = model(device, 128, true);
+    let before = device.counters();
+    let fit = || Fit::epochs(2).batch_size(64).silent();
+    let history = streamed.fit(&data, fit()).unwrap();
+    assert!(device.counters().peak_bytes <= BUDGET);
+    let told = device.counters().since(&before);
+    assert!(told.upload_bytes > 2 * (16 << 20), "{}", told.upload_bytes);
+    assert_eq!(history.steps, 2 * 513);
+    // Parts of two tables each, and of the cursor.
+    let uploads = history.counters.uploads;
+    assert!((8..80).contains(&uploads), "{uploads} uploads");
+
+    let mut resident = model(&Device::cpu(), 128, true);
+    let other = resident.fit(&data, fit()).unwrap();
+    for (a, b) in history.epochs.iter().zip(&other.epochs) {
+        assert!((a.loss - b.loss).abs() < 1e-4, "{} and {}", a.loss, b.loss);
+        assert_eq!(a.samples, 4096 * 8 + 7);
+    }
+}
+
+#[test]
+fn a_small_set_is_not_divided() {
+    let _alone = alone();
+    let Some(device) = budgeted() else {
+        return;
+    };
+    let mut model = model(device, 5, true);
+    let history = model.fit(&rows(1003, 5), Fit::epochs(5).silent()).unwrap();
+    assert_eq!(
+        history.counters.uploads, 0,
+        "all was there before the first step"
+    );
+}
+
+/// The rows of a set in pieces of these lengths, over and over.
+fn pieces(data: &Dataset, lengths: &[usize]) -> Vec<Result<Dataset>> {
+    let (mut at, mut pieces) = (0, Vec::new());
+    for length in lengths.iter().cycle() {
+        let end = (at + length).min(data.rows());
+        pieces.push(data.select(&(at..end).collect::<Vec<_>>()));
+        at = end;
+        if at == data.rows() {
+            return pieces;
+        }
+    }
+    pieces
+}
+
+#[test]
+fn an_iterator_trains_to_the_bits_of_the_set_that_it_gives_and_ends_with_its_last_row() {
+    let _alone = alone();
+    let data = rows(1003, 5);
+    for device in devices() {
+        for wide in [false, true] {
+            let fit = || Fit::epochs(1).batch_size(32).silent();
+            let mut resident = model(&device, 5, wide);
+            let history = resident.fit(&data, fit().shuffle(false)).unwrap();
+            let expected = outcome(&mut resident, &history);
+            for lengths in [&[1003][..], &[17, 3, 200]] {
+                for chunk in [None, Some(64)] {
+                    let fit = match chunk {
+                        Some(rows) => fit().chunk_rows(rows),
+                        None => fit(),
+                    };
+                    let mut streamed = model(&device, 5, wide);
+                    let history = streamed.fit_batches(pieces(&data, lengths), fit).unwrap();
+                    assert_eq!(history.stop, kiln::train::Stop::Data);
+                    let same = outcome(&mut streamed, &history) == expected;
+                    assert!(
+                        same,
+                        "{device}, pieces of {lengths:?}, wide {wide}, {chunk:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn epochs_of_an_iterator_are_the_steps_asked_for_and_no_piece_more_is_taken() {
+    let _alone = alone();
+    let data = rows(960, 5);
+    for device in devices() {
+        // Three passes over the set are its rows three times, in epochs of 30 steps.
+        let mut resident = model(&device, 5, true);
+        let fit = || Fit::epochs(3).batch_size(32).silent();
+        let history = resident.fit(&data, fit().shuffle(false)).unwrap();
+        let expected = outcome(&mut resident, &history);
+        let taken = Cell::new(0);
+        let endless = (0..).flat_map(|_| pieces(&data, &[48]));
+        let counted = endless.inspect(|_| taken.set(taken.get() + 1));
+        let mut streamed = model(&device, 5, true);
+        let fit = fit().steps_per_epoch(30);
+        let history = streamed.fit_batches(counted, fit).unwrap();
+        assert!(outcome(&mut streamed, &history) == expected, "{device}");
+        assert_eq!(taken.get(), 3 * 20);
+
+        // An end in the midst of the second epoch, and within a batch.
+        let cut = pieces(&rows(32 * 40 + 5, 5), &[100]);
+        let fit = Fit::epochs(5).batch_size(32).steps_per_epoch(30).silent();
+        let history = model(&device, 5, true).fit_batches(cut, fit).unwrap();
+        let samples: Vec<u64> = history.epochs.iter().map(|epoch| epoch.samples).collect();
+        assert_eq!((samples, history.steps), (vec![960, 325], 41));
+    }
+}
+
+#[test]
+fn weights_of_rows_and_classes_come_with_the_parts() {
+    let _alone = alone();
+    let weights: Vec<f32> = (0..500).map(|i| 0.5 + (i % 7) as f32).collect();
+    let data = rows(500, 5).with_weights(weights).unwrap();
+    let device = Device::cpu();
+    let fit = || {
+        Fit::epochs(1)
+            .class_weight([(1, 2.5)])
+            .shuffle(false)
+            .silent()
+    };
+    let mut resident = model(&device, 5, true);
+    let history = resident.fit(&data, fit()).unwrap();
+    let expected = outcome(&mut resident, &history);
+    let mut streamed = model(&device, 5, true);
+    let history = streamed.fit(&data, fit().chunk_rows(100)).unwrap();
+    assert!(outcome(&mut streamed, &history) == expected);
+    let mut streamed = model(&device, 5, true);
+    let history = streamed.fit_batches(pieces(&data, &[60]), fit()).unwrap();
+    assert!(outcome(&mut streamed, &history) == expected);
+}
+
+#[test]
+fn a_run_over_parts_goes_on_from_the_midst_of_one_to_the_same_bits() {
+    let _alone = alone();
+    let data = rows(1003, 5);
+    for device in devices() {
+        let fit = || Fit::epochs(3).batch_size(32).silent();
+        let mut whole = model(&device, 5, true);
+        let history = whole.fit(&data, fit()).unwrap();
+        let (_, expected) = outcome(&mut whole, &history);
+        let mut states: Vec<RunState> = Vec::new();
+        let take = |state: &RunState| {
+            states.push(state.clone());
+            Ok(())
+        };
+        let fit_in_parts = fit().chunk_rows(200).states(Every::Steps(13), take);
+        model(&device, 5, true).fit(&data, fit_in_parts).unwrap();
+        for state in [&states[0], &states[3]] {
+            let mut resumed = model(&device, 5, true);
+            let fit = fit().chunk_rows(300).resume(state.clone());
+            let history = resumed.fit(&data, fit).unwrap();
+            assert!(outcome(&mut resumed, &history).1 == expected, "{device}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_an_iterator_is_refused_by_name() {
+    let data = || pieces(&rows(100, 5), &[50]);
+    let told = |batches: Vec<Result<Dataset>>, fit: Fit<'_>| {
+        let mut model = model(&Device::cpu(), 5, false);
+        model
+            .fit_batches(batches, fit.silent())
+            .unwrap_err()
+            .to_string()
+    };
+    for (error, says) in [
+        (
+            told(data(), Fit::epochs(2)),
+            "steps_per_epoch: must be given for 2 epochs",
+        ),
+        (
+            told(data(), Fit::epochs(1).steps_per_epoch(0)),
+            "steps_per_epoch: must be at least 1",
+        ),
+        (
+            told(data(), Fit::epochs(1).chunk_rows(0)),
+            "chunk_rows: must be at least 1",
+        ),
+        (
+            told(data(), Fit::epochs(1).validation_split(0.5)),
+            "validation_split: needs a data set",
+        ),
+        (told(Vec::new(), Fit::epochs(1)), "no batch"),
+        (
+            told(vec![Ok(rows(3, 4))], Fit::epochs(1)),
+            "batch 0: 12 numbers",
+        ),
+        (
+            told(
+                vec![Ok(rows(40, 5)), Err(kiln::Error::data("the file is gone"))],
+                Fit::epochs(1),
+            ),
+            "the file is gone",
+        ),
+        (
+            told(
+                vec![Ok(rows(40, 5)), rows(40, 5).with_weights(vec![1.0; 40])],
+                Fit::epochs(1),
+            ),
+            "batch 1 has weights",
+        ),
+    ] {
+        assert!(error.contains(says), "{error} does not say: {says}");
+    }
+    let mut whole = model(&Device::cpu(), 5, false);
+    let fit = Fit::epochs(1).steps_per_epoch(3);
+    let error = whole.fit(&rows(40, 5), fit).unwrap_err().to_string();
+    assert!(error.contains("steps_per_epoch: is for batches"), "{error}");
+}
