@@ -1,7 +1,7 @@
 //! Arithmetic of two tensors, element by element: y = a ∘ b, with NumPy's broadcasting.
 //!
 //! The larger and the smaller of two keep a NaN of either; of equals the gradient goes to a, as in TensorFlow (PyTorch shares
-//! it). A comparison is 1 or 0, without a gradient.
+//! it). A comparison is 1 or 0, without a gradient; a power is NaN where either is, or a < 0 and b no whole number.
 //!
 //! Shapes are aligned at their last dimension; a dimension of size one, or one that is missing, is repeated.
 //! Gradients are summed over what was repeated.
@@ -17,7 +17,7 @@ use super::{
     fold,
 };
 
-const SHADER: Shader = shader!("binary");
+const SHADER: Shader = shader!("binary", "functions");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {
@@ -26,7 +26,7 @@ pub const ENTRY: Entry = Entry {
     cases,
 };
 
-/// Most dimensions that broadcasting handles.
+/// Most dimensions that broadcasting handles, neighbours that are repeated alike counted as one.
 const RANK: usize = 4;
 
 /// An operator between two numbers.
@@ -46,9 +46,15 @@ pub enum Operator {
     Minimum,
     /// 1 where a ≥ b, else 0.
     GreaterEqual,
+    /// 1 where a > b, else 0.
+    Greater,
+    /// 1 where a = b, else 0.
+    Equal,
+    /// aᵇ.
+    Power,
 }
 
-use Operator::{Add, Div, GreaterEqual, Maximum, Minimum, Mul, Sub};
+use Operator::{Add, Div, Equal, Greater, GreaterEqual, Maximum, Minimum, Mul, Power, Sub};
 
 /// y = a ∘ b.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +70,9 @@ impl Op for Binary {
             Maximum => "maximum",
             Minimum => "minimum",
             GreaterEqual => "greater_equal",
+            Greater => "greater",
+            Equal => "equal",
+            Power => "power",
         }
     }
 
@@ -73,7 +82,7 @@ impl Op for Binary {
         super::expect_dtype("b", b, DType::F32)?;
         let shape = broadcast(a.shape.dims(), b.shape.dims())
             .ok_or_else(|| format!("shapes {} and {} do not broadcast", a.shape, b.shape))?;
-        if a != b && shape.len() > RANK {
+        if Walk::of(&a.shape, &b.shape, &shape).is_none() {
             return Err(format!(
                 "broadcasting handles {RANK} dimensions at most, got {} and {}",
                 a.shape, b.shape
@@ -112,7 +121,20 @@ impl Op for Binary {
                     want_b.then(|| db(dy.mul(&b_wins()))),
                 ]
             }
-            GreaterEqual => vec![None, None],
+            GreaterEqual | Greater | Equal => vec![None, None],
+            Power => {
+                let (y, zero) = (&vjp.outputs[0], a.graph().constant([], &[0.0]));
+                // b·aᵇ⁻¹, and aᵇ·ln a: 0 where b is, and where a is, even if the other factor is no number there.
+                let slope = || {
+                    let slope = b.mul(&a.power(&b.offset(-1.0)));
+                    b.equal(&zero).choose(&zero, &slope)
+                };
+                let growth = || a.equal(&zero).choose(&zero, &a.log()).mul(y);
+                vec![
+                    want_a.then(|| da(dy.mul(&slope()))),
+                    want_b.then(|| db(dy.mul(&growth()))),
+                ]
+            }
         })
     }
 
@@ -125,8 +147,7 @@ impl Op for Binary {
         );
         let len = y.elements();
         let same = a == b;
-        let dims = padded(y.dims());
-        let (a, b) = (strides(a, y), strides(b, y));
+        let walk = Walk::admitted(a, b, y);
         let mut launch = Launch::new(SHADER, if same { "forward_same" } else { "forward" })
             .set("OPERATOR", self.0 as u32)
             .set("WORKGROUP", WORKGROUP)
@@ -134,10 +155,13 @@ impl Op for Binary {
             .bind_all(2, 1)
             .grid(fold(if same { len.div_ceil(4) } else { len }, WORKGROUP))
             .flops(len);
-        for (name, value) in ["d1", "d2", "d3"].into_iter().zip(&dims[1..]) {
+        for (name, value) in ["d1", "d2", "d3"].into_iter().zip(&walk.sizes[1..]) {
             launch = launch.param(name, *value);
         }
-        for (names, strides) in [(["a0", "a1", "a2", "a3"], a), (["b0", "b1", "b2", "b3"], b)] {
+        for (names, strides) in [
+            (["a0", "a1", "a2", "a3"], walk.a),
+            (["b0", "b1", "b2", "b3"], walk.b),
+        ] {
             for (name, stride) in names.into_iter().zip(strides) {
                 launch = launch.param(name, stride);
             }
@@ -150,7 +174,14 @@ impl Op for Binary {
         let units = match self.0 {
             Add | Sub | Mul => 0.5,
             Div => 3.0,
-            Maximum | Minimum | GreaterEqual => 0.0,
+            Maximum | Minimum | GreaterEqual | Greater | Equal => 0.0,
+            // e^(b·ln a): the logarithm's 4 units and the product's count as often as b·ln a is large.
+            Power => {
+                let y = sample.results[0].iter();
+                let units = y.map(|y| 4.0 + 12.0 * y.abs().max(1e-45).ln().abs().min(200.0));
+                let bound = sample.relative(0, 1.0).into_iter().zip(units);
+                return vec![bound.map(|(one, units)| one * units).collect()];
+            }
         };
         vec![sample.relative(0, units)]
     }
@@ -195,6 +226,25 @@ impl Compute for Binary {
                 #[inline(always)]
                 |a, b| if a >= b { T::one() } else { T::zero() },
             ),
+            Greater => combine(
+                io,
+                #[inline(always)]
+                |a, b| if a > b { T::one() } else { T::zero() },
+            ),
+            Equal => combine(
+                io,
+                #[inline(always)]
+                |a, b| if a == b { T::one() } else { T::zero() },
+            ),
+            Power => combine(
+                io,
+                #[inline(always)]
+                |a, b| match (a.is_nan(), b.is_nan()) {
+                    (true, _) => a,
+                    (_, true) => b,
+                    _ => a.powf(b),
+                },
+            ),
         }
     }
 }
@@ -223,8 +273,8 @@ fn combine<T: Real>(io: &mut Io<'_, T>, apply: impl Fn(T, T) -> T + Copy + Sync)
         );
         return;
     }
-    let [_, d1, d2, d3] = padded(y_shape.dims());
-    let (s, t) = (strides(a_shape, y_shape), strides(b_shape, y_shape));
+    let walk = Walk::admitted(a_shape, b_shape, y_shape);
+    let ([_, d1, d2, d3], s, t) = (walk.sizes, walk.a, walk.b);
     let rows = y.len() / d3.max(1);
     pieces::<T, _>(
         rows,
@@ -267,11 +317,10 @@ fn combine<T: Real>(io: &mut Io<'_, T>, apply: impl Fn(T, T) -> T + Copy + Sync)
 }
 
 /// The common shape of two, or none.
-fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
+pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     let rank = a.len().max(b.len());
-    let at = |dims: &[usize], i: usize| (i + dims.len()).checked_sub(rank).map_or(1, |i| dims[i]);
     (0..rank)
-        .map(|i| match (at(a, i), at(b, i)) {
+        .map(|i| match (size(a, i, rank), size(b, i, rank)) {
             (a, b) if a == b || b == 1 => Some(a),
             (1, b) => Some(b),
             _ => None,
@@ -279,32 +328,55 @@ fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
         .collect()
 }
 
-/// Four sizes, ones in front; more than four flatten, which only equal shapes may have.
-fn padded(dims: &[usize]) -> [usize; RANK] {
-    if dims.len() > RANK {
-        return [1, 1, 1, dims.iter().product()];
-    }
-    let mut padded = [1; RANK];
-    padded[RANK - dims.len()..].copy_from_slice(dims);
-    padded
+/// The size of dimension `i` of `rank` that shapes are aligned to.
+fn size(dims: &[usize], i: usize, rank: usize) -> usize {
+    (i + dims.len()).checked_sub(rank).map_or(1, |i| dims[i])
 }
 
-/// The strides by which an operand follows the output's four dimensions; 0 where it is repeated.
-fn strides(operand: &Shape, output: &Shape) -> [usize; RANK] {
-    let (dims, output) = (padded(operand.dims()), padded(output.dims()));
-    let mut strides = [0; RANK];
-    let mut stride = 1;
-    for i in (0..RANK).rev() {
-        if dims[i] == output[i] {
-            strides[i] = stride;
+/// How two operands are gone through: y's sizes, ones in front, and the strides by which a and b follow them; 0 where they are
+/// repeated.
+struct Walk {
+    sizes: [usize; RANK],
+    a: [usize; RANK],
+    b: [usize; RANK],
+}
+
+impl Walk {
+    /// Neighbouring dimensions in which the same operands are repeated are one; none where more than [`RANK`] are left.
+    fn of(a: &Shape, b: &Shape, y: &[usize]) -> Option<Self> {
+        let follows = |operand: &Shape, i: usize| size(operand.dims(), i, y.len()) == y[i];
+        let mut walk = Walk {
+            sizes: [1; RANK],
+            a: [0; RANK],
+            b: [0; RANK],
+        };
+        let (mut at, mut last) = (RANK, None);
+        let mut strides = [1, 1];
+        for i in (0..y.len()).rev().filter(|&i| y[i] != 1) {
+            let pattern = [follows(a, i), follows(b, i)];
+            if last != Some(pattern) {
+                at = at.checked_sub(1)?;
+                last = Some(pattern);
+                walk.a[at] = if pattern[0] { strides[0] } else { 0 };
+                walk.b[at] = if pattern[1] { strides[1] } else { 0 };
+            }
+            walk.sizes[at] *= y[i];
+            for (stride, follows) in strides.iter_mut().zip(pattern) {
+                *stride *= if follows { y[i] } else { 1 };
+            }
         }
-        stride *= dims[i];
+        Some(walk)
     }
-    strides
+
+    /// Of an op whose shape rule has admitted them.
+    fn admitted(a: &Shape, b: &Shape, y: &Shape) -> Self {
+        Walk::of(a, b, y.dims())
+            .unwrap_or_else(|| unreachable!("the shape rule admitted these shapes"))
+    }
 }
 
 fn cases() -> Vec<Case> {
-    let shapes: [(&[usize], &[usize]); 11] = [
+    let shapes: [(&[usize], &[usize]); 13] = [
         (&[1], &[1]),
         (&[17], &[17]),
         (&[2, 3, 5, 7, 2], &[2, 3, 5, 7, 2]),
@@ -316,25 +388,47 @@ fn cases() -> Vec<Case> {
         (&[1, 255], &[256, 255]),
         (&[], &[7]),
         (&[70, 1000], &[70, 1000]),
+        (&[2, 3, 4, 2, 3], &[3, 1, 1, 1]),
+        (&[2, 3, 1, 1, 2, 2], &[2, 3, 3, 2, 2, 2]),
     ];
     let mut cases = Vec::new();
-    for operator in [Add, Sub, Mul, Div, Maximum, Minimum, GreaterEqual] {
+    for operator in [
+        Add,
+        Sub,
+        Mul,
+        Div,
+        Maximum,
+        Minimum,
+        GreaterEqual,
+        Greater,
+        Equal,
+        Power,
+    ] {
         for (a, b) in shapes {
-            // Away from zero, where a quotient and its differences would blow up.
-            let divisor = if operator == Div {
-                Fill::Uniform(0.5, 3.0)
-            } else {
-                Fill::Uniform(-3.0, 3.0)
+            let any = Fill::Uniform(-3.0, 3.0);
+            // Away from zero, where a quotient, a logarithm and their differences would blow up; of what is compared much is
+            // equal.
+            let (first, second) = match operator {
+                Div => (any, Fill::Uniform(0.5, 3.0)),
+                Power => (Fill::Uniform(0.3, 3.0), any),
+                GreaterEqual | Greater | Equal => (Fill::Binary, Fill::Binary),
+                _ => (any.clone(), any),
             };
-            let case = Case::new(Binary(operator))
-                .input(a, Fill::Uniform(-3.0, 3.0))
-                .input(b, divisor);
+            let case = Case::new(Binary(operator)).input(a, first).input(b, second);
             cases.push(match operator {
-                GreaterEqual => case.without_gradient().without_nan(),
+                GreaterEqual | Greater | Equal => case.without_gradient().without_nan(),
                 _ => case,
             });
         }
     }
+    // Negative and zero bases, the exponents that are whole even and odd, and one that is not.
+    let bases = vec![-2.0, -2.0, -1.5, 0.0, 0.0, 0.0, 3.0, -0.5, 1.0, 2.0];
+    let exponents = vec![2.0, 3.0, -1.0, 0.0, 2.0, 0.5, 0.0, -2.0, 100.0, 0.5];
+    let case = Case::new(Binary(Power)).input(&[10], Fill::Values(bases));
+    cases.push(
+        case.input(&[10], Fill::Values(exponents))
+            .without_gradient(),
+    );
     cases
 }
 
@@ -379,6 +473,25 @@ impl Tensor {
     #[track_caller]
     pub fn greater_equal(&self, b: &Tensor) -> Tensor {
         self.graph().apply_one(Binary(GreaterEqual), &[self, b])
+    }
+
+    /// 1 where a > b, else 0, element by element, with broadcasting; it has no gradient.
+    #[track_caller]
+    pub fn greater(&self, b: &Tensor) -> Tensor {
+        self.graph().apply_one(Binary(Greater), &[self, b])
+    }
+
+    /// 1 where a = b, else 0, element by element, with broadcasting; it has no gradient.
+    #[track_caller]
+    pub fn equal(&self, b: &Tensor) -> Tensor {
+        self.graph().apply_one(Binary(Equal), &[self, b])
+    }
+
+    /// aᵇ element by element, with broadcasting; NaN where either is, and where a < 0 and b is no whole number. For an exponent
+    /// that is a constant see [`pow`](Tensor::pow).
+    #[track_caller]
+    pub fn power(&self, b: &Tensor) -> Tensor {
+        self.graph().apply_one(Binary(Power), &[self, b])
     }
 }
 

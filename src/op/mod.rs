@@ -13,12 +13,15 @@ mod binary;
 mod binary_cross_entropy;
 mod case;
 mod categorical_hinge;
+mod choose;
 mod clock;
 mod compute;
 mod concat;
 mod confusion;
 mod correlation;
 mod cross_entropy;
+mod enlarge;
+mod extremum;
 mod gather;
 mod glu;
 mod guarded;
@@ -40,10 +43,12 @@ mod philox;
 mod pointwise;
 mod pointwise_loss;
 mod record;
+mod reduction;
 mod reshape;
 mod row_pairs;
 mod rows;
 mod running_average;
+
 mod sgd;
 mod similarity;
 mod slice;
@@ -53,6 +58,7 @@ mod squared_error;
 mod standardize;
 mod sum;
 mod sum_of_squares;
+mod take;
 mod tally;
 mod threshold_counts;
 mod update;
@@ -74,6 +80,7 @@ pub(crate) use binary_cross_entropy::Backward as BinaryCrossEntropyBackward;
 pub use binary_cross_entropy::{BinaryCrossEntropy, Form};
 pub use case::{Case, Entry, Fill, Sample, UNIT};
 pub use categorical_hinge::CategoricalHinge;
+pub use choose::Choose;
 pub use clock::{Clock, LONG_RATES, RATES, Series, Tally, cursor, rate};
 pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
 pub use concat::Concat;
@@ -81,6 +88,7 @@ pub use confusion::{Confusion, Says};
 pub use correlation::Correlation;
 pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub use cross_entropy::CrossEntropy;
+pub use extremum::Extremum;
 pub use gather::{Gather, MAX_CHUNKS};
 pub use glu::Glu;
 pub use guarded::Guarded;
@@ -103,6 +111,7 @@ pub use pointwise_loss::PointwiseLoss;
 pub use record::{Parts, Record};
 pub use reshape::Reshape;
 pub use running_average::RunningAverage;
+
 pub use sgd::{Momentum, Sgd};
 pub use similarity::Similarity;
 pub use slice::Slice;
@@ -113,6 +122,7 @@ pub use squared_error::SquaredError;
 pub use standardize::Standardize;
 pub use sum::Sum;
 pub use sum_of_squares::SumOfSquares;
+pub use take::Take;
 pub use tally::{Feed, slots};
 pub use threshold_counts::{Select, ThresholdCounts};
 pub use update::{Clipped, Formula, Running, Update};
@@ -128,12 +138,14 @@ pub fn all() -> Vec<Entry> {
         binary::ENTRY,
         binary_cross_entropy::ENTRY,
         categorical_hinge::ENTRY,
+        choose::ENTRY,
         clock::ENTRY,
         concat::ENTRY,
         confusion::ENTRY,
         correlation::ENTRY,
         cross_entropy::ENTRY,
         matmul::DENSE,
+        extremum::ENTRY,
         gather::ENTRY,
         glu::ENTRY,
         guarded::ENTRY,
@@ -160,6 +172,7 @@ pub fn all() -> Vec<Entry> {
         squared_error::ENTRY,
         standardize::ENTRY,
         sum::ENTRY,
+        take::ENTRY,
         threshold_counts::ENTRY,
         sum_of_squares::ENTRY,
         update::ENTRY,

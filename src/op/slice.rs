@@ -33,9 +33,9 @@ pub struct Slice {
 
 /// dx of a slice of a tensor of that shape: dy with zeros around it.
 #[derive(Debug, Clone)]
-struct Backward {
-    slice: Slice,
-    shape: Shape,
+pub(super) struct Backward {
+    pub(super) slice: Slice,
+    pub(super) shape: Shape,
 }
 
 impl Slice {

@@ -107,11 +107,9 @@ impl Op for Standardize {
         self.inputs(1, inputs)?;
         let x = &inputs[0];
         Along::of(x, self.axis)?;
-        if !(self.epsilon >= 0.0 && self.epsilon.is_finite()) {
-            return Err(format!(
-                "epsilon must be at least 0 and finite, got {}",
-                self.epsilon
-            ));
+        // One below 0 is for whoever knows that the variance is larger, as in PyTorch.
+        if !self.epsilon.is_finite() {
+            return Err(format!("epsilon must be finite, got {}", self.epsilon));
         }
         let mut dims = x.shape.dims().to_vec();
         dims.remove(self.axis.rem_euclid(dims.len() as isize) as usize);
@@ -210,16 +208,18 @@ impl Compute for Standardize {
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let along = Along::admitted(&io.signature().inputs[0], self.axis);
         let n = self.counted(io, along, 1);
-        let (x, share) = (io.input(0), T::of(n as f64));
+        let (x, share) = (io.input(0), n as f64);
         let epsilon = T::of(f64::from(self.epsilon));
         let [y, mean, variance] = io.outputs();
         for row in 0..along.rows() {
+            // Sums in f64: they are one after the other, so that the wider numbers cost nothing.
             let counted = along.row(x, row).take(n);
             let center = match self.center {
-                true => counted.clone().sum::<T>() / share,
+                true => T::of(counted.clone().map(Real::double).sum::<f64>() / share),
                 false => T::zero(),
             };
-            let v = counted.map(|x| (x - center) * (x - center)).sum::<T>() / share;
+            let squares = counted.map(|x| (x - center).double().powi(2));
+            let v = T::of(squares.sum::<f64>() / share);
             let root = (v + epsilon).sqrt();
             for at in along.places(row) {
                 y[at] = (x[at] - center) / root;
@@ -281,21 +281,23 @@ impl Compute for Backward {
         let along = Along::admitted(&io.signature().inputs[0], self.0.axis);
         let n = self.0.counted(io, along, 3);
         let (y, variance, dy) = (io.input(0), io.input(1), io.input(2));
-        let (share, epsilon) = (T::of(n as f64), T::of(f64::from(self.0.epsilon)));
+        let (share, epsilon) = (n as f64, T::of(f64::from(self.0.epsilon)));
         let dx = io.output(0);
         for (row, &variance) in variance.iter().enumerate() {
             let counted = along.places(row).take(n);
-            let (sum, products) = counted.fold((T::zero(), T::zero()), |(sum, products), at| {
-                (sum + dy[at], products + dy[at] * y[at])
+            let (sum, products) = counted.fold((0.0, 0.0), |(sum, products), at| {
+                let dy = dy[at].double();
+                (sum + dy, products + dy * y[at].double())
             });
             let mean = match self.0.center {
-                true => sum / share,
+                true => T::of(sum / share),
                 false => T::zero(),
             };
+            let slope = T::of(products / share);
             let root = (variance + epsilon).sqrt();
             for (i, at) in along.places(row).enumerate() {
                 dx[at] = match i < n {
-                    true => (dy[at] - mean - y[at] * (products / share)) / root,
+                    true => (dy[at] - mean - y[at] * slope) / root,
                     false => T::zero(),
                 };
             }
