@@ -50,7 +50,7 @@ pub mod prelude {
     };
     pub use crate::nn::{
         AlphaDropout, BatchNormalization, Dropout, GaussianDropout, GaussianNoise,
-        LayerNormalization, PRelu, RMSNormalization, UnitNormalization,
+        GroupNormalization, LayerNormalization, PRelu, RMSNormalization, UnitNormalization,
     };
     pub use crate::optim::{Adam, Optimizer, Schedule, Sgd};
     pub use crate::train::Loss::{

@@ -144,6 +144,11 @@ impl Call {
         self.updates.push(update.clone());
     }
 
+    /// The updates that the pass has asked for so far.
+    pub fn updates(&self) -> &[Tensor] {
+        &self.updates
+    }
+
     /// Adds a scalar to the loss, such as a penalty on weights or outputs. It is part of every loss that is reported.
     pub fn add_loss(&mut self, loss: &Tensor) {
         self.losses.push(loss.clone());

@@ -15,8 +15,8 @@ use super::{
     Rescaling, Reshape, Subtract,
 };
 use super::{
-    AlphaDropout, BatchNormalization, Dropout, GaussianDropout, GaussianNoise, LayerNormalization,
-    PRelu, RMSNormalization, UnitNormalization,
+    AlphaDropout, BatchNormalization, Dropout, GaussianDropout, GaussianNoise, GroupNormalization,
+    LayerNormalization, PRelu, RMSNormalization, Softmax, UnitNormalization,
 };
 
 /// The settings of a layer in a model file.
@@ -40,40 +40,53 @@ impl Config {
     }
 }
 
-/// The built-in layer of a class; a new layer that is to be saved has a line here.
+/// How a layer is read from its settings.
+type Reader = fn(&Config) -> Result<Arc<dyn Layer>>;
+
+fn read<L: Layer + DeserializeOwned + 'static>(config: &Config) -> Result<Arc<dyn Layer>> {
+    let layer: L = config.read()?;
+    Ok(Arc::new(layer))
+}
+
+/// The built-in layers by class; a new layer that is to be saved has a line here.
+const BUILT_IN: &[(&str, Reader)] = &[
+    ("Activation", read::<Activation>),
+    ("Add", read::<Add>),
+    ("AlphaDropout", read::<AlphaDropout>),
+    ("Average", read::<Average>),
+    ("BatchNormalization", read::<BatchNormalization>),
+    ("Concatenate", read::<Concatenate>),
+    ("Dense", read::<Dense>),
+    ("Dot", read::<Dot>),
+    ("Dropout", read::<Dropout>),
+    ("Flatten", read::<Flatten>),
+    ("GaussianDropout", read::<GaussianDropout>),
+    ("GaussianNoise", read::<GaussianNoise>),
+    ("GroupNormalization", read::<GroupNormalization>),
+    ("LayerNormalization", read::<LayerNormalization>),
+    ("Maximum", read::<Maximum>),
+    ("Minimum", read::<Minimum>),
+    ("Multiply", read::<Multiply>),
+    ("PReLU", read::<PRelu>),
+    ("Permute", read::<Permute>),
+    ("RMSNormalization", read::<RMSNormalization>),
+    ("RepeatVector", read::<RepeatVector>),
+    ("Rescaling", read::<Rescaling>),
+    ("Reshape", read::<Reshape>),
+    ("Softmax", read::<Softmax>),
+    ("Subtract", read::<Subtract>),
+    ("UnitNormalization", read::<UnitNormalization>),
+];
+
+/// The classes of all layers that model files can hold without being told how to read them.
+pub fn built_in_classes() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().map(|(class, _)| *class)
+}
+
+/// The built-in layer of a class.
 fn built_in(class: &str, config: &Config) -> Option<Result<Arc<dyn Layer>>> {
-    fn read<L: Layer + DeserializeOwned + 'static>(config: &Config) -> Result<Arc<dyn Layer>> {
-        let layer: L = config.read()?;
-        Ok(Arc::new(layer))
-    }
-    let read = match class {
-        "Activation" => read::<Activation>,
-        "Add" => read::<Add>,
-        "AlphaDropout" => read::<AlphaDropout>,
-        "Average" => read::<Average>,
-        "BatchNormalization" => read::<BatchNormalization>,
-        "Concatenate" => read::<Concatenate>,
-        "Dense" => read::<Dense>,
-        "Dot" => read::<Dot>,
-        "Dropout" => read::<Dropout>,
-        "Flatten" => read::<Flatten>,
-        "GaussianDropout" => read::<GaussianDropout>,
-        "GaussianNoise" => read::<GaussianNoise>,
-        "LayerNormalization" => read::<LayerNormalization>,
-        "Maximum" => read::<Maximum>,
-        "Minimum" => read::<Minimum>,
-        "Multiply" => read::<Multiply>,
-        "PReLU" => read::<PRelu>,
-        "Permute" => read::<Permute>,
-        "RMSNormalization" => read::<RMSNormalization>,
-        "RepeatVector" => read::<RepeatVector>,
-        "Rescaling" => read::<Rescaling>,
-        "Reshape" => read::<Reshape>,
-        "Subtract" => read::<Subtract>,
-        "UnitNormalization" => read::<UnitNormalization>,
-        _ => return None,
-    };
-    Some(read(config))
+    let entry = BUILT_IN.iter().find(|(known, _)| *known == class);
+    entry.map(|(_, read)| read(config))
 }
 
 /// What of a layer is its own.

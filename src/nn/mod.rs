@@ -6,7 +6,7 @@
 //! | `layer_ref`, `symbol` | layers and tensors of a model that is being written: [`LayerRef`], [`Input`], [`Symbol`] |
 //! | `functional`, `sequential` | architectures: [`Functional`], and [`Sequential`], a way of writing a chain |
 //! | `forward`, `weights`, `summary`, `describe` | what is done with an architecture |
-//! | `dense`, `activate`, `merge`, `concatenate`, `dot`, `rearrange`, `rescaling`, `lambda`, `noise`, `normalization`, `prelu` | the layers |
+//! | `dense`, `activate`, `merge`, `concatenate`, `dot`, `rearrange`, `rescaling`, `lambda`, `noise`, `normalization`, `group_normalization`, `prelu`, `softmax` | the layers |
 
 mod activate;
 mod activation;
@@ -18,6 +18,7 @@ mod describe;
 mod dot;
 mod forward;
 mod functional;
+mod group_normalization;
 mod initializer;
 mod lambda;
 mod layer;
@@ -30,6 +31,7 @@ mod rearrange;
 mod regularizer;
 mod rescaling;
 mod sequential;
+mod softmax;
 mod summary;
 mod symbol;
 mod weights;
@@ -39,23 +41,23 @@ pub use call::Call;
 pub use concatenate::Concatenate;
 pub use constraint::Constraint;
 pub use dense::Dense;
-pub use describe::Config;
 pub(crate) use describe::Description;
+pub use describe::{Config, built_in_classes};
 pub use dot::Dot;
 pub use functional::Functional;
 pub(crate) use functional::InputSpec;
+pub use group_normalization::{GroupNormalization, UnitNormalization};
 pub use initializer::{Distribution, Fan, Initializer};
 pub use lambda::Lambda;
 pub use layer::{Layer, Parameter};
 pub use layer_ref::LayerRef;
 pub use merge::{Add, Average, Maximum, Minimum, Multiply, Subtract};
 pub use noise::{AlphaDropout, Dropout, GaussianDropout, GaussianNoise};
-pub use normalization::{
-    BatchNormalization, LayerNormalization, RMSNormalization, UnitNormalization,
-};
+pub use normalization::{BatchNormalization, LayerNormalization, RMSNormalization};
 pub use prelu::PRelu;
 pub use rearrange::{Flatten, Permute, RepeatVector, Reshape};
 pub use regularizer::Regularizer;
 pub use rescaling::Rescaling;
 pub use sequential::Sequential;
+pub use softmax::Softmax;
 pub use symbol::{Input, Outputs, Symbol, Symbols};

@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::op::RunningAverage;
 use crate::{Error, Result, Shape, Tensor};
 
+use super::concatenate::dimension;
 use super::layer::single;
 use super::{Call, Config, Initializer, Layer, Parameter};
 
-/// γ·(x − μ)/√(v + ε) + β for every channel, the last dimension (Ioffe and Szegedy, 2015): in training with mean and variance
-/// of the batch, otherwise with running averages of them.
+/// γ·(x − μ)/√(v + ε) + β for every channel (Ioffe and Szegedy, 2015): in training with mean and variance of the batch,
+/// otherwise with running averages of them.
 ///
 /// Defaults and averages are those of Keras: average ← momentum·average + (1 − momentum)·value with the biased variance.
 /// PyTorch's `momentum` is one less ours, its ε 1e-5, and its running variance unbiased: [`BatchNormalization::pytorch`].
@@ -26,6 +27,17 @@ pub struct BatchNormalization {
     pub scale: bool,
     /// Whether the running variance is the unbiased one. Default: false.
     pub unbiased: bool,
+    /// The dimension of the channels, counted with the batch as 0, or from the back where negative. Default: −1, the last.
+    #[serde(default = "last")]
+    pub axis: i32,
+}
+
+pub(super) fn last() -> i32 {
+    -1
+}
+
+fn one() -> usize {
+    1
 }
 
 impl Default for BatchNormalization {
@@ -43,6 +55,7 @@ impl BatchNormalization {
             center: true,
             scale: true,
             unbiased: false,
+            axis: -1,
         }
     }
 
@@ -68,22 +81,67 @@ impl BatchNormalization {
         self
     }
 
-    fn kept(&self, call: &Call, names: [&str; 2]) -> [Option<Tensor>; 2] {
-        let [scale, center] = names;
-        [
-            self.scale.then(|| call.weight(scale)),
-            self.center.then(|| call.weight(center)),
-        ]
+    /// Sets the dimension of the channels, counted with the batch as 0.
+    pub fn axis(mut self, axis: i32) -> Self {
+        self.axis = axis;
+        self
     }
 }
 
-/// The size of the last dimension.
-fn channels(inputs: &[Shape]) -> usize {
-    let last = inputs.first().and_then(|shape| shape.dims().last());
-    last.copied().unwrap_or(1)
+/// γ and β, where they are there.
+pub(super) fn kept(call: &Call, scale: bool, center: bool) -> [Option<Tensor>; 2] {
+    [
+        scale.then(|| call.weight("gamma")),
+        center.then(|| call.weight("beta")),
+    ]
 }
 
-fn above_zero(epsilon: f32) -> Result<()> {
+/// γ and β of that shape, where they are there.
+pub(super) fn affine(
+    shape: &[usize],
+    scale: bool,
+    center: bool,
+) -> impl Iterator<Item = Parameter> {
+    let of = |name: &str, value: f32| Parameter::new(name, shape, Initializer::Constant(value));
+    let gamma = scale.then(|| of("gamma", 1.0));
+    let beta = center.then(|| of("beta", 0.0));
+    gamma.into_iter().chain(beta)
+}
+
+/// The size of the channels' dimension of a sample; one where there is none, which the shape rule refuses.
+pub(super) fn channels(inputs: &[Shape], axis: i32) -> usize {
+    let size = inputs.first().and_then(|shape| {
+        let at = dimension(axis, shape.rank()).ok()?;
+        shape.dims().get(at - 1)
+    });
+    size.copied().unwrap_or(1)
+}
+
+/// The sizes of the last `dims` dimensions of a sample.
+fn trailing(inputs: &[Shape], dims: usize) -> Vec<usize> {
+    let shape = inputs.first().map(Shape::dims).unwrap_or_default();
+    shape[shape.len() - dims.min(shape.len())..].to_vec()
+}
+
+/// The one input, if it has that many dimensions.
+fn of_dims(inputs: &[Shape], dims: usize) -> Result<Shape, String> {
+    let shape = single(inputs)?;
+    if shape.rank() < dims {
+        return Err(format!(
+            "works on {dims} dimensions of samples, got {shape}"
+        ));
+    }
+    Ok(shape.clone())
+}
+
+fn dims_in_range(dims: usize) -> Result<()> {
+    if dims > 0 {
+        return Ok(());
+    }
+    Err(Error::argument("dims", "must be at least 1, got 0"))
+}
+
+pub(super) fn above_zero(epsilon: f32) -> Result<()> {
     if epsilon > 0.0 && epsilon.is_finite() {
         return Ok(());
     }
@@ -99,42 +157,43 @@ impl Layer for BatchNormalization {
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
-        let channels = channels(inputs);
+        let channels = channels(inputs, self.axis);
         let of =
             |name: &str, value: f32| Parameter::new(name, [channels], Initializer::Constant(value));
-        let gamma = self.scale.then(|| of("gamma", 1.0));
-        let beta = self.center.then(|| of("beta", 0.0));
         let averages = [
             of("moving_mean", 0.0).state(),
             of("moving_variance", 1.0).state(),
         ];
-        gamma.into_iter().chain(beta).chain(averages).collect()
+        affine(&[channels], self.scale, self.center)
+            .chain(averages)
+            .collect()
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        match single(inputs)?.dims() {
-            [] => Err("needs at least one dimension beside the batch".into()),
-            dims => Ok(dims.into()),
-        }
+        let shape = single(inputs)?;
+        dimension(self.axis, shape.rank())?;
+        Ok(shape.clone())
     }
 
     fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
         let x = &inputs[0];
-        let [gamma, beta] = self.kept(call, ["gamma", "beta"]);
+        let [gamma, beta] = kept(call, self.scale, self.center);
+        let axis = self.axis as isize;
         let averages = [call.weight("moving_mean"), call.weight("moving_variance")];
         if !(call.training() && call.trainable()) {
             let [mean, variance] = &averages;
             let averages = [mean, variance];
             let (gamma, beta) = (gamma.as_ref(), beta.as_ref());
-            return x.batch_norm(-1, averages, gamma, beta, self.epsilon);
+            return x.batch_norm(axis, averages, gamma, beta, self.epsilon);
         }
         let cursor = call.clock().map(|clock| clock.cursor.clone());
         let (gamma, beta) = (gamma.as_ref(), beta.as_ref());
         let (y, mean, variance) =
-            x.batch_norm_training(-1, gamma, beta, self.epsilon, cursor.as_ref());
+            x.batch_norm_training(axis, gamma, beta, self.epsilon, cursor.as_ref());
         let shape = x.shape();
         let rows = shape.dims().first().copied().unwrap_or(1).max(1);
-        let values = shape.elements() as usize / channels(&[shape]).max(1);
+        let channels = mean.shape().elements() as usize;
+        let values = shape.elements() as usize / channels.max(1);
         for ((average, value), is_variance) in
             averages.iter().zip([mean, variance]).zip([false, true])
         {
@@ -163,7 +222,7 @@ impl Layer for BatchNormalization {
     }
 }
 
-/// γ·(x − μ)/√(v + ε) + β with mean and variance over the last dimension of each sample (Ba et al., 2016).
+/// γ·(x − μ)/√(v + ε) + β with mean and variance over the last dimensions of each sample (Ba et al., 2016).
 ///
 /// Keras' default of ε is 1e-3, PyTorch's 1e-5.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -174,18 +233,20 @@ pub struct LayerNormalization {
     pub center: bool,
     /// Whether γ is there. Default: true.
     pub scale: bool,
+    /// How many of the last dimensions are normalised together; γ and β have their shape. Default: 1.
+    #[serde(default = "one")]
+    pub dims: usize,
 }
 
-/// γ·x/√(mean of x² + ε) over the last dimension of each sample (Zhang and Sennrich, 2019).
+/// γ·x/√(mean of x² + ε) over the last dimensions of each sample (Zhang and Sennrich, 2019).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RMSNormalization {
     /// ε, above 0. Default: 1e-6.
     pub epsilon: f32,
+    /// How many of the last dimensions are normalised together; γ has their shape. Default: 1.
+    #[serde(default = "one")]
+    pub dims: usize,
 }
-
-/// x/|x| along the last dimension of each sample: vectors of length 1.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct UnitNormalization {}
 
 impl Default for LayerNormalization {
     fn default() -> Self {
@@ -200,12 +261,19 @@ impl LayerNormalization {
             epsilon: 1e-3,
             center: true,
             scale: true,
+            dims: 1,
         }
     }
 
     /// Sets ε.
     pub fn epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = epsilon;
+        self
+    }
+
+    /// Sets how many of the last dimensions are normalised together.
+    pub fn dims(mut self, dims: usize) -> Self {
+        self.dims = dims;
         self
     }
 }
@@ -219,7 +287,10 @@ impl Default for RMSNormalization {
 impl RMSNormalization {
     /// With Keras' default.
     pub fn new() -> Self {
-        RMSNormalization { epsilon: 1e-6 }
+        RMSNormalization {
+            epsilon: 1e-6,
+            dims: 1,
+        }
     }
 
     /// Sets ε.
@@ -227,12 +298,11 @@ impl RMSNormalization {
         self.epsilon = epsilon;
         self
     }
-}
 
-impl UnitNormalization {
-    /// The layer; it has no settings.
-    pub fn new() -> Self {
-        Self::default()
+    /// Sets how many of the last dimensions are normalised together.
+    pub fn dims(mut self, dims: usize) -> Self {
+        self.dims = dims;
+        self
     }
 }
 
@@ -242,26 +312,21 @@ impl Layer for LayerNormalization {
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
-        let channels = channels(inputs);
-        let of =
-            |name: &str, value: f32| Parameter::new(name, [channels], Initializer::Constant(value));
-        let gamma = self.scale.then(|| of("gamma", 1.0));
-        let beta = self.center.then(|| of("beta", 0.0));
-        gamma.into_iter().chain(beta).collect()
+        affine(&trailing(inputs, self.dims), self.scale, self.center).collect()
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        single(inputs).cloned()
+        of_dims(inputs, self.dims)
     }
 
     fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
-        let gamma = self.scale.then(|| call.weight("gamma"));
-        let beta = self.center.then(|| call.weight("beta"));
-        inputs[0].layer_norm(1, gamma.as_ref(), beta.as_ref(), self.epsilon)
+        let [gamma, beta] = kept(call, self.scale, self.center);
+        inputs[0].layer_norm(self.dims, gamma.as_ref(), beta.as_ref(), self.epsilon)
     }
 
     fn validate(&self) -> Result<()> {
-        above_zero(self.epsilon)
+        above_zero(self.epsilon)?;
+        dims_in_range(self.dims)
     }
 
     fn config(&self) -> Option<Config> {
@@ -276,37 +341,20 @@ impl Layer for RMSNormalization {
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
         let one = Initializer::Constant(1.0);
-        vec![Parameter::new("scale", [channels(inputs)], one)]
+        vec![Parameter::new("scale", trailing(inputs, self.dims), one)]
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        single(inputs).cloned()
+        of_dims(inputs, self.dims)
     }
 
     fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
-        inputs[0].rms_norm(1, Some(&call.weight("scale")), self.epsilon)
+        inputs[0].rms_norm(self.dims, Some(&call.weight("scale")), self.epsilon)
     }
 
     fn validate(&self) -> Result<()> {
-        above_zero(self.epsilon)
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
-    }
-}
-
-impl Layer for UnitNormalization {
-    fn class(&self) -> &'static str {
-        "UnitNormalization"
-    }
-
-    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        single(inputs).cloned()
-    }
-
-    fn forward(&self, inputs: &[Tensor], _call: &mut Call) -> Tensor {
-        inputs[0].unit_norm(-1)
+        above_zero(self.epsilon)?;
+        dims_in_range(self.dims)
     }
 
     fn config(&self) -> Option<Config> {

@@ -13,6 +13,9 @@ use super::{Call, Config, Initializer, Layer, Parameter};
 pub struct PRelu {
     /// The first values of α. Default: zeros.
     pub initializer: Initializer,
+    /// Dimensions whose elements share a slope, counted with the batch as 0. Default: none.
+    #[serde(default)]
+    pub shared_axes: Vec<usize>,
 }
 
 impl Default for PRelu {
@@ -26,12 +29,19 @@ impl PRelu {
     pub fn new() -> Self {
         PRelu {
             initializer: Initializer::Zeros,
+            shared_axes: Vec::new(),
         }
     }
 
     /// Sets how α begins.
     pub fn initializer(mut self, initializer: Initializer) -> Self {
         self.initializer = initializer;
+        self
+    }
+
+    /// Sets the dimensions whose elements share a slope, counted with the batch as 0.
+    pub fn shared_axes(mut self, axes: impl Into<Vec<usize>>) -> Self {
+        self.shared_axes = axes.into();
         self
     }
 }
@@ -42,12 +52,26 @@ impl Layer for PRelu {
     }
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
-        let shape = inputs.first().cloned().unwrap_or_else(|| [1].into());
-        vec![Parameter::new("alpha", shape, self.initializer)]
+        let mut dims = inputs
+            .first()
+            .map_or(vec![1], |shape| shape.dims().to_vec());
+        for axis in &self.shared_axes {
+            if let Some(dim) = axis.checked_sub(1).and_then(|axis| dims.get_mut(axis)) {
+                *dim = 1;
+            }
+        }
+        vec![Parameter::new("alpha", dims, self.initializer)]
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        single(inputs).cloned()
+        let shape = single(inputs)?;
+        let wrong = |axis: &&usize| !(1..=shape.rank()).contains(*axis);
+        match self.shared_axes.iter().find(wrong) {
+            None => Ok(shape.clone()),
+            Some(axis) => Err(format!(
+                "the shared axis {axis} is none of samples of {shape}"
+            )),
+        }
     }
 
     fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {

@@ -1,0 +1,146 @@
+//! Layers that normalise each sample by itself: groups of channels, and vectors brought to length 1.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result, Shape, Tensor};
+
+use super::concatenate::dimension;
+use super::layer::single;
+use super::normalization::{above_zero, affine, channels, kept, last};
+use super::{Call, Config, Layer, Parameter};
+
+/// γ·(x − μ)/√(v + ε) + β with mean and variance over groups of neighbouring channels of each sample, all other dimensions
+/// included (Wu and He, 2018). With a channel a group it is instance normalisation.
+///
+/// The channels are the last dimension, as in Keras; in PyTorch they come first. Keras' default of ε is 1e-3, PyTorch's
+/// 1e-5.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GroupNormalization {
+    /// The number of groups, which divides that of the channels. Default: 32.
+    pub groups: usize,
+    /// ε, above 0. Default: 1e-3.
+    pub epsilon: f32,
+    /// Whether β is there. Default: true.
+    pub center: bool,
+    /// Whether γ is there. Default: true.
+    pub scale: bool,
+}
+
+impl Default for GroupNormalization {
+    fn default() -> Self {
+        Self::new(32)
+    }
+}
+
+impl GroupNormalization {
+    /// So many groups, else with Keras' defaults.
+    pub fn new(groups: usize) -> Self {
+        GroupNormalization {
+            groups,
+            epsilon: 1e-3,
+            center: true,
+            scale: true,
+        }
+    }
+
+    /// Sets ε.
+    pub fn epsilon(mut self, epsilon: f32) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+}
+
+impl Layer for GroupNormalization {
+    fn class(&self) -> &'static str {
+        "GroupNormalization"
+    }
+
+    fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
+        affine(&[channels(inputs, -1)], self.scale, self.center).collect()
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let shape = single(inputs)?;
+        match shape.dims().last() {
+            Some(channels) if self.groups > 0 && channels % self.groups == 0 => Ok(shape.clone()),
+            _ => Err(format!(
+                "{} groups of the channels of {shape}, the last dimension",
+                self.groups
+            )),
+        }
+    }
+
+    fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
+        let x = &inputs[0];
+        let [gamma, beta] = kept(call, self.scale, self.center);
+        let (gamma, beta) = (gamma.as_ref(), beta.as_ref());
+        let rank = x.shape().rank();
+        if rank <= 2 {
+            return x.group_norm(self.groups, gamma, beta, self.epsilon);
+        }
+        // The tensor method's channels come second.
+        let second: Vec<usize> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
+        let behind: Vec<usize> = [0].into_iter().chain(2..rank).chain([1]).collect();
+        x.permute(&second)
+            .group_norm(self.groups, gamma, beta, self.epsilon)
+            .permute(&behind)
+    }
+
+    fn validate(&self) -> Result<()> {
+        if self.groups == 0 {
+            return Err(Error::argument("groups", "must be at least 1, got 0"));
+        }
+        above_zero(self.epsilon)
+    }
+
+    fn config(&self) -> Option<Config> {
+        Config::of(self)
+    }
+}
+
+/// x/|x| along one dimension of each sample: vectors of length 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct UnitNormalization {
+    /// The dimension, counted with the batch as 0, or from the back where negative. Default: −1, the last.
+    #[serde(default = "last")]
+    pub axis: i32,
+}
+
+impl Default for UnitNormalization {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl UnitNormalization {
+    /// Along the last dimension.
+    pub fn new() -> Self {
+        UnitNormalization { axis: -1 }
+    }
+
+    /// Sets the dimension, counted with the batch as 0.
+    pub fn axis(mut self, axis: i32) -> Self {
+        self.axis = axis;
+        self
+    }
+}
+
+impl Layer for UnitNormalization {
+    fn class(&self) -> &'static str {
+        "UnitNormalization"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let shape = single(inputs)?;
+        dimension(self.axis, shape.rank())?;
+        Ok(shape.clone())
+    }
+
+    fn forward(&self, inputs: &[Tensor], _call: &mut Call) -> Tensor {
+        inputs[0].unit_norm(self.axis as isize)
+    }
+
+    fn config(&self) -> Option<Config> {
+        Config::of(self)
+    }
+}

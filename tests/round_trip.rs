@@ -1,0 +1,120 @@
+//! A trained model of every layer predicts the same bits after it was saved and loaded.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use kiln::nn::{Regularizer, built_in_classes};
+use kiln::prelude::*;
+
+fn numbers(count: usize) -> Vec<f32> {
+    let number = |i: usize| ((i * 7919 + 13) % 1009) as f32 / 1009.0 - 0.5;
+    (0..count).map(number).collect()
+}
+
+/// Samples of four rows of six numbers, and two shares.
+fn every_layer() -> Functional {
+    let input = Input::named("a", [4, 6]);
+    let flat = Flatten.on(&input);
+    // What normalises, one behind the other.
+    let x = Permute::new([2, 1]).on(&Rescaling::new(3.0).offset(0.1).on(&input));
+    let dense = Dense::new(6)
+        .activation(Tanh)
+        .kernel_regularizer(Regularizer::L2(1e-3));
+    let x = dense.on(&x);
+    let x = BatchNormalization::new().momentum(0.7).on(&x);
+    let x = PRelu::new().shared_axes([1]).on(&x);
+    let x = LayerNormalization::new().dims(2).on(&x);
+    let x = GroupNormalization::new(3).on(&Dense::new(6).on(&x));
+    let x = RMSNormalization::new().on(&x);
+    let x = UnitNormalization::new().axis(1).on(&x);
+    let x = kiln::nn::Softmax::new().axis(1).on(&x);
+    // What draws.
+    let y = Dropout::new(0.2).on(&Dense::new(12).on(&flat));
+    let y = AlphaDropout::new(0.1).on(&Selu.on(&y));
+    let y = GaussianNoise::new(0.05).on(&GaussianDropout::new(0.1).on(&y));
+    let y = RepeatVector::new(3).on(&y);
+    let x = Reshape::new([3, -1]).on(&x);
+    // What merges.
+    let merged = [
+        Add.on([&x, &y]),
+        Subtract.on([&x, &y]),
+        Multiply.on([&x, &y]),
+        Average.on([&x, &y]),
+        Maximum.on([&x, &y]),
+        Minimum.on([&x, &y]),
+    ];
+    let joined = Concatenate::axis(1).on(&merged[..]);
+    let dots = Dot::new(2).normalize().on([&joined, &x]);
+    let last = Dense::new(2).activation(Softmax);
+    Functional::new(&input, &last.on(&Flatten.on(&dots))).seed(3)
+}
+
+#[test]
+fn the_model_has_every_layer_that_a_file_can_hold() {
+    let model = every_layer();
+    let used: BTreeSet<&str> = model
+        .layers()
+        .map(|(_, layer)| layer.layer().class())
+        .collect();
+    // A layer that is new among these needs a place in the model above.
+    assert_eq!(used, built_in_classes().collect());
+}
+
+fn predictions_survive(device: &Device, file: &str) {
+    println!("on {device}");
+    let loss = CategoricalCrossentropy;
+    let mut model = every_layer()
+        .compile_on(device, loss, Adam::new(0.01), [Accuracy])
+        .unwrap();
+    let rows = 50;
+    let shares = numbers(rows).into_iter().flat_map(|x| {
+        let first = f32::from(u8::from(x > 0.0));
+        [first, 1.0 - first]
+    });
+    let targets = Targets::Values {
+        values: shares.collect(),
+        columns: 2,
+    };
+    let data = Dataset::new(numbers(rows * 24), 24, targets).unwrap();
+    let x = numbers(300 * 24);
+    let bits = |model: &mut Model| -> Vec<u32> {
+        let predicted = model.predict(&x).unwrap();
+        predicted.values().iter().map(|y| y.to_bits()).collect()
+    };
+    let before = bits(&mut model);
+    // The last batch is a ragged one.
+    model
+        .fit(&data, Fit::epochs(3).batch_size(16).silent())
+        .unwrap();
+    let trained = bits(&mut model);
+    assert_ne!(trained, before, "training changes the predictions");
+    let finite = |bits: &u32| f32::from_bits(*bits).is_finite();
+    assert!(trained.iter().all(finite));
+    let path = std::env::temp_dir().join(format!("kiln-{file}-{}", std::process::id()));
+    model.save(&path).unwrap();
+    let mut loaded = Model::load_on(device, &path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(bits(&mut loaded), trained);
+    assert_eq!(loaded.architecture(), model.architecture());
+    assert_eq!(loaded.summary(), model.summary());
+    let weights = |model: &mut Model| -> Vec<(String, Vec<u32>)> {
+        let weights = model.weights().unwrap().into_iter();
+        let bits = |values: Vec<f32>| values.iter().map(|w| w.to_bits()).collect();
+        weights.map(|w| (w.name, bits(w.values))).collect()
+    };
+    assert_eq!(weights(&mut loaded), weights(&mut model));
+}
+
+#[test]
+fn a_trained_model_of_every_layer_predicts_the_same_bits_after_saving_and_loading() {
+    predictions_survive(&Device::cpu(), "round-trip-cpu");
+}
+
+#[test]
+fn and_so_it_does_on_a_gpu() {
+    if let Some(device) = common::device() {
+        predictions_survive(device, "round-trip-gpu");
+    }
+}
