@@ -5,42 +5,6 @@ use kiln::op::MatMul;
 
 use super::Stop;
 
-/// The sum over some dimensions, counted from the back where negative; over all where there is no list.
-pub fn sum(x: &Tensor, axes: Option<&[i64]>, keep: bool) -> Result<Tensor, Stop> {
-    let dims = x.shape().dims().to_vec();
-    let mut axes = match axes {
-        None => (0..dims.len()).collect(),
-        Some(axes) => axes
-            .iter()
-            .map(|&axis| dimension(axis, dims.len()))
-            .collect::<Result<Vec<_>, _>>()?,
-    };
-    axes.sort_unstable();
-    axes.dedup();
-    let sum = match axes.len() == dims.len() {
-        true => x.sum(),
-        false => axes
-            .iter()
-            .rev()
-            .fold(x.clone(), |sum, &axis| sum.sum_over(axis)),
-    };
-    if !keep {
-        return Ok(sum);
-    }
-    let kept = dims
-        .iter()
-        .enumerate()
-        .map(|(axis, &dim)| if axes.contains(&axis) { 1 } else { dim });
-    Ok(sum.reshape(kept.collect::<Vec<usize>>()))
-}
-
-/// The mean over some dimensions, as [`sum`].
-pub fn mean(x: &Tensor, axes: Option<&[i64]>, keep: bool) -> Result<Tensor, Stop> {
-    let sum = sum(x, axes, keep)?;
-    let parts = x.shape().elements() as f64 / sum.shape().elements() as f64;
-    Ok(sum.scale((1.0 / parts) as f32))
-}
-
 /// A dimension counted from the front, or from the back where negative.
 pub fn dimension(axis: i64, rank: usize) -> Result<usize, Stop> {
     let from_front = if axis < 0 { axis + rank as i64 } else { axis };
@@ -61,16 +25,65 @@ pub fn flatten(x: &Tensor, first: i64, last: i64) -> Result<Tensor, Stop> {
     Ok(x.reshape([before, &[middle.iter().product()], after].concat()))
 }
 
-/// The product of vectors, matrices, and of stacks of matrices with one matrix, as NumPy's `matmul`.
+/// The product of vectors, matrices, and stacks of matrices, whose leading dimensions broadcast, as NumPy's `matmul`.
 pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor, Stop> {
     let (left, right) = (a.shape().dims().to_vec(), b.shape().dims().to_vec());
-    let (Some((&k, rows)), 1..=2) = (left.split_last(), right.len()) else {
-        return Stop::unsupported("products of stacks of matrices");
-    };
+    if left.is_empty() || right.is_empty() {
+        return Stop::unsupported("products of scalars");
+    }
+    if right.len() > 2 {
+        return stacked(a, b);
+    }
+    let (&k, rows) = left.split_last().unwrap_or((&1, &[]));
     let columns = &right[1..];
     let a = a.reshape([rows.iter().product(), k]);
     let b = b.reshape([right[0], columns.iter().product()]);
     Ok(a.matmul(&b).reshape([rows, columns].concat()))
+}
+
+/// The products of the matrices of two stacks, one by one.
+fn stacked(a: &Tensor, b: &Tensor) -> Result<Tensor, Stop> {
+    let vector = a.shape().rank() == 1;
+    let a = match vector {
+        true => a.reshape([1, a.shape().elements() as usize]),
+        false => a.clone(),
+    };
+    let (left, right) = (a.shape().dims().to_vec(), b.shape().dims().to_vec());
+    let (lead_a, [m, k]) = left.split_at(left.len() - 2) else {
+        return Stop::unsupported("products of scalars");
+    };
+    let (lead_b, [_, n]) = right.split_at(right.len() - 2) else {
+        return Stop::unsupported("products of scalars");
+    };
+    let rank = lead_a.len().max(lead_b.len());
+    let size = |lead: &[usize], axis: usize| {
+        let at = (axis + lead.len()).checked_sub(rank);
+        at.map_or(1, |at| lead[at])
+    };
+    let lead: Vec<usize> = (0..rank)
+        .map(|axis| size(lead_a, axis).max(size(lead_b, axis)))
+        .collect();
+    let count: usize = lead.iter().product();
+    let stack = |x: &Tensor, rows: usize, columns: usize| {
+        let wide = x.expand([&lead[..], &[rows, columns]].concat());
+        wide.reshape([count, rows, columns])
+    };
+    let (a, b) = (stack(&a, *m, *k), stack(b, *k, *n));
+    let matrix = |x: &Tensor, at: usize| {
+        let dims = x.shape().dims()[1..].to_vec();
+        x.slice(0, at, 1).reshape(dims)
+    };
+    let product = |at: usize| {
+        let product = matrix(&a, at).matmul(&matrix(&b, at));
+        product.reshape([1, *m, *n])
+    };
+    let products: Vec<Tensor> = (0..count).map(product).collect();
+    let rest: Vec<&Tensor> = products.iter().skip(1).collect();
+    let shape = match vector {
+        true => [&lead[..], &[*n]].concat(),
+        false => [&lead[..], &[*m, *n]].concat(),
+    };
+    Ok(products[0].concat(&rest, 0).reshape(shape))
 }
 
 /// xWᵀ + b over the last dimension of x, with W `[out, in]`: PyTorch's linear layer.

@@ -5,6 +5,9 @@ use kiln::{Device, Error, Graph, Program, Shape, Tensor, Values};
 use super::Stop;
 use super::case::{Array, Case, Kind};
 
+/// The largest whole number up to which f32 has all of them.
+const MOST_WHOLE: f64 = 16_777_216.0;
+
 /// A graph with the values of its inputs and the tensors to bring back.
 #[derive(Default)]
 pub struct Work {
@@ -30,13 +33,27 @@ impl Work {
         if array.values.is_empty() {
             return Stop::unsupported("tensors without elements");
         }
-        if array.kind == Kind::F64 {
-            return Stop::unsupported("tensors of f64");
+        let whole = matches!(array.kind, Kind::Integer | Kind::Byte);
+        if whole && array.values.iter().any(|value| value.abs() > MOST_WHOLE) {
+            return Stop::unsupported("whole numbers beyond 2²⁴");
+        }
+        let beyond = |value: &f64| value.is_finite() && value.abs() > f64::from(f32::MAX);
+        if array.values.iter().any(beyond) {
+            return Stop::unsupported("numbers beyond f32");
         }
         let name = format!("in.{name}");
         let tensor = self.graph.input(&name, array.shape.as_slice());
         self.numbers.push((name, array.to_f32()));
         Ok(tensor)
+    }
+
+    /// An input that holds this array as indices of a dimension of `len`; negative ones count from the back.
+    pub fn places(&mut self, name: &str, array: &Array, len: usize) -> Result<Tensor, Stop> {
+        let mut indices = array.clone();
+        for index in indices.values.iter_mut().filter(|index| **index < 0.0) {
+            *index += len as f64;
+        }
+        self.label(name, &indices, &array.shape.as_slice().into())
     }
 
     /// An input that holds this array as class labels of the given shape.
@@ -83,7 +100,10 @@ impl Work {
             }
         }
         for (name, values) in &self.labels {
-            session.write_labels(name, values)?;
+            match session.write_labels(name, values) {
+                Err(Error::NotFound { .. }) => {}
+                written => written?,
+            }
         }
         session.run("run", 1)?;
         let mut read = |(name, tensor): (String, Tensor)| {

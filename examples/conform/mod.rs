@@ -5,15 +5,16 @@
 //! | `case` | a case's two files |
 //! | `settings` | the arguments that the case was made with |
 //! | `check` | the tolerances, and which elements may differ on purpose |
-//! | `differences` | the table of what differs on purpose |
-//! | `report` | the counts by kind |
+//! | `differences` | the table of what differs on purpose, which lies in `tests/golden` |
+//! | `report` | the counts by kind, and what is not supported by op |
 //! | `compute` | a graph, run once on the given values |
-//! | `activation`, `layer`, `loss`, `metric`, `optimizer`, `schedule`, `initializer`, `trace` | the kinds of Keras' cases |
+//! | `activation`, `layer`, `loss`, `metric`, `optimizer`, `schedule`, `initializer`, `weights`, `trace` | the kinds of Keras' cases |
+//! | `layer_object`, `layer_noise` | Kiln's layers from the settings of Keras'; those that draw |
 //! | `recipe`, `architecture` | what a trace trained, and how |
-//! | `torch`, `torch_activation`, `torch_loss`, `torch_margin`, `torch_op`, `arguments` | the kinds of PyTorch's cases |
-//! | `onnx`, `onnx_op` | ONNX' cases |
-//! | `normalization` | normalisations of all of them |
-//! | `algebra` | operations of theirs that are a few of Kiln's |
+//! | `torch`, `torch_activation`, `torch_loss`, `torch_margin`, `torch_op`, `torch_tensor`, `arguments` | the kinds of PyTorch's cases |
+//! | `onnx`, `onnx_op`, `onnx_tensor` | ONNX' cases |
+//! | `normalization` | normalisations of PyTorch |
+//! | `algebra`, `reduce`, `rearrange`, `distance`, `einsum` | operations of theirs that are a few of Kiln's |
 #![allow(dead_code)] // The example and the test each use a part.
 
 mod activation;
@@ -23,18 +24,26 @@ mod arguments;
 mod case;
 mod check;
 mod compute;
+#[path = "../../tests/golden/differences.rs"]
 mod differences;
+mod distance;
+mod einsum;
 mod initializer;
 mod layer;
+mod layer_noise;
+mod layer_object;
 mod loss;
 mod metric;
 mod metric_set;
 mod normalization;
 mod onnx;
 mod onnx_op;
+mod onnx_tensor;
 mod optimizer;
 mod optimizer_settings;
+mod rearrange;
 mod recipe;
+mod reduce;
 mod report;
 mod schedule;
 mod settings;
@@ -43,6 +52,7 @@ mod torch_activation;
 mod torch_loss;
 mod torch_margin;
 mod torch_op;
+mod torch_tensor;
 mod trace;
 mod weights;
 

@@ -1,96 +1,17 @@
-//! Normalisations and noise: of Keras' layers, PyTorch's modules and functions, ONNX' nodes.
+//! Normalisations of PyTorch's modules and functions.
 
-use kiln::op::{Noise, NoiseKind, RunningAverage};
+use kiln::op::RunningAverage;
 use kiln::{Device, Graph, Initial, Program, Tensor, TensorType};
 
 use super::Stop;
 use super::arguments::Arguments;
-use super::case::{Array, Case};
+use super::case::Case;
 use super::check::Check;
-use super::compute::{Work, to_f64};
-use super::settings::{Settings, integers};
+use super::compute::to_f64;
+use super::distance;
+use super::reduce;
+use super::settings::integers;
 use super::torch::Call;
-
-/// A layer of Keras, if it is one of these, on the last dimensions of x.
-pub fn keras(
-    case: &Case,
-    settings: &mut Settings<'_>,
-    training: bool,
-    x: &Tensor,
-    weight: impl Fn(&str) -> Option<Tensor>,
-) -> Result<Option<Tensor>, Stop> {
-    let rank = x.shape().rank() as i64;
-    let mut epsilon = |default: f64| settings.number("epsilon", default).map(|e| e as f32);
-    let y = match case.op.as_str() {
-        "LayerNormalization" => {
-            let (gamma, beta) = (weight("gamma"), weight("beta"));
-            let epsilon = epsilon(1e-3)?;
-            let dims = trailing(settings, rank)?;
-            settings.ignore(&["center", "scale"]);
-            x.layer_norm(dims, gamma.as_ref(), beta.as_ref(), epsilon)
-        }
-        "RMSNormalization" => {
-            let (scale, epsilon) = (weight("scale"), epsilon(1e-6)?);
-            x.rms_norm(trailing(settings, rank)?, scale.as_ref(), epsilon)
-        }
-        "GroupNormalization" => {
-            let epsilon = epsilon(1e-3)?;
-            let groups = settings.number("groups", 32.0)? as usize;
-            settings.ignore(&["center", "scale"]);
-            if settings.number("axis", -1.0)? != -1.0 {
-                return Stop::unsupported("channels that do not come last");
-            }
-            let (gamma, beta) = (weight("gamma"), weight("beta"));
-            // Kiln's channels come second.
-            let rank = rank as usize;
-            let second: Vec<usize> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
-            let last: Vec<usize> = [0].into_iter().chain(2..rank).chain([1]).collect();
-            let y = x.permute(&second);
-            let y = y.group_norm(groups, gamma.as_ref(), beta.as_ref(), epsilon);
-            y.permute(&last)
-        }
-        "UnitNormalization" => x.unit_norm(settings.number("axis", -1.0)? as isize),
-        "BatchNormalization" => {
-            let epsilon = epsilon(1e-3)?;
-            let axis = settings.number("axis", -1.0)? as isize;
-            settings.ignore(&["momentum", "center", "scale", "renorm_momentum"]);
-            let (gamma, beta) = (weight("gamma"), weight("beta"));
-            let (gamma, beta) = (gamma.as_ref(), beta.as_ref());
-            if training {
-                x.batch_norm_training(axis, gamma, beta, epsilon, None).0
-            } else {
-                let [mean, variance] = ["moving_mean", "moving_variance"].map(weight);
-                let (Some(mean), Some(variance)) = (mean, variance) else {
-                    return Err(Stop::Failed(
-                        case.error("the moving statistics are missing"),
-                    ));
-                };
-                x.batch_norm(axis, [&mean, &variance], gamma, beta, epsilon)
-            }
-        }
-        // In inference they do nothing; in training Keras draws as Kiln does not: see the check of its statistics.
-        "Dropout" | "GaussianDropout" | "GaussianNoise" | "AlphaDropout" if !training => {
-            settings.ignore(&["rate", "stddev", "seed"]);
-            x.scale(1.0)
-        }
-        _ => return Ok(None),
-    };
-    Ok(Some(y))
-}
-
-/// How many of the last dimensions `axis` names.
-fn trailing(settings: &mut Settings<'_>, rank: i64) -> Result<usize, Stop> {
-    let axes = settings.integers("axis")?.unwrap_or_else(|| vec![-1]);
-    let from_back: Vec<i64> = axes
-        .iter()
-        .map(|&axis| if axis < 0 { axis } else { axis - rank })
-        .collect();
-    let count = from_back.len() as i64;
-    if (-count..0).all(|axis| from_back.contains(&axis)) {
-        return Ok(from_back.len());
-    }
-    Stop::unsupported("normalisation over other dimensions than the last")
-}
 
 /// The running statistics of a batch normalisation after each of up to three calls: `before` and `after` are the case's
 /// names of them.
@@ -100,6 +21,10 @@ pub struct Running<'a> {
     pub unbiased: bool,
     pub input: &'a str,
     pub before: [&'a str; 2],
+    /// Whether the statistics are the means of those of each sample.
+    pub instances: bool,
+    /// How many dimensions a channel has.
+    pub spatial: usize,
 }
 
 impl Running<'_> {
@@ -108,16 +33,28 @@ impl Running<'_> {
         let graph = Graph::new();
         let array = case.tensor(self.input)?;
         let x = graph.input("x", array.shape.as_slice());
-        let channels = array.shape[self.axis.rem_euclid(array.shape.len() as isize) as usize];
-        let (_, mean, variance) = x.batch_norm_training(self.axis, None, None, 1e-3, None);
+        let channels = case.tensor(&format!("w.{}", self.before[0]))?.values.len();
+        let (mean, variance, count) = match self.instances {
+            false => {
+                let (_, mean, variance) = x.batch_norm_training(self.axis, None, None, 1e-3, None);
+                (mean, variance, array.values.len() / channels)
+            }
+            true => {
+                let rows = array.shape.iter().product::<usize>();
+                let len: usize = array.shape[array.shape.len() - self.spatial..]
+                    .iter()
+                    .product();
+                let (_, mean, variance) = x.reshape([rows / len, len]).standardize(-1, 1e-3);
+                let samples = rows / len / channels;
+                let over = |t: &Tensor| {
+                    let sum = t.reshape([samples, channels]).sum_over(0);
+                    sum.scale(1.0 / samples as f32)
+                };
+                (over(&mean), over(&variance), len)
+            }
+        };
         let mut program = Program::new("call");
-        let values = [
-            (mean, None),
-            (
-                variance,
-                self.unbiased.then_some(array.values.len() / channels),
-            ),
-        ];
+        let values = [(mean, None), (variance, self.unbiased.then_some(count))];
         for (name, (value, unbiased)) in self.before.into_iter().zip(values) {
             let initial = case.tensor(&format!("w.{name}"))?.to_f32();
             let initial = Initial::Floats(initial.as_slice().into());
@@ -169,71 +106,9 @@ pub fn torch_last(
     })
 }
 
-/// ε, which PyTorch lets be negative.
+/// ε.
 pub fn epsilon(given: &mut Arguments<'_>, position: usize, default: f64) -> Result<f32, Stop> {
-    let epsilon = given.number(position, "eps", default)?;
-    if epsilon < 0.0 {
-        return Stop::unsupported("a negative epsilon");
-    }
-    Ok(epsilon as f32)
-}
-
-/// Dropout in training. Another library's draws cannot be had, but their law: factors of mean 1 and variance p/(1 − p), the
-/// same of y as of dx.
-pub fn noise(
-    case: &Case,
-    settings: &mut Settings<'_>,
-    device: &Device,
-    check: &mut Check<'_>,
-) -> Result<(), Stop> {
-    let rate = settings.required("rate")? as f32;
-    let kind = match case.op.as_str() {
-        "Dropout" => NoiseKind::Dropout { rate },
-        _ => NoiseKind::GaussianDropout { rate },
-    };
-    let mut work = Work::new();
-    let (x, dy) = (work.input(case, "x")?, work.input(case, "dy")?);
-    let cursor = Array::floats(&[8], vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
-    let cursor = work.label("cursor", &cursor, &[8].into())?;
-    let (seed, stream) = (1, 0);
-    let y = x.noise(&cursor, Noise { kind, seed, stream });
-    work.fetch("y", &y);
-    for dx in work.graph.gradients(&y.mul(&dy), &[&x]) {
-        work.fetch("dx", &dx);
-    }
-    let results = work.run(device)?;
-    let factors = |result: &Array, of: &str| -> Result<Vec<f64>, Stop> {
-        let of = case.tensor(of)?;
-        Ok(result
-            .values
-            .iter()
-            .zip(&of.values)
-            .map(|(y, x)| y / x)
-            .collect())
-    };
-    let (of_y, of_dx) = (factors(&results[0].1, "x")?, factors(&results[1].1, "dy")?);
-    let n = of_y.len() as f64;
-    let mean = of_y.iter().sum::<f64>() / n;
-    let variance = of_y.iter().map(|f| (f - mean) * (f - mean)).sum::<f64>() / n;
-    let wanted = f64::from(rate) / (1.0 - f64::from(rate));
-    check.within("the mean factor", mean, 1.0, 5.0 * (wanted / n).sqrt());
-    check.within(
-        "the factors' variance",
-        variance,
-        wanted,
-        8.0 * wanted / n.sqrt(),
-    );
-    let apart = of_y.iter().zip(&of_dx).map(|(a, b)| (a - b).abs());
-    check.within(
-        "the factors of dx less those of y",
-        apart.fold(0.0, f64::max),
-        0.0,
-        1e-4,
-    );
-    for name in ["y", "dx"] {
-        check.skip(name);
-    }
-    Ok(())
+    Ok(given.number(position, "eps", default)? as f32)
 }
 
 /// PyTorch's functions and modules but for their running statistics.
@@ -264,9 +139,8 @@ pub fn torch(
                 let matrix = x.reshape([rows, shape.elements() as usize / rows.max(1)]);
                 let (_, mean, variance) = matrix.standardize(-1, epsilon);
                 let ones = [lead.to_vec(), vec![1; dims]].concat();
-                call.work.fetch("y1", &mean.reshape(ones.as_slice()));
                 let inverse = variance.offset(epsilon).rsqrt();
-                call.work.fetch("y2", &inverse.reshape(ones));
+                call.outputs = vec![mean.reshape(ones.as_slice()), inverse.reshape(ones)];
             }
             torch_last("layer_norm", &x, [weight, bias], given, (1, 4))?
         }
@@ -285,11 +159,41 @@ pub fn torch(
         }
         "normalize" => {
             let x = call.tensor(given, 0, "input")?;
-            if given.number(1, "p", 2.0)? != 2.0 || x.shape().rank() == 0 {
-                return Stop::unsupported("lengths other than Euclid's");
+            let (p, axis) = (
+                given.number(1, "p", 2.0)?,
+                given.number(2, "dim", 1.0)? as i64,
+            );
+            let least = given.number(3, "eps", 1e-12)?;
+            let least = x.graph().constant([], &[least as f32]);
+            let length = reduce::norm(&x, p, Some(&[axis]), true)?;
+            x.div(&length.maximum(&least))
+        }
+        "local_response_norm" => {
+            let x = call.tensor(given, 0, "input")?;
+            let size = given.number(1, "size", f64::NAN)? as usize;
+            let settings = [
+                given.number(2, "alpha", 1e-4)?,
+                given.number(3, "beta", 0.75)?,
+                given.number(4, "k", 1.0)?,
+            ];
+            distance::local_response(&x, (size / 2, (size - 1) / 2), settings)
+        }
+        "instance_norm" => {
+            let x = call.tensor(given, 0, "input")?;
+            let mean = optional(call, given, 1, "running_mean")?;
+            let variance = optional(call, given, 2, "running_var")?;
+            let weight = optional(call, given, 3, "weight")?;
+            let bias = optional(call, given, 4, "bias")?;
+            let (weight, bias) = (weight.as_ref(), bias.as_ref());
+            let own = given.flag(5, "use_input_stats", true)?;
+            given.ignore(7, &["momentum"]);
+            let epsilon = epsilon(given, 7, 1e-5)?;
+            match (mean, variance) {
+                (Some(mean), Some(variance)) if !own => {
+                    x.batch_norm(1, [&mean, &variance], weight, bias, epsilon)
+                }
+                _ => x.group_norm(x.shape().dims()[1], weight, bias, epsilon),
             }
-            given.ignore(0, &["eps"]);
-            x.unit_norm(given.number(2, "dim", 1.0)? as isize)
         }
         "batch_norm" | "native_batch_norm" => {
             let native = name == "native_batch_norm";
@@ -306,8 +210,7 @@ pub fn torch(
             if training {
                 let (y, mean, variance) = x.batch_norm_training(1, weight, bias, epsilon, None);
                 if native {
-                    call.work.fetch("y1", &mean);
-                    call.work.fetch("y2", &variance.offset(epsilon).rsqrt());
+                    call.outputs = vec![mean, variance.offset(epsilon).rsqrt()];
                 }
                 y
             } else {
@@ -338,6 +241,11 @@ pub fn torch_module(
         "BatchNorm1d",
         "BatchNorm2d",
         "BatchNorm3d",
+        "InstanceNorm1d",
+        "InstanceNorm2d",
+        "InstanceNorm3d",
+        "LocalResponseNorm",
+        "CrossMapLRN2d",
     ];
     if !known.contains(&name) {
         return Ok(None);
@@ -363,6 +271,15 @@ pub fn torch_module(
             let epsilon = epsilon(module, 2, 1e-5)?;
             x.group_norm(groups, scale.as_ref(), offset.as_ref(), epsilon)
         }
+        "LocalResponseNorm" | "CrossMapLRN2d" => {
+            let size = module.number(0, "size", f64::NAN)? as usize;
+            let settings = [
+                module.number(1, "alpha", 1e-4)?,
+                module.number(2, "beta", 0.75)?,
+                module.number(3, "k", 1.0)?,
+            ];
+            distance::local_response(&x, (size / 2, (size - 1) / 2), settings)
+        }
         _ => {
             let epsilon = epsilon(module, 1, 1e-5)?;
             module.ignore(
@@ -371,7 +288,24 @@ pub fn torch_module(
             );
             let (scale, offset) = (scale.as_ref(), offset.as_ref());
             let statistics = (weight("running_mean")?, weight("running_var")?);
+            // A count of calls, which Kiln's clock keeps.
+            case.find("w.num_batches_tracked");
             let training = case.config.get("training") != Some(&serde_json::Value::Bool(false));
+            if let Some(spatial) = spatial(name) {
+                // A sample may come alone.
+                let shape = x.shape();
+                let x = match shape.rank() == spatial + 1 {
+                    true => x.reshape([&[1], shape.dims()].concat()),
+                    false => x.clone(),
+                };
+                let y = match statistics {
+                    (Some(mean), Some(variance)) if !training => {
+                        x.batch_norm(1, [&mean, &variance], scale, offset, epsilon)
+                    }
+                    _ => x.group_norm(x.shape().dims()[1], scale, offset, epsilon),
+                };
+                return Ok(Some(y.reshape(shape)));
+            }
             match statistics {
                 (Some(mean), Some(variance)) if !training => {
                     x.batch_norm(1, [&mean, &variance], scale, offset, epsilon)
@@ -382,7 +316,15 @@ pub fn torch_module(
     }))
 }
 
-/// The running statistics of PyTorch's batch normalisation, if the case has them.
+/// How many dimensions a channel has in a normalisation of each sample.
+fn spatial(name: &str) -> Option<usize> {
+    let digit = name
+        .trim_start_matches("nn.")
+        .strip_prefix("InstanceNorm")?;
+    digit.trim_end_matches('d').parse().ok()
+}
+
+/// The running statistics of PyTorch's batch and instance normalisations, if the case has them.
 pub fn torch_running(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<bool, Stop> {
     if case.find("after.running_mean").is_none() {
         return Ok(false);
@@ -406,6 +348,8 @@ pub fn torch_running(case: &Case, device: &Device, check: &mut Check<'_>) -> Res
         unbiased: true,
         input: "in0",
         before: ["running_mean", "running_var"],
+        instances: spatial(&case.op).is_some(),
+        spatial: spatial(&case.op).unwrap_or(0),
     };
     running.check(case, device, check)?;
     // A count of calls, which Kiln's clock keeps.

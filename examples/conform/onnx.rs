@@ -9,6 +9,7 @@ use super::Stop;
 use super::case::Case;
 use super::check::Check;
 use super::compute::Work;
+use super::layer_noise;
 use super::onnx_op::Run;
 use super::settings::{self, Settings};
 
@@ -20,7 +21,14 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
         values: BTreeMap::new(),
         opset: opset(case),
     };
-    for node in nodes(case)? {
+    let nodes = nodes(case)?;
+    if let [node] = &nodes[..]
+        && node.op == "Dropout"
+        && layer_noise::trains(case, node)
+    {
+        return layer_noise::dropout(case, node, device, check);
+    }
+    for node in nodes {
         let mut attributes = Settings::within(case, node.attributes);
         let output = run.output(&node, &mut attributes)?;
         attributes.finish()?;
@@ -80,6 +88,7 @@ impl<'a> Node<'a> {
     ) -> Result<Self, Stop> {
         match map.get("domain").and_then(Value::as_str) {
             None | Some("" | "ai.onnx") => {}
+            Some("ai.onnx.preview.training") if op == "Gradient" => {}
             Some(domain) => return Stop::unsupported(format!("op {domain}.{op}")),
         }
         let names = |field: &str| -> Result<Vec<String>, Stop> {

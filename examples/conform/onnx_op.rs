@@ -7,10 +7,11 @@ use kiln::op::{Function, MatMul, Pointwise};
 
 use super::Stop;
 use super::algebra;
-use super::case::{Case, Kind};
+use super::case::Case;
 use super::compute::Work;
 use super::layer::whole;
 use super::onnx::Node;
+use super::reduce;
 use super::settings::Settings;
 use super::torch_loss::{Classes, Labels, of_labels};
 
@@ -26,7 +27,7 @@ pub struct Run<'a> {
 
 impl Run<'_> {
     /// Input `index` of a node.
-    fn input(&mut self, node: &Node<'_>, index: usize) -> Result<Tensor, Stop> {
+    pub fn input(&mut self, node: &Node<'_>, index: usize) -> Result<Tensor, Stop> {
         match self.optional(node, index)? {
             Some(tensor) => Ok(tensor),
             None => Err(Stop::Failed(
@@ -35,7 +36,7 @@ impl Run<'_> {
         }
     }
 
-    fn optional(&mut self, node: &Node<'_>, index: usize) -> Result<Option<Tensor>, Stop> {
+    pub fn optional(&mut self, node: &Node<'_>, index: usize) -> Result<Option<Tensor>, Stop> {
         let Some(name) = node.inputs.get(index).filter(|name| !name.is_empty()) else {
             return Ok(None);
         };
@@ -43,16 +44,13 @@ impl Run<'_> {
             return Ok(Some(tensor.clone()));
         }
         let array = self.case.tensor(&format!("in.{name}"))?;
-        if array.kind != Kind::F32 {
-            return Stop::unsupported("tensors of another type than f32");
-        }
         let tensor = self.work.number(name, array)?;
         self.values.insert(name.clone(), tensor.clone());
         Ok(Some(tensor))
     }
 
     /// Integers that fix a shape: an input whose values the case states.
-    fn integers(&self, node: &Node<'_>, index: usize) -> Result<Option<Vec<i64>>, Stop> {
+    pub fn integers(&self, node: &Node<'_>, index: usize) -> Result<Option<Vec<i64>>, Stop> {
         let Some(name) = node.inputs.get(index).filter(|name| !name.is_empty()) else {
             return Ok(None);
         };
@@ -60,6 +58,14 @@ impl Run<'_> {
         Ok(Some(
             array.values.iter().map(|&value| value as i64).collect(),
         ))
+    }
+
+    /// Numbers that fix what a node does: an input whose values the case states.
+    pub fn numbers(&self, node: &Node<'_>, index: usize) -> Result<Vec<f64>, Stop> {
+        let Some(name) = node.inputs.get(index).filter(|name| !name.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        Ok(self.case.tensor(&format!("in.{name}"))?.values.clone())
     }
 
     /// The node's first output.
@@ -128,10 +134,24 @@ impl Run<'_> {
             },
             "PRelu" => {
                 let (x, slope) = (self.input(node, 0)?, self.input(node, 1)?);
-                x.prelu(&slope)
+                // Before opset 7 a slope for each channel, or one for all; then NumPy's broadcasting.
+                let behind = x.shape().rank().saturating_sub(2);
+                match slope.shape().dims().to_vec()[..] {
+                    [channels] if self.opset < 7 && channels > 1 => {
+                        let dims = [vec![channels], vec![1; behind]].concat();
+                        x.prelu(&slope.reshape(dims))
+                    }
+                    _ => x.prelu(&slope),
+                }
             }
             "Clip" => {
                 let mut y = self.input(node, 0)?;
+                // Before opset 11 both were attributes.
+                let low = attributes.number("min", f64::NEG_INFINITY)?;
+                let high = attributes.number("max", f64::INFINITY)?;
+                if low.is_finite() || high.is_finite() {
+                    y = y.clamp(low as f32, high as f32);
+                }
                 if let Some(low) = self.optional(node, 1)? {
                     y = y.maximum(&low);
                 }
@@ -162,7 +182,23 @@ impl Run<'_> {
             "Gemm" => self.gemm(node, attributes)?,
             "Softmax" => self.softmax(node, attributes, Tensor::softmax_along)?,
             "LogSoftmax" => self.softmax(node, attributes, Tensor::log_softmax_along)?,
-            "ReduceSum" | "ReduceMean" => self.reduce(node, attributes)?,
+            "SwiGLU" => {
+                let (a, b) = (self.input(node, 0)?, self.input(node, 1)?);
+                a.swish(attributes.number("alpha", 1.0)? as f32).mul(&b)
+            }
+            "Dropout" => {
+                // In inference; for training see the check of its law.
+                attributes.ignore(&["seed", "ratio", "is_test"]);
+                for index in [1, 2] {
+                    self.numbers(node, index)?;
+                }
+                let x = self.input(node, 0)?;
+                if let Some(mask) = node.outputs.get(1) {
+                    let ones = x.graph().constant([], &[1.0]).expand(x.shape());
+                    self.values.insert(mask.clone(), ones);
+                }
+                x.scale(1.0)
+            }
             "Flatten" => {
                 let x = self.input(node, 0)?;
                 let (dims, axis) = (
@@ -211,16 +247,23 @@ impl Run<'_> {
                 }
             }
             "LpNormalization" => {
-                if attributes.number("p", 2.0)? != 2.0 {
-                    return Stop::unsupported("lengths other than Euclid's");
-                }
-                let axis = attributes.number("axis", -1.0)? as isize;
-                self.input(node, 0)?.unit_norm(axis)
+                let (p, axis) = (
+                    attributes.number("p", 2.0)?,
+                    attributes.number("axis", -1.0)?,
+                );
+                let x = self.input(node, 0)?;
+                let length = reduce::norm(&x, p, Some(&[axis as i64]), true)?;
+                // Where all are 0 they stay so.
+                let least = x.graph().constant([], &[f32::MIN_POSITIVE]);
+                x.div(&length.maximum(&least))
             }
             "SoftmaxCrossEntropyLoss" | "NegativeLogLikelihoodLoss" => {
                 self.of_labels(node, attributes)?
             }
-            other => return Stop::unsupported(format!("op {other}")),
+            other => match self.tensor_op(node, attributes)? {
+                Some(y) => y,
+                None => return Stop::unsupported(format!("op {other}")),
+            },
         })
     }
 
@@ -322,7 +365,8 @@ impl Run<'_> {
         node: &Node<'_>,
         attributes: &mut Settings<'_>,
     ) -> Result<Tensor, Stop> {
-        attributes.without(&["is_test", "spatial"])?;
+        attributes.without(&["spatial"])?;
+        attributes.ignore(&["is_test"]);
         let x = self.input(node, 0)?;
         let (scale, bias) = (self.input(node, 1)?, self.input(node, 2)?);
         let (mean, variance) = (self.input(node, 3)?, self.input(node, 4)?);
@@ -340,24 +384,6 @@ impl Run<'_> {
             self.values.insert(name.clone(), after);
         }
         Ok(y)
-    }
-
-    fn reduce(&mut self, node: &Node<'_>, attributes: &mut Settings<'_>) -> Result<Tensor, Stop> {
-        let x = self.input(node, 0)?;
-        let axes = match attributes.integers("axes")? {
-            Some(axes) => Some(axes),
-            None => self.integers(node, 1)?.filter(|axes| !axes.is_empty()),
-        };
-        let keep = attributes.flag("keepdims", true)?;
-        if attributes.flag("noop_with_empty_axes", false)? && axes.is_none() {
-            return Ok(x);
-        }
-        let reduce = if node.op == "ReduceSum" {
-            algebra::sum
-        } else {
-            algebra::mean
-        };
-        reduce(&x, axes.as_deref(), keep)
     }
 
     /// Cross-entropy of logits, or the negative log-likelihood, of labels; the logarithms of the probabilities are a second

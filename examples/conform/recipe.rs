@@ -2,21 +2,22 @@
 
 use std::path::PathBuf;
 
-use kiln::nn::{Activation, Dense, Sequential};
+use kiln::Shape;
+use kiln::nn::{Activation, Sequential};
 use kiln::optim::OptimizerConfig;
 use kiln::train::{Fit, Loss, LossSpec, Metric, Model, Reads};
 use kiln::{Dataset, Device, Targets};
 use serde_json::Value;
 
 use super::Stop;
-use super::architecture::architecture;
+use super::architecture::{Piece, architecture};
 use super::case::Case;
 use super::optimizer_settings;
 use super::settings::Settings;
 
 /// What was trained, and how.
 pub struct Recipe {
-    pub layers: Vec<Dense>,
+    pub layers: Vec<Piece>,
     loss: LossSpec,
     metrics: Vec<Metric>,
     rule: OptimizerConfig,
@@ -33,7 +34,10 @@ impl Recipe {
     /// What the case describes.
     pub fn read(case: &Case, folders: &[PathBuf]) -> Result<Self, Stop> {
         let mut settings = Settings::of(case);
-        let layers = architecture(case, settings.get("arch"))?;
+        let sample = case.find("x").map_or(Shape::from([784]), |x| {
+            Shape::from(x.shape.get(1..).unwrap_or_default())
+        });
+        let (layers, output) = architecture(case, settings.get("arch"), &sample)?;
         let loss = loss_of(settings.text("loss", "")?)?;
         let Some(given) = settings.get("optimizer").and_then(Value::as_object) else {
             return Err(Stop::Failed(case.error("config.optimizer is no object")));
@@ -72,25 +76,19 @@ impl Recipe {
             match series.strip_prefix("val_").unwrap_or(&series) {
                 "loss" => {}
                 "accuracy" | "acc" => metrics.push(Metric::Accuracy),
-                other => return Stop::unsupported(format!("metric {other}")),
+                // Keras knows the means of losses by short names, too.
+                other => match Loss::named(other) {
+                    Ok(loss) => metrics.push(Metric::from(loss).named(other)),
+                    Err(_unknown) => return Stop::unsupported(format!("metric {other}")),
+                },
             }
         }
-        metrics.truncate(1);
-        let bias = |layer: &Dense| {
-            if layer.use_bias {
-                &["kernel", "bias"][..]
-            } else {
-                &["kernel"]
-            }
-        };
-        let names = layers.iter().enumerate().flat_map(|(index, layer)| {
-            bias(layer)
-                .iter()
-                .map(move |name| format!("l{index}.{name}"))
-        });
+        metrics.dedup_by(|a, b| a.name() == b.name());
+        let names = layers.iter().flat_map(|piece| piece.parameters.clone());
+        let outputs = output.dims().last().copied().unwrap_or(1);
         Ok(Recipe {
             parameters: names.collect(),
-            data: dataset(case, described, loss, &layers, folders)?,
+            data: dataset(case, described, loss, outputs, folders)?,
             epochs: u64::from(epochs),
             batch: batch as usize,
             layers,
@@ -117,7 +115,8 @@ impl Recipe {
     /// The model with the first weights of the case.
     pub fn model(&self, case: &Case, device: &Device) -> Result<Model, Stop> {
         let empty = Sequential::new(self.data.columns());
-        let model = self.layers.iter().cloned().fold(empty, Sequential::layer);
+        let layers = self.layers.iter().flat_map(Piece::layers);
+        let model = layers.fold(empty, Sequential::layer);
         let loss = self.loss;
         let metrics = self.metrics.iter().cloned();
         let mut model = model.compile_on(device, loss, self.rule.clone(), metrics)?;
@@ -138,7 +137,7 @@ impl Recipe {
         let last = self
             .layers
             .last()
-            .map(|layer| layer.activation)
+            .map(|piece| piece.activation)
             .unwrap_or_default();
         let matching = match self.loss.loss {
             Loss::BinaryCrossentropy => last == Activation::Sigmoid,
@@ -173,10 +172,9 @@ fn dataset(
     case: &Case,
     described: &str,
     loss: LossSpec,
-    layers: &[Dense],
+    outputs: usize,
     folders: &[PathBuf],
 ) -> Result<Dataset, Stop> {
-    let outputs = layers.last().map_or(1, |layer| layer.units);
     if case.find("x").is_none() {
         let count = described
             .strip_prefix("first ")

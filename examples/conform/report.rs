@@ -99,6 +99,8 @@ struct Tally {
     worst: f64,
     worst_at: String,
     allowed: BTreeMap<&'static str, usize>,
+    /// Cases with elements that differ on purpose.
+    apart: usize,
     skipped: usize,
 }
 
@@ -120,6 +122,7 @@ impl Report {
             Verdict::Passed => tally.passed += 1,
             Verdict::Failed(_) => tally.failed += 1,
         }
+        tally.apart += usize::from(!outcome.allowed.is_empty());
         for (reason, elements) in outcome.allowed {
             *tally.allowed.entry(reason).or_default() += elements;
         }
@@ -138,6 +141,21 @@ impl Report {
     /// Cases not reproduced, or not readable.
     pub fn failed(&self) -> usize {
         self.kinds.values().map(|tally| tally.failed).sum()
+    }
+
+    /// What Kiln does not have, over all kinds, most often first; PyTorch's names without their modules.
+    fn missing_ops(&self) -> Vec<(usize, String)> {
+        let mut ops: BTreeMap<String, usize> = BTreeMap::new();
+        for (reason, count) in self.kinds.values().flat_map(|tally| &tally.missing) {
+            let op = reason.strip_prefix("op ").unwrap_or(reason);
+            let op = op
+                .trim_start_matches("nn.")
+                .trim_start_matches("functional.");
+            *ops.entry(op.to_string()).or_default() += count;
+        }
+        let mut ops: Vec<_> = ops.into_iter().map(|(op, count)| (count, op)).collect();
+        ops.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        ops
     }
 
     /// Cases that ask for what Kiln does not have.
@@ -183,6 +201,18 @@ impl fmt::Display for Report {
                 let reasons: Vec<String> = reasons.collect();
                 writeln!(f, "    not supported: {}", reasons.join(", "))?;
             }
+        }
+        let apart: usize = self.kinds.values().map(|tally| tally.apart).sum();
+        if apart > 0 {
+            let elements = self.kinds.values().flat_map(|tally| tally.allowed.values());
+            let elements: usize = elements.sum();
+            writeln!(
+                f,
+                "of the passed cases {apart} differ on purpose, in {elements} elements"
+            )?;
+        }
+        for (count, op) in self.missing_ops() {
+            writeln!(f, "not supported {count:>4}  {op}")?;
         }
         let (passed, failed, missing) = (self.passed(), self.failed(), self.not_supported());
         write!(

@@ -9,9 +9,12 @@ use super::arguments::Arguments;
 use super::case::Case;
 use super::check::Check;
 use super::compute::Work;
+use super::distance;
 use super::normalization;
+use super::rearrange;
 use super::torch_activation;
 use super::torch_loss::Loss;
+use super::torch_tensor;
 
 /// in0, in1 … and w.NAME → y0, din0 …, dw.NAME, after.NAME.
 pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), Stop> {
@@ -46,6 +49,49 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
                 last as i64,
             )?
         }
+        "Bilinear" => {
+            module.ignore(4, &["in1_features", "in2_features", "out_features", "bias"]);
+            let (a, b) = (
+                call.tensor(&mut forward, 0, "input1")?,
+                call.tensor(&mut forward, 1, "input2")?,
+            );
+            let weight = call.weight("weight")?;
+            let bias = case.find("w.bias").map(|_| call.weight("bias"));
+            distance::bilinear(&a, &b, &weight, bias.transpose()?.as_ref())
+        }
+        "PairwiseDistance" => {
+            let (a, b) = (
+                call.tensor(&mut forward, 0, "x1")?,
+                call.tensor(&mut forward, 1, "x2")?,
+            );
+            let (p, eps) = (module.number(0, "p", 2.0)?, module.number(1, "eps", 1e-6)?);
+            distance::pairwise(&a, &b, p, eps, module.flag(2, "keepdim", false)?)?
+        }
+        "CosineSimilarity" => {
+            let (a, b) = (
+                call.tensor(&mut forward, 0, "x1")?,
+                call.tensor(&mut forward, 1, "x2")?,
+            );
+            let axis = module.number(0, "dim", 1.0)? as i64;
+            distance::cosine(&a, &b, axis, module.number(1, "eps", 1e-8)?)?
+        }
+        "PixelShuffle" | "PixelUnshuffle" => {
+            let larger = case.op.ends_with("PixelShuffle");
+            let r = module.number(
+                0,
+                if larger {
+                    "upscale_factor"
+                } else {
+                    "downscale_factor"
+                },
+                1.0,
+            )?;
+            rearrange::pixels(&call.tensor(&mut forward, 0, "input")?, r as usize, larger)
+        }
+        "ChannelShuffle" => {
+            let groups = module.number(0, "groups", 1.0)? as usize;
+            rearrange::shuffle(&call.tensor(&mut forward, 0, "input")?, groups)
+        }
         name if Loss::known(name) => {
             let loss = Loss::of(name, &mut module)?;
             let mut buffer = |name: &str| {
@@ -63,6 +109,13 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
         }
         name => {
             let unknown = || Stop::Unsupported(format!("op {}", case.op));
+            if let Some((padding, pads)) = torch_tensor::padding(name, &mut module)? {
+                let x = call.tensor(&mut forward, 0, "input")?;
+                let y = padding.around_last(&x, &pads)?;
+                module.finish()?;
+                forward.finish()?;
+                return call.compare(&y, device, check);
+            }
             if let Some(y) =
                 normalization::torch_module(name, &mut call, &mut module, &mut forward)?
             {
@@ -89,6 +142,8 @@ pub struct Call<'a> {
     parameters: Vec<(String, Tensor)>,
     /// Whether the case's buffers were compared after an update.
     pub updated: bool,
+    /// The outputs behind the first.
+    pub outputs: Vec<Tensor>,
 }
 
 impl<'a> Call<'a> {
@@ -99,6 +154,7 @@ impl<'a> Call<'a> {
             work: Work::new(),
             parameters: Vec::new(),
             updated: false,
+            outputs: Vec::new(),
         }
     }
 
@@ -146,9 +202,18 @@ impl<'a> Call<'a> {
         device: &Device,
         check: &mut Check<'_>,
     ) -> Result<(), Stop> {
-        self.work.fetch("y0", y);
-        if self.case.find("dy0").is_some() {
-            let dy = self.work.input(self.case, "dy0")?;
+        let outputs: Vec<Tensor> = [y].into_iter().chain(&self.outputs).cloned().collect();
+        let mut loss: Option<Tensor> = None;
+        for (number, y) in outputs.iter().enumerate() {
+            self.work.fetch(format!("y{number}"), y);
+            let dy = format!("dy{number}");
+            if self.case.find(&dy).is_none() {
+                continue;
+            }
+            let part = y.mul(&self.work.input(self.case, &dy)?).sum();
+            loss = Some(loss.map_or(part.clone(), |loss| loss.add(&part)));
+        }
+        if let Some(loss) = loss {
             let asked =
                 |(name, _): &(String, Tensor)| self.case.find(&format!("d{name}")).is_some();
             let asked: Vec<(String, Tensor)> = self
@@ -158,7 +223,7 @@ impl<'a> Call<'a> {
                 .cloned()
                 .collect();
             let tensors: Vec<&Tensor> = asked.iter().map(|(_, tensor)| tensor).collect();
-            let gradients = self.work.graph.gradients(&y.mul(&dy), &tensors);
+            let gradients = self.work.graph.gradients(&loss, &tensors);
             for ((name, _), gradient) in asked.iter().zip(&gradients) {
                 self.work.fetch(format!("d{name}"), gradient);
             }

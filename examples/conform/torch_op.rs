@@ -1,7 +1,6 @@
 //! PyTorch's functions: outputs, and gradients of their tensors.
 
 use kiln::{Device, Tensor};
-use serde_json::Value;
 
 use super::Stop;
 use super::algebra;
@@ -10,10 +9,11 @@ use super::case::Case;
 use super::check::Check;
 use super::layer::whole;
 use super::normalization;
-use super::settings::integers;
+use super::reduce;
 use super::torch::Call;
 use super::torch_activation;
 use super::torch_loss::Loss;
+use super::torch_tensor::{self, list};
 
 /// in0, in1 … → y0, din0 …
 pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), Stop> {
@@ -37,9 +37,9 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
             }
             y
         }
-        name @ ("maximum" | "minimum" | "max.binary") => {
+        name @ ("maximum" | "minimum" | "max.binary" | "min.binary" | "fmax" | "fmin") => {
             let (a, b) = two(&mut call, &mut given)?;
-            if name == "minimum" {
+            if name.contains("min") {
                 a.minimum(&b)
             } else {
                 a.maximum(&b)
@@ -54,11 +54,15 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
             let (a, b) = two(&mut call, &mut given)?;
             a.mul(&b)
         }
-        "div" | "div.no_rounding_mode" => {
+        "div" | "div.no_rounding_mode" | "true_divide" => {
             let (a, b) = two(&mut call, &mut given)?;
             a.div(&b)
         }
-        "matmul" | "mm" | "mv" => {
+        "rsub" => {
+            let (a, b) = two(&mut call, &mut given)?;
+            b.sub(&scaled(a, given.number(2, "alpha", 1.0)?))
+        }
+        "matmul" | "mm" | "mv" | "dot" | "inner" => {
             let (a, b) = two(&mut call, &mut given)?;
             algebra::matmul(&a, &b)?
         }
@@ -81,9 +85,9 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
             let axes = list(&mut given, 1, "dim")?;
             let keep = given.flag(2, "keepdim", false)?;
             let reduce = if name == "sum" {
-                algebra::sum
+                reduce::sum
             } else {
-                algebra::mean
+                reduce::mean
             };
             reduce(&x, axes.as_deref(), keep)?
         }
@@ -120,7 +124,11 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
         }
         name => {
             let unknown = || Stop::Unsupported(format!("op {}", case.op));
-            if let Some(y) = normalization::torch(name, &mut call, &mut given)? {
+            let y = match normalization::torch(name, &mut call, &mut given)? {
+                Some(y) => Some(y),
+                None => torch_tensor::apply(name, &mut call, &mut given)?,
+            };
+            if let Some(y) = y {
                 given.finish()?;
                 return call.compare(&y, device, check);
             }
@@ -146,19 +154,5 @@ fn scaled(x: Tensor, factor: f64) -> Tensor {
         x
     } else {
         x.scale(factor as f32)
-    }
-}
-
-fn list(
-    given: &mut Arguments<'_>,
-    position: usize,
-    keyword: &str,
-) -> Result<Option<Vec<i64>>, Stop> {
-    match given.get(position, keyword) {
-        None => Ok(None),
-        Some(value) => match integers(value) {
-            Some(list) => Ok(Some(list)),
-            None => Stop::unsupported(format!("{keyword} {}", Value::to_string(value))),
-        },
     }
 }

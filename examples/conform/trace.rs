@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use kiln::nn::Call;
 use kiln::train::Model;
 use kiln::{Device, Targets, Tensor};
 
 use super::Stop;
-use super::algebra;
 use super::case::{Array, Case};
 use super::check::Check;
 use super::compute::Work;
@@ -137,12 +137,15 @@ fn first_batch(case: &Case, recipe: &Recipe, device: &Device) -> Result<Recordin
         weights.push(work.input(case, &format!("init.{name}"))?);
     }
     let (mut before, mut after) = (x.clone(), x);
-    let mut rest = weights.iter();
-    for layer in &recipe.layers {
-        let Some(kernel) = rest.next() else { break };
-        let bias = if layer.use_bias { rest.next() } else { None };
-        before = algebra::dense(&after, kernel, bias);
-        after = layer.activation.apply(&before);
+    let mut rest = recipe.parameters.iter().zip(&weights);
+    for piece in &recipe.layers {
+        let mut call = Call::new(&work.graph).in_training();
+        for (name, weight) in rest.by_ref().take(piece.parameters.len()) {
+            let (_, name) = name.split_once('.').unwrap_or_default();
+            call = call.with_weight(name, weight);
+        }
+        before = piece.layer.layer().forward(&[after], &mut call);
+        after = piece.activation.apply(&before);
     }
     let (reads_after, loss) = recipe.reads();
     let loss = loss
@@ -156,7 +159,11 @@ fn first_batch(case: &Case, recipe: &Recipe, device: &Device) -> Result<Recordin
         .iter()
         .zip(work.graph.gradients(&loss, &tensors))
     {
-        work.fetch(format!("batch0.grad.{name}"), &gradient);
+        // States have none that is recorded.
+        let name = format!("batch0.grad.{name}");
+        if case.find(&name).is_some() {
+            work.fetch(name, &gradient);
+        }
     }
     work.run(device)
 }
