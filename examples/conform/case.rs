@@ -93,9 +93,14 @@ impl Case {
             path.with_extension("json"),
             path.with_extension("safetensors"),
         );
-        let unfit = |message: String| Error::format(&path, None, message);
-        let text = std::fs::read(&path).map_err(|error| Error::io(&path, error))?;
-        let meta: Map<String, Value> = serde_json::from_slice(&text)
+        let file = |path: &Path| std::fs::read(path).map_err(|error| Error::io(path, error));
+        Self::parse(&path, &file(&path)?, &file(&beside)?)
+    }
+
+    /// The case in the bytes of its two files; `path` is that of the first.
+    pub fn parse(path: &Path, text: &[u8], tensors: &[u8]) -> Result<Case> {
+        let unfit = |message: String| Error::format(path, None, message);
+        let meta: Map<String, Value> = serde_json::from_slice(text)
             .map_err(|error| unfit(format!("this is no JSON object: {error}")))?;
         let text = |key: &str| match meta.get(key) {
             Some(Value::String(text)) => Ok(text.clone()),
@@ -136,9 +141,9 @@ impl Case {
             config,
             noise,
             tolerance,
-            tensors: read_tensors(&beside)?,
+            tensors: read_tensors(tensors, &path.with_extension("safetensors"))?,
             seen: RefCell::default(),
-            path,
+            path: path.into(),
         })
     }
 
@@ -191,10 +196,9 @@ pub fn number(value: &Value) -> Option<f64> {
     }
 }
 
-fn read_tensors(path: &Path) -> Result<BTreeMap<String, Array>> {
-    let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
+fn read_tensors(bytes: &[u8], path: &Path) -> Result<BTreeMap<String, Array>> {
     let unfit = |message: String| Error::format(path, None, message);
-    let file = SafeTensors::deserialize(&bytes)
+    let file = SafeTensors::deserialize(bytes)
         .map_err(|error| unfit(format!("this is no whole safetensors file: {error}")))?;
     let array = |(name, view): (&str, TensorView<'_>)| {
         let (kind, values) = elements(&view)

@@ -13,7 +13,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::check::room;
-use super::source::{open, unreadable};
+use super::source::{decompressed, open, unreadable};
 use crate::error::{Error, Result};
 
 pub use mnist::{mnist, read_images_and_labels};
@@ -78,7 +78,23 @@ impl Idx {
 /// last element or goes on after it, and where its gzip data is damaged.
 pub fn read(path: impl AsRef<Path>) -> Result<Idx> {
     let path = path.as_ref();
-    let mut reader = open(path)?;
+    read_all(open(path)?, path)
+}
+
+/// Reads from `reader`, gzipped or not; `name` stands for the path in errors.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_from(reader: impl Read, name: &str) -> Result<Idx> {
+    let path = Path::new(name);
+    read_all(
+        decompressed(reader).map_err(|refusal| unreadable(path, refusal))?,
+        path,
+    )
+}
+
+fn read_all<'a>(mut reader: Box<dyn Read + 'a>, path: &'a Path) -> Result<Idx> {
     let magic = bytes(&mut reader, 4, path)?;
     let [0, 0, kind @ (8 | 9 | 11..=14), rank @ 1..=255] = magic[..] else {
         return Err(Error::format(
@@ -115,14 +131,14 @@ pub fn read(path: impl AsRef<Path>) -> Result<Idx> {
         _ => IdxData::F64(body.elements(f64::from_be_bytes)?),
     };
     Ok(Idx {
-        dims: dims.into_iter().map(|dim| dim as usize).collect(),
+        dims: dims.iter().map(|&dim| dim as usize).collect(),
         data,
     })
 }
 
 /// What follows an IDX header.
 struct Body<'a> {
-    reader: Box<dyn Read>,
+    reader: Box<dyn Read + 'a>,
     path: &'a Path,
     dims: &'a [u32],
 }

@@ -14,7 +14,7 @@ use super::{Dataset, Targets};
 use crate::error::{Error, Result};
 use header::{Header, Kind};
 
-pub use archive::{load_all, save_all};
+pub use archive::{all_from_bytes, load_all, save_all};
 
 /// An array as a file holds it: a shape, and elements in row-major order.
 ///
@@ -67,7 +67,7 @@ impl Array {
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = crate::io::read(path)?;
-        Self::parse(&bytes, path)
+        Self::parse(bytes, path)
     }
 
     /// Reads the bytes of a `.npy` file; `name` stands for the path in errors.
@@ -76,12 +76,14 @@ impl Array {
     ///
     /// As [`load`](Self::load).
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
-        Self::parse(bytes, Path::new(name))
+        let mut copy = room(Some(bytes.len()), "the array")?;
+        copy.extend_from_slice(bytes);
+        Self::parse(copy, Path::new(name))
     }
 
-    fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+    fn parse(mut bytes: Vec<u8>, path: &Path) -> Result<Self> {
         let unfit = |message: String| Error::format(path, None, message);
-        let (header, data) = Header::parse(bytes).map_err(unfit)?;
+        let (header, data) = Header::parse(&bytes).map_err(unfit)?;
         let needed = header.bytes();
         if needed != Some(data.len()) {
             return Err(unfit(format!(
@@ -92,9 +94,12 @@ impl Array {
                 data.len()
             )));
         }
-        let mut copy = room(Some(data.len()), "the array")?;
-        copy.extend_from_slice(data);
-        Ok(Array { header, data: copy })
+        let begin = bytes.len() - data.len();
+        bytes.drain(..begin);
+        Ok(Array {
+            header,
+            data: bytes,
+        })
     }
 
     /// The bytes of a `.npy` file of it.

@@ -1,8 +1,10 @@
 //! A file's bytes, decompressed where they are gzipped, and what to say when they cannot be read.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
+use std::rc::Rc;
 
 use flate2::read::MultiGzDecoder;
 
@@ -10,6 +12,51 @@ use crate::error::{Error, Result};
 
 /// The first two bytes of a gzip file (RFC 1952).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// What compressed data may come to: so many bytes, and so many more for each of its own. The sets that people train on come
+/// to less than twenty each; data made to fill the memory of whoever opens it come to a thousand.
+const MOST_UNPACKED: (u64, u64) = (8 << 20, 200);
+
+/// Refuses more bytes than `packed` compressed ones may come to.
+pub(super) fn check_unpacked(packed: u64, unpacked: u64) -> io::Result<()> {
+    let (free, each) = MOST_UNPACKED;
+    if unpacked <= packed.saturating_mul(each).saturating_add(free) {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        ErrorKind::InvalidData,
+        format!(
+            "{packed} bytes come to more than {unpacked}, over {each} each: unpack the file yourself where you trust it"
+        ),
+    ))
+}
+
+/// Counts the bytes that are read.
+struct Counted<R>(R, Rc<Cell<u64>>);
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        self.1.set(self.1.get() + read as u64);
+        Ok(read)
+    }
+}
+
+/// Decompressed data, as long as there is no more of it than [`check_unpacked`] allows.
+struct Unpacked<R> {
+    reader: R,
+    packed: Rc<Cell<u64>>,
+    unpacked: u64,
+}
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.unpacked += read as u64;
+        check_unpacked(self.packed.get(), self.unpacked)?;
+        Ok(read)
+    }
+}
 
 /// Opens `path` for reading; a gzipped file is decompressed on the way.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
@@ -27,7 +74,12 @@ pub(super) fn decompressed<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn
     let gzipped = start == GZIP_MAGIC;
     let whole = Cursor::new(start).chain(reader);
     Ok(if gzipped {
-        Box::new(MultiGzDecoder::new(whole))
+        let packed = Rc::new(Cell::new(0));
+        Box::new(Unpacked {
+            reader: MultiGzDecoder::new(Counted(whole, Rc::clone(&packed))),
+            packed,
+            unpacked: 0,
+        })
     } else {
         Box::new(whole)
     })

@@ -110,9 +110,23 @@ impl Model {
         layers: impl Fn(&str, &Config) -> Option<Result<LayerRef>>,
     ) -> Result<Model> {
         let path = path.as_ref();
+        Self::read(device, &atomic::read(path)?, path, &layers)
+    }
+
+    /// The model in the bytes of a file that [`Model::save`] wrote, onto `device`: one that is part of a program, by
+    /// `include_bytes!`.
+    pub fn from_bytes(device: &Device, bytes: &[u8]) -> Result<Model> {
+        Self::read(device, bytes, Path::new("the model's bytes"), &|_, _| None)
+    }
+
+    fn read(
+        device: &Device,
+        bytes: &[u8],
+        path: &Path,
+        layers: &dyn Fn(&str, &Config) -> Option<Result<LayerRef>>,
+    ) -> Result<Model> {
         let unfit = |message: String| Error::format(path, None, message);
-        let bytes = atomic::read(path)?;
-        let file = File::parse(&bytes, path)?;
+        let file = File::parse(bytes, path)?;
         match (file.text("format"), file.text("version")) {
             (Some(FORMAT), Some(VERSION)) => {}
             (Some(FORMAT), version) => {
@@ -133,7 +147,7 @@ impl Model {
             optimizer,
             objectives: description.objectives.into_iter().map(objective).collect(),
         };
-        let architecture = Functional::from_description(description.architecture, &layers)
+        let architecture = Functional::from_description(description.architecture, layers)
             .map_err(|error| unfit(format!("the model's layers: {error}")))?;
         let mut model = Model::with(architecture, device, compile)?;
         let expected: Vec<Parameter> = model.architecture().parameters().collect();

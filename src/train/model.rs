@@ -281,6 +281,11 @@ impl Model {
         self.optimizer.rates().learning_rate.value(step)
     }
 
+    /// The open session, if there is one.
+    pub(super) fn open_session(&mut self) -> Option<&mut Session> {
+        self.open.as_mut().map(|open| &mut open.session)
+    }
+
     /// The open session, or one for prediction alone.
     pub(super) fn session_now(&mut self) -> Result<&mut Session> {
         let device = self.device.clone();

@@ -233,10 +233,35 @@ impl Model {
                 run.callbacks.0.len()
             ));
         }
-        if state.steps > state.model_steps || state.seen >= here.rows.max(1) {
+        // A file may say anything.
+        let (per_epoch, batch) = (run.ledger.steps_per_epoch(), here.batch.max(1));
+        let (epochs, losses) = (
+            state.history.epochs.len() as u64,
+            state.history.step_losses.len() as u64,
+        );
+        let counted = u64::from(u32::MAX);
+        let left = run.total.saturating_sub(state.steps);
+        let fits = state.seen < here.rows
+            && state.seen.is_multiple_of(batch)
+            && state.steps % per_epoch == state.seen / batch
+            && (state.steps / per_epoch, state.steps) == (epochs, losses)
+            && state.steps <= state.model_steps
+            && epochs <= state.model_epochs
+            && state.model_steps.saturating_add(left) <= counted
+            && state.model_epochs.saturating_add(left) <= counted
+            && state
+                .rate_factor
+                .is_none_or(|factor| factor >= 0.0 && factor.is_finite());
+        if !fits {
             return refused(format!(
-                "is at step {} of the run and {} of the model, {} rows into an epoch of {}: no run ever is",
-                state.steps, state.model_steps, state.seen, here.rows
+                "is at step {} of the run and {} of the model, {} rows into epoch {} of {} rows, with {losses} losses, {epochs} \
+                 epochs and a rate times {:?}: no run ever is",
+                state.steps,
+                state.model_steps,
+                state.seen,
+                state.model_epochs,
+                here.rows,
+                state.rate_factor.unwrap_or(1.0)
             ));
         }
         let plan = self.session(run.needs).await?.plan();

@@ -59,8 +59,9 @@ impl Model {
                     known: known.into_iter().map(|known| known.name).collect(),
                 });
             };
-            let session = self.session_now()?;
-            if session.plan().variable(name).is_ok() {
+            if let Some(session) = self.open_session()
+                && session.plan().variable(name).is_ok()
+            {
                 session.write(name, values)?;
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek, Write};
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use zip::result::ZipError;
@@ -10,6 +10,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::Array;
+use crate::data::source::check_unpacked;
 use crate::error::{Error, Result};
 
 /// Reads every array of a `.npz` file, by name without the ending `.npy`.
@@ -24,7 +25,19 @@ pub fn load_all(path: impl AsRef<Path>) -> Result<BTreeMap<String, Array>> {
     read(BufReader::new(file), path)
 }
 
-fn read(file: impl Read + Seek, path: &Path) -> Result<BTreeMap<String, Array>> {
+/// Reads every array of the bytes of a `.npz` file; `name` stands for the path in errors.
+///
+/// # Errors
+///
+/// As [`load_all`].
+pub fn all_from_bytes(bytes: &[u8], name: &str) -> Result<BTreeMap<String, Array>> {
+    read(Cursor::new(bytes), Path::new(name))
+}
+
+fn read(mut file: impl Read + Seek, path: &Path) -> Result<BTreeMap<String, Array>> {
+    let packed = file.seek(SeekFrom::End(0));
+    let packed = packed.map_err(|refusal| Error::io(path, refusal))?;
+    let mut unpacked = 0_u64;
     let mut archive = ZipArchive::new(file).map_err(|refusal| unfit(path, refusal))?;
     let mut arrays = BTreeMap::new();
     for index in 0..archive.len() {
@@ -35,10 +48,13 @@ fn read(file: impl Read + Seek, path: &Path) -> Result<BTreeMap<String, Array>> 
         let name = name.trim_end_matches(".npy").to_string();
         // What the archive says of the length is not believed: the buffer grows with what is there, up to it.
         let said = entry.size();
+        unpacked = unpacked.saturating_add(said);
+        check_unpacked(packed, unpacked)
+            .map_err(|refusal| Error::format(path, None, format!("`{name}`: {refusal}")))?;
         let mut bytes = Vec::new();
         let read = entry.by_ref().take(said).read_to_end(&mut bytes);
         read.map_err(|refusal| Error::format(path, None, format!("`{name}`: {refusal}")))?;
-        let array = Array::from_bytes(&bytes, &format!("{}, `{name}`", path.display()))?;
+        let array = Array::parse(bytes, Path::new(&format!("{}, `{name}`", path.display())))?;
         if arrays.insert(name.clone(), array).is_some() {
             return Err(Error::format(
                 path,

@@ -85,7 +85,7 @@ impl Callback for EarlyStopping {
         if epoch <= self.start_from_epoch {
             return Ok(());
         }
-        self.waited += 1;
+        self.waited = self.waited.saturating_add(1);
         if self.monitor.improves(moment)? {
             self.best_epoch = Some(epoch);
             if self.restore_best {

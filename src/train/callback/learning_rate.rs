@@ -96,7 +96,7 @@ impl Callback for ReduceOnPlateau {
         if self.monitor.improves(moment)? {
             self.waited = 0;
         } else if self.cooling == 0 {
-            self.waited += 1;
+            self.waited = self.waited.saturating_add(1);
             if self.waited >= self.patience {
                 let rate = f64::from(moment.model.learning_rate()?);
                 if rate > self.min_learning_rate {

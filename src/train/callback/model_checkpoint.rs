@@ -1,7 +1,7 @@
 //! Files of the model as it trains.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
@@ -74,6 +74,20 @@ impl ModelCheckpoint {
         self.written.iter()
     }
 
+    /// Whether a file may be one of its own: old ones are taken away, and a checkpoint may say anything.
+    fn could_write(&self, path: &Path) -> bool {
+        let Some(path) = path.to_str() else {
+            return false;
+        };
+        let (Some(begin), Some(end)) = (self.path.find('{'), self.path.rfind('}')) else {
+            return path == self.path;
+        };
+        let between = path
+            .strip_prefix(&self.path[..begin])
+            .and_then(|rest| rest.strip_suffix(self.path.get(end + 1..)?));
+        between.is_some_and(|figures| !figures.contains(['/', '\\']))
+    }
+
     fn path(&self, moment: &Moment<'_>) -> Result<PathBuf> {
         let mut path = self.path.replace("{epoch}", &moment.epoch().to_string());
         while let Some((before, rest)) = path.split_once('{') {
@@ -134,9 +148,39 @@ impl Callback for ModelCheckpoint {
     }
 
     fn restore(&mut self, kept: &Kept) -> Result<()> {
-        let best;
-        (best, self.written) = kept.values()?;
+        let (best, written): (_, VecDeque<PathBuf>) = kept.values()?;
+        if let Some(path) = written.iter().find(|path| !self.could_write(path)) {
+            let message = format!(
+                "holds {}, which is no file of `{}`",
+                path.display(),
+                self.path
+            );
+            return Err(Error::argument("resume", message));
+        }
+        self.written = written;
         self.monitor.restore(best);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_it_could_not_have_written_is_none_to_take_away() {
+        let own = ModelCheckpoint::new("models/{epoch}-{loss}.safetensors");
+        assert!(own.could_write(Path::new("models/12-0.5000.safetensors")));
+        for other in [
+            "models/../secrets.safetensors",
+            "/etc/passwd",
+            "models/12.txt",
+            "12-0.5000.safetensors",
+        ] {
+            assert!(!own.could_write(Path::new(other)), "{other}");
+        }
+        let fixed = ModelCheckpoint::new("best.safetensors");
+        assert!(fixed.could_write(Path::new("best.safetensors")));
+        assert!(!fixed.could_write(Path::new("best.safetensors.bak")));
     }
 }
