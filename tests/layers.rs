@@ -1,7 +1,9 @@
 //! Facts about layers: their shapes, their names, layers of a user's own, and what is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use kiln::nn::{Call, Config, Constraint, LayerRef, Parameter, Regularizer};
+use kiln::nn::{
+    ActivityRegularization, Call, Config, Constraint, LayerRef, Parameter, Regularizer,
+};
 use kiln::prelude::*;
 use kiln::{Initial, Shape, TensorType};
 
@@ -460,4 +462,74 @@ fn penalties_are_part_of_the_loss_and_constraints_hold_after_every_step() {
         .compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.1), [])
         .unwrap_err();
     assert!(error.to_string().contains("l1"), "{error}");
+}
+
+#[test]
+fn a_penalty_on_outputs_is_divided_by_the_rows_of_a_ragged_batch_too() {
+    // Three rows in an evaluation batch of four, and in training batches of two and one.
+    let x = [[1.0f32, 2.0], [-1.0, 0.5], [0.5, -2.0]];
+    let data = Dataset::from_rows(&x, &[[3.0], [-1.0], [2.0]]).unwrap();
+    let dense = || Dense::new(1).without_bias();
+    let model = |layers: Vec<LayerRef>| {
+        let network = layers
+            .into_iter()
+            .fold(Sequential::new(2).seed(2), Sequential::layer);
+        network
+            .compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.1), [])
+            .unwrap()
+    };
+    let own = |regularizer| vec![dense().activity_regularizer(regularizer).into()];
+    let apart = |l1, l2| vec![dense().into(), ActivityRegularization { l1, l2 }.into()];
+    for (layers, l1, l2) in [
+        (own(Regularizer::L1(0.3)), 0.3, 0.0),
+        (own(Regularizer::L2(0.2)), 0.0, 0.2),
+        (own(Regularizer::L1L2 { l1: 0.1, l2: 0.2 }), 0.1, 0.2),
+        (apart(0.1, 0.2), 0.1, 0.2),
+        (apart(0.0, 0.0), 0.0, 0.0),
+    ] {
+        let (mut plain, mut with) = (model(vec![dense().into()]), model(layers));
+        let first = plain.weights().unwrap()[0].values.clone();
+        let y = x.map(|x| x[0] * first[0] + x[1] * first[1]);
+        let penalty = |y: &[f32]| -> f64 {
+            let terms = y.iter().map(|&y| f64::from(l1 * y.abs() + l2 * y * y));
+            terms.sum::<f64>() / y.len() as f64
+        };
+        let losses = [&mut plain, &mut with].map(|model| model.evaluate(&data).unwrap().loss);
+        let added = losses[1] - losses[0];
+        assert!((added - penalty(&y)).abs() < 1e-6, "{added}");
+        // A step over two rows moves W by the mean of (l1·sign y + 2·l2·y)·x; the sum of losses has it for one row too.
+        for model in [&mut plain, &mut with] {
+            let fit = Fit::steps(1).batch_size(2).shuffle(false).silent();
+            model.fit(&data, fit).unwrap();
+        }
+        let (plain, with) = (plain.weights().unwrap(), with.weights().unwrap());
+        let moved = plain[0].values.iter().zip(&with[0].values);
+        for (j, moved) in moved.map(|(a, b)| a - b).enumerate() {
+            let slope = |i: usize| (l1 * y[i].signum() + 2.0 * l2 * y[i]) * x[i][j];
+            let expected = 0.1 * (slope(0) + slope(1)) / 2.0;
+            assert!((moved - expected).abs() < 1e-6, "{moved} for {expected}");
+        }
+    }
+    let pairs = Regularizer::Orthogonal {
+        factor: 0.1,
+        columns: false,
+    };
+    for layer in [
+        LayerRef::from(dense().activity_regularizer(pairs)),
+        dense().activity_regularizer(Regularizer::L2(-1.0)).into(),
+        ActivityRegularization {
+            l1: f32::NAN,
+            l2: 0.0,
+        }
+        .into(),
+    ] {
+        let network = Sequential::new(2).layer(layer);
+        let refused = network.compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.1), []);
+        let message = refused.unwrap_err().to_string();
+        let named = ["activity_regularizer", "l1", "l2"];
+        assert!(
+            named.iter().any(|name| message.starts_with(name)),
+            "{message}"
+        );
+    }
 }

@@ -335,3 +335,59 @@ fn values_outside_their_range_are_refused_by_name() {
         }
     }
 }
+
+#[test]
+fn fit_ends_with_the_running_mean_of_the_weights_in_their_place() {
+    use kiln::prelude::*;
+    let x: Vec<[f32; 2]> = (0..12)
+        .map(|i| [i as f32 / 12.0, (i % 5) as f32 / 5.0])
+        .collect();
+    let y: Vec<[f32; 1]> = x.iter().map(|x| [x[0] - 2.0 * x[1]]).collect();
+    let data = kiln::Dataset::from_rows(&x, &y).unwrap();
+    let model = |optimizer: Sgd| {
+        let network = Sequential::new(2).dense(1, Linear).seed(4);
+        network
+            .compile_on(&Device::cpu(), MeanSquaredError, optimizer, [])
+            .unwrap()
+    };
+    let fit = |steps| Fit::steps(steps).batch_size(12).shuffle(false).silent();
+    let numbers = |model: &mut Model| -> Vec<f32> {
+        let weights = model.weights().unwrap();
+        weights
+            .into_iter()
+            .flat_map(|weights| weights.values)
+            .collect()
+    };
+    for overwrite in [None, Some(3), Some(1)] {
+        // The same by hand: the weights after every step, and their mean, which takes their place every so many.
+        let mut by_hand = model(Sgd::new(0.2));
+        let mut mean: Vec<f32> = Vec::new();
+        for step in 1..=7u32 {
+            by_hand.fit(&data, fit(1)).unwrap();
+            let now = numbers(&mut by_hand);
+            mean = match mean.is_empty() {
+                true => now,
+                false => mean
+                    .iter()
+                    .zip(&now)
+                    .map(|(a, w)| 0.9 * a + 0.1 * w)
+                    .collect(),
+            };
+            if overwrite.is_some_and(|every| step % every == 0) {
+                let [w, b] = [&mean[..2], &mean[2..]];
+                by_hand
+                    .set_weights([("dense/kernel", w), ("dense/bias", b)])
+                    .unwrap();
+            }
+        }
+        let mut optimizer = Sgd::new(0.2).use_ema(0.9);
+        if let Some(every) = overwrite {
+            optimizer = optimizer.ema_overwrite_frequency(every);
+        }
+        let mut averaged = model(optimizer);
+        averaged.fit(&data, fit(7)).unwrap();
+        for (a, b) in numbers(&mut averaged).iter().zip(&mean) {
+            assert!((a - b).abs() < 1e-5, "{overwrite:?}: {a} for {b}");
+        }
+    }
+}

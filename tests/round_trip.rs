@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use kiln::nn::{Regularizer, built_in_classes};
+use kiln::nn::{ActivityRegularization, Regularizer, built_in_classes};
 use kiln::prelude::*;
 
 fn numbers(count: usize) -> Vec<f32> {
@@ -47,6 +47,7 @@ fn every_layer() -> Functional {
     ];
     let joined = Concatenate::axis(1).on(&merged[..]);
     let dots = Dot::new(2).normalize().on([&joined, &x]);
+    let dots = ActivityRegularization { l1: 1e-3, l2: 1e-3 }.on(&dots);
     let last = Dense::new(2).activation(Softmax);
     Functional::new(&input, &last.on(&Flatten.on(&dots))).seed(3)
 }

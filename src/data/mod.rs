@@ -12,6 +12,7 @@
 //! | `imputing` | missing cells filled: [`Fill`] |
 //! | `categories` | a column for each category: [`Step::OneHot`] |
 //! | `scaling` | [`Scaler`]: every feature moved and divided |
+//! | `ndarray` | from and to `ndarray`'s arrays, with the feature of that name |
 //! | `source` | a file's bytes, decompressed where it is gzipped |
 //!
 //! Rows and columns are counted from 0, as Rust counts; lines of a text file from 1, as editors do.
@@ -22,6 +23,8 @@ mod csv;
 mod dataset;
 pub mod idx;
 mod imputing;
+#[cfg(feature = "ndarray")]
+mod ndarray;
 pub mod npy;
 mod preprocessing;
 mod scaling;

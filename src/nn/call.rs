@@ -149,7 +149,9 @@ impl Call {
         &self.updates
     }
 
-    /// Adds a scalar to the loss, such as a penalty on weights or outputs. It is part of every loss that is reported.
+    /// Adds to the loss: a scalar, such as a penalty on weights, or a number for each row, `[batch]`, such as a penalty on
+    /// outputs, whose mean over the batch's own rows is added. It is part of every loss that is reported; weights of rows do
+    /// not change it.
     pub fn add_loss(&mut self, loss: &Tensor) {
         self.losses.push(loss.clone());
     }

@@ -33,6 +33,9 @@ pub struct Dense {
     /// A penalty on b that is part of the loss. Default: none.
     #[serde(default)]
     pub bias_regularizer: Option<Regularizer>,
+    /// A penalty on the output, divided by the rows of the batch, that is part of the loss. Default: none.
+    #[serde(default)]
+    pub activity_regularizer: Option<Regularizer>,
     /// What W is put under after every update. Default: none.
     #[serde(default)]
     pub kernel_constraint: Option<Constraint>,
@@ -52,6 +55,7 @@ impl Dense {
             bias_initializer: Initializer::Zeros,
             kernel_regularizer: None,
             bias_regularizer: None,
+            activity_regularizer: None,
             kernel_constraint: None,
             bias_constraint: None,
         }
@@ -90,6 +94,12 @@ impl Dense {
     /// Adds a penalty on b to the loss.
     pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
         self.bias_regularizer = Some(regularizer);
+        self
+    }
+
+    /// Adds a penalty on the output to the loss: L1, L2 or both.
+    pub fn activity_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.activity_regularizer = Some(regularizer);
         self
     }
 
@@ -162,7 +172,11 @@ impl Layer for Dense {
         if let (false, Some((_, outer))) = (flat, shape.dims().split_last()) {
             y = y.reshape([outer, &[self.units]].concat());
         }
-        call.activate(self.activation, &y)
+        let y = call.activate(self.activation, &y);
+        if let Some(regularizer) = self.activity_regularizer {
+            call.add_loss(&regularizer.row_penalty(&y));
+        }
+        y
     }
 
     fn validate(&self) -> Result<()> {
@@ -180,6 +194,8 @@ impl Layer for Dense {
             .into_iter()
             .flatten()
             .try_for_each(Regularizer::validate)?;
+        self.activity_regularizer
+            .map_or(Ok(()), Regularizer::validate_activity)?;
         let constraints = [self.kernel_constraint, self.bias_constraint];
         constraints
             .into_iter()

@@ -11,12 +11,13 @@ use crate::{Error, Preprocessing, Result, Shape};
 use super::functional::{InputSpec, OutputSpec, Source, Step, refused};
 use super::{Activation, Dense, Functional, Layer, LayerRef};
 use super::{
-    Add, Average, Concatenate, Dot, Flatten, Maximum, Minimum, Multiply, Permute, RepeatVector,
-    Rescaling, Reshape, Subtract,
+    ActivityRegularization, AlphaDropout, BatchNormalization, Dropout, GaussianDropout,
+    GaussianNoise, GroupNormalization, LayerNormalization, PRelu, RMSNormalization, Softmax,
+    UnitNormalization,
 };
 use super::{
-    AlphaDropout, BatchNormalization, Dropout, GaussianDropout, GaussianNoise, GroupNormalization,
-    LayerNormalization, PRelu, RMSNormalization, Softmax, UnitNormalization,
+    Add, Average, Concatenate, Dot, Flatten, Maximum, Minimum, Multiply, Permute, RepeatVector,
+    Rescaling, Reshape, Subtract,
 };
 
 /// The settings of a layer in a model file.
@@ -51,6 +52,7 @@ fn read<L: Layer + DeserializeOwned + 'static>(config: &Config) -> Result<Arc<dy
 /// The built-in layers by class; a new layer that is to be saved has a line here.
 const BUILT_IN: &[(&str, Reader)] = &[
     ("Activation", read::<Activation>),
+    ("ActivityRegularization", read::<ActivityRegularization>),
     ("Add", read::<Add>),
     ("AlphaDropout", read::<AlphaDropout>),
     ("Average", read::<Average>),

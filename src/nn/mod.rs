@@ -6,10 +6,11 @@
 //! | `layer_ref`, `symbol` | layers and tensors of a model that is being written: [`LayerRef`], [`Input`], [`Symbol`] |
 //! | `functional`, `sequential` | architectures: [`Functional`], and [`Sequential`], a way of writing a chain |
 //! | `forward`, `weights`, `summary`, `describe` | what is done with an architecture |
-//! | `dense`, `activate`, `merge`, `concatenate`, `dot`, `rearrange`, `rescaling`, `lambda`, `noise`, `normalization`, `group_normalization`, `prelu`, `softmax` | the layers |
+//! | `dense`, `activate`, `merge`, `concatenate`, `dot`, `rearrange`, `rescaling`, `lambda`, `noise`, `normalization`, `group_normalization`, `prelu`, `softmax`, `activity_regularization` | the layers |
 
 mod activate;
 mod activation;
+mod activity_regularization;
 mod call;
 mod concatenate;
 mod constraint;
@@ -37,6 +38,7 @@ mod symbol;
 mod weights;
 
 pub use activation::Activation;
+pub use activity_regularization::ActivityRegularization;
 pub use call::Call;
 pub use concatenate::Concatenate;
 pub use constraint::Constraint;

@@ -41,6 +41,39 @@ impl Regularizer {
         }
     }
 
+    /// The penalty on each row of `x`, `[batch, …]`: `[batch]`, for [`Call::add_loss`](super::Call::add_loss). The mean over
+    /// a batch is Keras' penalty on outputs, which is divided by the rows of the batch.
+    #[track_caller]
+    pub fn row_penalty(self, x: &Tensor) -> Tensor {
+        let (l1, l2) = match self {
+            Regularizer::L1(l1) => (l1, 0.0),
+            Regularizer::L2(l2) => (0.0, l2),
+            Regularizer::L1L2 { l1, l2 } => (l1, l2),
+            Regularizer::Orthogonal { .. } => {
+                return x.refuse_penalty("is no sum over rows, so no penalty on outputs".into());
+            }
+        };
+        let rows = x.shape().dims().first().copied().unwrap_or(1);
+        let columns = usize::try_from(x.shape().elements()).unwrap_or(usize::MAX) / rows.max(1);
+        let flat = x.reshape([rows, columns]);
+        let magnitudes = || flat.abs().sum_over(1).scale(l1);
+        let squares = || flat.square().sum_over(1).scale(l2);
+        match (l1 == 0.0, l2 == 0.0) {
+            (true, _) => squares(),
+            (false, true) => magnitudes(),
+            (false, false) => magnitudes().add(&squares()),
+        }
+    }
+
+    /// Checks the penalty as one on outputs.
+    pub(super) fn validate_activity(self) -> Result<()> {
+        if let Regularizer::Orthogonal { .. } = self {
+            let message = "must be L1, L2 or L1L2, got one of pairs of rows";
+            return Err(Error::argument("activity_regularizer", message));
+        }
+        self.validate()
+    }
+
     /// Checks that factors are finite and at least 0; the error names the factor.
     pub fn validate(self) -> Result<()> {
         let factors = match self {

@@ -33,11 +33,11 @@ pub struct Common {
     /// n: the mean of n batches' gradients makes one update, with the n-th batch. Default 1.
     pub gradient_accumulation_steps: u32,
     /// Whether a running mean of the weights is kept: a ← m·a + (1 − m)·W after each batch, a = W after the first
-    /// update. Default false.
+    /// update. `fit` ends with it in the weights' place, as Keras' does. Default false.
     pub use_ema: bool,
     /// m, in [0, 1]. Default 0.99.
     pub ema_momentum: f32,
-    /// Puts the mean in the weights' place after every so many updates. Default: never, it stays beside them.
+    /// Puts the mean in the weights' place after every so many updates too. Default: at the end of `fit` alone.
     pub ema_overwrite_frequency: Option<u32>,
     /// Slow weights that follow the fast ones (Zhang et al., 2019). Default: none.
     pub lookahead: Option<Lookahead>,

@@ -14,10 +14,21 @@ pub struct Features<'a>(pub(crate) Cow<'a, [f32]>, pub(crate) Inputs<'a>);
 pub(crate) enum Inputs<'a> {
     /// Those of the model's inputs, side by side in its own order.
     Unnamed,
+    /// Those of the model's inputs side by side, so many a row.
+    #[cfg(feature = "ndarray")]
+    Columns(usize),
     /// Those of inputs of these names and widths, side by side.
     Packed(&'a [(String, usize)]),
     /// Those of each input by themselves, in place of the others.
     Apart(&'a [(&'a str, &'a [f32])]),
+}
+
+#[cfg(feature = "ndarray")]
+impl<'a> Features<'a> {
+    /// Rows of so many numbers.
+    pub(crate) fn of_columns(values: Cow<'a, [f32]>, columns: usize) -> Self {
+        Features(values, Inputs::Columns(columns))
+    }
 }
 
 impl<'a, const N: usize> From<&'a [(&'a str, &'a [f32]); N]> for Features<'a> {

@@ -572,6 +572,10 @@ impl Model {
 
         run.epoch_begun = Instant::now();
         let outcome = self.train(&mut run).await;
+        let outcome = match outcome {
+            Ok(()) => self.finalize_averages(run.absorbed),
+            failed => failed,
+        };
         let ended = self.end_callbacks(&mut run);
         run.progress.finish();
         outcome.and(ended)?;

@@ -147,6 +147,18 @@ impl Model {
         let Features(values, inputs) = features;
         let values = match inputs {
             Inputs::Unnamed => values,
+            #[cfg(feature = "ndarray")]
+            Inputs::Columns(columns) => {
+                let preprocessing = self.architecture.preprocessing.as_ref();
+                let own = self.architecture.input_width();
+                let wanted = preprocessing.map_or(own, |steps| steps.inputs());
+                if columns != wanted {
+                    let message =
+                        format!("the array has {columns} columns, the model takes {wanted}");
+                    return Err(Error::data(message));
+                }
+                values
+            }
             Inputs::Packed(named) => self.in_order(values, named)?,
             Inputs::Apart(named) => self.joined(named)?.into(),
         };

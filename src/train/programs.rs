@@ -279,7 +279,10 @@ impl Parts<'_> {
         let total = total.ok_or_else(|| Error::argument("objectives", "there is none"))?;
         // The layers' own losses are part of each row's, so that the mean over rows is that of the whole loss.
         let own = pass.losses.iter();
-        let total = own.fold(total, |rows, loss| rows.add(&loss.reshape([1])));
+        let total = own.fold(total, |rows, loss| match loss.shape().rank() {
+            0 => rows.add(&loss.reshape([1])),
+            _ => rows.add(loss),
+        });
         let mut recorded = vec![total.clone()];
         if board.several() {
             recorded.extend(losses);

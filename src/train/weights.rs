@@ -1,7 +1,7 @@
 //! The tensors of a model's layers, read and set by name.
 
 use crate::nn::Parameter;
-use crate::{Error, Result, Shape, TensorType, Values};
+use crate::{Error, Result, Shape, Snapshot, TensorType, Values};
 
 use super::Model;
 
@@ -43,6 +43,28 @@ impl Model {
             Some((_, Values::F64(values))) => values.iter().map(|&value| value as f32).collect(),
             _ => parameter.drawn(self.architecture.seed, index as u64),
         })
+    }
+
+    /// Puts the running means of the weights in their place, where the optimizer keeps some: what Keras' `fit` ends with,
+    /// `finalize_variable_values`. Before the first update there are none.
+    pub(super) fn finalize_averages(&mut self, steps: u64) -> Result<()> {
+        let Some(mut config) = self.optimizer.config() else {
+            return Ok(());
+        };
+        let common = config.common_mut();
+        if !common.use_ema || steps < u64::from(common.gradient_accumulation_steps) {
+            return Ok(());
+        }
+        let parameters: Vec<Parameter> = self.architecture.parameters().collect();
+        let session = self.session_now()?;
+        for parameter in parameters.iter().filter(|parameter| parameter.trainable) {
+            let mean = session.read_values(&format!("{}.average", parameter.name))?;
+            let kind = TensorType::f32(&parameter.shape);
+            let variables = std::iter::once((parameter.name.clone(), (kind, mean)));
+            let variables = variables.collect();
+            session.restore(&Snapshot { variables })?;
+        }
+        Ok(())
     }
 
     /// Sets tensors of layers by name, row-major; those not named stay.

@@ -1,0 +1,100 @@
+//! Data sets from `ndarray`'s arrays, and predictions as such; with the feature `ndarray`.
+
+use ndarray::{Array2, ArrayView1, ArrayView2};
+
+use crate::train::{Features, Predictions};
+use crate::{Dataset, Error, Result, Targets};
+
+impl Dataset {
+    /// A data set of features `[rows, columns]` and the targets of these rows: another array's view, or [`Targets`].
+    ///
+    /// Numbers `[rows, columns]` or `[rows]` are values, integers `[rows]` labels of as many classes as the largest says;
+    /// [`Dataset::with_classes`] names more. Arrays of any layout are taken; the data set is a copy in row-major order.
+    ///
+    /// ```
+    /// use kiln::Dataset;
+    /// use ndarray::array;
+    ///
+    /// let x = array![[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]];
+    /// let y = array![0u32, 2, 1];
+    /// let data = Dataset::from_ndarray(x.view(), y.view())?;
+    /// assert_eq!((data.rows(), data.columns(), data.classes()), (3, 2, Some(3)));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Dataset::new`].
+    pub fn from_ndarray(
+        features: ArrayView2<'_, f32>,
+        targets: impl Into<Targets>,
+    ) -> Result<Self> {
+        let columns = features.ncols();
+        Dataset::new(features.iter().copied().collect(), columns, targets.into())
+    }
+
+    /// The features as a view `[rows, columns]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where `ndarray` has no such view, which no data set is known to cause.
+    pub fn features_ndarray(&self) -> Result<ArrayView2<'_, f32>> {
+        let shape = (self.rows(), self.columns());
+        ArrayView2::from_shape(shape, self.features())
+            .map_err(|refusal| Error::data(format!("the features as an array: {refusal}")))
+    }
+}
+
+impl From<ArrayView2<'_, f32>> for Targets {
+    /// Values, row by row.
+    fn from(values: ArrayView2<'_, f32>) -> Self {
+        Targets::Values {
+            columns: values.ncols(),
+            values: values.iter().copied().collect(),
+        }
+    }
+}
+
+impl From<ArrayView1<'_, f32>> for Targets {
+    /// One value a row.
+    fn from(values: ArrayView1<'_, f32>) -> Self {
+        Targets::Values {
+            columns: 1,
+            values: values.iter().copied().collect(),
+        }
+    }
+}
+
+impl From<ArrayView1<'_, u32>> for Targets {
+    /// A label a row, of as many classes as the largest says.
+    fn from(labels: ArrayView1<'_, u32>) -> Self {
+        let largest = labels.iter().copied().max().unwrap_or(0);
+        Targets::Labels {
+            labels: labels.iter().copied().collect(),
+            classes: (largest as usize).saturating_add(1),
+        }
+    }
+}
+
+impl<'a> From<ArrayView2<'a, f32>> for Features<'a> {
+    /// Rows to predict on; borrowed where they lie one behind the other.
+    fn from(rows: ArrayView2<'a, f32>) -> Self {
+        Features::of_columns(
+            match rows.to_slice() {
+                Some(values) => values.into(),
+                None => rows.iter().copied().collect::<Vec<_>>().into(),
+            },
+            rows.ncols(),
+        )
+    }
+}
+
+impl From<&Predictions> for Array2<f32> {
+    /// `[rows, columns]`; the outputs of a model of several side by side.
+    fn from(predictions: &Predictions) -> Self {
+        let columns = predictions.columns();
+        let shape = (predictions.rows().len(), columns);
+        let values = predictions.values();
+        Array2::from_shape_fn(shape, |(row, column)| values[row * columns + column])
+    }
+}

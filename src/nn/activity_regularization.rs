@@ -1,0 +1,56 @@
+//! A penalty on what flows through, as a layer of its own.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Result, Shape, Tensor};
+
+use super::layer::single;
+use super::{Call, Config, Layer, Regularizer};
+
+/// Hands its input on and adds (l1·Σ|x| + l2·Σ x²)/rows to the loss, over the rows of the batch, as Keras does.
+///
+/// ```
+/// use kiln::nn::ActivityRegularization;
+/// use kiln::prelude::*;
+///
+/// let sparse = ActivityRegularization { l1: 1e-3, l2: 0.0 };
+/// let model = Sequential::new(8).dense(16, Relu).layer(sparse).dense(1, Sigmoid);
+/// assert_eq!(model.outputs(), 1);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct ActivityRegularization {
+    /// The factor of magnitudes, at least 0. Default: 0.
+    pub l1: f32,
+    /// The factor of squares, at least 0. Default: 0.
+    pub l2: f32,
+}
+
+impl ActivityRegularization {
+    fn regularizer(self) -> Regularizer {
+        let ActivityRegularization { l1, l2 } = self;
+        Regularizer::L1L2 { l1, l2 }
+    }
+}
+
+impl Layer for ActivityRegularization {
+    fn class(&self) -> &'static str {
+        "ActivityRegularization"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        single(inputs).cloned()
+    }
+
+    fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
+        call.add_loss(&self.regularizer().row_penalty(&inputs[0]));
+        inputs[0].clone()
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.regularizer().validate()
+    }
+
+    fn config(&self) -> Option<Config> {
+        Config::of(self)
+    }
+}
