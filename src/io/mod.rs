@@ -6,16 +6,20 @@
 //! | `atomic` | [`write()`] |
 //! | `safetensors` | the format of all three |
 //! | `model_file` | [`Model::save`](crate::train::Model::save), [`Model::load`](crate::train::Model::load) |
-//! | `weights_file` | weights by name, those of other programs too |
+//! | `weights_file`, `tensors` | weights by name |
+//! | `import` | [`Import`]: weights as other programs name them |
 //! | `checkpoint` | [`RunState`](crate::train::RunState) |
 
 mod atomic;
 mod checkpoint;
 mod disk;
+mod import;
 mod model_file;
 mod safetensors;
+mod tensors;
 mod weights_file;
 
 pub use atomic::write;
 pub(crate) use atomic::{PART, read};
 pub use disk::{Disk, DiskFile, System};
+pub use import::Import;

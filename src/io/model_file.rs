@@ -15,7 +15,8 @@ use crate::{Device, Error, Result};
 
 use super::atomic;
 use super::safetensors::File;
-use super::weights_file::{set, write};
+use super::tensors;
+use super::weights_file::write;
 
 const FORMAT: &str = "kiln";
 const VERSION: &str = "2";
@@ -151,7 +152,7 @@ impl Model {
             .map_err(|error| unfit(format!("the model's layers: {error}")))?;
         let mut model = Model::with(architecture, device, compile)?;
         let expected: Vec<Parameter> = model.architecture().parameters().collect();
-        set(&mut model, path, &file, &expected)?;
+        tensors::set(&mut model, path, &tensors::of(&file)?, &expected)?;
         Ok(model)
     }
 }

@@ -432,6 +432,12 @@ impl Described {
 }
 
 impl View<'_> {
+    /// Whether its elements are floats that [`floats`](Self::floats) reads.
+    pub fn is_float(&self) -> bool {
+        use Dtype::{BF16, F16, F32, F64};
+        matches!(self.dtype, F16 | BF16 | F32 | F64)
+    }
+
     fn decoded<T, const N: usize>(&self, decode: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
         let mut values = room(Some(self.bytes.len() / N), "the tensor's elements")?;
         let elements = self.bytes.as_chunks::<N>().0;

@@ -10,6 +10,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::Array;
+use crate::data::check::room;
 use crate::data::source::check_unpacked;
 use crate::error::{Error, Result};
 
@@ -46,12 +47,12 @@ fn read(mut file: impl Read + Seek, path: &Path) -> Result<BTreeMap<String, Arra
             .map_err(|refusal| unfit(path, refusal))?;
         let name = entry.name().map_err(|refusal| unfit(path, refusal))?;
         let name = name.trim_end_matches(".npy").to_string();
-        // What the archive says of the length is not believed: the buffer grows with what is there, up to it.
+        // What the archive says of the length is believed as far as its own length allows.
         let said = entry.size();
         unpacked = unpacked.saturating_add(said);
         check_unpacked(packed, unpacked)
             .map_err(|refusal| Error::format(path, None, format!("`{name}`: {refusal}")))?;
-        let mut bytes = Vec::new();
+        let mut bytes = room(usize::try_from(said).ok(), "the array")?;
         let read = entry.by_ref().take(said).read_to_end(&mut bytes);
         read.map_err(|refusal| Error::format(path, None, format!("`{name}`: {refusal}")))?;
         let array = Array::parse(bytes, Path::new(&format!("{}, `{name}`", path.display())))?;

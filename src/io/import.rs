@@ -1,0 +1,350 @@
+//! Weights as other programs name and lay them out.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::nn::Parameter;
+use crate::train::Model;
+use crate::{Error, Result};
+
+use super::tensors::{self, Numbers};
+
+/// How the file of another program names the weights of its layers, for [`Model::import_weights`].
+///
+/// | | Keras | PyTorch | here |
+/// |---|---|---|---|
+/// | a layer | all before the last `/`: `sequential/dense_1` | all before the last `.`: `net.2` | `dense_1` |
+/// | dense | `kernel` `[in, out]`, `bias` | `weight` `[out, in]`, turned on the way, `bias` | `kernel` `[in, out]`, `bias` |
+/// | normalisation | `gamma`, `beta`, `moving_mean`, `moving_variance` | `weight`, `bias`, `running_mean`, `running_var` | as Keras |
+/// | RMS normalisation, PReLU | `scale`, `alpha` | `weight` | as Keras |
+///
+/// Keras' own archives give a layer's tensors by number, `layers/dense/vars/0`, which is read too. Integers, such as PyTorch's
+/// `num_batches_tracked`, are passed over.
+///
+/// Layers are those that [`layer`](Self::layer) names; of the others those with the names of the model's, if all of them are
+/// there; else they are taken in their order, where the names tell it: `dense_3`, `dense_4` or `0`, `2`, `10`.
+#[derive(Debug, Clone)]
+pub struct Import {
+    program: Program,
+    layers: Vec<(String, String)>,
+    partial: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Program {
+    Keras,
+    PyTorch,
+}
+
+impl Import {
+    /// From Keras: `numpy.savez(file, **{v.path: v.numpy() for v in model.weights})`, or the same with safetensors.
+    pub fn keras() -> Self {
+        Import {
+            program: Program::Keras,
+            layers: Vec::new(),
+            partial: false,
+        }
+    }
+
+    /// From PyTorch: `safetensors.torch.save_file(model.state_dict(), file)`, or `numpy.savez`.
+    pub fn pytorch() -> Self {
+        Import {
+            program: Program::PyTorch,
+            ..Self::keras()
+        }
+    }
+
+    /// Takes the weights of the file's layer `theirs` for the model's layer `ours`.
+    pub fn layer(mut self, theirs: impl Into<String>, ours: impl Into<String>) -> Self {
+        self.layers.push((theirs.into(), ours.into()));
+        self
+    }
+
+    /// Whether layers of the file or the model that have no counterpart are passed over; default false, an error. Only names
+    /// tell then which layers belong together.
+    pub fn partial(mut self, partial: bool) -> Self {
+        self.partial = partial;
+        self
+    }
+}
+
+impl Model {
+    /// Sets the weights of layers from a file of another program, safetensors or npz; the names of the model's tensors that
+    /// were set.
+    ///
+    /// ```no_run
+    /// use kiln::io::Import;
+    /// use kiln::prelude::*;
+    ///
+    /// let network = Sequential::new(784).dense(128, Relu).dense(10, Softmax);
+    /// let mut model = network.compile(SparseCategoricalCrossentropy, Adam::default(), [Accuracy])?;
+    /// // nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)): `0.weight`, `0.bias`, `2.weight` …
+    /// model.import_weights("mnist.safetensors", &Import::pytorch())?;
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] where layers of the file and the model do not belong together one to one, or their names do not
+    /// tell how; where a tensor is missing, left over, or of another shape. The model stays as it was.
+    pub fn import_weights(
+        &mut self,
+        path: impl AsRef<Path>,
+        import: &Import,
+    ) -> Result<Vec<String>> {
+        let path = path.as_ref();
+        let theirs = groups(tensors::read(path)?, import.program);
+        let ours = self.kept();
+        let unfit = |message: String| Error::format(path, None, message);
+        let pairs = import.pairs(&theirs, &ours).map_err(unfit)?;
+        let mut found = BTreeMap::new();
+        let mut named: Vec<Parameter> = Vec::new();
+        for (their_name, own_name) in pairs {
+            let (group, layer) = (&theirs[&their_name], &ours[&own_name]);
+            for (number, parameter) in layer.iter().enumerate() {
+                let key = key_of(parameter, import.program);
+                let numbered = number.to_string();
+                let tensor = group.get(key).or_else(|| group.get(&numbered));
+                let Some(tensor) = tensor else {
+                    return Err(unfit(format!(
+                        "the layer `{their_name}` has no `{key}` for `{}`",
+                        parameter.name
+                    )));
+                };
+                let numbers = fitted(tensor, parameter, import.program)
+                    .map_err(|message| unfit(format!("`{key}` of `{their_name}` {message}")))?;
+                found.insert(parameter.name.clone(), numbers);
+                named.push(parameter.clone());
+            }
+            if group.len() > layer.len() && !import.partial {
+                let keys: Vec<&str> = group.keys().map(String::as_str).collect();
+                return Err(unfit(format!(
+                    "the layer `{their_name}` has {}, more than `{own_name}` takes",
+                    keys.join(", ")
+                )));
+            }
+        }
+        tensors::set(self, path, &found, &named)?;
+        Ok(found.into_keys().collect())
+    }
+
+    /// What each layer that keeps something keeps, by its name.
+    fn kept(&self) -> BTreeMap<String, Vec<Parameter>> {
+        let mut layers: BTreeMap<String, Vec<Parameter>> = BTreeMap::new();
+        for parameter in self.architecture().parameters() {
+            let layer = parameter
+                .name
+                .rsplit_once('/')
+                .map_or("", |(layer, _)| layer);
+            layers.entry(layer.into()).or_default().push(parameter);
+        }
+        layers
+    }
+}
+
+/// The tensors of each layer of a file, by their own names.
+type Groups = BTreeMap<String, BTreeMap<String, Numbers>>;
+
+fn groups(tensors: BTreeMap<String, Numbers>, program: Program) -> Groups {
+    let mut groups = Groups::new();
+    for (name, numbers) in tensors {
+        let (layer, key) = match program {
+            Program::Keras => name.rsplit_once('/').unwrap_or(("", &name)),
+            Program::PyTorch => name.rsplit_once('.').unwrap_or(("", &name)),
+        };
+        let layer = match program {
+            Program::Keras => layer.strip_suffix("/vars").unwrap_or(layer),
+            Program::PyTorch => layer,
+        };
+        let group = groups.entry(layer.into()).or_default();
+        group.insert(key.into(), numbers);
+    }
+    groups
+}
+
+/// What another program calls a parameter within its layer.
+fn key_of(parameter: &Parameter, program: Program) -> &str {
+    let own = parameter.name.rsplit('/').next().unwrap_or_default();
+    match (program, own) {
+        (Program::PyTorch, "kernel" | "gamma" | "scale" | "alpha") => "weight",
+        (Program::PyTorch, "beta") => "bias",
+        (Program::PyTorch, "moving_mean") => "running_mean",
+        (Program::PyTorch, "moving_variance") => "running_var",
+        _ => own,
+    }
+}
+
+/// A tensor as the parameter wants it: turned, or repeated where it is a single number.
+fn fitted(tensor: &Numbers, parameter: &Parameter, program: Program) -> Result<Numbers, String> {
+    let wanted = parameter.shape.dims();
+    let turned = match (program, &tensor.shape[..], wanted) {
+        (Program::PyTorch, &[rows, columns], [_, _]) => Numbers {
+            shape: vec![columns, rows],
+            values: (0..rows * columns)
+                .map(|at| tensor.values[at % rows * columns + at / rows])
+                .collect(),
+        },
+        (Program::PyTorch, [1], [_]) => Numbers {
+            shape: wanted.to_vec(),
+            values: vec![tensor.values[0]; parameter.elements()],
+        },
+        _ => tensor.clone(),
+    };
+    match turned.shape == wanted {
+        true => Ok(turned),
+        false => Err(format!(
+            "is {:?}, which does not make the {} of `{}`",
+            tensor.shape, parameter.shape, parameter.name
+        )),
+    }
+}
+
+impl Import {
+    /// Which layer of the file goes to which of the model.
+    fn pairs(
+        &self,
+        theirs: &Groups,
+        ours: &BTreeMap<String, Vec<Parameter>>,
+    ) -> Result<Vec<(String, String)>, String> {
+        let known = |names: Vec<&String>| {
+            let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+            names.join(", ")
+        };
+        let mut pairs = Vec::new();
+        for (their_name, own_name) in &self.layers {
+            if !theirs.contains_key(their_name) {
+                let there = known(theirs.keys().collect());
+                return Err(format!("it has no layer `{their_name}`; there is: {there}"));
+            }
+            if !ours.contains_key(own_name) {
+                let there = known(ours.keys().collect());
+                return Err(format!(
+                    "the model has no layer `{own_name}` with weights; there is: {there}"
+                ));
+            }
+            let twice = |(a, b): &(String, String)| a == their_name || b == own_name;
+            if let Some((a, b)) = pairs.iter().find(|pair| twice(pair)) {
+                return Err(format!(
+                    "`{their_name}` cannot go to `{own_name}`, as `{a}` goes to `{b}`"
+                ));
+            }
+            pairs.push((their_name.clone(), own_name.clone()));
+        }
+        let (taken, set): (BTreeSet<&String>, BTreeSet<&String>) = self
+            .layers
+            .iter()
+            .map(|(theirs, ours)| (theirs, ours))
+            .unzip();
+        let left: Vec<&String> = theirs.keys().filter(|name| !taken.contains(name)).collect();
+        let ours_left: Vec<&String> = ours.keys().filter(|name| !set.contains(name)).collect();
+        let by_name: Vec<(String, String)> = left
+            .iter()
+            .filter(|name| ours_left.iter().any(|own| *own == last(name)))
+            .map(|name| (name.to_string(), last(name).to_string()))
+            .collect();
+        if self.partial || by_name.len() == ours_left.len() && left.len() == ours_left.len() {
+            pairs.extend(by_name);
+            return Ok(pairs);
+        }
+        if left.len() != ours_left.len() {
+            return Err(format!(
+                "it has {} layers with weights ({}), and the model {} ({}): say which belong together by \
+                 `Import::layer`, or take some of them by `partial`",
+                left.len(),
+                known(left),
+                ours_left.len(),
+                known(ours_left)
+            ));
+        }
+        let ours_left = ours_left.into_iter().map(|name| (name, &ours[name]));
+        let left = left.into_iter().map(|name| (name, &theirs[name]));
+        pairs.extend(in_order(self.program, left, ours_left)?);
+        Ok(pairs)
+    }
+}
+
+/// What tells kinds of layers apart: the names of their tensors, and how many dimensions they have.
+type Kind = BTreeSet<(String, usize)>;
+
+/// Layers in the order that their names tell, kind by kind.
+fn in_order<'a>(
+    program: Program,
+    theirs: impl Iterator<Item = (&'a String, &'a BTreeMap<String, Numbers>)>,
+    ours: impl Iterator<Item = (&'a String, &'a Vec<Parameter>)>,
+) -> Result<Vec<(String, String)>, String> {
+    let mut kinds: BTreeMap<Kind, [Vec<&String>; 2]> = BTreeMap::new();
+    for (name, group) in theirs {
+        let tensors = group.iter();
+        let numbered = group.keys().all(|key| key.parse::<u32>().is_ok());
+        let kind = tensors.map(|(key, numbers)| match numbered {
+            // Keras' archives: dense layers have a matrix first, normalisations do not.
+            true => (format!("tensor {key}"), numbers.shape.len()),
+            false => (key.clone(), numbers.shape.len()),
+        });
+        kinds.entry(kind.collect()).or_default()[0].push(name);
+    }
+    let numbered = kinds
+        .keys()
+        .flatten()
+        .any(|(key, _)| key.starts_with("tensor "));
+    for (name, parameters) in ours {
+        let kind = parameters.iter().enumerate().map(|(number, parameter)| {
+            let key = match numbered {
+                true => format!("tensor {number}"),
+                false => key_of(parameter, program).to_string(),
+            };
+            (key, parameter.shape.rank())
+        });
+        kinds.entry(kind.collect()).or_default()[1].push(name);
+    }
+    let mut pairs = Vec::new();
+    for (kind, [mut theirs, mut ours]) in kinds {
+        if theirs.len() != ours.len() {
+            let keys: Vec<&str> = kind.iter().map(|(key, _)| key.as_str()).collect();
+            return Err(format!(
+                "it has {} layers of {}, and the model has {}: say which belong together by `Import::layer`",
+                theirs.len(),
+                keys.join(", "),
+                ours.len()
+            ));
+        }
+        let stem = |name: &String| name.replace(|c: char| c.is_ascii_digit() || c == '_', "");
+        for names in [&theirs, &ours] {
+            if let Some(other) = names.iter().find(|name| stem(name) != stem(names[0])) {
+                return Err(format!(
+                    "nothing tells which of `{}` and `{other}` comes first: say what they are here by `Import::layer`",
+                    names[0]
+                ));
+            }
+        }
+        theirs.sort_by(|a, b| by_number(a, b));
+        ours.sort_by(|a, b| by_number(a, b));
+        let pair = |(theirs, ours): (&String, &String)| (theirs.clone(), ours.clone());
+        pairs.extend(theirs.into_iter().zip(ours).map(pair));
+    }
+    Ok(pairs)
+}
+
+/// `dense`, `dense_2`, `dense_10`: numbers in names by their value.
+fn by_number(a: &str, b: &str) -> Ordering {
+    fn parts(name: &str) -> Vec<(u64, &str)> {
+        let mut parts = Vec::new();
+        let mut rest = name;
+        while !rest.is_empty() {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            let (number, after) = rest.split_at(digits);
+            let text = after.bytes().take_while(|b| !b.is_ascii_digit()).count();
+            let (text, after) = after.split_at(text);
+            parts.push((number.parse().unwrap_or(0), text));
+            rest = after;
+        }
+        parts
+    }
+    parts(a).cmp(&parts(b))
+}
+
+/// A layer's own name, without those of what it is a part of.
+fn last(name: &str) -> &str {
+    name.rsplit(['/', '.']).next().unwrap_or(name)
+}
