@@ -114,27 +114,44 @@ fn compare(net: &Net, device: &Device, optimizer: OptimizerConfig, steps: u64) {
     session.run("train", steps).unwrap();
     expected.run("train", steps).unwrap();
     let names = plan.variables.iter().map(|variable| &variable.name);
-    let mut compared = 0;
+    let parts = net.batch.div_ceil(32);
+    let (mut compared, mut counted, mut elsewhere) = (0, 0, 0);
     for name in names.filter(|name| !name.starts_with("predict")) {
         let got = floats(session.read_values(name).unwrap());
         let wanted = floats(expected.read_values(name).unwrap());
         // Rates of 0.02 and gradients that are off by 1e-5 for sums of 256 terms of f32 move no weight by more in so few
-        // steps; a wrong term moves it by the rate. A metric may count a row at the threshold otherwise.
-        let bound = |i: usize, wanted: f64| match name.as_str() {
-            RING if net.metrics.len() == 1 && i / net.batch.div_ceil(32) % 2 == 1 => 1.0 + 1e-3,
+        // steps; a wrong term moves it by the rate.
+        let bound = |wanted: f64| match name.as_str() {
             RING => 2e-3 * (1.0 + wanted.abs()),
             _ => 4e-4 * (1.0 + wanted.abs()),
         };
+        let is_accuracy = |i: usize| name == RING && net.metrics.len() == 1 && i / parts % 2 == 1;
         assert_eq!(got.len(), wanted.len(), "{what}: {name}");
         for (i, (&got, &wanted)) in got.iter().zip(&wanted).enumerate() {
             let error = (got - wanted).abs();
-            assert!(
-                error <= bound(i, wanted),
-                "{what}: {name}[{i}] is {got}, not {wanted}"
-            );
+            // A row at the threshold may be counted otherwise: one, and hardly ever.
+            if is_accuracy(i) && error > 1e-3 {
+                assert!(
+                    error <= 1.0 + 1e-3,
+                    "{what}: {name}[{i}] is {got}, not {wanted}"
+                );
+                elsewhere += 1;
+            } else {
+                assert!(
+                    error <= bound(wanted),
+                    "{what}: {name}[{i}] is {got}, not {wanted}"
+                );
+            }
+            counted += u64::from(is_accuracy(i) && wanted != 0.0);
             compared += 1;
         }
     }
+    // A wrong count is wrong in every step, or in every epoch's last.
+    assert!(elsewhere <= 1, "{what}: {elsewhere} counts of rows differ");
+    assert!(
+        net.metrics.is_empty() || counted >= steps / 2,
+        "{what}: {counted} counts"
+    );
     assert!(compared > 100, "{what}: {compared} numbers compared");
 }
 

@@ -24,7 +24,7 @@ pub const ENTRY: Entry = Entry {
 
 /// One step of Adam. Inputs: w, m and v, updated in place, g of the same shape, the rates of a clock with the same β₁
 /// and β₂. No output.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
     /// β₁, in [0, 1).
     pub beta_1: f32,

@@ -27,11 +27,11 @@ pub const ENTRY: Entry = Entry {
 /// y = the mean of the values of the batch's rows. Inputs: values `[rows, …]`, cursor u32 `[8]`; output a scalar.
 ///
 /// More rows than there are count as all, and the mean of none is 0.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct BatchMean;
 
 /// dvalues of `shape`. Inputs: dy, a scalar, and cursor.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Backward {
     shape: Shape,
 }

@@ -56,14 +56,14 @@ pub(super) fn minus_log<T: Real>(p: T) -> T {
 
 /// loss = the mean binary cross-entropy over the last dimension. y and t: one shape; loss: the same without the last
 /// dimension.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BinaryCrossEntropy {
     /// Whether y are logits or probabilities.
     pub form: Form,
 }
 
 /// dy. Inputs: y, t, dloss; output dy, shaped as y.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Backward(pub BinaryCrossEntropy);
 
 impl BinaryCrossEntropy {
@@ -72,6 +72,7 @@ impl BinaryCrossEntropy {
     }
 
     /// The loss of one element, as a sum of terms of one sign: small losses keep their digits.
+    #[inline(always)]
     pub(super) fn term<T: Real>(self, y: T, t: T) -> T {
         let one = T::one();
         match self.form {
@@ -87,6 +88,7 @@ impl BinaryCrossEntropy {
     }
 
     /// d term/dy; of logits sigmoid y − t over a common denominator, where nothing cancels for t = 0 or 1.
+    #[inline(always)]
     pub(super) fn slope<T: Real>(self, y: T, t: T) -> T {
         let one = T::one();
         match self.form {

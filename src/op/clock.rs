@@ -90,7 +90,7 @@ use cursor::{DATA_ROWS, EPOCH, OFFSET, ROWS, SEED, SHUFFLE, STEP, WORDS};
 /// Begins the next step. Inputs: cursor, u32 \[8\], and rates, \[4\], or \[12\] with a tally, both advanced in place, and
 /// the numbers of a schedule that is a table; output: the batch's row
 /// numbers, u32 \[batch\], 0 beyond the rows of a short batch.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Clock {
     /// The most rows of a batch, up to 65 536.
     pub batch: usize,

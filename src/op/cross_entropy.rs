@@ -29,14 +29,14 @@ pub const ENTRY: Entry = Entry {
 /// loss = −Σ t·ln p over the last dimension. y: `[rows, classes]`; t: the same, or labels `[rows]` of u32; loss: `[rows]`.
 ///
 /// A label that names no class gives NaN.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CrossEntropy {
     /// Whether y are logits or probabilities.
     pub form: Form,
 }
 
 /// dy. Inputs: y, t, dloss; output dy, shaped as y.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Backward(pub CrossEntropy);
 
 impl Op for CrossEntropy {

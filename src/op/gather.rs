@@ -28,7 +28,7 @@ pub const MAX_CHUNKS: usize = 4;
 ///
 /// A data set larger than an adapter's largest binding lies in several chunks, whose rows count on from one to the next;
 /// all but the last have the same n. An index beyond the last row stands for the last row. The data has no gradient.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gather;
 
 impl Op for Gather {

@@ -29,7 +29,7 @@ pub const ENTRY: Entry = Entry {
 ///
 /// The sum is kept, not the mean: the host adds sums over steps and divides by all their rows, so that a short last
 /// batch weighs as much as it has rows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Record {
     /// The ring's column, one for each metric.
     pub column: usize,

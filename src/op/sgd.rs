@@ -22,11 +22,11 @@ pub const ENTRY: Entry = Entry {
 };
 
 /// w ← w − η·g. Inputs: w, updated in place, g of the same shape, the clock's rates. No output.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sgd;
 
 /// v ← μ·v − η·g, w ← w + v. Inputs: w and v, updated in place, g of the same shape, the clock's rates. No output.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Momentum {
     /// μ, in [0, 1).
     pub momentum: f32,

@@ -22,14 +22,14 @@ pub const ENTRY: Entry = Entry {
 };
 
 /// loss = scale·Σ (y − t)² over the last dimension. y and t: one shape; loss: the same without the last dimension.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SquaredError {
     /// The factor of the sum.
     pub scale: f32,
 }
 
 /// dy = 2·scale·(y − t)·dloss. Inputs: y, t, dloss; output dy, shaped as y.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Backward(pub SquaredError);
 
 impl Op for SquaredError {

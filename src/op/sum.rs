@@ -24,7 +24,7 @@ pub const ENTRY: Entry = Entry {
 const CHUNK: u64 = 256;
 
 /// The sum over dimensions `first..last` of x, which are dropped; all others stay. x may be f16.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sum {
     /// The first dimension summed over.
     pub first: usize,

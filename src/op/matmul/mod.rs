@@ -27,7 +27,7 @@ pub const ENTRY: Entry = Entry {
 };
 
 /// Y `[m, n]` from A `[m, k]` and B `[k, n]`; stored `[k, m]` and `[n, k]` where transposed.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct MatMul {
     /// A is stored `[k, m]`.
     pub transpose_a: bool,
@@ -162,6 +162,9 @@ fn cases() -> Vec<Case> {
         (4, 130, 516),
         (7, 66, 1023),
         (67, 6, 513),
+        // With fewer slices of k than rows.
+        (7, 66, 96),
+        (65, 8, 64),
     ];
     let mut cases = Vec::new();
     for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false), (true, true)] {

@@ -9,13 +9,8 @@ use crate::op::record::{Parts, place};
 use crate::op::rows::Targets;
 use crate::op::{Clock, Compute, Function, Io, RATES};
 
-use super::{Column, LANES, MOST_PARAMETERS, MOST_VALUES, Network, Operands, Rule};
-
-/// A number of each of the rows at hand.
-type Lanes<T> = [T; LANES];
-
-/// Most outputs of a network within [`MOST_VALUES`], which counts them twice.
-const MOST_OUTPUTS: usize = MOST_VALUES / 2;
+use super::losses::Chunk;
+use super::{LANES, Lanes, MOST_PARAMETERS, MOST_VALUES, Network, Operands, Rule};
 
 impl Compute for Network {
     #[inline(always)]
@@ -130,17 +125,16 @@ impl Network {
             self.forward(&mut values, member.w);
             let live = (counted - first).min(LANES);
             let part = chunk * LANES / parts.rows;
-            self.losses(
-                batch,
-                &rows[..live],
-                &values,
-                &mut slopes,
+            let chunk = Chunk {
+                targets: batch.y,
+                rows: &rows,
+                live,
                 share,
-                |c, sum| {
-                    member.sums[c * parts.count + part] += sum;
-                },
-            );
-            self.backward(&values, &mut slopes, &mut gradient, member.w);
+            };
+            self.losses(&chunk, &values, &mut slopes, |c, sum| {
+                member.sums[c * parts.count + part] += sum;
+            });
+            self.backward(&values, &mut slopes, &mut gradient, member.w, live);
         }
         let mut at = 0;
         for (inputs, layer) in self.layers() {
@@ -182,49 +176,6 @@ impl Network {
         }
     }
 
-    /// The sums of the ring's columns over the rows, and dL/d(what the loss reads) of the last layer.
-    #[inline(always)]
-    fn losses<T: Real>(
-        &self,
-        batch: &Batch<'_, T>,
-        rows: &[usize],
-        values: &[Lanes<T>],
-        slopes: &mut [Lanes<T>],
-        share: T,
-        mut record: impl FnMut(usize, T),
-    ) {
-        let outputs = self.outputs();
-        let after = self.values() - 2 * outputs;
-        let before = after + outputs;
-        let read = |before_function: bool| if before_function { before } else { after };
-        for slopes in &mut slopes[after..after + outputs] {
-            *slopes = [T::zero(); LANES];
-        }
-        let mut row_slopes = [T::zero(); MOST_OUTPUTS];
-        let row_slopes = &mut row_slopes[..outputs];
-        let mut y = [T::zero(); MOST_OUTPUTS];
-        let y = &mut y[..outputs];
-        for (lane, &row) in rows.iter().enumerate() {
-            let target = batch.y.row(row, outputs);
-            load(y, &values[read(self.loss_before)..], lane);
-            let loss = self.loss.of_row(y, target);
-            self.loss.slopes_of_row(y, target, share, row_slopes);
-            for (slopes, &slope) in slopes[after..].iter_mut().zip(&*row_slopes) {
-                slopes[lane] = slope;
-            }
-            for (c, column) in self.columns.iter().enumerate() {
-                let value = match column {
-                    Column::Loss => loss,
-                    Column::Accuracy { kind, before } => {
-                        load(y, &values[read(*before)..], lane);
-                        kind.of_row(y, target)
-                    }
-                };
-                record(c, value);
-            }
-        }
-    }
-
     /// Adds these rows' share to the gradient, layer by layer from the last.
     #[inline(always)]
     fn backward<T: Real>(
@@ -233,7 +184,11 @@ impl Network {
         slopes: &mut [Lanes<T>],
         gradient: &mut [T],
         w: &[T],
+        live: usize,
     ) {
+        // Behind the rows that count slopes are zeros.
+        let vectors = live.div_ceil(PARTIAL);
+        let mut partial = [[T::zero(); PARTIAL]; AT_ONCE];
         let mut end = self.parameters();
         let mut to = self.values() - self.outputs();
         for (index, (inputs, layer)) in self.layers().enumerate().rev() {
@@ -256,8 +211,18 @@ impl Network {
             end -= inputs * units;
             let kernel = gradient[end..].chunks_exact_mut(units);
             for (x, row) in x.iter().zip(kernel) {
-                for (gradient, slopes) in row.iter_mut().zip(&*z_slopes) {
-                    *gradient += dot(x, slopes);
+                for (row, slopes) in row.chunks_mut(AT_ONCE).zip(z_slopes.chunks(AT_ONCE)) {
+                    let (fours, rest) = slopes.as_chunks::<4>();
+                    let (own, last) = partial.split_at_mut(4 * fours.len());
+                    for (partial, slopes) in own.as_chunks_mut().0.iter_mut().zip(fours) {
+                        products(x, slopes, vectors, partial);
+                    }
+                    for (partial, slopes) in last.as_chunks_mut().0.iter_mut().zip(rest) {
+                        products(x, std::array::from_ref(slopes), vectors, partial);
+                    }
+                    for (gradient, &partial) in row.iter_mut().zip(&partial) {
+                        *gradient += folded(partial);
+                    }
                 }
             }
             if index > 0 {
@@ -328,26 +293,33 @@ fn descend<T: Real>(function: Function, slopes: &mut Lanes<T>, y: &Lanes<T>) {
     }
 }
 
-/// One row's numbers.
-#[inline(always)]
-fn load<T: Real>(y: &mut [T], values: &[Lanes<T>], lane: usize) {
-    for (y, values) in y.iter_mut().zip(values) {
-        *y = values[lane];
-    }
-}
-
 /// Partial sums that fill a vector register, so that the loop needs no order among its terms.
 const PARTIAL: usize = 8;
 
+/// Units whose products are kept before they are folded.
+const AT_ONCE: usize = 32;
+
+/// Partial sums of a·b over the first so many vectors, for each b.
+///
+/// They are left in memory, and the number of vectors is not a constant: else the compiler goes along the b instead of
+/// along the rows, with a shuffle for every number, at four times the instructions.
 #[inline(always)]
-fn dot<T: Real>(a: &Lanes<T>, b: &Lanes<T>) -> T {
-    let mut sums = [T::zero(); PARTIAL];
-    for first in (0..LANES).step_by(PARTIAL) {
-        for k in 0..PARTIAL {
-            sums[k] += a[first + k] * b[first + k];
+fn products<T: Real, const N: usize>(
+    a: &Lanes<T>,
+    b: &[Lanes<T>; N],
+    vectors: usize,
+    partial: &mut [[T; PARTIAL]; N],
+) {
+    let mut sums = [[T::zero(); PARTIAL]; N];
+    for vector in 0..vectors.min(LANES / PARTIAL) {
+        let at = vector * PARTIAL;
+        for (sums, b) in sums.iter_mut().zip(b) {
+            for k in 0..PARTIAL {
+                sums[k] += a[at + k] * b[at + k];
+            }
         }
     }
-    folded(sums)
+    *partial = sums;
 }
 
 #[inline(always)]

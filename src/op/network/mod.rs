@@ -7,6 +7,7 @@
 mod bound;
 mod cases;
 mod compute;
+mod losses;
 mod text;
 
 use crate::optim::Schedule;
@@ -31,6 +32,9 @@ pub const ENTRY: Entry = Entry {
 
 /// Rows that are worked on at once, as long as a part of a ring's sums.
 const LANES: usize = 32;
+
+/// A number of each of the rows at hand.
+type Lanes<T> = [T; LANES];
 
 /// Most parameters.
 const MOST_PARAMETERS: usize = 4096;

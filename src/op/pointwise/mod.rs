@@ -40,11 +40,11 @@ pub const ENTRY: Entry = Entry {
 };
 
 /// y = f(x). x: any shape; y: the same.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pointwise(pub Function);
 
 /// dx = dy·f′. Inputs: the saved x or y, dy; output dx; one shape.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Backward(pub Function);
 
 impl Op for Pointwise {

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use crate::graph::{Node, Record};
 use crate::op::{
-    Accuracy, Adam, Binary, BinaryCrossEntropy, Clock, Column, CrossEntropy, Form, Gather, Layer,
-    MatMul, Momentum, Network, Operator, Pointwise, RowLoss, Rule, Sgd, Signature, SquaredError,
+    Accuracy, Adam, BatchMean, BatchMeanBackward, Binary, BinaryCrossEntropy,
+    BinaryCrossEntropyBackward, Clock, Column, CrossEntropy, CrossEntropyBackward, Form, Gather,
+    Layer, MatMul, Momentum, Network, Op, Operator, Pointwise, PointwiseBackward,
+    Record as Recording, RowLoss, Rule, Sgd, Signature, SquaredError, SquaredErrorBackward, Sum,
 };
 use crate::optim::Rates;
 use crate::plan::schedule::{Draft, Key, Operand, Scheduled, schedule};
@@ -385,7 +387,7 @@ fn matched(
     let mut names: HashMap<Key, Key> = HashMap::new();
     let mut taken: HashSet<Key> = HashSet::new();
     for (a, b) in expected.iter().zip(drafts) {
-        let same_op = a.op.name() == b.op.name() && format!("{:?}", a.op) == format!("{:?}", b.op);
+        let same_op = equal(a.op.as_ref(), b.op.as_ref());
         let same_types =
             a.signature.inputs == b.signature.inputs && a.signature.outputs == b.signature.outputs;
         if !same_op || !same_types || a.inputs.len() != b.inputs.len() {
@@ -417,6 +419,38 @@ fn matched(
         }
     }
     Some(names)
+}
+
+/// Whether both are the same op with the same settings; of ops that no such step has, none equals another.
+fn equal(a: &dyn Op, b: &dyn Op) -> bool {
+    fn of<T: Op + PartialEq>(a: &dyn Op, b: &dyn Op) -> bool {
+        matches!((a.downcast::<T>(), b.downcast::<T>()), (Some(a), Some(b)) if a == b)
+    }
+    let forward = [
+        of::<Clock>,
+        of::<Gather>,
+        of::<MatMul>,
+        of::<Binary>,
+        of::<Pointwise>,
+        of::<SquaredError>,
+        of::<BinaryCrossEntropy>,
+        of::<CrossEntropy>,
+        of::<Accuracy>,
+        of::<Recording>,
+        of::<BatchMean>,
+    ];
+    let backward = [
+        of::<PointwiseBackward>,
+        of::<SquaredErrorBackward>,
+        of::<BinaryCrossEntropyBackward>,
+        of::<CrossEntropyBackward>,
+        of::<BatchMeanBackward>,
+        of::<Sum>,
+        of::<Sgd>,
+        of::<Momentum>,
+        of::<Adam>,
+    ];
+    forward.iter().chain(&backward).any(|of| of(a, b))
 }
 
 /// Whether a variable may stand for an expected one: of constants the numbers must be the same too.
