@@ -93,11 +93,11 @@ fn vector(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
             if ROWS == 8u { keep_four(at + 4u, c1); }
         }
         workgroupBarrier();
-        // There are at least as many invocations as quads times rows.
-        if index < QUADS * ROWS {
-            var sum = sums[index];
-            for (var s = 1u; s < SLICES; s++) { sum += sums[s * QUADS * ROWS + index]; }
-            store_row(group.z, index % ROWS, first + index / ROWS * 4u, sum);
+        // With fewer slices than rows an invocation adds up several.
+        for (var own = index; own < QUADS * ROWS; own += GROUP_X * GROUP_Y) {
+            var sum = sums[own];
+            for (var s = 1u; s < SLICES; s++) { sum += sums[s * QUADS * ROWS + own]; }
+            store_row(group.z, own % ROWS, first + own / ROWS * 4u, sum);
         }
     }
 }

@@ -324,8 +324,12 @@ pub fn build(
     } else {
         blocks[0] * blocks[1]
     };
-    // The slices of a vector are added by a loop of their own.
-    let store = 1 + 5 * stored_blocks + if entry == "vector" { slices } else { 0 };
+    // The slices of a vector are added by loops of their own, of some rows by turns where there are fewer slices.
+    let sums = match entry {
+        "vector" => tile_m.div_ceil(slices.max(1)) * (slices + 7),
+        _ => 0,
+    };
+    let store = 1 + 5 * stored_blocks + sums;
     let longest = (MOST_ITERATIONS - store) / per_step * tile_k;
     let k_chunk = k.div_ceil(splits).next_multiple_of(tile_k).min(longest);
     let k_pass = k_chunk.saturating_mul(splits).max(tile_k);

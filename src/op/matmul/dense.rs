@@ -292,6 +292,9 @@ fn cases() -> Vec<Case> {
         (4, 130, 516),
         (7, 66, 1023),
         (67, 6, 513),
+        // With fewer slices of k than rows.
+        (7, 66, 96),
+        (65, 8, 64),
     ];
     let ends = [
         End::Function(Relu),
