@@ -60,7 +60,7 @@ impl Graph {
                 gradients: &upstream,
                 wanted: &wanted,
             };
-            match call.op.gradient(&vjp) {
+            match self.in_gradient(node, || call.op.gradient(&vjp)) {
                 Ok(found) if found.len() != call.inputs.len() => {
                     let message = format!(
                         "{} has {} inputs, but its rule gives {} gradients",

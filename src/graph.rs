@@ -89,7 +89,22 @@ pub struct Record {
 #[derive(Default)]
 pub(crate) struct Nodes {
     pub(crate) records: Vec<Record>,
+    /// Where each of them comes from.
+    pub(crate) origins: Vec<Origin>,
+    /// What nodes that are recorded now belong to.
+    within: Origin,
     error: Option<Error>,
+}
+
+/// Where a node comes from: what to say of it when something is wrong with its numbers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin {
+    /// The line that recorded it, or that recorded what it is part of the gradient of.
+    pub location: Option<&'static Location<'static>>,
+    /// The layer whose forward pass it is part of.
+    pub layer: Option<Arc<str>>,
+    /// Whether it is part of the gradient of that.
+    pub backward: bool,
 }
 
 /// A computation under construction. Clones share the same nodes.
@@ -266,6 +281,7 @@ impl Graph {
         // An update has no output; its handle names the node for `Program::update`.
         let ports = record.outputs.len().max(1);
         let node = nodes.push(record);
+        nodes.origins[node].location.get_or_insert(location);
         drop(nodes);
         (0..ports)
             .map(|port| Tensor::new(self.clone(), ValueId { node, port }))
@@ -281,6 +297,50 @@ impl Graph {
     ) -> Tensor {
         let mut nodes = self.lock();
         let record = nodes.refuse(op, message, location);
+        let node = nodes.push(record);
+        drop(nodes);
+        Tensor::new(self.clone(), ValueId { node, port: 0 })
+    }
+
+    /// What `record` records, as part of the layer of that name.
+    pub(crate) fn in_layer<R>(&self, name: &str, record: impl FnOnce() -> R) -> R {
+        let layer = Origin {
+            layer: Some(name.into()),
+            ..Origin::default()
+        };
+        self.within(layer, record)
+    }
+
+    /// What `record` records, as part of the gradient of a node.
+    pub(crate) fn in_gradient<R>(&self, node: usize, record: impl FnOnce() -> R) -> R {
+        let of = self.lock().origins[node].clone();
+        let gradient = Origin {
+            backward: true,
+            ..of
+        };
+        self.within(gradient, record)
+    }
+
+    fn within<R>(&self, origin: Origin, record: impl FnOnce() -> R) -> R {
+        let before = std::mem::replace(&mut self.lock().within, origin);
+        let recorded = record();
+        self.lock().within = before;
+        recorded
+    }
+
+    /// The node of this op, and where it comes from.
+    pub(crate) fn origin_of(&self, op: &Arc<dyn Op>) -> Option<(usize, Origin)> {
+        let nodes = self.lock();
+        let is = |record: &Record| matches!(&record.node, Node::Op(own) if std::ptr::addr_eq(Arc::as_ptr(own), Arc::as_ptr(op)));
+        let node = nodes.records.iter().position(is)?;
+        Some((node, nodes.origins[node].clone()))
+    }
+
+    /// Records an update once more, behind all that is there: the first is then not part of any program that has the second
+    /// instead.
+    pub(crate) fn again(&self, update: &Tensor) -> Tensor {
+        let mut nodes = self.lock();
+        let record = nodes.records[update.id().node].clone();
         let node = nodes.push(record);
         drop(nodes);
         Tensor::new(self.clone(), ValueId { node, port: 0 })
@@ -371,6 +431,7 @@ impl Graph {
 impl Nodes {
     fn push(&mut self, record: Record) -> usize {
         self.records.push(record);
+        self.origins.push(self.within.clone());
         self.records.len() - 1
     }
 

@@ -110,6 +110,23 @@ impl Session {
         Ok(())
     }
 
+    /// Runs a step on the processor up to the call that first writes a number that is not finite: see
+    /// [`cpu::Session::first_not_finite`].
+    pub(crate) fn first_not_finite(
+        &mut self,
+        program: &str,
+    ) -> Result<Option<(usize, Place, f32)>> {
+        let index = self.begin(program, 1)?;
+        Ok(match &mut self.executor {
+            Executor::Cpu(session) => session.first_not_finite(index),
+            Executor::Reference(session) => {
+                let found = session.first_not_finite(index);
+                found.map(|(call, place, value)| (call, place, value as f32))
+            }
+            Executor::Gpu(_) => None,
+        })
+    }
+
     /// Runs `steps` steps and copies a tensor of numbers for the host, without waiting for it.
     pub fn run_and_copy(&mut self, program: &str, steps: u64, tensor: &str) -> Result<Pending> {
         self.submit(program, steps, &[tensor])

@@ -168,6 +168,23 @@ impl<T: Precision> Session<T> {
         labels.zip(times).collect()
     }
 
+    /// Runs a step of a program up to the call that first writes a number that is not finite: which, where the number's
+    /// tensor lies, and the number.
+    pub fn first_not_finite(&mut self, program: usize) -> Option<(usize, Place, T)> {
+        let Session { plan, buffers, .. } = self;
+        for (number, call) in plan.programs[program].calls.iter().enumerate() {
+            run_call(buffers, call);
+            for place in call.written() {
+                if let Some(View::Floats(values)) = buffers[place.slot].view(place)
+                    && let Some(&value) = values.iter().find(|value| !value.is_finite())
+                {
+                    return Some((number, place, value));
+                }
+            }
+        }
+        None
+    }
+
     /// Copies numbers in.
     pub fn write(&mut self, place: Place, values: &[f32]) {
         let halves = self.plan.slots[place.slot].dtype == DType::F16;

@@ -56,7 +56,8 @@ impl Functional {
             if let Some(clock) = clock {
                 call = call.with_clock(clock);
             }
-            let output = member.layer.layer.forward(&operands, &mut call);
+            let layer = &member.layer.layer;
+            let output = graph.in_layer(&member.name, || layer.forward(&operands, &mut call));
             let output = self.checked(&graph, number, &operands[0], output);
             updates.append(&mut call.updates);
             losses.append(&mut call.losses);

@@ -68,8 +68,18 @@ pub struct Unscale;
 /// clock's rates, updated in place: of a skipped step βᵗ go back to what they were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndScale {
-    /// Steps in a row after which S doubles; at least 1.
-    pub growth_steps: u32,
+    /// Steps in a row after which S doubles, at least 1; none where S is 1 for ever.
+    pub growth_steps: Option<u32>,
+}
+
+impl EndScale {
+    /// Steps after which S doubles, and the range that it is kept in.
+    fn rule(self) -> (u32, f32, f32) {
+        match self.growth_steps {
+            Some(steps) => (steps, LEAST, MOST),
+            None => (u32::MAX, 1.0, 1.0),
+        }
+    }
 }
 
 fn expect(name: &str, given: &TensorType, wanted: TensorType) -> Result<(), String> {
@@ -79,14 +89,20 @@ fn expect(name: &str, given: &TensorType, wanted: TensorType) -> Result<(), Stri
     Err(format!("{name} must be {wanted}, got {given}"))
 }
 
-fn launch(entry: &'static str, len: u64, rates: u64, first: f32, growth_steps: u32) -> Launch {
+fn launch(
+    entry: &'static str,
+    len: u64,
+    rates: u64,
+    first: f32,
+    (growth_steps, least, most): (u32, f32, f32),
+) -> Launch {
     Launch::new(SHADER, entry)
         .param("len", len as usize)
         .param("rates", rates as usize)
         .param("growth_steps", growth_steps)
         .param("first", first)
-        .param("least", LEAST)
-        .param("most", MOST)
+        .param("least", least)
+        .param("most", most)
 }
 
 impl Op for ScaleLoss {
@@ -110,7 +126,7 @@ impl Op for ScaleLoss {
     }
 
     fn launch(&self, _signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        Ok(launch("begin", 1, 0, self.first, 1)
+        Ok(launch("begin", 1, 0, self.first, (1, LEAST, MOST))
             .bind(Binding::Input(0))
             .bind(Binding::Input(1))
             .bind(Binding::Output(0))
@@ -155,7 +171,7 @@ impl Op for Unscale {
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
         const WORKGROUP: u32 = 256;
         let len = signature.inputs[0].elements();
-        Ok(launch("unscale", len, 0, 1.0, 1)
+        Ok(launch("unscale", len, 0, 1.0, (1, LEAST, MOST))
             .set("WORKGROUP", WORKGROUP)
             .bind_all(3, 1)
             .grid(fold(len.div_ceil(4), WORKGROUP))
@@ -199,7 +215,7 @@ impl Op for EndScale {
         if rates.elements() < RATES as u64 || rates.shape.rank() != 1 {
             return Err(format!("rates must be those of a clock, got {rates}"));
         }
-        if self.growth_steps == 0 {
+        if self.growth_steps == Some(0) {
             return Err("growth_steps must be at least 1, got 0".into());
         }
         Ok(Vec::new())
@@ -211,7 +227,7 @@ impl Op for EndScale {
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
         let rates = signature.inputs[3].elements();
-        Ok(launch("end", 1, rates, 1.0, self.growth_steps)
+        Ok(launch("end", 1, rates, 1.0, self.rule())
             .bind_all(4, 0)
             .iterations(POWERS as u64 + 1)
             .into())
@@ -233,15 +249,16 @@ impl Compute for EndScale {
         let (before, step) = (f32::from_bits(io.words(0)[SCALE]), io.words(0)[STEP]);
         let state = io.output_words(0);
         let skip = state[scale::FOUND] != 0;
+        let (growth_steps, least, most) = self.rule();
         let mut next = before;
         if skip {
-            next = (0.5 * before).max(LEAST);
+            next = (0.5 * before).max(least);
             state[scale::GOOD] = 0;
             state[scale::SKIPPED] = state[scale::SKIPPED].wrapping_add(1);
         } else {
             state[scale::GOOD] += 1;
-            if state[scale::GOOD] >= self.growth_steps {
-                next = (2.0 * before).min(MOST);
+            if state[scale::GOOD] >= growth_steps {
+                next = (2.0 * before).min(most);
                 state[scale::GOOD] = 0;
             }
         }
@@ -317,20 +334,23 @@ fn cases() -> Vec<Case> {
     }
     for rates in [RATES, 12] {
         for found in [0, 1] {
-            for (step, good, scale) in [
+            for (step, good, first) in [
                 (1, 0, 32_768.0),
                 (2, 1, 4.0),
                 (9, 2, 1.0),
                 (70_000, 2, MOST),
                 (3, 0, LEAST),
             ] {
-                cases.push(
-                    Case::new(EndScale { growth_steps: 3 })
-                        .words(&[WORDS], cursor(step, scale))
-                        .words(&[scale::WORDS], state(0, good, found))
-                        .constant(&[POWERS], Fill::Uniform(0.1, 0.9))
-                        .constant(&[rates], Fill::Uniform(0.1, 0.9)),
-                );
+                for growth_steps in [Some(3), None] {
+                    let value = if growth_steps.is_some() { first } else { 1.0 };
+                    cases.push(
+                        Case::new(EndScale { growth_steps })
+                            .words(&[WORDS], cursor(step, value))
+                            .words(&[scale::WORDS], state(0, good, found))
+                            .constant(&[POWERS], Fill::Uniform(0.1, 0.9))
+                            .constant(&[rates], Fill::Uniform(0.1, 0.9)),
+                    );
+                }
             }
         }
     }

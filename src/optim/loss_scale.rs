@@ -41,7 +41,8 @@ impl Default for LossScale {
 /// Loss scaling that has begun a step: see [`LossScale::begin`].
 #[derive(Debug, Clone)]
 pub struct Scaling {
-    settings: LossScale,
+    /// Steps after which S doubles; none where it stays 1.
+    growth_steps: Option<u32>,
     state: Tensor,
     seed: Tensor,
 }
@@ -65,22 +66,38 @@ impl LossScale {
     /// scale the gradient of the loss where it is computed.
     #[track_caller]
     pub fn begin(&self, clock: &Clock) -> Scaling {
+        Scaling::new(self.initial_scale, Some(self.dynamic_growth_steps), clock)
+    }
+}
+
+/// What else belongs to a step's updates.
+pub(crate) struct Beside<'a> {
+    /// Updates that layers have recorded, left out as well in a step that is skipped.
+    pub layers: &'a [Tensor],
+    /// Records what follows the updates of the parameters.
+    pub after: &'a dyn Fn() -> Vec<Tensor>,
+}
+
+impl Scaling {
+    #[track_caller]
+    fn new(first: f32, growth_steps: Option<u32>, clock: &Clock) -> Self {
         let graph = clock.cursor.graph();
         let kind = TensorType::u32([scale::WORDS]);
         let state = graph.variable(LOSS_SCALE, kind, Initial::Zeros);
-        let first = ScaleLoss {
-            first: self.initial_scale,
-        };
-        let seed = graph.apply_one(first, &[&state, &clock.cursor]);
+        let seed = graph.apply_one(ScaleLoss { first }, &[&state, &clock.cursor]);
         Scaling {
-            settings: *self,
+            growth_steps,
             state,
             seed,
         }
     }
-}
 
-impl Scaling {
+    /// With S = 1 for ever: nothing but the test of the gradients, and the step that is skipped.
+    #[track_caller]
+    pub(crate) fn test_only(clock: &Clock) -> Self {
+        Scaling::new(1.0, None, clock)
+    }
+
     /// [`Optimizer::minimize`] with scaled gradients: their division, what becomes of S, and the updates, which a step whose
     /// gradients are not all finite leaves out. `loss` is a scalar.
     #[track_caller]
@@ -91,13 +108,30 @@ impl Scaling {
         parameters: &[(&str, &Tensor)],
         clock: &Clock,
     ) -> Vec<Tensor> {
+        let beside = Beside {
+            layers: &[],
+            after: &Vec::new,
+        };
+        self.minimize_beside(optimizer, loss, parameters, clock, &beside)
+    }
+
+    /// [`minimize`](Self::minimize), with what else a skipped step leaves out.
+    #[track_caller]
+    pub(crate) fn minimize_beside(
+        &self,
+        optimizer: &dyn Optimizer,
+        loss: &Tensor,
+        parameters: &[(&str, &Tensor)],
+        clock: &Clock,
+        beside: &Beside<'_>,
+    ) -> Vec<Tensor> {
         let graph = loss.graph();
         if optimizer
             .rates()
             .tally
             .is_some_and(|tally| tally.accumulate > 1)
         {
-            let message = "a sum of several batches' gradients has no scale of its own: train with larger batches, or without a loss scale";
+            let message = "a sum of several batches' gradients has no scale of its own, and none of them can be left out: train with larger batches, or without a loss scale and without skipping steps";
             let refused = graph.refuse_at("loss_scale", message.into(), Location::caller());
             return vec![refused];
         }
@@ -111,7 +145,7 @@ impl Scaling {
             Initial::Zeros,
         );
         let end = EndScale {
-            growth_steps: self.settings.dynamic_growth_steps,
+            growth_steps: self.growth_steps,
         };
         let end = graph.apply_one(end, &[&clock.cursor, &self.state, &kept, &clock.rates]);
         let named = parameters.iter().zip(&gradients);
@@ -120,7 +154,12 @@ impl Scaling {
             .collect();
         // What is written into the rates is for this step alone.
         let updates = graph.unless(&self.state, scale::SKIP, &clock.rates, || {
-            optimizer.updates(&named, clock)
+            // The layers' first: what they read is the parameters before the step.
+            let layers = beside.layers.iter().map(|update| graph.again(update));
+            let mut updates: Vec<Tensor> = layers.collect();
+            updates.extend(optimizer.updates(&named, clock));
+            updates.extend((beside.after)());
+            updates
         });
         [clock.indices.clone(), end]
             .into_iter()

@@ -27,6 +27,7 @@ pub use common::{Common, Lookahead};
 pub use ftrl::Ftrl;
 pub use lamb::Lamb;
 pub use lion::Lion;
+pub(crate) use loss_scale::Beside;
 pub use loss_scale::{LOSS_SCALE, LossScale, LossScaleOptimizer, Scaling};
 pub use muon::{Muon, StepLength};
 pub use nadam::{Nadam, Radam};

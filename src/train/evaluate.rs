@@ -246,5 +246,6 @@ pub(super) fn evaluation_room(data: &Prepared<'_>) -> Room {
         // Sizes in few steps, so that a set a little larger needs no new session.
         batch: data.rows.next_power_of_two().min(EVALUATE_ROWS),
         weighted: data.weights.is_some(),
+        skips: false,
     }
 }

@@ -214,6 +214,7 @@ fn opened(model: &Model, device: &Device, batch: usize) -> Result<Session> {
             rows,
             batch,
             weighted: false,
+            skips: false,
         }),
         evaluate: None,
     })?;

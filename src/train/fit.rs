@@ -13,6 +13,7 @@ use super::interrupt::Interrupt;
 use super::ledger::{Ledger, Means};
 use super::metric::Board;
 use super::model::ClockStart;
+use super::non_finite::{Kept, NonFinite};
 use super::programs::Needs;
 use super::progress::Progress;
 use super::run_state::{Due, Every, Order, RunState, Watch};
@@ -52,6 +53,7 @@ pub struct Fit<'a> {
     resume: Option<Resume>,
     chunk_rows: Option<usize>,
     pub(super) steps_per_epoch: Option<u64>,
+    non_finite: NonFinite,
 }
 
 /// What a run goes on from.
@@ -102,6 +104,7 @@ impl<'a> Fit<'a> {
             resume: None,
             chunk_rows: None,
             steps_per_epoch: None,
+            non_finite: NonFinite::Stop,
         }
     }
 
@@ -238,6 +241,13 @@ impl<'a> Fit<'a> {
         self
     }
 
+    /// What is done about a loss or gradients that are NaN or infinite; default: the run stops with an error that names the op
+    /// which made the first such number.
+    pub fn on_non_finite(mut self, policy: NonFinite) -> Self {
+        self.non_finite = policy;
+        self
+    }
+
     /// Whether something must be measured beside the training itself.
     pub(super) fn stops_or_validates(&self) -> bool {
         self.target_loss.is_some()
@@ -247,6 +257,7 @@ impl<'a> Fit<'a> {
             || !self.watches.is_empty()
             || !self.checkpoints.is_empty()
             || self.resume.is_some()
+            || self.non_finite == NonFinite::Skip
     }
 
     /// The seed of the order of the data for a model of that seed; none for the data's own order.
@@ -324,6 +335,9 @@ pub(super) struct Run<'a> {
     pub(super) absorbed: u64,
     pub(super) total: u64,
     validates: bool,
+    pub(super) non_finite: NonFinite,
+    /// What to run again from where a loss is not finite.
+    pub(super) kept: Option<Kept>,
     /// Set when the run ends before its time.
     pub(super) stop: Option<Stop>,
 }
@@ -482,6 +496,7 @@ impl Model {
             return Err(Error::argument("batch_size", message));
         }
         let evaluate = validation.as_ref().map(|data| evaluation_room(data));
+        supply.skips = fit.non_finite == NonFinite::Skip;
         self.place(&mut supply, batch, evaluate, fit.chunk_rows)?;
         let needs = Needs {
             train: Some(supply.room(batch)),
@@ -489,7 +504,10 @@ impl Model {
         };
         let board = self.parts().board()?;
         let layout = board.layout();
-        let ledger = Ledger::new(supply.rows as u64, batch as u64, layout, self.epochs);
+        let mut ledger = Ledger::new(supply.rows as u64, batch as u64, layout, self.epochs);
+        if fit.non_finite == NonFinite::Skip {
+            ledger.leave_out();
+        }
         let per_epoch = ledger.steps_per_epoch();
         let total = fit
             .epochs
@@ -538,6 +556,8 @@ impl Model {
             needs,
             validation_rows: validation.as_ref().map_or(0, |data| data.rows),
             validates: validation.is_some(),
+            non_finite: fit.non_finite,
+            kept: None,
             board,
             ledger,
             history: History::new(stop),
@@ -569,11 +589,14 @@ impl Model {
             }
         }
         self.write_rate_factor()?;
+        self.keep(&mut run).await?;
 
         run.epoch_begun = Instant::now();
-        let outcome = self.train(&mut run).await;
-        let outcome = match outcome {
+        let outcome = match self.train(&mut run).await {
             Ok(()) => self.finalize_averages(run.absorbed),
+            Err(Error::NonFinite { epoch, step, .. }) => {
+                Err(self.explained(&mut run, (epoch, step)).await)
+            }
             failed => failed,
         };
         let ended = self.end_callbacks(&mut run);
@@ -643,7 +666,7 @@ impl Model {
                 run.absorbed += 1;
                 let (loss, means) = run.ledger.absorb(start + step);
                 run.history.step_losses.push(loss);
-                if !loss.is_finite() {
+                if run.non_finite == NonFinite::Stop && !loss.is_finite() {
                     let epoch = run.history.epochs.len() as u64 + 1;
                     return Err(Error::NonFinite {
                         epoch,
@@ -665,6 +688,7 @@ impl Model {
                     })?;
                 }
                 if absorbed == submissions.submitted() {
+                    self.keep(run).await?;
                     self.watch(run, Due::Now { ends_epoch }).await?;
                     settles = None;
                 }

@@ -30,6 +30,8 @@ pub(super) struct Ledger {
     /// An epoch that ends after so many rows, because there are no more.
     cut: Option<(u64, u64)>,
     sums: Vec<f64>,
+    /// Rows of them that are part of no figure; none where all are.
+    left_out: Option<u64>,
     /// What the last submission left behind.
     copied: Vec<f32>,
 }
@@ -46,19 +48,31 @@ impl Ledger {
             cut: None,
             sums: vec![0.0; layout.columns],
             layout,
+            left_out: None,
             copied: Vec::new(),
         }
     }
 
-    /// Rows seen of the epoch under way, and the sums over them.
+    /// Leaves steps whose loss is not finite out of the figures.
+    pub fn leave_out(&mut self) {
+        self.left_out = Some(0);
+    }
+
+    /// Rows seen of the epoch under way, and the sums over them; where some may be left out, how many were.
     pub fn under_way(&self) -> (u64, Vec<f64>) {
-        (self.seen, self.sums.clone())
+        let left_out = self.left_out.map(|rows| rows as f64);
+        let sums = self.sums.iter().copied().chain(left_out);
+        (self.seen, sums.collect())
     }
 
     /// Goes on from what [`under_way`](Self::under_way) gave, in the epoch that the clock counts as `epoch`.
     pub fn go_on(&mut self, epoch: u64, seen: u64, sums: &[f64]) {
         (self.epoch, self.seen) = (epoch, seen);
-        self.sums = sums.to_vec();
+        let (own, left_out) = sums.split_at(self.layout.columns.min(sums.len()));
+        self.sums = own.to_vec();
+        if let (Some(rows), Some(kept)) = (&mut self.left_out, left_out.first()) {
+            *rows = *kept as u64;
+        }
     }
 
     /// The epoch that the clock counts as `epoch` ends after so many rows.
@@ -93,13 +107,17 @@ impl Ledger {
             .get(row..)
             .unwrap_or(&[])
             .chunks_exact(self.parts);
-        let sums = columns.map(|parts| parts.iter().map(|&part| f64::from(part)).sum::<f64>());
-        let mut step_loss = None;
-        for (total, sum) in self.sums.iter_mut().zip(sums) {
-            step_loss.get_or_insert(sum / rows as f64);
-            *total += sum;
+        let sum = |parts: &[f32]| parts.iter().map(|&part| f64::from(part)).sum::<f64>();
+        let first = columns.clone().next();
+        let step_loss = first.map_or(f64::NAN, |parts| sum(parts) / rows as f64);
+        match &mut self.left_out {
+            Some(left_out) if !step_loss.is_finite() => *left_out += rows,
+            _ => {
+                for (total, parts) in self.sums.iter_mut().zip(columns) {
+                    *total += sum(parts);
+                }
+            }
         }
-        let step_loss = step_loss.unwrap_or(f64::NAN);
         self.seen += rows;
         let finished = self.seen == self.of_epoch();
         (step_loss, if finished { self.take() } else { None })
@@ -110,7 +128,8 @@ impl Ledger {
         if self.seen == 0 {
             return None;
         }
-        let samples = std::mem::take(&mut self.seen);
+        let left_out = self.left_out.as_mut().map_or(0, std::mem::take);
+        let samples = std::mem::take(&mut self.seen) - left_out;
         let values = self
             .sums
             .iter_mut()

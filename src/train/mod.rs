@@ -14,6 +14,7 @@ mod ledger;
 mod loss;
 mod metric;
 mod model;
+mod non_finite;
 mod objective;
 mod pace;
 mod population;
@@ -27,7 +28,8 @@ mod weights;
 
 pub use callback::{
     Callback, CsvLog, EarlyStopping, JsonLines, Keep, Lambda, LearningRateScheduler, Mode,
-    ModelCheckpoint, Moment, Monitor, ReduceOnPlateau, StopAfter, StopAt, TensorBoard, Timing,
+    ModelCheckpoint, Moment, Monitor, ReduceOnPlateau, StopAfter, StopAt, TensorBoard,
+    TerminateOnNaN, Timing,
 };
 pub use checkpoints::{Checkpoints, Newest};
 pub use evaluate::{Evaluation, Predictions};
@@ -44,6 +46,7 @@ pub use metric::{
     median_absolute_error, roc_auc,
 };
 pub use model::Model;
+pub use non_finite::{FirstNonFinite, NonFinite};
 pub use objective::{Compile, Objective};
 pub use population::{Member, Population};
 pub use run_state::{Every, Kept, Order, RunState};

@@ -205,6 +205,7 @@ impl Model {
             rows,
             batch: batch.min(rows),
             weighted: false,
+            skips: false,
         };
         self.parts().graph_and_plan(Needs {
             train: Some(room),

@@ -181,6 +181,7 @@ impl Population {
             rows: data.rows,
             batch: fit.batch_size.min(data.rows),
             weighted: false,
+            skips: false,
         };
         self.open(&model, room, &data)?;
         let count = self.members.len();

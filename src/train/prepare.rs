@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use crate::data::check::{check_finite, room};
-use crate::{Dataset, Error, Result, Targets};
+use crate::plan::Target;
+use crate::{Dataset, Error, Result, Session, Targets};
 
 use super::Model;
 use super::features::{Features, Inputs};
 use super::objective::Objective;
-use super::programs::{Needs, Place, VALUES, chunk_name, chunk_rows};
+use super::programs::{Needs, Place, Placed, VALUES, chunk_name, chunk_rows};
 
 /// A data set as the device takes it.
 #[derive(Debug)]
@@ -335,22 +336,37 @@ impl Model {
         data: &Prepared<'_>,
     ) -> Result<()> {
         let target = self.device().target().clone();
+        let width = self.architecture.input_width();
         let placed = self.parts().placed();
-        let numbers = [
-            ("x", Some(&data.features), self.architecture.input_width()),
-            (VALUES, data.values.as_ref(), placed.columns),
-            ("w", data.weights.as_ref(), 1),
-        ];
         let session = self.session(needs).await?;
+        data.write(name, session, &target, (&placed, width))
+    }
+}
+
+impl Prepared<'_> {
+    /// Writes the data set into the parts of `<name>.x`, `<name>.y` and what else there is of it, for a model of so many
+    /// columns of inputs.
+    pub(super) fn write(
+        &self,
+        name: &str,
+        session: &mut Session,
+        target: &Target,
+        (placed, width): (&Placed, usize),
+    ) -> Result<()> {
+        let numbers = [
+            ("x", Some(&self.features), width),
+            (VALUES, self.values.as_ref(), placed.columns),
+            ("w", self.weights.as_ref(), 1),
+        ];
         for (what, values, width) in numbers {
             let Some(values) = values else { continue };
-            let whole = chunk_rows(&target, width).saturating_mul(width);
+            let whole = chunk_rows(target, width).saturating_mul(width);
             for (index, part) in values.chunks(whole).enumerate() {
                 session.write_head(&chunk_name(&format!("{name}.{what}"), index), part)?;
             }
         }
-        if let Some(labels) = &data.labels {
-            let whole = chunk_rows(&target, placed.labels).saturating_mul(placed.labels);
+        if let Some(labels) = &self.labels {
+            let whole = chunk_rows(target, placed.labels).saturating_mul(placed.labels);
             let name = format!("{name}.{}", placed.labels_name());
             for (index, part) in labels.chunks(whole).enumerate() {
                 session.write_labels_head(&chunk_name(&name, index), part)?;

@@ -1,7 +1,7 @@
 //! The graph of a model's programs: `train`, `evaluate`, `predict`, `predict_row`, over the same parameters.
 
 use crate::op::{self, MAX_CHUNKS};
-use crate::optim::{Clock, LossScale, Optimizer, Rates};
+use crate::optim::{Beside, Clock, LossScale, Optimizer, Rates, Scaling};
 use crate::plan::{Plan, Precision, Program, Target};
 use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType};
 
@@ -25,6 +25,8 @@ pub(crate) struct Room {
     pub batch: usize,
     /// Whether every row has a weight.
     pub weighted: bool,
+    /// Whether a step whose gradients are not finite changes nothing.
+    pub skips: bool,
 }
 
 /// Which programs a session needs, and for how much data.
@@ -42,6 +44,7 @@ impl Needs {
                 have.is_some_and(|have| {
                     have.rows >= want.rows
                         && have.weighted == want.weighted
+                        && have.skips == want.skips
                         && batch(have.batch, want.batch)
                 })
             };
@@ -81,36 +84,50 @@ impl Parts<'_> {
         let mut programs = Vec::new();
         if let Some(room) = needs.train {
             let clock = graph.clock("train", room.batch, self.optimizer.rates());
-            let scaling = self.loss_scale().map(|scale| scale.begin(&clock));
-            let (rows, mut updates, tallies) =
-                self.measured(&graph, "train", room, &clock, &parameters)?;
-            let loss = rows.batch_mean(&clock.cursor);
+            let scaling = match self.loss_scale() {
+                Some(scale) => Some(scale.begin(&clock)),
+                None => room.skips.then(|| Scaling::test_only(&clock)),
+            };
+            let measured = self.measured(&graph, "train", room, &clock, &parameters)?;
+            let mut updates = measured.records;
+            let loss = measured.rows.batch_mean(&clock.cursor);
             let trained = parameters
                 .iter()
                 .filter(|(parameter, _)| parameter.trainable);
             let named: Vec<(&str, &Tensor)> = trained
                 .map(|(parameter, tensor)| (parameter.name.as_str(), tensor))
                 .collect();
-            updates.extend(match scaling {
-                Some(scaling) => scaling.minimize(self.optimizer, &loss, &named, &clock),
-                None => self.optimizer.minimize(&loss, &named, &clock),
-            });
-            for (parameter, tensor) in parameters.iter().filter(|(p, _)| p.trainable) {
-                updates.extend(
-                    parameter
-                        .constraint
-                        .map(|constraint| constraint.apply(tensor)),
-                );
+            let constrained = || -> Vec<Tensor> {
+                let trained = parameters.iter().filter(|(p, _)| p.trainable);
+                let each = trained
+                    .filter_map(|(parameter, tensor)| Some(parameter.constraint?.apply(tensor)));
+                each.collect()
+            };
+            match scaling {
+                Some(scaling) => {
+                    let beside = Beside {
+                        layers: &measured.layers,
+                        after: &constrained,
+                    };
+                    let optimizer = self.optimizer;
+                    updates
+                        .extend(scaling.minimize_beside(optimizer, &loss, &named, &clock, &beside));
+                }
+                None => {
+                    updates.extend(measured.layers);
+                    updates.extend(self.optimizer.minimize(&loss, &named, &clock));
+                    updates.extend(constrained());
+                }
             }
-            updates.extend(tallies());
+            updates.extend((measured.tallies)());
             programs.push(Program::new("train").update(&updates));
         }
         if let Some(room) = needs.evaluate {
             let rates = Rates::from(0.0);
             let clock = graph.clock_as([Role::Scratch; 2], "evaluate", room.batch, rates);
-            let (_, mut updates, tallies) =
-                self.measured(&graph, "evaluate", room, &clock, &parameters)?;
-            updates.extend(tallies());
+            let measured = self.measured(&graph, "evaluate", room, &clock, &parameters)?;
+            let mut updates = measured.records;
+            updates.extend((measured.tallies)());
             programs.push(Program::new("evaluate").update(&updates));
         }
         for (program, rows) in [("predict", PREDICT_ROWS), ("predict_row", 1)] {
@@ -224,8 +241,7 @@ impl Parts<'_> {
         Ok((targets, alone))
     }
 
-    /// Forward pass on a gathered batch with its losses and metrics recorded: the loss of each row, the records, and how to
-    /// record the tallies. Those come last, where a head that computes the last layer has done so.
+    /// Forward pass on a gathered batch with its losses and metrics recorded.
     fn measured(
         &self,
         graph: &Graph,
@@ -233,7 +249,7 @@ impl Parts<'_> {
         room: Room,
         clock: &Clock,
         parameters: &[(Parameter, Tensor)],
-    ) -> Result<(Tensor, Vec<Tensor>, impl FnOnce() -> Vec<Tensor> + use<>)> {
+    ) -> Result<Measured<impl FnOnce() -> Vec<Tensor> + use<>>> {
         let numbers = |what: &str, width: usize| -> Result<Tensor> {
             let name = format!("{name}.{what}");
             let data = self.data(graph, &name, room, (DType::F32, width))?;
@@ -246,9 +262,9 @@ impl Parts<'_> {
             false => None,
         };
         let training = name == "train";
-        let mut pass =
-            self.architecture
-                .forward(&self.shaped(&x), parameters, training, Some(clock));
+        let pass = self
+            .architecture
+            .forward(&self.shaped(&x), parameters, training, Some(clock));
         let output = |objective: &Objective| {
             let last = &pass.outputs[self.output(objective)];
             Output {
@@ -302,10 +318,7 @@ impl Parts<'_> {
         );
         let record =
             |(column, values): (usize, &Tensor)| values.record(&ring, &clock.cursor, column);
-        let mut records: Vec<Tensor> = recorded.iter().enumerate().map(record).collect();
-        if training {
-            records.append(&mut pass.updates);
-        }
+        let records: Vec<Tensor> = recorded.iter().enumerate().map(record).collect();
         // Tallies choose the rows of a data set themselves, where it is in one piece and one output's alone.
         let supply = |target: Tensor| {
             let (target, indices) = match &alone[..] {
@@ -332,7 +345,13 @@ impl Parts<'_> {
             })
             .collect()
         };
-        Ok((total, records, tallies))
+        let layers = if training { pass.updates } else { Vec::new() };
+        Ok(Measured {
+            rows: total,
+            records,
+            layers,
+            tallies,
+        })
     }
 
     /// Rows of numbers as samples of each of the model's inputs.
@@ -388,6 +407,18 @@ impl Parts<'_> {
         };
         Ok((0..chunks).map(chunk).collect())
     }
+}
+
+/// What a pass with losses and metrics records.
+struct Measured<T> {
+    /// The loss of each row.
+    rows: Tensor,
+    /// The losses and metrics in the ring.
+    records: Vec<Tensor>,
+    /// The layers' updates of their states, in training.
+    layers: Vec<Tensor>,
+    /// How to record the tallies. They come last, where a head that computes the last layer has done so.
+    tallies: T,
 }
 
 /// The part of a data set's name that says that it holds targets.

@@ -33,7 +33,7 @@ pub struct RunState {
     pub steps: u64,
     /// Rows seen of the epoch under way.
     pub seen: u64,
-    /// Sums of loss and metrics over them.
+    /// Sums of loss and metrics over them; last the rows that are part of none, where steps are skipped.
     pub sums: Vec<f64>,
     /// Epochs and losses so far.
     pub history: History,

@@ -27,6 +27,8 @@ pub(super) struct Supply<'a> {
     /// Rows of an epoch.
     pub rows: usize,
     pub weighted: bool,
+    /// Whether a step whose gradients are not finite changes nothing.
+    pub skips: bool,
     parts: Option<Parts>,
 }
 
@@ -84,6 +86,7 @@ impl<'a> Supply<'a> {
             rows: data.rows,
             weighted: data.weights.is_some(),
             source: Source::Rows(data),
+            skips: false,
             parts: None,
         }
     }
@@ -98,6 +101,7 @@ impl<'a> Supply<'a> {
             rows: steps * batch,
             weighted,
             source: Source::Batches(batches),
+            skips: false,
             parts: None,
         }
     }
@@ -108,6 +112,15 @@ impl<'a> Supply<'a> {
             rows: self.window().unwrap_or(self.rows),
             batch,
             weighted: self.weighted,
+            skips: self.skips,
+        }
+    }
+
+    /// The data set, where all of it lies on the device.
+    pub fn resident(&self) -> Option<&Prepared<'a>> {
+        match (&self.source, &self.parts) {
+            (Source::Rows(data), None) => Some(data),
+            _ => None,
         }
     }
 
@@ -308,6 +321,7 @@ impl Model {
                 rows,
                 batch,
                 weighted: supply.weighted,
+                skips: supply.skips,
             }),
             evaluate: evaluate.or(self.open_needs().evaluate),
         };

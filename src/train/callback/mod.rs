@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `mod` | [`Callback`], what it sees ([`Moment`]) and when ([`Timing`]) |
 //! | `monitor` | [`Monitor`]: a figure of an epoch, and which way it gets better |
-//! | `early_stopping`, `stop_at`, `stop_after` | stop rules |
+//! | `early_stopping`, `stop_at`, `stop_after`, `terminate_on_nan` | stop rules |
 //! | `learning_rate` | [`ReduceOnPlateau`], [`LearningRateScheduler`] |
 //! | `model_checkpoint` | [`ModelCheckpoint`]: files of the model as it trains |
 //! | `log` | [`CsvLog`], [`JsonLines`] |
@@ -20,6 +20,7 @@ mod monitor;
 mod stop_after;
 mod stop_at;
 mod tensor_board;
+mod terminate_on_nan;
 
 use std::fmt;
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub use monitor::{Mode, Monitor};
 pub use stop_after::StopAfter;
 pub use stop_at::StopAt;
 pub use tensor_board::TensorBoard;
+pub use terminate_on_nan::TerminateOnNaN;
 
 /// When a callback is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

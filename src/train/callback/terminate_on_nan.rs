@@ -1,0 +1,73 @@
+//! Ends a run whose loss is no number any more.
+
+use crate::Result;
+
+use super::{Callback, Kept, Moment, Timing};
+
+/// Ends a run in which the loss of a step became NaN or infinite, by a reason in [`History::stop`](crate::train::History)
+/// instead of an error, as Keras' `TerminateOnNaN` does: for a run with
+/// [`Fit::on_non_finite`](crate::train::Fit::on_non_finite)`(NonFinite::GoOn)`, since by default such a loss is an error.
+///
+/// It looks after every epoch, while the device is at work on later ones, and costs the training nothing; Keras looks after
+/// every step, which is [`every(1)`](Self::every).
+#[derive(Debug, Clone, Default)]
+pub struct TerminateOnNaN {
+    every: Option<u64>,
+    seen: usize,
+}
+
+impl TerminateOnNaN {
+    /// Looks after every epoch.
+    pub fn new() -> Self {
+        TerminateOnNaN::default()
+    }
+
+    /// Looks after every so many steps, before the next begin.
+    pub fn every(mut self, steps: u64) -> Self {
+        self.every = Some(steps);
+        self
+    }
+
+    fn look(&mut self, moment: &mut Moment<'_>) {
+        let losses = &moment.history.step_losses;
+        let new = losses.iter().enumerate().skip(self.seen);
+        let found = new.map(|(step, loss)| (step + 1, *loss));
+        let found = found.into_iter().find(|(_, loss)| !loss.is_finite());
+        self.seen = losses.len();
+        if let Some((step, loss)) = found {
+            moment.stop(format!("the loss of step {step} is {loss}"));
+        }
+    }
+}
+
+impl Callback for TerminateOnNaN {
+    fn timing(&self) -> Timing {
+        match self.every {
+            Some(steps) => Timing::Steps(steps),
+            None => Timing::Behind,
+        }
+    }
+
+    fn begin(&mut self, _moment: &mut Moment<'_>) -> Result<()> {
+        self.seen = 0;
+        match self.every {
+            Some(0) => Err(crate::Error::argument("every", "must be at least 1, got 0")),
+            _ => Ok(()),
+        }
+    }
+
+    fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        self.look(moment);
+        Ok(())
+    }
+
+    fn steps(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        self.look(moment);
+        Ok(())
+    }
+
+    /// The losses seen so far have no such number, or the run had ended: nothing to keep.
+    fn restore(&mut self, _kept: &Kept) -> Result<()> {
+        Ok(())
+    }
+}

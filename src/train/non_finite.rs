@@ -1,0 +1,428 @@
+//! Numbers that are not finite: what `fit` does about a step that has them, and which op made the first.
+
+use std::fmt;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+use crate::graph::Origin;
+use crate::plan::{Place, Plan, Target};
+use crate::{Dataset, Device, Error, Graph, Node, Result, Role, Session, Snapshot, Values};
+
+use super::Model;
+use super::fit::Run;
+use super::model::ClockStart;
+use super::prepare::Prepared;
+use super::programs::{Needs, Room};
+
+/// What [`Model::fit`](super::Model::fit) does about numbers that are not finite.
+///
+/// Losses are read by their bits from what every step records anyway, so that [`Stop`](NonFinite::Stop) and
+/// [`GoOn`](NonFinite::GoOn) cost the device nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum NonFinite {
+    /// Ends the run with [`Error::NonFinite`] at the first step whose loss is NaN or infinite; the default.
+    ///
+    /// The steps before it are then run again, from the beginning of the call or from a later state that was kept in memory,
+    /// and the step by itself on the processor: the error names the op that made the first such number. The model is
+    /// left as it was before that step, so that it can go on with a smaller learning rate. That is left out where it would
+    /// take more than a minute, where the model's state has more than 64 MiB, and where the rows come to the device in parts:
+    /// then the error says that it was the loss, and the model has the weights of the last step; see [`Model::find_nan`].
+    ///
+    /// A gradient that is not finite shows in the loss of the next step.
+    #[default]
+    Stop,
+    /// Leaves parameters, states of the optimizer and states of layers, such as running means, bit by bit as they were in a
+    /// step whose gradients are not all finite, and goes on. The step counts as one, but its rows are no part of the epoch's
+    /// mean loss and metrics where its loss is not finite.
+    ///
+    /// The device tests the gradients itself, by their bits; for that they are kept instead of being used where they are
+    /// computed, and a small network takes its steps in many calls instead of one. With an optimizer that adds up the gradients
+    /// of several batches it is refused.
+    Skip,
+    /// Goes on. What became NaN stays NaN; [`TerminateOnNaN`](super::TerminateOnNaN) ends such a run without an error.
+    GoOn,
+}
+
+/// Where the first number that is not finite comes from.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct FirstNonFinite {
+    /// The training step, counted from 1.
+    pub step: u64,
+    /// The number of the node in the graph, as [`Model::inspect`] gives it.
+    pub node: usize,
+    /// The op, `matmul` or `softmax.backward`; `variable` where it was there before the step.
+    pub op: String,
+    /// The layer whose forward pass the node is part of, or part of the gradient of.
+    pub layer: Option<String>,
+    /// Whether it is part of a gradient.
+    pub backward: bool,
+    /// The variable that it updates, or is.
+    pub variable: Option<String>,
+    /// The line of the program that recorded it, where it is not one of Kiln's own.
+    pub location: Option<&'static Location<'static>>,
+    /// The number: NaN or an infinity.
+    pub value: f32,
+}
+
+impl fmt::Display for FirstNonFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (op, value) = (&self.op, self.value);
+        match (&self.variable, self.op.as_str()) {
+            (Some(name), "variable") => return write!(f, "a number of `{name}` ({value})"),
+            (Some(name), _) => write!(f, "what {op} makes of `{name}`")?,
+            (None, _) => write!(f, "the result of {op}")?,
+        }
+        if let Some(layer) = &self.layer {
+            let part = if self.backward {
+                "the gradient of "
+            } else {
+                ""
+            };
+            write!(f, " in {part}the layer `{layer}`")?;
+        }
+        write!(f, " ({value})")?;
+        match self.location {
+            Some(location) => write!(f, " ({}:{})", location.file(), location.line()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A state of the model to run again from.
+#[derive(Debug)]
+pub(super) struct Kept {
+    snapshot: Snapshot,
+    /// Steps and epochs of the model, steps of the run, rows of the epoch.
+    steps: u64,
+    epochs: u64,
+    absorbed: u64,
+    seen: u64,
+    at: Instant,
+    /// What it cost to read.
+    cost: Duration,
+}
+
+/// The most bytes of state that are kept in memory.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// The longest time of training that is done again.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// A state is replaced by a later one when this many times what that costs has gone by.
+const SHARE: u32 = 100;
+
+/// Steps of one submission as steps are run again.
+const AT_ONCE: u64 = 64;
+
+impl Model {
+    /// Trains for one pass over the rows in their own order, from the weights as they are, on the processor in f32, op by op
+    /// as the model was written, until a number is not finite: where that comes from; none if all of them are finite. The
+    /// model itself stays as it is.
+    ///
+    /// ```
+    /// use kiln::nn::Lambda;
+    /// use kiln::prelude::*;
+    ///
+    /// let data = Dataset::from_rows(&[[1.0], [2.0]], &[[0.0], [1.0]])?;
+    /// // 0/0.
+    /// let model = Sequential::new(1).layer(Lambda::new(|x| x[0].sub(&x[0]).div(&x[0].sub(&x[0])))).dense(1, Linear);
+    /// let mut model = model.compile_on(&Device::cpu(), MeanSquaredError, Adam::new(0.01), [])?;
+    /// let found = model.find_nan(&data, 2)?;
+    /// assert!(found.is_some_and(|found| found.layer.as_deref() == Some("lambda")));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A batch size of 0, data that does not fit the model, memory.
+    pub fn find_nan(
+        &mut self,
+        data: &Dataset,
+        batch_size: usize,
+    ) -> Result<Option<FirstNonFinite>> {
+        if batch_size == 0 {
+            return Err(Error::argument("batch_size", "must be at least 1, got 0"));
+        }
+        let snapshot = self.snapshot()?;
+        let data = self.prepare(data)?;
+        let room = Room {
+            rows: data.rows,
+            batch: batch_size.min(data.rows),
+            weighted: data.weights.is_some(),
+            skips: false,
+        };
+        let mut trace = Trace::open(self, room, &snapshot, &data)?;
+        let start = ClockStart {
+            step: self.steps,
+            epoch: self.epochs,
+            offset: 0,
+            rows: data.rows,
+            shuffle: None,
+            window: None,
+        };
+        trace.session.write_labels("train.cursor", &start.words())?;
+        for step in 1..=data.rows.div_ceil(room.batch) as u64 {
+            if let Some(found) = trace.step(step)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Keeps the state of a run in which nothing is under way, where it is small and there is none yet or an old one.
+    pub(super) async fn keep(&mut self, run: &mut Run<'_>) -> Result<()> {
+        if run.non_finite != NonFinite::Stop || run.supply.resident().is_none() {
+            return Ok(());
+        }
+        let old = run.kept.as_ref();
+        if old
+            .is_some_and(|kept| kept.at.elapsed() < SHARE * kept.cost.max(Duration::from_millis(1)))
+        {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let session = self.session(run.needs).await?;
+        let variables = session.plan().variables.iter();
+        let kept = variables.filter(|variable| variable.role.is_kept() && !variable.constant);
+        if kept.map(|variable| variable.kind.bytes()).sum::<u64>() > MOST_BYTES {
+            return Ok(());
+        }
+        let snapshot = session.snapshot_async(Role::is_kept).await?;
+        run.kept = Some(Kept {
+            snapshot,
+            steps: self.steps,
+            epochs: self.epochs,
+            absorbed: run.absorbed,
+            seen: run.ledger.under_way().0,
+            at: begun,
+            cost: begun.elapsed(),
+        });
+        Ok(())
+    }
+
+    /// The error for a run that ended at step `step` because its loss was not finite; the model goes back to before that.
+    pub(super) async fn explained(
+        &mut self,
+        run: &mut Run<'_>,
+        (epoch, step): (u64, u64),
+    ) -> Error {
+        let unknown = Error::NonFinite {
+            epoch,
+            step,
+            what: "the loss".into(),
+        };
+        let Some(kept) = run.kept.take().filter(|kept| kept.at.elapsed() <= LONGEST) else {
+            return unknown;
+        };
+        match self.replayed(run, kept, step).await {
+            Ok(Some((step, what))) => Error::NonFinite {
+                epoch: (step - 1) / run.ledger.steps_per_epoch() + 1,
+                step,
+                what,
+            },
+            Ok(None) => unknown,
+            Err(error) => error,
+        }
+    }
+
+    async fn replayed(
+        &mut self,
+        run: &Run<'_>,
+        kept: Kept,
+        step: u64,
+    ) -> Result<Option<(u64, String)>> {
+        let (Some(room), Some(data)) = (run.needs.train, run.supply.resident()) else {
+            return Ok(None);
+        };
+        self.put_back(run, &kept.snapshot, &kept, 0).await?;
+        // What the loss shows may have come about in the step before.
+        let before = (step - kept.absorbed).saturating_sub(2);
+        self.run_again(run, before).await?;
+        let mut snapshot = self
+            .session(run.needs)
+            .await?
+            .snapshot_async(Role::is_kept)
+            .await?;
+        let mut done = before;
+        let mut later = None;
+        if kept.absorbed + done + 1 < step {
+            self.run_again(run, 1).await?;
+            later = Some(
+                self.session(run.needs)
+                    .await?
+                    .snapshot_async(Role::is_kept)
+                    .await?,
+            );
+        }
+        if let Some(later) = later.filter(is_finite) {
+            (snapshot, done) = (later, done + 1);
+        }
+        let mut trace = Trace::open(self, room, &snapshot, data)?;
+        let at = kept.absorbed + done + 1;
+        let found = trace.step(at)?;
+        // Where it cannot be told, back to the beginning: the steps have not come out as they did.
+        let (snapshot, done) = match found {
+            Some(_) => (&snapshot, done),
+            None => (&kept.snapshot, 0),
+        };
+        self.put_back(run, snapshot, &kept, done).await?;
+        Ok(found.map(|found| (at, found.to_string())))
+    }
+
+    /// Sets the model to a snapshot of so many steps after what was kept.
+    async fn put_back(
+        &mut self,
+        run: &Run<'_>,
+        snapshot: &Snapshot,
+        kept: &Kept,
+        done: u64,
+    ) -> Result<()> {
+        let per_epoch = run.ledger.steps_per_epoch();
+        let rows = run.order.rows;
+        let begun = kept.seen.div_ceil(run.order.batch.max(1)) + done;
+        (self.steps, self.epochs) = (kept.steps + done, kept.epochs + begun / per_epoch);
+        let offset = (begun % per_epoch * run.order.batch).min(rows);
+        self.session(run.needs).await?.restore(snapshot)?;
+        let start = ClockStart {
+            step: self.steps,
+            epoch: self.epochs,
+            offset,
+            rows: usize::try_from(rows).unwrap_or(usize::MAX),
+            shuffle: run.order.shuffle,
+            window: None,
+        };
+        self.set_clock("train", run.needs, start).await?;
+        self.write_rate_factor()
+    }
+
+    async fn run_again(&mut self, run: &Run<'_>, mut steps: u64) -> Result<()> {
+        let session = self.session(run.needs).await?;
+        while steps > 0 {
+            let now = steps.min(AT_ONCE);
+            let pending = session.submit("train", now, &[])?;
+            session.finish(pending).await?;
+            steps -= now;
+        }
+        Ok(())
+    }
+}
+
+/// Whether all numbers of a snapshot are finite.
+fn is_finite(snapshot: &Snapshot) -> bool {
+    let finite = |values: &Values| match values {
+        Values::F32(values) => values.iter().all(|value| value.is_finite()),
+        Values::F64(values) => values.iter().all(|value| value.is_finite()),
+        Values::U32(_) => true,
+    };
+    snapshot
+        .variables
+        .values()
+        .all(|(_, values)| finite(values))
+}
+
+/// A model's training program on the processor, as it was written: a call for every node.
+struct Trace {
+    graph: Graph,
+    plan: Plan,
+    session: Session,
+}
+
+impl Trace {
+    /// With the model's state and a data set.
+    fn open(model: &Model, room: Room, snapshot: &Snapshot, data: &Prepared<'_>) -> Result<Self> {
+        let target = Target::cpu().without_fusion();
+        let mut parts = model.parts();
+        parts.target = &target;
+        let (graph, plan) = parts.graph_and_plan(Needs {
+            train: Some(room),
+            evaluate: None,
+        })?;
+        let mut session = Device::cpu().open(&plan)?;
+        session.restore(snapshot)?;
+        let width = model.architecture.input_width();
+        data.write("train", &mut session, &target, (&parts.placed(), width))?;
+        if let Some(factor) = model.rate_factor {
+            session.set_learning_rate_factor("train", factor)?;
+        }
+        Ok(Trace {
+            graph,
+            plan,
+            session,
+        })
+    }
+
+    /// Does a step; where its first number that is not finite comes from.
+    fn step(&mut self, step: u64) -> Result<Option<FirstNonFinite>> {
+        for variable in &self.plan.variables {
+            let values = match variable.role == Role::State {
+                true => self.session.read_values(&variable.name)?,
+                false => continue,
+            };
+            let Values::F32(values) = values else {
+                continue;
+            };
+            if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
+                return Ok(Some(FirstNonFinite {
+                    step,
+                    node: self
+                        .graph
+                        .node_of_variable(&variable.name)
+                        .unwrap_or_default(),
+                    op: "variable".into(),
+                    layer: None,
+                    backward: false,
+                    variable: Some(variable.name.clone()),
+                    location: None,
+                    value,
+                }));
+            }
+        }
+        let Some((call, place, value)) = self.session.first_not_finite("train")? else {
+            return Ok(None);
+        };
+        let Some(call) = self.plan.program("train")?.calls.get(call) else {
+            return Ok(None);
+        };
+        let (node, origin) = self.graph.origin_of(&call.op).unwrap_or_default();
+        let Origin {
+            location,
+            layer,
+            backward,
+        } = origin;
+        Ok(Some(FirstNonFinite {
+            step,
+            node,
+            op: call.op.name().into(),
+            layer: layer.map(|layer| layer.to_string()),
+            backward,
+            variable: self.variable_at(place),
+            location: location.filter(|location| !is_own(location)),
+            value,
+        }))
+    }
+
+    /// The name of the variable that lies at a place.
+    fn variable_at(&self, place: Place) -> Option<String> {
+        let mut variables = self.plan.variables.iter();
+        let found = variables.find(|variable| variable.place == place)?;
+        Some(found.name.clone())
+    }
+}
+
+/// Whether a line is one of this crate's own, which the caller of a layer or a loss has not written.
+fn is_own(location: &Location<'_>) -> bool {
+    let here = Location::caller().file();
+    let root = here.strip_suffix("train/non_finite.rs").unwrap_or(here);
+    location.file().starts_with(root)
+}
+
+impl Graph {
+    /// The number of a variable's node.
+    fn node_of_variable(&self, name: &str) -> Option<usize> {
+        let nodes = self.lock();
+        let is = |node: &Node| matches!(node, Node::Variable(variable) if variable.name == name);
+        nodes.records.iter().position(|record| is(&record.node))
+    }
+}

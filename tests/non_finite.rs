@@ -1,0 +1,311 @@
+//! Numbers that are not finite: where they come from is told, steps with them are skipped or the run ends.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::device;
+use kiln::nn::Lambda;
+use kiln::plan::{Class, Products, Target};
+use kiln::prelude::*;
+use kiln::train::{LossSpec, NonFinite, TerminateOnNaN};
+use kiln::{DType, Values};
+
+/// Rows of a batch, and the batch whose numbers are too large.
+const BATCH: usize = 8;
+const BAD: usize = 2;
+const BATCHES: usize = 5;
+
+/// The CPU sessions, the device of the tests, and that as a GPU, for its fused plans.
+fn devices() -> Vec<Device> {
+    let mut devices = vec![Device::cpu(), Device::reference()];
+    if let Some(device) = device() {
+        devices.push(device.clone());
+        if device.target().has_shaders() {
+            devices.push(device.clone().with_target(|target| {
+                let target = Target {
+                    class: Class::Gpu,
+                    ..target
+                };
+                target.with_products(Products::Shared)
+            }));
+        }
+    }
+    devices
+}
+
+/// Columns of features, each row's all alike; those of the bad batch are so large that their sum is infinite.
+fn data(columns: usize, bad: Option<usize>) -> Dataset {
+    let number = |r: usize| match bad {
+        Some(batch) if r / BATCH == batch => 3e38,
+        _ => ((r * 7919) % 101) as f32 / 101.0 - 0.5,
+    };
+    let rows = BATCH * BATCHES;
+    let features = (0..rows * columns).map(|i| number(i / columns)).collect();
+    let targets = Targets::Values {
+        values: (0..rows).map(|r| (r % 2) as f32).collect(),
+        columns: 1,
+    };
+    Dataset::new(features, columns, targets).unwrap()
+}
+
+/// A small network, which trains in one call, or one that is too large for that.
+fn model(device: &Device, large: bool) -> Model {
+    let (inputs, units) = if large { (96, 64) } else { (4, 5) };
+    let model = Sequential::new(inputs).dense(units, Relu).dense(1, Linear);
+    let loss: LossSpec = HalfSquaredError.into();
+    let mut model = model
+        .compile_on(device, loss, Adam::new(0.01), [MeanError])
+        .unwrap();
+    let ones: Vec<(String, Vec<f32>)> = model
+        .weights()
+        .unwrap()
+        .into_iter()
+        .map(|w| (w.name.clone(), vec![1.0; w.values.len()]))
+        .collect();
+    let ones = ones
+        .iter()
+        .map(|(name, values)| (name.as_str(), &values[..]));
+    model.set_weights(ones).unwrap();
+    model
+}
+
+use kiln::train::Metric::MeanAbsoluteError as MeanError;
+
+fn fit(policy: NonFinite) -> Fit<'static> {
+    Fit::epochs(1)
+        .batch_size(BATCH)
+        .shuffle(false)
+        .silent()
+        .on_non_finite(policy)
+}
+
+/// The bits of weights and states of the optimizer.
+fn bits(model: &mut Model) -> Vec<(String, Vec<u64>)> {
+    let snapshot = model.snapshot().unwrap();
+    let own = |name: &str| !name.starts_with("train.") && !name.starts_with("loss_scale");
+    let bits = |values: &Values| match values {
+        Values::F32(values) => values.iter().map(|v| u64::from(v.to_bits())).collect(),
+        Values::F64(values) => values.iter().map(|v| v.to_bits()).collect(),
+        Values::U32(values) => values.iter().map(|&v| u64::from(v)).collect(),
+    };
+    let variables = snapshot.variables.iter();
+    variables
+        .filter(|(name, (kind, _))| own(name) && kind.dtype == DType::F32)
+        .map(|(name, (_, values))| (name.clone(), bits(values)))
+        .collect()
+}
+
+/// In f64 numbers of f32's range are small: the reference does not come to infinity by them.
+fn overflows(device: &Device) -> bool {
+    device.to_string() != Device::reference().to_string()
+}
+
+#[test]
+fn a_step_with_infinite_gradients_is_skipped_to_the_bit() {
+    for device in devices().into_iter().filter(overflows) {
+        for large in [false, true] {
+            let what = format!("{device} {} large {large}", device.target());
+            let columns = if large { 96 } else { 4 };
+            let [mut before, mut after] = [model(&device, large), model(&device, large)];
+            let bad = data(columns, Some(BAD));
+            let skip = || fit(NonFinite::Skip);
+            before.fit(&bad, skip().max_steps(BAD as u64)).unwrap();
+            after.fit(&bad, skip().max_steps(BAD as u64 + 1)).unwrap();
+            let kept = bits(&mut before);
+            assert!(kept.len() >= 4, "{what}");
+            assert!(kept == bits(&mut after), "{what}");
+            // The steps behind it train, and only theirs and those before it count.
+            let mut whole = model(&device, large);
+            let history = whole.fit(&bad, skip()).unwrap();
+            assert_eq!(history.steps, BATCHES as u64, "{what}");
+            assert!(kept != bits(&mut whole), "{what}");
+            let epoch = &history.epochs[0];
+            assert_eq!(epoch.samples, (BATCH * (BATCHES - 1)) as u64, "{what}");
+            assert!(
+                epoch.loss.is_finite() && epoch.metrics[0].1.is_finite(),
+                "{what}"
+            );
+            assert!(!history.step_losses[BAD].is_finite(), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_skips_trains_as_one_that_does_not_where_all_is_finite() {
+    for device in devices() {
+        for large in [false, true] {
+            let data = data(if large { 96 } else { 4 }, None);
+            let train = |policy| {
+                let mut model = model(&device, large);
+                let history = model.fit(&data, fit(policy)).unwrap();
+                (model.weights().unwrap(), history.loss()[0])
+            };
+            let (skips, stops) = (train(NonFinite::Skip), train(NonFinite::Stop));
+            assert!((skips.1 - stops.1).abs() < 1e-5, "{device}");
+            for (a, b) in skips.0.iter().zip(&stops.0) {
+                for (a, b) in a.values.iter().zip(&b.values) {
+                    assert!((a - b).abs() < 1e-3, "{device} {large}: {a} for {b}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn running_means_are_left_as_they_were_in_a_skipped_step() {
+    let model = |device: &Device| {
+        let model = Sequential::new(4)
+            .layer(BatchNormalization::new())
+            .dense(3, Tanh)
+            .dense(1, Linear);
+        model
+            .compile_on(device, HalfSquaredError, Sgd::new(0.1), [])
+            .unwrap()
+    };
+    let bad = data(4, Some(BAD));
+    for device in devices().into_iter().filter(overflows) {
+        let [mut before, mut after] = [model(&device), model(&device)];
+        let skip = || fit(NonFinite::Skip);
+        before.fit(&bad, skip().max_steps(BAD as u64)).unwrap();
+        after.fit(&bad, skip().max_steps(BAD as u64 + 1)).unwrap();
+        let kept = bits(&mut before);
+        assert!(
+            kept.iter().any(|(name, _)| name.contains("moving_mean")),
+            "{kept:?}"
+        );
+        assert!(kept == bits(&mut after), "{device}");
+    }
+}
+
+#[test]
+fn by_default_the_error_names_the_op_and_the_step_and_the_model_is_as_before() {
+    for device in devices().into_iter().filter(overflows) {
+        for large in [false, true] {
+            let what = format!("{device} {} large {large}", device.target());
+            let bad = data(if large { 96 } else { 4 }, Some(BAD));
+            let [mut before, mut stopped] = [model(&device, large), model(&device, large)];
+            before
+                .fit(&bad, fit(NonFinite::Stop).max_steps(BAD as u64))
+                .unwrap();
+            let default = || Fit::epochs(3).batch_size(BATCH).shuffle(false).silent();
+            let error = stopped.fit(&bad, default()).unwrap_err();
+            let message = error.to_string();
+            let Error::NonFinite {
+                epoch,
+                step,
+                what: named,
+            } = error
+            else {
+                panic!("{what}: {message}");
+            };
+            assert_eq!((epoch, step), (1, BAD as u64 + 1), "{what}: {message}");
+            assert!(
+                named.contains("matmul in the layer `dense`"),
+                "{what}: {message}"
+            );
+            assert!(bits(&mut before) == bits(&mut stopped), "{what}");
+            // It goes on with data that is sound.
+            let sound = data(if large { 96 } else { 4 }, None);
+            stopped.fit(&sound, default()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_has_the_losses_and_a_callback_ends_it() {
+    for device in devices().into_iter().filter(overflows) {
+        let bad = data(4, Some(BAD));
+        let go_on = || fit(NonFinite::GoOn);
+        let history = model(&device, false).fit(&bad, go_on()).unwrap();
+        let finite = history.step_losses.iter().map(|loss| loss.is_finite());
+        let finite: Vec<bool> = finite.collect();
+        assert_eq!(finite, [true, true, false, false, false], "{device}");
+        for (callback, steps) in [
+            (TerminateOnNaN::new(), 10),
+            (TerminateOnNaN::new().every(1), 3),
+        ] {
+            let mut model = model(&device, false);
+            // Once the epoch is over, those under way are done too.
+            let fit = Fit::epochs(500).batch_size(BATCH).shuffle(false).silent();
+            let fit = fit.on_non_finite(NonFinite::GoOn).callback(callback);
+            let history = model.fit(&bad, fit).unwrap();
+            let stop = history.stop.to_string();
+            assert!(
+                stop.starts_with("the loss of step 3 is "),
+                "{device}: {stop}"
+            );
+            if steps == 3 {
+                assert_eq!(history.steps, steps, "{device}");
+            }
+            assert!(history.steps < 2500, "{device}: {}", history.steps);
+        }
+    }
+}
+
+#[test]
+fn the_node_is_found_with_layer_line_and_value() {
+    let bad = data(4, Some(BAD));
+    let line = line!() + 2;
+    let model = Sequential::new(4)
+        .layer(Lambda::new(|x| x[0].sub(&x[0]).div(&x[0].sub(&x[0]))).named("nought"))
+        .dense(1, Linear);
+    let mut model = model
+        .compile_on(&Device::cpu(), HalfSquaredError, Adam::new(0.01), [])
+        .unwrap();
+    let found = model.find_nan(&bad, BATCH).unwrap().unwrap();
+    assert_eq!(found.step, 1);
+    assert_eq!(found.layer.as_deref(), Some("nought"));
+    assert!(!found.backward && found.value.is_nan() && found.variable.is_none());
+    let location = found.location.unwrap();
+    assert_eq!((location.file(), location.line()), (file!(), line));
+    let (graph, _) = model.inspect(BATCH * BATCHES, BATCH).unwrap();
+    assert!(graph.to_string().lines().count() > found.node);
+    let told = found.to_string();
+    assert!(
+        told.contains(&format!("in the layer `nought` (NaN) ({}:{line})", file!())),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_nan_of_a_gradient_or_of_a_weight_is_told_as_such() {
+    // ∂√x/∂x at 0 is infinite, the loss is not.
+    let zeros = Dataset::from_rows(&[[0.0, 0.0], [0.0, 0.0]], &[[0.0], [1.0]]).unwrap();
+    let network = Sequential::new(2)
+        .dense(1, Relu)
+        .layer(Lambda::new(|x| x[0].sqrt()));
+    let mut model = network
+        .compile_on(&Device::cpu(), HalfSquaredError, Sgd::new(0.1), [])
+        .unwrap();
+    let found = model.find_nan(&zeros, 2).unwrap().unwrap();
+    assert!(found.backward, "{found}");
+    assert_eq!(found.layer.as_deref(), Some("lambda"), "{found}");
+    // `fit` finds it by the loss of the next step, and names this one.
+    let error = model
+        .fit(&zeros, Fit::epochs(3).batch_size(2).shuffle(false).silent())
+        .unwrap_err();
+    let Error::NonFinite { step, what, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(step, 1, "{what}");
+    assert!(
+        what.contains("in the gradient of the layer `lambda`"),
+        "{what}"
+    );
+    model
+        .set_weights([("dense/kernel", &[f32::NAN, 0.0][..])])
+        .unwrap();
+    let found = model.find_nan(&zeros, 2).unwrap().unwrap();
+    assert_eq!(found.variable.as_deref(), Some("dense/kernel"), "{found}");
+    assert_eq!(found.op, "variable", "{found}");
+}
+
+#[test]
+fn sound_training_has_nothing_to_be_found() {
+    let mut model = model(&Device::cpu(), false);
+    let before = bits(&mut model);
+    assert_eq!(model.find_nan(&data(4, None), 7).unwrap(), None);
+    assert_eq!(before, bits(&mut model));
+    let refused = model.find_nan(&data(4, None), 0).unwrap_err();
+    assert!(refused.to_string().contains("batch_size"), "{refused}");
+}
