@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::op::{Guarded, Op, Signature};
+use crate::op::{Guarded, MatMul, Op, Signature, Sum};
 use crate::plan::{Plan, Program, Target};
 use crate::{DType, Error, Result, Shape, Tensor, TensorType};
 
@@ -140,6 +140,9 @@ impl Graph {
     }
 
     /// A tensor of numbers that the host writes before a run; zeros until then.
+    ///
+    /// It may have no elements, a batch of no rows: what is computed of it has none either, but for sums, which are 0. Ops
+    /// for which that has no meaning, such as a mean of no rows, refuse it.
     #[track_caller]
     pub fn input(&self, name: impl Into<String>, shape: impl Into<Shape>) -> Tensor {
         self.variable_as(Role::Data, name, TensorType::f32(shape), Initial::Zeros)
@@ -218,8 +221,6 @@ impl Graph {
             Some(format!(
                 "there is already a variable `{name}` in this graph"
             ))
-        } else if kind.elements() == 0 {
-            Some(format!("`{name}` would be empty: its shape is {kind}"))
         } else if kind.elements() > MOST_ELEMENTS {
             Some(format!(
                 "`{name}` is {kind}, which is more than any machine holds"
@@ -516,7 +517,14 @@ impl Nodes {
                     }
                 })
         };
+        let nothing = |kind: &TensorType| kind.elements() == 0;
         match outcome {
+            Ok(outputs) if outputs.iter().any(nothing) || types.iter().any(nothing) => {
+                match self.of_nothing(&*op, outputs) {
+                    Ok(record) => record,
+                    Err(message) => self.refuse(op.name(), message, location),
+                }
+            }
             Ok(outputs) => Record {
                 node: Node::Op(op),
                 inputs,
@@ -524,6 +532,27 @@ impl Nodes {
             },
             Err(message) => self.refuse(op.name(), message, location),
         }
+    }
+
+    /// What stands for an op on tensors without elements, such as a batch of no rows: nothing is computed, and nothing
+    /// depends on them. A result without elements is a constant, and so is a sum of none, zeros.
+    fn of_nothing(&self, op: &dyn Op, outputs: Vec<TensorType>) -> Result<Record, String> {
+        let empty = outputs.iter().all(|kind| kind.elements() == 0) && !outputs.is_empty();
+        let sums = op.downcast::<Sum>().is_some() || op.downcast::<MatMul>().is_some();
+        if !empty && !sums {
+            return Err("takes no tensor without elements".into());
+        }
+        let constant = Variable {
+            name: format!("constant.{}", self.records.len()),
+            initial: Initial::Zeros,
+            role: Role::Data,
+            constant: true,
+        };
+        Ok(Record {
+            node: Node::Variable(constant),
+            inputs: Vec::new(),
+            outputs,
+        })
     }
 }
 

@@ -383,3 +383,50 @@ fn dropped_models_give_their_memory_back() {
     drop(model);
     assert_eq!(device.counters().bytes, before);
 }
+
+#[test]
+fn a_batch_of_no_rows_gives_no_rows_and_sums_of_nothing_are_zeros() {
+    let graph = Graph::new();
+    let x = graph.input("x", [0, 3]);
+    let w = graph.parameter("w", [3, 2], &[1.0; 6]);
+    let bias = graph.parameter("bias", [2], &[5.0, 7.0]);
+    let y = x
+        .matmul(&w)
+        .add(&bias)
+        .relu()
+        .layer_norm(1, None, None, 1e-3);
+    let gradients = graph.gradients(&y, &[&w, &x]);
+    // A product over no columns is zeros, to which something can be added.
+    let narrow = graph.input("narrow", [2, 0]);
+    let sums = narrow.matmul(&graph.input("none", [0, 2])).add(&bias);
+    let program = Program::new("run")
+        .fetch("y", &y)
+        .fetch("dw", &gradients[0])
+        .fetch("dx", &gradients[1])
+        .fetch("sums", &sums)
+        .fetch("sum", &y.sum());
+    let alone = alone();
+    let gpu = alone.as_ref().map(|(device, _)| *device);
+    let devices = [Some(&Device::cpu()), Some(&Device::reference()), gpu];
+    for device in devices.into_iter().flatten() {
+        let plan = graph.compile(device.target(), [program.clone()]).unwrap();
+        let mut session = device.open(&plan).unwrap();
+        session.run("run", 1).unwrap();
+        assert!(session.read("y").unwrap().is_empty());
+        assert!(session.read("dx").unwrap().is_empty());
+        assert_eq!(session.read("dw").unwrap(), [0.0; 6]);
+        assert_eq!(session.read("sums").unwrap(), [5.0, 7.0, 5.0, 7.0]);
+        assert_eq!(session.read("sum").unwrap(), [0.0]);
+    }
+    // A mean of no rows is no number.
+    let (_, mean, _) = x.standardize(0, 1e-3);
+    let refused = graph.compile(
+        Device::cpu().target(),
+        [Program::new("run").fetch("mean", &mean)],
+    );
+    let message = refused.unwrap_err().to_string();
+    assert!(
+        message.contains("standardize: takes no tensor without elements"),
+        "{message}"
+    );
+}

@@ -30,9 +30,6 @@ impl Work {
 
     /// An input that holds this array, as numbers.
     pub fn number(&mut self, name: &str, array: &Array) -> Result<Tensor, Stop> {
-        if array.values.is_empty() {
-            return Stop::unsupported("tensors without elements");
-        }
         let whole = matches!(array.kind, Kind::Integer | Kind::Byte);
         if whole && array.values.iter().any(|value| value.abs() > MOST_WHOLE) {
             return Stop::unsupported("whole numbers beyond 2²⁴");
@@ -88,6 +85,9 @@ impl Work {
         let plan = match self.graph.compile(device.target(), [program]) {
             Err(Error::Shape { message, .. }) if message.starts_with("broadcasting handles") => {
                 return Stop::unsupported("broadcasting of more than four dimensions");
+            }
+            Err(Error::Shape { op, message, .. }) if message.contains("without elements") => {
+                return Stop::unsupported(format!("op {op} of nothing"));
             }
             plan => plan?,
         };

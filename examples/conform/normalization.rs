@@ -32,6 +32,9 @@ impl Running<'_> {
     pub fn check(&self, case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), Stop> {
         let graph = Graph::new();
         let array = case.tensor(self.input)?;
+        if array.values.is_empty() {
+            return Stop::unsupported("statistics of nothing");
+        }
         let x = graph.input("x", array.shape.as_slice());
         let channels = case.tensor(&format!("w.{}", self.before[0]))?.values.len();
         let (mean, variance, count) = match self.instances {

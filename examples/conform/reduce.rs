@@ -51,6 +51,9 @@ fn rows(x: &Tensor, axes: &[usize]) -> Tensor {
 /// What `of` gives for the rows along some dimensions, which are dropped or kept with size one.
 pub fn over(x: &Tensor, axes: Option<&[i64]>, keep: bool, of: Reduction) -> Result<Tensor, Stop> {
     let dims = x.shape().dims().to_vec();
+    if dims.contains(&0) {
+        return Stop::unsupported("reductions of nothing other than sums");
+    }
     let axes = dimensions(axes, dims.len())?;
     Ok(of(&rows(x, &axes)).reshape(left(&dims, &axes, keep)))
 }

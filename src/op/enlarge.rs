@@ -27,6 +27,9 @@ impl Tensor {
         if axes.is_empty() {
             return self.clone();
         }
+        if shape.elements() == 0 {
+            return self.graph().constant(shape, &[]);
+        }
         let rest = (0..shape.rank()).filter(|axis| !axes.contains(axis));
         let rest: Vec<usize> = rest.map(|axis| shape.dims()[axis]).collect();
         let narrow = self.reshape(rest);
