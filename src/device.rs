@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::gpu::{self, Counters, Selector};
@@ -21,6 +22,8 @@ pub const TUNING_VARIABLE: &str = "KILN_TUNING";
 pub struct Device {
     kind: Kind,
     target: Target,
+    /// What was tried out of its driver.
+    canary: Option<Arc<gpu::Canary>>,
 }
 
 #[derive(Debug, Clone)]
@@ -57,6 +60,7 @@ impl Device {
         Device {
             kind: Kind::Cpu,
             target: Target::cpu(),
+            canary: None,
         }
     }
 
@@ -65,6 +69,7 @@ impl Device {
         Device {
             kind: Kind::Reference,
             target: Target::cpu(),
+            canary: None,
         }
     }
 
@@ -149,17 +154,22 @@ impl Device {
     }
 
     fn adapter(selector: &Selector, options: Options) -> Result<Option<Self>> {
-        let device = gpu::Device::open(selector, options)?.map(Self::from_gpu);
-        if let Some(device) = &device {
-            tracing::info!(%device, "device chosen");
-        }
-        Ok(device)
+        let Some(device) = gpu::Device::open(selector, options)? else {
+            return Ok(None);
+        };
+        let canary = gpu::Canary::of(&device)?;
+        canary.check(&device)?;
+        let mut device = Self::from_gpu(device).with_target(|target| canary.restrict(target));
+        device.canary = Some(canary);
+        tracing::info!(%device, "device chosen");
+        Ok(Some(device))
     }
 
     fn from_gpu(device: gpu::Device) -> Self {
         Device {
             target: device.target().clone(),
             kind: Kind::Gpu(device),
+            canary: None,
         }
     }
 
@@ -177,6 +187,11 @@ impl Device {
     /// The adapter behind it; none for the CPU sessions.
     pub fn adapter_summary(&self) -> Option<&gpu::AdapterSummary> {
         self.gpu().map(gpu::Device::summary)
+    }
+
+    /// What was tried out of its driver when it was opened: none for the CPU sessions, and for a device of the host program.
+    pub fn canary(&self) -> Option<&gpu::Canary> {
+        self.canary.as_deref()
     }
 
     /// Whether it computes in f64.
@@ -219,14 +234,19 @@ impl Device {
         }
     }
 
-    /// Opens a plan: allocates, compiles, uploads the variables' initial values.
+    /// How often it was lost and made again; 0 for the CPU sessions.
+    pub fn generation(&self) -> u64 {
+        self.gpu().map_or(0, gpu::Device::generation)
+    }
+
+    /// Opens a plan: allocates, compiles, uploads the variables' initial values. A device that was lost is made again first.
     pub fn open(&self, plan: &Plan) -> Result<Session> {
         let programs = plan.programs.len();
         tracing::debug!(device = %self, programs, bytes = plan.slot_bytes(), "plan opened");
         match &self.kind {
             Kind::Cpu => Session::open_cpu(plan),
             Kind::Reference => Session::open_reference(plan),
-            Kind::Gpu(device) => Session::open_gpu(device, plan),
+            Kind::Gpu(device) => Session::open_gpu(&device.answering()?, plan),
         }
     }
 

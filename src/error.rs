@@ -76,6 +76,8 @@ pub enum Error {
         needed: u64,
         /// Bytes left, where that is known.
         available: Option<u64>,
+        /// What takes most of them, and what to change, where that is known.
+        advice: Option<String>,
     },
     /// No adapter matches, or the driver refused to open one.
     Device {
@@ -216,21 +218,19 @@ impl fmt::Display for Error {
             Error::OutOfMemory {
                 what,
                 needed,
-                available: Some(available),
+                available,
+                advice,
             } => {
-                write!(
-                    f,
-                    "{what} needs {needed} bytes of memory, and {available} are left"
-                )
+                write!(f, "{what} needs {needed} bytes of memory, ")?;
+                match available {
+                    Some(available) => write!(f, "and {available} are left")?,
+                    None => f.write_str("more than is free")?,
+                }
+                match advice {
+                    Some(advice) => write!(f, "; {advice}"),
+                    None => Ok(()),
+                }
             }
-            Error::OutOfMemory {
-                what,
-                needed,
-                available: None,
-            } => write!(
-                f,
-                "{what} needs {needed} bytes of memory, more than is free"
-            ),
             Error::Device { message } => f.write_str(message),
             Error::Shader { shader, message } => write!(f, "shader {shader}: {message}"),
             Error::Gpu { during, message } => {

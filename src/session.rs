@@ -7,6 +7,9 @@ use crate::cpu::half_value;
 use crate::plan::{Place, Plan};
 use crate::{DType, Error, Result, Role, TensorType, cpu, gpu};
 
+/// Bytes that a snapshot reads back at once.
+const MOST_AT_ONCE: u64 = 64 << 20;
+
 /// A plan opened on a [`Device`](crate::Device).
 #[derive(Debug)]
 pub struct Session {
@@ -306,15 +309,45 @@ impl Session {
     pub(crate) async fn snapshot_async(&mut self, kept: fn(Role) -> bool) -> Result<Snapshot> {
         let variables = self.plan().variables.iter();
         let kept = variables.filter(|variable| kept(variable.role) && !variable.constant);
-        let kept: Vec<(String, TensorType)> = kept
-            .map(|variable| (variable.name.clone(), variable.kind.clone()))
+        let kept: Vec<(String, TensorType, Place)> = kept
+            .map(|variable| (variable.name.clone(), variable.kind.clone(), variable.place))
             .collect();
         let mut snapshot = Snapshot::default();
-        for (name, kind) in kept {
-            let values = self.read_values_async(&name).await?;
+        if let Executor::Gpu(session) = &mut self.executor {
+            let mut kept = kept.into_iter().peekable();
+            while kept.peek().is_some() {
+                // As many in one readback as are worth its cost.
+                let mut bytes = 0;
+                let together: Vec<_> = std::iter::from_fn(|| {
+                    let taken = kept.next_if(|(.., place)| {
+                        bytes == 0 || bytes + place.len * 4 <= MOST_AT_ONCE
+                    })?;
+                    bytes += taken.2.len * 4;
+                    Some(taken)
+                })
+                .collect();
+                let places: Vec<Place> = together.iter().map(|(.., place)| *place).collect();
+                let copies = session.copies(&places).await?;
+                for ((name, kind, place), bytes) in together.into_iter().zip(copies) {
+                    let values = values_of(kind.dtype, place.len, &bytes);
+                    snapshot.variables.insert(name, (kind, values));
+                }
+            }
+            return Ok(snapshot);
+        }
+        for (name, kind, place) in kept {
+            let values = self.values_at(place, kind.dtype).await?;
             snapshot.variables.insert(name, (kind, values));
         }
         Ok(snapshot)
+    }
+
+    /// Whether it is on a GPU that was lost, so that nothing on it can be read any more.
+    pub(crate) fn is_lost(&self) -> bool {
+        match &self.executor {
+            Executor::Gpu(session) => session.device().is_gone(),
+            Executor::Cpu(_) | Executor::Reference(_) => false,
+        }
     }
 
     /// Sets every variable that the snapshot and the plan both have; their types must be the same.
@@ -425,18 +458,10 @@ impl Session {
                 Values::U32(session.read_words(place).to_vec())
             }
             Executor::Reference(session) => Values::F64(session.read(place).to_vec()),
-            Executor::Gpu(session) if words => {
-                Values::U32(session.read(place, bytemuck::pod_collect_to_vec).await?)
+            Executor::Gpu(session) => {
+                let read = |bytes: &[u8]| values_of(dtype, place.len, bytes);
+                session.read(place, read).await?
             }
-            Executor::Gpu(session) if dtype == DType::F16 => {
-                let len = usize::try_from(place.len).unwrap_or(usize::MAX);
-                let halves = |bytes: &[u8]| {
-                    let bits: Vec<u16> = bytemuck::pod_collect_to_vec(bytes);
-                    bits.into_iter().take(len).map(half_value).collect()
-                };
-                Values::F32(session.read(place, halves).await?)
-            }
-            Executor::Gpu(session) => Values::F32(session.read(place, floats).await?),
         })
     }
 
@@ -562,6 +587,19 @@ async fn give_way() {
         Poll::Pending
     })
     .await;
+}
+
+/// The elements of a tensor that was read as bytes, in whole words.
+fn values_of(dtype: DType, len: u64, bytes: &[u8]) -> Values {
+    match dtype {
+        DType::U32 => Values::U32(bytemuck::pod_collect_to_vec(bytes)),
+        DType::F16 => {
+            let len = usize::try_from(len).unwrap_or(usize::MAX);
+            let bits: Vec<u16> = bytemuck::pod_collect_to_vec(bytes);
+            Values::F32(bits.into_iter().take(len).map(half_value).collect())
+        }
+        _ => Values::F32(floats(bytes)),
+    }
 }
 
 fn floats(bytes: &[u8]) -> Vec<f32> {

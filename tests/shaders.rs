@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use kiln::gpu::Module;
+use kiln::gpu::{Canary, Module};
 use kiln::op::{self, Launch, Shader, Signature};
 use kiln::plan::{Class, Products, Target};
 use naga::back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants, spv};
@@ -27,7 +27,9 @@ fn files() -> BTreeMap<String, String> {
 /// The modules that are files, by their texts: a file may be one with different parts behind it.
 fn listed() -> BTreeMap<String, Shader> {
     let all = op::all().into_iter().flat_map(|entry| entry.shaders);
-    all.map(|shader| (shader.source.to_string(), shader.clone()))
+    all.cloned()
+        .chain(Canary::launches().into_iter().map(|launch| launch.shader))
+        .map(|shader| (shader.source.to_string(), shader))
         .collect()
 }
 
@@ -60,7 +62,7 @@ fn launches() -> Vec<Launch> {
             }
         }
     }
-    let mut launched = Vec::new();
+    let mut launched = Canary::launches();
     for entry in op::all() {
         for case in (entry.cases)() {
             let inputs: Vec<_> = case.inputs.iter().map(|(kind, _)| kind.clone()).collect();

@@ -80,12 +80,14 @@ impl<T: Precision> Session<T> {
                 what: format!("slot {index} of the plan"),
                 needed: bytes,
                 available: None,
+                advice: None,
             };
             let len =
                 usize::try_from(slot.elements).map_err(|_source| crate::Error::OutOfMemory {
                     what: format!("slot {index} of the plan"),
                     needed: bytes,
                     available: None,
+                    advice: None,
                 })?;
             buffers.push(match slot.dtype {
                 DType::F32 | DType::F16 => Buffer::Floats(Line::new(len).map_err(refused)?),

@@ -1,6 +1,8 @@
 //! The GPU executor. Its module `device` is the one door to wgpu.
 
 mod adapter;
+mod admit;
+mod canary;
 mod counters;
 mod device;
 mod guard;
@@ -11,6 +13,7 @@ mod session;
 mod specialise;
 
 pub use adapter::{AdapterSummary, Selector};
+pub use canary::{Canary, Finding, Verdict};
 pub use counters::Counters;
 pub use device::{Call, Device, Fault, FaultKind, Options, adapters};
 pub use kernel::{BindingUse, EntryPoint, Module, ParamField};

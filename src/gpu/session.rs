@@ -58,6 +58,7 @@ impl Session {
                 message: "the plan was compiled for the CPU, not for this adapter".into(),
             });
         }
+        device.admit(plan, 0)?;
         let mut slots = Vec::new();
         for (index, slot) in plan.slots.iter().enumerate() {
             slots.push(device.buffer(&label(plan, index), slot.bytes(), Purpose::Tensors)?);
@@ -221,15 +222,21 @@ impl Session {
 
     /// Submits `steps` steps at once, and a copy of all `copied` one after the other for the host, which goes on meanwhile.
     pub fn submit(&mut self, program: usize, steps: u64, copied: &[Place]) -> Result<Pending> {
+        self.submit_all(Some((program, steps)), copied)
+    }
+
+    /// Steps of a program, if there are any, and copies.
+    fn submit_all(&mut self, work: Option<(usize, u64)>, copied: &[Place]) -> Result<Pending> {
         let bytes = self.total_bytes(copied);
         let staging = match copied {
             [] => None,
             _ => Some(self.take_staging(bytes)?),
         };
-        let dispatches = &self.programs[program];
-        let at_once = self.at_once(program);
         let submission = self.device.submit(|recorder| {
-            record(recorder, dispatches, steps, at_once);
+            if let Some((program, steps)) = work {
+                let at_once = self.at_once(program);
+                record(recorder, &self.programs[program], steps, at_once);
+            }
             let mut to = 0;
             for (place, staging) in copied.iter().zip(staging.iter().cycle()) {
                 let (from, bytes) = (&self.slots[place.slot], self.bytes(*place));
@@ -292,6 +299,25 @@ impl Session {
         })?;
         let readback = Readback::begin(&self.device, staging, len, submission)?;
         self.finish(Pending(readback), read).await
+    }
+
+    /// Copies all `places` to the host in one readback, each in whole words.
+    pub async fn copies(&mut self, places: &[Place]) -> Result<Vec<Vec<u8>>> {
+        let lens: Vec<u64> = places
+            .iter()
+            .map(|place| self.total_bytes(&[*place]))
+            .collect();
+        let pending = self.submit_all(None, places)?;
+        let split = |mut bytes: &[u8]| {
+            let mut each = Vec::with_capacity(lens.len());
+            for &len in &lens {
+                let (own, rest) = bytes.split_at((len as usize).min(bytes.len()));
+                each.push(own.to_vec());
+                bytes = rest;
+            }
+            each
+        };
+        self.finish(pending, split).await
     }
 
     /// The smallest staging buffer that is large enough, or a new one.

@@ -49,6 +49,7 @@ impl Functional {
                 what: parameter.name,
                 needed,
                 available: None,
+                advice: None,
             })?;
         }
         Ok(())

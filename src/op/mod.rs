@@ -94,6 +94,7 @@ pub use glu::Glu;
 pub use guarded::Guarded;
 pub use head::{Head, LastLayer, RowLoss};
 pub use hits::Hits;
+pub(crate) use launch::shader;
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
 pub use log_softmax::LogSoftmax;
 pub use loss_scale::{EndScale, POWERS, ScaleLoss, Unscale, scale};

@@ -313,6 +313,20 @@ impl Plan {
         self.slots.iter().map(Slot::bytes).sum()
     }
 
+    /// Bytes that a session of it takes of a GPU: all slots, and the params of every dispatch. Readbacks come on top, as they
+    /// are asked for.
+    pub fn device_bytes(&self) -> u64 {
+        let calls = self.programs.iter().flat_map(|program| &program.calls);
+        let launches = calls.flat_map(|call| &call.launches);
+        // Each launch has params for 1, 2, 4, … steps.
+        let params = launches.map(|launch| u64::from(launch.steps.max(1).ilog2()) + 1);
+        let params = params
+            .sum::<u64>()
+            .max(1)
+            .saturating_mul(self.target.alignment);
+        self.slot_bytes().saturating_add(params)
+    }
+
     /// The least bytes that any assignment needs: all variables, and the largest sum of temporaries alive at once.
     pub fn lower_bound_bytes(&self) -> u64 {
         let persistent: u64 = self

@@ -12,6 +12,7 @@ use super::metric::{Board, ConfusionMatrix};
 use super::model::ClockStart;
 use super::prepare::Prepared;
 use super::programs::{Needs, PREDICT_ROWS, Room};
+use super::recover::Recovery;
 use super::submissions::{Answer, Submissions};
 
 /// Most rows that `evaluate` computes at once.
@@ -120,11 +121,21 @@ impl Model {
     /// [`Model::evaluate`] without blocking the thread.
     pub async fn evaluate_async(&mut self, data: &Dataset) -> Result<Evaluation> {
         let prepared = self.prepare(data)?;
+        let mut tries = Recovery::default().tries;
+        loop {
+            match self.evaluate_prepared(&prepared).await {
+                Err(error) => self.try_again(&mut tries, error)?,
+                done => return done,
+            }
+        }
+    }
+
+    async fn evaluate_prepared(&mut self, prepared: &Prepared<'_>) -> Result<Evaluation> {
         let needs = Needs {
-            evaluate: Some(evaluation_room(&prepared)),
+            evaluate: Some(evaluation_room(prepared)),
             ..Needs::default()
         };
-        self.load_evaluation(needs, &prepared).await?;
+        self.load_evaluation(needs, prepared).await?;
         let board = self.parts().board()?;
         self.run_evaluation(needs, prepared.rows, &board).await
     }
@@ -203,6 +214,16 @@ impl Model {
         rows: impl Into<Features<'a>>,
     ) -> Result<Predictions> {
         let features = self.preprocessed(rows.into())?;
+        let mut tries = Recovery::default().tries;
+        loop {
+            match self.predict_prepared(&features).await {
+                Err(error) => self.try_again(&mut tries, error)?,
+                done => return done,
+            }
+        }
+    }
+
+    async fn predict_prepared(&mut self, features: &[f32]) -> Result<Predictions> {
         let (inputs, columns) = (
             self.architecture.input_width(),
             self.architecture.output_width(),
@@ -247,5 +268,6 @@ pub(super) fn evaluation_room(data: &Prepared<'_>) -> Room {
         batch: data.rows.next_power_of_two().min(EVALUATE_ROWS),
         weighted: data.weights.is_some(),
         skips: false,
+        micro: 1,
     }
 }

@@ -215,6 +215,7 @@ fn opened(model: &Model, device: &Device, batch: usize) -> Result<Session> {
             batch,
             weighted: false,
             skips: false,
+            micro: 1,
         }),
         evaluate: None,
     })?;

@@ -12,10 +12,11 @@ use super::history::{Epoch, History, Stop};
 use super::interrupt::Interrupt;
 use super::ledger::{Ledger, Means};
 use super::metric::Board;
-use super::model::ClockStart;
+use super::micro::Micro;
 use super::non_finite::{Kept, NonFinite};
 use super::programs::Needs;
 use super::progress::Progress;
+use super::recover::{Keeper, Recovery};
 use super::run_state::{Due, Every, Order, RunState, Watch};
 use super::stream::{Batches, Supply};
 use super::submissions::{Answer, Submissions};
@@ -54,6 +55,8 @@ pub struct Fit<'a> {
     chunk_rows: Option<usize>,
     pub(super) steps_per_epoch: Option<u64>,
     non_finite: NonFinite,
+    recovery: Recovery,
+    micro: Option<Micro>,
 }
 
 /// What a run goes on from.
@@ -105,6 +108,8 @@ impl<'a> Fit<'a> {
             chunk_rows: None,
             steps_per_epoch: None,
             non_finite: NonFinite::Stop,
+            recovery: Recovery::default(),
+            micro: None,
         }
     }
 
@@ -248,6 +253,30 @@ impl<'a> Fit<'a> {
         self
     }
 
+    /// Computes each batch in so many parts, whose gradients are collected for one update: the memory of a smaller batch, and the
+    /// result of the whole one but for rounding. Layers that look at a whole batch, such as batch normalisation, see a part.
+    ///
+    /// Losses and steps of the history, and what callbacks count, are those of the parts. The parts must divide the batch, and
+    /// the batch the rows.
+    pub fn micro_batches(mut self, parts: u32) -> Self {
+        self.micro = Some(Micro::Count(parts));
+        self
+    }
+
+    /// Splits batches as [`micro_batches`](Self::micro_batches) does, into as few parts as find room in the device's memory or
+    /// budget; into one where it is not known.
+    pub fn micro_batches_to_fit(mut self) -> Self {
+        self.micro = Some(Micro::Fitting);
+        self
+    }
+
+    /// Sets what happens when the device is lost: by default the run makes it again and ends in the same bits, up to three
+    /// times.
+    pub fn recovery(mut self, recovery: Recovery) -> Self {
+        self.recovery = recovery;
+        self
+    }
+
     /// Whether something must be measured beside the training itself.
     pub(super) fn stops_or_validates(&self) -> bool {
         self.target_loss.is_some()
@@ -258,6 +287,7 @@ impl<'a> Fit<'a> {
             || !self.checkpoints.is_empty()
             || self.resume.is_some()
             || self.non_finite == NonFinite::Skip
+            || self.micro.is_some()
     }
 
     /// The seed of the order of the data for a model of that seed; none for the data's own order.
@@ -301,6 +331,7 @@ impl<'a> Fit<'a> {
         if self.target_loss.is_some_and(f64::is_nan) {
             return Err(Error::argument("until_loss", "must be a number, got NaN"));
         }
+        self.micro.map_or(Ok(()), Micro::validate)?;
         let watches = self.watches.iter();
         watches
             .map(|watch| watch.every)
@@ -313,6 +344,7 @@ pub(super) struct Run<'a> {
     target_loss: Option<f64>,
     pub(super) callbacks: Callbacks<'a>,
     pub(super) watches: Vec<Watch<'a>>,
+    pub(super) keeper: Keeper,
     interrupt: Option<Interrupt>,
     pub(super) needs: Needs,
     pub(super) order: Order,
@@ -497,6 +529,10 @@ impl Model {
         }
         let evaluate = validation.as_ref().map(|data| evaluation_room(data));
         supply.skips = fit.non_finite == NonFinite::Skip;
+        if let Some(micro) = fit.micro {
+            supply.micro = self.parts_of_batch(micro, &supply, batch, evaluate)?;
+        }
+        let batch = batch / supply.micro as usize;
         self.place(&mut supply, batch, evaluate, fit.chunk_rows)?;
         let needs = Needs {
             train: Some(supply.room(batch)),
@@ -509,10 +545,9 @@ impl Model {
             ledger.leave_out();
         }
         let per_epoch = ledger.steps_per_epoch();
-        let total = fit
-            .epochs
-            .saturating_mul(per_epoch)
-            .min(fit.steps.unwrap_or(u64::MAX));
+        let steps = fit.steps.unwrap_or(u64::MAX);
+        let steps = steps.saturating_mul(u64::from(supply.micro));
+        let total = fit.epochs.saturating_mul(per_epoch).min(steps);
         let resume = match fit.resume.take() {
             Some(resume) => resume.state()?,
             None => None,
@@ -543,6 +578,7 @@ impl Model {
             target_loss: fit.target_loss,
             callbacks,
             watches: std::mem::take(&mut fit.watches),
+            keeper: Keeper::new(self.device(), fit.recovery, supply.repeats()),
             order: Order {
                 rows: supply.rows as u64,
                 batch: batch as u64,
@@ -570,42 +606,29 @@ impl Model {
         };
         // What does not fit is refused here, before any work.
         self.call(&mut run, |callback, moment| callback.begin(moment))?;
-        self.begin_supply(&mut run).await?;
-        if let Some(validation) = &validation {
-            self.load_evaluation(needs, validation).await?;
-        }
-        match &resume {
-            Some(state) => self.continue_run(&mut run, state).await?,
-            None => {
-                let start = ClockStart {
-                    step: self.steps,
-                    epoch: self.epochs,
-                    offset: 0,
-                    rows: run.supply.rows,
-                    shuffle,
-                    window: run.supply.window(),
-                };
-                self.set_clock("train", needs, start).await?;
-            }
-        }
-        self.write_rate_factor()?;
-        self.keep(&mut run).await?;
+        let validation = validation.as_ref();
+        self.start(&mut run, validation, resume.as_ref()).await?;
 
         run.epoch_begun = Instant::now();
-        let outcome = match self.train(&mut run).await {
-            Ok(()) => self.finalize_averages(run.absorbed),
+        let outcome = match self.train_on(&mut run, validation).await {
             Err(Error::NonFinite { epoch, step, .. }) => {
                 Err(self.explained(&mut run, (epoch, step)).await)
             }
-            failed => failed,
+            outcome => outcome,
         };
         let ended = self.end_callbacks(&mut run);
         run.progress.finish();
-        outcome.and(ended)?;
+        let outcome = outcome.and(ended);
+        if outcome.is_err() && self.has_no_session() {
+            self.abandon(&mut run)?;
+        }
+        outcome?;
         Ok(run.history)
     }
 
-    async fn train(&mut self, run: &mut Run<'_>) -> Result<()> {
+    /// Runs the steps that are left.
+    pub(super) async fn train(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.behind = true;
         let start = self.steps - run.absorbed;
         let per_epoch = run.ledger.steps_per_epoch();
         run.first_epoch = self.epochs - run.absorbed / per_epoch;
@@ -690,10 +713,15 @@ impl Model {
                 if absorbed == submissions.submitted() {
                     self.keep(run).await?;
                     self.watch(run, Due::Now { ends_epoch }).await?;
+                    if run.keeper.is_late() && absorbed < run.total {
+                        self.keep_state(run).await?;
+                    }
                     settles = None;
                 }
             }
-            if settles.is_none() && run.watches.iter().any(Watch::is_late) {
+            let late = run.keeper.is_late() || run.watches.iter().any(Watch::is_late);
+            // With nothing under way there is nothing to settle, and nothing would be submitted.
+            if settles.is_none() && late && submissions.settled() > run.absorbed {
                 settles = Some(submissions.settled());
             }
             let epoch = run.history.epochs.len() as u64;

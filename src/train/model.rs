@@ -1,5 +1,7 @@
 //! A compiled model: architecture, loss, optimizer, metrics, and the session that holds its weights.
 
+use std::collections::BTreeSet;
+
 use crate::nn::Functional;
 use crate::op::cursor;
 use crate::optim::Optimizer;
@@ -10,6 +12,8 @@ use super::loss::LossSpec;
 use super::metric::Metric;
 use super::objective::{Compile, Objective};
 use super::programs::{Needs, Parts, Room};
+use super::recover::Recovery;
+use super::run_state::RunState;
 
 /// A model ready to train, evaluate and predict.
 ///
@@ -40,6 +44,12 @@ pub struct Model {
     pub(super) epochs: u64,
     /// What the schedule's learning rate is multiplied by; none if it never was.
     pub(super) rate_factor: Option<f32>,
+    /// Whether the session has learned what `carried` does not hold.
+    pub(super) behind: bool,
+    /// Variables of its sessions that say where a run is, and are no part of the model.
+    progress: BTreeSet<String>,
+    /// The last state of a run that lost its device for good.
+    pub(super) unfinished: Option<Box<RunState>>,
 }
 
 /// A session and what it was made for.
@@ -106,6 +116,9 @@ impl Model {
             steps: 0,
             epochs: 0,
             rate_factor: None,
+            behind: false,
+            progress: BTreeSet::new(),
+            unfinished: None,
         };
         model.parts().board()?;
         Ok(model)
@@ -206,6 +219,7 @@ impl Model {
             batch: batch.min(rows),
             weighted: false,
             skips: false,
+            micro: 1,
         };
         self.parts().graph_and_plan(Needs {
             train: Some(room),
@@ -220,12 +234,14 @@ impl Model {
 
     /// Weights, optimizer states and rates as they are now, for [`Model::restore`].
     pub fn snapshot(&mut self) -> Result<Snapshot> {
-        let device = self.device.clone();
-        let now = device.block_on(carried(self.session_now()?))?;
-        // What the session does without, such as states that only training reads, is part of it too.
-        let mut snapshot = self.carried.clone();
-        snapshot.variables.extend(now.variables);
-        Ok(snapshot)
+        self.through_losses(|model| {
+            let device = model.device.clone();
+            let now = device.block_on(carried(model.session_now()?))?;
+            // What the session does without, such as states that only training reads, is part of it too.
+            let mut snapshot = model.carried.clone();
+            snapshot.variables.extend(now.variables);
+            Ok(snapshot)
+        })
     }
 
     /// Sets weights, optimizer states and rates to those of a snapshot of this model.
@@ -234,7 +250,12 @@ impl Model {
     ///
     /// [`Error::Argument`] where the snapshot is of a model of another shape.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        self.session_now()?.restore(snapshot)?;
+        if self.is_lost() {
+            // What it had learned is gone, and replaced now.
+            self.leave_session();
+            self.behind = false;
+        }
+        self.through_losses(|model| model.session_now()?.restore(snapshot))?;
         let all = snapshot.variables.clone();
         self.carried.variables.extend(all);
         // The rate is the run's, not the weights'.
@@ -295,6 +316,10 @@ impl Model {
 
     /// A session that serves `needs`, weights and states carried over from the one before.
     pub(super) async fn session(&mut self, needs: Needs) -> Result<&mut Session> {
+        // Made again from what the host has, where that is all.
+        if !self.behind && self.is_lost() {
+            self.leave_session();
+        }
         let covered = self
             .open
             .as_ref()
@@ -308,12 +333,13 @@ impl Model {
             let needs = needs.or(before);
             let plan = self.parts().build(needs)?;
             // Only what has been read goes: a session whose readback fails keeps the weights.
-            if let Some(open) = &mut self.open {
-                let now = carried(&mut open.session).await?;
-                self.carried.variables.extend(now.variables);
-            }
+            self.carry().await?;
             self.open = None;
             let mut session = self.device.open(&plan)?;
+            let variables = session.plan().variables.iter();
+            let progress = variables.filter(|variable| variable.role == Role::Progress);
+            self.progress
+                .extend(progress.map(|variable| variable.name.clone()));
             session.restore(&self.carried)?;
             self.open = Some(Open { needs, session });
         }
@@ -338,6 +364,58 @@ impl Model {
         let own = self.open.as_ref().map_or(0, |open| open.session.bytes().0);
         let others = self.device.counters().bytes.saturating_sub(own);
         Some(budget.saturating_sub(others))
+    }
+
+    /// Notes on the host what the open session has learned.
+    pub(super) async fn carry(&mut self) -> Result<()> {
+        if let Some(open) = &mut self.open {
+            let now = carried(&mut open.session).await?;
+            self.carried.variables.extend(now.variables);
+        }
+        self.behind = false;
+        Ok(())
+    }
+
+    /// Whether its session is on a device that is gone.
+    pub(super) fn is_lost(&self) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|open| open.session.is_lost())
+    }
+
+    /// Whether there is no session that answers.
+    pub(super) fn has_no_session(&self) -> bool {
+        self.open.is_none() || self.is_lost()
+    }
+
+    /// Bytes that the open session holds.
+    pub(super) fn open_bytes(&self) -> u64 {
+        let open = self.open.as_ref();
+        open.map_or(0, |open| open.session.bytes().0)
+    }
+
+    /// Closes the open session.
+    pub(super) fn leave_session(&mut self) {
+        self.open = None;
+    }
+
+    /// Whether a variable says where a run is, and is no part of the model.
+    pub(super) fn is_progress(&self, variable: &str) -> bool {
+        self.progress.contains(variable)
+    }
+
+    /// Does something again on a device made again, where that is possible.
+    pub(super) fn through_losses<T>(
+        &mut self,
+        mut what: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let mut tries = Recovery::default().tries;
+        loop {
+            match what(self) {
+                Err(error) => self.try_again(&mut tries, error)?,
+                done => return done,
+            }
+        }
     }
 
     /// Rows of an evaluation batch of the open session.

@@ -152,6 +152,7 @@ impl Model {
             batch: batch_size.min(data.rows),
             weighted: data.weights.is_some(),
             skips: false,
+            micro: 1,
         };
         let mut trace = Trace::open(self, room, &snapshot, &data)?;
         let start = ClockStart {

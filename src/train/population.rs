@@ -182,6 +182,7 @@ impl Population {
             batch: fit.batch_size.min(data.rows),
             weighted: false,
             skips: false,
+            micro: 1,
         };
         self.open(&model, room, &data)?;
         let count = self.members.len();

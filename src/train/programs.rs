@@ -7,6 +7,7 @@ use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType};
 
 use super::loss::Output;
 use super::metric::{Board, Gauges, Setting, Supply};
+use super::micro::accumulating;
 use super::objective::Objective;
 use crate::nn::{Functional, InputSpec, Parameter};
 
@@ -27,6 +28,8 @@ pub(crate) struct Room {
     pub weighted: bool,
     /// Whether a step whose gradients are not finite changes nothing.
     pub skips: bool,
+    /// Batches to an update, on top of what the optimizer collects.
+    pub micro: u32,
 }
 
 /// Which programs a session needs, and for how much data.
@@ -83,7 +86,12 @@ impl Parts<'_> {
         let parameters = self.architecture.declare(&graph);
         let mut programs = Vec::new();
         if let Some(room) = needs.train {
-            let clock = graph.clock("train", room.batch, self.optimizer.rates());
+            let collecting = match room.micro {
+                0 | 1 => None,
+                micro => Some(accumulating(self.optimizer, micro)?),
+            };
+            let optimizer = collecting.as_deref().unwrap_or(self.optimizer);
+            let clock = graph.clock("train", room.batch, optimizer.rates());
             let scaling = match self.loss_scale() {
                 Some(scale) => Some(scale.begin(&clock)),
                 None => room.skips.then(|| Scaling::test_only(&clock)),
@@ -109,13 +117,12 @@ impl Parts<'_> {
                         layers: &measured.layers,
                         after: &constrained,
                     };
-                    let optimizer = self.optimizer;
                     updates
                         .extend(scaling.minimize_beside(optimizer, &loss, &named, &clock, &beside));
                 }
                 None => {
                     updates.extend(measured.layers);
-                    updates.extend(self.optimizer.minimize(&loss, &named, &clock));
+                    updates.extend(optimizer.minimize(&loss, &named, &clock));
                     updates.extend(constrained());
                 }
             }

@@ -137,19 +137,8 @@ impl Model {
     /// was stopped or its device was lost.
     pub(super) async fn continue_run(&mut self, run: &mut Run<'_>, state: &RunState) -> Result<()> {
         self.check_state(run, state).await?;
-        let session = self.session(run.needs).await?;
-        session.restore(&state.snapshot)?;
-        let states = session.plan().variables.iter();
-        let states = states.filter(|variable| variable.role == Role::State);
-        let states: Vec<String> = states.map(|variable| variable.name.clone()).collect();
-        let given = &state.snapshot.variables;
-        let model = states
-            .into_iter()
-            .filter_map(|name| Some((name.clone(), given.get(&name)?.clone())));
-        self.carried.variables.extend(model);
-        self.steps = state.model_steps;
-        self.epochs = state.model_epochs;
-        self.rate_factor = state.rate_factor;
+        self.session(run.needs).await?.restore(&state.snapshot)?;
+        self.take_up(state);
         run.ledger
             .go_on(state.model_epochs, state.seen, &state.sums);
         run.absorbed = state.steps;
@@ -178,6 +167,18 @@ impl Model {
             window: run.supply.window(),
         };
         self.set_clock("train", run.needs, start).await
+    }
+
+    /// Sets the host's side of the model to a state of it.
+    pub(super) fn take_up(&mut self, state: &RunState) {
+        // What is only the run's begins with its clock.
+        let of_model = state.snapshot.variables.iter();
+        let of_model = of_model.filter(|(name, _)| !self.is_progress(name));
+        let of_model: Vec<_> = of_model.map(|(k, v)| (k.clone(), v.clone())).collect();
+        self.carried.variables.extend(of_model);
+        self.steps = state.model_steps;
+        self.epochs = state.model_epochs;
+        self.rate_factor = state.rate_factor;
     }
 
     /// Gives the state of the run to the watches that are due, between two steps with nothing under way.

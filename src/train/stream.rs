@@ -29,6 +29,8 @@ pub(super) struct Supply<'a> {
     pub weighted: bool,
     /// Whether a step whose gradients are not finite changes nothing.
     pub skips: bool,
+    /// Batches to an update.
+    pub micro: u32,
     parts: Option<Parts>,
 }
 
@@ -85,6 +87,7 @@ impl<'a> Supply<'a> {
         Supply {
             rows: data.rows,
             weighted: data.weights.is_some(),
+            micro: 1,
             source: Source::Rows(data),
             skips: false,
             parts: None,
@@ -100,6 +103,7 @@ impl<'a> Supply<'a> {
         Supply {
             rows: steps * batch,
             weighted,
+            micro: 1,
             source: Source::Batches(batches),
             skips: false,
             parts: None,
@@ -113,6 +117,7 @@ impl<'a> Supply<'a> {
             batch,
             weighted: self.weighted,
             skips: self.skips,
+            micro: self.micro,
         }
     }
 
@@ -122,6 +127,11 @@ impl<'a> Supply<'a> {
             (Source::Rows(data), None) => Some(data),
             _ => None,
         }
+    }
+
+    /// Whether rows that were brought once can be brought again.
+    pub fn repeats(&self) -> bool {
+        matches!(self.source, Source::Rows(_))
     }
 
     /// Rows that there is room for where they come in parts.
@@ -322,6 +332,7 @@ impl Model {
                 batch,
                 weighted: supply.weighted,
                 skips: supply.skips,
+                micro: supply.micro,
             }),
             evaluate: evaluate.or(self.open_needs().evaluate),
         };

@@ -19,6 +19,10 @@ pub struct Weights {
 impl Model {
     /// Every tensor that the layers keep, trained or not, in order.
     pub fn weights(&mut self) -> Result<Vec<Weights>> {
+        self.through_losses(Self::weights_now)
+    }
+
+    fn weights_now(&mut self) -> Result<Vec<Weights>> {
         let parameters: Vec<Parameter> = self.architecture.parameters().collect();
         let mut weights = Vec::new();
         for (index, parameter) in parameters.into_iter().enumerate() {
@@ -81,17 +85,26 @@ impl Model {
                     known: known.into_iter().map(|known| known.name).collect(),
                 });
             };
+            if self.is_lost() && !self.behind {
+                self.leave_session();
+            }
             if let Some(session) = self.open_session()
                 && session.plan().variable(name).is_ok()
             {
                 session.write(name, values)?;
-                continue;
             }
             if values.len() != parameter.elements() {
                 let (shape, got) = (&parameter.shape, values.len());
                 let message = format!("`{name}` is {shape}, but {got} values were given");
                 return Err(Error::argument("weights", message));
             }
+            self.through_losses(|model| {
+                let session = model.session_now()?;
+                match session.plan().variable(name) {
+                    Ok(_) => session.write(name, values),
+                    Err(_) => Ok(()),
+                }
+            })?;
             let kind = TensorType::f32(&parameter.shape);
             let value = (kind, Values::F32(values.to_vec()));
             self.carried.variables.insert(name.into(), value);

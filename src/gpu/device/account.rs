@@ -59,6 +59,13 @@ impl Drop for Lease {
 }
 
 impl Device {
+    /// Bytes that the budget leaves; none where there is no budget.
+    pub(in crate::gpu) fn left_of_budget(&self) -> Option<u64> {
+        let alive = self.inner.meter.bytes.load(Relaxed);
+        let budget = self.inner.options.budget?;
+        Some(budget.saturating_sub(alive))
+    }
+
     /// Makes a buffer within the budget; dropping it gives its bytes back.
     pub(in crate::gpu) fn buffer(
         &self,
@@ -78,6 +85,7 @@ impl Device {
                 what: label.into(),
                 needed: bytes,
                 available: Some(available),
+                advice: None,
             });
         }
         let descriptor = wgpu::BufferDescriptor {
@@ -104,6 +112,7 @@ impl Device {
                 what: label.into(),
                 needed: bytes,
                 available: None,
+                advice: None,
             },
             other => typed(&during, other),
         })?;

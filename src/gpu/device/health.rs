@@ -43,6 +43,12 @@ impl Health {
         self.gone.load(Relaxed)
     }
 
+    /// Why it is gone.
+    pub fn reason(&self) -> String {
+        let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        reason.clone()
+    }
+
     pub fn is_hung(&self) -> bool {
         self.hung.load(Relaxed)
     }
@@ -50,10 +56,9 @@ impl Health {
     /// The error of a call on a device that is gone, or of one before it.
     pub fn check(&self, during: &str) -> Result<()> {
         if self.is_gone() {
-            let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
             return Err(Error::DeviceLost {
                 during: during.into(),
-                message: reason.clone(),
+                message: self.reason(),
             });
         }
         let mut stray = self.stray.lock().unwrap_or_else(PoisonError::into_inner);

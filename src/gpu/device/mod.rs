@@ -12,13 +12,13 @@ mod record;
 mod turn;
 mod wait;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::plan::Target;
 use crate::{Error, Result};
 
-use super::adapter::AdapterSummary;
+use super::adapter::{AdapterSummary, Selector};
 use super::counters::{Counters, Meter};
 
 pub(super) use account::{Buffer, Purpose};
@@ -64,13 +64,29 @@ struct Inner {
     meter: Arc<Meter>,
     faults: Arc<Faults>,
     health: Arc<Health>,
+    /// How many devices of its line there were before it.
+    generation: u64,
     _farewell: Farewell,
+}
+
+/// The devices that one adapter was opened as, each after the one before was lost.
+struct Line {
+    /// How it was chosen; none where the device is the host program's.
+    selector: Option<Selector>,
+    latest: Mutex<Arc<Inner>>,
+}
+
+impl Line {
+    fn latest(&self) -> MutexGuard<'_, Arc<Inner>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// An open adapter. Clones share it.
 #[derive(Clone)]
 pub struct Device {
     inner: Arc<Inner>,
+    line: Arc<Line>,
 }
 
 /// Bindings of a kernel.
@@ -135,9 +151,27 @@ impl Device {
 
     /// Destroys the device, as a reset of the driver would: it goes on looking healthy until a readback fails.
     pub fn destroy(&self) {
-        let inner = &self.inner;
+        let inner = self.latest().inner;
         if let Err(panic) = caught(|| inner.wgpu.destroy()) {
             inner.health.lose(panic);
+        }
+    }
+
+    /// How often it was lost and made again: the generation of what is made on it now.
+    pub fn generation(&self) -> u64 {
+        self.line.latest().generation
+    }
+
+    /// Whether it was lost, or is given up because it hangs: what was on it cannot be read any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.inner.health.is_gone()
+    }
+
+    /// The device as it was made last.
+    pub(crate) fn latest(&self) -> Device {
+        Device {
+            inner: Arc::clone(&self.line.latest()),
+            line: Arc::clone(&self.line),
         }
     }
 

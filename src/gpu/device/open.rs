@@ -1,13 +1,13 @@
 //! Adapters found and opened.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::{Error, Result};
 
 use super::super::adapter::{self, AdapterSummary, Selector};
 use super::faults::{Call, FaultKind, Faults};
 use super::health::{Farewell, Health, caught};
-use super::{Device, Inner, Library, Meter, Options, Turn};
+use super::{Device, Inner, Library, Line, Meter, Options, Turn};
 
 /// Every adapter that a driver offers.
 pub fn adapters() -> Vec<AdapterSummary> {
@@ -26,79 +26,153 @@ fn offered() -> Vec<wgpu::Adapter> {
 impl Device {
     /// Opens the best adapter for the choice; `None` when there is none.
     pub fn open(selector: &Selector, options: Options) -> Result<Option<Self>> {
-        let faults = Faults::of(options.fault);
-        allowed(&faults, Call::Adapters, "looking for adapters", &options)?;
-        let adapters = caught(offered).map_err(|panic| Error::Device {
-            message: format!("the drivers cannot be asked for their adapters: {panic}"),
-        })?;
-        let Some(adapter) = selector.choose(&adapters) else {
+        let faults = Arc::new(Faults::of(options.fault));
+        let opened = opened(selector, &options, &faults)?;
+        let Some((device, queue)) = opened else {
             return Ok(None);
         };
-        let name = adapter.get_info().name;
-        allowed(&faults, Call::Open, &format!("opening {name}"), &options)?;
-        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("kiln"),
-            required_features: adapter.features() & wanted,
-            // What the adapter has: smaller requests only make plans fail that would run.
-            required_limits: adapter.limits(),
-            experimental_features: wgpu::ExperimentalFeatures::disabled(),
-            memory_hints: wgpu::MemoryHints::Performance,
-            trace: wgpu::Trace::Off,
-        };
-        let refused = |message: String| Error::Device {
-            message: format!("{name} cannot be opened: {message}"),
-        };
-        let opened = caught(|| pollster::block_on(adapter.request_device(&descriptor)));
-        let (device, queue) = opened
-            .map_err(&refused)?
-            .map_err(|error| refused(error.to_string()))?;
-        let this = Device::build(device, queue, options, faults);
-        let health = Arc::clone(&this.inner.health);
-        this.inner
-            .wgpu
-            .set_device_lost_callback(move |reason, message| {
-                health.lose(match message.is_empty() {
-                    true => format!("{reason:?}").to_lowercase(),
-                    false => message,
-                });
-            });
-        let health = Arc::clone(&this.inner.health);
-        // Without this wgpu panics on an error that no scope of ours holds.
-        this.inner
-            .wgpu
-            .on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-                health.stray(error.to_string());
-            }));
-        Ok(Some(this))
+        let inner = inner(device, queue, options, (0, Arc::default(), faults));
+        inner.listen();
+        Ok(Some(Device::first(inner, Some(selector.clone()))))
     }
 
     /// Uses a device and queue of the host program. Its error handlers stay as they are.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue, options: Options) -> Self {
-        let faults = Faults::of(options.fault);
-        Device::build(device, queue, options, faults)
+        let faults = Arc::new(Faults::of(options.fault));
+        let inner = inner(device, queue, options, (0, Arc::default(), faults));
+        Device::first(inner, None)
     }
 
-    fn build(wgpu: wgpu::Device, queue: wgpu::Queue, options: Options, faults: Faults) -> Self {
-        let health: Arc<Health> = Arc::default();
-        let summary = adapter::summary_of(&wgpu.adapter_info(), &wgpu.limits(), wgpu.features());
+    fn first(inner: Inner, selector: Option<Selector>) -> Self {
+        let inner = Arc::new(inner);
+        let latest = Mutex::new(Arc::clone(&inner));
         Device {
-            inner: Arc::new(Inner {
-                library: Library::default(),
-                _farewell: Farewell {
-                    health: Arc::clone(&health),
-                    handles: Some((wgpu.clone(), queue.clone())),
-                },
-                wgpu,
-                queue,
-                summary,
-                options,
-                turn: Turn::default(),
-                meter: Arc::new(Meter::default()),
-                faults: Arc::new(faults),
-                health,
-            }),
+            inner,
+            line: Arc::new(Line { selector, latest }),
         }
+    }
+
+    /// The device as it was made last, or made again where that one is gone, on the same account.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeviceLost`] for a device of the host program, which nobody else can make; what opening raises; and
+    /// [`Error::Device`] where the adapter is no longer the same.
+    pub(crate) fn answering(&self) -> Result<Device> {
+        let mut latest = self.line.latest();
+        if latest.health.is_gone() {
+            *latest = Arc::new(self.again(&latest)?);
+        }
+        Ok(Device {
+            inner: Arc::clone(&latest),
+            line: Arc::clone(&self.line),
+        })
+    }
+
+    fn again(&self, lost: &Inner) -> Result<Inner> {
+        let reason = lost.health.reason();
+        let Some(selector) = &self.line.selector else {
+            return Err(Error::DeviceLost {
+                during: "making the device again".into(),
+                message: format!("{reason}; it is the host program's, which alone can make it"),
+            });
+        };
+        tracing::warn!(device = %lost.summary, reason, "device lost");
+        let options = &lost.options;
+        let gone = || Error::Device {
+            message: format!(
+                "{} was lost, {reason}, and is no longer there",
+                lost.summary
+            ),
+        };
+        let (device, queue) = opened(selector, options, &lost.faults)?.ok_or_else(gone)?;
+        let generation = lost.generation + 1;
+        let shared = (Arc::clone(&lost.meter), Arc::clone(&lost.faults));
+        let made = inner(device, queue, *options, (generation, shared.0, shared.1));
+        let (was, is) = (&lost.summary, &made.summary);
+        if (&was.name, &was.driver, &was.target) != (&is.name, &is.driver, &is.target) {
+            return Err(gone());
+        }
+        made.listen();
+        tracing::info!(device = %made.summary, generation, "device made again");
+        Ok(made)
+    }
+}
+
+fn opened(
+    selector: &Selector,
+    options: &Options,
+    faults: &Faults,
+) -> Result<Option<(wgpu::Device, wgpu::Queue)>> {
+    allowed(faults, Call::Adapters, "looking for adapters", options)?;
+    let adapters = caught(offered).map_err(|panic| Error::Device {
+        message: format!("the drivers cannot be asked for their adapters: {panic}"),
+    })?;
+    let Some(adapter) = selector.choose(&adapters) else {
+        return Ok(None);
+    };
+    let name = adapter.get_info().name;
+    allowed(faults, Call::Open, &format!("opening {name}"), options)?;
+    let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("kiln"),
+        required_features: adapter.features() & wanted,
+        // What the adapter has: smaller requests only make plans fail that would run.
+        required_limits: adapter.limits(),
+        experimental_features: wgpu::ExperimentalFeatures::disabled(),
+        memory_hints: wgpu::MemoryHints::Performance,
+        trace: wgpu::Trace::Off,
+    };
+    let refused = |message: String| Error::Device {
+        message: format!("{name} cannot be opened: {message}"),
+    };
+    let opened = caught(|| pollster::block_on(adapter.request_device(&descriptor)));
+    let opened = opened
+        .map_err(&refused)?
+        .map_err(|error| refused(error.to_string()))?;
+    Ok(Some(opened))
+}
+
+impl Inner {
+    /// Hears of the device's loss and of errors that no scope of ours holds, on which wgpu panics else.
+    fn listen(&self) {
+        let health = Arc::clone(&self.health);
+        self.wgpu.set_device_lost_callback(move |reason, message| {
+            health.lose(match message.is_empty() {
+                true => format!("{reason:?}").to_lowercase(),
+                false => message,
+            });
+        });
+        let health = Arc::clone(&self.health);
+        let stray = move |error: wgpu::Error| health.stray(error.to_string());
+        self.wgpu.on_uncaptured_error(Arc::new(stray));
+    }
+}
+
+/// A device of a generation, with what it shares with those before it.
+fn inner(
+    wgpu: wgpu::Device,
+    queue: wgpu::Queue,
+    options: Options,
+    (generation, meter, faults): (u64, Arc<Meter>, Arc<Faults>),
+) -> Inner {
+    let health: Arc<Health> = Arc::default();
+    let handles = Some((wgpu.clone(), queue.clone()));
+    Inner {
+        library: Library::default(),
+        summary: adapter::summary_of(&wgpu.adapter_info(), &wgpu.limits(), wgpu.features()),
+        wgpu,
+        queue,
+        options,
+        turn: Turn::default(),
+        meter,
+        faults,
+        generation,
+        _farewell: Farewell {
+            health: Arc::clone(&health),
+            handles,
+        },
+        health,
     }
 }
 

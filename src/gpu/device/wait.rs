@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -10,14 +11,14 @@ use crate::{Error, Result};
 
 use super::faults::FaultKind;
 use super::health::caught;
-use super::{Buffer, Call, Device, Submission};
+use super::{Buffer, Call, Device, Inner, Submission};
 
 /// How long a thread keeps its [turn](super::turn) while it waits: what another one's submission may wait for it.
 const SLICE: Duration = Duration::from_millis(2);
 
 thread_local! {
-    /// The submission that the future at hand waits for: see [`Device::block_on`].
-    static AWAITED: RefCell<Option<wgpu::SubmissionIndex>> = const { RefCell::new(None) };
+    /// The device and the submission that the future at hand waits for: see [`Device::block_on`].
+    static AWAITED: RefCell<Option<(Weak<Inner>, wgpu::SubmissionIndex)>> = const { RefCell::new(None) };
 }
 
 impl Device {
@@ -103,34 +104,14 @@ impl Device {
 
     /// Says which submission the future being polled waits for.
     pub(in crate::gpu) fn waits_for(&self, submission: &Submission) {
-        AWAITED.with_borrow_mut(|awaited| *awaited = Some(submission.0.clone()));
+        AWAITED.with_borrow_mut(|awaited| {
+            *awaited = Some((Arc::downgrade(&self.inner), submission.0.clone()))
+        });
     }
 
     /// Lets wgpu deliver what has finished.
     pub(in crate::gpu) fn progress(&self) -> Result<()> {
-        self.poll(wgpu::PollType::Poll)
-    }
-
-    fn poll(&self, kind: wgpu::PollType) -> Result<()> {
-        let during = "waiting for the device";
-        self.alive(during)?;
-        let inner = &self.inner;
-        let polled = {
-            let _turn = inner.turn.take();
-            caught(|| inner.wgpu.poll(kind))
-        };
-        match polled {
-            // A slice of waiting that timed out is not yet the deadline.
-            Ok(Ok(_) | Err(wgpu::PollError::Timeout)) => self.alive(during),
-            Ok(Err(error)) => Err(Error::Gpu {
-                during: during.into(),
-                message: error.to_string(),
-            }),
-            Err(panic) => {
-                inner.health.lose(panic);
-                self.alive(during)
-            }
-        }
+        self.inner.poll(wgpu::PollType::Poll)
     }
 
     /// Blocks the thread on a future of this device, driving the device meanwhile.
@@ -142,16 +123,45 @@ impl Device {
                 Poll::Pending => {
                     // The future has asked to be polled again; it reports errors and the deadline itself. Without an
                     // index wgpu would wait for the latest submission, and the device would idle behind it.
-                    let submission_index = AWAITED.take();
+                    let awaited = AWAITED.take();
+                    let awaited =
+                        awaited.and_then(|(inner, index)| Some((inner.upgrade()?, index)));
+                    let (inner, submission_index) = match awaited {
+                        Some((inner, index)) => (inner, Some(index)),
+                        None => (self.latest().inner, None),
+                    };
                     let wait = wgpu::PollType::Wait {
                         submission_index,
                         timeout: Some(SLICE),
                     };
-                    match self.poll(wait) {
+                    match inner.poll(wait) {
                         Ok(()) | Err(_) => Poll::Pending,
                     }
                 }
             }
         }))
+    }
+}
+
+impl Inner {
+    fn poll(&self, kind: wgpu::PollType) -> Result<()> {
+        let during = "waiting for the device";
+        self.health.check(during)?;
+        let polled = {
+            let _turn = self.turn.take();
+            caught(|| self.wgpu.poll(kind))
+        };
+        match polled {
+            // A slice of waiting that timed out is not yet the deadline.
+            Ok(Ok(_) | Err(wgpu::PollError::Timeout)) => self.health.check(during),
+            Ok(Err(error)) => Err(Error::Gpu {
+                during: during.into(),
+                message: error.to_string(),
+            }),
+            Err(panic) => {
+                self.health.lose(panic);
+                self.health.check(during)
+            }
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! Lists the adapters and checks every op on the chosen device against the f64 reference.
 #![allow(clippy::print_stdout)]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod faults;
 
 use std::process::ExitCode;
 
 use kiln::check::{self, Survey};
-use kiln::gpu::{self, AdapterSummary};
+use kiln::gpu::{self, AdapterSummary, Finding, Verdict};
 use kiln::plan::Target;
 use kiln::{Device, Error, Result, op};
 use serde_json::{Value, json};
@@ -15,6 +17,7 @@ const ABOUT: &str =
     "doctor: list the adapters, check every op on the chosen device against the f64 reference
   --list          list the adapters, check nothing
   --op NAME       check one op only
+  --faults        let calls to the driver fail instead, and tell what comes of it
   --json          print one JSON object instead";
 
 fn main() -> ExitCode {
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
 fn doctor() -> Result<bool> {
     let mut arguments = common::Arguments::parse(ABOUT);
     let (list, as_json) = (arguments.flag("list"), arguments.flag("json"));
+    let lets_in_faults = arguments.flag("faults");
     let (only, name) = (arguments.value("op")?, arguments.value("device")?);
     arguments.finish()?;
     let entries = entries(only)?;
@@ -47,6 +51,19 @@ fn doctor() -> Result<bool> {
         return Ok(true);
     }
 
+    if lets_in_faults {
+        let name = name.or_else(|| std::env::var(kiln::DEVICE_VARIABLE).ok());
+        let outcome = faults::faults(name.as_deref().unwrap_or("best"))?;
+        match as_json {
+            true => {
+                report["faults"] = outcome.json();
+                println!("{report}");
+            }
+            false => outcome.print(),
+        }
+        return Ok(outcome.passed());
+    }
+
     let device = name.map_or_else(Device::from_env, |name| Device::named(&name))?;
     if device.is_reference() {
         return Err(Error::Argument {
@@ -56,6 +73,7 @@ fn doctor() -> Result<bool> {
     }
     if !as_json {
         println!("\ndevice: {device}\nkernels for: {}\n", device.target());
+        print_canary(&device);
     }
     let mut surveys = Vec::new();
     for entry in &entries {
@@ -78,6 +96,7 @@ fn doctor() -> Result<bool> {
     if as_json {
         report["device"] =
             json!({ "name": device.to_string(), "limits": limits_json(device.target()) });
+        report["canary"] = canary_json(&device);
         report["ops"] = surveys.iter().map(survey_json).collect();
         report["passed"] = (surveys.len() - failed.len()).into();
         report["failed"] = failed.len().into();
@@ -140,6 +159,45 @@ fn print_adapters(adapters: &[AdapterSummary]) {
         "  {}: always there, without limits of its own",
         Device::cpu()
     );
+}
+
+fn print_canary(device: &Device) {
+    let Some(canary) = device.canary() else {
+        return;
+    };
+    println!("canary: {:.0} ms", canary.seconds * 1e3);
+    for finding in &canary.findings {
+        let verdict = verdict_name(finding.verdict);
+        println!("  {:<8} {verdict:<7} {}", finding.name, finding.found);
+    }
+    println!();
+}
+
+fn verdict_name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Sound => "sound",
+        Verdict::Avoided => "avoided",
+        Verdict::Unsound => "UNSOUND",
+    }
+}
+
+/// Null where nothing was tried.
+fn canary_json(device: &Device) -> Value {
+    let Some(canary) = device.canary() else {
+        return Value::Null;
+    };
+    let finding = |finding: &Finding| {
+        json!({
+            "name": finding.name,
+            "verdict": verdict_name(finding.verdict).to_lowercase(),
+            "found": finding.found,
+        })
+    };
+    json!({
+        "sound": canary.is_sound(),
+        "seconds": canary.seconds,
+        "findings": canary.findings.iter().map(finding).collect::<Vec<_>>(),
+    })
 }
 
 fn limits_text(target: &Target) -> String {

@@ -1,0 +1,246 @@
+//! Runs that outlive their device: states kept as they go, the last one taken up on a device made again.
+
+use std::time::{Duration, Instant};
+
+use crate::{Device, Error, Result};
+
+use super::Model;
+use super::fit::Run;
+use super::model::ClockStart;
+use super::prepare::Prepared;
+use super::run_state::RunState;
+
+/// The shortest time between two states: what a run repeats at most is as long, so shorter is not worth a thought.
+const SHORTEST: Duration = Duration::from_secs(5);
+
+/// The most of a run's time that keeping its states may take: one part in so many.
+const SHARE: u32 = 100;
+
+/// What a run does when its device is lost: a driver reset, a laptop that slept, a GPU unplugged and plugged in.
+///
+/// It makes the device again, takes up the last state that was kept and repeats the steps since, to the bits that it would
+/// have ended in, but where rows come from an iterator, which gives none twice. Callbacks hear of the epochs that are repeated once more, after
+/// [`Callback::restore`](super::Callback::restore).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovery {
+    /// How often a run may lose its device and go on. 0: never, and no state is kept for it. Default: 3.
+    pub tries: u32,
+    /// Time between two states that are kept. Default: none given, which is 5 s, or longer where a state takes so long to
+    /// read back that it would cost over 1 % of the time.
+    pub every: Option<Duration>,
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Recovery {
+            tries: 3,
+            every: None,
+        }
+    }
+}
+
+/// The last state of a run, kept against the loss of its device.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    recovery: Recovery,
+    pub state: Option<RunState>,
+    /// Whether its rows can be had again.
+    repeats: bool,
+    at: Instant,
+    /// What reading it back took.
+    cost: Duration,
+}
+
+impl Keeper {
+    /// Where the device can be lost.
+    pub fn new(device: &Device, recovery: Recovery, repeats: bool) -> Self {
+        let tries = device.gpu().map_or(0, |_| recovery.tries);
+        Keeper {
+            recovery: Recovery { tries, ..recovery },
+            state: None,
+            repeats,
+            at: Instant::now(),
+            cost: Duration::ZERO,
+        }
+    }
+
+    /// Whether the next state should be read.
+    pub fn is_late(&self) -> bool {
+        let rule = SHORTEST.max(self.cost * SHARE);
+        self.recovery.tries > 0 && self.at.elapsed() >= self.recovery.every.unwrap_or(rule)
+    }
+
+    /// Whether the run can go on after a loss.
+    pub fn goes_on(&self) -> bool {
+        self.repeats && self.recovery.tries > 0 && self.state.is_some()
+    }
+}
+
+impl Model {
+    /// Uploads the data of a run and sets model and clock to its beginning, or to the state that it goes on from.
+    pub(super) async fn start(
+        &mut self,
+        run: &mut Run<'_>,
+        validation: Option<&Prepared<'_>>,
+        resume: Option<&RunState>,
+    ) -> Result<()> {
+        let mut tries = run.keeper.recovery.tries;
+        while let Err(error) = self.start_once(run, validation, resume).await {
+            self.try_again(&mut tries, error)?;
+        }
+        Ok(())
+    }
+
+    async fn start_once(
+        &mut self,
+        run: &mut Run<'_>,
+        validation: Option<&Prepared<'_>>,
+        resume: Option<&RunState>,
+    ) -> Result<()> {
+        self.begin_supply(run).await?;
+        if let Some(validation) = validation {
+            self.load_evaluation(run.needs, validation).await?;
+        }
+        match resume {
+            Some(state) => self.continue_run(run, state).await?,
+            None => {
+                let start = ClockStart {
+                    step: self.steps,
+                    epoch: self.epochs,
+                    offset: 0,
+                    rows: run.supply.rows,
+                    shuffle: run.order.shuffle,
+                    window: run.supply.window(),
+                };
+                self.set_clock("train", run.needs, start).await?;
+            }
+        }
+        self.write_rate_factor()?;
+        self.keep(run).await?;
+        self.keep_state(run).await
+    }
+
+    /// Trains to the end of the run, through losses of the device.
+    pub(super) async fn train_on(
+        &mut self,
+        run: &mut Run<'_>,
+        validation: Option<&Prepared<'_>>,
+    ) -> Result<()> {
+        let mut outcome = self.train_and_finish(run).await;
+        while let Err(Error::DeviceLost { during, message }) = &outcome
+            && run.keeper.goes_on()
+        {
+            tracing::warn!(
+                step = run.absorbed,
+                during,
+                message,
+                "device lost in training"
+            );
+            run.keeper.recovery.tries -= 1;
+            outcome = match self.go_back(run, validation).await {
+                Ok(()) => self.train_and_finish(run).await,
+                Err(error) => Err(error),
+            };
+        }
+        outcome
+    }
+
+    async fn train_and_finish(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.train(run).await?;
+        self.finalize_averages(run.absorbed)?;
+        self.keep_weights().await
+    }
+
+    /// Takes up the last state that was kept, on a device made again.
+    async fn go_back(
+        &mut self,
+        run: &mut Run<'_>,
+        validation: Option<&Prepared<'_>>,
+    ) -> Result<()> {
+        let Some(state) = run.keeper.state.take() else {
+            return Ok(());
+        };
+        self.leave_session();
+        let outcome = self.start_once(run, validation, Some(&state)).await;
+        if outcome.is_ok() {
+            tracing::info!(step = state.steps, "training goes on");
+        }
+        run.keeper.state.get_or_insert(state);
+        outcome
+    }
+
+    /// Keeps the state of a run with nothing under way, where its device can be lost.
+    ///
+    /// A state that finds no memory is none: the run goes on without.
+    pub(super) async fn keep_state(&mut self, run: &mut Run<'_>) -> Result<()> {
+        if run.keeper.recovery.tries == 0 {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        match self.run_state(run).await {
+            Ok(state) => run.keeper.state = Some(state),
+            Err(error @ Error::OutOfMemory { .. }) => {
+                tracing::warn!(%error, step = run.absorbed, "no memory to keep the state of the run");
+            }
+            Err(error) => return Err(error),
+        }
+        run.keeper.at = Instant::now();
+        run.keeper.cost = begun.elapsed();
+        Ok(())
+    }
+
+    /// Leaves the model with the last state of a run that cannot go on because its device is gone, and gives it to those
+    /// that write it to a disk.
+    pub(super) fn abandon(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let Some(state) = run.keeper.state.take() else {
+            return Ok(());
+        };
+        self.take_up(&state);
+        self.leave_session();
+        self.behind = false;
+        let mut watches = run.watches.iter_mut();
+        let told = watches.try_for_each(|watch| match watch.taken {
+            Some(step) if step >= state.steps => Ok(()),
+            _ => (watch.take)(&state),
+        });
+        tracing::error!(
+            step = state.steps,
+            "training gives up; the model is as it was in this step"
+        );
+        self.unfinished = Some(Box::new(state));
+        told
+    }
+
+    /// The last state of a run that ended because its device was gone; none afterwards, and where there is none.
+    /// [`Fit::resume`](super::Fit::resume) goes on from it. The model's weights are those of that state.
+    pub fn take_unfinished(&mut self) -> Option<RunState> {
+        self.unfinished.take().map(|state| *state)
+    }
+
+    /// Makes ready for another try after an error that was the loss of the device. Gives the error back if it was not, if
+    /// what the model has learned went with the device, and after `tries`.
+    pub(super) fn try_again(&mut self, tries: &mut u32, error: Error) -> Result<()> {
+        let lost = matches!(error, Error::DeviceLost { .. });
+        if !lost || *tries == 0 || self.behind || self.device().gpu().is_none() {
+            return Err(error);
+        }
+        tracing::warn!("device lost: {error}");
+        *tries -= 1;
+        self.leave_session();
+        Ok(())
+    }
+
+    /// Notes weights and states on the host, so that the loss of the device does not take them.
+    pub(super) async fn keep_weights(&mut self) -> Result<()> {
+        if !self.behind || self.device().gpu().is_none() {
+            return Ok(());
+        }
+        match self.carry().await {
+            Err(error @ Error::OutOfMemory { .. }) => {
+                tracing::warn!(%error, "no memory to keep the weights on the host");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}

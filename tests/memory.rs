@@ -1,0 +1,213 @@
+//! Memory: predicted by the plan, refused before the driver is asked, and batches split until they fit.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kiln::op::fold;
+use kiln::prelude::*;
+use kiln::{DEVICE_VARIABLE, Options};
+
+/// A device with this budget, one at a time.
+fn opened(budget: Option<u64>) -> Option<(Device, MutexGuard<'static, ()>)> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    if std::env::var("KILN_NO_GPU").is_ok_and(|value| value == "1") {
+        println!("KILN_NO_GPU=1: what needs a GPU is skipped");
+        return None;
+    }
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let name = std::env::var(DEVICE_VARIABLE).unwrap_or_else(|_| "software".into());
+    let options = Options {
+        budget,
+        ..Options::default()
+    };
+    let device = Device::named_with(&name, options).unwrap();
+    device.adapter_summary()?;
+    Some((device, alone))
+}
+
+fn rows(count: usize) -> Dataset {
+    let feature = |i: usize| ((i * 7919) % 1009) as f32 / 1009.0;
+    let features: Vec<f32> = (0..count * 20).map(feature).collect();
+    let values = features.chunks(20).map(|row| row[0] * row[1] - row[2]);
+    let targets = Targets::Values {
+        values: values.collect(),
+        columns: 1,
+    };
+    Dataset::new(features, 20, targets).unwrap()
+}
+
+fn model(device: &Device, hidden: usize) -> Model {
+    let model = Sequential::new(20).dense(hidden, Tanh).dense(hidden, Tanh);
+    let model = model.dense(1, Linear).seed(4);
+    model
+        .compile_on(device, MeanSquaredError, Adam::new(0.003), [])
+        .unwrap()
+}
+
+#[test]
+fn the_plan_predicts_the_bytes_of_its_session_within_five_per_cent() {
+    let Some((device, _alone)) = opened(None) else {
+        return;
+    };
+    for (hidden, count, batch) in [(16, 200, 32), (100, 1000, 50), (300, 4096, 256)] {
+        let (data, mut model) = (rows(count), model(&device, hidden));
+        let predicted = model.inspect(count, batch).unwrap().1.device_bytes();
+        let before = device.counters().bytes;
+        let session = device
+            .open(&model.inspect(count, batch).unwrap().1)
+            .unwrap();
+        let opened = device.counters().bytes - before;
+        drop(session);
+        model
+            .fit(&data, Fit::epochs(1).batch_size(batch).silent())
+            .unwrap();
+        let trained = device.counters().bytes - before;
+        for (what, bytes) in [("opened", opened), ("trained", trained)] {
+            println!("{hidden} units, {what}: {bytes} bytes, {predicted} predicted");
+            // A run has readbacks beside its plan, of which the small ones are kept.
+            let readbacks = if what == "trained" { 1 << 20 } else { 0 };
+            let most = predicted + predicted / 20 + readbacks;
+            assert!(
+                bytes >= predicted - predicted / 20,
+                "{what}: {bytes} bytes, {predicted} predicted"
+            );
+            assert!(
+                bytes <= most,
+                "{what}: {bytes} bytes, {predicted} predicted"
+            );
+        }
+    }
+    assert_eq!(device.counters().bytes, 0);
+}
+
+#[test]
+fn a_plan_beyond_the_budget_is_refused_before_any_call_and_names_what_is_large() {
+    let Some((device, _alone)) = opened(Some(3 << 20)) else {
+        return;
+    };
+    let calls = || device.calls();
+    let before = calls();
+    // A wide network: its activations and parameters.
+    let fit = || Fit::epochs(1).batch_size(512).silent();
+    let error = model(&device, 512).fit(&rows(1024), fit()).unwrap_err();
+    let Error::OutOfMemory {
+        needed, available, ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert!(needed > 3 << 20 && available == Some(3 << 20), "{error}");
+    let text = error.to_string();
+    for part in ["dense", "bytes", "a smaller batch, micro-batches"] {
+        assert!(text.contains(part), "{text}");
+    }
+    // Many rows in one piece: the data set.
+    let (_, plan) = model(&device, 8).inspect(50_000, 64).unwrap();
+    let text = device.open(&plan).unwrap_err().to_string();
+    assert!(text.contains("`train.x.0` (4000000 bytes)"), "{text}");
+    assert!(text.contains("fewer rows at a time"), "{text}");
+    assert_eq!(calls(), before, "something was asked of the driver");
+    // What fits still runs.
+    model(&device, 8).fit(&rows(1024), fit()).unwrap();
+}
+
+/// The largest difference of two models' weights, relative to the largest of them.
+fn apart(a: &mut Model, b: &mut Model) -> f32 {
+    let (a, b) = (a.weights().unwrap(), b.weights().unwrap());
+    let pairs = a
+        .iter()
+        .zip(&b)
+        .flat_map(|(a, b)| a.values.iter().zip(&b.values));
+    let largest = pairs.clone().fold(0f32, |most, (a, _)| most.max(a.abs()));
+    pairs.fold(0f32, |most, (a, b)| most.max((a - b).abs())) / largest
+}
+
+#[test]
+fn batches_in_parts_come_to_the_weights_of_whole_ones() {
+    let data = rows(256);
+    let cpu = Device::cpu();
+    let gpu = opened(None);
+    let devices = std::iter::once(&cpu).chain(gpu.as_ref().map(|(device, _)| device));
+    for device in devices {
+        let mut whole = model(device, 24);
+        whole
+            .fit(&data, Fit::steps(12).batch_size(64).silent())
+            .unwrap();
+        for parts in [2, 4, 16] {
+            let mut split = model(device, 24);
+            let fit = Fit::steps(12).batch_size(64).silent();
+            let history = split.fit(&data, fit.micro_batches(parts)).unwrap();
+            assert_eq!(history.steps, 12 * u64::from(parts));
+            let apart = apart(&mut whole, &mut split);
+            assert!(apart < 2e-4, "{device}, {parts} parts: {apart}");
+        }
+    }
+    let refused = |fit: Fit<'_>, rows_of: usize| {
+        let error = model(&cpu, 8)
+            .fit(&rows(rows_of), fit.silent())
+            .unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::Argument {
+                    name: "micro_batches",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    };
+    refused(Fit::epochs(1).batch_size(64).micro_batches(0), 256);
+    refused(Fit::epochs(1).batch_size(64).micro_batches(3), 256);
+    refused(Fit::epochs(1).batch_size(64).micro_batches(4), 250);
+}
+
+#[test]
+fn batches_are_split_until_they_fit_the_budget() {
+    let data = rows(2048);
+    let fit = || Fit::steps(4).batch_size(2048).silent();
+    let needed = {
+        let Some((device, _alone)) = opened(None) else {
+            return;
+        };
+        model(&device, 256)
+            .inspect(2048, 2048)
+            .unwrap()
+            .1
+            .device_bytes()
+    };
+    let budget = needed * 6 / 10;
+    let Some((device, _alone)) = opened(Some(budget)) else {
+        return;
+    };
+    let error = model(&device, 256).fit(&data, fit()).unwrap_err();
+    assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
+    let mut split = model(&device, 256);
+    let history = split.fit(&data, fit().micro_batches_to_fit()).unwrap();
+    assert!(history.steps >= 8, "{} steps", history.steps);
+    assert!(device.counters().peak_bytes <= budget);
+    let mut whole = model(&Device::cpu(), 256);
+    whole.fit(&data, fit()).unwrap();
+    let apart = apart(&mut whole, &mut split);
+    assert!(apart < 1e-3, "{apart}");
+}
+
+#[test]
+fn grids_fold_below_65_535_groups_a_dimension() {
+    let mut folded = 0;
+    for groups in [1, 2, 32_768, 65_535, 65_536, 65_537, 1 << 20, (1 << 30) - 1] {
+        for size in [1u64, 64, 256] {
+            let [x, y, z] = fold(groups * size, size as u32).map(u64::from);
+            assert!(
+                x <= 65_535 && y <= 65_535 && z == 1,
+                "{groups} groups: {x} × {y}"
+            );
+            assert!(
+                x * y >= groups && x * y < groups + y,
+                "{groups} groups: {x} × {y}"
+            );
+            folded += 1;
+        }
+    }
+    assert_eq!(folded, 24);
+}
