@@ -78,6 +78,13 @@ fn sizes_are_not_believed_before_the_bytes_are_there() {
             npy::Array::from_bytes(file, "huge.npy")
         });
     }
+    // An archive whose directory says to list as many files as there can be.
+    let end = [&b"PK\x05\x06"[..], &[0, 0, 0, 0], &[0xff; 4], &[0; 10]].concat();
+    let archive = [vec![0; 100_000], end].concat();
+    let error = refused("npz", &archive, |file| {
+        npy::all_from_bytes(file, "huge.npz")
+    });
+    assert!(error.contains("65535 files"), "{error}");
     let dims = [0, 0, 14, 4].into_iter().chain([0xff; 16]);
     let file: Vec<u8> = dims.collect();
     refused("IDX", &file, |file| idx::read_from(file, "huge"));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use zip::result::ZipError;
@@ -38,6 +38,8 @@ pub fn all_from_bytes(bytes: &[u8], name: &str) -> Result<BTreeMap<String, Array
 fn read(mut file: impl Read + Seek, path: &Path) -> Result<BTreeMap<String, Array>> {
     let packed = file.seek(SeekFrom::End(0));
     let packed = packed.map_err(|refusal| Error::io(path, refusal))?;
+    let counted = check_counts(&mut file, packed).map_err(|refusal| Error::io(path, refusal))?;
+    counted.map_err(|message| Error::format(path, None, message))?;
     let mut unpacked = 0_u64;
     let mut archive = ZipArchive::new(file).map_err(|refusal| unfit(path, refusal))?;
     let mut arrays = BTreeMap::new();
@@ -92,6 +94,48 @@ pub fn save_all<'a>(
     }
     let file = archive.finish().map_err(|refusal| unfit(path, refusal))?;
     crate::io::write(&crate::io::System, path, [file.into_inner()])
+}
+
+/// Refuses a directory that says to list more files than an archive of arrays has: room for them is made before they are
+/// read. The counts stand at the archive's end, and in the large form of the format in a record that may be anywhere.
+fn check_counts(file: &mut (impl Read + Seek), len: u64) -> io::Result<Result<(), String>> {
+    const MOST_FILES: u64 = 10_000;
+    // The end, with the longest comment.
+    const TAIL: u64 = (1 << 16) + 100;
+    let begin = len.saturating_sub(TAIL);
+    file.seek(SeekFrom::Start(begin))?;
+    let mut tail = Vec::new();
+    file.by_ref().take(TAIL).read_to_end(&mut tail)?;
+    let mut most = 0_u64;
+    for end in tail
+        .windows(12)
+        .filter(|end| end.starts_with(b"PK\x05\x06"))
+    {
+        most = most.max(u64::from(u16::from_le_bytes([end[10], end[11]])));
+    }
+    if tail.windows(4).any(|end| end == b"PK\x06\x07") {
+        file.seek(SeekFrom::Start(0))?;
+        let mut window = Vec::new();
+        loop {
+            let read = file.by_ref().take(1 << 20).read_to_end(&mut window)?;
+            for record in window.windows(40).filter(|r| r.starts_with(b"PK\x06\x06")) {
+                for count in [&record[24..32], &record[32..40]] {
+                    let bytes = count.as_chunks().0;
+                    most = most.max(bytes.first().map_or(0, |count| u64::from_le_bytes(*count)));
+                }
+            }
+            if read == 0 {
+                break;
+            }
+            window.drain(..window.len().saturating_sub(39));
+        }
+    }
+    Ok(match most > MOST_FILES {
+        true => Err(format!(
+            "its directory says to list {most} files; {MOST_FILES} arrays are the most"
+        )),
+        false => Ok(()),
+    })
 }
 
 fn unfit(path: &Path, refusal: ZipError) -> Error {
