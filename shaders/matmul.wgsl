@@ -153,7 +153,10 @@ fn tiled(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
     for (var p0 = begin; p0 < end; p0 += TILE_K) {
         fill_tiles(index, i, j, p0, end);
         workgroupBarrier();
-        for (var p = 0u; p < TILE_K / 4u; p++) {
+        // The last step goes as far as k does: its zeros behind would add nothing.
+        var quads = TILE_K / 4u;
+        if K_TAIL { quads = min(quads, (end - p0 + 3u) / 4u); }
+        for (var p = 0u; p < quads; p++) {
             let a0 = tile_block_of_a(ti, p);
             let b0 = tile_block_of_b(p, tj);
             c00 = add_product(c00, a0, b0);

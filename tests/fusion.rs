@@ -47,14 +47,29 @@ fn a_step_of_an_mlp_takes_two_dispatches_a_layer_and_one_more() {
             .inspect(60_000, 128)
             .unwrap();
         let dispatches = plan.program("train").unwrap().dispatches();
-        // Three layers share the dispatch of their updates.
-        assert!(
-            dispatches <= 2 * depth + depth.div_ceil(3),
+        // The clock, a product forward for each layer, one back for each but the first, and the updates. A dispatch of these
+        // binds X and dZ of three layers at most, eleven buffers: 2L + 1 up to three layers, one more for every further three.
+        assert_eq!(
+            dispatches,
+            2 * depth + depth.div_ceil(3),
             "{dispatches}:\n{plan}"
         );
         // Evaluation is one dispatch a layer, prediction too.
         let predict = plan.program("predict").unwrap().dispatches();
         assert!(predict <= depth + 1, "{predict}:\n{plan}");
+    }
+}
+
+/// Sums over more than 2047 inputs with few outputs are split among workgroups, since the few tiles would leave a GPU idle:
+/// then the parts are added up in a dispatch more.
+#[test]
+fn a_long_sum_of_few_outputs_takes_a_dispatch_more() {
+    let device = Device::cpu().with_target(|_| gpu());
+    for (inputs, units, more) in [(2047, 128, 0), (3072, 128, 1), (3072, 1024, 0)] {
+        let model = classifier(&device, &[inputs, units, 10], Relu);
+        let (_, plan) = model.inspect(10_000, 128).unwrap();
+        let dispatches = plan.program("train").unwrap().dispatches();
+        assert_eq!(dispatches, 5 + more, "{inputs}-{units}-10:\n{plan}");
     }
 }
 
@@ -69,10 +84,20 @@ fn roofline(widths: &[usize], batch: usize) -> (f64, f64) {
 
 #[test]
 fn a_step_moves_and_computes_little_more_than_it_must() {
-    for (widths, batch) in [
-        (&[784, 128, 10][..], 128),
-        (&[784, 1024, 1024, 10], 512),
-        (&[100, 300, 200, 50], 64),
+    // A tile is 16 elements wide at least, and the gradient of a bias is a row more: beyond their edges tiles compute 15 % of a step where
+    // every width and the batch are 96 at least, or one of them is and the others lie not much above a multiple of 16. Below that it is
+    // more: of 64 columns the row of biases alone is a quarter of the update, and of 33 to 57 columns, on no tile's edge, two
+    // thirds of all. Narrower tiles would leave lanes of a workgroup idle instead, which is the same loss uncounted.
+    for (widths, batch, most) in [
+        (&[784, 128, 10][..], 128, 1.05),
+        (&[784, 1024, 1024, 10], 512, 1.05),
+        (&[784, 128, 128, 10], 128, 1.05),
+        (&[256, 256, 256, 256], 256, 1.05),
+        (&[1000, 500, 250, 100], 100, 1.15),
+        (&[100, 300, 200, 50], 64, 1.15),
+        (&[96, 96, 96], 96, 1.15),
+        (&[64, 64, 64, 32], 64, 1.2),
+        (&[33, 45, 57, 39], 40, 1.7),
     ] {
         let device = Device::cpu().with_target(|_| gpu());
         let (_, plan) = classifier(&device, widths, Relu)
@@ -82,11 +107,10 @@ fn a_step_moves_and_computes_little_more_than_it_must() {
         let (flops, bytes) = roofline(widths, batch);
         let moved = train.bytes() as f64 / bytes;
         assert!(moved <= 1.5, "{widths:?}: {moved} of the bytes:\n{plan}");
-        // A column of ones beside the 784, 1024 … is all that the tiles of 32 do not fit.
         let computed = train.padded_flops() as f64 / flops;
-        println!("{widths:?}: {moved:.2} of the bytes, {computed:.2} of the FLOPs");
+        println!("{widths:?}: {moved:.2} of the bytes, {computed:.3} of the FLOPs");
         assert!(
-            computed <= 1.3,
+            computed <= most,
             "{widths:?}: {computed} of the FLOPs:\n{plan}"
         );
     }

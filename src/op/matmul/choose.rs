@@ -41,7 +41,8 @@ const MOST_GROUPS: u32 = 65_535;
 
 /// Chooses the kernel for C `[m,n]` = op(A) `[m,k]` · op(B) `[k,n]`.
 ///
-/// GPU: the largest of 128×128, 64×64 and 32×32 that still gives 64 workgroups; 64×16 or 16×64 for skinny outputs.
+/// GPU: the largest of 128×128 and 64×64 that still gives 64 workgroups, else of 32×32, 64×16 and 16×64 the one that computes
+/// least beyond the edges of C; 64×16 or 16×64 for skinny outputs.
 /// CPU adapter: a workgroup is one vector of lanes and a lane owns four columns, so where a row of C is shorter than
 /// that the longer side goes to the lanes (`swapped`). Rows are cut evenly into tiles of at most 32: loads dominate, a
 /// step's cost ~ rows + 4·lanes loaded quads for rows·4·lanes products.
@@ -247,6 +248,11 @@ impl Choice {
     /// Floating-point operations that the kernel executes for `k` of this product, on whole tiles.
     pub fn padded_flops(&self, k: u32) -> u64 {
         let [rows, columns, depth] = self.tile.0;
+        // `tiled` and `vector` end their last step where k does.
+        let depth = match self.entry {
+            "tiled" | "vector" => 4,
+            _ => depth,
+        };
         let chunks =
             u64::from(k / self.k_chunk.max(1)) * u64::from(self.k_chunk.next_multiple_of(depth));
         let rest = u64::from((k % self.k_chunk.max(1)).next_multiple_of(depth));
@@ -259,6 +265,28 @@ impl Tile {
     fn count(self, m: u32, n: u32) -> u64 {
         m.div_ceil(self.0[0]) as u64 * n.div_ceil(self.0[1]) as u64
     }
+
+    /// Elements of the tiles that cover these matrices, an oblong tile's counted for a thirty-second more: it loads a quarter
+    /// more for each product.
+    fn cost(self, matrices: &[[u32; 2]]) -> u64 {
+        let [rows, columns, _] = self.0;
+        let area = u64::from(rows) * u64::from(columns);
+        let tiles: u64 = matrices.iter().map(|&[m, n]| self.count(m, n)).sum();
+        tiles * area * if rows == columns { 32 } else { 33 }
+    }
+
+    /// Of the tiles of 64 invocations the one that covers these matrices with the least beyond their edges.
+    pub fn small(matrices: &[[u32; 2]]) -> Self {
+        [Tile([64, 16, 16], [1, 1]), Tile([16, 64, 16], [1, 1])]
+            .into_iter()
+            .fold(Tile([32, 32, 16], [1, 1]), |best, tile| {
+                if tile.cost(matrices) < best.cost(matrices) {
+                    tile
+                } else {
+                    best
+                }
+            })
+    }
 }
 
 fn gpu_tile(m: u32, n: u32) -> Tile {
@@ -269,7 +297,7 @@ fn gpu_tile(m: u32, n: u32) -> Tile {
         (0..=16, _) => Tile([16, 64, 16], [1, 1]),
         _ if large.count(m, n) >= 64 => large,
         _ if middle.count(m, n) >= 64 => middle,
-        _ => Tile([32, 32, 16], [1, 1]),
+        _ => Tile::small(&[[m, n]]),
     }
 }
 

@@ -141,7 +141,6 @@ impl LayerUpdates {
 
     /// The dispatch of all layers.
     fn many(&self, signature: &Signature) -> Result<Launch, String> {
-        const TILE: Tile = Tile([32, 32, 16], [1, 1]);
         const FIELDS: [[&str; 6]; MOST_LAYERS] = [
             [
                 "inputs_0",
@@ -168,6 +167,13 @@ impl LayerUpdates {
                 "end_2",
             ],
         ];
+        let size = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
+        let matrices: Vec<[u32; 2]> = self
+            .layers
+            .iter()
+            .map(|layer| [size(layer.rows()), size(layer.units)])
+            .collect();
+        let tile = Tile::small(&matrices);
         let batch = self.batch(&signature.inputs);
         let mut tiles = 0;
         let mut fields = Vec::new();
@@ -180,8 +186,8 @@ impl LayerUpdates {
                 bias_at: None,
             };
             let layer = self.layers.get(index).unwrap_or(&none);
-            tiles += layer.rows().div_ceil(TILE.0[0] as usize)
-                * layer.units.div_ceil(TILE.0[1] as usize);
+            tiles += layer.rows().div_ceil(tile.0[0] as usize)
+                * layer.units.div_ceil(tile.0[1] as usize);
             let values = [
                 layer.inputs,
                 layer.rows(),
@@ -198,11 +204,11 @@ impl LayerUpdates {
         let count =
             u32::try_from(tiles).map_err(|_source| format!("{tiles} tiles are too many"))?;
         let shape = [
-            TILE.0[0],
-            TILE.0[1],
+            tile.0[0],
+            tile.0[1],
             u32::try_from(batch).unwrap_or(u32::MAX),
         ];
-        let choice = build("tiled", shape, true, false, false, TILE, 1);
+        let choice = build("tiled", shape, true, false, false, tile, 1);
         let mut launch = Launch::new(MANY, "tiled");
         launch.overrides = choice.overrides.clone();
         for (name, value) in &mut launch.overrides {
