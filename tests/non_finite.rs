@@ -155,6 +155,7 @@ fn a_run_that_skips_trains_as_one_that_does_not_where_all_is_finite() {
 fn running_means_are_left_as_they_were_in_a_skipped_step() {
     let model = |device: &Device| {
         let model = Sequential::new(4)
+            .layer(Lambda::new(|x| x[0].scale(1e10)))
             .layer(BatchNormalization::new())
             .dense(3, Tanh)
             .dense(1, Linear);
@@ -173,7 +174,9 @@ fn running_means_are_left_as_they_were_in_a_skipped_step() {
             kept.iter().any(|(name, _)| name.contains("moving_mean")),
             "{kept:?}"
         );
-        assert!(kept == bits(&mut after), "{device}");
+        for (kept, after) in kept.iter().zip(bits(&mut after)) {
+            assert!(*kept == after, "{} on {device}", kept.0);
+        }
     }
 }
 
