@@ -153,6 +153,66 @@ fn a_run_in_two_parts_ends_in_the_same_bits() {
 }
 
 #[test]
+fn a_member_ends_at_the_loss_as_it_would_alone_and_the_population_with_the_last() {
+    let _alone = ALONE.lock();
+    let (data, others) = (data(100), data(40));
+    let mut devices = vec![Device::cpu()];
+    devices.extend(device().cloned());
+    for device in &devices {
+        let until = || Fit::epochs(60).batch_size(32).until_loss(0.66).silent();
+        let mut population = population(device);
+        let histories = population.fit(&data, until().validation(&others)).unwrap();
+        let mut ends = Vec::new();
+        for (index, member) in members().into_iter().enumerate() {
+            let mut alone = network()
+                .seed(member.seed)
+                .compile_on(
+                    device,
+                    BinaryCrossentropy,
+                    Adam::new(member.learning_rate),
+                    [Accuracy],
+                )
+                .unwrap();
+            let history = alone.fit(&data, until()).unwrap();
+            let own = &histories[index];
+            assert_eq!(
+                own.epochs.len(),
+                history.epochs.len(),
+                "member {index} on {device}"
+            );
+            assert_eq!(own.steps, history.steps);
+            assert_eq!(
+                matches!(own.stop, Stop::Loss { .. }),
+                matches!(history.stop, Stop::Loss { .. })
+            );
+            let mut model = population.member(index).unwrap();
+            for (own, alone) in model
+                .weights()
+                .unwrap()
+                .iter()
+                .zip(alone.weights().unwrap())
+            {
+                assert!(
+                    own.values == alone.values,
+                    "{} of member {index} on {device}",
+                    own.name
+                );
+            }
+            // The last epoch's validation is what the member's weights give.
+            let measured = model.evaluate(&others).unwrap();
+            let last = own.epochs.last().unwrap();
+            assert!((last.val_loss.unwrap() - measured.loss).abs() < 1e-6);
+            assert_eq!(last.val_metrics, measured.metrics);
+            assert!(own.epochs.iter().all(|epoch| epoch.val_loss.is_some()));
+            ends.push(own.steps);
+        }
+        ends.sort_unstable();
+        ends.dedup();
+        assert!(ends.len() > 1, "{ends:?}");
+    }
+}
+
+#[test]
 fn the_best_member_and_the_mean_prediction_follow_from_the_members() {
     let data = data(64);
     let mut population = population(&Device::cpu());
@@ -210,7 +270,7 @@ fn what_a_population_cannot_do_is_refused_in_words() {
     let mut population = population(&Device::cpu());
     says(
         population
-            .fit(&data(50), fit(1).until_loss(0.1))
+            .fit(&data(50), fit(1).class_weight([(0, 2.0)]))
             .unwrap_err(),
         "a population takes",
     );

@@ -39,12 +39,12 @@ const MOST_BATCH: usize = 65_536;
 pub struct Fit<'a> {
     pub(super) epochs: u64,
     pub(super) steps: Option<u64>,
-    target_loss: Option<f64>,
+    pub(super) target_loss: Option<f64>,
     pub(super) batch_size: usize,
     shuffle: bool,
     seed: Option<u32>,
     validation_split: f64,
-    validation: Option<&'a Dataset>,
+    pub(super) validation: Option<&'a Dataset>,
     pub(super) class_weight: Vec<(u32, f32)>,
     silent: bool,
     callbacks: Callbacks<'a>,
@@ -277,17 +277,35 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Whether something must be measured beside the training itself.
-    pub(super) fn stops_or_validates(&self) -> bool {
-        self.target_loss.is_some()
-            || self.validation_split > 0.0
-            || self.validation.is_some()
-            || !self.class_weight.is_empty()
+    /// Whether it asks for what a population does not do.
+    pub(super) fn exceeds_populations(&self) -> bool {
+        !self.class_weight.is_empty()
+            || !self.callbacks.0.is_empty()
             || !self.watches.is_empty()
             || !self.checkpoints.is_empty()
             || self.resume.is_some()
             || self.non_finite == NonFinite::Skip
             || self.micro.is_some()
+    }
+
+    /// The rows to train on and those to validate on, where a share of them is asked for: the last ones, before any shuffle,
+    /// as in Keras.
+    pub(super) fn split(&self, data: &Dataset) -> Result<Option<(Dataset, Dataset)>> {
+        if self.validation_split <= 0.0 {
+            return Ok(None);
+        }
+        let kept = (data.rows() as f64 * (1.0 - self.validation_split)) as usize;
+        if kept == 0 || kept == data.rows() {
+            return Err(Error::argument(
+                "validation_split",
+                format!(
+                    "{} of {} rows leaves training or validation empty",
+                    self.validation_split,
+                    data.rows()
+                ),
+            ));
+        }
+        data.split_at(kept).map(Some)
     }
 
     /// The seed of the order of the data for a model of that seed; none for the data's own order.
@@ -405,22 +423,7 @@ impl Model {
             let message = "is for batches from an iterator; a data set's epoch is all of its rows";
             return Err(Error::argument("steps_per_epoch", message));
         }
-        let mut parts = None;
-        if fit.validation_split > 0.0 {
-            // As Keras: the last rows, before any shuffle.
-            let kept = (data.rows() as f64 * (1.0 - fit.validation_split)) as usize;
-            if kept == 0 || kept == data.rows() {
-                return Err(Error::argument(
-                    "validation_split",
-                    format!(
-                        "{} of {} rows leaves training or validation empty",
-                        fit.validation_split,
-                        data.rows()
-                    ),
-                ));
-            }
-            parts = Some(data.split_at(kept)?);
-        }
+        let parts = fit.split(data)?;
         let (train, validation) = match &parts {
             Some((train, validation)) => (train, Some(validation)),
             None => (data, fit.validation),

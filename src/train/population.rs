@@ -149,13 +149,17 @@ impl Population {
 
     /// Trains every member on `data`: a history each, in order.
     ///
+    /// With [`Fit::until_loss`] a member ends after the first of its epochs whose loss is at most the threshold, and keeps the
+    /// weights and the optimizer's state of that; the population ends when all have. With validation data every member is
+    /// measured on it after each of its epochs, one after the other, so that small sets cost less than the training.
+    ///
     /// A second call on as many rows goes on where the first ended. A member whose loss becomes NaN does not stop the
     /// others: its history says so.
     ///
     /// # Errors
     ///
-    /// Networks that do not fit a workgroup, settings of `fit` that a population does not take (validation, a target
-    /// loss: evaluate a [`member`](Self::member) instead), data that does not fit the model, a device that fails.
+    /// Networks that do not fit a workgroup, settings of `fit` that a population does not take (weights of classes, callbacks,
+    /// checkpoints, skipped steps), data that does not fit the model, a device that fails.
     pub fn fit(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<Vec<History>> {
         let device = self.device.clone();
         device.block_on(self.fit_async(data, fit))
@@ -165,13 +169,20 @@ impl Population {
     pub async fn fit_async(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<Vec<History>> {
         let begun = Instant::now();
         fit.validate()?;
-        if fit.stops_or_validates() {
+        if fit.exceeds_populations() {
             return Err(Error::argument(
                 "fit",
-                "a population takes epochs, steps, batch size, shuffle and seed only",
+                "a population takes epochs, steps, a target loss, validation, batch size, shuffle and seed only",
             ));
         }
+        let parts = fit.split(data)?;
+        let (data, validation) = match &parts {
+            Some((train, validation)) => (train, Some(validation)),
+            None => (data, fit.validation),
+        };
         let model = self.fresh(0)?;
+        // One after the other, the members lend it their weights.
+        let mut judge = self.fresh(0)?;
         let data = model.prepare(data)?;
         if data.weights.is_some() {
             let message = "a population trains on rows that weigh the same; these have weights";
@@ -216,8 +227,15 @@ impl Population {
         let before = self.device.counters();
         let mut epoch_begun = Instant::now();
         let mut first_step = None;
-        loop {
-            submissions.ahead(session, total)?;
+        let waits = validation.is_some() || fit.target_loss.is_some();
+        let mut done = 0;
+        // What members that have ended keep.
+        let mut ended: Vec<Option<Numbers>> = vec![None; count];
+        while done < total && ended.iter().any(Option::is_none) {
+            let next_epoch = (done / per_epoch + 1).saturating_mul(per_epoch);
+            let until = if waits { next_epoch.min(total) } else { total };
+            let session = &mut open.session;
+            submissions.ahead(session, until)?;
             let Some(Answer { sums, .. }) = submissions.next(session).await? else {
                 break;
             };
@@ -228,25 +246,56 @@ impl Population {
                 ledger.hold(ring.to_vec());
             }
             for step in steps {
-                let mut ended = false;
-                for (history, ledger) in histories.iter_mut().zip(&mut ledgers) {
-                    history.first_step = first_step;
+                done += 1;
+                let last = done == total;
+                let mut ends = false;
+                for ((history, ledger), ended) in histories.iter_mut().zip(&mut ledgers).zip(&ended)
+                {
                     let (loss, means) = ledger.absorb(first + step);
+                    if ended.is_some() {
+                        continue;
+                    }
+                    history.first_step = first_step;
+                    history.steps = done;
                     history.step_losses.push(loss);
-                    let last = step + 1 == total;
                     if let Some(means) = means.or_else(|| if last { ledger.take() } else { None }) {
-                        ended = true;
+                        ends = true;
                         history.epochs.push(epoch(&means, &gauges, epoch_begun)?);
                     }
                 }
-                if ended {
-                    epoch_begun = Instant::now();
+                if !ends {
+                    continue;
                 }
+                if let Some(validation) = validation {
+                    let slabs = open.session.read_async(&open.slabs[0]).await?;
+                    let places = open.places(&self.architecture);
+                    for (index, history) in histories.iter_mut().enumerate() {
+                        let Some(epoch) = history.epochs.last_mut() else {
+                            continue;
+                        };
+                        if ended[index].is_none() {
+                            judge.set_weights(weights(&slabs, &places, index, open.slab))?;
+                            let measured = judge.evaluate_async(validation).await?;
+                            epoch.val_loss = Some(measured.loss);
+                            epoch.val_metrics = measured.metrics;
+                        }
+                    }
+                }
+                if let Some(threshold) = fit.target_loss {
+                    for (index, history) in histories.iter_mut().enumerate() {
+                        let loss = history.epochs.last().map_or(f64::NAN, |epoch| epoch.loss);
+                        if ended[index].is_none() && loss <= threshold {
+                            history.stop = Stop::Loss { loss, threshold };
+                            ended[index] = Some(open.numbers(index, count).await?);
+                        }
+                    }
+                }
+                epoch_begun = Instant::now();
             }
         }
-        self.steps += total;
+        open.put_back(&ended).await?;
+        self.steps += done;
         for history in &mut histories {
-            history.steps = total;
             history.counters = self.device.counters().since(&before);
         }
         Ok(histories)
@@ -258,8 +307,10 @@ impl Population {
             let (network, single) = self.network(model, room)?;
             let mut carried = Vec::new();
             if let Some(open) = &mut self.open {
-                for name in open.slabs.iter().map(String::as_str).chain(["train.rates"]) {
-                    carried.push((name.to_string(), open.session.read(name)?));
+                let names: Vec<String> = open.trained().map(ToString::to_string).collect();
+                for name in names {
+                    let values = open.session.read(&name)?;
+                    carried.push((name, values));
                 }
             }
             let target = self.target();
@@ -339,12 +390,8 @@ impl Population {
         let mut model = self.fresh(index)?;
         if let Some(open) = &mut self.open {
             let slabs = open.session.read(&open.slabs[0])?;
-            let slab = &slabs[index * open.slab..(index + 1) * open.slab];
             let places = open.places(&self.architecture);
-            let weights = places
-                .iter()
-                .map(|(name, at, len)| (name.as_str(), &slab[*at..at + len]));
-            model.set_weights(weights)?;
+            model.set_weights(weights(&slabs, &places, index, open.slab))?;
         }
         Ok(model)
     }
@@ -365,6 +412,24 @@ impl Population {
         let count = self.members.len() as f64;
         Ok(sums.into_iter().map(|sum| (sum / count) as f32).collect())
     }
+}
+
+/// A member's parts of the slabs and of the rates, by the name of the variable.
+type Numbers = Vec<(String, Vec<f32>)>;
+
+/// Where a parameter lies in its member's slab: its name, the first element, and how many there are.
+type ParameterPlace = (String, usize, usize);
+
+/// A member's weights in the slabs of all, for [`Model::set_weights`].
+fn weights<'a>(
+    slabs: &'a [f32],
+    places: &'a [ParameterPlace],
+    index: usize,
+    len: usize,
+) -> impl Iterator<Item = (&'a str, &'a [f32])> {
+    let slab = &slabs[index * len..(index + 1) * len];
+    let weight = |(name, at, len): &'a ParameterPlace| (name.as_str(), &slab[*at..at + len]);
+    places.iter().map(weight)
 }
 
 fn room_for(len: usize) -> Result<Vec<f64>> {
@@ -466,7 +531,7 @@ fn start(open: &mut Open, members: &[Member], fit: &Fit<'_>, step: u64, rows: us
 
 impl Open {
     /// Name, place in the slab and length of every parameter of a member.
-    fn places(&self, architecture: &Functional) -> Vec<(String, usize, usize)> {
+    fn places(&self, architecture: &Functional) -> Vec<ParameterPlace> {
         let at = |layer: &Layer| [Some(layer.kernel), layer.bias];
         let starts = self.network.layers.iter().flat_map(at).flatten();
         let parameters = architecture.parameters();
@@ -475,6 +540,42 @@ impl Open {
             (parameter.name, start, len)
         };
         parameters.zip(starts).map(place).collect()
+    }
+
+    /// The variables that change as members train.
+    fn trained(&self) -> impl Iterator<Item = &str> {
+        self.slabs.iter().map(String::as_str).chain(["train.rates"])
+    }
+
+    /// What one of `count` members has come to.
+    async fn numbers(&mut self, index: usize, count: usize) -> Result<Numbers> {
+        let names: Vec<String> = self.trained().map(ToString::to_string).collect();
+        let mut numbers = Vec::new();
+        for name in names {
+            let all = self.session.read_async(&name).await?;
+            let len = all.len() / count;
+            numbers.push((name, all[index * len..(index + 1) * len].to_vec()));
+        }
+        Ok(numbers)
+    }
+
+    /// Sets members back to what they had come to.
+    async fn put_back(&mut self, members: &[Option<Numbers>]) -> Result<()> {
+        if members.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let names: Vec<String> = self.trained().map(ToString::to_string).collect();
+        for (number, name) in names.iter().enumerate() {
+            let mut all = self.session.read_async(name).await?;
+            let len = all.len() / members.len();
+            for (own, kept) in all.chunks_exact_mut(len).zip(members) {
+                if let Some(kept) = kept {
+                    own.copy_from_slice(&kept[number].1);
+                }
+            }
+            self.session.write(name, &all)?;
+        }
+        Ok(())
     }
 
     /// Draws every member's weights as a model of its seed does.
