@@ -438,3 +438,100 @@ fn what_does_not_fit_several_inputs_and_outputs_is_refused_in_words() {
     says(data().with_weights(vec![1.0]), &["1 weights", "50 rows"]);
     says(data().with_weights(vec![f32::NAN; ROWS]), &["row 0", "NaN"]);
 }
+
+/// Two outputs of a tiny model that hand their inputs on, so that every figure is known.
+fn passing() -> (Model, Functional) {
+    use kiln::nn::Symbol;
+    let (a, b) = (Input::named("a", 1), Input::named("b", 1));
+    let one = |name: &str, x: &Symbol| {
+        let dense = Dense::new(1).without_bias();
+        dense
+            .kernel_initializer(Initializer::Constant(1.0))
+            .named(name)
+            .on(x)
+    };
+    let network = Functional::new([&a, &b], [&one("p", &a), &one("q", &b)]);
+    let objective = |name: &str| {
+        Objective::new(name, MeanSquaredError)
+            .metric(Metric::MeanAbsoluteError)
+            .weighted_metric(Metric::MeanAbsoluteError)
+            .weighted_metric(BinaryAccuracy(0.5))
+            .weighted_metric(Metric::auc())
+    };
+    let compile = Compile::new(Sgd::new(0.0))
+        .objective(objective("p"))
+        .objective(objective("q"));
+    let model = network
+        .clone()
+        .compile_with(&Device::cpu(), compile)
+        .unwrap();
+    (model, network)
+}
+
+#[test]
+fn each_output_has_weights_of_its_own_and_weighted_metrics_divide_by_their_sum() {
+    let a = [0.9f32, 0.2, 0.6, 0.4, 0.7];
+    let b = [0.1f32, 0.8, 0.3, 0.9, 0.2];
+    let t = [1.0f32, 0.0, 0.0, 1.0, 1.0];
+    let w = [2.0f32, 1.0, 0.0, 3.0, 0.5];
+    let values = || Targets::Values {
+        values: t.to_vec(),
+        columns: 1,
+    };
+    let inputs = [("a", a.to_vec(), 1), ("b", b.to_vec(), 1)];
+    let plain = Dataset::from_parts(inputs, [("p", values()), ("q", values())]).unwrap();
+    let weighted = plain.clone().with_output_weights("p", w.to_vec()).unwrap();
+    let (mut model, _) = passing();
+    let fit = Fit::epochs(1).batch_size(2).silent();
+    let history = model.fit(&weighted, fit).unwrap();
+    let told = model.evaluate(&weighted).unwrap();
+    let ones = [1.0f32; 5];
+    let f = f64::from;
+    for (name, y, w) in [("p", a, w), ("q", b, ones)] {
+        let error = |i: usize| f((y[i] - t[i]).abs());
+        let sum: f64 = w.iter().copied().map(f).sum();
+        let loss = (0..5).map(|i| f(w[i]) * error(i).powi(2)).sum::<f64>() / 5.0;
+        let mae = (0..5).map(error).sum::<f64>() / 5.0;
+        let weighted_mae = (0..5).map(|i| f(w[i]) * error(i)).sum::<f64>() / sum;
+        let right = |i: usize| f64::from(u8::from((y[i] > 0.5) == (t[i] > 0.5)));
+        let accuracy = (0..5).map(|i| f(w[i]) * right(i)).sum::<f64>() / sum;
+        for (figure, expected) in [
+            ("loss", loss),
+            ("mean_absolute_error", mae),
+            ("weighted_mean_absolute_error", weighted_mae),
+            ("binary_accuracy", accuracy),
+        ] {
+            let figure = format!("{name}_{figure}");
+            for found in [told.get(&figure), history.epochs[0].get(&figure)] {
+                let found = found.unwrap_or_else(|| panic!("no {figure} in {told}"));
+                assert!(
+                    (found - expected).abs() < 1e-6,
+                    "{figure}: {found} for {expected}"
+                );
+            }
+        }
+    }
+    // A row of weight 0 is not there for the area either.
+    let rows: Vec<usize> = (0..5).filter(|&i| w[i] > 0.0).collect();
+    let mut without = plain.select(&rows).unwrap();
+    let kept: Vec<f32> = rows.iter().map(|&i| w[i]).collect();
+    without = without.with_output_weights("p", kept).unwrap();
+    let other = model.evaluate(&without).unwrap();
+    assert_eq!(told.get("p_auc"), other.get("p_auc"));
+    // Weights of a row for all outputs are those of each.
+    let all = plain.clone().with_weights(w.to_vec()).unwrap();
+    let all = model.evaluate(&all).unwrap();
+    let both = weighted.with_output_weights("q", w.to_vec()).unwrap();
+    assert_eq!(model.evaluate(&both).unwrap(), all);
+
+    let unknown = plain.clone().with_output_weights("r", w.to_vec()).unwrap();
+    let refused = model.evaluate(&unknown).unwrap_err().to_string();
+    assert!(refused.contains("`r`"), "{refused}");
+    assert!(
+        plain
+            .clone()
+            .with_output_weights("p", vec![1.0; 4])
+            .is_err()
+    );
+    assert!(plain.with_output_weights("p", vec![f32::NAN; 5]).is_err());
+}

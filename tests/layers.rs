@@ -533,3 +533,123 @@ fn a_penalty_on_outputs_is_divided_by_the_rows_of_a_ragged_batch_too() {
         );
     }
 }
+
+#[test]
+fn a_model_within_another_shares_its_weights_trains_and_is_saved_like_layers() {
+    let (a, b) = (Input::named("a", 4), Input::named("b", 4));
+    let ends = |encoder: &dyn Fn(&kiln::nn::Symbol) -> kiln::nn::Symbol| {
+        let both = Concatenate::new().on([&encoder(&a), &encoder(&b)]);
+        let last = Dense::new(2).named("last").on(&both);
+        Functional::new([&a, &b], &last).seed(3)
+    };
+    let inner = Sequential::new(4)
+        .layer(
+            Dense::new(5)
+                .activation(Tanh)
+                .activity_regularizer(Regularizer::L2(0.1)),
+        )
+        .layer(BatchNormalization::new())
+        .dense(3, Tanh);
+    let encoder = Functional::from(inner).named("encoder");
+    let nested = ends(&|x| encoder.on(x));
+    // The same layers without a model around them.
+    let first = Dense::new(5)
+        .activation(Tanh)
+        .activity_regularizer(Regularizer::L2(0.1))
+        .shared();
+    let (middle, third) = (
+        BatchNormalization::new().shared(),
+        Dense::new(3).activation(Tanh).shared(),
+    );
+    let flat = ends(&|x| third.on(&middle.on(&first.on(x))));
+
+    let x = rows(40, 4);
+    let y = Targets::Values {
+        values: rows(40, 2),
+        columns: 2,
+    };
+    let data = Dataset::from_parts([("a", x.clone(), 4), ("b", rows(40, 4), 4)], [("last", y)]);
+    let data = data.unwrap();
+    let mut models = [compiled(nested).unwrap(), compiled(flat).unwrap()];
+    let names: Vec<String> = models[0]
+        .weights()
+        .unwrap()
+        .into_iter()
+        .map(|w| w.name)
+        .collect();
+    assert_eq!(names[0], "encoder/dense/kernel");
+    assert_eq!(names.len(), 2 + 4 + 2 + 2);
+    let given: Vec<Vec<f32>> = models[0]
+        .weights()
+        .unwrap()
+        .into_iter()
+        .map(|w| w.values)
+        .collect();
+    for model in &mut models {
+        let own = model.weights().unwrap();
+        let named = own
+            .iter()
+            .zip(&given)
+            .map(|(w, values)| (w.name.as_str(), &values[..]));
+        model.set_weights(named).unwrap();
+        model
+            .fit(&data, Fit::epochs(2).batch_size(8).silent())
+            .unwrap();
+    }
+    let numbers = |model: &mut Model| -> Vec<u32> {
+        let weights = model.weights().unwrap();
+        let predicted = model.predict(&data).unwrap();
+        let all = weights
+            .iter()
+            .flat_map(|w| &w.values)
+            .chain(predicted.values());
+        all.map(|x| x.to_bits()).collect()
+    };
+    let [nested, flat] = &mut models;
+    assert_eq!(numbers(nested), numbers(flat));
+    let losses = [&mut *nested, flat].map(|model| model.evaluate(&data).unwrap().loss);
+    assert_eq!(losses[0], losses[1]);
+
+    let path = std::env::temp_dir().join(format!("kiln-nested-{}", std::process::id()));
+    nested.save(&path).unwrap();
+    let mut loaded = Model::load_on(&Device::cpu(), &path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(numbers(&mut loaded), numbers(nested));
+    assert_eq!(loaded.architecture(), nested.architecture());
+}
+
+#[test]
+fn a_frozen_model_within_another_stays_as_it_is() {
+    let inner = Sequential::new(4)
+        .dense(3, Tanh)
+        .layer(BatchNormalization::new());
+    let inner = Functional::from(inner).trainable(false);
+    let mut model = compiled(Sequential::new(4).layer(inner).dense(1, Linear)).unwrap();
+    let before = model.weights().unwrap();
+    model.fit(&data(20, 4, 1), Fit::epochs(2).silent()).unwrap();
+    let after = model.weights().unwrap();
+    let changed: Vec<&str> = before
+        .iter()
+        .zip(&after)
+        .filter(|(a, b)| a.values != b.values)
+        .map(|(a, _)| a.name.as_str())
+        .collect();
+    assert_eq!(changed, ["dense/kernel", "dense/bias"]);
+}
+
+#[test]
+fn a_model_that_cannot_be_a_layer_says_why() {
+    let two = {
+        let a = Input::named("a", 4);
+        Functional::new(
+            &a,
+            [("p", &Dense::new(1).on(&a)), ("q", &Dense::new(1).on(&a))],
+        )
+    };
+    let network = |inner: Functional| Sequential::new(4).layer(inner).dense(1, Linear);
+    says(compiled(network(two)), &["one output", "2"]);
+    let other = Functional::from(Sequential::new(5).dense(1, Linear));
+    says(compiled(network(other)), &["takes [5]", "got [4]"]);
+    let broken = Functional::from(Sequential::new(4).dense(0, Linear));
+    says(compiled(network(broken)), &["units"]);
+}

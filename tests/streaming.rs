@@ -321,7 +321,7 @@ fn what_does_not_fit_an_iterator_is_refused_by_name() {
                 vec![Ok(rows(40, 5)), rows(40, 5).with_weights(vec![1.0; 40])],
                 Fit::epochs(1),
             ),
-            "batch 1 has weights",
+            "batch 1 has 1 weights a row, the first has 0",
         ),
     ] {
         assert!(error.contains(says), "{error} does not say: {says}");

@@ -53,6 +53,8 @@ pub struct Dataset {
     outputs: Vec<(String, Targets)>,
     /// A weight for each row; none where all weigh the same.
     weights: Option<Vec<f32>>,
+    /// A weight for each row by the name of an output, in place of `weights` for it.
+    output_weights: Vec<(String, Vec<f32>)>,
 }
 
 impl Dataset {
@@ -85,6 +87,7 @@ impl Dataset {
             inputs: Vec::new(),
             outputs: Vec::new(),
             weights: None,
+            output_weights: Vec::new(),
         })
     }
 
@@ -158,24 +161,51 @@ impl Dataset {
 
     /// Gives every row a weight: what its loss is multiplied by in training and evaluation (Keras' `sample_weight`).
     ///
-    /// The loss of a batch is Σ w·l over its number of rows, whatever they weigh. Metrics do not look at weights.
+    /// The loss of a batch is Σ w·l over its number of rows, whatever they weigh. Metrics do not look at weights but where
+    /// they are [weighted ones](crate::train::Objective::weighted_metric).
     ///
     /// # Errors
     ///
     /// [`Error::Data`] where there are not as many weights as rows, or one is not a finite number.
     pub fn with_weights(mut self, weights: Vec<f32>) -> Result<Self> {
+        self.check_weights(&weights)?;
+        self.weights = Some(weights);
+        Ok(self)
+    }
+
+    /// Gives every row a weight for the output of that name alone, as an entry of a dictionary that is Keras'
+    /// `sample_weight`. Outputs without one of their own have those of [`with_weights`](Self::with_weights), if any.
+    ///
+    /// # Errors
+    ///
+    /// As [`with_weights`](Self::with_weights). Whether there is such an output is seen when a model is given the data.
+    pub fn with_output_weights(
+        mut self,
+        output: impl Into<String>,
+        weights: Vec<f32>,
+    ) -> Result<Self> {
+        let output = output.into();
+        let named = |error: Error| Error::data(format!("`{output}`: {error}"));
+        self.check_weights(&weights).map_err(named)?;
+        self.output_weights.retain(|(known, _)| *known != output);
+        self.output_weights.push((output, weights));
+        Ok(self)
+    }
+
+    fn check_weights(&self, weights: &[f32]) -> Result<()> {
         if weights.len() != self.rows {
             let (given, rows) = (weights.len(), self.rows);
             return Err(Error::data(format!(
                 "{given} weights for {rows} rows: give one per row"
             )));
         }
-        if let Some(row) = weights.iter().position(|weight| !weight.is_finite()) {
-            let message = format!("the weight of row {row} is {}, not a number", weights[row]);
-            return Err(Error::data(message));
+        match weights.iter().position(|weight| !weight.is_finite()) {
+            None => Ok(()),
+            Some(row) => Err(Error::data(format!(
+                "the weight of row {row} is {}, not a number",
+                weights[row]
+            ))),
         }
-        self.weights = Some(weights);
-        Ok(self)
     }
 
     /// A data set written out in the program: one array per row, and one array of target values per row.
@@ -354,6 +384,11 @@ impl Dataset {
         self.weights.as_deref()
     }
 
+    /// The weights of the rows for single outputs, by their names.
+    pub fn output_weights(&self) -> &[(String, Vec<f32>)] {
+        &self.output_weights
+    }
+
     /// Multiplies every feature by `factor`; `scaled(1.0 / 255.0)` brings pixels into 0 to 1. Targets stay.
     ///
     /// # Errors
@@ -409,7 +444,11 @@ impl Dataset {
     /// The same but for the cells.
     pub(super) fn with_same_rows(&self, features: Vec<f32>) -> Result<Self> {
         let data = self.like(features, self.targets.clone())?;
-        Ok(data.with_parts(self.outputs.clone(), self.weights.clone()))
+        Ok(data.with_parts(
+            self.outputs.clone(),
+            self.weights.clone(),
+            self.output_weights.clone(),
+        ))
     }
 
     /// With these targets by name and weights.
@@ -417,8 +456,10 @@ impl Dataset {
         mut self,
         outputs: Vec<(String, Targets)>,
         weights: Option<Vec<f32>>,
+        output_weights: Vec<(String, Vec<f32>)>,
     ) -> Self {
         (self.outputs, self.weights) = (outputs, weights);
+        self.output_weights = output_weights;
         self
     }
 
@@ -430,6 +471,10 @@ impl Dataset {
         Ok(Self::new(features, columns, targets)?
             .with_feature_names(names)?
             .with_class_names(class_names)?
-            .with_parts(self.outputs.clone(), self.weights.clone()))
+            .with_parts(
+                self.outputs.clone(),
+                self.weights.clone(),
+                self.output_weights.clone(),
+            ))
     }
 }

@@ -40,7 +40,11 @@ impl Dataset {
         let weights = self.weights().map(|weights| gather(weights, 1, indices));
         let features = gather(self.features(), self.columns(), indices)?;
         let data = self.like(features, picked(self.targets())?)?;
-        Ok(data.with_parts(outputs, weights.transpose()?))
+        let of_output =
+            |(name, weights): &(String, Vec<f32>)| Ok((name.clone(), gather(weights, 1, indices)?));
+        let of_outputs = self.output_weights().iter().map(of_output);
+        let of_outputs = of_outputs.collect::<Result<_>>()?;
+        Ok(data.with_parts(outputs, weights.transpose()?, of_outputs))
     }
 
     /// The rows before `row`, and those from `row` on.

@@ -39,6 +39,8 @@ struct ObjectiveDescription {
     loss: LossSpec,
     weight: f32,
     metrics: Vec<Metric>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    weighted_metrics: Vec<Metric>,
 }
 
 /// An objective as data; losses and metrics of a user's own are none.
@@ -56,6 +58,7 @@ fn described(objective: &Objective) -> Result<ObjectiveDescription> {
         loss: objective.loss,
         weight: objective.weight,
         metrics: objective.metrics.clone(),
+        weighted_metrics: objective.weighted_metrics.clone(),
     })
 }
 
@@ -142,6 +145,7 @@ impl Model {
         let objective = |description: ObjectiveDescription| Objective {
             weight: description.weight,
             metrics: description.metrics,
+            weighted_metrics: description.weighted_metrics,
             ..Objective::new(description.output, description.loss)
         };
         let compile = Compile {

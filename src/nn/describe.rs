@@ -86,7 +86,13 @@ pub fn built_in_classes() -> impl Iterator<Item = &'static str> {
 }
 
 /// The built-in layer of a class.
-fn built_in(class: &str, config: &Config) -> Option<Result<Arc<dyn Layer>>> {
+fn built_in(class: &str, config: &Config, custom: Custom<'_>) -> Option<Result<Arc<dyn Layer>>> {
+    if class == "Functional" {
+        // The layers within may be a user's own.
+        let model = config.read::<Description>();
+        let model = model.and_then(|model| Functional::from_description(model, custom));
+        return Some(model.map(|model| Arc::new(model) as Arc<dyn Layer>));
+    }
     let entry = BUILT_IN.iter().find(|(known, _)| *known == class);
     entry.map(|(_, read)| read(config))
 }
@@ -199,7 +205,7 @@ impl Functional {
                 trainable,
             } = description;
             let of_class = |error: Error| Error::data(format!("the layer `{name}`: {error}"));
-            let layer = match built_in(&class, &config) {
+            let layer = match built_in(&class, &config, custom) {
                 Some(layer) => LayerRef {
                     layer: layer.map_err(of_class)?,
                     name: None,

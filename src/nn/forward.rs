@@ -18,6 +18,33 @@ pub(crate) struct Pass {
     pub losses: Vec<Tensor>,
 }
 
+/// How a pass is recorded.
+#[derive(Clone, Copy)]
+pub(crate) struct Mode<'a> {
+    pub training: bool,
+    /// Whether training changes any of the weights.
+    pub trainable: bool,
+    pub clock: Option<&'a Clock>,
+    /// The seed of random draws.
+    pub seed: u64,
+    /// The number of the call that the pass is, in a model around it.
+    pub within: Option<u32>,
+}
+
+impl Mode<'_> {
+    /// What tells the draws of a call from those of others; far from the small numbers of a model without others in it.
+    fn stream(&self, number: usize) -> u32 {
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        match self.within {
+            None => number,
+            Some(outer) => {
+                let outer = outer.wrapping_add(1).wrapping_mul(0x9e37_79b9);
+                outer ^ number.wrapping_mul(0x85eb_ca6b).rotate_left(16)
+            }
+        }
+    }
+}
+
 impl Functional {
     /// Records the pass for `inputs`, each `[batch, …]`, with the parameters of [`Functional::declare`].
     pub(crate) fn forward(
@@ -26,6 +53,23 @@ impl Functional {
         parameters: &[(Parameter, Tensor)],
         training: bool,
         clock: Option<&Clock>,
+    ) -> Pass {
+        let mode = Mode {
+            training,
+            trainable: true,
+            clock,
+            seed: self.seed,
+            within: None,
+        };
+        self.pass(inputs, parameters, mode)
+    }
+
+    /// The same, of a model that may be within another.
+    pub(crate) fn pass(
+        &self,
+        inputs: &[Tensor],
+        parameters: &[(Parameter, Tensor)],
+        mode: Mode<'_>,
     ) -> Pass {
         let mut weights = Vec::new();
         let mut rest = parameters;
@@ -45,15 +89,15 @@ impl Functional {
             let member = &self.members[step.member];
             let graph = operands[0].graph().clone();
             let mut call = Call::new(&graph)
-                .of_layer(&member.name, member.layer.trainable)
-                .with_stream(self.seed, u32::try_from(number).unwrap_or(u32::MAX));
+                .of_layer(&member.name, member.layer.trainable && mode.trainable)
+                .with_stream(mode.seed, mode.stream(number));
             for (spec, (_, tensor)) in member.parameters.iter().zip(weights[step.member]) {
                 call = call.with_weight(&spec.name, tensor);
             }
-            if training {
+            if mode.training {
                 call = call.in_training();
             }
-            if let Some(clock) = clock {
+            if let Some(clock) = mode.clock {
                 call = call.with_clock(clock);
             }
             let layer = &member.layer.layer;

@@ -5,6 +5,7 @@
 //! | `layer`, `call` | what a layer is: [`Layer`], [`Parameter`], [`Call`] |
 //! | `layer_ref`, `symbol` | layers and tensors of a model that is being written: [`LayerRef`], [`Input`], [`Symbol`] |
 //! | `functional`, `sequential` | architectures: [`Functional`], and [`Sequential`], a way of writing a chain |
+//! | `nested` | a model as a layer of another |
 //! | `forward`, `weights`, `summary`, `describe` | what is done with an architecture |
 //! | `dense`, `activate`, `merge`, `concatenate`, `dot`, `rearrange`, `rescaling`, `lambda`, `noise`, `normalization`, `group_normalization`, `prelu`, `softmax`, `activity_regularization` | the layers |
 
@@ -25,6 +26,7 @@ mod lambda;
 mod layer;
 mod layer_ref;
 mod merge;
+mod nested;
 mod noise;
 mod normalization;
 mod prelu;

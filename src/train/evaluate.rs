@@ -266,7 +266,7 @@ pub(super) fn evaluation_room(data: &Prepared<'_>) -> Room {
         rows: data.rows,
         // Sizes in few steps, so that a set a little larger needs no new session.
         batch: data.rows.next_power_of_two().min(EVALUATE_ROWS),
-        weighted: data.weights.is_some(),
+        weights: data.weight_columns(),
         skips: false,
         micro: 1,
     }

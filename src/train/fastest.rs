@@ -213,7 +213,7 @@ fn opened(model: &Model, device: &Device, batch: usize) -> Result<Session> {
         train: Some(Room {
             rows,
             batch,
-            weighted: false,
+            weights: 0,
             skips: false,
             micro: 1,
         }),

@@ -505,10 +505,10 @@ impl Model {
         let steps = fit.steps_per_epoch;
         fit.shuffle = false;
         let mut batches = Batches::new(batches.into_iter(), &fit.class_weight, steps);
-        let Some((_, weighted)) = batches.take(self)? else {
+        let Some((_, weights)) = batches.take(self)? else {
             return Err(Error::data("the iterator gives no batch"));
         };
-        let supply = Supply::batches(batches, fit.batch_size, weighted);
+        let supply = Supply::batches(batches, fit.batch_size, weights);
         let validation = fit.validation;
         self.fit_on(supply, validation, fit, begun).await
     }

@@ -55,7 +55,7 @@ impl Model {
                     let train = Some(Room {
                         rows: supply.rows.min(2 * part),
                         batch: part,
-                        weighted: supply.weighted,
+                        weights: supply.weights,
                         skips: supply.skips,
                         micro: count,
                     });

@@ -217,7 +217,7 @@ impl Model {
         let room = Room {
             rows,
             batch: batch.min(rows),
-            weighted: false,
+            weights: 0,
             skips: false,
             micro: 1,
         };

@@ -150,7 +150,7 @@ impl Model {
         let room = Room {
             rows: data.rows,
             batch: batch_size.min(data.rows),
-            weighted: data.weights.is_some(),
+            weights: data.weight_columns(),
             skips: false,
             micro: 1,
         };

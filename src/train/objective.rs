@@ -56,6 +56,7 @@ pub struct Objective {
     pub(crate) weight: f32,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) own_metrics: Vec<Own>,
+    pub(crate) weighted_metrics: Vec<Metric>,
 }
 
 impl Objective {
@@ -68,6 +69,7 @@ impl Objective {
             weight: 1.0,
             metrics: Vec::new(),
             own_metrics: Vec::new(),
+            weighted_metrics: Vec::new(),
         }
     }
 
@@ -104,6 +106,29 @@ impl Objective {
     pub fn metric(mut self, metric: Metric) -> Self {
         self.metrics.push(metric);
         self
+    }
+
+    /// Adds a metric in which rows count by their weights, those of [samples](crate::Dataset::with_weights) and of
+    /// [classes](super::Fit::class_weight): Keras' `weighted_metrics`. A mean is Σ w·m / Σ w.
+    ///
+    /// It has the metric's own name, with `weighted_` before it where an unweighted metric has that name.
+    pub fn weighted_metric(mut self, metric: Metric) -> Self {
+        self.weighted_metrics.push(metric);
+        self
+    }
+
+    /// The weighted metrics under the names that they are told by.
+    pub(crate) fn weighted(&self) -> Vec<Metric> {
+        let taken = |name: &str| {
+            let own = self.own_metrics.iter().map(|own| own.name.as_str());
+            let built_in = self.metrics.iter().map(Metric::name);
+            built_in.chain(own).any(|known| known == name)
+        };
+        let told = |metric: &Metric| match taken(metric.name()) {
+            true => metric.clone().named(format!("weighted_{}", metric.name())),
+            false => metric.clone(),
+        };
+        self.weighted_metrics.iter().map(told).collect()
     }
 
     /// Adds a metric of one's own, a closure as for [`Objective::own`], which is averaged over rows.

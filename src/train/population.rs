@@ -191,7 +191,7 @@ impl Population {
         let room = Room {
             rows: data.rows,
             batch: fit.batch_size.min(data.rows),
-            weighted: false,
+            weights: 0,
             skips: false,
             micro: 1,
         };

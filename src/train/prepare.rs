@@ -21,8 +21,16 @@ pub(super) struct Prepared<'a> {
     pub values: Option<Cow<'a, [f32]>>,
     /// Targets that are labels, likewise.
     pub labels: Option<Cow<'a, [u32]>>,
-    /// A weight for each row.
+    /// A weight for each row, or side by side one for each output.
     pub weights: Option<Cow<'a, [f32]>>,
+}
+
+impl Prepared<'_> {
+    /// Weights of a row: none, one for all outputs, or one for each.
+    pub fn weight_columns(&self) -> usize {
+        let weights = self.weights.as_deref();
+        weights.map_or(0, |weights| weights.len() / self.rows.max(1))
+    }
 }
 
 /// The targets of one output.
@@ -75,8 +83,39 @@ impl Model {
             features,
             values,
             labels,
-            weights: data.weights().map(Cow::Borrowed),
+            weights: self.weights_of(data)?,
         })
+    }
+
+    /// The weights of the rows: a table of those of each output where some have their own.
+    fn weights_of<'a>(&self, data: &'a Dataset) -> Result<Option<Cow<'a, [f32]>>> {
+        let own = data.output_weights();
+        let outputs = &self.architecture.outputs;
+        let unknown = |(name, _): &&(String, _)| !outputs.iter().any(|o| o.name == *name);
+        if let Some((name, _)) = own.iter().find(unknown) {
+            return Err(Error::NotFound {
+                what: "output",
+                name: name.clone(),
+                known: outputs.iter().map(|output| output.name.clone()).collect(),
+            });
+        }
+        let of = |objective: &Objective| {
+            let mut own = own.iter();
+            let own = own.find(|(name, _)| *name == objective.output);
+            own.map_or(data.weights(), |(_, weights)| Some(weights))
+        };
+        if own.is_empty() || self.objectives.len() == 1 {
+            let only = self.objectives.first().and_then(of);
+            return Ok(only.map(Cow::Borrowed));
+        }
+        let columns: Vec<Option<&[f32]>> = self.objectives.iter().map(of).collect();
+        let len = data.rows().checked_mul(columns.len());
+        let mut table = room(len, "the weights")?;
+        for row in 0..data.rows() {
+            let weight = |column: &Option<&[f32]>| column.map_or(1.0, |weights| weights[row]);
+            table.extend(columns.iter().map(weight));
+        }
+        Ok(Some(table.into()))
     }
 
     /// The data set's targets for an output.
@@ -323,7 +362,8 @@ impl Model {
                 return refused(format!("names class {class} twice"));
             }
         }
-        let own = |row: usize| data.weights().map_or(1.0, |weights| weights[row]);
+        let given = self.weights_of(data)?;
+        let own = |row: usize| given.as_ref().map_or(1.0, |weights| weights[row]);
         let weigh = |(row, &class): (usize, &usize)| table[class].unwrap_or(1.0) * own(row);
         Ok(Some(of_rows.iter().enumerate().map(weigh).collect()))
     }
@@ -356,7 +396,7 @@ impl Prepared<'_> {
         let numbers = [
             ("x", Some(&self.features), width),
             (VALUES, self.values.as_ref(), placed.columns),
-            ("w", self.weights.as_ref(), 1),
+            ("w", self.weights.as_ref(), self.weight_columns()),
         ];
         for (what, values, width) in numbers {
             let Some(values) = values else { continue };

@@ -6,7 +6,7 @@ use crate::plan::{Plan, Precision, Program, Target};
 use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType};
 
 use super::loss::Output;
-use super::metric::{Board, Gauges, Setting, Supply};
+use super::metric::{Board, Column, Gauges, Setting, Supply};
 use super::micro::accumulating;
 use super::objective::Objective;
 use crate::nn::{Functional, InputSpec, Parameter};
@@ -24,8 +24,8 @@ pub(crate) struct Room {
     pub rows: usize,
     /// Rows of a batch.
     pub batch: usize,
-    /// Whether every row has a weight.
-    pub weighted: bool,
+    /// Weights of every row: none, one for all outputs, or one for each.
+    pub weights: usize,
     /// Whether a step whose gradients are not finite changes nothing.
     pub skips: bool,
     /// Batches to an update, on top of what the optimizer collects.
@@ -46,7 +46,7 @@ impl Needs {
             let fits = |want: Room| {
                 have.is_some_and(|have| {
                     have.rows >= want.rows
-                        && have.weighted == want.weighted
+                        && have.weights == want.weights
                         && have.skips == want.skips
                         && batch(have.batch, want.batch)
                 })
@@ -164,7 +164,7 @@ impl Parts<'_> {
     /// The losses and metrics of the model's outputs.
     pub fn board(&self) -> Result<Board> {
         let activations = self.architecture.last_activations();
-        let gauges = self.objectives.iter().map(|objective| {
+        let columns = self.objectives.iter().map(|objective| {
             let index = self.output(objective);
             let setting = Setting {
                 columns: self.architecture.width_of(index),
@@ -173,10 +173,14 @@ impl Parts<'_> {
                 loss: objective.loss.loss.name(),
             };
             let gauges = Gauges::new(&objective.metrics, &setting)?;
+            let weighted = match &objective.weighted()[..] {
+                [] => None,
+                metrics => Some(Gauges::new(metrics, &setting)?.weighted()),
+            };
             let own = objective.own_metrics.iter().map(|own| own.name.clone());
-            Ok((objective.output.clone(), gauges, own.collect()))
+            Ok((objective.output.clone(), gauges, own.collect(), weighted))
         });
-        Board::new(gauges.collect::<Result<_>>()?)
+        Board::new(columns.collect::<Result<_>>()?)
     }
 
     /// The number of an objective's output.
@@ -264,10 +268,18 @@ impl Parts<'_> {
         };
         let x = numbers("x", self.architecture.input_width())?;
         let (targets, alone) = self.targets(graph, name, room, clock)?;
-        let weights = match room.weighted {
-            true => Some(numbers("w", 1)?.reshape([room.batch])),
-            false => None,
+        let weights = match room.weights {
+            0 => None,
+            columns => Some(numbers("w", columns)?),
         };
+        let weights = |index: usize| {
+            let weights = weights.as_ref()?;
+            Some(match room.weights {
+                1 => weights.reshape([room.batch]),
+                _ => weights.slice(1, index, 1).reshape([room.batch]),
+            })
+        };
+        let weights: Vec<Option<Tensor>> = (0..self.objectives.len()).map(weights).collect();
         let training = name == "train";
         let pass = self
             .architecture
@@ -285,7 +297,8 @@ impl Parts<'_> {
         let each = self.objectives.iter().zip(&outputs).zip(&targets);
         let losses: Vec<Tensor> = each
             .clone()
-            .map(|((objective, output), target)| {
+            .zip(&weights)
+            .map(|(((objective, output), target), weights)| {
                 let rows = objective.rows(output, target, &clock.cursor);
                 weights.as_ref().map_or(rows.clone(), |w| rows.mul(w))
             })
@@ -310,10 +323,15 @@ impl Parts<'_> {
         if board.several() {
             recorded.extend(losses);
         }
-        for (((objective, output), target), gauges) in each.zip(board.gauges()) {
-            recorded.extend(gauges.rows(output, target, &clock.cursor));
-            let own = objective.own_metrics.iter();
-            recorded.extend(own.map(|own| own.of(output, target)));
+        for column in board.columns() {
+            let (output, target) = (&outputs[column.output], &targets[column.output]);
+            let weights = weights[column.output].as_ref();
+            let gauges = &column.gauges;
+            recorded.extend(gauges.rows(output, target, &clock.cursor, weights));
+            if !gauges.is_weighted() {
+                let own = self.objectives[column.output].own_metrics.iter();
+                recorded.extend(own.map(|own| own.of(output, target)));
+            }
         }
         let ring_kind =
             TensorType::f32([RING_ROWS, recorded.len(), op::Parts::of(room.batch).count]);
@@ -327,28 +345,29 @@ impl Parts<'_> {
             |(column, values): (usize, &Tensor)| values.record(&ring, &clock.cursor, column);
         let records: Vec<Tensor> = recorded.iter().enumerate().map(record).collect();
         // Tallies choose the rows of a data set themselves, where it is in one piece and one output's alone.
-        let supply = |target: Tensor| {
+        let supply = |column: &Column| {
+            let target = targets[column.output].clone();
+            let weights = weights[column.output].clone();
+            let weights = weights.filter(|_| column.gauges.is_weighted());
             let (target, indices) = match &alone[..] {
-                [whole] => (whole.clone(), Some(clock.indices.clone())),
+                [whole] if weights.is_none() => (whole.clone(), Some(clock.indices.clone())),
                 _ => (target, None),
             };
             Supply {
                 cursor: clock.cursor.clone(),
                 target,
                 indices,
-                weights: None,
+                weights,
             }
         };
-        let supplies: Vec<Supply> = targets.into_iter().map(supply).collect();
+        let supplies: Vec<Supply> = board.columns().map(supply).collect();
         let tallies = move || {
             let slots = board.layout().slots;
             let firsts = board.first_tallies();
-            let each = board
-                .gauges()
-                .zip(firsts)
-                .zip(outputs.iter().zip(&supplies));
-            each.flat_map(|((gauges, first), (output, supply))| {
-                gauges.tally(name, (first, slots), output, supply)
+            let each = board.columns().zip(firsts).zip(&supplies);
+            each.flat_map(|((column, first), supply)| {
+                let output = &outputs[column.output];
+                column.gauges.tally(name, (first, slots), output, supply)
             })
             .collect()
         };

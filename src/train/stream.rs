@@ -26,7 +26,8 @@ pub(super) struct Supply<'a> {
     source: Source<'a>,
     /// Rows of an epoch.
     pub rows: usize,
-    pub weighted: bool,
+    /// Weights of a row.
+    pub weights: usize,
     /// Whether a step whose gradients are not finite changes nothing.
     pub skips: bool,
     /// Batches to an update.
@@ -86,7 +87,7 @@ impl<'a> Supply<'a> {
     pub fn whole(data: Prepared<'a>) -> Self {
         Supply {
             rows: data.rows,
-            weighted: data.weights.is_some(),
+            weights: data.weight_columns(),
             micro: 1,
             source: Source::Rows(data),
             skips: false,
@@ -95,14 +96,14 @@ impl<'a> Supply<'a> {
     }
 
     /// Those of an iterator, in epochs of so many steps; one epoch where nothing is said.
-    pub fn batches(batches: Batches<'a>, batch: usize, weighted: bool) -> Self {
+    pub fn batches(batches: Batches<'a>, batch: usize, weights: usize) -> Self {
         // As many as the clock counts, for an epoch without an end of its own.
         let steps = batches.steps_per_epoch.unwrap_or(u64::from(u32::MAX));
         let most = u32::MAX as usize / batch;
         let steps = usize::try_from(steps).unwrap_or(most).min(most);
         Supply {
             rows: steps * batch,
-            weighted,
+            weights,
             micro: 1,
             source: Source::Batches(batches),
             skips: false,
@@ -115,7 +116,7 @@ impl<'a> Supply<'a> {
         Room {
             rows: self.window().unwrap_or(self.rows),
             batch,
-            weighted: self.weighted,
+            weights: self.weights,
             skips: self.skips,
             micro: self.micro,
         }
@@ -224,8 +225,8 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// Takes the next piece, if there is one: its rows, and whether they have weights.
-    pub fn take(&mut self, model: &Model) -> Result<Option<(usize, bool)>> {
+    /// Takes the next piece, if there is one: its rows, and how many weights each has.
+    pub fn take(&mut self, model: &Model) -> Result<Option<(usize, usize)>> {
         if self.over {
             return Ok(None);
         }
@@ -243,13 +244,13 @@ impl<'a> Batches<'a> {
             prepared.weights = Some(weights.into());
         }
         let table = Table::of(prepared);
-        let told = (table.rows, !table.weights.is_empty());
+        let told = (table.rows, table.weights.len() / table.rows);
         self.held = Some((table, 0));
         Ok(Some(told))
     }
 
     /// Up to so many rows; fewer at the end alone.
-    fn rows(&mut self, model: &Model, weighted: bool, count: usize) -> Result<Table> {
+    fn rows(&mut self, model: &Model, weights: usize, count: usize) -> Result<Table> {
         let mut rows = Table::default();
         while rows.rows < count {
             if self.held.is_none() && self.take(model)?.is_none() {
@@ -258,10 +259,12 @@ impl<'a> Batches<'a> {
             let Some((table, used)) = &mut self.held else {
                 break;
             };
-            if weighted == table.weights.is_empty() {
-                let (number, has) = (self.taken - 1, if weighted { "no" } else { "" });
-                let message = format!("batch {number} has {has} weights, unlike the first");
-                return Err(Error::data(message.replace("  ", " ")));
+            let own = table.weights.len() / table.rows;
+            if own != weights {
+                let number = self.taken - 1;
+                let message =
+                    format!("batch {number} has {own} weights a row, the first has {weights}");
+                return Err(Error::data(message));
             }
             let end = table.rows.min(*used + count - rows.rows);
             rows.append(table, *used..end);
@@ -315,7 +318,7 @@ impl Model {
         evaluate: Option<Room>,
     ) -> Result<Option<usize>> {
         let placed = self.parts().placed();
-        let weights = usize::from(supply.weighted);
+        let weights = supply.weights;
         let widths = [
             self.architecture.input_width(),
             placed.columns,
@@ -330,7 +333,7 @@ impl Model {
             train: Some(Room {
                 rows,
                 batch,
-                weighted: supply.weighted,
+                weights: supply.weights,
                 skips: supply.skips,
                 micro: supply.micro,
             }),
@@ -403,7 +406,7 @@ impl Model {
         let at = places.start % (ROOM * parts.rows);
         let brought = match &mut supply.source {
             Source::Batches(batches) => {
-                let table = batches.rows(self, supply.weighted, places.len())?;
+                let table = batches.rows(self, supply.weights, places.len())?;
                 self.write_table(run.needs, at, &table).await?;
                 table.rows
             }

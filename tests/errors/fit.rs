@@ -9,6 +9,63 @@ pub fn all() {
     data_that_does_not_fit_the_model_names_the_row();
     a_loss_that_is_not_finite_names_the_step();
     weights_of_classes_that_the_targets_do_not_have_are_refused();
+    settings_of_streams_out_of_range_name_the_setting();
+    weights_that_do_not_fit_rows_or_outputs_are_refused();
+}
+
+#[test]
+pub fn settings_of_streams_out_of_range_name_the_setting() {
+    let data = || labelled(vec![0.0; 8], vec![0, 1, 2, 0]);
+    refuses(
+        model().fit(&data(), Fit::epochs(1).chunk_rows(0)),
+        "chunk_rows",
+        &["at least 1", "0"],
+    );
+    refuses(
+        model().fit(&data(), Fit::epochs(1).steps_per_epoch(2)),
+        "steps_per_epoch",
+        &["iterator"],
+    );
+    let batches = |fit: Fit<'_>| model().fit_batches([Ok(data())], fit.silent());
+    refuses(batches(Fit::epochs(2)), "steps_per_epoch", &["2 epochs"]);
+    refuses(
+        batches(Fit::epochs(1).steps_per_epoch(0)),
+        "steps_per_epoch",
+        &["at least 1", "0"],
+    );
+    refuses(
+        batches(Fit::epochs(1).steps_per_epoch(u64::MAX)),
+        "steps_per_epoch",
+        &["at most 134217727", "32 rows"],
+    );
+    refuses(
+        batches(Fit::epochs(1).batch_size(65_537)),
+        "batch_size",
+        &["65536", "65537"],
+    );
+    refuses(
+        batches(Fit::epochs(1).validation_split(0.5)),
+        "validation_split",
+        &["data set"],
+    );
+    says(model().fit_batches([], Fit::epochs(1)), &["no batch"]);
+}
+
+#[test]
+pub fn weights_that_do_not_fit_rows_or_outputs_are_refused() {
+    let data = || labelled(vec![0.0; 8], vec![0, 1, 2, 0]);
+    says(data().with_weights(vec![1.0; 3]), &["3 weights", "4 rows"]);
+    says(
+        data().with_output_weights("dense_1", vec![1.0; 5]),
+        &["`dense_1`", "5 weights", "4 rows"],
+    );
+    let infinite = vec![1.0, f32::INFINITY, 1.0, 1.0];
+    says(
+        data().with_output_weights("dense_1", infinite),
+        &["`dense_1`", "row 1", "inf"],
+    );
+    let unknown = data().with_output_weights("price", vec![1.0; 4]).unwrap();
+    says(model().evaluate(&unknown), &["`price`", "dense_1"]);
 }
 
 #[test]

@@ -12,6 +12,31 @@ pub fn all() {
     settings_of_layers_out_of_range_name_the_field();
     penalties_and_constraints_out_of_range_name_the_field();
     shapes_that_a_layer_cannot_take_are_refused();
+    settings_of_groups_and_penalties_on_outputs_name_the_field();
+}
+
+#[test]
+pub fn settings_of_groups_and_penalties_on_outputs_name_the_field() {
+    use kiln::nn::{ActivityRegularization, GroupNormalization};
+    says(
+        with(GroupNormalization::new(0)),
+        &["group_normalization", "0 groups"],
+    );
+    refuses(
+        with(LayerNormalization::new().dims(0)),
+        "dims",
+        &["at least 1", "0"],
+    );
+    let penalised = |l1, l2| with(ActivityRegularization { l1, l2 });
+    refuses(penalised(-0.5, 0.0), "l1", &["at least 0", "-0.5"]);
+    refuses(penalised(0.0, f32::INFINITY), "l2", &["finite", "inf"]);
+    let dense = |penalty| with(Dense::new(3).activity_regularizer(penalty));
+    refuses(dense(Regularizer::L1(f32::NAN)), "l1", &["NaN"]);
+    let pairs = Regularizer::Orthogonal {
+        factor: 0.1,
+        columns: true,
+    };
+    refuses(dense(pairs), "activity_regularizer", &["L1, L2 or L1L2"]);
 }
 
 fn with<L: Layer + 'static>(layer: L) -> Result<Model> {

@@ -12,28 +12,48 @@ use super::gauges::{Gauges, Layout};
 /// then for each output the means that its metrics need and those of a user's own.
 #[derive(Debug, Clone)]
 pub(crate) struct Board {
-    outputs: Vec<Column>,
+    /// Two of an output whose metrics are weighted in part.
+    columns: Vec<Column>,
+    outputs: usize,
 }
 
+/// Metrics of one output.
 #[derive(Debug, Clone)]
-struct Column {
+pub(crate) struct Column {
+    /// The output's number among those that are trained, and its name.
+    pub output: usize,
     name: String,
-    gauges: Gauges,
+    pub gauges: Gauges,
     own: Vec<String>,
 }
 
 impl Board {
-    /// Of outputs by name, with the names of metrics of a user's own.
+    /// Of outputs by name, with the names of metrics of a user's own, and those that are weighted.
     ///
     /// # Errors
     ///
     /// [`Error::Argument`] where two metrics have one name.
-    pub fn new(outputs: Vec<(String, Gauges, Vec<String>)>) -> Result<Self> {
-        let column = |(name, gauges, own)| Column { name, gauges, own };
-        let board = Board {
-            outputs: outputs.into_iter().map(column).collect(),
+    pub fn new(outputs: Vec<(String, Gauges, Vec<String>, Option<Gauges>)>) -> Result<Self> {
+        let mut board = Board {
+            columns: Vec::new(),
+            outputs: outputs.len(),
         };
-        let own = board.outputs.iter().flat_map(|column| {
+        for (output, (name, gauges, own, weighted)) in outputs.into_iter().enumerate() {
+            let weighted = weighted.map(|gauges| Column {
+                output,
+                name: name.clone(),
+                gauges,
+                own: Vec::new(),
+            });
+            board.columns.push(Column {
+                output,
+                name,
+                gauges,
+                own,
+            });
+            board.columns.extend(weighted);
+        }
+        let own = board.columns.iter().flat_map(|column| {
             let built_in = column.gauges.names().map(str::to_string);
             built_in
                 .chain(column.own.iter().cloned())
@@ -51,7 +71,7 @@ impl Board {
 
     /// Whether the outputs' names stand before those of their losses and metrics.
     pub fn several(&self) -> bool {
-        self.outputs.len() > 1
+        self.outputs > 1
     }
 
     fn title(&self, column: &Column, name: &str) -> String {
@@ -63,8 +83,9 @@ impl Board {
 
     fn loss_names(&self) -> Vec<String> {
         let names = self
-            .outputs
+            .columns
             .iter()
+            .filter(|column| !column.gauges.is_weighted())
             .map(|column| format!("{}_loss", column.name));
         if self.several() {
             names.collect()
@@ -73,15 +94,19 @@ impl Board {
         }
     }
 
-    /// The gauges of each output.
-    pub fn gauges(&self) -> impl Iterator<Item = &Gauges> {
-        self.outputs.iter().map(|column| &column.gauges)
+    /// The metrics, in the order in which their numbers lie.
+    pub fn columns(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter()
+    }
+
+    fn gauges(&self) -> impl Iterator<Item = &Gauges> {
+        self.columns.iter().map(|column| &column.gauges)
     }
 
     /// Places of an output's first mean in the ring and of its first tally, output by output.
     fn places(&self) -> impl Iterator<Item = (&Column, usize, usize)> {
         let mut place = (1 + self.loss_names().len(), 0);
-        self.outputs.iter().map(move |column| {
+        self.columns.iter().map(move |column| {
             let (mean, tally) = place;
             let layout = column.gauges.layout();
             place = (
@@ -108,7 +133,7 @@ impl Board {
     pub fn layout(&self) -> Layout {
         let layouts: Vec<Layout> = self.gauges().map(Gauges::layout).collect();
         let tallies: Vec<usize> = layouts.iter().flat_map(|l| l.tallies.clone()).collect();
-        let own: usize = self.outputs.iter().map(|column| column.own.len()).sum();
+        let own: usize = self.columns.iter().map(|column| column.own.len()).sum();
         let means: usize = layouts.iter().map(|layout| layout.columns - 1).sum();
         Layout {
             columns: 1 + self.loss_names().len() + means + own,

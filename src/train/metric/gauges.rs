@@ -54,6 +54,8 @@ pub(crate) struct Gauges {
     means: Vec<Row>,
     tallies: Vec<TallySpec>,
     columns: usize,
+    /// Whether rows count by their weights, whose sum is recorded behind the means.
+    weighted: bool,
 }
 
 /// Where a metric's numbers are.
@@ -73,6 +75,7 @@ impl Gauges {
             means: Vec::new(),
             tallies: Vec::new(),
             columns: setting.columns,
+            weighted: false,
         };
         for metric in metrics {
             if gauges
@@ -94,10 +97,39 @@ impl Gauges {
         Ok(gauges)
     }
 
+    /// The same with rows that count by their weights.
+    pub fn weighted(self) -> Self {
+        Gauges {
+            weighted: true,
+            ..self
+        }
+    }
+
+    pub fn is_weighted(&self) -> bool {
+        self.weighted
+    }
+
     /// The numbers of each row to be recorded behind the loss.
-    pub fn rows(&self, output: &Output, target: &Tensor, cursor: &Tensor) -> Vec<Tensor> {
-        let row = |row: &Row| row.of(output, target, cursor);
-        self.means.iter().map(row).collect()
+    pub fn rows(
+        &self,
+        output: &Output,
+        target: &Tensor,
+        cursor: &Tensor,
+        weights: Option<&Tensor>,
+    ) -> Vec<Tensor> {
+        let weights = weights.filter(|_| self.weighted);
+        let row = |row: &Row| {
+            let rows = row.of(output, target, cursor);
+            weights.map_or(rows.clone(), |weights| rows.mul(weights))
+        };
+        let mut rows: Vec<Tensor> = self.means.iter().map(row).collect();
+        if self.weighted {
+            let batch = output.after.shape().dims().first().copied().unwrap_or(1);
+            let graph = output.after.graph();
+            let each = || graph.constant([batch], &vec![1.0; batch]);
+            rows.push(weights.cloned().unwrap_or_else(each));
+        }
+        rows
     }
 
     /// The names of the metrics.
@@ -134,7 +166,7 @@ impl Gauges {
             .map(|spec| spec.cells(self.columns))
             .collect();
         Layout {
-            columns: 1 + self.means.len(),
+            columns: 1 + self.means.len() + usize::from(self.weighted),
             slots: match tallies.iter().sum() {
                 0 => RING_ROWS,
                 cells => op::slots(cells),
@@ -144,11 +176,17 @@ impl Gauges {
     }
 
     fn read(&self, source: Source, means: &Means, mean: usize, tally: usize) -> Tally {
+        let sum = |index: usize| {
+            let mean = means.values.get(mean + index).copied();
+            mean.unwrap_or(f64::NAN) * means.samples as f64
+        };
         match source {
             Source::Mean(index) => Tally::Mean {
-                sum: means.values.get(mean + index).copied().unwrap_or(f64::NAN)
-                    * means.samples as f64,
-                weight: means.samples as f64,
+                sum: sum(index),
+                weight: match self.weighted {
+                    true => sum(self.means.len()),
+                    false => means.samples as f64,
+                },
             },
             Source::Tally(index) => self.tallies[index].read(&means.tallies[tally + index]),
         }

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use super::loss::{Loss, LossSpec};
 
 pub use agreement::ConfusionMatrix;
-pub(crate) use board::Board;
+pub(crate) use board::{Board, Column};
 pub use exact::{average_precision, median_absolute_error, roc_auc};
 pub(crate) use gauges::{Gauges, Layout, Setting, Supply};
 pub use settings::{

@@ -76,7 +76,7 @@ impl Streaming {
             after: y,
             activation: Activation::Linear,
         };
-        let rows = gauges.rows(&output, &target, &cursor);
+        let rows = gauges.rows(&output, &target, &cursor, None);
         let kind = TensorType::f32([1, 1 + rows.len(), Parts::of(BATCH).count]);
         let name = format!("{PROGRAM}.ring");
         let ring = graph.variable_as(Role::Scratch, name, kind, Initial::Zeros);

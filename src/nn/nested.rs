@@ -1,0 +1,93 @@
+//! A model as a layer of another.
+
+use crate::{Result, Shape, Tensor};
+
+use super::forward::Mode;
+use super::{Call, Config, Functional, Layer, LayerRef, Parameter, Sequential};
+
+/// A model of one output is a layer too: what it keeps is called `model/dense/kernel`, and calls of one handle
+/// ([`Layer::shared`], [`Layer::named`]) share it, as with any layer.
+///
+/// ```
+/// use kiln::prelude::*;
+///
+/// let encoder = Functional::from(Sequential::new(8).dense(6, Tanh).dense(3, Tanh)).named("encoder");
+/// let (a, b) = (Input::named("a", 8), Input::named("b", 8));
+/// let both = Concatenate::new().on([&encoder.on(&a), &encoder.on(&b)]);
+/// let model = Functional::new([&a, &b], &Dense::new(1).on(&both));
+/// assert_eq!(model.parameter_count(), (9 * 6 + 7 * 3) + 7);
+/// ```
+impl Layer for Functional {
+    fn class(&self) -> &'static str {
+        "Functional"
+    }
+
+    fn parameters(&self, _inputs: &[Shape]) -> Vec<Parameter> {
+        Functional::parameters(self).collect()
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        Functional::validate(self).map_err(|refusal| refusal.to_string())?;
+        if self.preprocessing.is_some() {
+            return Err("transforms its inputs, which a model within another cannot".into());
+        }
+        let [output] = &self.outputs[..] else {
+            let count = self.outputs.len();
+            return Err(format!("must have one output to be a layer, got {count}"));
+        };
+        let own: Vec<&Shape> = self.inputs.iter().map(|input| &input.shape).collect();
+        if own.iter().copied().eq(inputs) {
+            return Ok(output.shape.clone());
+        }
+        let told = |shapes: &mut dyn Iterator<Item = &Shape>| {
+            let shapes: Vec<String> = shapes.map(Shape::to_string).collect();
+            shapes.join(", ")
+        };
+        Err(format!(
+            "takes {}, got {}",
+            told(&mut own.into_iter()),
+            told(&mut inputs.iter())
+        ))
+    }
+
+    fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
+        let of_call = |parameter: Parameter| {
+            let tensor = call.weight(&parameter.name);
+            (parameter, tensor)
+        };
+        let parameters: Vec<(Parameter, Tensor)> =
+            Functional::parameters(self).map(of_call).collect();
+        let mode = Mode {
+            training: call.training(),
+            trainable: call.trainable(),
+            clock: call.clock(),
+            seed: call.seed(),
+            within: Some(call.stream()),
+        };
+        let pass = self.pass(inputs, &parameters, mode);
+        pass.updates.iter().for_each(|update| call.update(update));
+        pass.losses.iter().for_each(|loss| call.add_loss(loss));
+        match pass.outputs.into_iter().next() {
+            Some(output) => {
+                let after = output.after.clone();
+                call.activated = Some(output);
+                after
+            }
+            None => call.refuse("has no output"),
+        }
+    }
+
+    fn validate(&self) -> Result<()> {
+        Functional::validate(self)
+    }
+
+    fn config(&self) -> Option<Config> {
+        self.describe().ok().as_ref().and_then(Config::of)
+    }
+}
+
+impl From<Sequential> for LayerRef {
+    fn from(model: Sequential) -> Self {
+        Functional::from(model).into()
+    }
+}
