@@ -4,13 +4,30 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use kiln::nn::{ActivityRegularization, GroupNormalization};
 use kiln::optim::{AdamW, Common, OptimizerConfig, Schedule};
+use kiln::prelude::*;
+use kiln::train::{
+    EarlyStopping, Loss, LossSpec, ModelCheckpoint, Objective, ReduceOnPlateau, TensorBoard,
+};
 use serde::Serialize;
 use serde_json::Value;
 
 /// Settings as a file has them: numbers in their shortest form.
 fn settings(of: &impl Serialize) -> Value {
     serde_json::from_str(&serde_json::to_string(of).unwrap()).unwrap()
+}
+
+/// The same with numbers that were f32 in their shortest form again.
+fn short(value: Value) -> Value {
+    match value {
+        Value::Number(number) if number.is_f64() => settings(&(number.as_f64().unwrap() as f32)),
+        Value::Object(map) => {
+            let short = map.into_iter().map(|(name, value)| (name, short(value)));
+            Value::Object(short.collect())
+        }
+        other => other,
+    }
 }
 
 /// One line: names and values, those that are only there when they are set left out.
@@ -80,9 +97,162 @@ fn schedules() -> String {
     text
 }
 
+fn layers() -> String {
+    let of = |layer: &dyn Layer| layer.config();
+    let all: [(&str, Option<kiln::nn::Config>); 17] = [
+        ("Dense::new(1)", of(&Dense::new(1))),
+        ("PRelu::new()", of(&PRelu::new())),
+        ("BatchNormalization::new()", of(&BatchNormalization::new())),
+        ("LayerNormalization::new()", of(&LayerNormalization::new())),
+        (
+            "GroupNormalization::new(2)",
+            of(&GroupNormalization::new(2)),
+        ),
+        ("RMSNormalization::new()", of(&RMSNormalization::new())),
+        ("UnitNormalization::new()", of(&UnitNormalization::new())),
+        ("Dropout::new(0.5)", of(&Dropout::new(0.5))),
+        ("AlphaDropout::new(0.5)", of(&AlphaDropout::new(0.5))),
+        ("GaussianDropout::new(0.5)", of(&GaussianDropout::new(0.5))),
+        ("GaussianNoise::new(0.1)", of(&GaussianNoise::new(0.1))),
+        (
+            "ActivityRegularization::default()",
+            of(&ActivityRegularization::default()),
+        ),
+        ("Rescaling::new(2.0)", of(&Rescaling::new(2.0))),
+        ("Concatenate::new()", of(&Concatenate::new())),
+        ("Dot::new(1)", of(&Dot::new(1))),
+        ("RepeatVector::new(2)", of(&RepeatVector::new(2))),
+        ("Softmax::new()", of(&kiln::nn::Softmax::new())),
+    ];
+    let mut text = String::from("| layer | settings |\n|---|---|\n");
+    for (call, config) in all {
+        let config = config.unwrap_or_else(|| panic!("{call} has settings"));
+        writeln!(text, "| {call} | {} |", listed(&short(settings(&config)))).unwrap();
+    }
+    text
+}
+
+fn losses() -> String {
+    let mut text = String::from("| loss | settings |\n|---|---|\n");
+    for loss in Loss::all() {
+        let value = settings(&loss);
+        let own = match &value {
+            Value::Object(map) => map.values().map(listed).collect::<Vec<_>>().join(", "),
+            _ => String::new(),
+        };
+        writeln!(text, "| {} | {own} |", loss.name()).unwrap();
+    }
+    let mut spec = settings(&LossSpec::from(MeanSquaredError));
+    if let Value::Object(map) = &mut spec {
+        map.remove("loss");
+    }
+    writeln!(text, "| every one | {} |", listed(&spec)).unwrap();
+    text
+}
+
+fn metrics() -> String {
+    let mut text = String::from("| metric | settings |\n|---|---|\n");
+    for metric in [
+        Metric::precision(),
+        Metric::recall(),
+        Metric::f1_score(kiln::train::Average::Macro),
+        Metric::auc(),
+        Metric::r2_score(),
+    ] {
+        let Value::Object(map) = settings(&metric) else {
+            panic!("{} has settings", metric.name());
+        };
+        let own: Vec<String> = map.values().map(listed).collect();
+        writeln!(text, "| {} | {} |", metric.name(), own.join(", ")).unwrap();
+    }
+    text
+}
+
+/// The settings of what only tells them in its debug form, without what it keeps as it goes.
+fn debugged(of: &impl std::fmt::Debug) -> String {
+    const KEPT: [&str; 14] = [
+        "waited",
+        "best",
+        "best_epoch",
+        "cooling",
+        "written",
+        "train",
+        "validation",
+        "callbacks",
+        "watches",
+        "interrupt",
+        "resume",
+        "checkpoints",
+        "path",
+        "folder",
+    ];
+    let text = format!("{of:?}");
+    let inner = text.split_once(" { ").map_or("", |(_, rest)| rest);
+    let inner = inner.strip_suffix(" }").unwrap_or(inner);
+    let (mut depth, mut fields) = (0, vec![String::new()]);
+    for letter in inner.chars() {
+        match letter {
+            '{' | '(' | '[' => depth += 1,
+            '}' | ')' | ']' => depth -= 1,
+            ',' if depth == 0 => {
+                fields.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        fields.last_mut().unwrap().push(letter);
+    }
+    let fields = fields
+        .iter()
+        .filter_map(|field| field.trim().split_once(": "));
+    let own = fields.filter(|(name, _)| !KEPT.contains(name));
+    let told = own.map(|(name, value)| format!("{name} {}", value.replace('|', "\\|")));
+    told.collect::<Vec<_>>().join(", ")
+}
+
+fn training() -> String {
+    let mut text = String::from("| what | settings |\n|---|---|\n");
+    let rows = [
+        ("Fit::epochs(1)", debugged(&Fit::epochs(1))),
+        (
+            "EarlyStopping::new(\"val_loss\", 0)",
+            debugged(&EarlyStopping::new("val_loss", 0)),
+        ),
+        (
+            "ReduceOnPlateau::new(\"val_loss\")",
+            debugged(&ReduceOnPlateau::new("val_loss")),
+        ),
+        (
+            "ModelCheckpoint::new(path)",
+            debugged(&ModelCheckpoint::new("path")),
+        ),
+        (
+            "TensorBoard::new(folder)",
+            debugged(&TensorBoard::new("folder")),
+        ),
+        (
+            "Objective::new(\"y\", MeanSquaredError)",
+            debugged(&Objective::new("y", MeanSquaredError)),
+        ),
+        ("Options::default()", debugged(&kiln::Options::default())),
+    ];
+    for (call, settings) in rows {
+        assert!(!settings.is_empty(), "{call}");
+        writeln!(text, "| {call} | {settings} |").unwrap();
+    }
+    text
+}
+
 /// Sections of the file, each between two lines of its name, and what stands there.
-fn sections() -> [(&'static str, String); 2] {
-    [("optimizers", optimizers()), ("schedules", schedules())]
+fn sections() -> [(&'static str, String); 6] {
+    [
+        ("optimizers", optimizers()),
+        ("schedules", schedules()),
+        ("layers", layers()),
+        ("losses", losses()),
+        ("metrics", metrics()),
+        ("training", training()),
+    ]
 }
 
 #[test]
