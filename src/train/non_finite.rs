@@ -113,6 +113,9 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// A state is replaced by a later one when this many times what that costs has gone by.
 const SHARE: u32 = 100;
 
+/// And no sooner: steps that take as long are soon done again.
+const SOONEST: Duration = Duration::from_secs(5);
+
 /// Steps of one submission as steps are run again.
 const AT_ONCE: u64 = 64;
 
@@ -178,9 +181,7 @@ impl Model {
             return Ok(());
         }
         let old = run.kept.as_ref();
-        if old
-            .is_some_and(|kept| kept.at.elapsed() < SHARE * kept.cost.max(Duration::from_millis(1)))
-        {
+        if old.is_some_and(|kept| kept.at.elapsed() < SOONEST.max(SHARE * kept.cost)) {
             return Ok(());
         }
         let begun = Instant::now();
