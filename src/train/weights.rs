@@ -85,26 +85,24 @@ impl Model {
                     known: known.into_iter().map(|known| known.name).collect(),
                 });
             };
-            if self.is_lost() && !self.behind {
-                self.leave_session();
-            }
-            if let Some(session) = self.open_session()
-                && session.plan().variable(name).is_ok()
-            {
-                session.write(name, values)?;
-            }
             if values.len() != parameter.elements() {
                 let (shape, got) = (&parameter.shape, values.len());
                 let message = format!("`{name}` is {shape}, but {got} values were given");
                 return Err(Error::argument("weights", message));
             }
-            self.through_losses(|model| {
-                let session = model.session_now()?;
-                match session.plan().variable(name) {
-                    Ok(_) => session.write(name, values),
-                    Err(_) => Ok(()),
-                }
-            })?;
+            if self.is_lost() && !self.behind {
+                self.leave_session();
+            }
+            // A model that nobody has used yet takes no device's memory for it.
+            if self.open_session().is_some() {
+                self.through_losses(|model| {
+                    let session = model.session_now()?;
+                    match session.plan().variable(name) {
+                        Ok(_) => session.write(name, values),
+                        Err(_) => Ok(()),
+                    }
+                })?;
+            }
             let kind = TensorType::f32(&parameter.shape);
             let value = (kind, Values::F32(values.to_vec()));
             self.carried.variables.insert(name.into(), value);
