@@ -257,6 +257,13 @@ impl Device {
                 return Ok(Err(Refusal::Other(panic)));
             }
         };
+        if !raised.is_empty() {
+            // What was made on a lost device is invalid, and that is what the error says; polled, wgpu tells of the loss.
+            let _turn = inner.turn.take();
+            if let Err(panic) = caught(|| inner.wgpu.poll(wgpu::PollType::Poll)) {
+                inner.health.lose(panic);
+            }
+        }
         self.alive(during)?;
         Ok(match raised.into_iter().next() {
             None => Ok(result),
