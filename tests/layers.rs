@@ -358,7 +358,7 @@ fn weights_are_saved_alone_and_read_by_name() {
     assert_eq!(same.weights().unwrap(), own.weights().unwrap());
 
     let before = other.weights().unwrap();
-    says(other.load_weights(&path), &["no tensor last/"]);
+    says(other.load_weights(&path), &["no tensor `last/"]);
     assert_eq!(other.weights().unwrap(), before);
     let read = other.load_weights_by_name(&path).unwrap();
     assert_eq!(read, ["first/kernel", "first/bias"]);
@@ -376,7 +376,7 @@ fn weights_are_saved_alone_and_read_by_name() {
             .dense(1, Linear),
     )
     .unwrap();
-    says(more.load_weights(&path), &["no tensor last/"]);
+    says(more.load_weights(&path), &["no tensor `last/"]);
     std::fs::remove_file(&path).unwrap();
 }
 
