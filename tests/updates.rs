@@ -1,7 +1,7 @@
 //! Facts about optimizer updates in a plan: merged into one call over slabs, and what must not be merged.
 
 use kiln::op::Adam;
-use kiln::{Device, Graph, Program, Tensor};
+use kiln::{Device, Graph, Initial, Program, Tensor, TensorType};
 
 const RULE: Adam = Adam {
     beta_1: 0.9,
@@ -17,7 +17,10 @@ fn adam(graph: &Graph, loss: &Tensor, parameters: &[Tensor]) -> Program {
     let updates: Vec<Tensor> = (0..)
         .zip(parameters.iter().zip(&gradients))
         .map(|(i, (w, g))| {
-            let state = |name: &str| graph.input(format!("{name}{i}"), w.shape());
+            let state = |name: &str| {
+                let kind = TensorType::f32(w.shape());
+                graph.variable(format!("{name}{i}"), kind, Initial::Zeros)
+            };
             w.adam_step(&state("m"), &state("v"), g, &rates, RULE)
         })
         .collect();
