@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use crate::op::{Case, Entry};
@@ -11,6 +14,9 @@ use super::{Report, nan, parity, variants};
 
 /// Failures shown of one op.
 const SHOWN: usize = 8;
+
+/// Threads at most that run cases side by side: their time goes into drivers that compile a kernel on one thread.
+const THREADS: usize = 8;
 
 /// What [`survey`] saw of one op. Displayed it is a line, with further ones for kernels and failures.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +92,19 @@ impl Survey {
         }
     }
 
+    /// Takes in what was seen of a later case.
+    fn merge(&mut self, later: Survey) {
+        self.runs += later.runs;
+        self.elements += later.elements;
+        self.nans += later.nans;
+        if later.worst >= self.worst && !later.at.is_empty() {
+            (self.worst, self.at) = (later.worst, later.at);
+        }
+        self.families.extend(later.families);
+        self.failures.extend(later.failures);
+        self.gone |= later.gone;
+    }
+
     /// The report, or the error written down.
     fn note(&mut self, number: usize, variant: &str, outcome: Result<Report>) -> Option<Report> {
         match outcome {
@@ -145,16 +164,43 @@ impl fmt::Display for Survey {
 pub fn survey(entry: &Entry, device: &Device) -> Survey {
     let begun = Instant::now();
     let cases = (entry.cases)();
+    let next = AtomicUsize::new(0);
+    let gone = AtomicBool::new(false);
+    let work = || {
+        let mut runs = Vec::new();
+        while !gone.load(Ordering::Relaxed) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(case) = cases.get(number) else { break };
+            let mut survey = Survey::default();
+            survey.run(number, case, device);
+            gone.fetch_or(survey.gone, Ordering::Relaxed);
+            runs.push((number, survey));
+        }
+        runs
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let mut runs = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.min(THREADS).min(cases.len()))
+            .map(|_| scope.spawn(work))
+            .collect();
+        let mut runs = work();
+        for other in others {
+            match other.join() {
+                Ok(more) => runs.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        runs
+    });
+    runs.sort_by_key(|(number, _)| *number);
+
     let mut survey = Survey {
         name: entry.name,
         cases: cases.len(),
         ..Survey::default()
     };
-    for (number, case) in cases.iter().enumerate() {
-        survey.run(number, case, device);
-        if survey.gone {
-            break;
-        }
+    for (_, run) in runs {
+        survey.merge(run);
     }
     if survey.runs < survey.cases || survey.elements == 0 {
         survey.failures.push(format!(
