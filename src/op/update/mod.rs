@@ -6,6 +6,8 @@
 mod cases;
 mod formula;
 mod number;
+mod params;
+mod step;
 
 use crate::cpu::Real;
 use crate::cpu::parallel::{Split, pieces};
@@ -19,8 +21,8 @@ use super::{
 };
 
 pub use formula::Formula;
-use formula::Lanes;
 use number::{Number, Tracked};
+use step::Lanes;
 
 const PLAIN: Shader = shader!("update", "update_plain");
 const SUM: Shader = shader!("update", "update_sum", "update_sums");
