@@ -1,14 +1,15 @@
 //! An open plan: variables written and read by name, programs run by name.
 
-use std::collections::BTreeMap;
+mod snapshot;
+
 use std::task::Poll;
 
 use crate::cpu::half_value;
 use crate::plan::{Place, Plan};
-use crate::{DType, Error, Result, Role, TensorType, cpu, gpu};
+use crate::{DType, Error, Result, TensorType, cpu, gpu};
 
-/// Bytes that a snapshot reads back at once.
-const MOST_AT_ONCE: u64 = 64 << 20;
+pub(crate) use snapshot::PendingSnapshot;
+pub use snapshot::Snapshot;
 
 /// A plan opened on a [`Device`](crate::Device).
 #[derive(Debug)]
@@ -34,13 +35,6 @@ pub enum Values {
     F64(Vec<f64>),
     /// Integers.
     U32(Vec<u32>),
-}
-
-/// The variables of a session that runs change, at one moment, by name. What checkpoints, restarts and moves between sessions are made of.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Snapshot {
-    /// Type and elements of each variable.
-    pub variables: BTreeMap<String, (TensorType, Values)>,
 }
 
 /// A readback under way: see [`Session::run_and_copy`].
@@ -299,101 +293,12 @@ impl Session {
         self.values_at(place, dtype).await
     }
 
-    /// The variables that runs change, by name: those of [`Role::State`] and [`Role::Progress`]. Restored, a session that is
-    /// given the same data goes on with the same bits.
-    pub fn snapshot(&mut self) -> Result<Snapshot> {
-        self.block_on(async |session| session.snapshot_async(Role::is_kept).await)
-    }
-
-    /// The variables of some roles, without blocking the thread.
-    pub(crate) async fn snapshot_async(&mut self, kept: fn(Role) -> bool) -> Result<Snapshot> {
-        let variables = self.plan().variables.iter();
-        let kept = variables.filter(|variable| kept(variable.role) && !variable.constant);
-        let kept: Vec<(String, TensorType, Place)> = kept
-            .map(|variable| (variable.name.clone(), variable.kind.clone(), variable.place))
-            .collect();
-        let mut snapshot = Snapshot::default();
-        if let Executor::Gpu(session) = &mut self.executor {
-            let mut kept = kept.into_iter().peekable();
-            while kept.peek().is_some() {
-                // As many in one readback as are worth its cost.
-                let mut bytes = 0;
-                let together: Vec<_> = std::iter::from_fn(|| {
-                    let taken = kept.next_if(|(.., place)| {
-                        bytes == 0 || bytes + place.len * 4 <= MOST_AT_ONCE
-                    })?;
-                    bytes += taken.2.len * 4;
-                    Some(taken)
-                })
-                .collect();
-                let places: Vec<Place> = together.iter().map(|(.., place)| *place).collect();
-                let copies = session.copies(&places).await?;
-                for ((name, kind, place), bytes) in together.into_iter().zip(copies) {
-                    let values = values_of(kind.dtype, place.len, &bytes);
-                    snapshot.variables.insert(name, (kind, values));
-                }
-            }
-            return Ok(snapshot);
-        }
-        for (name, kind, place) in kept {
-            let values = self.values_at(place, kind.dtype).await?;
-            snapshot.variables.insert(name, (kind, values));
-        }
-        Ok(snapshot)
-    }
-
     /// Whether it is on a GPU that was lost, so that nothing on it can be read any more.
     pub(crate) fn is_lost(&self) -> bool {
         match &self.executor {
             Executor::Gpu(session) => session.device().is_gone(),
             Executor::Cpu(_) | Executor::Reference(_) => false,
         }
-    }
-
-    /// Sets every variable that the snapshot and the plan both have; their types must be the same.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] where a variable's type differs or its elements are not of that type, before any is set.
-    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        let mut found = Vec::new();
-        for (name, (kind, values)) in &snapshot.variables {
-            let Ok(variable) = self.plan().variable(name) else {
-                continue;
-            };
-            if variable.kind != *kind {
-                let message = format!(
-                    "`{name}` is {} here, but {kind} in the snapshot",
-                    variable.kind
-                );
-                return Err(Error::argument("snapshot", message));
-            }
-            let (len, dtype) = match values {
-                Values::F32(values) => (values.len(), DType::F32),
-                Values::F64(values) => (values.len(), DType::F32),
-                Values::U32(values) => (values.len(), DType::U32),
-            };
-            let same = (dtype == DType::U32) == (kind.dtype == DType::U32);
-            if !same || len as u64 != kind.elements() {
-                let message = format!("`{name}` is {kind}, but holds {len} values of {dtype}");
-                return Err(Error::argument("snapshot", message));
-            }
-            found.push((variable.place, values));
-        }
-        for (place, values) in found {
-            match (values, &mut self.executor) {
-                (Values::U32(values), _) => self.write_words_at(place, values)?,
-                (Values::F64(values), Executor::Reference(session)) => {
-                    session.write_exact(place, values)
-                }
-                (Values::F64(values), _) => {
-                    let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-                    self.write_at(place, &values)?;
-                }
-                (Values::F32(values), _) => self.write_at(place, values)?,
-            }
-        }
-        Ok(())
     }
 
     /// For debugging: fills what no variable covers with NaNs, so that a read of something never written, or a write
@@ -447,22 +352,33 @@ impl Session {
     }
 
     async fn values_at(&mut self, place: Place, dtype: DType) -> Result<Values> {
-        let words = dtype == DType::U32;
-        Ok(match &mut self.executor {
-            // No copy of no bytes from a device.
-            Executor::Gpu(_) if place.len == 0 && words => Values::U32(Vec::new()),
-            Executor::Gpu(_) if place.len == 0 => Values::F32(Vec::new()),
-            Executor::Cpu(session) if words => Values::U32(session.read_words(place).to_vec()),
-            Executor::Cpu(session) => Values::F32(session.read(place).to_vec()),
-            Executor::Reference(session) if words => {
-                Values::U32(session.read_words(place).to_vec())
-            }
-            Executor::Reference(session) => Values::F64(session.read(place).to_vec()),
+        if let Some(values) = self.values_here(place, dtype) {
+            return Ok(values);
+        }
+        match &mut self.executor {
             Executor::Gpu(session) => {
                 let read = |bytes: &[u8]| values_of(dtype, place.len, bytes);
-                session.read(place, read).await?
+                session.read(place, read).await
             }
-        })
+            Executor::Cpu(_) | Executor::Reference(_) => Ok(values_of(dtype, 0, &[])),
+        }
+    }
+
+    /// What need not come from a device: the values of the CPU sessions, and no values.
+    fn values_here(&self, place: Place, dtype: DType) -> Option<Values> {
+        let words = dtype == DType::U32;
+        match &self.executor {
+            Executor::Gpu(_) if place.len == 0 => Some(values_of(dtype, 0, &[])),
+            Executor::Gpu(_) => None,
+            Executor::Cpu(session) if words => {
+                Some(Values::U32(session.read_words(place).to_vec()))
+            }
+            Executor::Cpu(session) => Some(Values::F32(session.read(place).to_vec())),
+            Executor::Reference(session) if words => {
+                Some(Values::U32(session.read_words(place).to_vec()))
+            }
+            Executor::Reference(session) => Some(Values::F64(session.read(place).to_vec())),
+        }
     }
 
     /// Blocks the thread on a readback, driving the device meanwhile.

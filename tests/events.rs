@@ -1,10 +1,15 @@
 //! What the library tells a subscriber of `tracing`; it prints nothing itself.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod common;
+
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use common::device;
 use kiln::prelude::*;
+use kiln::train::{Checkpoints, Every, Lambda, Recovery};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
@@ -91,4 +96,116 @@ fn a_tuning_table_of_another_driver_is_told_to_be_ignored() {
     let lines = told(|| drop(Device::cpu().with_tuning(&file).unwrap()));
     holds(&lines, &["WARN", "tuning table", "adapter=another"]);
     std::fs::remove_file(file).unwrap();
+}
+
+/// 64 rows, a network that is more than one kernel, and how it trains.
+fn training(device: &Device) -> (Dataset, Model, Fit<'static>) {
+    let feature = |i: usize| ((i * 7919) % 1009) as f32 / 1009.0;
+    let features: Vec<f32> = (0..64 * 3).map(feature).collect();
+    let values = features
+        .chunks(3)
+        .map(|row| row[0] * row[1] - row[2])
+        .collect();
+    let targets = Targets::Values { values, columns: 1 };
+    let data = Dataset::new(features, 3, targets).unwrap();
+    let model = Sequential::new(3).dense(40, Tanh).dense(1, Linear).seed(3);
+    let model = model
+        .compile_on(device, MeanSquaredError, Adam::new(0.01), [])
+        .unwrap();
+    (data, model, Fit::epochs(40).batch_size(8).silent())
+}
+
+fn bits(model: &mut Model) -> Vec<u32> {
+    let weights = model.weights().unwrap();
+    let values = weights.iter().flat_map(|weights| &weights.values);
+    values.map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn a_checkpoint_written_and_gone_on_from_is_told_with_its_path() {
+    let folder = std::env::temp_dir().join(format!("kiln-events-{}", std::process::id()));
+    let lines = told(|| {
+        let checkpoints = Checkpoints::in_folder(&folder).every(Every::Steps(100));
+        let (data, mut model, fit) = training(&Device::cpu());
+        model.fit(&data, fit.checkpoints(checkpoints)).unwrap();
+        let (data, mut model, fit) = training(&Device::cpu());
+        model.fit(&data, fit.resume_from(&folder)).unwrap();
+    });
+    holds(&lines, &["INFO", "checkpoint written", "path=", "step=100"]);
+    holds(&lines, &["INFO", "run resumed", "path=", "step=320"]);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_device_lost_and_made_again_and_the_step_that_training_goes_on_from_are_told() {
+    let Some(device) = device().filter(|device| device.adapter_summary().is_some()) else {
+        return;
+    };
+    let lines = told(|| {
+        let (data, mut model, fit) = training(device);
+        let mut whole = true;
+        let lose = Lambda::new(move |moment| {
+            if std::mem::take(&mut whole) {
+                moment.model.device().destroy();
+            }
+            Ok(())
+        });
+        model.fit(&data, fit.callback(lose)).unwrap();
+    });
+    holds(&lines, &["WARN", "device lost in training", "step="]);
+    holds(&lines, &["WARN", "device lost", "reason="]);
+    holds(&lines, &["INFO", "device made again", "generation="]);
+    holds(&lines, &["INFO", "training goes on", "step=0"]);
+}
+
+#[test]
+fn states_are_kept_while_later_steps_run_and_change_no_bit() {
+    let mut devices = vec![Device::cpu()];
+    devices.extend(device().cloned());
+    for device in devices {
+        let (data, mut undisturbed, fit) = training(&device);
+        undisturbed.fit(&data, fit).unwrap();
+        let (data, mut model, fit) = training(&device);
+        let recovery = Recovery {
+            every: Some(Duration::ZERO),
+            ..Recovery::default()
+        };
+        let mut submits = 0;
+        let lines = told(|| {
+            let history = model.fit(&data, fit.recovery(recovery)).unwrap();
+            submits = history.counters.submits;
+        });
+        assert_eq!(bits(&mut model), bits(&mut undisturbed), "{device}");
+        if device.adapter_summary().is_none() {
+            continue;
+        }
+        let kept = lines.iter().filter(|line| line.contains("state kept"));
+        let behind = kept.clone().filter(|line| line.contains("behind=true"));
+        let (kept, behind) = (kept.count(), behind.count());
+        // The first is waited for.
+        assert!(kept > 2 && behind == kept - 1, "{lines:#?}");
+        assert!(submits > 0);
+    }
+}
+
+#[test]
+fn what_is_divided_because_there_is_no_room_is_told() {
+    let Some(device) = device().filter(|device| device.target().has_shaders()) else {
+        return;
+    };
+    // The largest binding is as a device has it that is older than this one.
+    let device = device.clone().with_target(|target| kiln::plan::Target {
+        max_binding_bytes: 1 << 17,
+        ..target
+    });
+    let rows = 20_000;
+    let features: Vec<f32> = (0..rows * 3).map(|i| (i % 97) as f32 / 97.0).collect();
+    let values = features.chunks(3).map(|row| row[0]).collect();
+    let data = Dataset::new(features, 3, Targets::Values { values, columns: 1 }).unwrap();
+    let lines = told(|| {
+        let (_, mut model, _) = training(&device);
+        let fit = Fit::epochs(1).batch_size(500).silent();
+        model.fit(&data, fit).unwrap();
+    });
+    holds(&lines, &["INFO", "they come in parts", "rows=20000"]);
 }

@@ -1,6 +1,7 @@
 //! Bytes on their way from the device to the host.
 
 use std::future::Future;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Instant;
 
@@ -17,6 +18,8 @@ pub(super) struct Readback {
     buffer: Option<(Buffer, u64)>,
     /// Whether it can be read.
     done: OneshotReceiver<bool>,
+    /// When that was known.
+    arrived: Arc<OnceLock<Instant>>,
     submission: Submission,
     begun: Instant,
 }
@@ -30,13 +33,17 @@ impl Readback {
         submission: Submission,
     ) -> Result<Self> {
         let (sender, done) = oneshot_channel();
+        let arrived: Arc<OnceLock<Instant>> = Arc::default();
+        let noted = Arc::clone(&arrived);
         device.begin_map(&buffer, bytes, move |mapped| {
+            noted.get_or_init(Instant::now);
             // The receiver is gone when the caller lost interest; then nobody misses the message.
             drop(sender.send(mapped));
         })?;
         Ok(Readback {
             buffer: Some((buffer, bytes)),
             done,
+            arrived,
             submission,
             begun: Instant::now(),
         })
@@ -45,13 +52,24 @@ impl Readback {
     /// Reads nothing: only waits for `submission`, the last one.
     pub fn signal(device: &Device, submission: Submission) -> Result<Self> {
         let (sender, done) = oneshot_channel();
-        device.begin_signal(move || drop(sender.send(true)))?;
+        let arrived: Arc<OnceLock<Instant>> = Arc::default();
+        let noted = Arc::clone(&arrived);
+        device.begin_signal(move || {
+            noted.get_or_init(Instant::now);
+            drop(sender.send(true));
+        })?;
         Ok(Readback {
             buffer: None,
             done,
+            arrived,
             submission,
             begun: Instant::now(),
         })
+    }
+
+    /// When the device had come to its end, or failed; none where that is not known yet.
+    pub fn arrived(&self) -> Option<Instant> {
+        self.arrived.get().copied()
     }
 
     /// Waits, hands the bytes to `read`, none if nothing is read, and returns the buffer for the next readback.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::cpu::half_bits;
 use crate::graph::Initial;
@@ -49,6 +50,13 @@ pub struct Session {
 /// What a submission is reading back.
 #[derive(Debug)]
 pub struct Pending(Readback);
+
+impl Pending {
+    /// When it had ended and could be read; none where that is still to come.
+    pub(crate) fn arrived(&self) -> Option<Instant> {
+        self.0.arrived()
+    }
+}
 
 impl Session {
     /// Makes every buffer, pipeline and bind group of the plan, and uploads the variables' initial values.
@@ -301,23 +309,14 @@ impl Session {
         self.finish(Pending(readback), read).await
     }
 
-    /// Copies all `places` to the host in one readback, each in whole words.
-    pub async fn copies(&mut self, places: &[Place]) -> Result<Vec<Vec<u8>>> {
-        let lens: Vec<u64> = places
-            .iter()
-            .map(|place| self.total_bytes(&[*place]))
-            .collect();
-        let pending = self.submit_all(None, places)?;
-        let split = |mut bytes: &[u8]| {
-            let mut each = Vec::with_capacity(lens.len());
-            for &len in &lens {
-                let (own, rest) = bytes.split_at((len as usize).min(bytes.len()));
-                each.push(own.to_vec());
-                bytes = rest;
-            }
-            each
-        };
-        self.finish(pending, split).await
+    /// Copies all `places` for the host in one readback, one after the other, each in whole words.
+    pub fn copy(&mut self, places: &[Place]) -> Result<Pending> {
+        self.submit_all(None, places)
+    }
+
+    /// Bytes of a place in a readback.
+    pub fn copied_bytes(&self, place: Place) -> usize {
+        usize::try_from(self.total_bytes(&[place])).unwrap_or(usize::MAX)
     }
 
     /// The smallest staging buffer that is large enough, or a new one.

@@ -10,13 +10,14 @@ use super::checkpoints::{Checkpoints, Newest};
 use super::evaluate::evaluation_room;
 use super::history::{Epoch, History, Stop};
 use super::interrupt::Interrupt;
+use super::keeper::Keeper;
 use super::ledger::{Ledger, Means};
 use super::metric::Board;
 use super::micro::Micro;
-use super::non_finite::{Kept, NonFinite};
+use super::non_finite::NonFinite;
 use super::programs::Needs;
 use super::progress::Progress;
-use super::recover::{Keeper, Recovery};
+use super::recover::Recovery;
 use super::run_state::{Due, Every, Order, RunState, Watch};
 use super::stream::{Batches, Supply};
 use super::submissions::{Answer, Submissions};
@@ -386,8 +387,6 @@ pub(super) struct Run<'a> {
     pub(super) total: u64,
     validates: bool,
     pub(super) non_finite: NonFinite,
-    /// What to run again from where a loss is not finite.
-    pub(super) kept: Option<Kept>,
     /// Set when the run ends before its time.
     pub(super) stop: Option<Stop>,
 }
@@ -596,7 +595,6 @@ impl Model {
             validation_rows: validation.as_ref().map_or(0, |data| data.rows),
             validates: validation.is_some(),
             non_finite: fit.non_finite,
-            kept: None,
             board,
             ledger,
             history: History::new(stop),
@@ -656,21 +654,25 @@ impl Model {
         submissions.begin_at(run.absorbed);
         let before = device.counters();
         while run.absorbed < run.total {
+            self.keep_arrived(run).await?;
             let next = |length: u64| (run.absorbed / length + 1).saturating_mul(length);
             let pause = pauses.iter().map(|steps| next(*steps)).min();
             let pause = pause
                 .into_iter()
                 .chain(waits.then(|| next(per_epoch)))
-                .chain(settles)
                 .min();
             let pause = pause.unwrap_or(u64::MAX);
+            let settled = pause.min(settles.unwrap_or(u64::MAX));
             let mut submitted = Ok(());
             // The part that is there, and the next one that can be brought once it is under way.
             for _ in 0..2 {
                 let ready = self.feed(run, submissions.submitted()).await?;
-                let until = pause.min(run.total).min(ready);
+                let until = settled.min(run.total).min(ready);
                 let session = self.session(run.needs).await?;
                 submitted = submitted.and_then(|()| submissions.ahead(session, until));
+            }
+            if submitted.is_ok() {
+                submitted = self.keep_behind(run, &submissions, pause).await;
             }
             let session = self.session(run.needs).await?;
             let answer = match submitted {
@@ -714,19 +716,17 @@ impl Model {
                     })?;
                 }
                 if absorbed == submissions.submitted() {
-                    self.keep(run).await?;
                     self.watch(run, Due::Now { ends_epoch }).await?;
-                    if run.keeper.is_late() && absorbed < run.total {
-                        self.keep_state(run).await?;
-                    }
+                    self.keep_between(run).await?;
                     settles = None;
                 }
+                self.add_rest(run, start + absorbed)?;
             }
-            let late = run.keeper.is_late() || run.watches.iter().any(Watch::is_late);
+            let watched = run.watches.iter().any(Watch::is_late);
+            let late = watched || run.keeper.is_late();
             // With nothing under way there is nothing to settle, and nothing would be submitted.
-            if settles.is_none() && late && submissions.settled() > run.absorbed {
-                settles = Some(submissions.settled());
-            }
+            let under_way = submissions.settled() > run.absorbed;
+            settles = (late && under_way).then(|| settles.unwrap_or(submissions.settled()));
             let epoch = run.history.epochs.len() as u64;
             let last = run.history.step_losses.last().copied().unwrap_or(f64::NAN);
             run.progress.steps(epoch, done % per_epoch, last);

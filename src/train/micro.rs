@@ -62,6 +62,13 @@ impl Model {
                     let plan = self.parts().build(Needs { train, evaluate })?;
                     outcome = device.admit(&plan, freed).map(|()| count);
                     if outcome.is_ok() {
+                        if count > 1 {
+                            tracing::info!(
+                                batch,
+                                parts = count,
+                                "no room for whole batches: they are split"
+                            );
+                        }
                         break;
                     }
                 }

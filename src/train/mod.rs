@@ -10,6 +10,7 @@ mod fit;
 mod gradients;
 mod history;
 mod interrupt;
+mod keeper;
 mod ledger;
 mod loss;
 mod metric;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::panic::Location;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::graph::Origin;
 use crate::plan::{Place, Plan, Target};
@@ -13,6 +13,7 @@ use super::fit::Run;
 use super::model::ClockStart;
 use super::prepare::Prepared;
 use super::programs::{Needs, Room};
+use super::run_state::RunState;
 
 /// What [`Model::fit`](super::Model::fit) does about numbers that are not finite.
 ///
@@ -90,31 +91,11 @@ impl fmt::Display for FirstNonFinite {
     }
 }
 
-/// A state of the model to run again from.
-#[derive(Debug)]
-pub(super) struct Kept {
-    snapshot: Snapshot,
-    /// Steps and epochs of the model, steps of the run, rows of the epoch.
-    steps: u64,
-    epochs: u64,
-    absorbed: u64,
-    seen: u64,
-    at: Instant,
-    /// What it cost to read.
-    cost: Duration,
-}
-
-/// The most bytes of state that are kept in memory.
-const MOST_BYTES: u64 = 64 << 20;
+/// The most bytes of state that steps are run again from.
+pub(super) const MOST_BYTES: u64 = 64 << 20;
 
 /// The longest time of training that is done again.
 const LONGEST: Duration = Duration::from_secs(60);
-
-/// A state is replaced by a later one when this many times what that costs has gone by.
-const SHARE: u32 = 100;
-
-/// And no sooner: steps that take as long are soon done again.
-const SOONEST: Duration = Duration::from_secs(5);
 
 /// Steps of one submission as steps are run again.
 const AT_ONCE: u64 = 64;
@@ -175,35 +156,6 @@ impl Model {
         Ok(None)
     }
 
-    /// Keeps the state of a run in which nothing is under way, where it is small and there is none yet or an old one.
-    pub(super) async fn keep(&mut self, run: &mut Run<'_>) -> Result<()> {
-        if run.non_finite != NonFinite::Stop || run.supply.resident().is_none() {
-            return Ok(());
-        }
-        let old = run.kept.as_ref();
-        if old.is_some_and(|kept| kept.at.elapsed() < SOONEST.max(SHARE * kept.cost)) {
-            return Ok(());
-        }
-        let begun = Instant::now();
-        let session = self.session(run.needs).await?;
-        let variables = session.plan().variables.iter();
-        let kept = variables.filter(|variable| variable.role.is_kept() && !variable.constant);
-        if kept.map(|variable| variable.kind.bytes()).sum::<u64>() > MOST_BYTES {
-            return Ok(());
-        }
-        let snapshot = session.snapshot_async(Role::is_kept).await?;
-        run.kept = Some(Kept {
-            snapshot,
-            steps: self.steps,
-            epochs: self.epochs,
-            absorbed: run.absorbed,
-            seen: run.ledger.under_way().0,
-            at: begun,
-            cost: begun.elapsed(),
-        });
-        Ok(())
-    }
-
     /// The error for a run that ended at step `step` because its loss was not finite; the model goes back to before that.
     pub(super) async fn explained(
         &mut self,
@@ -215,7 +167,9 @@ impl Model {
             step,
             what: "the loss".into(),
         };
-        let Some(kept) = run.kept.take().filter(|kept| kept.at.elapsed() <= LONGEST) else {
+        run.keeper.forget_copy();
+        let near = run.keeper.explains && run.keeper.state_at.elapsed() <= LONGEST;
+        let Some(kept) = run.keeper.state.take().filter(|_| near) else {
             return unknown;
         };
         match self.replayed(run, kept, step).await {
@@ -232,7 +186,7 @@ impl Model {
     async fn replayed(
         &mut self,
         run: &Run<'_>,
-        kept: Kept,
+        kept: RunState,
         step: u64,
     ) -> Result<Option<(u64, String)>> {
         let (Some(room), Some(data)) = (run.needs.train, run.supply.resident()) else {
@@ -240,7 +194,7 @@ impl Model {
         };
         self.put_back(run, &kept.snapshot, &kept, 0).await?;
         // What the loss shows may have come about in the step before.
-        let before = (step - kept.absorbed).saturating_sub(2);
+        let before = (step - kept.steps).saturating_sub(2);
         self.run_again(run, before).await?;
         let mut snapshot = self
             .session(run.needs)
@@ -249,7 +203,7 @@ impl Model {
             .await?;
         let mut done = before;
         let mut later = None;
-        if kept.absorbed + done + 1 < step {
+        if kept.steps + done + 1 < step {
             self.run_again(run, 1).await?;
             later = Some(
                 self.session(run.needs)
@@ -262,7 +216,7 @@ impl Model {
             (snapshot, done) = (later, done + 1);
         }
         let mut trace = Trace::open(self, room, &snapshot, data)?;
-        let at = kept.absorbed + done + 1;
+        let at = kept.steps + done + 1;
         let found = trace.step(at)?;
         // Where it cannot be told, back to the beginning: the steps have not come out as they did.
         let (snapshot, done) = match found {
@@ -278,13 +232,16 @@ impl Model {
         &mut self,
         run: &Run<'_>,
         snapshot: &Snapshot,
-        kept: &Kept,
+        kept: &RunState,
         done: u64,
     ) -> Result<()> {
         let per_epoch = run.ledger.steps_per_epoch();
         let rows = run.order.rows;
         let begun = kept.seen.div_ceil(run.order.batch.max(1)) + done;
-        (self.steps, self.epochs) = (kept.steps + done, kept.epochs + begun / per_epoch);
+        (self.steps, self.epochs) = (
+            kept.model_steps + done,
+            kept.model_epochs + begun / per_epoch,
+        );
         let offset = (begun % per_epoch * run.order.batch).min(rows);
         self.session(run.needs).await?.restore(snapshot)?;
         let start = ClockStart {

@@ -1,20 +1,14 @@
 //! Runs that outlive their device: states kept as they go, the last one taken up on a device made again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::{Device, Error, Result};
+use crate::{Error, Result};
 
 use super::Model;
 use super::fit::Run;
 use super::model::ClockStart;
 use super::prepare::Prepared;
 use super::run_state::RunState;
-
-/// The shortest time between two states: what a run repeats at most is as long, so shorter is not worth a thought.
-const SHORTEST: Duration = Duration::from_secs(5);
-
-/// The most of a run's time that keeping its states may take: one part in so many.
-const SHARE: u32 = 100;
 
 /// What a run does when its device is lost: a driver reset, a laptop that slept, a GPU unplugged and plugged in.
 ///
@@ -25,8 +19,9 @@ const SHARE: u32 = 100;
 pub struct Recovery {
     /// How often a run may lose its device and go on. 0: never, and no state is kept for it. Default: 3.
     pub tries: u32,
-    /// Time between two states that are kept. Default: none given, which is 5 s, or longer where a state takes so long to
-    /// read back that it would cost over 1 % of the time.
+    /// Time between two states that are kept. Default: none given, which is 5 s, or a hundred times what the last one took
+    /// where that is longer, so that they cost at most 1 % of the time. They are copied on the device and read back while
+    /// later steps run; where there is no room for that the run waits for them.
     pub every: Option<Duration>,
 }
 
@@ -36,43 +31,6 @@ impl Default for Recovery {
             tries: 3,
             every: None,
         }
-    }
-}
-
-/// The last state of a run, kept against the loss of its device.
-#[derive(Debug)]
-pub(super) struct Keeper {
-    recovery: Recovery,
-    pub state: Option<RunState>,
-    /// Whether its rows can be had again.
-    repeats: bool,
-    at: Instant,
-    /// What reading it back took.
-    cost: Duration,
-}
-
-impl Keeper {
-    /// Where the device can be lost.
-    pub fn new(device: &Device, recovery: Recovery, repeats: bool) -> Self {
-        let tries = device.gpu().map_or(0, |_| recovery.tries);
-        Keeper {
-            recovery: Recovery { tries, ..recovery },
-            state: None,
-            repeats,
-            at: Instant::now(),
-            cost: Duration::ZERO,
-        }
-    }
-
-    /// Whether the next state should be read.
-    pub fn is_late(&self) -> bool {
-        let rule = SHORTEST.max(self.cost * SHARE);
-        self.recovery.tries > 0 && self.at.elapsed() >= self.recovery.every.unwrap_or(rule)
-    }
-
-    /// Whether the run can go on after a loss.
-    pub fn goes_on(&self) -> bool {
-        self.repeats && self.recovery.tries > 0 && self.state.is_some()
     }
 }
 
@@ -116,8 +74,7 @@ impl Model {
             }
         }
         self.write_rate_factor()?;
-        self.keep(run).await?;
-        self.keep_state(run).await
+        self.keep_first(run).await
     }
 
     /// Trains to the end of the run, through losses of the device.
@@ -157,6 +114,7 @@ impl Model {
         run: &mut Run<'_>,
         validation: Option<&Prepared<'_>>,
     ) -> Result<()> {
+        run.keeper.forget_copy();
         let Some(state) = run.keeper.state.take() else {
             return Ok(());
         };
@@ -169,30 +127,10 @@ impl Model {
         outcome
     }
 
-    /// Keeps the state of a run with nothing under way, where its device can be lost.
-    ///
-    /// A state that finds no memory is none: the run goes on without.
-    pub(super) async fn keep_state(&mut self, run: &mut Run<'_>) -> Result<()> {
-        if run.keeper.recovery.tries == 0 {
-            return Ok(());
-        }
-        let begun = Instant::now();
-        match self.run_state(run).await {
-            Ok(state) => run.keeper.state = Some(state),
-            Err(error @ Error::OutOfMemory { .. }) => {
-                tracing::warn!(%error, step = run.absorbed, "no memory to keep the state of the run");
-            }
-            Err(error) => return Err(error),
-        }
-        run.keeper.at = Instant::now();
-        run.keeper.cost = begun.elapsed();
-        Ok(())
-    }
-
     /// Leaves the model with the last state of a run that cannot go on because its device is gone, and gives it to those
     /// that write it to a disk.
     pub(super) fn abandon(&mut self, run: &mut Run<'_>) -> Result<()> {
-        let Some(state) = run.keeper.state.take() else {
+        let Some(state) = run.keeper.take_against_loss() else {
             return Ok(());
         };
         self.take_up(&state);

@@ -100,16 +100,31 @@ impl Kept {
     }
 }
 
+impl RunState {
+    /// Takes a snapshot of its step.
+    pub(super) fn set_snapshot(&mut self, mut snapshot: Snapshot) {
+        // Said by numbers that can be checked.
+        snapshot.variables.remove("train.cursor");
+        self.snapshot = snapshot;
+    }
+}
+
 impl Model {
     /// The state of a run whose submitted steps have all been read.
     pub(super) async fn run_state(&mut self, run: &Run<'_>) -> Result<RunState> {
-        let mut snapshot = self
-            .session(run.needs)
-            .await?
-            .snapshot_async(Role::is_kept)
-            .await?;
-        // Said by numbers that can be checked.
-        snapshot.variables.remove("train.cursor");
+        let session = self.session(run.needs).await?;
+        let snapshot = session.snapshot_async(Role::is_kept).await?;
+        self.state_with(run, snapshot, self.steps)
+    }
+
+    /// What the host knows of a run behind the steps whose sums it has read, with a snapshot of there; `model_step` is the
+    /// model's number of the last.
+    pub(super) fn state_with(
+        &self,
+        run: &Run<'_>,
+        snapshot: Snapshot,
+        model_step: u64,
+    ) -> Result<RunState> {
         let (seen, sums) = run.ledger.under_way();
         let mut history = run.history.clone();
         history.steps = run.absorbed;
@@ -118,9 +133,9 @@ impl Model {
             None => history.stop,
         };
         let callbacks = run.callbacks.0.iter().map(|callback| callback.state());
-        Ok(RunState {
-            snapshot,
-            model_steps: self.steps,
+        let mut state = RunState {
+            snapshot: Snapshot::default(),
+            model_steps: model_step,
             model_epochs: self.epochs,
             rate_factor: self.rate_factor,
             order: run.order,
@@ -130,7 +145,9 @@ impl Model {
             history,
             elapsed: run.elapsed(),
             callbacks: callbacks.collect::<Result<_>>()?,
-        })
+        };
+        state.set_snapshot(snapshot);
+        Ok(state)
     }
 
     /// Sets model and run to a state, which was taken of a run like this one: the one way in which a run goes on, whether it

@@ -302,6 +302,13 @@ impl Model {
             if part < supply.rows {
                 // An even number of parts lets each be brought while the one before trains, those of the next epoch too.
                 let parts = supply.rows.div_ceil(part).next_multiple_of(ROOM);
+                if wanted.is_none() && most.is_some() {
+                    tracing::info!(
+                        rows = supply.rows,
+                        parts,
+                        "no room for all rows: they come in parts"
+                    );
+                }
                 supply.divide(supply.rows.div_ceil(parts), batch);
             } else if matches!(supply.source, Source::Batches(_)) {
                 supply.divide(supply.rows, batch);

@@ -1,0 +1,208 @@
+//! The variables that runs change, read back at one moment and set again.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::plan::Place;
+use crate::{DType, Error, Result, Role, TensorType, gpu};
+
+use super::{Executor, Session, Values, values_of};
+
+/// Bytes that are read back at once: as many as are worth its cost.
+const MOST_AT_ONCE: u64 = 64 << 20;
+
+/// The variables of a session that runs change, at one moment, by name. What checkpoints, restarts and moves between sessions are made of.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Snapshot {
+    /// Type and elements of each variable.
+    pub variables: BTreeMap<String, (TensorType, Values)>,
+}
+
+/// A snapshot on its way: of the moment at which it was begun, whatever runs meanwhile.
+#[derive(Debug)]
+pub(crate) struct PendingSnapshot {
+    parts: Vec<Part>,
+    begun: Instant,
+}
+
+/// Variables that come in one readback.
+#[derive(Debug)]
+struct Part {
+    variables: Vec<Kept>,
+    values: Coming,
+}
+
+/// A variable of a snapshot.
+type Kept = (String, TensorType, Place);
+
+#[derive(Debug)]
+enum Coming {
+    Here(Vec<Values>),
+    Under(gpu::Pending),
+}
+
+impl PendingSnapshot {
+    /// When all of it could be read; none where that is still to come.
+    pub fn arrived(&self) -> Option<Instant> {
+        let when = |part: &Part| match &part.values {
+            Coming::Here(_) => Some(self.begun),
+            Coming::Under(pending) => pending.arrived(),
+        };
+        let mut parts = self.parts.iter();
+        parts.try_fold(self.begun, |last, part| Some(last.max(when(part)?)))
+    }
+}
+
+impl Session {
+    /// The variables that runs change, by name: those of [`Role::State`] and [`Role::Progress`]. Restored, a session that is
+    /// given the same data goes on with the same bits.
+    pub fn snapshot(&mut self) -> Result<Snapshot> {
+        self.block_on(async |session| session.snapshot_async(Role::is_kept).await)
+    }
+
+    /// The variables of some roles, without blocking the thread.
+    pub(crate) async fn snapshot_async(&mut self, kept: fn(Role) -> bool) -> Result<Snapshot> {
+        let mut snapshot = Snapshot::default();
+        // One after the other, so that no more than one needs room.
+        for variables in self.parts(kept) {
+            let part = self.begin_part(variables)?;
+            self.finish_part(part, &mut snapshot).await?;
+        }
+        Ok(snapshot)
+    }
+
+    /// Copies the variables of some roles behind all that was submitted, without waiting: a GPU goes on with what is submitted
+    /// next, and [`finish_snapshot`](Self::finish_snapshot) reads them when they have [arrived](PendingSnapshot::arrived).
+    pub(crate) fn begin_snapshot(&mut self, kept: fn(Role) -> bool) -> Result<PendingSnapshot> {
+        let parts = self.parts(kept).into_iter();
+        let parts = parts.map(|variables| self.begin_part(variables));
+        Ok(PendingSnapshot {
+            parts: parts.collect::<Result<_>>()?,
+            begun: Instant::now(),
+        })
+    }
+
+    /// Waits for a snapshot of this session.
+    pub(crate) async fn finish_snapshot(&mut self, pending: PendingSnapshot) -> Result<Snapshot> {
+        let mut snapshot = Snapshot::default();
+        for part in pending.parts {
+            self.finish_part(part, &mut snapshot).await?;
+        }
+        Ok(snapshot)
+    }
+
+    /// Bytes of the variables that a snapshot of these roles has.
+    pub(crate) fn snapshot_bytes(&self, kept: fn(Role) -> bool) -> u64 {
+        let parts = self.parts(kept).into_iter().flatten();
+        parts.map(|(_, kind, _)| kind.bytes()).sum()
+    }
+
+    fn parts(&self, kept: fn(Role) -> bool) -> Vec<Vec<Kept>> {
+        let variables = self.plan().variables.iter();
+        let mut parts: Vec<Vec<Kept>> = Vec::new();
+        let mut bytes = 0;
+        for variable in variables.filter(|variable| kept(variable.role) && !variable.constant) {
+            let own = variable.place.len * 4;
+            let kept = (variable.name.clone(), variable.kind.clone(), variable.place);
+            match parts.last_mut() {
+                Some(part) if bytes + own <= MOST_AT_ONCE => part.push(kept),
+                _ => {
+                    parts.push(vec![kept]);
+                    bytes = 0;
+                }
+            }
+            bytes += own;
+        }
+        parts
+    }
+
+    fn begin_part(&mut self, variables: Vec<Kept>) -> Result<Part> {
+        let values = match &mut self.executor {
+            Executor::Gpu(session) => {
+                let places: Vec<Place> = variables.iter().map(|(.., place)| *place).collect();
+                Coming::Under(session.copy(&places)?)
+            }
+            Executor::Cpu(_) | Executor::Reference(_) => {
+                let here = |(_, kind, place): &Kept| self.values_here(*place, kind.dtype);
+                Coming::Here(variables.iter().filter_map(here).collect())
+            }
+        };
+        Ok(Part { variables, values })
+    }
+
+    async fn finish_part(&mut self, part: Part, snapshot: &mut Snapshot) -> Result<()> {
+        let Part { variables, values } = part;
+        let values = match (values, &mut self.executor) {
+            (Coming::Here(values), _) => values,
+            (Coming::Under(pending), Executor::Gpu(session)) => {
+                let lens: Vec<usize> = variables
+                    .iter()
+                    .map(|(.., place)| session.copied_bytes(*place))
+                    .collect();
+                let split = |mut bytes: &[u8]| {
+                    let mut each = Vec::with_capacity(lens.len());
+                    for (len, (_, kind, place)) in lens.iter().zip(&variables) {
+                        let (own, rest) = bytes.split_at((*len).min(bytes.len()));
+                        each.push(values_of(kind.dtype, place.len, own));
+                        bytes = rest;
+                    }
+                    each
+                };
+                session.finish(pending, split).await?
+            }
+            (Coming::Under(_), _) => {
+                return Err(Error::argument("pending", "it belongs to another session"));
+            }
+        };
+        for ((name, kind, _), values) in variables.into_iter().zip(values) {
+            snapshot.variables.insert(name, (kind, values));
+        }
+        Ok(())
+    }
+
+    /// Sets every variable that the snapshot and the plan both have; their types must be the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where a variable's type differs or its elements are not of that type, before any is set.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        let mut found = Vec::new();
+        for (name, (kind, values)) in &snapshot.variables {
+            let Ok(variable) = self.plan().variable(name) else {
+                continue;
+            };
+            if variable.kind != *kind {
+                let message = format!(
+                    "`{name}` is {} here, but {kind} in the snapshot",
+                    variable.kind
+                );
+                return Err(Error::argument("snapshot", message));
+            }
+            let (len, dtype) = match values {
+                Values::F32(values) => (values.len(), DType::F32),
+                Values::F64(values) => (values.len(), DType::F32),
+                Values::U32(values) => (values.len(), DType::U32),
+            };
+            let same = (dtype == DType::U32) == (kind.dtype == DType::U32);
+            if !same || len as u64 != kind.elements() {
+                let message = format!("`{name}` is {kind}, but holds {len} values of {dtype}");
+                return Err(Error::argument("snapshot", message));
+            }
+            found.push((variable.place, values));
+        }
+        for (place, values) in found {
+            match (values, &mut self.executor) {
+                (Values::U32(values), _) => self.write_words_at(place, values)?,
+                (Values::F64(values), Executor::Reference(session)) => {
+                    session.write_exact(place, values)
+                }
+                (Values::F64(values), _) => {
+                    let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+                    self.write_at(place, &values)?;
+                }
+                (Values::F32(values), _) => self.write_at(place, values)?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,262 @@
+//! The last state of a run, kept in memory as it goes: for the loss of its device, and to find where a number that is not
+//! finite came from.
+//!
+//! A state is copied on the device behind the steps that were submitted, and comes to the host while later ones run; what the
+//! host knows of the run is added when it has read the sums of those steps. How far apart two states are follows from what one
+//! has cost, so that all of them together take at most one part in a hundred of the time.
+
+use std::time::{Duration, Instant};
+
+use crate::session::PendingSnapshot;
+use crate::{Device, Error, Result, Role, Snapshot};
+
+use super::Model;
+use super::fit::Run;
+use super::non_finite::{MOST_BYTES, NonFinite};
+use super::recover::Recovery;
+use super::run_state::RunState;
+use super::submissions::Submissions;
+
+/// The shortest time between two states: what a run repeats at most is as long, so shorter is not worth a thought.
+const SHORTEST: Duration = Duration::from_secs(5);
+
+/// The most of a run's time that keeping its states may take: one part in so many.
+const SHARE: u32 = 100;
+
+/// The last state of a run.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    /// With the tries that are left.
+    pub recovery: Recovery,
+    /// Whether the device can be lost, and the run is to go on then.
+    recovers: bool,
+    /// Whether steps are run again where a loss is not finite.
+    pub explains: bool,
+    pub state: Option<RunState>,
+    /// When that was taken.
+    pub state_at: Instant,
+    /// One that is on its way.
+    copy: Option<Copied>,
+    /// Whether there is room for one that is.
+    behind: bool,
+    /// Whether the run's rows can be had again.
+    repeats: bool,
+    /// When the last one was begun.
+    begun: Instant,
+    /// What it took.
+    cost: Duration,
+}
+
+/// A state on its way.
+#[derive(Debug)]
+struct Copied {
+    snapshot: PendingSnapshot,
+    /// The step of the run behind which it was copied.
+    step: u64,
+    begun: Instant,
+    /// The host's time for that.
+    asked: Duration,
+    /// What the host knows of the run at that step, and since when.
+    rest: Option<(RunState, Instant)>,
+}
+
+/// The time from one state to the next where one costs so much.
+fn interval(cost: Duration) -> Duration {
+    SHORTEST.max(cost * SHARE)
+}
+
+impl Keeper {
+    /// For a run on a device whose rows can be had again, or not.
+    pub fn new(device: &Device, recovery: Recovery, repeats: bool) -> Self {
+        let now = Instant::now();
+        Keeper {
+            recovery,
+            recovers: recovery.tries > 0 && device.gpu().is_some(),
+            explains: false,
+            state: None,
+            state_at: now,
+            copy: None,
+            behind: true,
+            repeats,
+            begun: now,
+            cost: Duration::ZERO,
+        }
+    }
+
+    /// Whether the next state should be begun.
+    pub fn is_late(&self) -> bool {
+        let (age, rule) = (self.begun.elapsed(), interval(self.cost));
+        let against_loss = self.recovers && age >= self.recovery.every.unwrap_or(rule);
+        self.copy.is_none() && (against_loss || (self.explains && age >= rule))
+    }
+
+    /// Whether the run can go on after a loss.
+    pub fn goes_on(&self) -> bool {
+        self.recovers && self.repeats && self.recovery.tries > 0 && self.state.is_some()
+    }
+
+    /// The last state, where it was kept for the loss of the device.
+    pub fn take_against_loss(&mut self) -> Option<RunState> {
+        self.state.take().filter(|_| self.recovers)
+    }
+
+    /// Forgets what is on its way: its device is gone.
+    pub fn forget_copy(&mut self) {
+        self.copy = None;
+    }
+
+    fn hold(&mut self, state: RunState, (begun, cost): (Instant, Duration), behind: bool) {
+        let seconds = cost.as_secs_f64();
+        tracing::debug!(step = state.steps, seconds, behind, "state kept");
+        self.state = Some(state);
+        (self.state_at, self.cost) = (begun, cost);
+    }
+
+    /// There is no memory for a state: the run goes on without.
+    fn without(&mut self, error: &Error, step: u64) {
+        tracing::warn!(%error, step, "no memory to keep the state of the run");
+    }
+}
+
+impl Model {
+    /// Keeps the state at the begin of a run: the one that is waited for.
+    pub(super) async fn keep_first(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let resident = run.supply.resident().is_some();
+        let session = self.session(run.needs).await?;
+        run.keeper.explains = run.non_finite == NonFinite::Stop
+            && resident
+            && session.snapshot_bytes(Role::is_kept) <= MOST_BYTES;
+        run.keeper.behind = true;
+        if run.keeper.recovers || run.keeper.explains {
+            self.keep_now(run).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the state with nothing under way.
+    async fn keep_now(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let begun = Instant::now();
+        run.keeper.begun = begun;
+        match self.run_state(run).await {
+            Ok(state) => run.keeper.hold(state, (begun, begun.elapsed()), false),
+            Err(error @ Error::OutOfMemory { .. }) => run.keeper.without(&error, run.absorbed),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Begins to keep the state where that is due, with steps under way: behind the last that was submitted, if the host will
+    /// know of the run as it was there. That is not so behind steps whose sums nobody reads, and before a `pause`, at which
+    /// callbacks may change the model.
+    pub(super) async fn keep_behind(
+        &mut self,
+        run: &mut Run<'_>,
+        submissions: &Submissions,
+        pause: u64,
+    ) -> Result<()> {
+        let step = submissions.submitted();
+        let can = run.keeper.behind && step == submissions.settled() && step < pause;
+        if !can || step == run.absorbed || step >= run.total || !run.keeper.is_late() {
+            return Ok(());
+        }
+        self.begin_copy(run, step).await
+    }
+
+    /// Keeps the state where that is due, with nothing under way.
+    pub(super) async fn keep_between(&mut self, run: &mut Run<'_>) -> Result<()> {
+        if run.absorbed >= run.total || !run.keeper.is_late() {
+            return Ok(());
+        }
+        match run.keeper.behind {
+            true => self.begin_copy(run, run.absorbed).await,
+            false => self.keep_now(run).await,
+        }
+    }
+
+    async fn begin_copy(&mut self, run: &mut Run<'_>, step: u64) -> Result<()> {
+        let begun = Instant::now();
+        run.keeper.begun = begun;
+        let session = self.session(run.needs).await?;
+        match session.begin_snapshot(Role::is_kept) {
+            Ok(snapshot) => {
+                run.keeper.copy = Some(Copied {
+                    snapshot,
+                    step,
+                    begun,
+                    asked: begun.elapsed(),
+                    rest: None,
+                });
+            }
+            Err(error @ Error::OutOfMemory { .. }) => {
+                // From now on in smaller parts, which are waited for.
+                run.keeper.behind = false;
+                run.keeper.without(&error, step);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Adds what the host knows of the run to the state on its way, if that is of the step just read. `model_step` is the
+    /// model's number of it.
+    pub(super) fn add_rest(&self, run: &mut Run<'_>, model_step: u64) -> Result<()> {
+        let of_step = |copy: &&Copied| copy.step == run.absorbed && copy.rest.is_none();
+        if run.keeper.copy.as_ref().filter(of_step).is_none() {
+            return Ok(());
+        }
+        let read = Instant::now();
+        let rest = self.state_with(run, Snapshot::default(), model_step)?;
+        if let Some(copy) = &mut run.keeper.copy {
+            copy.asked += read.elapsed();
+            copy.rest = Some((rest, read));
+        }
+        Ok(())
+    }
+
+    /// Takes the state that was on its way, once it has arrived.
+    pub(super) async fn keep_arrived(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let arrived = run.keeper.copy.as_ref().and_then(|copy| {
+            copy.rest.as_ref()?;
+            copy.snapshot.arrived()
+        });
+        let Some(arrived) = arrived else {
+            return Ok(());
+        };
+        let Some(copy) = run.keeper.copy.take() else {
+            return Ok(());
+        };
+        let reading = Instant::now();
+        let session = self.session(run.needs).await?;
+        let snapshot = session.finish_snapshot(copy.snapshot).await?;
+        if let Some((mut state, read)) = copy.rest {
+            state.set_snapshot(snapshot);
+            // The device's time for it is at most that from the end of the step to the arrival.
+            let copying = arrived.saturating_duration_since(read);
+            let cost = copy.asked + copying + reading.elapsed();
+            run.keeper.hold(state, (copy.begun, cost), true);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_take_at_most_one_percent_of_the_time_however_long_one_takes() {
+        for millis in [0, 1, 30, 49, 50, 51, 200, 3000, 90_000] {
+            let cost = Duration::from_millis(millis);
+            // One state, and the training until the next is begun.
+            let (mut spent, mut all) = (Duration::ZERO, Duration::ZERO);
+            for _ in 0..1000 {
+                spent += cost;
+                all += interval(cost);
+            }
+            assert!(spent * 100 <= all, "{cost:?}: {spent:?} of {all:?}");
+            // And no state is left out for nothing.
+            let wanted = (cost * 100).max(Duration::from_secs(5));
+            assert_eq!(interval(cost), wanted);
+        }
+    }
+}
