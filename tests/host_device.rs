@@ -1,10 +1,23 @@
 //! A program that has a wgpu device already trains on it, and without blocking its thread.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use kiln::Options;
 use kiln::prelude::*;
+use kiln::train::{Lambda, Recovery};
+
+/// One device at a time: making or dropping two at once hangs some drivers.
+fn alone() -> Option<MutexGuard<'static, ()>> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    if std::env::var("KILN_NO_GPU").is_ok_and(|value| value == "1") {
+        println!("KILN_NO_GPU=1: what needs a GPU is skipped");
+        return None;
+    }
+    Some(ALONE.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 /// The first adapter that runs shaders, hardware or not.
 fn host() -> (wgpu::Device, wgpu::Queue) {
@@ -19,10 +32,7 @@ fn host() -> (wgpu::Device, wgpu::Queue) {
 
 #[test]
 fn training_runs_on_the_hosts_device_beside_the_hosts_own_work() {
-    if std::env::var("KILN_NO_GPU").is_ok_and(|value| value == "1") {
-        println!("KILN_NO_GPU=1: what needs a GPU is skipped");
-        return;
-    }
+    let Some(_alone) = alone() else { return };
     let (wgpu, queue) = host();
     let device = Device::from_wgpu(wgpu.clone(), queue.clone(), Options::default());
     let data = Dataset::from_rows(
@@ -69,4 +79,79 @@ fn training_runs_on_the_hosts_device_beside_the_hosts_own_work() {
         matches!(outcome, Err(Error::OutOfMemory { .. })),
         "{outcome:?}"
     );
+}
+
+#[test]
+fn a_hosts_device_that_is_lost_is_an_error_and_the_run_goes_on_on_another() {
+    let Some(_alone) = alone() else { return };
+    let feature = |i: usize| ((i * 7919) % 1009) as f32 / 1009.0;
+    let features: Vec<f32> = (0..64 * 3).map(feature).collect();
+    let values = features.chunks(3).map(|row| row[0] - row[2]).collect();
+    let data = Dataset::new(features, 3, Targets::Values { values, columns: 1 }).unwrap();
+    let model = |device: &Device| {
+        let model = Sequential::new(3).dense(40, Tanh).dense(1, Linear).seed(3);
+        let adam = Adam::new(0.01);
+        model
+            .compile_on(device, MeanSquaredError, adam, [])
+            .unwrap()
+    };
+    let fit = || Fit::epochs(6).batch_size(8).silent();
+    let on = |(wgpu, queue): (wgpu::Device, wgpu::Queue)| {
+        Device::from_wgpu(wgpu, queue, Options::default())
+    };
+    let idle = |_: &mut kiln::train::Moment<'_>| Ok(());
+
+    let mut undisturbed = model(&Device::cpu());
+    undisturbed.fit(&data, fit()).unwrap();
+    let (wgpu, queue) = host();
+    let device = on((wgpu.clone(), queue));
+    let mut lost = model(&device);
+    // The host resets its device in the fourth epoch.
+    let lose = Lambda::new(|moment| {
+        if moment.epoch() == 4 {
+            wgpu.destroy();
+        }
+        Ok(())
+    });
+    let recovery = Recovery {
+        every: Some(Duration::ZERO),
+        ..Recovery::default()
+    };
+    let error = lost
+        .fit(&data, fit().recovery(recovery).callback(lose))
+        .unwrap_err();
+    assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("the host program's, which alone can make it"),
+        "{text}"
+    );
+    assert_eq!(device.generation(), 0);
+    // Nothing of it stays on the account, and what is asked of it is the same error.
+    assert_eq!(device.counters().bytes, 0);
+    let error = lost.predict(&data).unwrap_err();
+    assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
+    // What was learned is on the host.
+    let state = lost.take_unfinished().unwrap();
+    assert!(
+        state.steps > 0 && state.steps.is_multiple_of(8),
+        "{}",
+        state.steps
+    );
+    assert_eq!(lost.weights().unwrap().len(), 4);
+    drop((lost, device));
+
+    // Another device of the host's, and the processor.
+    for device in [on(host()), Device::cpu()] {
+        let mut resumed = model(&device);
+        let rest = fit().callback(Lambda::new(idle)).resume(state.clone());
+        let history = resumed.fit(&data, rest).unwrap();
+        assert_eq!(history.steps, 48, "{device}");
+        let pairs = undisturbed.weights().unwrap().into_iter();
+        for (a, b) in pairs.zip(resumed.weights().unwrap()) {
+            for (a, b) in a.values.iter().zip(&b.values) {
+                assert!((a - b).abs() < 1e-4, "{device}: {a} for {b}");
+            }
+        }
+    }
 }

@@ -211,3 +211,64 @@ fn grids_fold_below_65_535_groups_a_dimension() {
     }
     assert_eq!(folded, 24);
 }
+
+#[test]
+fn what_waits_for_another_use_is_given_back_where_the_driver_has_no_memory() {
+    let Some((device, _alone)) = opened(None) else {
+        return;
+    };
+    let (data, fit) = (rows(200), || Fit::epochs(2).batch_size(32).silent());
+    let mut undisturbed = model(&device, 50);
+    undisturbed.fit(&data, fit()).unwrap();
+    undisturbed.fit(&data, fit()).unwrap();
+
+    // Its session keeps buffers for the next readback, and another plan's pipelines wait for that plan.
+    let mut model = model(&device, 50);
+    model.fit(&data, fit()).unwrap();
+    let graph = kiln::Graph::new();
+    let x = graph.input("x", [64, 300]);
+    let program = kiln::Program::new("p").fetch("y", &x.tanh().softmax());
+    let plan = graph.compile(device.target(), [program]).unwrap();
+    let before = device.counters();
+    drop(device.open(&plan).unwrap());
+    let between = device.counters();
+    assert_eq!(between.bytes, before.bytes);
+    let opened = device.open(&plan).unwrap();
+    let (own, alone) = (device.counters(), device.counters().since(&between));
+    drop(opened);
+
+    // The first call of opening a plan makes a buffer.
+    device.inject(kiln::gpu::Fault {
+        call: 1,
+        kind: kiln::gpu::FaultKind::OutOfMemory,
+    });
+    let fired = device.faults_fired();
+    let between = device.counters();
+    let opened = device.open(&plan).unwrap();
+    assert_eq!(device.faults_fired(), fired + 1);
+    let now = device.counters();
+    assert!(now.bytes < own.bytes, "no buffer was given back: {now:?}");
+    let made = now.since(&between).objects;
+    assert!(made > alone.objects, "no pipeline was given back: {made}");
+    drop(opened);
+    // The session makes its buffers anew, and goes on to the same bits.
+    model.fit(&data, fit()).unwrap();
+    assert_eq!(model.weights().unwrap(), undisturbed.weights().unwrap());
+
+    // Refused twice, it is an error, which says what was asked for.
+    for call in [1, 2] {
+        let kind = kiln::gpu::FaultKind::OutOfMemory;
+        device.inject(kiln::gpu::Fault { call, kind });
+    }
+    let error = device.open(&plan).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::OutOfMemory {
+                available: None,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}

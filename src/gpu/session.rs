@@ -10,7 +10,7 @@ use crate::op::{Binding, Launch};
 use crate::plan::{Call, Place, Plan, PlannedProgram};
 use crate::{DType, Error, Result};
 
-use super::device::{Bindings, Buffer, Device, Kernel, Pass, Purpose, Recorder};
+use super::device::{Bindings, Buffer, Device, Kernel, Pass, Pool, Purpose, Recorder};
 use super::kernel;
 use super::readback::Readback;
 
@@ -43,7 +43,7 @@ pub struct Session {
     /// The most steps of each program that a dispatch is to do.
     at_once: Vec<u64>,
     /// Staging buffers that wait for their next use.
-    staging: Vec<Buffer>,
+    staging: Pool,
     params: Buffer,
 }
 
@@ -120,7 +120,7 @@ impl Session {
             slots,
             programs: Vec::new(),
             at_once: plan.programs.iter().map(untimed).collect(),
-            staging: Vec::new(),
+            staging: device.pool(),
             params: params_buffer,
         };
         let mut ready = prepared.zip(offsets);
@@ -204,7 +204,7 @@ impl Session {
 
     /// Bytes beside the plan's slots: params, and staging buffers that exist now.
     pub fn overhead_bytes(&self) -> u64 {
-        self.params.bytes() + self.staging.iter().map(Buffer::bytes).sum::<u64>()
+        self.params.bytes() + self.staging.bytes()
     }
 
     /// The device it runs on.
@@ -280,7 +280,9 @@ impl Session {
         while bytes <= KEPT_STAGING && taken.len() < count {
             taken.push(self.take_staging(bytes)?);
         }
-        self.staging.extend(taken);
+        taken
+            .into_iter()
+            .for_each(|staging| self.staging.put(staging));
         Ok(())
     }
 
@@ -291,8 +293,9 @@ impl Session {
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<R> {
         let (result, staging) = pending.0.finish(&self.device, read).await?;
-        self.staging
-            .extend(staging.filter(|staging| staging.bytes() <= KEPT_STAGING));
+        if let Some(staging) = staging.filter(|staging| staging.bytes() <= KEPT_STAGING) {
+            self.staging.put(staging);
+        }
         Ok(result)
     }
 
@@ -321,9 +324,8 @@ impl Session {
 
     /// The smallest staging buffer that is large enough, or a new one.
     pub(super) fn take_staging(&mut self, bytes: u64) -> Result<Buffer> {
-        let fitting = (0..self.staging.len()).filter(|&i| self.staging[i].bytes() >= bytes);
-        match fitting.min_by_key(|&i| self.staging[i].bytes()) {
-            Some(index) => Ok(self.staging.swap_remove(index)),
+        match self.staging.take(bytes) {
+            Some(staging) => Ok(staging),
             None => self.device.buffer("a readback", bytes, Purpose::Readback),
         }
     }

@@ -23,6 +23,9 @@ impl Model {
     }
 
     fn weights_now(&mut self) -> Result<Vec<Weights>> {
+        if self.is_lost() && !self.behind {
+            self.leave_session();
+        }
         let parameters: Vec<Parameter> = self.architecture.parameters().collect();
         let mut weights = Vec::new();
         for (index, parameter) in parameters.into_iter().enumerate() {
@@ -37,9 +40,12 @@ impl Model {
 
     /// The elements of the parameter of that number.
     fn weight(&mut self, index: usize, parameter: &Parameter) -> Result<Vec<f32>> {
-        let session = self.session_now()?;
-        if session.plan().variable(&parameter.name).is_ok() {
-            return session.read(&parameter.name);
+        // What the host knows needs no device, which may be gone for good.
+        if self.behind || self.open_session().is_some() {
+            let session = self.session_now()?;
+            if session.plan().variable(&parameter.name).is_ok() {
+                return session.read(&parameter.name);
+            }
         }
         // A session for prediction does without what only training reads.
         Ok(match self.carried.variables.get(&parameter.name) {

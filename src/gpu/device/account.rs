@@ -1,6 +1,7 @@
 //! Buffers on the account of their device: a budget before the driver is asked, bytes given back when they are dropped.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::{Error, Result};
 
@@ -46,6 +47,53 @@ impl Buffer {
     }
 }
 
+/// Buffers of a session that wait for their next use. The device gives them back where it needs their memory.
+#[derive(Debug)]
+pub(in crate::gpu) struct Pool(Arc<Mutex<Vec<Buffer>>>);
+
+impl Pool {
+    fn buffers(&self) -> MutexGuard<'_, Vec<Buffer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The smallest one that is large enough.
+    pub fn take(&self, bytes: u64) -> Option<Buffer> {
+        let mut buffers = self.buffers();
+        let fitting = (0..buffers.len()).filter(|&i| buffers[i].bytes >= bytes);
+        let index = fitting.min_by_key(|&i| buffers[i].bytes)?;
+        Some(buffers.swap_remove(index))
+    }
+
+    /// Keeps one for its next use.
+    pub fn put(&self, buffer: Buffer) {
+        self.buffers().push(buffer);
+    }
+
+    /// Bytes that wait.
+    pub fn bytes(&self) -> u64 {
+        self.buffers().iter().map(Buffer::bytes).sum()
+    }
+}
+
+/// The pools of a device's sessions.
+#[derive(Debug, Default)]
+pub(super) struct Pools(Mutex<Vec<Weak<Mutex<Vec<Buffer>>>>>);
+
+impl Pools {
+    fn add(&self, pool: &Pool) {
+        let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(Arc::downgrade(&pool.0));
+    }
+
+    fn give_back(&self) {
+        let pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for pool in pools.iter().filter_map(Weak::upgrade) {
+            Pool(pool).buffers().clear();
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Lease {
     device: Device,
@@ -66,7 +114,15 @@ impl Device {
         Some(budget.saturating_sub(alive))
     }
 
-    /// Makes a buffer within the budget; dropping it gives its bytes back.
+    /// A pool for a session's buffers.
+    pub(in crate::gpu) fn pool(&self) -> Pool {
+        let pool = Pool(Arc::default());
+        self.inner.pools.add(&pool);
+        pool
+    }
+
+    /// Makes a buffer within the budget; dropping it gives its bytes back. Where the driver has no memory for it, it is asked
+    /// once more after the device has given back what waits for another use: pipelines of no session, buffers of pools.
     pub(in crate::gpu) fn buffer(
         &self,
         label: &str,
@@ -104,6 +160,12 @@ impl Device {
         if matches!(made, Err(Refusal::OutOfMemory)) {
             // Once more, with all that nobody uses given back.
             self.inner.library.give_back();
+            self.inner.pools.give_back();
+            tracing::info!(
+                what = label,
+                bytes,
+                "no memory: all that waits for another use is given back"
+            );
             self.progress()?;
             made = make()?;
         }

@@ -12,6 +12,7 @@ mod record;
 mod turn;
 mod wait;
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,12 +22,13 @@ use crate::{Error, Result};
 use super::adapter::{AdapterSummary, Selector};
 use super::counters::{Counters, Meter};
 
-pub(super) use account::{Buffer, Purpose};
+pub(super) use account::{Buffer, Pool, Purpose};
 pub use faults::{Call, Fault, FaultKind};
 pub use open::adapters;
 pub(super) use pipeline::{Kernel, KernelKey, LoadedModule, Source};
 pub(super) use record::{Pass, Recorder};
 
+use account::Pools;
 use faults::Faults;
 use health::{Farewell, Health, caught};
 use pipeline::Library;
@@ -56,6 +58,7 @@ impl Default for Options {
 struct Inner {
     // Declared before what takes leave of the device, so dropped before it.
     library: Library,
+    pools: Pools,
     wgpu: wgpu::Device,
     queue: wgpu::Queue,
     summary: AdapterSummary,
@@ -259,9 +262,12 @@ impl Device {
         };
         if !raised.is_empty() {
             // What was made on a lost device is invalid, and that is what the error says; polled, wgpu tells of the loss.
+            // The loss of a host's device is told to the host alone: a mapping that fails tells us.
             let _turn = inner.turn.take();
-            if let Err(panic) = caught(|| inner.wgpu.poll(wgpu::PollType::Poll)) {
-                inner.health.lose(panic);
+            match caught(|| inner.maps()) {
+                Ok(true) => {}
+                Ok(false) => inner.health.lose("nothing on it can be mapped any more"),
+                Err(panic) => inner.health.lose(panic),
             }
         }
         self.alive(during)?;
@@ -301,6 +307,28 @@ impl Device {
             set,
             period: f64::from(inner.queue.get_timestamp_period()) * 1e-9,
         }))
+    }
+}
+
+impl Inner {
+    /// Polls, and says whether a new buffer can be mapped, which fails on a device that is gone and on no other.
+    fn maps(&self) -> bool {
+        let scope = self.wgpu.push_error_scope(wgpu::ErrorFilter::Validation);
+        let buffer = self.wgpu.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("a probe"),
+            size: 4,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let failed = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&failed);
+        let tell = move |mapped: std::result::Result<(), _>| told.store(mapped.is_err(), Relaxed);
+        buffer.slice(..).map_async(wgpu::MapMode::Read, tell);
+        let polled = self.wgpu.poll(wgpu::PollType::Poll);
+        drop(buffer);
+        // An error of this buffer is the answer, not news.
+        drop(pollster::block_on(scope.pop()));
+        polled.is_ok() && !failed.load(Relaxed)
     }
 }
 

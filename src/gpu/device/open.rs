@@ -7,7 +7,7 @@ use crate::{Error, Result};
 use super::super::adapter::{self, AdapterSummary, Selector};
 use super::faults::{Call, FaultKind, Faults};
 use super::health::{Farewell, Health, caught};
-use super::{Device, Inner, Library, Line, Meter, Options, Turn};
+use super::{Device, Inner, Library, Line, Meter, Options, Pools, Turn};
 
 /// Every adapter that a driver offers.
 pub fn adapters() -> Vec<AdapterSummary> {
@@ -37,6 +37,8 @@ impl Device {
     }
 
     /// Uses a device and queue of the host program. Its error handlers stay as they are.
+    ///
+    /// Where it is lost only the host program can make another one: the loss is an error, the generation stays 0.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue, options: Options) -> Self {
         let faults = Arc::new(Faults::of(options.fault));
         let inner = inner(device, queue, options, (0, Arc::default(), faults));
@@ -160,6 +162,7 @@ fn inner(
     let handles = Some((wgpu.clone(), queue.clone()));
     Inner {
         library: Library::default(),
+        pools: Pools::default(),
         summary: adapter::summary_of(&wgpu.adapter_info(), &wgpu.limits(), wgpu.features()),
         wgpu,
         queue,
