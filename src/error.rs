@@ -212,7 +212,8 @@ impl fmt::Display for Error {
             } => {
                 write!(
                     f,
-                    "{what} needs {needed}, but the adapter's {limit} is {allowed}"
+                    "{what} needs {needed}, but the adapter's {limit} is {allowed}; what helps is {}",
+                    remedy(limit)
                 )
             }
             Error::OutOfMemory {
@@ -247,6 +248,17 @@ impl fmt::Display for Error {
                 write!(f, "{what} is not finite in epoch {epoch}, step {step}")
             }
         }
+    }
+}
+
+/// What makes a plan stay within a limit.
+fn remedy(limit: &str) -> &'static str {
+    match limit {
+        "maxBufferSize" | "maxStorageBufferBindingSize" => {
+            "a smaller batch, micro-batches or a narrower layer, whichever makes it smaller, or the device `cpu`"
+        }
+        "maxStorageBuffersPerShaderStage" => "the device `cpu`, or another adapter",
+        _ => "a smaller batch, or the device `cpu`",
     }
 }
 

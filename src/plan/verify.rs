@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 
-use super::{Place, Plan, Target};
+use super::{Place, Plan, PlannedProgram, Target};
 
 /// Refuses targets that no plan can be made for.
 pub(super) fn check_target(target: &Target) -> Result<()> {
@@ -70,22 +70,42 @@ pub(super) fn verify(plan: &Plan) -> Result<()> {
             }
             if !call.launches.is_empty() {
                 let places = call.inputs.iter().chain(&call.outputs).chain(&call.scratch);
-                for (i, Place { slot, len, .. }) in places.enumerate() {
-                    let what = format!("operand {i} of {name}");
+                for (i, place) in places.enumerate() {
                     // A binding reaches to the next tensor: see gpu::Session.
-                    let bytes = len.saturating_mul(plan.slots[*slot].dtype.bytes());
+                    let bytes = place
+                        .len
+                        .saturating_mul(plan.slots[place.slot].dtype.bytes());
                     let bound = bytes.div_ceil(target.alignment);
-                    limit(
-                        "maxStorageBufferBindingSize",
-                        &what,
-                        bound.saturating_mul(target.alignment),
-                        target.max_binding_bytes,
-                    )?;
+                    let needed = bound.saturating_mul(target.alignment);
+                    let allowed = target.max_binding_bytes;
+                    if needed > allowed {
+                        let what =
+                            format!("{} (operand {i} of {name})", tensor(plan, program, place));
+                        limit("maxStorageBufferBindingSize", &what, needed, allowed)?;
+                    }
                 }
             }
         }
     }
     Ok(())
+}
+
+/// The tensor at a place of a program, as a user knows it.
+fn tensor(plan: &Plan, program: &PlannedProgram, place: &Place) -> String {
+    let within = |other: &Place| {
+        other.slot == place.slot
+            && other.offset <= place.offset
+            && place.offset + place.len <= other.offset + other.len
+    };
+    let mut variables = plan.variables.iter();
+    if let Some(variable) = variables.find(|variable| within(&variable.place)) {
+        return format!("`{}`", variable.name);
+    }
+    let mut calls = program.calls.iter();
+    match calls.find(|call| call.outputs.iter().any(within)) {
+        Some(call) => format!("what {} computes", call.op.name()),
+        None => "several tensors in one".into(),
+    }
 }
 
 fn limit(limit: &'static str, what: &str, needed: u64, allowed: u64) -> Result<()> {

@@ -96,13 +96,24 @@ fn limits_exceeded_are_errors_that_name_the_limit_and_the_tensor() {
         let graph = Graph::new();
         let x = graph.input("pictures", [2000, 1000]);
         let program = Program::new("p").fetch("y", &x.tanh().sum_over(1));
-        match graph.compile(&target, [program]) {
-            Err(Error::Limit {
+        let error = graph.compile(&target, [program]).unwrap_err();
+        let text = error.to_string();
+        match error {
+            Error::Limit {
                 limit,
                 what,
                 needed,
                 allowed,
-            }) => (limit, what, needed, allowed),
+            } => {
+                // And what to change.
+                let parts = [&what, limit, &allowed.to_string(), "what helps is"];
+                assert!(parts.iter().all(|part| text.contains(*part)), "{text}");
+                assert!(
+                    text.contains("smaller batch") || limit.contains("Buffers"),
+                    "{text}"
+                );
+                (limit, what, needed, allowed)
+            }
             other => panic!("{other:?}"),
         }
     };
@@ -119,8 +130,20 @@ fn limits_exceeded_are_errors_that_name_the_limit_and_the_tensor() {
         ..gpu()
     });
     assert_eq!(limit, "maxStorageBufferBindingSize");
-    assert!(what.contains("tanh"), "{what}");
+    assert_eq!(what, "`pictures` (operand 0 of tanh)");
     assert_eq!(needed, 8_000_000);
+
+    // What no variable holds is named by the op that computes it.
+    let graph = Graph::new();
+    let x = graph.input("x", [1000, 4]);
+    let wide = x.matmul(&graph.input("w", [4, 1000])).tanh();
+    let small = Target {
+        max_binding_bytes: 1 << 20,
+        ..gpu()
+    };
+    let program = Program::new("p").fetch("y", &wide);
+    let text = graph.compile(&small, [program]).unwrap_err().to_string();
+    assert!(text.starts_with("what dense computes (operand"), "{text}");
 
     let (limit, what, ..) = compile(Target {
         max_workgroups: 100,
