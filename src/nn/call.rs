@@ -32,6 +32,8 @@ pub struct Call {
     pub(crate) updates: Vec<Tensor>,
     pub(crate) losses: Vec<Tensor>,
     pub(crate) activated: Option<Activated>,
+    /// What the first input was made by.
+    pub(crate) given: Option<Activated>,
 }
 
 /// An activation that was applied, with what it was applied to: losses and metrics may read that.
@@ -57,6 +59,7 @@ impl Call {
             updates: Vec::new(),
             losses: Vec::new(),
             activated: None,
+            given: None,
         }
     }
 
@@ -166,5 +169,10 @@ impl Call {
             activation,
         });
         after
+    }
+    /// The first input, `x`, handed on as it is: a loss reads the logits behind it as if the layer were not there.
+    pub(crate) fn hand_on(&mut self, x: &Tensor) -> Tensor {
+        self.activated = self.given.take();
+        x.clone()
     }
 }

@@ -100,6 +100,10 @@ impl Functional {
             if let Some(clock) = mode.clock {
                 call = call.with_clock(clock);
             }
+            call.given = match step.inputs.first() {
+                Some(&Source::Call(index)) => Some(values[index].clone()),
+                _ => None,
+            };
             let layer = &member.layer.layer;
             let output = graph.in_layer(&member.name, || layer.forward(&operands, &mut call));
             let output = self.checked(&graph, number, &operands[0], output);
