@@ -9,6 +9,7 @@ struct Params {
     slots: u32,
     cells: u32,
     last: u32,
+    each: u32,
     classes: u32,
     // The class that a row must not be of to count; a number that is no class where all count.
     ignored: u32,

@@ -10,6 +10,7 @@ struct Params {
     slots: u32,
     cells: u32,
     last: u32,
+    each: u32,
 }
 
 // The numbers of a column: `MOMENTS` in src/op/moments.rs.

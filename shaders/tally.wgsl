@@ -1,5 +1,5 @@
 // What the tallies of an epoch share: their place, the rows that count, targets and weights. Appended to their shaders,
-// whose params have batch, columns, slots, cells and last.
+// whose params have batch, columns, slots, cells, last and each.
 //
 // A tally is [slots, cells]: the epoch's slot is epoch mod slots, and the first batch of an epoch begins it anew, by the
 // clock's own words, so that the host writes nothing between epochs. Adding up is deterministic: of the invocations whose
@@ -29,7 +29,7 @@ override WEIGHTED: bool = false;
 @group(0) @binding(5) var<storage, read> weights: array<f32>;
 
 fn counted_rows() -> u32 {
-    return min(cursor[ROWS], params.batch);
+    return min(cursor[ROWS] * params.each, params.batch);
 }
 
 // Where the epoch's cells begin.

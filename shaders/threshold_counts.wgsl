@@ -10,6 +10,7 @@ struct Params {
     slots: u32,
     cells: u32,
     last: u32,
+    each: u32,
     // The first of the columns that are counted.
     first_column: u32,
     thresholds: u32,

@@ -102,21 +102,37 @@ pub(super) fn whole_rows(what: &str, len: usize, columns: usize) -> Result<usize
     Ok(len / columns)
 }
 
+/// Refuses labels that name no class.
+fn check_labels(labels: &[u32], columns: usize, classes: usize) -> Result<()> {
+    let beyond = |label: &u32| usize::try_from(*label).is_ok_and(|label| label >= classes);
+    match labels.iter().position(beyond) {
+        None => Ok(()),
+        Some(at) => Err(Error::data(format!(
+            "row {} (counted from 0) has label {}, and {classes} classes have labels below {classes}: \
+             count labels from 0, or say that there are more classes",
+            at / columns,
+            labels[at]
+        ))),
+    }
+}
+
 /// Refuses targets that are not of `rows` rows, and labels out of range.
 pub(super) fn check_targets(targets: &Targets, rows: usize) -> Result<()> {
     let found = match targets {
         Targets::None => return Ok(()),
         Targets::Values { values, columns } => whole_rows("target values", values.len(), *columns)?,
         Targets::Labels { labels, classes } => {
-            let beyond = |label: &u32| usize::try_from(*label).is_ok_and(|label| label >= *classes);
-            if let Some(row) = labels.iter().position(beyond) {
-                return Err(Error::data(format!(
-                    "row {row} (counted from 0) has label {}, and {classes} classes have labels below {classes}: \
-                     count labels from 0, or say that there are more classes",
-                    labels[row]
-                )));
-            }
+            check_labels(labels, 1, *classes)?;
             labels.len()
+        }
+        Targets::LabelTable {
+            labels,
+            columns,
+            classes,
+        } => {
+            let rows = whole_rows("labels", labels.len(), *columns)?;
+            check_labels(labels, *columns, *classes)?;
+            rows
         }
     };
     if found != rows {

@@ -22,6 +22,31 @@ pub enum Targets {
         /// How many classes there are, at least 1.
         classes: usize,
     },
+    /// A class for each of several positions of a row, as a number: row-major `[rows, columns]`, for a model whose output is
+    /// `[…, classes]` with as many positions before the classes.
+    LabelTable {
+        /// Row-major, `rows × columns` of them, each below `classes`.
+        labels: Vec<u32>,
+        /// Labels per row, at least 1.
+        columns: usize,
+        /// How many classes there are, at least 1.
+        classes: usize,
+    },
+}
+
+impl Targets {
+    /// Labels with the number of them in a row and of classes, where they are labels.
+    pub(crate) fn as_labels(&self) -> Option<(&[u32], usize, usize)> {
+        match self {
+            Targets::Labels { labels, classes } => Some((labels, 1, *classes)),
+            Targets::LabelTable {
+                labels,
+                columns,
+                classes,
+            } => Some((labels, *columns, *classes)),
+            Targets::None | Targets::Values { .. } => None,
+        }
+    }
 }
 
 /// Features `[rows, columns]` with [`Targets`] of as many rows; at least one row and one column.
@@ -295,12 +320,21 @@ impl Dataset {
     /// [`Error::Data`] where the targets are not labels, where a label is not below `classes`, and where class names
     /// are set and are not as many.
     pub fn with_classes(self, classes: usize) -> Result<Self> {
-        let Targets::Labels { labels, .. } = self.targets else {
-            return Err(Error::data(
-                "only labels have a number of classes; the targets here are not labels",
-            ));
+        let targets = match self.targets {
+            Targets::Labels { labels, .. } => Targets::Labels { labels, classes },
+            Targets::LabelTable {
+                labels, columns, ..
+            } => Targets::LabelTable {
+                labels,
+                columns,
+                classes,
+            },
+            Targets::None | Targets::Values { .. } => {
+                return Err(Error::data(
+                    "only labels have a number of classes; the targets here are not labels",
+                ));
+            }
         };
-        let targets = Targets::Labels { labels, classes };
         check_targets(&targets, self.rows)?;
         let names = self.class_names;
         Dataset {
@@ -337,21 +371,18 @@ impl Dataset {
         &self.targets
     }
 
-    /// Numbers per row of the targets: 0 where there are none, 1 for labels.
+    /// Numbers per row of the targets: 0 where there are none, 1 for a label a row.
     pub fn target_columns(&self) -> usize {
         match &self.targets {
             Targets::None => 0,
-            Targets::Values { columns, .. } => *columns,
+            Targets::Values { columns, .. } | Targets::LabelTable { columns, .. } => *columns,
             Targets::Labels { .. } => 1,
         }
     }
 
     /// The number of classes, where the targets are labels.
     pub fn classes(&self) -> Option<usize> {
-        match &self.targets {
-            Targets::Labels { classes, .. } => Some(*classes),
-            _ => None,
-        }
+        self.targets.as_labels().map(|(_, _, classes)| classes)
     }
 
     /// The features' names in the order of the columns; empty where they have none.
@@ -405,23 +436,24 @@ impl Dataset {
         Ok(self)
     }
 
-    /// Turns labels into values `[rows, classes]`: 1 in the column of the row's class, 0 elsewhere. Class names go.
+    /// Turns labels into values `[rows, classes]`: 1 in the column of the row's class, 0 elsewhere; those of several positions
+    /// into `[rows, positions × classes]`. Class names go.
     ///
     /// # Errors
     ///
     /// [`Error::Data`] where the targets are not labels, or where so many numbers do not fit into memory.
     pub fn one_hot(self) -> Result<Self> {
-        let Targets::Labels { labels, classes } = &self.targets else {
+        let Some((labels, positions, classes)) = self.targets.as_labels() else {
             return Err(Error::data(
                 "one-hot values are made from labels; the targets here are not labels",
             ));
         };
-        let (labels, columns) = (labels, *classes);
-        let mut values = room(self.rows.checked_mul(columns), "the one-hot values")?;
-        values.resize(self.rows * columns, 0.0);
-        for (row, label) in values.chunks_exact_mut(columns).zip(labels) {
+        let mut values = room(labels.len().checked_mul(classes), "the one-hot values")?;
+        values.resize(labels.len() * classes, 0.0);
+        for (row, label) in values.chunks_exact_mut(classes).zip(labels) {
             row[*label as usize] = 1.0;
         }
+        let columns = positions * classes;
         let targets = Targets::Values { values, columns };
         Ok(Dataset {
             targets,

@@ -76,6 +76,18 @@ impl From<ArrayView1<'_, u32>> for Targets {
     }
 }
 
+impl From<ArrayView2<'_, u32>> for Targets {
+    /// Labels of several positions a row, of as many classes as the largest says.
+    fn from(labels: ArrayView2<'_, u32>) -> Self {
+        let largest = labels.iter().copied().max().unwrap_or(0);
+        Targets::LabelTable {
+            columns: labels.ncols(),
+            labels: labels.iter().copied().collect(),
+            classes: (largest as usize).saturating_add(1),
+        }
+    }
+}
+
 impl<'a> From<ArrayView2<'a, f32>> for Features<'a> {
     /// Rows to predict on; borrowed where they lie one behind the other.
     fn from(rows: ArrayView2<'a, f32>) -> Self {

@@ -33,6 +33,15 @@ impl Dataset {
                     let (labels, classes) = (gather(labels, 1, indices)?, *classes);
                     Targets::Labels { labels, classes }
                 }
+                Targets::LabelTable {
+                    labels,
+                    columns,
+                    classes,
+                } => Targets::LabelTable {
+                    labels: gather(labels, *columns, indices)?,
+                    columns: *columns,
+                    classes: *classes,
+                },
             })
         };
         let named = |(name, targets): &(String, Targets)| Ok((name.clone(), picked(targets)?));
@@ -254,6 +263,9 @@ impl Dataset {
     fn labels(&self) -> Result<(&[u32], usize)> {
         match self.targets() {
             Targets::Labels { labels, classes } => Ok((labels, *classes)),
+            Targets::LabelTable { columns, .. } => Err(Error::data(format!(
+                "a row must have one label to be of a class; the targets here are {columns} labels a row"
+            ))),
             _ => Err(Error::data(
                 "only labels have classes; the targets here are not labels",
             )),

@@ -191,6 +191,12 @@ impl Functional {
         usize::try_from(elements).unwrap_or(usize::MAX)
     }
 
+    /// The positions of an output, and the columns of each: `[…, columns]`. An output of one dimension has one position.
+    pub(crate) fn places_of(&self, output: usize) -> (usize, usize) {
+        let shape = self.outputs.get(output).map(|output| &output.shape);
+        shape.map_or((1, 0), Shape::rows_and_columns)
+    }
+
     pub(crate) fn shape_of(&self, source: Source) -> &Shape {
         match source {
             Source::Input(index) => &self.inputs[index].shape,

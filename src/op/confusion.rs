@@ -185,6 +185,7 @@ fn cases() -> Vec<Case> {
             let feed = Feed {
                 gather: turn % 2 == 1,
                 weighted: turn > 1,
+                each: if turn == 2 && batch % 3 == 0 { 3 } else { 1 },
             };
             let (says, columns) = match (number + turn) % 3 {
                 1 => (Says::Class, 1),
@@ -208,7 +209,10 @@ fn cases() -> Vec<Case> {
             };
             let case = Case::new(op)
                 .constant(&[slots, classes * classes], Fill::Uniform(0.0, 5.0))
-                .words(&[8], Fill::Words(cursor(counted, turn % 3 == 0, epoch)));
+                .words(
+                    &[8],
+                    Fill::Words(cursor(counted / feed.each, turn % 3 == 0, epoch)),
+                );
             let case = match counted == batch && turn == 0 {
                 true => case.input(&[batch, columns], y).without_gradient(),
                 false => case.constant(&[batch, columns], y),

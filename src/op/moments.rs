@@ -74,7 +74,7 @@ impl Op for Moments {
         let own = home(&words, sample.signature.inputs[0].shape.dims());
         let sizes = self.sizes(sample, &words, &sample.inputs[0][own.clone()]);
         let mut bound = vec![0.0; sample.results[0].len()];
-        let gamma = Sample::gamma(words[ROWS] as usize + 6);
+        let gamma = Sample::gamma(self.feed.rows(words[ROWS] as usize) + 6);
         for (i, (bound, size)) in bound[own].iter_mut().zip(sizes).enumerate() {
             // K is a copy.
             *bound = if i % MOMENTS == 1 {
@@ -106,7 +106,7 @@ impl Moments {
         for (c, sizes) in sizes.chunks_exact_mut(MOMENTS).enumerate() {
             let origin = sample.results[0][home(words, sample.signature.inputs[0].shape.dims())]
                 [c * MOMENTS + 1];
-            for r in 0..words[ROWS] as usize {
+            for r in 0..self.feed.rows(words[ROWS] as usize) {
                 let w = weights
                     .filter(|_| self.feed.weighted)
                     .map_or(1.0, |weights| weights[at(r)].abs());
@@ -186,11 +186,15 @@ fn cases() -> Vec<Case> {
             let feed = Feed {
                 gather: turn % 2 == 1,
                 weighted: turn > 1,
+                each: if turn == 2 && batch % 3 == 0 { 3 } else { 1 },
             };
             let rows = if feed.gather { batch + 3 } else { batch };
             let case = Case::new(Moments { feed })
                 .constant(&[slots, columns * MOMENTS], Fill::Uniform(0.0, 5.0))
-                .words(&[8], Fill::Words(cursor(counted, turn % 3 == 0, epoch)));
+                .words(
+                    &[8],
+                    Fill::Words(cursor(counted / feed.each, turn % 3 == 0, epoch)),
+                );
             let case = match counted == batch && turn == 0 {
                 true => case
                     .input(&[batch, columns], Fill::Uniform(99.0, 101.0))

@@ -14,12 +14,24 @@ use super::{Binding, Io, Launch, Sample, Shader, Signature, expect_dtype};
 /// What a tally reads beside predictions and targets. Inputs: tally; cursor; y \[batch, columns\]; t, shaped as y, or labels
 /// u32 \[batch\]; with `gather` the batch's row numbers u32 \[batch\], by which rows of t and of the weights are chosen from a
 /// data set; with `weighted` the weights, one a row of t.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Feed {
     /// Whether rows of the target are chosen by the batch's row numbers.
     pub gather: bool,
     /// Whether rows have weights; else each weighs one.
     pub weighted: bool,
+    /// Rows of y that each row of the batch has: the positions of an output of several; at least 1.
+    pub each: usize,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Feed {
+            gather: false,
+            weighted: false,
+            each: 1,
+        }
+    }
 }
 
 /// The rows that a step counts, on the processor.
@@ -63,6 +75,10 @@ impl Feed {
         let &[batch, columns] = y.shape.dims() else {
             return Err(format!("y must be [batch, columns], got {y}"));
         };
+        if self.each == 0 || !batch.is_multiple_of(self.each) || (self.gather && self.each > 1) {
+            let each = self.each;
+            return Err(format!("y {y} is no {each} rows for each of a batch"));
+        }
         let cells = cells(columns)?;
         if !matches!(tally.shape.dims(), &[slots, own] if slots > 0 && own == cells) {
             return Err(format!(
@@ -115,6 +131,7 @@ impl Feed {
             .param("slots", tally[0])
             .param("cells", tally[1])
             .param("last", t.shape.dims()[0] - 1)
+            .param("each", self.each)
             .bind(Binding::Input(1))
             .bind(Binding::Input(2))
             .bind(Binding::Input(3))
@@ -147,8 +164,13 @@ impl Feed {
             last: io.dims(3)[0] - 1,
             indices: self.gather.then(|| io.words(4)),
             weights: self.weighted.then(|| io.input(self.weights())),
-            rows: (io.words(1)[ROWS] as usize).min(batch),
+            rows: self.rows(io.words(1)[ROWS] as usize).min(batch),
         }
+    }
+
+    /// Rows of y that so many rows of the batch have.
+    pub(super) fn rows(self, rows: usize) -> usize {
+        rows.saturating_mul(self.each)
     }
 
     /// γ of the rows that a step adds to a cell, on what the cell holds in the end; for sums of what is not negative.
@@ -161,7 +183,7 @@ impl Feed {
                 .collect::<Vec<_>>(),
             tally,
         );
-        let rows = sample.inputs[1][ROWS] as usize;
+        let rows = self.rows(sample.inputs[1][ROWS] as usize);
         let mut bound = vec![0.0; sample.results[0].len()];
         for (bound, value) in bound[own.clone()].iter_mut().zip(&sample.results[0][own]) {
             *bound = Sample::gamma(rows + 2) * value.abs() + 1e-37;

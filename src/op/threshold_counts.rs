@@ -246,6 +246,7 @@ fn cases() -> Vec<Case> {
             let feed = Feed {
                 gather: turn % 2 == 1,
                 weighted: turn > 1,
+                each: if turn == 2 && batch % 3 == 0 { 3 } else { 1 },
             };
             let op = ThresholdCounts {
                 feed,
@@ -266,7 +267,10 @@ fn cases() -> Vec<Case> {
                     &[slots, op.cells(columns, thresholds)],
                     Fill::Uniform(0.0, 5.0),
                 )
-                .words(&[8], Fill::Words(cursor(counted, turn % 3 == 0, epoch)));
+                .words(
+                    &[8],
+                    Fill::Words(cursor(counted / feed.each, turn % 3 == 0, epoch)),
+                );
             let case = if full && op.column.is_none() {
                 case.input(&[batch, columns], y).without_gradient()
             } else {

@@ -56,8 +56,16 @@ impl fmt::Display for Evaluation {
 pub struct Predictions {
     values: Vec<f32>,
     columns: usize,
-    /// Name and columns of each output.
-    outputs: Vec<(String, usize)>,
+    outputs: Vec<Own>,
+}
+
+/// The predictions' part that is one output's.
+#[derive(Debug, Clone, PartialEq)]
+struct Own {
+    name: String,
+    columns: usize,
+    /// Columns of each of its positions.
+    classes: usize,
 }
 
 impl Predictions {
@@ -67,16 +75,16 @@ impl Predictions {
     ///
     /// [`Error::NotFound`] where the model has no output of that name.
     pub fn output(&self, name: &str) -> Result<Predictions> {
-        let place = self.outputs.iter().position(|(known, _)| known == name);
+        let place = self.outputs.iter().position(|own| own.name == name);
         let Some(place) = place else {
             return Err(Error::NotFound {
                 what: "output",
                 name: name.into(),
-                known: self.outputs.iter().map(|(name, _)| name.clone()).collect(),
+                known: self.outputs.iter().map(|own| own.name.clone()).collect(),
             });
         };
-        let before = self.outputs[..place].iter().map(|(_, columns)| columns);
-        let (start, columns) = (before.sum::<usize>(), self.outputs[place].1);
+        let before = self.outputs[..place].iter().map(|own| own.columns);
+        let (start, columns) = (before.sum::<usize>(), self.outputs[place].columns);
         let own = |row: &[f32]| row[start..start + columns].to_vec();
         Ok(Predictions {
             values: self.rows().flat_map(own).collect(),
@@ -101,13 +109,18 @@ impl Predictions {
     }
 
     /// The class of every row: that of the largest output, the first of equals; with a single output, whether it is
-    /// above one half.
+    /// above one half. Where the output has several positions, those of every position, row by row; where there are several
+    /// outputs all columns count as one's.
     pub fn classes(&self) -> Vec<usize> {
         let class = |row: &[f32]| match row {
             [single] => usize::from(*single > 0.5),
             row => (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best }),
         };
-        self.rows().map(class).collect()
+        let classes = match &self.outputs[..] {
+            [only] => only.classes,
+            _ => self.columns,
+        };
+        self.values.chunks_exact(classes).map(class).collect()
     }
 }
 
@@ -244,8 +257,11 @@ impl Model {
             values.extend_from_slice(&outputs[..rest.len() / inputs * columns]);
         }
         let outputs = self.architecture.outputs.iter().enumerate();
-        let outputs =
-            outputs.map(|(index, output)| (output.name.clone(), self.architecture.width_of(index)));
+        let outputs = outputs.map(|(index, output)| Own {
+            name: output.name.clone(),
+            columns: self.architecture.width_of(index),
+            classes: self.architecture.places_of(index).1,
+        });
         Ok(Predictions {
             outputs: outputs.collect(),
             values,
@@ -262,10 +278,12 @@ async fn predict_batch(session: &mut Session, program: &str, rows: &[f32]) -> Re
 
 /// Room for evaluation data.
 pub(super) fn evaluation_room(data: &Prepared<'_>) -> Room {
+    // Positions are rows of their own to what counts them.
+    let most = EVALUATE_ROWS / data.positions.next_power_of_two();
     Room {
         rows: data.rows,
         // Sizes in few steps, so that a set a little larger needs no new session.
-        batch: data.rows.next_power_of_two().min(EVALUATE_ROWS),
+        batch: data.rows.next_power_of_two().min(most.max(1)),
         weights: data.weight_columns(),
         skips: false,
         micro: 1,

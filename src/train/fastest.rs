@@ -231,9 +231,9 @@ fn opened(model: &Model, device: &Device, batch: usize) -> Result<Session> {
         match variable.kind.dtype {
             DType::U32 => {
                 // Labels that every output has.
-                let widths =
-                    (0..model.architecture.outputs.len()).map(|i| model.architecture.width_of(i));
-                let classes = widths.min().unwrap_or(1) as u32;
+                let outputs = 0..model.architecture.outputs.len();
+                let classes = outputs.map(|output| model.architecture.places_of(output).1);
+                let classes = classes.min().unwrap_or(1) as u32;
                 let labels: Vec<u32> = (0..len).map(|at| number(at) % classes).collect();
                 session.write_labels(&variable.name, &labels)?;
             }

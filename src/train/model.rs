@@ -494,7 +494,7 @@ fn check_objectives(architecture: &Functional, objectives: &[Objective]) -> Resu
         objective.validate()?;
         let name = &objective.output;
         let mut outputs = architecture.outputs.iter();
-        let Some(output) = outputs.find(|output| output.name == *name) else {
+        if !outputs.any(|output| output.name == *name) {
             return Err(Error::NotFound {
                 what: "output",
                 name: name.clone(),
@@ -504,20 +504,13 @@ fn check_objectives(architecture: &Functional, objectives: &[Objective]) -> Resu
                     .map(|o| o.name.clone())
                     .collect(),
             });
-        };
+        }
         if objectives[..index]
             .iter()
             .any(|other| other.output == *name)
         {
             let message = format!("name the output `{name}` twice");
             return Err(Error::argument("objectives", message));
-        }
-        if objective.takes_labels() && output.shape.rank() != 1 {
-            let message = format!(
-                "of `{name}` takes a label a row, for an output of one dimension, not {}",
-                output.shape
-            );
-            return Err(Error::argument("loss", message));
         }
     }
     Ok(())

@@ -23,6 +23,8 @@ pub(super) struct Prepared<'a> {
     pub labels: Option<Cow<'a, [u32]>>,
     /// A weight for each row, or side by side one for each output.
     pub weights: Option<Cow<'a, [f32]>>,
+    /// The most positions that an output has.
+    pub positions: usize,
 }
 
 impl Prepared<'_> {
@@ -68,14 +70,16 @@ impl Model {
         };
         let parts = self.parts();
         let mut own = Vec::new();
+        let mut positions = 1;
         for objective in &self.objectives {
-            let columns = self.architecture.width_of(parts.output(objective));
+            let places = self.architecture.places_of(parts.output(objective));
+            positions = positions.max(places.0);
             let targets = self.targets_of(data, objective)?;
             let named = |error: Error| match self.objectives.len() {
                 1 => error,
                 _ => Error::data(format!("the output `{}`: {error}", objective.output)),
             };
-            own.push(fitted(objective, columns, targets).map_err(named)?);
+            own.push(fitted(objective, places, targets).map_err(named)?);
         }
         let (values, labels) = self.side_by_side(own, data.rows())?;
         Ok(Prepared {
@@ -84,6 +88,7 @@ impl Model {
             values,
             labels,
             weights: self.weights_of(data)?,
+            positions,
         })
     }
 
@@ -168,10 +173,10 @@ impl Model {
                         row[start..start + columns].copy_from_slice(own);
                     }
                 }
-                (Own::Labels(own), Place::Label(index)) => {
+                (Own::Labels(own), Place::Labels { start, positions }) => {
                     let table = labels.chunks_exact_mut(placed.labels);
-                    for (row, &own) in table.zip(own) {
-                        row[index] = own;
+                    for (row, own) in table.zip(own.chunks_exact(positions)) {
+                        row[start..start + positions].copy_from_slice(own);
                     }
                 }
                 _ => return Err(Error::data("targets and losses are of different kinds")),
@@ -320,12 +325,26 @@ impl Model {
             let count = self.objectives.len();
             return refused(format!("needs a model of one trained output, got {count}"));
         };
+        let (positions, _) = self.architecture.places_of(self.parts().output(objective));
+        if positions > 1 {
+            return refused(format!(
+                "needs a class for each row, got an output of {positions} positions"
+            ));
+        }
         let (of_rows, classes): (Vec<usize>, usize) = match self.targets_of(data, objective)? {
             Targets::None => return Ok(None),
-            Targets::Labels { labels, classes } => (
+            Targets::Labels { labels, classes }
+            | Targets::LabelTable {
+                labels,
+                columns: 1,
+                classes,
+            } => (
                 labels.iter().map(|&label| label as usize).collect(),
                 *classes,
             ),
+            Targets::LabelTable { columns, .. } => {
+                return refused(format!("needs a class for each row, got {columns} labels"));
+            }
             Targets::Values { values, columns: 1 } => {
                 if let Some(row) = values.iter().position(|&y| y != 0.0 && y != 1.0) {
                     let value = values[row];
@@ -416,59 +435,64 @@ impl Prepared<'_> {
     }
 }
 
-/// Targets in the form that an objective takes, for an output of so many columns.
-fn fitted<'a>(objective: &Objective, outputs: usize, targets: &'a Targets) -> Result<Own<'a>> {
+/// Targets in the form that an objective takes, for an output of so many positions with so many columns each.
+fn fitted<'a>(
+    objective: &Objective,
+    (positions, columns): (usize, usize),
+    targets: &'a Targets,
+) -> Result<Own<'a>> {
     let takes_labels = objective.takes_labels();
-    Ok(match targets {
-        Targets::None => {
-            return Err(Error::data(
-                "the data set has no targets; training and evaluation need them",
-            ));
-        }
-        Targets::Labels { labels, .. } if takes_labels => {
-            in_range(labels, outputs, objective.loss.ignore_class)?;
-            Own::Labels(labels)
-        }
-        Targets::Labels { labels, .. } if outputs == 1 => {
-            in_range(labels, 2, None)?;
-            let values = labels.iter().map(|&label| label as f32);
-            Own::Values(values.collect::<Vec<_>>().into())
-        }
-        Targets::Labels { labels, .. } => {
-            in_range(labels, outputs, None)?;
-            let len = labels.len().checked_mul(outputs);
-            let mut rows: Vec<f32> = room(len, "the one-hot targets")?;
-            rows.resize(labels.len() * outputs, 0.0);
-            for (row, &label) in rows.chunks_exact_mut(outputs).zip(labels) {
-                row[label as usize] = 1.0;
-            }
-            Own::Values(rows.into())
-        }
-        Targets::Values { .. } if takes_labels => {
+    let outputs = positions * columns;
+    if let Some((labels, each, _)) = targets.as_labels() {
+        if each != positions {
             return Err(Error::data(format!(
-                "{} takes integer labels, but the targets are numbers; read them as labels or use \
-                 categorical_crossentropy",
-                objective.loss.loss.name()
+                "the targets have {each} labels a row, but the model's output, {positions} × {columns} numbers, takes {positions}"
             )));
         }
-        Targets::Values { values, columns } => {
-            if *columns != outputs {
-                return Err(Error::data(format!(
-                    "the targets have {columns} columns, but the model has {outputs} outputs"
-                )));
-            }
-            Own::Values(values.as_slice().into())
+        if takes_labels {
+            in_range((labels, each), columns, objective.loss.ignore_class)?;
+            return Ok(Own::Labels(labels));
         }
-    })
+        in_range((labels, each), columns.max(2), None)?;
+        if columns == 1 {
+            let values = labels.iter().map(|&label| label as f32);
+            return Ok(Own::Values(values.collect::<Vec<_>>().into()));
+        }
+        let len = labels.len().checked_mul(columns);
+        let mut rows: Vec<f32> = room(len, "the one-hot targets")?;
+        rows.resize(labels.len() * columns, 0.0);
+        for (row, &label) in rows.chunks_exact_mut(columns).zip(labels) {
+            row[label as usize] = 1.0;
+        }
+        return Ok(Own::Values(rows.into()));
+    }
+    match targets {
+        Targets::Values { .. } if takes_labels => Err(Error::data(format!(
+            "{} takes integer labels, but the targets are numbers; read them as labels or use \
+             categorical_crossentropy",
+            objective.loss.loss.name()
+        ))),
+        Targets::Values { values, columns } if *columns == outputs => {
+            Ok(Own::Values(values.as_slice().into()))
+        }
+        Targets::Values { columns, .. } => Err(Error::data(format!(
+            "the targets have {columns} columns, but the model has {outputs} outputs"
+        ))),
+        _ => Err(Error::data(
+            "the data set has no targets; training and evaluation need them",
+        )),
+    }
 }
 
-fn in_range(labels: &[u32], classes: usize, ignored: Option<u32>) -> Result<()> {
+/// Refuses labels, so many a row, that name no class.
+fn in_range((labels, each): (&[u32], usize), classes: usize, ignored: Option<u32>) -> Result<()> {
     let unknown = |&label: &u32| label as usize >= classes && ignored != Some(label);
     match labels.iter().position(unknown) {
         None => Ok(()),
-        Some(row) => Err(Error::data(format!(
-            "row {row} has the label {}, but the model tells {classes} classes apart (0 to {})",
-            labels[row],
+        Some(at) => Err(Error::data(format!(
+            "row {} has the label {}, but the model tells {classes} classes apart (0 to {})",
+            at / each.max(1),
+            labels[at],
             classes.saturating_sub(1)
         ))),
     }

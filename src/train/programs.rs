@@ -166,8 +166,10 @@ impl Parts<'_> {
         let activations = self.architecture.last_activations();
         let columns = self.objectives.iter().map(|objective| {
             let index = self.output(objective);
+            let (positions, columns) = self.architecture.places_of(index);
             let setting = Setting {
-                columns: self.architecture.width_of(index),
+                columns,
+                positions,
                 labels: objective.takes_labels(),
                 activation: activations.get(index).copied().unwrap_or_default(),
                 loss: objective.loss.loss.name(),
@@ -195,8 +197,12 @@ impl Parts<'_> {
         let mut placed = Placed::default();
         for objective in self.objectives {
             if objective.takes_labels() {
-                placed.places.push(Place::Label(placed.labels));
-                placed.labels += 1;
+                let (positions, _) = self.architecture.places_of(self.output(objective));
+                placed.places.push(Place::Labels {
+                    start: placed.labels,
+                    positions,
+                });
+                placed.labels += positions;
             } else {
                 let columns = self.architecture.width_of(self.output(objective));
                 placed.places.push(Place::Values {
@@ -237,10 +243,16 @@ impl Parts<'_> {
                     false => values.slice(1, start, columns),
                 }
             }
-            (Place::Label(index), _, Some(labels)) => match placed.labels {
-                1 => labels.clone(),
-                _ => labels.slice(1, index, 1).reshape([room.batch]),
-            },
+            (Place::Labels { start, positions }, _, Some(labels)) => {
+                let own = match positions == placed.labels {
+                    true => labels.clone(),
+                    false => labels.slice(1, start, positions),
+                };
+                match positions {
+                    1 if positions < placed.labels => own.reshape([room.batch]),
+                    _ => own,
+                }
+            }
             _ => graph.labels(format!("{name}.nothing"), [room.batch]),
         };
         let targets = placed.places.iter().map(target).collect();
@@ -290,6 +302,7 @@ impl Parts<'_> {
                 before: flat(&last.before),
                 after: flat(&last.after),
                 activation: last.activation,
+                positions: self.architecture.places_of(self.output(objective)).0,
             }
         };
         let outputs: Vec<Output> = self.objectives.iter().map(output).collect();
@@ -350,7 +363,9 @@ impl Parts<'_> {
             let weights = weights[column.output].clone();
             let weights = weights.filter(|_| column.gauges.is_weighted());
             let (target, indices) = match &alone[..] {
-                [whole] if weights.is_none() => (whole.clone(), Some(clock.indices.clone())),
+                [whole] if weights.is_none() && outputs[column.output].positions == 1 => {
+                    (whole.clone(), Some(clock.indices.clone()))
+                }
                 _ => (target, None),
             };
             Supply {
@@ -464,7 +479,7 @@ pub(crate) struct Placed {
 /// The place of one objective's targets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Place {
-    Label(usize),
+    Labels { start: usize, positions: usize },
     Values { start: usize, columns: usize },
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::nn::Activation;
 use crate::op::{Form, OneHot, Penalty, Similarity};
-use crate::{Error, Result, Tensor};
+use crate::{DType, Error, Result, Tensor};
 
 use super::{Loss, Takes};
 
@@ -51,7 +51,7 @@ impl From<Loss> for LossSpec {
     }
 }
 
-/// The last layer's values that losses and metrics read.
+/// The last layer's values that losses and metrics read, `[batch, positions·columns]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     /// Before the activation.
@@ -59,6 +59,31 @@ pub(crate) struct Output {
     /// After it: what `predict` returns.
     pub after: Tensor,
     pub activation: Activation,
+    /// Positions of a row, each with columns of its own: 1 where the output has one dimension.
+    pub positions: usize,
+}
+
+impl Output {
+    /// A number for each row from what `rows` makes of values and target: where the output has several positions these are its
+    /// rows, `[batch, positions, columns]`, whose numbers are averaged.
+    pub fn by_position(
+        &self,
+        values: &Tensor,
+        target: &Tensor,
+        rows: impl FnOnce(&Tensor, &Tensor) -> Tensor,
+    ) -> Tensor {
+        if self.positions == 1 {
+            return rows(values, target);
+        }
+        let (batch, columns) = values.shape().rows_and_columns();
+        let dims = [batch, self.positions, columns / self.positions];
+        let target = match target.dtype() {
+            DType::U32 => target.clone(),
+            DType::F32 | DType::F16 => target.reshape(dims),
+        };
+        let numbers = rows(&values.reshape(dims), &target);
+        numbers.sum_over(1).scale(1.0 / self.positions as f32)
+    }
 }
 
 impl LossSpec {
@@ -140,11 +165,17 @@ impl LossSpec {
             }
             _ => {}
         }
-        let rows = self.rows_of(values, form, target);
-        match self.kept(values, target) {
-            None => rows,
-            Some(kept) => rows.div(&kept.batch_mean(cursor).offset(EPSILON)),
+        if !self.loss.is_by_rows() {
+            return self.rows_of(values, form, target);
         }
+        let rows = output.by_position(values, target, |y, target| self.rows_of(y, form, target));
+        if self.ignore_class.is_none() {
+            return rows;
+        }
+        let kept = output.by_position(values, target, |y, target| {
+            self.kept(y, target).unwrap_or_else(|| target.clone())
+        });
+        rows.div(&kept.batch_mean(cursor).offset(EPSILON))
     }
 
     #[track_caller]
@@ -292,6 +323,34 @@ impl LossSpec {
 }
 
 impl Loss {
+    /// Whether the numbers of a row belong together, such as those of classes: an output of several positions has a loss for
+    /// each. Others are sums or means over all numbers, wherever these stand.
+    fn is_by_rows(self) -> bool {
+        match self {
+            Loss::CategoricalCrossentropy
+            | Loss::CategoricalFocalCrossentropy { .. }
+            | Loss::SparseCategoricalCrossentropy
+            | Loss::NegativeLogLikelihood
+            | Loss::KlDivergence
+            | Loss::CategoricalHinge
+            | Loss::CosineSimilarity => true,
+            Loss::HalfSquaredError
+            | Loss::MeanSquaredError
+            | Loss::MeanAbsoluteError
+            | Loss::MeanAbsolutePercentageError
+            | Loss::MeanSquaredLogarithmicError
+            | Loss::Huber { .. }
+            | Loss::LogCosh
+            | Loss::BinaryCrossentropy
+            | Loss::BinaryFocalCrossentropy { .. }
+            | Loss::Poisson
+            | Loss::Hinge
+            | Loss::SquaredHinge
+            | Loss::Dice
+            | Loss::Tversky { .. } => false,
+        }
+    }
+
     /// Whether it is a cross-entropy that may be told to read logits.
     fn reads_logits(self) -> bool {
         matches!(

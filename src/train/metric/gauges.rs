@@ -13,8 +13,10 @@ use super::{ConfusionMatrix, Metric, Tally};
 /// What metrics are applied to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Setting {
-    /// Output columns.
+    /// Output columns, those of a position where there are several.
     pub columns: usize,
+    /// Positions of a row.
+    pub positions: usize,
     /// Whether targets are integer labels.
     pub labels: bool,
     /// The last activation.

@@ -3,7 +3,7 @@
 use crate::nn::Activation;
 use crate::op::{self, Confusion, Correlation, Feed, Hits, Moments, Says, Select, ThresholdCounts};
 use crate::train::loss::{LossSpec, Output, Takes};
-use crate::{Error, Initial, Result, Role, Tensor, TensorType};
+use crate::{DType, Error, Initial, Result, Role, Tensor, TensorType};
 
 use super::gauges::{Setting, Supply};
 use super::settings::{Classes, Decision, Point, below, between_0_and_1};
@@ -37,10 +37,22 @@ impl Row {
                 &output.after
             }
         };
+        let apart = |y: &Tensor, rows: &dyn Fn(&Tensor, &Tensor) -> Tensor| {
+            output.by_position(y, target, rows)
+        };
         match self {
-            Row::Accuracy { kind, before } => y(before).accuracy(target, kind),
-            Row::Hits { kind, before } => y(before).hits(target, kind),
-            Row::Correlation(kind) => output.after.correlation(target, kind),
+            // Shares of all columns, wherever these stand.
+            Row::Accuracy {
+                kind: kind @ op::Accuracy::Binary { .. },
+                before,
+            } => y(before).accuracy(target, kind),
+            Row::Hits {
+                kind: Hits::Equal,
+                before,
+            } => y(before).hits(target, Hits::Equal),
+            Row::Accuracy { kind, before } => apart(y(before), &|y, t| y.accuracy(t, kind)),
+            Row::Hits { kind, before } => apart(y(before), &|y, t| y.hits(t, kind)),
+            Row::Correlation(kind) => apart(&output.after, &|y, t| y.correlation(t, kind)),
             Row::Loss(spec) => spec.rows(output, target, cursor),
         }
     }
@@ -395,24 +407,38 @@ impl TallySpec {
         output: &Output,
         supply: &Supply,
     ) -> Tensor {
-        let columns = output.after.shape().rows_and_columns().1;
+        let (batch, columns) = output.after.shape().rows_and_columns();
+        let (each, columns) = (output.positions, columns / output.positions);
         let graph = supply.target.graph();
         let kind = TensorType::f32([slots, self.cells(columns)]);
         let tally = graph.variable_as(Role::Progress, name, kind, Initial::Zeros);
         let feed = Feed {
             gather: supply.indices.is_some(),
             weighted: supply.weights.is_some(),
+            each,
         };
-        let y = |before: bool| {
-            if before {
-                &output.before
-            } else {
-                &output.after
+        // Positions are rows of their own, with the weight of theirs.
+        let rows = |x: &Tensor| match (each, x.dtype()) {
+            (1, _) => x.clone(),
+            (_, DType::U32) => x.reshape([batch * each]),
+            _ => x.reshape([batch * each, columns]),
+        };
+        let weights = supply.weights.as_ref().map(|weights| match each {
+            1 => weights.clone(),
+            _ => {
+                let ones = graph.constant([batch, each], &vec![1.0; batch * each]);
+                let table = ones.mul(&weights.reshape([batch, 1]));
+                table.reshape([batch * each])
             }
+        });
+        let (logits, after) = (rows(&output.before), rows(&output.after));
+        let target = rows(&supply.target);
+        let y = |before: bool| {
+            if before { &logits } else { &after }
         };
         let operands = |before: bool| -> Vec<&Tensor> {
-            let optional = [&supply.indices, &supply.weights].into_iter().flatten();
-            [&tally, &supply.cursor, y(before), &supply.target]
+            let optional = [&supply.indices, &weights].into_iter().flatten();
+            [&tally, &supply.cursor, y(before), &target]
                 .into_iter()
                 .chain(optional)
                 .collect()

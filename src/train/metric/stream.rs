@@ -55,11 +55,12 @@ impl Streaming {
         if columns == 0 {
             return Err(Error::argument("columns", "must be at least 1, got 0"));
         }
-        let labels = matches!(targets, Targets::Labels { .. });
+        let labels = targets.as_labels().is_some();
         let setting = Setting {
             columns,
             labels,
             activation: Activation::Linear,
+            positions: 1,
             loss: "this stream",
         };
         let gauges = Gauges::new(metrics, &setting)?;
@@ -75,6 +76,7 @@ impl Streaming {
             before: y.clone(),
             after: y,
             activation: Activation::Linear,
+            positions: 1,
         };
         let rows = gauges.rows(&output, &target, &cursor, None);
         let kind = TensorType::f32([1, 1 + rows.len(), Parts::of(BATCH).count]);
@@ -102,7 +104,8 @@ impl Streaming {
         })
     }
 
-    /// Takes rows of targets and predictions, row-major, and a weight for each row; by default each weighs one.
+    /// Takes rows of targets and predictions, row-major, and a weight for each row; by default each weighs one. Several
+    /// labels a row are rows of their own.
     ///
     /// # Errors
     ///
@@ -115,7 +118,9 @@ impl Streaming {
     ) -> Result<()> {
         let rows = predictions.len() / self.columns;
         let given = match targets {
-            Targets::Labels { labels, .. } if self.labels => labels.len(),
+            Targets::Labels { labels, .. } | Targets::LabelTable { labels, .. } if self.labels => {
+                labels.len()
+            }
             Targets::Values { values, columns } if !self.labels && *columns == self.columns => {
                 values.len() / columns
             }
@@ -148,7 +153,7 @@ impl Streaming {
             self.session
                 .write_head("y", &predictions[columns.clone()])?;
             match targets {
-                Targets::Labels { labels, .. } => {
+                Targets::Labels { labels, .. } | Targets::LabelTable { labels, .. } => {
                     self.session.write_labels_head("t", &labels[first..end])?;
                 }
                 Targets::Values { values, .. } => {
