@@ -130,7 +130,9 @@ fn first_batch(case: &Case, recipe: &Recipe, device: &Device) -> Result<Recordin
             let wide = labels[..rows].iter().map(|&label| f64::from(label));
             work.label("y", &Array::floats(&[rows], wide.collect()), &[rows].into())?
         }
-        Targets::None => return Err(Stop::Failed(case.error("there are no targets"))),
+        Targets::None | Targets::LabelTable { .. } => {
+            return Err(Stop::Failed(case.error("there are no targets")));
+        }
     };
     let mut weights = Vec::new();
     for name in &recipe.parameters {
