@@ -340,7 +340,7 @@ fn weighted_metrics_give_positions_the_weight_of_their_row() {
             .unwrap();
         let said = model.predict(&data).unwrap().classes();
         let (mut hits, mut all) = (0.0, 0.0);
-        let mut recall = vec![(0.0, 0.0); CLASSES];
+        let mut recall = [(0.0, 0.0); CLASSES];
         for (i, (&said, &wanted)) in said.iter().zip(&labels).enumerate() {
             let w = f64::from(weights[i / POSITIONS]);
             let hit = if said == wanted as usize { w } else { 0.0 };
@@ -433,7 +433,8 @@ fn losses_of_numbers_at_positions_are_those_of_keras() {
         let others = p.iter().zip(t).map(|(p, t)| p * (1.0 - t));
         (1.0 + others.fold(f64::MIN, f64::max) - right).max(0.0)
     };
-    let by_hand: [(Loss, &dyn Fn(&[f64], &[f64]) -> f64); 4] = [
+    type ByHand<'a> = &'a dyn Fn(&[f64], &[f64]) -> f64;
+    let by_hand: [(Loss, ByHand<'_>); 4] = [
         (Loss::CosineSimilarity, &cosine),
         (Loss::KlDivergence, &divergence),
         (MeanSquaredError, &squares),
