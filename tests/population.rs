@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use common::device;
 use kiln::optim::OptimizerConfig;
 use kiln::prelude::*;
-use kiln::train::{Member, Population};
+use kiln::train::{Interrupt, Member, Population, Stop};
 
 /// Counters are the device's: tests that use it wait for each other.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -275,4 +275,60 @@ fn what_a_population_cannot_do_is_refused_in_words() {
         "a population takes",
     );
     says(population.member(5).unwrap_err(), "there are 5 members");
+}
+
+#[test]
+fn an_interrupt_ends_all_members_after_the_running_steps_with_their_histories() {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let data = data(100);
+    for device in [Some(Device::cpu()), device().cloned()]
+        .into_iter()
+        .flatten()
+    {
+        let interrupt = Interrupt::new();
+        let mut stopped = population(&device);
+        // Raised beforehand, and in the midst of the run.
+        for wait in [None, Some(std::time::Duration::from_millis(30))] {
+            let raising = interrupt.clone();
+            let raise = move || {
+                wait.map(std::thread::sleep);
+                raising.raise();
+            };
+            let raised = match wait {
+                None => {
+                    raise();
+                    None
+                }
+                Some(_) => Some(std::thread::spawn(raise)),
+            };
+            let endless = fit(100_000_000).interrupt(&interrupt);
+            let histories = stopped.fit(&data, endless).unwrap();
+            raised.map(|thread| thread.join().unwrap());
+            interrupt.lower();
+            assert_eq!(histories.len(), 5);
+            let steps = histories[0].steps;
+            assert!(steps > 0);
+            for history in &histories {
+                assert_eq!(history.stop, Stop::Interrupted, "{device}");
+                assert_eq!(history.steps, steps);
+                assert_eq!(history.step_losses.len() as u64, steps);
+                // Four steps an epoch, and what was done of the last.
+                assert_eq!(history.epochs.len() as u64, steps.div_ceil(4));
+            }
+            if wait.is_some() {
+                continue;
+            }
+            // The weights are those of so many steps.
+            let mut whole = population(&device);
+            whole.fit(&data, fit(u64::MAX).max_steps(steps)).unwrap();
+            for index in 0..5 {
+                let weights = |population: &mut Population| {
+                    population.member(index).unwrap().weights().unwrap()
+                };
+                assert_eq!(weights(&mut stopped), weights(&mut whole), "{device}");
+            }
+        }
+    }
 }

@@ -12,6 +12,7 @@ use crate::{Dataset, Device, Error, Graph, Initial, Result, Role, Session, Tenso
 use super::features::Features;
 use super::fit::Fit;
 use super::history::{Epoch, History, Stop};
+use super::interrupt::Interrupt;
 use super::ledger::{Ledger, Means};
 use super::loss::LossSpec;
 use super::metric::{Board, Metric};
@@ -153,6 +154,8 @@ impl Population {
     /// weights and the optimizer's state of that; the population ends when all have. With validation data every member is
     /// measured on it after each of its epochs, one after the other, so that small sets cost less than the training.
     ///
+    /// A raised [`Fit::interrupt`] ends the members after the steps that are under way, with their histories and weights kept.
+    ///
     /// A second call on as many rows goes on where the first ended. A member whose loss becomes NaN does not stop the
     /// others: its history says so.
     ///
@@ -172,7 +175,7 @@ impl Population {
         if fit.exceeds_populations() {
             return Err(Error::argument(
                 "fit",
-                "a population takes epochs, steps, a target loss, validation, batch size, shuffle and seed only",
+                "a population takes epochs, steps, a target loss, validation, batch size, shuffle, seed and an interrupt only",
             ));
         }
         let parts = fit.split(data)?;
@@ -204,7 +207,7 @@ impl Population {
             .collect();
         let per_epoch = ledgers[0].steps_per_epoch();
         let whole = fit.epochs.saturating_mul(per_epoch);
-        let total = whole.min(fit.steps.unwrap_or(u64::MAX));
+        let mut total = whole.min(fit.steps.unwrap_or(u64::MAX));
         let first = self.steps;
         if first.saturating_add(total) > u64::from(u32::MAX) {
             let message = format!("{total} steps are more than the clock counts, 2³² − 1");
@@ -239,6 +242,16 @@ impl Population {
             let Some(Answer { sums, .. }) = submissions.next(session).await? else {
                 break;
             };
+            let raised = |interrupt: &Interrupt| interrupt.is_raised();
+            if fit.interrupt.as_ref().is_some_and(raised) && submissions.settled() < total {
+                // What is under way still counts.
+                total = submissions.settled();
+                for (history, ended) in histories.iter_mut().zip(&ended) {
+                    if ended.is_none() {
+                        history.stop = Stop::Interrupted;
+                    }
+                }
+            }
             let first_step = *first_step.get_or_insert_with(|| begun.elapsed());
             let (steps, ring) = sums.unwrap_or_default();
             let ring_len = (ring.len() / count).max(1);
