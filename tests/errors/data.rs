@@ -60,10 +60,23 @@ pub fn parts_that_cannot_be_are_refused() {
     }
     says(four().split_at(0), &["row"]);
     says(four().split_at(5), &["row"]);
-    says(four().select(&[9]), &["9", "4"]);
-    says(four().k_fold(1, 1).map(|_| ()), &["1"]);
-    says(four().k_fold(9, 1).map(|_| ()), &["9", "4"]);
-    says(four().stratified_k_fold(5, 1).map(|_| ()), &["5", "4"]);
+    let rows = ["no row 9", "4 rows are counted from 0"];
+    refuses(four().select(&[9]), "indices", &rows);
+    refuses(four().select(&[0, 4]), "indices", &["no row 4", "4 rows"]);
+    let range = |got| ["at least 2", "at most the 4 rows", got];
+    let folds = |folds| four().k_fold(folds, 1).map(|_| ());
+    refuses(folds(0), "folds", &range("got 0"));
+    refuses(folds(1), "folds", &range("got 1"));
+    refuses(folds(9), "folds", &range("got 9"));
+    let stratified = |folds| four().stratified_k_fold(folds, 1).map(|_| ());
+    refuses(stratified(1), "folds", &range("got 1"));
+    refuses(stratified(5), "folds", &range("got 5"));
+    let named = four().with_categories(2, vec!["a".into()]);
+    refuses(
+        named,
+        "column",
+        &["no column 2", "2 columns are counted from 0"],
+    );
     let numbers = Dataset::from_rows(&[[0.0], [1.0]], &[[0.5], [0.7]]).unwrap();
     says(numbers.split_stratified(0.5, 1), &["labels"]);
     says(numbers.class_counts(), &["labels"]);
@@ -73,10 +86,22 @@ pub fn parts_that_cannot_be_are_refused() {
 
 #[test]
 pub fn preprocessing_that_does_not_fit_is_refused() {
-    says(Scaler::min_max(&four(), 1.0, 0.0), &["1", "0"]);
+    let above = ["finite and above low"];
+    refuses(
+        Scaler::min_max(&four(), 1.0, 0.0),
+        "high",
+        &["got 0 above 1"],
+    );
+    refuses(Scaler::min_max(&four(), 1.0, 1.0), "high", &above);
+    refuses(Scaler::min_max(&four(), 0.0, f32::INFINITY), "high", &above);
+    refuses(Scaler::min_max(&four(), f32::NAN, 1.0), "high", &above);
     says(Scaler::from_parts(vec![0.0], vec![1.0, 1.0]), &["1", "2"]);
     says(Scaler::from_parts(vec![0.0], vec![0.0]), &["0"]);
-    says(Scaler::from_parts(vec![f64::NAN], vec![1.0]), &["NaN"]);
+    for center in [f64::NAN, f64::INFINITY] {
+        let parts = Scaler::from_parts(vec![0.0, center], vec![1.0, 1.0]);
+        let told = ["column 1", &center.to_string(), "not finite"];
+        refuses(parts, "center", &told);
+    }
     let narrow = Dataset::from_rows(&[[1.0], [2.0]], &[[0.0], [1.0]]).unwrap();
     let scaler = Scaler::standard(&four()).unwrap();
     says(scaler.transform(&narrow), &["1", "2"]);

@@ -11,6 +11,39 @@ pub fn all() {
     weights_of_classes_that_the_targets_do_not_have_are_refused();
     settings_of_streams_out_of_range_name_the_setting();
     weights_that_do_not_fit_rows_or_outputs_are_refused();
+    settings_of_checkpoints_and_populations_name_the_setting();
+}
+
+#[test]
+pub fn settings_of_checkpoints_and_populations_name_the_setting() {
+    use kiln::optim::OptimizerConfig;
+    use kiln::train::{Checkpoints, Member, Population};
+    let data = || labelled(vec![0.0; 8], vec![0, 1, 2, 0]);
+    let folder = std::env::temp_dir().join("kiln-errors-no-checkpoints");
+    let none = Checkpoints::in_folder(&folder).keep_last(0);
+    refuses(
+        model().fit(&data(), Fit::epochs(1).checkpoints(none).silent()),
+        "keep_last",
+        &["at least 1", "got 0"],
+    );
+    assert!(!folder.exists(), "refused before the folder is made");
+    let population = |members: Vec<Member>| {
+        Population::new(
+            Sequential::new(2).dense(1, Sigmoid),
+            members,
+            &Device::cpu(),
+            BinaryCrossentropy,
+            OptimizerConfig::default(),
+            [],
+        )
+    };
+    refuses(population(Vec::new()), "members", &["at least one"]);
+    let learning_rate = -0.5;
+    let member = Member {
+        seed: 1,
+        learning_rate,
+    };
+    refuses(population(vec![member]), "learning_rate", &["-0.5"]);
 }
 
 #[test]
