@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::sync::{Mutex, OnceLock};
 
 use kiln::prelude::*;
-use kiln::train::{Every, RunState};
+use kiln::train::{Callback, Every, Moment, RunState, Timing};
 use kiln::{Dataset, Options};
 
 /// Bytes that the adapter's sessions may have; the data of one test is more.
@@ -77,7 +77,9 @@ fn model(device: &Device, columns: usize, wide: bool) -> Model {
 fn outcome(model: &mut Model, history: &History) -> (Vec<u64>, Vec<u32>) {
     let epochs = history.epochs.iter();
     let figures = epochs.flat_map(|epoch| {
-        let metrics = epoch.metrics.iter().map(|(_, value)| *value);
+        let validated = epoch.val_metrics.iter();
+        let metrics = epoch.metrics.iter().chain(validated);
+        let metrics = metrics.map(|(_, value)| *value).chain(epoch.val_loss);
         [epoch.loss, epoch.samples as f64]
             .into_iter()
             .chain(metrics)
@@ -330,4 +332,170 @@ fn what_does_not_fit_an_iterator_is_refused_by_name() {
     let fit = Fit::epochs(1).steps_per_epoch(3);
     let error = whole.fit(&rows(40, 5), fit).unwrap_err().to_string();
     assert!(error.contains("steps_per_epoch: is for batches"), "{error}");
+}
+
+/// The bits of an evaluation.
+fn figures(measured: &kiln::train::Evaluation) -> Vec<u64> {
+    let metrics = measured.metrics.iter().map(|(_, value)| value.to_bits());
+    [measured.loss.to_bits()]
+        .into_iter()
+        .chain(metrics)
+        .collect()
+}
+
+#[test]
+fn rows_to_validate_on_come_in_parts_to_the_same_bits() {
+    let _alone = alone();
+    let (data, validation) = (rows(203, 5), rows(5003, 5));
+    for (number, device) in devices().into_iter().enumerate() {
+        for wide in [false, true] {
+            let fit = || Fit::epochs(3).silent().validation(&validation);
+            let mut resident = model(&device, 5, wide);
+            let history = resident.fit(&data, fit()).unwrap();
+            assert!(history.epochs[2].val_loss.is_some());
+            let expected = outcome(&mut resident, &history);
+            for part in [1, 2000, 5003] {
+                let mut streamed = model(&device, 5, wide);
+                let before = device.counters();
+                let history = streamed.fit(&data, fit().chunk_rows(part)).unwrap();
+                let place = format!("{device}, parts of {part}, wide {wide}");
+                assert!(outcome(&mut streamed, &history) == expected, "{place}");
+                if number == 1 && part == 1 {
+                    // Five batches of 1024 rows come anew for every epoch, features and targets.
+                    let told = device.counters().since(&before);
+                    assert!(told.uploads > 3 * 5 * 2, "{place}: {}", told.uploads);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_set_to_evaluate_beyond_the_budget_comes_in_parts_to_the_same_bits() {
+    let _alone = alone();
+    let Some(device) = budgeted() else {
+        return;
+    };
+    // 4 MiB of numbers, which the budget of 6 has room for.
+    let data = rows(8192 + 77, 128);
+    let uploaded = |model: &mut Model, data: &Dataset| {
+        let before = device.counters();
+        let measured = model.evaluate(data).unwrap();
+        assert!(device.counters().peak_bytes <= BUDGET);
+        (measured, device.counters().since(&before).uploads)
+    };
+    let (resident, few) = uploaded(&mut model(device, 128, true), &data);
+    // Another model leaves room for less.
+    let mut other = model(device, 128, true);
+    other.evaluate(&rows(1500, 128)).unwrap();
+    let (in_parts, many) = uploaded(&mut model(device, 128, true), &data);
+    drop(other);
+    assert_eq!(figures(&in_parts), figures(&resident));
+    assert!(many > few + 4, "{many} uploads for {few}");
+    // 16 MiB, and what was trained on before in the way.
+    let large = rows(4096 * 8 + 7, 128);
+    let mut trained = model(device, 128, true);
+    trained.fit(&data, Fit::steps(3).silent()).unwrap();
+    let (measured, _) = uploaded(&mut trained, &large);
+    let mut on_host = model(&Device::cpu(), 128, true);
+    let weights = trained.weights().unwrap();
+    let weights = weights.iter().map(|w| (w.name.as_str(), &w.values[..]));
+    on_host.set_weights(weights).unwrap();
+    let expected = on_host.evaluate(&large).unwrap();
+    assert!((measured.loss - expected.loss).abs() < 1e-4);
+    let accuracy = measured.get("accuracy").unwrap() - expected.get("accuracy").unwrap();
+    assert!(accuracy.abs() < 1e-3, "{accuracy}");
+    drop(trained);
+    // And validation beyond the budget, beside rows to train on that are.
+    let mut both = model(device, 128, true);
+    let fit = Fit::epochs(1).batch_size(64).silent().validation(&large);
+    let history = both.fit(&rows(4096 * 4, 128), fit).unwrap();
+    assert!(device.counters().peak_bytes <= BUDGET);
+    let told = history.epochs[0].val_loss.unwrap();
+    assert_eq!(
+        told.to_bits(),
+        both.evaluate(&large).unwrap().loss.to_bits()
+    );
+}
+
+/// Evaluates another data set in the midst of a run.
+struct Elsewhere<'a> {
+    timing: Timing,
+    data: &'a Dataset,
+    seen: Vec<Vec<u64>>,
+}
+
+impl Elsewhere<'_> {
+    fn look(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        self.seen.push(figures(&moment.model.evaluate(self.data)?));
+        Ok(())
+    }
+}
+
+impl Callback for Elsewhere<'_> {
+    fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        self.look(moment)
+    }
+
+    fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        self.look(moment)
+    }
+
+    fn steps(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        self.look(moment)
+    }
+
+    fn end(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        self.look(moment)
+    }
+}
+
+#[test]
+fn a_callback_that_evaluates_other_rows_leaves_the_run_to_its_bits() {
+    let _alone = alone();
+    let (data, validation) = (rows(203, 5), rows(91, 5));
+    for device in devices() {
+        for wide in [false, true] {
+            for chunk in [None, Some(64)] {
+                let fit = || {
+                    let fit = Fit::epochs(3).silent().validation(&validation);
+                    chunk.map_or(fit, |rows| {
+                        Fit::epochs(3)
+                            .silent()
+                            .validation(&validation)
+                            .chunk_rows(rows)
+                    })
+                };
+                let mut plain = model(&device, 5, wide);
+                let history = plain.fit(&data, fit()).unwrap();
+                let expected = outcome(&mut plain, &history);
+                // Fewer rows than those to validate on, and so many that a session for them has other batches.
+                for count in [50, 3000] {
+                    for timing in [Timing::Epochs, Timing::Steps(3)] {
+                        let other = rows(count, 5);
+                        let mut elsewhere = Elsewhere {
+                            timing,
+                            data: &other,
+                            seen: Vec::new(),
+                        };
+                        let mut watched = model(&device, 5, wide);
+                        let fit = fit().callback(&mut elsewhere);
+                        let history = watched.fit(&data, fit).unwrap();
+                        let place =
+                            format!("{device}, {count} rows at {timing:?}, wide {wide}, {chunk:?}");
+                        assert!(outcome(&mut watched, &history) == expected, "{place}");
+                        assert!(elsewhere.seen.len() >= 5, "{place}");
+                        // It saw the weights as they were.
+                        let last = figures(&watched.evaluate(&other).unwrap());
+                        assert_eq!(elsewhere.seen.last(), Some(&last), "{place}");
+                        assert_ne!(elsewhere.seen[0], last, "{place}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use crate::data::check::room;
-use crate::{Dataset, Error, Result, Session};
+use crate::{Dataset, Error, Result, Session, Snapshot};
 
 use super::Model;
+use super::evaluated::{Brought, window};
 use super::features::Features;
 use super::ledger::Ledger;
 use super::metric::{Board, ConfusionMatrix};
@@ -126,6 +127,9 @@ impl Predictions {
 
 impl Model {
     /// Loss and metrics over `data`, averaged over its rows.
+    ///
+    /// Rows that find no room on the device at once, within the [budget](crate::Options) if there is one, come in parts; the
+    /// numbers are the same bits. A callback may evaluate on any data while its run goes on.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation> {
         let device = self.device().clone();
         device.block_on(self.evaluate_async(data))
@@ -134,41 +138,47 @@ impl Model {
     /// [`Model::evaluate`] without blocking the thread.
     pub async fn evaluate_async(&mut self, data: &Dataset) -> Result<Evaluation> {
         let prepared = self.prepare(data)?;
+        if self.is_running() {
+            return self.evaluate_aside(&prepared).await;
+        }
         let mut tries = Recovery::default().tries;
         loop {
-            match self.evaluate_prepared(&prepared).await {
+            match self.evaluate_prepared(&prepared, None).await {
                 Err(error) => self.try_again(&mut tries, error)?,
                 done => return done,
             }
         }
     }
 
-    async fn evaluate_prepared(&mut self, prepared: &Prepared<'_>) -> Result<Evaluation> {
+    /// With these weights, or those that the open session has.
+    pub(super) async fn evaluate_prepared(
+        &mut self,
+        prepared: &Prepared<'_>,
+        weights: Option<&Snapshot>,
+    ) -> Result<Evaluation> {
+        self.make_room(prepared).await?;
+        let train = self.open_needs().train;
+        let trains: Vec<Room> = train.into_iter().collect();
         let needs = Needs {
-            evaluate: Some(evaluation_room(prepared)),
+            evaluate: Some(self.place_evaluation(prepared, &trains, None)?),
             ..Needs::default()
         };
+        if let Some(weights) = weights {
+            self.session(needs).await?.restore(weights)?;
+        }
         self.load_evaluation(needs, prepared).await?;
         let board = self.parts().board()?;
-        self.run_evaluation(needs, prepared.rows, &board).await
+        self.run_evaluation(needs, prepared, &board).await
     }
 
-    /// Uploads the data that `run_evaluation` runs over.
-    pub(super) async fn load_evaluation(
-        &mut self,
-        needs: Needs,
-        data: &Prepared<'_>,
-    ) -> Result<()> {
-        self.upload("evaluate", needs, data).await
-    }
-
-    /// Runs over the uploaded evaluation data once.
+    /// Runs over evaluation data once: what was uploaded, or what is brought in parts.
     pub(super) async fn run_evaluation(
         &mut self,
         needs: Needs,
-        rows: usize,
+        data: &Prepared<'_>,
         gauges: &Board,
     ) -> Result<Evaluation> {
+        let window = window(needs, data);
         self.set_clock(
             "evaluate",
             needs,
@@ -176,21 +186,36 @@ impl Model {
                 step: 0,
                 epoch: 0,
                 offset: 0,
-                rows,
+                rows: data.rows,
                 shuffle: None,
-                window: None,
+                window,
             },
         )
         .await?;
         let batch = self.evaluation_batch().unwrap_or(EVALUATE_ROWS);
-        let mut ledger = Ledger::new(rows as u64, batch as u64, gauges.layout(), 0);
+        let mut ledger = Ledger::new(data.rows as u64, batch as u64, gauges.layout(), 0);
         let device = self.device().clone();
         let session = self.session(needs).await?;
         let steps = ledger.steps_per_epoch();
         let mut submissions = Submissions::new("evaluate", gauges, steps, &device, session)?;
+        let mut brought = window.map(|room| Brought::new(room, batch));
         let mut means = None;
         loop {
-            submissions.ahead(session, steps)?;
+            let mut submitted = Ok(());
+            // The part that is there, and the next one that can be brought once it is under way.
+            for _ in 0..2 {
+                let ready = match &mut brought {
+                    None => steps,
+                    Some(brought) => {
+                        let done = submissions.submitted();
+                        self.bring_evaluated(needs, data, brought, done).await?
+                    }
+                };
+                let session = self.session(needs).await?;
+                submitted = submitted.and_then(|()| submissions.ahead(session, ready.min(steps)));
+            }
+            submitted?;
+            let session = self.session(needs).await?;
             let Some(Answer { sums, .. }) = submissions.next(session).await? else {
                 break;
             };

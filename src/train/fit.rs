@@ -7,7 +7,6 @@ use crate::{Dataset, Error, Result};
 
 use super::callback::{Callback, Callbacks, Moment, Timing};
 use super::checkpoints::{Checkpoints, Newest};
-use super::evaluate::evaluation_room;
 use super::history::{Epoch, History, Stop};
 use super::interrupt::Interrupt;
 use super::keeper::Keeper;
@@ -15,6 +14,7 @@ use super::ledger::{Ledger, Means};
 use super::metric::Board;
 use super::micro::Micro;
 use super::non_finite::NonFinite;
+use super::prepare::Prepared;
 use super::programs::Needs;
 use super::progress::Progress;
 use super::recover::Recovery;
@@ -49,7 +49,7 @@ pub struct Fit<'a> {
     pub(super) class_weight: Vec<(u32, f32)>,
     silent: bool,
     callbacks: Callbacks<'a>,
-    interrupt: Option<Interrupt>,
+    pub(super) interrupt: Option<Interrupt>,
     watches: Vec<Watch<'a>>,
     checkpoints: Vec<Checkpoints>,
     resume: Option<Resume>,
@@ -144,7 +144,8 @@ impl<'a> Fit<'a> {
     /// rounded to whole batches, and to less where two parts do not fit.
     ///
     /// By default a data set is resident where it has room, within the [budget](crate::Options) if there is one, and comes in
-    /// parts as large as possible where it has not. The results are the same bits. Batches from an iterator always come in
+    /// parts as large as possible where it has not; so do the rows to validate on, in batches of their own. The results are the
+    /// same bits. Batches from an iterator always come in
     /// parts: by default of 32 batches, or as large as the pieces that the iterator gives.
     pub fn chunk_rows(mut self, rows: usize) -> Self {
         self.chunk_rows = Some(rows);
@@ -370,7 +371,7 @@ pub(super) struct Run<'a> {
     pub(super) supply: Supply<'a>,
     /// The clock's number of the run's first epoch.
     pub(super) first_epoch: u64,
-    validation_rows: usize,
+    pub(super) validation: Option<Prepared<'a>>,
     /// What epochs report, the same for all of them.
     board: Board,
     pub(super) ledger: Ledger,
@@ -514,6 +515,19 @@ impl Model {
 
     async fn fit_on<'a>(
         &mut self,
+        supply: Supply<'a>,
+        validation: Option<&'a Dataset>,
+        fit: Fit<'a>,
+        begun: Instant,
+    ) -> Result<History> {
+        self.begin_run();
+        let outcome = self.run_fit(supply, validation, fit, begun).await;
+        self.end_run();
+        outcome
+    }
+
+    async fn run_fit<'a>(
+        &mut self,
         mut supply: Supply<'a>,
         validation: Option<&'a Dataset>,
         mut fit: Fit<'a>,
@@ -529,8 +543,14 @@ impl Model {
             );
             return Err(Error::argument("batch_size", message));
         }
-        let evaluate = validation.as_ref().map(|data| evaluation_room(data));
         supply.skips = fit.non_finite == NonFinite::Skip;
+        let evaluate = match &validation {
+            Some(data) => {
+                let trains = [supply.least_room(batch), supply.room(batch)];
+                Some(self.place_evaluation(data, &trains, fit.chunk_rows)?)
+            }
+            None => None,
+        };
         if let Some(micro) = fit.micro {
             supply.micro = self.parts_of_batch(micro, &supply, batch, evaluate)?;
         }
@@ -592,8 +612,8 @@ impl Model {
             resumed: resume.is_some(),
             interrupt: fit.interrupt.take(),
             needs,
-            validation_rows: validation.as_ref().map_or(0, |data| data.rows),
             validates: validation.is_some(),
+            validation,
             non_finite: fit.non_finite,
             board,
             ledger,
@@ -607,11 +627,10 @@ impl Model {
         };
         // What does not fit is refused here, before any work.
         self.call(&mut run, |callback, moment| callback.begin(moment))?;
-        let validation = validation.as_ref();
-        self.start(&mut run, validation, resume.as_ref()).await?;
+        self.start(&mut run, resume.as_ref()).await?;
 
         run.epoch_begun = Instant::now();
-        let outcome = match self.train_on(&mut run, validation).await {
+        let outcome = match self.train_on(&mut run).await {
             Err(Error::NonFinite { epoch, step, .. }) => {
                 Err(self.explained(&mut run, (epoch, step)).await)
             }
@@ -796,9 +815,9 @@ impl Model {
         self.epochs += 1;
         let loss = means.values.first().copied().unwrap_or(f64::NAN);
         let metrics = run.board.report(&means)?;
-        let validation = match run.validation_rows {
-            0 => None,
-            rows => Some(self.run_evaluation(run.needs, rows, &run.board).await?),
+        let validation = match &run.validation {
+            None => None,
+            Some(data) => Some(self.run_evaluation(run.needs, data, &run.board).await?),
         };
         let (val_loss, val_metrics) = match validation {
             Some(Evaluation { loss, metrics, .. }) => (Some(loss), metrics),

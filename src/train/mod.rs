@@ -4,6 +4,7 @@ mod callback;
 mod checkpoints;
 mod estimate;
 mod evaluate;
+mod evaluated;
 mod fastest;
 mod features;
 mod fit;

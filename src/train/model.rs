@@ -7,10 +7,12 @@ use crate::op::cursor;
 use crate::optim::Optimizer;
 use crate::{Device, Error, Result, Role, Session, Snapshot};
 
+use super::evaluate::Evaluation;
 use super::fit::DEFAULT_BATCH;
 use super::loss::LossSpec;
 use super::metric::Metric;
 use super::objective::{Compile, Objective};
+use super::prepare::Prepared;
 use super::programs::{Needs, Parts, Room};
 use super::recover::Recovery;
 use super::run_state::RunState;
@@ -36,6 +38,10 @@ pub struct Model {
     pub(crate) optimizer: Box<dyn Optimizer>,
     device: Device,
     open: Option<Open>,
+    /// Whether `fit` is at work, whose data lies in the open session.
+    running: bool,
+    /// What callbacks evaluate in meanwhile.
+    aside: Option<Open>,
     /// Weights, states of layers and of the optimizer to begin the next session with: those too that the open one does
     /// without.
     pub(super) carried: Snapshot,
@@ -112,6 +118,8 @@ impl Model {
             optimizer,
             device: device.clone(),
             open: None,
+            running: false,
+            aside: None,
             carried: Snapshot::default(),
             steps: 0,
             epochs: 0,
@@ -397,6 +405,37 @@ impl Model {
     /// Closes the open session.
     pub(super) fn leave_session(&mut self) {
         self.open = None;
+        self.aside = None;
+    }
+
+    /// From now on the open session holds the data of a run.
+    pub(super) fn begin_run(&mut self) {
+        self.running = true;
+    }
+
+    /// The run is over.
+    pub(super) fn end_run(&mut self) {
+        self.running = false;
+        self.aside = None;
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.running
+    }
+
+    /// Evaluates while a run is under way, with the weights as they are now: in a session of its own, so that the run's data
+    /// and what it has under way stay as they are.
+    pub(super) async fn evaluate_aside(&mut self, data: &Prepared<'_>) -> Result<Evaluation> {
+        let Some(open) = &mut self.open else {
+            return self.evaluate_prepared(data, None).await;
+        };
+        let weights = carried(&mut open.session).await?;
+        let behind = self.behind;
+        let run = std::mem::replace(&mut self.open, self.aside.take());
+        let outcome = self.evaluate_prepared(data, Some(&weights)).await;
+        self.aside = std::mem::replace(&mut self.open, run);
+        self.behind = behind;
+        outcome
     }
 
     /// Whether a variable says where a run is, and is no part of the model.

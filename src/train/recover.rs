@@ -7,7 +7,6 @@ use crate::{Error, Result};
 use super::Model;
 use super::fit::Run;
 use super::model::ClockStart;
-use super::prepare::Prepared;
 use super::run_state::RunState;
 
 /// What a run does when its device is lost: a driver reset, a laptop that slept, a GPU unplugged and plugged in.
@@ -39,24 +38,18 @@ impl Model {
     pub(super) async fn start(
         &mut self,
         run: &mut Run<'_>,
-        validation: Option<&Prepared<'_>>,
         resume: Option<&RunState>,
     ) -> Result<()> {
         let mut tries = run.keeper.recovery.tries;
-        while let Err(error) = self.start_once(run, validation, resume).await {
+        while let Err(error) = self.start_once(run, resume).await {
             self.try_again(&mut tries, error)?;
         }
         Ok(())
     }
 
-    async fn start_once(
-        &mut self,
-        run: &mut Run<'_>,
-        validation: Option<&Prepared<'_>>,
-        resume: Option<&RunState>,
-    ) -> Result<()> {
+    async fn start_once(&mut self, run: &mut Run<'_>, resume: Option<&RunState>) -> Result<()> {
         self.begin_supply(run).await?;
-        if let Some(validation) = validation {
+        if let Some(validation) = &run.validation {
             self.load_evaluation(run.needs, validation).await?;
         }
         match resume {
@@ -78,11 +71,7 @@ impl Model {
     }
 
     /// Trains to the end of the run, through losses of the device.
-    pub(super) async fn train_on(
-        &mut self,
-        run: &mut Run<'_>,
-        validation: Option<&Prepared<'_>>,
-    ) -> Result<()> {
+    pub(super) async fn train_on(&mut self, run: &mut Run<'_>) -> Result<()> {
         let mut outcome = self.train_and_finish(run).await;
         while let Err(Error::DeviceLost { during, message }) = &outcome
             && run.keeper.goes_on()
@@ -94,7 +83,7 @@ impl Model {
                 "device lost in training"
             );
             run.keeper.recovery.tries -= 1;
-            outcome = match self.go_back(run, validation).await {
+            outcome = match self.go_back(run).await {
                 Ok(()) => self.train_and_finish(run).await,
                 Err(error) => Err(error),
             };
@@ -109,17 +98,13 @@ impl Model {
     }
 
     /// Takes up the last state that was kept, on a device made again.
-    async fn go_back(
-        &mut self,
-        run: &mut Run<'_>,
-        validation: Option<&Prepared<'_>>,
-    ) -> Result<()> {
+    async fn go_back(&mut self, run: &mut Run<'_>) -> Result<()> {
         run.keeper.forget_copy();
         let Some(state) = run.keeper.state.take() else {
             return Ok(());
         };
         self.leave_session();
-        let outcome = self.start_once(run, validation, Some(&state)).await;
+        let outcome = self.start_once(run, Some(&state)).await;
         if outcome.is_ok() {
             tracing::info!(step = state.steps, "training goes on");
         }

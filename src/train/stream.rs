@@ -13,13 +13,13 @@ use super::prepare::Prepared;
 use super::programs::{Needs, Room, VALUES, chunk_name, chunk_rows};
 
 /// Parts that the device has room for: one that trains, and the next.
-const ROOM: usize = 2;
+pub(super) const ROOM: usize = 2;
 
 /// Steps of a part where batches come from an iterator and nothing else is said.
 const STEPS: usize = 32;
 
 /// Bytes that are kept free beside a plan's own: params, readbacks, what a driver rounds up to.
-const SPARE_BYTES: u64 = 1 << 20;
+pub(super) const SPARE_BYTES: u64 = 1 << 20;
 
 /// Rows to train on.
 pub(super) struct Supply<'a> {
@@ -119,6 +119,14 @@ impl<'a> Supply<'a> {
             weights: self.weights,
             skips: self.skips,
             micro: self.micro,
+        }
+    }
+
+    /// The least room for it on the device: that of two parts of a batch.
+    pub fn least_room(&self, batch: usize) -> Room {
+        Room {
+            rows: self.rows.min(ROOM * batch),
+            ..self.room(batch)
         }
     }
 
@@ -353,7 +361,8 @@ impl Model {
                 .div_ceil(chunk_rows(self.device().target(), widest));
             return Ok((bindings > crate::op::MAX_CHUNKS).then_some(bound));
         };
-        let free = free.saturating_sub(SPARE_BYTES);
+        let read = evaluate.map_or(Ok(0), |room| self.read_back_bytes(room.batch))?;
+        let free = free.saturating_sub(SPARE_BYTES.saturating_add(read));
         match self.parts().build(needs(supply.rows)) {
             Ok(plan) if plan.slot_bytes() <= free => return Ok(None),
             Ok(_) | Err(Error::Limit { .. }) => {}
@@ -414,12 +423,12 @@ impl Model {
         let brought = match &mut supply.source {
             Source::Batches(batches) => {
                 let table = batches.rows(self, supply.weights, places.len())?;
-                self.write_table(run.needs, at, &table).await?;
+                self.write_table(("train", run.needs), at, &table).await?;
                 table.rows
             }
             Source::Rows(data) => {
                 self.write_rows(
-                    run.needs,
+                    ("train", run.needs),
                     at,
                     data,
                     places.clone(),
@@ -460,10 +469,10 @@ impl Model {
         session.write_labels_part("train.cursor", cursor::DATA_ROWS, &rows)
     }
 
-    /// Writes rows of a data set, in the order of the epoch, from row `at` of the room on.
-    async fn write_rows(
+    /// Writes rows of a program's data set, in the order of the epoch, from row `at` of the room on.
+    pub(super) async fn write_rows(
         &mut self,
-        needs: Needs,
+        program: (&'static str, Needs),
         at: usize,
         data: &Prepared<'_>,
         places: Range<usize>,
@@ -486,11 +495,16 @@ impl Model {
             labels: labels.map_or(Vec::new(), |labels| picked(labels, data.rows, &rows)),
             weights: of(data.weights.as_deref()),
         };
-        self.write_table(needs, at, &table).await
+        self.write_table(program, at, &table).await
     }
 
     /// Writes rows from row `at` of the room on.
-    async fn write_table(&mut self, needs: Needs, at: usize, table: &Table) -> Result<()> {
+    async fn write_table(
+        &mut self,
+        (program, needs): (&'static str, Needs),
+        at: usize,
+        table: &Table,
+    ) -> Result<()> {
         if table.rows == 0 {
             return Ok(());
         }
@@ -503,12 +517,12 @@ impl Model {
         ] {
             let from = at * (values.len() / table.rows);
             if !values.is_empty() {
-                session.write_part(&chunk_name(&format!("train.{what}"), 0), from, values)?;
+                session.write_part(&chunk_name(&format!("{program}.{what}"), 0), from, values)?;
             }
         }
         if !table.labels.is_empty() {
             let from = at * (table.labels.len() / table.rows);
-            let name = chunk_name(&format!("train.{labels_name}"), 0);
+            let name = chunk_name(&format!("{program}.{labels_name}"), 0);
             session.write_labels_part(&name, from, &table.labels)?;
         }
         Ok(())

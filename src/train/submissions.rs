@@ -12,7 +12,7 @@ use super::pace::Pace;
 use super::programs::RING_ROWS;
 
 /// Readbacks under way at once: the host reads one while the device fills the other.
-const READBACKS: usize = 2;
+pub(super) const READBACKS: usize = 2;
 
 /// The steps of one program, in submissions of which up to three are under way.
 ///
