@@ -293,7 +293,9 @@ fn an_interrupt_ends_all_members_after_the_running_steps_with_their_histories() 
         for wait in [None, Some(std::time::Duration::from_millis(30))] {
             let raising = interrupt.clone();
             let raise = move || {
-                wait.map(std::thread::sleep);
+                if let Some(time) = wait {
+                    std::thread::sleep(time);
+                }
                 raising.raise();
             };
             let raised = match wait {
@@ -305,7 +307,9 @@ fn an_interrupt_ends_all_members_after_the_running_steps_with_their_histories() 
             };
             let endless = fit(100_000_000).interrupt(&interrupt);
             let histories = stopped.fit(&data, endless).unwrap();
-            raised.map(|thread| thread.join().unwrap());
+            if let Some(thread) = raised {
+                thread.join().unwrap();
+            }
             interrupt.lower();
             assert_eq!(histories.len(), 5);
             let steps = histories[0].steps;
