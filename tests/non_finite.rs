@@ -1,5 +1,5 @@
 //! Numbers that are not finite: where they come from is told, steps with them are skipped or the run ends.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod common;
 
@@ -311,4 +311,50 @@ fn sound_training_has_nothing_to_be_found() {
     assert_eq!(before, bits(&mut model));
     let refused = model.find_nan(&data(4, None), 0).unwrap_err();
     assert!(refused.to_string().contains("batch_size"), "{refused}");
+}
+
+#[test]
+fn looking_costs_no_dispatch_by_default_and_two_a_step_where_steps_are_skipped() {
+    let devices = devices().into_iter();
+    for device in devices.filter(|device| device.target().has_shaders()) {
+        // Three layers, six gradients.
+        let network = || {
+            Sequential::new(40)
+                .dense(90, Relu)
+                .dense(70, Relu)
+                .dense(1, Linear)
+        };
+        let data = data(40, None);
+        let dispatches = |policy| {
+            let (loss, adam) = (HalfSquaredError, Adam::new(0.01));
+            let mut model = network().compile_on(&device, loss, adam, []).unwrap();
+            model.fit(&data, fit(policy)).unwrap();
+            let plan = model.plan().unwrap();
+            let calls = plan.program("train").unwrap().calls.iter();
+            let launches = |of: &dyn Fn(&str) -> bool| -> usize {
+                let own = calls.clone().filter(|call| of(call.op.name()));
+                own.map(|call| call.launches.len()).sum()
+            };
+            let looking = launches(&|name| name == "finite" || name.starts_with("loss_scale."));
+            let all = launches(&|_| true);
+            (looking, all)
+        };
+        let (stop, go_on) = (dispatches(NonFinite::Stop), dispatches(NonFinite::GoOn));
+        let skip = dispatches(NonFinite::Skip);
+        assert_eq!((stop.0, go_on), (0, stop), "{device}");
+        assert_eq!(
+            skip.0, 2,
+            "{device}: one for six gradients, one for what becomes of the step"
+        );
+        println!(
+            "{} dispatches a step, {} where steps are skipped: {device}, {}",
+            stop.1,
+            skip.1,
+            device.target()
+        );
+        // Where gradients are stored anyway, as on processors, that is all.
+        if device.target().class == Class::CpuAdapter {
+            assert_eq!(skip.1, stop.1 + 2, "{device}");
+        }
+    }
 }

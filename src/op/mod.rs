@@ -22,6 +22,7 @@ mod correlation;
 mod cross_entropy;
 mod enlarge;
 mod extremum;
+mod finite;
 mod gather;
 mod glu;
 mod guarded;
@@ -89,6 +90,7 @@ pub use correlation::Correlation;
 pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub use cross_entropy::CrossEntropy;
 pub use extremum::Extremum;
+pub use finite::{Finite, MOST_LOOKED_AT};
 pub use gather::{Gather, MAX_CHUNKS};
 pub use glu::Glu;
 pub use guarded::Guarded;
@@ -147,6 +149,7 @@ pub fn all() -> Vec<Entry> {
         cross_entropy::ENTRY,
         matmul::DENSE,
         extremum::ENTRY,
+        finite::ENTRY,
         gather::ENTRY,
         glu::ENTRY,
         guarded::ENTRY,

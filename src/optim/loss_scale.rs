@@ -4,7 +4,7 @@ use std::panic::Location;
 
 use serde::{Deserialize, Serialize};
 
-use crate::op::{EndScale, POWERS, ScaleLoss, Unscale, scale};
+use crate::op::{EndScale, Finite, MOST_LOOKED_AT, POWERS, ScaleLoss, Unscale, scale};
 use crate::{Error, Initial, Result, Tensor, TensorType};
 
 use super::optimizer::{Clock, Optimizer, OptimizerConfig, Rates};
@@ -44,7 +44,8 @@ pub struct Scaling {
     /// Steps after which S doubles; none where it stays 1.
     growth_steps: Option<u32>,
     state: Tensor,
-    seed: Tensor,
+    /// S, as dL/dL; none where it stays 1.
+    seed: Option<Tensor>,
 }
 
 impl LossScale {
@@ -66,8 +67,16 @@ impl LossScale {
     /// scale the gradient of the loss where it is computed.
     #[track_caller]
     pub fn begin(&self, clock: &Clock) -> Scaling {
-        Scaling::new(self.initial_scale, Some(self.dynamic_growth_steps), clock)
+        Scaling::new(self.initial_scale, self.dynamic_growth_steps, clock)
     }
+}
+
+/// The variable of the scale's state.
+#[track_caller]
+fn state_of(clock: &Clock) -> Tensor {
+    let kind = TensorType::u32([scale::WORDS]);
+    let graph = clock.cursor.graph();
+    graph.variable(LOSS_SCALE, kind, Initial::Zeros)
 }
 
 /// What else belongs to a step's updates.
@@ -80,22 +89,48 @@ pub(crate) struct Beside<'a> {
 
 impl Scaling {
     #[track_caller]
-    fn new(first: f32, growth_steps: Option<u32>, clock: &Clock) -> Self {
+    fn new(first: f32, growth_steps: u32, clock: &Clock) -> Self {
         let graph = clock.cursor.graph();
-        let kind = TensorType::u32([scale::WORDS]);
-        let state = graph.variable(LOSS_SCALE, kind, Initial::Zeros);
+        let state = state_of(clock);
         let seed = graph.apply_one(ScaleLoss { first }, &[&state, &clock.cursor]);
         Scaling {
-            growth_steps,
+            growth_steps: Some(growth_steps),
             state,
-            seed,
+            seed: Some(seed),
         }
     }
 
     /// With S = 1 for ever: nothing but the test of the gradients, and the step that is skipped.
     #[track_caller]
     pub(crate) fn test_only(clock: &Clock) -> Self {
-        Scaling::new(1.0, None, clock)
+        Scaling {
+            growth_steps: None,
+            state: state_of(clock),
+            seed: None,
+        }
+    }
+
+    /// The gradients of the loss divided by S, the state told whether any number of them is not finite; and what else is to be
+    /// done for that before the end of the scale.
+    fn gradients(
+        &self,
+        loss: &Tensor,
+        parameters: &[&Tensor],
+        clock: &Clock,
+    ) -> (Vec<Tensor>, Vec<Tensor>) {
+        let graph = loss.graph();
+        if let Some(seed) = &self.seed {
+            let scaled = graph.gradients_from(loss, seed, parameters);
+            let unscale = |g: &Tensor| graph.apply_one(Unscale, &[g, &clock.cursor, &self.state]);
+            return (scaled.iter().map(unscale).collect(), Vec::new());
+        }
+        let gradients = graph.gradients(loss, parameters);
+        let look = |some: &[Tensor]| {
+            let operands: Vec<&Tensor> = std::iter::once(&self.state).chain(some).collect();
+            graph.apply_one(Finite, &operands)
+        };
+        let looked = gradients.chunks(MOST_LOOKED_AT).map(look).collect();
+        (gradients, looked)
     }
 
     /// [`Optimizer::minimize`] with scaled gradients: their division, what becomes of S, and the updates, which a step whose
@@ -136,9 +171,7 @@ impl Scaling {
             return vec![refused];
         }
         let tensors: Vec<&Tensor> = parameters.iter().map(|(_, tensor)| *tensor).collect();
-        let scaled = graph.gradients_from(loss, &self.seed, &tensors);
-        let unscale = |g: &Tensor| graph.apply_one(Unscale, &[g, &clock.cursor, &self.state]);
-        let gradients: Vec<Tensor> = scaled.iter().map(unscale).collect();
+        let (gradients, looked) = self.gradients(loss, &tensors, clock);
         let kept = graph.variable(
             "loss_scale.powers",
             TensorType::f32([POWERS]),
@@ -161,8 +194,9 @@ impl Scaling {
             updates.extend((beside.after)());
             updates
         });
-        [clock.indices.clone(), end]
-            .into_iter()
+        std::iter::once(clock.indices.clone())
+            .chain(looked)
+            .chain([end])
             .chain(updates)
             .collect()
     }

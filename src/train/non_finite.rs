@@ -37,8 +37,8 @@ pub enum NonFinite {
     /// step whose gradients are not all finite, and goes on. The step counts as one, but its rows are no part of the epoch's
     /// mean loss and metrics where its loss is not finite.
     ///
-    /// The device tests the gradients itself, by their bits; for that they are kept instead of being used where they are
-    /// computed, and a small network takes its steps in many calls instead of one. With an optimizer that adds up the gradients
+    /// The device tests the gradients itself, by their bits, in one dispatch for every six tensors and one more; for that they
+    /// are kept instead of being used where they are computed, and a small network takes its steps in many calls instead of one. With an optimizer that adds up the gradients
     /// of several batches it is refused.
     Skip,
     /// Goes on. What became NaN stays NaN; [`TerminateOnNaN`](super::TerminateOnNaN) ends such a run without an error.
