@@ -60,7 +60,8 @@ pub struct Canary {
     loop_cap: Option<u32>,
 }
 
-/// By adapter and driver, for the process.
+/// By adapter and driver, for the process. Not on disk: what a driver computes depends on more than the name and version that
+/// it gives, on Mesa's environment variables for one, and a finding out of date would be a silent wrong result.
 static KNOWN: Mutex<Option<HashMap<String, Arc<Canary>>>> = Mutex::new(None);
 
 impl Canary {
