@@ -152,7 +152,10 @@ fn a_device_lost_and_made_again_and_the_step_that_training_goes_on_from_are_told
         });
         model.fit(&data, fit.callback(lose)).unwrap();
     });
-    holds(&lines, &["WARN", "device lost in training", "step="]);
+    holds(
+        &lines,
+        &["WARN", "device lost in training", "step=", "reason="],
+    );
     holds(&lines, &["WARN", "device lost", "reason="]);
     holds(&lines, &["INFO", "device made again", "generation="]);
     holds(&lines, &["INFO", "training goes on", "step=0"]);

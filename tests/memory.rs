@@ -255,7 +255,7 @@ fn what_waits_for_another_use_is_given_back_where_the_driver_has_no_memory() {
     model.fit(&data, fit()).unwrap();
     assert_eq!(model.weights().unwrap(), undisturbed.weights().unwrap());
 
-    // Refused twice, it is an error, which says what was asked for.
+    // Refused twice, it is an error, which says what was asked for, what is large, and what helps.
     for call in [1, 2] {
         let kind = kiln::gpu::FaultKind::OutOfMemory;
         device.inject(kiln::gpu::Fault { call, kind });
@@ -270,5 +270,10 @@ fn what_waits_for_another_use_is_given_back_where_the_driver_has_no_memory() {
             }
         ),
         "{error}"
+    );
+    let text = error.to_string();
+    assert!(
+        text.contains("the largest are") && text.contains("what helps is"),
+        "{text}"
     );
 }

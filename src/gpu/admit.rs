@@ -36,6 +36,24 @@ impl Device {
     }
 }
 
+/// The driver's refusal of memory with what the plan's own would say.
+pub(super) fn advised(plan: &Plan, error: Error) -> Error {
+    match error {
+        Error::OutOfMemory {
+            what,
+            needed,
+            available,
+            advice: None,
+        } => Error::OutOfMemory {
+            what,
+            needed,
+            available,
+            advice: Some(advice(plan)),
+        },
+        other => other,
+    }
+}
+
 /// The largest tensors, and what makes them smaller.
 fn advice(plan: &Plan) -> String {
     let size = |place: &crate::plan::Place| {

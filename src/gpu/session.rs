@@ -10,6 +10,7 @@ use crate::op::{Binding, Launch};
 use crate::plan::{Call, Place, Plan, PlannedProgram};
 use crate::{DType, Error, Result};
 
+use super::admit::advised;
 use super::device::{Bindings, Buffer, Device, Kernel, Pass, Pool, Purpose, Recorder};
 use super::kernel;
 use super::readback::Readback;
@@ -69,7 +70,8 @@ impl Session {
         device.admit(plan, 0)?;
         let mut slots = Vec::new();
         for (index, slot) in plan.slots.iter().enumerate() {
-            slots.push(device.buffer(&label(plan, index), slot.bytes(), Purpose::Tensors)?);
+            let made = device.buffer(&label(plan, index), slot.bytes(), Purpose::Tensors);
+            slots.push(made.map_err(|error| advised(plan, error))?);
         }
         let launches = || {
             plan.programs

@@ -43,7 +43,10 @@ pub(super) struct Keeper {
     repeats: bool,
     /// When the last one was begun.
     begun: Instant,
-    /// What it took.
+    /// The least that one was seen to take of the device: bounds from above, as the host hears late of what has ended where a
+    /// driver lets it wait.
+    device_cost: Duration,
+    /// What one takes of device and host.
     cost: Duration,
 }
 
@@ -54,10 +57,16 @@ struct Copied {
     /// The step of the run behind which it was copied.
     step: u64,
     begun: Instant,
-    /// The host's time for that.
-    asked: Duration,
-    /// What the host knows of the run at that step, and since when.
-    rest: Option<(RunState, Instant)>,
+    /// What the host knows of the run at that step, since when, and what finding it out took.
+    rest: Option<(RunState, Instant, Duration)>,
+}
+
+/// What a state took.
+struct Took {
+    device: Duration,
+    host: Duration,
+    /// Whether steps ran meanwhile.
+    behind: bool,
 }
 
 /// The time from one state to the next where one costs so much.
@@ -79,6 +88,7 @@ impl Keeper {
             behind: true,
             repeats,
             begun: now,
+            device_cost: Duration::MAX,
             cost: Duration::ZERO,
         }
     }
@@ -105,11 +115,12 @@ impl Keeper {
         self.copy = None;
     }
 
-    fn hold(&mut self, state: RunState, (begun, cost): (Instant, Duration), behind: bool) {
-        let seconds = cost.as_secs_f64();
-        tracing::debug!(step = state.steps, seconds, behind, "state kept");
-        self.state = Some(state);
-        (self.state_at, self.cost) = (begun, cost);
+    fn hold(&mut self, state: RunState, begun: Instant, took: Took) {
+        self.device_cost = self.device_cost.min(took.device);
+        self.cost = self.device_cost + took.host;
+        let (step, seconds, behind) = (state.steps, self.cost.as_secs_f64(), took.behind);
+        tracing::debug!(step, seconds, behind, "state kept");
+        (self.state, self.state_at) = (Some(state), begun);
     }
 
     /// There is no memory for a state: the run goes on without.
@@ -138,7 +149,14 @@ impl Model {
         let begun = Instant::now();
         run.keeper.begun = begun;
         match self.run_state(run).await {
-            Ok(state) => run.keeper.hold(state, (begun, begun.elapsed()), false),
+            Ok(state) => {
+                let took = Took {
+                    device: begun.elapsed(),
+                    host: Duration::ZERO,
+                    behind: false,
+                };
+                run.keeper.hold(state, begun, took);
+            }
             Err(error @ Error::OutOfMemory { .. }) => run.keeper.without(&error, run.absorbed),
             Err(error) => return Err(error),
         }
@@ -183,7 +201,6 @@ impl Model {
                     snapshot,
                     step,
                     begun,
-                    asked: begun.elapsed(),
                     rest: None,
                 });
             }
@@ -207,8 +224,7 @@ impl Model {
         let read = Instant::now();
         let rest = self.state_with(run, Snapshot::default(), model_step)?;
         if let Some(copy) = &mut run.keeper.copy {
-            copy.asked += read.elapsed();
-            copy.rest = Some((rest, read));
+            copy.rest = Some((rest, read, read.elapsed()));
         }
         Ok(())
     }
@@ -228,12 +244,16 @@ impl Model {
         let reading = Instant::now();
         let session = self.session(run.needs).await?;
         let snapshot = session.finish_snapshot(copy.snapshot).await?;
-        if let Some((mut state, read)) = copy.rest {
+        if let Some((mut state, read, asked)) = copy.rest {
             state.set_snapshot(snapshot);
-            // The device's time for it is at most that from the end of the step to the arrival.
-            let copying = arrived.saturating_duration_since(read);
-            let cost = copy.asked + copying + reading.elapsed();
-            run.keeper.hold(state, (copy.begun, cost), true);
+            let took = Took {
+                // At most from the end of the step to the arrival. Submitting the copy is left out: where a driver blocks that,
+                // it is for the steps before it, which are no cost.
+                device: arrived.saturating_duration_since(read),
+                host: asked + reading.elapsed(),
+                behind: true,
+            };
+            run.keeper.hold(state, copy.begun, took);
         }
         Ok(())
     }

@@ -79,7 +79,7 @@ impl Model {
             tracing::warn!(
                 step = run.absorbed,
                 during,
-                message,
+                reason = message,
                 "device lost in training"
             );
             run.keeper.recovery.tries -= 1;
