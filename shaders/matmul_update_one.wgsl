@@ -13,6 +13,8 @@ struct Params {
     rate_1: f32,
     rate_2: f32,
     epsilon: f32,
+    a_at: u32, // where A and B begin in what is bound, in quads
+    b_at: u32,
 }
 
 override GATHER: u32 = 0; // 1: row r of A is row indices[r] of what is bound; 2: the same of B
@@ -24,11 +26,11 @@ override GATHER: u32 = 0; // 1: row r of A is row indices[r] of what is bound; 2
 @group(0) @binding(7) var<storage, read_write> v: array<f32>;
 
 fn load_a(quad: u32) -> vec4<f32> {
-    return a[quad];
+    return a[params.a_at + quad];
 }
 
 fn load_b(quad: u32) -> vec4<f32> {
-    return b[quad];
+    return b[params.b_at + quad];
 }
 
 fn row_of_a(row: u32) -> u32 {

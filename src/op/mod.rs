@@ -100,7 +100,7 @@ pub(crate) use launch::shader;
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
 pub use log_softmax::LogSoftmax;
 pub use loss_scale::{EndScale, POWERS, ScaleLoss, Unscale, scale};
-pub use matmul::{Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul, candidates};
+pub use matmul::{Dense, End, LayerPart, LayerSlab, LayerUpdates, MatMul, candidates};
 pub use moments::{MOMENTS, Moments};
 pub use network::{Column, Layer, Network, Rule};
 pub use noise::{Noise, NoiseKind};

@@ -44,7 +44,7 @@ impl Draft {
 }
 
 /// A program before placing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Scheduled {
     pub name: String,
     pub drafts: Vec<Draft>,

@@ -15,7 +15,7 @@ mod update;
 
 pub use choose::candidates;
 pub use dense::{Dense, ENTRY as DENSE, End};
-pub use update::{ENTRY as UPDATES, LayerSlab, LayerUpdates, MOST_LAYERS};
+pub use update::{ENTRY as UPDATES, LayerPart, LayerSlab, LayerUpdates};
 
 use launches::{COMBINE, Halves, LANES, Operands, REGISTERS, TILED, VECTOR, launches};
 

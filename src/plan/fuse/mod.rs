@@ -4,6 +4,7 @@
 mod halves;
 mod head;
 mod layers;
+mod matrices;
 mod slabs;
 mod tiny;
 mod updates;
@@ -33,15 +34,15 @@ pub(super) fn rewrite(
             head::join_last_layers(program);
         }
     }
-    let slabs = slabs::merge_updates(programs, slabs);
+    slabs::merge_updates(programs, &mut slabs);
     for program in programs.iter_mut() {
         match target.tuning.precision {
-            Precision::Single => updates::join(program, &slabs, target),
+            Precision::Single => updates::join(program, &mut slabs, target),
             // A gradient that is never stored cannot be looked at before it is used.
             Precision::Half => halves::store(program),
         }
     }
-    slabs
+    slabs.into_list()
 }
 
 impl Scheduled {

@@ -26,7 +26,7 @@ pub(in crate::plan) struct Member {
 /// Updates merge when their ops are equal, their common operands are the same, nothing between the first and the last
 /// of them touches what they write or writes what they read, and no call of any program would write one tensor of a
 /// slab while it uses another, because a call's written operands have slots of their own.
-pub(super) fn merge_updates(programs: &mut [Scheduled], mut slabs: Slabs) -> Vec<Slab> {
+pub(super) fn merge_updates(programs: &mut [Scheduled], slabs: &mut Slabs) {
     let apart = apart(programs);
     for program in programs {
         let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
@@ -59,7 +59,6 @@ pub(super) fn merge_updates(programs: &mut [Scheduled], mut slabs: Slabs) -> Vec
             !gone.contains(&(index - 1))
         });
     }
-    slabs.slabs
 }
 
 fn merge_key(draft: &Draft) -> Option<String> {
@@ -134,6 +133,7 @@ fn independent(drafts: &[Draft], group: &[usize]) -> bool {
 }
 
 /// The slabs of a plan so far.
+#[derive(Clone)]
 pub(super) struct Slabs {
     slabs: Vec<Slab>,
     home: HashMap<Key, usize>,
@@ -147,6 +147,28 @@ impl Slabs {
             home: HashMap::new(),
             unit: target.alignment / 4,
         }
+    }
+
+    pub fn into_list(self) -> Vec<Slab> {
+        self.slabs
+    }
+
+    pub fn members(&self, slab: usize) -> &[Member] {
+        &self.slabs[slab].members
+    }
+
+    /// The slab in which a tensor lies, and where.
+    pub fn home(&self, key: Key) -> Option<(usize, u64)> {
+        let slab = *self.home.get(&key)?;
+        let member = self.slabs[slab].members.iter().find(|m| m.key == key)?;
+        Some((slab, member.offset))
+    }
+
+    /// Elements that a tensor takes up.
+    pub fn padded(&self, elements: u64) -> u64 {
+        elements
+            .checked_next_multiple_of(self.unit)
+            .unwrap_or(u64::MAX)
     }
 
     /// Elements of a slab.

@@ -2,26 +2,30 @@
 
 use std::sync::Arc;
 
-use crate::op::{Adam, Dense, End, LayerSlab, LayerUpdates, MOST_LAYERS, MatMul, Sum};
+use crate::op::{Adam, Dense, End, LayerPart, LayerSlab, LayerUpdates, MatMul, Sum};
 use crate::plan::schedule::{Draft, Key, Operand, Scheduled};
 use crate::plan::{Class, Target};
 use crate::{DType, TensorType};
 
-use super::slabs::Slab;
+use super::matrices;
+use super::slabs::Slabs;
 
 /// The largest batch whose gradient is worth a sum in one piece; longer ones are split among workgroups instead.
 const MOST_ROWS: usize = 1024;
 
-pub(super) fn join(program: &mut Scheduled, slabs: &[Slab], target: &Target) {
+pub(super) fn join(program: &mut Scheduled, slabs: &mut Slabs, target: &Target) {
     if target.class != Class::Gpu {
         return;
     }
     while let Some(found) =
         (0..program.drafts.len()).find_map(|call| Found::at(program, slabs, call))
     {
-        found.replace(program);
+        found.replace(program, slabs, target);
     }
 }
+
+/// Where a layer's matrices lie before that is decided.
+const NOWHERE: LayerPart = LayerPart { operand: 0, at: 0 };
 
 /// A layer's gradients: where its parameters lie, and the calls that compute them.
 struct Layer {
@@ -35,11 +39,20 @@ struct Found {
     update: usize,
     rule: Adam,
     layers: Vec<Layer>,
+    batch: usize,
     gather: bool,
 }
 
+/// Layers of one call, the operands in which their X and dZ lie, and the nodes that the call stands for.
+#[derive(Default)]
+struct Group {
+    layers: Vec<LayerSlab>,
+    operands: Vec<(Operand, TensorType)>,
+    merged: usize,
+}
+
 impl Found {
-    fn at(program: &Scheduled, slabs: &[Slab], update: usize) -> Option<Self> {
+    fn at(program: &Scheduled, slabs: &Slabs, update: usize) -> Option<Self> {
         let draft = &program.drafts[update];
         let rule = *draft.op.downcast::<Adam>()?;
         let [
@@ -51,10 +64,10 @@ impl Found {
         else {
             return None;
         };
-        let offset = |member: usize| usize::try_from(slabs[w].members[member].offset).ok();
+        let offset = |member: usize| usize::try_from(slabs.members(w)[member].offset).ok();
         let mut layers: Vec<Layer> = Vec::new();
         let mut sums = Vec::new();
-        for (member, gradient) in slabs[g].members.iter().enumerate() {
+        for (member, gradient) in slabs.members(g).iter().enumerate() {
             let call = sole_producer(program, gradient.key, update)?;
             let made = &program.drafts[call];
             match matrix_gradient(made) {
@@ -68,6 +81,8 @@ impl Found {
                             units,
                             kernel_at: offset(member)?,
                             bias_at: None,
+                            x: NOWHERE,
+                            dz: NOWHERE,
                         },
                         product: call,
                         sum: None,
@@ -101,6 +116,7 @@ impl Found {
             update,
             rule,
             layers,
+            batch,
             gather,
         };
         (fits && found.calls().all(|call| program.may_wait(call, update))).then_some(found)
@@ -111,55 +127,129 @@ impl Found {
         self.layers.iter().flat_map(of).flatten()
     }
 
-    /// Puts one call for every few layers where the update stood.
-    fn replace(self, program: &mut Scheduled) {
-        let update = &program.drafts[self.update];
-        let mut joined = Vec::new();
-        for (number, layers) in self.layers.chunks(MOST_LAYERS).enumerate() {
-            let mut inputs: Vec<(Operand, TensorType)> = [0, 1, 2, 4]
-                .map(|i| (update.inputs[i], update.signature.inputs[i].clone()))
-                .into();
-            let mut merged = 0;
-            let gather = self.gather && number == 0;
-            let mut indices = None;
-            for layer in layers {
+    /// Puts one call where the update stood, or one for every few layers where X and dZ lie in too many operands.
+    fn replace(self, program: &mut Scheduled, slabs: &mut Slabs, target: &Target) {
+        let (most, together) = LayerUpdates::most_operands(target);
+        let mut joined = self.calls_of(program, slabs, most);
+        let mut note = String::new();
+        if together && joined.len() > 1 {
+            let matrices = self.layers.iter().map(|layer| {
                 let product = &program.drafts[layer.product];
-                let operand = |i: usize| (product.inputs[i], product.signature.inputs[i].clone());
-                inputs.extend([operand(0), operand(1)]);
-                if matrix_gradient(product) == Some(true) {
-                    indices = Some(operand(2));
-                }
-                // The gradient, its update, and those of the bias.
-                merged += product.merged + 1 + 2 * usize::from(layer.sum.is_some());
-            }
-            inputs.extend(indices);
-            let (inputs, kinds) = inputs.into_iter().unzip();
-            let mut signature = update.signature.clone();
-            signature.inputs = kinds;
-            let op = LayerUpdates {
-                rule: self.rule,
-                layers: layers.iter().map(|layer| layer.slab).collect(),
-                gather,
-            };
-            joined.push(Draft {
-                op: Arc::new(op),
-                signature,
-                inputs,
-                outputs: Vec::new(),
-                merged,
+                [0, 1].map(|i| (product.inputs[i], product.signature.inputs[i].clone()))
             });
+            let matrices: Vec<_> = matrices.collect();
+            let mut apart = program.clone();
+            self.put(&mut apart, joined.clone());
+            let laid = matrices::laid(&apart, &matrices, slabs, target);
+            let fewer = self.calls_of(program, &laid.slabs, most);
+            if fewer.len() < joined.len() {
+                note = format!("; X and dZ lie in {} slabs", laid.made);
+                (joined, *slabs) = (fewer, laid.slabs);
+            }
+            if laid.refused > 0 {
+                note += &format!("; {} more would raise the peak of bytes", laid.refused);
+            }
         }
         program.notes.push(format!(
-            "the gradients of {} layers and their updates are {} call(s)",
+            "the gradients of {} layers and their updates are {} call(s){note}",
             self.layers.len(),
             joined.len()
         ));
+        self.put(program, joined);
+    }
+
+    fn put(&self, program: &mut Scheduled, joined: Vec<Draft>) {
         program.drafts.splice(self.update..=self.update, joined);
         let mut calls: Vec<usize> = self.calls().collect();
         calls.sort_unstable();
         for call in calls.into_iter().rev() {
             program.drafts.remove(call);
         }
+    }
+
+    /// The layers' calls, each with as many layers as lie in `most` operands.
+    fn calls_of(&self, program: &Scheduled, slabs: &Slabs, most: usize) -> Vec<Draft> {
+        let update = &program.drafts[self.update];
+        let mut groups: Vec<Group> = Vec::new();
+        for layer in &self.layers {
+            let product = &program.drafts[layer.product];
+            let parts = [0, 1].map(|i| {
+                let (operand, kind) = (product.inputs[i], product.signature.inputs[i].clone());
+                home(slabs, operand, kind)
+            });
+            let takes = |group: &Group| {
+                let unknown = |(operand, ..): &&(Operand, TensorType, usize)| {
+                    group.operands.iter().all(|(other, _)| other != operand)
+                };
+                group.operands.len() + parts.iter().filter(unknown).count() <= most
+            };
+            if !groups.last().is_some_and(takes) {
+                groups.push(Group::default());
+            }
+            let Some(group) = groups.last_mut() else {
+                continue;
+            };
+            let [x, dz] = parts.map(|(operand, kind, at)| {
+                let known = &mut group.operands;
+                let place = known.iter().position(|(other, _)| *other == operand);
+                let operand = place.unwrap_or_else(|| {
+                    known.push((operand, kind));
+                    known.len() - 1
+                });
+                LayerPart { operand, at }
+            });
+            group.layers.push(LayerSlab {
+                x,
+                dz,
+                ..layer.slab
+            });
+            // The gradient, its update, and those of the bias.
+            group.merged += product.merged + 1 + 2 * usize::from(layer.sum.is_some());
+        }
+        let calls = groups.into_iter().enumerate();
+        let calls = calls.map(|(number, group)| {
+            let of = |draft: &Draft, i: usize| (draft.inputs[i], draft.signature.inputs[i].clone());
+            let gather = self.gather && number == 0;
+            let product = &program.drafts[self.layers[0].product];
+            let inputs = [0, 1, 2, 4].into_iter().map(|i| of(update, i));
+            let inputs = inputs
+                .chain(group.operands)
+                .chain(gather.then(|| of(product, 2)));
+            let (inputs, kinds) = inputs.unzip();
+            let mut signature = update.signature.clone();
+            signature.inputs = kinds;
+            let op = LayerUpdates {
+                rule: self.rule,
+                layers: group.layers,
+                batch: self.batch,
+                gather,
+            };
+            Draft {
+                op: Arc::new(op),
+                signature,
+                inputs,
+                outputs: Vec::new(),
+                merged: group.merged,
+            }
+        });
+        calls.collect()
+    }
+}
+
+/// The slab in which an operand lies, its type and the offset there; else the operand itself.
+fn home(slabs: &Slabs, operand: Operand, kind: TensorType) -> (Operand, TensorType, usize) {
+    let found = match operand {
+        Operand::Value(key) if key.program.is_some() => slabs.home(key),
+        _ => None,
+    };
+    let size = |elements: u64| usize::try_from(elements).unwrap_or(usize::MAX);
+    match found {
+        Some((slab, at)) => (
+            Operand::Slab(slab),
+            TensorType::f32([size(slabs.elements(slab))]),
+            size(at),
+        ),
+        None => (operand, kind, 0),
     }
 }
 

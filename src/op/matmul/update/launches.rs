@@ -1,11 +1,11 @@
-//! The dispatches of layers' gradients with their updates: a layer's alone, or up to three in one.
+//! The dispatches of layers' gradients with their updates: a layer's alone, or all in one.
 
 use crate::op::launch::shader;
 use crate::op::{Binding, Launch, Launches, Shader, Signature};
 use crate::plan::{Class, Products, Target};
 
 use super::super::choose::{Choice, Tile, build, choose};
-use super::{LayerSlab, LayerUpdates, MOST_LAYERS};
+use super::{FIRST, LayerSlab, LayerUpdates};
 
 pub(super) const ONE: Shader = shader!(
     "matmul",
@@ -25,25 +25,31 @@ pub(super) const ONE_LANES: Shader = shader!(
     "matmul_update",
     "matmul_update_one"
 );
-pub(super) const MANY: Shader = shader!(
-    "matmul",
-    "matmul_blocks",
-    "matmul_update",
-    "matmul_update_many"
-);
+/// Storage buffers that a dispatch of several layers binds beside the operands of X and dZ: indices, rates, w, m and v.
+const OTHER_BINDINGS: u32 = 5;
 
-/// Storage buffers that a dispatch of several layers binds.
-const BINDINGS_OF_MANY: u32 = 11;
+/// Most operands of X and dZ in one call.
+const MOST_OPERANDS: u32 = 6;
 
 impl LayerUpdates {
+    /// Most operands that X and dZ of a call's layers may lie in, and whether one dispatch can do all of these layers.
+    pub fn most_operands(target: &Target) -> (usize, bool) {
+        let bound = target.max_storage_buffers.saturating_sub(OTHER_BINDINGS);
+        let together =
+            target.class == Class::Gpu && target.tuning.products == Products::Shared && bound >= 4;
+        match together {
+            true => (bound.min(MOST_OPERANDS) as usize, true),
+            false => (MOST_OPERANDS as usize, false),
+        }
+    }
+
     pub(super) fn launches(
         &self,
         signature: &Signature,
         target: &Target,
     ) -> Result<Launches, String> {
-        let shared = target.class == Class::Gpu
-            && target.tuning.products == Products::Shared
-            && target.max_storage_buffers >= BINDINGS_OF_MANY;
+        let (most, together) = Self::most_operands(target);
+        let shared = together && self.operands() <= most;
         let launches = if shared && self.layers.len() > 1 {
             vec![self.many(signature)?]
         } else {
@@ -60,7 +66,7 @@ impl LayerUpdates {
     /// The dispatch of one layer alone.
     fn one(&self, index: usize, signature: &Signature, target: &Target) -> Result<Launch, String> {
         let layer = &self.layers[index];
-        let batch = self.batch(&signature.inputs);
+        let batch = self.batch;
         let size = |size: usize| {
             u32::try_from(size).map_err(|_source| format!("a dimension of {size} is too large"))
         };
@@ -86,7 +92,10 @@ impl LayerUpdates {
                 "a batch of {batch} takes more loop iterations than a dispatch may run"
             ));
         }
-        let (a, b) = if swapped { (5, 4) } else { (4, 5) };
+        let (a, b) = match swapped {
+            false => (layer.x, layer.dz),
+            true => (layer.dz, layer.x),
+        };
         let gather = if self.gather && index == 0 {
             1 + u32::from(swapped)
         } else {
@@ -125,11 +134,13 @@ impl LayerUpdates {
             .param("kernel_at", layer.kernel_at)
             .param("bias_at", layer.bias_at.unwrap_or(0))
             .param("last", self.last(signature))
+            .param("a_at", a.at / 4)
+            .param("b_at", b.at / 4)
             // Never read where there is nothing to gather.
-            .bind(Binding::Input(self.indices().unwrap_or(5)))
+            .bind(Binding::Input(self.indices().unwrap_or(FIRST)))
             .bind(Binding::Input(3))
-            .bind(Binding::Input(a + 2 * index))
-            .bind(Binding::Input(b + 2 * index))
+            .bind(Binding::Input(FIRST + a.operand))
+            .bind(Binding::Input(FIRST + b.operand))
             .bind(Binding::Input(0))
             .bind(Binding::Input(1))
             .bind(Binding::Input(2))
@@ -141,32 +152,6 @@ impl LayerUpdates {
 
     /// The dispatch of all layers.
     fn many(&self, signature: &Signature) -> Result<Launch, String> {
-        const FIELDS: [[&str; 6]; MOST_LAYERS] = [
-            [
-                "inputs_0",
-                "rows_0",
-                "units_0",
-                "kernel_at_0",
-                "bias_at_0",
-                "end_0",
-            ],
-            [
-                "inputs_1",
-                "rows_1",
-                "units_1",
-                "kernel_at_1",
-                "bias_at_1",
-                "end_1",
-            ],
-            [
-                "inputs_2",
-                "rows_2",
-                "units_2",
-                "kernel_at_2",
-                "bias_at_2",
-                "end_2",
-            ],
-        ];
         let size = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
         let matrices: Vec<[u32; 2]> = self
             .layers
@@ -174,32 +159,13 @@ impl LayerUpdates {
             .map(|layer| [size(layer.rows()), size(layer.units)])
             .collect();
         let tile = Tile::small(&matrices);
-        let batch = self.batch(&signature.inputs);
+        let batch = self.batch;
+        let [tall, wide, _] = tile.0.map(|side| side as usize);
         let mut tiles = 0;
-        let mut fields = Vec::new();
-        let mut bindings = Vec::new();
-        for (index, names) in FIELDS.into_iter().enumerate() {
-            let none = LayerSlab {
-                inputs: 0,
-                units: 0,
-                kernel_at: 0,
-                bias_at: None,
-            };
-            let layer = self.layers.get(index).unwrap_or(&none);
-            tiles += layer.rows().div_ceil(tile.0[0] as usize)
-                * layer.units.div_ceil(tile.0[1] as usize);
-            let values = [
-                layer.inputs,
-                layer.rows(),
-                layer.units,
-                layer.kernel_at,
-                layer.bias_at.unwrap_or(0),
-                tiles,
-            ];
-            fields.extend(names.into_iter().zip(values));
-            // No tile belongs to a layer that is not there.
-            let there = if index < self.layers.len() { index } else { 0 };
-            bindings.extend([4 + 2 * there, 5 + 2 * there]);
+        let mut ends = Vec::new();
+        for layer in &self.layers {
+            tiles += layer.rows().div_ceil(tall) * layer.units.div_ceil(wide);
+            ends.push(tiles);
         }
         let count =
             u32::try_from(tiles).map_err(|_source| format!("{tiles} tiles are too many"))?;
@@ -209,7 +175,7 @@ impl LayerUpdates {
             u32::try_from(batch).unwrap_or(u32::MAX),
         ];
         let choice = build("tiled", shape, true, false, false, tile, 1);
-        let mut launch = Launch::new(MANY, "tiled");
+        let mut launch = Launch::new(self.shader(&ends), "tiled");
         launch.overrides = choice.overrides.clone();
         for (name, value) in &mut launch.overrides {
             let fours = |len: fn(&LayerSlab) -> usize| {
@@ -221,9 +187,6 @@ impl LayerUpdates {
                 _ => {}
             }
         }
-        let launch = fields
-            .into_iter()
-            .fold(launch, |launch, (name, value)| launch.param(name, value));
         let launch = self
             .with_rule(launch)
             .set("GATHER", u32::from(self.gather))
@@ -231,11 +194,10 @@ impl LayerUpdates {
             .param("k", batch)
             .param("tiles", tiles)
             .param("last", self.last(signature))
-            .bind(Binding::Input(self.indices().unwrap_or(5)))
+            .bind(Binding::Input(self.indices().unwrap_or(FIRST)))
             .bind(Binding::Input(3));
         const MOST_GROUPS: u32 = 32_768;
-        Ok(bindings
-            .into_iter()
+        Ok((FIRST..FIRST + self.operands())
             .chain([0, 1, 2])
             .fold(launch, |launch, input| launch.bind(Binding::Input(input)))
             .grid([count.min(MOST_GROUPS), count.div_ceil(MOST_GROUPS), 1])
@@ -247,7 +209,12 @@ impl LayerUpdates {
     /// The last row of the data set.
     fn last(&self, signature: &Signature) -> usize {
         match self.gather {
-            true => signature.inputs[4].shape.dims()[0] - 1,
+            true => {
+                signature.inputs[FIRST + self.layers[0].x.operand]
+                    .shape
+                    .dims()[0]
+                    - 1
+            }
             false => 0,
         }
     }
