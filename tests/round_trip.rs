@@ -22,7 +22,12 @@ fn every_layer() -> Functional {
     let dense = Dense::new(6)
         .activation(Tanh)
         .kernel_regularizer(Regularizer::L2(1e-3));
-    let x = dense.on(&x);
+    // A model within, which draws, keeps states and is penalised.
+    let inner = Sequential::new([6, 4])
+        .layer(dense)
+        .layer(BatchNormalization::new())
+        .layer(Dropout::new(0.1));
+    let x = Functional::from(inner).named("inner").on(&x);
     let x = BatchNormalization::new().momentum(0.7).on(&x);
     let x = PRelu::new().shared_axes([1]).on(&x);
     let x = LayerNormalization::new().dims(2).on(&x);
@@ -61,6 +66,46 @@ fn the_model_has_every_layer_that_a_file_can_hold() {
         .collect();
     // A layer that is new among these needs a place in the model above.
     assert_eq!(used, built_in_classes().collect());
+}
+
+/// The classes of the layers that the sources hold: what follows `impl Layer for`, or the names that a macro is given.
+fn classes_in_the_sources() -> BTreeSet<String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/nn");
+    let mut classes = BTreeSet::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let name = |text: &str| -> String {
+            let letter = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+            text.chars().take_while(letter).collect()
+        };
+        let own = text.lines().filter_map(|line| {
+            let implemented = line.strip_prefix("impl Layer for ")?;
+            Some(name(implemented))
+        });
+        classes.extend(own);
+        if text.contains("impl Layer for $name") {
+            // One line or more of the macro's call for each.
+            let call = text.rsplit_once("\n}\n\n").unwrap().1;
+            let named = call.lines().filter_map(|line| line.strip_prefix("    "));
+            let named = named.filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()));
+            classes.extend(named.map(name).filter(|name| !name.is_empty()));
+        }
+    }
+    classes
+}
+
+#[test]
+fn model_files_know_every_layer_that_there_is() {
+    // A closure is no data.
+    let unsaved = ["Lambda"];
+    let known: BTreeSet<String> = built_in_classes()
+        .chain(unsaved)
+        .map(str::to_ascii_lowercase)
+        .collect();
+    let there = classes_in_the_sources();
+    assert!(there.len() >= 28, "only {there:?} were found");
+    let there: BTreeSet<String> = there.iter().map(|c| c.to_ascii_lowercase()).collect();
+    assert_eq!(there, known);
 }
 
 fn predictions_survive(device: &Device, file: &str) {

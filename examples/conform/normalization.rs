@@ -33,7 +33,9 @@ impl Running<'_> {
         let graph = Graph::new();
         let array = case.tensor(self.input)?;
         if array.values.is_empty() {
-            return Stop::unsupported("statistics of nothing");
+            return Stop::unsupported(
+                "statistics of a batch without elements: `fit` takes no step without a row",
+            );
         }
         let x = graph.input("x", array.shape.as_slice());
         let channels = case.tensor(&format!("w.{}", self.before[0]))?.values.len();

@@ -41,15 +41,23 @@ impl Config {
     }
 }
 
-/// How a layer is read from its settings.
-type Reader = fn(&Config) -> Result<Arc<dyn Layer>>;
+/// How a layer is read from its settings; the layers within one may be a user's own.
+type Reader = fn(&Config, Custom<'_>) -> Result<Arc<dyn Layer>>;
 
-fn read<L: Layer + DeserializeOwned + 'static>(config: &Config) -> Result<Arc<dyn Layer>> {
+fn read<L: Layer + DeserializeOwned + 'static>(
+    config: &Config,
+    _custom: Custom<'_>,
+) -> Result<Arc<dyn Layer>> {
     let layer: L = config.read()?;
     Ok(Arc::new(layer))
 }
 
-/// The built-in layers by class; a new layer that is to be saved has a line here.
+fn read_model(config: &Config, custom: Custom<'_>) -> Result<Arc<dyn Layer>> {
+    let model = config.read::<Description>()?;
+    Ok(Arc::new(Functional::from_description(model, custom)?))
+}
+
+/// The built-in layers by class, all that model files know of them; a new layer that is to be saved has a line here.
 const BUILT_IN: &[(&str, Reader)] = &[
     ("Activation", read::<Activation>),
     ("ActivityRegularization", read::<ActivityRegularization>),
@@ -62,6 +70,7 @@ const BUILT_IN: &[(&str, Reader)] = &[
     ("Dot", read::<Dot>),
     ("Dropout", read::<Dropout>),
     ("Flatten", read::<Flatten>),
+    ("Functional", read_model),
     ("GaussianDropout", read::<GaussianDropout>),
     ("GaussianNoise", read::<GaussianNoise>),
     ("GroupNormalization", read::<GroupNormalization>),
@@ -87,14 +96,8 @@ pub fn built_in_classes() -> impl Iterator<Item = &'static str> {
 
 /// The built-in layer of a class.
 fn built_in(class: &str, config: &Config, custom: Custom<'_>) -> Option<Result<Arc<dyn Layer>>> {
-    if class == "Functional" {
-        // The layers within may be a user's own.
-        let model = config.read::<Description>();
-        let model = model.and_then(|model| Functional::from_description(model, custom));
-        return Some(model.map(|model| Arc::new(model) as Arc<dyn Layer>));
-    }
     let entry = BUILT_IN.iter().find(|(known, _)| *known == class);
-    entry.map(|(_, read)| read(config))
+    entry.map(|(_, read)| read(config, custom))
 }
 
 /// What of a layer is its own.
