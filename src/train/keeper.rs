@@ -11,9 +11,9 @@ use crate::session::PendingSnapshot;
 use crate::{Device, Error, Result, Role, Snapshot};
 
 use super::Model;
-use super::fit::Run;
 use super::non_finite::{MOST_BYTES, NonFinite};
 use super::recover::Recovery;
+use super::run::Run;
 use super::run_state::RunState;
 use super::submissions::Submissions;
 

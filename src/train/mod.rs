@@ -25,6 +25,7 @@ mod prepare;
 mod programs;
 mod progress;
 mod recover;
+mod run;
 mod run_state;
 mod stream;
 mod submissions;

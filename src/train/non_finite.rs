@@ -9,10 +9,10 @@ use crate::plan::{Place, Plan, Target};
 use crate::{Dataset, Device, Error, Graph, Node, Result, Role, Session, Snapshot, Values};
 
 use super::Model;
-use super::fit::Run;
 use super::model::ClockStart;
 use super::prepare::Prepared;
 use super::programs::{Needs, Room};
+use super::run::Run;
 use super::run_state::RunState;
 
 /// What [`Model::fit`](super::Model::fit) does about numbers that are not finite.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::{Error, Result};
 
 use super::Model;
-use super::fit::Run;
 use super::model::ClockStart;
+use super::run::Run;
 use super::run_state::RunState;
 
 /// What a run does when its device is lost: a driver reset, a laptop that slept, a GPU unplugged and plugged in.

@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 use crate::{Error, Result, Role, Snapshot};
 
 use super::Model;
-use super::fit::Run;
 use super::history::{History, Stop};
 use super::model::ClockStart;
+use super::run::Run;
 
 /// A training run between two of its steps: model, optimizer, place in the data, figures so far, callbacks.
 ///

@@ -7,10 +7,10 @@ use crate::op::{Permutation, cursor};
 use crate::{Dataset, Error, Result};
 
 use super::Model;
-use super::fit::Run;
 use super::history::Stop;
 use super::prepare::Prepared;
 use super::programs::{Needs, Room, VALUES, chunk_name, chunk_rows};
+use super::run::Run;
 
 /// Parts that the device has room for: one that trains, and the next.
 pub(super) const ROOM: usize = 2;
