@@ -6,6 +6,32 @@
 //!  writes             data       same words     same words       data  └──► cpu::Session<f64>  the same code: the reference
 //! ```
 //!
+//! ```
+//! use kiln::prelude::*;
+//!
+//! // Exclusive or, until the loss is low.
+//! let data = Dataset::from_rows(&[[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], &[[0.0], [1.0], [1.0], [0.0]])?;
+//! let model = Sequential::new(2).dense(8, Tanh).dense(1, Sigmoid).seed(1);
+//! let mut model = model.compile_on(&Device::cpu(), BinaryCrossentropy, Adam::new(0.05), [BinaryAccuracy])?;
+//! let history = model.fit(&data, Fit::epochs(1000).until_loss(0.05).silent())?;
+//! assert!(matches!(history.stop, Stop::Loss { .. }));
+//! # Ok::<(), kiln::Error>(())
+//! ```
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`prelude`] | what a program that trains a model needs |
+//! | [`data`] | [`Dataset`], files that it comes from, preprocessing |
+//! | [`nn`] | layers, [`nn::Sequential`] and [`nn::Functional`]: they write the graph |
+//! | [`train`] | [`train::Model`]: fit, evaluate, predict; losses, metrics, callbacks, checkpoints, populations |
+//! | [`optim`] | optimizers and schedules: nodes of the graph, too |
+//! | [`Graph`], [`Tensor`] | nodes with shapes; gradients are more nodes |
+//! | [`op`] | every op: shape, gradient, kernel, CPU form, bound, cases; a file each |
+//! | [`plan`] | the graph in order, rewritten and placed in memory: plain data, printable |
+//! | [`gpu`], [`cpu`] | what runs a plan; [`Device`] chooses, [`Session`] is either |
+//! | [`check`] | the harness that ops pass on every device |
+//! | [`io`] | files: models, weights, checkpoints |
+//!
 //! What is missing can be added from outside: a layer by [`nn::Layer`], a loss or metric by a closure, an optimizer by
 //! [`optim::Optimizer`], a callback by [`train::Callback`], and an op with a WGSL kernel, gradient and CPU form by
 //! [`op::Op`], which [`check`] tries on every device: `examples/custom_op` does.

@@ -499,3 +499,50 @@ fn a_callback_that_evaluates_other_rows_leaves_the_run_to_its_bits() {
         }
     }
 }
+
+/// Trains the model of the run that calls it.
+struct Trains<'a>(&'a Dataset, Option<String>);
+
+impl Callback for Trains<'_> {
+    fn timing(&self) -> Timing {
+        Timing::Epochs
+    }
+
+    fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        let inner = moment.model.fit(self.0, Fit::epochs(1).silent());
+        self.1 = inner.err().map(|error| error.to_string());
+        Ok(())
+    }
+}
+
+#[test]
+fn a_callback_may_not_train_the_model_and_a_run_given_up_leaves_it_free() {
+    let _alone = alone();
+    let data = rows(203, 5);
+    for device in devices() {
+        let mut plain = model(&device, 5, false);
+        let history = plain.fit(&data, Fit::epochs(2).silent()).unwrap();
+        let expected = outcome(&mut plain, &history);
+
+        let mut trains = Trains(&data, None);
+        let mut tried = model(&device, 5, false);
+        let fit = Fit::epochs(2).silent().callback(&mut trains);
+        let history = tried.fit(&data, fit).unwrap();
+        assert!(outcome(&mut tried, &history) == expected, "{device}");
+        let refused = trains.1.unwrap();
+        assert!(
+            refused.starts_with("fit: is called by a callback"),
+            "{refused}"
+        );
+
+        // A future that is dropped ends its run.
+        drop(Box::pin(tried.fit_async(&data, Fit::epochs(2).silent())));
+        {
+            let mut run = Box::pin(tried.fit_async(&data, Fit::epochs(2000).silent()));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(run.as_mut().poll(&mut context).is_pending(), "{device}");
+        }
+        tried.evaluate(&data).unwrap();
+        tried.fit(&data, Fit::epochs(1).silent()).unwrap();
+    }
+}

@@ -1,6 +1,7 @@
 //! A compiled model: architecture, loss, optimizer, metrics, and the session that holds its weights.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
 
 use crate::nn::Functional;
 use crate::op::cursor;
@@ -38,8 +39,8 @@ pub struct Model {
     pub(crate) optimizer: Box<dyn Optimizer>,
     device: Device,
     open: Option<Open>,
-    /// Whether `fit` is at work, whose data lies in the open session.
-    running: bool,
+    /// Held by `fit` while it is at work, whose data lies in the open session.
+    running: Weak<()>,
     /// What callbacks evaluate in meanwhile.
     aside: Option<Open>,
     /// Weights, states of layers and of the optimizer to begin the next session with: those too that the open one does
@@ -118,7 +119,7 @@ impl Model {
             optimizer,
             device: device.clone(),
             open: None,
-            running: false,
+            running: Weak::new(),
             aside: None,
             carried: Snapshot::default(),
             steps: 0,
@@ -408,19 +409,25 @@ impl Model {
         self.aside = None;
     }
 
-    /// From now on the open session holds the data of a run.
-    pub(super) fn begin_run(&mut self) {
-        self.running = true;
+    /// Until what is returned is dropped, with the future of a run or in a panic too, the open session holds a run's data.
+    pub(super) fn begin_run(&mut self) -> Result<Arc<()>> {
+        if self.is_running() {
+            let message = "is called by a callback while a run of this model is under way; evaluate and predict may be";
+            return Err(Error::argument("fit", message));
+        }
+        let run = Arc::new(());
+        (self.running, self.aside) = (Arc::downgrade(&run), None);
+        Ok(run)
     }
 
     /// The run is over.
-    pub(super) fn end_run(&mut self) {
-        self.running = false;
+    pub(super) fn end_run(&mut self, run: Arc<()>) {
+        drop(run);
         self.aside = None;
     }
 
     pub(super) fn is_running(&self) -> bool {
-        self.running
+        self.running.strong_count() > 0
     }
 
     /// Evaluates while a run is under way, with the weights as they are now: in a session of its own, so that the run's data

@@ -181,9 +181,9 @@ impl Model {
         fit: Fit<'a>,
         begun: Instant,
     ) -> Result<History> {
-        self.begin_run();
+        let run = self.begin_run()?;
         let outcome = self.run_fit(supply, validation, fit, begun).await;
-        self.end_run();
+        self.end_run(run);
         outcome
     }
 
