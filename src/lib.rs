@@ -12,7 +12,7 @@
 //! // Exclusive or, until the loss is low.
 //! let data = Dataset::from_rows(&[[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], &[[0.0], [1.0], [1.0], [0.0]])?;
 //! let model = Sequential::new(2).dense(8, Tanh).dense(1, Sigmoid).seed(1);
-//! let mut model = model.compile_on(&Device::cpu(), BinaryCrossentropy, Adam::new(0.05), [BinaryAccuracy])?;
+//! let mut model = model.compile_on(&Device::cpu(), BinaryCrossentropy, Adam::new(0.05), [Accuracy])?;
 //! let history = model.fit(&data, Fit::epochs(1000).until_loss(0.05).silent())?;
 //! assert!(matches!(history.stop, Stop::Loss { .. }));
 //! # Ok::<(), kiln::Error>(())
