@@ -30,13 +30,17 @@ fn short(value: Value) -> Value {
     }
 }
 
-/// One line: names and values, those that are only there when they are set left out.
+/// One line: names and values; of the settings that every optimizer has, those that differ from the common defaults.
 fn listed(value: &Value) -> String {
     let Value::Object(map) = value else {
         return value.to_string();
     };
-    let settings = map.iter().filter(|(name, _)| *name != "common");
-    let settings = settings.map(|(name, value)| match value {
+    let defaults = settings(&Common::default());
+    let own = map.iter().filter(|(name, _)| *name != "common");
+    let common = map.get("common").and_then(Value::as_object);
+    let changed = common.into_iter().flatten();
+    let changed = changed.filter(|(name, value)| defaults[name.as_str()] != **value);
+    let settings = own.chain(changed).map(|(name, value)| match value {
         Value::Object(map) if map.len() == 1 && map.contains_key("constant") => {
             format!("{name} {}", map["constant"])
         }
