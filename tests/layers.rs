@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use kiln::nn::{
-    ActivityRegularization, Call, Config, Constraint, LayerRef, Parameter, Regularizer,
+    ActivityRegularization, Call, Config, Constraint, LayerRef, Parameter, Regularizer, Symbol,
 };
 use kiln::prelude::*;
 use kiln::{Initial, Shape, TensorType};
@@ -107,6 +107,27 @@ fn layers_that_move_elements_move_them_as_keras_does() {
     assert_eq!(predict(lambda), [4.0, 9.0, 16.0]);
     let relu = Sequential::new(6).layer(Rescaling::new(-1.0)).layer(Relu);
     assert_eq!(predict(relu), [0.0; 6]);
+}
+
+#[test]
+fn layers_that_merge_take_their_inputs_element_by_element() {
+    let merged = |merge: fn([&Symbol; 3]) -> Symbol| {
+        let x = Input::named("x", 3);
+        let doubled = Rescaling::new(2.0).on(&x);
+        let turned = Rescaling::new(-1.0).offset(3.0).on(&x);
+        let mut model = compiled(Functional::new(&x, &merge([&x, &doubled, &turned]))).unwrap();
+        model.predict(&[0.0, 2.0, -4.0]).unwrap().values().to_vec()
+    };
+    // x, 2x and 3 − x: (0, 0, 3), (2, 4, 1), (−4, −8, 7).
+    assert_eq!(merged(|all| Add.on(all)), [3.0, 7.0, -5.0]);
+    assert_eq!(merged(|all| Multiply.on(all)), [0.0, 8.0, 224.0]);
+    let thirds = [1.0, 7.0 / 3.0, -5.0 / 3.0];
+    for (value, third) in merged(|all| Average.on(all)).iter().zip(thirds) {
+        assert!((value - third).abs() < 1e-6, "{value} instead of {third}");
+    }
+    assert_eq!(merged(|all| Maximum.on(all)), [3.0, 4.0, 7.0]);
+    assert_eq!(merged(|all| Minimum.on(all)), [0.0, 1.0, -8.0]);
+    assert_eq!(merged(|[x, y, _]| Subtract.on([x, y])), [0.0, -2.0, 4.0]);
 }
 
 #[test]
