@@ -45,31 +45,61 @@ impl Progress {
         if self.bar.is_hidden() {
             return;
         }
-        let mut line = format!("loss {:.4}", epoch.loss);
-        let mut push = |name: &str, value: f64| {
-            // Writing to a string cannot fail.
-            write!(line, "  {name} {value:.4}").unwrap_or_default();
-        };
-        epoch
-            .metrics
-            .iter()
-            .for_each(|(name, value)| push(name, *value));
-        if let Some(loss) = epoch.val_loss {
-            push("val_loss", loss);
-        }
-        epoch
-            .val_metrics
-            .iter()
-            .for_each(|(name, value)| push(&format!("val_{name}"), *value));
-        let rate = epoch.samples as f64 / epoch.time.max(Duration::from_nanos(1)).as_secs_f64();
-        self.bar.println(format!(
-            "Epoch {}/{}  {line}  ({rate:.0} samples/s)",
-            number + 1,
-            self.epochs
-        ));
+        self.bar.println(line(number, self.epochs, epoch));
     }
 
     pub fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// The line of a finished epoch, its number counted from 0.
+fn line(number: u64, epochs: u64, epoch: &Epoch) -> String {
+    let mut line = format!("Epoch {}/{epochs}  loss {:.4}", number + 1, epoch.loss);
+    let mut push = |name: &str, value: f64| {
+        // Writing to a string cannot fail.
+        write!(line, "  {name} {value:.4}").unwrap_or_default();
+    };
+    epoch
+        .metrics
+        .iter()
+        .for_each(|(name, value)| push(name, *value));
+    if let Some(loss) = epoch.val_loss {
+        push("val_loss", loss);
+    }
+    epoch
+        .val_metrics
+        .iter()
+        .for_each(|(name, value)| push(&format!("val_{name}"), *value));
+    let rate = epoch.samples as f64 / epoch.time.max(Duration::from_nanos(1)).as_secs_f64();
+    format!("{line}  ({rate:.0} samples/s)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_the_epoch_all_its_figures_and_the_rate() {
+        let mut epoch = Epoch {
+            loss: 0.123_456,
+            metrics: vec![("accuracy".into(), 0.75), ("auc".into(), 1.0)],
+            val_loss: Some(2.5),
+            val_metrics: vec![("accuracy".into(), 0.5), ("auc".into(), f64::NAN)],
+            samples: 3000,
+            time: Duration::from_millis(1500),
+        };
+        assert_eq!(
+            line(1, 20, &epoch),
+            "Epoch 2/20  loss 0.1235  accuracy 0.7500  auc 1.0000  val_loss 2.5000  val_accuracy 0.5000  val_auc NaN  \
+             (2000 samples/s)"
+        );
+        epoch.metrics.clear();
+        epoch.val_metrics.clear();
+        (epoch.val_loss, epoch.time) = (None, Duration::ZERO);
+        assert_eq!(
+            line(0, 1, &epoch),
+            "Epoch 1/1  loss 0.1235  (3000000000000 samples/s)"
+        );
     }
 }
