@@ -6,7 +6,6 @@ mod common;
 use std::path::Path;
 
 use kiln::prelude::*;
-use kiln::train::EarlyStopping;
 use plotters::prelude::*;
 
 const ABOUT: &str = "regression: predict miles per gallon from seven measurements of a car

@@ -5,7 +5,7 @@ mod common;
 
 use kiln::data::{Fill, Preprocessing, Step};
 use kiln::prelude::*;
-use kiln::train::{Classes, CsvLog, EarlyStopping, TensorBoard};
+use kiln::train::{Classes, CsvLog, TensorBoard};
 
 const ABOUT: &str = "tabular: tell three species of penguins apart
   --epochs N      passes over the training rows at most (default 100)

@@ -70,15 +70,15 @@ pub mod prelude {
         self, Elu, Gelu, LeakyRelu, Linear, Relu, Selu, Sigmoid, Silu, Softmax, Softplus, Tanh,
     };
     pub use crate::nn::{
-        Add, Average, Concatenate, Dense, Dot, Flatten, Functional, Initializer, Input, Lambda,
-        Layer, Maximum, Minimum, Multiply, Permute, RepeatVector, Rescaling, Reshape, Sequential,
-        Subtract,
+        Add, Average, Concatenate, Constraint, Dense, Dot, Flatten, Functional, Initializer, Input,
+        Lambda, Layer, Maximum, Minimum, Multiply, Permute, Regularizer, RepeatVector, Rescaling,
+        Reshape, Sequential, Subtract,
     };
     pub use crate::nn::{
         AlphaDropout, BatchNormalization, Dropout, GaussianDropout, GaussianNoise,
         GroupNormalization, LayerNormalization, PRelu, RMSNormalization, UnitNormalization,
     };
-    pub use crate::optim::{Adam, Optimizer, Schedule, Sgd};
+    pub use crate::optim::{Adam, AdamW, Optimizer, RmsProp, Schedule, Sgd};
     pub use crate::train::Loss::{
         self, BinaryCrossentropy, CategoricalCrossentropy, HalfSquaredError, MeanSquaredError,
         SparseCategoricalCrossentropy,
@@ -86,7 +86,10 @@ pub mod prelude {
     pub use crate::train::Metric::{
         self, Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy,
     };
-    pub use crate::train::{Evaluation, Fit, History, Model, Predictions, Stop};
+    pub use crate::train::{
+        Callback, Compile, EarlyStopping, Evaluation, Fit, History, Model, ModelCheckpoint,
+        Objective, Predictions, ReduceOnPlateau, Stop,
+    };
     pub use crate::{Device, Error, Graph, Program, Result, Tensor};
 }
 
