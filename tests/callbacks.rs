@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use kiln::prelude::*;
 use kiln::train::{
-    Callback, CsvLog, EarlyStopping, JsonLines, Lambda, LearningRateScheduler, ModelCheckpoint,
-    Moment, ReduceOnPlateau, StopAfter, StopAt, TensorBoard, Timing,
+    Checkpoints, CsvLog, Every, Interrupt, JsonLines, Lambda, LearningRateScheduler, Mode, Moment,
+    R2, StopAfter, StopAt, TensorBoard, Timing,
 };
 
 /// y = 2x − 1 with some noise that can be learnt by heart.
@@ -29,6 +29,19 @@ fn model(optimizer: impl Optimizer + 'static) -> Model {
 
 fn fit<'a>(epochs: u64) -> Fit<'a> {
     Fit::epochs(epochs).batch_size(8).silent()
+}
+
+/// A run of an epoch for each of these, whose losses are in their order: the targets are that far from what the model says,
+/// and it hardly learns.
+fn scripted<'a>(levels: &[f32], callback: impl Callback + 'a) -> History {
+    let batches: Vec<_> = levels
+        .iter()
+        .map(|level| Dataset::from_rows(&[[0.5]; 8], &[[10.0 * level]; 8]))
+        .collect();
+    let settings = fit(levels.len() as u64).steps_per_epoch(1);
+    model(Sgd::new(1e-9))
+        .fit_batches(batches, settings.callback(callback))
+        .unwrap()
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -74,19 +87,28 @@ fn early_stopping_waits_for_its_patience_and_brings_back_the_best_weights() {
 
 #[test]
 fn a_baseline_must_be_beaten_and_the_first_epochs_may_be_left_out() {
+    let stopping = |patience| EarlyStopping::new("loss", patience);
+    for (stopping, levels, epochs) in [
+        // The last that is better is the second.
+        (stopping(3), &[5., 4., 4.5, 4.5, 4.5, 1.][..], 5),
+        (stopping(3).baseline(1e6), &[5., 4., 4.5, 4.5, 4.5, 1.], 5),
+        // None beats the baseline, so that all are waited.
+        (stopping(3).baseline(0.0), &[5., 4., 4.5, 4.5, 4.5, 1.], 3),
+        // As in Keras 3, one that is the best so far ends no run, beaten baseline or not.
+        (stopping(3).baseline(0.0), &[5., 4., 3.5, 3., 3.2, 1.], 5),
+        (stopping(1).baseline(0.0), &[5., 4., 3., 2., 1.], 5),
+        (
+            stopping(3).start_from_epoch(4),
+            &[1., 2., 3., 4., 5., 6., 7., 8., 9.],
+            8,
+        ),
+        (stopping(1).mode(Mode::Max), &[1., 2., 3., 2., 9.], 4),
+    ] {
+        let told = format!("{stopping:?}");
+        let history = scripted(levels, stopping);
+        assert_eq!(history.epochs.len(), epochs, "{told} {levels:?}");
+    }
     let data = line(32);
-    let stopping = EarlyStopping::new("loss", 4).baseline(0.0);
-    let history = model(Sgd::new(0.1))
-        .fit(&data, fit(50).callback(stopping))
-        .unwrap();
-    assert_eq!(history.epochs.len(), 4);
-    let stopping = EarlyStopping::new("loss", 4)
-        .baseline(0.0)
-        .start_from_epoch(6);
-    let history = model(Sgd::new(0.1))
-        .fit(&data, fit(50).callback(stopping))
-        .unwrap();
-    assert_eq!(history.epochs.len(), 10);
     let stopping = EarlyStopping::new("loss", 2).min_delta(10.0);
     let history = model(Sgd::new(0.1))
         .fit(&data, fit(50).callback(stopping))
@@ -280,6 +302,66 @@ fn the_best_and_the_last_models_are_kept_in_files() {
 }
 
 #[test]
+fn the_best_file_is_that_of_the_epochs_that_are_saved() {
+    let folder = folder("every");
+    let path = folder.join("{epoch}.safetensors");
+    let mut best = ModelCheckpoint::new(path.to_string_lossy())
+        .best("loss")
+        .every(2);
+    // The third epoch is the best and is not saved; the fourth is better than the second, the sixth is not.
+    scripted(&[9., 5., 1., 3., 2., 4.], &mut best);
+    let files: Vec<_> = best.files().cloned().collect();
+    assert_eq!(files, [folder.join("4.safetensors")]);
+    assert!(!folder.join("2.safetensors").exists());
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn metrics_tell_which_way_they_get_better() {
+    // Every value of these is at 2 or below, so that at once a target of 2 is reached by what falls, and −9 by what rises.
+    let data = line(32);
+    for (metric, rises) in [
+        (Metric::R2Score(R2::default()), true),
+        (Metric::ExplainedVariance(R2::default()), true),
+        (Metric::MeanAbsoluteError.named("inaccuracy"), false),
+    ] {
+        let network = Sequential::new(1).dense(16, Tanh).dense(1, Linear).seed(3);
+        let name = metric.name().to_string();
+        let device = Device::cpu();
+        let compiled = network.compile_on(&device, MeanSquaredError, Sgd::new(0.1), [metric]);
+        let mut model = compiled.unwrap();
+        let target = if rises { -9.0 } else { 2.0 };
+        let stop = StopAt::new(&name, target);
+        let history = model.fit(&data, fit(3).callback(stop)).unwrap();
+        assert_eq!(history.epochs.len(), 1, "{name}: {:?}", history.get(&name));
+        let folder = folder(&name);
+        let checkpoints = Checkpoints::in_folder(&folder)
+            .keep_last(1)
+            .keep_best(&name);
+        let history = model.fit(&data, fit(4).checkpoints(checkpoints)).unwrap();
+        let figures = history.get(&name);
+        let better = |a: f64, b: f64| if rises { a > b } else { a < b };
+        let best = (0..4).fold(0, |best, i| {
+            if better(figures[i], figures[best]) {
+                i
+            } else {
+                best
+            }
+        });
+        let kept = |epoch: usize| folder.join(format!("step-{:010}.safetensors", 4 * epoch));
+        for epoch in 1..=4 {
+            let stays = epoch == best + 1 || epoch == 4;
+            assert_eq!(
+                kept(epoch).exists(),
+                stays,
+                "{name}, epoch {epoch}: {figures:?}"
+            );
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+#[test]
 fn logs_hold_what_the_history_holds() {
     let folder = folder("logs");
     let (train, test) = line(60).split(0.5, 1).unwrap();
@@ -449,5 +531,107 @@ fn callbacks_do_not_change_what_is_trained() {
         };
         watched.fit(&data, fit(5).callback(counts)).unwrap();
         assert_eq!(watched.weights().unwrap(), plain.weights().unwrap());
+    }
+}
+
+/// An interrupted run keeps its history, writes its last state, and goes on from there as if it had never stopped.
+fn interrupted(name: &str, interrupt: &Interrupt, raise: impl FnOnce() + Send + 'static) {
+    let (data, folder) = (line(32), folder(name));
+    // Only the end of the run comes before so many steps.
+    let checkpoints = || Checkpoints::in_folder(&folder).every(Every::Steps(u64::MAX));
+    let endless = fit(100_000_000)
+        .interrupt(interrupt)
+        .checkpoints(checkpoints());
+    let raising = std::thread::spawn(raise);
+    let history = model(Adam::new(0.01)).fit(&data, endless).unwrap();
+    raising.join().unwrap();
+    assert_eq!(history.stop, Stop::Interrupted);
+    assert_eq!(history.stop.to_string(), "it was interrupted");
+    let steps = history.steps;
+    assert!(steps > 0);
+    assert_eq!(history.step_losses.len() as u64, steps);
+    // Four steps an epoch, and what was done of the last.
+    assert_eq!(history.epochs.len() as u64, steps.div_ceil(4));
+    let newest = Checkpoints::newest(&folder).unwrap().unwrap();
+    assert_eq!(newest.state.steps, steps);
+    assert_eq!(newest.state.history.step_losses, history.step_losses);
+    let mut resumed = model(Adam::new(0.01));
+    let rest = fit(u64::MAX).max_steps(steps + 5);
+    let rest = rest.resume_from(&folder).checkpoints(checkpoints());
+    let whole = resumed.fit(&data, rest).unwrap();
+    let mut never = model(Adam::new(0.01));
+    let other = never
+        .fit(&data, fit(u64::MAX).max_steps(steps + 5))
+        .unwrap();
+    assert_eq!(whole.step_losses, other.step_losses);
+    assert_eq!(resumed.weights().unwrap(), never.weights().unwrap());
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn an_interrupt_ends_a_run_after_its_running_steps_with_a_checkpoint() {
+    let interrupt = Interrupt::new();
+    let raising = interrupt.clone();
+    interrupted("interrupt", &interrupt, move || {
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        raising.raise();
+    });
+    // One that is raised already lets the first steps be done, and is still raised for the next run.
+    assert!(interrupt.is_raised());
+    let mut stopped = model(Sgd::new(0.1));
+    let again = fit(100_000_000).interrupt(&interrupt);
+    let history = stopped.fit(&line(32), again).unwrap();
+    assert_eq!(history.stop, Stop::Interrupted);
+    assert!(history.steps > 0 && history.steps < 100_000_000);
+    interrupt.lower();
+    let history = stopped
+        .fit(&line(32), fit(2).interrupt(&interrupt))
+        .unwrap();
+    assert_eq!(history.stop, Stop::Epochs(2));
+}
+
+/// The one test of this process that may handle its signals.
+#[cfg(all(unix, feature = "ctrl-c"))]
+#[test]
+fn control_c_ends_a_run_as_an_interrupt_does() {
+    let interrupt = Interrupt::on_ctrl_c().unwrap();
+    refused(
+        Interrupt::on_ctrl_c().map(|_| unreachable!()),
+        &["ctrl_c", "cannot be handled"],
+    );
+    let process = std::process::id().to_string();
+    interrupted("ctrl-c", &interrupt, move || {
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        let kill = std::process::Command::new("kill")
+            .args(["-INT", &process])
+            .status();
+        assert!(kill.unwrap().success());
+    });
+}
+
+#[test]
+fn a_second_program_needs_no_more_than_the_prelude() {
+    let input = Input::named("x", 1);
+    let hidden = Dense::new(8)
+        .activation(Tanh)
+        .kernel_regularizer(Regularizer::L2(1e-3))
+        .kernel_constraint(Constraint::max_norm(2.0))
+        .on(&input);
+    let line = Dense::new(1).named("line").on(&hidden);
+    let objective = Objective::new("line", MeanSquaredError);
+    let data = self::line(32);
+    let run = |compile: Compile| -> Result<History> {
+        let network = Functional::new([&input], [&line]);
+        let mut model = network.compile_with(&Device::cpu(), compile)?;
+        let plateau = ReduceOnPlateau::new("loss");
+        let stopping = EarlyStopping::new("loss", 5);
+        model.fit(&data, fit(3).callback(stopping).callback(plateau))
+    };
+    for compile in [
+        Compile::new(AdamW::new(0.01)),
+        Compile::new(RmsProp::new(0.01)),
+    ] {
+        let history = run(compile.objective(objective.clone())).unwrap();
+        assert!(history.loss()[2] < history.loss()[0]);
     }
 }

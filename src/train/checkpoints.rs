@@ -7,6 +7,7 @@ use crate::io::{Disk, PART, System};
 use crate::{Error, Result};
 
 use super::callback::{Mode, Monitor};
+use super::objective::Objective;
 use super::run_state::{Every, RunState, Watch};
 
 /// Where and how often a run writes its state, for [`Fit::checkpoints`](super::Fit::checkpoints).
@@ -70,7 +71,7 @@ impl Checkpoints {
         self
     }
 
-    /// Which way the figure gets better; default: told by its name.
+    /// Which way the figure gets better; default: told by the metric, see [`Mode::Auto`].
     pub fn mode(mut self, mode: Mode) -> Self {
         self.best = self.best.map(|best| best.with_mode(mode));
         self
@@ -117,13 +118,18 @@ impl Checkpoints {
     }
 
     /// Refuses settings out of range, and a folder with another run's checkpoints; makes the folder.
-    pub(super) fn begin(&self, resumed: bool, validates: bool) -> Result<()> {
+    pub(super) fn begin(
+        &mut self,
+        resumed: bool,
+        validates: bool,
+        objectives: &[Objective],
+    ) -> Result<()> {
         self.every.validate()?;
         if self.last == 0 {
             return Err(Error::argument("keep_last", "must be at least 1, got 0"));
         }
-        if let Some(monitor) = &self.best {
-            monitor.validate(validates)?;
+        if let Some(monitor) = &mut self.best {
+            monitor.begin(validates, objectives)?;
         }
         let refused = |refusal| Error::io(&self.folder, refusal);
         self.disk.create_folder(&self.folder).map_err(refused)?;

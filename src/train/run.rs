@@ -235,8 +235,8 @@ impl Model {
             Some(resume) => resume.state()?,
             None => None,
         };
-        for checkpoints in std::mem::take(&mut fit.checkpoints) {
-            checkpoints.begin(resume.is_some(), validation.is_some())?;
+        for mut checkpoints in std::mem::take(&mut fit.checkpoints) {
+            checkpoints.begin(resume.is_some(), validation.is_some(), &self.objectives)?;
             // Before the others: who is told of a state can rely on its file.
             fit.watches.insert(0, checkpoints.watch());
         }

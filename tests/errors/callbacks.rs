@@ -1,10 +1,7 @@
 //! What callbacks refuse when a run begins.
 
 use kiln::prelude::*;
-use kiln::train::{
-    Callback, CsvLog, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceOnPlateau,
-    StopAfter, StopAt, TensorBoard,
-};
+use kiln::train::{Callback, CsvLog, LearningRateScheduler, Mode, StopAfter, StopAt, TensorBoard};
 
 use super::{labelled, model, refuses, says};
 
@@ -30,6 +27,11 @@ pub fn settings_of_callbacks_out_of_range_name_the_field() {
         with(EarlyStopping::new("loss", 1).min_delta(f64::NAN)),
         "min_delta",
         &["NaN"],
+    );
+    refuses(
+        with(EarlyStopping::new("loss", 0)),
+        "patience",
+        &["at least 1", "got 0"],
     );
     refuses(
         with(ReduceOnPlateau::new("loss").factor(1.0)),
@@ -106,6 +108,22 @@ pub fn a_figure_that_the_run_does_not_measure_is_refused() {
         "monitor",
         &["val_loss", "validation"],
     );
+    // Which way a metric of one's own gets better must be said.
+    let own = |callback| {
+        let objective = Objective::new("output", MeanSquaredError)
+            .own_metric("gain", |y, target| y.mul(target).sum_over(1));
+        let output = Dense::new(1).named("output");
+        let input = Input::named("x", 2);
+        let output = output.on(&input);
+        let compile = Compile::new(Sgd::new(0.1)).objective(objective);
+        let network = Functional::new([&input], [&output]);
+        let mut model = network.compile_with(&Device::cpu(), compile).unwrap();
+        let data = Dataset::from_rows(&[[0.0, 1.0], [1.0, 0.0]], &[[1.0], [0.0]]).unwrap();
+        model.fit(&data, Fit::epochs(2).silent().callback(callback))
+    };
+    let watched = EarlyStopping::new("gain", 1);
+    refuses(own(watched.clone()), "monitor", &["gain", "`mode`"]);
+    assert_eq!(own(watched.mode(Mode::Max)).unwrap().steps, 2);
     says(
         with(EarlyStopping::new("no such figure", 1)),
         &["no such figure", "loss", "accuracy"],

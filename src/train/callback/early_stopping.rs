@@ -7,7 +7,8 @@ use super::{Callback, Kept, Mode, Moment, Monitor};
 
 /// Ends a run after `patience` epochs in which the monitored figure did not get better by more than `min_delta`.
 ///
-/// Names and behaviour are those of Keras' `EarlyStopping`; its default patience is 0 there, which this takes as 1.
+/// Names and behaviour are those of Keras 3's `EarlyStopping`. Its default patience there is 0, with which it does what it
+/// does with 1; here patience must be given, and 0 is refused.
 #[derive(Debug, Clone)]
 pub struct EarlyStopping {
     monitor: Monitor,
@@ -41,13 +42,14 @@ impl EarlyStopping {
         self
     }
 
-    /// Which way the figure gets better; default: told by its name.
+    /// Which way the figure gets better; default: told by the metric, see [`Mode::Auto`].
     pub fn mode(mut self, mode: Mode) -> Self {
         self.monitor = self.monitor.with_mode(mode);
         self
     }
 
-    /// A figure that must be beaten for an epoch to count as an improvement; default none.
+    /// A figure that must be beaten for the waiting to begin anew; default none. As in Keras 3, an epoch that is the best so
+    /// far but does not beat it is one more that was waited, and the run does not end with it.
     pub fn baseline(mut self, figure: f64) -> Self {
         self.baseline = Some(figure);
         self
@@ -74,7 +76,8 @@ impl EarlyStopping {
 impl Callback for EarlyStopping {
     fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
         at_least_one("patience", self.patience)?;
-        self.monitor.validate(moment.validates)?;
+        self.monitor
+            .begin(moment.validates, &moment.model.objectives)?;
         (self.waited, self.best_epoch, self.best) = (0, None, None);
         self.monitor.start_at(None);
         Ok(())
@@ -99,8 +102,10 @@ impl Callback for EarlyStopping {
             if beaten {
                 self.waited = 0;
             }
+            return Ok(());
         }
-        if self.waited >= self.patience {
+        // The first epoch ends no run, though its figure be NaN.
+        if self.waited >= self.patience && epoch > 1 {
             let best = self
                 .best()
                 .map(|(epoch, value)| format!("; the best is {value:.6} of epoch {epoch}"));

@@ -67,7 +67,7 @@ impl ReduceOnPlateau {
         self
     }
 
-    /// Which way the figure gets better; default: told by its name.
+    /// Which way the figure gets better; default: told by the metric, see [`Mode::Auto`].
     pub fn mode(mut self, mode: Mode) -> Self {
         self.monitor = self.monitor.with_mode(mode);
         self
@@ -82,7 +82,8 @@ impl Callback for ReduceOnPlateau {
         }
         at_least_one("patience", self.patience)?;
         not_below_zero("min_learning_rate", self.min_learning_rate)?;
-        self.monitor.validate(moment.validates)?;
+        self.monitor
+            .begin(moment.validates, &moment.model.objectives)?;
         (self.waited, self.cooling) = (0, 0);
         self.monitor.start_at(None);
         Ok(())

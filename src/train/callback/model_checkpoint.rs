@@ -51,7 +51,7 @@ impl ModelCheckpoint {
         self
     }
 
-    /// Which way the figure gets better; default: told by its name.
+    /// Which way the figure gets better; default: told by the metric, see [`Mode::Auto`].
     pub fn mode(mut self, mode: Mode) -> Self {
         self.monitor = self.monitor.with_mode(mode);
         self
@@ -63,7 +63,7 @@ impl ModelCheckpoint {
         self
     }
 
-    /// Saves every so many epochs; default 1.
+    /// Saves every so many epochs, of which [`best`](Self::best) then takes the best; default 1.
     pub fn every(mut self, epochs: u64) -> Self {
         self.every = epochs;
         self
@@ -108,16 +108,18 @@ impl Callback for ModelCheckpoint {
             at_least_one("last", files)?;
         }
         if self.keep == Keep::Best {
-            self.monitor.validate(moment.validates)?;
+            self.monitor
+                .begin(moment.validates, &moment.model.objectives)?;
         }
         Ok(())
     }
 
     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
-        if self.keep == Keep::Best && !self.monitor.improves(moment)? {
+        // First: an epoch that is not saved must not raise the bar for those that are.
+        if !moment.epoch().is_multiple_of(self.every) {
             return Ok(());
         }
-        if !moment.epoch().is_multiple_of(self.every) {
+        if self.keep == Keep::Best && !self.monitor.improves(moment)? {
             return Ok(());
         }
         let path = self.path(moment)?;

@@ -1,5 +1,6 @@
 //! A figure that callbacks watch, and which way it gets better.
 
+use crate::train::{Metric, Objective};
 use crate::{Error, Result};
 
 use super::Moment;
@@ -7,7 +8,8 @@ use super::Moment;
 /// Which way a figure gets better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// Losses and errors fall; accuracies, areas, precision, recall, F-scores, κ and R² rise: told by the name, as Keras does.
+    /// As Keras does: a figure whose name ends in `loss` falls, and a metric of the model is asked ([`Metric::rises`]). A
+    /// metric of one's own, which cannot tell, is refused when the run begins.
     #[default]
     Auto,
     /// Lower is better.
@@ -23,26 +25,9 @@ pub struct Monitor {
     mode: Mode,
     pub(super) min_delta: f64,
     best: Option<f64>,
+    /// Whether higher is better: known when a run has begun.
+    rises: bool,
 }
-
-/// Parts of the names of figures that get better as they rise.
-const RISING: [&str; 15] = [
-    "acc",
-    "auc",
-    "precision",
-    "recall",
-    "f1",
-    "fbeta",
-    "specificity",
-    "sensitivity",
-    "true_",
-    "iou",
-    "kappa",
-    "matthews",
-    "r2",
-    "correlation",
-    "cosine_similarity",
-];
 
 impl Monitor {
     /// Watches the figure of that name, such as `val_loss`.
@@ -52,6 +37,7 @@ impl Monitor {
             mode: Mode::Auto,
             min_delta: 0.0,
             best: None,
+            rises: false,
         }
     }
 
@@ -66,10 +52,7 @@ impl Monitor {
     }
 
     pub(super) fn rises(&self) -> bool {
-        match self.mode {
-            Mode::Auto => RISING.iter().any(|part| self.name.contains(part)),
-            mode => mode == Mode::Max,
-        }
+        self.rises
     }
 
     /// Whether `value` is better than `other` by more than the least difference.
@@ -113,8 +96,9 @@ impl Monitor {
         self.best = value;
     }
 
-    /// Refuses a validation figure in a run without validation, and a difference below 0.
-    pub(crate) fn validate(&self, validates: bool) -> Result<()> {
+    /// Learns which way the figure gets better from what the model measures. Refuses a validation figure in a run without
+    /// validation, a difference below 0, and a metric of one's own without a mode.
+    pub(crate) fn begin(&mut self, validates: bool, objectives: &[Objective]) -> Result<()> {
         if self.name.starts_with("val_") && !validates {
             return Err(Error::argument(
                 "monitor",
@@ -125,8 +109,54 @@ impl Monitor {
                 ),
             ));
         }
-        not_below_zero("min_delta", self.min_delta)
+        not_below_zero("min_delta", self.min_delta)?;
+        self.rises = match self.mode {
+            Mode::Auto => self.told(objectives)?,
+            mode => mode == Mode::Max,
+        };
+        Ok(())
     }
+
+    /// Whether the figure gets better as it rises. One that no model's output has is refused by name after the first epoch,
+    /// when all figures are known.
+    fn told(&self, objectives: &[Objective]) -> Result<bool> {
+        let figure = self.name.strip_prefix("val_").unwrap_or(&self.name);
+        if figure.ends_with("loss") {
+            return Ok(false);
+        }
+        for objective in objectives {
+            // With several outputs their names stand before those of their metrics.
+            let name = match objectives {
+                [_] => Some(figure),
+                _ => figure
+                    .strip_prefix(objective.output.as_str())
+                    .and_then(|rest| rest.strip_prefix('_')),
+            };
+            let Some(name) = name else { continue };
+            let weighted = objective.weighted();
+            let metrics = || objective.metrics.iter().chain(&weighted);
+            let exact = metrics().find(|metric| metric.name() == name);
+            if let Some(metric) = exact.or_else(|| metrics().find(|metric| is_part(name, metric))) {
+                return Ok(metric.rises());
+            }
+            if objective.own_metrics.iter().any(|own| own.name == name) {
+                let message = format!(
+                    "`{}` is a metric of your own, which may rise or fall as it gets better: say which by `mode`",
+                    self.name
+                );
+                return Err(Error::argument("monitor", message));
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Whether the name is that of one value of a metric that has several, such as `recall_1`.
+fn is_part(name: &str, metric: &Metric) -> bool {
+    let number = name
+        .strip_prefix(metric.name())
+        .and_then(|rest| rest.strip_prefix('_'));
+    number.is_some_and(|digits| digits.parse::<usize>().is_ok())
 }
 
 /// Refuses what is not a number from 0.
@@ -146,4 +176,84 @@ pub(super) fn at_least_one(name: &'static str, value: u64) -> Result<()> {
         return Ok(());
     }
     Err(Error::argument(name, "must be at least 1, got 0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::{Classes, Loss, R2};
+
+    fn rises(figure: &str, objectives: &[Objective]) -> bool {
+        let mut monitor = Monitor::new(figure);
+        monitor.begin(true, objectives).unwrap();
+        monitor.rises()
+    }
+
+    #[test]
+    fn the_direction_is_the_metrics_and_not_that_of_a_part_of_a_name() {
+        let one = [Objective::new("y", Loss::CosineSimilarity)
+            .metric(Metric::MeanIou(Classes::of(2)))
+            .metric(Metric::ExplainedVariance(R2::default()))
+            .metric(Metric::MeanAbsoluteError.named("inaccuracy"))
+            .metric(Metric::TruePositives(vec![0.2, 0.8]))
+            .metric(Metric::Accuracy)
+            .weighted_metric(Metric::Accuracy)];
+        for figure in [
+            "mean_io_u",
+            "val_mean_io_u",
+            "explained_variance",
+            "true_positives_1",
+            "val_accuracy",
+            "weighted_accuracy",
+        ] {
+            assert!(rises(figure, &one), "{figure}");
+        }
+        for figure in ["loss", "val_loss", "inaccuracy", "val_inaccuracy"] {
+            assert!(!rises(figure, &one), "{figure}");
+        }
+        let of = |loss: Loss| [Objective::new("y", Loss::MeanSquaredError).metric(loss.into())];
+        assert!(!rises("cosine_similarity", &of(Loss::CosineSimilarity)));
+        let cosine = [Objective::new("y", Loss::Hinge).metric(Metric::CosineSimilarity)];
+        assert!(rises("cosine_similarity", &cosine));
+    }
+
+    #[test]
+    fn outputs_names_say_nothing_about_the_direction() {
+        let objective = |name: &str| {
+            Objective::new(name, Loss::MeanSquaredError)
+                .metric(Metric::MeanSquaredError)
+                .metric(Metric::r2_score())
+        };
+        let several = [
+            objective("acceleration"),
+            objective("previous"),
+            objective("loss"),
+        ];
+        for output in ["acceleration", "previous", "loss"] {
+            for (metric, expected) in [
+                ("loss", false),
+                ("mean_squared_error", false),
+                ("r2_score", true),
+            ] {
+                let figure = format!("{output}_{metric}");
+                assert_eq!(rises(&figure, &several), expected, "{figure}");
+                assert_eq!(rises(&format!("val_{figure}"), &several), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_mode_overrides_and_a_metric_of_ones_own_needs_one() {
+        let own =
+            [Objective::new("y", Loss::MeanSquaredError).own_metric("gain", |y, _| y.clone())];
+        let refusal = Monitor::new("val_gain").begin(true, &own).unwrap_err();
+        assert!(refusal.to_string().contains("`mode`"), "{refusal}");
+        for (mode, rises) in [(Mode::Max, true), (Mode::Min, false)] {
+            for figure in ["gain", "loss"] {
+                let mut monitor = Monitor::new(figure).with_mode(mode);
+                monitor.begin(true, &own).unwrap();
+                assert_eq!(monitor.rises(), rises, "{figure} {mode:?}");
+            }
+        }
+    }
 }

@@ -22,7 +22,7 @@ impl StopAt {
         }
     }
 
-    /// Which way the figure gets better; default: told by its name.
+    /// Which way the figure gets better; default: told by the metric, see [`Mode::Auto`].
     pub fn mode(mut self, mode: Mode) -> Self {
         self.monitor = self.monitor.with_mode(mode);
         self
@@ -34,7 +34,8 @@ impl Callback for StopAt {
         if self.target.is_nan() {
             return Err(Error::argument("target", "must be a number, got NaN"));
         }
-        self.monitor.validate(moment.validates)
+        self.monitor
+            .begin(moment.validates, &moment.model.objectives)
     }
 
     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {

@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | this one | [`Metric`]: names, defaults |
+//! | `direction` | which way a metric gets better |
 //! | `settings` | the settings of metrics that have several |
 //! | `measurement` | which numbers of a batch a metric needs: means of rows, or a tally |
 //! | `tally` | the numbers of an epoch as the device counted them: [`Tally`] |
@@ -17,6 +18,7 @@
 mod agreement;
 mod board;
 mod curve;
+mod direction;
 mod exact;
 mod gauges;
 mod measurement;
