@@ -100,18 +100,24 @@ pub fn save_all<'a>(
 /// read. The counts stand at the archive's end, and in the large form of the format in a record that may be anywhere.
 fn check_counts(file: &mut (impl Read + Seek), len: u64) -> io::Result<Result<(), String>> {
     const MOST_FILES: u64 = 10_000;
+    // Each is tried as the archive's end, with its directory read anew. One is, unless an array holds such bytes by chance.
+    const MOST_ENDS: usize = 16;
     // The end, with the longest comment.
     const TAIL: u64 = (1 << 16) + 100;
     let begin = len.saturating_sub(TAIL);
     file.seek(SeekFrom::Start(begin))?;
     let mut tail = Vec::new();
     file.by_ref().take(TAIL).read_to_end(&mut tail)?;
-    let mut most = 0_u64;
+    let (mut most, mut ends) = (0_u64, 0);
     for end in tail
         .windows(12)
         .filter(|end| end.starts_with(b"PK\x05\x06"))
     {
         most = most.max(u64::from(u16::from_le_bytes([end[10], end[11]])));
+        ends += 1;
+    }
+    if ends > MOST_ENDS {
+        return Ok(Err(format!("it tells its end {ends} times")));
     }
     if tail.windows(4).any(|end| end == b"PK\x06\x07") {
         file.seek(SeekFrom::Start(0))?;
