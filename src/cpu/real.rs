@@ -23,6 +23,18 @@ pub trait Real: Float + AddAssign + Sum + Default + Debug + Send + Sync + 'stati
     /// what the target has at least. At f64 a plain call.
     fn vectorized<R>(body: impl FnOnce() -> R) -> R;
 
+    /// This number, or 0 where it is below the least normal one, as GPUs have it. For states that fade, such as those of a
+    /// unit that has died: they would stay at the least numbers there are for ever, on which processors take many times as
+    /// long.
+    #[inline(always)]
+    fn flushed(self) -> Self {
+        if self.abs() < Self::min_positive_value() {
+            Self::zero()
+        } else {
+            self
+        }
+    }
+
     /// Σ values: at f32 in sixteen chains that run side by side, at f64 one after the other.
     fn total(values: &[Self]) -> Self;
 

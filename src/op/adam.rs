@@ -178,8 +178,8 @@ impl Adam {
             #[inline(always)]
             |_, (w, m, v, g)| {
                 for (((w, m), v), &g) in w.iter_mut().zip(m).zip(v).zip(g) {
-                    *m += (g - *m) * c1;
-                    *v += (g * g - *v) * c2;
+                    *m = (*m + (g - *m) * c1).flushed();
+                    *v = (*v + (g * g - *v) * c2).flushed();
                     *w = *w - *m * alpha / (v.sqrt() + epsilon);
                 }
             },

@@ -202,7 +202,7 @@ impl Momentum {
         let (momentum, rate) = (T::of(f64::from(self.momentum)), rates[0]);
         for ((w, v), &g) in w.iter_mut().zip(v).zip(g) {
             let step = rate * g;
-            *v = momentum * *v - step;
+            *v = (momentum * *v - step).flushed();
             *w = if self.nesterov {
                 *w + momentum * *v - step
             } else {
