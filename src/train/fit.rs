@@ -215,7 +215,7 @@ impl<'a> Fit<'a> {
     ///
     /// Model, data, batch size, seed and callbacks are those of the run; epochs and steps count from its beginning, so that
     /// the same settings end it where they would have. A run that a stop rule had ended is over, unless
-    /// [`History::stop`] of the state says otherwise.
+    /// [`History::stop`](super::History::stop) of the state says otherwise.
     pub fn resume(mut self, state: RunState) -> Self {
         self.resume = Some(Resume::State(Box::new(state)));
         self
@@ -228,7 +228,7 @@ impl<'a> Fit<'a> {
     }
 
     /// Goes on, as [`resume`](Self::resume) does, from a checkpoint's file or from the newest one in a folder whose
-    /// checksums are right; [`History::notes`] and an event tell which it was, and what was damaged.
+    /// checksums are right; [`History::notes`](super::History::notes) and an event tell which it was, and what was damaged.
     ///
     /// From a folder that is not there, or without checkpoints, the run begins anew: a program that is started again by the
     /// same lines goes on where it was. Where all of a folder's checkpoints are damaged the run is refused.
