@@ -193,6 +193,28 @@ fn batches_are_split_until_they_fit_the_budget() {
 }
 
 #[test]
+fn batches_are_split_until_they_fit_a_binding() {
+    let Some((device, _alone)) = opened(None) else {
+        return;
+    };
+    let (data, fit) = (rows(2048), || Fit::steps(4).batch_size(2048).silent());
+    // Half of what a layer of 256 units computes for the whole batch.
+    let small = device.clone().with_target(|target| kiln::plan::Target {
+        max_binding_bytes: 1 << 20,
+        ..target
+    });
+    let error = model(&small, 256).fit(&data, fit()).unwrap_err();
+    assert!(matches!(error, Error::Limit { .. }), "{error}");
+    let mut split = model(&small, 256);
+    let history = split.fit(&data, fit().micro_batches_to_fit()).unwrap();
+    assert!(history.steps >= 8, "{} steps", history.steps);
+    let mut whole = model(&device, 256);
+    whole.fit(&data, fit()).unwrap();
+    let apart = apart(&mut whole, &mut split);
+    assert!(apart < 1e-3, "{apart}");
+}
+
+#[test]
 fn grids_fold_below_65_535_groups_a_dimension() {
     let mut folded = 0;
     for groups in [1, 2, 32_768, 65_535, 65_536, 65_537, 1 << 20, (1 << 30) - 1] {

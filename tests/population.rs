@@ -336,3 +336,109 @@ fn an_interrupt_ends_all_members_after_the_running_steps_with_their_histories() 
         }
     }
 }
+
+/// The weights of all members.
+fn all_weights(population: &mut Population) -> Vec<Vec<kiln::train::Weights>> {
+    let own = |index| population.member(index).unwrap().weights().unwrap();
+    (0..members().len()).map(own).collect()
+}
+
+#[test]
+fn a_run_that_ends_within_an_epoch_goes_on_with_the_next_as_a_model_does() {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    // Four steps an epoch.
+    let data = data(100);
+    for device in [Some(Device::cpu()), device().cloned()]
+        .into_iter()
+        .flatten()
+    {
+        let raised = Interrupt::new();
+        raised.raise();
+        for first in [fit(9).max_steps(6), fit(100_000_000).interrupt(&raised)] {
+            let mut population = population(&device);
+            let steps = population.fit(&data, first).unwrap()[0].steps;
+            // A last epoch of two steps shows what the first call ended in, whatever the interrupt left.
+            let calls = || [fit(u64::MAX).max_steps(6), fit(2)];
+            for call in calls() {
+                population.fit(&data, call).unwrap();
+            }
+            let own = all_weights(&mut population);
+            for (member, own) in members().into_iter().zip(own) {
+                let (loss, optimizer) = (BinaryCrossentropy, Adam::new(member.learning_rate));
+                let network = network().seed(member.seed);
+                let mut alone = network
+                    .compile_on(&device, loss, optimizer, [Accuracy])
+                    .unwrap();
+                for call in [fit(u64::MAX).max_steps(steps)].into_iter().chain(calls()) {
+                    alone.fit(&data, call).unwrap();
+                }
+                assert!(own == alone.weights().unwrap(), "{member:?} on {device}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_that_fails_keeps_what_its_members_have_come_to_and_is_gone_on_with() {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let Some(device) = device().filter(|device| device.adapter_summary().is_some()) else {
+        return;
+    };
+    let (data, others) = (data(100), data(40));
+    let until = |epochs| {
+        let fit = Fit::epochs(epochs).batch_size(32).until_loss(0.66).silent();
+        fit.validation(&others)
+    };
+    let calls = || device.calls().iter().map(|(_, count)| count).sum::<u64>();
+    let mut undisturbed = population(device);
+    undisturbed.fit(&data, until(1)).unwrap();
+    let before = calls();
+    let histories = undisturbed.fit(&data, until(60)).unwrap();
+    let total = calls() - before;
+    let mut ends: Vec<u64> = histories.iter().map(|history| history.steps).collect();
+    ends.sort_unstable();
+    assert!(ends[0] < ends[4], "{ends:?}");
+
+    let (mut failed, mut after_an_end) = (0, 0);
+    for call in (total / 2..total).step_by((total / 50).max(1) as usize) {
+        let mut disturbed = population(device);
+        disturbed.fit(&data, until(1)).unwrap();
+        device.inject(kiln::gpu::Fault {
+            call,
+            kind: kiln::gpu::FaultKind::Error,
+        });
+        let Err(error) = disturbed.fit(&data, until(60)) else {
+            panic!("call {call} of {total} did not fail");
+        };
+        // What fails there leaves the device alive, and all steps submitted have run.
+        if !error.to_string().contains("reading a mapped buffer") {
+            continue;
+        }
+        let own = all_weights(&mut disturbed);
+        // It ended after some epoch, those members that had ended before with the weights of then.
+        let same = (1..=ends[4] / 4).find_map(|epochs| {
+            let mut whole = population(device);
+            whole.fit(&data, until(1)).unwrap();
+            whole.fit(&data, until(epochs)).unwrap();
+            (all_weights(&mut whole) == own).then_some((epochs, whole))
+        });
+        let Some((epochs, mut whole)) = same else {
+            panic!("no epoch of {ends:?} steps ends in these weights");
+        };
+        after_an_end += u64::from(epochs * 4 > ends[0]);
+        failed += 1;
+        for population in [&mut whole, &mut disturbed] {
+            population.fit(&data, fit(2)).unwrap();
+        }
+        let same = all_weights(&mut whole) == all_weights(&mut disturbed);
+        assert!(same, "{epochs} epochs");
+        if failed == 2 {
+            break;
+        }
+    }
+    assert!(after_an_end > 0, "{failed} runs failed");
+}

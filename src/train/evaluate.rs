@@ -128,8 +128,9 @@ impl Predictions {
 impl Model {
     /// Loss and metrics over `data`, averaged over its rows.
     ///
-    /// Rows that find no room on the device at once, within the [budget](crate::Options) if there is one, come in parts; the
-    /// numbers are the same bits. A callback may evaluate on any data while its run goes on.
+    /// Rows that find no room at once within the [budget](crate::Options), or in the device's bindings, come in parts; the
+    /// numbers are the same bits. Without a budget, rows that the bindings hold but the memory does not are
+    /// [`Error::OutOfMemory`]. A callback may evaluate on any data while its run goes on.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation> {
         let device = self.device().clone();
         device.block_on(self.evaluate_async(data))

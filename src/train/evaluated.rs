@@ -46,6 +46,14 @@ impl Model {
         wanted: Option<usize>,
     ) -> Result<Room> {
         let whole = evaluation_room(data);
+        let covered = Needs {
+            train: None,
+            evaluate: Some(whole),
+        };
+        // A training that is to come may need another session, with less room.
+        if wanted.is_none() && trains.len() < 2 && self.open_needs().cover(&covered) {
+            return Ok(whole);
+        }
         // Parts are whole batches, those of a session that is open already too.
         let open = self.open_needs().evaluate.map_or(0, |room| room.batch);
         let batch = whole.batch.max(open);

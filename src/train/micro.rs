@@ -59,17 +59,22 @@ impl Model {
                         skips: supply.skips,
                         micro: count,
                     });
-                    let plan = self.parts().build(Needs { train, evaluate })?;
-                    outcome = device.admit(&plan, freed).map(|()| count);
-                    if outcome.is_ok() {
-                        if count > 1 {
-                            tracing::info!(
-                                batch,
-                                parts = count,
-                                "no room for whole batches: they are split"
-                            );
+                    let plan = self.parts().build(Needs { train, evaluate });
+                    outcome = plan.and_then(|plan| device.admit(&plan, freed).map(|()| count));
+                    match &outcome {
+                        // Beyond the memory, or a binding.
+                        Err(Error::OutOfMemory { .. } | Error::Limit { .. }) => {}
+                        Err(_) => break,
+                        Ok(_) => {
+                            if count > 1 {
+                                tracing::info!(
+                                    batch,
+                                    parts = count,
+                                    "no room for whole batches: they are split"
+                                );
+                            }
+                            break;
                         }
-                        break;
                     }
                 }
                 outcome

@@ -9,7 +9,8 @@ use crate::{Error, Result, Tensor};
 use super::loss::{LossSpec, Output};
 use super::metric::Metric;
 
-/// A number for each row from the output and the target, both `[batch, columns]`: a loss or a metric of a user's own.
+/// A number for each row from the output and the target: a loss or a metric of a user's own. The output is
+/// `[batch, columns]`; so is the target, but beside a loss of labels a metric gets these, u32, `[batch]` or `[batch, positions]`.
 type Rows = dyn Fn(&Tensor, &Tensor) -> Tensor + Send + Sync;
 
 /// A loss or metric that a closure computes, under a name.
@@ -131,7 +132,9 @@ impl Objective {
         self.weighted_metrics.iter().map(told).collect()
     }
 
-    /// Adds a metric of one's own, a closure as for [`Objective::own`], which is averaged over rows.
+    /// Adds a metric of one's own, which is averaged over rows: a closure from the output, `[batch, columns]`, and the target to
+    /// a number for each row, `[batch]`. The target is as the loss takes it: `[batch, columns]`, but of a loss of labels u32,
+    /// `[batch]`, or `[batch, positions]` where a row has several.
     pub fn own_metric(
         mut self,
         name: impl Into<String>,

@@ -68,6 +68,22 @@ pub struct Population {
     open: Option<Open>,
     /// Steps that every member has done.
     steps: u64,
+    /// Epochs begun, each with an order of its own: one that a run ends within is not gone on with, as in a [`Model`].
+    epochs: u64,
+}
+
+/// A run under way.
+struct Run<'a> {
+    fit: Fit<'a>,
+    validation: Option<&'a Dataset>,
+    begun: Instant,
+    per_epoch: u64,
+    total: u64,
+    ledgers: Vec<Ledger>,
+    histories: Vec<History>,
+    /// What members that have ended keep.
+    ended: Vec<Option<Numbers>>,
+    submitted: u64,
 }
 
 #[derive(Debug)]
@@ -104,6 +120,7 @@ impl Population {
             metrics: metrics.into_iter().collect(),
             open: None,
             steps: 0,
+            epochs: 0,
         };
         if population.members.is_empty() {
             return Err(Error::argument(
@@ -156,7 +173,8 @@ impl Population {
     ///
     /// A raised [`Fit::interrupt`] ends the members after the steps that are under way, with their histories and weights kept.
     ///
-    /// A second call on as many rows goes on where the first ended. A member whose loss becomes NaN does not stop the
+    /// A second call on as many rows goes on where the first ended, with the next epoch where that was in the midst of one, as
+    /// [`Model::fit`] does. A call that fails keeps what the members had come to. A member whose loss becomes NaN does not stop the
     /// others: its history says so.
     ///
     /// # Errors
@@ -184,8 +202,8 @@ impl Population {
             None => (data, fit.validation),
         };
         let model = self.fresh(0)?;
-        // One after the other, the members lend it their weights.
-        let mut judge = self.fresh(0)?;
+        // What does not fit is refused here, before any work.
+        validation.map(|data| model.prepare(data)).transpose()?;
         let data = model.prepare(data)?;
         if data.weights.is_some() {
             let message = "a population trains on rows that weigh the same; these have weights";
@@ -202,14 +220,14 @@ impl Population {
         let count = self.members.len();
         let gauges = model.parts().board()?;
         let layout = gauges.layout();
-        let mut ledgers: Vec<Ledger> = (0..count)
-            .map(|_| Ledger::new(room.rows as u64, room.batch as u64, layout.clone(), 0))
+        let (rows, batch) = (room.rows as u64, room.batch as u64);
+        let ledgers: Vec<Ledger> = (0..count)
+            .map(|_| Ledger::new(rows, batch, layout.clone(), self.epochs))
             .collect();
         let per_epoch = ledgers[0].steps_per_epoch();
         let whole = fit.epochs.saturating_mul(per_epoch);
-        let mut total = whole.min(fit.steps.unwrap_or(u64::MAX));
-        let first = self.steps;
-        if first.saturating_add(total) > u64::from(u32::MAX) {
+        let total = whole.min(fit.steps.unwrap_or(u64::MAX));
+        if self.steps.saturating_add(total) > u64::from(u32::MAX) {
             let message = format!("{total} steps are more than the clock counts, 2³² − 1");
             return Err(Error::argument("epochs", message));
         }
@@ -217,53 +235,90 @@ impl Population {
             true => Stop::Epochs(fit.epochs),
             false => Stop::Steps(total),
         };
-        let mut histories = vec![History::new(stop); count];
+        let before = self.device.counters();
+        let mut run = Run {
+            fit,
+            validation,
+            begun,
+            per_epoch,
+            total,
+            ledgers,
+            histories: vec![History::new(stop); count],
+            ended: vec![None; count],
+            submitted: 0,
+        };
+        let mut outcome = self.train(&mut run, &gauges, room.rows).await;
+        // A run that fails has moved the members too.
+        self.steps += run.submitted;
+        self.epochs += run.submitted.div_ceil(per_epoch);
+        if let Some(open) = &mut self.open {
+            outcome = outcome.and(open.put_back(&run.ended).await);
+        }
+        outcome?;
+        for history in &mut run.histories {
+            history.counters = self.device.counters().since(&before);
+        }
+        Ok(run.histories)
+    }
+
+    /// Runs the steps of a run.
+    async fn train(&mut self, run: &mut Run<'_>, gauges: &Board, rows: usize) -> Result<()> {
+        let (first, count) = (self.steps, self.members.len());
+        // One after the other, the members lend it their weights.
+        let mut judge = self.fresh(0)?;
         let Some(open) = &mut self.open else {
             return Err(Error::argument(
                 "population",
                 "the session could not be opened",
             ));
         };
-        start(open, &self.members, &fit, first, room.rows)?;
-        let session = &mut open.session;
-        let mut submissions = Submissions::new("train", &gauges, per_epoch, &self.device, session)?;
-        let before = self.device.counters();
+        start(open, &self.members, &run.fit, (first, self.epochs), rows)?;
+        let mut submissions = Submissions::new(
+            "train",
+            gauges,
+            run.per_epoch,
+            &self.device,
+            &mut open.session,
+        )?;
         let mut epoch_begun = Instant::now();
         let mut first_step = None;
-        let waits = validation.is_some() || fit.target_loss.is_some();
+        let waits = run.validation.is_some() || run.fit.target_loss.is_some();
         let mut done = 0;
-        // What members that have ended keep.
-        let mut ended: Vec<Option<Numbers>> = vec![None; count];
-        while done < total && ended.iter().any(Option::is_none) {
-            let next_epoch = (done / per_epoch + 1).saturating_mul(per_epoch);
-            let until = if waits { next_epoch.min(total) } else { total };
+        while done < run.total && run.ended.iter().any(Option::is_none) {
+            let next_epoch = (done / run.per_epoch + 1).saturating_mul(run.per_epoch);
+            let until = match waits {
+                true => next_epoch.min(run.total),
+                false => run.total,
+            };
             let session = &mut open.session;
-            submissions.ahead(session, until)?;
+            let ahead = submissions.ahead(session, until);
+            run.submitted = submissions.submitted();
+            ahead?;
             let Some(Answer { sums, .. }) = submissions.next(session).await? else {
                 break;
             };
             let raised = |interrupt: &Interrupt| interrupt.is_raised();
-            if fit.interrupt.as_ref().is_some_and(raised) && submissions.settled() < total {
+            if run.fit.interrupt.as_ref().is_some_and(raised) && submissions.settled() < run.total {
                 // What is under way still counts.
-                total = submissions.settled();
-                for (history, ended) in histories.iter_mut().zip(&ended) {
+                run.total = submissions.settled();
+                for (history, ended) in run.histories.iter_mut().zip(&run.ended) {
                     if ended.is_none() {
                         history.stop = Stop::Interrupted;
                     }
                 }
             }
-            let first_step = *first_step.get_or_insert_with(|| begun.elapsed());
+            let first_step = *first_step.get_or_insert_with(|| run.begun.elapsed());
             let (steps, ring) = sums.unwrap_or_default();
             let ring_len = (ring.len() / count).max(1);
-            for (ledger, ring) in ledgers.iter_mut().zip(ring.chunks_exact(ring_len)) {
+            for (ledger, ring) in run.ledgers.iter_mut().zip(ring.chunks_exact(ring_len)) {
                 ledger.hold(ring.to_vec());
             }
             for step in steps {
                 done += 1;
-                let last = done == total;
+                let last = done == run.total;
                 let mut ends = false;
-                for ((history, ledger), ended) in histories.iter_mut().zip(&mut ledgers).zip(&ended)
-                {
+                let members = run.histories.iter_mut().zip(&mut run.ledgers);
+                for ((history, ledger), ended) in members.zip(&run.ended) {
                     let (loss, means) = ledger.absorb(first + step);
                     if ended.is_some() {
                         continue;
@@ -273,20 +328,20 @@ impl Population {
                     history.step_losses.push(loss);
                     if let Some(means) = means.or_else(|| if last { ledger.take() } else { None }) {
                         ends = true;
-                        history.epochs.push(epoch(&means, &gauges, epoch_begun)?);
+                        history.epochs.push(epoch(&means, gauges, epoch_begun)?);
                     }
                 }
                 if !ends {
                     continue;
                 }
-                if let Some(validation) = validation {
+                if let Some(validation) = run.validation {
                     let slabs = open.session.read_async(&open.slabs[0]).await?;
                     let places = open.places(&self.architecture);
-                    for (index, history) in histories.iter_mut().enumerate() {
+                    for (index, history) in run.histories.iter_mut().enumerate() {
                         let Some(epoch) = history.epochs.last_mut() else {
                             continue;
                         };
-                        if ended[index].is_none() {
+                        if run.ended[index].is_none() {
                             judge.set_weights(weights(&slabs, &places, index, open.slab))?;
                             let measured = judge.evaluate_async(validation).await?;
                             epoch.val_loss = Some(measured.loss);
@@ -294,24 +349,19 @@ impl Population {
                         }
                     }
                 }
-                if let Some(threshold) = fit.target_loss {
-                    for (index, history) in histories.iter_mut().enumerate() {
+                if let Some(threshold) = run.fit.target_loss {
+                    for (index, history) in run.histories.iter_mut().enumerate() {
                         let loss = history.epochs.last().map_or(f64::NAN, |epoch| epoch.loss);
-                        if ended[index].is_none() && loss <= threshold {
+                        if run.ended[index].is_none() && loss <= threshold {
                             history.stop = Stop::Loss { loss, threshold };
-                            ended[index] = Some(open.numbers(index, count).await?);
+                            run.ended[index] = Some(open.numbers(index, count).await?);
                         }
                     }
                 }
                 epoch_begun = Instant::now();
             }
         }
-        open.put_back(&ended).await?;
-        self.steps += done;
-        for history in &mut histories {
-            history.counters = self.device.counters().since(&before);
-        }
-        Ok(histories)
+        Ok(())
     }
 
     /// Opens a session for `room`, with what the members have learned so far.
@@ -522,15 +572,20 @@ fn build(
     })
 }
 
-/// Sets every member's clock: its place in the data, its order, its learning rate.
-fn start(open: &mut Open, members: &[Member], fit: &Fit<'_>, step: u64, rows: usize) -> Result<()> {
+/// Sets every member's clock: its step and epoch, its order, its learning rate.
+fn start(
+    open: &mut Open,
+    members: &[Member],
+    fit: &Fit<'_>,
+    (step, epoch): (u64, u64),
+    rows: usize,
+) -> Result<()> {
     let mut cursors = Vec::new();
     let mut rates = open.session.read("train.rates")?;
-    let per_epoch = rows.div_ceil(open.room.batch) as u64;
     for (member, rates) in members.iter().zip(rates.chunks_exact_mut(RATES)) {
         let mut words = vec![0; cursor::WORDS];
         words[cursor::STEP] = u32::try_from(step).unwrap_or(u32::MAX);
-        words[cursor::EPOCH] = u32::try_from(step / per_epoch).unwrap_or(u32::MAX);
+        words[cursor::EPOCH] = u32::try_from(epoch).unwrap_or(u32::MAX);
         words[cursor::DATA_ROWS] = u32::try_from(rows).unwrap_or(u32::MAX);
         if let Some(seed) = fit.order(member.seed) {
             (words[cursor::SHUFFLE], words[cursor::SEED]) = (1, seed);
