@@ -10,6 +10,7 @@ use crate::{DType, Result};
 use super::Real;
 use super::half;
 use super::line::Line;
+use super::parallel;
 
 /// The float types with the op form that computes in them.
 pub trait Precision: Real {
@@ -66,8 +67,8 @@ fn range(place: Place) -> std::ops::Range<usize> {
 pub struct Session<T> {
     plan: Plan,
     buffers: Vec<Buffer<T>>,
-    /// Of each program, whether some call of it is worth more than one thread.
-    large: Vec<bool>,
+    /// Of each program, how many threads beside the first its largest call is worth.
+    helpers: Vec<usize>,
 }
 
 impl<T: Precision> Session<T> {
@@ -97,10 +98,10 @@ impl<T: Precision> Session<T> {
         let mut session = Session {
             plan: plan.clone(),
             buffers,
-            large: plan
+            helpers: plan
                 .programs
                 .iter()
-                .map(|program| program.calls.iter().any(is_large))
+                .map(|program| program.calls.iter().map(helpers).max().unwrap_or(0))
                 .collect(),
         };
         for variable in &plan.variables {
@@ -120,13 +121,12 @@ impl<T: Precision> Session<T> {
 
     /// Runs `steps` steps of the program with that index.
     ///
-    /// Where a call is large enough to be shared out, the whole run moves to a thread of the pool: handing over a piece
-    /// from within costs a fraction of what it costs from outside.
+    /// Where a call is large enough to be shared out, the whole run moves to the pool and keeps its threads awake.
     pub fn run(&mut self, program: usize, steps: u64) {
         let Session {
             plan,
             buffers,
-            large,
+            helpers,
         } = self;
         let calls = &plan.programs[program].calls;
         let mut all = move || {
@@ -136,16 +136,20 @@ impl<T: Precision> Session<T> {
                 }
             }
         };
-        if !T::REFERENCE && large[program] {
-            rayon::scope(|_| all());
-        } else {
+        if T::REFERENCE {
             all();
+        } else {
+            parallel::awake(helpers[program], all);
         }
     }
 
     /// Seconds of each call of a program: the least of `repeat` runs of the program.
     pub fn profile(&mut self, program: usize, repeat: u64) -> Vec<(String, f64)> {
-        let Session { plan, buffers, .. } = self;
+        let Session {
+            plan,
+            buffers,
+            helpers,
+        } = self;
         let calls = &plan.programs[program].calls;
         let mut times = vec![f64::INFINITY; calls.len()];
         let mut all = || {
@@ -160,7 +164,7 @@ impl<T: Precision> Session<T> {
         if T::REFERENCE {
             all();
         } else {
-            rayon::scope(|_| all());
+            parallel::awake(helpers[program], all);
         }
         let labels = calls.iter().map(|call| {
             let kinds = call.signature.inputs.iter().chain(&call.signature.outputs);
@@ -229,13 +233,16 @@ impl<T: Precision> Session<T> {
     }
 }
 
-/// Whether a call may be worth more than one thread: beyond the sizes at which a product or a long loop is.
-fn is_large(call: &Call) -> bool {
+/// How many threads beside the first a call is worth: none below the sizes at which a product or a long loop is shared
+/// out.
+fn helpers(call: &Call) -> usize {
     const ELEMENTS: u64 = 10_000;
     let touched = |i: usize| call.op.touched(&call.signature, i);
     // What is updated in place has a gradient of its size among the inputs, or is a ring, of which a step takes little.
-    let mut read = (0..call.inputs.len()).filter(|&i| !call.updates(i));
-    read.any(|i| touched(i) >= ELEMENTS) || call.outputs.iter().any(|place| place.len >= ELEMENTS)
+    let read = (0..call.inputs.len()).filter(|&i| !call.updates(i));
+    let written = call.outputs.iter().map(|place| place.len);
+    let most = read.map(touched).chain(written).max().unwrap_or(0);
+    (most / ELEMENTS) as usize
 }
 
 /// Rounds outputs that devices store as f16.
