@@ -37,6 +37,19 @@ pub enum Values {
     U32(Vec<u32>),
 }
 
+impl Values {
+    /// Appends elements of the same precision.
+    fn extend(&mut self, more: Values) {
+        match (self, more) {
+            (Values::F32(values), Values::F32(more)) => values.extend(more),
+            (Values::F64(values), Values::F64(more)) => values.extend(more),
+            (Values::U32(values), Values::U32(more)) => values.extend(more),
+            // A variable has one precision.
+            _ => {}
+        }
+    }
+}
+
 /// A readback under way: see [`Session::run_and_copy`].
 #[derive(Debug)]
 pub struct Pending(PendingKind);

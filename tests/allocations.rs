@@ -33,7 +33,7 @@ fn a_step_of_training_on_the_cpu_session_allocates_nothing() {
     let counted = allocations(&small.unwrap(), 50);
     assert_eq!(counted, 0);
 
-    // Products with copied operands, on all threads. Entering the pool may allocate, once a run.
+    // Products with copied operands, on all threads. Entering the pool may allocate for each of them, once a run.
     let large = Sequential::new(129)
         .dense(1025, Relu)
         .dense(257, Sigmoid)
@@ -45,5 +45,6 @@ fn a_step_of_training_on_the_cpu_session_allocates_nothing() {
         [Accuracy],
     );
     let counted = allocations(&large.unwrap(), 50);
-    assert!(counted <= 5, "{counted}");
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    assert!(counted <= 5 + threads, "{counted}");
 }

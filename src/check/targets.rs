@@ -1,8 +1,10 @@
 //! The kernel choices that an adapter can run, so that every family is checked on every adapter.
 
+use std::sync::{Arc, LazyLock};
+
 use crate::op::{Case, Launches, Signature};
-use crate::plan::{Class, Products, Target};
-use crate::{Device, Result};
+use crate::plan::{Class, ProductChoice, ProductShape, Products, Target, TuningTable};
+use crate::{Device, Result, TensorType};
 
 use super::failed;
 
@@ -15,8 +17,46 @@ pub struct Variant {
     pub device: Device,
 }
 
-/// The different launches that the rules for any class of adapter and any family of products give for a case, the
-/// device's own first. A CPU session has one.
+/// Tables that take one tile for every product. By rule only products larger than any case take these.
+static LARGE_TILES: LazyLock<[Arc<TuningTable>; 2]> = LazyLock::new(|| {
+    let choice = |tile, blocks| ProductChoice {
+        kernel: "tiled",
+        tile,
+        blocks,
+        splits: 1,
+        swapped: false,
+    };
+    [
+        Arc::new(everywhere(choice([64, 64, 16], [1, 1]))),
+        Arc::new(everywhere(choice([128, 128, 8], [2, 2]))),
+    ]
+});
+
+/// Elements of a result from which those are tried: drivers take long to compile them.
+const LARGE: u64 = 1024;
+
+/// A table with one choice for all products of sizes up to 2048.
+fn everywhere(choice: ProductChoice) -> TuningTable {
+    let mut table = TuningTable::new("", "");
+    let sizes = || (0..12).map(|power| 1u32 << power);
+    let sizes = sizes().flat_map(|m| sizes().flat_map(move |n| sizes().map(move |k| [m, n, k])));
+    for sizes in sizes {
+        for (transpose_a, transpose_b) in
+            [(false, false), (false, true), (true, false), (true, true)]
+        {
+            let shape = ProductShape {
+                sizes,
+                transpose_a,
+                transpose_b,
+            };
+            table.insert(shape, choice);
+        }
+    }
+    table
+}
+
+/// The different launches that the rules for any class of adapter, any family of products and the tiles of large products
+/// give for a case, the device's own first. A CPU session has one.
 ///
 /// Limits stay the adapter's, that of loop iterations too.
 pub fn variants(case: &Case, device: &Device) -> Result<Vec<Variant>> {
@@ -47,6 +87,17 @@ pub fn variants(case: &Case, device: &Device) -> Result<Vec<Variant>> {
         inputs: kinds,
         outputs,
     };
+    let elements: u64 = signature.outputs.iter().map(TensorType::elements).sum();
+    if own.has_shaders() && elements >= LARGE {
+        for table in LARGE_TILES.iter() {
+            let target = Target {
+                class: Class::Gpu,
+                table: Some(table.clone()),
+                ..own.clone()
+            };
+            choices.push(target.with_products(Products::Shared));
+        }
+    }
     let mut seen = Vec::new();
     let mut variants = Vec::new();
     for target in choices {

@@ -101,18 +101,25 @@ pub fn pieces<T: Real, S: Split>(
     share(0, units, count, ALIGNMENT, operands, &body);
 }
 
-/// Runs `work` on the pool, with up to `helpers` more of its threads awake until it is done: on this one where there
-/// are none.
+/// Whether a run has the pool to itself.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Runs `work` on the pool, with up to `helpers` more of its threads awake until it is done: on this thread where there
+/// are none, or while another run has the pool.
 ///
-/// Between two shared loops of a step a thread that finds nothing to do would fall asleep, and waking it takes as long as
-/// its piece: a step of 784-128-10 took 1.4 times as long. A helper that finds nothing gives its time to other programs.
+/// Handing over a piece from within the pool costs a fraction of what it costs from outside. Between two shared loops of a
+/// step a thread that finds nothing to do would fall asleep, and waking it takes as long as its piece: a step of 784-128-10
+/// took 1.4 times as long. A helper that finds nothing gives its time to other programs. A second run stays outside and
+/// hands over its loops one by one: within the pool a thread that waits for a piece of one run could take up the whole of
+/// the other.
 pub fn awake<R: Send>(helpers: usize, work: impl FnOnce() -> R + Send) -> R {
-    if helpers == 0 {
+    if helpers == 0 || TAKEN.swap(true, Ordering::Relaxed) {
         return work();
     }
+    let _back = Flag(&TAKEN, false);
     let done = AtomicBool::new(false);
     rayon::scope(|scope| {
-        let _ends = Ends(&done);
+        let _ends = Flag(&done, true);
         for _ in 0..helpers.min(threads() - 1) {
             scope.spawn(|_| {
                 while !done.load(Ordering::Relaxed) {
@@ -126,12 +133,12 @@ pub fn awake<R: Send>(helpers: usize, work: impl FnOnce() -> R + Send) -> R {
     })
 }
 
-/// Tells the helpers to end when it is dropped, by a panic too.
-struct Ends<'a>(&'a AtomicBool);
+/// Sets a flag when it is dropped, by a panic too.
+struct Flag<'a>(&'a AtomicBool, bool);
 
-impl Drop for Ends<'_> {
+impl Drop for Flag<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.store(self.1, Ordering::Relaxed);
     }
 }
 

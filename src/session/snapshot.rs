@@ -8,8 +8,14 @@ use crate::{DType, Error, Result, Role, TensorType, gpu};
 
 use super::{Executor, Session, Values, values_of};
 
-/// Bytes that are read back at once: as many as are worth its cost.
+/// The most bytes that are read back at once.
 const MOST_AT_ONCE: u64 = 64 << 20;
+
+/// The least: below, a readback costs what it costs.
+const LEAST_AT_ONCE: u64 = 64 << 10;
+
+/// Where it can be waited for, what a readback needs is at most one part in so many of what the plan has.
+const SHARE_AT_ONCE: u64 = 32;
 
 /// The variables of a session that runs change, at one moment, by name. What checkpoints, restarts and moves between sessions are made of.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -32,7 +38,7 @@ struct Part {
     values: Coming,
 }
 
-/// A variable of a snapshot.
+/// A variable of a snapshot, or a stretch of one: what was read before goes on with it.
 type Kept = (String, TensorType, Place);
 
 #[derive(Debug)]
@@ -64,7 +70,7 @@ impl Session {
     pub(crate) async fn snapshot_async(&mut self, kept: fn(Role) -> bool) -> Result<Snapshot> {
         let mut snapshot = Snapshot::default();
         // One after the other, so that no more than one needs room.
-        for variables in self.parts(kept) {
+        for variables in self.parts(kept, self.most_at_once()) {
             let part = self.begin_part(variables)?;
             self.finish_part(part, &mut snapshot).await?;
         }
@@ -74,7 +80,7 @@ impl Session {
     /// Copies the variables of some roles behind all that was submitted, without waiting: a GPU goes on with what is submitted
     /// next, and [`finish_snapshot`](Self::finish_snapshot) reads them when they have [arrived](PendingSnapshot::arrived).
     pub(crate) fn begin_snapshot(&mut self, kept: fn(Role) -> bool) -> Result<PendingSnapshot> {
-        let parts = self.parts(kept).into_iter();
+        let parts = self.parts(kept, MOST_AT_ONCE).into_iter();
         let parts = parts.map(|variables| self.begin_part(variables));
         Ok(PendingSnapshot {
             parts: parts.collect::<Result<_>>()?,
@@ -93,25 +99,44 @@ impl Session {
 
     /// Bytes of the variables that a snapshot of these roles has.
     pub(crate) fn snapshot_bytes(&self, kept: fn(Role) -> bool) -> u64 {
-        let parts = self.parts(kept).into_iter().flatten();
-        parts.map(|(_, kind, _)| kind.bytes()).sum()
+        let variables = self.plan().variables.iter();
+        let kept = variables.filter(|variable| kept(variable.role) && !variable.constant);
+        kept.map(|variable| variable.kind.bytes()).sum()
     }
 
-    fn parts(&self, kept: fn(Role) -> bool) -> Vec<Vec<Kept>> {
-        let variables = self.plan().variables.iter();
+    fn most_at_once(&self) -> u64 {
+        (self.plan().slot_bytes() / SHARE_AT_ONCE).clamp(LEAST_AT_ONCE, MOST_AT_ONCE)
+    }
+
+    /// The variables of some roles in parts of at most so many bytes; larger ones are cut.
+    fn parts(&self, kept: fn(Role) -> bool, most: u64) -> Vec<Vec<Kept>> {
+        // Whole words where two elements share one.
+        let most = most / 4 / 2 * 2;
         let mut parts: Vec<Vec<Kept>> = Vec::new();
-        let mut bytes = 0;
+        let mut room = 0;
+        let variables = self.plan().variables.iter();
         for variable in variables.filter(|variable| kept(variable.role) && !variable.constant) {
-            let own = variable.place.len * 4;
-            let kept = (variable.name.clone(), variable.kind.clone(), variable.place);
-            match parts.last_mut() {
-                Some(part) if bytes + own <= MOST_AT_ONCE => part.push(kept),
-                _ => {
-                    parts.push(vec![kept]);
-                    bytes = 0;
+            let Place { slot, offset, len } = variable.place;
+            let mut taken = 0;
+            while taken < len || len == 0 {
+                if parts.is_empty() || room < (len - taken).min(most) {
+                    parts.push(Vec::new());
+                    room = most;
+                }
+                let stretch = Place {
+                    slot,
+                    offset: offset + taken,
+                    len: (len - taken).min(room),
+                };
+                taken += stretch.len;
+                room -= stretch.len;
+                if let Some(part) = parts.last_mut() {
+                    part.push((variable.name.clone(), variable.kind.clone(), stretch));
+                }
+                if len == 0 {
+                    break;
                 }
             }
-            bytes += own;
         }
         parts
     }
@@ -155,7 +180,10 @@ impl Session {
             }
         };
         for ((name, kind, _), values) in variables.into_iter().zip(values) {
-            snapshot.variables.insert(name, (kind, values));
+            match snapshot.variables.get_mut(&name) {
+                Some((_, first)) => first.extend(values),
+                None => drop(snapshot.variables.insert(name, (kind, values))),
+            }
         }
         Ok(())
     }

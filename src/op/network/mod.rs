@@ -361,6 +361,20 @@ impl Op for Network {
         &[0, 1, 2, 3, 4, 5][..self.operands().cursor + 1]
     }
 
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        let Operands { x, y, .. } = self.operands();
+        let dims = signature.inputs[input].shape.dims();
+        // Of the data a batch, of the ring a step's row, each for every member.
+        let rows = self.members * self.clock.batch as usize;
+        let touched = match input {
+            1 if self.members > 1 => self.members * dims[2] * dims[3],
+            1 => dims[1] * dims[2],
+            _ if input == x || input == y => rows * dims[1..].iter().product::<usize>(),
+            _ => return signature.inputs[input].elements(),
+        };
+        touched as u64
+    }
+
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
         self.fits(target)?;
         let Operands { cursor, x, y } = self.operands();
