@@ -5,6 +5,8 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
 use kiln::prelude::*;
 use kiln::{Snapshot, Values};
@@ -139,6 +141,38 @@ fn a_hundred_runs_and_eight_trainers_at_once_give_one_hash_on_the_gpu() {
         device.counters().bytes,
         0,
         "models dropped give their memory back"
+    );
+}
+
+/// Runs that share the pool of threads with a longer one of another thread do not wait for its end.
+#[test]
+fn short_runs_beside_a_long_one_end_before_it() {
+    let open = || {
+        let model = Sequential::new(200).dense(200, Relu).dense(10, Softmax);
+        let (loss, adam) = (SparseCategoricalCrossentropy, Adam::default());
+        let model = model.compile_on(&Device::cpu(), loss, adam, [Accuracy]);
+        let (_, plan) = model.unwrap().inspect(256, 128).unwrap();
+        Device::cpu().open(&plan).unwrap()
+    };
+    let (mut long, mut short) = (open(), open());
+    let [begun, ended] = [const { AtomicBool::new(false) }; 2];
+    let mut beside = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // While a short run is under way.
+            std::thread::sleep(Duration::from_millis(50));
+            begun.store(true, SeqCst);
+            long.run("train", 3000).unwrap();
+            ended.store(true, SeqCst);
+        });
+        while !ended.load(SeqCst) {
+            short.run("train", 50).unwrap();
+            beside += u32::from(begun.load(SeqCst) && !ended.load(SeqCst));
+        }
+    });
+    assert!(
+        beside >= 5,
+        "{beside} runs ended while the long one went on"
     );
 }
 

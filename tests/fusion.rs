@@ -78,6 +78,20 @@ fn a_step_of_an_mlp_takes_two_dispatches_a_layer_and_one_more() {
     }
 }
 
+/// There the batch is gathered and biases are summed apart, and the updates are one call of their own, because each of them
+/// is faster so: `docs/optimisations.md` has the numbers.
+#[test]
+fn a_step_of_an_mlp_takes_four_dispatches_a_layer_and_three_more_on_a_cpu_adapter() {
+    for depth in 1..=6 {
+        let target = Target::new(Class::CpuAdapter, Some(8));
+        let device = Device::cpu().with_target(|_| target);
+        let model = classifier(&device, &deep(depth), Relu);
+        let plan = model.inspect(60_000, 128).unwrap().1;
+        let dispatches = plan.program("train").unwrap().dispatches();
+        assert_eq!(dispatches, 4 * depth + 3, "{plan}");
+    }
+}
+
 /// Widths of a network of `depth` layers.
 fn deep(depth: usize) -> Vec<usize> {
     let widths = [784, 128, 64, 100, 80, 60, 33, 97, 128, 12, 256, 90];

@@ -307,6 +307,48 @@ fn a_run_in_parts_gives_the_bits_of_a_run_at_once() {
     assert!(runs.iter().all(|run| *run == runs[0]));
 }
 
+/// The article's network on a CPU adapter, whose loops end after some number of iterations in all.
+fn article(rows: usize, batch: usize) -> Plan {
+    let device = Device::cpu().with_target(|_| Target::new(Class::CpuAdapter, Some(8)));
+    let net = Net {
+        inputs: 8,
+        layers: vec![(10, Relu, true), (8, Relu, true), (1, Sigmoid, true)],
+        loss: BinaryCrossentropy.into(),
+        metrics: vec![Accuracy],
+        rows,
+        batch,
+        shuffle: true,
+    };
+    net.plan(&device, OptimizerConfig::default())
+}
+
+#[test]
+fn a_step_of_a_small_network_counts_the_bytes_of_its_batch_alone() {
+    let bytes = |rows| {
+        let plan = article(rows, 32);
+        let train = plan.program("train").unwrap();
+        assert_eq!(train.calls.len(), 1, "{plan}");
+        train.bytes()
+    };
+    let (few, many) = (bytes(768), bytes(60_000));
+    assert_eq!(few, many);
+    // x and y of a batch, and 187 parameters with m and v read and written: blocks of 4 × 4 have room for more.
+    let (batch, slabs) = (32 * 9 * 4, 187 * 24);
+    assert!((batch + slabs..batch + 3 * slabs).contains(&few), "{few}");
+}
+
+#[test]
+fn a_dispatch_does_as_many_steps_as_the_loops_of_a_driver_allow() {
+    let steps = |batch| {
+        article(768, batch)
+            .program("train")
+            .unwrap()
+            .steps_per_dispatch()
+    };
+    let counted = [16, 32, 64, 128, 256].map(steps);
+    assert_eq!(counted, [512, 512, 256, 128, 64]);
+}
+
 #[test]
 fn a_network_that_is_not_small_stays_as_it_is() {
     let device = with_gpu_plans(Device::cpu());
