@@ -24,7 +24,8 @@ const ABOUT: &str = "bench: measure, and print one JSON line
   tiny     --epochs 100: the article's network, 8-10-8-1, BCE, Adam, 768 rows, batch 32
            --members N: a population of N beside one of one
   matmul   --m 512 --n 512 --k 512 [--ta] [--tb]
-  suite    every measure with its target
+  suite    every measure with its target; --peers FILE: ratios to other engines' results, lines of JSON with peer, w (w1: the
+           article's network, w2: 784-128-10, w3: 784-1024-1024-10) and steps_s
   scaling  --out scaling.svg [--most 4096]: time per step against batch, width and depth, on the CPU session and --device
   of mlp, tiny and matmul: --repeat N: the median of N runs (default 1; 3 with --compare)
            --json FILE: save the result; --compare FILE: ratios to a saved one";
@@ -49,17 +50,12 @@ fn main() -> std::process::ExitCode {
                 arguments.finish()?;
                 let data = models::synthetic(768, 8, 2)?;
                 if members > 0 {
-                    return population::measure(&device, &data, members, epochs);
+                    population::measure(&device, &data, members, epochs)?
+                } else {
+                    let mut model = models::article(&device)?;
+                    let fit = || Fit::epochs(epochs);
+                    models::train(&device, &mut model, &data, 32, fit, repeat)?
                 }
-                let mut model = models::article(&device)?;
-                models::train(
-                    &device,
-                    &mut model,
-                    &data,
-                    32,
-                    || Fit::epochs(epochs),
-                    repeat,
-                )?
             }
             "matmul" => {
                 let sizes = [
@@ -72,8 +68,9 @@ fn main() -> std::process::ExitCode {
                 products::measure(&device, sizes, transposed)?
             }
             "suite" => {
+                let peers = file(&mut arguments, "peers")?;
                 arguments.finish()?;
-                return suite::run(&device);
+                return suite::run(&device, peers.as_deref());
             }
             "scaling" => {
                 let out = file(&mut arguments, "out")?.unwrap_or_else(|| "scaling.svg".into());

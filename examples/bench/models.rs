@@ -94,9 +94,9 @@ pub fn train(
     let (steps, counters) = (history.steps as f64, history.counters);
     let (bytes, bound) = model.bytes()?;
     // What the device's account saw; the CPU sessions have none.
-    let peak = match counters.peak_bytes {
-        0 => bytes,
-        peak => peak,
+    let (peak, resident) = match counters.peak_bytes {
+        0 => (bytes, bytes),
+        peak => (peak, counters.peak_resident_bytes),
     };
     let per_submit = if counters.submits == 0 {
         0.0
@@ -123,6 +123,7 @@ pub fn train(
         "objects_per_step": counters.objects as f64 / steps,
         "readbacks_per_step": counters.readbacks as f64 / steps,
         "peak_bytes": peak,
+        "peak_resident_bytes": resident,
         "peak_lower_bound_bytes": bound,
     }))
 }

@@ -5,10 +5,10 @@ use std::time::Instant;
 use kiln::optim::OptimizerConfig;
 use kiln::prelude::*;
 use kiln::train::{Member, Population};
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// Prints the network steps a second of `members` networks, of one, and their ratio.
-pub fn measure(device: &Device, data: &Dataset, members: usize, epochs: u64) -> Result<()> {
+/// Network steps a second of `members` networks, of one, and their ratio.
+pub fn measure(device: &Device, data: &Dataset, members: usize, epochs: u64) -> Result<Value> {
     let network = Sequential::new(8)
         .dense(10, Relu)
         .dense(8, Relu)
@@ -41,11 +41,9 @@ pub fn measure(device: &Device, data: &Dataset, members: usize, epochs: u64) -> 
     };
     let (many, dispatches) = rate(members)?;
     let (one, dispatches_of_one) = rate(1)?;
-    let result = json!({
+    Ok(json!({
         "device": device.to_string(), "members": members, "network_steps_per_s": many,
         "one_network_steps_per_s": one, "ratio": many / one,
         "dispatches": dispatches, "dispatches_of_one": dispatches_of_one,
-    });
-    println!("{result}");
-    Ok(())
+    }))
 }

@@ -28,6 +28,16 @@ pub fn read(path: &Path) -> Result<Value> {
     }
 }
 
+/// Results of other engines: a JSON object a line; other lines are passed over.
+pub fn lines(path: &Path) -> Result<Vec<Value>> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::argument("peers", format!("{}: {error}", path.display())))?;
+    let objects = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    Ok(objects.filter(Value::is_object).collect())
+}
+
 /// Every number that both have, then, now, and the ratio.
 pub fn compare(before: &Value, now: &Value) -> Result<()> {
     let (Some(old), Some(new)) = (before.as_object(), now.as_object()) else {

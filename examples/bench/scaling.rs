@@ -16,15 +16,11 @@ struct Curve {
     points: Vec<(usize, f64, f64)>,
 }
 
-/// Steps below this time are mostly overhead: dispatches, threads, the loop itself.
-const OVERHEAD: f64 = 2e-3;
-
 impl Curve {
-    /// The largest growth of time per FLOP between neighbours, and at which size; apart from steps that are mostly overhead.
+    /// The largest growth of time per FLOP between neighbours, and at which size.
     fn cliff(&self) -> Option<(usize, f64)> {
         self.points
             .windows(2)
-            .filter(|pair| pair[0].1 >= OVERHEAD)
             .map(|pair| {
                 let per_flop = |p: (usize, f64, f64)| p.1 / p.2;
                 (pair[1].0, per_flop(pair[1]) / per_flop(pair[0]))
@@ -133,12 +129,11 @@ fn text(table: &mut String, device: &Device, curve: &Curve) {
         ));
         before = Some(per_flop);
     }
-    line(match curve.cliff() {
-        Some((size, growth)) => format!(
-            "\nThe time per FLOP grows by {growth:.2} at most from one size to the next, at {size}, where a step takes over 2 ms.\n"
-        ),
-        None => "\nNo two neighbouring sizes take over 2 ms, below which overhead counts.\n".into(),
-    });
+    if let Some((size, growth)) = curve.cliff() {
+        line(format!(
+            "\nThe time per FLOP is {growth:.2} times that of the size before at most, at {size}.\n"
+        ));
+    }
 }
 
 fn plot(

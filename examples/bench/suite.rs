@@ -1,8 +1,11 @@
 //! The measures by which the engine's speed is judged, each with its target, on one device.
 
+use std::path::Path;
 use std::time::Instant;
 
+use kiln::plan::{Class, Target as PlanTarget};
 use kiln::prelude::*;
+use serde_json::Value;
 
 use crate::models::{article, classifier, synthetic, train};
 use crate::profile::Roofline;
@@ -43,6 +46,8 @@ impl Report {
 /// A model of the suite, with its targets by device: lavapipe, SwiftShader, the CPU session.
 struct Training {
     name: &'static str,
+    /// Its name among the peers' results, and the ratios to reach: to the best of those on the processor, to burn-wgpu.
+    peers: (&'static str, f64, f64),
     widths: &'static [usize],
     batch: usize,
     samples: usize,
@@ -51,7 +56,10 @@ struct Training {
 }
 
 /// Prints the table. A miss is a line of it, not an error: timings are the machine's.
-pub fn run(device: &Device) -> Result<()> {
+///
+/// `peers` is a file of results of other engines on the same work and machine, a JSON object a line: `peer`, `w`, `steps_s`.
+pub fn run(device: &Device, peers: Option<&Path>) -> Result<()> {
+    let peers = peers.map(crate::results::lines).transpose()?;
     let name = device.adapter_summary().map(|a| a.name.to_lowercase());
     let kind = match name.as_deref() {
         None => 2,
@@ -73,6 +81,7 @@ pub fn run(device: &Device) -> Result<()> {
             batch: 32,
             samples: 768,
             steps: 20_000,
+            peers: ("w1", 1.0, 1.0),
             rates: [Some(50_000.0), Some(20_000.0), Some(200_000.0)],
         },
         Training {
@@ -81,7 +90,8 @@ pub fn run(device: &Device) -> Result<()> {
             batch: 128,
             samples: 8_192,
             steps: 1_000,
-            rates: [Some(400.0), None, Some(3_396.0)],
+            peers: ("w2", 1.2, 6.0),
+            rates: [Some(400.0), None, None],
         },
         Training {
             name: "784-1024-1024-10, batch 512",
@@ -89,7 +99,8 @@ pub fn run(device: &Device) -> Result<()> {
             batch: 512,
             samples: 4_096,
             steps: 24,
-            rates: [Some(8.0), None, Some(71.4)],
+            peers: ("w3", 1.05, 3.0),
+            rates: [Some(8.0), None, None],
         },
     ];
     for model in models {
@@ -99,6 +110,7 @@ pub fn run(device: &Device) -> Result<()> {
             batch,
             samples,
             steps,
+            peers: (work, of_processor, of_wgpu),
             rates,
         } = model;
         let tiny = widths[widths.len() - 1] == 1;
@@ -120,21 +132,29 @@ pub fn run(device: &Device) -> Result<()> {
         let result = train(device, &mut model, &data, batch, || Fit::steps(steps), 1)?;
         let number = |key: &str| result[key].as_f64().unwrap_or(f64::NAN);
         report.line(name, number("steps_per_s"), "steps/s", at_least(rates));
+        for peers in peers.iter() {
+            let (on_wgpu, least) = if cpu {
+                (false, of_processor)
+            } else {
+                (true, of_wgpu)
+            };
+            if let Some((name, rate)) = best_peer(peers, work, on_wgpu) {
+                let ratio = number("steps_per_s") / rate;
+                let what = format!("  of {name}'s {rate:.0} steps/s");
+                report.line(&what, ratio, "", Target::AtLeast(least));
+            }
+        }
         let plan = model.plan()?;
         if !cpu {
-            let (what, most) = match tiny {
-                true => ("  dispatches a step", 0.01),
-                false => (
-                    "  dispatches a step (2L + 1)",
-                    2.0 * widths.len() as f64 - 1.0,
-                ),
-            };
-            report.line(
-                what,
-                number("dispatches_per_step"),
-                "",
-                Target::AtMost(most),
-            );
+            let made = number("dispatches_per_step");
+            if tiny {
+                report.line("  dispatches a step", made, "", Target::AtMost(0.01));
+            } else {
+                let most = Target::AtMost(2.0 * widths.len() as f64 - 1.0);
+                let planned = on_a_gpu(widths, samples, batch)?;
+                report.line("  dispatches a step, on a GPU (2L + 1)", planned, "", most);
+                report.line("  dispatches a step, here", made, "", Target::None);
+            }
             report.line(
                 "  passes a submission",
                 number("passes_per_submit"),
@@ -163,12 +183,21 @@ pub fn run(device: &Device) -> Result<()> {
                 Target::AtMost(per_epoch),
             );
         }
-        let ratio = number("peak_bytes") / number("peak_lower_bound_bytes");
+        let bound = number("peak_lower_bound_bytes");
+        let resident = number("peak_resident_bytes") / plan.lower_bound_bytes() as f64;
+        let most = Target::AtMost(1.05);
         report.line(
-            "  peak bytes / lower bound",
-            ratio,
+            "  peak bytes on the device / lower bound",
+            resident,
             "",
-            Target::AtMost(1.05),
+            most,
+        );
+        let all = number("peak_bytes") / bound;
+        report.line(
+            "  with what is on its way to the host",
+            all,
+            "",
+            Target::None,
         );
         let program = plan.program("train")?;
         if !tiny {
@@ -180,11 +209,15 @@ pub fn run(device: &Device) -> Result<()> {
                 Target::AtMost(1.5),
             );
             if program.flops() > 0 {
-                let ratio = program.padded_flops() as f64 / program.flops() as f64;
+                let ratio = program.padded_flops() as f64 / Roofline::of(widths, batch).flops;
                 report.line("  executed / useful FLOPs", ratio, "", Target::AtMost(1.15));
             }
         }
     }
+    let population = crate::population::measure(device, &synthetic(768, 8, 2)?, 64, 40)?;
+    let ratio = population["ratio"].as_f64().unwrap_or(f64::NAN);
+    let least = Target::AtLeast(1.8);
+    report.line("64 networks of 8-10-8-1, of one's rate", ratio, "", least);
     for size in [512, 1024] {
         for (name, transposed) in [
             ("NN", (false, false)),
@@ -199,4 +232,29 @@ pub fn run(device: &Device) -> Result<()> {
     }
     println!("{} of {} targets missed", report.missed, report.judged);
     Ok(())
+}
+
+/// Dispatches of a step as planned for a desktop GPU, whether one is at hand or not.
+fn on_a_gpu(widths: &[usize], samples: usize, batch: usize) -> Result<f64> {
+    let device = Device::cpu().with_target(|_| PlanTarget {
+        max_storage_buffers: 16,
+        max_binding_bytes: 1 << 30,
+        max_buffer_bytes: 1 << 30,
+        ..PlanTarget::new(Class::Gpu, None)
+    });
+    let (_, plan) = classifier(&device, widths)?.inspect(samples, batch)?;
+    Ok(plan.program("train")?.dispatches() as f64)
+}
+
+/// The fastest other engine on that work, on the processor or by wgpu, and its steps a second.
+fn best_peer(peers: &[Value], work: &str, on_wgpu: bool) -> Option<(String, f64)> {
+    let of_work = peers.iter().filter(|result| result["w"] == work);
+    let rates = of_work.filter_map(|result| {
+        let name = result["peer"].as_str()?;
+        let wgpu = ["wgpu", "webgpu", "vulkan"]
+            .iter()
+            .any(|api| name.contains(api));
+        (wgpu == on_wgpu).then_some((name.to_string(), result["steps_s"].as_f64()?))
+    });
+    rates.max_by(|a, b| a.1.total_cmp(&b.1))
 }

@@ -23,6 +23,8 @@ pub struct Counters {
     pub bytes: u64,
     /// The most bytes of buffers that were alive at once.
     pub peak_bytes: u64,
+    /// The same without what the host reads, which a GPU with memory of its own keeps in the host's.
+    pub peak_resident_bytes: u64,
 }
 
 impl Counters {
@@ -38,6 +40,7 @@ impl Counters {
             dispatches: self.dispatches.saturating_sub(before.dispatches),
             bytes: self.bytes,
             peak_bytes: self.peak_bytes,
+            peak_resident_bytes: self.peak_resident_bytes,
         }
     }
 }
@@ -53,7 +56,10 @@ pub(super) struct Meter {
     pub passes: AtomicU64,
     pub dispatches: AtomicU64,
     pub bytes: AtomicU64,
+    /// Of those, what the host reads.
+    pub readback_bytes: AtomicU64,
     pub peak_bytes: AtomicU64,
+    pub peak_resident_bytes: AtomicU64,
 }
 
 impl Meter {
@@ -81,6 +87,7 @@ impl Meter {
             dispatches: self.dispatches.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
             peak_bytes: self.peak_bytes.load(Relaxed),
+            peak_resident_bytes: self.peak_resident_bytes.load(Relaxed),
         }
     }
 }

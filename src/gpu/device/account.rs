@@ -98,11 +98,16 @@ impl Pools {
 struct Lease {
     device: Device,
     bytes: u64,
+    readback: bool,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.device.inner.meter.bytes.fetch_sub(self.bytes, Relaxed);
+        let meter = &self.device.inner.meter;
+        meter.bytes.fetch_sub(self.bytes, Relaxed);
+        if self.readback {
+            meter.readback_bytes.fetch_sub(self.bytes, Relaxed);
+        }
     }
 }
 
@@ -131,9 +136,13 @@ impl Device {
     ) -> Result<Buffer> {
         let meter = &self.inner.meter;
         let alive = meter.bytes.fetch_add(bytes, Relaxed) + bytes;
+        let readback = matches!(purpose, Purpose::Readback);
+        let own = if readback { bytes } else { 0 };
+        let readbacks = meter.readback_bytes.fetch_add(own, Relaxed) + own;
         let lease = Lease {
             device: self.clone(),
             bytes,
+            readback,
         };
         if let Some(budget) = self.inner.options.budget.filter(|&budget| alive > budget) {
             let available = budget.saturating_sub(alive - bytes);
@@ -179,6 +188,8 @@ impl Device {
             other => typed(&during, other),
         })?;
         meter.peak_bytes.fetch_max(alive, Relaxed);
+        let resident = alive.saturating_sub(readbacks);
+        meter.peak_resident_bytes.fetch_max(resident, Relaxed);
         meter.made(1);
         Ok(Buffer {
             wgpu,

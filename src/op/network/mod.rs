@@ -365,7 +365,7 @@ impl Op for Network {
         let Operands { x, y, .. } = self.operands();
         let dims = signature.inputs[input].shape.dims();
         // Of the data a batch, of the ring a step's row, each for every member.
-        let rows = self.members * self.clock.batch as usize;
+        let rows = self.members * self.clock.batch;
         let touched = match input {
             1 if self.members > 1 => self.members * dims[2] * dims[3],
             1 => dims[1] * dims[2],
