@@ -30,7 +30,8 @@ fn count_loops() {
     found[1] = mixed;
 }
 
-// found[2..6]: a NaN through a store, through the ReLU that keeps it, through the one that need not, and compared with itself.
+// found[2..6]: a NaN through a store, through the ReLU that should keep it, through the one that need not, and compared
+// with itself.
 @compute @workgroup_size(ALONE)
 fn keep_nans() {
     let nan = bitcast<f32>(x[params.round]);

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs every test; needs only Rust and git, and brings a software Vulkan driver where there is none.
 #
-#   tests/run.sh                    the whole suite on Mesa's lavapipe, then DRIVER_TESTS on SwiftShader if it is there
+#   tests/run.sh                    the whole suite on Mesa's lavapipe, then DRIVER_TESTS on SwiftShader and GL_TESTS on
+#                                   OpenGL, each if it is there
 #   tests/run.sh --test parity      arguments go on to `cargo test`
 #   KILN_DEVICE=gpu tests/run.sh    one run on that device only: cpu, software, gpu, vulkan, gl, part of an adapter's name
 #   VK_DRIVER_FILES=… tests/run.sh  one run on the drivers that the variable lists
@@ -10,7 +11,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The test targets whose results a driver can change; the rest would only repeat itself on a second one.
-DRIVER_TESTS=(parity training session conformance fusion tiny)
+DRIVER_TESTS=(parity training session conformance fusion tiny half tuning population)
+
+# What an OpenGL adapter runs: counts, training, whole steps in one kernel. `doctor --device gl` runs every op.
+GL_TESTS=(session training tiny population)
 
 # Where the Vulkan loader looks for drivers, the last one on NixOS.
 DRIVER_FOLDERS=(
@@ -204,6 +208,7 @@ test_stage() {
 
 place=
 second_driver=
+opengl=
 if [[ ${KILN_NO_GPU:-} == 1 ]]; then
   say "KILN_NO_GPU=1: tests that need a GPU are SKIPPED"
   export KILN_DEVICE=${KILN_DEVICE:-cpu}
@@ -224,7 +229,10 @@ else
       ;;
     *)
       # A list of the user's own is one driver's run.
-      [[ -n ${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-} ]] || second_driver=$(find_swiftshader) || second_driver=
+      if [[ -z ${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-} ]]; then
+        second_driver=$(find_swiftshader) || second_driver=
+        [[ $# -gt 0 ]] || opengl=1
+      fi
       choose_driver
       [[ $second_driver != "${VK_DRIVER_FILES:-}" ]] || second_driver=
       ;;
@@ -253,6 +261,20 @@ if [[ -n $second_driver && ${second_targets[0]} == --test ]]; then
 fi
 
 test_stage "the suite on ${place:-$KILN_DEVICE}" --workspace "$@"
+
+if [[ -n $opengl ]]; then
+  if told=$(cargo run --all-features --example inspect -- --device gl 2>&1 </dev/null); then
+    say "an OpenGL adapter"
+    gl_targets=()
+    for name in "${GL_TESTS[@]}"; do
+      gl_targets+=(--test "$name")
+    done
+    # One test at a time: wgpu gives up a context that another thread holds for long.
+    KILN_DEVICE=gl test_stage "the driver tests on OpenGL" "${gl_targets[@]}" -- --test-threads=1
+  else
+    say "no OpenGL adapter: $(tail -n 1 <<<"$told")"
+  fi
+fi
 
 if [[ -n $second_driver ]]; then
   say "a second driver, SwiftShader: $second_driver"
