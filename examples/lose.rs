@@ -71,7 +71,8 @@ fn lose() -> Result<bool> {
         "{equal} of {times} runs ended in the same bits; {lost} losses noticed; {:.1} s",
         begun.elapsed().as_secs_f64()
     );
-    Ok(equal == times)
+    // Some runs end before their moment; a device that is never lost would test nothing.
+    Ok(equal == times && lost * 2 >= times)
 }
 
 /// Steps of a run: 12 epochs of 8.

@@ -45,7 +45,7 @@ pub(super) struct Keeper {
     begun: Instant,
     /// The least that one was seen to take of the device: bounds from above, as the host hears late of what has ended where a
     /// driver lets it wait.
-    device_cost: Duration,
+    device_cost: Option<Duration>,
     /// What one takes of device and host.
     cost: Duration,
 }
@@ -63,7 +63,8 @@ struct Copied {
 
 /// What a state took.
 struct Took {
-    device: Duration,
+    /// None where the host heard too late to tell.
+    device: Option<Duration>,
     host: Duration,
     /// Whether steps ran meanwhile.
     behind: bool,
@@ -71,7 +72,7 @@ struct Took {
 
 /// The time from one state to the next where one costs so much.
 fn interval(cost: Duration) -> Duration {
-    SHORTEST.max(cost * SHARE)
+    SHORTEST.max(cost.saturating_mul(SHARE))
 }
 
 impl Keeper {
@@ -88,7 +89,7 @@ impl Keeper {
             behind: true,
             repeats,
             begun: now,
-            device_cost: Duration::MAX,
+            device_cost: None,
             cost: Duration::ZERO,
         }
     }
@@ -116,8 +117,8 @@ impl Keeper {
     }
 
     fn hold(&mut self, state: RunState, begun: Instant, took: Took) {
-        self.device_cost = self.device_cost.min(took.device);
-        self.cost = self.device_cost + took.host;
+        self.device_cost = [self.device_cost, took.device].into_iter().flatten().min();
+        self.cost = self.device_cost.unwrap_or_default() + took.host;
         let (step, seconds, behind) = (state.steps, self.cost.as_secs_f64(), took.behind);
         tracing::debug!(step, seconds, behind, "state kept");
         (self.state, self.state_at) = (Some(state), begun);
@@ -151,7 +152,7 @@ impl Model {
         match self.run_state(run).await {
             Ok(state) => {
                 let took = Took {
-                    device: begun.elapsed(),
+                    device: Some(begun.elapsed()),
                     host: Duration::ZERO,
                     behind: false,
                 };
@@ -248,8 +249,10 @@ impl Model {
             state.set_snapshot(snapshot);
             let took = Took {
                 // At most from the end of the step to the arrival. Submitting the copy is left out: where a driver blocks that,
-                // it is for the steps before it, which are no cost.
-                device: arrived.saturating_duration_since(read),
+                // it is for the steps before it, which are no cost. Where the host heard of both at once, it cannot tell.
+                device: arrived
+                    .checked_duration_since(read)
+                    .filter(|took| !took.is_zero()),
                 host: asked + reading.elapsed(),
                 behind: true,
             };

@@ -169,30 +169,39 @@ impl Model {
         };
         run.keeper.forget_copy();
         let near = run.keeper.explains && run.keeper.state_at.elapsed() <= LONGEST;
-        let Some(kept) = run.keeper.state.take().filter(|_| near) else {
+        if !near {
+            return unknown;
+        }
+        let Some(kept) = run.keeper.state.take() else {
             return unknown;
         };
-        match self.replayed(run, kept, step).await {
+        let found = self.replayed(run, &kept, step).await;
+        // What is left of the run if its device is gone.
+        run.keeper.state = Some(kept);
+        match found {
             Ok(Some((step, what))) => Error::NonFinite {
                 epoch: (step - 1) / run.ledger.steps_per_epoch() + 1,
                 step,
                 what,
             },
             Ok(None) => unknown,
-            Err(error) => error,
+            Err(error) => {
+                tracing::warn!(%error, "the steps before the loss that is not finite could not be repeated");
+                unknown
+            }
         }
     }
 
     async fn replayed(
         &mut self,
         run: &Run<'_>,
-        kept: RunState,
+        kept: &RunState,
         step: u64,
     ) -> Result<Option<(u64, String)>> {
         let (Some(room), Some(data)) = (run.needs.train, run.supply.resident()) else {
             return Ok(None);
         };
-        self.put_back(run, &kept.snapshot, &kept, 0).await?;
+        self.put_back(run, &kept.snapshot, kept, 0).await?;
         // What the loss shows may have come about in the step before.
         let before = (step - kept.steps).saturating_sub(2);
         self.run_again(run, before).await?;
@@ -223,7 +232,7 @@ impl Model {
             Some(_) => (&snapshot, done),
             None => (&kept.snapshot, 0),
         };
-        self.put_back(run, snapshot, &kept, done).await?;
+        self.put_back(run, snapshot, kept, done).await?;
         Ok(found.map(|found| (at, found.to_string())))
     }
 

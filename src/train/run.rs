@@ -297,6 +297,12 @@ impl Model {
             }
             outcome => outcome,
         };
+        if outcome.is_err()
+            && !self.has_no_session()
+            && let Err(error) = self.keep_weights().await
+        {
+            tracing::warn!(%error, "the weights of the run that failed could not be read");
+        }
         let ended = self.end_callbacks(&mut run);
         run.progress.finish();
         let outcome = outcome.and(ended);

@@ -1,6 +1,7 @@
 //! Adapters found and opened.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::{Error, Result};
 
@@ -59,16 +60,30 @@ impl Device {
     /// # Errors
     ///
     /// [`Error::DeviceLost`] for a device of the host program, which nobody else can make; what opening raises; and
-    /// [`Error::Device`] where the adapter is no longer the same.
+    /// [`Error::Device`] where the adapter is no longer the same, or not there within a second or so.
     pub(crate) fn answering(&self) -> Result<Device> {
         let mut latest = self.line.latest();
         if latest.health.is_gone() {
-            *latest = Arc::new(self.again(&latest)?);
+            *latest = Arc::new(self.in_some_tries(&latest)?);
         }
         Ok(Device {
             inner: Arc::clone(&latest),
             line: Arc::clone(&self.line),
         })
+    }
+
+    /// After a reset a driver may take a moment until it is there again.
+    fn in_some_tries(&self, lost: &Inner) -> Result<Inner> {
+        for pause in PAUSES {
+            match self.again(lost) {
+                Err(error @ Error::Device { .. }) => {
+                    tracing::warn!(%error, ?pause, "the device cannot be made again yet");
+                    std::thread::sleep(pause);
+                }
+                outcome => return outcome,
+            }
+        }
+        self.again(lost)
     }
 
     fn again(&self, lost: &Inner) -> Result<Inner> {
@@ -100,6 +115,9 @@ impl Device {
         Ok(made)
     }
 }
+
+/// The times between tries to make a device again.
+const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
 
 fn opened(
     selector: &Selector,

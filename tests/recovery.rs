@@ -1,0 +1,217 @@
+//! Runs of every kind whose device is lost go on and end in the same bits.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod common;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use common::device;
+use kiln::gpu::{Call, Fault, FaultKind};
+use kiln::prelude::*;
+use kiln::train::{NonFinite, Recovery};
+use kiln::{Error, Snapshot};
+
+/// The device, for one test at a time: what is lost is lost for all.
+fn alone() -> Option<(&'static Device, MutexGuard<'static, ()>)> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    device().map(|device| (device, guard))
+}
+
+/// What a run may be made of, beside rows that lie on the device.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Resident,
+    Streamed,
+    Micro,
+    Skipping,
+    Noisy,
+    Validated,
+}
+
+impl Kind {
+    const ALL: [Kind; 6] = [
+        Kind::Resident,
+        Kind::Streamed,
+        Kind::Micro,
+        Kind::Skipping,
+        Kind::Noisy,
+        Kind::Validated,
+    ];
+
+    fn model(self, device: &Device) -> Model {
+        let mut model = Sequential::new(4).dense(70, Relu);
+        if let Kind::Noisy = self {
+            model = model
+                .layer(BatchNormalization::new())
+                .layer(Dropout { rate: 0.3 });
+        }
+        let model = model.dense(3, Softmax).seed(8);
+        let (loss, optimizer) = (SparseCategoricalCrossentropy, Adam::new(0.01));
+        model
+            .compile_on(device, loss, optimizer, [Accuracy])
+            .unwrap()
+    }
+
+    /// Six epochs of eight steps, a state kept as often as can be.
+    fn fit(self) -> Fit<'static> {
+        let recovery = Recovery {
+            every: Some(Duration::ZERO),
+            ..Recovery::default()
+        };
+        let fit = Fit::epochs(6).batch_size(16).recovery(recovery).silent();
+        match self {
+            Kind::Resident | Kind::Noisy => fit,
+            Kind::Streamed => fit.chunk_rows(32),
+            Kind::Micro => fit.micro_batches(2),
+            Kind::Skipping => fit.on_non_finite(NonFinite::Skip),
+            Kind::Validated => fit.validation_split(0.2),
+        }
+    }
+
+    /// Weights, optimizer states and losses at the end.
+    fn trained(self, device: &Device) -> kiln::Result<(Snapshot, Vec<u64>)> {
+        let mut model = self.model(device);
+        let history = model.fit(&rows(), self.fit())?;
+        let epochs = history.epochs.iter();
+        let losses = epochs.flat_map(|epoch| [Some(epoch.loss), epoch.val_loss]);
+        let losses = losses.flatten().map(f64::to_bits).collect();
+        Ok((model.snapshot()?, losses))
+    }
+}
+
+fn rows() -> Dataset {
+    let feature = |i: usize| ((i * 7919) % 1009) as f32 / 1009.0;
+    let features: Vec<f32> = (0..128 * 4).map(feature).collect();
+    let labels = features
+        .chunks(4)
+        .map(|row| u32::from(row[0] > row[1]) + u32::from(row[2] > row[3]));
+    let labels = labels.collect();
+    Dataset::new(features, 4, Targets::Labels { labels, classes: 3 }).unwrap()
+}
+
+/// Calls to wgpu so far, and those that looked for adapters.
+fn calls(device: &Device) -> (u64, u64) {
+    let calls = device.calls();
+    let looked = calls.iter().filter(|(call, _)| *call == Call::Adapters);
+    let count = |calls: &mut dyn Iterator<Item = &(Call, u64)>| calls.map(|(_, count)| count).sum();
+    (count(&mut calls.iter()), count(&mut looked.into_iter()))
+}
+
+fn inject(device: &Device, call: u64, kind: FaultKind) {
+    device.inject(Fault { call, kind });
+}
+
+#[test]
+fn a_run_of_any_kind_ends_in_the_same_bits_when_its_device_is_lost() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    if device.adapter_summary().is_none() {
+        return;
+    }
+    for kind in Kind::ALL {
+        let before = calls(device).0;
+        let expected = kind.trained(device).unwrap();
+        let total = calls(device).0 - before;
+        let mut lost = 0;
+        for point in 1..10 {
+            let (generation, fired) = (device.generation(), device.faults_fired());
+            inject(device, total * point / 10, FaultKind::Lost);
+            // How many calls a run makes follows from how long its steps take: the fault may come in the next run.
+            while device.faults_fired() == fired {
+                let ended = kind.trained(device).unwrap();
+                assert_eq!(ended, expected, "{kind:?}, lost at {point} tenths");
+            }
+            lost += device.generation() - generation;
+        }
+        println!("{kind:?}: lost {lost} times");
+        assert!(lost >= 8, "{kind:?}: the device was lost {lost} times only");
+    }
+}
+
+#[test]
+fn a_device_that_cannot_be_made_again_at_once_is_tried_once_more() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    if device.adapter_summary().is_none() {
+        return;
+    }
+    let before = calls(device).0;
+    let expected = Kind::Resident.trained(device).unwrap();
+    let total = calls(device).0 - before;
+    let mut tried_again = 0;
+    for later in 1..40 {
+        let looked = calls(device).1;
+        let fired = device.faults_fired();
+        inject(device, total / 2, FaultKind::Lost);
+        inject(device, total / 2 + later, FaultKind::Error);
+        let ended = Kind::Resident.trained(device);
+        assert_eq!(device.faults_fired(), fired + 2, "{later}");
+        println!(
+            "{later}: {:?} {}",
+            ended.as_ref().err().map(|e| e.to_string()),
+            calls(device).1 - looked
+        );
+        let Ok(ended) = ended else { continue };
+        assert_eq!(ended, expected, "{later} calls later");
+        if calls(device).1 - looked >= 2 {
+            tried_again += 1;
+        }
+        if tried_again == 2 {
+            break;
+        }
+    }
+    assert_eq!(tried_again, 2, "opening failed {tried_again} times");
+}
+
+/// Rows on which the loss overflows after some steps.
+fn diverging(device: &Device) -> (Model, Dataset) {
+    let model = Sequential::new(2)
+        .dense(40, Linear)
+        .dense(1, Linear)
+        .seed(1);
+    let model = model.compile_on(device, MeanSquaredError, Sgd::new(1.5), [] as [Metric; 0]);
+    let features: Vec<f32> = (0..64 * 2).map(|i| (i % 7) as f32 - 3.0).collect();
+    let values = features
+        .chunks(2)
+        .map(|row| row[0] * 9.0 + row[1])
+        .collect();
+    let targets = Targets::Values { values, columns: 1 };
+    (model.unwrap(), Dataset::new(features, 2, targets).unwrap())
+}
+
+#[test]
+fn a_device_lost_while_a_nan_is_looked_for_takes_neither_the_error_nor_the_model() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    if device.adapter_summary().is_none() {
+        return;
+    }
+    let fit = || Fit::epochs(200).batch_size(16).silent();
+    let before = calls(device).0;
+    let (mut model, data) = diverging(device);
+    let error = model.fit(&data, fit()).unwrap_err();
+    assert!(matches!(error, Error::NonFinite { .. }), "{error}");
+    let total = calls(device).0 - before;
+    let mut lost = 0;
+    for point in 0..25 {
+        let generation = device.generation();
+        let (mut model, data) = diverging(device);
+        inject(device, total - 1 - point, FaultKind::Lost);
+        let error = model.fit(&data, fit()).unwrap_err();
+        assert!(matches!(error, Error::NonFinite { .. }), "{point}: {error}");
+        let weights = model.snapshot().unwrap();
+        let finite = weights.variables.values().all(|(_, values)| match values {
+            kiln::Values::F32(values) => values.iter().all(|value| value.is_finite()),
+            _ => true,
+        });
+        assert!(finite, "{point}");
+        model.predict(data.features()).unwrap();
+        lost += device.generation() - generation;
+    }
+    assert!(lost >= 10, "the device was lost {lost} times only");
+}
