@@ -4,7 +4,9 @@
 
 use std::alloc::System;
 
+use kiln::optim::{Adafactor, Adagrad, Ftrl, Lion, Nadam};
 use kiln::prelude::*;
+use kiln::train::{Auc, Average, Classes, Decision, R2};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -47,4 +49,65 @@ fn a_step_of_training_on_the_cpu_session_allocates_nothing() {
     let counted = allocations(&large.unwrap(), 50);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     assert!(counted <= 5 + threads, "{counted}");
+
+    // Every kind of metric: means, tallies by thresholds, of the largest and of the softmax, confusion, moments.
+    let classes = [
+        Accuracy,
+        Metric::SparseTopKCategoricalAccuracy(2),
+        Metric::auc(),
+        Metric::Auc(Auc::pr()).named("auc_pr"),
+        Metric::f1_score(Average::Macro),
+        Metric::Precision(Decision::thresholds([0.3, 0.6]).class_id(1)),
+        Metric::Recall(Decision::top_k(2)),
+        Metric::CohenKappa(Classes::default()),
+    ];
+    let numbers = [
+        Metric::MeanAbsoluteError,
+        Metric::CosineSimilarity,
+        Metric::r2_score(),
+        Metric::ExplainedVariance(R2::default()).named("explained"),
+        Metric::ConcordanceCorrelation,
+    ];
+    let network = || Sequential::new(6).dense(9, Relu);
+    let each = [
+        network().dense(4, Softmax).compile_on(
+            &device,
+            SparseCategoricalCrossentropy,
+            Adam::default(),
+            classes,
+        ),
+        network()
+            .dense(2, Linear)
+            .compile_on(&device, MeanSquaredError, Adam::default(), numbers),
+    ];
+    for model in each {
+        let model = model.unwrap();
+        assert_eq!(allocations(&model, 50), 0, "{}", model.summary());
+    }
+
+    // And of optimizer: with and without states, clipping, collected gradients, a mean of the weights.
+    let adam = || Adam::new(0.01);
+    let models = [
+        trained_by(Sgd::new(0.01)),
+        trained_by(Sgd::new(0.01).momentum(0.9).nesterov()),
+        trained_by(AdamW::new(0.01)),
+        trained_by(adam().global_clipnorm(1.0)),
+        trained_by(adam().gradient_accumulation_steps(3)),
+        trained_by(adam().use_ema(0.9)),
+        trained_by(Nadam::new(0.01)),
+        trained_by(RmsProp::new(0.01).momentum(0.5)),
+        trained_by(Adagrad::new(0.01)),
+        trained_by(Lion::new(0.01)),
+        trained_by(Ftrl::new(0.01)),
+        trained_by(Adafactor::new(0.01)),
+    ];
+    for model in models {
+        assert_eq!(allocations(&model, 50), 0, "{}", model.summary());
+    }
+}
+
+fn trained_by(optimizer: impl Optimizer + 'static) -> Model {
+    let network = Sequential::new(6).dense(9, Relu).dense(1, Sigmoid);
+    let model = network.compile_on(&Device::cpu(), BinaryCrossentropy, optimizer, [Accuracy]);
+    model.unwrap()
 }

@@ -60,45 +60,61 @@ impl ThresholdCounts {
         self.column.map_or(columns, |_| 1) * 2 * (thresholds + 1)
     }
 
-    /// The predictions of a row, NaN where they depend on one.
+    /// What the predictions of a row have in common.
     #[inline(always)]
-    fn predictions<T: Real>(&self, y: &[T], into: &mut Vec<T>) {
-        into.clear();
-        into.extend_from_slice(y);
+    fn row<'a, T: Real>(&self, y: &'a [T]) -> Row<'a, T> {
+        let mut row = Row {
+            y,
+            lost: false,
+            largest: T::zero(),
+            sum: T::one(),
+        };
         if !self.softmax && self.select == Select::All {
-            return;
+            return row;
         }
-        if y.iter().any(|x| x.is_nan()) {
-            into.fill(T::nan());
-            return;
+        row.lost = y.iter().any(|x| x.is_nan());
+        row.largest = y.iter().copied().fold(y[0], T::max);
+        if self.softmax && !matches!(self.select, Select::Largest { .. }) {
+            row.sum = y.iter().map(|&x| (x - row.largest).exp()).sum();
         }
-        let largest = y.iter().copied().fold(y[0], T::max);
+        row
+    }
+
+    /// The prediction in column `j` of a row, NaN where it depends on one.
+    #[inline(always)]
+    fn prediction<T: Real>(&self, row: &Row<'_, T>, j: usize) -> T {
+        let (y, x) = (row.y, row.y[j]);
+        if row.lost {
+            return T::nan();
+        }
         match self.select {
             Select::Largest { floor } => {
-                let floor = T::of(f64::from(floor));
-                for x in into.iter_mut() {
-                    let said = *x == largest && x.abs() > floor;
-                    *x = if said { T::one() } else { T::zero() };
-                }
-                return;
+                let said = x == row.largest && x.abs() > T::of(f64::from(floor));
+                return if said { T::one() } else { T::zero() };
             }
-            _ if self.softmax => {
-                let sum: T = y.iter().map(|&x| (x - largest).exp()).sum();
-                for x in into.iter_mut() {
-                    *x = (*x - largest).exp() / sum;
+            Select::Top(k) => {
+                let before = |&(i, &other): &(usize, &T)| other > x || (other == x && i < j);
+                if y.iter().enumerate().filter(before).count() >= k {
+                    return T::of(f64::from(f32::MIN));
                 }
             }
-            _ => {}
+            Select::All => {}
         }
-        if let Select::Top(k) = self.select {
-            for (j, x) in into.iter_mut().enumerate() {
-                let before = |(i, &other): (usize, &T)| other > y[j] || (other == y[j] && i < j);
-                if y.iter().enumerate().filter(|&other| before(other)).count() >= k {
-                    *x = T::of(f64::from(f32::MIN));
-                }
-            }
+        match self.softmax {
+            true => (x - row.largest).exp() / row.sum,
+            false => x,
         }
     }
+}
+
+/// What the predictions of a row have in common.
+struct Row<'a, T> {
+    y: &'a [T],
+    /// Whether a number that all depend on is NaN.
+    lost: bool,
+    largest: T,
+    /// Of the softmax.
+    sum: T,
 }
 
 impl Op for ThresholdCounts {
@@ -180,12 +196,11 @@ impl Compute for ThresholdCounts {
             tally.fill(T::zero());
         }
         let buckets = thresholds.len() + 1;
-        let mut predictions = Vec::new();
         for (y, target, weight) in rows {
-            self.predictions(y, &mut predictions);
+            let row = self.row(y);
             let first = self.column.unwrap_or(0);
             for (c, cells) in tally.chunks_exact_mut(2 * buckets).enumerate() {
-                let x = predictions[first + c];
+                let x = self.prediction(&row, first + c);
                 let share = target.map_or(T::nan(), |target| target.at(first + c));
                 let lost = x.is_nan() || share.is_nan() || weight.is_nan();
                 let bucket = if lost {
