@@ -144,7 +144,7 @@ impl Drop for Flag<'_> {
 
 /// Halves the operands until there are `count` pieces, each but the first beginning at a multiple of `alignment` units
 /// from the one before.
-pub(super) fn share<S: Split, F: Fn(usize, S) + Sync>(
+pub(crate) fn share<S: Split, F: Fn(usize, S) + Sync>(
     first: usize,
     units: usize,
     count: usize,

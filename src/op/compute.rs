@@ -171,4 +171,22 @@ impl<'a, T: Real> Io<'a, T> {
             _ => unreachable!("written operand {i} holds numbers"),
         })
     }
+
+    /// Written operand `words`, integers, beside the first `count`, numbers all, of up to `N`; those beyond are empty.
+    pub fn words_and_outputs<const N: usize>(
+        &mut self,
+        words: usize,
+        count: usize,
+    ) -> (&mut [u32], [&mut [T]; N]) {
+        let (first, rest) = self.written.split_at_mut(count);
+        let mut first = first.iter_mut();
+        let outputs = std::array::from_fn(|_| match first.next() {
+            Some(Some(ViewMut::Floats(values))) => &mut **values,
+            _ => &mut [][..],
+        });
+        match &mut rest[words - count] {
+            Some(ViewMut::Words(values)) => (values, outputs),
+            _ => unreachable!("written operand {words} holds integers"),
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! All of it is inlined into `compute`, so that it is compiled for the vectors of whatever calls that.
 
 use crate::cpu::Real;
+use crate::cpu::parallel::{Table, share, threads};
 use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
 use crate::op::record::{Parts, place};
@@ -25,6 +26,18 @@ impl Compute for Network {
         }
     }
 }
+
+/// The fewest members of a piece: a step of one takes as long as handing two over.
+const MEMBERS: usize = 2;
+
+/// Cursors and rates, rings, weights and states of all members, or of some.
+type Members<'a, T> = (
+    (Table<&'a mut [u32]>, Table<&'a mut [T]>),
+    Table<&'a mut [T]>,
+    Table<&'a mut [T]>,
+    Table<&'a mut [T]>,
+    Table<&'a mut [T]>,
+);
 
 /// One member's numbers.
 struct Member<'a, T> {
@@ -49,51 +62,68 @@ impl Network {
     fn step<T: Real, const VALUES: usize, const PARAMETERS: usize>(&self, io: &mut Io<'_, T>) {
         let Operands { cursor, x, y } = self.operands();
         let (x_values, targets, data_rows) = (io.input(x), Targets::of(io, y), io.dims(x)[0]);
-        let ring = io.dims(1);
-        let ring = &ring[ring.len() - 3..];
-        let ring_len: usize = ring.iter().product();
+        let ring_dims = io.dims(1);
+        let ring_dims = &ring_dims[ring_dims.len() - 3..];
+        let ring_len: usize = ring_dims.iter().product();
         let len = io.dims(2).last().copied().unwrap_or(0);
-        for member in 0..self.members {
-            let mut words = [0; WORDS];
-            words.copy_from_slice(&io.output_words(cursor)[member * WORDS..][..WORDS]);
-            let rates = &mut io.output(0)[member * RATES..][..RATES];
-            let (state, order) = self.clock.begin(&mut words, rates);
-            if self.own_rates {
-                rates[0] = rates[3];
+        let (words, [rates, rings, w, first, second]) = io.words_and_outputs(cursor, cursor);
+        let own = |slab: &[T]| if slab.is_empty() { 0 } else { len };
+        let lens = [own(first), own(second)];
+        let members = (
+            (Table(words, WORDS), Table(rates, RATES)),
+            Table(rings, ring_len),
+            Table(w, len),
+            Table(first, lens[0]),
+            Table(second, lens[1]),
+        );
+        // A member's step is worth a thread's while, and its numbers do not depend on which.
+        let pieces = match T::REFERENCE {
+            true => 1,
+            false => (self.members / MEMBERS).clamp(1, threads()),
+        };
+        let body = |_, ((words, rates), rings, w, first, second): Members<'_, T>| {
+            let (words, rates) = (
+                words.0.chunks_exact_mut(WORDS),
+                rates.0.chunks_exact_mut(RATES),
+            );
+            let (rings, w) = (
+                rings.0.chunks_exact_mut(ring_len),
+                w.0.chunks_exact_mut(len),
+            );
+            for (index, (((words, rates), ring), w)) in
+                words.zip(rates).zip(rings).zip(w).enumerate()
+            {
+                let (state, order) = self.clock.begin(words, rates);
+                if self.own_rates {
+                    rates[0] = rates[3];
+                }
+                let start = place(state[STEP], ring_dims, 0).start;
+                let batch = Batch {
+                    state,
+                    order,
+                    x: x_values,
+                    y: targets,
+                    data_rows,
+                };
+                let member = Member {
+                    rates,
+                    sums: &mut ring[start..start + ring_dims[1] * ring_dims[2]],
+                    w,
+                    states: [
+                        &mut first.0[index * lens[0]..][..lens[0]],
+                        &mut second.0[index * lens[1]..][..lens[1]],
+                    ],
+                };
+                self.train::<T, VALUES, PARAMETERS>(&batch, member);
             }
-            io.output_words(cursor)[member * WORDS..][..WORDS].copy_from_slice(&words);
-            let start = place(state[STEP], ring, 0).start;
-            let row = member * ring_len + start..member * ring_len + start + ring[1] * ring[2];
-            let slab = member * len..(member + 1) * len;
-            let batch = Batch {
-                state,
-                order,
-                x: x_values,
-                y: targets,
-                data_rows,
-            };
-            let (rates, ring, w, states) = match self.rule {
-                Rule::Sgd => {
-                    let [rates, ring, w] = io.outputs();
-                    (rates, ring, w, [&mut [][..], &mut []])
-                }
-                Rule::Momentum(_) => {
-                    let [rates, ring, w, v] = io.outputs();
-                    (rates, ring, w, [&mut v[slab.clone()], &mut []])
-                }
-                Rule::Adam(_) => {
-                    let [rates, ring, w, m, v] = io.outputs();
-                    (rates, ring, w, [&mut m[slab.clone()], &mut v[slab.clone()]])
-                }
-            };
-            let member = Member {
-                rates: &rates[member * RATES..][..RATES],
-                sums: &mut ring[row],
-                w: &mut w[slab],
-                states,
-            };
-            self.train::<T, VALUES, PARAMETERS>(&batch, member);
-        }
+        };
+        let body = |number: usize, members: Members<'_, T>| {
+            T::vectorized(
+                #[inline(always)]
+                || body(number, members),
+            )
+        };
+        share(0, self.members, pieces, 1, members, &body);
     }
 
     #[inline(always)]
