@@ -1,22 +1,21 @@
-//! `evaluate` and `predict`: the trained network on other data.
+//! `evaluate`: the loss and the metrics of the trained network on other data.
 
 use std::fmt;
 
-use crate::data::check::room;
-use crate::{Dataset, Error, Result, Session, Snapshot};
+use crate::{Dataset, Error, Result, Snapshot};
 
 use super::Model;
 use super::evaluated::{Brought, window};
-use super::features::Features;
 use super::ledger::Ledger;
 use super::metric::{Board, ConfusionMatrix};
 use super::model::ClockStart;
 use super::prepare::Prepared;
-use super::programs::{Needs, PREDICT_ROWS, Room};
+use super::programs::{Needs, Room};
 use super::recover::Recovery;
 use super::submissions::{Answer, Submissions};
 
-/// Most rows that `evaluate` computes at once.
+/// Most rows that `evaluate` computes at once. Its steps share a submission and a readback, so that more rows would save
+/// dispatches alone; beside a training they would take room for activations that no step of that needs.
 const EVALUATE_ROWS: usize = 1024;
 
 /// Loss and metrics over a data set.
@@ -49,79 +48,6 @@ impl fmt::Display for Evaluation {
         self.metrics
             .iter()
             .try_for_each(|(name, value)| write!(f, "  {name} {value:.4}"))
-    }
-}
-
-/// The model's outputs for rows of input.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Predictions {
-    values: Vec<f32>,
-    columns: usize,
-    outputs: Vec<Own>,
-}
-
-/// The predictions' part that is one output's.
-#[derive(Debug, Clone, PartialEq)]
-struct Own {
-    name: String,
-    columns: usize,
-    /// Columns of each of its positions.
-    classes: usize,
-}
-
-impl Predictions {
-    /// Those of one output of a model of several.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`] where the model has no output of that name.
-    pub fn output(&self, name: &str) -> Result<Predictions> {
-        let place = self.outputs.iter().position(|own| own.name == name);
-        let Some(place) = place else {
-            return Err(Error::NotFound {
-                what: "output",
-                name: name.into(),
-                known: self.outputs.iter().map(|own| own.name.clone()).collect(),
-            });
-        };
-        let before = self.outputs[..place].iter().map(|own| own.columns);
-        let (start, columns) = (before.sum::<usize>(), self.outputs[place].columns);
-        let own = |row: &[f32]| row[start..start + columns].to_vec();
-        Ok(Predictions {
-            values: self.rows().flat_map(own).collect(),
-            columns,
-            outputs: vec![self.outputs[place].clone()],
-        })
-    }
-
-    /// All outputs, row-major; those of a model of several side by side.
-    pub fn values(&self) -> &[f32] {
-        &self.values
-    }
-
-    /// Outputs of a row.
-    pub fn columns(&self) -> usize {
-        self.columns
-    }
-
-    /// The outputs of every row.
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
-        self.values.chunks_exact(self.columns)
-    }
-
-    /// The class of every row: that of the largest output, the first of equals; with a single output, whether it is
-    /// above one half. Where the output has several positions, those of every position, row by row; where there are several
-    /// outputs all columns count as one's.
-    pub fn classes(&self) -> Vec<usize> {
-        let class = |row: &[f32]| match row {
-            [single] => usize::from(*single > 0.5),
-            row => (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best }),
-        };
-        let classes = match &self.outputs[..] {
-            [only] => only.classes,
-            _ => self.columns,
-        };
-        self.values.chunks_exact(classes).map(class).collect()
     }
 }
 
@@ -237,69 +163,6 @@ impl Model {
             confusion: gauges.confusion(&means),
         })
     }
-
-    /// The model's outputs for rows of input, preprocessed first if the model has such steps.
-    ///
-    /// Rows come from a data set, a slice of numbers (row-major) or an array of rows; no rows give no predictions. Those of
-    /// a model of several inputs come from a data set that names them, or as `&[("a", &a[..]), ("b", &b)]`.
-    pub fn predict<'a>(&mut self, rows: impl Into<Features<'a>>) -> Result<Predictions> {
-        let device = self.device().clone();
-        device.block_on(self.predict_async(rows))
-    }
-
-    /// [`Model::predict`] without blocking the thread.
-    pub async fn predict_async<'a>(
-        &mut self,
-        rows: impl Into<Features<'a>>,
-    ) -> Result<Predictions> {
-        let features = self.preprocessed(rows.into())?;
-        let mut tries = Recovery::default().tries;
-        loop {
-            match self.predict_prepared(&features).await {
-                Err(error) => self.try_again(&mut tries, error)?,
-                done => return done,
-            }
-        }
-    }
-
-    async fn predict_prepared(&mut self, features: &[f32]) -> Result<Predictions> {
-        let (inputs, columns) = (
-            self.architecture.input_width(),
-            self.architecture.output_width(),
-        );
-        let session = self.session(Needs::default()).await?;
-        let len = (features.len() / inputs).checked_mul(columns);
-        let mut values = room(len, "the predictions")?;
-        let (whole, rest) =
-            features.split_at(features.len() / (PREDICT_ROWS * inputs) * (PREDICT_ROWS * inputs));
-        for batch in whole.chunks_exact(PREDICT_ROWS * inputs) {
-            values.extend(predict_batch(session, "predict", batch).await?);
-        }
-        // A row alone has a program of its own; a longer rest runs in a whole batch.
-        if rest.len() == inputs {
-            values.extend(predict_batch(session, "predict_row", rest).await?);
-        } else if !rest.is_empty() {
-            let outputs = predict_batch(session, "predict", rest).await?;
-            values.extend_from_slice(&outputs[..rest.len() / inputs * columns]);
-        }
-        let outputs = self.architecture.outputs.iter().enumerate();
-        let outputs = outputs.map(|(index, output)| Own {
-            name: output.name.clone(),
-            columns: self.architecture.width_of(index),
-            classes: self.architecture.places_of(index).1,
-        });
-        Ok(Predictions {
-            outputs: outputs.collect(),
-            values,
-            columns,
-        })
-    }
-}
-
-async fn predict_batch(session: &mut Session, program: &str, rows: &[f32]) -> Result<Vec<f32>> {
-    session.write_head(&format!("{program}.x"), rows)?;
-    let pending = session.run_and_copy(program, 1, &format!("{program}.y"))?;
-    session.finish(pending).await
 }
 
 /// Room for evaluation data.

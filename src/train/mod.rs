@@ -21,6 +21,7 @@ mod non_finite;
 mod objective;
 mod pace;
 mod population;
+mod predict;
 mod prepare;
 mod programs;
 mod progress;
@@ -37,7 +38,7 @@ pub use callback::{
     TerminateOnNaN, Timing,
 };
 pub use checkpoints::{Checkpoints, Newest};
-pub use evaluate::{Evaluation, Predictions};
+pub use evaluate::Evaluation;
 pub use fastest::{Fastest, Figure};
 pub use features::Features;
 pub use fit::Fit;
@@ -54,6 +55,7 @@ pub use model::Model;
 pub use non_finite::{FirstNonFinite, NonFinite};
 pub use objective::{Compile, Objective};
 pub use population::{Member, Population};
+pub use predict::Predictions;
 pub use recover::Recovery;
 pub use run_state::{Every, Kept, Order, RunState};
 pub use weights::Weights;

@@ -1,4 +1,4 @@
-//! The graph of a model's programs: `train`, `evaluate`, `predict`, `predict_row`, over the same parameters.
+//! The graph of a model's programs: `train`, `evaluate`, `predict`, `predict_few`, `predict_row`, over the same parameters.
 
 use crate::op::{self, MAX_CHUNKS};
 use crate::optim::{Beside, Clock, LossScale, Optimizer, Rates, Scaling};
@@ -16,6 +16,9 @@ pub(crate) const RING_ROWS: usize = 1024;
 
 /// Rows that `predict` computes at once.
 pub(crate) const PREDICT_ROWS: usize = 256;
+
+/// Rows that it computes at once where there are no more: as many as the kernel for a matrix and a few vectors takes.
+pub(crate) const FEW_ROWS: usize = 8;
 
 /// Room for a data set on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,20 +140,45 @@ impl Parts<'_> {
             updates.extend((measured.tallies)());
             programs.push(Program::new("evaluate").update(&updates));
         }
-        for (program, rows) in [("predict", PREDICT_ROWS), ("predict_row", 1)] {
-            let width = self.architecture.input_width();
-            let x = graph.input(format!("{program}.x"), [rows, width]);
-            let inputs = self.shaped(&x);
-            let pass = self.architecture.forward(&inputs, &parameters, false, None);
-            let outputs: Vec<Tensor> = pass.outputs.iter().map(|y| flat(&y.after)).collect();
-            let y = match &outputs[..] {
-                [only] => only.clone(),
-                outputs => outputs[0].concat(&outputs[1..].iter().collect::<Vec<_>>(), 1),
-            };
-            programs.push(Program::new(program).fetch(format!("{program}.y"), &y));
+        let predictions = [
+            ("predict", PREDICT_ROWS),
+            ("predict_few", FEW_ROWS),
+            ("predict_row", 1),
+        ];
+        for (program, rows) in predictions {
+            programs.push(self.prediction(&graph, &parameters, program, rows));
         }
         let plan = graph.compile(self.target, programs)?;
         Ok((graph, plan))
+    }
+
+    /// A plan that only predicts, so many rows at once.
+    pub fn build_for_many(&self, rows: usize) -> Result<Plan> {
+        let graph = Graph::new();
+        self.architecture.check_room(self.target)?;
+        let parameters = self.architecture.declare(&graph);
+        let program = self.prediction(&graph, &parameters, "predict", rows);
+        graph.compile(self.target, [program])
+    }
+
+    /// The program that computes the outputs of so many rows.
+    fn prediction(
+        &self,
+        graph: &Graph,
+        parameters: &[(Parameter, Tensor)],
+        program: &str,
+        rows: usize,
+    ) -> Program {
+        let width = self.architecture.input_width();
+        let x = graph.input(format!("{program}.x"), [rows, width]);
+        let inputs = self.shaped(&x);
+        let pass = self.architecture.forward(&inputs, parameters, false, None);
+        let outputs: Vec<Tensor> = pass.outputs.iter().map(|y| flat(&y.after)).collect();
+        let y = match &outputs[..] {
+            [only] => only.clone(),
+            outputs => outputs[0].concat(&outputs[1..].iter().collect::<Vec<_>>(), 1),
+        };
+        Program::new(program).fetch(format!("{program}.y"), &y)
     }
 
     /// The optimizer's own, or the default where activations are 16 bits long.

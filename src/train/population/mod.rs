@@ -1,0 +1,309 @@
+//! Many small networks of one shape, trained side by side in the same dispatches: ensembles, sweeps, populations.
+
+mod open;
+mod run;
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use crate::data::check::room;
+use crate::nn::{Functional, Parameter};
+use crate::optim::{OptimizerConfig, Schedule};
+use crate::{Dataset, Device, Error, Result};
+
+use super::features::Features;
+use super::fit::Fit;
+use super::history::{History, Stop};
+use super::ledger::Ledger;
+use super::loss::LossSpec;
+use super::metric::Metric;
+use super::model::Model;
+use super::programs::Room;
+
+use open::{Learned, Open};
+use run::{Judge, Run};
+
+/// What sets a network of a [`Population`] apart from the others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Member {
+    /// The seed of its first weights and of its order of the data.
+    pub seed: u64,
+    /// Its learning rate, which stays as it is.
+    pub learning_rate: f32,
+}
+
+/// Networks of one shape with seeds and learning rates of their own, trained on one data set in the same dispatches: a
+/// workgroup each.
+///
+/// A member trains as a [`Model`] of its seed and rate would, on a GPU to the same bits. Only networks that fit a
+/// workgroup can be members: up to some 700 parameters on a GPU, 4096 on the CPU session; the error says what is too
+/// large.
+///
+/// ```
+/// use kiln::optim::OptimizerConfig;
+/// use kiln::prelude::*;
+/// use kiln::train::{Member, Population};
+///
+/// let xor = Dataset::from_rows(
+///     &[[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]],
+///     &[[0.0], [1.0], [1.0], [0.0]],
+/// )?;
+/// let network = Sequential::new(2).dense(4, Tanh).dense(1, Sigmoid);
+/// let members = (1..=8).map(|seed| Member { seed, learning_rate: 0.02 });
+/// let mut population = Population::new(
+///     &network, members, &Device::cpu(), BinaryCrossentropy, OptimizerConfig::default(), [Accuracy],
+/// )?;
+/// let histories = population.fit(&xor, Fit::epochs(300).silent())?;
+/// let best = population.best(&histories);
+/// let mut model = population.member(best)?;
+/// assert!(model.evaluate(&xor)?.loss < 0.4);
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Population {
+    members: Vec<Member>,
+    architecture: Functional,
+    device: Device,
+    loss: LossSpec,
+    optimizer: OptimizerConfig,
+    metrics: Vec<Metric>,
+    open: Option<Open>,
+    /// Steps that every member has done.
+    steps: u64,
+    /// Epochs begun, each with an order of its own: one that a run ends within is not gone on with, as in a [`Model`].
+    epochs: u64,
+}
+
+impl Population {
+    /// Members that differ in seed and learning rate only; `optimizer` gives everything but the rate.
+    ///
+    /// # Errors
+    ///
+    /// No members, a rate that is no number from 0, and what [`Functional::compile_on`] refuses.
+    pub fn new(
+        architecture: impl Into<Functional>,
+        members: impl IntoIterator<Item = Member>,
+        device: &Device,
+        loss: impl Into<LossSpec>,
+        optimizer: OptimizerConfig,
+        metrics: impl IntoIterator<Item = Metric>,
+    ) -> Result<Self> {
+        let population = Population {
+            members: members.into_iter().collect(),
+            architecture: architecture.into(),
+            device: device.clone(),
+            loss: loss.into(),
+            optimizer,
+            metrics: metrics.into_iter().collect(),
+            open: None,
+            steps: 0,
+            epochs: 0,
+        };
+        if population.members.is_empty() {
+            return Err(Error::argument(
+                "members",
+                "a population needs at least one",
+            ));
+        }
+        for index in 0..population.members.len() {
+            population.fresh(index)?;
+        }
+        population.architecture.dense_chain().map_err(|layer| {
+            let message = format!(
+                "must be trained dense layers one behind the other for a population; {layer} is not"
+            );
+            Error::argument("architecture", message)
+        })?;
+        Ok(population)
+    }
+
+    /// The members, in order.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// A member before training.
+    fn fresh(&self, index: usize) -> Result<Model> {
+        let Some(member) = self.members.get(index) else {
+            let count = self.members.len();
+            return Err(Error::argument(
+                "index",
+                format!("there are {count} members, so there is no member {index}"),
+            ));
+        };
+        let mut optimizer = self.optimizer.clone();
+        *optimizer.learning_rate_mut() = Schedule::Constant(member.learning_rate);
+        Model::new(
+            self.architecture.clone().seed(member.seed),
+            &self.device,
+            self.loss,
+            optimizer.into_optimizer(),
+            self.metrics.clone(),
+        )
+    }
+
+    /// Trains every member on `data`: a history each, in order.
+    ///
+    /// With [`Fit::until_loss`] a member ends after the first of its epochs whose loss is at most the threshold, and keeps the
+    /// weights and the optimizer's state of that; the population ends when all have. With validation data every member is
+    /// measured on it after each of its epochs, one after the other, so that small sets cost less than the training.
+    ///
+    /// A raised [`Fit::interrupt`] ends the members after the steps that are under way, with their histories and weights kept.
+    ///
+    /// A second call on as many rows goes on where the first ended, with the next epoch where that was in the midst of one, as
+    /// [`Model::fit`] does. A call that fails keeps what the members had come to. A member whose loss becomes NaN does not stop the
+    /// others: its history says so.
+    ///
+    /// # Errors
+    ///
+    /// Networks that do not fit a workgroup, settings of `fit` that a population does not take (weights of classes, callbacks,
+    /// checkpoints, skipped steps), data that does not fit the model, a device that fails.
+    pub fn fit(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<Vec<History>> {
+        let device = self.device.clone();
+        device.block_on(self.fit_async(data, fit))
+    }
+
+    /// [`Population::fit`] without blocking the thread; see [`Model::fit_async`].
+    pub async fn fit_async(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<Vec<History>> {
+        let begun = Instant::now();
+        fit.validate()?;
+        if fit.exceeds_populations() {
+            return Err(Error::argument(
+                "fit",
+                "a population takes epochs, steps, a target loss, validation, batch size, shuffle, seed and an interrupt only",
+            ));
+        }
+        let parts = fit.split(data)?;
+        let (data, validation) = match &parts {
+            Some((train, validation)) => (train, Some(validation)),
+            None => (data, fit.validation),
+        };
+        let model = self.fresh(0)?;
+        // What does not fit is refused here, before any work.
+        let judge = match validation {
+            Some(data) => Some(Judge::new(self.fresh(0)?, data)?),
+            None => None,
+        };
+        let data = model.prepare(data)?;
+        if data.weights.is_some() {
+            let message = "a population trains on rows that weigh the same; these have weights";
+            return Err(Error::data(message));
+        }
+        let room = Room {
+            rows: data.rows,
+            batch: fit.batch_size.min(data.rows),
+            weights: 0,
+            skips: false,
+            micro: 1,
+        };
+        self.open(&model, room, &data)?;
+        let count = self.members.len();
+        let gauges = model.parts().board()?;
+        let layout = gauges.layout();
+        let (rows, batch) = (room.rows as u64, room.batch as u64);
+        let ledgers: Vec<Ledger> = (0..count)
+            .map(|_| Ledger::new(rows, batch, layout.clone(), self.epochs))
+            .collect();
+        let per_epoch = ledgers[0].steps_per_epoch();
+        let whole = fit.epochs.saturating_mul(per_epoch);
+        let total = whole.min(fit.steps.unwrap_or(u64::MAX));
+        if self.steps.saturating_add(total) > u64::from(u32::MAX) {
+            let message = format!("{total} steps are more than the clock counts, 2³² − 1");
+            return Err(Error::argument("epochs", message));
+        }
+        let stop = match total == whole {
+            true => Stop::Epochs(fit.epochs),
+            false => Stop::Steps(total),
+        };
+        let before = self.device.counters();
+        let mut run = Run {
+            fit,
+            judge,
+            begun,
+            per_epoch,
+            total,
+            ledgers,
+            histories: vec![History::new(stop); count],
+            ended: vec![None; count],
+            submitted: 0,
+        };
+        let mut outcome = self.train(&mut run, &gauges, room.rows).await;
+        // A run that fails has moved the members too.
+        self.steps += run.submitted;
+        self.epochs += run.submitted.div_ceil(per_epoch);
+        if let Some(open) = &mut self.open {
+            outcome = outcome.and(open.put_back(&run.ended).await);
+        }
+        outcome?;
+        for history in &mut run.histories {
+            history.counters = self.device.counters().since(&before);
+        }
+        Ok(run.histories)
+    }
+
+    /// The member that ended with the smallest loss: of its last epoch in these histories. NaN is never best.
+    pub fn best(&self, histories: &[History]) -> usize {
+        let loss = |history: &History| {
+            let last = history.epochs.last().map_or(f64::NAN, |epoch| epoch.loss);
+            if last.is_nan() { f64::INFINITY } else { last }
+        };
+        let losses = histories.iter().map(loss).enumerate();
+        losses
+            .min_by(|(_, a), (_, b)| a.total_cmp(b))
+            .map_or(0, |(index, _)| index)
+    }
+
+    /// A member as a model of its own, with the weights that it has learned; its optimizer starts anew.
+    pub fn member(&mut self, index: usize) -> Result<Model> {
+        let mut model = self.fresh(index)?;
+        if let Some(learned) = self.learned()? {
+            model.set_weights(learned.of(index))?;
+        }
+        Ok(model)
+    }
+
+    /// The mean of all members' outputs for these rows, as a row-major matrix of as many columns as there are outputs.
+    pub fn predict<'a>(&mut self, rows: impl Into<Features<'a>>) -> Result<Vec<f32>> {
+        let Features(values, inputs) = rows.into();
+        // One after the other the members lend one model their weights.
+        let (mut model, learned) = (self.fresh(0)?, self.learned()?);
+        let mut sums: Vec<f64> = Vec::new();
+        for (index, member) in self.members.iter().enumerate() {
+            match &learned {
+                Some(learned) => model.set_weights(learned.of(index))?,
+                None => {
+                    let own = self.architecture.clone().seed(member.seed);
+                    let parameters: Vec<Parameter> = own.parameters().collect();
+                    let drawn: Vec<Vec<f32>> = own.drawn().collect();
+                    let named = parameters.iter().zip(&drawn);
+                    let named = named.map(|(parameter, own)| (parameter.name.as_str(), &own[..]));
+                    model.set_weights(named)?;
+                }
+            }
+            let predictions = model.predict(Features(Cow::Borrowed(&values), inputs))?;
+            if sums.is_empty() {
+                sums = room_for(predictions.values().len())?;
+            }
+            for (sum, &value) in sums.iter_mut().zip(predictions.values()) {
+                *sum += f64::from(value);
+            }
+        }
+        let count = self.members.len() as f64;
+        Ok(sums.into_iter().map(|sum| (sum / count) as f32).collect())
+    }
+
+    /// The weights of all members, read at once; none before the first training.
+    fn learned(&mut self) -> Result<Option<Learned>> {
+        let Some(open) = &mut self.open else {
+            return Ok(None);
+        };
+        let slabs = open.session.read(&open.slabs[0])?;
+        Ok(Some(open.learned(slabs, &self.architecture)))
+    }
+}
+
+fn room_for(len: usize) -> Result<Vec<f64>> {
+    let mut values = room(Some(len), "the mean predictions")?;
+    values.resize(len, 0.0);
+    Ok(values)
+}

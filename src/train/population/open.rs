@@ -1,0 +1,281 @@
+//! The session of a population: every member's slabs beside each other, and the step that trains them all.
+
+use crate::data::check::room;
+use crate::nn::{Functional, Parameter};
+use crate::op::{Layer, Network, RATES, cursor};
+use crate::plan::{Class, Plan, Program, Target};
+use crate::train::fit::Fit;
+use crate::train::model::Model;
+use crate::train::prepare::Prepared;
+use crate::train::programs::{Needs, Room};
+use crate::{Device, Error, Graph, Initial, Result, Role, Session, TensorType};
+
+use super::{Member, Population};
+
+#[derive(Debug)]
+pub(super) struct Open {
+    pub room: Room,
+    pub network: Network,
+    /// Elements of a member's slab of parameters.
+    pub slab: usize,
+    /// The slabs' names: parameters, then states.
+    pub slabs: Vec<String>,
+    pub session: Session,
+}
+
+impl Population {
+    /// Opens a session for `room`, with what the members have learned so far.
+    pub(super) fn open(&mut self, model: &Model, room: Room, data: &Prepared<'_>) -> Result<()> {
+        if self.open.as_ref().is_none_or(|open| open.room != room) {
+            let (network, single) = self.network(model, room)?;
+            let mut carried = Vec::new();
+            if let Some(open) = &mut self.open {
+                let names: Vec<String> = open.trained().map(ToString::to_string).collect();
+                for name in names {
+                    let values = open.session.read(&name)?;
+                    carried.push((name, values));
+                }
+            }
+            let target = self.target();
+            let count = self.members.len();
+            let mut open = build(&self.device, &target, network, &single, count, room)?;
+            if carried.is_empty() {
+                open.first_weights(&self.members, &self.architecture)?;
+            }
+            for (name, values) in &carried {
+                open.session.write(name, values)?;
+            }
+            self.open = Some(open);
+        }
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
+        open.session.write("train.x", &data.features)?;
+        match (&data.values, &data.labels) {
+            (Some(values), _) => open.session.write("train.y", values),
+            (_, Some(labels)) => open.session.write_labels("train.y", labels),
+            _ => Ok(()),
+        }
+    }
+
+    /// The step of one member, from the plan of a model, with the types of its operands.
+    fn network(&self, model: &Model, room: Room) -> Result<(Network, Vec<TensorType>)> {
+        // The CPU session's own plans keep the calls of larger networks apart; it runs the others as well.
+        let target = self.target();
+        let needs = Needs {
+            train: Some(room),
+            evaluate: None,
+        };
+        let mut parts = model.parts();
+        parts.target = &target;
+        let plan = parts.build(needs)?;
+        let train = plan.program("train")?;
+        let [call] = &train.calls[..] else {
+            return Err(Error::argument(
+                "architecture",
+                format!("is too large for a population: {}", train.notes.join("; ")),
+            ));
+        };
+        match call.op.downcast::<Network>() {
+            Some(network) => Ok((network.clone(), call.signature.inputs.clone())),
+            None => Err(Error::argument(
+                "architecture",
+                "does not train in one call, which a population needs",
+            )),
+        }
+    }
+
+    fn target(&self) -> Target {
+        let own = self.device.target().clone();
+        match own.class {
+            Class::Cpu => Target {
+                class: Class::Gpu,
+                ..own
+            },
+            _ => own,
+        }
+    }
+}
+
+/// A member's parts of the slabs and of the rates, by the name of the variable.
+pub(super) type Numbers = Vec<(String, Vec<f32>)>;
+
+/// Where a parameter lies in its member's slab: its name, the first element, and how many there are.
+type ParameterPlace = (String, usize, usize);
+
+/// The session of `count` networks beside each other.
+fn build(
+    device: &Device,
+    target: &Target,
+    network: Network,
+    single: &[TensorType],
+    count: usize,
+    room: Room,
+) -> Result<Open> {
+    let network = Network {
+        members: count,
+        own_rates: true,
+        ..network
+    };
+    let states = network.states();
+    let graph = Graph::new();
+    let stacked = |kind: &TensorType| match count {
+        1 => kind.clone(),
+        _ => TensorType {
+            shape: [&[count], kind.shape.dims()].concat().into(),
+            dtype: kind.dtype,
+        },
+    };
+    let slabs: Vec<String> = ["weights", "state.0", "state.1"][..=states]
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let names = ["train.rates", "train.ring"]
+        .into_iter()
+        .chain(slabs.iter().map(String::as_str))
+        .chain(["train.cursor"]);
+    let mut operands: Vec<_> = names
+        .zip(single)
+        .map(|(name, kind)| {
+            let role = match name {
+                "train.ring" => Role::Scratch,
+                "train.cursor" => Role::Progress,
+                _ => Role::State,
+            };
+            graph.variable_as(role, name, stacked(kind), Initial::Zeros)
+        })
+        .collect();
+    for (name, kind) in ["train.x", "train.y"]
+        .into_iter()
+        .zip(&single[4 + states..])
+    {
+        operands.push(graph.variable_as(Role::Data, name, kind.clone(), Initial::Zeros));
+    }
+    let slab = single[2].elements() as usize;
+    let step = graph.apply_one(network.clone(), &operands.iter().collect::<Vec<_>>());
+    let plan: Plan = graph.compile(target, [Program::new("train").update([&step])])?;
+    Ok(Open {
+        room,
+        network,
+        slab,
+        slabs,
+        session: device.open(&plan)?,
+    })
+}
+
+/// Sets every member's clock: its step and epoch, its order, its learning rate.
+pub(super) fn start(
+    open: &mut Open,
+    members: &[Member],
+    fit: &Fit<'_>,
+    (step, epoch): (u64, u64),
+    rows: usize,
+) -> Result<()> {
+    let mut cursors = Vec::new();
+    let mut rates = open.session.read("train.rates")?;
+    for (member, rates) in members.iter().zip(rates.chunks_exact_mut(RATES)) {
+        let mut words = vec![0; cursor::WORDS];
+        words[cursor::STEP] = u32::try_from(step).unwrap_or(u32::MAX);
+        words[cursor::EPOCH] = u32::try_from(epoch).unwrap_or(u32::MAX);
+        words[cursor::DATA_ROWS] = u32::try_from(rows).unwrap_or(u32::MAX);
+        if let Some(seed) = fit.order(member.seed) {
+            (words[cursor::SHUFFLE], words[cursor::SEED]) = (1, seed);
+        }
+        cursors.extend(words);
+        rates[3] = member.learning_rate;
+    }
+    open.session.write_labels("train.cursor", &cursors)?;
+    open.session.write("train.rates", &rates)
+}
+
+/// The weights of all members.
+#[derive(Debug)]
+pub(super) struct Learned {
+    slabs: Vec<f32>,
+    places: Vec<ParameterPlace>,
+    /// Elements of a member's slab.
+    slab: usize,
+}
+
+impl Learned {
+    /// Those of a member, for [`Model::set_weights`].
+    pub fn of(&self, index: usize) -> impl Iterator<Item = (&str, &[f32])> {
+        let slab = &self.slabs[index * self.slab..(index + 1) * self.slab];
+        let places = self.places.iter();
+        places.map(move |(name, at, len)| (name.as_str(), &slab[*at..at + len]))
+    }
+}
+
+impl Open {
+    /// The members' weights, of the slabs that were read.
+    pub fn learned(&self, slabs: Vec<f32>, architecture: &Functional) -> Learned {
+        Learned {
+            slabs,
+            places: self.places(architecture),
+            slab: self.slab,
+        }
+    }
+
+    /// Name, place in the slab and length of every parameter of a member.
+    fn places(&self, architecture: &Functional) -> Vec<ParameterPlace> {
+        let at = |layer: &Layer| [Some(layer.kernel), layer.bias];
+        let starts = self.network.layers.iter().flat_map(at).flatten();
+        let parameters = architecture.parameters();
+        let place = |(parameter, start): (Parameter, usize)| {
+            let len = parameter.elements();
+            (parameter.name, start, len)
+        };
+        parameters.zip(starts).map(place).collect()
+    }
+
+    /// The variables that change as members train.
+    fn trained(&self) -> impl Iterator<Item = &str> {
+        self.slabs.iter().map(String::as_str).chain(["train.rates"])
+    }
+
+    /// What one of `count` members has come to.
+    pub async fn numbers(&mut self, index: usize, count: usize) -> Result<Numbers> {
+        let names: Vec<String> = self.trained().map(ToString::to_string).collect();
+        let mut numbers = Vec::new();
+        for name in names {
+            let all = self.session.read_async(&name).await?;
+            let len = all.len() / count;
+            numbers.push((name, all[index * len..(index + 1) * len].to_vec()));
+        }
+        Ok(numbers)
+    }
+
+    /// Sets members back to what they had come to.
+    pub async fn put_back(&mut self, members: &[Option<Numbers>]) -> Result<()> {
+        if members.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let names: Vec<String> = self.trained().map(ToString::to_string).collect();
+        for (number, name) in names.iter().enumerate() {
+            let mut all = self.session.read_async(name).await?;
+            let len = all.len() / members.len();
+            for (own, kept) in all.chunks_exact_mut(len).zip(members) {
+                if let Some(kept) = kept {
+                    own.copy_from_slice(&kept[number].1);
+                }
+            }
+            self.session.write(name, &all)?;
+        }
+        Ok(())
+    }
+
+    /// Draws every member's weights as a model of its seed does.
+    fn first_weights(&mut self, members: &[Member], architecture: &Functional) -> Result<()> {
+        let places = self.places(architecture);
+        let mut slabs: Vec<f32> = room(self.slab.checked_mul(members.len()), "the weights")?;
+        slabs.resize(self.slab * members.len(), 0.0);
+        for (member, slab) in members.iter().zip(slabs.chunks_exact_mut(self.slab)) {
+            let own = architecture.clone().seed(member.seed);
+            let drawn = own.drawn();
+            for ((_, at, len), values) in places.iter().zip(drawn) {
+                slab[*at..at + len].copy_from_slice(&values);
+            }
+        }
+        self.session.write(&self.slabs[0], &slabs)
+    }
+}

@@ -1,0 +1,253 @@
+//! `predict`: the network's outputs for rows of input, in few batches.
+
+use std::collections::VecDeque;
+
+use crate::data::check::room;
+use crate::plan::Class;
+use crate::{Error, Result, Session};
+
+use super::Model;
+use super::features::Features;
+use super::programs::{FEW_ROWS, Needs, PREDICT_ROWS};
+use super::recover::Recovery;
+
+/// Most rows that are computed at once.
+const MOST_ROWS: usize = 16_384;
+
+/// The fewest rows for which a session of their own is opened, and the fewest of its batches: below, what its kernels take
+/// to be compiled is not made up for. On lavapipe 10 000 rows of 8-10-8-1 take 4.5 ms in batches of 2048, 5.3 ms in those
+/// of 256, and the first time 21 ms.
+const LEAST_ROWS: usize = 8192;
+const LEAST_AT_ONCE: usize = 1024;
+
+/// Most bytes of a session for many rows, its weights included: so it adds little to what a model holds, and what it would
+/// gain is small where a batch computes as much as that.
+///
+/// On a CPU adapter batches are to stay in the cache: with 16 384 at once 60 000 rows of 8-10-8-1 take 13 ms instead of 32
+/// on lavapipe, but those of 784-128-10, which are 60 MB, three times as long as with 256.
+fn most_bytes(class: Class) -> u64 {
+    match class {
+        Class::CpuAdapter => 2 << 20,
+        _ => 64 << 20,
+    }
+}
+
+/// Batches under way at once: the device computes one while the host fills the next.
+const IN_FLIGHT: usize = 2;
+
+/// The model's outputs for rows of input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predictions {
+    values: Vec<f32>,
+    columns: usize,
+    outputs: Vec<Own>,
+}
+
+/// The predictions' part that is one output's.
+#[derive(Debug, Clone, PartialEq)]
+struct Own {
+    name: String,
+    columns: usize,
+    /// Columns of each of its positions.
+    classes: usize,
+}
+
+impl Predictions {
+    /// Those of one output of a model of several.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where the model has no output of that name.
+    pub fn output(&self, name: &str) -> Result<Predictions> {
+        let place = self.outputs.iter().position(|own| own.name == name);
+        let Some(place) = place else {
+            return Err(Error::NotFound {
+                what: "output",
+                name: name.into(),
+                known: self.outputs.iter().map(|own| own.name.clone()).collect(),
+            });
+        };
+        let before = self.outputs[..place].iter().map(|own| own.columns);
+        let (start, columns) = (before.sum::<usize>(), self.outputs[place].columns);
+        let own = |row: &[f32]| row[start..start + columns].to_vec();
+        Ok(Predictions {
+            values: self.rows().flat_map(own).collect(),
+            columns,
+            outputs: vec![self.outputs[place].clone()],
+        })
+    }
+
+    /// All outputs, row-major; those of a model of several side by side.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Outputs of a row.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The outputs of every row.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.values.chunks_exact(self.columns)
+    }
+
+    /// The class of every row: that of the largest output, the first of equals; with a single output, whether it is
+    /// above one half. Where the output has several positions, those of every position, row by row; where there are several
+    /// outputs all columns count as one's.
+    pub fn classes(&self) -> Vec<usize> {
+        let class = |row: &[f32]| match row {
+            [single] => usize::from(*single > 0.5),
+            row => (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best }),
+        };
+        let classes = match &self.outputs[..] {
+            [only] => only.classes,
+            _ => self.columns,
+        };
+        self.values.chunks_exact(classes).map(class).collect()
+    }
+}
+
+impl Model {
+    /// The model's outputs for rows of input, preprocessed first if the model has such steps.
+    ///
+    /// Rows come from a data set, a slice of numbers (row-major) or an array of rows; no rows give no predictions. Those of
+    /// a model of several inputs come from a data set that names them, or as `&[("a", &a[..]), ("b", &b)]`.
+    pub fn predict<'a>(&mut self, rows: impl Into<Features<'a>>) -> Result<Predictions> {
+        let device = self.device().clone();
+        device.block_on(self.predict_async(rows))
+    }
+
+    /// [`Model::predict`] without blocking the thread.
+    pub async fn predict_async<'a>(
+        &mut self,
+        rows: impl Into<Features<'a>>,
+    ) -> Result<Predictions> {
+        let features = self.preprocessed(rows.into())?;
+        let mut tries = Recovery::default().tries;
+        loop {
+            match self.predict_prepared(&features).await {
+                Err(error) => self.try_again(&mut tries, error)?,
+                done => return done,
+            }
+        }
+    }
+
+    async fn predict_prepared(&mut self, features: &[f32]) -> Result<Predictions> {
+        let inputs = self.architecture.input_width();
+        let columns = self.architecture.output_width();
+        let rows = features.len() / inputs;
+        let mut values = room(rows.checked_mul(columns), "the predictions")?;
+        let mut batches = Batches {
+            widths: (inputs, columns),
+            values: &mut values,
+        };
+        if let Some((size, mut session)) = self.session_for_many(rows)? {
+            let session = &mut session;
+            batches.run(session, "predict", size, features).await?;
+        } else {
+            let session = self.session(Needs::default()).await?;
+            // A few rows have programs of their own; a longer rest runs in a whole batch.
+            let whole = rows / PREDICT_ROWS * PREDICT_ROWS * inputs;
+            let (whole, rest) = features.split_at(whole);
+            let (program, size) = match rest.len() / inputs {
+                0 | 1 => ("predict_row", 1),
+                2..=FEW_ROWS => ("predict_few", FEW_ROWS),
+                _ => ("predict", PREDICT_ROWS),
+            };
+            batches.run(session, "predict", PREDICT_ROWS, whole).await?;
+            batches.run(session, program, size, rest).await?;
+        }
+        let outputs = self.architecture.outputs.iter().enumerate();
+        let outputs = outputs.map(|(index, output)| Own {
+            name: output.name.clone(),
+            columns: self.architecture.width_of(index),
+            classes: self.architecture.places_of(index).1,
+        });
+        Ok(Predictions {
+            outputs: outputs.collect(),
+            values,
+            columns,
+        })
+    }
+
+    /// A session that only predicts, so many rows at once, where that takes fewer batches: with the weights that the host
+    /// knows, so that no session that trains has to have room for it.
+    fn session_for_many(&mut self, rows: usize) -> Result<Option<(usize, Session)>> {
+        if rows < LEAST_ROWS || self.behind || self.device().gpu().is_none() {
+            return Ok(None);
+        }
+        if self.is_lost() {
+            self.leave_session();
+        }
+        let most = most_bytes(self.device().target().class);
+        for size in batch_sizes(rows) {
+            let plan = self.parts().build_for_many(size)?;
+            let copies = IN_FLIGHT * size * self.architecture.output_width() * 4;
+            let needed = plan.device_bytes().saturating_add(copies as u64);
+            let budget = self.device().budget().unwrap_or(u64::MAX);
+            let left = budget.saturating_sub(self.device().counters().bytes);
+            if needed > left.min(most) {
+                continue;
+            }
+            match self.device().open(&plan) {
+                Err(Error::OutOfMemory { .. }) => {}
+                Err(error) => return Err(error),
+                Ok(mut session) => {
+                    session.restore(&self.carried)?;
+                    return Ok(Some((size, session)));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Rows of a batch for so many rows, the best first: powers of two, so that sets of any sizes share a few programs, that
+/// fill up at most an eighth.
+fn batch_sizes(rows: usize) -> impl Iterator<Item = usize> {
+    let halved = |size: &usize| (*size > LEAST_AT_ONCE).then_some(size / 2);
+    std::iter::successors(Some(MOST_ROWS), halved)
+        .filter(move |size| rows.next_multiple_of(*size) - rows <= rows / 8)
+}
+
+/// Rows on their way through a program, and the outputs so far.
+struct Batches<'a> {
+    /// Numbers of a row and of its outputs.
+    widths: (usize, usize),
+    values: &'a mut Vec<f32>,
+}
+
+impl Batches<'_> {
+    /// Runs a program of `size` rows over `features`, one batch ahead of the outputs.
+    async fn run(
+        &mut self,
+        session: &mut Session,
+        program: &str,
+        size: usize,
+        features: &[f32],
+    ) -> Result<()> {
+        let (x, y) = (format!("{program}.x"), format!("{program}.y"));
+        let (inputs, columns) = self.widths;
+        let mut batches = features.chunks(size * inputs).peekable();
+        let mut under_way = VecDeque::new();
+        loop {
+            while under_way.len() < IN_FLIGHT
+                && let Some(batch) = batches.peek()
+            {
+                session.write_head(&x, batch)?;
+                match session.run_and_copy(program, 1, &y) {
+                    // Tight budgets have room for one copy at a time.
+                    Err(Error::OutOfMemory { .. }) if !under_way.is_empty() => break,
+                    pending => under_way.push_back((batch.len() / inputs * columns, pending?)),
+                }
+                batches.next();
+            }
+            let Some((len, pending)) = under_way.pop_front() else {
+                return Ok(());
+            };
+            let outputs = session.finish(pending).await?;
+            self.values.extend_from_slice(&outputs[..len]);
+        }
+    }
+}
