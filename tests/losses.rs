@@ -419,6 +419,8 @@ fn settings_out_of_range_are_refused_by_name_before_a_device_is_asked() {
         ),
         (ce.ignore_class(1), "ignore_class"),
         (Loss::Hinge.from_logits(), "reads"),
+        (Loss::Hinge.reduction(Reduction::None), "reduction"),
+        (Loss::Dice.reduction(Reduction::Sum), "reduction"),
     ] {
         let spec: LossSpec = spec;
         let model = Sequential::new(2).dense(3, Softmax);

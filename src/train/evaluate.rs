@@ -64,7 +64,7 @@ impl Model {
 
     /// [`Model::evaluate`] without blocking the thread.
     pub async fn evaluate_async(&mut self, data: &Dataset) -> Result<Evaluation> {
-        let prepared = self.prepare(data)?;
+        let prepared = self.prepare_evaluation(data)?;
         if self.is_running() {
             return self.evaluate_aside(&prepared).await;
         }

@@ -7,7 +7,7 @@ mod spec;
 use serde::{Deserialize, Serialize};
 
 pub use reduction::Reduction;
-pub(crate) use spec::Output;
+pub(crate) use spec::{Batch, Output};
 pub use spec::{LossSpec, Reads};
 
 /// A loss: a number for each row, averaged over the rows of a batch. y is the model's output, y* the target.
@@ -170,6 +170,11 @@ impl Loss {
     /// Leaves out the rows of one class: see [`LossSpec::ignore_class`].
     pub fn ignore_class(self, class: u32) -> LossSpec {
         LossSpec::from(self).ignore_class(class)
+    }
+
+    /// Makes one number of the losses of a batch: see [`LossSpec::reduction`].
+    pub fn reduction(self, reduction: Reduction) -> LossSpec {
+        LossSpec::from(self).reduction(reduction)
     }
 
     /// What its targets are.

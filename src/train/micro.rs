@@ -4,6 +4,8 @@ use crate::optim::{Optimizer, Schedule};
 use crate::{Error, Result};
 
 use super::Model;
+use super::loss::Reduction;
+use super::objective::Objective;
 use super::programs::{Needs, Room};
 use super::stream::Supply;
 
@@ -101,6 +103,15 @@ impl Model {
             let message = format!(
                 "begin with an update, but the model has done {} steps, in the middle of {count}",
                 self.steps
+            );
+            return Err(refused(message));
+        }
+        let of_weights =
+            |objective: &&Objective| objective.loss.reduction == Reduction::MeanWithSampleWeight;
+        if let Some(objective) = self.objectives.iter().find(of_weights) {
+            let message = format!(
+                "need a reduction that adds up, but {} divides by the weights of a whole batch",
+                objective.loss
             );
             return Err(refused(message));
         }

@@ -8,6 +8,7 @@ use crate::{Dataset, Error, Result, Session, Targets};
 
 use super::Model;
 use super::features::{Features, Inputs};
+use super::loss::Reduction;
 use super::objective::Objective;
 use super::programs::{Needs, Place, Placed, VALUES, chunk_name, chunk_rows};
 
@@ -90,6 +91,44 @@ impl Model {
             weights: self.weights_of(data)?,
             positions,
         })
+    }
+
+    /// Likewise for evaluation: weights carry what the losses' reductions divide by, so that the mean over all rows is the
+    /// reduced loss however many rows a batch has. Weighted metrics divide by the sum of weights, and stay as they are.
+    pub(super) fn prepare_evaluation<'a>(&self, data: &'a Dataset) -> Result<Prepared<'a>> {
+        let mut prepared = self.prepare(data)?;
+        let plain = |objective: &Objective| objective.loss.reduction.is_mean();
+        if self.objectives.iter().all(plain) {
+            return Ok(prepared);
+        }
+        let (rows, columns) = (prepared.rows, self.objectives.len());
+        let given = prepared.weights.as_deref().unwrap_or(&[]);
+        let each = given.len() / rows;
+        let len = rows.checked_mul(columns);
+        let mut table: Vec<f32> = room(len, "the weights")?;
+        for row in 0..rows {
+            table.extend((0..columns).map(|column| match each {
+                0 => 1.0,
+                1 => given[row],
+                _ => given[row * each + column],
+            }));
+        }
+        for (column, objective) in self.objectives.iter().enumerate() {
+            let own = || table.iter().skip(column).step_by(columns);
+            let factor = match objective.loss.reduction {
+                Reduction::Sum => rows as f64,
+                Reduction::MeanWithSampleWeight if objective.loss.ignore_class.is_none() => {
+                    let sum: f64 = own().map(|weight| f64::from(*weight)).sum();
+                    if sum > 0.0 { rows as f64 / sum } else { 0.0 }
+                }
+                _ => continue,
+            };
+            for weight in table.iter_mut().skip(column).step_by(columns) {
+                *weight = (f64::from(*weight) * factor) as f32;
+            }
+        }
+        prepared.weights = Some(table.into());
+        Ok(prepared)
     }
 
     /// The weights of the rows: a table of those of each output where some have their own.

@@ -5,7 +5,7 @@ use crate::optim::{Beside, Clock, LossScale, Optimizer, Rates, Scaling};
 use crate::plan::{Plan, Precision, Program, Target};
 use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType};
 
-use super::loss::Output;
+use super::loss::{Batch, Output};
 use super::metric::{Board, Column, Gauges, Setting, Supply};
 use super::micro::accumulating;
 use super::objective::Objective;
@@ -321,6 +321,10 @@ impl Parts<'_> {
         };
         let weights: Vec<Option<Tensor>> = (0..self.objectives.len()).map(weights).collect();
         let training = name == "train";
+        let batch = match training {
+            true => Batch::Part(room.micro.max(1)),
+            false => Batch::All,
+        };
         let pass = self
             .architecture
             .forward(&self.shaped(&x), parameters, training, Some(clock));
@@ -341,7 +345,9 @@ impl Parts<'_> {
             .zip(&weights)
             .map(|(((objective, output), target), weights)| {
                 let rows = objective.rows(output, target, &clock.cursor);
-                weights.as_ref().map_or(rows.clone(), |w| rows.mul(w))
+                let (of, weights) = ((output, target), weights.as_ref());
+                let spec = &objective.loss;
+                spec.reduced(&rows, weights, of, &clock.cursor, batch)
             })
             .collect();
         let weighed =

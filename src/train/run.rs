@@ -195,7 +195,9 @@ impl Model {
         begun: Instant,
     ) -> Result<History> {
         let callbacks = std::mem::take(&mut fit.callbacks);
-        let validation = validation.map(|data| self.prepare(data)).transpose()?;
+        let validation = validation
+            .map(|data| self.prepare_evaluation(data))
+            .transpose()?;
         let batch = fit.batch_size.min(supply.rows);
         if batch > MOST_BATCH {
             let message = format!(

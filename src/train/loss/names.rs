@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{Error, Result};
 
-use super::{Loss, LossSpec, Reads};
+use super::{Loss, LossSpec, Reads, Reduction};
 
 /// Every loss with Keras' defaults, and the short names that Keras knows it by.
 const TABLE: &[(Loss, &[&str])] = &[
@@ -145,6 +145,9 @@ impl fmt::Display for LossSpec {
         }
         if let Some(class) = self.ignore_class {
             settings.push(format!("ignore_class={class}"));
+        }
+        if self.reduction != Reduction::default() {
+            settings.push(format!("reduction={}", self.reduction.name()));
         }
         f.write_str(self.loss.name())?;
         if settings.is_empty() {

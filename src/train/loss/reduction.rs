@@ -9,7 +9,7 @@ const EPSILON: f32 = 1e-7;
 
 /// What becomes of the losses l of n rows with weights w.
 ///
-/// `fit` takes the first. PyTorch's `mean` of a loss with class weights is [`Reduction::MeanWithSampleWeight`], and its
+/// `fit` takes the first, and others by [`LossSpec::reduction`](super::LossSpec::reduction). PyTorch's `mean` of a loss with class weights is [`Reduction::MeanWithSampleWeight`], and its
 /// `mean` of an elementwise loss is [`Reduction::SumOverBatchSize`] of the mean over each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,6 +28,22 @@ pub enum Reduction {
 }
 
 impl Reduction {
+    /// Whether it divides by the number of rows.
+    pub(crate) fn is_mean(self) -> bool {
+        matches!(self, Reduction::SumOverBatchSize | Reduction::Mean)
+    }
+
+    /// Its name, as in Keras.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Reduction::SumOverBatchSize => "sum_over_batch_size",
+            Reduction::Mean => "mean",
+            Reduction::Sum => "sum",
+            Reduction::MeanWithSampleWeight => "mean_with_sample_weight",
+            Reduction::None => "none",
+        }
+    }
+
     /// Reduces the losses of rows, with a weight for each row (or what broadcasts to the rows), and with ones for rows
     /// that count and zeros for those that a loss leaves out: see [`LossSpec::kept`](super::LossSpec::kept).
     #[track_caller]

@@ -6,7 +6,7 @@ use crate::nn::Activation;
 use crate::op::{Form, OneHot, Penalty, Similarity};
 use crate::{DType, Error, Result, Tensor};
 
-use super::{Loss, Takes};
+use super::{Loss, Reduction, Takes};
 
 /// Keras' epsilon in Dice and Tversky.
 const EPSILON: f32 = 1e-7;
@@ -38,6 +38,9 @@ pub struct LossSpec {
     /// The label of rows that do not count; none by default.
     #[serde(default)]
     pub ignore_class: Option<u32>,
+    /// What becomes of the losses of a batch's rows; their mean by default.
+    #[serde(default)]
+    pub reduction: Reduction,
 }
 
 impl From<Loss> for LossSpec {
@@ -47,6 +50,7 @@ impl From<Loss> for LossSpec {
             reads: Reads::Auto,
             label_smoothing: 0.0,
             ignore_class: None,
+            reduction: Reduction::default(),
         }
     }
 }
@@ -86,6 +90,21 @@ impl Output {
     }
 }
 
+/// Which rows a reduction is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Batch {
+    /// Those of a batch that is computed in so many parts, of which this is one.
+    Part(u32),
+    /// All, whatever batches they are computed in.
+    All,
+}
+
+/// Weighted rows by the mean of their weights; zeros where no row weighs anything.
+fn over(weighted: &Tensor, weight: &Tensor) -> Tensor {
+    let least = weight.graph().constant([1], &[f32::MIN_POSITIVE]);
+    weighted.div(&weight.reshape([1]).maximum(&least))
+}
+
 impl LossSpec {
     /// Takes the output as logits.
     pub fn from_logits(self) -> Self {
@@ -117,6 +136,29 @@ impl LossSpec {
         }
     }
 
+    /// Makes one number of the losses of a batch's rows: Keras' `reduction`, by default
+    /// [`Reduction::SumOverBatchSize`]. The gradients are those of that number, and the losses that are told are its mean
+    /// over batches by their rows, as in Keras.
+    ///
+    /// [`Model::evaluate`](crate::train::Model::evaluate) and `val_loss` reduce all rows at once, whatever batches they are
+    /// computed in: `Sum` is the sum over the data set, which Keras has for `batch_size=len(x)`. Only with an ignored class is
+    /// `MeanWithSampleWeight` taken by batches there too. Batches in parts ([`micro_batches`](crate::train::Fit::micro_batches))
+    /// come to the same for sums; `MeanWithSampleWeight`, whose divisor is a whole batch's, is refused there.
+    /// [`Reduction::None`] leaves nothing that could be made small: `compile` refuses it, and `Sum` has the gradients that a
+    /// vector of losses has in TensorFlow.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// use kiln::train::Reduction;
+    ///
+    /// let loss = MeanSquaredError.reduction(Reduction::Sum);
+    /// let model = Sequential::new(2).dense(1, Linear).compile(loss, Sgd::new(0.01), [])?;
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn reduction(self, reduction: Reduction) -> Self {
+        LossSpec { reduction, ..self }
+    }
+
     /// The loss of each row: the last dimension of `y` is a row, and is dropped. A cross-entropy takes `y` for
     /// probabilities unless it is told that they are logits.
     ///
@@ -144,8 +186,9 @@ impl LossSpec {
         Some(shares.sum_over(target.shape().rank()))
     }
 
-    /// What the mean over a batch's own rows, which `cursor` counts, makes the loss of: the loss of each row of a model's
-    /// output. Where rows are left out, those that are kept weigh more; an overlap is that of the batch, in every row.
+    /// What the mean over a batch's own rows, which `cursor` counts, makes the mean loss of: the loss of each row of a model's
+    /// output. An overlap is that of the batch, in every row. Where rows are left out, those that are kept weigh more, but
+    /// where another [`reduction`](Self::reduced) sees to them.
     pub(crate) fn rows(self, output: &Output, target: &Tensor, cursor: &Tensor) -> Tensor {
         let matching = match self.loss {
             Loss::BinaryCrossentropy | Loss::BinaryFocalCrossentropy { .. } => Activation::Sigmoid,
@@ -169,13 +212,52 @@ impl LossSpec {
             return self.rows_of(values, form, target);
         }
         let rows = output.by_position(values, target, |y, target| self.rows_of(y, form, target));
-        if self.ignore_class.is_none() {
+        if self.ignore_class.is_none() || !self.reduction.is_mean() {
             return rows;
         }
-        let kept = output.by_position(values, target, |y, target| {
-            self.kept(y, target).unwrap_or_else(|| target.clone())
-        });
+        let kept = self.kept_of(output, target);
         rows.div(&kept.batch_mean(cursor).offset(EPSILON))
+    }
+
+    /// The share of each row that counts.
+    fn kept_of(&self, output: &Output, target: &Tensor) -> Tensor {
+        output.by_position(&output.after, target, |y, target| {
+            self.kept(y, target).unwrap_or_else(|| target.clone())
+        })
+    }
+
+    /// Weighted rows whose mean over a batch's own rows is the reduced loss, for a batch that is one of `parts`.
+    ///
+    /// Where `whole` is not given, in evaluation, weights carry the divisor of all rows: see
+    /// [`Model::prepare_evaluation`](crate::train::Model).
+    pub(crate) fn reduced(
+        &self,
+        rows: &Tensor,
+        weights: Option<&Tensor>,
+        (output, target): (&Output, &Tensor),
+        cursor: &Tensor,
+        batch: Batch,
+    ) -> Tensor {
+        let weighted = weights.map_or(rows.clone(), |weights| rows.mul(weights));
+        let (graph, room) = (rows.graph(), rows.shape().elements() as usize);
+        match (self.reduction, batch) {
+            (Reduction::Sum, Batch::Part(parts)) => {
+                // The mean of a one and zeros is 1/n.
+                let first: Vec<f32> = (0..room).map(|r| f32::from(u8::from(r == 0))).collect();
+                let share = graph.constant([room], &first).batch_mean(cursor);
+                weighted.div(&share.scale(1.0 / parts as f32))
+            }
+            (Reduction::MeanWithSampleWeight, _) if self.ignore_class.is_some() => {
+                let kept = self.kept_of(output, target);
+                let all = weights.map_or(kept.clone(), |weights| kept.mul(weights));
+                over(&weighted, &all.batch_mean(cursor))
+            }
+            (Reduction::MeanWithSampleWeight, Batch::Part(_)) => match weights {
+                Some(weights) => over(&weighted, &weights.batch_mean(cursor)),
+                None => weighted,
+            },
+            _ => weighted,
+        }
     }
 
     #[track_caller]
@@ -314,6 +396,14 @@ impl LossSpec {
         let smooths = self.loss.reads_logits() || self.loss.takes() == Takes::Labels;
         if self.label_smoothing != 0.0 && !smooths {
             return refused("label_smoothing", "only a cross-entropy smooths targets");
+        }
+        if self.reduction == Reduction::None {
+            let message = "must make one number of a batch's losses, which None does not; Sum has the gradients of a vector";
+            return Err(Error::argument("reduction", message));
+        }
+        let of_batch = matches!(self.loss, Loss::Dice | Loss::Tversky { .. });
+        if self.reduction != Reduction::default() && of_batch {
+            return refused("reduction", "it is one number for a batch as it is");
         }
         if self.ignore_class.is_some() && self.loss.takes() != Takes::Labels {
             return refused("ignore_class", "only a loss of integer labels ignores one");

@@ -2,7 +2,7 @@
 
 use crate::nn::Activation;
 use crate::op::{self, Confusion, Correlation, Feed, Hits, Moments, Says, Select, ThresholdCounts};
-use crate::train::loss::{LossSpec, Output, Takes};
+use crate::train::loss::{LossSpec, Output, Reduction, Takes};
 use crate::{DType, Error, Initial, Result, Role, Tensor, TensorType};
 
 use super::gauges::{Setting, Supply};
@@ -197,6 +197,10 @@ impl Metric {
         if spec.ignore_class.is_some() {
             let message = "must be left alone in a metric: its mean is over all rows";
             return Err(Error::argument("ignore_class", message));
+        }
+        if spec.reduction != Reduction::default() {
+            let message = "must be left alone in a metric: it is a mean over rows";
+            return Err(Error::argument("reduction", message));
         }
         self.reads(setting, spec.loss.takes() == Takes::Labels)?;
         Ok(Row::Loss(spec))
