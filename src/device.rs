@@ -154,6 +154,14 @@ impl Device {
     /// says so; the model is left at the last state that was kept, on the host, and
     /// [`Model::take_unfinished`](crate::train::Model::take_unfinished) gives it to be gone on from on another device. The
     /// generation stays 0, the bytes of the lost device come off its account, and whatever is asked of it is the same error.
+    ///
+    /// The host may submit and poll on any thread meanwhile, and make several devices of one: those take turns. One rule comes
+    /// from wgpu 30: a poll that waits *with a time limit* (`PollType::Wait` with `timeout: Some(_)`) panics where the limit
+    /// passes and another thread's poll or submission then finds the work ended before it looks itself. Kiln never waits so on
+    /// a host's device, and looks every 50 µs instead; the host should poll with `PollType::Poll`, or wait without a limit.
+    ///
+    /// [`Options::deadline`] holds for what Kiln waits for. A submission of the host's own that its driver holds (lavapipe does,
+    /// until the work before has ended) keeps wgpu's locks, and with them every thread that polls or submits, past any deadline.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue, options: Options) -> Self {
         Self::from_gpu(gpu::Device::from_wgpu(device, queue, options))
     }

@@ -2,6 +2,7 @@
 
 mod snapshot;
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 
 use crate::cpu::half_value;
@@ -11,12 +12,37 @@ use crate::{DType, Error, Result, TensorType, cpu, gpu};
 pub(crate) use snapshot::PendingSnapshot;
 pub use snapshot::Snapshot;
 
+/// Most measurements of a profile.
+const MOST_REPEATS: u64 = 1 << 16;
+
 /// A plan opened on a [`Device`](crate::Device).
 #[derive(Debug)]
 pub struct Session {
     executor: Executor,
     /// The program that ran last: its fetches are what can be read, because programs share their temporaries' memory.
     last: Option<usize>,
+    /// Of the CPU sessions; a GPU's has its own.
+    identity: Identity,
+}
+
+/// Which session of the process something is of. One that is opened again on another device, or on one made again, is another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity(u64);
+
+impl Identity {
+    /// One that no other session has.
+    pub fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Identity(NEXT.fetch_add(1, Relaxed))
+    }
+
+    /// Refuses what is of another session.
+    pub fn check(self, other: Identity) -> Result<()> {
+        match self == other {
+            true => Ok(()),
+            false => Err(Error::argument("pending", "it belongs to another session")),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -56,7 +82,7 @@ pub struct Pending(PendingKind);
 
 #[derive(Debug)]
 enum PendingKind {
-    Ready(Vec<f32>),
+    Ready(Identity, Vec<f32>),
     Gpu(gpu::Pending),
 }
 
@@ -65,6 +91,7 @@ impl Session {
         Ok(Session {
             executor: Executor::Cpu(cpu::Session::open(plan)?),
             last: None,
+            identity: Identity::new(),
         })
     }
 
@@ -72,6 +99,7 @@ impl Session {
         Ok(Session {
             executor: Executor::Reference(cpu::Session::open(plan)?),
             last: None,
+            identity: Identity::new(),
         })
     }
 
@@ -79,6 +107,7 @@ impl Session {
         Ok(Session {
             executor: Executor::Gpu(Box::new(gpu::Session::open(device, plan)?)),
             last: None,
+            identity: Identity::new(),
         })
     }
 
@@ -109,7 +138,8 @@ impl Session {
         self.plan().slots.iter().map(|slot| slot.elements).sum()
     }
 
-    /// Runs `steps` steps of a program. A GPU gets them in one submission and works on while this returns.
+    /// Runs `steps` steps of a program. A GPU gets them in one submission, or in several where they are very many dispatches,
+    /// and works on while this returns; where too many are under way, it waits for the first with the device's deadline.
     pub fn run(&mut self, program: &str, steps: u64) -> Result<()> {
         let index = self.begin(program, steps)?;
         match &mut self.executor {
@@ -142,8 +172,9 @@ impl Session {
         self.submit(program, steps, &[tensor])
     }
 
-    /// Runs `steps` steps in one submission, without waiting for it: [`Session::finish`] says when it has ended, and
-    /// returns the numbers of the tensors that were to be copied, one after the other.
+    /// Runs `steps` steps without waiting for them, in one submission unless they are very many dispatches:
+    /// [`Session::finish`] says when the last has ended, and returns the numbers of the tensors that were to be copied, one
+    /// after the other. Where too many are under way, it waits for the first with the device's deadline.
     pub fn submit(&mut self, program: &str, steps: u64, copied: &[&str]) -> Result<Pending> {
         let index = self.begin(program, steps)?;
         let places = self.places(copied)?;
@@ -151,12 +182,12 @@ impl Session {
             Executor::Cpu(session) => {
                 session.run(index, steps);
                 let read = |&place| session.read(place).iter().copied();
-                PendingKind::Ready(places.iter().flat_map(read).collect())
+                PendingKind::Ready(self.identity, places.iter().flat_map(read).collect())
             }
             Executor::Reference(session) => {
                 session.run(index, steps);
                 let read = |&place| session.read(place).iter().map(|&value| value as f32);
-                PendingKind::Ready(places.iter().flat_map(read).collect())
+                PendingKind::Ready(self.identity, places.iter().flat_map(read).collect())
             }
             Executor::Gpu(session) => PendingKind::Gpu(session.submit(index, steps, &places)?),
         }))
@@ -182,9 +213,14 @@ impl Session {
     }
 
     /// Waits for a submission to end, and returns its copy.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] for what another session submitted; [`Error::Timeout`] beyond the device's deadline.
     pub async fn finish(&mut self, pending: Pending) -> Result<Vec<f32>> {
         match (pending.0, &mut self.executor) {
-            (PendingKind::Ready(values), _) => {
+            (PendingKind::Ready(of, values), _) => {
+                self.identity.check(of)?;
                 give_way().await;
                 Ok(values)
             }
@@ -199,7 +235,16 @@ impl Session {
 
     /// Measures every dispatch of a program; on the CPU sessions every call. [`gpu::Profile::timestamps`] says how, and
     /// whether the variables hold nonsense afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where `repeat` is above 65 536, as every measurement is kept; what the device raises.
     pub fn profile(&mut self, program: &str, repeat: u64) -> Result<gpu::Profile> {
+        if repeat > MOST_REPEATS {
+            let message =
+                format!("{repeat} measurements are asked for, and at most {MOST_REPEATS} are kept");
+            return Err(Error::argument("repeat", message));
+        }
         let index = self.begin(program, repeat)?;
         let repeat = repeat.max(2);
         match &mut self.executor {

@@ -1,13 +1,14 @@
 //! A program that has a wgpu device already trains on it, and without blocking its thread.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use kiln::Options;
 use kiln::prelude::*;
 use kiln::train::{Lambda, Recovery};
+use kiln::{Options, Session};
 
 /// One device at a time: making or dropping two at once hangs some drivers.
 fn alone() -> Option<MutexGuard<'static, ()>> {
@@ -154,4 +155,86 @@ fn a_hosts_device_that_is_lost_is_an_error_and_the_run_goes_on_on_another() {
             }
         }
     }
+}
+
+/// A session of products of matrices with so many rows and columns.
+fn products(device: &Device, size: usize) -> Session {
+    let graph = Graph::new();
+    let x = graph.parameter("x", [size, size], &vec![1.0; size * size]);
+    let program = Program::new("p").fetch("y", &x.matmul(&x));
+    let plan = graph.compile(device.target(), [program]).unwrap();
+    device.open(&plan).unwrap()
+}
+
+#[test]
+fn a_host_polls_on_another_thread_beside_several_devices_of_one_handle() {
+    let Some(_alone) = alone() else { return };
+    let (wgpu, queue) = host();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let host = scope.spawn(|| {
+            let mut polls = 0u64;
+            while !done.load(Relaxed) {
+                wgpu.poll(wgpu::PollType::Poll).unwrap();
+                polls += 1;
+            }
+            polls
+        });
+        let trainers = [1, 2].map(|_| {
+            scope.spawn(|| {
+                let device = Device::from_wgpu(wgpu.clone(), queue.clone(), Options::default());
+                let mut session = products(&device, 256);
+                // Some shorter, some longer than the slices in which threads wait.
+                for steps in (1..=5).cycle().take(60) {
+                    let pending = session.run_and_copy("p", steps, "y")?;
+                    let y = device.block_on(session.finish(pending))?;
+                    assert!(y.iter().all(|&y| y == 256.0));
+                }
+                Ok::<_, Error>(())
+            })
+        });
+        let outcomes = trainers.map(|trainer| trainer.join());
+        done.store(true, Relaxed);
+        for outcome in outcomes {
+            outcome.unwrap().unwrap();
+        }
+        assert!(host.join().unwrap() > 100, "the host hardly polled");
+    });
+}
+
+#[test]
+fn devices_of_one_handle_wait_for_each_others_work_with_a_deadline() {
+    let Some(_alone) = alone() else { return };
+    let (wgpu, queue) = host();
+    let deadline = Duration::from_millis(300);
+    let with = |deadline| {
+        let options = Options {
+            deadline,
+            ..Options::default()
+        };
+        Device::from_wgpu(wgpu.clone(), queue.clone(), options)
+    };
+    let (patient, hurried) = (with(Duration::from_secs(120)), with(deadline));
+    let software = patient
+        .adapter_summary()
+        .is_some_and(|adapter| adapter.kind_name() == "software");
+    if !software {
+        println!("{patient}: only a software adapter is slow enough");
+        return;
+    }
+    let (mut long, mut short) = (products(&patient, 1024), products(&hurried, 8));
+    // A second's work and more; what else the processor does makes it longer.
+    let pending = long.run_and_copy("p", 40, "y").unwrap();
+    let begun = Instant::now();
+    let error = short.run("p", 1).and_then(|()| short.read("y"));
+    let (error, took) = (error.unwrap_err(), begun.elapsed());
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    assert!(
+        took >= deadline && took < deadline + Duration::from_secs(1),
+        "{took:?}"
+    );
+    drop((short, hurried));
+    // The other's is only long.
+    let y = patient.block_on(long.finish(pending)).unwrap();
+    assert!(y.iter().all(|&y| y == 1024.0));
 }

@@ -299,3 +299,52 @@ fn what_waits_for_another_use_is_given_back_where_the_driver_has_no_memory() {
         "{text}"
     );
 }
+
+#[test]
+fn what_waits_for_another_use_is_given_back_where_the_budget_has_no_room() {
+    let probe = |device: &Device| {
+        let graph = kiln::Graph::new();
+        let x = graph.parameter("x", [100_000], &[0.5; 100_000]);
+        let program = kiln::Program::new("p").fetch("y", &x.tanh());
+        graph.compile(device.target(), [program]).unwrap()
+    };
+    let needed = {
+        let Some((device, _alone)) = opened(None) else {
+            return;
+        };
+        probe(&device).device_bytes()
+    };
+    // Room for two sessions and one readback of 400 000 bytes.
+    let budget = 2 * needed + 600_000;
+    let Some((device, _alone)) = opened(Some(budget)) else {
+        return;
+    };
+    let plan = probe(&device);
+    let mut first = device.open(&plan).unwrap();
+    let pending = [(); 2].map(|()| first.run_and_copy("p", 1, "y").unwrap());
+    for pending in pending {
+        device.block_on(first.finish(pending)).unwrap();
+    }
+    let waiting = device.counters().bytes - needed;
+    assert!(waiting >= 800_000, "{waiting} bytes wait");
+    // A plan, which is asked for as a whole.
+    let mut second = device.open(&plan).unwrap();
+    assert!(device.counters().bytes < budget);
+    // A buffer: the first session's readback waits where the second's needs room.
+    for session in [&mut first, &mut second] {
+        session.run("p", 1).unwrap();
+        let y = session.read("y").unwrap();
+        assert!(y.iter().all(|y| (y - 0.5f32.tanh()).abs() < 1e-6));
+    }
+    assert!(device.counters().peak_bytes <= budget);
+    // What is in use stays, and what finds no room all the same is the error that it was.
+    let error = device.open(&plan).unwrap_err();
+    let refused = matches!(
+        error,
+        Error::OutOfMemory {
+            available: Some(_),
+            ..
+        }
+    );
+    assert!(refused, "{error}");
+}

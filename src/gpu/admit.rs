@@ -13,7 +13,12 @@ impl Device {
     /// once `freed` bytes are given back.
     pub(crate) fn admit(&self, plan: &Plan, freed: u64) -> Result<()> {
         let needed = plan.device_bytes();
-        let left = self.left_of_budget();
+        let short = |left: &u64| needed > left.saturating_add(freed);
+        let mut left = self.left_of_budget();
+        if left.as_ref().is_some_and(short) {
+            self.give_back();
+            left = self.left_of_budget();
+        }
         let machine = match plan.target.class {
             Class::CpuAdapter => free_memory(),
             _ => None,

@@ -7,7 +7,8 @@ use std::time::Instant;
 use crate::cpu::half_bits;
 use crate::graph::Initial;
 use crate::op::{Binding, Launch};
-use crate::plan::{Call, Place, Plan, PlannedProgram};
+use crate::plan::{Call, Class, Place, Plan, PlannedProgram};
+use crate::session::Identity;
 use crate::{DType, Error, Result};
 
 use super::admit::advised;
@@ -15,8 +16,12 @@ use super::device::{Bindings, Buffer, Device, Kernel, Pass, Pool, Purpose, Recor
 use super::kernel;
 use super::readback::Readback;
 
-/// Most dispatches of one submission.
+/// Most dispatches of one submission of many steps.
 const MOST_DISPATCHES: u64 = 1 << 16;
+
+/// Most floating-point operations of one submission of many steps, where the adapter is the processor and where it is not: a
+/// few seconds to half a minute, so that work that is only long passes no deadline.
+const MOST_FLOPS: (u64, u64) = (100_000_000_000, 10_000_000_000_000);
 
 /// Staging buffers up to this size wait for their next use; larger ones are given back.
 const KEPT_STAGING: u64 = 1 << 20;
@@ -46,16 +51,20 @@ pub struct Session {
     /// Staging buffers that wait for their next use.
     staging: Pool,
     params: Buffer,
+    identity: Identity,
 }
 
 /// What a submission is reading back.
 #[derive(Debug)]
-pub struct Pending(Readback);
+pub struct Pending {
+    readback: Readback,
+    of: Identity,
+}
 
 impl Pending {
     /// When it had ended and could be read; none where that is still to come.
     pub(crate) fn arrived(&self) -> Option<Instant> {
-        self.0.arrived()
+        self.readback.arrived()
     }
 }
 
@@ -124,6 +133,7 @@ impl Session {
             at_once: plan.programs.iter().map(untimed).collect(),
             staging: device.pool(),
             params: params_buffer,
+            identity: Identity::new(),
         };
         let mut ready = prepared.zip(offsets);
         for program in &plan.programs {
@@ -216,21 +226,41 @@ impl Session {
 
     /// Submits `steps` steps of a program: one encoder and one pass, or several for very many dispatches.
     pub fn run(&mut self, program: usize, steps: u64) -> Result<()> {
-        let dispatches = &self.programs[program];
-        let at_once = self.at_once(program);
-        // Drivers kill long submissions, and what is recorded takes memory.
-        let most = (MOST_DISPATCHES / dispatches.len().max(1) as u64).max(1) * at_once;
-        let mut left = steps;
-        while left > 0 {
-            let steps = left.min(most);
+        let rest = self.run_all_but_the_last(program, steps)?;
+        if rest > 0 {
             self.device
-                .submit(|recorder| record(recorder, dispatches, steps, at_once))?;
-            left -= steps;
+                .submit(|recorder| self.record(recorder, program, rest))?;
         }
         Ok(())
     }
 
-    /// Submits `steps` steps at once, and a copy of all `copied` one after the other for the host, which goes on meanwhile.
+    /// Submits what is too much for one submission, and returns the steps that are left for a last one.
+    fn run_all_but_the_last(&mut self, program: usize, steps: u64) -> Result<u64> {
+        // Drivers kill long submissions, and what is recorded takes memory.
+        let dispatches = self.programs[program].len().max(1) as u64;
+        let most = (MOST_DISPATCHES / dispatches).max(1) * self.at_once(program);
+        let flops = match self.plan.target.class {
+            Class::Gpu => MOST_FLOPS.1,
+            Class::Cpu | Class::CpuAdapter => MOST_FLOPS.0,
+        };
+        let most = most.min(flops / self.plan.programs[program].flops().max(1));
+        let most = most.max(1);
+        let mut left = steps;
+        while left > most {
+            self.device
+                .submit(|recorder| self.record(recorder, program, most))?;
+            left -= most;
+        }
+        Ok(left)
+    }
+
+    fn record(&self, recorder: &mut Recorder, program: usize, steps: u64) {
+        let at_once = self.at_once(program);
+        record(recorder, &self.programs[program], steps, at_once);
+    }
+
+    /// Submits `steps` steps, and in the last submission a copy of all `copied` one after the other for the host, which goes
+    /// on meanwhile.
     pub fn submit(&mut self, program: usize, steps: u64, copied: &[Place]) -> Result<Pending> {
         self.submit_all(Some((program, steps)), copied)
     }
@@ -242,10 +272,13 @@ impl Session {
             [] => None,
             _ => Some(self.take_staging(bytes)?),
         };
+        let last = match work {
+            Some((program, steps)) => Some((program, self.run_all_but_the_last(program, steps)?)),
+            None => None,
+        };
         let submission = self.device.submit(|recorder| {
-            if let Some((program, steps)) = work {
-                let at_once = self.at_once(program);
-                record(recorder, &self.programs[program], steps, at_once);
+            if let Some((program, steps)) = last {
+                self.record(recorder, program, steps);
             }
             let mut to = 0;
             for (place, staging) in copied.iter().zip(staging.iter().cycle()) {
@@ -255,11 +288,11 @@ impl Session {
                 to += len;
             }
         })?;
-        match staging {
+        let readback = match staging {
             Some(staging) => Readback::begin(&self.device, staging, bytes, submission),
             None => Readback::signal(&self.device, submission),
-        }
-        .map(Pending)
+        };
+        Ok(self.pending(readback?))
     }
 
     /// Sets the most steps that one dispatch of a program does.
@@ -288,13 +321,25 @@ impl Session {
         Ok(())
     }
 
+    fn pending(&self, readback: Readback) -> Pending {
+        Pending {
+            readback,
+            of: self.identity,
+        }
+    }
+
     /// Waits for a submission to end; `read` gets its copy, nothing where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] at once for what another session submitted, of which the device may know nothing.
     pub async fn finish<R>(
         &mut self,
         pending: Pending,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<R> {
-        let (result, staging) = pending.0.finish(&self.device, read).await?;
+        self.identity.check(pending.of)?;
+        let (result, staging) = pending.readback.finish(&self.device, read).await?;
         if let Some(staging) = staging.filter(|staging| staging.bytes() <= KEPT_STAGING) {
             self.staging.put(staging);
         }
@@ -311,7 +356,7 @@ impl Session {
             recorder.copy((slot, bytes.start), (&staging, 0), len);
         })?;
         let readback = Readback::begin(&self.device, staging, len, submission)?;
-        self.finish(Pending(readback), read).await
+        self.finish(self.pending(readback), read).await
     }
 
     /// Copies all `places` for the host in one readback, one after the other, each in whole words.

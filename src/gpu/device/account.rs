@@ -126,8 +126,43 @@ impl Device {
         pool
     }
 
-    /// Makes a buffer within the budget; dropping it gives its bytes back. Where the driver has no memory for it, it is asked
-    /// once more after the device has given back what waits for another use: pipelines of no session, buffers of pools.
+    /// Gives back what waits for another use: pipelines of no session, buffers of pools.
+    pub(in crate::gpu) fn give_back(&self) {
+        self.inner.library.give_back();
+        self.inner.pools.give_back();
+    }
+
+    /// Bytes put on the account, until they are dropped; where the budget has no room for them, after the pools have given
+    /// their buffers back. With them all bytes now, and those of them that the host does not read.
+    fn lease(&self, label: &str, bytes: u64, readback: bool) -> Result<(Lease, u64, u64)> {
+        let meter = &self.inner.meter;
+        let own = if readback { bytes } else { 0 };
+        let ask = || {
+            let alive = meter.bytes.fetch_add(bytes, Relaxed) + bytes;
+            let readbacks = meter.readback_bytes.fetch_add(own, Relaxed) + own;
+            let lease = Lease {
+                device: self.clone(),
+                bytes,
+                readback,
+            };
+            match self.inner.options.budget {
+                Some(budget) if alive > budget => Err(Error::OutOfMemory {
+                    what: label.into(),
+                    needed: bytes,
+                    available: Some(budget.saturating_sub(alive - bytes)),
+                    advice: None,
+                }),
+                _ => Ok((lease, alive, alive.saturating_sub(readbacks))),
+            }
+        };
+        ask().or_else(|_| {
+            self.inner.pools.give_back();
+            ask()
+        })
+    }
+
+    /// Makes a buffer within the budget; dropping it gives its bytes back. Where the budget or the driver has no memory for
+    /// it, it is asked for once more after the device has given back what waits for another use.
     pub(in crate::gpu) fn buffer(
         &self,
         label: &str,
@@ -135,24 +170,8 @@ impl Device {
         purpose: Purpose,
     ) -> Result<Buffer> {
         let meter = &self.inner.meter;
-        let alive = meter.bytes.fetch_add(bytes, Relaxed) + bytes;
         let readback = matches!(purpose, Purpose::Readback);
-        let own = if readback { bytes } else { 0 };
-        let readbacks = meter.readback_bytes.fetch_add(own, Relaxed) + own;
-        let lease = Lease {
-            device: self.clone(),
-            bytes,
-            readback,
-        };
-        if let Some(budget) = self.inner.options.budget.filter(|&budget| alive > budget) {
-            let available = budget.saturating_sub(alive - bytes);
-            return Err(Error::OutOfMemory {
-                what: label.into(),
-                needed: bytes,
-                available: Some(available),
-                advice: None,
-            });
-        }
+        let (lease, alive, resident) = self.lease(label, bytes, readback)?;
         let descriptor = wgpu::BufferDescriptor {
             label: Some(label),
             size: bytes,
@@ -168,8 +187,7 @@ impl Device {
         let mut made = make()?;
         if matches!(made, Err(Refusal::OutOfMemory)) {
             // Once more, with all that nobody uses given back.
-            self.inner.library.give_back();
-            self.inner.pools.give_back();
+            self.give_back();
             tracing::info!(
                 what = label,
                 bytes,
@@ -188,7 +206,6 @@ impl Device {
             other => typed(&during, other),
         })?;
         meter.peak_bytes.fetch_max(alive, Relaxed);
-        let resident = alive.saturating_sub(readbacks);
         meter.peak_resident_bytes.fetch_max(resident, Relaxed);
         meter.made(1);
         Ok(Buffer {

@@ -1,11 +1,12 @@
 //! The one door to wgpu: every call is counted, its errors typed, and a device that is gone told at once.
 //!
 //! No other file calls wgpu. [`open`] finds adapters and opens them, [`account`] makes buffers, [`pipeline`] pipelines and
-//! bind groups, [`record`] submissions, [`wait`] waits; [`faults`] lets the n-th call fail, for tests.
+//! bind groups, [`record`] submissions, [`lane`] submits them one after the other, [`wait`] waits; [`faults`] lets the n-th call fail, for tests.
 
 mod account;
 mod faults;
 mod health;
+mod lane;
 mod open;
 mod pipeline;
 mod record;
@@ -31,8 +32,8 @@ pub(super) use record::{Pass, Recorder};
 use account::Pools;
 use faults::Faults;
 use health::{Farewell, Health, caught};
+use lane::Lane;
 use pipeline::Library;
-use turn::Turn;
 
 /// How a device is opened.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +64,9 @@ struct Inner {
     queue: wgpu::Queue,
     summary: AdapterSummary,
     options: Options,
-    turn: Turn,
+    lane: Arc<Lane>,
+    /// The host program has it too.
+    of_host: bool,
     meter: Arc<Meter>,
     faults: Arc<Faults>,
     health: Arc<Health>,
@@ -98,7 +101,11 @@ pub(super) struct Bindings(wgpu::BindGroup);
 
 /// Work that was submitted.
 #[derive(Debug, Clone)]
-pub(super) struct Submission(wgpu::SubmissionIndex);
+pub(super) struct Submission {
+    index: wgpu::SubmissionIndex,
+    /// Whether it is known to have ended: of a host program's device.
+    ended: Arc<AtomicBool>,
+}
 
 /// Room for timestamps.
 pub(super) struct Timestamps {
@@ -263,7 +270,9 @@ impl Device {
         if !raised.is_empty() {
             // What was made on a lost device is invalid, and that is what the error says; polled, wgpu tells of the loss.
             // The loss of a host's device is told to the host alone: a mapping that fails tells us.
-            let _turn = inner.turn.take();
+            let Some(_turn) = inner.lane.turn.take(self.deadline()) else {
+                return Err(self.passed_deadline(during));
+            };
             match caught(|| inner.maps()) {
                 Ok(true) => {}
                 Ok(false) => inner.health.lose("nothing on it can be mapped any more"),

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 use super::super::adapter::{self, AdapterSummary, Selector};
 use super::faults::{Call, FaultKind, Faults};
 use super::health::{Farewell, Health, caught};
-use super::{Device, Inner, Library, Line, Meter, Options, Pools, Turn};
+use super::{Device, Inner, Lane, Library, Line, Meter, Options, Pools};
 
 /// Every adapter that a driver offers.
 pub fn adapters() -> Vec<AdapterSummary> {
@@ -32,7 +32,8 @@ impl Device {
         let Some((device, queue)) = opened else {
             return Ok(None);
         };
-        let inner = inner(device, queue, options, (0, Arc::default(), faults));
+        let lane = Lane::new(&device);
+        let inner = inner((device, queue), lane, options, (0, Arc::default(), faults));
         inner.listen();
         Ok(Some(Device::first(inner, Some(selector.clone()))))
     }
@@ -42,7 +43,9 @@ impl Device {
     /// Where it is lost only the host program can make another one: the loss is an error, the generation stays 0.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue, options: Options) -> Self {
         let faults = Arc::new(Faults::of(options.fault));
-        let inner = inner(device, queue, options, (0, Arc::default(), faults));
+        let lane = Lane::shared(&device);
+        let mut inner = inner((device, queue), lane, options, (0, Arc::default(), faults));
+        inner.of_host = true;
         Device::first(inner, None)
     }
 
@@ -105,7 +108,13 @@ impl Device {
         let (device, queue) = opened(selector, options, &lost.faults)?.ok_or_else(gone)?;
         let generation = lost.generation + 1;
         let shared = (Arc::clone(&lost.meter), Arc::clone(&lost.faults));
-        let made = inner(device, queue, *options, (generation, shared.0, shared.1));
+        let lane = Lane::new(&device);
+        let made = inner(
+            (device, queue),
+            lane,
+            *options,
+            (generation, shared.0, shared.1),
+        );
         let (was, is) = (&lost.summary, &made.summary);
         if (&was.name, &was.driver, &was.target) != (&is.name, &is.driver, &is.target) {
             return Err(gone());
@@ -171,8 +180,8 @@ impl Inner {
 
 /// A device of a generation, with what it shares with those before it.
 fn inner(
-    wgpu: wgpu::Device,
-    queue: wgpu::Queue,
+    (wgpu, queue): (wgpu::Device, wgpu::Queue),
+    lane: Arc<Lane>,
     options: Options,
     (generation, meter, faults): (u64, Arc<Meter>, Arc<Faults>),
 ) -> Inner {
@@ -185,7 +194,8 @@ fn inner(
         wgpu,
         queue,
         options,
-        turn: Turn::default(),
+        lane,
+        of_host: false,
         meter,
         faults,
         generation,

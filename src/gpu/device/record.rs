@@ -1,6 +1,6 @@
 //! What a submission does, recorded: passes of dispatches, timestamps, copies.
 
-use crate::Result;
+use crate::{Error, Result};
 
 use super::{Bindings, Buffer, Call, Device, Kernel, Submission, Timestamps};
 
@@ -80,23 +80,29 @@ impl Pass<'_> {
 impl Device {
     /// Submits what `record` records.
     pub(in crate::gpu) fn submit(&self, record: impl FnOnce(&mut Recorder)) -> Result<Submission> {
-        let ((passes, dispatches), index) =
-            self.guard(Call::Submit, "submitting work", |inner| {
-                let descriptor = wgpu::CommandEncoderDescriptor {
-                    label: Some("kiln"),
-                };
-                let mut recorder = Recorder {
-                    encoder: inner.wgpu.create_command_encoder(&descriptor),
-                    passes: 0,
-                    dispatches: 0,
-                };
-                record(&mut recorder);
-                let commands = recorder.encoder.finish();
-                let _turn = inner.turn.take();
-                let counts = (recorder.passes, recorder.dispatches);
-                (counts, inner.queue.submit([commands]))
-            })?;
+        let during = "submitting work";
+        // What the queue says comes before what its being given up makes every call say.
+        let mut submitted = None;
+        let guarded = self.guard(Call::Submit, during, |inner| {
+            let descriptor = wgpu::CommandEncoderDescriptor {
+                label: Some("kiln"),
+            };
+            let mut recorder = Recorder {
+                encoder: inner.wgpu.create_command_encoder(&descriptor),
+                passes: 0,
+                dispatches: 0,
+            };
+            record(&mut recorder);
+            let commands = recorder.encoder.finish();
+            submitted = Some(inner.submit(commands, during));
+            (recorder.passes, recorder.dispatches)
+        });
+        let submission = submitted.transpose()?;
+        let (passes, dispatches) = guarded?;
         self.inner.meter.submitted(passes, dispatches);
-        Ok(Submission(index))
+        submission.ok_or_else(|| Error::Gpu {
+            during: during.into(),
+            message: "nothing was submitted".into(),
+        })
     }
 }

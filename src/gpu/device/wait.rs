@@ -5,16 +5,11 @@ use std::future::Future;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
-use std::time::Duration;
 
 use crate::{Error, Result};
 
 use super::faults::FaultKind;
-use super::health::caught;
 use super::{Buffer, Call, Device, Inner, Submission};
-
-/// How long a thread keeps its [turn](super::turn) while it waits: what another one's submission may wait for it.
-const SLICE: Duration = Duration::from_millis(2);
 
 thread_local! {
     /// The device and the submission that the future at hand waits for: see [`Device::block_on`].
@@ -92,20 +87,13 @@ impl Device {
 
     /// A wait passed its deadline: the device may work on for ever, so nothing is asked of it any more.
     pub(in crate::gpu) fn passed_deadline(&self, during: &str) -> Error {
-        let seconds = self.deadline().as_secs_f64();
-        self.inner
-            .health
-            .hang(format!("it did not answer within {seconds} s"));
-        Error::Timeout {
-            during: during.into(),
-            seconds,
-        }
+        self.inner.passed_deadline(during)
     }
 
     /// Says which submission the future being polled waits for.
     pub(in crate::gpu) fn waits_for(&self, submission: &Submission) {
         AWAITED.with_borrow_mut(|awaited| {
-            *awaited = Some((Arc::downgrade(&self.inner), submission.0.clone()))
+            *awaited = Some((Arc::downgrade(&self.inner), submission.index.clone()))
         });
     }
 
@@ -130,38 +118,12 @@ impl Device {
                         Some((inner, index)) => (inner, Some(index)),
                         None => (self.latest().inner, None),
                     };
-                    let wait = wgpu::PollType::Wait {
-                        submission_index,
-                        timeout: Some(SLICE),
-                    };
-                    match inner.poll(wait) {
-                        Ok(()) | Err(_) => Poll::Pending,
-                    }
+                    // Errors too are the future's to report.
+                    drop(inner.poll(inner.awaiting(submission_index)));
+                    inner.pause();
+                    Poll::Pending
                 }
             }
         }))
-    }
-}
-
-impl Inner {
-    fn poll(&self, kind: wgpu::PollType) -> Result<()> {
-        let during = "waiting for the device";
-        self.health.check(during)?;
-        let polled = {
-            let _turn = self.turn.take();
-            caught(|| self.wgpu.poll(kind))
-        };
-        match polled {
-            // A slice of waiting that timed out is not yet the deadline.
-            Ok(Ok(_) | Err(wgpu::PollError::Timeout)) => self.health.check(during),
-            Ok(Err(error)) => Err(Error::Gpu {
-                during: during.into(),
-                message: error.to_string(),
-            }),
-            Err(panic) => {
-                self.health.lose(panic);
-                self.health.check(during)
-            }
-        }
     }
 }
