@@ -4,10 +4,10 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use kiln::nn::{ActivityRegularization, GroupNormalization};
-use kiln::optim::{AdamW, Common, OptimizerConfig, Schedule};
+use kiln::nn::{ActivityRegularization, Constraint, GroupNormalization};
+use kiln::optim::{AdamW, Common, LossScale, OptimizerConfig, Schedule};
 use kiln::prelude::*;
-use kiln::train::{Loss, LossSpec, TensorBoard};
+use kiln::train::{Checkpoints, Loss, LossSpec, TensorBoard};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -172,7 +172,9 @@ fn metrics() -> String {
 
 /// The settings of what only tells them in its debug form, without what it keeps as it goes.
 fn debugged(of: &impl std::fmt::Debug) -> String {
-    const KEPT: [&str; 14] = [
+    const KEPT: [&str; 16] = [
+        "folder",
+        "disk",
         "waited",
         "best",
         "best_epoch",
@@ -238,6 +240,20 @@ fn training() -> String {
             debugged(&Objective::new("y", MeanSquaredError)),
         ),
         ("Options::default()", debugged(&kiln::Options::default())),
+        (
+            "Checkpoints::in_folder(folder)",
+            debugged(&Checkpoints::in_folder("folder")),
+        ),
+        ("LossScale::default()", debugged(&LossScale::default())),
+        ("Csv::new()", debugged(&Csv::new())),
+        (
+            "Constraint::max_norm(2.0)",
+            debugged(&Constraint::max_norm(2.0)),
+        ),
+        (
+            "Constraint::unit_norm()",
+            debugged(&Constraint::unit_norm()),
+        ),
     ];
     for (call, settings) in rows {
         assert!(!settings.is_empty(), "{call}");
