@@ -245,6 +245,36 @@ fn some_layers_are_taken_only_where_that_is_asked_for() {
 }
 
 #[test]
+fn layers_of_one_name_in_two_parts_of_a_network_are_never_taken_for_each_other() {
+    let square: [Named<'_>; 4] = [
+        ("encoder/dense/kernel", &[2, 2], KERAS_FIRST),
+        ("encoder/dense/bias", &[2], BIAS),
+        ("decoder/dense/kernel", &[2, 2], TORCH_FIRST),
+        ("decoder/dense/bias", &[2], BIAS),
+    ];
+    // Both fit both: nothing but the caller can tell.
+    let mut model = compiled(Sequential::new(2).dense(2, Linear).dense(2, Linear));
+    let before = model.weights().unwrap();
+    with_file(&square, None, |file| {
+        let strict = model.import_weights(file, &Import::keras());
+        refused(
+            strict,
+            &["`decoder/dense`", "`encoder/dense`", "Import::layer"],
+        );
+        let partial = model.import_weights(file, &Import::keras().partial(true));
+        refused(partial, &["both have the name of `dense`", "Import::layer"]);
+        assert_eq!(model.weights().unwrap(), before);
+        let told = Import::keras()
+            .layer("encoder/dense", "dense")
+            .layer("decoder/dense", "dense_1");
+        assert_eq!(model.import_weights(file, &told).unwrap().len(), 4);
+    });
+    let after = model.weights().unwrap();
+    assert_eq!(after[0].values, KERAS_FIRST);
+    assert_eq!(after[2].values, TORCH_FIRST);
+}
+
+#[test]
 fn what_does_not_fit_changes_nothing() {
     let mut model = two_layers();
     let before = model.weights().unwrap();

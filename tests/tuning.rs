@@ -52,6 +52,9 @@ fn a_table_comes_back_as_it_was_written() {
     }
     let again = TuningTable::parse(&table.to_string()).unwrap();
     assert_eq!(again, table);
+    // Some drivers have no name.
+    let nameless = TuningTable::new("", "");
+    assert_eq!(TuningTable::parse(&nameless.to_string()), Ok(nameless));
     // 1000 and 1024 are of one bucket, 1025 is not.
     assert!(again.product(shape([1024, 2048, 4096])).is_some());
     assert!(again.product(shape([1025, 2048, 4096])).is_none());
@@ -87,6 +90,20 @@ fn a_line_that_is_no_part_of_a_table_is_named() {
             "{text:?}: line {at}: {message}"
         );
     }
+}
+
+#[test]
+fn a_device_or_what_is_no_text_is_no_table() {
+    if cfg!(unix) {
+        // Has no end.
+        let error = TuningTable::read("/dev/zero").unwrap_err().to_string();
+        assert!(error.contains("no plain file"), "{error}");
+    }
+    let path = std::env::temp_dir().join(format!("kiln-tuning-{}", std::process::id()));
+    std::fs::write(&path, b"kiln tuning 1\nadapter \xff\n").unwrap();
+    let error = TuningTable::read(&path).unwrap_err().to_string();
+    assert!(error.contains("it is no text"), "{error}");
+    std::fs::remove_file(path).unwrap();
 }
 
 #[test]

@@ -18,8 +18,10 @@ pub(crate) const PART: &str = "part";
 /// power gone.
 ///
 /// The parts are written one after the other under a name of their own in the same folder, synced, renamed to `path`, and
-/// the folder is synced. Once this returns, the file is on the disk; where it fails, what `path` was is still there and
-/// nothing is left beside it, except where the process ended in between: then a file `.<name>.<process>-<number>.part`.
+/// the folder is synced. Once this returns, the file is on the disk. Where anything fails up to the renaming, what `path` was
+/// is still there and nothing is left beside it. Where only the folder cannot be synced, the new file is there, whole, and
+/// the error tells that it may not outlast a loss of power: `path` is then either what it was or the new file. A process
+/// that ended in between leaves a file `.<name>.<process>-<number>.part`, and so does a disk that refuses to take it away.
 ///
 /// # Errors
 ///

@@ -23,7 +23,7 @@ use super::tensors::{self, Numbers};
 /// `num_batches_tracked`, are passed over.
 ///
 /// Layers are those that [`layer`](Self::layer) names; of the others those with the names of the model's, if all of them are
-/// there; else they are taken in their order, where the names tell it: `dense_3`, `dense_4` or `0`, `2`, `10`.
+/// there, each once; else they are taken in their order, where the names tell it: `dense_3`, `dense_4` or `0`, `2`, `10`.
 #[derive(Debug, Clone)]
 pub struct Import {
     program: Program,
@@ -124,6 +124,11 @@ impl Model {
                     keys.join(", ")
                 )));
             }
+        }
+        let mut all = ours.values().flatten();
+        let unset = all.find(|own| !found.contains_key(&own.name));
+        if let (false, Some(own)) = (import.partial, unset) {
+            return Err(unfit(format!("nothing of it goes to `{}`", own.name)));
         }
         tensors::set(self, path, &found, &named)?;
         Ok(found.into_keys().collect())
@@ -243,7 +248,22 @@ impl Import {
             .filter(|name| ours_left.iter().any(|own| *own == last(name)))
             .map(|name| (name.to_string(), last(name).to_string()))
             .collect();
-        if self.partial || by_name.len() == ours_left.len() && left.len() == ours_left.len() {
+        // `encoder/dense` and `decoder/dense` are both a `dense`: a name tells nothing then.
+        let claims = |own: &str| {
+            let mut claims = by_name.iter().filter(|(_, ours)| ours == own);
+            Some((&claims.next()?.0, &claims.next()?.0))
+        };
+        let claimed = ours_left
+            .iter()
+            .find_map(|own| Some((own, claims(own.as_str())?)));
+        if let (true, Some((own, (one, other)))) = (self.partial, claimed) {
+            return Err(format!(
+                "`{one}` and `{other}` both have the name of `{own}`: say which it is by `Import::layer`"
+            ));
+        }
+        let one_to_one =
+            claimed.is_none() && by_name.len() == ours_left.len() && left.len() == ours_left.len();
+        if self.partial || one_to_one {
             pairs.extend(by_name);
             return Ok(pairs);
         }

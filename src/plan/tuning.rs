@@ -81,11 +81,13 @@ impl TuningTable {
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, and [`Error::Format`] with the line that is no part of a table.
+    /// A file that cannot be read or is no plain file, and [`Error::Format`] with the line that is no part of a table.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        Self::parse(&text).map_err(|(line, message)| Error::format(path, Some(line), message))
+        let bytes = crate::io::read(path)?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|refusal| Error::format(path, None, format!("it is no text: {refusal}")))?;
+        Self::parse(text).map_err(|(line, message)| Error::format(path, Some(line), message))
     }
 
     /// Writes a table to a file, which appears whole or not at all.
@@ -110,9 +112,9 @@ impl TuningTable {
                 }
                 head = true;
             } else if line.is_empty() || line.starts_with('#') {
-            } else if let Some(name) = line.strip_prefix("adapter ") {
+            } else if let Some(name) = named(line, "adapter") {
                 table.adapter = name.into();
-            } else if let Some(driver) = line.strip_prefix("driver ") {
+            } else if let Some(driver) = named(line, "driver") {
                 table.driver = driver.into();
             } else if let Some(rest) = line.strip_prefix("product ") {
                 let (shape, choice) = entry(rest).map_err(bad)?;
@@ -128,6 +130,13 @@ impl TuningTable {
             false => Err((1, "the file is empty".into())),
         }
     }
+}
+
+/// What stands behind the key of a line; nothing, where a driver does not say what it is called.
+fn named<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let rest = line.strip_prefix(key)?;
+    let name = rest.trim_start();
+    (name.is_empty() || name.len() < rest.len()).then_some(name)
 }
 
 /// `m n k nn|nt|tn|tt kernel rows columns depth blocks blocks splits plain|swapped`.

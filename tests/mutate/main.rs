@@ -21,6 +21,7 @@ use std::time::Instant;
 
 use kiln::Error;
 use kiln::data::{idx, npy};
+use kiln::plan::TuningTable;
 use kiln::prelude::*;
 use kiln::train::RunState;
 use mutator::{Numbers, mutated, other_numbers};
@@ -183,6 +184,18 @@ fn tables() {
             _ => Csv::new().no_target().comment(b'#').delimiter(b';'),
         };
         csv.read_from(&bytes[..], "mutated").map(drop)
+    });
+}
+
+#[test]
+fn tuning_tables() {
+    torture("tuning tables", &seeds::tuning(), |_, bytes| {
+        let text = String::from_utf8_lossy(&bytes);
+        let table = TuningTable::parse(&text)
+            .map_err(|(line, message)| Error::format("mutated", Some(line), message))?;
+        // What was taken is written as what is taken again.
+        assert_eq!(TuningTable::parse(&table.to_string()), Ok(table));
+        Ok(())
     });
 }
 

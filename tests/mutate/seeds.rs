@@ -165,6 +165,15 @@ pub fn tables() -> Vec<Vec<u8>> {
     tables
 }
 
+pub fn tuning() -> Vec<Vec<u8>> {
+    let head = "kiln tuning 1\nadapter An adapter\ndriver its driver 1.2\n";
+    let table = format!(
+        "{head}# a comment\n\nproduct 16 32 64 nn tiled 4 32 4 1 1 1 plain\n\
+         product 1024 8 1 tn registers 64 64 16 2 2 4 swapped\n"
+    );
+    vec![head.into(), table.into_bytes()]
+}
+
 /// The two files of a conformance case.
 pub fn case() -> (Vec<u8>, Vec<u8>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/keras_layer");
