@@ -33,6 +33,8 @@ struct Plan {
     bytes: u64,
     /// Which operations were writes.
     writes: Vec<u64>,
+    /// Which took a file away.
+    removals: Vec<u64>,
     happened: bool,
 }
 
@@ -47,6 +49,7 @@ impl Faulty {
             done: 0,
             bytes: 0,
             writes: Vec::new(),
+            removals: Vec::new(),
             happened: false,
         })))
     }
@@ -123,7 +126,12 @@ impl Disk for Faulty {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.step()?;
+        let step = self.step();
+        let mut plan = self.0.lock().unwrap();
+        let number = plan.done;
+        plan.removals.push(number);
+        drop(plan);
+        step?;
         System.remove(path)
     }
 
@@ -191,15 +199,17 @@ fn whatever_a_disk_refuses_the_checkpoints_before_are_intact() {
         [6, 12, 15]
     );
     let states: BTreeMap<u64, RunState> = states.into_iter().map(|s| (s.steps, s)).collect();
-    let (operations, bytes, writes) = {
+    let (operations, bytes, writes, removals) = {
         let plan = healthy.0.lock().unwrap();
-        (plan.done, plan.bytes, plan.writes.clone())
+        let (writes, removals) = (plan.writes.clone(), plan.removals.clone());
+        (plan.done, plan.bytes, writes, removals)
     };
     let each = (1..=operations).flat_map(|n| [(Fault::Error, n), (Fault::Gone, n)]);
     let short = writes.into_iter().map(|n| (Fault::Short, n));
     let full = (0..25).map(|i| (Fault::Full, bytes * i / 25));
     let faults: Vec<(Fault, u64)> = each.chain(short).chain(full).collect();
-    let mut injected = 0;
+    assert_eq!(removals.len(), 1);
+    let (mut injected, mut kept) = (0, 0);
     let place = folder("faulty");
     for fault in faults {
         fs::remove_dir_all(&place).unwrap_or_default();
@@ -210,11 +220,19 @@ fn whatever_a_disk_refuses_the_checkpoints_before_are_intact() {
         injected += 1;
         // What was told was on the disk.
         let acknowledged = told.last().map_or(0, |state| state.steps);
-        let error = outcome.unwrap_err();
-        assert!(
-            matches!(error, kiln::Error::Io { .. }),
-            "{fault:?}: {error}"
-        );
+        match outcome {
+            // An old file that stays does not end a run: the last one was written before.
+            Ok(history) => {
+                assert!(removals.contains(&fault.1), "{fault:?}");
+                assert_eq!(history.step_losses, expected.step_losses, "{fault:?}");
+                assert_eq!((acknowledged, names(&place).len()), (15, 3), "{fault:?}");
+                kept += 1;
+            }
+            Err(error) => assert!(
+                matches!(error, kiln::Error::Io { .. }),
+                "{fault:?}: {error}"
+            ),
+        }
         let newest = Checkpoints::newest(&place).unwrap();
         let newest_step = newest.as_ref().map_or(0, |newest| newest.state.steps);
         assert!(
@@ -235,6 +253,8 @@ fn whatever_a_disk_refuses_the_checkpoints_before_are_intact() {
         assert_eq!(resumed.step_losses, expected.step_losses, "{fault:?}");
     }
     assert!(injected >= 100, "{injected} faults were injected");
+    // Refused once, and on a disk that is gone from then on.
+    assert_eq!(kept, 2);
     println!("{injected} faults injected");
     fs::remove_dir_all(place).unwrap();
     fs::remove_dir_all(whole).unwrap();
@@ -276,8 +296,17 @@ fn no_flipped_bit_of_a_checkpoint_is_accepted_and_each_is_named() {
         bytes[at] ^= 1 << bit;
         let error = RunState::from_bytes(&bytes, &path).expect_err("accepted");
         let message = error.to_string();
-        let known =
-            message.contains(&owners[at]) || owners[at] == "header" && message.contains("tensor");
+        // A header that is none any more, or lists other bytes, is told before its checksum is looked for.
+        let of_header = [
+            ": the header is damaged: its checksum is ",
+            ": this is no safetensors file: ",
+            ": its header does not say that it is a checkpoint of kiln",
+            ": it has no tensor `header_crc32`",
+        ];
+        let known = match owners[at].as_str() {
+            "header" => of_header.iter().any(|words| message.contains(words)),
+            tensor => message.contains(&format!(": the tensor {tensor} is damaged")),
+        };
         assert!(
             message.contains(&name) && known,
             "byte {at}, {}: {message}",
@@ -289,6 +318,55 @@ fn no_flipped_bit_of_a_checkpoint_is_accepted_and_each_is_named() {
     assert_eq!(rejected, 10_000);
     RunState::from_bytes(&bytes, &path).unwrap();
     fs::remove_dir_all(place).unwrap();
+}
+
+#[test]
+fn a_run_that_goes_on_from_an_earlier_step_or_another_folder_is_not_shadowed() {
+    let place = folder("rewound");
+    let mut told = Vec::new();
+    run(&place, Faulty::new(None), &mut told).unwrap();
+    let before = names(&place);
+    let earlier = place.join("step-0000000012.safetensors");
+    let settings = |place: &Path| {
+        let checkpoints = Checkpoints::in_folder(place).every(Every::Steps(1));
+        let fit = Fit::epochs(3).batch_size(4).silent();
+        fit.checkpoints(checkpoints)
+    };
+    let refused = |settings: Fit<'_>, words: &str| {
+        let message = model().fit(&data(), settings).unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
+    };
+    // The checkpoint of step 15 would be taken for the newest, whatever this run writes.
+    let later = "step-0000000015.safetensors of step 15, which is later than step 12";
+    refused(settings(&place).resume_from(&earlier), later);
+    refused(settings(&place).resume(told[1].clone()), later);
+    // Nor is a state of this run fit for the folder of another, however far that has come.
+    let other = folder("other");
+    let steps = |steps: u64| {
+        let fit = Fit::steps(steps).batch_size(4).silent().seed(9);
+        fit.checkpoints(Checkpoints::in_folder(&other))
+    };
+    model().fit(&data(), steps(5)).unwrap();
+    refused(settings(&other).resume_from(&earlier), "another run");
+    model().fit(&data(), steps(15).resume_from(&other)).unwrap();
+    refused(settings(&other).resume_from(&earlier), "another run");
+    assert_eq!(names(&place), before);
+    // A later one that is damaged shadows nothing.
+    let last = place.join("step-0000000015.safetensors");
+    let len = fs::metadata(&last).unwrap().len();
+    let file = fs::OpenOptions::new().write(true).open(&last).unwrap();
+    file.set_len(len / 2).unwrap();
+    let history = model()
+        .fit(&data(), settings(&place).resume(told[1].clone()))
+        .unwrap();
+    assert_eq!(history.steps, 15);
+    assert_eq!(
+        Checkpoints::newest(&place).unwrap().unwrap().state.steps,
+        15
+    );
+    for place in [place, other] {
+        fs::remove_dir_all(place).unwrap();
+    }
 }
 
 #[test]

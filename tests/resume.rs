@@ -245,6 +245,124 @@ fn a_state_of_another_run_is_refused_with_what_differs() {
     );
 }
 
+/// Trains 64 rows in batches of 16 and of 4 parts for so many steps, from a state if there is one.
+fn in_parts(
+    parts: impl FnOnce(Fit<'_>) -> Fit<'_>,
+    steps: u64,
+    from: Option<RunState>,
+) -> kiln::Result<(Vec<u64>, RunState)> {
+    let x: Vec<[f32; 3]> = (0..64)
+        .map(|i| [7919, 104_729, 1_299_709].map(|p| (i * p % 1009) as f32 / 1009.0 - 0.5))
+        .collect();
+    let y: Vec<[f32; 1]> = x.iter().map(|[a, b, c]| [a * b + c]).collect();
+    let network = Sequential::new(3).dense(6, Tanh).dense(1, Linear).seed(5);
+    let mut model = network
+        .compile_on(&Device::cpu(), MeanSquaredError, Adam::new(0.01), [])
+        .unwrap();
+    let mut last = None;
+    let keep = |state: &RunState| {
+        last = Some(state.clone());
+        Ok(())
+    };
+    let mut settings = Fit::steps(steps).silent().states(Every::Epochs(1000), keep);
+    if let Some(state) = from {
+        settings = settings.resume(state);
+    }
+    let history = model.fit(&Dataset::from_rows(&x, &y).unwrap(), parts(settings))?;
+    Ok((bits(&history), last.unwrap()))
+}
+
+#[test]
+fn a_run_in_micro_batches_goes_on_with_as_many_and_no_others() {
+    fn four(fit: Fit<'_>) -> Fit<'_> {
+        fit.batch_size(16).micro_batches(4)
+    }
+    fn fitting(fit: Fit<'_>) -> Fit<'_> {
+        fit.batch_size(16).micro_batches_to_fit()
+    }
+    let (whole, end) = in_parts(four, 12, None).unwrap();
+    assert_eq!((end.steps, end.order.micro), (48, 4));
+    let (_, state) = in_parts(four, 5, None).unwrap();
+    let path = std::env::temp_dir().join(format!("kiln-micro-{}", std::process::id()));
+    state.save(&path).unwrap();
+    let state = RunState::load(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    // The rows of a step are as many, but each is an update.
+    let error = in_parts(|fit| fit.batch_size(4), 48, Some(state.clone())).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("batches of 4, 4 of which are an update"),
+        "{message}"
+    );
+    in_parts(
+        |fit| fit.batch_size(8).micro_batches(2),
+        24,
+        Some(state.clone()),
+    )
+    .unwrap_err();
+    assert_eq!(in_parts(four, 12, Some(state.clone())).unwrap().0, whole);
+    // There would be room for whole batches.
+    let (found, last) = in_parts(fitting, 12, Some(state)).unwrap();
+    assert_eq!((found, last.order.micro), (whole, 4));
+    assert_eq!(last.snapshot, end.snapshot);
+}
+
+#[test]
+fn a_run_goes_on_with_its_own_metrics_and_with_validation_only_if_it_had_it() {
+    let compiled = |metric: Metric| {
+        let network = Sequential::new(3).dense(6, Tanh).dense(1, Sigmoid).seed(5);
+        network
+            .compile_on(
+                &Device::cpu(),
+                BinaryCrossentropy,
+                Adam::new(0.05),
+                [metric],
+            )
+            .unwrap()
+    };
+    let data = data();
+    let plain = || Fit::epochs(4).batch_size(8).silent();
+    // In the first epoch, when no figure has been told, and behind it.
+    for steps in [2, 7] {
+        let mut last = None;
+        let keep = |state: &RunState| {
+            last = Some(state.clone());
+            Ok(())
+        };
+        let settings = plain().max_steps(steps).states(Every::Epochs(1000), keep);
+        compiled(Accuracy).fit(&data, settings).unwrap();
+        let path = std::env::temp_dir().join(format!("kiln-metrics-{}", std::process::id()));
+        last.unwrap().save(&path).unwrap();
+        let state = RunState::load(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        let mut other = compiled(Metric::MeanAbsoluteError);
+        let message = other
+            .fit(&data, plain().resume(state.clone()))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("metrics accuracy, but this one has the metrics mean_absolute_error"),
+            "{message}"
+        );
+        let validated = plain().validation(&data).resume(state.clone());
+        let outcome = compiled(Accuracy).fit(&data, validated);
+        if steps == 7 {
+            let message = outcome.unwrap_err().to_string();
+            assert!(
+                message.contains("without validation, but this one is with it"),
+                "{message}"
+            );
+        } else {
+            // All epochs have figures of it.
+            let epochs = outcome.unwrap().epochs;
+            assert!(epochs.iter().all(|epoch| epoch.val_loss.is_some()));
+        }
+        compiled(Accuracy)
+            .fit(&data, plain().resume(state))
+            .unwrap();
+    }
+}
+
 /// A checkpoint as version 1 of the format wrote it. A file of each version stays here for ever.
 const VERSION_1: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),

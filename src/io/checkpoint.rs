@@ -167,7 +167,11 @@ impl<'a> Parts<'a> {
         let names = |figures: &[(String, f64)]| -> Vec<String> {
             figures.iter().map(|(name, _)| name.clone()).collect()
         };
-        let metrics = first.map_or(Vec::new(), |epoch| names(&epoch.metrics));
+        // Those of a state from an older file are only in its epochs.
+        let metrics = match first {
+            Some(epoch) => names(&epoch.metrics),
+            None => state.metrics.clone(),
+        };
         let val_metrics = first.and_then(|epoch| epoch.val_loss.map(|_| names(&epoch.val_metrics)));
         let mut columns = FIXED_COLUMNS + metrics.len();
         columns += val_metrics.as_ref().map_or(0, |names| 1 + names.len());
@@ -182,7 +186,12 @@ impl<'a> Parts<'a> {
             epochs.extend(epoch.metrics.iter().map(|(_, value)| *value));
             epochs.extend(epoch.val_loss);
             epochs.extend(epoch.val_metrics.iter().map(|(_, value)| *value));
-            if epochs.len() - before != columns {
+            let same = first.is_none_or(|first| {
+                let named = |a: &[(String, f64)], b: &[(String, f64)]| names(a) == names(b);
+                named(&epoch.metrics, &first.metrics)
+                    && named(&epoch.val_metrics, &first.val_metrics)
+            });
+            if !same || epochs.len() - before != columns {
                 let message = "the epochs of its history do not have the same figures";
                 return Err(Error::format(path, None, message));
             }
@@ -374,6 +383,7 @@ impl Read<'_> {
             steps: run.steps,
             seen: run.seen,
             sums: self.doubles("run/sums")?,
+            metrics: run.metrics.clone(),
             elapsed: Duration::from_nanos(run.elapsed_nanos),
             callbacks,
             history: self.history(run)?,

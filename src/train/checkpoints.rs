@@ -7,6 +7,7 @@ use crate::io::{Disk, PART, System};
 use crate::{Error, Result};
 
 use super::callback::{Mode, Monitor};
+use super::fit::Resumed;
 use super::objective::Objective;
 use super::run_state::{Every, RunState, Watch};
 
@@ -43,6 +44,9 @@ pub struct Checkpoints {
 impl Checkpoints {
     /// Writes to this folder, which is made if it is not there and is this run's alone: a file after every epoch and at the
     /// end, of which the last two stay.
+    ///
+    /// The run is refused where the newest sound checkpoint in it is of another run, or of a later step than the one that it
+    /// goes on from. An old file that cannot be taken away stays until the next one is written, with a warning.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
         Checkpoints {
             folder: folder.into(),
@@ -117,10 +121,10 @@ impl Checkpoints {
         }
     }
 
-    /// Refuses settings out of range, and a folder with another run's checkpoints; makes the folder.
+    /// Refuses settings out of range, and a folder with checkpoints that the run does not come from; makes the folder.
     pub(super) fn begin(
         &mut self,
-        resumed: bool,
+        resumed: Option<&Resumed>,
         validates: bool,
         objectives: &[Objective],
     ) -> Result<()> {
@@ -133,16 +137,57 @@ impl Checkpoints {
         }
         let refused = |refusal| Error::io(&self.folder, refusal);
         self.disk.create_folder(&self.folder).map_err(refused)?;
-        if let (false, Some((_, path))) = (resumed, files(&self.folder)?.pop()) {
-            let message = format!(
-                "would be written beside those of another run, such as {}: `resume_from` the folder, or give another one",
-                path.display()
-            );
-            return Err(Error::argument("checkpoints", message));
-        }
+        self.begin_beside(resumed)?;
         // Left by a process that was killed while it wrote.
         for path in parts(&self.folder)? {
             self.disk.remove(&path).map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a folder whose newest sound checkpoint is of another run, or of a later step than the one the run goes on from:
+    /// [`newest`](Self::newest) would take that in place of what this run writes.
+    fn begin_beside(&self, resumed: Option<&Resumed>) -> Result<()> {
+        let refused = |message: String| Err(Error::argument("checkpoints", message));
+        for (_, path) in files(&self.folder)?.into_iter().rev() {
+            if resumed.is_some_and(|resumed| resumed.path.as_ref() == Some(&path)) {
+                return Ok(());
+            }
+            let of_another = || {
+                refused(format!(
+                    "would be written beside those of another run, such as {}: `resume_from` the folder, or give another one",
+                    path.display()
+                ))
+            };
+            let Some(Resumed { state, .. }) = resumed else {
+                return of_another();
+            };
+            let there = match RunState::load(&path) {
+                Ok(there) => there,
+                // It is passed over, and written over when the run gets there.
+                Err(Error::Format { .. }) => continue,
+                Err(other) => return Err(other),
+            };
+            let bits = |state: &RunState, steps: usize| {
+                let losses = state.history.step_losses.iter().take(steps);
+                losses.map(|loss| loss.to_bits()).collect::<Vec<_>>()
+            };
+            // A run's losses are as good as its name.
+            let (own, others) = (&state.history.step_losses, &there.history.step_losses);
+            let common = own.len().min(others.len());
+            if there.order != state.order || bits(state, common) != bits(&there, common) {
+                return of_another();
+            }
+            if there.steps > state.steps {
+                return refused(format!(
+                    "would be written beside {} of step {}, which is later than step {} that the run goes on from, and would be \
+                     taken in their place: `resume_from` the folder, take that file away, or give another folder",
+                    path.display(),
+                    there.steps,
+                    state.steps
+                ));
+            }
+            return Ok(());
         }
         Ok(())
     }
@@ -162,13 +207,15 @@ impl Checkpoints {
         let files = files(&self.folder)?;
         let last = usize::try_from(self.last).unwrap_or(usize::MAX);
         let best = self.best_of(&files, state);
-        // Those of later steps are what is left of a time before the run was resumed: the newest, but not written by it.
+        // Those of later steps are damaged, and were there when the run went on from an earlier one.
         let older: Vec<&(u64, PathBuf)> = files.iter().filter(|(s, _)| *s <= state.steps).collect();
         let spare = older.len().saturating_sub(last);
         for (step, path) in older.into_iter().take(spare) {
             if Some(*step) != best {
-                let removed = self.disk.remove(path);
-                removed.map_err(|refusal| Error::io(path, refusal))?;
+                // The next one tries again; a file too many is no reason to end a run.
+                if let Err(error) = self.disk.remove(path) {
+                    tracing::warn!(path = %path.display(), %error, "old checkpoint not taken away");
+                }
             }
         }
         Ok(())

@@ -56,11 +56,21 @@ pub(super) enum Resume {
     Path(PathBuf),
 }
 
+/// The state that a run goes on from, and the file that it was read from.
+#[derive(Debug)]
+pub(super) struct Resumed {
+    pub state: RunState,
+    pub path: Option<PathBuf>,
+}
+
 impl Resume {
     /// The state; none where there is no checkpoint yet.
-    pub(super) fn state(self) -> Result<Option<RunState>> {
-        match self {
-            Resume::State(state) => Ok(Some(*state)),
+    pub(super) fn state(self) -> Result<Option<Resumed>> {
+        let newest = match self {
+            Resume::State(state) => {
+                let (state, path) = (*state, None);
+                return Ok(Some(Resumed { state, path }));
+            }
             Resume::Path(path) if path.is_file() => {
                 let state = RunState::load(&path)?;
                 let passed_over = Vec::new();
@@ -69,10 +79,15 @@ impl Resume {
                     path,
                     passed_over,
                 };
-                Ok(Some(newest.noted()))
+                Some(newest)
             }
-            Resume::Path(folder) => Ok(Checkpoints::newest(folder)?.map(Newest::noted)),
-        }
+            Resume::Path(folder) => Checkpoints::newest(folder)?,
+        };
+        Ok(newest.map(|newest| {
+            let path = Some(newest.path.clone());
+            let state = newest.noted();
+            Resumed { state, path }
+        }))
     }
 }
 
@@ -213,7 +228,8 @@ impl<'a> Fit<'a> {
 
     /// Goes on with a run from this state, to the bits that it would have ended in had it never stopped.
     ///
-    /// Model, data, batch size, seed and callbacks are those of the run; epochs and steps count from its beginning, so that
+    /// Model, metrics, data, whether it validates, batch size and its parts, seed and callbacks are those of the run, or it is
+    /// refused; rows from an iterator begin where the run stopped ([`Model::fit_batches`](super::Model::fit_batches)). Epochs and steps count from its beginning, so that
     /// the same settings end it where they would have. A run that a stop rule had ended is over, unless
     /// [`History::stop`](super::History::stop) of the state says otherwise.
     pub fn resume(mut self, state: RunState) -> Self {
@@ -256,7 +272,7 @@ impl<'a> Fit<'a> {
     }
 
     /// Splits batches as [`micro_batches`](Self::micro_batches) does, into as few parts as find room in the device's memory or
-    /// budget; into one where it is not known.
+    /// budget; into one where it is not known. A run that goes on keeps the parts it had.
     pub fn micro_batches_to_fit(mut self) -> Self {
         self.micro = Some(Micro::Fitting);
         self

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use crate::{Dataset, Error, Result};
 
 use super::callback::{Callback, Callbacks, Moment, Timing};
-use super::fit::{Fit, MOST_BATCH};
+use super::fit::{Fit, MOST_BATCH, Resumed};
 use super::history::{Epoch, History, Stop};
 use super::interrupt::Interrupt;
 use super::keeper::Keeper;
 use super::ledger::{Ledger, Means};
 use super::metric::Board;
+use super::micro::Micro;
 use super::non_finite::NonFinite;
 use super::prepare::Prepared;
 use super::programs::Needs;
@@ -34,7 +35,7 @@ pub(super) struct Run<'a> {
     pub(super) first_epoch: u64,
     pub(super) validation: Option<Prepared<'a>>,
     /// What epochs report, the same for all of them.
-    board: Board,
+    pub(super) board: Board,
     pub(super) ledger: Ledger,
     pub(super) history: History,
     progress: Progress,
@@ -47,7 +48,7 @@ pub(super) struct Run<'a> {
     /// Steps of this run whose sums were read.
     pub(super) absorbed: u64,
     pub(super) total: u64,
-    validates: bool,
+    pub(super) validates: bool,
     pub(super) non_finite: NonFinite,
     /// Set when the run ends before its time.
     pub(super) stop: Option<Stop>,
@@ -105,6 +106,10 @@ impl Model {
     /// [`Fit::steps_per_epoch`] batches are an epoch; without it, all that come are one. Where the iterator ends the run does,
     /// after its last row; no piece is taken that the run does not need. The order is the iterator's own, whatever
     /// [`Fit::shuffle`] says.
+    ///
+    /// A run that goes on ([`Fit::resume`], [`Fit::resume_from`]) takes the iterator's first row as the next one: give an
+    /// iterator that begins behind the rows that the state has seen, [`RunState::steps`](super::RunState::steps) batches of the
+    /// run. Kiln cannot tell, and passes over none by itself.
     ///
     /// ```
     /// use kiln::prelude::*;
@@ -214,7 +219,15 @@ impl Model {
             }
             None => None,
         };
-        if let Some(micro) = fit.micro {
+        let resume = match fit.resume.take() {
+            Some(resume) => resume.state()?,
+            None => None,
+        };
+        if let Some(mut micro) = fit.micro {
+            // Other parts end in other bits: a run goes on with those it had, whatever room there is now.
+            if let (Micro::Fitting, Some(resumed)) = (micro, &resume) {
+                micro = Micro::Count(resumed.state.order.micro);
+            }
             supply.micro = self.parts_of_batch(micro, &supply, batch, evaluate)?;
         }
         let batch = batch / supply.micro as usize;
@@ -233,17 +246,13 @@ impl Model {
         let steps = fit.steps.unwrap_or(u64::MAX);
         let steps = steps.saturating_mul(u64::from(supply.micro));
         let total = fit.epochs.saturating_mul(per_epoch).min(steps);
-        let resume = match fit.resume.take() {
-            Some(resume) => resume.state()?,
-            None => None,
-        };
         for mut checkpoints in std::mem::take(&mut fit.checkpoints) {
-            checkpoints.begin(resume.is_some(), validation.is_some(), &self.objectives)?;
+            checkpoints.begin(resume.as_ref(), validation.is_some(), &self.objectives)?;
             // Before the others: who is told of a state can rely on its file.
             fit.watches.insert(0, checkpoints.watch());
         }
         let first = match &resume {
-            Some(state) => state.model_steps.saturating_sub(state.steps),
+            Some(Resumed { state, .. }) => state.model_steps.saturating_sub(state.steps),
             None => self.steps,
         };
         if first.saturating_add(total) > u64::from(u32::MAX) {
@@ -268,6 +277,7 @@ impl Model {
                 rows: supply.rows as u64,
                 batch: batch as u64,
                 shuffle,
+                micro: supply.micro,
             },
             supply,
             first_epoch: self.epochs,
@@ -290,7 +300,9 @@ impl Model {
         };
         // What does not fit is refused here, before any work.
         self.call(&mut run, |callback, moment| callback.begin(moment))?;
-        self.start(&mut run, resume.as_ref()).await?;
+        let from = resume.as_ref().map(|resumed| &resumed.state);
+        self.start(&mut run, from).await?;
+        drop(resume);
 
         run.epoch_begun = Instant::now();
         let outcome = match self.train_on(&mut run).await {
@@ -308,8 +320,12 @@ impl Model {
         let ended = self.end_callbacks(&mut run);
         run.progress.finish();
         let outcome = outcome.and(ended);
-        if outcome.is_err() && self.has_no_session() {
-            self.abandon(&mut run)?;
+        if outcome.is_err()
+            && self.has_no_session()
+            && let Err(error) = self.abandon(&mut run)
+        {
+            // What ended the run is the error to tell, not that its last state found no room either.
+            tracing::warn!(%error, "the last state of the run could not be handed on");
         }
         outcome?;
         Ok(run.history)

@@ -35,6 +35,8 @@ pub struct RunState {
     pub seen: u64,
     /// Sums of loss and metrics over them; last the rows that are part of none, where steps are skipped.
     pub sums: Vec<f64>,
+    /// The names of the metrics; none in a file of before they were kept, where no epoch had ended.
+    pub metrics: Vec<String>,
     /// Epochs and losses so far.
     pub history: History,
     /// Time of training so far.
@@ -53,6 +55,37 @@ pub struct Order {
     pub batch: u64,
     /// The seed of the shuffle; none for the data's own order.
     pub shuffle: Option<u32>,
+    /// Steps that make one update of the weights: the [parts](super::Fit::micro_batches) of a batch, 1 where it is whole.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub micro: u32,
+}
+
+/// What files say that do not speak of parts.
+fn whole() -> u32 {
+    1
+}
+
+fn is_whole(micro: &u32) -> bool {
+    *micro == whole()
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Order {
+            rows,
+            batch,
+            shuffle,
+            micro,
+        } = self;
+        write!(f, "{rows} rows in batches of {batch}")?;
+        if !is_whole(micro) {
+            write!(f, ", {micro} of which are an update")?;
+        }
+        match shuffle {
+            Some(seed) => write!(f, ", shuffled by seed {seed}"),
+            None => write!(f, ", in their own order"),
+        }
+    }
 }
 
 /// What a callback keeps of a run that goes on later: settings of its own, and a snapshot where it holds one.
@@ -142,6 +175,7 @@ impl Model {
             steps: run.absorbed,
             seen,
             sums,
+            metrics: run.board.names()?,
             history,
             elapsed: run.elapsed(),
             callbacks: callbacks.collect::<Result<_>>()?,
@@ -221,20 +255,32 @@ impl Model {
         let refused = |message: String| Err(Error::argument("resume", message));
         let (here, there) = (run.order, state.order);
         if here != there {
-            let told = |order: Order| {
-                let shuffle = match order.shuffle {
-                    Some(seed) => format!("shuffled by seed {seed}"),
-                    None => "in their own order".into(),
-                };
-                format!(
-                    "{} rows in batches of {}, {shuffle}",
-                    order.rows, order.batch
-                )
+            return refused(format!(
+                "is the state of a run over {there}, but this one is over {here}"
+            ));
+        }
+        // An epoch whose figures are sums of two metrics, or a history of epochs that differ, would be worth nothing.
+        let metrics = run.board.names()?;
+        let known = !state.metrics.is_empty() || !state.history.epochs.is_empty();
+        if known && state.metrics != metrics {
+            let listed = |names: &[String]| match names {
+                [] => "no metrics".to_string(),
+                names => format!("the metrics {}", names.join(", ")),
             };
             return refused(format!(
-                "is the state of a run over {}, but this one is over {}",
-                told(there),
-                told(here)
+                "is the state of a run with {}, but this one has {}",
+                listed(&state.metrics),
+                listed(&metrics)
+            ));
+        }
+        if let Some(epoch) = state.history.epochs.first()
+            && epoch.val_loss.is_some() != run.validates
+        {
+            let told = |validates: bool| if validates { "with" } else { "without" };
+            return refused(format!(
+                "is the state of a run {} validation, but this one is {} it",
+                told(!run.validates),
+                told(run.validates)
             ));
         }
         if state.sums.len() != run.ledger.under_way().1.len() {

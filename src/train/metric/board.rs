@@ -94,6 +94,23 @@ impl Board {
         }
     }
 
+    /// What [`report`](Self::report) names, in its order.
+    pub fn names(&self) -> Result<Vec<String>> {
+        // How many values a metric has follows from what is counted.
+        let layout = self.layout();
+        let nothing = Means {
+            values: vec![0.0; layout.columns],
+            tallies: layout
+                .tallies
+                .iter()
+                .map(|&cells| vec![0.0; cells])
+                .collect(),
+            samples: 0,
+        };
+        let report = self.report(&nothing)?;
+        Ok(report.into_iter().map(|(name, _)| name).collect())
+    }
+
     /// The metrics, in the order in which their numbers lie.
     pub fn columns(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter()
