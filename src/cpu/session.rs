@@ -237,6 +237,9 @@ impl<T: Precision> Session<T> {
 /// out.
 fn helpers(call: &Call) -> usize {
     const ELEMENTS: u64 = 10_000;
+    if let Some(pieces) = call.op.pieces() {
+        return pieces - 1;
+    }
     let touched = |i: usize| call.op.touched(&call.signature, i);
     // What is updated in place has a gradient of its size among the inputs, or is a ring, of which a step takes little.
     let read = (0..call.inputs.len()).filter(|&i| !call.updates(i));

@@ -255,6 +255,11 @@ pub trait Op: Any + fmt::Debug + DynCompute + Send + Sync {
         signature.inputs[input].elements()
     }
 
+    /// Pieces that the CPU session may share out among threads, where what is touched does not tell: none said.
+    fn pieces(&self) -> Option<usize> {
+        None
+    }
+
     /// Whether the output is the input under another shape, without a copy.
     fn is_view(&self) -> bool {
         false

@@ -8,7 +8,7 @@ use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
 use crate::op::record::{Parts, place};
 use crate::op::rows::Targets;
-use crate::op::{Clock, Compute, Function, Io, RATES};
+use crate::op::{Clock, Compute, Function, Io, Op, RATES};
 
 use super::losses::Chunk;
 use super::{LANES, Lanes, MOST_PARAMETERS, MOST_VALUES, Network, Operands, Rule};
@@ -26,9 +26,6 @@ impl Compute for Network {
         }
     }
 }
-
-/// The fewest members of a piece: a step of one takes as long as handing two over.
-const MEMBERS: usize = 2;
 
 /// Cursors and rates, rings, weights and states of all members, or of some.
 type Members<'a, T> = (
@@ -79,7 +76,7 @@ impl Network {
         // A member's step is worth a thread's while, and its numbers do not depend on which.
         let pieces = match T::REFERENCE {
             true => 1,
-            false => (self.members / MEMBERS).clamp(1, threads()),
+            false => self.pieces().unwrap_or(1).min(threads()),
         };
         let body = |_, ((words, rates), rings, w, first, second): Members<'_, T>| {
             let (words, rates) = (
@@ -230,6 +227,11 @@ impl Network {
             if let Some(function) = layer.function.filter(|_| !(last && self.loss_before)) {
                 for (slopes, y) in z_slopes.iter_mut().zip(y) {
                     descend(function, slopes, y);
+                }
+            }
+            for slopes in z_slopes.iter_mut() {
+                for slope in slopes {
+                    *slope = slope.faded();
                 }
             }
             if layer.bias.is_some() {

@@ -52,6 +52,9 @@ const MOST_VECTORS: usize = 192;
 /// Workgroup memory that every adapter has, in vectors of 16 bytes.
 const WORKGROUP_VECTORS: usize = 16_384 / 16;
 
+/// The fewest members of a piece on the CPU session: a step of one takes as long as handing two over.
+const MEMBERS: usize = 2;
+
 /// Most steps of a dispatch.
 const MOST_STEPS: u64 = 512;
 
@@ -373,6 +376,10 @@ impl Op for Network {
             _ => return signature.inputs[input].elements(),
         };
         touched as u64
+    }
+
+    fn pieces(&self) -> Option<usize> {
+        Some((self.members / MEMBERS).max(1))
     }
 
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
