@@ -5,10 +5,12 @@ use std::sync::Arc;
 use crate::graph::{Initial, Node, Record as GraphRecord};
 use crate::op::{
     Accuracy, BatchMeanBackward, BinaryCrossEntropy, BinaryCrossEntropyBackward, CrossEntropy,
-    CrossEntropyBackward, Dense, End, Form, Gather, Head, LastLayer, MatMul, Op, Record, RowLoss,
-    ScaleLoss, SquaredError, SquaredErrorBackward,
+    CrossEntropyBackward, End, Form, Gather, Head, LastLayer, Op, Record, RowLoss, ScaleLoss,
+    SquaredError, SquaredErrorBackward,
 };
 use crate::plan::schedule::{Draft, Key, Operand, Scheduled};
+
+use super::layers::dense;
 
 pub(super) fn join(program: &mut Scheduled, records: &[GraphRecord]) {
     while let Some(found) =
@@ -46,16 +48,7 @@ fn with_last_layer(program: &Scheduled, call: usize) -> Option<(usize, Draft)> {
         .iter()
         .position(|made| made.outputs[..] == [y])?;
     let made = &program.drafts[product];
-    let dense = match made.op.downcast::<MatMul>() {
-        Some(matmul) => Dense {
-            matmul: *matmul,
-            gather: false,
-            bias: false,
-            end: End::Plain,
-            half: false,
-        },
-        None => *made.op.downcast::<Dense>()?,
-    };
+    let dense = dense(made)?;
     let (inputs, columns) = made.signature.inputs[1].shape.rows_and_columns();
     let fits = head.last.is_none()
         && program.only_use(y) == Some((call, 2))
