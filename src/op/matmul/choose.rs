@@ -34,12 +34,10 @@ pub struct Choice {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tile(pub [u32; 3], pub [u32; 2]);
 
-/// llvmpipe ends all loops of an invocation after 65 535 iterations.
-const MOST_ITERATIONS: u32 = 60_000;
 /// The largest grid dimension everywhere.
 const MOST_GROUPS: u32 = 65_535;
 
-/// Chooses the kernel for C `[m,n]` = op(A) `[m,k]` · op(B) `[k,n]`.
+/// The kernel by rule, whatever a table has measured.
 ///
 /// GPU: the largest of 128×128 and 64×64 that still gives 64 workgroups, else of 32×32, 64×16 and 16×64 the one that computes
 /// least beyond the edges of C; 64×16 or 16×64 for skinny outputs.
@@ -49,26 +47,16 @@ const MOST_GROUPS: u32 = 65_535;
 /// Long k with few tiles is split until there are 64 (GPU) or 8 (CPU adapter) workgroups. The dispatch that sums the splits
 /// costs 24 to 36 µs on a GPU, about as long as a workgroup takes for a thousand of k: a split is at least 1024 deep there,
 /// and 256 on a CPU adapter.
-/// `lanes`: the subgroup size where the adapter has exactly one and `Features::SUBGROUP`, else `None`.
-pub fn choose(
-    m: u32,
-    n: u32,
-    k: u32,
-    ta: bool,
-    tb: bool,
-    products: Products,
-    lanes: Option<u32>,
-) -> Choice {
-    match products {
+pub fn choose(shape: ProductShape, target: &Target) -> Choice {
+    let [m, n, k] = shape.sizes;
+    match target.tuning.products {
         Products::Shared => {
             let tile = gpu_tile(m, n);
             let splits = splits(tile.count(m, n), 64, k, 1024);
-            build("tiled", [m, n, k], ta, tb, false, tile, splits)
+            build("tiled", shape, false, tile, splits, target)
         }
         Products::Registers | Products::Subgroups => {
-            let lanes = lanes.filter(|l| {
-                products == Products::Subgroups && l.is_power_of_two() && (4..=32).contains(l)
-            });
+            let lanes = lanes(target);
             let width = 4 * lanes.unwrap_or(8);
             let swapped = n < width && m > n;
             let (rows, cols) = if swapped { (n, m) } else { (m, n) };
@@ -82,19 +70,23 @@ pub fn choose(
             let heavy = m as u64 * n as u64 * k as u64 >= 4 << 20;
             let wanted = if heavy { 8 } else { 1 };
             let splits = splits(tile.count(rows, cols), wanted, k, 256);
-            build(entry, [m, n, k], ta, tb, swapped, tile, splits)
+            build(entry, shape, swapped, tile, splits, target)
         }
     }
+}
+
+/// Invocations that share their loads, where the adapter has subgroups of exactly one size and the kernel knows it.
+fn lanes(target: &Target) -> Option<u32> {
+    target.subgroup.filter(|lanes| {
+        target.tuning.products == Products::Subgroups
+            && lanes.is_power_of_two()
+            && (4..=32).contains(lanes)
+    })
 }
 
 /// The kernel for a shape on a target: what its table has measured, where the target's kernels can do it; else by rule.
 /// `half`: C is stored as f16, in words of two neighbours, which `vector` gives to two invocations where C is transposed.
 pub fn choose_for(shape: ProductShape, half: bool, target: &Target) -> Choice {
-    let ProductShape {
-        sizes,
-        transpose_a,
-        transpose_b,
-    } = shape;
     let measured = target.table.as_ref().and_then(|table| table.product(shape));
     // The bucket's sizes bound what its members can take, so a choice is checked against the shape itself.
     let possible = |choice: &ProductChoice| {
@@ -102,29 +94,18 @@ pub fn choose_for(shape: ProductShape, half: bool, target: &Target) -> Choice {
     };
     let vector = match half {
         true => None,
-        false => choose_vector(shape, target.tuning.products),
+        false => choose_vector(shape, target),
     };
     match measured.filter(possible) {
         Some(choice) => build(
             choice.kernel,
-            sizes,
-            transpose_a,
-            transpose_b,
+            shape,
             choice.swapped,
             Tile(choice.tile, choice.blocks),
             choice.splits,
+            target,
         ),
-        None => vector.unwrap_or_else(|| {
-            choose(
-                sizes[0],
-                sizes[1],
-                sizes[2],
-                transpose_a,
-                transpose_b,
-                target.tuning.products,
-                target.subgroup,
-            )
-        }),
+        None => vector.unwrap_or_else(|| choose(shape, target)),
     }
 }
 
@@ -135,21 +116,21 @@ const MOST_VECTORS: u32 = 8;
 ///
 /// GPU: where k is deep enough for four slices of 16. CPU adapter: never by rule, because tiles of four rows load no more.
 /// `tune` may still choose it.
-fn choose_vector(shape: ProductShape, products: Products) -> Option<Choice> {
+fn choose_vector(shape: ProductShape, target: &Target) -> Option<Choice> {
     let [m, n, k] = shape.sizes;
     let few = m.min(n);
+    let products = target.tuning.products;
     if products != Products::Shared || few > MOST_VECTORS || k < 64 {
         return None;
     }
     let tile = vector_tile(few, vector_slices(few, k, products));
     Some(build(
         "vector",
-        shape.sizes,
-        shape.transpose_a,
-        shape.transpose_b,
+        shape,
         n < m,
         tile,
         splits(tile.count(few, m.max(n)), 64, k, 4096),
+        target,
     ))
 }
 
@@ -176,9 +157,7 @@ fn vector_tile(rows: u32, slices: u32) -> Tile {
 
 /// Every way in which this target's kernels can compute a product: what `tune` measures, and all that a table may ask for.
 pub fn candidates(shape: ProductShape, target: &Target) -> Vec<ProductChoice> {
-    let lanes = target.subgroup.filter(|l| {
-        target.tuning.products == Products::Subgroups && l.is_power_of_two() && (4..=32).contains(l)
-    });
+    let lanes = lanes(target);
     let mut tiles = Vec::new();
     if target.tuning.products == Products::Shared {
         let shared = [
@@ -228,21 +207,8 @@ pub fn candidates(shape: ProductShape, target: &Target) -> Vec<ProductChoice> {
 
 impl Choice {
     /// The same kernel and tile with a sum over all of k, as far as a dispatch may go.
-    pub fn in_one_piece(&self, shape: ProductShape) -> Choice {
-        let ProductShape {
-            sizes,
-            transpose_a,
-            transpose_b,
-        } = shape;
-        build(
-            self.entry,
-            sizes,
-            transpose_a,
-            transpose_b,
-            self.swapped,
-            self.tile,
-            1,
-        )
+    pub fn in_one_piece(&self, shape: ProductShape, target: &Target) -> Choice {
+        build(self.entry, shape, self.swapped, self.tile, 1, target)
     }
 
     /// Floating-point operations that the kernel executes for `k` of this product, on whole tiles.
@@ -313,16 +279,16 @@ fn splits(tiles: u64, wanted: u64, k: u32, deep: u32) -> u32 {
     wanted.div_ceil(tiles.max(1)).min((k / deep) as u64).max(1) as u32
 }
 
-/// Lays out a product for a given kernel and tile; `choose` picks these, tests try others.
+/// Lays out a product for a given kernel and tile.
 pub fn build(
     entry: &'static str,
-    [m, n, k]: [u32; 3],
-    ta: bool,
-    tb: bool,
+    shape: ProductShape,
     swapped: bool,
     Tile(tile, blocks): Tile,
     splits: u32,
+    target: &Target,
 ) -> Choice {
+    let ([m, n, k], ta, tb) = (shape.sizes, shape.transpose_a, shape.transpose_b);
     let (m, n, ta, tb) = if swapped {
         (n, m, !tb, !ta)
     } else {
@@ -358,7 +324,9 @@ pub fn build(
         _ => 0,
     };
     let store = 1 + 5 * stored_blocks + sums;
-    let longest = (MOST_ITERATIONS - store) / per_step * tile_k;
+    let steps = target.max_iterations.saturating_sub(u64::from(store)) / u64::from(per_step);
+    let steps = u32::try_from(steps.max(1)).unwrap_or(u32::MAX);
+    let longest = steps.saturating_mul(tile_k) / tile_k * tile_k;
     let k_chunk = k.div_ceil(splits).next_multiple_of(tile_k).min(longest);
     let k_pass = k_chunk.saturating_mul(splits).max(tile_k);
     let splits = if k_pass >= k {

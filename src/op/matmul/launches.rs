@@ -98,7 +98,7 @@ pub fn launches(
     let mut choice = choose_for(shape, c_half, target);
     if c_half || saved_half {
         // What is rounded to f16, or computed from it, is a whole sum.
-        choice = choice.in_one_piece(shape);
+        choice = choice.in_one_piece(shape, target);
         if choice.k_pass < shape.sizes[2] {
             let message = "f16 beside it takes it in one pass";
             return Err(format!(

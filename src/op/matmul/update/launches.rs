@@ -2,7 +2,7 @@
 
 use crate::op::launch::shader;
 use crate::op::{Binding, Launch, Launches, Shader, Signature};
-use crate::plan::{Class, Products, Target};
+use crate::plan::{Class, ProductShape, Products, Target};
 
 use super::super::choose::{Choice, Tile, build, choose};
 use super::{FIRST, LayerSlab, LayerUpdates};
@@ -28,6 +28,15 @@ pub(super) const ONE_LANES: Shader = shader!(
 /// Storage buffers that a dispatch of several layers binds beside the operands of X and dZ: indices, rates, w, m and v.
 const OTHER_BINDINGS: u32 = 5;
 
+/// dW = Xᵀ·dZ.
+fn gradient(sizes: [u32; 3]) -> ProductShape {
+    ProductShape {
+        sizes,
+        transpose_a: true,
+        transpose_b: false,
+    }
+}
+
 /// Most operands of X and dZ in one call.
 const MOST_OPERANDS: u32 = 6;
 
@@ -51,7 +60,7 @@ impl LayerUpdates {
         let (most, together) = Self::most_operands(target);
         let shared = together && self.operands() <= most;
         let launches = if shared && self.layers.len() > 1 {
-            vec![self.many(signature)?]
+            vec![self.many(signature, target)?]
         } else {
             (0..self.layers.len())
                 .map(|index| self.one(index, signature, target))
@@ -70,24 +79,11 @@ impl LayerUpdates {
         let size = |size: usize| {
             u32::try_from(size).map_err(|_source| format!("a dimension of {size} is too large"))
         };
-        let shape = [size(layer.rows())?, size(layer.units)?, size(batch)?];
-        let Choice {
-            entry,
-            swapped,
-            tile,
-            ..
-        } = choose(
-            shape[0],
-            shape[1],
-            shape[2],
-            true,
-            false,
-            target.tuning.products,
-            target.subgroup,
-        );
+        let shape = gradient([size(layer.rows())?, size(layer.units)?, size(batch)?]);
         // A gradient that takes its step at once cannot wait for other splits of it.
-        let choice = build(entry, shape, true, false, swapped, tile, 1);
-        if choice.k_pass < shape[2] {
+        let choice = choose(shape, target).in_one_piece(shape, target);
+        let Choice { entry, swapped, .. } = choice;
+        if choice.k_pass < shape.sizes[2] {
             return Err(format!(
                 "a batch of {batch} takes more loop iterations than a dispatch may run"
             ));
@@ -147,11 +143,11 @@ impl LayerUpdates {
             .grid(choice.grid)
             .iterations(choice.iterations_per_invocation)
             .flops(self.flops(index, batch))
-            .padded_flops(choice.padded_flops(shape[2])))
+            .padded_flops(choice.padded_flops(shape.sizes[2])))
     }
 
     /// The dispatch of all layers.
-    fn many(&self, signature: &Signature) -> Result<Launch, String> {
+    fn many(&self, signature: &Signature, target: &Target) -> Result<Launch, String> {
         let size = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
         let matrices: Vec<[u32; 2]> = self
             .layers
@@ -169,12 +165,8 @@ impl LayerUpdates {
         }
         let count =
             u32::try_from(tiles).map_err(|_source| format!("{tiles} tiles are too many"))?;
-        let shape = [
-            tile.0[0],
-            tile.0[1],
-            u32::try_from(batch).unwrap_or(u32::MAX),
-        ];
-        let choice = build("tiled", shape, true, false, false, tile, 1);
+        let shape = gradient([tile.0[0], tile.0[1], size(batch)]);
+        let choice = build("tiled", shape, false, tile, 1, target);
         let mut launch = Launch::new(self.shader(&ends), "tiled");
         launch.overrides = choice.overrides.clone();
         for (name, value) in &mut launch.overrides {
@@ -203,7 +195,7 @@ impl LayerUpdates {
             .grid([count.min(MOST_GROUPS), count.div_ceil(MOST_GROUPS), 1])
             .iterations(choice.iterations_per_invocation)
             .flops((0..self.layers.len()).map(|l| self.flops(l, batch)).sum())
-            .padded_flops(tiles as u64 * choice.padded_flops(shape[2])))
+            .padded_flops(tiles as u64 * choice.padded_flops(shape.sizes[2])))
     }
 
     /// The last row of the data set.
