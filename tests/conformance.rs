@@ -4,11 +4,13 @@
 #[path = "../examples/conform/mod.rs"]
 mod conform;
 
+mod common;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use conform::{Bench, Outcome, Report, Verdict};
-use kiln::{DEVICE_VARIABLE, Device};
+use kiln::Device;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -43,12 +45,9 @@ fn every_case_is_reproduced(device: &Device) {
 
 #[test]
 fn every_case_is_reproduced_on_the_device() {
-    if std::env::var("KILN_NO_GPU").is_ok_and(|value| value == "1") {
-        println!("KILN_NO_GPU=1: no kernel is tested");
-        return;
+    if let Some(device) = common::device() {
+        every_case_is_reproduced(device);
     }
-    let name = std::env::var(DEVICE_VARIABLE).unwrap_or_else(|_| "software".into());
-    every_case_is_reproduced(&Device::named(&name).unwrap());
 }
 
 #[test]

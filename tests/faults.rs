@@ -2,30 +2,23 @@
 //! the right result to the bit, or an error.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
+use common::open;
+use kiln::Options;
 use kiln::gpu::{Call, Fault, FaultKind};
 use kiln::prelude::*;
 use kiln::train::{EarlyStopping, Every, Lambda, Recovery, RunState};
-use kiln::{DEVICE_VARIABLE, Options};
 
 /// One device at a time: making or dropping two at once hangs some drivers.
 fn alone() -> Option<MutexGuard<'static, ()>> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    if std::env::var("KILN_NO_GPU").is_ok_and(|value| value == "1") {
-        println!("KILN_NO_GPU=1: what needs a GPU is skipped");
-        return None;
-    }
-    Some(ALONE.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-fn opened(options: Options) -> Result<Device> {
-    let name = std::env::var(DEVICE_VARIABLE).unwrap_or_else(|_| "software".into());
-    Device::named_with(&name, options)
+    common::may_open().then(common::alone)
 }
 
 fn rows() -> Dataset {
@@ -115,7 +108,7 @@ fn a_call_that_fails_ends_in_an_error_or_in_the_right_bits() {
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("model.safetensors");
     let (expected, total, by_call) = {
-        let device = opened(Options::default()).unwrap();
+        let device = open(Options::default()).unwrap();
         if device.adapter_summary().is_none() {
             return;
         }
@@ -148,7 +141,7 @@ fn a_call_that_fails_ends_in_an_error_or_in_the_right_bits() {
             ..Options::default()
         };
         let ended = catch_unwind(AssertUnwindSafe(|| {
-            let device = opened(options)?;
+            let device = open(options)?;
             let outcome = scenario(&device, &file);
             let fired = device.faults_fired();
             // Models are gone, so their memory is.
@@ -194,7 +187,7 @@ fn a_call_that_fails_ends_in_an_error_or_in_the_right_bits() {
         "no loss was recovered from: {ends:?}"
     );
     // And nothing of it all stays.
-    let device = opened(Options::default()).unwrap();
+    let device = open(Options::default()).unwrap();
     assert_eq!(scenario(&device, &file).unwrap(), expected);
     drop(device);
     std::fs::remove_dir_all(&folder).unwrap();
@@ -203,7 +196,7 @@ fn a_call_that_fails_ends_in_an_error_or_in_the_right_bits() {
 #[test]
 fn a_run_that_loses_its_device_too_often_leaves_the_model_at_the_last_state() {
     let Some(_alone) = alone() else { return };
-    let device = opened(Options::default()).unwrap();
+    let device = open(Options::default()).unwrap();
     if device.adapter_summary().is_none() {
         return;
     }

@@ -3,21 +3,14 @@
 
 mod common;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use common::{device, shipped};
+// In turns: wgpu panics where one thread waits for a device's queue while another submits to it.
+use common::{alone, device, shipped};
 use kiln::cpu::{half_bits, half_value};
 use kiln::op::{self, End, MatMul, scale};
 use kiln::optim::{LOSS_SCALE, LossScale, LossScaleOptimizer, OptimizerConfig};
 use kiln::plan::{Class, Precision, Products, Target};
 use kiln::prelude::*;
 use kiln::{DType, Initial, Session, TensorType, Values};
-
-/// One test at a time: wgpu panics where one thread waits for a device's queue while another submits to it.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn half(device: &Device) -> Device {
     let change = |target: Target| target.with_precision(Precision::Half);
@@ -192,9 +185,7 @@ fn a_network_learns_as_well_with_f16_activations() {
             .unwrap();
         model.evaluate(&test).unwrap().metrics[0].1
     };
-    let mut wanted = vec![Device::cpu()];
-    wanted.extend(device().cloned());
-    for device in wanted {
+    for device in common::devices() {
         let (single, stored) = (accuracy(&device), accuracy(&half(&device)));
         println!("{single:.3} with f32, {stored:.3} with f16 on {device}");
         // Of 360 digits each is 0.3 %; between two seeds lies 1 %.
@@ -346,8 +337,7 @@ fn a_step_that_overflows_changes_no_parameter_and_halves_the_scale() {
 #[test]
 fn every_optimizer_leaves_all_its_states_alone_in_a_step_that_overflows() {
     let _alone = alone();
-    let mut devices = vec![Device::cpu()];
-    devices.extend(device().cloned());
+    let devices = common::devices();
     for mut inner in OptimizerConfig::defaults() {
         // Norms, a running mean of the weights, and a decay beside the formula itself.
         inner.common_mut().global_clipnorm = Some(1.0);

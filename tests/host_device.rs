@@ -1,8 +1,10 @@
 //! A program that has a wgpu device already trains on it, and without blocking its thread.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod common;
+
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -12,12 +14,7 @@ use kiln::{Options, Session};
 
 /// One device at a time: making or dropping two at once hangs some drivers.
 fn alone() -> Option<MutexGuard<'static, ()>> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    if std::env::var("KILN_NO_GPU").is_ok_and(|value| value == "1") {
-        println!("KILN_NO_GPU=1: what needs a GPU is skipped");
-        return None;
-    }
-    Some(ALONE.lock().unwrap_or_else(PoisonError::into_inner))
+    common::may_open().then(common::alone)
 }
 
 /// The first adapter that runs shaders, hardware or not.

@@ -1,26 +1,25 @@
 //! Memory: predicted by the plan, refused before the driver is asked, and batches split until they fit.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod common;
 
+use std::sync::MutexGuard;
+
+use kiln::Options;
 use kiln::op::fold;
 use kiln::prelude::*;
-use kiln::{DEVICE_VARIABLE, Options};
 
 /// A device with this budget, one at a time.
 fn opened(budget: Option<u64>) -> Option<(Device, MutexGuard<'static, ()>)> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    if std::env::var("KILN_NO_GPU").is_ok_and(|value| value == "1") {
-        println!("KILN_NO_GPU=1: what needs a GPU is skipped");
+    if !common::may_open() {
         return None;
     }
-    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let name = std::env::var(DEVICE_VARIABLE).unwrap_or_else(|_| "software".into());
+    let alone = common::alone();
     let options = Options {
         budget,
         ..Options::default()
     };
-    let device = Device::named_with(&name, options).unwrap();
+    let device = common::open(options).unwrap();
     device.adapter_summary()?;
     Some((device, alone))
 }

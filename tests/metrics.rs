@@ -1,15 +1,11 @@
-//! Metrics that `fit` and `evaluate` report, on the CPU session and on the software GPU.
+//! Metrics that `fit` and `evaluate` report, on the CPU session and on the device of the tests.
+#![allow(clippy::unwrap_used)]
 
-#![allow(clippy::unwrap_used)] // Helpers of the tests.
+mod common;
 
+use common::devices;
 use kiln::prelude::*;
 use kiln::train::{Auc, Average, Classes, Decision, FBeta, Point, R2, Streaming};
-
-/// The devices to try: the CPU session, and a GPU where one is asked for or installed.
-fn devices() -> Vec<Device> {
-    let gpu = Device::named("software").or_else(|_none| Device::named("gpu"));
-    [Ok(Device::cpu()), gpu].into_iter().flatten().collect()
-}
 
 fn data(rows: usize, classes: u32) -> Dataset {
     let number = |i: usize| ((i * 7919 + i * i * 31) % 2003) as f32 / 1001.5 - 1.0;

@@ -3,14 +3,10 @@
 
 mod common;
 
+use common::devices;
 use kiln::nn::{ActivityRegularization, LayerRef, Regularizer};
 use kiln::prelude::*;
 use kiln::train::{Classes, Compile, Decision, LossSpec, Objective};
-
-fn devices() -> Vec<Device> {
-    let all = [Some(Device::cpu()), common::device().cloned()];
-    all.into_iter().flatten().collect()
-}
 
 /// Numbers of no pattern in [−½, ½).
 fn numbers(count: usize) -> Vec<f32> {

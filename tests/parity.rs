@@ -1,14 +1,16 @@
 //! Every op on the device and on the f32 CPU session, against the f64 reference.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
-use std::collections::BTreeSet;
-use std::sync::OnceLock;
+mod common;
 
+use std::collections::BTreeSet;
+
+use common::device;
 use kiln::check::{self, Report};
 use kiln::op::{self, Case};
 use kiln::op::{Compute, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature};
 use kiln::plan::Target;
-use kiln::{DEVICE_VARIABLE, Device, TensorType};
+use kiln::{Device, TensorType};
 
 /// Fewer cases than this do not test an op.
 const LEAST: usize = 30;
@@ -30,20 +32,6 @@ fn every_op(device: &Device) {
     }
     assert!(names.len() >= 3, "only {names:?} were run");
     assert!(failed.is_empty(), "\n{}", failed.join("\n"));
-}
-
-/// The one device of this process: that of `KILN_DEVICE`, a software adapter by default.
-fn device() -> Option<&'static Device> {
-    static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
-    let open = || {
-        if std::env::var("KILN_NO_GPU").is_ok_and(|value| value == "1") {
-            println!("KILN_NO_GPU=1: no kernel is tested");
-            return None;
-        }
-        let name = std::env::var(DEVICE_VARIABLE).unwrap_or_else(|_| "software".into());
-        Some(Device::named(&name).unwrap())
-    };
-    DEVICE.get_or_init(open).as_ref()
 }
 
 #[test]

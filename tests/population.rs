@@ -3,15 +3,10 @@
 
 mod common;
 
-use std::sync::Mutex;
-
-use common::device;
+use common::{alone, device, devices};
 use kiln::optim::OptimizerConfig;
 use kiln::prelude::*;
-use kiln::train::{Interrupt, Member, Population, Stop};
-
-/// Counters are the device's: tests that use it wait for each other.
-static ALONE: Mutex<()> = Mutex::new(());
+use kiln::train::{Interrupt, Member, Population, Stop, Weights};
 
 fn data(rows: usize) -> Dataset {
     let number = |i: usize| ((i * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
@@ -50,43 +45,35 @@ fn population(device: &Device) -> Population {
     .unwrap()
 }
 
+/// A model of a member's seed and rate.
+fn model(member: &Member, device: &Device) -> Model {
+    let (loss, optimizer) = (BinaryCrossentropy, Adam::new(member.learning_rate));
+    let network = network().seed(member.seed);
+    network
+        .compile_on(device, loss, optimizer, [Accuracy])
+        .unwrap()
+}
+
 fn fit<'a>(epochs: u64) -> Fit<'a> {
     Fit::epochs(epochs).batch_size(32).silent()
 }
 
-/// The members' weights after so many epochs, in one run or two.
-fn weights(device: &Device, data: &Dataset, runs: &[u64]) -> Vec<Vec<f32>> {
-    let mut population = population(device);
-    for &epochs in runs {
-        population.fit(data, fit(epochs)).unwrap();
-    }
-    let all = |index| {
-        let weights = population.member(index).unwrap().weights().unwrap();
-        weights.into_iter().flat_map(|w| w.values).collect()
-    };
-    (0..members().len()).map(all).collect()
+/// The weights of all members.
+fn weights(population: &mut Population) -> Vec<Vec<Weights>> {
+    let own = |index| population.member(index).unwrap().weights().unwrap();
+    (0..members().len()).map(own).collect()
 }
 
 #[test]
 fn a_member_trains_as_a_model_of_its_seed_and_rate() {
-    let _alone = ALONE.lock();
+    let _alone = alone();
     let data = data(100);
-    let mut devices = vec![Device::cpu()];
-    devices.extend(device().cloned());
-    for device in &devices {
+    for device in &devices() {
         let mut population = population(device);
         let histories = population.fit(&data, fit(4)).unwrap();
         assert_eq!(histories.len(), 5);
-        for (index, member) in members().into_iter().enumerate() {
-            let mut alone = network()
-                .seed(member.seed)
-                .compile_on(
-                    device,
-                    BinaryCrossentropy,
-                    Adam::new(member.learning_rate),
-                    [Accuracy],
-                )
-                .unwrap();
+        for (index, member) in members().iter().enumerate() {
+            let mut alone = model(member, device);
             let history = alone.fit(&data, fit(4)).unwrap();
             let own = population.member(index).unwrap().weights().unwrap();
             for (own, alone) in own.iter().zip(alone.weights().unwrap()) {
@@ -116,7 +103,7 @@ fn a_member_trains_as_a_model_of_its_seed_and_rate() {
 
 #[test]
 fn a_population_takes_no_more_dispatches_than_one_network() {
-    let _alone = ALONE.lock();
+    let _alone = alone();
     let Some(device) = device() else { return };
     if !device.target().has_shaders() {
         return;
@@ -143,36 +130,30 @@ fn a_population_takes_no_more_dispatches_than_one_network() {
 
 #[test]
 fn a_run_in_two_parts_ends_in_the_same_bits() {
-    let _alone = ALONE.lock();
+    let _alone = alone();
     let data = data(70);
     let device = device().cloned().unwrap_or_else(Device::cpu);
-    assert_eq!(
-        weights(&device, &data, &[5]),
-        weights(&device, &data, &[2, 3])
-    );
+    let after = |runs: &[u64]| {
+        let mut population = population(&device);
+        for &epochs in runs {
+            population.fit(&data, fit(epochs)).unwrap();
+        }
+        weights(&mut population)
+    };
+    assert_eq!(after(&[5]), after(&[2, 3]));
 }
 
 #[test]
 fn a_member_ends_at_the_loss_as_it_would_alone_and_the_population_with_the_last() {
-    let _alone = ALONE.lock();
+    let _alone = alone();
     let (data, others) = (data(100), data(40));
-    let mut devices = vec![Device::cpu()];
-    devices.extend(device().cloned());
-    for device in &devices {
+    for device in &devices() {
         let until = || Fit::epochs(60).batch_size(32).until_loss(0.66).silent();
         let mut population = population(device);
         let histories = population.fit(&data, until().validation(&others)).unwrap();
         let mut ends = Vec::new();
-        for (index, member) in members().into_iter().enumerate() {
-            let mut alone = network()
-                .seed(member.seed)
-                .compile_on(
-                    device,
-                    BinaryCrossentropy,
-                    Adam::new(member.learning_rate),
-                    [Accuracy],
-                )
-                .unwrap();
+        for (index, member) in members().iter().enumerate() {
+            let mut alone = model(member, device);
             let history = alone.fit(&data, until()).unwrap();
             let own = &histories[index];
             assert_eq!(
@@ -279,14 +260,9 @@ fn what_a_population_cannot_do_is_refused_in_words() {
 
 #[test]
 fn an_interrupt_ends_all_members_after_the_running_steps_with_their_histories() {
-    let _alone = ALONE
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _alone = alone();
     let data = data(100);
-    for device in [Some(Device::cpu()), device().cloned()]
-        .into_iter()
-        .flatten()
-    {
+    for device in devices() {
         let interrupt = Interrupt::new();
         let mut stopped = population(&device);
         // Raised beforehand, and in the midst of the run.
@@ -327,33 +303,17 @@ fn an_interrupt_ends_all_members_after_the_running_steps_with_their_histories() 
             // The weights are those of so many steps.
             let mut whole = population(&device);
             whole.fit(&data, fit(u64::MAX).max_steps(steps)).unwrap();
-            for index in 0..5 {
-                let weights = |population: &mut Population| {
-                    population.member(index).unwrap().weights().unwrap()
-                };
-                assert_eq!(weights(&mut stopped), weights(&mut whole), "{device}");
-            }
+            assert_eq!(weights(&mut stopped), weights(&mut whole), "{device}");
         }
     }
 }
 
-/// The weights of all members.
-fn all_weights(population: &mut Population) -> Vec<Vec<kiln::train::Weights>> {
-    let own = |index| population.member(index).unwrap().weights().unwrap();
-    (0..members().len()).map(own).collect()
-}
-
 #[test]
 fn a_run_that_ends_within_an_epoch_goes_on_with_the_next_as_a_model_does() {
-    let _alone = ALONE
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _alone = alone();
     // Four steps an epoch.
     let data = data(100);
-    for device in [Some(Device::cpu()), device().cloned()]
-        .into_iter()
-        .flatten()
-    {
+    for device in devices() {
         let raised = Interrupt::new();
         raised.raise();
         for first in [fit(9).max_steps(6), fit(100_000_000).interrupt(&raised)] {
@@ -364,13 +324,9 @@ fn a_run_that_ends_within_an_epoch_goes_on_with_the_next_as_a_model_does() {
             for call in calls() {
                 population.fit(&data, call).unwrap();
             }
-            let own = all_weights(&mut population);
-            for (member, own) in members().into_iter().zip(own) {
-                let (loss, optimizer) = (BinaryCrossentropy, Adam::new(member.learning_rate));
-                let network = network().seed(member.seed);
-                let mut alone = network
-                    .compile_on(&device, loss, optimizer, [Accuracy])
-                    .unwrap();
+            let own = weights(&mut population);
+            for (member, own) in members().iter().zip(own) {
+                let mut alone = model(member, &device);
                 for call in [fit(u64::MAX).max_steps(steps)].into_iter().chain(calls()) {
                     alone.fit(&data, call).unwrap();
                 }
@@ -382,9 +338,7 @@ fn a_run_that_ends_within_an_epoch_goes_on_with_the_next_as_a_model_does() {
 
 #[test]
 fn a_run_that_fails_keeps_what_its_members_have_come_to_and_is_gone_on_with() {
-    let _alone = ALONE
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _alone = alone();
     let Some(device) = device().filter(|device| device.adapter_summary().is_some()) else {
         return;
     };
@@ -418,13 +372,13 @@ fn a_run_that_fails_keeps_what_its_members_have_come_to_and_is_gone_on_with() {
         if !error.to_string().contains("reading a mapped buffer") {
             continue;
         }
-        let own = all_weights(&mut disturbed);
+        let own = weights(&mut disturbed);
         // It ended after some epoch, those members that had ended before with the weights of then.
         let same = (1..=ends[4] / 4).find_map(|epochs| {
             let mut whole = population(device);
             whole.fit(&data, until(1)).unwrap();
             whole.fit(&data, until(epochs)).unwrap();
-            (all_weights(&mut whole) == own).then_some((epochs, whole))
+            (weights(&mut whole) == own).then_some((epochs, whole))
         });
         let Some((epochs, mut whole)) = same else {
             panic!("no epoch of {ends:?} steps ends in these weights");
@@ -434,7 +388,7 @@ fn a_run_that_fails_keeps_what_its_members_have_come_to_and_is_gone_on_with() {
         for population in [&mut whole, &mut disturbed] {
             population.fit(&data, fit(2)).unwrap();
         }
-        let same = all_weights(&mut whole) == all_weights(&mut disturbed);
+        let same = weights(&mut whole) == weights(&mut disturbed);
         assert!(same, "{epochs} epochs");
         if failed == 2 {
             break;

@@ -6,23 +6,13 @@ mod common;
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
-use common::device;
+use common::{alone, device, devices};
+use kiln::Options;
 use kiln::gpu::{Fault, FaultKind};
 use kiln::plan::Class;
 use kiln::prelude::*;
-use kiln::{DEVICE_VARIABLE, Options};
-
-/// The devices, for one test at a time: their counters and faults are all tests'.
-fn alone() -> (Vec<Device>, MutexGuard<'static, ()>) {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut devices = vec![Device::cpu()];
-    devices.extend(device().cloned());
-    (devices, guard)
-}
 
 /// So many rows of 70 numbers: as many as let a device's kernel for few rows be the one that is chosen.
 fn rows(count: usize) -> Vec<f32> {
@@ -58,7 +48,7 @@ fn bits(model: &mut Model, rows: &[f32]) -> Vec<u32> {
 
 #[test]
 fn any_number_of_rows_gives_what_each_gives_alone() {
-    let (devices, _alone) = alone();
+    let (_alone, devices) = (alone(), devices());
     let all = rows(9000);
     for device in &devices {
         let mut model = model(device);
@@ -96,7 +86,7 @@ fn any_number_of_rows_gives_what_each_gives_alone() {
 
 #[test]
 fn many_rows_take_few_readbacks_and_leave_nothing_behind() {
-    let (devices, _alone) = alone();
+    let (_alone, devices) = (alone(), devices());
     for device in devices.iter().filter(|d| d.target().has_shaders()) {
         let mut model = model(device);
         model.fit(&data(64), Fit::epochs(1).silent()).unwrap();
@@ -124,7 +114,7 @@ fn many_rows_take_few_readbacks_and_leave_nothing_behind() {
 
 #[test]
 fn a_prediction_that_is_dropped_leaves_the_model_usable() {
-    let (devices, _alone) = alone();
+    let (_alone, devices) = (alone(), devices());
     let all = rows(8192 + 100);
     for device in &devices {
         let mut model = model(device);
@@ -150,14 +140,13 @@ fn a_prediction_that_is_dropped_leaves_the_model_usable() {
 /// A device of its own, that faults and budgets are no other test's.
 fn opened(options: Options) -> Option<Device> {
     device()?;
-    let name = std::env::var(DEVICE_VARIABLE).unwrap_or_else(|_| "software".into());
-    let device = Device::named_with(&name, options).unwrap();
+    let device = common::open(options).unwrap();
     device.adapter_summary().is_some().then_some(device)
 }
 
 #[test]
 fn a_budget_without_room_for_many_rows_gives_them_in_small_batches() {
-    let (_, _alone) = alone();
+    let _alone = alone();
     let all = rows(20_000);
     let Some(free) = opened(Options::default()) else {
         return;
@@ -189,7 +178,7 @@ fn a_budget_without_room_for_many_rows_gives_them_in_small_batches() {
 
 #[test]
 fn a_device_lost_while_many_rows_are_predicted_is_made_again() {
-    let (_, _alone) = alone();
+    let _alone = alone();
     let all = rows(20_000);
     let Some(device) = opened(Options::default()) else {
         return;

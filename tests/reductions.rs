@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::devices;
 use kiln::nn::Initializer;
 use kiln::prelude::*;
 use kiln::train::{Compile, LossSpec, Objective, Reduction};
@@ -11,11 +12,6 @@ const X: [f32; 5] = [1.0, 2.0, 3.0, -1.0, 0.5];
 const Y: [f32; 5] = [0.0, 1.0, 1.0, 2.0, -1.0];
 const W: [f32; 5] = [0.5, 2.0, 0.0, 1.5, 3.0];
 const RATE: f64 = 0.01;
-
-fn devices() -> Vec<Device> {
-    let cpu = [Device::cpu()];
-    cpu.into_iter().chain(common::device().cloned()).collect()
-}
 
 fn data(weighted: bool) -> Dataset {
     let targets = Targets::Values {

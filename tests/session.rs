@@ -3,15 +3,14 @@
 
 mod common;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use common::device;
 use kiln::prelude::*;
 
 /// The device, for one test at a time: its counters count for all.
 fn alone() -> Option<(&'static Device, MutexGuard<'static, ()>)> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let guard = common::alone();
     device().map(|device| (device, guard))
 }
 

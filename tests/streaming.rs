@@ -1,9 +1,12 @@
 //! Rows that come to the device in parts: to the bits of rows that lie there, within the budget, a few uploads an epoch.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-use std::cell::Cell;
-use std::sync::{Mutex, OnceLock};
+mod common;
 
+use std::cell::Cell;
+use std::sync::OnceLock;
+
+use common::alone;
 use kiln::prelude::*;
 use kiln::train::{Callback, Every, Moment, RunState, Timing};
 use kiln::{Dataset, Options};
@@ -14,27 +17,12 @@ const BUDGET: u64 = 6 << 20;
 /// The device that `KILN_DEVICE` names, with a budget; none under `KILN_NO_GPU=1`.
 fn budgeted() -> Option<&'static Device> {
     static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
-    let open = || {
-        if std::env::var("KILN_NO_GPU").is_ok_and(|value| value == "1") {
-            println!("KILN_NO_GPU=1: what needs a GPU is skipped");
-            return None;
-        }
-        let name = std::env::var(kiln::DEVICE_VARIABLE).unwrap_or_else(|_| "software".into());
-        let options = Options {
-            budget: Some(BUDGET),
-            ..Options::default()
-        };
-        Some(Device::named_with(&name, options).unwrap())
+    let options = Options {
+        budget: Some(BUDGET),
+        ..Options::default()
     };
-    DEVICE.get_or_init(open).as_ref()
-}
-
-/// One test at a time has the budget to itself.
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    let opened = || common::may_open().then(|| common::open(options).unwrap());
+    DEVICE.get_or_init(opened).as_ref()
 }
 
 fn devices() -> Vec<Device> {

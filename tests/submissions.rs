@@ -3,18 +3,11 @@
 
 mod common;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use common::device;
+use common::{alone, device, devices};
 use kiln::prelude::*;
 use kiln::{Plan, Session};
-
-/// One test at a time: the device's counters count for all.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A program that adds 1 to each of `count`, in few dispatches a step.
 fn counting(device: &Device, len: usize) -> Plan {
@@ -56,8 +49,7 @@ fn very_many_steps_are_submitted_in_parts_whatever_is_copied_behind_them() {
 #[test]
 fn a_profile_of_more_measurements_than_are_kept_is_refused() {
     let _alone = alone();
-    let devices = [Some(Device::cpu()), device().cloned()];
-    for device in devices.into_iter().flatten() {
+    for device in devices() {
         let error = opened(&device).profile("p", u64::MAX).unwrap_err();
         let text = error.to_string();
         assert!(
@@ -70,12 +62,7 @@ fn a_profile_of_more_measurements_than_are_kept_is_refused() {
 #[test]
 fn a_copy_is_refused_by_every_session_but_its_own() {
     let _alone = alone();
-    let devices = [
-        Some(Device::cpu()),
-        Some(Device::reference()),
-        device().cloned(),
-    ];
-    let devices: Vec<Device> = devices.into_iter().flatten().collect();
+    let devices: Vec<Device> = devices().into_iter().chain([Device::reference()]).collect();
     let mut refused = 0;
     for device in &devices {
         for other in &devices {
