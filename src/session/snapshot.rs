@@ -6,7 +6,8 @@ use std::time::Instant;
 use crate::plan::Place;
 use crate::{DType, Error, Result, Role, TensorType, gpu};
 
-use super::{Executor, Session, Values, values_of};
+use super::access::values_of;
+use super::{Executor, Session, Values};
 
 /// The most bytes that are read back at once.
 const MOST_AT_ONCE: u64 = 64 << 20;
