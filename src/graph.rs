@@ -1,15 +1,17 @@
 //! The graph: nodes with shapes and types, recorded by calls on tensors. No GPU in it.
 
+mod nodes;
+
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::op::{Guarded, MatMul, Op, Signature, Sum};
+use crate::op::{Guarded, Op};
 use crate::plan::{Plan, Program, Target};
 use crate::{DType, Error, Result, Shape, Tensor, TensorType};
 
-/// Most elements of a tensor: 4 TiB, beyond any machine; arithmetic on smaller sizes does not overflow.
-const MOST_ELEMENTS: u64 = 1 << 40;
+use nodes::MOST_ELEMENTS;
+pub(crate) use nodes::{Nodes, Origin};
 
 /// One output of one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,27 +86,6 @@ pub struct Record {
     pub inputs: Vec<ValueId>,
     /// The types of its outputs.
     pub outputs: Vec<TensorType>,
-}
-
-#[derive(Default)]
-pub(crate) struct Nodes {
-    pub(crate) records: Vec<Record>,
-    /// Where each of them comes from.
-    pub(crate) origins: Vec<Origin>,
-    /// What nodes that are recorded now belong to.
-    within: Origin,
-    error: Option<Error>,
-}
-
-/// Where a node comes from: what to say of it when something is wrong with its numbers.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Origin {
-    /// The line that recorded it, or that recorded what it is part of the gradient of.
-    pub location: Option<&'static Location<'static>>,
-    /// The layer whose forward pass it is part of.
-    pub layer: Option<Arc<str>>,
-    /// Whether it is part of the gradient of that.
-    pub backward: bool,
 }
 
 /// A computation under construction. Clones share the same nodes.
@@ -426,147 +407,6 @@ impl Graph {
         self.nodes
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-impl Nodes {
-    fn push(&mut self, record: Record) -> usize {
-        self.records.push(record);
-        self.origins.push(self.within.clone());
-        self.records.len() - 1
-    }
-
-    /// The type of a value; a scalar for the handle of an update.
-    pub(crate) fn kind(&self, id: ValueId) -> TensorType {
-        self.records[id.node]
-            .outputs
-            .get(id.port)
-            .cloned()
-            .unwrap_or_else(|| TensorType::f32([]))
-    }
-
-    fn refuse(
-        &mut self,
-        op: &str,
-        message: String,
-        location: &'static Location<'static>,
-    ) -> Record {
-        self.error.get_or_insert(Error::Shape {
-            op: op.to_string(),
-            message,
-            location,
-        });
-        Record {
-            node: Node::Error,
-            inputs: Vec::new(),
-            outputs: vec![TensorType::f32([])],
-        }
-    }
-
-    fn infer(
-        &mut self,
-        op: Arc<dyn Op>,
-        inputs: Vec<ValueId>,
-        location: &'static Location<'static>,
-    ) -> Record {
-        let failed = inputs
-            .iter()
-            .any(|id| matches!(self.records[id.node].node, Node::Error));
-        let types: Vec<TensorType> = inputs.iter().map(|&id| self.kind(id)).collect();
-        let varies =
-            |id: &ValueId| matches!(&self.records[id.node].node, Node::Variable(v) if !v.constant);
-        let fixed = |i: &usize| !inputs.get(*i).is_some_and(varies);
-        let valueless = inputs
-            .iter()
-            .any(|id| id.port >= self.records[id.node].outputs.len());
-        let outcome = if failed {
-            // The first refusal is on record; what follows from it is not news.
-            Err(String::new())
-        } else if valueless {
-            Err("an update is no value that an op could take".to_string())
-        } else if inputs.len() > crate::op::MAX_OPERANDS {
-            Err(format!(
-                "takes {} inputs; {} is the most an op may have",
-                inputs.len(),
-                crate::op::MAX_OPERANDS
-            ))
-        } else {
-            op.infer(&types)
-                .and_then(|outputs| match op.writes().iter().find(|&i| fixed(i)) {
-                    Some(i) => Err(format!(
-                        "input {i} is updated in place, so it must be a variable that is no constant"
-                    )),
-                    None => Ok(outputs),
-                })
-                .and_then(|outputs| {
-                    let written = op.writes().len() + outputs.len();
-                    if written <= crate::op::MAX_OPERANDS {
-                        return Ok(outputs);
-                    }
-                    Err(format!(
-                        "writes {written} tensors; {} is the most an op may have",
-                        crate::op::MAX_OPERANDS
-                    ))
-                })
-                .and_then(|outputs| {
-                    match outputs.iter().find(|kind| kind.elements() > MOST_ELEMENTS) {
-                        Some(kind) => {
-                            Err(format!("the result {kind} is more than any machine holds"))
-                        }
-                        None => Ok(outputs),
-                    }
-                })
-        };
-        let nothing = |kind: &TensorType| kind.elements() == 0;
-        match outcome {
-            Ok(outputs) if outputs.iter().any(nothing) || types.iter().any(nothing) => {
-                match self.of_nothing(&*op, outputs) {
-                    Ok(record) => record,
-                    Err(message) => self.refuse(op.name(), message, location),
-                }
-            }
-            Ok(outputs) => Record {
-                node: Node::Op(op),
-                inputs,
-                outputs,
-            },
-            Err(message) => self.refuse(op.name(), message, location),
-        }
-    }
-
-    /// What stands for an op on tensors without elements, such as a batch of no rows: nothing is computed, and nothing
-    /// depends on them. A result without elements is a constant, and so is a sum of none, zeros.
-    fn of_nothing(&self, op: &dyn Op, outputs: Vec<TensorType>) -> Result<Record, String> {
-        let empty = outputs.iter().all(|kind| kind.elements() == 0) && !outputs.is_empty();
-        let sums = op.downcast::<Sum>().is_some() || op.downcast::<MatMul>().is_some();
-        if !empty && !sums {
-            return Err("takes no tensor without elements".into());
-        }
-        let constant = Variable {
-            name: format!("constant.{}", self.records.len()),
-            initial: Initial::Zeros,
-            role: Role::Data,
-            constant: true,
-        };
-        Ok(Record {
-            node: Node::Variable(constant),
-            inputs: Vec::new(),
-            outputs,
-        })
-    }
-}
-
-impl Record {
-    /// The operands' types, given the graph's records.
-    pub(crate) fn signature(&self, records: &[Record]) -> Signature {
-        Signature {
-            inputs: self
-                .inputs
-                .iter()
-                .map(|id| records[id.node].outputs[id.port].clone())
-                .collect(),
-            outputs: self.outputs.clone(),
-        }
     }
 }
 
