@@ -11,6 +11,7 @@ mod batch_mean;
 mod bfloat16;
 mod binary;
 mod binary_cross_entropy;
+mod broadcast;
 mod case;
 mod categorical_hinge;
 mod choose;
