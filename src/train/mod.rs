@@ -1,5 +1,6 @@
 //! Training: a model compiled from an architecture, a loss, an optimizer and metrics; `fit`, `evaluate`, `predict`.
 
+mod batches;
 mod callback;
 mod checkpoints;
 mod estimate;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{Dataset, Error, Result};
 
+use super::batches::Batches;
 use super::callback::{Callback, Callbacks, Moment, Timing};
 use super::fit::{Fit, MOST_BATCH, Resumed};
 use super::history::{Epoch, History, Stop};
@@ -17,7 +18,7 @@ use super::prepare::Prepared;
 use super::programs::Needs;
 use super::progress::Progress;
 use super::run_state::{Due, Every, Order, Watch};
-use super::stream::{Batches, Supply};
+use super::stream::Supply;
 use super::submissions::{Answer, Submissions};
 use super::{Evaluation, Model};
 

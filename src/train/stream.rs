@@ -4,9 +4,10 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::op::{Permutation, cursor};
-use crate::{Dataset, Error, Result};
+use crate::{Error, Result};
 
 use super::Model;
+use super::batches::{Batches, Table};
 use super::history::Stop;
 use super::prepare::Prepared;
 use super::programs::{Needs, Room, VALUES, chunk_name, chunk_rows};
@@ -40,27 +41,6 @@ enum Source<'a> {
     Rows(Prepared<'a>),
     /// As they come.
     Batches(Batches<'a>),
-}
-
-/// Pieces of any length from an iterator, cut anew.
-pub(super) struct Batches<'a> {
-    pieces: Box<dyn Iterator<Item = Result<Dataset>> + 'a>,
-    class_weight: Vec<(u32, f32)>,
-    /// What was taken of it and not yet used.
-    held: Option<(Table, usize)>,
-    taken: u64,
-    steps_per_epoch: Option<u64>,
-    over: bool,
-}
-
-/// The columns of some rows.
-#[derive(Default)]
-struct Table {
-    rows: usize,
-    features: Vec<f32>,
-    values: Vec<f32>,
-    labels: Vec<u32>,
-    weights: Vec<f32>,
 }
 
 /// Where the bringing of parts has come to. Steps and epochs count from the beginning of the run.
@@ -186,103 +166,11 @@ impl Parts {
     }
 }
 
-impl Table {
-    fn of(data: Prepared<'_>) -> Self {
-        Table {
-            rows: data.rows,
-            features: data.features.into_owned(),
-            values: data.values.map(|y| y.into_owned()).unwrap_or_default(),
-            labels: data.labels.map(|y| y.into_owned()).unwrap_or_default(),
-            weights: data.weights.map(|w| w.into_owned()).unwrap_or_default(),
-        }
-    }
-
-    /// Adds rows of another.
-    fn append(&mut self, other: &Table, range: Range<usize>) {
-        fn rows<T: Copy>(to: &mut Vec<T>, from: &[T], count: usize, range: &Range<usize>) {
-            let width = from.len() / count.max(1);
-            to.extend_from_slice(&from[range.start * width..range.end * width]);
-        }
-        rows(&mut self.features, &other.features, other.rows, &range);
-        rows(&mut self.values, &other.values, other.rows, &range);
-        rows(&mut self.labels, &other.labels, other.rows, &range);
-        rows(&mut self.weights, &other.weights, other.rows, &range);
-        self.rows += range.len();
-    }
-}
-
 /// Rows of a table in another order.
 fn picked<T: Copy>(from: &[T], count: usize, rows: &[u32]) -> Vec<T> {
     let width = from.len() / count.max(1);
     let row = |&row: &u32| &from[row as usize * width..][..width];
     rows.iter().flat_map(row).copied().collect()
-}
-
-impl<'a> Batches<'a> {
-    pub fn new<I>(pieces: I, class_weight: &[(u32, f32)], steps_per_epoch: Option<u64>) -> Self
-    where
-        I: Iterator<Item = Result<Dataset>> + 'a,
-    {
-        Batches {
-            pieces: Box::new(pieces),
-            class_weight: class_weight.to_vec(),
-            held: None,
-            taken: 0,
-            steps_per_epoch,
-            over: false,
-        }
-    }
-
-    /// Takes the next piece, if there is one: its rows, and how many weights each has.
-    pub fn take(&mut self, model: &Model) -> Result<Option<(usize, usize)>> {
-        if self.over {
-            return Ok(None);
-        }
-        let Some(piece) = self.pieces.next() else {
-            self.over = true;
-            return Ok(None);
-        };
-        let number = self.taken;
-        self.taken += 1;
-        let data = piece?;
-        let named = |error: Error| Error::data(format!("batch {number}: {error}"));
-        let weights = model.class_weights(&data, &self.class_weight)?;
-        let mut prepared = model.prepare(&data).map_err(named)?;
-        if let Some(weights) = weights {
-            prepared.weights = Some(weights.into());
-        }
-        let table = Table::of(prepared);
-        let told = (table.rows, table.weights.len() / table.rows);
-        self.held = Some((table, 0));
-        Ok(Some(told))
-    }
-
-    /// Up to so many rows; fewer at the end alone.
-    fn rows(&mut self, model: &Model, weights: usize, count: usize) -> Result<Table> {
-        let mut rows = Table::default();
-        while rows.rows < count {
-            if self.held.is_none() && self.take(model)?.is_none() {
-                break;
-            }
-            let Some((table, used)) = &mut self.held else {
-                break;
-            };
-            let own = table.weights.len() / table.rows;
-            if own != weights {
-                let number = self.taken - 1;
-                let message =
-                    format!("batch {number} has {own} weights a row, the first has {weights}");
-                return Err(Error::data(message));
-            }
-            let end = table.rows.min(*used + count - rows.rows);
-            rows.append(table, *used..end);
-            *used = end;
-            if end == table.rows {
-                self.held = None;
-            }
-        }
-        Ok(rows)
-    }
 }
 
 impl Model {
