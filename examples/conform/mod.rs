@@ -11,7 +11,7 @@
 //! | `activation`, `layer`, `loss`, `metric`, `optimizer`, `schedule`, `initializer`, `weights`, `trace` | the kinds of Keras' cases |
 //! | `layer_object`, `layer_noise` | Kiln's layers from the settings of Keras'; those that draw |
 //! | `recipe`, `architecture` | what a trace trained, and how |
-//! | `torch`, `torch_activation`, `torch_loss`, `torch_margin`, `torch_op`, `torch_tensor`, `arguments` | the kinds of PyTorch's cases |
+//! | `torch`, `torch_activation`, `torch_index`, `torch_loss`, `torch_margin`, `torch_op`, `torch_tensor`, `arguments` | the kinds of PyTorch's cases |
 //! | `onnx`, `onnx_op`, `onnx_tensor` | ONNX' cases |
 //! | `normalization` | normalisations of PyTorch |
 //! | `algebra`, `reduce`, `rearrange`, `distance`, `einsum` | operations of theirs that are a few of Kiln's |
@@ -49,6 +49,7 @@ mod schedule;
 mod settings;
 mod torch;
 mod torch_activation;
+mod torch_index;
 mod torch_loss;
 mod torch_margin;
 mod torch_op;
