@@ -2,11 +2,15 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
 use std::path::Path;
+use std::sync::LazyLock;
+use std::thread;
 
 use kiln::gpu::{Canary, Module};
 use kiln::op::{self, Launch, Shader, Signature};
-use kiln::plan::{Class, Products, Target};
+use kiln::plan::{Class, Target};
+use kiln::{Device, check};
 use naga::back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants, spv};
 use naga::proc::BoundsCheckPolicies;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -35,46 +39,64 @@ fn listed() -> BTreeMap<String, Shader> {
 
 /// Those, and the modules that ops make for their cases.
 fn shaders() -> BTreeMap<String, Shader> {
-    let made = launches().into_iter().map(|launch| launch.shader);
-    let made = made.map(|shader| (shader.source.to_string(), shader));
+    let made = LAUNCHED.shaders.clone();
     listed().into_iter().chain(made).collect()
 }
 
 /// A choice of overrides for an entry point of a text: those of a launch, the others at their defaults.
 type Choice = (String, String, Vec<(&'static str, u64)>);
 
-fn launched() -> BTreeSet<Choice> {
-    launches().iter().map(choice).collect()
+/// What is launched: the shaders by their texts, and the choices.
+#[derive(Default)]
+struct Launched {
+    shaders: BTreeMap<String, Shader>,
+    choices: BTreeSet<Choice>,
 }
 
-/// What the cases of all ops launch on adapters of either class.
-fn launches() -> Vec<Launch> {
-    let mut targets = Vec::new();
+impl Launched {
+    fn add(&mut self, launches: Vec<Launch>) {
+        for launch in launches {
+            let choice = choice(&launch);
+            self.shaders
+                .entry(choice.0.clone())
+                .or_insert(launch.shader);
+            self.choices.insert(choice);
+        }
+    }
+}
+
+/// What the cases of all ops launch in every variant that is tried on a device, on adapters that differ in their class, in
+/// their subgroups and in how many buffers they bind.
+static LAUNCHED: LazyLock<Launched> = LazyLock::new(|| {
+    let mut adapters = Vec::new();
     for class in [Class::Gpu, Class::CpuAdapter] {
-        for products in [Products::Shared, Products::Registers, Products::Subgroups] {
-            for subgroup in [Some(4), Some(8), Some(32)] {
-                let few = Target::new(class, subgroup).with_products(products);
-                let many = Target {
-                    max_storage_buffers: 16,
-                    ..few.clone()
+        for subgroup in [Some(4), Some(8), Some(32)] {
+            for max_storage_buffers in [8, 16] {
+                let target = Target {
+                    max_storage_buffers,
+                    ..Target::new(class, subgroup)
                 };
-                targets.extend([few, many]);
+                adapters.push(Device::cpu().with_target(|_| target));
             }
         }
     }
-    let mut launched = Canary::launches();
+    let mut launched = Launched::default();
+    launched.add(Canary::launches());
     for entry in op::all() {
         for case in (entry.cases)() {
             let inputs: Vec<_> = case.inputs.iter().map(|(kind, _)| kind.clone()).collect();
             let outputs = case.op.infer(&inputs).unwrap();
             let signature = Signature { inputs, outputs };
-            for target in &targets {
-                launched.extend(case.op.launch(&signature, target).unwrap().launches);
+            for adapter in &adapters {
+                for variant in check::variants(&case, adapter).unwrap() {
+                    let target = variant.device.target();
+                    launched.add(case.op.launch(&signature, target).unwrap().launches);
+                }
             }
         }
     }
     launched
-}
+});
 
 fn choice(launch: &Launch) -> Choice {
     let mut overrides: Vec<_> = launch
@@ -158,9 +180,10 @@ fn no_workgroup_size_is_a_literal() {
 
 #[test]
 fn every_entry_point_is_launched_by_a_case() {
-    let launched: BTreeSet<(String, String)> = launched()
-        .into_iter()
-        .map(|(shader, entry, _)| (shader, entry))
+    let launched: BTreeSet<(String, String)> = LAUNCHED
+        .choices
+        .iter()
+        .map(|(shader, entry, _)| (shader.clone(), entry.clone()))
         .collect();
     for shader in shaders().values() {
         for entry in Module::parse(shader).unwrap().entries {
@@ -177,7 +200,7 @@ fn every_entry_point_is_launched_by_a_case() {
 #[test]
 fn every_entry_point_translates_for_every_back_end() {
     let shaders = shaders();
-    let mut choices = launched();
+    let mut choices = LAUNCHED.choices.clone();
     for shader in shaders.values() {
         for entry in Module::parse(shader).unwrap().entries {
             choices.insert((shader.source.to_string(), entry.name, Vec::new()));
@@ -188,10 +211,31 @@ fn every_entry_point_translates_for_every_back_end() {
         .map(|(source, shader)| (source, Parsed::new(shader)))
         .collect();
     let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
-    for (shader, entry, overrides) in &choices {
-        parsed[shader].translate(entry, overrides);
+    // Among them the tiles of large products, which no case takes by rule.
+    for tile in [16, 32, 64, 128] {
+        let tiled =
+            |(name, value): &(&str, u64)| *name == "TILE_M" && *value == f64::from(tile).to_bits();
+        let found = choices
+            .iter()
+            .any(|(.., overrides)| overrides.iter().any(tiled));
+        assert!(found, "no case launches a tile of {tile} rows");
+    }
+    for (shader, ..) in &choices {
         *counts.entry(shader).or_default() += 1;
     }
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let choices: Vec<_> = choices.iter().collect();
+    thread::scope(|scope| {
+        for part in 0..threads {
+            let own = choices.iter().skip(part).step_by(threads);
+            let parsed = &parsed;
+            scope.spawn(move || {
+                own.for_each(|(shader, entry, overrides)| {
+                    parsed[shader].translate(entry, overrides)
+                })
+            });
+        }
+    });
     let named = counts
         .iter()
         .map(|(source, count)| (shaders[*source].name, count));
