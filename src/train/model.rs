@@ -1,22 +1,23 @@
 //! A compiled model: architecture, loss, optimizer, metrics, and the session that holds its weights.
 
+mod session;
+
 use std::collections::BTreeSet;
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 
 use crate::nn::Functional;
-use crate::op::cursor;
 use crate::optim::Optimizer;
-use crate::{Device, Error, Result, Role, Session, Snapshot};
+use crate::{Device, Error, Result, Snapshot};
 
-use super::evaluate::Evaluation;
 use super::fit::DEFAULT_BATCH;
 use super::loss::LossSpec;
 use super::metric::Metric;
 use super::objective::{Compile, Objective};
-use super::prepare::Prepared;
 use super::programs::{Needs, Parts, Room};
-use super::recover::Recovery;
 use super::run_state::RunState;
+
+pub(super) use session::ClockStart;
+use session::{Open, carried};
 
 /// A model ready to train, evaluate and predict.
 ///
@@ -57,13 +58,6 @@ pub struct Model {
     progress: BTreeSet<String>,
     /// The last state of a run that lost its device for good.
     pub(super) unfinished: Option<Box<RunState>>,
-}
-
-/// A session and what it was made for.
-#[derive(Debug)]
-struct Open {
-    needs: Needs,
-    session: Session,
 }
 
 impl Model {
@@ -201,15 +195,6 @@ impl Model {
         Ok(())
     }
 
-    /// A session on `device` that holds what the open one does.
-    async fn moved(&self, open: &mut Open, device: &Device) -> Result<Session> {
-        let mut parts = self.parts();
-        parts.target = device.target();
-        let mut session = device.open(&parts.build(open.needs)?)?;
-        session.restore(&carried(&mut open.session).await?)?;
-        Ok(session)
-    }
-
     /// The plan that the model runs now; a plan for prediction alone before the first `fit` or `evaluate`.
     pub fn plan(&mut self) -> Result<crate::Plan> {
         Ok(self.session_now()?.plan().clone())
@@ -312,164 +297,6 @@ impl Model {
         self.optimizer.rates().learning_rate.value(step)
     }
 
-    /// The open session, if there is one.
-    pub(super) fn open_session(&mut self) -> Option<&mut Session> {
-        self.open.as_mut().map(|open| &mut open.session)
-    }
-
-    /// The open session, or one for prediction alone.
-    pub(super) fn session_now(&mut self) -> Result<&mut Session> {
-        let device = self.device.clone();
-        device.block_on(self.session(Needs::default()))
-    }
-
-    /// A session that serves `needs`, weights and states carried over from the one before.
-    pub(super) async fn session(&mut self, needs: Needs) -> Result<&mut Session> {
-        // Made again from what the host has, where that is all.
-        if !self.behind && self.is_lost() {
-            self.leave_session();
-        }
-        let covered = self
-            .open
-            .as_ref()
-            .is_some_and(|open| open.needs.cover(&needs));
-        if !covered {
-            let before = self
-                .open
-                .as_ref()
-                .map(|open| open.needs)
-                .unwrap_or_default();
-            let needs = needs.or(before);
-            let plan = self.parts().build(needs)?;
-            // Only what has been read goes: a session whose readback fails keeps the weights.
-            self.carry().await?;
-            self.open = None;
-            let mut session = self.device.open(&plan)?;
-            let variables = session.plan().variables.iter();
-            let progress = variables.filter(|variable| variable.role == Role::Progress);
-            self.progress
-                .extend(progress.map(|variable| variable.name.clone()));
-            session.restore(&self.carried)?;
-            self.open = Some(Open { needs, session });
-        }
-        match &mut self.open {
-            Some(open) => Ok(&mut open.session),
-            None => Err(Error::Device {
-                message: "the session could not be opened".into(),
-            }),
-        }
-    }
-
-    /// What the open session serves.
-    pub(super) fn open_needs(&self) -> Needs {
-        self.open
-            .as_ref()
-            .map_or(Needs::default(), |open| open.needs)
-    }
-
-    /// Bytes that the device's budget leaves a session in place of the open one; none without a budget.
-    pub(super) fn free_bytes(&self) -> Option<u64> {
-        let budget = self.device.budget()?;
-        let own = self.open.as_ref().map_or(0, |open| open.session.bytes().0);
-        let others = self.device.counters().bytes.saturating_sub(own);
-        Some(budget.saturating_sub(others))
-    }
-
-    /// Notes on the host what the open session has learned.
-    pub(super) async fn carry(&mut self) -> Result<()> {
-        if let Some(open) = &mut self.open {
-            let now = carried(&mut open.session).await?;
-            self.carried.variables.extend(now.variables);
-        }
-        self.behind = false;
-        Ok(())
-    }
-
-    /// Whether its session is on a device that is gone.
-    pub(super) fn is_lost(&self) -> bool {
-        self.open
-            .as_ref()
-            .is_some_and(|open| open.session.is_lost())
-    }
-
-    /// Whether there is no session that answers.
-    pub(super) fn has_no_session(&self) -> bool {
-        self.open.is_none() || self.is_lost()
-    }
-
-    /// Bytes that the open session holds.
-    pub(super) fn open_bytes(&self) -> u64 {
-        let open = self.open.as_ref();
-        open.map_or(0, |open| open.session.bytes().0)
-    }
-
-    /// Closes the open session.
-    pub(super) fn leave_session(&mut self) {
-        self.open = None;
-        self.aside = None;
-    }
-
-    /// Until what is returned is dropped, with the future of a run or in a panic too, the open session holds a run's data.
-    pub(super) fn begin_run(&mut self) -> Result<Arc<()>> {
-        if self.is_running() {
-            let message = "is called by a callback while a run of this model is under way; evaluate and predict may be";
-            return Err(Error::argument("fit", message));
-        }
-        let run = Arc::new(());
-        (self.running, self.aside) = (Arc::downgrade(&run), None);
-        Ok(run)
-    }
-
-    /// The run is over.
-    pub(super) fn end_run(&mut self, run: Arc<()>) {
-        drop(run);
-        self.aside = None;
-    }
-
-    pub(super) fn is_running(&self) -> bool {
-        self.running.strong_count() > 0
-    }
-
-    /// Evaluates while a run is under way, with the weights as they are now: in a session of its own, so that the run's data
-    /// and what it has under way stay as they are.
-    pub(super) async fn evaluate_aside(&mut self, data: &Prepared<'_>) -> Result<Evaluation> {
-        let Some(open) = &mut self.open else {
-            return self.evaluate_prepared(data, None).await;
-        };
-        let weights = carried(&mut open.session).await?;
-        let behind = self.behind;
-        let run = std::mem::replace(&mut self.open, self.aside.take());
-        let outcome = self.evaluate_prepared(data, Some(&weights)).await;
-        self.aside = std::mem::replace(&mut self.open, run);
-        self.behind = behind;
-        outcome
-    }
-
-    /// Whether a variable says where a run is, and is no part of the model.
-    pub(super) fn is_progress(&self, variable: &str) -> bool {
-        self.progress.contains(variable)
-    }
-
-    /// Does something again on a device made again, where that is possible.
-    pub(super) fn through_losses<T>(
-        &mut self,
-        mut what: impl FnMut(&mut Self) -> Result<T>,
-    ) -> Result<T> {
-        let mut tries = Recovery::default().tries;
-        loop {
-            match what(self) {
-                Err(error) => self.try_again(&mut tries, error)?,
-                done => return done,
-            }
-        }
-    }
-
-    /// Rows of an evaluation batch of the open session.
-    pub(super) fn evaluation_batch(&self) -> Option<usize> {
-        let room = self.open.as_ref().and_then(|open| open.needs.evaluate);
-        room.map(|room| room.batch)
-    }
-
     pub(super) fn parts(&self) -> Parts<'_> {
         Parts {
             architecture: &self.architecture,
@@ -478,56 +305,6 @@ impl Model {
             target: self.device.target(),
         }
     }
-
-    /// Sets a clock to a place in the data.
-    pub(super) async fn set_clock(
-        &mut self,
-        name: &str,
-        needs: Needs,
-        start: ClockStart,
-    ) -> Result<()> {
-        self.session(needs)
-            .await?
-            .write_labels(&format!("{name}.cursor"), &start.words())
-    }
-}
-
-/// Where a clock begins: see [`Model::set_clock`].
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ClockStart {
-    pub step: u64,
-    pub epoch: u64,
-    /// Rows of the epoch that were seen.
-    pub offset: u64,
-    pub rows: usize,
-    /// The seed of the shuffle; none for the order of the data.
-    pub shuffle: Option<u32>,
-    /// Rows that there is room for, where they are brought in parts and in order.
-    pub window: Option<usize>,
-}
-
-impl ClockStart {
-    /// The cursor that says so.
-    pub fn words(&self) -> Vec<u32> {
-        let word = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
-        let mut words = vec![0; cursor::WORDS];
-        words[cursor::STEP] = word(self.step);
-        words[cursor::EPOCH] = word(self.epoch);
-        words[cursor::OFFSET] = word(self.offset);
-        words[cursor::DATA_ROWS] = word(self.rows as u64);
-        words[cursor::SEED] = self.shuffle.unwrap_or(0);
-        words[cursor::SHUFFLE] = match self.window {
-            // The host has put them in order.
-            Some(rows) => word(rows as u64),
-            None => u32::from(self.shuffle.is_some()),
-        };
-        words
-    }
-}
-
-/// Weights, optimizer states and rates, and not where a run is.
-async fn carried(session: &mut Session) -> Result<Snapshot> {
-    session.snapshot_async(|role| role == Role::State).await
 }
 
 /// Refuses objectives that the outputs do not have, twice or not at all, and settings out of range.
