@@ -111,8 +111,7 @@ fn refusal(outcome: kiln::Result<check::Report>) -> String {
 
 #[test]
 fn it_keeps_its_bounds_and_its_nans_on_the_processor_and_on_the_adapter() {
-    let devices = [Some(Device::cpu()), common::device().cloned()];
-    for device in devices.iter().flatten() {
+    for device in &common::devices() {
         let survey = check::survey(&ENTRY, device);
         println!("{survey}");
         assert!(survey.passed(), "{survey}");
@@ -197,12 +196,7 @@ fn ring() -> Dataset {
 #[test]
 fn a_layer_of_it_trains_alike_on_every_executor_and_learns() {
     let mut losses: Vec<Vec<f64>> = Vec::new();
-    let devices = [
-        Some(Device::reference()),
-        Some(Device::cpu()),
-        common::device().cloned(),
-    ];
-    for device in devices.iter().flatten() {
+    for device in [Device::reference()].iter().chain(&common::devices()) {
         let basis = RadialBasis {
             units: 8,
             width: 0.5,
