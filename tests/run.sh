@@ -260,7 +260,13 @@ if [[ -n $second_driver && ${second_targets[0]} == --test ]]; then
   done
 fi
 
-test_stage "the suite on ${place:-$KILN_DEVICE}" --workspace "$@"
+if [[ $# -gt 0 ]]; then
+  test_stage "the suite on ${place:-$KILN_DEVICE}" --workspace "$@"
+else
+  # Without the examples: `.ci/run` checks them with clippy, and no test starts one.
+  test_stage "the suite on ${place:-$KILN_DEVICE}" --workspace --tests
+  test_stage "the examples of the documentation" --workspace --doc
+fi
 
 if [[ -n $opengl ]]; then
   if told=$(cargo run --all-features --example inspect -- --device gl 2>&1 </dev/null); then
