@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use common::device;
 use kiln::gpu::{Call, Fault, FaultKind};
+use kiln::optim::OptimizerConfig;
 use kiln::prelude::*;
-use kiln::train::{NonFinite, Recovery};
+use kiln::train::{Member, NonFinite, Population, Recovery};
 use kiln::{Error, Snapshot};
 
 /// The device, for one test at a time: what is lost is lost for all.
@@ -210,4 +211,141 @@ fn a_device_lost_while_a_nan_is_looked_for_takes_neither_the_error_nor_the_model
         lost += device.generation() - generation;
     }
     assert!(lost >= 4, "the device was lost {lost} times only");
+}
+
+/// Networks side by side, each in one workgroup.
+fn population(device: &Device) -> Population {
+    let network = Sequential::new(4).dense(8, Tanh).dense(1, Linear);
+    let members = (1..=5).map(|seed| Member {
+        seed,
+        learning_rate: 0.002 * seed as f32,
+    });
+    let optimizer = OptimizerConfig::default();
+    Population::new(network, members, device, MeanSquaredError, optimizer, []).unwrap()
+}
+
+/// 128 rows of numbers to come to.
+fn values() -> Dataset {
+    let features = rows().features().to_vec();
+    let values = features.chunks(4).map(|row| row[0] * row[1] - row[2]);
+    let values = values.collect();
+    Dataset::new(features, 4, Targets::Values { values, columns: 1 }).unwrap()
+}
+
+/// Steps of eight an epoch, a state kept as often as can be.
+fn steps<'a>(steps: u64) -> Fit<'a> {
+    let recovery = Recovery {
+        every: Some(Duration::ZERO),
+        ..Recovery::default()
+    };
+    Fit::steps(steps).batch_size(16).recovery(recovery).silent()
+}
+
+/// Every member's weights.
+fn learned(population: &mut Population) -> Vec<Vec<kiln::train::Weights>> {
+    let own = |index| population.member(index).unwrap().weights().unwrap();
+    (0..5).map(own).collect()
+}
+
+#[test]
+fn a_population_whose_device_is_lost_ends_in_the_same_bits() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    if device.adapter_summary().is_none() {
+        return;
+    }
+    let (data, others) = (values(), values().split(0.2, 1).unwrap().1);
+    let fit = |name: &str| match name {
+        "plain" => steps(150),
+        "validated" => steps(40).validation(&others),
+        // Some members end before the others.
+        _ => steps(160).until_loss(0.05),
+    };
+    for name in ["plain", "validated", "until"] {
+        let trained = || {
+            let mut population = population(device);
+            let histories = population.fit(&data, fit(name)).unwrap();
+            let figures = histories.iter().flat_map(|history| {
+                let losses = history.step_losses.iter().copied();
+                let epochs = history.epochs.iter();
+                let epochs = epochs.flat_map(|epoch| [Some(epoch.loss), epoch.val_loss]);
+                losses.chain(epochs.flatten()).map(f64::to_bits)
+            });
+            let figures: Vec<u64> = figures.collect();
+            let stops: Vec<_> = histories
+                .iter()
+                .map(|h| (h.steps, h.stop.clone()))
+                .collect();
+            // What the call ended in takes nothing with it.
+            device.destroy();
+            (learned(&mut population), figures, stops)
+        };
+        let before = calls(device).0;
+        let expected = trained();
+        let total = calls(device).0 - before;
+        let mut lost = 0;
+        for point in [1, 3, 5, 7, 9] {
+            let fired = device.faults_fired();
+            inject(device, total * point / 10, FaultKind::Lost);
+            while device.faults_fired() == fired {
+                let generation = device.generation();
+                assert!(trained() == expected, "{name}, lost at {point} tenths");
+                // The one before took leave by itself.
+                lost += (device.generation() - generation).saturating_sub(1);
+            }
+        }
+        println!("{name}: lost {lost} times in its runs");
+        assert!(lost >= 3, "{name}: the device was lost {lost} times only");
+    }
+}
+
+#[test]
+fn a_population_that_cannot_go_on_keeps_its_last_state_and_goes_on_from_it_later() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    if device.adapter_summary().is_none() {
+        return;
+    }
+    let data = values();
+    let before = calls(device).0;
+    let mut undisturbed = population(device);
+    undisturbed.fit(&data, steps(96)).unwrap();
+    let total = calls(device).0 - before;
+    let mut kept = Vec::new();
+    for point in [2, 5, 7, 8] {
+        let fired = device.faults_fired();
+        inject(device, total * point / 10, FaultKind::Timeout);
+        let (mut disturbed, error) = loop {
+            let mut disturbed = population(device);
+            match disturbed.fit(&data, steps(96)) {
+                Err(error) => break (disturbed, error),
+                Ok(_) => assert_eq!(device.faults_fired(), fired),
+            }
+        };
+        assert!(matches!(error, Error::Timeout { .. }), "{error}");
+        let own = learned(&mut disturbed);
+        let same = (0..=96).find_map(|done| {
+            let mut whole = population(device);
+            if done > 0 {
+                whole.fit(&data, steps(done)).unwrap();
+            }
+            (learned(&mut whole) == own).then_some((done, whole))
+        });
+        let Some((done, mut whole)) = same else {
+            panic!("no number of steps ends in these weights");
+        };
+        kept.push(done);
+        // A hung device is made again, too.
+        for population in [&mut whole, &mut disturbed] {
+            population.fit(&data, steps(20)).unwrap();
+        }
+        assert!(
+            learned(&mut whole) == learned(&mut disturbed),
+            "{done} steps"
+        );
+    }
+    println!("states of the steps {kept:?} were kept");
+    assert!(kept.iter().any(|&done| done > 0), "{kept:?}");
 }

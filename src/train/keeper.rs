@@ -71,7 +71,7 @@ struct Took {
 }
 
 /// The time from one state to the next where one costs so much.
-fn interval(cost: Duration) -> Duration {
+pub(super) fn interval(cost: Duration) -> Duration {
     SHORTEST.max(cost.saturating_mul(SHARE))
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Means {
 }
 
 /// Sums of an epoch under way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Ledger {
     layout: Layout,
     parts: usize,

@@ -1,10 +1,11 @@
 //! Many small networks of one shape, trained side by side in the same dispatches: ensembles, sweeps, populations.
 
+mod keep;
 mod open;
 mod run;
 
 use std::borrow::Cow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::data::check::room;
 use crate::nn::{Functional, Parameter};
@@ -20,8 +21,9 @@ use super::metric::Metric;
 use super::model::Model;
 use super::programs::Room;
 
-use open::{Learned, Open};
-use run::{Judge, Run};
+use keep::{Carried, Learned};
+use open::Open;
+use run::{Judge, Run, Work};
 
 /// What sets a network of a [`Population`] apart from the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,6 +70,10 @@ pub struct Population {
     optimizer: OptimizerConfig,
     metrics: Vec<Metric>,
     open: Option<Open>,
+    /// What the members have learned, on the host; none before the first training.
+    carried: Option<Carried>,
+    /// Whether the session has learned what `carried` does not hold.
+    behind: bool,
     /// Steps that every member has done.
     steps: u64,
     /// Epochs begun, each with an order of its own: one that a run ends within is not gone on with, as in a [`Model`].
@@ -96,6 +102,8 @@ impl Population {
             optimizer,
             metrics: metrics.into_iter().collect(),
             open: None,
+            carried: None,
+            behind: false,
             steps: 0,
             epochs: 0,
         };
@@ -151,8 +159,16 @@ impl Population {
     /// A raised [`Fit::interrupt`] ends the members after the steps that are under way, with their histories and weights kept.
     ///
     /// A second call on as many rows goes on where the first ended, with the next epoch where that was in the midst of one, as
-    /// [`Model::fit`] does. A call that fails keeps what the members had come to. A member whose loss becomes NaN does not stop the
-    /// others: its history says so.
+    /// [`Model::fit`] does. A member whose loss becomes NaN does not stop the others: its history says so.
+    ///
+    /// Where the device is lost, it is made again, all members take up the last state that came to the host, and the steps since
+    /// then are repeated to the same bits, as often as [`Fit::recovery`] says. States come to the host between two
+    /// submissions, every 5 s, or every hundred times what the last one took where that is longer. After the call
+    /// weights and the optimizers' states are on the host, so that a loss between two calls takes nothing.
+    ///
+    /// A call that fails keeps what the members had come to: where the device is gone for good, or hangs, the last
+    /// state that came to the host, from which the next call goes on. There are no checkpoints of a population: what is to outlast the process is
+    /// saved member by member, by [`Population::member`] and [`Model::save`].
     ///
     /// # Errors
     ///
@@ -170,7 +186,7 @@ impl Population {
         if fit.exceeds_populations() {
             return Err(Error::argument(
                 "fit",
-                "a population takes epochs, steps, a target loss, validation, batch size, shuffle, seed and an interrupt only",
+                "a population takes epochs, steps, a target loss, validation, batch size, shuffle, seed, recovery and an interrupt only",
             ));
         }
         let parts = fit.split(data)?;
@@ -196,7 +212,7 @@ impl Population {
             skips: false,
             micro: 1,
         };
-        self.open(&model, room, &data)?;
+        self.carry().await?;
         let count = self.members.len();
         let gauges = model.parts().board()?;
         let layout = gauges.layout();
@@ -215,7 +231,7 @@ impl Population {
             true => Stop::Epochs(fit.epochs),
             false => Stop::Steps(total),
         };
-        let before = self.device.counters();
+        let recovers = fit.recovery.tries > 0 && self.device.gpu().is_some();
         let mut run = Run {
             fit,
             judge,
@@ -226,18 +242,27 @@ impl Population {
             histories: vec![History::new(stop); count],
             ended: vec![None; count],
             submitted: 0,
+            done: 0,
+            recovers,
+            kept: None,
+            before: None,
         };
-        let mut outcome = self.train(&mut run, &gauges, room.rows).await;
-        // A run that fails has moved the members too.
-        self.steps += run.submitted;
-        self.epochs += run.submitted.div_ceil(per_epoch);
-        if let Some(open) = &mut self.open {
-            outcome = outcome.and(open.put_back(&run.ended).await);
-        }
+        run.stand_here(Duration::ZERO);
+        let work = Work {
+            model: &model,
+            room,
+            data: &data,
+            gauges: &gauges,
+        };
+        let outcome = self.train_on(&mut run, &work).await;
+        let steps = match &outcome {
+            Ok(()) => run.submitted,
+            // A run that fails has moved the members too.
+            Err(_) => self.keep_what_is_left(&mut run).await,
+        };
+        self.steps += steps;
+        self.epochs += steps.div_ceil(per_epoch);
         outcome?;
-        for history in &mut run.histories {
-            history.counters = self.device.counters().since(&before);
-        }
         Ok(run.histories)
     }
 
@@ -292,13 +317,11 @@ impl Population {
         Ok(sums.into_iter().map(|sum| (sum / count) as f32).collect())
     }
 
-    /// The weights of all members, read at once; none before the first training.
+    /// The weights of all members; none before the first training.
     fn learned(&mut self) -> Result<Option<Learned>> {
-        let Some(open) = &mut self.open else {
-            return Ok(None);
-        };
-        let slabs = open.session.read(&open.slabs[0])?;
-        Ok(Some(open.learned(slabs, &self.architecture)))
+        let device = self.device.clone();
+        device.block_on(self.carry())?;
+        Ok(self.carried.as_ref().map(Carried::learned))
     }
 }
 

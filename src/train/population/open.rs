@@ -24,26 +24,17 @@ pub(super) struct Open {
 }
 
 impl Population {
-    /// Opens a session for `room`, with what the members have learned so far.
+    /// Opens a session for `room`, with what the members have learned so far as the host has it.
     pub(super) fn open(&mut self, model: &Model, room: Room, data: &Prepared<'_>) -> Result<()> {
-        if self.open.as_ref().is_none_or(|open| open.room != room) {
+        let serves = |open: &Open| open.room == room && !open.session.is_lost();
+        if !self.open.as_ref().is_some_and(serves) {
             let (network, single) = self.network(model, room)?;
-            let mut carried = Vec::new();
-            if let Some(open) = &mut self.open {
-                let names: Vec<String> = open.trained().map(ToString::to_string).collect();
-                for name in names {
-                    let values = open.session.read(&name)?;
-                    carried.push((name, values));
-                }
-            }
             let target = self.target();
             let count = self.members.len();
             let mut open = build(&self.device, &target, network, &single, count, room)?;
-            if carried.is_empty() {
-                open.first_weights(&self.members, &self.architecture)?;
-            }
-            for (name, values) in &carried {
-                open.session.write(name, values)?;
+            match &self.carried {
+                Some(carried) => carried.write(&mut open.session)?,
+                None => open.first_weights(&self.members, &self.architecture)?,
             }
             self.open = Some(open);
         }
@@ -101,7 +92,7 @@ impl Population {
 pub(super) type Numbers = Vec<(String, Vec<f32>)>;
 
 /// Where a parameter lies in its member's slab: its name, the first element, and how many there are.
-type ParameterPlace = (String, usize, usize);
+pub(super) type ParameterPlace = (String, usize, usize);
 
 /// The session of `count` networks beside each other.
 fn build(
@@ -163,21 +154,32 @@ fn build(
     })
 }
 
+/// Where every member's clock begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Start {
+    pub step: u64,
+    pub epoch: u64,
+    /// Rows of the epoch that were seen.
+    pub offset: u64,
+    pub rows: usize,
+}
+
 /// Sets every member's clock: its step and epoch, its order, its learning rate.
 pub(super) fn start(
     open: &mut Open,
     members: &[Member],
     fit: &Fit<'_>,
-    (step, epoch): (u64, u64),
-    rows: usize,
+    begin: Start,
 ) -> Result<()> {
+    let word = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
     let mut cursors = Vec::new();
     let mut rates = open.session.read("train.rates")?;
     for (member, rates) in members.iter().zip(rates.chunks_exact_mut(RATES)) {
         let mut words = vec![0; cursor::WORDS];
-        words[cursor::STEP] = u32::try_from(step).unwrap_or(u32::MAX);
-        words[cursor::EPOCH] = u32::try_from(epoch).unwrap_or(u32::MAX);
-        words[cursor::DATA_ROWS] = u32::try_from(rows).unwrap_or(u32::MAX);
+        words[cursor::STEP] = word(begin.step);
+        words[cursor::EPOCH] = word(begin.epoch);
+        words[cursor::OFFSET] = word(begin.offset);
+        words[cursor::DATA_ROWS] = word(begin.rows as u64);
         if let Some(seed) = fit.order(member.seed) {
             (words[cursor::SHUFFLE], words[cursor::SEED]) = (1, seed);
         }
@@ -188,36 +190,9 @@ pub(super) fn start(
     open.session.write("train.rates", &rates)
 }
 
-/// The weights of all members.
-#[derive(Debug)]
-pub(super) struct Learned {
-    slabs: Vec<f32>,
-    places: Vec<ParameterPlace>,
-    /// Elements of a member's slab.
-    slab: usize,
-}
-
-impl Learned {
-    /// Those of a member, for [`Model::set_weights`].
-    pub fn of(&self, index: usize) -> impl Iterator<Item = (&str, &[f32])> {
-        let slab = &self.slabs[index * self.slab..(index + 1) * self.slab];
-        let places = self.places.iter();
-        places.map(move |(name, at, len)| (name.as_str(), &slab[*at..at + len]))
-    }
-}
-
 impl Open {
-    /// The members' weights, of the slabs that were read.
-    pub fn learned(&self, slabs: Vec<f32>, architecture: &Functional) -> Learned {
-        Learned {
-            slabs,
-            places: self.places(architecture),
-            slab: self.slab,
-        }
-    }
-
     /// Name, place in the slab and length of every parameter of a member.
-    fn places(&self, architecture: &Functional) -> Vec<ParameterPlace> {
+    pub fn places(&self, architecture: &Functional) -> Vec<ParameterPlace> {
         let at = |layer: &Layer| [Some(layer.kernel), layer.bias];
         let starts = self.network.layers.iter().flat_map(at).flatten();
         let parameters = architecture.parameters();
@@ -243,25 +218,6 @@ impl Open {
             numbers.push((name, all[index * len..(index + 1) * len].to_vec()));
         }
         Ok(numbers)
-    }
-
-    /// Sets members back to what they had come to.
-    pub async fn put_back(&mut self, members: &[Option<Numbers>]) -> Result<()> {
-        if members.iter().all(Option::is_none) {
-            return Ok(());
-        }
-        let names: Vec<String> = self.trained().map(ToString::to_string).collect();
-        for (number, name) in names.iter().enumerate() {
-            let mut all = self.session.read_async(name).await?;
-            let len = all.len() / members.len();
-            for (own, kept) in all.chunks_exact_mut(len).zip(members) {
-                if let Some(kept) = kept {
-                    own.copy_from_slice(&kept[number].1);
-                }
-            }
-            self.session.write(name, &all)?;
-        }
-        Ok(())
     }
 
     /// Draws every member's weights as a model of its seed does.

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::gpu::Counters;
 use crate::train::evaluate::Evaluation;
 use crate::train::fit::Fit;
 use crate::train::history::{Epoch, History, Stop};
@@ -10,13 +11,14 @@ use crate::train::ledger::{Ledger, Means};
 use crate::train::metric::Board;
 use crate::train::model::Model;
 use crate::train::prepare::Prepared;
-use crate::train::programs::Needs;
+use crate::train::programs::{Needs, Room};
 use crate::train::recover::Recovery;
 use crate::train::submissions::{Answer, Submissions};
 use crate::{Dataset, Error, Result};
 
 use super::Population;
-use super::open::{Numbers, start};
+use super::keep::Stand;
+use super::open::{Numbers, Start, start};
 
 /// A run under way.
 pub(super) struct Run<'a> {
@@ -30,6 +32,21 @@ pub(super) struct Run<'a> {
     /// What members that have ended keep.
     pub ended: Vec<Option<Numbers>>,
     pub submitted: u64,
+    /// Steps whose figures were read.
+    pub done: u64,
+    /// Whether the device can be lost, and the run is to go on then.
+    pub recovers: bool,
+    pub kept: Option<Stand>,
+    /// What had been asked of the device once the data was there; none before.
+    pub before: Option<Counters>,
+}
+
+/// What a run is made of.
+pub(super) struct Work<'a> {
+    pub model: &'a Model,
+    pub room: Room,
+    pub data: &'a Prepared<'a>,
+    pub gauges: &'a Board,
 }
 
 /// A model to which members lend their weights one after the other, to be measured on data that it uploads once.
@@ -92,21 +109,41 @@ impl<'a> Judge<'a> {
 }
 
 impl Population {
-    /// Runs the steps of a run.
-    pub(super) async fn train(
-        &mut self,
-        run: &mut Run<'_>,
-        gauges: &Board,
-        rows: usize,
-    ) -> Result<()> {
-        let (first, count) = (self.steps, self.members.len());
+    /// Begins or goes on with a run, to its end.
+    pub(super) async fn begin(&mut self, run: &mut Run<'_>, work: &Work<'_>) -> Result<()> {
+        self.open(work.model, work.room, work.data)?;
         let Some(open) = &mut self.open else {
             return Err(Error::argument(
                 "population",
                 "the session could not be opened",
             ));
         };
-        start(open, &self.members, &run.fit, (first, self.epochs), rows)?;
+        let begin = Start {
+            step: self.steps + run.done,
+            epoch: self.epochs + run.done / run.per_epoch,
+            offset: run.done % run.per_epoch * work.room.batch as u64,
+            rows: work.room.rows,
+        };
+        start(open, &self.members, &run.fit, begin)?;
+        if run.before.is_some() {
+            tracing::info!(step = run.done, "training goes on");
+        }
+        let before = *run.before.get_or_insert(self.device.counters());
+        self.behind = true;
+        self.train(run, work.gauges).await?;
+        let counters = self.device.counters().since(&before);
+        for history in &mut run.histories {
+            history.counters = counters;
+        }
+        self.finish(run).await
+    }
+
+    /// Runs the steps that are left.
+    async fn train(&mut self, run: &mut Run<'_>, gauges: &Board) -> Result<()> {
+        let (first, count) = (self.steps, self.members.len());
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
         let mut submissions = Submissions::new(
             "train",
             gauges,
@@ -114,16 +151,18 @@ impl Population {
             &self.device,
             &mut open.session,
         )?;
+        submissions.begin_at(run.done);
         let mut epoch_begun = Instant::now();
-        let mut first_step = None;
         let waits = run.judge.is_some() || run.fit.target_loss.is_some();
-        let mut done = 0;
-        while done < run.total && run.ended.iter().any(Option::is_none) {
-            let next_epoch = (done / run.per_epoch + 1).saturating_mul(run.per_epoch);
+        // Where all that is under way comes to an end, for a state that is due.
+        let mut settles = None;
+        while run.done < run.total && run.ended.iter().any(Option::is_none) {
+            let next_epoch = (run.done / run.per_epoch + 1).saturating_mul(run.per_epoch);
             let until = match waits {
                 true => next_epoch.min(run.total),
                 false => run.total,
             };
+            let until = until.min(settles.unwrap_or(u64::MAX));
             let session = &mut open.session;
             let ahead = submissions.ahead(session, until);
             run.submitted = submissions.submitted();
@@ -141,15 +180,15 @@ impl Population {
                     }
                 }
             }
-            let first_step = *first_step.get_or_insert_with(|| run.begun.elapsed());
+            let first_step = run.begun.elapsed();
             let (steps, ring) = sums.unwrap_or_default();
             let ring_len = (ring.len() / count).max(1);
             for (ledger, ring) in run.ledgers.iter_mut().zip(ring.chunks_exact(ring_len)) {
                 ledger.hold(ring.to_vec());
             }
             for step in steps {
-                done += 1;
-                let last = done == run.total;
+                run.done += 1;
+                let (done, last) = (run.done, run.done == run.total);
                 let mut ends = false;
                 let members = run.histories.iter_mut().zip(&mut run.ledgers);
                 for ((history, ledger), ended) in members.zip(&run.ended) {
@@ -157,7 +196,9 @@ impl Population {
                     if ended.is_some() {
                         continue;
                     }
-                    history.first_step = first_step;
+                    if history.first_step.is_zero() {
+                        history.first_step = first_step;
+                    }
                     history.steps = done;
                     history.step_losses.push(loss);
                     if let Some(means) = means.or_else(|| if last { ledger.take() } else { None }) {
@@ -193,6 +234,16 @@ impl Population {
                 }
                 epoch_begun = Instant::now();
             }
+            let late = run.is_late();
+            if late && run.done == submissions.submitted() {
+                run.keep(open, &self.architecture, &mut self.carried)
+                    .await?;
+                settles = None;
+                continue;
+            }
+            // With nothing under way there is nothing to settle, and nothing would be submitted.
+            let under_way = submissions.settled() > run.done;
+            settles = (late && under_way).then(|| settles.unwrap_or(submissions.settled()));
         }
         Ok(())
     }
