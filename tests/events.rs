@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::device;
 use kiln::prelude::*;
-use kiln::train::{Checkpoints, Every, Lambda, Recovery};
+use kiln::train::{Checkpoints, Every, Lambda, Recovery, RunState};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
@@ -134,6 +134,27 @@ fn a_checkpoint_written_and_gone_on_from_is_told_with_its_path() {
     holds(&lines, &["INFO", "checkpoint written", "path=", "step=100"]);
     holds(&lines, &["INFO", "run resumed", "path=", "step=320"]);
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn that_a_checkpoint_of_before_does_not_say_into_how_many_parts_batches_were_split_is_told() {
+    let mut last = None;
+    let take = |state: &RunState| {
+        last = Some(state.clone());
+        Ok(())
+    };
+    let (data, mut model, fit) = training(&Device::cpu());
+    let fit = fit.micro_batches(2).states(Every::Epochs(1000), take);
+    model.fit(&data, fit.max_steps(3)).unwrap();
+    let mut state = last.unwrap();
+    state.order.micro = 1;
+    let lines = told(|| {
+        let (data, mut model, fit) = training(&Device::cpu());
+        model
+            .fit(&data, fit.micro_batches(2).resume(state))
+            .unwrap();
+    });
+    holds(&lines, &["WARN", "parts=2", "not checked"]);
 }
 
 #[test]

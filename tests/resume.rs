@@ -308,6 +308,43 @@ fn a_run_in_micro_batches_goes_on_with_as_many_and_no_others() {
 }
 
 #[test]
+fn a_file_of_before_parts_of_batches_were_kept_is_gone_on_from_in_parts_only() {
+    fn four(fit: Fit<'_>) -> Fit<'_> {
+        fit.batch_size(16).micro_batches(4)
+    }
+    let (whole, end) = in_parts(four, 12, None).unwrap();
+    // As such a file had it: nothing of the parts.
+    let (_, mut state) = in_parts(four, 5, None).unwrap();
+    state.order.micro = 1;
+    let path = std::env::temp_dir().join(format!("kiln-silent-{}", std::process::id()));
+    state.save(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(!String::from_utf8_lossy(&bytes).contains("micro"));
+    let state = RunState::load(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    let (found, last) = in_parts(four, 12, Some(state.clone())).unwrap();
+    assert_eq!((found, last.order.micro), (whole, 4));
+    assert_eq!(last.snapshot, end.snapshot);
+    // Each step an update, or as many parts as find room, which was one for such a file: the sums would be lost.
+    fn single(fit: Fit<'_>) -> Fit<'_> {
+        fit.batch_size(4)
+    }
+    fn fitting(fit: Fit<'_>) -> Fit<'_> {
+        fit.batch_size(4).micro_batches_to_fit()
+    }
+    let outcomes = [
+        in_parts(single, 48, Some(state.clone())),
+        in_parts(fitting, 48, Some(state)),
+    ];
+    for outcome in outcomes {
+        let message = outcome.unwrap_err().to_string();
+        for words in ["dense/bias.gradient_accumulator", "as many `micro_batches`"] {
+            assert!(message.contains(words), "{message}");
+        }
+    }
+}
+
+#[test]
 fn a_run_goes_on_with_its_own_metrics_and_with_validation_only_if_it_had_it() {
     let compiled = |metric: Metric| {
         let network = Sequential::new(3).dense(6, Tanh).dense(1, Sigmoid).seed(5);
@@ -382,6 +419,11 @@ fn a_checkpoint_of_version_1_is_read_and_gone_on_from() {
     let state = RunState::load(VERSION_1).unwrap();
     assert_eq!((state.steps, state.seen, state.model_epochs), (13, 24, 2));
     assert_eq!((state.order.rows, state.order.shuffle), (37, Some(5)));
+    // It says nothing of parts.
+    assert_eq!(
+        (state.order.micro, &state.metrics[..]),
+        (1, &["accuracy".to_string()][..])
+    );
     let names: Vec<&str> = state
         .snapshot
         .variables

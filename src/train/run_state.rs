@@ -55,7 +55,8 @@ pub struct Order {
     pub batch: u64,
     /// The seed of the shuffle; none for the data's own order.
     pub shuffle: Option<u32>,
-    /// Steps that make one update of the weights: the [parts](super::Fit::micro_batches) of a batch, 1 where it is whole.
+    /// Steps that make one update of the weights: the [parts](super::Fit::micro_batches) of a batch, 1 where it is whole, and in
+    /// files of before this was kept.
     #[serde(default = "whole", skip_serializing_if = "is_whole")]
     pub micro: u32,
 }
@@ -253,7 +254,15 @@ impl Model {
     /// Refuses a state of another model or another run.
     async fn check_state(&mut self, run: &Run<'_>, state: &RunState) -> Result<()> {
         let refused = |message: String| Err(Error::argument("resume", message));
-        let (here, there) = (run.order, state.order);
+        let (here, mut there) = (run.order, state.order);
+        if !is_whole(&here.micro) && self.is_silent_of_parts(state) {
+            tracing::warn!(
+                parts = here.micro,
+                step = state.steps,
+                "the checkpoint is of before it said into how many parts batches are split: that they are as many is not checked"
+            );
+            there.micro = here.micro;
+        }
         if here != there {
             return refused(format!(
                 "is the state of a run over {there}, but this one is over {here}"
@@ -334,14 +343,36 @@ impl Model {
         };
         let mut kept = plan.variables.iter().filter(kept);
         let lacks = |name: &str| !state.snapshot.variables.contains_key(name);
-        match kept.find(|variable| lacks(&variable.name)) {
-            Some(variable) => refused(format!(
+        if let Some(variable) = kept.find(|variable| lacks(&variable.name)) {
+            return refused(format!(
                 "is the state of another model: it has no `{}`",
                 variable.name
+            ));
+        }
+        // What was collected for an update that this run would never make.
+        let mut collected = state.snapshot.variables.keys();
+        match collected.find(|name| is_collected(name) && plan.variable(name).is_err()) {
+            Some(name) => refused(format!(
+                "is the state of a run whose updates are of several batches, as it has `{name}`, and this one's are of one each: give \
+                 as many `micro_batches`, or `gradient_accumulation_steps` of the optimizer"
             )),
             None => Ok(()),
         }
     }
+
+    /// Whether a state is of batches in parts and from a file that does not say so, as was before [`Order::micro`] was kept:
+    /// gradients are collected that the optimizer by itself does not collect.
+    fn is_silent_of_parts(&self, state: &RunState) -> bool {
+        let config = self.optimizer.config();
+        let whole = config.is_some_and(|mut c| c.common_mut().gradient_accumulation_steps == 1);
+        let mut variables = state.snapshot.variables.keys();
+        whole && is_whole(&state.order.micro) && variables.any(|name| is_collected(name))
+    }
+}
+
+/// Whether a variable is the sum of gradients of several batches.
+fn is_collected(variable: &str) -> bool {
+    variable.ends_with(".gradient_accumulator")
 }
 
 /// How often the state of a run is taken.
