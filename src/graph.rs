@@ -10,7 +10,6 @@ use crate::op::{Guarded, Op};
 use crate::plan::{Plan, Program, Target};
 use crate::{DType, Error, Result, Shape, Tensor, TensorType};
 
-use nodes::MOST_ELEMENTS;
 pub(crate) use nodes::{Nodes, Origin};
 
 /// One output of one node.
@@ -202,7 +201,7 @@ impl Graph {
             Some(format!(
                 "there is already a variable `{name}` in this graph"
             ))
-        } else if kind.elements() > MOST_ELEMENTS {
+        } else if !kind.shape.is_possible() {
             Some(format!(
                 "`{name}` is {kind}, which is more than any machine holds"
             ))

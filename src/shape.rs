@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Most elements of a tensor: 4 TiB, beyond any machine; arithmetic on smaller sizes does not overflow.
+const MOST_ELEMENTS: u64 = 1 << 40;
+
 /// The type of a tensor's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DType {
@@ -54,6 +57,13 @@ impl Shape {
         self.0
             .iter()
             .fold(1u64, |product, &dim| product.saturating_mul(dim as u64))
+    }
+
+    /// Whether some machine might hold it. One without elements must be so for its other sizes too, as there are tensors of
+    /// those alone, such as sums.
+    pub(crate) fn is_possible(&self) -> bool {
+        let sizes = self.0.iter().map(|&dim| dim.max(1) as u64);
+        sizes.fold(1, u64::saturating_mul) <= MOST_ELEMENTS
     }
 
     /// The elements as a matrix: the last dimension as columns, all before it as rows. A scalar is 1 × 1.

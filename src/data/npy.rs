@@ -193,7 +193,9 @@ impl Dataset {
     ///
     /// [`Error::Data`] where an array has no rows, where the two differ in rows, and where an integer is no label.
     pub fn from_arrays(features: &Array, targets: &Array) -> Result<Self> {
-        let columns = |array: &Array| array.shape().iter().skip(1).product();
+        // An array without rows may claim any number of columns.
+        let product = |n: usize, dim: &usize| n.saturating_mul(*dim);
+        let columns = |array: &Array| array.shape().iter().skip(1).fold(1, product);
         let targets = match targets.shape() {
             [_] if targets.is_integer() => {
                 let labels = targets.to_labels()?;

@@ -1,5 +1,7 @@
 //! Rows picked, shuffled and parted into training and test sets.
 
+use std::collections::BTreeMap;
+
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 
@@ -129,14 +131,11 @@ impl Dataset {
             return Err(Error::argument("test_fraction", message));
         }
         let (mut train, mut test) = (Vec::new(), Vec::new());
-        for (class, rows) in self.by_class(seed)?.into_iter().enumerate() {
+        for (class, rows) in self.by_class(seed)? {
             if rows.len() == 1 {
                 return Err(Error::data(format!(
                     "class {class} has one row, which cannot be in both parts: give at least 2 of each class"
                 )));
-            }
-            if rows.is_empty() {
-                continue;
             }
             let tested =
                 ((rows.len() as f64 * test_fraction).round() as usize).clamp(1, rows.len() - 1);
@@ -187,8 +186,8 @@ impl Dataset {
         seed: u64,
     ) -> Result<impl Iterator<Item = Result<(Self, Self)>>> {
         // Dealt out one by one, class after class, so that folds differ by one row of a class at most.
-        let rows = self.by_class(seed)?.concat();
-        self.folds(folds, rows)
+        let rows = self.by_class(seed)?.into_values().flatten();
+        self.folds(folds, rows.collect())
     }
 
     /// Row k of `order` goes to fold k mod `folds`.
@@ -218,12 +217,12 @@ impl Dataset {
         }))
     }
 
-    /// The rows of each class, in an order drawn with `seed`.
-    fn by_class(&self, seed: u64) -> Result<Vec<Vec<usize>>> {
-        let (labels, classes) = self.labels()?;
-        let mut rows = vec![Vec::new(); classes];
+    /// The rows of each class that has some, in an order drawn with `seed`. A file's label makes as many classes as it likes.
+    fn by_class(&self, seed: u64) -> Result<BTreeMap<u32, Vec<usize>>> {
+        let (labels, _) = self.labels()?;
+        let mut rows = BTreeMap::<u32, Vec<usize>>::new();
         for row in permutation(self.rows(), seed) {
-            rows[labels[row] as usize].push(row);
+            rows.entry(labels[row]).or_default().push(row);
         }
         Ok(rows)
     }
@@ -232,9 +231,10 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] where the targets are not labels.
+    /// [`Error::Data`] where the targets are not labels, or of more classes than memory has room for.
     pub fn class_counts(&self) -> Result<Vec<usize>> {
         let (labels, classes) = self.labels()?;
+        drop(room::<usize>(Some(classes), "the counts of the classes")?);
         let mut counts = vec![0; classes];
         labels.iter().for_each(|label| counts[*label as usize] += 1);
         Ok(counts)

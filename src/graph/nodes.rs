@@ -8,9 +8,6 @@ use crate::{Error, Result, TensorType};
 
 use super::{Initial, Node, Record, Role, ValueId, Variable};
 
-/// Most elements of a tensor: 4 TiB, beyond any machine; arithmetic on smaller sizes does not overflow.
-pub(super) const MOST_ELEMENTS: u64 = 1 << 40;
-
 #[derive(Default)]
 pub(crate) struct Nodes {
     pub(crate) records: Vec<Record>,
@@ -112,7 +109,7 @@ impl Nodes {
                     ))
                 })
                 .and_then(|outputs| {
-                    match outputs.iter().find(|kind| kind.elements() > MOST_ELEMENTS) {
+                    match outputs.iter().find(|kind| !kind.shape.is_possible()) {
                         Some(kind) => {
                             Err(format!("the result {kind} is more than any machine holds"))
                         }

@@ -216,6 +216,20 @@ impl Functional {
             let message = format!("`{name}` needs at least one number a sample, got {shape}");
             return Err(Error::argument("inputs", message));
         }
+        let made = self.calls.iter().map(|call| {
+            let name = self.members.get(call.member).map(|member| &member.name);
+            (name, &call.shape)
+        });
+        let taken = self
+            .inputs
+            .iter()
+            .map(|input| (Some(&input.name), &input.shape));
+        if let Some((name, shape)) = taken.chain(made).find(|(_, shape)| !shape.is_possible()) {
+            let name = name.map_or("a layer", String::as_str);
+            let message =
+                format!("`{name}` is {shape} a sample, which is more than any machine holds");
+            return Err(Error::argument("layers", message));
+        }
         if self.calls.is_empty() {
             return Err(Error::argument(
                 "layers",

@@ -1,6 +1,7 @@
 //! A data set as a model takes it: checked, preprocessed, inputs and targets side by side, and its way to the device.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::data::check::{check_finite, room};
 use crate::plan::Target;
@@ -403,26 +404,26 @@ impl Model {
                 )
             }
         };
-        let mut table: Vec<Option<f32>> = vec![None; classes];
+        let mut table = BTreeMap::new();
         for &(class, weight) in by_class {
-            let Some(place) = table.get_mut(class as usize) else {
+            if class as usize >= classes {
                 let last = classes.saturating_sub(1);
                 return refused(format!(
                     "names class {class}, but the targets have 0 to {last}"
                 ));
-            };
+            }
             if !(weight.is_finite() && weight >= 0.0) {
                 return refused(format!(
                     "must be at least 0 and finite, got {weight} for class {class}"
                 ));
             }
-            if place.replace(weight).is_some() {
+            if table.insert(class as usize, weight).is_some() {
                 return refused(format!("names class {class} twice"));
             }
         }
         let given = self.weights_of(data)?;
         let own = |row: usize| given.as_ref().map_or(1.0, |weights| weights[row]);
-        let weigh = |(row, &class): (usize, &usize)| table[class].unwrap_or(1.0) * own(row);
+        let weigh = |(row, &class): (usize, &usize)| table.get(&class).unwrap_or(&1.0) * own(row);
         Ok(Some(of_rows.iter().enumerate().map(weigh).collect()))
     }
 

@@ -460,14 +460,14 @@ impl Parts<'_> {
         let most = chunk_rows(self.target, width);
         let chunks = room.rows.div_ceil(most);
         if chunks > MAX_CHUNKS {
-            let row_bytes = width as u64 * 4;
+            let bytes = (room.rows as u64).saturating_mul((width as u64).saturating_mul(4));
             return Err(Error::Limit {
                 limit: "maxStorageBufferBindingSize",
                 what: format!(
                     "the data set {name} of {} rows, in {MAX_CHUNKS} parts,",
                     room.rows
                 ),
-                needed: (room.rows as u64 * row_bytes).div_ceil(MAX_CHUNKS as u64),
+                needed: bytes.div_ceil(MAX_CHUNKS as u64),
                 allowed: self.target.max_binding_bytes,
             });
         }

@@ -9,6 +9,7 @@ mod graph;
 mod metrics;
 mod nn;
 mod optim;
+mod sizes;
 
 use std::cell::Cell;
 
@@ -68,6 +69,7 @@ fn more_than_two_hundred_bad_values_are_refused() {
     fit::all();
     callbacks::all();
     files::all();
+    sizes::all();
     let refused = REFUSALS.get() - before;
     assert!(refused >= 200, "only {refused}");
 }
