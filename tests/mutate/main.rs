@@ -21,6 +21,7 @@ use std::time::Instant;
 
 use kiln::Error;
 use kiln::data::{idx, npy};
+use kiln::io::Import;
 use kiln::plan::TuningTable;
 use kiln::prelude::*;
 use kiln::train::RunState;
@@ -143,10 +144,30 @@ fn models() {
 }
 
 #[test]
+fn weights_of_other_programs() {
+    let path = std::env::temp_dir().join(format!("kiln-mutate-{}-weights", std::process::id()));
+    let mut model = seeds::model();
+    let what = "weights of other programs";
+    torture(what, &seeds::weights(), |numbers, bytes| {
+        // They are read by their paths alone.
+        std::fs::write(&path, bytes).map_err(|refusal| Error::io(&path, refusal))?;
+        let import = match numbers.below(3) {
+            0 => return model.load_weights(&path),
+            1 => Import::keras(),
+            _ => Import::pytorch(),
+        };
+        let import = import.partial(numbers.below(2) == 0);
+        model.import_weights(&path, &import).map(drop)
+    });
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
 fn arrays() {
     torture("npy", &seeds::arrays(), |_, bytes| {
         let array = npy::Array::from_bytes(&bytes, "mutated")?;
         drop(array.to_labels());
+        drop(Dataset::from_arrays(&array, &array));
         array.to_f32().map(drop)
     });
 }

@@ -97,6 +97,38 @@ pub fn models() -> Vec<Vec<u8>> {
     ]
 }
 
+/// Weights for the model, as it names them, as Keras does and as PyTorch does, in both formats.
+pub fn weights() -> Vec<Vec<u8>> {
+    let mut own = model();
+    let kept = own.weights().unwrap();
+    let renamed = |rename: &dyn Fn(&str) -> String, turned: bool| {
+        written("weights.npz", |path| {
+            let arrays = kept.iter().map(|weights| {
+                let dims: Vec<usize> = match turned {
+                    true => weights.shape.dims().iter().rev().copied().collect(),
+                    false => weights.shape.dims().to_vec(),
+                };
+                let array = Array::from_f32(&dims, &weights.values).unwrap();
+                (rename(&weights.name), array)
+            });
+            let arrays: Vec<(String, Array)> = arrays.collect();
+            let named = arrays.iter().map(|(name, array)| (name.as_str(), array));
+            save_all(path, named).unwrap();
+        })
+    };
+    let pytorch = |name: &str| {
+        let name = name.replace("dense_1/", "2.").replace("dense/", "0.");
+        name.replace("kernel", "weight")
+    };
+    let kept_as = |name: &str| written(name, |path| model().save_weights(path).unwrap());
+    vec![
+        kept_as("weights.safetensors"),
+        kept_as("own.npz"),
+        renamed(&|name| format!("sequential/{name}"), false),
+        renamed(&pytorch, true),
+    ]
+}
+
 pub fn arrays() -> Vec<Vec<u8>> {
     let values: Vec<f32> = (0..24).map(|i| i as f32).collect();
     let rows_first = Array::from_f32(&[4, 6], &values).unwrap().to_bytes();
