@@ -158,6 +158,56 @@ fn another_thread_of_a_device_that_hangs_ends_in_time() {
     is_given_up(device, second);
 }
 
+/// Rows of 16 numbers, and a network whose step on all of them takes a software adapter many times the deadline.
+fn slow_to_train() -> (Dataset, Model) {
+    let rows = 4096;
+    let features: Vec<f32> = (0..rows * 16).map(|i| (i % 97) as f32 / 97.0).collect();
+    let values = features.chunks(16).map(|row| row[0] - row[1]).collect();
+    let data = Dataset::new(features, 16, Targets::Values { values, columns: 1 });
+    let network = Sequential::new(16).dense(2048, Tanh).dense(2048, Tanh);
+    let network = network.dense(1, Linear).seed(7);
+    let model = network.compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.001), []);
+    (data.unwrap(), model.unwrap())
+}
+
+#[test]
+fn a_fit_that_hangs_ends_in_time_with_its_weights_and_is_gone_on_with_elsewhere() {
+    let Some((device, _alone)) = opened() else {
+        return;
+    };
+    let (data, mut model) = slow_to_train();
+    // What it learns on the processor, where nothing hangs and nothing is compiled.
+    let (few, _) = data.split_at(8).unwrap();
+    let steps = Fit::steps(2).batch_size(4).silent();
+    model.fit(&few, steps).unwrap();
+    let learned = model.weights().unwrap();
+
+    model.move_to(&device).unwrap();
+    let error = in_time("a fit", || {
+        let whole = Fit::epochs(1).batch_size(4096).silent();
+        model.fit(&data, whole).map(drop)
+    });
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    let begun = Instant::now();
+    // The state that was kept as the run began, which needs no device now.
+    assert!(model.weights().unwrap() == learned, "other weights");
+    let state = model.take_unfinished().unwrap();
+    assert_eq!((state.steps, state.model_steps), (0, 2));
+    model.move_to(&Device::cpu()).unwrap();
+    drop(device);
+    let took = begun.elapsed();
+    println!("weights, state and leave: {took:?}");
+    assert!(took < Duration::from_millis(500), "{took:?}");
+
+    let (_, mut other) = slow_to_train();
+    let weights = learned
+        .iter()
+        .map(|own| (own.name.as_str(), &own.values[..]));
+    other.set_weights(weights).unwrap();
+    let predicted = model.predict(few.features()).unwrap();
+    assert!(other.predict(few.features()).unwrap() == predicted);
+}
+
 /// Opens the adapter in a process of its own, where nothing is known of its driver, and prints what the canary took.
 #[test]
 fn the_canary_takes_at_most_200_ms() {
