@@ -162,6 +162,44 @@ fn batches_in_parts_come_to_the_weights_of_whole_ones() {
 }
 
 #[test]
+fn a_model_goes_from_whole_batches_to_parts_of_their_size_and_back() {
+    let data = rows(256);
+    let cpu = Device::cpu();
+    let gpu = opened(None);
+    let devices = std::iter::once(&cpu).chain(gpu.as_ref().map(|(device, _)| device));
+    for device in devices {
+        let train = |split: bool| {
+            let mut trained = model(device, 24);
+            // Parts of 64 rows are as large as the batches before and after: the open session must not pass for theirs.
+            for (batch, parts) in [(64, 1), (128, 2), (64, 1), (256, 4)] {
+                let fit = Fit::epochs(3).batch_size(batch).silent();
+                let fit = if split { fit.micro_batches(parts) } else { fit };
+                let steps = trained.fit(&data, fit).unwrap().steps;
+                let parts = if split { u64::from(parts) } else { 1 };
+                assert_eq!(steps, 3 * parts * (256 / batch as u64));
+            }
+            trained
+        };
+        let (mut whole, mut split) = (train(false), train(true));
+        let apart = apart(&mut whole, &mut split);
+        assert!(apart < 5e-4, "{device}: {apart}");
+
+        // A state of whole batches is taken back by a model that has been in parts since, and the other way round.
+        let fit = || Fit::epochs(1).batch_size(64).silent();
+        let mut trained = model(device, 24);
+        trained.fit(&data, fit()).unwrap();
+        let before = (trained.snapshot().unwrap(), trained.weights().unwrap());
+        trained.fit(&data, fit().micro_batches(2)).unwrap();
+        let between = trained.snapshot().unwrap();
+        trained.restore(&before.0).unwrap();
+        assert_eq!(trained.weights().unwrap(), before.1);
+        trained.fit(&data, fit()).unwrap();
+        trained.restore(&between).unwrap();
+        trained.fit(&data, fit().micro_batches(2)).unwrap();
+    }
+}
+
+#[test]
 fn batches_are_split_until_they_fit_the_budget() {
     let data = rows(2048);
     let fit = || Fit::steps(4).batch_size(2048).silent();

@@ -231,6 +231,88 @@ fn rows_of_an_ignored_class_count_in_no_reduction() {
 }
 
 #[test]
+fn losses_of_whole_batches_see_the_part_where_batches_come_in_parts() {
+    let rows = [0, 1, 2, 3, 4, 0, 1, 2];
+    let shares: Vec<f32> = (0..8).map(|i| f32::from(u8::from(i % 3 == 0))).collect();
+    let labels = [0, 2, 1, 2, 1, 0, 0, 1];
+    let features = || rows.iter().map(|&row| X[row]).collect::<Vec<f32>>();
+    let shares = Targets::Values {
+        values: shares,
+        columns: 1,
+    };
+    let labels = Targets::Labels {
+        labels: labels.to_vec(),
+        classes: 3,
+    };
+    let ignoring = SparseCategoricalCrossentropy.ignore_class(2);
+    let cases: [(LossSpec, Targets, usize); 4] = [
+        (Loss::Dice.into(), shares.clone(), 1),
+        (Loss::tversky(0.3, 0.7).into(), shares, 1),
+        (ignoring, labels.clone(), 2),
+        (ignoring.reduction(Reduction::Sum), labels, 2),
+    ];
+    for device in devices() {
+        for (spec, targets, units) in &cases {
+            let place = format!("{device} {spec}");
+            let data = Dataset::new(features(), 1, targets.clone()).unwrap();
+            let train = |batch: usize, parts: u32, collected: u32| {
+                let rate = Sgd::new(0.5).gradient_accumulation_steps(collected);
+                let last = if *units == 1 { Sigmoid } else { Softmax };
+                let model = Sequential::new(1).dense(*units, last).seed(3);
+                let mut model = model.compile_on(&device, *spec, rate, []).unwrap();
+                let fit = Fit::epochs(2).batch_size(batch).shuffle(false).silent();
+                let history = model.fit(&data, fit.micro_batches(parts)).unwrap();
+                let weights = model.weights().unwrap();
+                let weights = weights.iter().flat_map(|w| w.values.clone());
+                (weights.collect::<Vec<f32>>(), history.loss())
+            };
+            let (whole, parts) = (train(8, 1, 1), train(8, 2, 1));
+            let apart = whole.0.iter().zip(&parts.0);
+            let apart = apart.fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+            if spec.reduction == Reduction::Sum {
+                // What adds up comes to the same.
+                assert!(apart < 1e-5, "{place}: {apart}");
+                continue;
+            }
+            assert!(apart > 1e-4, "{place}: {apart}");
+            assert_eq!(parts, train(4, 1, 2), "{place}");
+        }
+    }
+}
+
+#[test]
+fn an_overlap_of_few_rows_is_the_same_in_a_session_with_room_for_many() {
+    for device in devices() {
+        let targets = |rows: usize| Targets::Values {
+            values: (0..rows).map(|i| f32::from(u8::from(i % 3 == 0))).collect(),
+            columns: 1,
+        };
+        let data = |rows: usize| {
+            let features = (0..rows).map(|row| X[row % 5]).collect();
+            Dataset::new(features, 1, targets(rows)).unwrap()
+        };
+        let model = Sequential::new(1).dense(1, Sigmoid).seed(3);
+        let mut model = model
+            .compile_on(&device, Loss::Dice, Sgd::new(0.1), [])
+            .unwrap();
+        let alone = model.evaluate(&data(20)).unwrap().loss;
+        // 1024 rows, and 476: the mean of both fractions by their rows.
+        let many = model.evaluate(&data(1500)).unwrap().loss;
+        let parts = [0..1024, 1024..1500].map(|part| {
+            let rows: Vec<usize> = part.collect();
+            let part = data(1500).select(&rows).unwrap();
+            model.evaluate(&part).unwrap().loss * rows.len() as f64
+        });
+        near(
+            many,
+            parts.iter().sum::<f64>() / 1500.0,
+            &format!("{device}"),
+        );
+        near(model.evaluate(&data(20)).unwrap().loss, alone, "again");
+    }
+}
+
+#[test]
 fn a_batch_whose_rows_weigh_nothing_changes_nothing() {
     let mut model = model(
         &Device::cpu(),

@@ -499,6 +499,47 @@ fn a_callback_that_evaluates_other_rows_leaves_the_run_to_its_bits() {
     }
 }
 
+#[test]
+fn a_callback_evaluates_beside_a_run_that_fills_the_budget() {
+    let _alone = alone();
+    let Some(device) = budgeted() else {
+        return;
+    };
+    // 16 MiB to train on, in parts as large as the budget allows; few rows and many to look at.
+    let data = rows(4096 * 8 + 7, 128);
+    for resident in [false, true] {
+        // The most that lies there whole, beside which there is room for little.
+        let data = match resident {
+            true => data.select(&(0..8700).collect::<Vec<_>>()).unwrap(),
+            false => data.clone(),
+        };
+        for count in [50, 5000] {
+            let other = rows(count, 128);
+            let mut elsewhere = Elsewhere {
+                timing: Timing::Epochs,
+                data: &other,
+                seen: Vec::new(),
+            };
+            let mut watched = model(device, 128, true);
+            let fit = || Fit::epochs(2).batch_size(64).silent();
+            let history = watched.fit(&data, fit().callback(&mut elsewhere)).unwrap();
+            let place = format!("resident {resident}, {count} rows");
+            assert!(device.counters().peak_bytes <= BUDGET, "{place}");
+            // Batches may have been smaller there, for want of room.
+            let last = figures(&watched.evaluate(&other).unwrap());
+            let pairs = elsewhere.seen.last().unwrap().iter().zip(&last);
+            for (seen, last) in pairs {
+                let (seen, last) = (f64::from_bits(*seen), f64::from_bits(*last));
+                assert!((seen - last).abs() < 1e-6, "{place}: {seen}, {last}");
+            }
+            let watched = outcome(&mut watched, &history);
+            let mut plain = model(device, 128, true);
+            let history = plain.fit(&data, fit()).unwrap();
+            assert!(outcome(&mut plain, &history) == watched, "{place}");
+        }
+    }
+}
+
 /// Trains the model of the run that calls it.
 struct Trains<'a>(&'a Dataset, Option<String>);
 

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 use super::callback::{Mode, Monitor};
 use super::fit::Resumed;
-use super::objective::Objective;
+use super::model::Model;
 use super::run_state::{Every, RunState, Watch};
 
 /// Where and how often a run writes its state, for [`Fit::checkpoints`](super::Fit::checkpoints).
@@ -126,14 +126,14 @@ impl Checkpoints {
         &mut self,
         resumed: Option<&Resumed>,
         validates: bool,
-        objectives: &[Objective],
+        model: &Model,
     ) -> Result<()> {
         self.every.validate()?;
         if self.last == 0 {
             return Err(Error::argument("keep_last", "must be at least 1, got 0"));
         }
         if let Some(monitor) = &mut self.best {
-            monitor.begin(validates, objectives)?;
+            monitor.begin_on(validates, model)?;
         }
         let refused = |refusal| Error::io(&self.folder, refusal);
         self.disk.create_folder(&self.folder).map_err(refused)?;

@@ -10,6 +10,19 @@ use super::programs::{Needs, RING_ROWS, Room, chunk_rows};
 use super::stream::{ROOM, SPARE_BYTES};
 use super::submissions::READBACKS;
 
+/// Rows of the smallest batches that are tried where larger ones have no room.
+const LEAST_BATCH: usize = 16;
+
+/// What there is room for.
+enum Most {
+    /// All rows.
+    All,
+    /// Parts of so many rows.
+    Rows(usize),
+    /// Less than two batches.
+    Nothing,
+}
+
 /// How far parts have been brought.
 #[derive(Debug)]
 pub(super) struct Brought {
@@ -56,34 +69,47 @@ impl Model {
         }
         // Parts are whole batches, those of a session that is open already too.
         let open = self.open_needs().evaluate.map_or(0, |room| room.batch);
-        let batch = whole.batch.max(open);
-        let most = self.most_evaluated(data, trains, whole, batch)?;
+        let mut batch = whole.batch.max(open);
+        let mut room = whole;
+        let most = loop {
+            match self.most_evaluated(data, trains, room, batch)? {
+                // Beside a run that fills the budget even two batches may be too many.
+                Most::Nothing if batch > LEAST_BATCH => {
+                    batch = (batch / 2).max(LEAST_BATCH);
+                    room.batch = batch;
+                }
+                Most::Nothing => break Some(batch),
+                Most::Rows(rows) => break Some(rows),
+                Most::All => break None,
+            }
+        };
         let wanted = wanted.map(|rows| rows.div_ceil(batch).max(1) * batch);
         let part = [most, wanted].into_iter().flatten().min();
         let Some(part) = part.filter(|part| part.saturating_mul(ROOM) < data.rows) else {
-            return Ok(whole);
+            return Ok(room);
         };
         if wanted.is_none() {
             tracing::info!(
                 rows = data.rows,
                 part,
+                batch,
                 "no room for all rows to evaluate: they come in parts"
             );
         }
         Ok(Room {
             rows: part * ROOM,
-            ..whole
+            ..room
         })
     }
 
-    /// The most rows of a part, whole batches, that the device has room for; none where all rows have room.
+    /// The most rows of a part, whole batches, that the device has room for.
     fn most_evaluated(
         &self,
         data: &Prepared<'_>,
         trains: &[Room],
         whole: Room,
         batch: usize,
-    ) -> Result<Option<usize>> {
+    ) -> Result<Most> {
         let placed = self.parts().placed();
         let widths = [
             self.architecture.input_width(),
@@ -98,10 +124,15 @@ impl Model {
         let bound = batches(bindable / ROOM);
         let Some(free) = self.free_bytes() else {
             let bindings = data.rows.div_ceil(bindable);
-            return Ok((bindings > MAX_CHUNKS).then_some(bound));
+            return Ok(match bindings > MAX_CHUNKS {
+                true => Most::Rows(bound),
+                false => Most::All,
+            });
         };
         let read = self.read_back_bytes(batch)?;
-        let free = free.saturating_sub(SPARE_BYTES.saturating_add(read));
+        // Of the little that a run may have left, its readbacks and these share one half.
+        let spare = SPARE_BYTES.saturating_add(read).min(free / 2);
+        let free = free.saturating_sub(spare);
         let bytes = |train: Option<&Room>, rows: usize| {
             let evaluate = Some(Room { rows, ..whole });
             let train = train.copied();
@@ -112,20 +143,23 @@ impl Model {
             }
         };
         if bytes(trains.last(), data.rows)?.is_some_and(|bytes| bytes <= free) {
-            return Ok(None);
+            return Ok(Most::All);
         }
         let base = bytes(trains.first(), ROOM * batch)?.unwrap_or(u64::MAX);
+        if base > free {
+            return Ok(Most::Nothing);
+        }
         // A training divides its rows too, and has half of what is left for them.
         let left = free.saturating_sub(base);
         let share = if trains.len() > 1 { left / 2 } else { left };
         let fits = |bytes: u64| bytes <= base.saturating_add(share);
         if trains.len() > 1 && bytes(trains.first(), data.rows)?.is_some_and(fits) {
-            return Ok(None);
+            return Ok(Most::All);
         }
         let row = 4 * widths.iter().map(|&width| width as u64).sum::<u64>();
         let rows = usize::try_from(share / row).unwrap_or(usize::MAX);
         let rows = rows.saturating_add(ROOM * batch) / ROOM;
-        Ok(Some(batches(rows).min(bound)))
+        Ok(Most::Rows(batches(rows).min(bound)))
     }
 
     /// Bytes that the figures of an evaluation in such batches are read back through.

@@ -261,8 +261,9 @@ impl<'a> Fit<'a> {
     }
 
     /// Computes each batch in so many parts, whose gradients are collected for one update: the memory of a smaller batch, and the
-    /// result of the whole one but for rounding. Layers and losses that look at a whole batch, such as
-    /// batch normalisation, a loss with an ignored class and `Dice`, see a part.
+    /// result of the whole one but for rounding. Layers and losses that look at a whole batch see a part: batch
+    /// normalisation, the mean of a loss with an ignored class, `Dice` and `Tversky`. They come to what batches of a part's
+    /// size come to with [`gradient_accumulation_steps`](crate::optim::Common::gradient_accumulation_steps).
     ///
     /// Losses and steps of the history, and what callbacks count, are those of the parts. The parts must divide the batch, and
     /// the batch the rows.

@@ -99,7 +99,8 @@ pub enum Loss {
     /// −cos of the angle between y and y*, averaged over rows: −1 for the same direction. PyTorch's `CosineEmbeddingLoss`
     /// has 1 − cos.
     CosineSimilarity,
-    /// 1 − 2·Σ y*·y/(Σ y* + Σ y + 1e-7): in `fit` one fraction for the batch as a whole, which is Keras' default.
+    /// 1 − 2·Σ y*·y/(Σ y* + Σ y + 1e-7): in `fit` one fraction for the batch as a whole, which is Keras' default. In
+    /// `evaluate` and validation a batch is 1024 rows, the last one fewer, and the fractions are averaged by rows.
     ///
     /// [`LossSpec::each_row`] has a fraction for each row, Keras with `axis=-1`; of a tensor that is reshaped to one row
     /// it is that of the whole.

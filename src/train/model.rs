@@ -12,6 +12,7 @@ use crate::{Device, Error, Result, Snapshot};
 use super::fit::DEFAULT_BATCH;
 use super::loss::LossSpec;
 use super::metric::Metric;
+use super::micro::fit_rates;
 use super::objective::{Compile, Objective};
 use super::programs::{Needs, Parts, Room};
 use super::run_state::RunState;
@@ -249,9 +250,13 @@ impl Model {
             self.leave_session();
             self.behind = false;
         }
-        self.through_losses(|model| model.session_now()?.restore(snapshot))?;
-        let all = snapshot.variables.clone();
-        self.carried.variables.extend(all);
+        let mut snapshot = snapshot.clone();
+        self.through_losses(|model| {
+            let session = model.session_now()?;
+            fit_rates(&mut snapshot, session.plan());
+            session.restore(&snapshot)
+        })?;
+        self.carried.variables.extend(snapshot.variables);
         // The rate is the run's, not the weights'.
         self.write_rate_factor()
     }

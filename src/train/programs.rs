@@ -51,6 +51,7 @@ impl Needs {
                     have.rows >= want.rows
                         && have.weights == want.weights
                         && have.skips == want.skips
+                        && have.micro == want.micro
                         && batch(have.batch, want.batch)
                 })
             };

@@ -201,6 +201,7 @@ impl Model {
         begun: Instant,
     ) -> Result<History> {
         let callbacks = std::mem::take(&mut fit.callbacks);
+        callbacks.validate()?;
         let validation = validation
             .map(|data| self.prepare_evaluation(data))
             .transpose()?;
@@ -248,7 +249,7 @@ impl Model {
         let steps = steps.saturating_mul(u64::from(supply.micro));
         let total = fit.epochs.saturating_mul(per_epoch).min(steps);
         for mut checkpoints in std::mem::take(&mut fit.checkpoints) {
-            checkpoints.begin(resume.as_ref(), validation.is_some(), &self.objectives)?;
+            checkpoints.begin(resume.as_ref(), validation.is_some(), self)?;
             // Before the others: who is told of a state can rely on its file.
             fit.watches.insert(0, checkpoints.watch());
         }
@@ -301,6 +302,8 @@ impl Model {
         };
         // What does not fit is refused here, before any work.
         self.call(&mut run, |callback, moment| callback.begin(moment))?;
+        // What they evaluated in has no part in the room that the run was given.
+        self.close_aside();
         let from = resume.as_ref().map(|resumed| &resumed.state);
         self.start(&mut run, from).await?;
         drop(resume);

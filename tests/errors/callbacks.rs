@@ -1,7 +1,10 @@
 //! What callbacks refuse when a run begins.
 
 use kiln::prelude::*;
-use kiln::train::{Callback, CsvLog, LearningRateScheduler, Mode, StopAfter, StopAt, TensorBoard};
+use kiln::train::{
+    Callback, CsvLog, LearningRateScheduler, Mode, Moment, StopAfter, StopAt, TensorBoard,
+    TerminateOnNaN,
+};
 
 use super::{labelled, model, refuses, says};
 
@@ -33,6 +36,15 @@ pub fn settings_of_callbacks_out_of_range_name_the_field() {
         "patience",
         &["at least 1", "got 0"],
     );
+    refuses(
+        with(EarlyStopping::new("loss", 1).baseline(f64::NAN)),
+        "baseline",
+        &["a number", "NaN"],
+    );
+    let never = ["at least 1", "got 0"];
+    let lambda = kiln::train::Lambda::new(|_: &mut Moment<'_>| Ok(()));
+    refuses(with(lambda.every(0)), "every", &never);
+    refuses(with(TerminateOnNaN::new().every(0)), "every", &never);
     refuses(
         with(ReduceOnPlateau::new("loss").factor(1.0)),
         "factor",
@@ -109,7 +121,7 @@ pub fn a_figure_that_the_run_does_not_measure_is_refused() {
         &["val_loss", "validation"],
     );
     // Which way a metric of one's own gets better must be said.
-    let own = |callback| {
+    let own = |callback: EarlyStopping| {
         let objective = Objective::new("output", MeanSquaredError)
             .own_metric("gain", |y, target| y.mul(target).sum_over(1));
         let output = Dense::new(1).named("output");
@@ -124,14 +136,27 @@ pub fn a_figure_that_the_run_does_not_measure_is_refused() {
     let watched = EarlyStopping::new("gain", 1);
     refuses(own(watched.clone()), "monitor", &["gain", "`mode`"]);
     assert_eq!(own(watched.mode(Mode::Max)).unwrap().steps, 2);
-    says(
-        with(EarlyStopping::new("no such figure", 1)),
-        &["no such figure", "loss", "accuracy"],
-    );
-    says(
-        with(StopAt::new("no such figure", 1.0)),
-        &["no such figure", "loss"],
-    );
+    // A name that no epoch will have is told before the first step.
+    let data = labelled(vec![0.0; 8], vec![0, 1, 2, 0]);
+    let unknown = |callback: &mut dyn Callback| {
+        let mut model = model();
+        let before = model.weights().unwrap();
+        let fit = Fit::epochs(2).silent().validation_split(0.5);
+        let outcome = model.fit(&data, fit.callback(callback));
+        says(
+            outcome,
+            &["no such figure", "loss", "accuracy", "val_accuracy"],
+        );
+        assert_eq!(model.weights().unwrap(), before);
+    };
+    unknown(&mut EarlyStopping::new("no such figure", 1));
+    unknown(&mut StopAt::new("no such figure", 1.0).mode(Mode::Max));
+    unknown(&mut ReduceOnPlateau::new("no such figure"));
+    unknown(&mut ModelCheckpoint::new("m").best("no such figure"));
+    let best = kiln::train::Checkpoints::in_folder("no such folder").keep_best("no such figure");
+    let outcome = model().fit(&data, Fit::epochs(1).silent().checkpoints(best));
+    says(outcome, &["no such figure", "loss", "accuracy"]);
+    assert!(!std::path::Path::new("no such folder").exists());
 }
 
 #[test]

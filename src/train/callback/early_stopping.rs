@@ -1,6 +1,6 @@
 //! Stops when a figure no longer gets better.
 
-use crate::{Result, Snapshot};
+use crate::{Error, Result, Snapshot};
 
 use super::monitor::at_least_one;
 use super::{Callback, Kept, Mode, Moment, Monitor};
@@ -76,8 +76,10 @@ impl EarlyStopping {
 impl Callback for EarlyStopping {
     fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
         at_least_one("patience", self.patience)?;
-        self.monitor
-            .begin(moment.validates, &moment.model.objectives)?;
+        if self.baseline.is_some_and(f64::is_nan) {
+            return Err(Error::argument("baseline", "must be a number, got NaN"));
+        }
+        self.monitor.begin_on(moment.validates, moment.model)?;
         (self.waited, self.best_epoch, self.best) = (0, None, None);
         self.monitor.start_at(None);
         Ok(())

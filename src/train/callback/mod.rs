@@ -49,7 +49,7 @@ pub enum Timing {
     Behind,
     /// After every epoch, before the next begins: the model is what the epoch left.
     Epochs,
-    /// As [`Timing::Epochs`], and [`Callback::steps`] is called every so many steps, before the next begin.
+    /// As [`Timing::Epochs`], and [`Callback::steps`] is called every so many steps, at least 1, before the next begin.
     Steps(u64),
 }
 
@@ -165,6 +165,15 @@ impl fmt::Debug for Callbacks<'_> {
 }
 
 impl Callbacks<'_> {
+    /// Refuses one that would be called every 0 steps.
+    pub fn validate(&self) -> Result<()> {
+        let mut timings = self.0.iter().map(|callback| callback.timing());
+        match timings.any(|timing| timing == Timing::Steps(0)) {
+            true => Err(Error::argument("every", "must be at least 1, got 0")),
+            false => Ok(()),
+        }
+    }
+
     /// Whether one must be called before the next epoch begins.
     pub fn wait(&self) -> bool {
         let timings = self.0.iter().map(|callback| callback.timing());
@@ -175,7 +184,7 @@ impl Callbacks<'_> {
     pub fn every(&self) -> Vec<u64> {
         let timings = self.0.iter().map(|callback| callback.timing());
         let steps = timings.filter_map(|timing| match timing {
-            Timing::Steps(steps) if steps > 0 => Some(steps),
+            Timing::Steps(steps) => Some(steps),
             _ => None,
         });
         steps.collect()

@@ -108,8 +108,7 @@ impl Callback for ModelCheckpoint {
             at_least_one("last", files)?;
         }
         if self.keep == Keep::Best {
-            self.monitor
-                .begin(moment.validates, &moment.model.objectives)?;
+            self.monitor.begin_on(moment.validates, moment.model)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! A figure that callbacks watch, and which way it gets better.
 
-use crate::train::{Metric, Objective};
+use crate::train::{Metric, Model, Objective};
 use crate::{Error, Result};
 
 use super::Moment;
@@ -96,6 +96,25 @@ impl Monitor {
         self.best = value;
     }
 
+    /// [`begin`](Self::begin) for a run of this model; refuses a figure that no epoch of the run will have.
+    pub(crate) fn begin_on(&mut self, validates: bool, model: &Model) -> Result<()> {
+        self.begin(validates, &model.objectives)?;
+        let mut known = vec!["loss".to_string()];
+        known.extend(model.parts().board()?.names()?);
+        if validates {
+            let validated: Vec<String> = known.iter().map(|name| format!("val_{name}")).collect();
+            known.extend(validated);
+        }
+        if known.contains(&self.name) {
+            return Ok(());
+        }
+        Err(Error::NotFound {
+            what: "figure of an epoch",
+            name: self.name.clone(),
+            known,
+        })
+    }
+
     /// Learns which way the figure gets better from what the model measures. Refuses a validation figure in a run without
     /// validation, a difference below 0, and a metric of one's own without a mode.
     pub(crate) fn begin(&mut self, validates: bool, objectives: &[Objective]) -> Result<()> {
@@ -117,8 +136,7 @@ impl Monitor {
         Ok(())
     }
 
-    /// Whether the figure gets better as it rises. One that no model's output has is refused by name after the first epoch,
-    /// when all figures are known.
+    /// Whether the figure gets better as it rises; not where no output of the model has it.
     fn told(&self, objectives: &[Objective]) -> Result<bool> {
         let figure = self.name.strip_prefix("val_").unwrap_or(&self.name);
         if figure.ends_with("loss") {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::op::cursor;
 use crate::train::evaluate::Evaluation;
+use crate::train::micro::fit_rates;
 use crate::train::prepare::Prepared;
 use crate::train::programs::Needs;
 use crate::train::recover::Recovery;
@@ -61,6 +62,7 @@ impl Model {
             self.carry().await?;
             self.open = None;
             let mut session = self.device.open(&plan)?;
+            fit_rates(&mut self.carried, session.plan());
             let variables = session.plan().variables.iter();
             let progress = variables.filter(|variable| variable.role == Role::Progress);
             self.progress
@@ -136,6 +138,11 @@ impl Model {
         Ok(run)
     }
 
+    /// Closes what callbacks have evaluated in.
+    pub(in crate::train) fn close_aside(&mut self) {
+        self.aside = None;
+    }
+
     /// The run is over.
     pub(in crate::train) fn end_run(&mut self, run: Arc<()>) {
         drop(run);
@@ -153,7 +160,10 @@ impl Model {
         data: &Prepared<'_>,
     ) -> Result<Evaluation> {
         let Some(open) = &mut self.open else {
-            return self.evaluate_prepared(data, None).await;
+            let outcome = self.evaluate_prepared(data, None).await;
+            // The run that begins has its room planned without this one.
+            self.open = None;
+            return outcome;
         };
         let weights = carried(&mut open.session).await?;
         let behind = self.behind;
