@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use kiln::nn::{ActivityRegularization, Constraint, GroupNormalization};
 use kiln::optim::{AdamW, Common, LossScale, OptimizerConfig, Schedule};
 use kiln::prelude::*;
-use kiln::train::{Checkpoints, Loss, LossSpec, TensorBoard};
+use kiln::train::{Checkpoints, Loss, LossSpec, StopAfter, StopAt, TensorBoard};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -152,27 +152,53 @@ fn losses() -> String {
     text
 }
 
-fn metrics() -> String {
-    let mut text = String::from("| metric | settings |\n|---|---|\n");
-    for metric in [
-        Metric::precision(),
-        Metric::recall(),
-        Metric::f1_score(kiln::train::Average::Macro),
-        Metric::auc(),
-        Metric::r2_score(),
-    ] {
-        let Value::Object(map) = settings(&metric) else {
-            panic!("{} has settings", metric.name());
+/// A line for each of a kind that has settings, by name: those of a variant, without the variant's name.
+fn variants<'a, T: Serialize>(
+    kind: &str,
+    all: impl IntoIterator<Item = (&'a str, T)>,
+    least: usize,
+) -> String {
+    let mut text = format!("| {kind} | settings |\n|---|---|\n");
+    let mut lines = 0;
+    for (name, value) in all {
+        let Value::Object(map) = settings(&value) else {
+            continue;
         };
         let own: Vec<String> = map.values().map(listed).collect();
-        writeln!(text, "| {} | {} |", metric.name(), own.join(", ")).unwrap();
+        writeln!(text, "| {name} | {} |", own.join(", ")).unwrap();
+        lines += 1;
     }
+    assert!(lines >= least, "{lines} of {kind}");
     text
+}
+
+fn metrics() -> String {
+    let point = kiln::train::Point::at(0.5);
+    let metrics = Metric::all();
+    let named = metrics.iter().map(|metric| (metric.name(), metric));
+    let points = [
+        Metric::SensitivityAtSpecificity(point),
+        Metric::SpecificityAtSensitivity(point),
+        Metric::PrecisionAtRecall(point),
+        Metric::RecallAtPrecision(point),
+    ];
+    let named = named.chain(points.iter().map(|metric| (metric.name(), metric)));
+    variants("metric", named, 20)
+}
+
+fn activations() -> String {
+    let all = kiln::nn::Activation::all();
+    variants(
+        "activation",
+        all.into_iter().map(|own| (own.name(), own)),
+        6,
+    )
 }
 
 /// The settings of what only tells them in its debug form, without what it keeps as it goes.
 fn debugged(of: &impl std::fmt::Debug) -> String {
-    const KEPT: [&str; 16] = [
+    const KEPT: [&str; 17] = [
+        "begun",
         "folder",
         "disk",
         "waited",
@@ -247,12 +273,12 @@ fn training() -> String {
         ("LossScale::default()", debugged(&LossScale::default())),
         ("Csv::new()", debugged(&Csv::new())),
         (
-            "Constraint::max_norm(2.0)",
-            debugged(&Constraint::max_norm(2.0)),
+            "StopAfter::seconds(1.0)",
+            debugged(&StopAfter::seconds(1.0)),
         ),
         (
-            "Constraint::unit_norm()",
-            debugged(&Constraint::unit_norm()),
+            "StopAt::new(\"loss\", 0.1)",
+            debugged(&StopAt::new("loss", 0.1)),
         ),
     ];
     for (call, settings) in rows {
@@ -263,8 +289,18 @@ fn training() -> String {
 }
 
 /// Sections of the file, each between two lines of its name, and what stands there.
-fn sections() -> [(&'static str, String); 6] {
+fn sections() -> [(&'static str, String); 10] {
     [
+        ("activations", activations()),
+        (
+            "initializers",
+            variants("initializer", Initializer::all(), 8),
+        ),
+        (
+            "regularizers",
+            variants("regularizer", Regularizer::all(), 4),
+        ),
+        ("constraints", variants("constraint", Constraint::all(), 3)),
         ("optimizers", optimizers()),
         ("schedules", schedules()),
         ("layers", layers()),

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, Tensor};
 
+use super::plain;
+
 /// A layer's activation, y = f(xW + b), with Keras' names and defaults. Formulas and gradients: see the [`Tensor`] methods
 /// of the same names.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -221,7 +223,8 @@ impl Activation {
         }
     }
 
-    /// The activation of that name with Keras' defaults; `swish` and `hard_swish` are other names of `silu` and `hard_silu`.
+    /// The activation of that name with Keras' defaults, also in the form of a class (`LeakyReLU`, but with the slope of the
+    /// function); `swish` and `hard_swish` are other names of `silu` and `hard_silu`.
     ///
     /// # Errors
     ///
@@ -234,13 +237,15 @@ impl Activation {
     /// # Ok::<(), kiln::Error>(())
     /// ```
     pub fn named(name: &str) -> Result<Self> {
-        let own = match name {
-            "swish" => "silu",
-            "hard_swish" => "hard_silu",
-            name => name,
+        let wanted = match plain(name).as_str() {
+            "swish" => "silu".into(),
+            "hardswish" => "hardsilu".into(),
+            own => own.to_string(),
         };
         let all = Self::all();
-        let found = all.iter().find(|activation| activation.name() == own);
+        let found = all
+            .iter()
+            .find(|activation| plain(activation.name()) == wanted);
         found.copied().ok_or_else(|| Error::NotFound {
             what: "activation",
             name: name.into(),

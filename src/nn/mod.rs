@@ -7,6 +7,7 @@
 //! | `functional`, `sequential` | architectures: [`Functional`], and [`Sequential`], a way of writing a chain |
 //! | `nested` | a model as a layer of another |
 //! | `forward`, `weights`, `summary`, `describe` | what is done with an architecture |
+//! | `names` | initializers, penalties and constraints by Keras' names |
 //! | `dense`, `activate`, `merge`, `concatenate`, `dot`, `rearrange`, `rescaling`, `lambda`, `noise`, `normalization`, `group_normalization`, `prelu`, `softmax`, `activity_regularization` | the layers |
 
 mod activate;
@@ -26,6 +27,7 @@ mod lambda;
 mod layer;
 mod layer_ref;
 mod merge;
+mod names;
 mod nested;
 mod noise;
 mod normalization;
@@ -56,6 +58,7 @@ pub use lambda::Lambda;
 pub use layer::{Layer, Parameter};
 pub use layer_ref::LayerRef;
 pub use merge::{Add, Average, Maximum, Minimum, Multiply, Subtract};
+pub(crate) use names::plain;
 pub use noise::{AlphaDropout, Dropout, GaussianDropout, GaussianNoise};
 pub use normalization::{BatchNormalization, LayerNormalization, RMSNormalization};
 pub use prelu::PRelu;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::nn::plain;
 use crate::op::{Tally, cursor, rate};
 use crate::{Graph, Initial, Result, Role, Session, Tensor, TensorType};
 
@@ -253,6 +254,41 @@ configs! {
     /// Resilient propagation.
     Rprop,
 }
+
+impl OptimizerConfig {
+    /// The optimizer of that name with Keras' defaults: `adam`, `RMSprop`, `adamw` …
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) with the names that there are.
+    ///
+    /// ```
+    /// use kiln::optim::{OptimizerConfig, RmsProp};
+    ///
+    /// assert_eq!(OptimizerConfig::named("rmsprop")?, OptimizerConfig::RmsProp(RmsProp::default()));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn named(name: &str) -> Result<Self> {
+        let wanted = plain(name);
+        if wanted == ADAM_W {
+            return Ok(OptimizerConfig::Adam(super::AdamW::new(0.001)));
+        }
+        let mut all = Self::defaults();
+        let found = all.iter().position(|known| plain(known.name()) == wanted);
+        if let Some(found) = found {
+            return Ok(all.swap_remove(found));
+        }
+        let names = all.iter().map(Optimizer::name).chain([ADAM_W]);
+        Err(crate::Error::NotFound {
+            what: "optimizer",
+            name: name.into(),
+            known: names.map(Into::into).collect(),
+        })
+    }
+}
+
+/// Adam with decoupled decay, which is no optimizer of its own here.
+const ADAM_W: &str = "adamw";
 
 impl Optimizer for OptimizerConfig {
     fn name(&self) -> &'static str {

@@ -1,7 +1,7 @@
 //! Losses, metrics and objectives.
 
 use kiln::prelude::*;
-use kiln::train::{Auc, Classes, Compile, Decision, FBeta, LossSpec, Objective, Point};
+use kiln::train::{Auc, Classes, Compile, Decision, FBeta, LossSpec, Objective, Point, Reduction};
 
 use super::{refuses, says};
 
@@ -94,6 +94,16 @@ pub fn settings_that_a_loss_does_not_have_are_refused() {
         with(CategoricalCrossentropy.ignore_class(1)),
         "ignore_class",
         &["integer labels"],
+    );
+    refuses(
+        with(CategoricalCrossentropy.reduction(Reduction::None)),
+        "reduction",
+        &["one number", "Sum"],
+    );
+    refuses(
+        with(Loss::Dice.reduction(Reduction::Sum)),
+        "reduction",
+        &["dice", "one number for a batch"],
     );
 }
 
@@ -217,6 +227,12 @@ pub fn settings_of_metrics_out_of_range_name_the_field() {
     refuses(measured(Metric::MeanIou(ignored)), "ignore_class", &["7"]);
     let spec = SparseCategoricalCrossentropy.ignore_class(1);
     refuses(measured(Metric::Loss(spec)), "ignore_class", &["metric"]);
+    let sums = MeanSquaredError.reduction(Reduction::Sum);
+    refuses(
+        measured(Metric::Loss(sums)),
+        "reduction",
+        &["metric", "mean over rows"],
+    );
     let twice = Sequential::new(2).dense(3, Softmax).compile_on(
         &Device::cpu(),
         SparseCategoricalCrossentropy,

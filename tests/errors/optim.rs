@@ -265,6 +265,59 @@ pub fn what_all_optimizers_share_is_checked_in_each() {
 }
 
 #[test]
+pub fn every_number_of_every_optimizer_has_a_range_and_names_its_field() {
+    use kiln::optim::{Common, OptimizerConfig};
+    use serde_json::{Map, Value, json};
+    let object = |value: Value| match value {
+        Value::Object(map) => map,
+        other => panic!("no settings: {other}"),
+    };
+    let mut tried = 0;
+    for config in OptimizerConfig::defaults() {
+        let (name, own) = object(serde_json::to_value(&config).unwrap())
+            .into_iter()
+            .next()
+            .unwrap();
+        let own = object(own);
+        let common = object(serde_json::to_value(Common::default()).unwrap());
+        let is_number = |(_, value): &(&String, &Value)| value.is_number();
+        let numbers = own.iter().filter(is_number).map(|pair| (false, pair));
+        let shared = common.iter().filter(is_number).map(|pair| (true, pair));
+        for (is_common, (field, value)) in numbers.chain(shared) {
+            // A count of none, or numbers far below and above.
+            let bad: &[Value] = match value.is_u64() {
+                true => &[json!(0)],
+                false => &[json!(-3.5), json!(3.5)],
+            };
+            let refused = bad.iter().filter_map(|bad| {
+                let mut settings = own.clone();
+                match is_common {
+                    false => drop(settings.insert(field.clone(), bad.clone())),
+                    true => {
+                        let common = Map::from_iter([(field.clone(), bad.clone())]);
+                        drop(settings.insert("common".into(), common.into()));
+                    }
+                }
+                let config = Map::from_iter([(name.clone(), settings.into())]);
+                let config: OptimizerConfig = serde_json::from_value(config.into()).unwrap();
+                with(config).err()
+            });
+            let refused: Vec<Error> = refused.collect();
+            assert!(!refused.is_empty(), "{name} takes any {field}");
+            for error in refused {
+                match &error {
+                    Error::Argument { name: told, .. } => assert_eq!(told, field, "{name}"),
+                    other => panic!("{name}, {field}: {other}"),
+                }
+                assert!(error.to_string().contains("must be"), "{error}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 100, "{tried}");
+}
+
+#[test]
 pub fn settings_that_exclude_each_other_are_refused() {
     refuses(with(Sgd::new(0.1).nesterov()), "nesterov", &["momentum"]);
     refuses(

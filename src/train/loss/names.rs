@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::nn::plain;
 use crate::{Error, Result};
 
 use super::{Loss, LossSpec, Reads, Reduction};
@@ -62,7 +63,6 @@ impl Loss {
     ///
     /// [`Error::NotFound`] with all names.
     pub fn named(name: &str) -> Result<Loss> {
-        let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
         let wanted = plain(name);
         let is = |(loss, short): &&(Loss, &[&str])| {
             plain(loss.name()) == wanted || short.iter().any(|short| plain(short) == wanted)
