@@ -1,7 +1,8 @@
 //! Every gradient rule against differences, in f64.
 #![allow(clippy::print_stdout)]
 
-use kiln::{check, op};
+use kiln::op::Case;
+use kiln::{DType, check, op};
 
 #[test]
 fn every_gradient_rule_agrees_with_differences() {
@@ -22,6 +23,29 @@ fn every_gradient_rule_agrees_with_differences() {
             }
             let asked = !case.gradients.is_empty();
             assert!(!asked || checked > 0 || !failures.is_empty());
+        }
+        // An op whose cases ask for no gradient has none, or one that is right all the same.
+        if checked == 0
+            && let Some(case) = cases.first()
+        {
+            let numbers = (0..case.inputs.len()).filter(|input| {
+                let is_number = case.inputs[*input].0.dtype == DType::F32;
+                is_number && !case.op.writes().contains(input)
+            });
+            for input in numbers {
+                let gradients = vec![input];
+                let asked = check::gradcheck(&Case {
+                    gradients,
+                    ..case.clone()
+                });
+                // Not that its rule goes against differences, nor anything else.
+                let told = asked.err().map(|error| error.to_string());
+                let known = ["no gradient", "no value that an op could take"];
+                let known = |told: &String| known.iter().any(|known| told.contains(known));
+                if told.as_ref().is_some_and(|told| !known(told)) {
+                    failures.push(format!("{}, input {input}: {told:?}", entry.name));
+                }
+            }
         }
         println!(
             "{:<24} {:>4} cases {checked:>4} differentiated {elements:>7} elements  worst {worst:.3} of what is allowed  {:.2} s",

@@ -6,7 +6,7 @@ mod common;
 use common::{alone, device, devices};
 use kiln::optim::OptimizerConfig;
 use kiln::prelude::*;
-use kiln::train::{Interrupt, Member, Population, Stop, Weights};
+use kiln::train::{Interrupt, LossSpec, Member, Population, Reduction, Stop, Weights};
 
 fn data(rows: usize) -> Dataset {
     let number = |i: usize| ((i * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
@@ -256,6 +256,52 @@ fn what_a_population_cannot_do_is_refused_in_words() {
         "a population takes",
     );
     says(population.member(5).unwrap_err(), "there are 5 members");
+}
+
+#[test]
+fn members_take_means_under_all_their_names_and_weights_of_validation_rows_count() {
+    let _alone = alone();
+    let trained = |loss: LossSpec, metric: Metric, device: &Device| {
+        let rows = data(100);
+        let weights = (0..100).map(|row| (row % 7) as f32).collect();
+        let validation = data(100).with_weights(weights).unwrap();
+        let optimizer = OptimizerConfig::default();
+        let made = Population::new(network(), members(), device, loss, optimizer, [metric]);
+        let mut population = made.unwrap();
+        let histories = population.fit(&rows, fit(2).validation(&validation))?;
+        for (index, history) in histories.iter().enumerate() {
+            let told = history.epochs[1].val_loss.unwrap();
+            let alone = population.member(index)?.evaluate(&validation)?.loss;
+            assert!((told - alone).abs() < 1e-6, "{loss}: {told}, {alone}");
+        }
+        Ok::<_, Error>(histories)
+    };
+    for device in devices() {
+        let loss = |histories: &[History]| histories.iter().map(History::loss).collect::<Vec<_>>();
+        let plain = trained(BinaryCrossentropy.into(), Accuracy, &device).unwrap();
+        for reduction in [Reduction::Mean, Reduction::MeanWithSampleWeight] {
+            let named = BinaryCrossentropy.reduction(reduction);
+            let named = trained(named, Accuracy, &device).unwrap();
+            assert_eq!(loss(&named), loss(&plain), "{reduction:?}");
+            let weighed = reduction == Reduction::MeanWithSampleWeight;
+            let differ = named[0].epochs[1].val_loss != plain[0].epochs[1].val_loss;
+            assert_eq!(differ, weighed, "{reduction:?}");
+        }
+        for (spec, metric, word) in [
+            (
+                BinaryCrossentropy.reduction(Reduction::Sum),
+                Accuracy,
+                "reduction=sum",
+            ),
+            (Loss::huber(1.0).into(), Accuracy, "huber"),
+            (BinaryCrossentropy.into(), Metric::auc(), "auc"),
+        ] {
+            let refused = trained(spec, metric, &device).unwrap_err().to_string();
+            for word in [word, "population", "default reduction"] {
+                assert!(refused.contains(word), "{refused}");
+            }
+        }
+    }
 }
 
 #[test]

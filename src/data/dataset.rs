@@ -15,7 +15,7 @@ pub enum Targets {
         /// Numbers per row, at least 1.
         columns: usize,
     },
-    /// One class per row, as a number.
+    /// One class per row, as a number. To a loss of numbers (a squared error …) on a single output they are these numbers.
     Labels {
         /// One per row, each below `classes`.
         labels: Vec<u32>,

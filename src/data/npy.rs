@@ -149,7 +149,7 @@ impl Array {
                 return Ok(value as u32);
             }
             Err(Error::data(format!(
-                "{value} is not a label: labels are whole numbers from 0"
+                "{value} is not a label: labels are whole numbers from 0; numbers to learn are read by `to_f32`"
             )))
         })
     }
@@ -188,6 +188,24 @@ impl Array {
 impl Dataset {
     /// A data set of an array of features, one row for each first index, and one of targets: labels where that one is a
     /// list of integers, values otherwise.
+    ///
+    /// Integers of more dimensions are values too, because one-hot classes come so. Labels in a single column or of several
+    /// positions, and integers of a list that are numbers, are said to be what they are:
+    ///
+    /// ```
+    /// use kiln::data::npy::Array;
+    /// use kiln::{Dataset, Targets};
+    ///
+    /// # let (x, y) = (Array::from_f32(&[2, 4], &[0.0; 8])?, Array::from_f32(&[2, 3], &[0.0, 1.0, 2.0, 2.0, 1.0, 0.0])?);
+    /// // Two rows of four features, each with a class at three positions.
+    /// let (columns, classes) = (y.shape()[1], 3);
+    /// let targets = Targets::LabelTable { labels: y.to_labels()?, columns, classes };
+    /// let data = Dataset::new(x.to_f32()?, 4, targets)?;
+    /// // The same as numbers.
+    /// let numbers = Targets::Values { values: y.to_f32()?, columns };
+    /// # assert_eq!((data.rows(), data.classes()), (2, Some(3)));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

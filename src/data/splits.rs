@@ -243,6 +243,17 @@ impl Dataset {
     /// A weight for each class that makes rare classes count as much as frequent ones: rows/(classes·rows of the
     /// class), as scikit-learn's `class_weight="balanced"`.
     ///
+    /// ```
+    /// use kiln::prelude::*;
+    ///
+    /// let labels = Targets::Labels { labels: vec![0, 0, 0, 1], classes: 2 };
+    /// let data = Dataset::new(vec![0.1, 0.2, 0.3, 0.9], 1, labels)?;
+    /// let weights = data.balanced_class_weights()?;
+    /// assert_eq!(weights[1], 2.0);
+    /// let fit = Fit::epochs(5).class_weight((0..).zip(weights));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Data`] where the targets are not labels, and where a class has no row.

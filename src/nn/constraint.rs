@@ -86,6 +86,24 @@ impl Constraint {
         parameter.assign(&self.of(parameter))
     }
 
+    /// Checks that a parameter with so many dimensions has that of the norms.
+    pub(super) fn check_axis(self, name: impl FnOnce() -> String, rank: usize) -> Result<()> {
+        match self {
+            Constraint::MaxNorm { axis, .. }
+            | Constraint::UnitNorm { axis }
+            | Constraint::MinMaxNorm { axis, .. }
+                if axis >= rank =>
+            {
+                let message = format!(
+                    "of the constraint on `{}` must be below its {rank} dimensions, got {axis}",
+                    name()
+                );
+                Err(Error::argument("axis", message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Checks that every number is in its range; the error names the field.
     pub fn validate(self) -> Result<()> {
         let refuse = |name, range: &str, got: f32| {

@@ -207,6 +207,12 @@ impl Functional {
     pub(crate) fn validate(&self) -> Result<()> {
         for member in &self.members {
             member.layer.layer.validate()?;
+            for parameter in &member.parameters {
+                let name = || format!("{}/{}", member.name, parameter.name);
+                if let Some(constraint) = parameter.constraint {
+                    constraint.check_axis(name, parameter.shape.rank())?;
+                }
+            }
         }
         if let Some(error) = &self.refusal {
             return Err(error.clone());

@@ -15,7 +15,6 @@ pub(crate) enum Inputs<'a> {
     /// Those of the model's inputs, side by side in its own order.
     Unnamed,
     /// Those of the model's inputs side by side, so many a row.
-    #[cfg(feature = "ndarray")]
     Columns(usize),
     /// Those of inputs of these names and widths, side by side.
     Packed(&'a [(String, usize)]),
@@ -40,7 +39,7 @@ impl<'a, const N: usize> From<&'a [(&'a str, &'a [f32]); N]> for Features<'a> {
 impl<'a> From<&'a Dataset> for Features<'a> {
     fn from(data: &'a Dataset) -> Self {
         let inputs = match data.inputs() {
-            [] => Inputs::Unnamed,
+            [] => Inputs::Columns(data.columns()),
             inputs => Inputs::Packed(inputs),
         };
         Features(Cow::Borrowed(data.features()), inputs)

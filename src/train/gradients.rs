@@ -23,8 +23,7 @@ impl Model {
     /// is now: what Keras users read from a `GradientTape`.
     ///
     /// `value` takes the outputs `[rows, …]` in order and gives any tensor; the derivatives are those of the sum of its
-    /// elements. Layers pass as in prediction. For anything else, such as derivatives of derivatives of one's own, there is
-    /// [`Graph::gradients`].
+    /// elements. Layers pass as in prediction. For anything else there is [`Graph::gradients`].
     ///
     /// ```
     /// use kiln::prelude::*;

@@ -9,7 +9,7 @@ use crate::{Dataset, Error, Result, Session, Targets};
 
 use super::Model;
 use super::features::{Features, Inputs};
-use super::loss::Reduction;
+use super::loss::{Reduction, Takes};
 use super::objective::Objective;
 use super::programs::{Needs, Place, Placed, VALUES, chunk_name, chunk_rows};
 
@@ -232,14 +232,14 @@ impl Model {
         let Features(values, inputs) = features;
         let values = match inputs {
             Inputs::Unnamed => values,
-            #[cfg(feature = "ndarray")]
             Inputs::Columns(columns) => {
                 let preprocessing = self.architecture.preprocessing.as_ref();
                 let own = self.architecture.input_width();
                 let wanted = preprocessing.map_or(own, |steps| steps.inputs());
                 if columns != wanted {
-                    let message =
-                        format!("the array has {columns} columns, the model takes {wanted}");
+                    let message = format!(
+                        "the rows have {columns} columns, but the model has {wanted} inputs"
+                    );
                     return Err(Error::data(message));
                 }
                 values
@@ -493,7 +493,11 @@ fn fitted<'a>(
             in_range((labels, each), columns, objective.loss.ignore_class)?;
             return Ok(Own::Labels(labels));
         }
-        in_range((labels, each), columns.max(2), None)?;
+        // Whole numbers are numbers like others to a loss of numbers.
+        let numbers = columns == 1 && objective.loss.loss.takes() == Takes::Numbers;
+        if !numbers {
+            in_range((labels, each), columns.max(2), None)?;
+        }
         if columns == 1 {
             let values = labels.iter().map(|&label| label as f32);
             return Ok(Own::Values(values.collect::<Vec<_>>().into()));

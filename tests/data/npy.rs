@@ -157,7 +157,7 @@ fn labels_must_be_whole_numbers_from_0() {
     let x = Array::from_f32(&[2, 1], &[1.0, 2.0]).unwrap();
     assert_says(
         Dataset::from_arrays(&x, &read("|i1", "(2,)", &[1, 0xff])),
-        &["-1", "label"],
+        &["-1", "label", "to_f32"],
     );
     assert_says(
         Dataset::from_arrays(&x, &read("|i1", "(3,)", &[1, 0, 1])),

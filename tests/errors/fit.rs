@@ -175,7 +175,16 @@ pub fn data_that_does_not_fit_the_model_names_the_row() {
         },
     )
     .unwrap();
-    says(fit(&narrow), &["3 numbers", "2 inputs"]);
+    says(fit(&narrow), &["1 columns", "2 inputs"]);
+    // Also where its numbers would make whole rows.
+    let twice = Targets::Labels {
+        labels: vec![0, 1, 2],
+        classes: 3,
+    };
+    let twice = Dataset::new(vec![0.0; 12], 4, twice).unwrap();
+    says(fit(&twice), &["4 columns", "2 inputs"]);
+    says(model().evaluate(&twice), &["4 columns", "2 inputs"]);
+    says(model().predict(&twice), &["4 columns", "2 inputs"]);
     let wide = Dataset::new(
         vec![0.0; 4],
         2,
@@ -192,6 +201,23 @@ pub fn data_that_does_not_fit_the_model_names_the_row() {
     says(
         regression.fit(&wide, Fit::epochs(1).silent()),
         &["2 columns", "1 outputs"],
+    );
+    // Counts are numbers to a squared error, but no probabilities.
+    let counts = labelled(vec![0.0; 4], vec![0, 18]);
+    regression.fit(&counts, Fit::epochs(1).silent()).unwrap();
+    let (values, columns) = (vec![0.0, 18.0], 1);
+    let same = Dataset::new(vec![0.0; 4], 2, Targets::Values { values, columns }).unwrap();
+    assert_eq!(
+        regression.evaluate(&counts).unwrap(),
+        regression.evaluate(&same).unwrap()
+    );
+    let chance = Sequential::new(2).dense(1, Sigmoid);
+    let mut chance = chance
+        .compile_on(&Device::cpu(), BinaryCrossentropy, Adam::default(), [])
+        .unwrap();
+    says(
+        chance.evaluate(&counts),
+        &["row 1", "label 18", "2 classes"],
     );
     says(
         model().predict(&[1.0, 2.0, 3.0]),

@@ -281,6 +281,18 @@ pub fn penalties_and_constraints_out_of_range_name_the_field() {
         "rate",
         &["(0, 1]", "got 0"],
     );
+    let axis = 2;
+    refuses(
+        constrained(Constraint::UnitNorm { axis }),
+        "axis",
+        &["kernel", "2 dimensions", "got 2"],
+    );
+    let max_value = 1.0;
+    refuses(
+        with(Dense::new(3).bias_constraint(Constraint::MaxNorm { max_value, axis: 1 })),
+        "axis",
+        &["bias", "1 dimensions", "got 1"],
+    );
     refuses(
         constrained(between(0.0, 1.0, 1.5)),
         "rate",

@@ -39,7 +39,9 @@ pub struct Member {
 ///
 /// A member trains as a [`Model`] of its seed and rate would, on a GPU to the same bits. Only networks that fit a
 /// workgroup can be members: up to some 700 parameters on a GPU, 4096 on the CPU session; the error says what is too
-/// large.
+/// large. Their layers are dense without penalties and constraints, the loss is a squared error or a cross-entropy of the
+/// default [reduction](super::Reduction), the optimizer `Sgd` or `Adam` with nothing beside, and metrics are accuracies
+/// other than top-k: `fit` refuses others.
 ///
 /// ```
 /// use kiln::optim::OptimizerConfig;

@@ -5,6 +5,7 @@ use crate::nn::{Functional, Parameter};
 use crate::op::{Layer, Network, RATES, cursor};
 use crate::plan::{Class, Plan, Program, Target};
 use crate::train::fit::Fit;
+use crate::train::metric::Metric;
 use crate::train::model::Model;
 use crate::train::prepare::Prepared;
 use crate::train::programs::{Needs, Room};
@@ -61,19 +62,29 @@ impl Population {
         parts.target = &target;
         let plan = parts.build(needs)?;
         let train = plan.program("train")?;
-        let [call] = &train.calls[..] else {
-            return Err(Error::argument(
-                "architecture",
-                format!("is too large for a population: {}", train.notes.join("; ")),
-            ));
+        let network = match &train.calls[..] {
+            [call] => call.op.downcast::<Network>().map(|network| (network, call)),
+            _ => None,
         };
-        match call.op.downcast::<Network>() {
-            Some(network) => Ok((network.clone(), call.signature.inputs.clone())),
-            None => Err(Error::argument(
-                "architecture",
-                "does not train in one call, which a population needs",
-            )),
+        if let Some((network, call)) = network {
+            return Ok((network.clone(), call.signature.inputs.clone()));
         }
+        let too_large = train
+            .notes
+            .iter()
+            .find(|note| note.contains("network.train"));
+        if let Some(reason) = too_large {
+            let message = format!("is too large for a population: {reason}");
+            return Err(Error::argument("architecture", message));
+        }
+        let metrics: Vec<&str> = self.metrics.iter().map(Metric::name).collect();
+        let message = format!(
+            "trains members in one call each, which takes plain dense layers, a squared error or cross-entropy of the default reduction, gradient descent, momentum or Adam with nothing beside, and no metrics but accuracies other than top-k; got {}, {} and [{}]",
+            self.loss,
+            model.parts().optimizer.name(),
+            metrics.join(", ")
+        );
+        Err(Error::argument("population", message))
     }
 
     fn target(&self) -> Target {

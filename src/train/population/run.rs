@@ -60,7 +60,7 @@ pub(super) struct Judge<'a> {
 impl<'a> Judge<'a> {
     pub fn new(model: Model, data: &'a Dataset) -> Result<Self> {
         Ok(Judge {
-            data: model.prepare(data)?,
+            data: model.prepare_evaluation(data)?,
             model,
             loaded: None,
         })
