@@ -297,7 +297,7 @@ fn what_does_not_fit_an_iterator_is_refused_by_name() {
         (told(Vec::new(), Fit::epochs(1)), "no batch"),
         (
             told(vec![Ok(rows(3, 4))], Fit::epochs(1)),
-            "batch 0: 12 numbers",
+            "batch 0: the rows have 4 columns",
         ),
         (
             told(
