@@ -5,6 +5,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
+use kiln::data::npy::Array;
 use kiln::nn::{ActivityRegularization, Regularizer, built_in_classes};
 use kiln::prelude::*;
 
@@ -156,6 +157,69 @@ fn predictions_survive(device: &Device, file: &str) {
 #[test]
 fn a_trained_model_of_every_layer_predicts_the_same_bits_after_saving_and_loading() {
     predictions_survive(&Device::cpu(), "round-trip-cpu");
+}
+
+/// A model file as version 2 of the format has it, and what that model predicted. A file of each version stays here for ever.
+const VERSION_2: [&str; 2] = [
+    concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/files/model-2.safetensors"
+    ),
+    concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/files/model-2.predictions.npy"
+    ),
+];
+
+#[test]
+#[ignore = "writes the files, which is done once for a version"]
+fn a_model_file_of_this_version_is_written() {
+    let [file, predictions] = VERSION_2;
+    assert!(!std::path::Path::new(file).exists());
+    let (loss, optimizer) = (CategoricalCrossentropy, Adam::new(0.01));
+    let mut model = every_layer()
+        .compile_on(&Device::cpu(), loss, optimizer, [Accuracy])
+        .unwrap();
+    model.save(file).unwrap();
+    let predicted = model.predict(&numbers(10 * 24)).unwrap();
+    let array = Array::from_f32(&[10, 2], predicted.values()).unwrap();
+    array.save(predictions).unwrap();
+}
+
+#[test]
+fn a_model_file_of_version_2_is_read() {
+    let [file, predictions] = VERSION_2;
+    let cpu = Device::cpu();
+    let mut model = Model::load_on(&cpu, file).unwrap();
+    let classes: BTreeSet<_> = model
+        .architecture()
+        .layers()
+        .map(|(_, layer)| layer.layer().class())
+        .collect();
+    assert!(classes.len() >= 28, "{classes:?}");
+    let summary = model.summary();
+    for words in ["categorical_crossentropy", "adam"] {
+        assert!(summary.to_lowercase().contains(words), "{summary}");
+    }
+    let then = Array::load(predictions).unwrap().to_f32().unwrap();
+    let now = model.predict(&numbers(10 * 24)).unwrap();
+    for (then, now) in then.iter().zip(now.values()) {
+        assert!((then - now).abs() < 1e-4, "{then} then, {now} now");
+    }
+    assert_eq!(then.len(), now.values().len());
+    // One of a version to come is refused as such.
+    let text = std::fs::read(file).unwrap();
+    let (from, to) = (&b"\"version\":\"2\""[..], &b"\"version\":\"9\""[..]);
+    let at = text
+        .windows(from.len())
+        .position(|part| part == from)
+        .unwrap();
+    let later = [&text[..at], to, &text[at + from.len()..]].concat();
+    let message = Model::from_bytes(&cpu, &later).unwrap_err().to_string();
+    assert!(
+        message.contains("\"9\"") && message.contains("is not known"),
+        "{message}"
+    );
 }
 
 #[test]
