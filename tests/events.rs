@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::device;
+use common::{device, devices};
 use kiln::prelude::*;
 use kiln::train::{Checkpoints, Every, Lambda, Recovery, RunState};
 use tracing::field::{Field, Visit};
@@ -184,9 +184,7 @@ fn a_device_lost_and_made_again_and_the_step_that_training_goes_on_from_are_told
 
 #[test]
 fn states_are_kept_while_later_steps_run_and_change_no_bit() {
-    let mut devices = vec![Device::cpu()];
-    devices.extend(device().cloned());
-    for device in devices {
+    for device in devices() {
         // Long enough for many submissions.
         let fit = || Fit::epochs(1000).batch_size(8).silent();
         let (data, mut undisturbed, _) = training(&device);

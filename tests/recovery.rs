@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use common::device;
@@ -15,8 +15,7 @@ use kiln::{Error, Snapshot};
 
 /// The device, for one test at a time: what is lost is lost for all.
 fn alone() -> Option<(&'static Device, MutexGuard<'static, ()>)> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let guard = common::alone();
     device().map(|device| (device, guard))
 }
 

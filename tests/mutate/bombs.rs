@@ -8,7 +8,8 @@ use kiln::data::{idx, npy};
 use kiln::prelude::*;
 use kiln::train::RunState;
 
-use crate::{allowed, alone, measured};
+use crate::common::alone;
+use crate::{allowed, measured};
 
 /// What they unpack to.
 const UNPACKED: usize = 128 << 20;

@@ -10,15 +10,18 @@ mod bombs;
 #[path = "../../examples/conform/case.rs"]
 #[allow(dead_code)]
 mod case;
+#[path = "../common/mod.rs"]
+mod common;
 mod mutator;
 mod seal;
 mod seeds;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
+// In turns: the allocator counts for the whole process.
+use common::alone;
 use kiln::Error;
 use kiln::data::{idx, npy};
 use kiln::io::Import;
@@ -42,14 +45,6 @@ pub enum Stop {
 fn count() -> u64 {
     let asked = std::env::var("KILN_MUTATIONS").ok();
     asked.map_or(3000, |count| count.parse().unwrap())
-}
-
-/// The allocator counts for the whole process.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Bytes that were asked of the allocator in a call, all together: at least what it held at its peak.
