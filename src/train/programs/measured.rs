@@ -1,0 +1,162 @@
+//! The part of a program that is the same in training and evaluation: a batch, its losses and its metrics.
+
+use crate::nn::Parameter;
+use crate::op;
+use crate::optim::Clock;
+use crate::train::loss::{Batch, Output};
+use crate::train::metric::{Column, Supply};
+use crate::train::objective::Objective;
+use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType};
+
+use super::{Parts, RING_ROWS, Room, flat, gathered};
+
+/// What a pass with losses and metrics records.
+pub(super) struct Measured<T> {
+    /// The loss of each row.
+    pub rows: Tensor,
+    /// The losses and metrics in the ring.
+    pub records: Vec<Tensor>,
+    /// The layers' updates of their states, in training.
+    pub layers: Vec<Tensor>,
+    /// How to record the tallies. They come last, where a head that computes the last layer has done so.
+    pub tallies: T,
+}
+
+impl Parts<'_> {
+    /// Forward pass on a gathered batch with its losses and metrics recorded.
+    pub(super) fn measured(
+        &self,
+        graph: &Graph,
+        name: &'static str,
+        room: Room,
+        clock: &Clock,
+        parameters: &[(Parameter, Tensor)],
+    ) -> Result<Measured<impl FnOnce() -> Vec<Tensor> + use<>>> {
+        let numbers = |what: &str, width: usize| -> Result<Tensor> {
+            let name = format!("{name}.{what}");
+            let data = self.data(graph, &name, room, (DType::F32, width))?;
+            Ok(gathered(clock, &data))
+        };
+        let x = numbers("x", self.architecture.input_width())?;
+        let (targets, alone) = self.targets(graph, name, room, clock)?;
+        let weights = match room.weights {
+            0 => None,
+            columns => Some(numbers("w", columns)?),
+        };
+        let weights = |index: usize| {
+            let weights = weights.as_ref()?;
+            Some(match room.weights {
+                1 => weights.reshape([room.batch]),
+                _ => weights.slice(1, index, 1).reshape([room.batch]),
+            })
+        };
+        let weights: Vec<Option<Tensor>> = (0..self.objectives.len()).map(weights).collect();
+        let training = name == "train";
+        let batch = match training {
+            true => Batch::Part(room.micro.max(1)),
+            false => Batch::All,
+        };
+        let pass = self
+            .architecture
+            .forward(&self.shaped(&x), parameters, training, Some(clock));
+        let output = |objective: &Objective| {
+            let last = &pass.outputs[self.output(objective)];
+            Output {
+                before: flat(&last.before),
+                after: flat(&last.after),
+                activation: last.activation,
+                positions: self.architecture.places_of(self.output(objective)).0,
+            }
+        };
+        let outputs: Vec<Output> = self.objectives.iter().map(output).collect();
+        let board = self.board()?;
+        let each = self.objectives.iter().zip(&outputs).zip(&targets);
+        let losses: Vec<Tensor> = each
+            .clone()
+            .zip(&weights)
+            .map(|(((objective, output), target), weights)| {
+                let rows = objective.rows(output, target, &clock.cursor);
+                let (of, weights) = ((output, target), weights.as_ref());
+                let spec = &objective.loss;
+                spec.reduced(&rows, weights, of, &clock.cursor, batch)
+            })
+            .collect();
+        let weighed =
+            losses
+                .iter()
+                .zip(self.objectives)
+                .map(|(rows, objective)| match objective.weight {
+                    1.0 => rows.clone(),
+                    weight => rows.scale(weight),
+                });
+        let total = weighed.reduce(|a, b| a.add(&b));
+        let total = total.ok_or_else(|| Error::argument("objectives", "there is none"))?;
+        // The layers' own losses are part of each row's, so that the mean over rows is that of the whole loss.
+        let own = pass.losses.iter();
+        let total = own.fold(total, |rows, loss| match loss.shape().rank() {
+            0 => rows.add(&loss.reshape([1])),
+            _ => rows.add(loss),
+        });
+        let mut recorded = vec![total.clone()];
+        if board.several() {
+            recorded.extend(losses);
+        }
+        for column in board.columns() {
+            let (output, target) = (&outputs[column.output], &targets[column.output]);
+            let weights = weights[column.output].as_ref();
+            let gauges = &column.gauges;
+            recorded.extend(gauges.rows(output, target, &clock.cursor, weights));
+            if !gauges.is_weighted() {
+                let own = self.objectives[column.output].own_metrics.iter();
+                recorded.extend(own.map(|own| own.of(output, target)));
+            }
+        }
+        let ring_kind =
+            TensorType::f32([RING_ROWS, recorded.len(), op::Parts::of(room.batch).count]);
+        let ring = graph.variable_as(
+            Role::Scratch,
+            format!("{name}.ring"),
+            ring_kind,
+            Initial::Zeros,
+        );
+        let record =
+            |(column, values): (usize, &Tensor)| values.record(&ring, &clock.cursor, column);
+        let records: Vec<Tensor> = recorded.iter().enumerate().map(record).collect();
+        // Tallies choose the rows of a data set themselves, where it is in one piece and one output's alone.
+        let supply = |column: &Column| {
+            let target = targets[column.output].clone();
+            let weights = weights[column.output].clone();
+            let weights = weights.filter(|_| column.gauges.is_weighted());
+            let (target, indices) = match &alone[..] {
+                [whole] if weights.is_none() && outputs[column.output].positions == 1 => {
+                    (whole.clone(), Some(clock.indices.clone()))
+                }
+                _ => (target, None),
+            };
+            Supply {
+                cursor: clock.cursor.clone(),
+                target,
+                indices,
+                weights,
+            }
+        };
+        let supplies: Vec<Supply> = board.columns().map(supply).collect();
+        let tallies = move || {
+            let slots = board.layout().slots;
+            let firsts = board.first_tallies();
+            let each = board.columns().zip(firsts).zip(&supplies);
+            each.flat_map(|((column, first), supply)| {
+                let output = &outputs[column.output];
+                column.gauges.tally(name, (first, slots), output, supply)
+            })
+            .collect()
+        };
+        let layers = if training { pass.updates } else { Vec::new() };
+        Ok(Measured {
+            rows: total,
+            records,
+            layers,
+            tallies,
+        })
+    }
+}
