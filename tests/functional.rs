@@ -1,6 +1,7 @@
 //! Facts about models of several inputs and outputs: losses, weights, metrics, names, gradients, files.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use kiln::nn::Activation;
 use kiln::prelude::*;
 use kiln::train::{Compile, Objective};
 
@@ -534,4 +535,63 @@ fn each_output_has_weights_of_its_own_and_weighted_metrics_divide_by_their_sum()
             .is_err()
     );
     assert!(plain.with_output_weights("p", vec![f32::NAN; 5]).is_err());
+}
+
+/// The mean of (|∂y/∂x| − 1)² over rows, as a gradient penalty has it, and its derivatives by both matrices.
+fn slope_penalty(activation: Activation, w: &[f32]) -> (f64, Vec<f32>) {
+    let graph = Graph::new();
+    let x = graph.parameter("x", [3, 2], &[0.3, -0.7, 1.1, 0.4, -0.5, 0.9]);
+    let inner = graph.parameter("inner", [2, 4], &w[..8]);
+    let outer = graph.parameter("outer", [4, 1], &w[8..]);
+    let y = activation.apply(&x.matmul(&inner)).matmul(&outer);
+    let slope = graph.gradients(&y.sum(), &[&x]).remove(0);
+    let off = slope.square().sum_over(1).sqrt().offset(-1.0);
+    let penalty = off.square().mean();
+    let derivatives = graph.gradients(&penalty, &[&inner, &outer]);
+    let program = Program::new("p").fetch("value", &penalty);
+    let program = program.fetch("d.inner", &derivatives[0]);
+    let program = program.fetch("d.outer", &derivatives[1]);
+    let device = Device::reference();
+    let plan = graph.compile(device.target(), [program]).unwrap();
+    let mut session = device.open(&plan).unwrap();
+    session.run("p", 1).unwrap();
+    let read = |session: &mut kiln::Session, name: &str| session.read(name).unwrap();
+    let derivatives = [read(&mut session, "d.inner"), read(&mut session, "d.outer")];
+    (
+        f64::from(read(&mut session, "value")[0]),
+        derivatives.concat(),
+    )
+}
+
+#[test]
+fn gradients_of_gradients_are_those_of_differences_behind_every_activation() {
+    let w = [
+        0.31, -0.62, 0.83, 0.44, -0.75, 0.56, 0.27, -0.98, 0.71, -0.52, 0.93, 0.64,
+    ];
+    let mut tried = 0;
+    for activation in Activation::all() {
+        // Over rows: their derivatives are ops without a rule of their own.
+        if matches!(
+            activation,
+            Activation::Softmax | Activation::LogSoftmax | Activation::Sparsemax | Activation::Glu
+        ) {
+            continue;
+        }
+        let (_, derivatives) = slope_penalty(activation, &w);
+        for (at, derivative) in derivatives.iter().enumerate() {
+            let moved = |by: f32| {
+                let mut w = w;
+                w[at] += by;
+                slope_penalty(activation, &w).0
+            };
+            let h = 1.0 / 256.0;
+            let difference = ((moved(h) - moved(-h)) / (2.0 * f64::from(h))) as f32;
+            assert!(
+                (derivative - difference).abs() < 2e-3 * difference.abs().max(0.5),
+                "{activation}, weight {at}: {derivative}, {difference} by differences"
+            );
+        }
+        tried += 1;
+    }
+    assert!(tried > 20, "{tried}");
 }

@@ -23,7 +23,8 @@ impl Model {
     /// is now: what Keras users read from a `GradientTape`.
     ///
     /// `value` takes the outputs `[rows, …]` in order and gives any tensor; the derivatives are those of the sum of its
-    /// elements. Layers pass as in prediction. For anything else there is [`Graph::gradients`].
+    /// elements. Layers pass as in prediction. For anything else there is [`Graph::gradients`],
+    /// gradients of gradients among it: products, sums, arithmetic and functions element by element have them.
     ///
     /// ```
     /// use kiln::prelude::*;

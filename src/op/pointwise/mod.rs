@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `function` | the functions and their constants |
 //! | `value` | f and f′ on the processor |
+//! | `second` | f″, for gradients of gradients |
 //! | `bound` | how far a device may be off |
 //! | `cases` | what they are tested on |
 //! | `methods` | the `Tensor` methods |
@@ -16,6 +17,7 @@ mod bound;
 mod cases;
 mod function;
 mod methods;
+mod second;
 mod value;
 
 use crate::cpu::Real;
@@ -29,6 +31,7 @@ use super::{
 
 pub(super) use bound::rounding;
 pub use function::Function;
+use second::Second;
 
 const SHADER: Shader = shader!("pointwise", "functions");
 
@@ -106,6 +109,23 @@ impl Op for Backward {
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [_, dy] = arity::<2>(inputs)?;
         Ok(vec![dy.clone()])
+    }
+
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        let (saved, dy, by_dx) = (&vjp.inputs[0], &vjp.inputs[1], vjp.dy()?);
+        let by_dy = || saved.graph().apply_one(*self, &[saved, by_dx]);
+        let by_saved = || {
+            let both = || by_dx.mul(dy);
+            match self.0.second(saved) {
+                Second::Flat => None,
+                Second::Constant(factor) => Some(both().scale(factor)),
+                Second::Of(factor) => Some(both().mul(&factor)),
+            }
+        };
+        Ok(vec![
+            vjp.wanted[0].then(by_saved).flatten(),
+            vjp.wanted[1].then(by_dy),
+        ])
     }
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
