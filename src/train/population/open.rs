@@ -32,6 +32,8 @@ impl Population {
             let (network, single) = self.network(model, room)?;
             let target = self.target();
             let count = self.members.len();
+            // What it had learned is on the host.
+            self.open = None;
             let mut open = build(&self.device, &target, network, &single, count, room)?;
             match &self.carried {
                 Some(carried) => carried.write(&mut open.session)?,
