@@ -7,7 +7,9 @@ use std::sync::MutexGuard;
 
 use kiln::Options;
 use kiln::op::fold;
+use kiln::optim::{Adafactor, Radam};
 use kiln::prelude::*;
+use kiln::train::Interrupt;
 
 /// A device with this budget, one at a time.
 fn opened(budget: Option<u64>) -> Option<(Device, MutexGuard<'static, ()>)> {
@@ -384,4 +386,46 @@ fn what_waits_for_another_use_is_given_back_where_the_budget_has_no_room() {
         }
     );
     assert!(refused, "{error}");
+}
+
+/// Trained in runs of so many parts each, on the processor.
+fn trained_in(optimizer: impl Optimizer + 'static, parts: [u32; 3]) -> Model {
+    let network = Sequential::new(20).dense(24, Tanh).dense(1, Linear);
+    let mut model = network
+        .seed(4)
+        .compile_on(&Device::cpu(), MeanSquaredError, optimizer, [])
+        .unwrap();
+    for parts in parts {
+        let fit = Fit::epochs(3).batch_size(64).micro_batches(parts);
+        model.fit(&rows(256), fit.silent()).unwrap();
+    }
+    model
+}
+
+#[test]
+fn optimizers_that_count_updates_count_the_same_in_parts() {
+    let (whole, split) = ([1, 1, 1], [1, 4, 2]);
+    let radam = |parts| trained_in(Radam::new(0.003), parts);
+    let adafactor = |parts| trained_in(Adafactor::new(0.003), parts);
+    for [mut whole, mut split] in [
+        [radam(whole), radam(split)],
+        [adafactor(whole), adafactor(split)],
+    ] {
+        let apart = apart(&mut whole, &mut split);
+        assert!(apart < 5e-4, "{apart}");
+    }
+}
+
+#[test]
+fn a_run_in_parts_that_is_stopped_ends_with_an_update() {
+    let data = rows(1000);
+    let mut model = model(&Device::cpu(), 24);
+    let fit = || Fit::epochs(50).batch_size(100).micro_batches(5).silent();
+    let interrupt = Interrupt::new();
+    interrupt.raise();
+    let history = model.fit(&data, fit().interrupt(&interrupt)).unwrap();
+    assert!(history.steps.is_multiple_of(5), "{} steps", history.steps);
+    assert!(history.steps < 2500);
+    let history = model.fit(&data, fit()).unwrap();
+    assert_eq!(history.steps, 2500);
 }

@@ -586,3 +586,32 @@ fn a_callback_may_not_train_the_model_and_a_run_given_up_leaves_it_free() {
         tried.fit(&data, Fit::epochs(1).silent()).unwrap();
     }
 }
+
+#[test]
+fn parts_to_evaluate_are_whole_batches_of_the_session_that_is_open() {
+    let _alone = alone();
+    let Some(device) = budgeted() else {
+        return;
+    };
+    let columns = 300;
+    let (few, many) = (rows(513, columns), rows(2000, columns));
+    let mut here = model(device, columns, true);
+    let mut there = model(&Device::cpu(), columns, true);
+    let mut compare = |data: &Dataset| {
+        let (seen, wanted) = (here.evaluate(data).unwrap(), there.evaluate(data).unwrap());
+        for (seen, wanted) in figures(&seen).into_iter().zip(figures(&wanted)) {
+            let (seen, wanted) = (f64::from_bits(seen), f64::from_bits(wanted));
+            assert!((seen - wanted).abs() < 1e-4, "{seen}, {wanted}");
+        }
+    };
+    // This set fits as a whole, in a batch of 1024 rows; then something else leaves room for smaller batches only.
+    compare(&few);
+    let graph = Graph::new();
+    let held = graph.parameter("held", [750_000], &vec![0.0; 750_000]);
+    let program = Program::new("held").fetch("sum", &held.sum());
+    let plan = graph.compile(device.target(), [program]).unwrap();
+    let held = device.open(&plan).unwrap();
+    compare(&many);
+    drop(held);
+    compare(&few);
+}

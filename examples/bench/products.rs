@@ -8,6 +8,13 @@ use crate::common::product::Product;
 
 /// C `[m, n]` over k, either operand stored transposed: the median of five runs of 200 ms.
 pub fn measure(device: &Device, [m, n, k]: [usize; 3], (ta, tb): (bool, bool)) -> Result<Value> {
+    if let Some(size) = [m, n, k]
+        .into_iter()
+        .find(|size| !(1..=1 << 14).contains(size))
+    {
+        let message = format!("a side of a product is from 1 to 16384 here, not {size}");
+        return Err(Error::argument("m, n, k", message));
+    }
     let shape = ProductShape {
         sizes: [m, n, k].map(|size| size as u32),
         transpose_a: ta,

@@ -84,6 +84,14 @@ impl Model {
         }
     }
 
+    /// Counts the steps that the model has done as steps of which `micro` are an update, as the clock of a run does: the updates
+    /// remain as many, by which optimizers go. A run that an error ended within an update leaves parts that led to none.
+    pub(super) fn count_in_parts(&mut self, micro: u32) {
+        let whole = self.steps / u64::from(self.micro);
+        self.steps = whole.saturating_mul(u64::from(micro));
+        self.micro = micro;
+    }
+
     /// Refuses what would not come to the same in micro-batches.
     fn can_split(&self, rows: usize, batch: usize, count: u32) -> Result<()> {
         if count == 1 {
@@ -96,13 +104,6 @@ impl Model {
         if !rows.is_multiple_of(batch) {
             let message = format!(
                 "take batches of one size, but {rows} rows in batches of {batch} leave a smaller last one"
-            );
-            return Err(refused(message));
-        }
-        if !self.steps.is_multiple_of(u64::from(count)) {
-            let message = format!(
-                "begin with an update, but the model has done {} steps, in the middle of {count}",
-                self.steps
             );
             return Err(refused(message));
         }

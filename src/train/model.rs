@@ -50,6 +50,8 @@ pub struct Model {
     pub(super) carried: Snapshot,
     /// Optimizer steps and epochs since the model was compiled; the host's copy of the device's clock.
     pub(super) steps: u64,
+    /// Those of these steps that made one update: the parts of a batch.
+    pub(super) micro: u32,
     pub(super) epochs: u64,
     /// What the schedule's learning rate is multiplied by; none if it never was.
     pub(super) rate_factor: Option<f32>,
@@ -118,6 +120,7 @@ impl Model {
             aside: None,
             carried: Snapshot::default(),
             steps: 0,
+            micro: 1,
             epochs: 0,
             rate_factor: None,
             behind: false,

@@ -46,21 +46,25 @@ pub(crate) struct Needs {
 impl Needs {
     /// Whether a session made for `self` serves `other` too.
     pub fn cover(&self, other: &Needs) -> bool {
-        let covers = |have: Option<Room>, want: Option<Room>, batch: fn(usize, usize) -> bool| {
+        let covers = |have: Option<Room>, want: Option<Room>, batch: fn(Room, Room) -> bool| {
             let fits = |want: Room| {
                 have.is_some_and(|have| {
                     have.rows >= want.rows
                         && have.weights == want.weights
                         && have.skips == want.skips
                         && have.micro == want.micro
-                        && batch(have.batch, want.batch)
+                        && batch(have, want)
                 })
             };
             want.is_none_or(fits)
         };
-        // A step of training is over its batch; evaluation comes to the same in larger ones.
-        covers(self.train, other.train, |have, want| have == want)
-            && covers(self.evaluate, other.evaluate, |have, want| have >= want)
+        // A step of training is over its batch. Evaluation comes to the same in larger ones, where all rows are one of them:
+        // parts of several smaller ones need not be whole in them.
+        covers(self.train, other.train, |have, want| {
+            have.batch == want.batch
+        }) && covers(self.evaluate, other.evaluate, |have, want| {
+            have.batch == want.batch || (have.batch > want.batch && want.rows <= want.batch)
+        })
     }
 
     /// What is wanted, and beside it what was there before.

@@ -255,7 +255,10 @@ impl Model {
         }
         let first = match &resume {
             Some(Resumed { state, .. }) => state.model_steps.saturating_sub(state.steps),
-            None => self.steps,
+            None => {
+                self.count_in_parts(supply.micro);
+                self.steps
+            }
         };
         if first.saturating_add(total) > u64::from(u32::MAX) {
             return Err(Error::argument(
@@ -442,8 +445,9 @@ impl Model {
                 run.stop.get_or_insert(Stop::Interrupted);
             }
             if run.stop.is_some() {
-                // What is under way still counts.
-                run.total = run.total.min(submissions.settled());
+                // What is under way still counts, and so do the parts of a batch that has begun.
+                let parts = u64::from(run.supply.micro);
+                run.total = run.total.min(submissions.settled().next_multiple_of(parts));
             }
         }
         self.watch(run, Due::Last).await?;

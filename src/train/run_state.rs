@@ -191,6 +191,7 @@ impl Model {
         self.check_state(run, state).await?;
         self.session(run.needs).await?.restore(&state.snapshot)?;
         self.take_up(state);
+        self.micro = run.order.micro;
         run.ledger
             .go_on(state.model_epochs, state.seen, &state.sums);
         run.absorbed = state.steps;
