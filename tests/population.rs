@@ -249,12 +249,14 @@ fn what_a_population_cannot_do_is_refused_in_words() {
         "9001 parameters are more than 4096",
     );
     let mut population = population(&Device::cpu());
-    says(
-        population
-            .fit(&data(50), fit(1).class_weight([(0, 2.0)]))
-            .unwrap_err(),
-        "a population takes",
-    );
+    for beyond in [
+        fit(1).class_weight([(0, 2.0)]),
+        fit(1).steps_per_epoch(3),
+        fit(1).chunk_rows(20),
+    ] {
+        let error = population.fit(&data(50), beyond).unwrap_err();
+        says(error, "a population takes");
+    }
     says(population.member(5).unwrap_err(), "there are 5 members");
 }
 

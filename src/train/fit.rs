@@ -295,6 +295,8 @@ impl<'a> Fit<'a> {
             || self.resume.is_some()
             || self.non_finite == NonFinite::Skip
             || self.micro.is_some()
+            || self.chunk_rows.is_some()
+            || self.steps_per_epoch.is_some()
     }
 
     /// The rows to train on and those to validate on, where a share of them is asked for: the last ones, before any shuffle,

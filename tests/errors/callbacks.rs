@@ -41,10 +41,14 @@ pub fn settings_of_callbacks_out_of_range_name_the_field() {
         "baseline",
         &["a number", "NaN"],
     );
-    let never = ["at least 1", "got 0"];
+    let never = ["at least 1", "got 0", "`every`"];
     let lambda = kiln::train::Lambda::new(|_: &mut Moment<'_>| Ok(()));
-    refuses(with(lambda.every(0)), "every", &never);
-    refuses(with(TerminateOnNaN::new().every(0)), "every", &never);
+    refuses(with(lambda.every(0)), "Timing::Steps", &never);
+    refuses(
+        with(TerminateOnNaN::new().every(0)),
+        "Timing::Steps",
+        &never,
+    );
     refuses(
         with(ReduceOnPlateau::new("loss").factor(1.0)),
         "factor",
@@ -76,8 +80,8 @@ pub fn settings_of_callbacks_out_of_range_name_the_field() {
     refuses(with(StopAfter::seconds(f64::NAN)), "seconds", &["above 0"]);
     refuses(
         with(StopAfter::seconds(1.0).every(0)),
-        "every",
-        &["at least 1"],
+        "Timing::Steps",
+        &never,
     );
     refuses(
         with(StopAfter::joules(0.0)),

@@ -169,7 +169,10 @@ impl Callbacks<'_> {
     pub fn validate(&self) -> Result<()> {
         let mut timings = self.0.iter().map(|callback| callback.timing());
         match timings.any(|timing| timing == Timing::Steps(0)) {
-            true => Err(Error::argument("every", "must be at least 1, got 0")),
+            true => {
+                let message = "must be at least 1, got 0; it is what a callback's `every` sets";
+                Err(Error::argument("Timing::Steps", message))
+            }
             false => Ok(()),
         }
     }

@@ -175,7 +175,7 @@ impl Population {
     /// # Errors
     ///
     /// Networks that do not fit a workgroup, settings of `fit` that a population does not take (weights of classes, callbacks,
-    /// checkpoints, skipped steps), data that does not fit the model, a device that fails.
+    /// checkpoints, skipped steps, micro-batches, parts of data, steps per epoch), data that does not fit the model, a device that fails.
     pub fn fit(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<Vec<History>> {
         let device = self.device.clone();
         device.block_on(self.fit_async(data, fit))

@@ -2,11 +2,11 @@
 
 use crate::data::check::room;
 use crate::nn::{Functional, Parameter};
-use crate::op::{Layer, Network, RATES, cursor};
+use crate::op::{Layer, Network, RATES, rate};
 use crate::plan::{Class, Plan, Program, Target};
 use crate::train::fit::Fit;
 use crate::train::metric::Metric;
-use crate::train::model::Model;
+use crate::train::model::{ClockStart, Model};
 use crate::train::prepare::Prepared;
 use crate::train::programs::{Needs, Room};
 use crate::{Device, Error, Graph, Initial, Result, Role, Session, TensorType};
@@ -167,37 +167,22 @@ fn build(
     })
 }
 
-/// Where every member's clock begins.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Start {
-    pub step: u64,
-    pub epoch: u64,
-    /// Rows of the epoch that were seen.
-    pub offset: u64,
-    pub rows: usize,
-}
-
-/// Sets every member's clock: its step and epoch, its order, its learning rate.
+/// Sets every member's clock to a place in the data, with its own order of it, and its learning rate.
 pub(super) fn start(
     open: &mut Open,
     members: &[Member],
     fit: &Fit<'_>,
-    begin: Start,
+    begin: ClockStart,
 ) -> Result<()> {
-    let word = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
     let mut cursors = Vec::new();
     let mut rates = open.session.read("train.rates")?;
     for (member, rates) in members.iter().zip(rates.chunks_exact_mut(RATES)) {
-        let mut words = vec![0; cursor::WORDS];
-        words[cursor::STEP] = word(begin.step);
-        words[cursor::EPOCH] = word(begin.epoch);
-        words[cursor::OFFSET] = word(begin.offset);
-        words[cursor::DATA_ROWS] = word(begin.rows as u64);
-        if let Some(seed) = fit.order(member.seed) {
-            (words[cursor::SHUFFLE], words[cursor::SEED]) = (1, seed);
-        }
-        cursors.extend(words);
-        rates[3] = member.learning_rate;
+        let own = ClockStart {
+            shuffle: fit.order(member.seed),
+            ..begin
+        };
+        cursors.extend(own.words());
+        rates[rate::FACTOR] = member.learning_rate;
     }
     open.session.write_labels("train.cursor", &cursors)?;
     open.session.write("train.rates", &rates)

@@ -9,7 +9,7 @@ use crate::train::history::{Epoch, History, Stop};
 use crate::train::interrupt::Interrupt;
 use crate::train::ledger::{Ledger, Means};
 use crate::train::metric::Board;
-use crate::train::model::Model;
+use crate::train::model::{ClockStart, Model};
 use crate::train::prepare::Prepared;
 use crate::train::programs::{Needs, Room};
 use crate::train::recover::Recovery;
@@ -18,7 +18,7 @@ use crate::{Dataset, Error, Result};
 
 use super::Population;
 use super::keep::Stand;
-use super::open::{Numbers, Start, start};
+use super::open::{Numbers, start};
 
 /// A run under way.
 pub(super) struct Run<'a> {
@@ -118,11 +118,13 @@ impl Population {
                 "the session could not be opened",
             ));
         };
-        let begin = Start {
+        let begin = ClockStart {
             step: self.steps + run.done,
             epoch: self.epochs + run.done / run.per_epoch,
             offset: run.done % run.per_epoch * work.room.batch as u64,
             rows: work.room.rows,
+            shuffle: None,
+            window: None,
         };
         start(open, &self.members, &run.fit, begin)?;
         if run.before.is_some() {
