@@ -1,6 +1,8 @@
 //! Facts about models of several inputs and outputs: losses, weights, metrics, names, gradients, files.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod common;
+
 use kiln::nn::Activation;
 use kiln::prelude::*;
 use kiln::train::{Compile, Objective};
@@ -594,4 +596,55 @@ fn gradients_of_gradients_are_those_of_differences_behind_every_activation() {
         tried += 1;
     }
     assert!(tried > 20, "{tried}");
+}
+
+/// f″ of a function at some x, in f32.
+fn second_derivatives(device: &Device, x: &[f32], of: impl Fn(&Tensor) -> Tensor) -> Vec<f32> {
+    let graph = Graph::new();
+    let at = graph.parameter("x", [x.len()], x);
+    let slope = graph.gradients(&of(&at).sum(), &[&at]).remove(0);
+    let bend = graph.gradients(&slope.sum(), &[&at]).remove(0);
+    let program = Program::new("p").fetch("bend", &bend);
+    let plan = graph.compile(device.target(), [program]).unwrap();
+    let mut session = device.open(&plan).unwrap();
+    session.run("p", 1).unwrap();
+    session.read("bend").unwrap()
+}
+
+#[test]
+fn second_derivatives_far_out_and_at_zero_are_no_zero_times_infinity() {
+    let far = [
+        -3e38, -1e30, -2e19, -1e10, -1e8, -30.0, 30.0, 1e8, 1e10, 2e19, 1e30, 3e38,
+    ];
+    let _alone = common::alone();
+    for device in common::devices() {
+        type Of = fn(&Tensor) -> Tensor;
+        let straight: [(&str, Of); 8] = [
+            ("gelu", Tensor::gelu),
+            ("gelu_tanh", Tensor::gelu_tanh),
+            ("erf", Tensor::erf),
+            ("silu", Tensor::silu),
+            ("mish", Tensor::mish),
+            ("softsign", Tensor::softsign),
+            ("squareplus", |x| x.squareplus(4.0)),
+            ("tanh_shrink", Tensor::tanh_shrink),
+        ];
+        for (name, of) in straight {
+            for (x, bend) in far.iter().zip(second_derivatives(&device, &far, of)) {
+                assert!(bend.abs() < 1e-3, "{name} at {x} on {device}: {bend}");
+            }
+        }
+        // 2φ(0) = √(2/π).
+        for of in [Tensor::gelu, Tensor::gelu_tanh] {
+            let bend = second_derivatives(&device, &[0.0], of)[0];
+            assert!((bend - 0.797_884_6).abs() < 1e-6, "{bend}");
+        }
+        let ones = second_derivatives(&device, &[0.0, 2.0], |x| x.pow(0.0));
+        assert_eq!(ones, [0.0; 2]);
+        let cubes = second_derivatives(&device, &[0.0, 2.0], |x| x.pow(3.0));
+        assert!(
+            cubes[0] == 0.0 && (cubes[1] - 12.0).abs() < 1e-4,
+            "{cubes:?}"
+        );
+    }
 }

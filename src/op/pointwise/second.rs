@@ -1,7 +1,7 @@
 //! Second derivatives, as nodes of the graph: what f′ changes by with the output or input that it is computed from.
 //!
-//! They are for gradients of gradients, such as a penalty on the slope of a network by its inputs. A step of training has none
-//! of them, so they have no kernels of their own.
+//! They are for gradients of gradients, such as a penalty on the slope of a network by its inputs. Only a loss that itself
+//! holds gradients has them, so they are made of other ops and have no kernels of their own.
 
 use crate::Tensor;
 
@@ -24,6 +24,9 @@ const ROOT_PI: f32 = std::f32::consts::FRAC_2_SQRT_PI;
 const NORMAL: f32 = 0.398_942_3;
 const TWICE_ROOT: f32 = 1.595_769;
 const CUBIC: f32 = 0.134_145;
+
+/// From where on e^(−x²/2) and σ′ of GELU's 2u are 0 in f32: the polynomials beside them would overflow farther out, to 0·∞.
+const FAR: f32 = 20.0;
 
 /// σ(x) and σ′(x) = σ·(1 − σ).
 fn sigmoid(x: &Tensor) -> (Tensor, Tensor) {
@@ -75,19 +78,26 @@ impl Function {
             Expm1 => Of(x.exp()),
             Reciprocal => Of(x.pow(3.0).reciprocal().scale(2.0)),
             Rsqrt => Of(x.square().mul(&x.sqrt()).reciprocal().scale(0.75)),
+            // Not 0·∞ at 0.
+            Power(p) if p * (p - 1.0) == 0.0 => Flat,
+            Power(2.0) => Constant(2.0),
             Power(p) => Of(x.pow(p - 2.0).scale(p * (p - 1.0))),
             Sin => Of(x.sin().neg()),
             Cos => Of(x.cos().neg()),
             // −2x·f′.
-            Erf => Of(x.square().neg().exp().mul(x).scale(-2.0 * ROOT_PI)),
+            Erf => {
+                let x = x.clamp(-FAR, FAR);
+                Of(x.square().neg().exp().mul(&x).scale(-2.0 * ROOT_PI))
+            }
             // φ·(2 − x²).
             Gelu => {
-                let square = x.square();
+                let square = x.clamp(-FAR, FAR).square();
                 let density = square.scale(-0.5).exp().scale(NORMAL);
                 Of(density.mul(&square.neg().offset(2.0)))
             }
             // With v = 2u, v′ and v″: σ′·(2v′ + x·((1 − 2σ)·v′² + v″)).
             GeluTanh => {
+                let x = &x.clamp(-FAR, FAR);
                 let square = x.square();
                 let v = square
                     .scale(CUBIC / 3.0)
