@@ -4,6 +4,7 @@
 mod common;
 
 use common::{alone, device, devices};
+use kiln::Options;
 use kiln::optim::OptimizerConfig;
 use kiln::prelude::*;
 use kiln::train::{Interrupt, LossSpec, Member, Population, Reduction, Stop, Weights};
@@ -443,4 +444,77 @@ fn a_run_that_fails_keeps_what_its_members_have_come_to_and_is_gone_on_with() {
         }
     }
     assert!(after_an_end > 0, "{failed} runs failed");
+}
+
+/// The least budget of bytes with which an outcome is one.
+fn least(most: u64, works: impl Fn(u64) -> bool) -> u64 {
+    let (mut low, mut high) = (0, most);
+    while high - low > 256 {
+        let middle = (low + high) / 2;
+        match works(middle) {
+            true => high = middle,
+            false => low = middle,
+        }
+    }
+    high
+}
+
+#[test]
+fn a_population_without_memory_to_read_it_goes_on_in_its_session() {
+    let _alone = alone();
+    if !common::may_open() {
+        return;
+    }
+    // Weights that take more than what a run reads as it goes.
+    let data = data(100);
+    let made = |device: &Device| {
+        let network = Sequential::new(8).dense(60, Tanh).dense(1, Sigmoid);
+        let members = (0..6).map(|seed| Member {
+            seed,
+            learning_rate: 0.002 * (seed % 3) as f32,
+        });
+        let optimizer = OptimizerConfig::default();
+        Population::new(network, members, device, BinaryCrossentropy, optimizer, []).unwrap()
+    };
+    let losses = |histories: Vec<History>| {
+        let losses = histories.into_iter().map(|history| history.step_losses);
+        losses.collect::<Vec<_>>()
+    };
+    let budgeted = |budget| {
+        let options = Options {
+            budget,
+            ..Options::default()
+        };
+        common::open(options).unwrap()
+    };
+    // Some members end before the others, and go on from there in the second call.
+    let first = || fit(5).until_loss(0.66);
+    let (expected, peak) = {
+        let device = budgeted(None);
+        if !device.target().has_shaders() {
+            return;
+        }
+        let mut population = made(&device);
+        let histories = population.fit(&data, first()).unwrap();
+        let early = histories.iter().filter(|history| history.steps < 20);
+        println!("{} of 6 end early", early.clone().count());
+        assert!((1..6).contains(&early.count()));
+        let second = population.fit(&data, fit(2)).unwrap();
+        (
+            [losses(histories), losses(second)],
+            device.counters().peak_bytes,
+        )
+    };
+    let budget = least(peak, |budget| {
+        let device = budgeted(Some(budget));
+        made(&device).fit(&data, first()).is_ok()
+    });
+    println!("{budget} of {peak} bytes do");
+    let device = budgeted(Some(budget));
+    let mut population = made(&device);
+    let histories = population.fit(&data, first()).unwrap();
+    let unread = population.member(0).unwrap_err();
+    assert!(matches!(unread, Error::OutOfMemory { .. }), "{unread}");
+    let second = population.fit(&data, fit(2)).unwrap();
+    assert!([losses(histories), losses(second)] == expected);
 }

@@ -52,6 +52,17 @@ impl Open {
         }
     }
 
+    /// Sets members back to what they had come to.
+    fn put_back(&mut self, members: &[Option<Numbers>]) -> Result<()> {
+        for (index, kept) in members.iter().enumerate() {
+            for (name, values) in kept.iter().flatten() {
+                self.session
+                    .write_part(name, index * values.len(), values)?;
+            }
+        }
+        Ok(())
+    }
+
     /// What all members have come to.
     pub async fn carried(&mut self, architecture: &Functional) -> Result<Carried> {
         let snapshot = self.session.snapshot_async(|role| role == Role::State);
@@ -249,34 +260,35 @@ impl Population {
         run.go_back();
     }
 
-    /// At the end of a run: what the members have learned comes to the host, and those that ended before go back to what
-    /// they had come to.
+    /// At the end of a run: those that ended before go back to what they had come to, and what all have learned comes to
+    /// the host. Where there is no memory for it there, it stays with the session.
     pub(super) async fn finish(&mut self, run: &mut Run<'_>) -> Result<()> {
+        // In the session first, which takes no reading: what is read, or stays there, is then what they end with.
+        let put_back = match &mut self.open {
+            Some(open) => open.put_back(&run.ended),
+            None => Ok(()),
+        };
         match self.carry().await {
-            Err(error @ Error::OutOfMemory { .. }) if run.ended.iter().all(Option::is_none) => {
+            Err(error @ Error::OutOfMemory { .. }) if put_back.is_ok() => {
                 tracing::warn!(%error, "no memory to keep what the members have learned on the host");
                 return Ok(());
             }
             outcome => outcome?,
         }
         run.stand_here(Duration::ZERO);
-        self.put_back(&run.ended);
-        Ok(())
-    }
-
-    fn put_back(&mut self, ended: &[Option<Numbers>]) {
-        let Some(carried) = &mut self.carried else {
-            return;
-        };
-        if ended.iter().all(Option::is_none) {
-            return;
-        }
-        carried.put_back(ended);
-        let Some(open) = &mut self.open else { return };
-        if let Err(error) = carried.write(&mut open.session) {
+        if let Err(error) = put_back {
             // The next one begins with what the host has.
             tracing::debug!(%error, "a session is left");
             self.open = None;
+            self.put_back(&run.ended);
+        }
+        Ok(())
+    }
+
+    /// Sets members back to what they had come to, in what the host has.
+    fn put_back(&mut self, ended: &[Option<Numbers>]) {
+        if let Some(carried) = &mut self.carried {
+            carried.put_back(ended);
         }
     }
 
@@ -290,6 +302,7 @@ impl Population {
         if answers(self) {
             let submitted = run.submitted;
             match self.finish(run).await {
+                // With all that was submitted, on the host or, where that has no memory, in the session.
                 Ok(()) => return submitted,
                 Err(error) => {
                     tracing::warn!(%error, "what the members have learned could not be read");
@@ -308,6 +321,7 @@ impl Population {
                 "training gives up; the members are as they were in this step"
             );
         }
-        run.done
+        // Without a state of this run on the host they are where an earlier one left them.
+        run.kept.as_ref().map_or(0, |kept| kept.done)
     }
 }

@@ -166,7 +166,9 @@ impl Population {
     /// Where the device is lost, it is made again, all members take up the last state that came to the host, and the steps since
     /// then are repeated to the same bits, as often as [`Fit::recovery`] says. States come to the host between two
     /// submissions, every 5 s, or every hundred times what the last one took where that is longer. After the call
-    /// weights and the optimizers' states are on the host, so that a loss between two calls takes nothing.
+    /// weights and the optimizers' states are on the host, so that a loss between two calls takes nothing. Where there is no
+    /// memory to read them, which a warning says, they stay on the device alone: a call on as many rows goes on from there,
+    /// without recovery, and other calls fail with [`Error::OutOfMemory`] as long as there is none.
     ///
     /// A call that fails keeps what the members had come to: where the device is gone for good, or hangs, the last
     /// state that came to the host, from which the next call goes on. There are no checkpoints of a population: what is to outlast the process is
@@ -214,7 +216,17 @@ impl Population {
             skips: false,
             micro: 1,
         };
-        self.carry().await?;
+        // A session that is sound goes on by itself, though not after a loss of its device: the host has nothing to go on from.
+        let carried = match self.carry().await {
+            Err(error @ Error::OutOfMemory { .. }) if self.serves(room) => {
+                tracing::warn!(%error, "no memory to keep what the members have learned: the run has no recovery");
+                false
+            }
+            outcome => {
+                outcome?;
+                true
+            }
+        };
         let count = self.members.len();
         let gauges = model.parts().board()?;
         let layout = gauges.layout();
@@ -233,7 +245,7 @@ impl Population {
             true => Stop::Epochs(fit.epochs),
             false => Stop::Steps(total),
         };
-        let recovers = fit.recovery.tries > 0 && self.device.gpu().is_some();
+        let recovers = carried && fit.recovery.tries > 0 && self.device.gpu().is_some();
         let mut run = Run {
             fit,
             judge,
@@ -249,7 +261,9 @@ impl Population {
             kept: None,
             before: None,
         };
-        run.stand_here(Duration::ZERO);
+        if carried {
+            run.stand_here(Duration::ZERO);
+        }
         let work = Work {
             model: &model,
             room,

@@ -27,8 +27,7 @@ pub(super) struct Open {
 impl Population {
     /// Opens a session for `room`, with what the members have learned so far as the host has it.
     pub(super) fn open(&mut self, model: &Model, room: Room, data: &Prepared<'_>) -> Result<()> {
-        let serves = |open: &Open| open.room == room && !open.session.is_lost();
-        if !self.open.as_ref().is_some_and(serves) {
+        if !self.serves(room) {
             let (network, single) = self.network(model, room)?;
             let target = self.target();
             let count = self.members.len();
@@ -50,6 +49,12 @@ impl Population {
             (_, Some(labels)) => open.session.write_labels("train.y", labels),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the open session is one for `room`.
+    pub(super) fn serves(&self, room: Room) -> bool {
+        let serves = |open: &Open| open.room == room && !open.session.is_lost();
+        self.open.as_ref().is_some_and(serves)
     }
 
     /// The step of one member, from the plan of a model, with the types of its operands.
