@@ -6,7 +6,7 @@ mod common;
 use kiln::prelude::*;
 
 const ABOUT: &str = "inspect: print the plan of a classifier: its schedule, slots and counts
-  --layers 784,128,10   widths from input to output (default 8,10,8,1: the article's network)
+  --layers 784,128,10   widths from input to output (default 8,10,8,1)
   --batch N             rows of a step (default 32)
   --rows N              rows of the data set (default 768)
   --shaders             print the shaders' texts too";

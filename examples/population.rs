@@ -1,4 +1,4 @@
-//! Trains the article's network with many seeds and learning rates at once, and compares them.
+//! Trains the network 8-10-8-1 with many seeds and learning rates at once, and compares them.
 #![allow(clippy::print_stdout)]
 
 mod common;
@@ -9,8 +9,7 @@ use kiln::optim::OptimizerConfig;
 use kiln::prelude::*;
 use kiln::train::{Member, Population};
 
-const ABOUT: &str =
-    "population: the article's network on the Pima diabetes data, a sweep over learning rates
+const ABOUT: &str = "population: 8-10-8-1 on the Pima diabetes data, a sweep over learning rates
   --seeds 8      networks for each learning rate
   --epochs 30";
 

@@ -1,4 +1,4 @@
-//! Trains the article's network on the Pima diabetes data: summary, progress, history, test accuracy, predictions.
+//! Trains the network 8-10-8-1 on the Pima diabetes data: summary, progress, history, test accuracy, predictions.
 #![allow(clippy::print_stdout)]
 
 mod common;

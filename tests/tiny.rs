@@ -307,8 +307,8 @@ fn a_run_in_parts_gives_the_bits_of_a_run_at_once() {
     assert!(runs.iter().all(|run| *run == runs[0]));
 }
 
-/// The article's network on a CPU adapter, whose loops end after some number of iterations in all.
-fn article(rows: usize, batch: usize) -> Plan {
+/// 8-10-8-1 on a CPU adapter, whose loops end after some number of iterations in all.
+fn tiny(rows: usize, batch: usize) -> Plan {
     let device = Device::cpu().with_target(|_| Target::new(Class::CpuAdapter, Some(8)));
     let net = Net {
         inputs: 8,
@@ -325,7 +325,7 @@ fn article(rows: usize, batch: usize) -> Plan {
 #[test]
 fn a_step_of_a_small_network_counts_the_bytes_of_its_batch_alone() {
     let bytes = |rows| {
-        let plan = article(rows, 32);
+        let plan = tiny(rows, 32);
         let train = plan.program("train").unwrap();
         assert_eq!(train.calls.len(), 1, "{plan}");
         train.bytes()
@@ -340,7 +340,7 @@ fn a_step_of_a_small_network_counts_the_bytes_of_its_batch_alone() {
 #[test]
 fn a_dispatch_does_as_many_steps_as_the_loops_of_a_driver_allow() {
     let steps = |batch| {
-        article(768, batch)
+        tiny(768, batch)
             .program("train")
             .unwrap()
             .steps_per_dispatch()

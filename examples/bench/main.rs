@@ -21,11 +21,11 @@ const ABOUT: &str = "bench: measure, and print one JSON line
            hidden ReLU, softmax cross-entropy, Adam 1e-3, synthetic data
            --profile: the time of every dispatch of a step and its roofline; --trace FILE: for Chrome and Perfetto
   profile  the same as mlp --profile
-  tiny     --epochs 100: the article's network, 8-10-8-1, BCE, Adam, 768 rows, batch 32
+  tiny     --epochs 100: 8-10-8-1, BCE, Adam, 768 rows, batch 32
            --members N: a population of N beside one of one
   matmul   --m 512 --n 512 --k 512 [--ta] [--tb]
-  suite    every measure with its target; --peers FILE: ratios to other engines' results, lines of JSON with peer, w (w1: the
-           article's network, w2: 784-128-10, w3: 784-1024-1024-10) and steps_s
+  suite    every measure with its target; --peers FILE: ratios to other engines' results, lines of JSON with peer, w (w1: 8-10-8-1,
+           w2: 784-128-10, w3: 784-1024-1024-10) and steps_s
   scaling  --out scaling.svg [--most 4096]: time per step against batch, width and depth, on the CPU session and --device
   of mlp, tiny and matmul: --repeat N: the median of N runs (default 1; 3 with --compare)
            --json FILE: save the result; --compare FILE: ratios to a saved one";
@@ -52,7 +52,7 @@ fn main() -> std::process::ExitCode {
                 if members > 0 {
                     population::measure(&device, &data, members, epochs)?
                 } else {
-                    let mut model = models::article(&device)?;
+                    let mut model = models::tiny_network(&device)?;
                     let fit = || Fit::epochs(epochs);
                     models::train(&device, &mut model, &data, 32, fit, repeat)?
                 }

@@ -59,8 +59,8 @@ pub fn classifier(device: &Device, widths: &[usize]) -> Result<Model> {
     )
 }
 
-/// The article's network, 8-10-8-1.
-pub fn article(device: &Device) -> Result<Model> {
+/// 8-10-8-1: hidden ReLU, a sigmoid, binary cross-entropy, Adam.
+pub fn tiny_network(device: &Device) -> Result<Model> {
     let model = Sequential::new(8)
         .dense(10, Relu)
         .dense(8, Relu)

@@ -1,4 +1,4 @@
-//! A population of the article's network beside one network alone, in one run.
+//! A population of 8-10-8-1 beside one network alone, in one run.
 
 use std::time::Instant;
 

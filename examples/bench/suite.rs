@@ -7,7 +7,7 @@ use kiln::plan::{Class, Target as PlanTarget};
 use kiln::prelude::*;
 use serde_json::Value;
 
-use crate::models::{article, classifier, synthetic, train};
+use crate::models::{classifier, synthetic, tiny_network, train};
 use crate::profile::Roofline;
 
 /// What a value must reach.
@@ -117,7 +117,7 @@ pub fn run(device: &Device, peers: Option<&Path>) -> Result<()> {
         let classes = if tiny { 2 } else { widths[widths.len() - 1] };
         let data = synthetic(samples, widths[0], classes)?;
         let build = || match tiny {
-            true => article(device),
+            true => tiny_network(device),
             false => classifier(device, widths),
         };
         if tiny {
