@@ -56,7 +56,8 @@ impl Model {
     ///
     /// Rows that find no room at once within the [budget](crate::Options), or in the device's bindings, come in parts; the
     /// numbers are the same bits, but where so little is left that batches are smaller than 1024 rows too: then sums are
-    /// rounded elsewhere. Without a budget, rows that the bindings hold but the memory does not are
+    /// rounded elsewhere, and fractions of a batch ([`Loss::Dice`](crate::train::Loss::Dice), a mean without an ignored class) are
+    /// of smaller ones. Without a budget, rows that the bindings hold but the memory does not are
     /// [`Error::OutOfMemory`]. A callback may evaluate on any data while its run goes on, in what the run leaves of the budget.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation> {
         let device = self.device().clone();

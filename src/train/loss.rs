@@ -100,7 +100,8 @@ pub enum Loss {
     /// has 1 − cos.
     CosineSimilarity,
     /// 1 − 2·Σ y*·y/(Σ y* + Σ y + 1e-7): in `fit` one fraction for the batch as a whole, which is Keras' default. In
-    /// `evaluate` and validation a batch is 1024 rows, the last one fewer, and the fractions are averaged by rows.
+    /// `evaluate` and validation a batch is 1024 rows, the last one fewer, each fewer where a device's budget leaves no room,
+    /// and the fractions are averaged by rows.
     ///
     /// [`LossSpec::each_row`] has a fraction for each row, Keras with `axis=-1`; of a tensor that is reshaped to one row
     /// it is that of the whole.

@@ -142,7 +142,8 @@ impl LossSpec {
     ///
     /// [`Model::evaluate`](crate::train::Model::evaluate) and `val_loss` reduce all rows at once, whatever batches they are
     /// computed in: `Sum` is the sum over the data set, which Keras has for `batch_size=len(x)`. Only means that leave out an
-    /// ignored class are taken by batches of 1024 rows there too, and averaged by rows. Batches in parts
+    /// ignored class are taken by batches of 1024 rows there too, of fewer where a device's budget leaves no room, and averaged
+    /// by rows. Batches in parts
     /// ([`micro_batches`](crate::train::Fit::micro_batches)) come to the same for sums; `MeanWithSampleWeight`, whose divisor
     /// is a whole batch's, is refused there.
     /// [`Reduction::None`] leaves nothing that could be made small: `compile` refuses it, and `Sum` has the gradients that a
