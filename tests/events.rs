@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{device, devices};
+use common::{alone, device, devices};
 use kiln::prelude::*;
 use kiln::train::{Checkpoints, Every, Lambda, Recovery, RunState};
 use tracing::field::{Field, Visit};
@@ -159,6 +159,8 @@ fn that_a_checkpoint_of_before_does_not_say_into_how_many_parts_batches_were_spl
 
 #[test]
 fn a_device_lost_and_made_again_and_the_step_that_training_goes_on_from_are_told() {
+    // Another test on the device would make it again, and be told so.
+    let _alone = alone();
     let Some(device) = device().filter(|device| device.adapter_summary().is_some()) else {
         return;
     };
@@ -184,6 +186,7 @@ fn a_device_lost_and_made_again_and_the_step_that_training_goes_on_from_are_told
 
 #[test]
 fn states_are_kept_while_later_steps_run_and_change_no_bit() {
+    let _alone = alone();
     for device in devices() {
         // Long enough for many submissions.
         let fit = || Fit::epochs(1000).batch_size(8).silent();
@@ -210,6 +213,7 @@ fn states_are_kept_while_later_steps_run_and_change_no_bit() {
 
 #[test]
 fn a_set_larger_than_the_largest_bindings_comes_in_parts_and_that_is_told() {
+    let _alone = alone();
     let Some(device) = device().filter(|device| device.target().has_shaders()) else {
         return;
     };
