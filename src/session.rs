@@ -177,8 +177,10 @@ impl Session {
     /// [`Session::finish`] says when the last has ended, and returns the numbers of the tensors that were to be copied, one
     /// after the other. Where too many are under way, it waits for the first with the device's deadline.
     pub fn submit(&mut self, program: &str, steps: u64, copied: &[&str]) -> Result<Pending> {
+        let before = self.last;
         let index = self.begin(program, steps)?;
-        let places = self.places(copied)?;
+        // What is copied may be what this program fetches.
+        let places = self.places(copied).inspect_err(|_| self.last = before)?;
         Ok(Pending(match &mut self.executor {
             Executor::Cpu(session) => {
                 session.run(index, steps);
@@ -246,8 +248,8 @@ impl Session {
                 format!("{repeat} measurements are asked for, and at most {MOST_REPEATS} are kept");
             return Err(Error::argument("repeat", message));
         }
-        let index = self.begin(program, repeat)?;
         let repeat = repeat.max(2);
+        let index = self.begin(program, repeat)?;
         match &mut self.executor {
             Executor::Cpu(session) => Ok(gpu::Profile::of_calls(session.profile(index, repeat))),
             Executor::Reference(session) => {

@@ -59,6 +59,35 @@ fn a_profile_of_more_measurements_than_are_kept_is_refused() {
     }
 }
 
+/// Two programs, each of which fetches a number of its own.
+fn two(device: &Device) -> Session {
+    let graph = Graph::new();
+    let one = graph.parameter("one", [3], &[1.0; 3]);
+    let (p, q) = (&one + &one, (&one + &one).mul(&(&one + &one)));
+    let programs = [("p", "of_p", &p), ("q", "of_q", &q)];
+    let programs = programs.map(|(name, fetch, y)| Program::new(name).fetch(fetch, y));
+    device
+        .open(&graph.compile(device.target(), programs).unwrap())
+        .unwrap()
+}
+
+#[test]
+fn what_can_be_read_is_of_the_program_that_ran_last_profiled_or_refused() {
+    let _alone = alone();
+    for device in devices().into_iter().chain([Device::reference()]) {
+        let mut session = two(&device);
+        session.run("p", 1).unwrap();
+        // What is refused has not run.
+        session.submit("q", 1, &["of_nobody"]).unwrap_err();
+        assert_eq!(session.read("of_p").unwrap(), [2.0; 3], "{device}");
+        session.read("of_q").unwrap_err();
+        // Two measurements are the fewest that are made.
+        session.profile("q", 0).unwrap();
+        session.read("of_p").unwrap_err();
+        assert_eq!(session.read("of_q").unwrap(), [4.0; 3], "{device}");
+    }
+}
+
 #[test]
 fn a_copy_is_refused_by_every_session_but_its_own() {
     let _alone = alone();
