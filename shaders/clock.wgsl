@@ -134,7 +134,12 @@ fn begin(local: u32, rate: f32) {
 
 // The number of the update, whether there is one, and the series.
 fn count_update(before: u32) {
-    let update = before / params.accumulate + 1u;
+    if before == 0u {
+        rates[11] = 0.0;
+    }
+    // Those that were skipped are none.
+    let whole = before / params.accumulate;
+    let update = whole - min(u32(rates[11]), whole) + 1u;
     let t = f32(update);
     rates[4] = t;
     let updates = (before + 1u) % params.accumulate == 0u;

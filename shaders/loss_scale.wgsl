@@ -2,7 +2,8 @@
 //
 //   begin     S = state[SCALE], or the first scale; it goes to the cursor, for the head, and to `seed`, dL/dL
 //   unscale   g/S of a gradient, and whether any of it is no finite number
-//   end       if any was not: S ← S/2, and the step's updates are skipped; else S ← 2·S after `growth_steps` steps in a row
+//   end       if any was not: S ← S/2, and the step's updates are skipped and counted as such in the rates; else S ← 2·S
+//             after `growth_steps` steps in a row
 //
 // S is a power of two, so that both products with it are exact. state, cursor: 8 words each; powers: [4]; rates: the clock's.
 // Gradients are `len` numbers, four to an invocation; the last one keeps what lies behind the end.
@@ -97,6 +98,9 @@ fn end() {
             rates[at] = select(powers[i], 1.0, cursor_end[STEP] == 1u);
         }
         powers[i] = rates[at];
+    }
+    if skip && params.rates > 11u {
+        rates[11] += 1.0;
     }
     state[VALUE] = bitcast<u32>(next);
     state[GOOD] = good;

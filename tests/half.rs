@@ -7,7 +7,7 @@ mod common;
 use common::{alone, device, shipped};
 use kiln::cpu::{half_bits, half_value};
 use kiln::op::{self, End, MatMul, scale};
-use kiln::optim::{LOSS_SCALE, LossScale, LossScaleOptimizer, OptimizerConfig};
+use kiln::optim::{LOSS_SCALE, Lookahead, LossScale, LossScaleOptimizer, OptimizerConfig};
 use kiln::plan::{Class, Precision, Products, Target};
 use kiln::prelude::*;
 use kiln::{DType, Initial, Session, TensorType, Values};
@@ -366,6 +366,50 @@ fn every_optimizer_leaves_all_its_states_alone_in_a_step_that_overflows() {
             let (words, _) = state(&mut session);
             assert_eq!(words[scale::SKIP], 0, "{name} on {device}");
             assert_ne!(kept(&mut session), before, "{name} on {device}");
+        }
+    }
+}
+
+#[test]
+fn averages_and_series_of_every_optimizer_count_the_updates_that_are_made() {
+    let _alone = alone();
+    let devices = common::devices();
+    let mut optimizers = OptimizerConfig::defaults();
+    for optimizer in &mut optimizers {
+        let common = optimizer.common_mut();
+        (common.use_ema, common.ema_momentum) = (true, 0.9);
+        common.ema_overwrite_frequency = Some(7);
+    }
+    let dampened = Sgd::new(0.01).momentum(0.9).dampening(0.5);
+    let mut slow = Sgd::new(0.01);
+    slow.common.lookahead = Some(Lookahead {
+        steps: 5,
+        share: 0.5,
+    });
+    optimizers.extend([OptimizerConfig::Sgd(dampened), OptimizerConfig::Sgd(slow)]);
+    for inner in optimizers {
+        for device in &devices {
+            let run = |initial_scale: f32, steps: u64| {
+                let settings = LossScale {
+                    initial_scale,
+                    dynamic_growth_steps: 2000,
+                };
+                let optimizer = LossScaleOptimizer::new(inner.clone(), settings);
+                let mut session = scaled_step_of(&half(device), optimizer);
+                session.run("step", steps).unwrap();
+                let (words, scale) = state(&mut session);
+                let mut all = session.snapshot().unwrap().variables;
+                all.retain(|name, _| {
+                    !name.starts_with("clock.") && !name.starts_with("loss_scale.")
+                });
+                (all, scale, words[scale::SKIPPED])
+            };
+            let name = format!("{inner:?} on {device}");
+            let (ended, scale, skipped) = run(2_f32.powi(24), 40);
+            assert!(skipped > 0, "{name}");
+            let (expected, _, none) = run(scale, 40 - u64::from(skipped));
+            assert_eq!(none, 0, "{name}");
+            assert_eq!(ended, expected, "{name}");
         }
     }
 }

@@ -151,6 +151,62 @@ fn a_run_that_skips_trains_as_one_that_does_not_where_all_is_finite() {
     }
 }
 
+/// A network whose weights' running mean takes their place when a run ends.
+fn averaged(device: &Device) -> Model {
+    let mut adam = Adam::new(0.01);
+    adam.common.use_ema = true;
+    let network = Sequential::new(4).dense(5, Relu).dense(1, Linear).seed(2);
+    network
+        .compile_on(device, HalfSquaredError, adam, [])
+        .unwrap()
+}
+
+#[test]
+fn a_running_mean_begins_with_the_first_update_that_is_made() {
+    for device in devices().into_iter().filter(overflows) {
+        let bad = data(4, Some(0));
+        let good: Vec<usize> = (BATCH..BATCH * BATCHES).collect();
+        let good = bad.select(&good).unwrap();
+        // Nothing but a step that is skipped: the mean of nothing takes nobody's place.
+        let mut model = averaged(&device);
+        let weights = model.weights().unwrap();
+        let first = fit(NonFinite::Skip).max_steps(1);
+        model.fit(&bad, first).unwrap();
+        assert_eq!(model.weights().unwrap(), weights, "{device}");
+        // In this run and in a plain one after it, the first update is the first.
+        let mut expected = averaged(&device);
+        expected.fit(&good, fit(NonFinite::Skip)).unwrap();
+        let expected = expected.weights().unwrap();
+        assert_ne!(expected, weights, "{device}");
+        model.fit(&good, fit(NonFinite::GoOn)).unwrap();
+        let after = model.weights().unwrap();
+        for (after, expected) in after.iter().zip(&expected) {
+            for (a, b) in after.values.iter().zip(&expected.values) {
+                assert!((a - b).abs() < 1e-5, "{device}: {a} {b}");
+            }
+        }
+        let mut whole = averaged(&device);
+        whole.fit(&bad, fit(NonFinite::Skip)).unwrap();
+        assert_eq!(whole.weights().unwrap(), expected, "{device}");
+    }
+}
+
+#[test]
+fn a_skipped_step_after_a_run_that_skips_none_leaves_the_powers_where_they_were() {
+    for device in devices().into_iter().filter(overflows) {
+        let bad = data(4, Some(0));
+        let good: Vec<usize> = (BATCH..BATCH * BATCHES).collect();
+        let good = bad.select(&good).unwrap();
+        let after = |then: &Dataset| {
+            let mut model = model(&device, false);
+            model.fit(&good, fit(NonFinite::Stop)).unwrap();
+            model.fit(then, fit(NonFinite::Skip)).unwrap();
+            bits(&mut model)
+        };
+        assert!(after(&bad) == after(&good), "{device}");
+    }
+}
+
 #[test]
 fn running_means_are_left_as_they_were_in_a_skipped_step() {
     let model = |device: &Device| {
@@ -311,6 +367,18 @@ fn sound_training_has_nothing_to_be_found() {
     assert_eq!(before, bits(&mut model));
     let refused = model.find_nan(&data(4, None), 0).unwrap_err();
     assert!(refused.to_string().contains("batch_size"), "{refused}");
+}
+
+#[test]
+fn a_model_that_was_trained_in_parts_of_batches_is_looked_through_as_any_other() {
+    for device in devices() {
+        let mut model = model(&device, false);
+        let parts = fit(NonFinite::Stop).micro_batches(2);
+        model.fit(&data(4, None), parts).unwrap();
+        assert_eq!(model.find_nan(&data(4, None), BATCH).unwrap(), None);
+        let found = model.find_nan(&data(4, Some(BAD)), BATCH).unwrap();
+        assert_eq!(found.unwrap().step, BAD as u64 + 1, "{device}");
+    }
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub mod rate {
     pub const POWER_2: usize = 2;
     /// What the host multiplies the schedule by, 1 at first: how a callback lowers the rate between epochs.
     pub const FACTOR: usize = 3;
-    /// t, the number of the update that this step is or is a part of, from 1.
+    /// t, the number of the update that this step is or is a part of, from 1; those that were skipped are not counted.
     pub const UPDATE: usize = 4;
     /// 1 if this step updates, not only adds its gradient up; plus 2 if what comes every so many updates is due; plus 4
     /// if it is the first of the steps that make an update.
@@ -56,6 +56,8 @@ pub mod rate {
     pub const SERIES: usize = 6;
     /// Three sums of squares, which [`SumOfSquares`](crate::op::SumOfSquares) leaves here for the updates after it.
     pub const SQUARES: usize = 8;
+    /// Updates that were skipped so far, which [`EndScale`](crate::op::EndScale) counts.
+    pub const SKIPPED: usize = 11;
 }
 
 /// The largest batch: one workgroup goes over it within the loop iterations that every driver allows.
@@ -280,7 +282,7 @@ impl Op for Clock {
         let mut bounds = vec![0.0; rates.len()];
         bounds[..RATES].copy_from_slice(&[rate, power(1), power(2), 0.0]);
         if let Some(tally) = self.tally {
-            let series = tally.errors(step, self.beta_2, rates, rate);
+            let series = tally.errors(self.beta_2, rates, rate);
             bounds[rate::SERIES..][..2].copy_from_slice(&series);
         }
         vec![vec![0.0; WORDS], bounds, vec![0.0; self.batch]]

@@ -11,8 +11,8 @@ use crate::{DType, TensorType};
 use super::cursor::{SCALE, STEP, WORDS};
 use super::launch::shader;
 use super::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, RATES, Sample, Shader,
-    Signature, arity, expect_dtype, fold,
+    Binding, Case, Compute, Entry, Fill, Io, LONG_RATES, Launch, Launches, Op, RATES, Sample,
+    Shader, Signature, arity, expect_dtype, fold, rate,
 };
 
 const SHADER: Shader = shader!("loss_scale");
@@ -48,7 +48,7 @@ pub mod scale {
 pub const POWERS: usize = 4;
 
 /// The places in a clock's rates of what a skipped step must not advance: β₁ᵗ, β₂ᵗ, and two numbers of an optimizer's series.
-fn power_at(i: usize) -> usize {
+pub fn power_at(i: usize) -> usize {
     if i > 1 { i + 4 } else { i + 1 }
 }
 
@@ -65,7 +65,8 @@ pub struct ScaleLoss {
 pub struct Unscale;
 
 /// Ends the gradients of a step: decides whether it is skipped, and S for the next. Inputs: cursor; state, powers \[4\] and the
-/// clock's rates, updated in place: of a skipped step βᵗ go back to what they were.
+/// clock's rates, updated in place: of a skipped step βᵗ go back to what they were, and it is counted, so that the next is no
+/// later update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndScale {
     /// Steps in a row after which S doubles, at least 1; none where S is 1 for ever.
@@ -277,6 +278,9 @@ impl Compute for EndScale {
             }
             *power = rates[at];
         }
+        if skip && rates.len() > rate::SKIPPED {
+            rates[rate::SKIPPED] += T::one();
+        }
         io.output(1).copy_from_slice(&kept);
     }
 }
@@ -332,7 +336,7 @@ fn cases() -> Vec<Case> {
         cases.push(unscale(Fill::Values(values)));
         cases.push(unscale(Fill::Values(vec![3e38; len])));
     }
-    for rates in [RATES, 12] {
+    for rates in [RATES, LONG_RATES] {
         for found in [0, 1] {
             for (step, good, first) in [
                 (1, 0, 32_768.0),
@@ -343,12 +347,16 @@ fn cases() -> Vec<Case> {
             ] {
                 for growth_steps in [Some(3), None] {
                     let value = if growth_steps.is_some() { first } else { 1.0 };
+                    let mut numbers: Vec<f32> = (0..rates).map(|i| 0.1 + 0.07 * i as f32).collect();
+                    if let Some(skipped) = numbers.get_mut(rate::SKIPPED) {
+                        *skipped = (step / 2) as f32;
+                    }
                     cases.push(
                         Case::new(EndScale { growth_steps })
                             .words(&[WORDS], cursor(step, value))
                             .words(&[scale::WORDS], state(0, good, found))
                             .constant(&[POWERS], Fill::Uniform(0.1, 0.9))
-                            .constant(&[rates], Fill::Uniform(0.1, 0.9)),
+                            .constant(&[rates], Fill::Values(numbers)),
                     );
                 }
             }

@@ -100,6 +100,7 @@ pub use hits::Hits;
 pub(crate) use launch::shader;
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
 pub use log_softmax::LogSoftmax;
+pub(crate) use loss_scale::power_at;
 pub use loss_scale::{EndScale, POWERS, ScaleLoss, Unscale, scale};
 pub use matmul::{Dense, End, LayerPart, LayerSlab, LayerUpdates, MatMul, candidates};
 pub use moments::{MOMENTS, Moments};

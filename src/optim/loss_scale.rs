@@ -4,13 +4,16 @@ use std::panic::Location;
 
 use serde::{Deserialize, Serialize};
 
-use crate::op::{EndScale, Finite, MOST_LOOKED_AT, POWERS, ScaleLoss, Unscale, scale};
-use crate::{Error, Initial, Result, Tensor, TensorType};
+use crate::op::{EndScale, Finite, MOST_LOOKED_AT, POWERS, ScaleLoss, Unscale, power_at, scale};
+use crate::{Error, Initial, Result, Session, Snapshot, Tensor, TensorType, Values};
 
-use super::optimizer::{Clock, Optimizer, OptimizerConfig, Rates};
+use super::optimizer::{Clock, Optimizer, OptimizerConfig, Rates, rates_of};
 
 /// The variable of its state, u32 \[8\]: see [`scale`](crate::op::scale).
 pub const LOSS_SCALE: &str = "loss_scale.state";
+
+/// The variable of what the clock's rates were before a step: see [`EndScale`].
+const POWERS_KEPT: &str = "loss_scale.powers";
 
 /// Dynamic loss scaling with the names and defaults of Keras' `LossScaleOptimizer`.
 ///
@@ -77,6 +80,29 @@ fn state_of(clock: &Clock) -> Tensor {
     let kind = TensorType::u32([scale::WORDS]);
     let graph = clock.cursor.graph();
     graph.variable(LOSS_SCALE, kind, Initial::Zeros)
+}
+
+/// Where a session skips steps, tells it what the rates of this clock are now: steps of another program, which skips none, may
+/// have advanced them since it was noted what a skipped step goes back to.
+pub(crate) async fn note_powers(session: &mut Session, clock: &str) -> Result<()> {
+    let Ok(variable) = session.plan().variable(POWERS_KEPT) else {
+        return Ok(());
+    };
+    let kind = variable.kind.clone();
+    fn of<T: Copy + Default>(rates: &[T]) -> Vec<T> {
+        let at = (0..POWERS).map(power_at);
+        at.map(|at| rates.get(at).copied().unwrap_or_default())
+            .collect()
+    }
+    let powers = match session.read_values_async(&rates_of(clock)).await? {
+        Values::F32(rates) => Values::F32(of(&rates)),
+        Values::F64(rates) => Values::F64(of(&rates)),
+        Values::U32(_) => return Ok(()),
+    };
+    let variables = std::iter::once((POWERS_KEPT.into(), (kind, powers)));
+    session.restore(&Snapshot {
+        variables: variables.collect(),
+    })
 }
 
 /// What else belongs to a step's updates.
@@ -172,11 +198,7 @@ impl Scaling {
         }
         let tensors: Vec<&Tensor> = parameters.iter().map(|(_, tensor)| *tensor).collect();
         let (gradients, looked) = self.gradients(loss, &tensors, clock);
-        let kept = graph.variable(
-            "loss_scale.powers",
-            TensorType::f32([POWERS]),
-            Initial::Zeros,
-        );
+        let kept = graph.variable(POWERS_KEPT, TensorType::f32([POWERS]), Initial::Zeros);
         let end = EndScale {
             growth_steps: self.growth_steps,
         };

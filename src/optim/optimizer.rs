@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::nn::plain;
 use crate::op::{Tally, cursor, rate};
-use crate::{Graph, Initial, Result, Role, Session, Tensor, TensorType};
+use crate::{Graph, Initial, Plan, Result, Role, Session, Snapshot, Tensor, TensorType, Values};
 
 use super::{LossScale, Schedule};
 
@@ -19,6 +19,37 @@ pub struct Clock {
     pub rates: Tensor,
     /// The rows of the data set that make this step's batch.
     pub indices: Tensor,
+}
+
+/// The variable of a clock's cursor.
+pub(crate) fn cursor_of(clock: &str) -> String {
+    format!("{clock}.cursor")
+}
+
+/// The variable of a clock's rates.
+pub(crate) fn rates_of(clock: &str) -> String {
+    format!("{clock}.rates")
+}
+
+/// Makes a snapshot's rates of a clock as many as the plan has. Where batches are computed in parts it counts updates too: what
+/// both kinds of clock keep comes first, and the rest is computed in every step.
+pub(crate) fn resize_rates(snapshot: &mut Snapshot, clock: &str, plan: &Plan) {
+    let name = rates_of(clock);
+    let (Some((kind, values)), Ok(wanted)) =
+        (snapshot.variables.get_mut(&name), plan.variable(&name))
+    else {
+        return;
+    };
+    if *kind == wanted.kind {
+        return;
+    }
+    let len = usize::try_from(wanted.kind.elements()).unwrap_or(0);
+    match values {
+        Values::F32(values) => values.resize(len, 0.0),
+        Values::F64(values) => values.resize(len, 0.0),
+        Values::U32(_) => return,
+    }
+    *kind = wanted.kind.clone();
 }
 
 impl Graph {
@@ -45,7 +76,7 @@ impl Graph {
         first[cursor::DATA_ROWS] = u32::try_from(batch).unwrap_or(u32::MAX);
         let cursor = self.variable_as(
             of_cursor,
-            format!("{name}.cursor"),
+            cursor_of(name),
             words,
             Initial::Words(first.into()),
         );
@@ -60,7 +91,7 @@ impl Graph {
         first[rate::FACTOR] = 1.0;
         let kind = TensorType::f32([first.len()]);
         let first = Initial::Floats(first.into());
-        let state = self.variable_as(of_rates, format!("{name}.rates"), kind, first);
+        let state = self.variable_as(of_rates, rates_of(name), kind, first);
         let table = op.schedule.table();
         let table = table.map(|table| self.constant([table.len()], &table));
         let operands: Vec<&Tensor> = [&cursor, &state].into_iter().chain(&table).collect();
@@ -80,7 +111,7 @@ impl Session {
     ///
     /// No clock of that name, a device that fails.
     pub fn learning_rate_factor(&mut self, clock: &str) -> Result<f32> {
-        let rates = self.read(&format!("{clock}.rates"))?;
+        let rates = self.read(&rates_of(clock))?;
         Ok(rates.get(rate::FACTOR).copied().unwrap_or(1.0))
     }
 
@@ -91,7 +122,7 @@ impl Session {
     /// A factor below 0 or not finite, no clock of that name, a device that fails.
     pub fn set_learning_rate_factor(&mut self, clock: &str, factor: f32) -> Result<()> {
         at_least("factor", factor, 0.0)?;
-        let name = format!("{clock}.rates");
+        let name = rates_of(clock);
         let mut rates = self.read(&name)?;
         if let Some(word) = rates.get_mut(rate::FACTOR) {
             *word = factor;

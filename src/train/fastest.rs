@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::cpu::parallel;
+use crate::optim::cursor_of;
 use crate::plan::Class;
 use crate::{DType, Device, Error, Result, Session};
 
@@ -252,6 +253,6 @@ fn opened(model: &Model, device: &Device, batch: usize) -> Result<Session> {
         shuffle: Some(1),
         window: None,
     };
-    session.write_labels("train.cursor", &start.words())?;
+    session.write_labels(&cursor_of("train"), &start.words())?;
     Ok(session)
 }

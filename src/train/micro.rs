@@ -1,7 +1,7 @@
 //! Batches split into micro-batches: gradients of the parts collected, one update for them all.
 
 use crate::optim::{Optimizer, Schedule};
-use crate::{Error, Plan, Result, Snapshot, Values};
+use crate::{Error, Result};
 
 use super::Model;
 use super::loss::Reduction;
@@ -137,26 +137,6 @@ pub(super) fn accumulating(optimizer: &dyn Optimizer, count: u32) -> Result<Box<
     let steps = &mut config.common_mut().gradient_accumulation_steps;
     *steps = steps.saturating_mul(count);
     Ok(config.into_optimizer())
-}
-
-/// Rates of the training's clock as the plan has them. Where batches are computed in parts it counts updates too: what both
-/// kinds of clock keep comes first, and the rest is computed in every step.
-pub(super) fn fit_rates(carried: &mut Snapshot, plan: &Plan) {
-    let name = "train.rates";
-    let (Some((kind, values)), Ok(wanted)) = (carried.variables.get_mut(name), plan.variable(name))
-    else {
-        return;
-    };
-    if *kind == wanted.kind {
-        return;
-    }
-    let len = usize::try_from(wanted.kind.elements()).unwrap_or(0);
-    match values {
-        Values::F32(values) => values.resize(len, 0.0),
-        Values::F64(values) => values.resize(len, 0.0),
-        Values::U32(_) => return,
-    }
-    *kind = wanted.kind.clone();
 }
 
 fn refused(message: String) -> Error {

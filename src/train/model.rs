@@ -6,13 +6,12 @@ use std::collections::BTreeSet;
 use std::sync::Weak;
 
 use crate::nn::Functional;
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, resize_rates};
 use crate::{Device, Error, Result, Snapshot};
 
 use super::fit::DEFAULT_BATCH;
 use super::loss::LossSpec;
 use super::metric::Metric;
-use super::micro::fit_rates;
 use super::objective::{Compile, Objective};
 use super::programs::{Needs, Parts, Room};
 use super::run_state::RunState;
@@ -256,7 +255,7 @@ impl Model {
         let mut snapshot = snapshot.clone();
         self.through_losses(|model| {
             let session = model.session_now()?;
-            fit_rates(&mut snapshot, session.plan());
+            resize_rates(&mut snapshot, "train", session.plan());
             session.restore(&snapshot)
         })?;
         self.carried.variables.extend(snapshot.variables);

@@ -5,6 +5,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use crate::graph::Origin;
+use crate::optim::{cursor_of, resize_rates};
 use crate::plan::{Place, Plan, Target};
 use crate::{Dataset, Device, Error, Graph, Node, Result, Role, Session, Snapshot, Values};
 
@@ -140,14 +141,16 @@ impl Model {
         };
         let mut trace = Trace::open(self, room, &snapshot, &data)?;
         let start = ClockStart {
-            step: self.steps,
+            // Its batches are whole.
+            step: self.steps / u64::from(self.micro),
             epoch: self.epochs,
             offset: 0,
             rows: data.rows,
             shuffle: None,
             window: None,
         };
-        trace.session.write_labels("train.cursor", &start.words())?;
+        let cursor = cursor_of("train");
+        trace.session.write_labels(&cursor, &start.words())?;
         for step in 1..=data.rows.div_ceil(room.batch) as u64 {
             if let Some(found) = trace.step(step)? {
                 return Ok(Some(found));
@@ -308,7 +311,9 @@ impl Trace {
             evaluate: None,
         })?;
         let mut session = Device::cpu().open(&plan)?;
-        session.restore(snapshot)?;
+        let mut snapshot = snapshot.clone();
+        resize_rates(&mut snapshot, "train", &plan);
+        session.restore(&snapshot)?;
         let width = model.architecture.input_width();
         data.write("train", &mut session, &target, (&parts.placed(), width))?;
         if let Some(factor) = model.rate_factor {

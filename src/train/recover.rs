@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::optim::note_powers;
 use crate::{Error, Result};
 
 use super::Model;
@@ -64,6 +65,7 @@ impl Model {
                     window: run.supply.window(),
                 };
                 self.set_clock("train", run.needs, start).await?;
+                note_powers(self.session(run.needs).await?, "train").await?;
             }
         }
         self.write_rate_factor()?;

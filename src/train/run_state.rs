@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::optim::cursor_of;
 use crate::{Error, Result, Role, Snapshot};
 
 use super::Model;
@@ -138,7 +139,7 @@ impl RunState {
     /// Takes a snapshot of its step.
     pub(super) fn set_snapshot(&mut self, mut snapshot: Snapshot) {
         // Said by numbers that can be checked.
-        snapshot.variables.remove("train.cursor");
+        snapshot.variables.remove(&cursor_of("train"));
         self.snapshot = snapshot;
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::op::{Permutation, cursor};
+use crate::optim::cursor_of;
 use crate::{Error, Result};
 
 use super::Model;
@@ -354,7 +355,7 @@ impl Model {
         run.ledger.cut(epoch, place as u64);
         let rows = [u32::try_from(place).unwrap_or(u32::MAX)];
         let session = self.session(run.needs).await?;
-        session.write_labels_part("train.cursor", cursor::DATA_ROWS, &rows)
+        session.write_labels_part(&cursor_of("train"), cursor::DATA_ROWS, &rows)
     }
 
     /// Writes rows of a program's data set, in the order of the epoch, from row `at` of the room on.

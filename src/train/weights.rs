@@ -1,6 +1,8 @@
 //! The tensors of a model's layers, read and set by name.
 
 use crate::nn::Parameter;
+use crate::op::rate;
+use crate::optim::rates_of;
 use crate::{Error, Result, Shape, Snapshot, TensorType, Values};
 
 use super::Model;
@@ -58,15 +60,23 @@ impl Model {
     /// Puts the running means of the weights in their place, where the optimizer keeps some: what Keras' `fit` ends with,
     /// `finalize_variable_values`. Before the first update there are none.
     pub(super) fn finalize_averages(&mut self, steps: u64) -> Result<()> {
+        let parts = u64::from(self.micro);
         let Some(mut config) = self.optimizer.config() else {
             return Ok(());
         };
         let common = config.common_mut();
-        if !common.use_ema || steps < u64::from(common.gradient_accumulation_steps) {
+        let batches = u64::from(common.gradient_accumulation_steps);
+        if !common.use_ema || steps < batches {
             return Ok(());
         }
+        let updates = self.steps / batches.saturating_mul(parts);
         let parameters: Vec<Parameter> = self.architecture.parameters().collect();
         let session = self.session_now()?;
+        let rates = session.read(&rates_of("train"))?;
+        let skipped = rates.get(rate::SKIPPED).map_or(0, |&count| count as u64);
+        if updates <= skipped {
+            return Ok(());
+        }
         for parameter in parameters.iter().filter(|parameter| parameter.trainable) {
             let mean = session.read_values(&format!("{}.average", parameter.name))?;
             let kind = TensorType::f32(&parameter.shape);

@@ -175,12 +175,17 @@ fn tallies(cases: &mut Vec<Case>) {
                         series,
                     }),
                 };
-                let rates = vec![9.0, 0.3, 0.9, 0.5, 3.0, 1.0, 0.7, 0.4, 5.0, 6.0, 7.0, 8.0];
-                cases.push(
-                    Case::new(clock)
-                        .words(&[WORDS], Fill::Words(vec![step, 0, 0, 1, 1, 0, 0, 0]))
-                        .constant(&[LONG_RATES], Fill::Values(rates)),
-                );
+                // None were skipped, some, and all.
+                for skipped in [0, 3, step] {
+                    let mut rates = vec![9.0, 0.3, 0.9, 0.5, 3.0, 1.0, 0.7, 0.4, 5.0, 6.0, 7.0];
+                    rates.push(skipped as f32);
+                    let place = vec![step, 0, 0, 1, 1, 0, 0, 0];
+                    cases.push(
+                        Case::new(clock.clone())
+                            .words(&[WORDS], Fill::Words(place))
+                            .constant(&[LONG_RATES], Fill::Values(rates)),
+                    );
+                }
             }
         }
     }

@@ -102,7 +102,11 @@ impl Tally {
     /// Sets the numbers from [`rate::UPDATE`] on for the step after `before` others; the first three are done.
     #[inline(always)]
     pub(super) fn advance<T: Real>(&self, before: u32, beta_1: f32, beta_2: f32, rates: &mut [T]) {
-        let update = before / self.accumulate + 1;
+        if before == 0 {
+            rates[rate::SKIPPED] = T::zero();
+        }
+        let skipped = rates[rate::SKIPPED].double() as u32;
+        let update = (before / self.accumulate).saturating_sub(skipped) + 1;
         let of = |value: f32| T::of(f64::from(value));
         let (one, half) = (T::one(), T::of(0.5));
         let t = T::of(f64::from(update));
@@ -190,14 +194,8 @@ impl Tally {
     }
 
     /// How far the two numbers of the series may be off on a device, given those after the step and the error of η.
-    pub(super) fn errors(
-        &self,
-        before: u32,
-        beta_2: f32,
-        rates: &[f64],
-        rate_error: f64,
-    ) -> [f64; 2] {
-        let t = f64::from(before / self.accumulate + 1);
+    pub(super) fn errors(&self, beta_2: f32, rates: &[f64], rate_error: f64) -> [f64; 2] {
+        let t = rates[rate::UPDATE];
         let [a, b] = [rates[rate::SERIES], rates[rate::SERIES + 1]];
         match self.series {
             Series::None => [0.0; 2],

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::op::cursor;
+use crate::optim::{cursor_of, resize_rates};
 use crate::train::evaluate::Evaluation;
-use crate::train::micro::fit_rates;
 use crate::train::prepare::Prepared;
 use crate::train::programs::Needs;
 use crate::train::recover::Recovery;
@@ -62,7 +62,7 @@ impl Model {
             self.carry().await?;
             self.open = None;
             let mut session = self.device.open(&plan)?;
-            fit_rates(&mut self.carried, session.plan());
+            resize_rates(&mut self.carried, "train", session.plan());
             let variables = session.plan().variables.iter();
             let progress = variables.filter(|variable| variable.role == Role::Progress);
             self.progress
@@ -208,7 +208,7 @@ impl Model {
     ) -> Result<()> {
         self.session(needs)
             .await?
-            .write_labels(&format!("{name}.cursor"), &start.words())
+            .write_labels(&cursor_of(name), &start.words())
     }
 }
 
