@@ -10,7 +10,7 @@ use common::device;
 use kiln::gpu::{Call, Fault, FaultKind};
 use kiln::optim::OptimizerConfig;
 use kiln::prelude::*;
-use kiln::train::{Member, NonFinite, Population, Recovery};
+use kiln::train::{Callback, Member, Moment, NonFinite, Population, Recovery, Timing};
 use kiln::{Error, Snapshot};
 
 /// The device, for one test at a time: what is lost is lost for all.
@@ -129,6 +129,125 @@ fn a_run_of_any_kind_ends_in_the_same_bits_when_its_device_is_lost() {
         println!("{kind:?}: lost {lost} times");
         assert!(lost >= 4, "{kind:?}: the device was lost {lost} times only");
     }
+}
+
+#[test]
+fn the_counters_of_a_run_are_of_all_its_steps_those_before_a_loss_too() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    if device.adapter_summary().is_none() {
+        return;
+    }
+    // States far apart: what is lost is repeated from the beginning, all of it.
+    let fit = || {
+        let recovery = Recovery {
+            every: Some(Duration::from_secs(1000)),
+            ..Recovery::default()
+        };
+        Fit::epochs(6).batch_size(16).recovery(recovery).silent()
+    };
+    let trained = |fit: Fit<'_>| Kind::Noisy.model(device).fit(&rows(), fit).unwrap();
+    let whole = trained(fit()).counters;
+    let mut loses = Loses(device, Some(4));
+    let history = trained(fit().callback(&mut loses));
+    assert_eq!(loses.1, None);
+    let least = whole.dispatches + whole.dispatches / 2;
+    let counters = history.counters;
+    assert!(counters.dispatches >= least, "{counters:?}, {whole:?}");
+}
+
+/// Loses the device at the end of an epoch.
+struct Loses<'a>(&'a Device, Option<u64>);
+
+impl Loses<'_> {
+    /// Whether it has lost it now.
+    fn lose(&mut self, moment: &mut Moment<'_>) -> bool {
+        let now = self.1 == Some(moment.epoch());
+        if now {
+            self.1 = None;
+            inject(self.0, 1, FaultKind::Lost);
+            // What the model has learned since its last state is nowhere else.
+            moment.model.snapshot().unwrap_err();
+        }
+        now
+    }
+}
+
+impl Callback for Loses<'_> {
+    fn timing(&self) -> Timing {
+        Timing::Epochs
+    }
+
+    fn epoch(&mut self, moment: &mut Moment<'_>) -> kiln::Result<()> {
+        self.lose(moment);
+        Ok(())
+    }
+}
+
+/// Puts the weights of the second epoch back after the fourth, where the device may have been lost just then.
+struct PutsBack<'a>(Loses<'a>, Option<Snapshot>);
+
+impl Callback for PutsBack<'_> {
+    fn timing(&self) -> Timing {
+        Timing::Epochs
+    }
+
+    fn epoch(&mut self, moment: &mut Moment<'_>) -> kiln::Result<()> {
+        if moment.epoch() == 2 {
+            self.1 = Some(moment.model.snapshot()?);
+        }
+        self.0.lose(moment);
+        match &self.1 {
+            Some(snapshot) if moment.epoch() == 4 => moment.model.restore(snapshot),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn weights_put_back_by_a_callback_as_the_device_is_lost_are_trained_on_the_rows_of_the_run() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    if device.adapter_summary().is_none() {
+        return;
+    }
+    for kind in Kind::ALL {
+        let trained = |lost: Option<u64>| {
+            let mut callback = PutsBack(Loses(device, lost), None);
+            let mut model = kind.model(device);
+            let fit = kind.fit().callback(&mut callback);
+            let history = model.fit(&rows(), fit).unwrap();
+            assert_eq!(callback.0.1, None);
+            let losses = history.loss().into_iter().map(f64::to_bits);
+            (losses.collect::<Vec<_>>(), model.snapshot().unwrap())
+        };
+        let generation = device.generation();
+        let expected = trained(None);
+        assert!(trained(Some(4)) == expected, "{kind:?}");
+        assert_eq!(device.generation(), generation + 1, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_model_whose_device_was_lost_moves_with_what_the_host_knows() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    if device.adapter_summary().is_none() {
+        return;
+    }
+    let mut model = Kind::Resident.model(device);
+    model.fit(&rows(), Kind::Resident.fit()).unwrap();
+    let weights = model.weights().unwrap();
+    // Another model's call.
+    inject(device, 1, FaultKind::Lost);
+    let mut other = Kind::Noisy.model(device);
+    other.predict(rows().features()).unwrap();
+    model.move_to(&Device::cpu()).unwrap();
+    assert_eq!(model.weights().unwrap(), weights);
+    model.fit(&rows(), Fit::epochs(1).silent()).unwrap();
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use common::alone;
 use kiln::prelude::*;
-use kiln::train::{Callback, Every, Moment, RunState, Timing};
+use kiln::train::{Callback, Every, Moment, RunState, Stop, Timing};
 use kiln::{Dataset, Options};
 
 /// Bytes that the adapter's sessions may have; the data of one test is more.
@@ -584,6 +584,126 @@ fn a_callback_may_not_train_the_model_and_a_run_given_up_leaves_it_free() {
         }
         tried.evaluate(&data).unwrap();
         tried.fit(&data, Fit::epochs(1).silent()).unwrap();
+    }
+}
+
+/// Moves the model of the run that calls it.
+struct Moves(Device, Option<String>);
+
+impl Callback for Moves {
+    fn timing(&self) -> Timing {
+        Timing::Epochs
+    }
+
+    fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        let moved = moment.model.move_to(&self.0);
+        self.1 = moved.err().map(|error| error.to_string());
+        Ok(())
+    }
+}
+
+#[test]
+fn a_callback_may_not_move_the_model_from_the_rows_that_it_trains_on() {
+    let _alone = alone();
+    let data = rows(203, 5);
+    for device in devices() {
+        let mut plain = model(&device, 5, false);
+        let history = plain.fit(&data, Fit::epochs(3).silent()).unwrap();
+        let expected = outcome(&mut plain, &history);
+
+        let mut moves = Moves(Device::cpu(), None);
+        let mut tried = model(&device, 5, false);
+        let fit = Fit::epochs(3).silent().callback(&mut moves);
+        let history = tried.fit(&data, fit).unwrap();
+        assert!(outcome(&mut tried, &history) == expected, "{device}");
+        let refused = moves.1.unwrap();
+        assert!(
+            refused.starts_with("move_to: is called by a callback"),
+            "{refused}"
+        );
+        tried.move_to(&Device::cpu()).unwrap();
+        tried.fit(&data, Fit::epochs(1).silent()).unwrap();
+    }
+}
+
+#[test]
+fn weights_of_classes_may_name_any_that_the_model_tells_apart_whatever_a_piece_has() {
+    let network = Sequential::new(2).dense(3, Softmax).seed(1);
+    let piece = |labels: Vec<u32>, classes| {
+        let x = labels.iter().flat_map(|&y| [y as f32, 1.0]).collect();
+        Dataset::new(x, 2, Targets::Labels { labels, classes }).unwrap()
+    };
+    let trained = |first: Dataset, weights: [(u32, f32); 2]| {
+        let (loss, sgd) = (SparseCategoricalCrossentropy, Sgd::new(0.1));
+        let network = network.clone();
+        let mut model = network.compile_on(&Device::cpu(), loss, sgd, []).unwrap();
+        let pieces = [Ok(piece(vec![2, 1, 0], 3)), Ok(first)];
+        let fit = Fit::epochs(1).batch_size(3).silent().class_weight(weights);
+        model.fit_batches(pieces, fit)?;
+        model.weights()
+    };
+    let weights = [(2, 3.0), (0, 0.5)];
+    let expected = trained(piece(vec![0, 1, 1], 3), weights).unwrap();
+    assert_eq!(trained(piece(vec![0, 1, 1], 2), weights).unwrap(), expected);
+    let error = trained(piece(vec![0, 1, 1], 3), [(2, 3.0), (3, 0.5)]).unwrap_err();
+    let error = error.to_string();
+    for part in ["batch 0", "class_weight", "class 3", "0 to 2"] {
+        assert!(error.contains(part), "{error} does not say: {part}");
+    }
+}
+
+#[test]
+fn batches_of_one_row_are_trained_on_as_often_as_one_likes() {
+    let data = rows(40, 5);
+    let mut model = model(&Device::cpu(), 5, false);
+    for _ in 0..3 {
+        let fit = Fit::epochs(1).batch_size(1).silent();
+        let history = model.fit_batches(pieces(&data, &[9]), fit).unwrap();
+        assert_eq!((history.steps, history.stop), (40, Stop::Data));
+    }
+    let error = model.fit(&data, Fit::steps(u64::from(u32::MAX)).silent());
+    let error = error.unwrap_err().to_string();
+    let sum = (u64::from(u32::MAX) + 120).to_string();
+    assert!(error.contains(&sum), "{error} does not say: {sum}");
+}
+
+#[test]
+fn a_run_that_ended_with_its_iterator_is_over() {
+    let _alone = alone();
+    let data = rows(325, 5);
+    for (per_epoch, epochs, device) in devices()
+        .into_iter()
+        .flat_map(|device| [(None, 1, device.clone()), (Some(3), 9, device)])
+    {
+        let settings = || {
+            let fit = Fit::epochs(epochs).batch_size(32).silent();
+            match per_epoch {
+                Some(steps) => fit.steps_per_epoch(steps),
+                None => fit,
+            }
+        };
+        let mut states: Vec<RunState> = Vec::new();
+        let take = |state: &RunState| {
+            states.push(state.clone());
+            Ok(())
+        };
+        let mut whole = model(&device, 5, true);
+        let fit = settings().states(Every::Steps(5), take);
+        let history = whole.fit_batches(pieces(&data, &[64]), fit).unwrap();
+        assert_eq!((history.steps, &history.stop), (11, &Stop::Data));
+        let expected = outcome(&mut whole, &history);
+        let steps: Vec<u64> = states.iter().map(|state| state.steps).collect();
+        assert_eq!(steps, [5, 10, 11], "{device}");
+        // The rows behind each state; behind the last there are none that the run would take.
+        for (state, rest) in states.into_iter().zip([160..325, 320..325, 0..64]) {
+            let (step, rest) = (state.steps, rest.collect::<Vec<_>>());
+            let rest = [data.select(&rest)];
+            let mut again = model(&device, 5, true);
+            let history = again.fit_batches(rest, settings().resume(state)).unwrap();
+            assert_eq!((history.steps, &history.stop), (11, &Stop::Data));
+            let same = outcome(&mut again, &history) == expected;
+            assert!(same, "{device}, {per_epoch:?} from step {step}");
+        }
     }
 }
 

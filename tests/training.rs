@@ -92,6 +92,10 @@ fn training_ends_at_the_maximum_of_steps_or_epochs_whichever_comes_first() {
         history.to_string().contains("maximum of 1 epochs"),
         "{history}"
     );
+    // A maximum is of whole batches, also where the history counts their parts.
+    let fit = Fit::epochs(3).max_steps(2).batch_size(20).micro_batches(4);
+    let history = model().fit(&data, fit.silent()).unwrap();
+    assert_eq!((history.stop, history.steps), (Stop::Steps(2), 8));
 }
 
 #[test]

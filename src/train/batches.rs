@@ -56,7 +56,8 @@ impl<'a> Batches<'a> {
         self.taken += 1;
         let data = piece?;
         let named = |error: Error| Error::data(format!("batch {number}: {error}"));
-        let weights = model.class_weights(&data, &self.class_weight)?;
+        let weights = model.class_weights(&data, &self.class_weight);
+        let weights = weights.map_err(named)?;
         let mut prepared = model.prepare(&data).map_err(named)?;
         if let Some(weights) = weights {
             prepared.weights = Some(weights.into());

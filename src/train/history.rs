@@ -11,7 +11,8 @@ use crate::{Error, Result};
 pub enum Stop {
     /// The number of epochs asked for was done.
     Epochs(u64),
-    /// The maximum of steps was reached.
+    /// The maximum of steps was reached, as [`Fit::max_steps`](super::Fit::max_steps) or [`Fit::steps`](super::Fit::steps) gave
+    /// it: whole batches, also where they were computed in parts.
     Steps(u64),
     /// An epoch's loss came down to the threshold.
     Loss {
@@ -110,7 +111,8 @@ pub struct History {
     pub first_step: Duration,
     /// What happened on the way, a sentence each: from where the run was resumed, which checkpoint was damaged.
     pub notes: Vec<String>,
-    /// What the run's steps asked of the GPU, counted after the data was uploaded; zero on the CPU.
+    /// What the run's steps asked of the GPU, counted after the data was uploaded; zero on the CPU. Where the device was lost
+    /// on the way, what had been asked before, and what making all of it again took, count too.
     pub counters: Counters,
 }
 

@@ -179,8 +179,13 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// What opening it there raises; it then stays where it is.
+    /// [`Error::Argument`] where a callback calls it, as the run's rows lie where the model is; what opening it there raises. It
+    /// then stays where it is.
     pub fn move_to(&mut self, device: &Device) -> Result<()> {
+        self.refuse_in_run("move_to")?;
+        if self.is_lost() && !self.behind {
+            self.leave_session();
+        }
         if let Some(mut open) = self.open.take() {
             let moved = self.device.block_on(self.moved(&mut open, device));
             self.open = Some(match moved {
@@ -245,9 +250,10 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] where the snapshot is of a model of another shape.
+    /// [`Error::Argument`] where the snapshot is of a model of another shape; what the device raises.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        if self.is_lost() {
+        // What a run under way needs on its device, its rows too, is not in a snapshot: the run makes it again.
+        if self.is_lost() && !self.is_running() {
             // What it had learned is gone, and replaced now.
             self.leave_session();
             self.behind = false;

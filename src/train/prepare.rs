@@ -241,7 +241,9 @@ impl Model {
             let count = self.objectives.len();
             return refused(format!("needs a model of one trained output, got {count}"));
         };
-        let (positions, _) = self.architecture.places_of(self.parts().output(objective));
+        let (positions, columns) = self.architecture.places_of(self.parts().output(objective));
+        // All that the model tells apart: the labels at hand may be a piece that has not every class.
+        let apart = columns.max(2);
         if positions > 1 {
             return refused(format!(
                 "needs a class for each row, got an output of {positions} positions"
@@ -256,7 +258,7 @@ impl Model {
                 classes,
             } => (
                 labels.iter().map(|&label| label as usize).collect(),
-                *classes,
+                apart.max(*classes),
             ),
             Targets::LabelTable { columns, .. } => {
                 return refused(format!("needs a class for each row, got {columns} labels"));

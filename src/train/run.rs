@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::gpu::Counters;
 use crate::{Dataset, Error, Result};
 
 use super::batches::Batches;
@@ -41,6 +42,10 @@ pub(super) struct Run<'a> {
     pub(super) history: History,
     progress: Progress,
     begun: Instant,
+    /// Whether the iterator that batches come from has ended: the run does, behind the rows that it gave.
+    pub(super) data_ended: bool,
+    /// What the device had counted before the first step, for all that were tried after a loss too.
+    counted: Option<Counters>,
     /// Time that the run had taken before it was stopped and went on.
     pub(super) before: Duration,
     epoch_begun: Instant,
@@ -247,7 +252,7 @@ impl Model {
         let per_epoch = ledger.steps_per_epoch();
         let steps = fit.steps.unwrap_or(u64::MAX);
         let steps = steps.saturating_mul(u64::from(supply.micro));
-        let total = fit.epochs.saturating_mul(per_epoch).min(steps);
+        let mut total = fit.epochs.saturating_mul(per_epoch).min(steps);
         for mut checkpoints in std::mem::take(&mut fit.checkpoints) {
             checkpoints.begin(resume.as_ref(), validation.is_some(), self)?;
             // Before the others: who is told of a state can rely on its file.
@@ -260,18 +265,23 @@ impl Model {
                 self.steps
             }
         };
-        if first.saturating_add(total) > u64::from(u32::MAX) {
-            return Err(Error::argument(
-                "epochs",
-                format!("{total} steps are more than the clock counts, 2³² − 1"),
-            ));
+        let stop = match (fit.steps, total == fit.epochs.saturating_mul(per_epoch)) {
+            (Some(steps), false) => Stop::Steps(steps),
+            _ => Stop::Epochs(fit.epochs),
+        };
+        let left = u64::from(u32::MAX).saturating_sub(first);
+        if supply.is_open() && left > 0 {
+            // An epoch of which nobody has said how long it is.
+            total = total.min(left);
+        }
+        if total > left {
+            let sum = first.saturating_add(total);
+            let message = format!(
+                "{total} steps behind the {first} that the model has done are {sum}, more than the clock counts, 2³² − 1"
+            );
+            return Err(Error::argument("epochs", message));
         }
         let progress = Progress::new(total.div_ceil(per_epoch), per_epoch, fit.silent);
-        let stop = if total == fit.epochs.saturating_mul(per_epoch) {
-            Stop::Epochs(fit.epochs)
-        } else {
-            Stop::Steps(total)
-        };
         let shuffle = fit.order(self.architecture.seed);
         let mut run = Run {
             target_loss: fit.target_loss,
@@ -286,6 +296,8 @@ impl Model {
             },
             supply,
             first_epoch: self.epochs,
+            data_ended: false,
+            counted: None,
             before: Duration::ZERO,
             resumed: resume.is_some(),
             interrupt: fit.interrupt.take(),
@@ -340,7 +352,15 @@ impl Model {
 
     /// Runs the steps that are left.
     pub(super) async fn train(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let before = *run.counted.get_or_insert(self.device().counters());
+        let outcome = self.train_steps(run).await;
+        run.history.counters = self.device().counters().since(&before);
+        outcome
+    }
+
+    async fn train_steps(&mut self, run: &mut Run<'_>) -> Result<()> {
         self.behind = true;
+        run.data_ended = false;
         let start = self.steps - run.absorbed;
         let per_epoch = run.ledger.steps_per_epoch();
         run.first_epoch = self.epochs - run.absorbed / per_epoch;
@@ -363,7 +383,6 @@ impl Model {
         let session = self.session(run.needs).await?;
         let mut submissions = Submissions::new("train", &run.board, per_epoch, &device, session)?;
         submissions.begin_at(run.absorbed);
-        let before = device.counters();
         while run.absorbed < run.total {
             self.keep_arrived(run).await?;
             let next = |length: u64| (run.absorbed / length + 1).saturating_mul(length);
@@ -455,11 +474,12 @@ impl Model {
         if let Some(means) = run.ledger.take() {
             self.end_epoch(run, means).await?;
         }
-        if let Some(stop) = run.stop.take() {
-            run.history.stop = stop;
+        match run.stop.take() {
+            Some(stop) => run.history.stop = stop,
+            None if run.data_ended => run.history.stop = Stop::Data,
+            None => {}
         }
         run.history.steps = run.absorbed;
-        run.history.counters = self.device().counters().since(&before);
         Ok(())
     }
 

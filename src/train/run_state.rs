@@ -163,8 +163,11 @@ impl Model {
         let (seen, sums) = run.ledger.under_way();
         let mut history = run.history.clone();
         history.steps = run.absorbed;
+        // Rows that came and are not yet trained on are part of the run.
+        let data_ended = run.data_ended && run.absorbed >= run.total;
         history.stop = match &run.stop {
             Some(stop) => stop.clone(),
+            None if data_ended => Stop::Data,
             None => history.stop,
         };
         let callbacks = run.callbacks.0.iter().map(|callback| callback.state());
@@ -200,10 +203,9 @@ impl Model {
         let stop = std::mem::replace(&mut run.history, state.history.clone()).stop;
         run.stop = match std::mem::replace(&mut run.history.stop, stop) {
             // It had come to its end.
-            stop @ (Stop::Loss { .. } | Stop::Callback(_)) => Some(stop),
-            Stop::Epochs(_) | Stop::Steps(_) | Stop::Paused(_) | Stop::Interrupted | Stop::Data => {
-                None
-            }
+            stop @ (Stop::Loss { .. } | Stop::Callback(_) | Stop::Data) => Some(stop),
+            _ if is_cut(run, state) => Some(Stop::Data),
+            Stop::Epochs(_) | Stop::Steps(_) | Stop::Paused(_) | Stop::Interrupted => None,
         };
         if run.stop.is_some() {
             run.total = run.absorbed;
@@ -315,11 +317,16 @@ impl Model {
             state.history.step_losses.len() as u64,
         );
         let counted = u64::from(u32::MAX);
-        let left = run.total.saturating_sub(state.steps);
+        let cut = is_cut(run, state);
+        let left = match cut {
+            true => 0,
+            false => run.total.saturating_sub(state.steps),
+        };
+        let place = (state.steps % per_epoch, state.steps / per_epoch);
         let fits = state.seen < here.rows
             && state.seen.is_multiple_of(batch)
-            && state.steps % per_epoch == state.seen / batch
-            && (state.steps / per_epoch, state.steps) == (epochs, losses)
+            && (cut || place == (state.seen / batch, epochs))
+            && state.steps == losses
             && state.steps <= state.model_steps
             && epochs <= state.model_epochs
             && state.model_steps.saturating_add(left) <= counted
@@ -370,6 +377,13 @@ impl Model {
         let mut variables = state.snapshot.variables.keys();
         whole && is_whole(&state.order.micro) && variables.any(|name| is_collected(name))
     }
+}
+
+/// Whether the end of an iterator has cut the last epoch of a run that is at this state: there are no more rows.
+fn is_cut(run: &Run<'_>, state: &RunState) -> bool {
+    let (per_epoch, epochs) = (run.ledger.steps_per_epoch(), state.history.epochs.len());
+    let ended = state.seen == 0 && !state.steps.is_multiple_of(per_epoch);
+    !run.supply.repeats() && ended && state.steps.div_ceil(per_epoch) == epochs as u64
 }
 
 /// Whether a variable is the sum of gradients of several batches.

@@ -9,7 +9,6 @@ use crate::{Error, Result};
 
 use super::Model;
 use super::batches::{Batches, Table};
-use super::history::Stop;
 use super::prepare::Prepared;
 use super::programs::{Needs, Room, VALUES, chunk_name, chunk_rows};
 use super::run::Run;
@@ -122,6 +121,11 @@ impl<'a> Supply<'a> {
     /// Whether rows that were brought once can be brought again.
     pub fn repeats(&self) -> bool {
         matches!(self.source, Source::Rows(_))
+    }
+
+    /// Whether its epoch ends where its iterator does.
+    pub fn is_open(&self) -> bool {
+        matches!(&self.source, Source::Batches(batches) if batches.steps_per_epoch.is_none())
     }
 
     /// Rows that there is room for where they come in parts.
@@ -348,7 +352,7 @@ impl Model {
         place: usize,
     ) -> Result<()> {
         run.total = run.total.min(last);
-        run.history.stop = Stop::Data;
+        run.data_ended = true;
         if place == 0 {
             return Ok(());
         }

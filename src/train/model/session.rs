@@ -129,13 +129,21 @@ impl Model {
 
     /// Until what is returned is dropped, with the future of a run or in a panic too, the open session holds a run's data.
     pub(in crate::train) fn begin_run(&mut self) -> Result<Arc<()>> {
-        if self.is_running() {
-            let message = "is called by a callback while a run of this model is under way; evaluate and predict may be";
-            return Err(Error::argument("fit", message));
-        }
+        self.refuse_in_run("fit")?;
         let run = Arc::new(());
         (self.running, self.aside) = (Arc::downgrade(&run), None);
         Ok(run)
+    }
+
+    /// Refuses what a callback may not call.
+    pub(super) fn refuse_in_run(&self, name: &'static str) -> Result<()> {
+        match self.is_running() {
+            true => {
+                let message = "is called by a callback while a run of this model is under way; evaluate and predict may be";
+                Err(Error::argument(name, message))
+            }
+            false => Ok(()),
+        }
     }
 
     /// Closes what callbacks have evaluated in.
