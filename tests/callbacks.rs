@@ -302,6 +302,22 @@ fn the_best_and_the_last_models_are_kept_in_files() {
 }
 
 #[test]
+fn the_best_file_of_several_runs_is_that_of_the_best_epoch_of_all() {
+    let folder = folder("again");
+    let path = folder.join("{epoch}.safetensors");
+    let mut best = ModelCheckpoint::new(path.to_string_lossy()).best("loss");
+    scripted(&[9., 5., 7.], &mut best);
+    assert_eq!(best.files().last().unwrap(), &folder.join("2.safetensors"));
+    // As in Keras, where the bar stays: nothing here is better than 5, and then 4 is.
+    scripted(&[8., 7., 6.], &mut best);
+    assert_eq!(best.files().last().unwrap(), &folder.join("2.safetensors"));
+    scripted(&[8., 7., 6., 4.], &mut best);
+    assert_eq!(best.files().last().unwrap(), &folder.join("4.safetensors"));
+    assert!(!folder.join("2.safetensors").exists());
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn the_best_file_is_that_of_the_epochs_that_are_saved() {
     let folder = folder("every");
     let path = folder.join("{epoch}.safetensors");

@@ -50,7 +50,6 @@ mod reshape;
 mod row_pairs;
 mod rows;
 mod running_average;
-
 mod sgd;
 mod similarity;
 mod slice;
@@ -116,7 +115,6 @@ pub use pointwise_loss::PointwiseLoss;
 pub use record::{Parts, Record};
 pub use reshape::Reshape;
 pub use running_average::RunningAverage;
-
 pub use sgd::{Momentum, Sgd};
 pub use similarity::Similarity;
 pub use slice::Slice;
@@ -178,9 +176,9 @@ pub fn all() -> Vec<Entry> {
         squared_error::ENTRY,
         standardize::ENTRY,
         sum::ENTRY,
+        sum_of_squares::ENTRY,
         take::ENTRY,
         threshold_counts::ENTRY,
-        sum_of_squares::ENTRY,
         update::ENTRY,
     ]
 }

@@ -133,7 +133,7 @@ impl Checkpoints {
             return Err(Error::argument("keep_last", "must be at least 1, got 0"));
         }
         if let Some(monitor) = &mut self.best {
-            monitor.begin_on(validates, model)?;
+            monitor.begin(validates, model)?;
         }
         let refused = |refusal| Error::io(&self.folder, refusal);
         self.disk.create_folder(&self.folder).map_err(refused)?;

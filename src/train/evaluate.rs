@@ -59,6 +59,10 @@ impl Model {
     /// rounded elsewhere, and fractions of a batch ([`Loss::Dice`](crate::train::Loss::Dice), a mean without an ignored class) are
     /// of smaller ones. Without a budget, rows that the bindings hold but the memory does not are
     /// [`Error::OutOfMemory`]. A callback may evaluate on any data while its run goes on, in what the run leaves of the budget.
+    ///
+    /// # Errors
+    ///
+    /// Data that does not fit the model, with the row; memory, a device that fails.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation> {
         let device = self.device().clone();
         device.block_on(self.evaluate_async(data))

@@ -92,7 +92,7 @@ impl Resume {
 }
 
 impl<'a> Fit<'a> {
-    /// Trains for at most this many passes over the data.
+    /// Trains for at most this many passes over the data, at least 1.
     pub fn epochs(epochs: u64) -> Self {
         Fit {
             epochs,
@@ -118,7 +118,7 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// Trains for at most this many optimizer steps, however many epochs they are.
+    /// Trains for at most this many optimizer steps, at least 1, however many epochs they are.
     pub fn steps(steps: u64) -> Self {
         Fit {
             steps: Some(steps),
@@ -126,19 +126,21 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// Stops after this many optimizer steps at the latest.
+    /// Stops after this many optimizer steps at the latest, at least 1; default: as many as the epochs have. With
+    /// [`micro_batches`](Self::micro_batches) a step is a whole batch, all of its parts.
     pub fn max_steps(mut self, steps: u64) -> Self {
         self.steps = Some(steps);
         self
     }
 
-    /// Stops after the first epoch whose mean loss is at most this.
+    /// Stops after the first epoch whose mean loss is at most this, a number other than NaN; default: whatever the loss.
     pub fn until_loss(mut self, threshold: f64) -> Self {
         self.target_loss = Some(threshold);
         self
     }
 
-    /// Rows of a step; default 32. The last batch of an epoch may be smaller and is averaged over its own rows.
+    /// Rows of a step, at least 1; default 32. As many as the data has where those are fewer, and at most 65 536 then; from an
+    /// iterator at most 65 536. The last batch of an epoch may be smaller and is averaged over its own rows.
     pub fn batch_size(mut self, rows: usize) -> Self {
         self.batch_size = rows;
         self
@@ -174,13 +176,16 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Keeps the last share of the rows, in [0, 1), out of training and measures the model on it after every epoch.
+    /// Keeps the last share of the rows, in [0, 1), out of training and measures the model on it after every epoch; default 0,
+    /// which measures nothing. A share that leaves no row to train or to validate on is refused, and so is one beside
+    /// [`validation`](Self::validation) or of batches from an iterator.
     pub fn validation_split(mut self, share: f64) -> Self {
         self.validation_split = share;
         self
     }
 
-    /// Measures the model on this data after every epoch.
+    /// Measures the model on this data after every epoch; default: on none. Not beside a
+    /// [`validation_split`](Self::validation_split).
     pub fn validation(mut self, data: &'a Dataset) -> Self {
         self.validation = Some(data);
         self
@@ -253,8 +258,9 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// What is done about a loss or gradients that are NaN or infinite; default: the run stops with an error that names the op
-    /// which made the first such number.
+    /// What is done about a loss or gradients that are NaN or infinite; default: [`NonFinite::Stop`], the run stops with an error
+    /// that names the op which made the first such number. [`NonFinite::Skip`] is refused with an optimizer that adds up the
+    /// gradients of several batches, and with [`micro_batches`](Self::micro_batches).
     pub fn on_non_finite(mut self, policy: NonFinite) -> Self {
         self.non_finite = policy;
         self
@@ -265,7 +271,8 @@ impl<'a> Fit<'a> {
     /// normalisation, the mean of a loss with an ignored class, `Dice` and `Tversky`. They come to what batches of a part's
     /// size come to with [`gradient_accumulation_steps`](crate::optim::Common::gradient_accumulation_steps).
     ///
-    /// Losses and steps of the history, and what callbacks count, are those of the parts. The parts must divide the batch, and
+    /// Losses and steps of the history, and what callbacks, states and checkpoints count, are those of the parts; what
+    /// [`max_steps`](Self::max_steps) is given is whole batches. The parts must divide the batch, and
     /// the batch the rows.
     pub fn micro_batches(mut self, parts: u32) -> Self {
         self.micro = Some(Micro::Count(parts));

@@ -103,7 +103,7 @@ pub struct History {
     pub epochs: Vec<Epoch>,
     /// Why it ended.
     pub stop: Stop,
-    /// Optimizer steps of this run.
+    /// Steps of this run: its batches, or their [parts](super::Fit::micro_batches).
     pub steps: u64,
     /// The loss of every step, in order: the mean over its batch before the update.
     pub step_losses: Vec<f64>,

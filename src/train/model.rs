@@ -204,6 +204,10 @@ impl Model {
     }
 
     /// The plan that the model runs now; a plan for prediction alone before the first `fit` or `evaluate`.
+    ///
+    /// # Errors
+    ///
+    /// What opening it raises: a badly shaped layer, memory, a device that fails.
     pub fn plan(&mut self) -> Result<crate::Plan> {
         Ok(self.session_now()?.plan().clone())
     }
@@ -230,11 +234,20 @@ impl Model {
     }
 
     /// The bytes that the model's session holds now, and the least that its plan could do with.
+    ///
+    /// # Errors
+    ///
+    /// As [`plan`](Self::plan).
     pub fn bytes(&mut self) -> Result<(u64, u64)> {
         Ok(self.session_now()?.bytes())
     }
 
-    /// Weights, optimizer states and rates as they are now, for [`Model::restore`].
+    /// Weights, optimizer states and rates as they are now, for [`Model::restore`]. How many steps and epochs the model has done
+    /// is no part of it: they go on counting. [`Fit::states`](super::Fit::states) gives all of a run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeviceLost`] where what the model has learned is on a device that was lost; memory, a device that fails.
     pub fn snapshot(&mut self) -> Result<Snapshot> {
         self.through_losses(|model| {
             let device = model.device.clone();

@@ -113,6 +113,10 @@ impl Model {
     ///
     /// Rows come from a data set, a slice of numbers (row-major) or an array of rows; no rows give no predictions. Those of
     /// a model of several inputs come from a data set that names them, or as `&[("a", &a[..]), ("b", &b)]`.
+    ///
+    /// # Errors
+    ///
+    /// Rows that do not fit the model's inputs; memory, a device that fails.
     pub fn predict<'a>(&mut self, rows: impl Into<Features<'a>>) -> Result<Predictions> {
         let device = self.device().clone();
         device.block_on(self.predict_async(rows))

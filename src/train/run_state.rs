@@ -22,7 +22,8 @@ use super::run::Run;
 pub struct RunState {
     /// Weights, states of the optimizer, rates, counts over the epoch under way.
     pub snapshot: Snapshot,
-    /// Optimizer steps of the model since it was compiled.
+    /// Steps of the model since it was compiled, as its clock counts them: in [parts](super::Fit::micro_batches) of batches where
+    /// the run has some.
     pub model_steps: u64,
     /// Epochs of the model since it was compiled.
     pub model_epochs: u64,
@@ -30,7 +31,7 @@ pub struct RunState {
     pub rate_factor: Option<f32>,
     /// What the place in the data refers to.
     pub order: Order,
-    /// Optimizer steps of the run.
+    /// Steps of the run: its batches, or their parts.
     pub steps: u64,
     /// Rows seen of the epoch under way.
     pub seen: u64,
@@ -394,7 +395,7 @@ fn is_collected(variable: &str) -> bool {
 /// How often the state of a run is taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Every {
-    /// After every so many optimizer steps.
+    /// After every so many steps: batches, or their [parts](super::Fit::micro_batches).
     Steps(u64),
     /// After every so many epochs.
     Epochs(u64),

@@ -20,6 +20,10 @@ pub struct Weights {
 
 impl Model {
     /// Every tensor that the layers keep, trained or not, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeviceLost`] where what the model has learned is on a device that was lost; memory, a device that fails.
     pub fn weights(&mut self) -> Result<Vec<Weights>> {
         self.through_losses(Self::weights_now)
     }
@@ -88,6 +92,11 @@ impl Model {
     }
 
     /// Sets tensors of layers by name, row-major; those not named stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] for a name that no tensor has, with those that there are; [`Error::Argument`] where there are more or
+    /// fewer values than the tensor has elements; a device that fails. Tensors that come before the one refused are set.
     pub fn set_weights<'a>(
         &mut self,
         weights: impl IntoIterator<Item = (&'a str, &'a [f32])>,

@@ -79,7 +79,7 @@ impl Callback for EarlyStopping {
         if self.baseline.is_some_and(f64::is_nan) {
             return Err(Error::argument("baseline", "must be a number, got NaN"));
         }
-        self.monitor.begin_on(moment.validates, moment.model)?;
+        self.monitor.begin(moment.validates, moment.model)?;
         (self.waited, self.best_epoch, self.best) = (0, None, None);
         self.monitor.start_at(None);
         Ok(())

@@ -82,7 +82,7 @@ impl Callback for ReduceOnPlateau {
         }
         at_least_one("patience", self.patience)?;
         not_below_zero("min_learning_rate", self.min_learning_rate)?;
-        self.monitor.begin_on(moment.validates, moment.model)?;
+        self.monitor.begin(moment.validates, moment.model)?;
         (self.waited, self.cooling) = (0, 0);
         self.monitor.start_at(None);
         Ok(())

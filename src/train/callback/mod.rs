@@ -200,7 +200,7 @@ pub struct Moment<'a> {
     pub model: &'a mut Model,
     /// What was reported so far; the last epoch is the one that has just ended.
     pub history: &'a History,
-    /// Optimizer steps of this run.
+    /// Steps of this run so far: its batches, or their [parts](super::Fit::micro_batches).
     pub step: u64,
     /// Time since `fit` was called, and before that where the run is resumed.
     pub elapsed: Duration,

@@ -44,7 +44,8 @@ impl ModelCheckpoint {
         }
     }
 
-    /// Saves only epochs that are the best so far by this figure, and keeps one file.
+    /// Saves only epochs that are the best so far by this figure, and keeps one file. As in Keras, one callback in several runs
+    /// (`&mut`) goes on from the best of the runs before: give each a new one where each is to have its own best.
     pub fn best(mut self, monitor: impl Into<String>) -> Self {
         self.monitor = Monitor::new(monitor);
         self.keep = Keep::Best;
@@ -108,7 +109,7 @@ impl Callback for ModelCheckpoint {
             at_least_one("last", files)?;
         }
         if self.keep == Keep::Best {
-            self.monitor.begin_on(moment.validates, moment.model)?;
+            self.monitor.begin(moment.validates, moment.model)?;
         }
         Ok(())
     }

@@ -96,9 +96,10 @@ impl Monitor {
         self.best = value;
     }
 
-    /// [`begin`](Self::begin) for a run of this model; refuses a figure that no epoch of the run will have.
-    pub(crate) fn begin_on(&mut self, validates: bool, model: &Model) -> Result<()> {
-        self.begin(validates, &model.objectives)?;
+    /// Learns which way the figure gets better in a run of this model. Refuses a figure that no epoch of the run will have; the
+    /// best so far stays.
+    pub(crate) fn begin(&mut self, validates: bool, model: &Model) -> Result<()> {
+        self.resolve_direction(validates, &model.objectives)?;
         let mut known = vec!["loss".to_string()];
         known.extend(model.parts().board()?.names()?);
         if validates {
@@ -117,7 +118,7 @@ impl Monitor {
 
     /// Learns which way the figure gets better from what the model measures. Refuses a validation figure in a run without
     /// validation, a difference below 0, and a metric of one's own without a mode.
-    pub(crate) fn begin(&mut self, validates: bool, objectives: &[Objective]) -> Result<()> {
+    fn resolve_direction(&mut self, validates: bool, objectives: &[Objective]) -> Result<()> {
         if self.name.starts_with("val_") && !validates {
             return Err(Error::argument(
                 "monitor",
@@ -203,7 +204,7 @@ mod tests {
 
     fn rises(figure: &str, objectives: &[Objective]) -> bool {
         let mut monitor = Monitor::new(figure);
-        monitor.begin(true, objectives).unwrap();
+        monitor.resolve_direction(true, objectives).unwrap();
         monitor.rises()
     }
 
@@ -264,12 +265,14 @@ mod tests {
     fn a_mode_overrides_and_a_metric_of_ones_own_needs_one() {
         let own =
             [Objective::new("y", Loss::MeanSquaredError).own_metric("gain", |y, _| y.clone())];
-        let refusal = Monitor::new("val_gain").begin(true, &own).unwrap_err();
+        let refusal = Monitor::new("val_gain")
+            .resolve_direction(true, &own)
+            .unwrap_err();
         assert!(refusal.to_string().contains("`mode`"), "{refusal}");
         for (mode, rises) in [(Mode::Max, true), (Mode::Min, false)] {
             for figure in ["gain", "loss"] {
                 let mut monitor = Monitor::new(figure).with_mode(mode);
-                monitor.begin(true, &own).unwrap();
+                monitor.resolve_direction(true, &own).unwrap();
                 assert_eq!(monitor.rises(), rises, "{figure} {mode:?}");
             }
         }

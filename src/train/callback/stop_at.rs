@@ -34,7 +34,7 @@ impl Callback for StopAt {
         if self.target.is_nan() {
             return Err(Error::argument("target", "must be a number, got NaN"));
         }
-        self.monitor.begin_on(moment.validates, moment.model)
+        self.monitor.begin(moment.validates, moment.model)
     }
 
     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
