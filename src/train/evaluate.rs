@@ -112,19 +112,11 @@ impl Model {
         gauges: &Board,
     ) -> Result<Evaluation> {
         let window = window(needs, data);
-        self.set_clock(
-            "evaluate",
-            needs,
-            ClockStart {
-                step: 0,
-                epoch: 0,
-                offset: 0,
-                rows: data.rows,
-                shuffle: None,
-                window,
-            },
-        )
-        .await?;
+        let start = ClockStart {
+            window,
+            ..ClockStart::at_beginning(data.rows)
+        };
+        self.set_clock("evaluate", needs, start).await?;
         let batch = self.evaluation_batch().unwrap_or(EVALUATE_ROWS);
         let mut ledger = Ledger::new(data.rows as u64, batch as u64, gauges.layout(), 0);
         let device = self.device().clone();
@@ -175,12 +167,10 @@ impl Model {
 pub(super) fn evaluation_room(data: &Prepared<'_>) -> Room {
     // Positions are rows of their own to what counts them.
     let most = EVALUATE_ROWS / data.positions.next_power_of_two();
+    // Sizes in few steps, so that a set a little larger needs no new session.
+    let batch = data.rows.next_power_of_two().min(most.max(1));
     Room {
-        rows: data.rows,
-        // Sizes in few steps, so that a set a little larger needs no new session.
-        batch: data.rows.next_power_of_two().min(most.max(1)),
         weights: data.weight_columns(),
-        skips: false,
-        micro: 1,
+        ..Room::new(data.rows, batch)
     }
 }

@@ -211,13 +211,7 @@ fn opened(model: &Model, device: &Device, batch: usize) -> Result<Session> {
     let mut parts = model.parts();
     parts.target = device.target();
     let plan = parts.build(Needs {
-        train: Some(Room {
-            rows,
-            batch,
-            weights: 0,
-            skips: false,
-            micro: 1,
-        }),
+        train: Some(Room::new(rows, batch)),
         evaluate: None,
     })?;
     let mut session = device.open(&plan)?;
@@ -246,12 +240,8 @@ fn opened(model: &Model, device: &Device, batch: usize) -> Result<Session> {
         }
     }
     let start = ClockStart {
-        step: 0,
-        epoch: 0,
-        offset: 0,
-        rows,
         shuffle: Some(1),
-        window: None,
+        ..ClockStart::at_beginning(rows)
     };
     session.write_labels(&cursor_of("train"), &start.words())?;
     Ok(session)

@@ -56,10 +56,8 @@ impl Model {
                     let part = batch / count as usize;
                     let train = Some(Room {
                         rows: supply.rows.min(2 * part),
-                        batch: part,
-                        weights: supply.weights,
-                        skips: supply.skips,
                         micro: count,
+                        ..supply.room(part)
                     });
                     let plan = self.parts().build(Needs { train, evaluate });
                     outcome = plan.and_then(|plan| device.admit(&plan, freed).map(|()| count));

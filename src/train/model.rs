@@ -220,15 +220,8 @@ impl Model {
                 format!("and batch must be at least 1, got {rows} and {batch}"),
             ));
         }
-        let room = Room {
-            rows,
-            batch: batch.min(rows),
-            weights: 0,
-            skips: false,
-            micro: 1,
-        };
         self.parts().graph_and_plan(Needs {
-            train: Some(room),
+            train: Some(Room::new(rows, batch.min(rows))),
             evaluate: None,
         })
     }

@@ -133,21 +133,15 @@ impl Model {
         let snapshot = self.snapshot()?;
         let data = self.prepare(data)?;
         let room = Room {
-            rows: data.rows,
-            batch: batch_size.min(data.rows),
             weights: data.weight_columns(),
-            skips: false,
-            micro: 1,
+            ..Room::new(data.rows, batch_size.min(data.rows))
         };
         let mut trace = Trace::open(self, room, &snapshot, &data)?;
         let start = ClockStart {
             // Its batches are whole.
             step: self.steps / u64::from(self.micro),
             epoch: self.epochs,
-            offset: 0,
-            rows: data.rows,
-            shuffle: None,
-            window: None,
+            ..ClockStart::at_beginning(data.rows)
         };
         let cursor = cursor_of("train");
         trace.session.write_labels(&cursor, &start.words())?;
@@ -256,14 +250,7 @@ impl Model {
         );
         let offset = (begun % per_epoch * run.order.batch).min(rows);
         self.session(run.needs).await?.restore(snapshot)?;
-        let start = ClockStart {
-            step: self.steps,
-            epoch: self.epochs,
-            offset,
-            rows: usize::try_from(rows).unwrap_or(usize::MAX),
-            shuffle: run.order.shuffle,
-            window: None,
-        };
+        let start = run.clock_start(self.steps, self.epochs, offset);
         self.set_clock("train", run.needs, start).await?;
         self.write_rate_factor()
     }

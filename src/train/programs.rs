@@ -36,6 +36,19 @@ pub(crate) struct Room {
     pub micro: u32,
 }
 
+impl Room {
+    /// For whole batches of rows without weights, none of which is skipped.
+    pub fn new(rows: usize, batch: usize) -> Self {
+        Room {
+            rows,
+            batch,
+            weights: 0,
+            skips: false,
+            micro: 1,
+        }
+    }
+}
+
 /// Which programs a session needs, and for how much data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Needs {

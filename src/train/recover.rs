@@ -6,7 +6,6 @@ use crate::optim::note_powers;
 use crate::{Error, Result};
 
 use super::Model;
-use super::model::ClockStart;
 use super::run::Run;
 use super::run_state::RunState;
 
@@ -56,14 +55,7 @@ impl Model {
         match resume {
             Some(state) => self.continue_run(run, state).await?,
             None => {
-                let start = ClockStart {
-                    step: self.steps,
-                    epoch: self.epochs,
-                    offset: 0,
-                    rows: run.supply.rows,
-                    shuffle: run.order.shuffle,
-                    window: run.supply.window(),
-                };
+                let start = run.clock_start(self.steps, self.epochs, 0);
                 self.set_clock("train", run.needs, start).await?;
                 note_powers(self.session(run.needs).await?, "train").await?;
             }

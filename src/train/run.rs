@@ -14,6 +14,7 @@ use super::keeper::Keeper;
 use super::ledger::{Ledger, Means};
 use super::metric::Board;
 use super::micro::Micro;
+use super::model::ClockStart;
 use super::non_finite::NonFinite;
 use super::prepare::Prepared;
 use super::programs::Needs;
@@ -64,6 +65,18 @@ impl Run<'_> {
     /// Time of training so far.
     pub(super) fn elapsed(&self) -> Duration {
         self.before + self.begun.elapsed()
+    }
+
+    /// Its clock after so many steps and epochs of the model, `seen` rows into the next one.
+    pub(super) fn clock_start(&self, step: u64, epoch: u64, seen: u64) -> ClockStart {
+        ClockStart {
+            step,
+            epoch,
+            offset: seen,
+            shuffle: self.order.shuffle,
+            window: self.supply.window(),
+            ..ClockStart::at_beginning(self.supply.rows)
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use crate::{Error, Result, Role, Snapshot};
 
 use super::Model;
 use super::history::{History, Stop};
-use super::model::ClockStart;
 use super::run::Run;
 
 /// A training run between two of its steps: model, optimizer, place in the data, figures so far, callbacks.
@@ -215,14 +214,7 @@ impl Model {
         for (callback, kept) in callbacks.zip(&state.callbacks) {
             callback.restore(kept)?;
         }
-        let start = ClockStart {
-            step: state.model_steps,
-            epoch: state.model_epochs,
-            offset: state.seen,
-            rows: usize::try_from(run.order.rows).unwrap_or(usize::MAX),
-            shuffle: run.order.shuffle,
-            window: run.supply.window(),
-        };
+        let start = run.clock_start(state.model_steps, state.model_epochs, state.seen);
         self.set_clock("train", run.needs, start).await
     }
 

@@ -240,10 +240,7 @@ impl Model {
         let needs = |rows: usize| Needs {
             train: Some(Room {
                 rows,
-                batch,
-                weights: supply.weights,
-                skips: supply.skips,
-                micro: supply.micro,
+                ..supply.room(batch)
             }),
             evaluate: evaluate.or(self.open_needs().evaluate),
         };

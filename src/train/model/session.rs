@@ -235,6 +235,18 @@ pub(in crate::train) struct ClockStart {
 }
 
 impl ClockStart {
+    /// Before the first of so many rows, which lie there in their order.
+    pub fn at_beginning(rows: usize) -> Self {
+        ClockStart {
+            step: 0,
+            epoch: 0,
+            offset: 0,
+            rows,
+            shuffle: None,
+            window: None,
+        }
+    }
+
     /// The cursor that says so.
     pub fn words(&self) -> Vec<u32> {
         let word = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);

@@ -209,13 +209,7 @@ impl Population {
             let message = "a population trains on rows that weigh the same; these have weights";
             return Err(Error::data(message));
         }
-        let room = Room {
-            rows: data.rows,
-            batch: fit.batch_size.min(data.rows),
-            weights: 0,
-            skips: false,
-            micro: 1,
-        };
+        let room = Room::new(data.rows, fit.batch_size.min(data.rows));
         // A session that is sound goes on by itself, though not after a loss of its device: the host has nothing to go on from.
         let carried = match self.carry().await {
             Err(error @ Error::OutOfMemory { .. }) if self.serves(room) => {

@@ -122,9 +122,7 @@ impl Population {
             step: self.steps + run.done,
             epoch: self.epochs + run.done / run.per_epoch,
             offset: run.done % run.per_epoch * work.room.batch as u64,
-            rows: work.room.rows,
-            shuffle: None,
-            window: None,
+            ..ClockStart::at_beginning(work.room.rows)
         };
         start(open, &self.members, &run.fit, begin)?;
         if run.before.is_some() {
