@@ -26,10 +26,16 @@ use pulp::Arch;
 use super::Real;
 use super::line::Line;
 use super::parallel::{self, Table};
-use super::tiles::{self, TILE_ROWS, Width};
+use super::tiles::{self, Panels, TILE_ROWS, Width};
 
 /// Below this many multiply-adds one thread is done before a second has begun: some 5 µs.
 const THREADS_FROM: usize = 400_000;
+
+/// From so many rows of C a thread, and elements of B, a thread copies each panel for itself when it comes to it: it reaches the
+/// tiles through the thread's own caches, and no thread waits for what others copy. Where rows are fewer, what all threads copy
+/// once costs less.
+const OWN_ROWS: usize = 128;
+const OWN_ELEMENTS: usize = 1 << 18;
 
 /// From this row length on, in bytes, the rows of a panel of B fall into few sets of the first cache and are copied.
 const PACK_B_STRIDE: usize = 2048;
@@ -114,16 +120,21 @@ impl Product {
         };
         let width = Width::new();
         let mut copy = PACKED_B.take();
-        let packed = self.packs(width);
-        if packed {
+        let panels = self.panels(width, threads);
+        if panels == Panels::Copied {
             self.pack(width, b, &mut copy, threads);
         }
+        let b = if panels == Panels::Copied {
+            copy.get()
+        } else {
+            b
+        };
         let rows = |first: usize, c: &mut [f32]| {
             Arch::new().dispatch(tiles::Rows {
                 product: *self,
                 a,
-                b: if packed { copy.get() } else { b },
-                packed,
+                b,
+                panels,
                 first,
                 c,
                 finish,
@@ -140,6 +151,18 @@ impl Product {
         PACKED_B.set(copy);
     }
 
+    /// How tiles get B.
+    fn panels(&self, width: Width, threads: usize) -> Panels {
+        let Product { m, n, k, .. } = *self;
+        if !self.packs(width) {
+            Panels::InPlace
+        } else if m / threads >= OWN_ROWS && n * k >= OWN_ELEMENTS {
+            Panels::Own
+        } else {
+            Panels::Copied
+        }
+    }
+
     /// Whether tiles take B from a copy: where it is transposed, where its last panel is not one of whole vectors, and
     /// where its rows lie far apart and are used often.
     fn packs(&self, width: Width) -> bool {
@@ -151,22 +174,14 @@ impl Product {
 
     /// Copies B into panels: `[panel][k][columns]`, the last one padded with zeros.
     fn pack(&self, width: Width, b: &[f32], copy: &mut Line<f32>, threads: usize) {
-        let Product {
-            n, k, transpose_b, ..
-        } = *self;
+        let Product { n, k, .. } = *self;
         let last = n % width.panel;
         let len = (n - last + width.padded(last) * usize::from(last > 0)) * k;
         let copy = copy.room(len);
         let pack = |first: usize, Table(panels, _): Table<&mut [f32]>| {
             let body = || {
                 for (index, panel) in panels.chunks_mut(width.panel * k).enumerate() {
-                    let column = (first + index) * width.panel;
-                    let columns = width.panel.min(n - column);
-                    if transpose_b {
-                        pack_transposed(&b[column * k..][..columns * k], k, panel);
-                    } else {
-                        pack_rows(&b[column..], n, columns, k, panel);
-                    }
+                    self.pack_panel(width, b, (first + index) * width.panel, 0, panel);
                 }
             };
             <f32 as Real>::vectorized(body);
@@ -177,12 +192,31 @@ impl Product {
             parallel::share(0, count, threads, 1, panels, &pack);
         }
     }
+
+    /// Copies rows of the panel that begins with `column`, as many as `panel` has room for, from row `begin` of B on.
+    #[inline(always)]
+    pub(super) fn pack_panel(
+        &self,
+        width: Width,
+        b: &[f32],
+        column: usize,
+        begin: usize,
+        panel: &mut [f32],
+    ) {
+        let Product { n, k, .. } = *self;
+        let columns = width.panel.min(n - column);
+        let row = width.padded(columns);
+        if self.transpose_b {
+            pack_transposed(&b[column * k..][..columns * k], k, begin, row, panel);
+        } else {
+            pack_rows(&b[begin * n + column..], n, columns, row, panel);
+        }
+    }
 }
 
-/// Copies the first `columns` of each row into a panel.
+/// Copies the first `columns` of each row into rows of `width` elements.
 #[inline(always)]
-fn pack_rows(b: &[f32], stride: usize, columns: usize, k: usize, panel: &mut [f32]) {
-    let width = panel.len() / k;
+fn pack_rows(b: &[f32], stride: usize, columns: usize, width: usize, panel: &mut [f32]) {
     for (to, from) in panel.chunks_exact_mut(width).zip(b.chunks(stride)) {
         let (head, tail) = to.split_at_mut(columns);
         head.copy_from_slice(&from[..columns]);
@@ -190,13 +224,12 @@ fn pack_rows(b: &[f32], stride: usize, columns: usize, k: usize, panel: &mut [f3
     }
 }
 
-/// Copies rows of `k` elements into the columns of a panel, in squares of 16 that stay in the first cache.
+/// Copies elements of rows of `k`, from `begin` on, into the columns of a panel, in squares of 16 that stay in the first cache.
 #[inline(always)]
-fn pack_transposed(b: &[f32], k: usize, panel: &mut [f32]) {
+fn pack_transposed(b: &[f32], k: usize, begin: usize, width: usize, panel: &mut [f32]) {
     const SQUARE: usize = 16;
-    let width = panel.len() / k;
     for (index, square) in panel.chunks_mut(SQUARE * width).enumerate() {
-        let begin = index * SQUARE;
+        let begin = begin + index * SQUARE;
         let depth = square.len() / width;
         for (column, row) in b.chunks_exact(k).enumerate() {
             let row = &row[begin..begin + depth];
@@ -238,6 +271,8 @@ mod tests {
             (97, 400, 300),
             (1000, 10, 129),
             (7, 1025, 513),
+            // Panels of each thread's own, on one and on two threads.
+            (259, 1040, 270),
         ] {
             for (transpose_a, transpose_b) in [(false, false), (true, false), (false, true)] {
                 let product = Product {

@@ -17,6 +17,9 @@ pub(super) const TILE_ROWS: usize = 6;
 /// Rows of C that are finished before the next ones begin: with 256 columns 96 KiB, which stay in the second cache.
 const BLOCK_ROWS: usize = 96;
 
+/// The same where a thread copies panels for itself: it does so once for all of them.
+const OWN_BLOCK_ROWS: usize = 512;
+
 /// Terms added up before the tile moves on: 6 rows of A are 6 KiB, a panel of B 64 KiB.
 const BLOCK_DEPTH: usize = 256;
 
@@ -26,6 +29,9 @@ const PACK_A_COLUMNS: usize = 384;
 thread_local! {
     /// The copy of a block of A, kept from call to call.
     static PACKED_A: Cell<Line<f32>> = const { Cell::new(Line::empty()) };
+
+    /// The copy of a panel of B.
+    static PANEL: Cell<Line<f32>> = const { Cell::new(Line::empty()) };
 }
 
 /// How many numbers a vector of this processor holds, and how many columns a panel has.
@@ -42,13 +48,18 @@ impl Width {
             type Output = Width;
             #[inline(always)]
             fn with_simd<S: Simd>(self, _simd: S) -> Width {
-                Width {
-                    lanes: S::F32_LANES,
-                    panel: S::F32_LANES * vectors::<S>(),
-                }
+                Width::of::<S>()
             }
         }
         Arch::new().dispatch(Ask)
+    }
+
+    #[inline(always)]
+    fn of<S: Simd>() -> Self {
+        Width {
+            lanes: S::F32_LANES,
+            panel: S::F32_LANES * vectors::<S>(),
+        }
     }
 
     /// The columns that a panel of `columns` numbers takes when padded: 1, 2 or 4 vectors.
@@ -73,12 +84,32 @@ fn tile_rows(left: usize) -> usize {
     }
 }
 
-/// Some rows of C = op(A)·B. B is `[k, n]` as it is, or packed in panels of padded columns, `[panel][k][columns]`.
+/// How tiles get B.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Panels {
+    /// From where it lies, `[k, n]`.
+    InPlace,
+    /// From a copy in panels of padded columns, `[panel][k][columns]`.
+    Copied,
+    /// From B as it lies, `[k, n]` or `[n, k]`, by a copy of the panel at hand, `[depth][columns]`.
+    Own,
+}
+
+impl Panels {
+    fn block_rows(self) -> usize {
+        match self {
+            Panels::Own => OWN_BLOCK_ROWS,
+            Panels::InPlace | Panels::Copied => BLOCK_ROWS,
+        }
+    }
+}
+
+/// Some rows of C = op(A)·op(B).
 pub(super) struct Rows<'a, F> {
     pub product: Product,
     pub a: &'a [f32],
     pub b: &'a [f32],
-    pub packed: bool,
+    pub panels: Panels,
     /// The row of C that `c` begins with.
     pub first: usize,
     pub c: &'a mut [f32],
@@ -92,39 +123,42 @@ impl<F: Fn(usize, &mut [f32])> WithSimd for Rows<'_, F> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Product { n, .. } = self.product;
-        let mut copy = PACKED_A.take();
-        for (index, c) in self.c.chunks_mut(BLOCK_ROWS * n).enumerate() {
+        let (mut copy, mut panel) = (PACKED_A.take(), PANEL.take());
+        let rows = self.panels.block_rows();
+        for (index, c) in self.c.chunks_mut(rows * n).enumerate() {
             let block = Block {
                 product: self.product,
                 a: self.a,
                 b: self.b,
-                packed: self.packed,
-                first: self.first + index * BLOCK_ROWS,
+                panels: self.panels,
+                first: self.first + index * rows,
                 rows: c.len() / n,
             };
-            block.run(simd, &mut copy, c);
+            block.run(simd, &mut copy, &mut panel, c);
             (self.finish)(block.first, c);
         }
         PACKED_A.set(copy);
+        PANEL.set(panel);
     }
 }
 
-/// Up to [`BLOCK_ROWS`] rows.
+/// Rows that are finished before the next ones begin.
 #[derive(Clone, Copy)]
 struct Block<'a> {
     product: Product,
     a: &'a [f32],
     b: &'a [f32],
-    packed: bool,
+    panels: Panels,
     first: usize,
     rows: usize,
 }
 
 impl Block<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S, copy: &mut Line<f32>, c: &mut [f32]) {
+    fn run<S: Simd>(self, simd: S, copy: &mut Line<f32>, panel: &mut Line<f32>, c: &mut [f32]) {
         let Product { m, n, k, .. } = self.product;
-        let width = vectors::<S>() * S::F32_LANES;
+        let panels = Width::of::<S>();
+        let width = panels.panel;
         let pack = n >= PACK_A_COLUMNS;
         if k == 0 {
             c.fill(0.0);
@@ -137,11 +171,16 @@ impl Block<'_> {
             for column in (0..n).step_by(width) {
                 let columns = width.min(n - column);
                 let vectors = columns.div_ceil(S::F32_LANES).next_power_of_two();
-                let (b, b_row) = if self.packed {
-                    let row = vectors * S::F32_LANES;
-                    (&self.b[column * k + begin * row..], row)
-                } else {
-                    (&self.b[begin * n + column..], n)
+                let row = vectors * S::F32_LANES;
+                let (b, b_row) = match self.panels {
+                    Panels::InPlace => (&self.b[begin * n + column..], n),
+                    Panels::Copied => (&self.b[column * k + begin * row..], row),
+                    Panels::Own => {
+                        let panel = &mut panel.room(width * BLOCK_DEPTH)[..row * depth];
+                        self.product
+                            .pack_panel(panels, self.b, column, begin, panel);
+                        (&*panel, row)
+                    }
                 };
                 let mut row = 0;
                 while row < self.rows {
@@ -175,7 +214,7 @@ impl Block<'_> {
         let Product {
             m, k, transpose_a, ..
         } = self.product;
-        let copy = copy.room(BLOCK_ROWS * BLOCK_DEPTH);
+        let copy = copy.room(self.panels.block_rows() * BLOCK_DEPTH);
         let mut row = 0;
         while row < self.rows {
             let rows = tile_rows(self.rows - row);
