@@ -417,6 +417,28 @@ fn a_set_to_evaluate_beyond_the_budget_comes_in_parts_to_the_same_bits() {
     );
 }
 
+#[test]
+fn the_cpu_session_evaluates_in_parts_to_the_bits_of_a_validation() {
+    for count in [1, 1024, 2048, 2049, 5003] {
+        let data = rows(count, 17);
+        for wide in [false, true] {
+            let mut validated = model(&Device::cpu(), 17, wide);
+            let fit = Fit::epochs(1).batch_size(64).silent().validation(&data);
+            let history = validated.fit(&rows(300, 17), fit).unwrap();
+            let told = history.epochs[0].val_loss.unwrap();
+            let here = validated.evaluate(&data).unwrap();
+            assert_eq!(told.to_bits(), here.loss.to_bits(), "{count} rows");
+            // And in a session without rows to train on.
+            let mut other = model(&Device::cpu(), 17, wide);
+            let weights = validated.weights().unwrap();
+            let weights = weights.iter().map(|w| (w.name.as_str(), &w.values[..]));
+            other.set_weights(weights).unwrap();
+            let there = other.evaluate(&data).unwrap();
+            assert_eq!(figures(&here), figures(&there), "{count} rows");
+        }
+    }
+}
+
 /// Evaluates another data set in the midst of a run.
 struct Elsewhere<'a> {
     timing: Timing,

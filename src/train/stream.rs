@@ -8,7 +8,7 @@ use crate::optim::cursor_of;
 use crate::{Error, Result};
 
 use super::Model;
-use super::batches::{Batches, Table};
+use super::batches::Batches;
 use super::prepare::Prepared;
 use super::programs::{Needs, Room, VALUES, chunk_name, chunk_rows};
 use super::run::Run;
@@ -174,8 +174,17 @@ impl Parts {
 /// Rows of a table in another order.
 fn picked<T: Copy>(from: &[T], count: usize, rows: &[u32]) -> Vec<T> {
     let width = from.len() / count.max(1);
-    let row = |&row: &u32| &from[row as usize * width..][..width];
-    rows.iter().flat_map(row).copied().collect()
+    let mut picked = Vec::with_capacity(rows.len() * width);
+    for &row in rows {
+        picked.extend_from_slice(&from[row as usize * width..][..width]);
+    }
+    picked
+}
+
+/// Those at these places of a table of `count` rows.
+fn own<'a, T>(from: &'a [T], count: usize, places: &Range<usize>) -> &'a [T] {
+    let width = from.len() / count.max(1);
+    &from[places.start * width..places.end * width]
 }
 
 impl Model {
@@ -313,7 +322,9 @@ impl Model {
         let brought = match &mut supply.source {
             Source::Batches(batches) => {
                 let table = batches.rows(self, supply.weights, places.len())?;
-                self.write_table(("train", run.needs), at, &table).await?;
+                let numbers = [&table.features[..], &table.values, &table.weights];
+                self.write_table(("train", run.needs), at, table.rows, numbers, &table.labels)
+                    .await?;
                 table.rows
             }
             Source::Rows(data) => {
@@ -368,52 +379,60 @@ impl Model {
         places: Range<usize>,
         (shuffle, epoch): (Option<u32>, u64),
     ) -> Result<()> {
+        let count = places.len();
+        let Some(seed) = shuffle else {
+            // As they lie there: what a copy of them would cost is a good part of an evaluation.
+            let numbers = [
+                Some(&data.features),
+                data.values.as_ref(),
+                data.weights.as_ref(),
+            ];
+            let numbers =
+                numbers.map(|values| values.map_or(&[][..], |v| own(v, data.rows, &places)));
+            let labels = data.labels.as_deref().unwrap_or(&[]);
+            let labels = own(labels, data.rows, &places);
+            return self.write_table(program, at, count, numbers, labels).await;
+        };
         let word = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         let epoch = u32::try_from(epoch).unwrap_or(u32::MAX);
         let mut rows: Vec<u32> = (word(places.start)..word(places.end)).collect();
-        if let Some(seed) = shuffle {
-            Permutation::new(word(data.rows), seed, epoch).rows(word(places.start), &mut rows);
-        }
-        let of = |values: Option<&[f32]>| {
-            values.map_or(Vec::new(), |values| picked(values, data.rows, &rows))
-        };
-        let labels = data.labels.as_deref();
-        let table = Table {
-            rows: rows.len(),
-            features: of(Some(&data.features)),
-            values: of(data.values.as_deref()),
-            labels: labels.map_or(Vec::new(), |labels| picked(labels, data.rows, &rows)),
-            weights: of(data.weights.as_deref()),
-        };
-        self.write_table(program, at, &table).await
+        Permutation::new(word(data.rows), seed, epoch).rows(word(places.start), &mut rows);
+        let numbers = [
+            Some(&data.features),
+            data.values.as_ref(),
+            data.weights.as_ref(),
+        ];
+        let numbers =
+            numbers.map(|values| values.map_or(Vec::new(), |v| picked(v, data.rows, &rows)));
+        let labels = picked(data.labels.as_deref().unwrap_or(&[]), data.rows, &rows);
+        let numbers = numbers.each_ref().map(Vec::as_slice);
+        self.write_table(program, at, count, numbers, &labels).await
     }
 
-    /// Writes rows from row `at` of the room on.
+    /// Writes so many rows, their features, target values and weights, and their labels, from row `at` of the room on.
     async fn write_table(
         &mut self,
         (program, needs): (&'static str, Needs),
         at: usize,
-        table: &Table,
+        rows: usize,
+        numbers: [&[f32]; 3],
+        labels: &[u32],
     ) -> Result<()> {
-        if table.rows == 0 {
+        if rows == 0 {
             return Ok(());
         }
         let labels_name = self.parts().placed().labels_name();
         let session = self.session(needs).await?;
-        for (what, values) in [
-            ("x", &table.features),
-            (VALUES, &table.values),
-            ("w", &table.weights),
-        ] {
-            let from = at * (values.len() / table.rows);
+        for (what, values) in ["x", VALUES, "w"].into_iter().zip(numbers) {
+            let from = at * (values.len() / rows);
             if !values.is_empty() {
                 session.write_part(&chunk_name(&format!("{program}.{what}"), 0), from, values)?;
             }
         }
-        if !table.labels.is_empty() {
-            let from = at * (table.labels.len() / table.rows);
+        if !labels.is_empty() {
+            let from = at * (labels.len() / rows);
             let name = chunk_name(&format!("{program}.{labels_name}"), 0);
-            session.write_labels_part(&name, from, &table.labels)?;
+            session.write_labels_part(&name, from, labels)?;
         }
         Ok(())
     }
