@@ -52,6 +52,17 @@ impl Head {
         Some(y)
     }
 
+    /// Takes slopes to 0 that no parameter feels: those of classes that are as good as ruled out, which become many as a network
+    /// learns.
+    #[inline(always)]
+    fn fade<T: Real>(&self, io: &mut Io<'_, T>) {
+        if self.gradient {
+            for dy in io.output(1) {
+                *dy = dy.faded();
+            }
+        }
+    }
+
     /// The loss and the accuracy of the rows of a part, summed; their slopes are stored.
     #[inline(always)]
     fn part<T: Real>(
@@ -201,7 +212,7 @@ impl Compute for Head {
                     io.output(0)[at + part] = right;
                 }
             }
-            return;
+            return self.fade(io);
         }
         // Loss and slopes take the same powers: in one loop over all rows, which may be shorter than a vector.
         let stored = self.gradient && matches!(self.loss, RowLoss::CrossEntropy);
@@ -243,6 +254,7 @@ impl Compute for Head {
                 io.output(0)[at + part] = right;
             }
         }
+        self.fade(io);
     }
 }
 
