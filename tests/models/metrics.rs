@@ -1,9 +1,6 @@
 //! Metrics that `fit` and `evaluate` report, on the CPU session and on the device of the tests.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::devices;
+use crate::common::devices;
 use kiln::prelude::*;
 use kiln::train::{Auc, Average, Classes, Decision, FBeta, Point, R2, Streaming};
 

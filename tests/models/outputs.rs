@@ -1,9 +1,6 @@
 //! What losses and metrics read of outputs: logits where there are some, and every position of an output of several.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
-use common::devices;
+use crate::common::devices;
 use kiln::nn::{ActivityRegularization, LayerRef, Regularizer};
 use kiln::prelude::*;
 use kiln::train::{Classes, Compile, Decision, LossSpec, Objective};

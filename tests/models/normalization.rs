@@ -1,5 +1,4 @@
 //! Layers of normalisation, dropout and noise in models: what they do in training, afterwards, and in files.
-#![allow(clippy::unwrap_used)]
 
 use kiln::prelude::*;
 

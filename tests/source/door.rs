@@ -1,5 +1,4 @@
 //! One door to the GPU: what calls wgpu is in `src/gpu/device`, where calls are counted, typed and made to fail.
-#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,6 @@
 //! Facts about models of several inputs and outputs: losses, weights, metrics, names, gradients, files.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
+use crate::common;
 
 use kiln::nn::Activation;
 use kiln::prelude::*;

@@ -1,7 +1,6 @@
 //! A trained model of every layer predicts the same bits after it was saved and loaded.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeSet;
 

@@ -1,9 +1,6 @@
 //! What must hold of losses whatever the numbers are, and losses in `fit`.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-mod common;
-
-use common::device;
+use crate::common::device;
 use kiln::prelude::*;
 use kiln::train::{LossSpec, Reduction, Takes};
 

@@ -1,5 +1,4 @@
 //! Data sets from `ndarray`'s arrays and predictions as such.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use kiln::prelude::*;
 use ndarray::{Array1, Array2, Axis, Slice, array};

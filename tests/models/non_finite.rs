@@ -1,9 +1,6 @@
 //! Numbers that are not finite: where they come from is told, steps with them are skipped or the run ends.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-mod common;
-
-use common::device;
+use crate::common::device;
 use kiln::nn::Lambda;
 use kiln::plan::{Class, Products, Target};
 use kiln::prelude::*;

@@ -1,5 +1,4 @@
 //! Facts about layers: their shapes, their names, layers of a user's own, and what is refused.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use kiln::nn::{
     ActivityRegularization, Call, Config, Constraint, LayerRef, Parameter, Regularizer, Symbol,

@@ -1,5 +1,4 @@
 //! Checkpoints on disks that fail and in files that are damaged: no earlier one is lost, no damaged one is taken.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,4 @@
 //! Every gradient rule against differences, in f64.
-#![allow(clippy::print_stdout)]
 
 use kiln::op::Case;
 use kiln::{DType, check, op};

@@ -1,9 +1,6 @@
 //! Reductions of losses in `compile`: values and steps against numbers by hand, on the processor and the device.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-mod common;
-
-use common::devices;
+use crate::common::devices;
 use kiln::nn::Initializer;
 use kiln::prelude::*;
 use kiln::train::{Compile, LossSpec, Objective, Reduction};

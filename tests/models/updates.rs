@@ -1,8 +1,6 @@
 //! Facts about optimizer updates in a plan: merged into one call over slabs, and what must not be merged.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
+use crate::common;
 
 use kiln::plan::{Class, Plan, Products, Target};
 use kiln::prelude::*;

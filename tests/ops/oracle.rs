@@ -1,5 +1,4 @@
 //! The oracle itself: what it must reject, and that it accepts what is within bounds.
-#![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use kiln::check::{self, Readback, Reference, compare};
 use kiln::op::{self, Case, Function, Pointwise};

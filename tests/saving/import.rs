@@ -1,5 +1,4 @@
 //! Weights in files as Keras and PyTorch name and lay them out.
-#![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
 

@@ -1,5 +1,4 @@
 //! Every shader parses, validates and translates to the languages of all back ends; no GPU needed.
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;

@@ -1,5 +1,4 @@
 //! The table of defaults in `docs/defaults.md` is what the code has; `KILN_WRITE_DOCS=1` writes it anew.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fmt::Write;
 use std::path::PathBuf;

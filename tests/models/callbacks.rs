@@ -1,5 +1,4 @@
 //! Callbacks: stop rules, rates, files and logs, against runs whose figures are known.
-#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::PathBuf;

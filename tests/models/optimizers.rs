@@ -1,5 +1,4 @@
 //! Facts about optimizers: what they refuse, how many calls they are, and what goes with every formula.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use kiln::optim::{
     Adafactor, Adagrad, Adam, AdamW, Asgd, Common, Ftrl, Lion, Lookahead, Muon, Nadam, Optimizer,

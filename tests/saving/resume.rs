@@ -1,5 +1,4 @@
 //! A run that is stopped and goes on ends in the bits of one that never stopped: at every step, in mid-epoch too.
-#![allow(clippy::unwrap_used)]
 
 use kiln::optim::Schedule;
 use kiln::prelude::*;
@@ -7,8 +6,7 @@ use kiln::train::{
     Auc, EarlyStopping, Every, History, Lambda, Metric, ReduceOnPlateau, RunState, Stop,
 };
 
-mod common;
-use common::device;
+use crate::common::device;
 
 /// 37 rows: with batches of 8, epochs of five steps whose last is over five rows.
 fn data() -> Dataset {

@@ -1,0 +1,20 @@
+//! What models are made of and how they are trained: layers, losses, metrics, optimizers, callbacks; each through the public
+//! interface, on the CPU session and on the one device of the tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+mod callbacks;
+#[path = "../common/mod.rs"]
+mod common;
+mod defaults;
+mod functional;
+mod layers;
+mod losses;
+mod metrics;
+#[cfg(feature = "ndarray")]
+mod ndarray;
+mod non_finite;
+mod normalization;
+mod optimizers;
+mod outputs;
+mod reductions;
+mod updates;

@@ -1,0 +1,9 @@
+//! Ops, their gradients and their shaders, and the reference that judges them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod custom_op;
+mod gradcheck;
+mod oracle;
+mod shaders;

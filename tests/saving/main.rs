@@ -1,0 +1,9 @@
+//! What is written and read again: weights, models, checkpoints, runs that go on.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod import;
+mod io_faults;
+mod resume;
+mod round_trip;
