@@ -25,8 +25,8 @@
 // run the same code at the same speed and nothing is transposed in memory.
 //
 // Tiles of `tiled`: 64×64 (16×16 invocations, TILE_K 16, 10 KiB) is the middle way; 128×128 in 8×8 (TILE_K 8, 12 KiB)
-// halves what a product reads from workgroup memory, when C has 64 such tiles; 32×32 when C is small; 64×16 and 16×64
-// for skinny C. The usual shapes for GPUs: `tiled` is tested on CPU adapters and was not yet timed on a GPU.
+// halves what a product reads from workgroup memory, when C has 64 such tiles; 32×32 when C is small; 64×16, 16×64, 32×16 and
+// 16×32 where they compute less beyond its edges. The usual shapes for GPUs: `tiled` is tested on CPU adapters and was not yet timed on a GPU.
 // Tile of `registers`: 8×8, 16 loaded quads for 256 vec4 products a step of four k.
 //
 // Measured: GFLOP/s on lavapipe 22.3.6 (LLVM 15, 8 lanes), 2 cores of an AMD EPYC (Zen 3: AVX2, no AVX-512), from
@@ -68,6 +68,7 @@ override TILE_N: u32 = 64;
 override TILE_K: u32 = 16;
 override BLOCKS_M: u32 = 1;  // 4×4 blocks of an invocation, 1 or 2 each way
 override BLOCKS_N: u32 = 1;
+override SUMS: bool = false;   // tiles of the first rows hand the sums of op(B)'s columns to `store_sums` of the part behind
 override SPREAD: bool = true;  // with TB: an invocation's columns lie GROUP_X apart, not side by side
 override GROUP_X: u32 = 16;  // TILE_N / (4·BLOCKS_N)
 override GROUP_Y: u32 = 16;  // TILE_M / (4·BLOCKS_M)
@@ -132,12 +133,13 @@ fn tiled(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
          @builtin(local_invocation_id) local: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let number = group.y * groups.x + group.x;
     if number >= params.tiles { return; }
-    let tile = begin(number);
-    let tile_i = tile / problem.tiles_n;
+    let task = begin(number);
+    problem = task;
+    let tile_i = task.tile / task.tiles_n;
     let i = tile_i * TILE_M;
-    let j = (tile - tile_i * problem.tiles_n) * TILE_N;
-    let begin = problem.k_begin + group.z * problem.k_chunk;
-    let end = min(begin + problem.k_chunk, problem.k_end);
+    let j = (task.tile - tile_i * task.tiles_n) * TILE_N;
+    let begin = task.k_begin + group.z * task.k_chunk;
+    let end = min(begin + task.k_chunk, task.k_end);
 
     // An invocation's four columns are neighbours, or, where B's stored rows run along k, GROUP_X apart: then the
     // invocations of a row read neighbouring stored rows, which lie in different banks. C in pairs must do without.
@@ -150,6 +152,9 @@ fn tiled(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
     var c01: mat4x4<f32>;
     var c10: mat4x4<f32>;
     var c11: mat4x4<f32>;
+    let first_rows = tile_i == 0u && local.y == 0u;
+    var sums_0: vec4<f32>;
+    var sums_1: vec4<f32>;
     for (var p0 = begin; p0 < end; p0 += TILE_K) {
         fill_tiles(index, i, j, p0, end);
         workgroupBarrier();
@@ -160,8 +165,10 @@ fn tiled(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
             let a0 = tile_block_of_a(ti, p);
             let b0 = tile_block_of_b(p, tj);
             c00 = add_product(c00, a0, b0);
+            if SUMS { if first_rows { sums_0 = add_rows(sums_0, b0); } }
             if BLOCKS_N == 2u {
                 let b1 = tile_block_of_b(p, tj + TILE_N / 2u);
+                if SUMS { if first_rows { sums_1 = add_rows(sums_1, b1); } }
                 c01 = add_product(c01, a0, b1);
                 if BLOCKS_M == 2u {
                     let a1 = tile_block_of_a(ti + TILE_M / 2u, p);
@@ -173,6 +180,12 @@ fn tiled(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
             }
         }
         workgroupBarrier();
+    }
+    if SUMS {
+        if first_rows {
+            store_sums(j + tj, column_step, sums_0);
+            if BLOCKS_N == 2u { store_sums(j + tj + TILE_N / 2u, column_step, sums_1); }
+        }
     }
     store_block(group.z, i + ti, j + tj, column_step, c00);
     if BLOCKS_N == 2u { store_block(group.z, i + ti, j + tj + TILE_N / 2u, column_step, c01); }

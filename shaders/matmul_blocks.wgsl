@@ -1,6 +1,6 @@
 // What the matrix-product kernels share, appended to each: the reading of 4×4 blocks in
 // any transposition. Where A and B lie (`load_a`, `load_b`, `row_of_a`, `row_of_b`) and what becomes of C (`begin`, `store_block`) is
-// the business of the parts behind this one: matmul_store.wgsl, or matmul_update.wgsl with its operands.
+// the business of the parts behind this one: matmul_store.wgsl, or layer_gradients.wgsl with its own.
 
 // One product of those that a dispatch computes: usually the only one.
 struct Problem {
@@ -11,11 +11,11 @@ struct Problem {
     k_end: u32,   // one past the last p of this dispatch
     k_chunk: u32, // length of one split of k_begin..k_end, a multiple of 4; workgroup z takes split z
     tiles_n: u32, // tiles along n
-    m_stored: u32, // m and n, or one less where op(A) or op(B) ends in ones that are not stored
-    n_stored: u32,
+    tile: u32,    // the tile of C at hand
 }
 
-// Set by `begin` of the part behind, which gives an invocation its tile.
+// What `begin` of the part behind says of a workgroup's tile. Loops with barriers take their ends from its result, not from
+// here: what is read from a private variable may differ between invocations, as far as WGSL knows.
 var<private> problem: Problem;
 
 override TA: bool = false;         // A is stored [k,m]
@@ -23,7 +23,6 @@ override TB: bool = false;         // B is stored [n,k]
 override A_VEC: bool = false;      // rows of the stored A are multiples of 4
 override B_VEC: bool = false;      // rows of the stored B are multiples of 4
 override K_TAIL: bool = true;      // some step reads past k_end
-override ONES: u32 = 0;            // 1: op(A) may end in a row of ones, 2: op(B) in a column of ones; they are not stored
 
 // ---- 4×4 blocks: a matrix holds a block's rows as its columns -------------------------------------------------------
 
@@ -35,6 +34,10 @@ fn row_product(c: vec4<f32>, a: vec4<f32>, b: mat4x4<f32>) -> vec4<f32> {
 fn add_product(c: mat4x4<f32>, a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> {
     return mat4x4(row_product(c[0], a[0], b), row_product(c[1], a[1], b),
                   row_product(c[2], a[2], b), row_product(c[3], a[3], b));
+}
+
+fn add_rows(c: vec4<f32>, b: mat4x4<f32>) -> vec4<f32> {
+    return c + b[0] + b[1] + b[2] + b[3];
 }
 
 // ---- reading four neighbours of a stored row ------------------------------------------------------------------------
@@ -69,22 +72,17 @@ fn b_along_k(p: u32, j: u32, end: u32) -> vec4<f32> {
     return before_end(quad_of_b(min(j, problem.n - 1u), p, problem.k), p, end);
 }
 
-// Stored rows run along m or n: the quad at (i..i+3, p) of op(A), and at (p, j..j+3) of op(B). With ONES the stored rows
-// may be one shorter than m or n, and the element behind them is 1.
+// Stored rows run along m or n: the quad at (i..i+3, p) of op(A), and at (p, j..j+3) of op(B).
 fn a_along_m(i: u32, p: u32, end: u32) -> vec4<f32> {
-    let len = problem.m_stored;
     let row = select(p, min(p, problem.k - 1u), K_TAIL);
-    var v = quad_of_a(row, i, len);
-    if ONES == 1u { v = select(v, vec4(1.0), i + vec4(0u, 1u, 2u, 3u) >= vec4(len)); }
+    var v = quad_of_a(row, i, problem.m);
     if K_TAIL { v = select(vec4<f32>(), v, p < end); }
     return v;
 }
 
 fn b_along_n(p: u32, j: u32, end: u32) -> vec4<f32> {
-    let len = problem.n_stored;
     let row = select(p, min(p, problem.k - 1u), K_TAIL);
-    var v = quad_of_b(row, j, len);
-    if ONES == 2u { v = select(v, vec4(1.0), j + vec4(0u, 1u, 2u, 3u) >= vec4(len)); }
+    var v = quad_of_b(row, j, problem.n);
     if K_TAIL { v = select(vec4<f32>(), v, p < end); }
     return v;
 }

@@ -20,13 +20,14 @@ fn registers(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
              @builtin(local_invocation_id) local: vec3<u32>) {
     let number = group.y * groups.x + group.x;
     if number >= params.tiles { return; }
-    let tile = begin(number);
-    let tile_i = tile / problem.tiles_n;
+    let task = begin(number);
+    problem = task;
+    let tile_i = task.tile / task.tiles_n;
     let i = tile_i * 4u * BLOCKS_M;
-    let j = ((tile - tile_i * problem.tiles_n) * LANES * BLOCKS_N + local.x) * 4u;
+    let j = ((task.tile - tile_i * task.tiles_n) * LANES * BLOCKS_N + local.x) * 4u;
     let j2 = j + LANES * 4u;
-    let begin = problem.k_begin + group.z * problem.k_chunk;
-    let end = min(begin + problem.k_chunk, problem.k_end);
+    let begin = task.k_begin + group.z * task.k_chunk;
+    let end = min(begin + task.k_chunk, task.k_end);
 
     var c00: mat4x4<f32>;
     var c01: mat4x4<f32>;

@@ -80,10 +80,8 @@ fn row_of_b(row: u32) -> u32 {
     return row;
 }
 
-fn begin(tile: u32) -> u32 {
-    problem = Problem(params.m, params.n, params.k, params.k_begin, params.k_end, params.k_chunk, params.tiles_n,
-                      params.m, params.n);
-    return tile;
+fn begin(tile: u32) -> Problem {
+    return Problem(params.m, params.n, params.k, params.k_begin, params.k_end, params.k_chunk, params.tiles_n, tile);
 }
 
 // What becomes of the sum at place `at` of C, in column `column` of C as stored.
@@ -115,6 +113,9 @@ fn store_pairs(row: u32, rows: u32, column: u32, columns: u32, x: vec4<f32>) {
         c[at >> 1u] = pack_halves(pair);
     }
 }
+
+// Nothing behind a product asks for them: see layer_gradients.wgsl.
+fn store_sums(j: u32, step: u32, sums: vec4<f32>) {}
 
 // Rows i..i+3, columns j, j + step, j + 2·step, j + 3·step, as far as they exist; `step` is 1 where C is f16.
 fn store_block(split: u32, i: u32, j: u32, step: u32, v: mat4x4<f32>) {

@@ -62,12 +62,13 @@ fn lanes(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
          @builtin(subgroup_invocation_id) lane: u32) {
     let number = group.y * groups.x + group.x;
     if number >= params.tiles { return; }
-    let tile = begin(number);
-    let tile_i = tile / problem.tiles_n;
+    let task = begin(number);
+    problem = task;
+    let tile_i = task.tile / task.tiles_n;
     let i = tile_i * ROWS;
-    let j = ((tile - tile_i * problem.tiles_n) * LANES + lane) * 4u;
-    let begin = problem.k_begin + group.z * problem.k_chunk;
-    let end = min(begin + problem.k_chunk, problem.k_end);
+    let j = ((task.tile - tile_i * task.tiles_n) * LANES + lane) * 4u;
+    let begin = task.k_begin + group.z * task.k_chunk;
+    let end = min(begin + task.k_chunk, task.k_end);
 
     var c0: mat4x4<f32>;
     var c1: mat4x4<f32>;

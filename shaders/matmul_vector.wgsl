@@ -56,14 +56,15 @@ fn vector(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
           @builtin(local_invocation_id) local: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let number = group.y * groups.x + group.x;
     if number >= params.tiles { return; }
-    let tile = begin(number);
+    let task = begin(number);
+    problem = task;
     let along_k = TB && SLICES > 1u;
     let quad = select(local.x, local.y, along_k);
     let slice = select(local.y, local.x, along_k);
-    let first = tile * QUADS * 4u;
+    let first = task.tile * QUADS * 4u;
     let j = first + quad * 4u;
-    let begin = problem.k_begin + group.z * problem.k_chunk;
-    let end = min(begin + problem.k_chunk, problem.k_end);
+    let begin = task.k_begin + group.z * task.k_chunk;
+    let end = min(begin + task.k_chunk, task.k_end);
 
     var row: vec4<f32>;
     var c0: mat4x4<f32>;

@@ -349,6 +349,36 @@ fn a_dispatch_does_as_many_steps_as_the_loops_of_a_driver_allow() {
     assert_eq!(counted, [512, 512, 256, 128, 64]);
 }
 
+/// A processor's workgroup memory is memory: all of it may be filled, with few lanes beside it.
+#[test]
+fn a_cpu_adapter_takes_larger_networks_than_a_gpu_in_one_call() {
+    let net = Net {
+        inputs: 64,
+        layers: vec![(16, Relu, true), (16, Relu, true), (10, Softmax, true)],
+        loss: SparseCategoricalCrossentropy.into(),
+        metrics: vec![Accuracy],
+        rows: 200,
+        batch: 64,
+        shuffle: true,
+    };
+    let calls = |class, max_workgroup_bytes| {
+        let target = Target {
+            max_workgroup_bytes,
+            ..Target::new(class, None)
+        };
+        let plan = net.plan(&Device::cpu().with_target(|_| target), adam(0.02));
+        plan.program("train").unwrap().calls.len()
+    };
+    assert!(calls(Class::Gpu, 48 << 10) > 3);
+    assert!(calls(Class::CpuAdapter, 16 << 10) > 3);
+    assert_eq!(calls(Class::CpuAdapter, 32 << 10), 1);
+    let Some(device) = device() else { return };
+    let target = device.target();
+    if target.class == Class::CpuAdapter && target.max_workgroup_bytes >= 32 << 10 {
+        compare(&net, device, adam(0.02), 13);
+    }
+}
+
 #[test]
 fn a_network_that_is_not_small_stays_as_it_is() {
     let device = with_gpu_plans(Device::cpu());

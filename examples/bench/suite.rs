@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use kiln::plan::{Class, Target as PlanTarget};
+use kiln::plan::{Class, Plan, Target as PlanTarget};
 use kiln::prelude::*;
 use serde_json::Value;
 
@@ -152,7 +152,20 @@ pub fn run(device: &Device, peers: Option<&Path>) -> Result<()> {
             } else {
                 let most = Target::AtMost(2.0 * widths.len() as f64 - 1.0);
                 let planned = on_a_gpu(widths, samples, batch)?;
-                report.line("  dispatches a step, on a GPU (2L + 1)", planned, "", most);
+                let train = planned.program("train")?;
+                let dispatches = train.dispatches() as f64;
+                report.line(
+                    "  dispatches a step, on a GPU (2L + 1)",
+                    dispatches,
+                    "",
+                    most,
+                );
+                let roofline = Roofline::of(widths, batch);
+                let bytes = train.bytes() as f64 / roofline.bytes;
+                let flops = train.padded_flops() as f64 / roofline.flops;
+                let (of_bytes, of_flops) = (Target::AtMost(1.5), Target::AtMost(1.15));
+                report.line("  modelled / roofline bytes, on a GPU", bytes, "", of_bytes);
+                report.line("  executed / useful FLOPs, on a GPU", flops, "", of_flops);
                 report.line("  dispatches a step, here", made, "", Target::None);
             }
             report.line(
@@ -182,6 +195,8 @@ pub fn run(device: &Device, peers: Option<&Path>) -> Result<()> {
                 "",
                 Target::AtMost(per_epoch),
             );
+            let readbacks = number("readbacks") / epochs.ceil();
+            report.line("  readbacks an epoch", readbacks, "", Target::AtMost(1.0));
         }
         let bound = number("peak_lower_bound_bytes");
         let resident = number("peak_resident_bytes") / plan.lower_bound_bytes() as f64;
@@ -218,6 +233,14 @@ pub fn run(device: &Device, peers: Option<&Path>) -> Result<()> {
     let ratio = population["ratio"].as_f64().unwrap_or(f64::NAN);
     let least = Target::AtLeast(1.8);
     report.line("64 networks of 8-10-8-1, of one's rate", ratio, "", least);
+    let dispatches = |of: &str| population[of].as_f64().unwrap_or(f64::NAN);
+    let more = dispatches("dispatches") / dispatches("dispatches_of_one").max(1.0);
+    report.line(
+        "  their dispatches / those of one",
+        more,
+        "",
+        Target::AtMost(1.0),
+    );
     for size in [512, 1024] {
         for (name, transposed) in [
             ("NN", (false, false)),
@@ -234,16 +257,15 @@ pub fn run(device: &Device, peers: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-/// Dispatches of a step as planned for a desktop GPU, whether one is at hand or not.
-fn on_a_gpu(widths: &[usize], samples: usize, batch: usize) -> Result<f64> {
+/// The plan for a desktop GPU, whether one is at hand or not.
+fn on_a_gpu(widths: &[usize], samples: usize, batch: usize) -> Result<Plan> {
     let device = Device::cpu().with_target(|_| PlanTarget {
         max_storage_buffers: 16,
         max_binding_bytes: 1 << 30,
         max_buffer_bytes: 1 << 30,
         ..PlanTarget::new(Class::Gpu, None)
     });
-    let (_, plan) = classifier(&device, widths)?.inspect(samples, batch)?;
-    Ok(plan.program("train")?.dispatches() as f64)
+    Ok(classifier(&device, widths)?.inspect(samples, batch)?.1)
 }
 
 /// The fastest other engine on that work, on the processor or by wgpu, and its steps a second.

@@ -145,6 +145,7 @@ fn target_of(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Fe
         max_binding_bytes: limits.max_storage_buffer_binding_size,
         max_buffer_bytes: limits.max_buffer_size,
         max_workgroups: limits.max_compute_workgroups_per_dimension,
+        max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
         alignment: u64::from(alignment).max(256),
         ..base

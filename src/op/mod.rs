@@ -101,7 +101,7 @@ pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
 pub use log_softmax::LogSoftmax;
 pub(crate) use loss_scale::power_at;
 pub use loss_scale::{EndScale, POWERS, ScaleLoss, Unscale, scale};
-pub use matmul::{Dense, End, LayerPart, LayerSlab, LayerUpdates, MatMul, candidates};
+pub use matmul::{Dense, End, LayerGradients, LayerPart, LayerSlab, MatMul, candidates};
 pub use moments::{MOMENTS, Moments};
 pub use network::{Column, Layer, Network, Rule};
 pub use noise::{Noise, NoiseKind};
@@ -158,7 +158,7 @@ pub fn all() -> Vec<Entry> {
         log_softmax::ENTRY,
         loss_scale::ENTRY,
         matmul::ENTRY,
-        matmul::UPDATES,
+        matmul::LAYER_GRADIENTS,
         moments::ENTRY,
         network::ENTRY,
         noise::ENTRY,

@@ -87,6 +87,8 @@ pub struct Target {
     pub max_buffer_bytes: u64,
     /// Most workgroups in one dimension of a dispatch.
     pub max_workgroups: u32,
+    /// Most bytes of workgroup memory of a kernel.
+    pub max_workgroup_bytes: u32,
     /// Most storage buffers a kernel may bind.
     pub max_storage_buffers: u32,
     /// The multiple, in bytes, of every offset into a buffer.
@@ -125,6 +127,7 @@ impl Target {
             max_binding_bytes: 128 << 20,
             max_buffer_bytes: 256 << 20,
             max_workgroups: 65_535,
+            max_workgroup_bytes: 16 << 10,
             max_storage_buffers: 8,
             alignment: 256,
             max_iterations: match class {

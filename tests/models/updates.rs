@@ -115,11 +115,11 @@ fn gpu() -> Target {
 }
 
 /// Calls that compute gradients of layers and take them, and their dispatches.
-fn layer_updates(plan: &Plan) -> (usize, usize) {
+fn layer_gradients(plan: &Plan) -> (usize, usize) {
     let calls = &plan.program("train").unwrap().calls;
     let updates = calls
         .iter()
-        .filter(|call| call.op.name().starts_with("layer_updates"));
+        .filter(|call| call.op.name().starts_with("layer_gradients"));
     let dispatches = updates.clone().map(|call| call.launches.len());
     (updates.count(), dispatches.sum())
 }
@@ -141,7 +141,7 @@ fn slabs_of_layers_keep_to_the_largest_binding() {
             .compile_on(&device, SparseCategoricalCrossentropy, Adam::default(), [])
             .unwrap();
         let (_, plan) = model.inspect(256, 256).unwrap();
-        assert_eq!(layer_updates(&plan), (expected, expected), "{plan}");
+        assert_eq!(layer_gradients(&plan), (expected, expected), "{plan}");
     }
 }
 
@@ -167,7 +167,7 @@ fn layers_lie_in_no_slabs_that_would_raise_the_peak() {
     let notes = &plan.program("train").unwrap().notes;
     let said = |note: &String| note.contains("would raise the peak");
     assert!(notes.iter().any(said), "{plan}");
-    assert_eq!(layer_updates(&plan), (2, 2), "{plan}");
+    assert_eq!(layer_gradients(&plan), (2, 2), "{plan}");
     let (bytes, bound) = (plan.slot_bytes(), few.lower_bound_bytes());
     assert!(
         bytes as f64 <= 1.05 * bound as f64,
@@ -220,7 +220,7 @@ fn layers_of_branches_in_slabs_train_as_the_unfused_graph() {
     let plan = branches(&Device::cpu().with_target(|_| gpu()));
     let (_, plan) = plan.inspect(90, 33).unwrap();
     // Of eight layers, which were three calls by themselves.
-    assert_eq!(layer_updates(&plan), (2, 2), "{plan}");
+    assert_eq!(layer_gradients(&plan), (2, 2), "{plan}");
     for device in devices {
         for (own, expected) in train(&device).iter().zip(&expected) {
             for (a, b) in own.values.iter().zip(&expected.values) {

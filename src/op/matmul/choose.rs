@@ -34,13 +34,23 @@ pub struct Choice {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tile(pub [u32; 3], pub [u32; 2]);
 
-/// The largest grid dimension everywhere.
-const MOST_GROUPS: u32 = 65_535;
+/// The larger tiles of `tiled`.
+const LARGE: Tile = Tile([128, 128, 8], [2, 2]);
+const MIDDLE: Tile = Tile([64, 64, 16], [1, 1]);
+
+/// Its small ones, of 64 or 32 invocations.
+const SMALL: [Tile; 5] = [
+    Tile([32, 32, 16], [1, 1]),
+    Tile([64, 16, 16], [1, 1]),
+    Tile([16, 64, 16], [1, 1]),
+    Tile([32, 16, 16], [1, 1]),
+    Tile([16, 32, 16], [1, 1]),
+];
 
 /// The kernel by rule, whatever a table has measured.
 ///
-/// GPU: the largest of 128×128 and 64×64 that still gives 64 workgroups, else of 32×32, 64×16 and 16×64 the one that computes
-/// least beyond the edges of C; 64×16 or 16×64 for skinny outputs.
+/// GPU: the largest of 128×128 and 64×64 that still gives 64 workgroups, else of 32×32, 64×16, 16×64, 32×16 and 16×32 the one
+/// that computes least beyond the edges of C, unless it loads more than that saves.
 /// CPU adapter: a workgroup is one vector of lanes and a lane owns four columns, so where a row of C is shorter than
 /// that the longer side goes to the lanes (`swapped`). Rows are cut evenly into tiles of at most 32: loads dominate, a
 /// step's cost ~ rows + 4·lanes loaded quads for rows·4·lanes products.
@@ -160,13 +170,8 @@ pub fn candidates(shape: ProductShape, target: &Target) -> Vec<ProductChoice> {
     let lanes = lanes(target);
     let mut tiles = Vec::new();
     if target.tuning.products == Products::Shared {
-        let shared = [
-            Tile([128, 128, 8], [2, 2]),
-            Tile([64, 64, 16], [1, 1]),
-            Tile([32, 32, 16], [1, 1]),
-            Tile([64, 16, 16], [1, 1]),
-            Tile([16, 64, 16], [1, 1]),
-        ];
+        let shared = [LARGE, MIDDLE];
+        let shared = shared.into_iter().chain(SMALL);
         tiles.extend(shared.map(|tile| ("tiled", tile, false)));
     } else {
         let width = 4 * lanes.unwrap_or(8);
@@ -232,37 +237,49 @@ impl Tile {
         m.div_ceil(self.0[0]) as u64 * n.div_ceil(self.0[1]) as u64
     }
 
-    /// Elements of the tiles that cover these matrices, an oblong tile's counted for a thirty-second more: it loads a quarter
-    /// more for each product.
+    /// Elements of the tiles that cover these matrices. Those of 64×16 count for a thirty-second more, because it loads a quarter
+    /// more for each product than 32×32; those of 32×16 for an eighth more: it loads half as much again.
     fn cost(self, matrices: &[[u32; 2]]) -> u64 {
         let [rows, columns, _] = self.0;
         let area = u64::from(rows) * u64::from(columns);
         let tiles: u64 = matrices.iter().map(|&[m, n]| self.count(m, n)).sum();
-        tiles * area * if rows == columns { 32 } else { 33 }
+        let weight = match (rows == columns, area) {
+            (true, _) => 32,
+            (false, 1024) => 33,
+            (false, _) => 36,
+        };
+        tiles * area * weight
     }
 
-    /// Of the tiles of 64 invocations the one that covers these matrices with the least beyond their edges.
-    pub fn small(matrices: &[[u32; 2]]) -> Self {
-        [Tile([64, 16, 16], [1, 1]), Tile([16, 64, 16], [1, 1])]
-            .into_iter()
-            .fold(Tile([32, 32, 16], [1, 1]), |best, tile| {
-                if tile.cost(matrices) < best.cost(matrices) {
-                    tile
-                } else {
-                    best
-                }
-            })
+    /// The tile of products that share a dispatch: the largest of 128×128 and 64×64 that gives 64 workgroups and computes at
+    /// most a sixteenth more than small ones.
+    pub fn of_all(matrices: &[[u32; 2]]) -> Self {
+        let small = Self::small(matrices);
+        let fits = |tile: &Tile| {
+            let count: u64 = matrices.iter().map(|&[m, n]| tile.count(m, n)).sum();
+            count >= 64 && tile.cost(matrices) <= small.cost(matrices) / 16 * 17
+        };
+        [LARGE, MIDDLE].into_iter().find(fits).unwrap_or(small)
+    }
+
+    /// Of the small tiles the one that covers these matrices at the least cost.
+    fn small(matrices: &[[u32; 2]]) -> Self {
+        let [first, rest @ ..] = SMALL;
+        rest.into_iter().fold(first, |best, tile| {
+            if tile.cost(matrices) < best.cost(matrices) {
+                tile
+            } else {
+                best
+            }
+        })
     }
 }
 
 fn gpu_tile(m: u32, n: u32) -> Tile {
-    let large = Tile([128, 128, 8], [2, 2]);
-    let middle = Tile([64, 64, 16], [1, 1]);
     match (m, n) {
-        (_, 0..=16) => Tile([64, 16, 16], [1, 1]),
-        (0..=16, _) => Tile([16, 64, 16], [1, 1]),
-        _ if large.count(m, n) >= 64 => large,
-        _ if middle.count(m, n) >= 64 => middle,
+        _ if m <= 16 || n <= 16 => Tile::small(&[[m, n]]),
+        _ if LARGE.count(m, n) >= 64 => LARGE,
+        _ if MIDDLE.count(m, n) >= 64 => MIDDLE,
         _ => Tile::small(&[[m, n]]),
     }
 }
@@ -375,7 +392,11 @@ pub fn build(
             .map(|(name, value)| (name, value as f64))
             .collect(),
         tile: Tile(tile, blocks),
-        grid: [tiles.min(MOST_GROUPS), tiles.div_ceil(MOST_GROUPS), splits],
+        grid: [
+            tiles.min(target.max_workgroups),
+            tiles.div_ceil(target.max_workgroups.max(1)),
+            splits,
+        ],
         swapped,
         shape: [m, n, k],
         tiles: [tiles_n, tiles],

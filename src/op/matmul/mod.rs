@@ -11,11 +11,11 @@ use super::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Signature, Vjp
 mod choose;
 mod dense;
 mod launches;
-mod update;
+mod layer_gradients;
 
 pub use choose::candidates;
 pub use dense::{Dense, ENTRY as DENSE, End};
-pub use update::{ENTRY as UPDATES, LayerPart, LayerSlab, LayerUpdates};
+pub use layer_gradients::{ENTRY as LAYER_GRADIENTS, LayerGradients, LayerPart, LayerSlab};
 
 use launches::{COMBINE, Halves, LANES, Operands, REGISTERS, TILED, VECTOR, launches};
 

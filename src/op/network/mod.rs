@@ -11,7 +11,7 @@ mod losses;
 mod text;
 
 use crate::optim::Schedule;
-use crate::plan::Target;
+use crate::plan::{Class, Target};
 use crate::{DType, TensorType};
 
 use super::clock::schedule;
@@ -48,6 +48,9 @@ const MOST_BATCH: usize = 256;
 /// Most vectors of four parameters that a shader names one by one: its text and compile time grow with them, 0.1 s for
 /// every 50 on lavapipe.
 const MOST_VECTORS: usize = 192;
+
+/// The same on CPU adapters, where a step in dispatches of its own takes up to four times as long.
+const MOST_VECTORS_ON_CPU_ADAPTERS: usize = 400;
 
 /// Workgroup memory that every adapter has, in vectors of 16 bytes.
 const WORKGROUP_VECTORS: usize = 16_384 / 16;
@@ -211,14 +214,15 @@ impl Network {
             }
         }
         if target.has_shaders() {
-            let text = text::Text::of(self);
-            if text.vectors() > MOST_VECTORS {
+            let (most, memory) = Self::budget(target);
+            let text = text::Text::of(self, memory);
+            if text.vectors() > most {
                 let vectors = text.vectors();
                 return Err(format!(
-                    "{vectors} vectors of parameters are more than {MOST_VECTORS}"
+                    "{vectors} vectors of parameters are more than {most}"
                 ));
             }
-            if text.workgroup_vectors() > WORKGROUP_VECTORS {
+            if text.workgroup_vectors() > memory {
                 let bytes = 16 * text.workgroup_vectors();
                 return Err(format!("{bytes} bytes of workgroup memory are too many"));
             }
@@ -234,6 +238,18 @@ impl Network {
             }
         }
         Ok(())
+    }
+
+    /// Most vectors of parameters, and vectors of workgroup memory. A processor's memory is memory: there all that the driver
+    /// lets a kernel have costs nothing. On a GPU it is what keeps other workgroups out, and the lanes are few then.
+    fn budget(target: &Target) -> (usize, usize) {
+        match target.class {
+            Class::CpuAdapter => (
+                MOST_VECTORS_ON_CPU_ADAPTERS,
+                target.max_workgroup_bytes as usize / 16,
+            ),
+            _ => (MOST_VECTORS, WORKGROUP_VECTORS),
+        }
     }
 
     /// Widths from input to output, as people write them: `8-10-8-1`.
@@ -386,7 +402,7 @@ impl Op for Network {
         self.fits(target)?;
         let Operands { cursor, x, y } = self.operands();
         let types = &signature.inputs;
-        let text = text::Text::of(self);
+        let text = text::Text::of(self, Self::budget(target).1);
         let (number, numbers) = schedule(&self.clock.schedule);
         let sizes = |i: usize| types[i].elements() as usize / self.members;
         let labels = types[y].dtype == DType::U32;

@@ -8,7 +8,7 @@
 use crate::op::launch::Shader;
 use crate::op::{RowLoss, SquaredError};
 
-use super::{LANES, Network, Rule, WORKGROUP_VECTORS};
+use super::{LANES, Network, Rule};
 
 mod entry;
 mod header;
@@ -59,7 +59,8 @@ pub(super) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    pub fn of(network: &'a Network) -> Self {
+    /// With as many lanes as fit in so many vectors of workgroup memory, or the fewest.
+    pub fn of(network: &'a Network, workgroup_vectors: usize) -> Self {
         let (mut vectors, mut record) = (0, 0);
         let mut layers = Vec::new();
         for (inputs, layer) in network.layers() {
@@ -91,7 +92,7 @@ impl<'a> Text<'a> {
             record,
             lanes: LANES.min(network.clock.batch.next_power_of_two()).max(8),
         };
-        while text.workgroup_vectors() > WORKGROUP_VECTORS && text.lanes > 8 {
+        while text.workgroup_vectors() > workgroup_vectors && text.lanes > 8 {
             text.lanes /= 2;
         }
         text

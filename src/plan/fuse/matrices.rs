@@ -1,4 +1,4 @@
-//! What the layers of a network leave for their updates, laid in a few slabs, so that one call can take all of it.
+//! What the layers of a network leave for their gradients, laid in a few slabs, so that one call can take all of it.
 
 use std::collections::HashMap;
 
@@ -34,7 +34,7 @@ pub(super) fn laid(
     target: &Target,
 ) -> Laid {
     let apart = apart(std::slice::from_ref(program));
-    let most = target.max_binding_bytes.min(target.max_buffer_bytes) / DType::F32.bytes();
+    let most = most_elements(target);
     let mut columns: Vec<(usize, Column)> = Vec::new();
     for side in 0..2 {
         for (operand, kind) in layers.iter().map(|matrices| &matrices[side]) {
@@ -81,6 +81,33 @@ pub(super) fn laid(
         }
     }
     laid
+}
+
+/// These tensors in a slab of their own, and the slabs of the plan with it, if they may lie in one.
+pub(super) fn column(
+    program: &Scheduled,
+    column: &Column,
+    slabs: &Slabs,
+    target: &Target,
+) -> Option<(Slabs, usize)> {
+    let apart = apart(std::slice::from_ref(program));
+    let elements: u64 = column.iter().map(|member| slabs.padded(member.1)).sum();
+    let clash = |a: &(Key, u64)| {
+        column
+            .iter()
+            .any(|b| a.0 != b.0 && apart.contains(&(a.0, b.0)))
+    };
+    if elements > most_elements(target) || column.iter().any(clash) || !slabs.fits(column) {
+        return None;
+    }
+    let mut with = slabs.clone();
+    let slab = with.find_or_make(column);
+    Some((with, slab))
+}
+
+/// The longest slab that a call can bind.
+fn most_elements(target: &Target) -> u64 {
+    target.max_binding_bytes.min(target.max_buffer_bytes) / DType::F32.bytes()
 }
 
 /// The most bytes that a program's temporaries take, each from the first call that uses it, or its slab, to the last.

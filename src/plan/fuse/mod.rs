@@ -1,13 +1,13 @@
 //! Rewrites of the schedule: nodes that become one call. The unfused schedule stays the specification: tests compile it
 //! with [`Target::without_fusion`] and compare.
 
+mod gradients;
 mod halves;
 mod head;
 mod layers;
 mod matrices;
 mod slabs;
 mod tiny;
-mod updates;
 
 use crate::graph::Record;
 
@@ -37,7 +37,7 @@ pub(super) fn rewrite(
     slabs::merge_updates(programs, &mut slabs);
     for program in programs.iter_mut() {
         match target.tuning.precision {
-            Precision::Single => updates::join(program, &mut slabs, target),
+            Precision::Single => gradients::join(program, &mut slabs, target),
             // A gradient that is never stored cannot be looked at before it is used.
             Precision::Half => halves::store(program),
         }

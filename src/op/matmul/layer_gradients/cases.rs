@@ -1,8 +1,9 @@
-//! What updates are tried on: one layer to eight, with and without a bias and a gather, X and dZ by themselves or in slabs.
+//! What layers' gradients are tried on: one layer to eight, with and without a bias and a gather, X and dZ by themselves or in
+//! slabs; stored, and taken by an update.
 
 use crate::op::{Adam, Case, Fill, RATES};
 
-use super::{LayerPart, LayerSlab, LayerUpdates};
+use super::{LayerGradients, LayerPart, LayerSlab};
 
 pub(super) fn cases() -> Vec<Case> {
     // Batch and widths.
@@ -72,17 +73,21 @@ pub(super) fn cases() -> Vec<Case> {
                     dz: operands.add(of_dz, batch, pair[1]),
                 });
             }
-            let op = LayerUpdates {
-                rule,
+            // Stored in one of the two.
+            let update = (gather == (number % 2 == 0)).then_some(rule);
+            let op = LayerGradients {
+                update,
                 layers,
                 batch,
                 gather,
             };
-            let mut case = Case::new(op)
-                .constant(&[len], Fill::Uniform(-1.0, 1.0))
-                .constant(&[len], Fill::Uniform(-0.1, 0.1))
-                .constant(&[len], Fill::Uniform(0.01, 1.0))
-                .constant(&[RATES], Fill::Values(vec![0.001, 0.9, 0.999, 0.0]));
+            let mut case = Case::new(op).constant(&[len], Fill::Uniform(-1.0, 1.0));
+            if update.is_some() {
+                case = case
+                    .constant(&[len], Fill::Uniform(-0.1, 0.1))
+                    .constant(&[len], Fill::Uniform(0.01, 1.0))
+                    .constant(&[RATES], Fill::Values(vec![0.001, 0.9, 0.999, 0.0]));
+            }
             for shape in operands.shapes() {
                 let gathered = gather && shape[0] == batch + 3;
                 case = case

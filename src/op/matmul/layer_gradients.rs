@@ -1,8 +1,8 @@
-//! The gradients of dense layers' parameters and their step of Adam in one call: [W; b] ← Adam([X | 1]ᵀ·dZ).
+//! The gradients of dense layers' parameters in one call, dW = Xᵀ·dZ and db = Σ rows of dZ for any number of layers.
 //!
-//! The gradient is never stored, and the bias' gradient rides with that of W: it is the row of a column of ones. Models are
-//! not written in it: the plan joins the products, the sums over rows and the update. On a GPU that lets a kernel bind what the
-//! layers' X and dZ lie in, all layers share a dispatch.
+//! They go to the slab of all parameters' gradients, whatever reads them there; or, where nothing but Adam does, each is
+//! taken where it is computed and never stored. Models are not written in it: the plan joins the products, the sums over
+//! rows and the update.
 
 use crate::cpu::{Product, Real};
 use crate::op::gather::row_of;
@@ -19,17 +19,12 @@ mod cases;
 mod launches;
 mod text;
 
-use launches::{ONE, ONE_LANES, ONE_REGISTERS};
-
-/// The line in [`op::all`](crate::op::all). The shader of several layers is made for them.
+/// The line in [`op::all`](crate::op::all). Shaders are made for the layers at hand.
 pub const ENTRY: Entry = Entry {
-    name: "layer_updates",
-    shaders: &[ONE, ONE_REGISTERS, ONE_LANES],
+    name: "layer_gradients",
+    shaders: &[],
     cases: cases::cases,
 };
-
-/// Inputs before the operands: w, m, v and the rates.
-const FIRST: usize = 4;
 
 /// Where a matrix of the batch lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,24 +53,25 @@ pub struct LayerSlab {
 }
 
 impl LayerSlab {
-    /// Rows of \[W; b\].
-    fn rows(&self) -> usize {
-        self.inputs + usize::from(self.bias_at.is_some())
-    }
-
     /// Its matrices of the batch, with their columns.
     fn parts(&self) -> [(LayerPart, usize); 2] {
         [(self.x, self.inputs), (self.dz, self.units)]
     }
+
+    /// One past the last of its places in the slabs.
+    fn end(&self) -> usize {
+        let bias = self.bias_at.map_or(0, |at| at + self.units);
+        bias.max(self.kernel_at + self.inputs * self.units)
+    }
 }
 
-/// A step of Adam for all parameters of some layers. Inputs: slabs w, m and v, updated in place; the clock's rates; operands
-/// in which X and dZ of the layers lie, one or several in each; and where `gather` says so indices u32 \[batch\], by which
-/// the rows of the first X are chosen from a data set, which is an operand by itself.
+/// Inputs: the slab of gradients, written, of which each layer's part is; or with an update the slabs w, m and v, updated in
+/// place, and the clock's rates. Then the operands in which X and dZ of the layers lie, one or several in each; and where `gather` says so
+/// indices u32 \[batch\], by which the rows of the first X are chosen from a data set, which is an operand by itself.
 #[derive(Debug, Clone)]
-pub struct LayerUpdates {
-    /// The update.
-    pub rule: Adam,
+pub struct LayerGradients {
+    /// The update that takes the gradients, if they are not stored.
+    pub update: Option<Adam>,
     /// The layers, first to last.
     pub layers: Vec<LayerSlab>,
     /// Rows of every X and dZ.
@@ -84,7 +80,17 @@ pub struct LayerUpdates {
     pub gather: bool,
 }
 
-impl LayerUpdates {
+impl LayerGradients {
+    /// Slabs that are written: the first inputs.
+    fn slabs(&self) -> usize {
+        if self.update.is_some() { 3 } else { 1 }
+    }
+
+    /// Inputs before the operands: the slabs, and the rates.
+    fn first(&self) -> usize {
+        self.slabs() + usize::from(self.update.is_some())
+    }
+
     /// How many operands the layers' matrices lie in.
     fn operands(&self) -> usize {
         let parts = self.layers.iter().flat_map(LayerSlab::parts);
@@ -93,7 +99,7 @@ impl LayerUpdates {
 
     /// The input with the indices.
     fn indices(&self) -> Option<usize> {
-        self.gather.then_some(FIRST + self.operands())
+        self.gather.then_some(self.first() + self.operands())
     }
 
     /// A matrix of the batch in the operand that holds it; all of a data set.
@@ -134,13 +140,16 @@ impl LayerUpdates {
     }
 }
 
-impl Op for LayerUpdates {
+impl Op for LayerGradients {
     fn name(&self) -> &'static str {
-        "layer_updates.adam"
+        match self.update {
+            Some(_) => "layer_gradients.adam",
+            None => "layer_gradients",
+        }
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
-        let wanted = FIRST + self.operands() + usize::from(self.gather);
+        let wanted = self.first() + self.operands() + usize::from(self.gather);
         if inputs.len() != wanted || self.layers.is_empty() {
             return Err(format!(
                 "{} layers take {wanted} inputs, got {}",
@@ -148,8 +157,10 @@ impl Op for LayerUpdates {
                 inputs.len()
             ));
         }
-        check_factor("beta_1", self.rule.beta_1)?;
-        check_factor("beta_2", self.rule.beta_2)?;
+        if let Some(rule) = self.update {
+            check_factor("beta_1", rule.beta_1)?;
+            check_factor("beta_2", rule.beta_2)?;
+        }
         for (i, input) in inputs.iter().enumerate() {
             let words = self.indices() == Some(i);
             expect_dtype(
@@ -159,12 +170,16 @@ impl Op for LayerUpdates {
             )?;
         }
         let len = inputs[0].elements();
-        if inputs[1] != inputs[0] || inputs[2] != inputs[0] || inputs[3] != TensorType::f32([RATES])
+        let slabs = &inputs[..self.slabs()];
+        let rates = self.update.map(|_| &inputs[self.slabs()]);
+        if slabs.iter().any(|slab| *slab != slabs[0])
+            || rates.is_some_and(|rates| *rates != TensorType::f32([RATES]))
         {
-            return Err(format!(
-                "w, m, v and rates are {} {} {} {}",
-                inputs[0], inputs[1], inputs[2], inputs[3]
-            ));
+            let got: Vec<_> = inputs[..self.first()]
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            return Err(format!("slabs and rates are {}", got.join(" ")));
         }
         let data = self.indices().map(|i| &inputs[i]);
         if let Some(indices) = data
@@ -174,7 +189,7 @@ impl Op for LayerUpdates {
         }
         for (index, layer) in self.layers.iter().enumerate() {
             let inside = |(part, columns): (LayerPart, usize)| {
-                let operand = &inputs[FIRST + part.operand];
+                let operand = &inputs[self.first() + part.operand];
                 if self.gather && part.operand == self.layers[0].x.operand {
                     let dims = operand.shape.dims();
                     return index == 0 && part.at == 0 && dims.len() == 2 && dims[1] == columns;
@@ -182,9 +197,7 @@ impl Op for LayerUpdates {
                 let end = part.at as u64 + (self.batch * columns) as u64;
                 part.at.is_multiple_of(4) && end <= operand.elements()
             };
-            let end = (layer.kernel_at + layer.inputs * layer.units)
-                .max(layer.bias_at.map_or(0, |at| at + layer.units));
-            if !layer.parts().into_iter().all(inside) || end as u64 > len {
+            if !layer.parts().into_iter().all(inside) || layer.end() as u64 > len {
                 return Err(format!(
                     "layer {index}, {layer:?}, lies beyond the operands {}",
                     inputs
@@ -199,16 +212,21 @@ impl Op for LayerUpdates {
     }
 
     fn writes(&self) -> &[usize] {
-        &[0, 1, 2]
+        &[0, 1, 2][..self.slabs()]
     }
 
     fn touched(&self, signature: &Signature, input: usize) -> u64 {
         let all = signature.inputs[input].elements();
-        if input < FIRST || Some(input) == self.indices() {
+        if input < self.slabs() {
+            let own = self.layers.iter();
+            let own = own.map(|l| (l.inputs + usize::from(l.bias_at.is_some())) * l.units);
+            return all.min(own.sum::<usize>() as u64);
+        }
+        if input < self.first() || Some(input) == self.indices() {
             return all;
         }
         let parts = self.layers.iter().flat_map(LayerSlab::parts);
-        let own = parts.filter(|(part, _)| part.operand == input - FIRST);
+        let own = parts.filter(|(part, _)| part.operand == input - self.first());
         let rows: usize = own.map(|(_, columns)| columns).sum();
         all.min((self.batch * rows) as u64)
     }
@@ -218,14 +236,14 @@ impl Op for LayerUpdates {
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        let [m, v, rates] = [1, 2, 3].map(|i| &sample.inputs[i]);
         let batch = self.batch;
         let indices: Option<Vec<u32>> = self
             .indices()
             .map(|i| sample.inputs[i].iter().map(|&index| index as u32).collect());
-        let matrix =
-            |part: (LayerPart, usize)| self.matrix(&sample.inputs[FIRST + part.0.operand], part);
-        let mut bounds = vec![vec![0.0; m.len()]; 3];
+        let matrix = |part: (LayerPart, usize)| {
+            self.matrix(&sample.inputs[self.first() + part.0.operand], part)
+        };
+        let mut bounds = vec![vec![0.0; sample.inputs[0].len()]; self.slabs()];
         for (index, layer) in self.layers.iter().enumerate() {
             let x = self.rows(
                 index,
@@ -246,9 +264,14 @@ impl Op for LayerUpdates {
                 let errors = rounding(&product, &x, dz);
                 for (i, (&g, &g_error)) in g.iter().zip(&errors).enumerate() {
                     let i = at + i;
-                    let after = [0, 1, 2].map(|result| sample.results[result][i]);
                     let g_error = g_error + UNIT * g.abs();
-                    let errors = self.rule.errors([m[i], v[i]], g, g_error, rates, after);
+                    let Some(rule) = self.update else {
+                        bounds[0][i] = g_error;
+                        continue;
+                    };
+                    let before = [1, 2].map(|state| sample.inputs[state][i]);
+                    let after = [0, 1, 2].map(|result| sample.results[result][i]);
+                    let errors = rule.errors(before, g, g_error, &sample.inputs[3], after);
                     for (bounds, error) in bounds.iter_mut().zip(errors) {
                         bounds[i] = error;
                     }
@@ -259,33 +282,31 @@ impl Op for LayerUpdates {
     }
 }
 
-impl Compute for LayerUpdates {
+impl Compute for LayerGradients {
     /// Only plans for GPUs hold this op, so that what it allocates is allocated in tests only.
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let batch = self.batch;
-        let rates = io.input(3);
+        let rates = self.update.map(|rule| (rule, io.input(self.slabs())));
         let indices = self.indices().map(|i| io.words(i));
         for (index, layer) in self.layers.iter().enumerate() {
             let [x, dz] = layer
                 .parts()
-                .map(|part| self.matrix(io.input(FIRST + part.0.operand), part));
+                .map(|part| self.matrix(io.input(self.first() + part.0.operand), part));
             let x = self.rows(index, x, layer.inputs, indices);
             let product = Self::product(layer, batch);
             let mut g = vec![T::zero(); layer.inputs * layer.units];
             T::product(&product, &x, dz, &mut g, &|_, _| {});
-            let [w, m, v] = io.outputs();
-            let mut step = |at: usize, g: &[T]| {
+            let mut put = |at: usize, g: &[T]| {
                 let range = at..at + g.len();
-                self.rule.step(
-                    &mut w[range.clone()],
-                    &mut m[range.clone()],
-                    &mut v[range],
-                    g,
-                    rates,
-                );
+                let Some((rule, rates)) = rates else {
+                    io.output(0)[range].copy_from_slice(g);
+                    return;
+                };
+                let [w, m, v] = io.outputs().map(|slab| &mut slab[range.clone()]);
+                rule.step(w, m, v, g, rates);
             };
-            step(layer.kernel_at, &g);
+            put(layer.kernel_at, &g);
             if let Some(at) = layer.bias_at {
                 let mut sums = vec![T::zero(); layer.units];
                 for row in dz.chunks_exact(layer.units) {
@@ -293,7 +314,7 @@ impl Compute for LayerUpdates {
                         *sum += dz;
                     }
                 }
-                step(at, &sums);
+                put(at, &sums);
             }
         }
     }

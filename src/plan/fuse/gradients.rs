@@ -1,0 +1,457 @@
+//! On GPUs: the gradients of dense layers as one call; with the update that takes them, where that is all that does.
+
+use std::sync::Arc;
+
+use crate::op::{Adam, Dense, End, LayerGradients, LayerPart, LayerSlab, MatMul, Signature, Sum};
+use crate::plan::Target;
+use crate::plan::schedule::{Draft, Key, Operand, Scheduled};
+use crate::{DType, TensorType};
+
+use super::matrices;
+use super::slabs::Slabs;
+
+/// The largest batch whose gradients are worth sums in one piece where tiles are few; longer ones are split among workgroups
+/// instead.
+const MOST_ROWS: usize = 1024;
+
+/// Tiles of 32×32 that keep a GPU busy whatever the batch.
+const ENOUGH_TILES: usize = 64;
+
+/// Operands that X and dZ of any number of layers fit: two slabs of each.
+const FEWEST_OPERANDS: usize = 4;
+
+pub(super) fn join(program: &mut Scheduled, slabs: &mut Slabs, target: &Target) {
+    if !LayerGradients::suits(target) {
+        return;
+    }
+    // With room for fewer an update is a dispatch for every layer: then gradients are better stored.
+    let few = LayerGradients::most_operands(true, target) < FEWEST_OPERANDS;
+    while let Some(found) = (0..program.drafts.len()).find_map(|call| {
+        Found::taken_by(program, slabs, call).filter(|found| !few || found.layers.len() <= 2)
+    }) {
+        found.replace(program, slabs, target);
+    }
+    while let Some(found) = Found::stored(program, slabs, target) {
+        found.replace(program, slabs, target);
+    }
+}
+
+/// Where a layer's matrices lie before that is decided.
+const NOWHERE: LayerPart = LayerPart { operand: 0, at: 0 };
+
+/// A layer's gradients: where its parameters lie, and the calls that compute them.
+struct Layer {
+    slab: LayerSlab,
+    product: usize,
+    sum: Option<usize>,
+}
+
+impl Layer {
+    /// The layer whose gradient of W a call computes; where it lies is told later.
+    fn of(program: &Scheduled, product: usize) -> Option<Self> {
+        matrix_gradient(&program.drafts[product])?;
+        let &[inputs, units] = program.drafts[product].signature.outputs[0].shape.dims() else {
+            return None;
+        };
+        let slab = LayerSlab {
+            inputs,
+            units,
+            kernel_at: 0,
+            bias_at: None,
+            x: NOWHERE,
+            dz: NOWHERE,
+        };
+        Some(Layer {
+            slab,
+            product,
+            sum: None,
+        })
+    }
+
+    /// Whether a call computes the gradient of its bias.
+    fn has_sum(&self, program: &Scheduled, call: usize) -> bool {
+        let draft = &program.drafts[call];
+        is_column_sum(draft) && program.drafts[self.product].inputs[1] == draft.inputs[0]
+    }
+
+    /// Rows of X and dZ.
+    fn rows(&self, program: &Scheduled) -> usize {
+        let dz = &program.drafts[self.product].signature.inputs[1];
+        dz.shape.rows_and_columns().0
+    }
+
+    fn gathers(&self, program: &Scheduled) -> bool {
+        matrix_gradient(&program.drafts[self.product]) == Some(true)
+    }
+
+    fn calls(&self) -> impl Iterator<Item = usize> + use<> {
+        [Some(self.product), self.sum].into_iter().flatten()
+    }
+}
+
+/// Gradients that all come from dense layers.
+struct Found {
+    /// The update that takes them, and its place; or none, and the last of the calls that compute them.
+    update: Option<Adam>,
+    at: usize,
+    /// The inputs before the operands: the slab of gradients, or those of parameters and states, and the rates.
+    slabs: Vec<(Operand, TensorType)>,
+    layers: Vec<Layer>,
+    batch: usize,
+    gather: bool,
+}
+
+/// Layers of one call, the operands in which their X and dZ lie, and the nodes that the call stands for.
+#[derive(Default)]
+struct Group {
+    layers: Vec<LayerSlab>,
+    operands: Vec<(Operand, TensorType)>,
+    merged: usize,
+}
+
+impl Found {
+    /// The gradients that the update at a call takes from their slab, which nothing else reads.
+    fn taken_by(program: &Scheduled, slabs: &Slabs, at: usize) -> Option<Self> {
+        let draft = &program.drafts[at];
+        let rule = *draft.op.downcast::<Adam>()?;
+        let [
+            Operand::Slab(w),
+            Operand::Slab(_),
+            Operand::Slab(_),
+            Operand::Slab(g),
+        ] = *draft.inputs.get(..4)?
+        else {
+            return None;
+        };
+        let offset = |member: usize| usize::try_from(slabs.members(w)[member].offset).ok();
+        let mut layers: Vec<Layer> = Vec::new();
+        let mut sums = Vec::new();
+        for (member, gradient) in slabs.members(g).iter().enumerate() {
+            let call = sole_producer(program, gradient.key, at)?;
+            match Layer::of(program, call) {
+                Some(mut layer) => {
+                    layer.slab.kernel_at = offset(member)?;
+                    layers.push(layer);
+                }
+                None => sums.push((call, offset(member)?)),
+            }
+        }
+        for (call, at) in sums {
+            let mut free = layers.iter_mut().filter(|layer| layer.sum.is_none());
+            let layer = free.find(|layer| layer.has_sum(program, call))?;
+            (layer.sum, layer.slab.bias_at) = (Some(call), Some(at));
+        }
+        let of = |i: usize| (draft.inputs[i], draft.signature.inputs[i].clone());
+        let slabs = [0, 1, 2, 4].map(of).to_vec();
+        Self::of(program, Some(rule), at, slabs, layers)
+    }
+
+    /// Gradients that something else reads: those that lie in one slab, or may, where one call for them saves dispatches.
+    fn stored(program: &Scheduled, slabs: &mut Slabs, target: &Target) -> Option<Self> {
+        // By the slab in which the gradient of W lies, if in any, and the rows of the batch.
+        let mut groups: Vec<((Option<usize>, usize), Vec<Layer>)> = Vec::new();
+        for product in 0..program.drafts.len() {
+            let Some(mut layer) = Layer::of(program, product) else {
+                continue;
+            };
+            let Some(home) = gradient(program, product).map(|key| slabs.home(key)) else {
+                continue;
+            };
+            let slab = home.map(|(slab, _)| slab);
+            layer.sum = (0..program.drafts.len()).find(|&call| {
+                let there = gradient(program, call);
+                let same = |key| slabs.home(key).map(|(slab, _)| slab) == slab;
+                layer.has_sum(program, call) && there.is_some_and(same)
+            });
+            // Layers that share dZ: the bias is one's alone.
+            let group = (slab, layer.rows(program));
+            let place = groups.iter().position(|(known, _)| *known == group);
+            let place = place.unwrap_or_else(|| {
+                groups.push((group, Vec::new()));
+                groups.len() - 1
+            });
+            let known = &mut groups[place].1;
+            let taken = |sum| known.iter().any(|other| other.sum == Some(sum));
+            layer.sum = layer.sum.filter(|&sum| !taken(sum));
+            // One layer alone may gather its rows.
+            if !layer.gathers(program) || !known.iter().any(|other| other.gathers(program)) {
+                known.push(layer);
+            }
+        }
+        groups
+            .into_iter()
+            .find_map(|((slab, _), layers)| Self::stored_in(program, slabs, slab, layers, target))
+    }
+
+    /// These gradients in their slab, or in one that is made for them.
+    fn stored_in(
+        program: &Scheduled,
+        slabs: &mut Slabs,
+        slab: Option<usize>,
+        mut layers: Vec<Layer>,
+        target: &Target,
+    ) -> Option<Self> {
+        let calls: Vec<usize> = layers.iter().flat_map(Layer::calls).collect();
+        let (&first, &at) = (calls.iter().min()?, calls.iter().max()?);
+        let keys: Vec<Key> = calls
+            .iter()
+            .filter_map(|&call| gradient(program, call))
+            .collect();
+        // What is computed later than it was may not have been read before.
+        let read = |draft: &Draft| {
+            draft.inputs.iter().any(|input| match *input {
+                Operand::Value(key) => keys.contains(&key),
+                Operand::Slab(read) => Some(read) == slab,
+            })
+        };
+        if calls.len() < 2 || program.drafts[first..at].iter().any(read) {
+            return None;
+        }
+        let (mut own, slab) = match slab {
+            Some(slab) => (slabs.clone(), slab),
+            None => {
+                let sized = |&call: &usize| {
+                    let elements = program.drafts[call].signature.outputs[0].elements();
+                    Some((gradient(program, call)?, elements))
+                };
+                let column: Vec<_> = calls.iter().filter_map(sized).collect();
+                matrices::column(program, &column, slabs, target)?
+            }
+        };
+        let place = |call: usize| {
+            let (_, at) = own.home(gradient(program, call)?)?;
+            usize::try_from(at).ok()
+        };
+        for layer in &mut layers {
+            layer.slab.kernel_at = place(layer.product)?;
+            layer.slab.bias_at = match layer.sum {
+                Some(sum) => Some(place(sum)?),
+                None => None,
+            };
+        }
+        let elements = usize::try_from(own.elements(slab)).ok()?;
+        let operand = (Operand::Slab(slab), TensorType::f32([elements]));
+        let found = Self::of(program, None, at, vec![operand], layers)?;
+        // As many calls as X and dZ need, against a product and a sum for each layer.
+        let most = LayerGradients::most_operands(false, target);
+        if found.calls_of(program, &own, most).len() >= calls.len() {
+            return None;
+        }
+        std::mem::swap(slabs, &mut own);
+        Some(found)
+    }
+
+    fn of(
+        program: &Scheduled,
+        update: Option<Adam>,
+        at: usize,
+        slabs: Vec<(Operand, TensorType)>,
+        mut layers: Vec<Layer>,
+    ) -> Option<Self> {
+        // Only the first layer's rows may be gathered.
+        layers.sort_by_key(|layer| (!layer.gathers(program), layer.slab.kernel_at));
+        let gather = layers.first()?.gathers(program);
+        let later = layers.iter().skip(1).any(|layer| layer.gathers(program));
+        let batch = layers.first()?.rows(program);
+        let alike = layers.iter().all(|layer| layer.rows(program) == batch);
+        let tiles = |layer: &Layer| layer.slab.inputs.div_ceil(32) * layer.slab.units.div_ceil(32);
+        let busy = layers.iter().map(tiles).sum::<usize>() >= ENOUGH_TILES;
+        let mut calls = layers.iter().flat_map(Layer::calls);
+        let fits = !later
+            && alike
+            && (batch <= MOST_ROWS || busy)
+            && calls.all(|call| call == at || program.may_wait(call, at));
+        fits.then_some(Found {
+            update,
+            at,
+            slabs,
+            layers,
+            batch,
+            gather,
+        })
+    }
+
+    fn calls(&self) -> impl Iterator<Item = usize> {
+        self.layers.iter().flat_map(Layer::calls)
+    }
+
+    /// Puts one call in their place, or one for every few layers where X and dZ lie in too many operands.
+    fn replace(self, program: &mut Scheduled, slabs: &mut Slabs, target: &Target) {
+        let most = LayerGradients::most_operands(self.update.is_some(), target);
+        let mut joined = self.calls_of(program, slabs, most);
+        let mut note = String::new();
+        if joined.len() > 1 {
+            let matrices = self.layers.iter().map(|layer| {
+                let product = &program.drafts[layer.product];
+                [0, 1].map(|i| (product.inputs[i], product.signature.inputs[i].clone()))
+            });
+            let matrices: Vec<_> = matrices.collect();
+            let mut apart = program.clone();
+            self.put(&mut apart, joined.clone());
+            let laid = matrices::laid(&apart, &matrices, slabs, target);
+            let fewer = self.calls_of(program, &laid.slabs, most);
+            if fewer.len() < joined.len() {
+                note = format!("; X and dZ lie in {} slabs", laid.made);
+                (joined, *slabs) = (fewer, laid.slabs);
+            }
+            if laid.refused > 0 {
+                note += &format!("; {} more would raise the peak of bytes", laid.refused);
+            }
+        }
+        program.notes.push(format!(
+            "the gradients of {} layers{} are {} call(s){note}",
+            self.layers.len(),
+            if self.update.is_some() {
+                " and their updates"
+            } else {
+                ""
+            },
+            joined.len()
+        ));
+        self.put(program, joined);
+    }
+
+    fn put(&self, program: &mut Scheduled, joined: Vec<Draft>) {
+        // In the update's place, or behind the last of the calls that go.
+        let end = self.at + usize::from(self.update.is_some());
+        let begin = if self.update.is_some() {
+            self.at
+        } else {
+            self.at + 1
+        };
+        program.drafts.splice(begin..end.max(begin), joined);
+        let mut calls: Vec<usize> = self.calls().collect();
+        calls.sort_unstable();
+        for call in calls.into_iter().rev() {
+            program.drafts.remove(call);
+        }
+    }
+
+    /// The layers' calls, each with as many layers as lie in `most` operands.
+    fn calls_of(&self, program: &Scheduled, slabs: &Slabs, most: usize) -> Vec<Draft> {
+        let mut groups: Vec<Group> = Vec::new();
+        for layer in &self.layers {
+            let product = &program.drafts[layer.product];
+            let parts = [0, 1].map(|i| {
+                let (operand, kind) = (product.inputs[i], product.signature.inputs[i].clone());
+                home(slabs, operand, kind)
+            });
+            let takes = |group: &Group| {
+                let unknown = |(operand, ..): &&(Operand, TensorType, usize)| {
+                    group.operands.iter().all(|(other, _)| other != operand)
+                };
+                group.operands.len() + parts.iter().filter(unknown).count() <= most
+            };
+            if !groups.last().is_some_and(takes) {
+                groups.push(Group::default());
+            }
+            let Some(group) = groups.last_mut() else {
+                continue;
+            };
+            let [x, dz] = parts.map(|(operand, kind, at)| {
+                let known = &mut group.operands;
+                let place = known.iter().position(|(other, _)| *other == operand);
+                let operand = place.unwrap_or_else(|| {
+                    known.push((operand, kind));
+                    known.len() - 1
+                });
+                LayerPart { operand, at }
+            });
+            group.layers.push(LayerSlab {
+                x,
+                dz,
+                ..layer.slab
+            });
+            // The gradients, and their updates.
+            let calls = layer.calls().map(|call| program.drafts[call].merged);
+            let updates = if self.update.is_some() {
+                layer.calls().count()
+            } else {
+                0
+            };
+            group.merged += calls.sum::<usize>() + updates;
+        }
+        let calls = groups.into_iter().enumerate();
+        let calls = calls.map(|(number, group)| {
+            let gather = self.gather && number == 0;
+            let product = &program.drafts[self.layers[0].product];
+            let indices = gather.then(|| (product.inputs[2], product.signature.inputs[2].clone()));
+            let operands = group.operands.into_iter().chain(indices);
+            let (inputs, kinds) = self.slabs.iter().cloned().chain(operands).unzip();
+            let op = LayerGradients {
+                update: self.update,
+                layers: group.layers,
+                batch: self.batch,
+                gather,
+            };
+            Draft {
+                op: Arc::new(op),
+                signature: Signature {
+                    inputs: kinds,
+                    outputs: Vec::new(),
+                },
+                inputs,
+                outputs: Vec::new(),
+                merged: group.merged,
+            }
+        });
+        calls.collect()
+    }
+}
+
+/// The slab in which an operand lies, its type and the offset there; else the operand itself.
+fn home(slabs: &Slabs, operand: Operand, kind: TensorType) -> (Operand, TensorType, usize) {
+    let found = match operand {
+        Operand::Value(key) if key.program.is_some() => slabs.home(key),
+        _ => None,
+    };
+    let size = |elements: u64| usize::try_from(elements).unwrap_or(usize::MAX);
+    match found {
+        Some((slab, at)) => (
+            Operand::Slab(slab),
+            TensorType::f32([size(slabs.elements(slab))]),
+            size(at),
+        ),
+        None => (operand, kind, 0),
+    }
+}
+
+/// The gradient of a layer that a call computes, if it is a temporary that the host does not read.
+fn gradient(program: &Scheduled, call: usize) -> Option<Key> {
+    let draft = &program.drafts[call];
+    match draft.outputs[..] {
+        [Operand::Value(key)] if key.program.is_some() => {
+            program.uses(draft.outputs[0])?;
+            Some(key)
+        }
+        _ => None,
+    }
+}
+
+/// The call before `update` that makes a gradient, if nothing but the update's slab takes it.
+fn sole_producer(program: &Scheduled, gradient: Key, update: usize) -> Option<usize> {
+    let gradient = Operand::Value(gradient);
+    let makes = |draft: &Draft| draft.outputs[..] == [gradient];
+    let call = program.drafts[..update].iter().position(makes)?;
+    program.uses(gradient)?.is_empty().then_some(call)
+}
+
+/// Whether a call is Xᵀ·dZ, and if so whether it gathers the rows of X.
+fn matrix_gradient(draft: &Draft) -> Option<bool> {
+    let is_gradient = |matmul: &MatMul| matmul.transpose_a && !matmul.transpose_b;
+    if draft.op.downcast().is_some_and(is_gradient) {
+        return Some(false);
+    }
+    let dense = draft.op.downcast::<Dense>()?;
+    let plain = is_gradient(&dense.matmul) && !dense.bias && dense.end == End::Plain;
+    plain.then_some(dense.gather)
+}
+
+/// Whether a call sums the rows of a matrix.
+fn is_column_sum(draft: &Draft) -> bool {
+    let matrix = &draft.signature.inputs[0];
+    let sum = draft.op.downcast::<Sum>();
+    sum.is_some_and(|sum| (sum.first, sum.last) == (0, 1))
+        && matrix.shape.rank() == 2
+        && matrix.dtype == DType::F32
+}
