@@ -101,6 +101,13 @@ struct Found {
     gather: bool,
 }
 
+/// Layers whose gradients lie in one slab, or in none, and whose batches have as many rows.
+struct Alike {
+    slab: Option<usize>,
+    rows: usize,
+    layers: Vec<Layer>,
+}
+
 /// Layers of one call, the operands in which their X and dZ lie, and the nodes that the call stands for.
 #[derive(Default)]
 struct Group {
@@ -148,39 +155,39 @@ impl Found {
 
     /// Gradients that something else reads: those that lie in one slab, or may, where one call for them saves dispatches.
     fn stored(program: &Scheduled, slabs: &mut Slabs, target: &Target) -> Option<Self> {
-        // By the slab in which the gradient of W lies, if in any, and the rows of the batch.
-        let mut groups: Vec<((Option<usize>, usize), Vec<Layer>)> = Vec::new();
+        let mut alike: Vec<Alike> = Vec::new();
         for product in 0..program.drafts.len() {
             let Some(mut layer) = Layer::of(program, product) else {
                 continue;
             };
-            let Some(home) = gradient(program, product).map(|key| slabs.home(key)) else {
+            let Some(key) = gradient(program, product) else {
                 continue;
             };
-            let slab = home.map(|(slab, _)| slab);
-            layer.sum = (0..program.drafts.len()).find(|&call| {
-                let there = gradient(program, call);
-                let same = |key| slabs.home(key).map(|(slab, _)| slab) == slab;
-                layer.has_sum(program, call) && there.is_some_and(same)
-            });
-            // Layers that share dZ: the bias is one's alone.
-            let group = (slab, layer.rows(program));
-            let place = groups.iter().position(|(known, _)| *known == group);
+            let slab = slabs.slab_of(key);
+            let rows = layer.rows(program);
+            let place = alike
+                .iter()
+                .position(|group| (group.slab, group.rows) == (slab, rows));
             let place = place.unwrap_or_else(|| {
-                groups.push((group, Vec::new()));
-                groups.len() - 1
+                let layers = Vec::new();
+                alike.push(Alike { slab, rows, layers });
+                alike.len() - 1
             });
-            let known = &mut groups[place].1;
-            let taken = |sum| known.iter().any(|other| other.sum == Some(sum));
-            layer.sum = layer.sum.filter(|&sum| !taken(sum));
+            let known = &mut alike[place].layers;
+            layer.sum = (0..program.drafts.len()).find(|&call| {
+                let same = gradient(program, call).is_some_and(|key| slabs.slab_of(key) == slab);
+                // Of layers that share dZ one has the bias.
+                let free = known.iter().all(|other| other.sum != Some(call));
+                same && free && layer.has_sum(program, call)
+            });
             // One layer alone may gather its rows.
             if !layer.gathers(program) || !known.iter().any(|other| other.gathers(program)) {
                 known.push(layer);
             }
         }
-        groups
+        alike
             .into_iter()
-            .find_map(|((slab, _), layers)| Self::stored_in(program, slabs, slab, layers, target))
+            .find_map(|group| Self::stored_in(program, slabs, group.slab, group.layers, target))
     }
 
     /// These gradients in their slab, or in one that is made for them.

@@ -164,6 +164,11 @@ impl Slabs {
         Some((slab, member.offset))
     }
 
+    /// The slab in which a tensor lies.
+    pub fn slab_of(&self, key: Key) -> Option<usize> {
+        self.home.get(&key).copied()
+    }
+
     /// Elements that a tensor takes up.
     pub fn padded(&self, elements: u64) -> u64 {
         elements
