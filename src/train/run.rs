@@ -365,9 +365,10 @@ impl Model {
 
     /// Runs the steps that are left.
     pub(super) async fn train(&mut self, run: &mut Run<'_>) -> Result<()> {
-        let before = *run.counted.get_or_insert(self.device().counters());
         let outcome = self.train_steps(run).await;
-        run.history.counters = self.device().counters().since(&before);
+        if let Some(before) = &run.counted {
+            run.history.counters = self.device().counters().since(before);
+        }
         outcome
     }
 
@@ -396,6 +397,8 @@ impl Model {
         let session = self.session(run.needs).await?;
         let mut submissions = Submissions::new("train", &run.board, per_epoch, &device, session)?;
         submissions.begin_at(run.absorbed);
+        // Of the first time: what a loss made again counts.
+        run.counted.get_or_insert_with(|| device.counters());
         while run.absorbed < run.total {
             self.keep_arrived(run).await?;
             let next = |length: u64| (run.absorbed / length + 1).saturating_mul(length);
