@@ -8,6 +8,7 @@ use kiln::op::cursor;
 use kiln::optim::{Optimizer as _, OptimizerConfig};
 use kiln::plan::{Class, Products, Target};
 use kiln::prelude::*;
+use kiln::train::NonFinite;
 
 /// A desktop GPU as a plan sees it: more storage buffers and larger ones than the least that WebGPU promises.
 fn gpu() -> Target {
@@ -104,12 +105,35 @@ fn gradients_of_all_layers_are_one_dispatch_whatever_takes_them() {
     let all = OptimizerConfig::defaults().into_iter();
     // Muon's kernels lie apart from the biases, which take steps of Adam.
     let all = all.filter(|optimizer| optimizer.name() != "muon");
-    for optimizer in all.chain([OptimizerConfig::Adam(clipped)]) {
+    for mut optimizer in all.chain([OptimizerConfig::Adam(clipped)]) {
         for depth in [2, 5, 12] {
             let more = dispatches(&optimizer, depth) - 2 * depth;
             println!("{}, {depth} layers: 2L + {more}", optimizer.name());
+            // Norms of gradients, or of updates, are dispatches of their own.
+            let normed = ["adafactor", "lamb"].contains(&optimizer.name());
+            if !normed && optimizer.common_mut().global_clipnorm.is_none() {
+                assert_eq!(more, 2 - usize::from(optimizer.name() == "adam"));
+            }
         }
     }
+}
+
+#[test]
+fn skipping_costs_a_gpu_three_dispatches_more_where_layers_are_three() {
+    let device = Device::cpu().with_target(|_| gpu());
+    let mut model = classifier(&device, &[200, 64, 64, 5], Relu);
+    let targets = Targets::Labels {
+        labels: vec![3; 8],
+        classes: 5,
+    };
+    let data = Dataset::new(vec![0.5; 8 * 200], 200, targets).unwrap();
+    let mut dispatches = |fit: Fit<'_>| {
+        model.fit(&data, fit.batch_size(8).silent()).unwrap();
+        let plan = model.plan().unwrap();
+        plan.program("train").unwrap().dispatches()
+    };
+    assert_eq!(dispatches(Fit::steps(1)), 7);
+    assert_eq!(dispatches(Fit::steps(1).on_non_finite(NonFinite::Skip)), 10);
 }
 
 /// There the batch is gathered and biases are summed apart, and the updates are one call of their own, because each of them
