@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Dataset;
-use super::check::room;
+use super::check::reserved;
 use crate::error::{Error, Result};
 
 /// How many categories each column has; 0 for a column of numbers, which stays as it is.
@@ -58,7 +58,7 @@ impl OneHot {
         let len = self
             .outputs()
             .and_then(|outputs| outputs.checked_mul(count));
-        let mut wide = room(len, "the columns of categories")?;
+        let mut wide = reserved(len, "the columns of categories")?;
         for (number, row) in rows.chunks_exact(self.columns()).enumerate() {
             for (column, (x, count)) in row.iter().zip(&self.categories).enumerate() {
                 if *count == 0 {

@@ -1,6 +1,6 @@
 //! The data set: a table of features, row by row, with the targets that belong to its rows.
 
-use super::check::{check_targets, room, whole_rows};
+use super::check::{check_targets, reserved, whole_rows};
 use crate::error::{Error, Result};
 
 /// What a network learns to say about each row.
@@ -168,7 +168,7 @@ impl Dataset {
                 .map_err(|error| Error::data(format!("`{name}`: {error}")))?;
         }
         let columns = inputs.iter().map(|(_, _, columns)| columns).sum();
-        let mut features = room(rows.checked_mul(columns), "the features")?;
+        let mut features = reserved(rows.checked_mul(columns), "the features")?;
         for row in 0..rows {
             for (_, values, columns) in &inputs {
                 features.extend_from_slice(&values[row * columns..][..*columns]);
@@ -448,7 +448,7 @@ impl Dataset {
                 "one-hot values are made from labels; the targets here are not labels",
             ));
         };
-        let mut values = room(labels.len().checked_mul(classes), "the one-hot values")?;
+        let mut values = reserved(labels.len().checked_mul(classes), "the one-hot values")?;
         values.resize(labels.len() * classes, 0.0);
         for (row, label) in values.chunks_exact_mut(classes).zip(labels) {
             row[*label as usize] = 1.0;

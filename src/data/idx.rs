@@ -12,7 +12,7 @@ mod mnist;
 use std::io::Read;
 use std::path::Path;
 
-use super::check::room;
+use super::check::reserved;
 use super::source::{decompressed, open, unreadable};
 use crate::error::{Error, Result};
 
@@ -55,7 +55,7 @@ impl Idx {
     /// [`Error::Data`] where they do not fit into memory.
     pub fn into_f32(self) -> Result<Vec<f32>> {
         fn convert<T>(elements: Vec<T>, to_f32: impl Fn(T) -> f32) -> Result<Vec<f32>> {
-            let mut converted = room(Some(elements.len()), "the elements as f32")?;
+            let mut converted = reserved(Some(elements.len()), "the elements as f32")?;
             converted.extend(elements.into_iter().map(to_f32));
             Ok(converted)
         }
@@ -173,7 +173,7 @@ impl Body<'_> {
                 "it goes on after the {size} bytes of elements that its dimensions {dims:?} ask for"
             )));
         }
-        let mut elements = room(Some(size / WIDTH), "the elements")?;
+        let mut elements = reserved(Some(size / WIDTH), "the elements")?;
         for piece in pieces {
             elements.extend(piece.as_chunks().0.iter().map(|element| from_be(*element)));
         }
@@ -183,7 +183,7 @@ impl Body<'_> {
 
 /// The next `len` bytes, fewer only where the file ends.
 fn bytes(reader: &mut impl Read, len: usize, path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = room(Some(len), "the next bytes")?;
+    let mut bytes = reserved(Some(len), "the next bytes")?;
     let read = reader.take(len as u64).read_to_end(&mut bytes);
     read.map_err(|refusal| unreadable(path, refusal))?;
     Ok(bytes)

@@ -9,7 +9,7 @@ mod header;
 
 use std::path::Path;
 
-use super::check::room;
+use super::check::reserved;
 use super::{Dataset, Targets};
 use crate::error::{Error, Result};
 use header::{Header, Kind};
@@ -76,7 +76,7 @@ impl Array {
     ///
     /// As [`load`](Self::load).
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
-        let mut copy = room(Some(bytes.len()), "the array")?;
+        let mut copy = reserved(Some(bytes.len()), "the array")?;
         copy.extend_from_slice(bytes);
         Self::parse(copy, Path::new(name))
     }
@@ -157,7 +157,7 @@ impl Array {
     fn elements<T>(&self, decode: impl Fn(Kind, &[u8]) -> Result<T>) -> Result<Vec<T>> {
         let (kind, width) = (self.header.kind, self.header.kind.width());
         let len = self.data.len() / width;
-        let mut values = room(Some(len), "the array's elements")?;
+        let mut values = reserved(Some(len), "the array's elements")?;
         if !self.header.fortran {
             for bytes in self.data.chunks_exact(width) {
                 values.push(decode(kind, bytes)?);

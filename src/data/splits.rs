@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 
-use super::check::room;
+use super::check::reserved;
 use super::{Dataset, Targets};
 use crate::error::{Error, Result};
 
@@ -234,7 +234,10 @@ impl Dataset {
     /// [`Error::Data`] where the targets are not labels, or of more classes than memory has room for.
     pub fn class_counts(&self) -> Result<Vec<usize>> {
         let (labels, classes) = self.labels()?;
-        drop(room::<usize>(Some(classes), "the counts of the classes")?);
+        drop(reserved::<usize>(
+            Some(classes),
+            "the counts of the classes",
+        )?);
         let mut counts = vec![0; classes];
         labels.iter().for_each(|label| counts[*label as usize] += 1);
         Ok(counts)
@@ -309,7 +312,7 @@ fn permutation(len: usize, seed: u64) -> Vec<usize> {
 
 /// The rows of a row-major table that `indices` name; they are below its number of rows.
 fn gather<T: Copy>(table: &[T], columns: usize, indices: &[usize]) -> Result<Vec<T>> {
-    let mut rows = room(indices.len().checked_mul(columns), "the selected rows")?;
+    let mut rows = reserved(indices.len().checked_mul(columns), "the selected rows")?;
     for index in indices {
         rows.extend_from_slice(&table[index * columns..(index + 1) * columns]);
     }

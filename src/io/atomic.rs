@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::data::check::room;
+use crate::data::check::reserved;
 use crate::{Error, Result};
 
 use super::disk::{Disk, DiskFile};
@@ -88,7 +88,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
         return Err(refused(refusal));
     }
     let len = metadata.len();
-    let mut bytes = room(usize::try_from(len).ok(), "the file")?;
+    let mut bytes = reserved(usize::try_from(len).ok(), "the file")?;
     let file = File::open(path).map_err(refused)?;
     file.take(len).read_to_end(&mut bytes).map_err(refused)?;
     Ok(bytes)

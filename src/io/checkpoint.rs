@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::check::room;
+use crate::data::check::reserved;
 use crate::train::{Epoch, History, Kept, Order, RunState, Stop};
 use crate::{DType, Error, Result, Snapshot, TensorType, Values};
 
@@ -437,7 +437,7 @@ impl Read<'_> {
             let pairs = names.iter().cloned().zip(values.iter().copied());
             pairs.collect::<Vec<_>>()
         };
-        let mut epochs = room(Some(table.len() / columns), "the epochs")?;
+        let mut epochs = reserved(Some(table.len() / columns), "the epochs")?;
         for row in table.chunks_exact(columns) {
             let (fixed, figures) = row.split_at(FIXED_COLUMNS);
             let (metrics, validated) = figures.split_at(run.metrics.len());

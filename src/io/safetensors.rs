@@ -13,7 +13,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::data::check::room;
+use crate::data::check::reserved;
 use crate::{Error, Result};
 
 /// The longest header that is read: a file of a hundred thousand tensors has one of about 10 MB.
@@ -439,7 +439,7 @@ impl View<'_> {
     }
 
     fn decoded<T, const N: usize>(&self, decode: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
-        let mut values = room(Some(self.bytes.len() / N), "the tensor's elements")?;
+        let mut values = reserved(Some(self.bytes.len() / N), "the tensor's elements")?;
         let elements = self.bytes.as_chunks::<N>().0;
         values.extend(elements.iter().map(|&bytes| decode(bytes)));
         Ok(values)

@@ -16,11 +16,11 @@ use super::{
 
 mod cases;
 mod schedule;
-mod tally;
+mod update_count;
 
 use schedule::error;
 pub(super) use schedule::schedule;
-pub use tally::{Series, Tally};
+pub use update_count::{Series, UpdateCount};
 
 const SHADER: Shader = shader!("clock", "schedule");
 
@@ -34,10 +34,10 @@ pub const ENTRY: Entry = Entry {
 /// Numbers in a clock's rates: the learning rate, β₁ᵗ, β₂ᵗ, and the host's factor of the learning rate.
 pub const RATES: usize = 4;
 
-/// Numbers in the rates of a clock with a [`Tally`].
+/// Numbers in the rates of a clock with a [`UpdateCount`].
 pub const LONG_RATES: usize = 12;
 
-/// The numbers in a clock's rates, the later ones where there is a [`Tally`].
+/// The numbers in a clock's rates, the later ones where there is a [`UpdateCount`].
 pub mod rate {
     /// η, the schedule's times the factor.
     pub const LEARNING_RATE: usize = 0;
@@ -89,7 +89,7 @@ pub mod cursor {
 
 use cursor::{DATA_ROWS, EPOCH, OFFSET, ROWS, SEED, SHUFFLE, STEP, WORDS};
 
-/// Begins the next step. Inputs: cursor, u32 \[8\], and rates, \[4\], or \[12\] with a tally, both advanced in place, and
+/// Begins the next step. Inputs: cursor, u32 \[8\], and rates, \[4\], or \[12\] where it counts updates, both advanced in place, and
 /// the numbers of a schedule that is a table; output: the batch's row
 /// numbers, u32 \[batch\], 0 beyond the rows of a short batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,13 +103,13 @@ pub struct Clock {
     /// The base of β₂ᵗ, in [0, 1).
     pub beta_2: f32,
     /// What is counted beside steps; with one, βᵗ are powers of the number of the update.
-    pub tally: Option<Tally>,
+    pub update_count: Option<UpdateCount>,
 }
 
 impl Clock {
     /// How many numbers its rates are.
     pub fn rates(&self) -> usize {
-        match self.tally {
+        match self.update_count {
             None => RATES,
             Some(_) => LONG_RATES,
         }
@@ -136,12 +136,12 @@ impl Clock {
             (rates[1], rates[2]) = (T::one(), T::one());
         }
         rates[0] = self.schedule.value::<T>(before) * rates[rate::FACTOR];
-        if self.tally.is_none_or(|tally| tally.begins(before)) {
+        if self.update_count.is_none_or(|count| count.begins(before)) {
             rates[1] = rates[1] * T::of(f64::from(self.beta_1));
             rates[2] = rates[2] * T::of(f64::from(self.beta_2));
         }
-        if let Some(tally) = self.tally {
-            tally.advance(before, self.beta_1, self.beta_2, rates);
+        if let Some(count) = self.update_count {
+            count.advance(before, self.beta_1, self.beta_2, rates);
         }
         let order = Permutation::new(state[DATA_ROWS], state[SEED], state[EPOCH]);
         (state, order)
@@ -233,7 +233,7 @@ impl Op for Clock {
         self.schedule
             .validate()
             .map_err(|refusal| refusal.to_string())?;
-        self.tally.map_or(Ok(()), |tally| tally.check())?;
+        self.update_count.map_or(Ok(()), |count| count.check())?;
         Ok(vec![TensorType::u32([self.batch])])
     }
 
@@ -270,7 +270,7 @@ impl Op for Clock {
         for (name, value) in numbers {
             launch = launch.param(name, value);
         }
-        Ok(Tally::params(self.tally, self.beta_2, launch).into())
+        Ok(UpdateCount::params(self.update_count, self.beta_2, launch).into())
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
@@ -281,8 +281,8 @@ impl Op for Clock {
         let rate = self.rate_error(step, rates[rate::FACTOR]);
         let mut bounds = vec![0.0; rates.len()];
         bounds[..RATES].copy_from_slice(&[rate, power(1), power(2), 0.0]);
-        if let Some(tally) = self.tally {
-            let series = tally.errors(self.beta_2, rates, rate);
+        if let Some(count) = self.update_count {
+            let series = count.errors(self.beta_2, rates, rate);
             bounds[rate::SERIES..][..2].copy_from_slice(&series);
         }
         vec![vec![0.0; WORDS], bounds, vec![0.0; self.batch]]
@@ -320,7 +320,7 @@ mod tests {
             schedule: 0.01.into(),
             beta_1: 0.9,
             beta_2: 0.999,
-            tally: None,
+            update_count: None,
         };
         let mut state = [0; WORDS];
         (state[DATA_ROWS], state[SHUFFLE], state[SEED]) = (100, 1, 3);

@@ -82,7 +82,7 @@ pub use binary_cross_entropy::{BinaryCrossEntropy, Form};
 pub use case::{Case, Entry, Fill, Sample, UNIT};
 pub use categorical_hinge::CategoricalHinge;
 pub use choose::Choose;
-pub use clock::{Clock, LONG_RATES, RATES, Series, Tally, cursor, rate};
+pub use clock::{Clock, LONG_RATES, RATES, Series, UpdateCount, cursor, rate};
 pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
 pub use concat::Concat;
 pub use confusion::{Confusion, Says};

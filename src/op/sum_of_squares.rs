@@ -30,7 +30,7 @@ const PARTS: u32 = 64;
 /// Invocations of a workgroup.
 const WORKGROUP: u32 = 256;
 
-/// Writes Σ x² into the rates. Inputs: the rates of a clock with a [`Tally`](super::Tally), updated in place, and up to 6
+/// Writes Σ x² into the rates. Inputs: the rates of a clock with a [`UpdateCount`](super::UpdateCount), updated in place, and up to 6
 /// tensors. No output.
 #[derive(Debug, Clone, Copy)]
 pub struct SumOfSquares {
@@ -59,7 +59,7 @@ impl Op for SumOfSquares {
         };
         if *rates != TensorType::f32([LONG_RATES]) {
             return Err(format!(
-                "rates must be [{LONG_RATES}], those of a clock with a tally, got {rates}"
+                "rates must be [{LONG_RATES}], those of a clock that counts updates, got {rates}"
             ));
         }
         if !(1..=most).contains(&tensors.len()) {

@@ -140,7 +140,7 @@ impl Optimizer for Adafactor {
     fn rates(&self) -> Rates {
         let exponent = self.beta_2_decay;
         Rates {
-            tally: Some(self.common.tally(Series::Power { exponent })),
+            update_count: Some(self.common.update_count(Series::Power { exponent })),
             ..Rates::from(self.learning_rate.clone())
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::op::{Clipped, Formula, Running, Series, SumOfSquares, Tally, Update};
+use crate::op::{Clipped, Formula, Running, Series, SumOfSquares, Update, UpdateCount};
 use crate::{Error, Result, Tensor};
 
 use super::optimizer::{Clock, at_least, in_range, state};
@@ -150,10 +150,10 @@ impl Common {
     }
 
     /// What the clock is to count.
-    pub(super) fn tally(&self, series: Series) -> Tally {
+    pub(super) fn update_count(&self, series: Series) -> UpdateCount {
         let overwritten = self.ema_overwrite_frequency.filter(|_| self.use_ema);
         let slow = self.lookahead.map(|lookahead| lookahead.steps);
-        Tally {
+        UpdateCount {
             accumulate: self.gradient_accumulation_steps,
             every: overwritten.or(slow).unwrap_or(0),
             series,

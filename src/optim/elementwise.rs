@@ -83,7 +83,7 @@ impl<O: Elementwise> Optimizer for O {
             learning_rate: self.schedule().clone(),
             beta_1,
             beta_2,
-            tally: (!plain).then(|| self.common().tally(self.series())),
+            update_count: (!plain).then(|| self.common().update_count(self.series())),
         }
     }
 

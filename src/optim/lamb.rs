@@ -72,7 +72,7 @@ impl Optimizer for Lamb {
             learning_rate: self.learning_rate.clone(),
             beta_1: self.beta_1,
             beta_2: self.beta_2,
-            tally: Some(self.common.tally(Series::None)),
+            update_count: Some(self.common.update_count(Series::None)),
         }
     }
 

@@ -189,8 +189,8 @@ impl Scaling {
         let graph = loss.graph();
         if optimizer
             .rates()
-            .tally
-            .is_some_and(|tally| tally.accumulate > 1)
+            .update_count
+            .is_some_and(|count| count.accumulate > 1)
         {
             let message = "a sum of several batches' gradients has no scale of its own, and none of them can be left out: train with larger batches, or without a loss scale and without skipping steps";
             let refused = graph.refuse_at("loss_scale", message.into(), Location::caller());

@@ -187,7 +187,7 @@ impl Optimizer for Muon {
             learning_rate: self.learning_rate.clone(),
             beta_1: self.adam_beta_1,
             beta_2: self.adam_beta_2,
-            tally: Some(self.common.tally(Series::None)),
+            update_count: Some(self.common.update_count(Series::None)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::nn::plain;
-use crate::op::{Tally, cursor, rate};
+use crate::op::{UpdateCount, cursor, rate};
 use crate::{Graph, Initial, Plan, Result, Role, Session, Snapshot, Tensor, TensorType, Values};
 
 use super::{LossScale, Schedule};
@@ -85,7 +85,7 @@ impl Graph {
             schedule: rates.learning_rate,
             beta_1: rates.beta_1,
             beta_2: rates.beta_2,
-            tally: rates.tally,
+            update_count: rates.update_count,
         };
         let mut first = vec![0.0; op.rates()];
         first[rate::FACTOR] = 1.0;
@@ -141,7 +141,7 @@ pub struct Rates {
     /// The base of β₂ᵗ; 0 where there is none.
     pub beta_2: f32,
     /// What is counted beside steps; none for plain gradient descent and plain Adam.
-    pub tally: Option<Tally>,
+    pub update_count: Option<UpdateCount>,
 }
 
 impl<S: Into<Schedule>> From<S> for Rates {
@@ -151,7 +151,7 @@ impl<S: Into<Schedule>> From<S> for Rates {
             learning_rate: learning_rate.into(),
             beta_1: 0.0,
             beta_2: 0.0,
-            tally: None,
+            update_count: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::Model;
 use super::evaluate::evaluation_room;
 use super::prepare::Prepared;
 use super::programs::{Needs, RING_ROWS, Room, chunk_rows};
-use super::stream::{ROOM, SPARE_BYTES};
+use super::stream::{CHUNKS_AT_ONCE, SPARE_BYTES};
 use super::submissions::READBACKS;
 
 /// Rows of the smallest batches that are tried where larger ones have no room.
@@ -36,7 +36,7 @@ impl Brought {
     /// None yet, through room for so many rows.
     pub fn new(room: usize, batch: usize) -> Self {
         Brought {
-            part: room / ROOM,
+            part: room / CHUNKS_AT_ONCE,
             batch,
             rows: 0,
         }
@@ -85,7 +85,7 @@ impl Model {
         };
         let wanted = wanted.map(|rows| rows.div_ceil(batch).max(1) * batch);
         let part = [most, wanted].into_iter().flatten().min();
-        let Some(part) = part.filter(|part| part.saturating_mul(ROOM) < data.rows) else {
+        let Some(part) = part.filter(|part| part.saturating_mul(CHUNKS_AT_ONCE) < data.rows) else {
             return Ok(room);
         };
         if wanted.is_none() {
@@ -97,7 +97,7 @@ impl Model {
             );
         }
         Ok(Room {
-            rows: part * ROOM,
+            rows: part * CHUNKS_AT_ONCE,
             ..room
         })
     }
@@ -121,7 +121,7 @@ impl Model {
         let batches = |rows: usize| (rows / batch).max(1) * batch;
         // A part and its neighbour in one binding.
         let bindable = chunk_rows(self.device().target(), widest);
-        let bound = batches(bindable / ROOM);
+        let bound = batches(bindable / CHUNKS_AT_ONCE);
         let Some(free) = self.free_bytes() else {
             let bindings = data.rows.div_ceil(bindable);
             return Ok(match bindings > MAX_CHUNKS {
@@ -145,7 +145,7 @@ impl Model {
         if bytes(trains.last(), data.rows)?.is_some_and(|bytes| bytes <= free) {
             return Ok(Most::All);
         }
-        let base = bytes(trains.first(), ROOM * batch)?.unwrap_or(u64::MAX);
+        let base = bytes(trains.first(), CHUNKS_AT_ONCE * batch)?.unwrap_or(u64::MAX);
         if base > free {
             return Ok(Most::Nothing);
         }
@@ -158,7 +158,7 @@ impl Model {
         }
         let row = 4 * widths.iter().map(|&width| width as u64).sum::<u64>();
         let rows = usize::try_from(share / row).unwrap_or(usize::MAX);
-        let rows = rows.saturating_add(ROOM * batch) / ROOM;
+        let rows = rows.saturating_add(CHUNKS_AT_ONCE * batch) / CHUNKS_AT_ONCE;
         Ok(Most::Rows(batches(rows).min(bound)))
     }
 
@@ -179,7 +179,7 @@ impl Model {
             return Ok(());
         }
         let whole = evaluation_room(data);
-        let rows = data.rows.min(ROOM * whole.batch);
+        let rows = data.rows.min(CHUNKS_AT_ONCE * whole.batch);
         let evaluate = Some(Room { rows, ..whole });
         let wanted = Needs { evaluate, ..needs };
         let fits = needs.cover(&wanted) || self.parts().build(wanted)?.slot_bytes() <= free;
@@ -220,7 +220,7 @@ impl Model {
                 break;
             }
             let end = data.rows.min(first + part);
-            let at = first % (ROOM * part);
+            let at = first % (CHUNKS_AT_ONCE * part);
             self.write_rows(("evaluate", needs), at, data, first..end, (None, 0))
                 .await?;
             brought.rows = end;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::data::check::room;
+use crate::data::check::reserved;
 use crate::{Dataset, Error, Result};
 
 use super::Model;
@@ -164,7 +164,7 @@ impl Model {
             return Ok(values);
         }
         let width = self.architecture.input_width();
-        let mut ordered = room(Some(values.len()), "the features")?;
+        let mut ordered = reserved(Some(values.len()), "the features")?;
         for row in values.chunks_exact(width) {
             for range in &ranges {
                 ordered.extend_from_slice(&row[range.clone()]);
@@ -195,7 +195,7 @@ impl Model {
             return Err(Error::data(message));
         }
         let width = self.architecture.input_width();
-        let mut joined = room(rows.checked_mul(width), "the features")?;
+        let mut joined = reserved(rows.checked_mul(width), "the features")?;
         for row in 0..rows {
             for (values, width, ..) in &parts {
                 joined.extend_from_slice(&values[row * width..][..*width]);

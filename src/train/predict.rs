@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::data::check::room;
+use crate::data::check::reserved;
 use crate::plan::Class;
 use crate::{Error, Result, Session};
 
@@ -141,7 +141,7 @@ impl Model {
         let inputs = self.architecture.input_width();
         let columns = self.architecture.output_width();
         let rows = features.len() / inputs;
-        let mut values = room(rows.checked_mul(columns), "the predictions")?;
+        let mut values = reserved(rows.checked_mul(columns), "the predictions")?;
         let mut batches = Batches {
             widths: (inputs, columns),
             values: &mut values,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::data::check::{check_finite, room};
+use crate::data::check::{check_finite, reserved};
 use crate::plan::Target;
 use crate::{Dataset, Error, Result, Session, Targets};
 
@@ -106,7 +106,7 @@ impl Model {
         let given = prepared.weights.as_deref().unwrap_or(&[]);
         let each = given.len() / rows;
         let len = rows.checked_mul(columns);
-        let mut table: Vec<f32> = room(len, "the weights")?;
+        let mut table: Vec<f32> = reserved(len, "the weights")?;
         for row in 0..rows {
             table.extend((0..columns).map(|column| match each {
                 0 => 1.0,
@@ -155,7 +155,7 @@ impl Model {
         }
         let columns: Vec<Option<&[f32]>> = self.objectives.iter().map(of).collect();
         let len = data.rows().checked_mul(columns.len());
-        let mut table = room(len, "the weights")?;
+        let mut table = reserved(len, "the weights")?;
         for row in 0..data.rows() {
             let weight = |column: &Option<&[f32]>| column.map_or(1.0, |weights| weights[row]);
             table.extend(columns.iter().map(weight));
@@ -201,9 +201,9 @@ impl Model {
             });
         }
         let placed = self.parts().placed();
-        let mut values: Vec<f32> = room(rows.checked_mul(placed.columns), "the targets")?;
+        let mut values: Vec<f32> = reserved(rows.checked_mul(placed.columns), "the targets")?;
         values.resize(rows * placed.columns, 0.0);
-        let mut labels: Vec<u32> = room(rows.checked_mul(placed.labels), "the labels")?;
+        let mut labels: Vec<u32> = reserved(rows.checked_mul(placed.labels), "the labels")?;
         labels.resize(rows * placed.labels, 0);
         for (own, place) in own.into_iter().zip(placed.places) {
             match (own, place) {
@@ -381,7 +381,7 @@ fn fitted<'a>(
             return Ok(Own::Values(values.collect::<Vec<_>>().into()));
         }
         let len = labels.len().checked_mul(columns);
-        let mut rows: Vec<f32> = room(len, "the one-hot targets")?;
+        let mut rows: Vec<f32> = reserved(len, "the one-hot targets")?;
         rows.resize(labels.len() * columns, 0.0);
         for (row, &label) in rows.chunks_exact_mut(columns).zip(labels) {
             row[label as usize] = 1.0;

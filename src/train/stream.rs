@@ -14,7 +14,7 @@ use super::programs::{Needs, Room, VALUES, chunk_name, chunk_rows};
 use super::run::Run;
 
 /// Parts that the device has room for: one that trains, and the next.
-pub(super) const ROOM: usize = 2;
+pub(super) const CHUNKS_AT_ONCE: usize = 2;
 
 /// Steps of a part where batches come from an iterator and nothing else is said.
 const STEPS: usize = 32;
@@ -105,7 +105,7 @@ impl<'a> Supply<'a> {
     /// The least room for it on the device: that of two parts of a batch.
     pub fn least_room(&self, batch: usize) -> Room {
         Room {
-            rows: self.rows.min(ROOM * batch),
+            rows: self.rows.min(CHUNKS_AT_ONCE * batch),
             ..self.room(batch)
         }
     }
@@ -130,7 +130,7 @@ impl<'a> Supply<'a> {
 
     /// Rows that there is room for where they come in parts.
     pub fn window(&self) -> Option<usize> {
-        self.parts.as_ref().map(|parts| parts.rows * ROOM)
+        self.parts.as_ref().map(|parts| parts.rows * CHUNKS_AT_ONCE)
     }
 
     /// Brings them in parts of at least so many rows, whole batches.
@@ -167,7 +167,7 @@ impl Parts {
     }
 
     fn half(&self) -> usize {
-        self.place / self.rows % ROOM
+        self.place / self.rows % CHUNKS_AT_ONCE
     }
 }
 
@@ -211,7 +211,7 @@ impl Model {
             let part = most.map_or(part, |most| part.min(most));
             if part < supply.rows {
                 // An even number of parts lets each be brought while the one before trains, those of the next epoch too.
-                let parts = supply.rows.div_ceil(part).next_multiple_of(ROOM);
+                let parts = supply.rows.div_ceil(part).next_multiple_of(CHUNKS_AT_ONCE);
                 if wanted.is_none() && most.is_some() {
                     tracing::info!(
                         rows = supply.rows,
@@ -245,7 +245,7 @@ impl Model {
         let widest = widths.into_iter().max().unwrap_or(1);
         let whole = |rows: usize| (rows / batch).max(1) * batch;
         // A part and its neighbour in one binding.
-        let bound = whole(chunk_rows(self.device().target(), widest) / ROOM);
+        let bound = whole(chunk_rows(self.device().target(), widest) / CHUNKS_AT_ONCE);
         let needs = |rows: usize| Needs {
             train: Some(Room {
                 rows,
@@ -253,7 +253,7 @@ impl Model {
             }),
             evaluate: evaluate.or(self.open_needs().evaluate),
         };
-        let least = ROOM * batch;
+        let least = CHUNKS_AT_ONCE * batch;
         let Some(free) = self.free_bytes() else {
             let bindings = supply
                 .rows
@@ -270,7 +270,7 @@ impl Model {
         let base = self.parts().build(needs(least))?.slot_bytes();
         let row = 4 * widths.iter().map(|&width| width as u64).sum::<u64>();
         let rows = free.saturating_sub(base) / row + least as u64;
-        let rows = usize::try_from(rows).unwrap_or(usize::MAX) / ROOM;
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX) / CHUNKS_AT_ONCE;
         Ok(Some(whole(rows).min(bound)))
     }
 
@@ -318,7 +318,7 @@ impl Model {
         );
         let places = parts.place..end;
         let epoch = run.first_epoch + parts.epoch;
-        let at = places.start % (ROOM * parts.rows);
+        let at = places.start % (CHUNKS_AT_ONCE * parts.rows);
         let brought = match &mut supply.source {
             Source::Batches(batches) => {
                 let table = batches.rows(self, supply.weights, places.len())?;

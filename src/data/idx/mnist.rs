@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Idx, IdxData, read};
-use crate::data::check::room;
+use crate::data::check::reserved;
 use crate::data::{Dataset, Targets};
 use crate::error::{Error, Result};
 
@@ -62,7 +62,7 @@ fn labelled(images_path: &Path, labels_path: &Path, classes: Option<usize>) -> R
 /// Reads a file of labels: one dimension, whole numbers from 0.
 fn read_labels(path: &Path) -> Result<Vec<u32>> {
     fn convert<T: Copy + Into<i64>>(elements: &[T], path: &Path) -> Result<Vec<u32>> {
-        let mut labels = room(Some(elements.len()), "the labels")?;
+        let mut labels = reserved(Some(elements.len()), "the labels")?;
         for (row, element) in elements.iter().enumerate() {
             let element: i64 = (*element).into();
             let Ok(label) = u32::try_from(element) else {

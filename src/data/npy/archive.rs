@@ -10,7 +10,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::Array;
-use crate::data::check::room;
+use crate::data::check::reserved;
 use crate::data::source::check_unpacked;
 use crate::error::{Error, Result};
 
@@ -54,7 +54,7 @@ fn read(mut file: impl Read + Seek, path: &Path) -> Result<BTreeMap<String, Arra
         unpacked = unpacked.saturating_add(said);
         check_unpacked(packed, unpacked)
             .map_err(|refusal| Error::format(path, None, format!("`{name}`: {refusal}")))?;
-        let mut bytes = room(usize::try_from(said).ok(), "the array")?;
+        let mut bytes = reserved(usize::try_from(said).ok(), "the array")?;
         let read = entry.by_ref().take(said).read_to_end(&mut bytes);
         read.map_err(|refusal| Error::format(path, None, format!("`{name}`: {refusal}")))?;
         let array = Array::parse(bytes, Path::new(&format!("{}, `{name}`", path.display())))?;

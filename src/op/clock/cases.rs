@@ -4,7 +4,7 @@ use crate::op::{Case, Fill, LONG_RATES, RATES};
 use crate::optim::Schedule;
 
 use super::cursor::WORDS;
-use super::{Clock, Series, Tally};
+use super::{Clock, Series, UpdateCount};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |clock: Clock, cursor: [u32; WORDS], rates: [f32; RATES]| {
@@ -17,7 +17,7 @@ pub(super) fn cases() -> Vec<Case> {
         schedule,
         beta_1: 0.9,
         beta_2: 0.999,
-        tally: None,
+        update_count: None,
     };
     let mut cases = Vec::new();
     // The place in the data: the first step, the middle and the end of an epoch, short batches, no data at all.
@@ -169,7 +169,7 @@ fn tallies(cases: &mut Vec<Case>) {
                     schedule: 0.1.into(),
                     beta_1: 0.9,
                     beta_2,
-                    tally: Some(Tally {
+                    update_count: Some(UpdateCount {
                         accumulate,
                         every,
                         series,

@@ -202,7 +202,7 @@ fn case(
             schedule,
             beta_1: betas.0,
             beta_2: betas.1,
-            tally: None,
+            update_count: None,
         },
         inputs: widths[0],
         layers,

@@ -198,7 +198,7 @@ impl Network {
 
     /// Why it stays many calls on that target.
     pub(crate) fn fits(&self, target: &Target) -> Result<(), String> {
-        if self.clock.schedule.table().is_some() || self.clock.tally.is_some() {
+        if self.clock.schedule.table().is_some() || self.clock.update_count.is_some() {
             return Err("its clock has a table, or counts updates".into());
         }
         if matches!(self.clock.schedule, Schedule::CosineDecayRestarts { .. }) {

@@ -62,7 +62,7 @@ pub enum Running {
 /// One update of a parameter.
 ///
 /// Inputs: w, the formula's states, the sum of gradients where `batches` is above 1 or the average where there is one,
-/// all updated in place; g of the same shape; the rates of a clock with a [`Tally`](super::Tally). No output.
+/// all updated in place; g of the same shape; the rates of a clock with a [`UpdateCount`](super::UpdateCount). No output.
 ///
 /// In this order: g ← −g if it is to be maximised; the mean of the batches' gradients; clipping; w ← w − decay·η·w;
 /// g ← g + l2·w; the formula; the average. η is the clock's times `factor`.
@@ -231,7 +231,7 @@ impl Op for Update {
         }
         if *rates != TensorType::f32([LONG_RATES]) {
             return Err(format!(
-                "rates must be [{LONG_RATES}], those of a clock with a tally, got {rates}"
+                "rates must be [{LONG_RATES}], those of a clock that counts updates, got {rates}"
             ));
         }
         if self.batches == 0 {

@@ -293,7 +293,7 @@ impl Expected {
             learning_rate: network.clock.schedule.clone(),
             beta_1: network.clock.beta_1,
             beta_2: network.clock.beta_2,
-            tally: network.clock.tally,
+            update_count: network.clock.update_count,
         };
         let clock = graph.clock("clock", network.clock.batch, rates);
         let variable =

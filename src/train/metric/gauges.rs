@@ -27,7 +27,7 @@ pub(crate) struct Setting {
 
 /// Where a batch's targets and weights come from.
 #[derive(Debug, Clone)]
-pub(crate) struct Supply {
+pub(crate) struct TallyInputs {
     /// The clock's cursor.
     pub cursor: Tensor,
     /// The batch's targets, or with `indices` a data set's.
@@ -145,7 +145,7 @@ impl Gauges {
         program: &str,
         (first, slots): (usize, usize),
         output: &Output,
-        supply: &Supply,
+        supply: &TallyInputs,
     ) -> Vec<Tensor> {
         let record = |(index, spec): (usize, &TallySpec)| {
             spec.record(&tally_name(program, first + index), slots, output, supply)

@@ -5,7 +5,7 @@ use crate::op::{self, Confusion, Correlation, Feed, Hits, Moments, Says, Select,
 use crate::train::loss::{LossSpec, Output, Reduction, Takes};
 use crate::{DType, Error, Initial, Result, Role, Tensor, TensorType};
 
-use super::gauges::{Setting, Supply};
+use super::gauges::{Setting, TallyInputs};
 use super::settings::{Classes, Decision, Point, below, between_0_and_1};
 use super::tally::{ColumnMoments, Tally, ThresholdTally};
 use super::{ConfusionMatrix, Metric, curve};
@@ -409,7 +409,7 @@ impl TallySpec {
         name: &str,
         slots: usize,
         output: &Output,
-        supply: &Supply,
+        supply: &TallyInputs,
     ) -> Tensor {
         let (batch, columns) = output.after.shape().rows_and_columns();
         let (each, columns) = (output.positions, columns / output.positions);

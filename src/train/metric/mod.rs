@@ -38,7 +38,7 @@ use super::loss::{Loss, LossSpec};
 pub use agreement::ConfusionMatrix;
 pub(crate) use board::{Board, Column};
 pub use exact::{average_precision, median_absolute_error, roc_auc};
-pub(crate) use gauges::{Gauges, Layout, Setting, Supply};
+pub(crate) use gauges::{Gauges, Layout, Setting, TallyInputs};
 pub use settings::{
     Auc, Average, ClassAggregation, Classes, Curve, Decision, FBeta, Point, R2, Summation,
 };

@@ -6,7 +6,7 @@ use crate::train::ledger::Means;
 use crate::train::loss::Output;
 use crate::{Device, Error, Graph, Initial, Program, Result, Role, Session, Targets, TensorType};
 
-use super::gauges::{Gauges, Setting, Supply};
+use super::gauges::{Gauges, Setting, TallyInputs};
 use super::{ConfusionMatrix, Metric};
 
 /// Rows that one run takes; an update of more runs several times.
@@ -86,7 +86,7 @@ impl Streaming {
         for (index, row) in rows.iter().enumerate() {
             updates.push(row.mul(&weights).record(&ring, &cursor, 1 + index));
         }
-        let supply = Supply {
+        let supply = TallyInputs {
             cursor,
             target,
             indices: None,

@@ -9,14 +9,14 @@ use crate::train::ledger::Ledger;
 use crate::{Error, Result, Role, Session, Values};
 
 use super::Population;
-use super::open::{Numbers, Open, ParameterPlace};
-use super::run::{Run, Work};
+use super::open::{MemberState, ParameterPlace, PopulationSession};
+use super::run::{Run, Setup};
 
 /// Weights, states of the optimizers and rates of all members.
 #[derive(Debug, Clone)]
-pub(super) struct Carried {
+pub(super) struct PopulationState {
     /// By the name of the variable, all members' one after the other.
-    variables: Numbers,
+    variables: MemberState,
     places: Vec<ParameterPlace>,
     /// Elements of a member's slab.
     slab: usize,
@@ -42,7 +42,7 @@ impl Learned {
     }
 }
 
-impl Open {
+impl PopulationSession {
     /// The members' weights, of the slabs that were read.
     pub fn learned(&self, slabs: Vec<f32>, architecture: &Functional) -> Learned {
         Learned {
@@ -53,7 +53,7 @@ impl Open {
     }
 
     /// Sets members back to what they had come to.
-    fn put_back(&mut self, members: &[Option<Numbers>]) -> Result<()> {
+    fn put_back(&mut self, members: &[Option<MemberState>]) -> Result<()> {
         for (index, kept) in members.iter().enumerate() {
             for (name, values) in kept.iter().flatten() {
                 self.session
@@ -64,7 +64,7 @@ impl Open {
     }
 
     /// What all members have come to.
-    pub async fn carried(&mut self, architecture: &Functional) -> Result<Carried> {
+    pub async fn carried(&mut self, architecture: &Functional) -> Result<PopulationState> {
         let snapshot = self.session.snapshot_async(|role| role == Role::State);
         let variables = snapshot.await?.variables.into_iter();
         let numbers = |(name, (_, values))| {
@@ -76,7 +76,7 @@ impl Open {
             };
             Some((name, values))
         };
-        Ok(Carried {
+        Ok(PopulationState {
             variables: variables.filter_map(numbers).collect(),
             places: self.places(architecture),
             slab: self.slab,
@@ -85,7 +85,7 @@ impl Open {
     }
 }
 
-impl Carried {
+impl PopulationState {
     pub fn learned(&self) -> Learned {
         let mut variables = self.variables.iter();
         let weights = variables.find(|(name, _)| *name == self.weights);
@@ -103,7 +103,7 @@ impl Carried {
     }
 
     /// Sets members back to what they had come to.
-    fn put_back(&mut self, members: &[Option<Numbers>]) {
+    fn put_back(&mut self, members: &[Option<MemberState>]) {
         for (name, all) in &mut self.variables {
             let len = (all.len() / members.len()).max(1);
             for (own, kept) in all.chunks_exact_mut(len).zip(members) {
@@ -118,10 +118,10 @@ impl Carried {
 
 /// Where a run stood when what its members had learned came to the host: what it goes back to where its device is lost.
 #[derive(Debug)]
-pub(super) struct Stand {
+pub(super) struct Savepoint {
     done: u64,
     total: u64,
-    members: Vec<Stood>,
+    members: Vec<MemberSavepoint>,
     at: Instant,
     /// What bringing it there took.
     cost: Duration,
@@ -129,7 +129,7 @@ pub(super) struct Stand {
 
 /// What there was of a member's run.
 #[derive(Debug)]
-struct Stood {
+struct MemberSavepoint {
     ledger: Ledger,
     steps: u64,
     losses: usize,
@@ -140,9 +140,9 @@ struct Stood {
 
 impl Run<'_> {
     /// Notes where the run stands, which is where what the members have learned is on the host.
-    pub fn stand_here(&mut self, cost: Duration) {
+    pub fn mark(&mut self, cost: Duration) {
         let members = self.histories.iter().zip(&self.ledgers).zip(&self.ended);
-        let stood = members.map(|((history, ledger), ended)| Stood {
+        let marked = members.map(|((history, ledger), ended)| MemberSavepoint {
             ledger: ledger.clone(),
             steps: history.steps,
             losses: history.step_losses.len(),
@@ -150,27 +150,28 @@ impl Run<'_> {
             stop: history.stop.clone(),
             ended: ended.is_some(),
         });
-        self.kept = Some(Stand {
+        self.kept = Some(Savepoint {
             done: self.done,
             total: self.total,
-            members: stood.collect(),
+            members: marked.collect(),
             at: Instant::now(),
             cost,
         });
     }
 
-    /// Goes back to where it stood.
-    fn go_back(&mut self) {
+    /// Goes back to where it marked.
+    fn rewind(&mut self) {
         let Some(kept) = &self.kept else { return };
         (self.done, self.submitted, self.total) = (kept.done, kept.done, kept.total);
         let members = self.histories.iter_mut().zip(&mut self.ledgers);
-        for (((history, ledger), ended), stood) in members.zip(&mut self.ended).zip(&kept.members) {
-            *ledger = stood.ledger.clone();
-            history.steps = stood.steps;
-            history.step_losses.truncate(stood.losses);
-            history.epochs.truncate(stood.epochs);
-            history.stop = stood.stop.clone();
-            if !stood.ended {
+        for (((history, ledger), ended), marked) in members.zip(&mut self.ended).zip(&kept.members)
+        {
+            *ledger = marked.ledger.clone();
+            history.steps = marked.steps;
+            history.step_losses.truncate(marked.losses);
+            history.epochs.truncate(marked.epochs);
+            history.stop = marked.stop.clone();
+            if !marked.ended {
                 *ended = None;
             }
         }
@@ -190,15 +191,15 @@ impl Run<'_> {
     /// goes on without.
     pub async fn keep(
         &mut self,
-        open: &mut Open,
+        open: &mut PopulationSession,
         architecture: &Functional,
-        carried: &mut Option<Carried>,
+        carried: &mut Option<PopulationState>,
     ) -> Result<()> {
         let begun = Instant::now();
         match open.carried(architecture).await {
             Ok(now) => {
                 *carried = Some(now);
-                self.stand_here(begun.elapsed());
+                self.mark(begun.elapsed());
                 let (step, seconds) = (self.done, begun.elapsed().as_secs_f64());
                 tracing::debug!(step, seconds, "state kept");
                 Ok(())
@@ -238,9 +239,9 @@ impl Population {
     }
 
     /// Runs a run to its end, through losses of the device.
-    pub(super) async fn train_on(&mut self, run: &mut Run<'_>, work: &Work<'_>) -> Result<()> {
+    pub(super) async fn train_on(&mut self, run: &mut Run<'_>, setup: &Setup<'_>) -> Result<()> {
         let mut tries = run.fit.recovery.tries;
-        let mut outcome = self.begin(run, work).await;
+        let mut outcome = self.begin(run, setup).await;
         while let Err(Error::DeviceLost { during, message }) = &outcome
             && run.recovers
             && tries > 0
@@ -249,7 +250,7 @@ impl Population {
             tracing::warn!(step, during, reason = message, "device lost in training");
             tries -= 1;
             self.leave(run);
-            outcome = self.begin(run, work).await;
+            outcome = self.begin(run, setup).await;
         }
         outcome
     }
@@ -257,7 +258,7 @@ impl Population {
     /// Leaves a session that is gone, and goes back to what the host has.
     fn leave(&mut self, run: &mut Run<'_>) {
         (self.open, self.behind) = (None, false);
-        run.go_back();
+        run.rewind();
     }
 
     /// At the end of a run: those that ended before go back to what they had come to, and what all have learned comes to
@@ -275,7 +276,7 @@ impl Population {
             }
             outcome => outcome?,
         }
-        run.stand_here(Duration::ZERO);
+        run.mark(Duration::ZERO);
         if let Err(error) = put_back {
             // The next one begins with what the host has.
             tracing::debug!(%error, "a session is left");
@@ -286,7 +287,7 @@ impl Population {
     }
 
     /// Sets members back to what they had come to, in what the host has.
-    fn put_back(&mut self, ended: &[Option<Numbers>]) {
+    fn put_back(&mut self, ended: &[Option<MemberState>]) {
         if let Some(carried) = &mut self.carried {
             carried.put_back(ended);
         }

@@ -7,7 +7,7 @@ mod run;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use crate::data::check::room;
+use crate::data::check::reserved;
 use crate::nn::{Functional, Parameter};
 use crate::optim::{OptimizerConfig, Schedule};
 use crate::{Dataset, Device, Error, Result};
@@ -21,9 +21,9 @@ use super::metric::Metric;
 use super::model::Model;
 use super::programs::Room;
 
-use keep::{Carried, Learned};
-use open::Open;
-use run::{Judge, Run, Work};
+use keep::{Learned, PopulationState};
+use open::PopulationSession;
+use run::{Run, Setup, Validator};
 
 /// What sets a network of a [`Population`] apart from the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,8 +38,8 @@ pub struct Member {
 /// workgroup each.
 ///
 /// A member trains as a [`Model`] of its seed and rate would, on a GPU to the same bits. Only networks that fit a
-/// workgroup can be members: up to some 700 parameters on a GPU, 4096 on the CPU session; the error says what is too
-/// large. Their layers are dense without penalties and constraints, the loss is a squared error or a cross-entropy of the
+/// workgroup can be members: up to some 700 parameters on a GPU, 1500 on an adapter that runs on the processor, 4096 on the
+/// CPU session; the error says what is too large. Their layers are dense without penalties and constraints, the loss is a squared error or a cross-entropy of the
 /// default [reduction](super::Reduction), the optimizer `Sgd` or `Adam` with nothing beside, and metrics are accuracies
 /// other than top-k: `fit` refuses others.
 ///
@@ -71,9 +71,9 @@ pub struct Population {
     loss: LossSpec,
     optimizer: OptimizerConfig,
     metrics: Vec<Metric>,
-    open: Option<Open>,
+    open: Option<PopulationSession>,
     /// What the members have learned, on the host; none before the first training.
-    carried: Option<Carried>,
+    carried: Option<PopulationState>,
     /// Whether the session has learned what `carried` does not hold.
     behind: bool,
     /// Steps that every member has done.
@@ -200,8 +200,8 @@ impl Population {
         };
         let model = self.fresh(0)?;
         // What does not fit is refused here, before any work.
-        let judge = match validation {
-            Some(data) => Some(Judge::new(self.fresh(0)?, data)?),
+        let validator = match validation {
+            Some(data) => Some(Validator::new(self.fresh(0)?, data)?),
             None => None,
         };
         let data = model.prepare(data)?;
@@ -242,7 +242,7 @@ impl Population {
         let recovers = carried && fit.recovery.tries > 0 && self.device.gpu().is_some();
         let mut run = Run {
             fit,
-            judge,
+            validator,
             begun,
             per_epoch,
             total,
@@ -256,15 +256,15 @@ impl Population {
             before: None,
         };
         if carried {
-            run.stand_here(Duration::ZERO);
+            run.mark(Duration::ZERO);
         }
-        let work = Work {
+        let setup = Setup {
             model: &model,
             room,
             data: &data,
             gauges: &gauges,
         };
-        let outcome = self.train_on(&mut run, &work).await;
+        let outcome = self.train_on(&mut run, &setup).await;
         let steps = match &outcome {
             Ok(()) => run.submitted,
             // A run that fails has moved the members too.
@@ -331,12 +331,12 @@ impl Population {
     fn learned(&mut self) -> Result<Option<Learned>> {
         let device = self.device.clone();
         device.block_on(self.carry())?;
-        Ok(self.carried.as_ref().map(Carried::learned))
+        Ok(self.carried.as_ref().map(PopulationState::learned))
     }
 }
 
 fn room_for(len: usize) -> Result<Vec<f64>> {
-    let mut values = room(Some(len), "the mean predictions")?;
+    let mut values = reserved(Some(len), "the mean predictions")?;
     values.resize(len, 0.0);
     Ok(values)
 }

@@ -1,6 +1,6 @@
 //! The session of a population: every member's slabs beside each other, and the step that trains them all.
 
-use crate::data::check::room;
+use crate::data::check::reserved;
 use crate::nn::{Functional, Parameter};
 use crate::op::{Layer, Network, RATES, rate};
 use crate::plan::{Class, Plan, Program, Target};
@@ -14,7 +14,7 @@ use crate::{Device, Error, Graph, Initial, Result, Role, Session, TensorType};
 use super::{Member, Population};
 
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct PopulationSession {
     pub room: Room,
     pub network: Network,
     /// Elements of a member's slab of parameters.
@@ -53,7 +53,7 @@ impl Population {
 
     /// Whether the open session is one for `room`.
     pub(super) fn serves(&self, room: Room) -> bool {
-        let serves = |open: &Open| open.room == room && !open.session.is_lost();
+        let serves = |open: &PopulationSession| open.room == room && !open.session.is_lost();
         self.open.as_ref().is_some_and(serves)
     }
 
@@ -107,7 +107,7 @@ impl Population {
 }
 
 /// A member's parts of the slabs and of the rates, by the name of the variable.
-pub(super) type Numbers = Vec<(String, Vec<f32>)>;
+pub(super) type MemberState = Vec<(String, Vec<f32>)>;
 
 /// Where a parameter lies in its member's slab: its name, the first element, and how many there are.
 pub(super) type ParameterPlace = (String, usize, usize);
@@ -120,7 +120,7 @@ fn build(
     single: &[TensorType],
     count: usize,
     room: Room,
-) -> Result<Open> {
+) -> Result<PopulationSession> {
     let network = Network {
         members: count,
         own_rates: true,
@@ -163,7 +163,7 @@ fn build(
     let slab = single[2].elements() as usize;
     let step = graph.apply_one(network.clone(), &operands.iter().collect::<Vec<_>>());
     let plan: Plan = graph.compile(target, [Program::new("train").update([&step])])?;
-    Ok(Open {
+    Ok(PopulationSession {
         room,
         network,
         slab,
@@ -174,7 +174,7 @@ fn build(
 
 /// Sets every member's clock to a place in the data, with its own order of it, and its learning rate.
 pub(super) fn start(
-    open: &mut Open,
+    open: &mut PopulationSession,
     members: &[Member],
     fit: &Fit<'_>,
     begin: ClockStart,
@@ -193,7 +193,7 @@ pub(super) fn start(
     open.session.write("train.rates", &rates)
 }
 
-impl Open {
+impl PopulationSession {
     /// Name, place in the slab and length of every parameter of a member.
     pub fn places(&self, architecture: &Functional) -> Vec<ParameterPlace> {
         let at = |layer: &Layer| [Some(layer.kernel), layer.bias];
@@ -212,7 +212,7 @@ impl Open {
     }
 
     /// What one of `count` members has come to.
-    pub async fn numbers(&mut self, index: usize, count: usize) -> Result<Numbers> {
+    pub async fn numbers(&mut self, index: usize, count: usize) -> Result<MemberState> {
         let names: Vec<String> = self.trained().map(ToString::to_string).collect();
         let mut numbers = Vec::new();
         for name in names {
@@ -226,7 +226,7 @@ impl Open {
     /// Draws every member's weights as a model of its seed does.
     fn first_weights(&mut self, members: &[Member], architecture: &Functional) -> Result<()> {
         let places = self.places(architecture);
-        let mut slabs: Vec<f32> = room(self.slab.checked_mul(members.len()), "the weights")?;
+        let mut slabs: Vec<f32> = reserved(self.slab.checked_mul(members.len()), "the weights")?;
         slabs.resize(self.slab * members.len(), 0.0);
         for (member, slab) in members.iter().zip(slabs.chunks_exact_mut(self.slab)) {
             let own = architecture.clone().seed(member.seed);

@@ -17,32 +17,32 @@ use crate::train::submissions::{Answer, Submissions};
 use crate::{Dataset, Error, Result};
 
 use super::Population;
-use super::keep::Stand;
-use super::open::{Numbers, start};
+use super::keep::Savepoint;
+use super::open::{MemberState, start};
 
 /// A run under way.
 pub(super) struct Run<'a> {
     pub fit: Fit<'a>,
-    pub judge: Option<Judge<'a>>,
+    pub validator: Option<Validator<'a>>,
     pub begun: Instant,
     pub per_epoch: u64,
     pub total: u64,
     pub ledgers: Vec<Ledger>,
     pub histories: Vec<History>,
     /// What members that have ended keep.
-    pub ended: Vec<Option<Numbers>>,
+    pub ended: Vec<Option<MemberState>>,
     pub submitted: u64,
     /// Steps whose figures were read.
     pub done: u64,
     /// Whether the device can be lost, and the run is to go on then.
     pub recovers: bool,
-    pub kept: Option<Stand>,
+    pub kept: Option<Savepoint>,
     /// What had been asked of the device once the data was there; none before.
     pub before: Option<Counters>,
 }
 
 /// What a run is made of.
-pub(super) struct Work<'a> {
+pub(super) struct Setup<'a> {
     pub model: &'a Model,
     pub room: Room,
     pub data: &'a Prepared<'a>,
@@ -50,16 +50,16 @@ pub(super) struct Work<'a> {
 }
 
 /// A model to which members lend their weights one after the other, to be measured on data that it uploads once.
-pub(super) struct Judge<'a> {
+pub(super) struct Validator<'a> {
     model: Model,
     data: Prepared<'a>,
     /// What the session that holds the data serves.
     loaded: Option<Needs>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Validator<'a> {
     pub fn new(model: Model, data: &'a Dataset) -> Result<Self> {
-        Ok(Judge {
+        Ok(Validator {
             data: model.prepare_evaluation(data)?,
             model,
             loaded: None,
@@ -110,8 +110,8 @@ impl<'a> Judge<'a> {
 
 impl Population {
     /// Begins or goes on with a run, to its end.
-    pub(super) async fn begin(&mut self, run: &mut Run<'_>, work: &Work<'_>) -> Result<()> {
-        self.open(work.model, work.room, work.data)?;
+    pub(super) async fn begin(&mut self, run: &mut Run<'_>, setup: &Setup<'_>) -> Result<()> {
+        self.open(setup.model, setup.room, setup.data)?;
         let Some(open) = &mut self.open else {
             return Err(Error::argument(
                 "population",
@@ -121,8 +121,8 @@ impl Population {
         let begin = ClockStart {
             step: self.steps + run.done,
             epoch: self.epochs + run.done / run.per_epoch,
-            offset: run.done % run.per_epoch * work.room.batch as u64,
-            ..ClockStart::at_beginning(work.room.rows)
+            offset: run.done % run.per_epoch * setup.room.batch as u64,
+            ..ClockStart::at_beginning(setup.room.rows)
         };
         start(open, &self.members, &run.fit, begin)?;
         if run.before.is_some() {
@@ -130,7 +130,7 @@ impl Population {
         }
         let before = *run.before.get_or_insert(self.device.counters());
         self.behind = true;
-        self.train(run, work.gauges).await?;
+        self.train(run, setup.gauges).await?;
         let counters = self.device.counters().since(&before);
         for history in &mut run.histories {
             history.counters = counters;
@@ -153,7 +153,7 @@ impl Population {
         )?;
         submissions.begin_at(run.done);
         let mut epoch_begun = Instant::now();
-        let waits = run.judge.is_some() || run.fit.target_loss.is_some();
+        let waits = run.validator.is_some() || run.fit.target_loss.is_some();
         // Where all that is under way comes to an end, for a state that is due.
         let mut settles = None;
         while run.done < run.total && run.ended.iter().any(Option::is_none) {
@@ -209,7 +209,7 @@ impl Population {
                 if !ends {
                     continue;
                 }
-                if let Some(judge) = &mut run.judge {
+                if let Some(validator) = &mut run.validator {
                     let slabs = open.session.read_async(&open.slabs[0]).await?;
                     let learned = open.learned(slabs, &self.architecture);
                     for (index, history) in run.histories.iter_mut().enumerate() {
@@ -217,7 +217,7 @@ impl Population {
                             continue;
                         };
                         if run.ended[index].is_none() {
-                            let measured = judge.measure(learned.of(index)).await?;
+                            let measured = validator.measure(learned.of(index)).await?;
                             epoch.val_loss = Some(measured.loss);
                             epoch.val_metrics = measured.metrics;
                         }

@@ -4,7 +4,7 @@ use crate::nn::Parameter;
 use crate::op;
 use crate::optim::Clock;
 use crate::train::loss::{Batch, Output};
-use crate::train::metric::{Column, Supply};
+use crate::train::metric::{Column, TallyInputs};
 use crate::train::objective::Objective;
 use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType};
 
@@ -133,14 +133,14 @@ impl Parts<'_> {
                 }
                 _ => (target, None),
             };
-            Supply {
+            TallyInputs {
                 cursor: clock.cursor.clone(),
                 target,
                 indices,
                 weights,
             }
         };
-        let supplies: Vec<Supply> = board.columns().map(supply).collect();
+        let supplies: Vec<TallyInputs> = board.columns().map(supply).collect();
         let tallies = move || {
             let slots = board.layout().slots;
             let firsts = board.first_tallies();

@@ -8,7 +8,7 @@ use super::rate;
 
 /// Counts updates beside steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Tally {
+pub struct UpdateCount {
     /// Batches whose gradients make one update; at least 1.
     pub accumulate: u32,
     /// Updates after which something is due, such as putting the average in the weights' place; 0 for never.
@@ -17,9 +17,9 @@ pub struct Tally {
     pub series: Series,
 }
 
-impl Default for Tally {
+impl Default for UpdateCount {
     fn default() -> Self {
-        Tally {
+        UpdateCount {
             accumulate: 1,
             every: 0,
             series: Series::None,
@@ -81,7 +81,7 @@ fn radam(beta_2: f32) -> [f64; 4] {
     ]
 }
 
-impl Tally {
+impl UpdateCount {
     pub(super) fn check(&self) -> Result<(), String> {
         if self.accumulate == 0 {
             return Err("accumulate must be at least 1, got 0".into());
@@ -163,12 +163,12 @@ impl Tally {
     }
 
     /// The numbers that the shader takes.
-    pub(super) fn params(tally: Option<Self>, beta_2: f32, launch: Launch) -> Launch {
+    pub(super) fn params(count: Option<Self>, beta_2: f32, launch: Launch) -> Launch {
         let mut constants = [0.0; 4];
-        let (accumulate, every, number) = match tally {
+        let (accumulate, every, number) = match count {
             None => (1, 0, 0),
-            Some(tally) => {
-                constants = match tally.series {
+            Some(count) => {
+                constants = match count.series {
                     Series::None => constants,
                     Series::Nadam { base } => [base, 0.0, 0.0, 0.0],
                     Series::Radam => radam(beta_2).map(|value| value as f32),
@@ -179,7 +179,7 @@ impl Tally {
                         start,
                     } => [lambda, alpha, start, 0.0],
                 };
-                (tally.accumulate, tally.every, tally.series.number())
+                (count.accumulate, count.every, count.series.number())
             }
         };
         let names = ["series_a", "series_b", "series_c", "series_d"];
