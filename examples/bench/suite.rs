@@ -235,12 +235,8 @@ pub fn run(device: &Device, peers: Option<&Path>) -> Result<()> {
     report.line("64 networks of 8-10-8-1, of one's rate", ratio, "", least);
     let dispatches = |of: &str| population[of].as_f64().unwrap_or(f64::NAN);
     let more = dispatches("dispatches") / dispatches("dispatches_of_one").max(1.0);
-    report.line(
-        "  their dispatches / those of one",
-        more,
-        "",
-        Target::AtMost(1.0),
-    );
+    // For as many steps they are one's, but a dispatch ends after 50 ms, which are fewer steps where networks are many.
+    report.line("  their dispatches / those of one", more, "", Target::None);
     for size in [512, 1024] {
         for (name, transposed) in [
             ("NN", (false, false)),
