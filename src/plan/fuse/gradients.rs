@@ -214,7 +214,7 @@ impl Found {
         if calls.len() < 2 || program.drafts[first..at].iter().any(read) {
             return None;
         }
-        let (mut own, slab) = match slab {
+        let (own, slab) = match slab {
             Some(slab) => (slabs.clone(), slab),
             None => {
                 let sized = |&call: &usize| {
@@ -244,7 +244,7 @@ impl Found {
         if found.calls_of(program, &own, most).len() >= calls.len() {
             return None;
         }
-        std::mem::swap(slabs, &mut own);
+        *slabs = own;
         Some(found)
     }
 
@@ -320,13 +320,8 @@ impl Found {
 
     fn put(&self, program: &mut Scheduled, joined: Vec<Draft>) {
         // In the update's place, or behind the last of the calls that go.
-        let end = self.at + usize::from(self.update.is_some());
-        let begin = if self.update.is_some() {
-            self.at
-        } else {
-            self.at + 1
-        };
-        program.drafts.splice(begin..end.max(begin), joined);
+        let begin = self.at + usize::from(self.update.is_none());
+        program.drafts.splice(begin..self.at + 1, joined);
         let mut calls: Vec<usize> = self.calls().collect();
         calls.sort_unstable();
         for call in calls.into_iter().rev() {
