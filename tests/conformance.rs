@@ -1,7 +1,7 @@
 //! Reference cases of Keras, PyTorch and ONNX on every device, and what the runner of the cases rejects.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-#[path = "../examples/conform/mod.rs"]
+#[path = "../tools/conform/mod.rs"]
 mod conform;
 
 mod common;

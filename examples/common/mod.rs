@@ -1,8 +1,6 @@
 //! What the examples share: arguments, the chosen device, and errors told as sentences.
 #![allow(dead_code, clippy::print_stdout, clippy::print_stderr)]
 
-pub mod product;
-
 use std::process::ExitCode;
 
 use kiln::{Device, Error, Result};
@@ -107,9 +105,14 @@ impl Arguments {
 
 /// A file that ships with the examples.
 pub fn shipped(name: &str) -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("examples/data")
-        .join(name)
+    // Of this package, or of the one that the tools lie in.
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = root
+        .ancestors()
+        .map(|folder| folder.join("examples/data").join(name));
+    files
+        .find(|file| file.exists())
+        .unwrap_or_else(|| name.into())
 }
 
 /// Runs the example; an error is printed as a sentence and ends it with 1.

@@ -1,7 +1,7 @@
 //! Conformance cases: their JSON, or their tensors beside sound JSON.
 #![no_main]
 
-#[path = "../../examples/conform/case.rs"]
+#[path = "../../tools/conform/case.rs"]
 #[allow(dead_code)]
 mod case;
 

@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod bombs;
-#[path = "../../examples/conform/case.rs"]
+#[path = "../../tools/conform/case.rs"]
 #[allow(dead_code)]
 mod case;
 #[path = "../common/mod.rs"]

@@ -1,0 +1,132 @@
+//! Losses: a number for each row, what the reductions make of them, and the gradients.
+
+use kiln::train::{Loss, LossSpec, Reduction};
+use kiln::{Device, Tensor};
+
+use super::activation::last_axis;
+use crate::conform::Stop;
+use crate::conform::case::{Array, Case};
+use crate::conform::check::Check;
+use crate::conform::compute::Work;
+use crate::conform::settings::Settings;
+
+/// y_true, y_pred, sample_weight → value.R and grad.R for each recorded reduction R, with `_w` weighted.
+pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), Stop> {
+    let Ok(loss) = Loss::named(&case.op) else {
+        return Stop::unsupported(format!("op {}", case.op));
+    };
+    let rank = case.tensor("y_pred")?.shape.len();
+    let loss = configured(loss, rank, Settings::of(case))?;
+
+    let mut work = Work::new();
+    let y = work.input(case, "y_pred")?;
+    // Overlaps are Keras' of the batch as a whole: one row.
+    let whole = matches!(loss.loss, Loss::Dice | Loss::Tversky { .. });
+    let shape = match whole {
+        true => [y.shape().elements() as usize].as_slice().into(),
+        false => y.shape(),
+    };
+    let predicted = y.reshape(&shape);
+    let given = case.tensor("y_true")?;
+    let target = match loss.loss.takes_labels() {
+        true => {
+            let rows = shape.dims().split_last().map_or(&[][..], |(_, rows)| rows);
+            work.label("y_true", given, &rows.into())?
+        }
+        false => work.number("y_true", given)?.reshape(&shape),
+    };
+    let rows = loss.each_row(&predicted, &target);
+    let kept = loss.kept(&predicted, &target);
+    let weights = match case.find("sample_weight") {
+        // One loss for the batch takes no weights of its rows.
+        None => None,
+        Some(_) if whole => None,
+        Some(weights) => {
+            Some(work.number("sample_weight", &weights_of(weights, rows.shape().dims())?)?)
+        }
+    };
+    for name in case.names("value.") {
+        let (reduction, weights) = match name.strip_suffix("_w") {
+            Some(reduction) => (reduction, weights.as_ref()),
+            None => (name.as_str(), None),
+        };
+        let value: Tensor = reduction_of(reduction)?.apply(&rows, weights, kept.as_ref());
+        work.fetch(format!("value.{name}"), &value);
+        for gradient in work.graph.gradients(&value, &[&y]) {
+            work.fetch(format!("grad.{name}"), &gradient);
+        }
+    }
+    for (name, array) in work.run(device)? {
+        check.tensor(&name, &array)?;
+    }
+    Ok(())
+}
+
+/// The loss with the settings of Keras' class of that name.
+fn configured(loss: Loss, rank: usize, mut settings: Settings<'_>) -> Result<LossSpec, Stop> {
+    settings.ignore(&["name", "reduction", "dtype"]);
+    let mut number = |key, default: f32| settings.number(key, f64::from(default));
+    let loss = match loss {
+        Loss::Huber { delta } => Loss::huber(number("delta", delta)? as f32),
+        Loss::BinaryFocalCrossentropy { gamma, .. } => {
+            let (gamma, alpha) = (
+                number("gamma", gamma)? as f32,
+                number("alpha", 0.25)? as f32,
+            );
+            let balanced = settings.flag("apply_class_balancing", false)?;
+            let alpha = balanced.then_some(alpha);
+            Loss::BinaryFocalCrossentropy { alpha, gamma }
+        }
+        Loss::CategoricalFocalCrossentropy { alpha, gamma } => Loss::CategoricalFocalCrossentropy {
+            alpha: number("alpha", alpha)? as f32,
+            gamma: number("gamma", gamma)? as f32,
+        },
+        Loss::Tversky { alpha, beta } => {
+            Loss::tversky(number("alpha", alpha)? as f32, number("beta", beta)? as f32)
+        }
+        loss => loss,
+    };
+    let mut spec = LossSpec::from(loss);
+    if settings.flag("from_logits", false)? {
+        spec = spec.from_logits();
+    }
+    spec = spec.label_smoothing(settings.number("label_smoothing", 0.0)? as f32);
+    if settings.get("ignore_class").is_some() {
+        spec = spec.ignore_class(settings.count("ignore_class")?);
+    }
+    match loss {
+        Loss::Dice | Loss::Tversky { .. } => settings.without(&["axis"])?,
+        _ => last_axis(settings.number("axis", -1.0)? as i64, rank, loss.name())?,
+    }
+    settings.finish()?;
+    spec.validate()?;
+    Ok(spec)
+}
+
+/// Weights that broadcast over the rows: as many as rows, or one for each entry of the first dimensions.
+fn weights_of(weights: &Array, rows: &[usize]) -> Result<Array, Stop> {
+    let shape = match weights.shape.as_slice() {
+        _ if weights.values.len() == rows.iter().product::<usize>() => rows.to_vec(),
+        leading if rows.starts_with(leading) => {
+            let mut shape = leading.to_vec();
+            shape.resize(rows.len(), 1);
+            shape
+        }
+        _ => return Stop::unsupported("sample_weight of another shape than the rows"),
+    };
+    Ok(Array {
+        shape,
+        ..weights.clone()
+    })
+}
+
+fn reduction_of(name: &str) -> Result<Reduction, Stop> {
+    Ok(match name {
+        "sum_over_batch_size" => Reduction::SumOverBatchSize,
+        "mean" => Reduction::Mean,
+        "sum" => Reduction::Sum,
+        "mean_with_sample_weight" => Reduction::MeanWithSampleWeight,
+        "none" => Reduction::None,
+        other => return Stop::unsupported(format!("reduction {other}")),
+    })
+}
