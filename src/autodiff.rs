@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::contract::{Op, Vjp};
 use crate::graph::{Graph, Node, ValueId};
-use crate::op::{Op, Vjp};
 use crate::{Tensor, TensorType};
 
 impl Graph {

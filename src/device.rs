@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::gpu::{self, Counters, Selector};
+use crate::gpu::{Counters, Selector};
 use crate::plan::{Plan, Target, TuningTable};
-use crate::{Error, Result, Session};
+use crate::{Error, Result, Session, gpu};
 
 pub use crate::gpu::Options;
 

@@ -6,7 +6,8 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::op::{Guarded, Op};
+use crate::contract::{MAX_OPERANDS, Op};
+use crate::op::Guarded;
 use crate::plan::{Plan, Program, Target};
 use crate::{DType, Error, Result, Shape, Tensor, TensorType};
 
@@ -344,7 +345,7 @@ impl Graph {
             if let Node::Op(op) = &record.node
                 && op.writes().iter().any(|&i| record.inputs[i] != spare.id())
             {
-                if record.inputs.len() == crate::op::MAX_OPERANDS {
+                if record.inputs.len() == MAX_OPERANDS {
                     full = Some(op.name());
                 }
                 record.node = Node::Op(Arc::new(Guarded {

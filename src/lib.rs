@@ -38,6 +38,7 @@
 
 mod autodiff;
 pub mod check;
+mod contract;
 pub mod cpu;
 pub mod data;
 mod device;

@@ -3,8 +3,8 @@
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg32;
 
+use crate::contract::{Case, Fill};
 use crate::cpu::{half_bits, half_value};
-use crate::op::{Case, Fill};
 use crate::{DType, Result, TensorType, Values};
 
 /// The inputs of a case: the same numbers for the same seed on every machine. Numbers are drawn as f32, so that every

@@ -2,7 +2,7 @@
 
 use rand_pcg::Pcg32;
 
-use crate::op::{Case, Signature};
+use crate::contract::{Case, Signature};
 use crate::plan::{Class, Program, Target};
 use crate::{DType, Device, Graph, Initial, Result, Session, Snapshot, Tensor, TensorType, Values};
 

@@ -27,7 +27,7 @@ pub use gradient::gradcheck;
 pub use survey::{Survey, survey};
 pub use targets::{Variant, variants};
 
-use crate::op::{Case, Sample, Signature};
+use crate::contract::{Case, Sample, Signature};
 use crate::{Device, Error, Result, Values};
 
 use trial::Trial;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use crate::op::{Case, Entry};
+use crate::contract::{Case, Entry};
 use crate::{Device, Error, Result};
 
 use super::{Report, nan, parity, variants};

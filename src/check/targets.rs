@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::op::{Case, Launches, Signature};
+use crate::contract::{Case, Launches, Signature};
 use crate::plan::{Class, ProductChoice, ProductShape, Products, Target, TuningTable};
 use crate::{Device, Result, TensorType};
 

@@ -1,6 +1,6 @@
 //! One op in a graph of its own, open on a device.
 
-use crate::op::Case;
+use crate::contract::Case;
 use crate::plan::{Place, Program};
 use crate::{DType, Device, Graph, Initial, Result, Session, TensorType, Values};
 

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use crate::contract::{Io, MAX_OPERANDS, Op, View, ViewMut};
 use crate::graph::Initial;
-use crate::op::{Io, MAX_OPERANDS, View, ViewMut};
 use crate::plan::{Call, Place, Plan};
 use crate::{DType, Result};
 
@@ -15,17 +15,17 @@ use super::parallel;
 /// The float types with the op form that computes in them.
 pub trait Precision: Real {
     /// Runs an op's CPU form.
-    fn compute(op: &dyn crate::op::Op, io: &mut Io<'_, Self>);
+    fn compute(op: &dyn Op, io: &mut Io<'_, Self>);
 }
 
 impl Precision for f32 {
-    fn compute(op: &dyn crate::op::Op, io: &mut Io<'_, f32>) {
+    fn compute(op: &dyn Op, io: &mut Io<'_, f32>) {
         op.compute_f32(io);
     }
 }
 
 impl Precision for f64 {
-    fn compute(op: &dyn crate::op::Op, io: &mut Io<'_, f64>) {
+    fn compute(op: &dyn Op, io: &mut Io<'_, f64>) {
         op.compute_f64(io);
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Dataset;
 use super::check::reserved;
+
 use crate::error::{Error, Result};
 
 /// How many categories each column has; 0 for a column of numbers, which stays as it is.

@@ -1,6 +1,7 @@
 //! The checks of a data set: lengths that fit, labels in range, finite numbers, and room in memory.
 
 use super::{Dataset, Targets};
+
 use crate::error::{Error, Result};
 
 impl Dataset {

@@ -13,7 +13,9 @@ use csv::{ByteRecord, ReaderBuilder};
 
 use super::Dataset;
 use super::source::{decompressed, unreadable};
+
 use crate::error::{Error, Result};
+
 use columns::Columns;
 
 /// Whether the first record of a CSV file names the columns.

@@ -1,6 +1,7 @@
 //! The data set: a table of features, row by row, with the targets that belong to its rows.
 
 use super::check::{check_targets, reserved, whole_rows};
+
 use crate::error::{Error, Result};
 
 /// What a network learns to say about each row.

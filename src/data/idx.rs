@@ -14,6 +14,7 @@ use std::path::Path;
 
 use super::check::reserved;
 use super::source::{decompressed, open, unreadable};
+
 use crate::error::{Error, Result};
 
 pub use mnist::{mnist, read_images_and_labels};

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Dataset;
 use super::scaling::{columns, quantile};
+
 use crate::error::{Error, Result};
 
 /// What a missing cell becomes, as in scikit-learn's `SimpleImputer`.

@@ -11,7 +11,9 @@ use std::path::Path;
 
 use super::check::reserved;
 use super::{Dataset, Targets};
+
 use crate::error::{Error, Result};
+
 use header::{Header, Kind};
 
 pub use archive::{all_from_bytes, load_all, save_all};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::categories::OneHot;
 use super::imputing::{Fill, Imputer};
 use super::{Dataset, Scaler};
+
 use crate::error::{Error, Result};
 
 /// One thing that is done to the columns; each is fitted on what the steps before it made of the training part.

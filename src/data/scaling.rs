@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Dataset;
+
 use crate::error::{Error, Result};
 
 /// Subtracts a number from each column and divides by another: `z = (x − center) / scale`.

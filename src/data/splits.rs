@@ -7,6 +7,7 @@ use rand_pcg::rand_core::{Rng, SeedableRng};
 
 use super::check::reserved;
 use super::{Dataset, Targets};
+
 use crate::error::{Error, Result};
 
 impl Dataset {

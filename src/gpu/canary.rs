@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::op::{Binding, Launch, Shader, shader};
+use crate::contract::{Binding, Launch, Shader, shader};
 use crate::plan::Target;
 use crate::{Error, Result};
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
 use naga::{AddressSpace, ScalarKind, TypeInner};
 
-use crate::op::{Binding, Launch, Param, Shader};
+use crate::contract::{Binding, Launch, Param, Shader};
 use crate::{Error, Result};
 
 use super::device::{Device, Kernel, KernelKey, LoadedModule, Source};

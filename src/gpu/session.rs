@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::contract::{Binding, Launch};
 use crate::cpu::half_bits;
 use crate::graph::Initial;
-use crate::op::{Binding, Launch};
 use crate::plan::{Call, Class, Place, Plan, PlannedProgram};
 use crate::session::Identity;
 use crate::{DType, Error, Result};

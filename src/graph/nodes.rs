@@ -3,7 +3,8 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::op::{MatMul, Op, Signature, Sum};
+use crate::contract::{MAX_OPERANDS, Op, Signature};
+use crate::op::{MatMul, Sum};
 use crate::{Error, Result, TensorType};
 
 use super::{Initial, Node, Record, Role, ValueId, Variable};
@@ -84,11 +85,11 @@ impl Nodes {
             Err(String::new())
         } else if valueless {
             Err("an update is no value that an op could take".to_string())
-        } else if inputs.len() > crate::op::MAX_OPERANDS {
+        } else if inputs.len() > MAX_OPERANDS {
             Err(format!(
                 "takes {} inputs; {} is the most an op may have",
                 inputs.len(),
-                crate::op::MAX_OPERANDS
+                MAX_OPERANDS
             ))
         } else {
             op.infer(&types)
@@ -100,12 +101,12 @@ impl Nodes {
                 })
                 .and_then(|outputs| {
                     let written = op.writes().len() + outputs.len();
-                    if written <= crate::op::MAX_OPERANDS {
+                    if written <= MAX_OPERANDS {
                         return Ok(outputs);
                     }
                     Err(format!(
                         "writes {written} tensors; {} is the most an op may have",
-                        crate::op::MAX_OPERANDS
+                        MAX_OPERANDS
                     ))
                 })
                 .and_then(|outputs| {

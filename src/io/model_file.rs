@@ -8,10 +8,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::{self, Config, Functional, LayerRef, Parameter};
+use crate::nn::{Config, Functional, LayerRef, Parameter};
 use crate::optim::OptimizerConfig;
 use crate::train::{Compile, LossSpec, Metric, Model, Objective};
-use crate::{Device, Error, Result};
+use crate::{Device, Error, Result, nn};
 
 use super::atomic;
 use super::safetensors::File;

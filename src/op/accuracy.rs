@@ -4,13 +4,14 @@
 //! Of equal numbers the first counts as the largest. A NaN in a row gives NaN, where Keras counts a miss: a diverged
 //! model should not pass for a bad one.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
-use super::launch::shader;
 use super::rows::{RowTarget, Rows, Targets, dense, sparse};
-use super::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity};
 
 const SHADER: Shader = shader!("accuracy", "rows");
 

@@ -1,17 +1,17 @@
 //! Adam's update (Kingma and Ba, 2014) with Keras 3's placement of ε, the paper's ε̂: m ← m + (g − m)(1 − β₁),
 //! v ← v + (g² − v)(1 − β₂), w ← w − α·m/(√v + ε) with α = η·√(1 − β₂ᵗ)/(1 − β₁ᵗ). η, β₁ᵗ and β₂ᵗ are the clock's.
 
+use crate::contract::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Slab,
+    UNIT, arity, fold, shader,
+};
 use crate::cpu::Real;
 use crate::cpu::parallel::pieces;
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
-use super::launch::shader;
+use super::RATES;
 use super::sgd::{check_factor, check_operands};
-use super::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, RATES, Sample, Shader,
-    Signature, Slab, UNIT, arity, fold,
-};
 
 const SHADER: Shader = shader!("adam");
 

@@ -1,11 +1,11 @@
 //! Ops that go along one dimension of a tensor of any shape, as they go along the rows of a matrix.
 
+use crate::contract::{Launch, Shader, expect_dtype};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
 use super::rows::Rows;
-use super::{Launch, Shader, expect_dtype};
 
 /// A shape with one dimension picked: `[outer, len, inner]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,17 +3,16 @@
 //! Buffers have room for a full batch. The last batch of an epoch may have fewer rows; what lies behind them is left
 //! from earlier batches and counts neither in the mean nor in the gradient, dx = dy/n for r < n and 0 behind.
 
+use crate::contract::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp,
+    arity, expect_dtype, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, Shape, Tensor, TensorType};
 
 use super::cursor::{ROWS, WORDS};
-use super::launch::shader;
 use super::rows::{Rows, elementwise};
-use super::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp,
-    arity,
-};
 
 const SHADER: Shader = shader!("batch_mean", "rows");
 
@@ -57,7 +56,7 @@ impl Op for BatchMean {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [values, cursor] = arity::<2>(inputs)?;
-        super::expect_dtype("values", values, DType::F32)?;
+        expect_dtype("values", values, DType::F32)?;
         if values.shape.rank() == 0 {
             return Err("values must have rows, got a scalar".into());
         }

@@ -3,15 +3,13 @@
 //! For what another framework computes in bfloat16. The exponents are those of f32, so nothing overflows but what rounds
 //! up from the largest number. A NaN stays one.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, arity,
+    expect_dtype, fold, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, Tensor, TensorType};
-
-use super::launch::shader;
-use super::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, arity,
-    expect_dtype, fold,
-};
 
 const SHADER: Shader = shader!("bfloat16");
 

@@ -6,16 +6,15 @@
 //! Shapes are aligned at their last dimension; a dimension of size one, or one that is missing, is repeated.
 //! Gradients are summed over what was repeated.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
+    expect_dtype, fold, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, Tensor, TensorType};
 
 use super::broadcast::{RANK, Walk, broadcast, combine};
-use super::launch::shader;
-use super::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    fold,
-};
 
 const SHADER: Shader = shader!("binary", "functions");
 
@@ -75,8 +74,8 @@ impl Op for Binary {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [a, b] = arity::<2>(inputs)?;
-        super::expect_dtype("a", a, DType::F32)?;
-        super::expect_dtype("b", b, DType::F32)?;
+        expect_dtype("a", a, DType::F32)?;
+        expect_dtype("b", b, DType::F32)?;
         let shape = broadcast(a.shape.dims(), b.shape.dims())
             .ok_or_else(|| format!("shapes {} and {} do not broadcast", a.shape, b.shape))?;
         if Walk::of(&a.shape, &b.shape, &shape).is_none() {

@@ -3,16 +3,16 @@
 //! Of logits, p = sigmoid z: max(z, 0) − z·t + ln(1 + e^−|z|), and dz = (sigmoid z − t)·dloss/columns. Of probabilities
 //! as Keras 3 has it: p is kept between 1e-7 and 1 − 1e-7, and dp = (p − t)/(p·(1 − p))·dloss/columns, 0 outside.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
+    shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
-use super::launch::shader;
 use super::row_pairs::{gradients, losses, of_sample};
 use super::rows::{Rows, dense, elementwise};
-use super::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
-};
 
 const SHADER: Shader = shader!("binary_cross_entropy", "binary_cross_entropy_terms", "rows");
 

@@ -1,10 +1,9 @@
 //! NumPy's broadcasting of two tensors: their common shape, and a function of their elements.
 
 use crate::Shape;
+use crate::contract::Io;
 use crate::cpu::Real;
 use crate::cpu::parallel::{Table, pieces};
-
-use super::Io;
 
 /// Most dimensions that broadcasting handles, neighbours that are repeated alike counted as one.
 pub(super) const RANK: usize = 4;

@@ -3,16 +3,16 @@
 //! Where the margin is not kept, dyⱼ = ((1 − tⱼ)·[the largest]/(number of largest) − tⱼ)·dloss: like Keras on TensorFlow,
 //! equal largest ones share the gradient, and a margin of exactly 0 has one.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
+    shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
-use super::launch::shader;
 use super::row_pairs::{gradients, losses, of_sample};
 use super::rows::{Rows, dense};
-use super::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
-};
 
 const SHADER: Shader = shader!("categorical_hinge", "rows");
 

@@ -1,15 +1,13 @@
 //! One of two tensors, element by element: y = a where a condition is not 0, else b; da = dy where it is not 0, db = dy
 //! where it is, 0 elsewhere. What is not chosen has no part in anything, be it NaN or infinite.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
+    expect_dtype, fold, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, Shape, Tensor, TensorType};
-
-use super::launch::shader;
-use super::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    expect_dtype, fold,
-};
 
 const SHADER: Shader = shader!("choose");
 

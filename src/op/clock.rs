@@ -4,15 +4,15 @@
 //! 1 is loose on some drivers.
 
 use crate::TensorType;
+use crate::contract::{
+    Binding, Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, arity,
+    shader,
+};
 use crate::cpu::Real;
 use crate::optim::Schedule;
 use crate::plan::Target;
 
-use super::launch::shader;
-use super::{
-    Binding, Compute, Entry, Io, Launch, Launches, Op, Permutation, Sample, Shader, Signature,
-    UNIT, arity,
-};
+use super::Permutation;
 
 mod cases;
 mod schedule;

@@ -1,14 +1,12 @@
 //! Tensors side by side along one dimension: y`[…, j, …]` = xᵢ`[…, j − startᵢ, …]`; dxᵢ is its own stretch of dy.
 
+use crate::contract::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, MAX_OPERANDS, Op, Sample, Shader,
+    Signature, Vjp, fold, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{Shape, Tensor, TensorType};
-
-use super::launch::shader;
-use super::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, MAX_OPERANDS, Op, Sample, Shader,
-    Signature, Vjp, fold,
-};
 
 const SHADER: Shader = shader!("concat");
 

@@ -3,14 +3,15 @@
 //! Of equal numbers the first counts as the largest. A NaN, or a class that is none, makes cell \[0, 0\] NaN.
 
 use crate::TensorType;
+use crate::contract::{
+    Binding, Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 
 use super::accuracy::largest;
-use super::launch::shader;
 use super::rows::RowTarget;
 use super::tally::{Feed, begins_epoch, cursor, home, iterations};
-use super::{Binding, Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature};
 
 const SHADER: Shader = shader!("confusion", "tally");
 

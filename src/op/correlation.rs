@@ -4,13 +4,14 @@
 //! With A = Σ (y − ȳ)·(t − t̄), B = Σ (y − ȳ)², C = Σ (t − t̄)² over the n columns: A/√(B·C), and
 //! 2·A/(B + C + n·(ȳ − t̄)²). A row that does not vary has 0, where Keras divides by 0.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, arity, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
-use super::launch::shader;
 use super::rows::{Rows, dense};
-use super::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, arity};
 
 const SHADER: Shader = shader!("correlation", "rows");
 

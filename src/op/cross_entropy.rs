@@ -4,18 +4,19 @@
 //! has it for shares: q = p/Σp, kept between 1e-7 and 1 − 1e-7, loss = −Σ t·ln q, and with 0 for the derivative outside
 //! dpᵢ = (Σⱼ tⱼ·[qⱼ inside] − tᵢ·[qᵢ inside]/qᵢ)/Σp·dloss. A label stands for a one in its row.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
+    shader,
+};
 use crate::cpu::Real;
 use crate::cpu::parallel::{Table, pieces};
 use crate::plan::Target;
 use crate::{DType, Tensor, TensorType};
 
+use super::Form;
 use super::binary_cross_entropy::{HIGHEST, LOWEST, kept, minus_log};
-use super::launch::shader;
 use super::rows::{RowTarget, Rows, Targets, dense, sparse};
 use super::softmax::{Powers, exp_error, largest, powers};
-use super::{
-    Case, Compute, Entry, Fill, Form, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
-};
 
 const SHADER: Shader = shader!("cross_entropy", "cross_entropy_rows", "rows");
 

@@ -3,15 +3,15 @@
 //!
 //! A NaN beats every number; −0 and 0 are equal.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
+    shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{Shape, Tensor, TensorType};
 
 use super::along::Along;
-use super::launch::shader;
-use super::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-};
 
 const SHADER: Shader = shader!("extremum", "rows", "along");
 

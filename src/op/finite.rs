@@ -1,14 +1,14 @@
 //! Whether tensors hold a number that is not finite: one pass over several of them, which writes nothing where all are.
 
+use crate::contract::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
+    expect_dtype, fold, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
-use super::launch::shader;
-use super::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
-    expect_dtype, fold, scale,
-};
+use super::scale;
 
 const SHADER: Shader = shader!("finite");
 

@@ -1,15 +1,13 @@
 //! Rows of a data set by their numbers: y`[r, …]` = data[indices`[r]`, …].
 
+use crate::contract::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
+    expect_dtype, shader,
+};
 use crate::cpu::Real;
 use crate::cpu::parallel::{Table, pieces};
 use crate::plan::Target;
 use crate::{DType, Tensor, TensorType};
-
-use super::launch::shader;
-use super::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
-    expect_dtype,
-};
 
 const SHADER: Shader = shader!("gather");
 

@@ -1,17 +1,16 @@
 //! The gated linear unit: y = a·σ(b) with a and b the halves of x along one dimension (Dauphin and others 2016);
 //! da = dy·σ(b), db = dy·a·σ(b)·σ(−b).
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, Vjp,
+    arity, fold, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
 use super::along::Along;
-use super::launch::shader;
 use super::pointwise::{Function, rounding};
-use super::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, Vjp,
-    arity, fold,
-};
 
 const SHADER: Shader = shader!("glu");
 

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
+use crate::contract::{
+    Binding, Case, DynCompute, Entry, Fill, Io, Launches, Op, Sample, Signature, Slab,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
-use super::{
-    Adam, Binding, Case, DynCompute, Entry, Fill, Io, Launches, Momentum, Op, RATES, Sample, Sgd,
-    Signature, Slab,
-};
+use super::{Adam, Momentum, RATES, Sgd};
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {

@@ -4,14 +4,15 @@
 //! A number as large as that of the wanted class does not count before it. A NaN in a row gives NaN, where Keras counts a
 //! miss: a diverged model should not pass for a bad one.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, Tensor, TensorType};
 
 use super::accuracy::largest;
-use super::launch::shader;
 use super::rows::{RowTarget, Rows, Targets, dense, sparse};
-use super::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity};
 
 const SHADER: Shader = shader!("hits", "rows");
 

@@ -2,17 +2,17 @@
 //!
 //! No logarithm of a small number is taken, so that y is right where softmax is 0. Rows and m as in `softmax`.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
+    shader,
+};
 use crate::cpu::Real;
 use crate::cpu::parallel::{Table, pieces};
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
 use super::along::Along;
-use super::launch::shader;
 use super::softmax::{Powers, exp_error, largest};
-use super::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
-};
 
 const SHADER: Shader = shader!("log_softmax", "rows", "along");
 

@@ -4,16 +4,16 @@
 //! If any of them is then no finite number, the step's updates are skipped and S is halved; after so many steps without,
 //! S doubles. S, a power of two, is kept on the device: see `optim::LossScale` for the whole step.
 
+use crate::contract::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
+    arity, expect_dtype, fold, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
 use super::cursor::{SCALE, STEP, WORDS};
-use super::launch::shader;
-use super::{
-    Binding, Case, Compute, Entry, Fill, Io, LONG_RATES, Launch, Launches, Op, RATES, Sample,
-    Shader, Signature, arity, expect_dtype, fold, rate,
-};
+use super::{LONG_RATES, RATES, rate};
 
 const SHADER: Shader = shader!("loss_scale");
 

@@ -4,14 +4,15 @@
 //! With d = t − K and e = y − t, where K is the first target of the epoch, which keeps the sums of squares from cancelling
 //! where targets lie far from zero (Chan, Golub and LeVeque, 1983).
 
+use crate::contract::{
+    Binding, Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
 use super::cursor::ROWS;
-use super::launch::shader;
 use super::tally::{Feed, begins_epoch, cursor, home, workgroup};
-use super::{Binding, Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature};
 
 const SHADER: Shader = shader!("moments", "tally");
 

@@ -5,17 +5,16 @@
 //! backward pass draws what the forward pass drew and stores no mask, the reference draws what the device does, and a run
 //! that is continued draws on. An element is kept where the upper 24 bits of its word are at least p·2²⁴.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, Vjp,
+    arity, expect_dtype, fold, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, Tensor, TensorType};
 
 use super::cursor::{STEP, WORDS};
-use super::launch::shader;
 use super::philox::philox;
-use super::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, Vjp,
-    arity, fold,
-};
 
 const SHADER: Shader = shader!("noise", "philox", "functions");
 
@@ -225,7 +224,7 @@ impl Noise {
 
     fn infer(self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [x, cursor] = arity::<2>(inputs)?;
-        super::expect_dtype("x", x, DType::F32)?;
+        expect_dtype("x", x, DType::F32)?;
         if *cursor != TensorType::u32([WORDS]) {
             return Err(format!("the cursor must be [{WORDS}] u32, got {cursor}"));
         }

@@ -3,15 +3,15 @@
 //! With them the one cross-entropy of shares has label smoothing, class weights and an ignored class, as PyTorch's
 //! `CrossEntropyLoss` and `NLLLoss` define them; the sum over a row without smoothing is the weight of its class.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, expect_dtype,
+    shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, Tensor, TensorType};
 
-use super::launch::shader;
 use super::rows::elementwise;
-use super::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, expect_dtype,
-};
 
 const SHADER: Shader = shader!("one_hot");
 

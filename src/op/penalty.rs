@@ -3,11 +3,12 @@
 //! Formulas, clipping constants and slopes at kinks are those of Keras 3.15 on TensorFlow (`keras.losses`), written so
 //! that small values keep their digits and large ones do not overflow.
 
+use crate::contract::UNIT;
 use crate::cpu::Real;
 
+use super::Function;
 use super::binary_cross_entropy::{BinaryCrossEntropy, Form, kept, minus_log};
 use super::pointwise::rounding as pointwise_rounding;
-use super::{Function, UNIT};
 
 /// Keras' epsilon: what keeps divisors and logarithms away from zero.
 const EPSILON: f32 = 1e-7;

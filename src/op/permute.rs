@@ -1,14 +1,12 @@
 //! Dimensions in another order: y`[i₀, i₁, …]` = x with i_k at dimension order`[k]`; dx is dy in the order turned back.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
+    fold, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{Shape, Tensor, TensorType};
-
-use super::launch::shader;
-use super::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    fold,
-};
 
 const SHADER: Shader = shader!("permute");
 

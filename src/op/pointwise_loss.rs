@@ -2,17 +2,17 @@
 //!
 //! The functions φ are those of [`Penalty`]. Where φ depends on y − t alone, dt = −dy; the other targets are data.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
+    shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
-use super::launch::shader;
 use super::row_pairs::{gradients, losses, of_sample};
 use super::rows::{Rows, dense, elementwise};
-use super::{
-    Case, Compute, Entry, Fill, Form, Io, Launch, Launches, Op, Penalty, Sample, Shader, Signature,
-    Vjp, arity,
-};
+use super::{Form, Penalty};
 
 const SHADER: Shader = shader!(
     "pointwise_loss",

@@ -3,16 +3,15 @@
 //!
 //! Parts, because workgroups cannot wait for each other: each sums its own rows, and the host adds the few sums in f64.
 
+use crate::contract::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
+    arity, expect_dtype, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, Tensor, TensorType};
 
 use super::cursor::{ROWS, STEP, WORDS};
-use super::launch::shader;
-use super::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
-    arity, expect_dtype,
-};
 
 const SHADER: Shader = shader!("record");
 

@@ -1,10 +1,9 @@
 //! The same elements under another shape: a view, without a copy or a kernel.
 
+use crate::contract::{Compute, Io, Launches, Op, Sample, Signature, Vjp, arity};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{Shape, Tensor, TensorType};
-
-use super::{Compute, Io, Launches, Op, Sample, Signature, Vjp, arity};
 
 /// y holds the elements of x in the same row-major order.
 #[derive(Debug, Clone)]

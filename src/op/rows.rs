@@ -1,10 +1,9 @@
 //! Row-wise kernels: how many invocations share a row, by the row's length and the class of adapter.
 
+use crate::contract::{Io, Launch, Shader, expect_dtype, fold};
 use crate::cpu::Real;
 use crate::plan::{Class, Target};
 use crate::{DType, Shape, TensorType};
-
-use super::{Io, Launch, Shader, expect_dtype, fold};
 
 /// Most invocations of a workgroup that every adapter has.
 const WIDEST: u32 = 256;

@@ -1,16 +1,15 @@
 //! Running averages, such as batch normalisation keeps: average ← keep·average + (1 − keep)·value. A variance of n values may
 //! be taken for that of all they were drawn from: then it is multiplied by n/(n − 1) first, as in PyTorch; Keras does not.
 
+use crate::contract::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT,
+    expect_dtype, fold, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
 use super::cursor::{ROWS, WORDS};
-use super::launch::shader;
-use super::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT,
-    fold,
-};
 
 const SHADER: Shader = shader!("running_average");
 
@@ -56,8 +55,8 @@ impl Op for RunningAverage {
         if inputs.len() != wanted {
             return Err(format!("takes {wanted} inputs, got {}", inputs.len()));
         }
-        super::expect_dtype("average", &inputs[0], DType::F32)?;
-        super::expect_dtype("value", &inputs[1], DType::F32)?;
+        expect_dtype("average", &inputs[0], DType::F32)?;
+        expect_dtype("value", &inputs[1], DType::F32)?;
         if inputs[0] != inputs[1] {
             return Err(format!(
                 "value is {}, but average is {}",

@@ -1,16 +1,16 @@
 //! Gradient descent's update, plain and with momentum, as in Keras 3: w ← w − η·g, or v ← μ·v − η·g, w ← w + v, or with
 //! Nesterov's look-ahead w ← w + μ·v − η·g. η is the clock's.
 
+use crate::contract::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Slab,
+    UNIT, arity, expect_dtype, fold, shader,
+};
 use crate::cpu::Real;
 use crate::cpu::parallel::pieces;
 use crate::plan::Target;
 use crate::{DType, Tensor, TensorType};
 
-use super::launch::shader;
-use super::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, RATES, Sample, Shader,
-    Signature, Slab, UNIT, arity, expect_dtype, fold,
-};
+use super::RATES;
 
 const SHADER: Shader = shader!("sgd");
 

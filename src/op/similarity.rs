@@ -4,17 +4,16 @@
 //! Gholipour 2017): with A = Σ y·t, loss = 1 − A/(A + α·Σ t·(1 − y) + β·Σ y·(1 − t) + ε), as α and β fall in Keras; Dice
 //! has α = β = ½ and half of Keras' ε.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, Vjp,
+    arity, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
-use super::launch::shader;
 use super::row_pairs::{gradients, losses, of_sample};
 use super::rows::{Rows, dense};
-use super::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, Vjp,
-    arity,
-};
 
 const SHADER: Shader = shader!("similarity", "rows");
 

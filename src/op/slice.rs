@@ -1,15 +1,14 @@
 //! A stretch of one dimension: y`[…, j, …]` = x`[…, start + j, …]`; dx is dy in its place and zero around it.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
+    expect_dtype, fold, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{Shape, Tensor, TensorType};
 
 use super::concat::matrix;
-use super::launch::shader;
-use super::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    fold,
-};
 
 const SHADER: Shader = shader!("slice");
 
@@ -136,7 +135,7 @@ impl Op for Backward {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [dy] = arity::<1>(inputs)?;
-        super::expect_dtype("dy", dy, crate::DType::F32)?;
+        expect_dtype("dy", dy, crate::DType::F32)?;
         Ok(vec![TensorType::f32(&self.shape)])
     }
 

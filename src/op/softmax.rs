@@ -3,16 +3,16 @@
 //! A row is the last dimension, or another. The shift by m changes nothing but the range: no power overflows (Goodfellow, Bengio,
 //! Courville: Deep Learning, 2016, section 4.1).
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
+    shader,
+};
 use crate::cpu::Real;
 use crate::cpu::parallel::{Table, pieces};
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
 use super::along::Along;
-use super::launch::shader;
-use super::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
-};
 
 const SHADER: Shader = shader!("softmax", "rows", "along");
 

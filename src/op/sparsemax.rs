@@ -6,15 +6,15 @@
 //! root, and each step makes the product g·s a quarter at least; from g·s ≤ n² it takes log₂ n + 12 steps to 2⁻²⁴, and
 //! stays where it is afterwards. No sort is needed, and lanes share a row.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
+    shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
 use super::along::Along;
-use super::launch::shader;
-use super::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
-};
 
 const SHADER: Shader = shader!("sparsemax", "rows", "along");
 

@@ -3,14 +3,15 @@
 //! The mean squared error of Keras has scale 1/columns; the half squared error of textbooks, whose derivative is y − t,
 //! has ½.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
 
-use super::launch::shader;
 use super::row_pairs::{gradients, losses};
 use super::rows::{Rows, dense, elementwise};
-use super::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity};
 
 const SHADER: Shader = shader!("squared_error", "rows");
 

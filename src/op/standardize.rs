@@ -5,17 +5,16 @@
 //! normalisation (Zhang, Sennrich 2019), along the batch of batch normalisation (Ioffe, Szegedy 2015). The variance is the
 //! biased one, divided by n.
 
+use crate::contract::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT,
+    Vjp, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{Shape, Tensor, TensorType};
 
 use super::along::Along;
 use super::cursor::{ROWS, WORDS};
-use super::launch::shader;
-use super::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT,
-    Vjp,
-};
 
 const SHADER: Shader = shader!("standardize", "rows", "along");
 

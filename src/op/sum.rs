@@ -1,15 +1,13 @@
 //! Sums over a dimension: y = Σᵣ x`[…, r, …]`; dx repeats dy along it.
 
+use crate::contract::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp,
+    arity, expect_dtype, fold, shader,
+};
 use crate::cpu::Real;
 use crate::cpu::parallel::{Table, pieces};
 use crate::plan::Target;
 use crate::{DType, Shape, Tensor, TensorType};
-
-use super::launch::shader;
-use super::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp,
-    arity, fold,
-};
 
 const SHADER: Shader = shader!("sum", "halves");
 
@@ -63,7 +61,7 @@ impl Op for Sum {
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [x] = arity::<1>(inputs)?;
         if x.dtype != DType::F16 {
-            super::expect_dtype("x", x, DType::F32)?;
+            expect_dtype("x", x, DType::F32)?;
         }
         let dims = x.shape.dims();
         if self.first > self.last || self.last > dims.len() {

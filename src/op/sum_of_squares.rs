@@ -2,15 +2,15 @@
 //!
 //! The sum is in two passes in a fixed order where tensors are long, so that it is the same in every run.
 
+use crate::contract::{
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
+    expect_dtype, shader,
+};
 use crate::cpu::Real;
 use crate::plan::{Class, Target};
 use crate::{DType, TensorType};
 
-use super::launch::shader;
-use super::{
-    Binding, Case, Compute, Entry, Fill, Io, LONG_RATES, Launch, Launches, Op, Sample, Shader,
-    Signature, expect_dtype, rate,
-};
+use super::{LONG_RATES, rate};
 
 const SHADER: Shader = shader!("sum_of_squares");
 

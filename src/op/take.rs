@@ -1,15 +1,13 @@
 //! Elements of one dimension by their indices: y`[…, j, …]` = x`[…, indices[j], …]`, NumPy's `take` and `take_along_axis`; dx
 //! adds up what was taken of each element.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
+    expect_dtype, fold, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, Shape, Tensor, TensorType};
-
-use super::launch::shader;
-use super::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    expect_dtype, fold,
-};
 
 const SHADER: Shader = shader!("take");
 

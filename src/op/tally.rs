@@ -4,12 +4,12 @@
 //! the first batch of an epoch begins it anew, so that nothing comes from the host between epochs and several epochs may
 //! lie in one submission.
 
+use crate::contract::{Binding, Io, Launch, Sample, Shader, Signature, expect_dtype};
 use crate::cpu::Real;
 use crate::{DType, TensorType};
 
 use super::cursor::{EPOCH, OFFSET, ROWS, WORDS};
 use super::rows::{RowTarget, Targets, dense, sparse};
-use super::{Binding, Io, Launch, Sample, Shader, Signature, expect_dtype};
 
 /// What a tally reads beside predictions and targets. Inputs: tally; cursor; y \[batch, columns\]; t, shaped as y, or labels
 /// u32 \[batch\]; with `gather` the batch's row numbers u32 \[batch\], by which rows of t and of the weights are chosen from a

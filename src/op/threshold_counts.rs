@@ -5,15 +5,15 @@
 //! of the ascending thresholds. True positives at threshold i are the sum of side 0 over b > i, as Keras counts
 //! predictions above a threshold; false positives that of side 1.
 
+use crate::contract::{
+    Binding, Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, expect_dtype,
+    shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
-use super::launch::shader;
 use super::tally::{Feed, begins_epoch, cursor, home, iterations};
-use super::{
-    Binding, Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, expect_dtype,
-};
 
 const SHADER: Shader = shader!("threshold_counts", "tally");
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
-use crate::op::{self, Formula};
+use crate::op::Formula;
+use crate::{Result, op};
 
 use super::common::{Common, common_settings, share};
 use super::elementwise::{Elementwise, Plain};

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::op::{self, Formula, Series};
-use crate::{Result, Tensor};
+use crate::op::{Formula, Series};
+use crate::{Result, Tensor, op};
 
 use super::Schedule;
 use super::common::{Common, record};

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::op::{self, Formula};
-use crate::{Error, Result};
+use crate::op::Formula;
+use crate::{Error, Result, op};
 
 use super::common::{Common, common_settings, share};
 use super::elementwise::{Elementwise, Plain};

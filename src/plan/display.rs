@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::contract::Launch;
+
 use super::{Call, Place, Plan, PlannedProgram};
 
 impl fmt::Display for Plan {
@@ -92,7 +94,7 @@ impl Plan {
 }
 
 fn kernels(call: &Call) -> String {
-    let kernel = |launch: &crate::op::Launch| {
+    let kernel = |launch: &Launch| {
         let [x, y, z] = launch.grid;
         let steps = match launch.steps {
             0 | 1 => String::new(),

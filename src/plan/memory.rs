@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::contract::Launches;
 use crate::graph::{Node, Record};
-use crate::op::Launches;
 use crate::{DType, Error, Result, TensorType};
 
 use super::fuse::Slab;

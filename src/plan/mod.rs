@@ -10,8 +10,8 @@ mod verify;
 
 use std::sync::Arc;
 
+use crate::contract::{Launch, Op, Signature};
 use crate::graph::{Initial, Record, Role, ValueId};
-use crate::op::{Launch, Op, Signature};
 use crate::{DType, Error, Result, Tensor, TensorType};
 
 pub use target::{Class, Precision, Products, Target, Tuning};

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::contract::{Op, Signature};
 use crate::graph::{Node, Record, ValueId};
-use crate::op::{Op, Signature};
 use crate::{Error, Result, TensorType};
 
 use super::Program;

@@ -2,6 +2,7 @@
 
 mod measured;
 
+use crate::nn::{Functional, InputSpec, Parameter};
 use crate::op::MAX_CHUNKS;
 use crate::optim::{Beside, Clock, LossScale, Optimizer, Rates, Scaling};
 use crate::plan::{Plan, Precision, Program, Target};
@@ -10,7 +11,6 @@ use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType};
 use super::metric::{Board, Gauges, Setting};
 use super::micro::accumulating;
 use super::objective::Objective;
-use crate::nn::{Functional, InputSpec, Parameter};
 
 /// Steps whose sums the ring holds: the most that one submission may run.
 pub(crate) const RING_ROWS: usize = 1024;

@@ -8,6 +8,7 @@ use csv::ByteRecord;
 use super::cells::{Cell, text};
 use super::labels::{Labels, sorted_places};
 use super::{Column, Csv, Target};
+
 use crate::data::{Dataset, Targets};
 use crate::error::{Error, Result};
 

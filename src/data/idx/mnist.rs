@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Idx, IdxData, read};
+
 use crate::data::check::reserved;
 use crate::data::{Dataset, Targets};
 use crate::error::{Error, Result};

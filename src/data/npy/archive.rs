@@ -10,6 +10,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::Array;
+
 use crate::data::check::reserved;
 use crate::data::source::check_unpacked;
 use crate::error::{Error, Result};

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Result;
-use crate::op::Shader;
+use crate::contract::Shader;
 
 use super::super::kernel::{BindingUse, Module};
 use super::{Bindings, Buffer, Call, Device};

@@ -1,6 +1,7 @@
 //! What a clock is tried on: places in the data, and every schedule.
 
-use crate::op::{Case, Fill, LONG_RATES, RATES};
+use crate::contract::{Case, Fill};
+use crate::op::{LONG_RATES, RATES};
 use crate::optim::Schedule;
 
 use super::cursor::WORDS;

@@ -1,6 +1,6 @@
 //! A schedule as the shader sees it, and how far the device's learning rate may be from it.
 
-use crate::op::{Param, UNIT};
+use crate::contract::{Param, UNIT};
 use crate::optim::{Schedule, round};
 
 /// The number of the schedule in the shader, and its params.

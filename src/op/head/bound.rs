@@ -1,12 +1,12 @@
 //! How far a device may be off: the bounds of the ops that a head stands for, and what a computed output carries into them.
 
+use crate::contract::{Io, MAX_OPERANDS, Op, Sample, Signature, UNIT, View, ViewMut};
 use crate::op::cursor::{ROWS, STEP};
 use crate::op::gather::row_of;
 use crate::op::record::{Parts, place};
 use crate::op::{
-    Accuracy, BinaryCrossEntropyBackward, CrossEntropy, CrossEntropyBackward, Form, Io,
-    MAX_OPERANDS, Op, Sample, Signature, SquaredError, SquaredErrorBackward, UNIT, View, ViewMut,
-    matmul,
+    Accuracy, BinaryCrossEntropyBackward, CrossEntropy, CrossEntropyBackward, Form, SquaredError,
+    SquaredErrorBackward, matmul,
 };
 use crate::{DType, TensorType};
 

@@ -1,8 +1,9 @@
 //! What a head is tried on: every loss, of rows that count and that do not, given outputs and computed ones.
 
 use crate::DType;
+use crate::contract::{Case, Fill};
 use crate::op::cursor::{ROWS, SCALE, STEP, WORDS};
-use crate::op::{Accuracy, BinaryCrossEntropy, Case, Fill, Form, Parts, SquaredError};
+use crate::op::{Accuracy, BinaryCrossEntropy, Form, Parts, SquaredError};
 
 use super::{Head, LastLayer, RowLoss};
 

@@ -1,5 +1,6 @@
 //! A head on the processor: losses and slopes that are sums over elements in loops that vectorise, the others row by row.
 
+use crate::contract::{Compute, Io};
 use crate::cpu::Real;
 use crate::op::cross_entropy::{
     loss_of_logits, loss_of_powers, slopes_of_logits, slopes_of_powers,
@@ -9,7 +10,7 @@ use crate::op::gather::row_of;
 use crate::op::record::{Parts, place};
 use crate::op::rows::{RowTarget, Targets};
 use crate::op::softmax::{Powers, largest, powers};
-use crate::op::{BinaryCrossEntropy, Compute, Form, Io, SquaredError};
+use crate::op::{BinaryCrossEntropy, Form, SquaredError};
 
 use super::{Head, RowLoss};
 

@@ -8,19 +8,18 @@ mod bound;
 mod cases;
 mod compute;
 
+use crate::contract::{
+    Binding, Entry, Launch, Launches, Op, Sample, Shader, Signature, expect_dtype, shader,
+};
 use crate::cpu::{Product, Real};
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
 use super::cursor::{SCALE, WORDS};
 use super::gather::row_of;
-use super::launch::shader;
 use super::record::Parts;
 use super::rows::{Rows, dense, sparse};
-use super::{
-    Accuracy, BinaryCrossEntropy, Binding, Entry, Launch, Launches, Op, Sample, Shader, Signature,
-    SquaredError, expect_dtype,
-};
+use super::{Accuracy, BinaryCrossEntropy, SquaredError};
 
 const STORED: Shader = shader!(
     "head",

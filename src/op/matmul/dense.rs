@@ -5,10 +5,13 @@
 
 use std::borrow::Cow;
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Signature, UNIT, expect_dtype,
+};
 use crate::cpu::{Product, Real};
 use crate::op::gather::row_of;
-use crate::op::pointwise::{self, Function};
-use crate::op::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Signature, UNIT};
+use crate::op::pointwise;
+use crate::op::pointwise::Function;
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
@@ -135,7 +138,7 @@ impl Op for Dense {
                 _ if indices == Some(i) => DType::U32,
                 _ => DType::F32,
             };
-            super::super::expect_dtype("an operand", input, dtype)?;
+            expect_dtype("an operand", input, dtype)?;
         }
         let product = self.product(inputs)?;
         let y = TensorType {

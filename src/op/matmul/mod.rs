@@ -2,11 +2,12 @@
 //!
 //! dA = dY·Bᵀ and dB = Aᵀ·dY, each in the transposition that A and B are stored in, so that no transposed copy is made.
 
+use crate::contract::{
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Signature, Vjp, arity, expect_dtype,
+};
 use crate::cpu::{Product, Real};
 use crate::plan::Target;
 use crate::{DType, Tensor, TensorType};
-
-use super::{Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Signature, Vjp, arity};
 
 mod choose;
 mod dense;
@@ -77,8 +78,8 @@ impl Op for MatMul {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [a, b] = arity::<2>(inputs)?;
-        super::expect_dtype("a", a, DType::F32)?;
-        super::expect_dtype("b", b, DType::F32)?;
+        expect_dtype("a", a, DType::F32)?;
+        expect_dtype("b", b, DType::F32)?;
         let Product { m, n, .. } = self.product(a, b)?;
         Ok(vec![TensorType::f32([m, n])])
     }

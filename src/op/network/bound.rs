@@ -1,12 +1,13 @@
 //! How far a device may be off after one step: errors carried forward and back beside the numbers of the reference.
 
+use crate::contract::{Sample, UNIT};
 use crate::op::cross_entropy::{logits_error, logits_slope_errors};
 use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
 use crate::op::pointwise::rounding;
 use crate::op::record::{Parts, place};
 use crate::op::rows::RowTarget;
-use crate::op::{Clock, Column, Form, RATES, RowLoss, Sample, SquaredError, UNIT};
+use crate::op::{Clock, Column, Form, RATES, RowLoss, SquaredError};
 
 use super::{Network, Operands, Rule};
 

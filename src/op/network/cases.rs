@@ -1,10 +1,11 @@
 //! Networks to try the step on: every loss, rule, schedule and function, one layer to four, odd sizes, ragged batches.
 
+use crate::contract::{Case, Fill};
 use crate::op::cursor::WORDS;
 use crate::op::record::Parts;
 use crate::op::{
-    Accuracy, Adam, BinaryCrossEntropy, Case, Clock, Fill, Form, Function, Momentum, RATES,
-    RowLoss, SquaredError,
+    Accuracy, Adam, BinaryCrossEntropy, Clock, Form, Function, Momentum, RATES, RowLoss,
+    SquaredError,
 };
 use crate::optim::Schedule;
 

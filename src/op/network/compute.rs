@@ -2,13 +2,14 @@
 //!
 //! All of it is inlined into `compute`, so that it is compiled for the vectors of whatever calls that.
 
+use crate::contract::{Compute, Io, Op};
 use crate::cpu::Real;
 use crate::cpu::parallel::{Table, share, threads};
 use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
 use crate::op::record::{Parts, place};
 use crate::op::rows::Targets;
-use crate::op::{Clock, Compute, Function, Io, Op, RATES};
+use crate::op::{Clock, Function, RATES};
 
 use super::losses::Chunk;
 use super::{LANES, Lanes, MOST_PARAMETERS, MOST_VALUES, Network, Operands, Rule};

@@ -10,6 +10,7 @@ mod compute;
 mod losses;
 mod text;
 
+use crate::contract::{Binding, Entry, Launch, Launches, Op, Sample, Signature};
 use crate::optim::Schedule;
 use crate::plan::{Class, Target};
 use crate::{DType, TensorType};
@@ -18,10 +19,7 @@ use super::clock::schedule;
 use super::cursor::WORDS;
 use super::record::Parts;
 use super::sgd::check_factor;
-use super::{
-    Accuracy, Adam, Binding, Clock, Entry, Form, Function, Launch, Launches, Momentum, Op, RATES,
-    RowLoss, Sample, Signature,
-};
+use super::{Accuracy, Adam, Clock, Form, Function, Momentum, RATES, RowLoss};
 
 /// The line in [`op::all`](super::all). Its shaders are made for each network.
 pub const ENTRY: Entry = Entry {

@@ -5,7 +5,7 @@
 //! each lane sums the gradient of its own weights, as a product of a vector and a number a row, and updates them. Loops
 //! over sizes known at run time reach a fifth of the speed on lavapipe.
 
-use crate::op::launch::Shader;
+use crate::contract::Shader;
 use crate::op::{RowLoss, SquaredError};
 
 use super::{LANES, Network, Rule};

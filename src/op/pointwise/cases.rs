@@ -1,6 +1,6 @@
 //! What the functions are tested on.
 
-use crate::op::{Case, Fill};
+use crate::contract::{Case, Fill};
 
 use super::Function::{self, *};
 use super::{Backward, Pointwise};

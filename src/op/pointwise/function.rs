@@ -1,6 +1,6 @@
 //! The functions of one number by name: their constants, their numbers in the shaders, and what their slopes need.
 
-use crate::op::Launch;
+use crate::contract::Launch;
 
 /// A function of one number, y = f(x). NaN gives NaN in all of them.
 #[derive(Debug, Clone, Copy, PartialEq)]

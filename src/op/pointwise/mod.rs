@@ -20,14 +20,13 @@ mod methods;
 mod second;
 mod value;
 
+use crate::contract::{
+    Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
+    expect_dtype, fold, shader,
+};
 use crate::cpu::Real;
 use crate::plan::Target;
 use crate::{Tensor, TensorType};
-
-use super::launch::shader;
-use super::{
-    Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity, fold,
-};
 
 pub(super) use bound::rounding;
 pub use function::Function;
@@ -57,7 +56,7 @@ impl Op for Pointwise {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [x] = arity::<1>(inputs)?;
-        super::expect_dtype("x", x, crate::DType::F32)?;
+        expect_dtype("x", x, crate::DType::F32)?;
         self.0.check()?;
         Ok(vec![x.clone()])
     }
@@ -136,7 +135,7 @@ impl Op for Backward {
         // dy times the error of f′, and one rounding of the product.
         let operands = sample.inputs[0].iter().zip(&sample.inputs[1]);
         let error = |((&s, dy), dx): ((&f64, &f64), &f64)| {
-            dy.abs() * bound::slope_rounding(self.0, s) + 2.0 * super::UNIT * dx.abs() + 1e-37
+            dy.abs() * bound::slope_rounding(self.0, s) + 2.0 * UNIT * dx.abs() + 1e-37
         };
         vec![operands.zip(&sample.results[0]).map(error).collect()]
     }

@@ -1,6 +1,7 @@
 //! What updates are tried on: every formula, alone and with what may run before and after it.
 
-use crate::op::{Case, Fill, LONG_RATES};
+use crate::contract::{Case, Fill};
+use crate::op::LONG_RATES;
 
 use super::{Clipped, Formula, Running, Update};
 

@@ -9,16 +9,16 @@ mod number;
 mod params;
 mod step;
 
+use crate::contract::{
+    Binding, Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, Slab,
+    expect_dtype, fold, shader,
+};
 use crate::cpu::Real;
 use crate::cpu::parallel::{Split, pieces};
 use crate::plan::Target;
 use crate::{DType, TensorType};
 
-use super::launch::shader;
-use super::{
-    Binding, Compute, Entry, Io, LONG_RATES, Launch, Launches, Op, Sample, Shader, Signature, Slab,
-    expect_dtype, fold, rate,
-};
+use super::{LONG_RATES, rate};
 
 pub use formula::Formula;
 use number::{Number, Tracked};

@@ -5,8 +5,8 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+use crate::contract::UNIT;
 use crate::cpu::Real;
-use crate::op::UNIT;
 
 /// What a formula may do with numbers.
 pub(super) trait Number:

@@ -1,6 +1,6 @@
 //! The numbers that a formula's entry point in `update.wgsl` takes.
 
-use crate::op::Launch;
+use crate::contract::Launch;
 use crate::op::adam::complement;
 
 use super::Formula;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::op::{Adam, Dense, End, LayerGradients, LayerPart, LayerSlab, MatMul, Signature, Sum};
+use crate::contract::Signature;
+use crate::op::{Adam, Dense, End, LayerGradients, LayerPart, LayerSlab, MatMul, Sum};
 use crate::plan::Target;
 use crate::plan::schedule::{Draft, Key, Operand, Scheduled};
 use crate::{DType, TensorType};

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use crate::DType;
-use crate::op::{Dense, Head, Op, Sum};
+use crate::contract::Op;
+use crate::op::{Dense, Head, Sum};
 use crate::plan::schedule::{Draft, Scheduled};
 
 use super::layers::dense;

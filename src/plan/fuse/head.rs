@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::contract::Op;
 use crate::graph::{Initial, Node, Record as GraphRecord};
 use crate::op::{
     Accuracy, BatchMeanBackward, BinaryCrossEntropy, BinaryCrossEntropyBackward, CrossEntropy,
-    CrossEntropyBackward, End, Form, Gather, Head, LastLayer, Op, Record, RowLoss, ScaleLoss,
+    CrossEntropyBackward, End, Form, Gather, Head, LastLayer, Record, RowLoss, ScaleLoss,
     SquaredError, SquaredErrorBackward,
 };
 use crate::plan::schedule::{Draft, Key, Operand, Scheduled};

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::TensorType;
-
 use crate::plan::Target;
 use crate::plan::schedule::{Draft, Key, Operand, Scheduled};
 

@@ -6,12 +6,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::contract::{Op, Signature};
 use crate::graph::{Node, Record};
 use crate::op::{
     Accuracy, Adam, BatchMean, BatchMeanBackward, Binary, BinaryCrossEntropy,
     BinaryCrossEntropyBackward, Clock, Column, CrossEntropy, CrossEntropyBackward, Form, Gather,
-    Layer, MatMul, Momentum, Network, Op, Operator, Pointwise, PointwiseBackward,
-    Record as Recording, RowLoss, Rule, Sgd, Signature, SquaredError, SquaredErrorBackward, Sum,
+    Layer, MatMul, Momentum, Network, Operator, Pointwise, PointwiseBackward, Record as Recording,
+    RowLoss, Rule, Sgd, SquaredError, SquaredErrorBackward, Sum,
 };
 use crate::optim::Rates;
 use crate::plan::schedule::{Draft, Key, Operand, Scheduled, schedule};

@@ -1,9 +1,8 @@
 //! The metrics of all outputs of a model: where their numbers lie beside each other, and under which names they are told.
 
-use crate::op;
 use crate::train::ledger::Means;
 use crate::train::programs::RING_ROWS;
-use crate::{Error, Result};
+use crate::{Error, Result, op};
 
 use super::ConfusionMatrix;
 use super::gauges::{Gauges, Layout};

@@ -1,11 +1,10 @@
 //! The metrics of a model: what they record each step, and what they report of an epoch.
 
 use crate::nn::Activation;
-use crate::op;
 use crate::train::ledger::Means;
 use crate::train::loss::Output;
 use crate::train::programs::RING_ROWS;
-use crate::{Error, Result, Tensor};
+use crate::{Error, Result, Tensor, op};
 
 use super::measurement::{Measurement, Row, TallySpec};
 use super::{ConfusionMatrix, Metric, Tally};

@@ -1,9 +1,9 @@
 //! Which numbers of a batch a metric needs: a number for each row, or counts and sums of a whole epoch.
 
 use crate::nn::Activation;
-use crate::op::{self, Confusion, Correlation, Feed, Hits, Moments, Says, Select, ThresholdCounts};
+use crate::op::{Confusion, Correlation, Feed, Hits, Moments, Says, Select, ThresholdCounts};
 use crate::train::loss::{LossSpec, Output, Reduction, Takes};
-use crate::{DType, Error, Initial, Result, Role, Tensor, TensorType};
+use crate::{DType, Error, Initial, Result, Role, Tensor, TensorType, op};
 
 use super::gauges::{Setting, TallyInputs};
 use super::settings::{Classes, Decision, Point, below, between_0_and_1};

@@ -1,12 +1,11 @@
 //! The part of a program that is the same in training and evaluation: a batch, its losses and its metrics.
 
 use crate::nn::Parameter;
-use crate::op;
 use crate::optim::Clock;
 use crate::train::loss::{Batch, Output};
 use crate::train::metric::{Column, TallyInputs};
 use crate::train::objective::Objective;
-use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType};
+use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType, op};
 
 use super::{Parts, RING_ROWS, Room, flat, gathered};
 

@@ -1,7 +1,8 @@
 //! What layers' gradients are tried on: one layer to eight, with and without a bias and a gather, X and dZ by themselves or in
 //! slabs; stored, and taken by an update.
 
-use crate::op::{Adam, Case, Fill, RATES};
+use crate::contract::{Case, Fill};
+use crate::op::{Adam, RATES};
 
 use super::{LayerGradients, LayerPart, LayerSlab};
 

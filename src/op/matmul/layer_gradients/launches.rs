@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::op::{Binding, Launch, Launches, Signature};
+use crate::contract::{Binding, Launch, Launches, Signature};
 use crate::plan::{Class, ProductShape, Products, Target};
 
 use super::super::choose::{Tile, build};

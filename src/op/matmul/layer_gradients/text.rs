@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use crate::op::Shader;
-use crate::op::launch::shader;
+use crate::contract::{Shader, shader};
 
 use super::{LayerGradients, LayerPart};
 

@@ -57,7 +57,7 @@ impl fmt::Debug for Shader {
 /// The shader of a file in `shaders/`, as a constant; the parts that it shares with others stand behind it.
 macro_rules! shader {
     ($name:literal $(, $part:literal)*) => {
-        $crate::op::Shader {
+        $crate::contract::Shader {
             name: $name,
             source: std::borrow::Cow::Borrowed(concat!(
                 include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
@@ -122,7 +122,7 @@ pub struct Launch {
     pub params: Vec<(&'static str, Param)>,
     /// What bindings 1, 2, … hold, in the order of the entry point's declarations.
     pub bindings: Vec<Binding>,
-    /// A word of an operand: where it is not 0 the dispatch does nothing. See [`Guarded`](super::Guarded).
+    /// A word of an operand: where it is not 0 the dispatch does nothing. See [`Guarded`](crate::op::Guarded).
     pub guard: Option<(Binding, u32)>,
     /// Workgroups in x, y, z.
     pub grid: [u32; 3],

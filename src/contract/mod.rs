@@ -1,0 +1,17 @@
+//! What an op promises graph, plan and executors: the trait [`Op`], the dispatches and the CPU form that it is made of, the
+//! cases that a harness runs, and the sample that its rounding bound is argued from.
+
+mod case;
+mod compute;
+mod launch;
+mod op;
+mod sample;
+mod signature;
+
+pub use case::{Case, Entry, Fill};
+pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
+pub(crate) use launch::shader;
+pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
+pub use op::{Op, Slab, Vjp};
+pub use sample::{Sample, UNIT};
+pub use signature::{Signature, arity, expect_dtype};

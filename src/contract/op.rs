@@ -1,0 +1,103 @@
+//! The one trait of an op: shape rule, gradient, GPU launch, CPU form, rounding bound.
+
+use std::any::Any;
+use std::fmt;
+
+use crate::plan::Target;
+use crate::{Tensor, TensorType};
+
+use super::{DynCompute, Launches, Sample, Signature};
+
+/// One operation on tensors: shape rule, gradient, GPU launch, CPU form, rounding bound.
+///
+/// Object-safe, so that a user's op stands beside the built-in ones. The CPU form is the separate trait [`Compute`],
+/// generic over the float type; it comes with this one by a blanket rule.
+pub trait Op: Any + fmt::Debug + DynCompute + Send + Sync {
+    /// The op's noun with the verb of a derived form: `matmul`, `cross_entropy.backward`.
+    fn name(&self) -> &'static str;
+
+    /// The types of the outputs, or what does not fit, as a sentence without the op's name.
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String>;
+
+    /// The indices of inputs that the op updates in place; they must be variables.
+    fn writes(&self) -> &[usize] {
+        &[]
+    }
+
+    /// dL/d(input) for each input, as more nodes of the graph; `None` where the gradient is zero everywhere.
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        Err(format!(
+            "{} has no gradient, but {} inputs ask for one",
+            self.name(),
+            vjp.inputs.len()
+        ))
+    }
+
+    /// The dispatches on a GPU.
+    fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String>;
+
+    /// Elements of input `input` that the op touches: all of it, unless it takes a few rows of a data set.
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        signature.inputs[input].elements()
+    }
+
+    /// Pieces that the CPU session may share out among threads, where what is touched does not tell: none said.
+    fn pieces(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether the output is the input under another shape, without a copy.
+    fn is_view(&self) -> bool {
+        false
+    }
+
+    /// If nodes of this op may be merged into one over slabs of their operands, a key that equal nodes share.
+    ///
+    /// Only for ops that treat every element alike and take all operands but the last `shared` ones element by element.
+    fn slab(&self) -> Option<Slab> {
+        None
+    }
+
+    /// The largest |device − reference| allowed for each element of each result, given the reference's operands; argued
+    /// in the op's file. Results come in the order of [`Sample::results`]: inputs updated in place, then outputs.
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>>;
+}
+
+impl dyn Op {
+    /// This op as a `T`, if it is one: how the plan's rewrites know ops.
+    pub fn downcast<T: Op>(&self) -> Option<&T> {
+        let any: &dyn Any = self;
+        any.downcast_ref()
+    }
+}
+
+/// What an op's gradient rule sees: dL/d(output) for each output that reaches the loss.
+pub struct Vjp<'a> {
+    /// The op's inputs.
+    pub inputs: &'a [Tensor],
+    /// The op's outputs.
+    pub outputs: &'a [Tensor],
+    /// dL/d(output); `None` where an output does not reach the loss.
+    pub gradients: &'a [Option<Tensor>],
+    /// Which inputs' gradients are wanted; a rule may skip the others.
+    pub wanted: &'a [bool],
+}
+
+impl Vjp<'_> {
+    /// The gradient of the first output, which is wanted whenever a single-output op is asked for its gradient.
+    pub fn dy(&self) -> Result<&Tensor, String> {
+        self.gradients
+            .first()
+            .and_then(Option::as_ref)
+            .ok_or_else(|| "its first output has no gradient".into())
+    }
+}
+
+/// How nodes of an element-by-element update merge: see [`Op::slab`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Slab {
+    /// Equal for nodes that may merge.
+    pub key: String,
+    /// How many of the leading inputs are laid out alike, slab by slab; the inputs after them are common to all nodes.
+    pub operands: usize,
+}
