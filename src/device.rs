@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::gpu::{Counters, Selector};
-use crate::plan::{Plan, Target, TuningTable};
+use crate::plan::Plan;
+use crate::target::{Target, TuningTable};
 use crate::{Error, Result, Session, gpu};
 
 pub use crate::gpu::Options;

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::contract::{MAX_OPERANDS, Op};
 use crate::op::Guarded;
-use crate::plan::{Plan, Program, Target};
+use crate::plan::{Plan, Program};
+use crate::target::Target;
 use crate::{DType, Error, Result, Shape, Tensor, TensorType};
 
 pub(crate) use nodes::{Nodes, Origin};

@@ -47,11 +47,14 @@ pub mod gpu;
 mod graph;
 pub mod io;
 pub mod nn;
+mod number;
 pub mod op;
 pub mod optim;
 pub mod plan;
+mod schedule;
 mod session;
 mod shape;
+mod target;
 mod tensor;
 pub mod train;
 
@@ -79,7 +82,8 @@ pub mod prelude {
         AlphaDropout, BatchNormalization, Dropout, GaussianDropout, GaussianNoise,
         GroupNormalization, LayerNormalization, PRelu, RMSNormalization, UnitNormalization,
     };
-    pub use crate::optim::{Adam, AdamW, Optimizer, RmsProp, Schedule, Sgd};
+    pub use crate::optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
+    pub use crate::schedule::Schedule;
     pub use crate::train::Loss::{
         self, BinaryCrossentropy, CategoricalCrossentropy, HalfSquaredError, MeanSquaredError,
         SparseCategoricalCrossentropy,

@@ -13,7 +13,7 @@ pub enum DType {
     /// Unsigned 32-bit integers: class labels, row numbers, counters.
     U32,
     /// 16-bit floating point, for storage only: kernels load f32 and round what they store to the nearest. The CPU sessions
-    /// round alike, but keep their own precision's room. See [`Precision::Half`](crate::plan::Precision::Half).
+    /// round alike, but keep their own precision's room. See [`Precision::Half`](crate::target::Precision::Half).
     F16,
 }
 

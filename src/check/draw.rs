@@ -4,7 +4,7 @@ use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg32;
 
 use crate::contract::{Case, Fill};
-use crate::cpu::{half_bits, half_value};
+use crate::number::{half_bits, half_value};
 use crate::{DType, Result, TensorType, Values};
 
 /// The inputs of a case: the same numbers for the same seed on every machine. Numbers are drawn as f32, so that every

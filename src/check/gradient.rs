@@ -3,7 +3,8 @@
 use rand_pcg::Pcg32;
 
 use crate::contract::{Case, Signature};
-use crate::plan::{Class, Program, Target};
+use crate::plan::Program;
+use crate::target::{Class, Target};
 use crate::{DType, Device, Graph, Initial, Result, Session, Snapshot, Tensor, TensorType, Values};
 
 use super::compare::Report;

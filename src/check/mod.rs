@@ -86,7 +86,7 @@ fn stored(mut bounds: Vec<Vec<f64>>, results: &[Vec<f64>], signature: &Signature
         if kind.dtype == crate::DType::F16 {
             let values = results[updated + port].iter();
             for (bound, value) in bounds[updated + port].iter_mut().zip(values) {
-                *bound = crate::cpu::stored_error(*value, *bound);
+                *bound = crate::number::stored_error(*value, *bound);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::contract::{Case, Launches, Signature};
-use crate::plan::{Class, ProductChoice, ProductShape, Products, Target, TuningTable};
+use crate::target::{Class, ProductChoice, ProductShape, Products, Target, TuningTable};
 use crate::{Device, Result, TensorType};
 
 use super::failed;

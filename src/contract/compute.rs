@@ -1,6 +1,6 @@
 //! The CPU form of an op: one function, generic over f32 and f64, on slices.
 
-use crate::cpu::Real;
+use crate::number::Real;
 
 use super::Signature;
 
@@ -12,7 +12,7 @@ pub trait Compute {
     /// Reads the inputs and fills the outputs of `io`.
     ///
     /// Marked `#[inline(always)]`, its loops are compiled for AVX2 and AVX-512 too. Long loops go through
-    /// [`pieces`](crate::cpu::parallel::pieces), which shares them out among threads.
+    /// [`pieces`](crate::number::parallel::pieces), which shares them out among threads.
     fn compute<T: Real>(&self, io: &mut Io<'_, T>);
 }
 

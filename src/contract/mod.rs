@@ -13,5 +13,5 @@ pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
 pub(crate) use launch::shader;
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
 pub use op::{Op, Slab, Vjp};
-pub use sample::{Sample, UNIT};
+pub use sample::Sample;
 pub use signature::{Signature, arity, expect_dtype};

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 
-use crate::plan::Target;
+use crate::target::Target;
 use crate::{Tensor, TensorType};
 
 use super::{DynCompute, Launches, Sample, Signature};

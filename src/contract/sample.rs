@@ -1,5 +1,7 @@
 //! One run of an op on the reference, and the rounding bounds that are argued from it.
 
+use crate::number::UNIT;
+
 use super::Signature;
 
 /// One run of an op on the reference, as [`Op::bound`] sees it.
@@ -12,9 +14,6 @@ pub struct Sample<'a> {
     /// The operands' types.
     pub signature: &'a Signature,
 }
-
-/// Half the distance between 1 and the next f32: the rounding error of one operation.
-pub const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
 
 impl Sample<'_> {
     /// `ulps` units in the last place of every element of result `i`, and an allowance where numbers are flushed to zero.

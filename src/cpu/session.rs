@@ -4,13 +4,10 @@ use std::time::Instant;
 
 use crate::contract::{Io, MAX_OPERANDS, Op, View, ViewMut};
 use crate::graph::Initial;
+use crate::number::aligned::Aligned;
+use crate::number::{Real, half, parallel};
 use crate::plan::{Call, Place, Plan};
 use crate::{DType, Result};
-
-use super::Real;
-use super::half;
-use super::line::Line;
-use super::parallel;
 
 /// The float types with the op form that computes in them.
 pub trait Precision: Real {
@@ -33,8 +30,8 @@ impl Precision for f64 {
 /// The memory of one slot.
 #[derive(Debug)]
 enum Buffer<T> {
-    Floats(Line<T>),
-    Words(Line<u32>),
+    Floats(Aligned<T>),
+    Words(Aligned<u32>),
     /// Lent to the running call.
     Lent,
 }
@@ -91,8 +88,8 @@ impl<T: Precision> Session<T> {
                     advice: None,
                 })?;
             buffers.push(match slot.dtype {
-                DType::F32 | DType::F16 => Buffer::Floats(Line::new(len).map_err(refused)?),
-                DType::U32 => Buffer::Words(Line::new(len).map_err(refused)?),
+                DType::F32 | DType::F16 => Buffer::Floats(Aligned::new(len).map_err(refused)?),
+                DType::U32 => Buffer::Words(Aligned::new(len).map_err(refused)?),
             });
         }
         let mut session = Session {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use wgpu::{Backend, DeviceType};
 
-use crate::plan::{Class, Target};
+use crate::target::{Class, Target};
 
 /// An adapter as the driver describes it.
 #[derive(Debug, Clone)]

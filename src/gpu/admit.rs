@@ -1,6 +1,7 @@
 //! Whether there is memory for a plan, asked before the driver is.
 
-use crate::plan::{Class, Plan};
+use crate::plan::Plan;
+use crate::target::Class;
 use crate::{Error, Result, Role};
 
 use super::device::Device;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::contract::{Binding, Launch, Shader, shader};
-use crate::plan::Target;
+use crate::target::Target;
 use crate::{Error, Result};
 
 use super::device::{Buffer, Device, Kernel, Purpose};
@@ -307,7 +307,7 @@ fn judged(words: &[u32], part: usize, seconds: f64) -> Canary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Class;
+    use crate::target::Class;
 
     /// What a driver without faults finds.
     fn sound() -> Vec<u32> {

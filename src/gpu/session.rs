@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::contract::{Binding, Launch};
-use crate::cpu::half_bits;
 use crate::graph::Initial;
-use crate::plan::{Call, Class, Place, Plan, PlannedProgram};
+use crate::number::half_bits;
+use crate::plan::{Call, Place, Plan, PlannedProgram};
 use crate::session::Identity;
+use crate::target::Class;
 use crate::{DType, Error, Result};
 
 use super::admit::advised;

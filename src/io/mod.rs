@@ -17,6 +17,7 @@ mod import;
 mod model_file;
 mod safetensors;
 mod tensors;
+mod tuning_file;
 mod weights_file;
 
 pub use atomic::write;

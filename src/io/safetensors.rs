@@ -461,7 +461,9 @@ impl View<'_> {
             Dtype::BF16 => {
                 self.decoded(|bytes| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16))
             }
-            Dtype::F16 => self.decoded(|bytes| crate::cpu::half_value(u16::from_le_bytes(bytes))),
+            Dtype::F16 => {
+                self.decoded(|bytes| crate::number::half_value(u16::from_le_bytes(bytes)))
+            }
             _ => self.other("floats"),
         }
     }

@@ -1,7 +1,7 @@
 //! The tensors that an architecture keeps: their names, their first values, their room.
 
 use crate::graph::Graph;
-use crate::plan::Target;
+use crate::target::Target;
 use crate::{Error, Result, Tensor};
 
 use super::{Functional, Parameter};

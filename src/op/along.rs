@@ -1,8 +1,8 @@
 //! Ops that go along one dimension of a tensor of any shape, as they go along the rows of a matrix.
 
 use crate::contract::{Launch, Shader, expect_dtype};
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::Real;
+use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::rows::Rows;

@@ -7,8 +7,8 @@ use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp,
     arity, expect_dtype, shader,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::Real;
+use crate::target::Target;
 use crate::{DType, Shape, Tensor, TensorType};
 
 use super::cursor::{ROWS, WORDS};

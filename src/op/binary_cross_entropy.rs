@@ -4,11 +4,10 @@
 //! as Keras 3 has it: p is kept between 1e-7 and 1 − 1e-7, and dp = (p − t)/(p·(1 − p))·dloss/columns, 0 outside.
 
 use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
-    shader,
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::{Real, UNIT};
+use crate::target::Target;
 use crate::{Tensor, TensorType};
 
 use super::row_pairs::{gradients, losses, of_sample};

@@ -2,8 +2,8 @@
 
 use crate::Shape;
 use crate::contract::Io;
-use crate::cpu::Real;
-use crate::cpu::parallel::{Table, pieces};
+use crate::number::Real;
+use crate::number::parallel::{Table, pieces};
 
 /// Most dimensions that broadcasting handles, neighbours that are repeated alike counted as one.
 pub(super) const RANK: usize = 4;

@@ -4,11 +4,10 @@
 //! equal largest ones share the gradient, and a margin of exactly 0 has one.
 
 use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
-    shader,
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::{Real, UNIT};
+use crate::target::Target;
 use crate::{Tensor, TensorType};
 
 use super::row_pairs::{gradients, losses, of_sample};

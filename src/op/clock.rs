@@ -5,12 +5,11 @@
 
 use crate::TensorType;
 use crate::contract::{
-    Binding, Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, arity,
-    shader,
+    Binding, Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, arity, shader,
 };
-use crate::cpu::Real;
-use crate::optim::Schedule;
-use crate::plan::Target;
+use crate::number::{Real, UNIT};
+use crate::schedule::Schedule;
+use crate::target::Target;
 
 use super::Permutation;
 

@@ -4,8 +4,8 @@ use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, MAX_OPERANDS, Op, Sample, Shader,
     Signature, Vjp, fold, shader,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::Real;
+use crate::target::Target;
 use crate::{Shape, Tensor, TensorType};
 
 const SHADER: Shader = shader!("concat");

@@ -6,8 +6,8 @@ use crate::TensorType;
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, shader,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::Real;
+use crate::target::Target;
 
 use super::accuracy::largest;
 use super::rows::RowTarget;

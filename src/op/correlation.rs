@@ -5,10 +5,10 @@
 //! 2·A/(B + C + n·(ȳ − t̄)²). A row that does not vary has 0, where Keras divides by 0.
 
 use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, arity, shader,
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, arity, shader,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::{Real, UNIT};
+use crate::target::Target;
 use crate::{Tensor, TensorType};
 
 use super::rows::{Rows, dense};

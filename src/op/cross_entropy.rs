@@ -5,12 +5,11 @@
 //! dpᵢ = (Σⱼ tⱼ·[qⱼ inside] − tᵢ·[qᵢ inside]/qᵢ)/Σp·dloss. A label stands for a one in its row.
 
 use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
-    shader,
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
 };
-use crate::cpu::Real;
-use crate::cpu::parallel::{Table, pieces};
-use crate::plan::Target;
+use crate::number::parallel::{Table, pieces};
+use crate::number::{Real, UNIT};
+use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
 
 use super::Form;

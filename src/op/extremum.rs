@@ -7,8 +7,8 @@ use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
     shader,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::Real;
+use crate::target::Target;
 use crate::{Shape, Tensor, TensorType};
 
 use super::along::Along;

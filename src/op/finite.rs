@@ -4,8 +4,8 @@ use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
     expect_dtype, fold, shader,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::Real;
+use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::scale;

@@ -4,9 +4,9 @@ use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
     expect_dtype, shader,
 };
-use crate::cpu::Real;
-use crate::cpu::parallel::{Table, pieces};
-use crate::plan::Target;
+use crate::number::Real;
+use crate::number::parallel::{Table, pieces};
+use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
 
 const SHADER: Shader = shader!("gather");

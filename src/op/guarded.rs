@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::contract::{
     Binding, Case, DynCompute, Entry, Fill, Io, Launches, Op, Sample, Signature, Slab,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::Real;
+use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::{Adam, Momentum, RATES, Sgd};

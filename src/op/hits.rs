@@ -7,8 +7,8 @@
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::Real;
+use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
 
 use super::accuracy::largest;

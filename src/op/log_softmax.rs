@@ -3,12 +3,11 @@
 //! No logarithm of a small number is taken, so that y is right where softmax is 0. Rows and m as in `softmax`.
 
 use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
-    shader,
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
 };
-use crate::cpu::Real;
-use crate::cpu::parallel::{Table, pieces};
-use crate::plan::Target;
+use crate::number::parallel::{Table, pieces};
+use crate::number::{Real, UNIT};
+use crate::target::Target;
 use crate::{Tensor, TensorType};
 
 use super::along::Along;

@@ -63,8 +63,9 @@ mod update;
 
 pub use crate::contract::{
     Binding, Case, Compute, DynCompute, Entry, Fill, Io, Launch, Launches, MAX_OPERANDS, Op, Param,
-    Sample, Shader, Signature, Slab, UNIT, View, ViewMut, Vjp, arity, expect_dtype, fold,
+    Sample, Shader, Signature, Slab, View, ViewMut, Vjp, arity, expect_dtype, fold,
 };
+pub use crate::number::UNIT;
 
 pub use accuracy::Accuracy;
 pub use adam::Adam;

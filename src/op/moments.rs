@@ -7,8 +7,8 @@
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, shader,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::Real;
+use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::cursor::ROWS;

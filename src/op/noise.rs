@@ -6,11 +6,11 @@
 //! that is continued draws on. An element is kept where the upper 24 bits of its word are at least p·2²⁴.
 
 use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, Vjp,
-    arity, expect_dtype, fold, shader,
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
+    expect_dtype, fold, shader,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::{Real, UNIT};
+use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
 
 use super::cursor::{STEP, WORDS};

@@ -3,8 +3,7 @@
 //! Formulas, clipping constants and slopes at kinks are those of Keras 3.15 on TensorFlow (`keras.losses`), written so
 //! that small values keep their digits and large ones do not overflow.
 
-use crate::contract::UNIT;
-use crate::cpu::Real;
+use crate::number::{Real, UNIT};
 
 use super::Function;
 use super::binary_cross_entropy::{BinaryCrossEntropy, Form, kept, minus_log};

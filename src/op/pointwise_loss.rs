@@ -6,8 +6,8 @@ use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
     shader,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::Real;
+use crate::target::Target;
 use crate::{Tensor, TensorType};
 
 use super::row_pairs::{gradients, losses, of_sample};

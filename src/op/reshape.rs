@@ -1,8 +1,8 @@
 //! The same elements under another shape: a view, without a copy or a kernel.
 
 use crate::contract::{Compute, Io, Launches, Op, Sample, Signature, Vjp, arity};
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::Real;
+use crate::target::Target;
 use crate::{Shape, Tensor, TensorType};
 
 /// y holds the elements of x in the same row-major order.

@@ -1,8 +1,8 @@
 //! Rows of numbers beside the rows of a dense target of their shape: what the losses of such rows share on the processor.
 
 use crate::contract::{Io, Sample};
-use crate::cpu::Real;
-use crate::cpu::parallel::{Table, pieces};
+use crate::number::Real;
+use crate::number::parallel::{Table, pieces};
 
 /// A loss for each row: inputs y and t, output of one number a row. `of_row` gets a row of each.
 #[inline(always)]

@@ -1,8 +1,8 @@
 //! Row-wise kernels: how many invocations share a row, by the row's length and the class of adapter.
 
 use crate::contract::{Io, Launch, Shader, expect_dtype, fold};
-use crate::cpu::Real;
-use crate::plan::{Class, Target};
+use crate::number::Real;
+use crate::target::{Class, Target};
 use crate::{DType, Shape, TensorType};
 
 /// Most invocations of a workgroup that every adapter has.

@@ -2,11 +2,11 @@
 //! be taken for that of all they were drawn from: then it is multiplied by n/(n − 1) first, as in PyTorch; Keras does not.
 
 use crate::contract::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT,
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
     expect_dtype, fold, shader,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::{Real, UNIT};
+use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::cursor::{ROWS, WORDS};

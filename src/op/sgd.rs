@@ -3,11 +3,11 @@
 
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Slab,
-    UNIT, arity, expect_dtype, fold, shader,
+    arity, expect_dtype, fold, shader,
 };
-use crate::cpu::Real;
-use crate::cpu::parallel::pieces;
-use crate::plan::Target;
+use crate::number::parallel::pieces;
+use crate::number::{Real, UNIT};
+use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
 
 use super::RATES;

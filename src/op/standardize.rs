@@ -6,11 +6,11 @@
 //! biased one, divided by n.
 
 use crate::contract::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT,
-    Vjp, shader,
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp,
+    shader,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::{Real, UNIT};
+use crate::target::Target;
 use crate::{Shape, Tensor, TensorType};
 
 use super::along::Along;

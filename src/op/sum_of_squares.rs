@@ -6,8 +6,8 @@ use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
     expect_dtype, shader,
 };
-use crate::cpu::Real;
-use crate::plan::{Class, Target};
+use crate::number::Real;
+use crate::target::{Class, Target};
 use crate::{DType, TensorType};
 
 use super::{LONG_RATES, rate};

@@ -5,7 +5,7 @@
 //! lie in one submission.
 
 use crate::contract::{Binding, Io, Launch, Sample, Shader, Signature, expect_dtype};
-use crate::cpu::Real;
+use crate::number::Real;
 use crate::{DType, TensorType};
 
 use super::cursor::{EPOCH, OFFSET, ROWS, WORDS};

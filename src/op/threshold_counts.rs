@@ -9,8 +9,8 @@ use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, expect_dtype,
     shader,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::Real;
+use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::tally::{Feed, begins_epoch, cursor, home, iterations};

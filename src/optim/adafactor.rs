@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::op::{Formula, Series, SumOfSquares, Update};
+use crate::schedule::Schedule;
 use crate::{Error, Result, Tensor, TensorType};
 
-use super::Schedule;
 use super::common::{Common, common_settings, record, sum_of_squares};
 use super::optimizer::{Clock, Optimizer, OptimizerConfig, Rates, above_zero, shaped_state, state};
 

@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::op::Formula;
+use crate::schedule::Schedule;
 
+use super::OptimizerConfig;
 use super::common::{Common, common_settings, share};
 use super::elementwise::Elementwise;
 use super::optimizer::{above_zero, at_least};
-use super::{OptimizerConfig, Schedule};
 
 /// Adagrad (Duchi et al., 2011) with Keras' defaults and its ε inside the root: a ← a + g², W ← W − η·g/√(a + ε).
 ///

@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::op::Formula;
+use crate::schedule::Schedule;
 use crate::{Result, op};
 
+use super::OptimizerConfig;
 use super::common::{Common, common_settings, share};
 use super::elementwise::{Elementwise, Plain};
 use super::optimizer::above_zero;
-use super::{OptimizerConfig, Schedule};
 
 /// Adam (Kingma and Ba, 2014) with Keras' defaults and its placement of ε ("epsilon hat"):
 ///

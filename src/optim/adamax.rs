@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::op::Formula;
+use crate::schedule::Schedule;
 
+use super::OptimizerConfig;
 use super::common::{Common, common_settings, share};
 use super::elementwise::Elementwise;
 use super::optimizer::above_zero;
-use super::{OptimizerConfig, Schedule};
 
 /// Adamax (Kingma and Ba, 2014) with Keras' defaults:
 ///

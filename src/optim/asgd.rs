@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::op::{Formula, Series};
+use crate::schedule::Schedule;
 
+use super::OptimizerConfig;
 use super::common::{Common, common_settings};
 use super::elementwise::Elementwise;
 use super::optimizer::{above_zero, at_least};
-use super::{OptimizerConfig, Schedule};
 
 /// Averaged gradient descent (Polyak and Juditsky, 1992) with PyTorch's names and defaults; Keras has none:
 ///

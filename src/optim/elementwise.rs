@@ -3,9 +3,9 @@
 use std::fmt;
 
 use crate::op::{Formula, Series};
+use crate::schedule::Schedule;
 use crate::{Result, Tensor, op};
 
-use super::Schedule;
 use super::common::{Common, record};
 use super::optimizer::{Clock, Optimizer, OptimizerConfig, Rates, state};
 

@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::op::Formula;
+use crate::schedule::Schedule;
 
+use super::OptimizerConfig;
 use super::common::{Common, common_settings};
 use super::elementwise::Elementwise;
 use super::optimizer::at_least;
-use super::{OptimizerConfig, Schedule};
 
 /// FTRL-proximal (McMahan et al., 2013) with Keras' names and defaults, p being −`learning_rate_power`:
 ///

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::op::Formula;
+use crate::schedule::Schedule;
 
+use super::OptimizerConfig;
 use super::common::{Common, common_settings, share};
 use super::elementwise::Elementwise;
-use super::{OptimizerConfig, Schedule};
 
 /// Lion (Chen et al., 2023) with Keras' defaults: W ← W − η·sign(β₁·m + (1 − β₁)·g), m ← β₂·m + (1 − β₂)·g.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

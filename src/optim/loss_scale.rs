@@ -22,7 +22,7 @@ const POWERS_KEPT: &str = "loss_scale.powers";
 /// it on the device. PyTorch's `GradScaler` does the same and begins with 65 536. A learning rate's schedule counts
 /// skipped steps too, as PyTorch's do where they are stepped every time; Keras' do not.
 ///
-/// Models whose device stores activations as f16 ([`Precision::Half`](crate::plan::Precision::Half)) train with one of these
+/// Models whose device stores activations as f16 ([`Precision::Half`](crate::target::Precision::Half)) train with one of these
 /// settings; a [`LossScaleOptimizer`] has others.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LossScale {

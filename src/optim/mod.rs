@@ -15,9 +15,9 @@ mod muon;
 mod nadam;
 mod optimizer;
 mod rmsprop;
-mod schedule;
 mod sgd;
 
+pub use crate::schedule::Schedule;
 pub use adafactor::Adafactor;
 pub use adagrad::{Adadelta, Adagrad};
 pub use adam::{Adam, AdamW};
@@ -34,6 +34,4 @@ pub use nadam::{Nadam, Radam};
 pub use optimizer::{Clock, Optimizer, OptimizerConfig, Rates};
 pub(crate) use optimizer::{cursor_of, rates_of, resize_rates};
 pub use rmsprop::RmsProp;
-pub use schedule::Schedule;
-pub(crate) use schedule::round;
 pub use sgd::Sgd;

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::op::{Formula, MatMul, Series, Update};
+use crate::schedule::Schedule;
 use crate::{Error, Result, Tensor};
 
-use super::Schedule;
 use super::adafactor::no_coupled_decay;
 use super::common::{Common, common_settings, record, share};
 use super::optimizer::{Clock, Optimizer, OptimizerConfig, Rates, above_zero, at_least, state};

@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::op::{Formula, Series};
+use crate::schedule::Schedule;
 
+use super::OptimizerConfig;
 use super::common::{Common, common_settings, share};
 use super::elementwise::Elementwise;
 use super::optimizer::above_zero;
-use super::{OptimizerConfig, Schedule};
 
 /// Nadam (Dozat, 2016) with Keras' defaults. m and v are Adam's, μₜ = β₁·(1 − ½·0.96^(t·d)), and
 ///

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::nn::plain;
 use crate::op::{UpdateCount, cursor, rate};
+use crate::schedule::Schedule;
 use crate::{Graph, Initial, Plan, Result, Role, Session, Snapshot, Tensor, TensorType, Values};
 
-use super::{LossScale, Schedule};
+use super::LossScale;
 
 /// The device-resident values that vary per step, and the batch's row numbers: see [`Graph::clock`].
 #[derive(Debug, Clone)]

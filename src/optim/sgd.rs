@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::op::Formula;
+use crate::schedule::Schedule;
 use crate::{Error, Result, op};
 
+use super::OptimizerConfig;
 use super::common::{Common, common_settings, share};
 use super::elementwise::{Elementwise, Plain};
-use super::{OptimizerConfig, Schedule};
 
 /// Stochastic gradient descent, as in Keras:
 ///

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use crate::contract::Launches;
 use crate::graph::{Node, Record};
+use crate::target::Target;
 use crate::{DType, Error, Result, TensorType};
 
 use super::fuse::Slab;
 use super::schedule::{Key, Operand, Scheduled};
-use super::{Call, Place, Plan, PlannedProgram, PlannedVariable, Slot, Target};
+use super::{Call, Place, Plan, PlannedProgram, PlannedVariable, Slot};
 
 /// A stretch of memory that is assigned as a whole: a tensor, a slab of tensors, or scratch.
 #[derive(Debug)]

@@ -4,8 +4,6 @@ mod display;
 mod fuse;
 mod memory;
 mod schedule;
-mod target;
-mod tuning;
 mod verify;
 
 use std::sync::Arc;
@@ -14,8 +12,9 @@ use crate::contract::{Launch, Op, Signature};
 use crate::graph::{Initial, Record, Role, ValueId};
 use crate::{DType, Error, Result, Tensor, TensorType};
 
-pub use target::{Class, Precision, Products, Target, Tuning};
-pub use tuning::{ProductChoice, ProductShape, TuningTable};
+pub use crate::target::{
+    Class, Precision, ProductChoice, ProductShape, Products, Target, Tuning, TuningTable,
+};
 
 /// What one run of a named program computes, given to [`Graph::compile`](crate::Graph::compile).
 #[derive(Debug, Clone)]

@@ -1,8 +1,9 @@
 //! Checks a plan against its target's limits, in u64, before any GPU call.
 
+use crate::target::Target;
 use crate::{Error, Result};
 
-use super::{Place, Plan, PlannedProgram, Target};
+use super::{Place, Plan, PlannedProgram};
 
 /// Refuses targets that no plan can be made for.
 pub(super) fn check_target(target: &Target) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Tensors by name: variables written before a run, variables and results read behind it.
 
-use crate::cpu::half_value;
+use crate::number::half_value;
 use crate::plan::Place;
 use crate::{DType, Error, Result, TensorType};
 

@@ -1,7 +1,7 @@
 //! What a training step costs by rule, from figures that were measured once: nothing runs here.
 
 use crate::nn::Functional;
-use crate::plan::Class;
+use crate::target::Class;
 
 /// Where a step is estimated for.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::cpu::parallel;
+use crate::number::parallel;
 use crate::optim::cursor_of;
-use crate::plan::Class;
+use crate::target::Class;
 use crate::{DType, Device, Error, Result, Session};
 
 use super::estimate::{Machine, seconds_per_step};

@@ -1,6 +1,7 @@
 //! Batches split into micro-batches: gradients of the parts collected, one update for them all.
 
-use crate::optim::{Optimizer, Schedule};
+use crate::optim::Optimizer;
+use crate::schedule::Schedule;
 use crate::{Error, Result};
 
 use super::Model;

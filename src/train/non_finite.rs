@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::graph::Origin;
 use crate::optim::{cursor_of, resize_rates};
-use crate::plan::{Place, Plan, Target};
+use crate::plan::{Place, Plan};
+use crate::target::Target;
 use crate::{Dataset, Device, Error, Graph, Node, Result, Role, Session, Snapshot, Values};
 
 use super::Model;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::data::check::reserved;
-use crate::plan::Class;
+use crate::target::Class;
 use crate::{Error, Result, Session};
 
 use super::Model;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::data::check::{check_finite, reserved};
-use crate::plan::Target;
+use crate::target::Target;
 use crate::{Dataset, Error, Result, Session, Targets};
 
 use super::Model;

@@ -5,7 +5,8 @@ mod measured;
 use crate::nn::{Functional, InputSpec, Parameter};
 use crate::op::MAX_CHUNKS;
 use crate::optim::{Beside, Clock, LossScale, Optimizer, Rates, Scaling};
-use crate::plan::{Plan, Precision, Program, Target};
+use crate::plan::{Plan, Program};
+use crate::target::{Precision, Target};
 use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType};
 
 use super::metric::{Board, Gauges, Setting};

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::plan::Class;
+use crate::target::Class;
 use crate::{Error, Result};
 
 use super::health::caught;

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::plan::Target;
+use crate::target::Target;
 use crate::{Error, Result};
 
 use super::adapter::{AdapterSummary, Selector};

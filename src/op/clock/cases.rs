@@ -2,7 +2,7 @@
 
 use crate::contract::{Case, Fill};
 use crate::op::{LONG_RATES, RATES};
-use crate::optim::Schedule;
+use crate::schedule::Schedule;
 
 use super::cursor::WORDS;
 use super::{Clock, Series, UpdateCount};

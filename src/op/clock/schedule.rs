@@ -1,7 +1,8 @@
 //! A schedule as the shader sees it, and how far the device's learning rate may be from it.
 
-use crate::contract::{Param, UNIT};
-use crate::optim::{Schedule, round};
+use crate::contract::Param;
+use crate::number::UNIT;
+use crate::schedule::{Schedule, round};
 
 /// The number of the schedule in the shader, and its params.
 pub(in crate::op) fn schedule(schedule: &Schedule) -> (u32, [(&'static str, Param); 10]) {

@@ -1,8 +1,8 @@
 //! What optimizers other than plain ones need to know of a step: the number of the update, whether this batch is the one
 //! that updates, and a series of their own.
 
-use crate::contract::{Launch, UNIT};
-use crate::cpu::Real;
+use crate::contract::Launch;
+use crate::number::{Real, UNIT};
 
 use super::rate;
 

@@ -1,6 +1,7 @@
 //! How far a device may be off: the bounds of the ops that a head stands for, and what a computed output carries into them.
 
-use crate::contract::{Io, MAX_OPERANDS, Op, Sample, Signature, UNIT, View, ViewMut};
+use crate::contract::{Io, MAX_OPERANDS, Op, Sample, Signature, View, ViewMut};
+use crate::number::UNIT;
 use crate::op::cursor::{ROWS, STEP};
 use crate::op::gather::row_of;
 use crate::op::record::{Parts, place};

@@ -1,7 +1,7 @@
 //! A head on the processor: losses and slopes that are sums over elements in loops that vectorise, the others row by row.
 
 use crate::contract::{Compute, Io};
-use crate::cpu::Real;
+use crate::number::Real;
 use crate::op::cross_entropy::{
     loss_of_logits, loss_of_powers, slopes_of_logits, slopes_of_powers,
 };

@@ -11,8 +11,8 @@ mod compute;
 use crate::contract::{
     Binding, Entry, Launch, Launches, Op, Sample, Shader, Signature, expect_dtype, shader,
 };
-use crate::cpu::{Product, Real};
-use crate::plan::Target;
+use crate::number::{Product, Real};
+use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::cursor::{SCALE, WORDS};

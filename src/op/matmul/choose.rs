@@ -1,6 +1,6 @@
 //! Which matrix-product kernel runs a shape, with which tiles. Pure data in, pure data out.
 
-use crate::plan::{ProductChoice, ProductShape, Products, Target};
+use crate::target::{ProductChoice, ProductShape, Products, Target};
 
 /// One product as it will be dispatched.
 #[derive(Clone, Debug, PartialEq)]

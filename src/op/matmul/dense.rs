@@ -6,13 +6,13 @@
 use std::borrow::Cow;
 
 use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Signature, UNIT, expect_dtype,
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Signature, expect_dtype,
 };
-use crate::cpu::{Product, Real};
+use crate::number::{Product, Real, UNIT};
 use crate::op::gather::row_of;
 use crate::op::pointwise;
 use crate::op::pointwise::Function;
-use crate::plan::Target;
+use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::{

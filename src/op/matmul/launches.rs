@@ -1,9 +1,9 @@
 //! The dispatches of a matrix product: passes over k, the ordered sum of its splits, and what C ends in.
 
 use crate::contract::{Binding, Launch, Launches, Param, Shader, fold, shader};
-use crate::cpu::Product;
+use crate::number::Product;
 use crate::op::pointwise::Function;
-use crate::plan::{ProductShape, Target};
+use crate::target::{ProductShape, Target};
 
 use super::choose::{Choice, choose_for};
 

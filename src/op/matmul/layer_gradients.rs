@@ -4,12 +4,12 @@
 //! taken where it is computed and never stored. Models are not written in it: the plan joins the products, the sums over
 //! rows and the update.
 
-use crate::contract::{Compute, Entry, Io, Launches, Op, Sample, Signature, UNIT, expect_dtype};
-use crate::cpu::{Product, Real};
+use crate::contract::{Compute, Entry, Io, Launches, Op, Sample, Signature, expect_dtype};
+use crate::number::{Product, Real, UNIT};
 use crate::op::gather::row_of;
 use crate::op::sgd::check_factor;
 use crate::op::{Adam, RATES};
-use crate::plan::Target;
+use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::rounding;

@@ -5,8 +5,8 @@
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Signature, Vjp, arity, expect_dtype,
 };
-use crate::cpu::{Product, Real};
-use crate::plan::Target;
+use crate::number::{Product, Real};
+use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
 
 mod choose;

@@ -1,6 +1,7 @@
 //! How far a device may be off after one step: errors carried forward and back beside the numbers of the reference.
 
-use crate::contract::{Sample, UNIT};
+use crate::contract::Sample;
+use crate::number::UNIT;
 use crate::op::cross_entropy::{logits_error, logits_slope_errors};
 use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;

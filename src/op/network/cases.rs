@@ -7,7 +7,7 @@ use crate::op::{
     Accuracy, Adam, BinaryCrossEntropy, Clock, Form, Function, Momentum, RATES, RowLoss,
     SquaredError,
 };
-use crate::optim::Schedule;
+use crate::schedule::Schedule;
 
 use super::{Column, Layer, Network, Rule};
 

@@ -3,8 +3,8 @@
 //! All of it is inlined into `compute`, so that it is compiled for the vectors of whatever calls that.
 
 use crate::contract::{Compute, Io, Op};
-use crate::cpu::Real;
-use crate::cpu::parallel::{Table, share, threads};
+use crate::number::Real;
+use crate::number::parallel::{Table, share, threads};
 use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
 use crate::op::record::{Parts, place};

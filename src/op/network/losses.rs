@@ -3,7 +3,7 @@
 //! The formulas are those of the ops, by their own functions where these take one number; what goes along a row here goes
 //! from vector to vector.
 
-use crate::cpu::Real;
+use crate::number::Real;
 use crate::op::rows::Targets;
 use crate::op::{Accuracy, BinaryCrossEntropy, Form, RowLoss, SquaredError};
 

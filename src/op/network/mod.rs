@@ -11,8 +11,8 @@ mod losses;
 mod text;
 
 use crate::contract::{Binding, Entry, Launch, Launches, Op, Sample, Signature};
-use crate::optim::Schedule;
-use crate::plan::{Class, Target};
+use crate::schedule::Schedule;
+use crate::target::{Class, Target};
 use crate::{DType, TensorType};
 
 use super::clock::schedule;

@@ -3,7 +3,7 @@
 //! WGSL allows e^x 3 + 2|x| units in the last place, a division 2.5, a square root some 4; the argument's own rounding adds
 //! |x| to e^x. What a formula makes of these is argued at each function.
 
-use crate::contract::UNIT;
+use crate::number::UNIT;
 
 use super::Function::{self, *};
 

@@ -21,11 +21,11 @@ mod second;
 mod value;
 
 use crate::contract::{
-    Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, Vjp, arity,
-    expect_dtype, fold, shader,
+    Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity, expect_dtype,
+    fold, shader,
 };
-use crate::cpu::Real;
-use crate::plan::Target;
+use crate::number::{Real, UNIT};
+use crate::target::Target;
 use crate::{Tensor, TensorType};
 
 pub(super) use bound::rounding;

@@ -4,8 +4,8 @@
 //! networks spend time in get loops of their own, which hold no choice and become vectors; the others are called element
 //! by element.
 
-use crate::cpu::Real;
-use crate::cpu::parallel::pieces;
+use crate::number::Real;
+use crate::number::parallel::pieces;
 
 use super::Function::{self, *};
 

@@ -5,7 +5,6 @@
 
 mod cases;
 mod formula;
-mod number;
 mod params;
 mod step;
 
@@ -13,15 +12,14 @@ use crate::contract::{
     Binding, Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, Slab,
     expect_dtype, fold, shader,
 };
-use crate::cpu::Real;
-use crate::cpu::parallel::{Split, pieces};
-use crate::plan::Target;
+use crate::number::parallel::{Split, pieces};
+use crate::number::{Number, Real, Tracked};
+use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::{LONG_RATES, rate};
 
 pub use formula::Formula;
-use number::{Number, Tracked};
 use step::Lanes;
 
 const PLAIN: Shader = shader!("update", "update_plain");

@@ -1,10 +1,10 @@
 //! The arithmetic of an update, for weights in lanes, for f64, and for the bounds of rounding errors alike.
 
+use crate::number::Number;
 use crate::op::adam::complement;
 use crate::op::rate;
 
 use super::Formula;
-use super::number::Number;
 
 /// A few weights with their states and gradients.
 pub(super) struct Lanes<N, const B: usize> {

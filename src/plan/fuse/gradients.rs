@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::contract::Signature;
 use crate::op::{Adam, Dense, End, LayerGradients, LayerPart, LayerSlab, MatMul, Sum};
-use crate::plan::Target;
 use crate::plan::schedule::{Draft, Key, Operand, Scheduled};
+use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::matrices;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::DType;
 use crate::op::{Binary, Dense, End, Gather, MatMul, Operator, Pointwise, PointwiseBackward};
 use crate::plan::schedule::{Draft, Scheduled};
-use crate::plan::{Class, Target};
+use crate::target::{Class, Target};
 
 pub(super) fn join(program: &mut Scheduled, target: &Target) {
     while let Some(joined) = (0..program.drafts.len()).find_map(|call| Joined::find(program, call))

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::plan::Target;
 use crate::plan::schedule::{Key, Operand, Scheduled};
+use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::slabs::{Slabs, apart};

@@ -10,9 +10,9 @@ mod slabs;
 mod tiny;
 
 use crate::graph::Record;
+use crate::target::{Class, Precision, Target};
 
 use super::schedule::{Draft, Operand, Scheduled};
-use super::{Class, Precision, Target};
 
 pub(super) use slabs::Slab;
 

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::TensorType;
-use crate::plan::Target;
 use crate::plan::schedule::{Draft, Key, Operand, Scheduled};
+use crate::target::Target;
 
 /// Tensors laid out one behind the other in one slot, so that a call can take them all as one operand.
 #[derive(Debug, Clone)]

@@ -15,8 +15,9 @@ use crate::op::{
     RowLoss, Rule, Sgd, SquaredError, SquaredErrorBackward, Sum,
 };
 use crate::optim::Rates;
+use crate::plan::Program;
 use crate::plan::schedule::{Draft, Key, Operand, Scheduled, schedule};
-use crate::plan::{Class, Program, Target};
+use crate::target::{Class, Target};
 use crate::{Graph, Initial, Tensor, TensorType};
 
 use super::slabs::{Slabs, apart};

@@ -7,7 +7,7 @@ use super::{Callback, Kept, Mode, Moment, Monitor};
 
 /// Lowers the learning rate when a figure no longer gets better: Keras' `ReduceLROnPlateau`.
 ///
-/// What is lowered is a factor on the optimizer's [`Schedule`](crate::optim::Schedule); with a constant rate it is as in
+/// What is lowered is a factor on the optimizer's [`Schedule`](crate::schedule::Schedule); with a constant rate it is as in
 /// Keras.
 #[derive(Debug, Clone)]
 pub struct ReduceOnPlateau {
@@ -125,7 +125,7 @@ impl Callback for ReduceOnPlateau {
 /// Sets the learning rate before every epoch by a function of the epoch's number, counted from 0, and the rate so far, as
 /// Keras' callback of that name.
 ///
-/// A [`Schedule`](crate::optim::Schedule) is evaluated on the device for every step and costs nothing; this is for what
+/// A [`Schedule`](crate::schedule::Schedule) is evaluated on the device for every step and costs nothing; this is for what
 /// no schedule expresses.
 pub struct LearningRateScheduler<F> {
     schedule: F,

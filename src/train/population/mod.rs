@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::data::check::reserved;
 use crate::nn::{Functional, Parameter};
-use crate::optim::{OptimizerConfig, Schedule};
+use crate::optim::OptimizerConfig;
+use crate::schedule::Schedule;
 use crate::{Dataset, Device, Error, Result};
 
 use super::features::Features;

@@ -3,7 +3,8 @@
 use crate::data::check::reserved;
 use crate::nn::{Functional, Parameter};
 use crate::op::{Layer, Network, RATES, rate};
-use crate::plan::{Class, Plan, Program, Target};
+use crate::plan::{Plan, Program};
+use crate::target::{Class, Target};
 use crate::train::fit::Fit;
 use crate::train::metric::Metric;
 use crate::train::model::{ClockStart, Model};

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::contract::{Binding, Launch, Launches, Signature};
-use crate::plan::{Class, ProductShape, Products, Target};
+use crate::target::{Class, ProductShape, Products, Target};
 
 use super::super::choose::{Tile, build};
 use super::{LayerGradients, LayerSlab};

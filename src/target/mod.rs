@@ -1,9 +1,11 @@
 //! What a plan is made for: the class and limits of an adapter, as plain data.
 
+mod table;
+
 use std::fmt;
 use std::sync::Arc;
 
-use super::TuningTable;
+pub use table::{ProductChoice, ProductShape, TuningTable};
 
 /// The kind of machine that executes a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

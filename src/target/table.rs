@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
-
-use crate::{Error, Result};
 
 /// The first line of a table.
 const HEAD: &str = "kiln tuning 1";
@@ -75,28 +72,6 @@ impl TuningTable {
     /// The choice for a shape.
     pub fn product(&self, shape: ProductShape) -> Option<ProductChoice> {
         self.products.get(&shape.bucket()).copied()
-    }
-
-    /// Reads a table.
-    ///
-    /// # Errors
-    ///
-    /// A file that cannot be read or is no plain file, and [`Error::Format`] with the line that is no part of a table.
-    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let bytes = crate::io::read(path)?;
-        let text = std::str::from_utf8(&bytes)
-            .map_err(|refusal| Error::format(path, None, format!("it is no text: {refusal}")))?;
-        Self::parse(text).map_err(|(line, message)| Error::format(path, Some(line), message))
-    }
-
-    /// Writes a table to a file, which appears whole or not at all.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] where the system refuses.
-    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
-        crate::io::write(&crate::io::System, path, [self.to_string()])
     }
 
     /// The table that `Display` wrote; else the number of the first bad line, from 1, and what is wrong with it.

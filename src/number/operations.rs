@@ -5,11 +5,11 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use crate::contract::UNIT;
-use crate::cpu::Real;
+use super::Real;
+use super::UNIT;
 
 /// What a formula may do with numbers.
-pub(super) trait Number:
+pub(crate) trait Number:
     Copy
     + Add<Output = Self>
     + Sub<Output = Self>
@@ -111,7 +111,7 @@ impl<T: Real> Number for T {
 
 /// A number of the reference with the largest distance that a device's may have from it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tracked {
+pub(crate) struct Tracked {
     pub value: f64,
     pub error: f64,
 }

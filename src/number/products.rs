@@ -24,9 +24,11 @@ use std::cell::Cell;
 use pulp::Arch;
 
 use super::Real;
-use super::line::Line;
-use super::parallel::{self, Table};
-use super::tiles::{self, Panels, TILE_ROWS, Width};
+use super::aligned::Aligned;
+use super::parallel;
+use super::parallel::Table;
+use super::tiles;
+use super::tiles::{Panels, TILE_ROWS, Width};
 
 /// Below this many multiply-adds one thread is done before a second has begun: some 5 µs.
 const THREADS_FROM: usize = 400_000;
@@ -42,7 +44,7 @@ const PACK_B_STRIDE: usize = 2048;
 
 thread_local! {
     /// The copy of B in panels, kept from call to call.
-    static PACKED_B: Cell<Line<f32>> = const { Cell::new(Line::empty()) };
+    static PACKED_B: Cell<Aligned<f32>> = const { Cell::new(Aligned::empty()) };
 }
 
 /// The shape of C = op(A)·op(B): C is `[m, n]`, op(A) `[m, k]`, op(B) `[k, n]`, all row-major.
@@ -173,7 +175,7 @@ impl Product {
     }
 
     /// Copies B into panels: `[panel][k][columns]`, the last one padded with zeros.
-    fn pack(&self, width: Width, b: &[f32], copy: &mut Line<f32>, threads: usize) {
+    fn pack(&self, width: Width, b: &[f32], copy: &mut Aligned<f32>, threads: usize) {
         let Product { n, k, .. } = *self;
         let last = n % width.panel;
         let len = (n - last + width.padded(last) * usize::from(last > 0)) * k;

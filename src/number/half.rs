@@ -47,7 +47,7 @@ pub fn half_value(bits: u16) -> f32 {
 
 /// What is left of a number that is stored in 16 bits.
 #[inline(always)]
-pub(super) fn stored<T: Real>(value: T) -> T {
+pub(crate) fn stored<T: Real>(value: T) -> T {
     T::of(f64::from(half_value(half_bits(value.double()))))
 }
 

@@ -1,6 +1,6 @@
 //! The rate of a step.
 
-use crate::cpu::Real;
+use crate::number::Real;
 
 use super::Schedule;
 

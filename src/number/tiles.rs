@@ -9,7 +9,7 @@ use std::cell::Cell;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::Product;
-use super::line::Line;
+use super::aligned::Aligned;
 
 /// Rows of the largest tile.
 pub(super) const TILE_ROWS: usize = 6;
@@ -28,10 +28,10 @@ const PACK_A_COLUMNS: usize = 384;
 
 thread_local! {
     /// The copy of a block of A, kept from call to call.
-    static PACKED_A: Cell<Line<f32>> = const { Cell::new(Line::empty()) };
+    static PACKED_A: Cell<Aligned<f32>> = const { Cell::new(Aligned::empty()) };
 
     /// The copy of a panel of B.
-    static PANEL: Cell<Line<f32>> = const { Cell::new(Line::empty()) };
+    static PANEL: Cell<Aligned<f32>> = const { Cell::new(Aligned::empty()) };
 }
 
 /// How many numbers a vector of this processor holds, and how many columns a panel has.
@@ -155,7 +155,13 @@ struct Block<'a> {
 
 impl Block<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S, copy: &mut Line<f32>, panel: &mut Line<f32>, c: &mut [f32]) {
+    fn run<S: Simd>(
+        self,
+        simd: S,
+        copy: &mut Aligned<f32>,
+        panel: &mut Aligned<f32>,
+        c: &mut [f32],
+    ) {
         let Product { m, n, k, .. } = self.product;
         let panels = Width::of::<S>();
         let width = panels.panel;
@@ -210,7 +216,7 @@ impl Block<'_> {
 
     /// Copies the block of A tile by tile, each `[depth][rows]`.
     #[inline(always)]
-    fn pack_a(self, begin: usize, depth: usize, copy: &mut Line<f32>) {
+    fn pack_a(self, begin: usize, depth: usize, copy: &mut Aligned<f32>) {
         let Product {
             m, k, transpose_a, ..
         } = self.product;

@@ -10,15 +10,15 @@ const BYTES: usize = 64;
 
 /// Elements behind some spare ones that bring the first to a cache line.
 #[derive(Debug, Default)]
-pub(super) struct Line<E> {
+pub(crate) struct Aligned<E> {
     values: Vec<E>,
     start: usize,
 }
 
-impl<E: Copy + Default> Line<E> {
+impl<E: Copy + Default> Aligned<E> {
     /// Nothing yet.
     pub const fn empty() -> Self {
-        Line {
+        Aligned {
             values: Vec::new(),
             start: 0,
         }
@@ -32,7 +32,7 @@ impl<E: Copy + Default> Line<E> {
         values.resize(len + spare, E::default());
         // Any offset is right; this one is fast.
         let start = values.as_ptr().align_offset(BYTES).min(spare);
-        Ok(Line { values, start })
+        Ok(Aligned { values, start })
     }
 
     /// The elements, those that alignment left over among them.
@@ -63,12 +63,12 @@ mod tests {
     #[test]
     fn lines_have_the_length_asked_for_and_begin_at_a_cache_line() {
         for len in [0, 1, 17, 1000, 70_000] {
-            let mut line = Line::<f32>::new(len).unwrap();
+            let mut line = Aligned::<f32>::new(len).unwrap();
             assert!(line.get().len() >= len);
             assert_eq!(line.get().as_ptr().align_offset(BYTES), 0);
             assert_eq!(line.room(2 * len + 3).len(), 2 * len + 3);
             assert_eq!(line.get().as_ptr().align_offset(BYTES), 0);
         }
-        assert!(Line::<f64>::new(usize::MAX / 2).is_err());
+        assert!(Aligned::<f64>::new(usize::MAX / 2).is_err());
     }
 }
