@@ -3,6 +3,7 @@
 
 mod common;
 
+use kiln::Plan;
 use kiln::optim::Rates;
 use kiln::prelude::*;
 
@@ -30,7 +31,7 @@ fn main() -> std::process::ExitCode {
         let updates = adam.minimize(&loss, &[("w", &w), ("b", &b)], &clock);
         let step = Program::new("step").update(&updates).fetch("loss", &loss);
 
-        let plan = graph.compile(device.target(), [step])?;
+        let plan = Plan::compile(&graph, device.target(), [step])?;
         println!("{plan}");
         let mut session = device.open(&plan)?;
         let inputs: Vec<f32> = (0..128)

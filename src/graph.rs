@@ -6,11 +6,8 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::contract::{MAX_OPERANDS, Op};
-use crate::op::Guarded;
-use crate::plan::{Plan, Program};
-use crate::target::Target;
-use crate::{DType, Error, Result, Shape, Tensor, TensorType};
+use crate::contract::Op;
+use crate::{DType, Result, Shape, Tensor, TensorType};
 
 pub(crate) use nodes::{Nodes, Origin};
 
@@ -93,17 +90,17 @@ pub struct Record {
 ///
 /// Calls on [`Tensor`]s record nodes in program order: a node that reads a variable before an update is recorded sees
 /// the value before it. A badly shaped call records an error with the caller's source line instead of panicking, and
-/// [`Graph::compile`] returns the first one.
+/// [`Plan::compile`](crate::Plan::compile) returns the first one.
 ///
 /// ```
-/// use kiln::{Device, Graph, Program};
+/// use kiln::{Device, Graph, Plan, Program};
 ///
 /// let graph = Graph::new();
 /// let x = graph.input("x", [2, 3]);
 /// let w = graph.parameter("w", [3, 1], &[1.0, 2.0, 3.0]);
 /// let y = x.matmul(&w).relu();
 /// let device = Device::cpu();
-/// let plan = graph.compile(device.target(), [Program::new("forward").fetch("y", &y)])?;
+/// let plan = Plan::compile(&graph, device.target(), [Program::new("forward").fetch("y", &y)])?;
 /// let mut session = device.open(&plan)?;
 /// session.write("x", &[1.0, 0.0, 0.0, 0.0, 1.0, 1.0])?;
 /// session.run("forward", 1)?;
@@ -327,60 +324,6 @@ impl Graph {
         let node = nodes.push(record);
         drop(nodes);
         Tensor::new(self.clone(), ValueId { node, port: 0 })
-    }
-
-    /// What `record` records, but left out in a step in which that word of `guard` is set: all that it updates in place
-    /// but `spare`.
-    #[track_caller]
-    pub(crate) fn unless<R>(
-        &self,
-        guard: &Tensor,
-        word: usize,
-        spare: &Tensor,
-        record: impl FnOnce() -> R,
-    ) -> R {
-        let first = self.lock().records.len();
-        let recorded = record();
-        let mut full = None;
-        for record in &mut self.lock().records[first..] {
-            if let Node::Op(op) = &record.node
-                && op.writes().iter().any(|&i| record.inputs[i] != spare.id())
-            {
-                if record.inputs.len() == MAX_OPERANDS {
-                    full = Some(op.name());
-                }
-                record.node = Node::Op(Arc::new(Guarded {
-                    op: Arc::clone(op),
-                    word,
-                }));
-                record.inputs.push(guard.id());
-            }
-        }
-        if let Some(name) = full {
-            let message = "has no input left for what tells whether it is skipped";
-            self.refuse_at(name, message.into(), Location::caller());
-        }
-        recorded
-    }
-
-    /// Schedules the programs for `target`: the first error recorded in the graph, or a plan.
-    pub fn compile(
-        &self,
-        target: &Target,
-        programs: impl IntoIterator<Item = Program>,
-    ) -> Result<Plan> {
-        let nodes = self.lock();
-        if let Some(error) = &nodes.error {
-            return Err(error.clone());
-        }
-        let programs: Vec<Program> = programs.into_iter().collect();
-        for (name, tensor) in programs.iter().flat_map(Program::tensors) {
-            if !self.owns(tensor) {
-                let message = format!("{name} is a tensor of another graph");
-                return Err(Error::argument("programs", message));
-            }
-        }
-        crate::plan::build(&nodes.records, target, programs)
     }
 
     /// The first error recorded, if a call was refused.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kiln::prelude::*;
-use kiln::{DEVICE_VARIABLE, Options, Session};
+use kiln::{DEVICE_VARIABLE, Options, Plan, Session};
 
 const DEADLINE: Duration = Duration::from_millis(500);
 
@@ -47,7 +47,7 @@ fn busy(device: &Device) -> Session {
         Program::new("busy").fetch("y", &y),
         Program::new("idle").fetch("z", &small.tanh()),
     ];
-    let plan = graph.compile(device.target(), programs).unwrap();
+    let plan = Plan::compile(&graph, device.target(), programs).unwrap();
     let mut session = device.open(&plan).unwrap();
     session.run("idle", 1).unwrap();
     session.read("z").unwrap();

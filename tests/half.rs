@@ -10,7 +10,7 @@ use kiln::op::{self, End, MatMul, scale};
 use kiln::optim::{LOSS_SCALE, Lookahead, LossScale, LossScaleOptimizer, OptimizerConfig};
 use kiln::plan::{Class, Precision, Products, Target};
 use kiln::prelude::*;
-use kiln::{DType, Initial, Session, TensorType, Values};
+use kiln::{DType, Initial, Plan, Session, TensorType, Values};
 
 fn half(device: &Device) -> Device {
     let change = |target: Target| target.with_precision(Precision::Half);
@@ -96,7 +96,7 @@ fn a_layer_of_odd_width_and_what_the_host_fetches_stay_f32() {
     let hidden = x.matmul(&w).relu();
     let y = hidden.matmul(&w);
     let slots = |program: Program| {
-        let plan = graph.compile(device.target(), [program]).unwrap();
+        let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
         plan.slots
             .iter()
             .filter(|slot| slot.dtype == DType::F16)
@@ -144,7 +144,7 @@ fn every_family_of_kernels_stores_and_loads_16_bits_as_ieee_has_them() {
         let program = Program::new("both")
             .fetch("stored", &stored)
             .fetch("loaded", &loaded);
-        let plan = graph.compile(device.target(), [program]).unwrap();
+        let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
         let mut session = device.open(&plan).unwrap();
         session.write("x", &numbers).unwrap();
         session.write("h", &halves).unwrap();
@@ -266,9 +266,12 @@ fn scaled_step_of(device: &Device, optimizer: LossScaleOptimizer) -> Session {
     let y = x.matmul(&w).relu().matmul(&v);
     let loss = y.squared_error(&t, 1.0).batch_mean(&clock.cursor);
     let updates = optimizer.minimize(&loss, &[("w", &w), ("v", &v)], &clock);
-    let plan = graph
-        .compile(device.target(), [Program::new("step").update(&updates)])
-        .unwrap();
+    let plan = Plan::compile(
+        &graph,
+        device.target(),
+        [Program::new("step").update(&updates)],
+    )
+    .unwrap();
     device.open(&plan).unwrap()
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use kiln::prelude::*;
 use kiln::train::{Lambda, Recovery};
-use kiln::{Options, Session};
+use kiln::{Options, Plan, Session};
 
 /// One device at a time: making or dropping two at once hangs some drivers.
 fn alone() -> Option<MutexGuard<'static, ()>> {
@@ -159,7 +159,7 @@ fn products(device: &Device, size: usize) -> Session {
     let graph = Graph::new();
     let x = graph.parameter("x", [size, size], &vec![1.0; size * size]);
     let program = Program::new("p").fetch("y", &x.matmul(&x));
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     device.open(&plan).unwrap()
 }
 

@@ -6,6 +6,7 @@ mod common;
 use std::sync::MutexGuard;
 
 use kiln::Options;
+use kiln::Plan;
 use kiln::op::fold;
 use kiln::optim::{Adafactor, Radam};
 use kiln::prelude::*;
@@ -289,7 +290,7 @@ fn what_waits_for_another_use_is_given_back_where_the_driver_has_no_memory() {
     let graph = kiln::Graph::new();
     let x = graph.input("x", [64, 300]);
     let program = kiln::Program::new("p").fetch("y", &x.tanh().softmax());
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let before = device.counters();
     drop(device.open(&plan).unwrap());
     let between = device.counters();
@@ -345,7 +346,7 @@ fn what_waits_for_another_use_is_given_back_where_the_budget_has_no_room() {
         let graph = kiln::Graph::new();
         let x = graph.parameter("x", [100_000], &[0.5; 100_000]);
         let program = kiln::Program::new("p").fetch("y", &x.tanh());
-        graph.compile(device.target(), [program]).unwrap()
+        Plan::compile(&graph, device.target(), [program]).unwrap()
     };
     let needed = {
         let Some((device, _alone)) = opened(None) else {

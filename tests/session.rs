@@ -6,6 +6,7 @@ mod common;
 use std::sync::MutexGuard;
 
 use common::device;
+use kiln::Plan;
 use kiln::prelude::*;
 
 /// The device, for one test at a time: its counters count for all.
@@ -192,7 +193,7 @@ fn a_submission_of_many_steps_is_one_pass_and_reads_nothing_back() {
     let clock = graph.clock("clock", 1, Sgd::new(0.1).rates());
     let update = Sgd::new(0.1).updates(&[("w", &w, &g)], &clock).remove(0);
     let program = Program::new("step").update([&clock.indices, &update]);
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let mut session = device.open(&plan).unwrap();
     session.run("step", 1).unwrap();
     let before = device.counters();
@@ -408,7 +409,7 @@ fn a_batch_of_no_rows_gives_no_rows_and_sums_of_nothing_are_zeros() {
     let gpu = alone.as_ref().map(|(device, _)| *device);
     let devices = [Some(&Device::cpu()), Some(&Device::reference()), gpu];
     for device in devices.into_iter().flatten() {
-        let plan = graph.compile(device.target(), [program.clone()]).unwrap();
+        let plan = Plan::compile(&graph, device.target(), [program.clone()]).unwrap();
         let mut session = device.open(&plan).unwrap();
         session.run("run", 1).unwrap();
         assert!(session.read("y").unwrap().is_empty());
@@ -419,7 +420,8 @@ fn a_batch_of_no_rows_gives_no_rows_and_sums_of_nothing_are_zeros() {
     }
     // A mean of no rows is no number.
     let (_, mean, _) = x.standardize(0, 1e-3);
-    let refused = graph.compile(
+    let refused = Plan::compile(
+        &graph,
         Device::cpu().target(),
         [Program::new("run").fetch("mean", &mean)],
     );

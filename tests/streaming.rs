@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use common::alone;
 use kiln::prelude::*;
 use kiln::train::{Callback, Every, Moment, RunState, Stop, Timing};
-use kiln::{Dataset, Options};
+use kiln::{Dataset, Options, Plan};
 
 /// Bytes that the adapter's sessions may have; the data of one test is more.
 const BUDGET: u64 = 6 << 20;
@@ -377,7 +377,7 @@ fn a_set_to_evaluate_beyond_the_budget_comes_in_parts_to_the_same_bits() {
     // What a session holds it need not find room for again, whatever else has taken of the rest.
     let graph = kiln::Graph::new();
     let program = kiln::Program::new("p").fetch("y", &graph.input("x", [512, 256]).tanh());
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let beside = device.open(&plan).unwrap();
     assert!(device.counters().bytes + (1 << 20) > BUDGET);
     let (again, uploads) = uploaded(&mut covered, &data);
@@ -751,7 +751,7 @@ fn parts_to_evaluate_are_whole_batches_of_the_session_that_is_open() {
     let graph = Graph::new();
     let held = graph.parameter("held", [750_000], &vec![0.0; 750_000]);
     let program = Program::new("held").fetch("sum", &held.sum());
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let held = device.open(&plan).unwrap();
     compare(&many);
     drop(held);

@@ -16,7 +16,7 @@ fn counting(device: &Device, len: usize) -> Plan {
     let one = graph.parameter("one", [len], &vec![1.0; len]);
     let next = count.assign(&(&count + &one));
     let program = Program::new("p").update([&next]);
-    graph.compile(device.target(), [program]).unwrap()
+    Plan::compile(&graph, device.target(), [program]).unwrap()
 }
 
 fn opened(device: &Device) -> Session {
@@ -67,7 +67,7 @@ fn two(device: &Device) -> Session {
     let programs = [("p", "of_p", &p), ("q", "of_q", &q)];
     let programs = programs.map(|(name, fetch, y)| Program::new(name).fetch(fetch, y));
     device
-        .open(&graph.compile(device.target(), programs).unwrap())
+        .open(&Plan::compile(&graph, device.target(), programs).unwrap())
         .unwrap()
 }
 

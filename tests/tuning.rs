@@ -31,9 +31,7 @@ fn plan(target: &Target, [m, n, k]: [usize; 3]) -> Plan {
         transpose_b: true,
     };
     let y = graph.apply_one(product, &[&a, &b]);
-    graph
-        .compile(target, [Program::new("product").fetch("y", &y)])
-        .unwrap()
+    Plan::compile(&graph, target, [Program::new("product").fetch("y", &y)]).unwrap()
 }
 
 fn grid(plan: &Plan) -> [u32; 3] {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use kiln::op::MatMul;
 use kiln::plan::ProductShape;
-use kiln::{Device, Graph, Program, Result, Session};
+use kiln::{Device, Graph, Plan, Program, Result, Session};
 
 /// C `[m, n]` over k, either operand stored transposed, in a session of its own.
 pub struct Product {
@@ -36,7 +36,11 @@ impl Product {
             transpose_b,
         };
         let y = graph.apply_one(product, &[&a, &b]);
-        let plan = graph.compile(device.target(), [Program::new("product").fetch("y", &y)])?;
+        let plan = Plan::compile(
+            &graph,
+            device.target(),
+            [Program::new("product").fetch("y", &y)],
+        )?;
         let launches = &plan.programs[0].calls[0].launches;
         Ok(Product {
             session: device.open(&plan)?,

@@ -3,7 +3,7 @@
 use rand_pcg::Pcg32;
 
 use crate::contract::{Case, Signature};
-use crate::plan::Program;
+use crate::plan::{Plan, Program};
 use crate::target::{Class, Target};
 use crate::{DType, Device, Graph, Initial, Result, Session, Snapshot, Tensor, TensorType, Values};
 
@@ -138,7 +138,7 @@ impl<'a> Check<'a> {
             backward = backward.fetch(gradient_name(i), gradient);
         }
         let device = Device::reference();
-        let plan = graph.compile(device.target(), [forward, backward])?;
+        let plan = Plan::compile(&graph, device.target(), [forward, backward])?;
         let mut check = Check {
             session: device.open(&plan)?,
             case,

@@ -1,7 +1,7 @@
 //! One op in a graph of its own, open on a device.
 
 use crate::contract::Case;
-use crate::plan::{Place, Program};
+use crate::plan::{Place, Plan, Program};
 use crate::{DType, Device, Graph, Initial, Result, Session, TensorType, Values};
 
 use super::failed;
@@ -45,7 +45,7 @@ impl<'a> Trial<'a> {
         for (port, output) in outputs.iter().enumerate().take(kinds.len()) {
             program = program.fetch(output_name(port), output);
         }
-        let plan = graph.compile(device.target(), [program])?;
+        let plan = Plan::compile(&graph, device.target(), [program])?;
         let place = |name: &str| plan.readable(name).map(|(_, place)| place);
         let inputs = (0..case.inputs.len())
             .map(|i| place(&input_name(i)))

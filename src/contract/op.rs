@@ -46,6 +46,12 @@ pub trait Op: Any + fmt::Debug + DynCompute + Send + Sync {
         None
     }
 
+    /// Whether a result that has elements is zeros where an input has none, such as a sum over a batch of no rows. An op that
+    /// says no is refused on tensors without elements, unless its results have none either.
+    fn sums_nothing_to_zero(&self) -> bool {
+        false
+    }
+
     /// Whether the output is the input under another shape, without a copy.
     fn is_view(&self) -> bool {
         false

@@ -141,14 +141,14 @@ impl Constraint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Device, Graph, Program};
+    use crate::{Device, Graph, Plan, Program};
 
     fn constrained(constraint: Constraint) -> Vec<f32> {
         let graph = Graph::new();
         let w = graph.parameter("w", [2, 3], &[3.0, 0.3, 0.0, 4.0, -0.4, 0.0]);
         let program = Program::new("constrain").update([&constraint.apply(&w)]);
         let device = Device::cpu();
-        let plan = graph.compile(device.target(), [program]).unwrap();
+        let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
         let mut session = device.open(&plan).unwrap();
         session.run("constrain", 1).unwrap();
         session.read("w").unwrap()

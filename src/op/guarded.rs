@@ -3,14 +3,16 @@
 //! Any op will do that only updates in place; it and its kernels know nothing of the guard. On a GPU a test is put before the
 //! kernel's first statement: see `gpu::guard`.
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use crate::contract::{
-    Binding, Case, DynCompute, Entry, Fill, Io, Launches, Op, Sample, Signature, Slab,
+    Binding, Case, DynCompute, Entry, Fill, Io, Launches, MAX_OPERANDS, Op, Sample, Signature, Slab,
 };
+use crate::graph::{Graph, Node};
 use crate::number::Real;
 use crate::target::Target;
-use crate::{DType, TensorType};
+use crate::{DType, Tensor, TensorType};
 
 use super::{Adam, Momentum, RATES, Sgd};
 
@@ -152,4 +154,40 @@ fn cases() -> Vec<Case> {
         }
     }
     cases
+}
+
+impl Graph {
+    /// What `record` records, but left out in a step in which that word of `guard` is set: all that it updates in place
+    /// but `spare`.
+    #[track_caller]
+    pub(crate) fn unless<R>(
+        &self,
+        guard: &Tensor,
+        word: usize,
+        spare: &Tensor,
+        record: impl FnOnce() -> R,
+    ) -> R {
+        let first = self.lock().records.len();
+        let recorded = record();
+        let mut full = None;
+        for record in &mut self.lock().records[first..] {
+            if let Node::Op(op) = &record.node
+                && op.writes().iter().any(|&i| record.inputs[i] != spare.id())
+            {
+                if record.inputs.len() == MAX_OPERANDS {
+                    full = Some(op.name());
+                }
+                record.node = Node::Op(Arc::new(Guarded {
+                    op: Arc::clone(op),
+                    word,
+                }));
+                record.inputs.push(guard.id());
+            }
+        }
+        if let Some(name) = full {
+            let message = "has no input left for what tells whether it is skipped";
+            self.refuse_at(name, message.into(), Location::caller());
+        }
+        recorded
+    }
 }

@@ -230,7 +230,7 @@ fn scaled(y: Tensor, scale: Option<&Tensor>, offset: Option<&Tensor>) -> Tensor 
 mod tests {
     use crate::op::Noise;
     use crate::op::NoiseKind::Dropout;
-    use crate::{Device, Graph, Program, Result, Tensor, Values};
+    use crate::{Device, Graph, Plan, Program, Result, Tensor, Values};
 
     /// What `of` makes of x and the cursor of a batch of `rows` rows in the third step, in f64.
     fn run(
@@ -247,7 +247,7 @@ mod tests {
             program = program.fetch(i.to_string(), tensor);
         }
         let device = Device::reference();
-        let plan = graph.compile(device.target(), [program])?;
+        let plan = Plan::compile(&graph, device.target(), [program])?;
         let mut session = device.open(&plan)?;
         session.write("x", x)?;
         session.write_labels("cursor", &[3, 0, 0, rows, 100, 0, 0, 0])?;

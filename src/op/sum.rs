@@ -75,6 +75,10 @@ impl Op for Sum {
         )])
     }
 
+    fn sums_nothing_to_zero(&self) -> bool {
+        true
+    }
+
     fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
         let x = &vjp.inputs[0];
         Ok(vec![Some(x.graph().apply_one(

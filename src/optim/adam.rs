@@ -138,7 +138,7 @@ impl AdamW {
 mod tests {
     use super::*;
     use crate::optim::Optimizer;
-    use crate::{Device, Graph, Program};
+    use crate::{Device, Graph, Plan, Program};
 
     #[test]
     fn the_means_move_by_one_minus_beta_as_it_was_written() {
@@ -151,7 +151,7 @@ mod tests {
             let gradient = graph.constant([1], &[1.0]);
             let update = adam.updates(&[("w", &w, &gradient)], &clock).remove(0);
             let program = Program::new("step").update([&clock.indices, &update]);
-            let plan = graph.compile(device.target(), [program]).unwrap();
+            let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
             let mut session = device.open(&plan).unwrap();
             session.run("step", 1).unwrap();
             for (state, expected) in [("w.m", 0.1f32), ("w.v", 0.001)] {

@@ -9,14 +9,14 @@ mod verify;
 use std::sync::Arc;
 
 use crate::contract::{Launch, Op, Signature};
-use crate::graph::{Initial, Record, Role, ValueId};
+use crate::graph::{Graph, Initial, Role, ValueId};
 use crate::{DType, Error, Result, Tensor, TensorType};
 
 pub use crate::target::{
     Class, Precision, ProductChoice, ProductShape, Products, Target, Tuning, TuningTable,
 };
 
-/// What one run of a named program computes, given to [`Graph::compile`](crate::Graph::compile).
+/// What one run of a named program computes, given to [`Plan::compile`].
 #[derive(Debug, Clone)]
 pub struct Program {
     name: String,
@@ -344,18 +344,38 @@ impl Plan {
     }
 }
 
-/// Schedules, merges, places and checks.
-pub(crate) fn build(records: &[Record], target: &Target, programs: Vec<Program>) -> Result<Plan> {
-    verify::check_target(target)?;
-    if programs.is_empty() {
-        return Err(Error::argument(
-            "programs",
-            "a plan needs at least one program",
-        ));
+impl Plan {
+    /// Schedules the programs of a graph for `target`, joins what may be joined, places all of it in memory and checks the
+    /// result.
+    ///
+    /// # Errors
+    ///
+    /// The first error recorded in the graph; [`Error::Argument`] where there is no program, two have one name, or a tensor
+    /// belongs to another graph; and what exceeds the target's limits.
+    pub fn compile(
+        graph: &Graph,
+        target: &Target,
+        programs: impl IntoIterator<Item = Program>,
+    ) -> Result<Self> {
+        graph.check()?;
+        let programs: Vec<Program> = programs.into_iter().collect();
+        for (name, tensor) in programs.iter().flat_map(Program::tensors) {
+            if !graph.owns(tensor) {
+                let message = format!("{name} is a tensor of another graph");
+                return Err(Error::argument("programs", message));
+            }
+        }
+        verify::check_target(target)?;
+        if programs.is_empty() {
+            let message = "a plan needs at least one program";
+            return Err(Error::argument("programs", message));
+        }
+        let nodes = graph.lock();
+        let records = &nodes.records;
+        let mut scheduled = schedule::schedule(records, &programs)?;
+        let slabs = fuse::rewrite(&mut scheduled, records, target);
+        let plan = memory::place(records, scheduled, slabs, target)?;
+        verify::verify(&plan)?;
+        Ok(plan)
     }
-    let mut scheduled = schedule::schedule(records, &programs)?;
-    let slabs = fuse::rewrite(&mut scheduled, records, target);
-    let plan = memory::place(records, scheduled, slabs, target)?;
-    verify::verify(&plan)?;
-    Ok(plan)
 }

@@ -1,7 +1,7 @@
 //! Derivatives of anything that is computed from a model's outputs, by its inputs and by its weights.
 
 use crate::nn::Parameter;
-use crate::plan::Program;
+use crate::plan::{Plan, Program};
 use crate::{Graph, Result, Shape, Tensor};
 
 use super::features::Features;
@@ -88,7 +88,7 @@ impl Model {
         for (index, gradient) in gradients.iter().enumerate() {
             program = program.fetch(format!("gradient {index}"), gradient);
         }
-        let plan = graph.compile(device.target(), [program])?;
+        let plan = Plan::compile(&graph, device.target(), [program])?;
         let mut session = device.open(&plan)?;
         session.run("gradients", 1)?;
         let names = architecture.inputs.iter().map(|input| input.name.clone());

@@ -168,7 +168,7 @@ impl Parts<'_> {
         for (program, rows) in predictions {
             programs.push(self.prediction(&graph, &parameters, program, rows));
         }
-        let plan = graph.compile(self.target, programs)?;
+        let plan = Plan::compile(&graph, self.target, programs)?;
         Ok((graph, plan))
     }
 
@@ -178,7 +178,7 @@ impl Parts<'_> {
         self.architecture.check_room(self.target)?;
         let parameters = self.architecture.declare(&graph);
         let program = self.prediction(&graph, &parameters, "predict", rows);
-        graph.compile(self.target, [program])
+        Plan::compile(&graph, self.target, [program])
     }
 
     /// The program that computes the outputs of so many rows.

@@ -15,7 +15,7 @@ pub fn all() {
 }
 
 fn compile(graph: &Graph, y: &Tensor) -> Result<Plan> {
-    graph.compile(&Target::cpu(), [Program::new("p").fetch("y", y)])
+    Plan::compile(graph, &Target::cpu(), [Program::new("p").fetch("y", y)])
 }
 
 #[test]
@@ -83,7 +83,7 @@ pub fn limits_exceeded_name_the_limit_and_the_tensor() {
     let graph = Graph::new();
     let big = graph.input("big", [1 << 20, 64]);
     let program = Program::new("p").fetch("y", &big.relu());
-    let outcome = graph.compile(&Target::new(Class::Gpu, None), [program]);
+    let outcome = Plan::compile(&graph, &Target::new(Class::Gpu, None), [program]);
     says(outcome, &["max", "268435456"]);
 
     // A set that four bindings of the adapter cannot hold.

@@ -4,7 +4,7 @@ use kiln::data::npy::Array;
 use kiln::nn::Permute;
 use kiln::prelude::*;
 use kiln::train::Every;
-use kiln::{DType, Shape, TensorType};
+use kiln::{DType, Plan, Shape, TensorType};
 
 use super::{labelled, model, says};
 
@@ -26,7 +26,7 @@ pub fn graphs_of_absurd_sizes_are_refused() {
         let y = record(&graph);
         let program = kiln::Program::new("p").fetch("y", &y);
         let target = kiln::plan::Target::cpu();
-        says(graph.compile(&target, [program]).map(drop), &[]);
+        says(Plan::compile(&graph, &target, [program]).map(drop), &[]);
     };
     for shape in [
         Shape::from([HUGE]),

@@ -2,6 +2,7 @@
 
 use crate::common;
 
+use kiln::Plan;
 use kiln::nn::Activation;
 use kiln::prelude::*;
 use kiln::train::{Compile, Objective};
@@ -553,7 +554,7 @@ fn slope_penalty(activation: Activation, w: &[f32]) -> (f64, Vec<f32>) {
     let program = program.fetch("d.inner", &derivatives[0]);
     let program = program.fetch("d.outer", &derivatives[1]);
     let device = Device::reference();
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let mut session = device.open(&plan).unwrap();
     session.run("p", 1).unwrap();
     let read = |session: &mut kiln::Session, name: &str| session.read(name).unwrap();
@@ -604,7 +605,7 @@ fn second_derivatives(device: &Device, x: &[f32], of: impl Fn(&Tensor) -> Tensor
     let slope = graph.gradients(&of(&at).sum(), &[&at]).remove(0);
     let bend = graph.gradients(&slope.sum(), &[&at]).remove(0);
     let program = Program::new("p").fetch("bend", &bend);
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let mut session = device.open(&plan).unwrap();
     session.run("p", 1).unwrap();
     session.read("bend").unwrap()

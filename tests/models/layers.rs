@@ -4,7 +4,7 @@ use kiln::nn::{
     ActivityRegularization, Call, Config, Constraint, LayerRef, Parameter, Regularizer, Symbol,
 };
 use kiln::prelude::*;
-use kiln::{Initial, Shape, TensorType};
+use kiln::{Initial, Plan, Shape, TensorType};
 
 /// The error's sentence holds every one of the words.
 #[track_caller]
@@ -414,7 +414,7 @@ fn a_layer_can_be_tried_out_in_a_graph() {
         .forward(std::slice::from_ref(&x), &mut call);
     let dx = &graph.gradients(&y, &[&x])[0];
     let program = Program::new("p").fetch("y", &y).fetch("dx", dx);
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let mut session = device.open(&plan).unwrap();
     session.run("p", 1).unwrap();
     assert_eq!(session.read("y").unwrap(), [31.0, 42.0]);

@@ -1,6 +1,7 @@
 //! What must hold of losses whatever the numbers are, and losses in `fit`.
 
 use crate::common::device;
+use kiln::Plan;
 use kiln::prelude::*;
 use kiln::train::{LossSpec, Reduction, Takes};
 
@@ -40,7 +41,7 @@ fn outcome(
         .fetch("rows", &losses)
         .fetch("value", &value)
         .fetch("gradient", &gradient);
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let mut session = device.open(&plan).unwrap();
     session.write("y", y).unwrap();
     match target {

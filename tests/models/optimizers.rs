@@ -36,7 +36,7 @@ impl Trial {
         updates.extend(optimizer.updates(&all, &clock));
         let device = Device::cpu();
         let program = Program::new("step").update(&updates);
-        let plan = graph.compile(device.target(), [program]).unwrap();
+        let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
         let session = device.open(&plan).unwrap();
         Trial { plan, session }
     }
@@ -270,9 +270,12 @@ fn a_parameter_that_is_not_given_is_frozen() {
     let loss = w.mul(&frozen).sum();
     let updates = adam.minimize(&loss, &[("w", &w)], &clock);
     let device = Device::cpu();
-    let plan = graph
-        .compile(device.target(), [Program::new("step").update(&updates)])
-        .unwrap();
+    let plan = Plan::compile(
+        &graph,
+        device.target(),
+        [Program::new("step").update(&updates)],
+    )
+    .unwrap();
     let mut session = device.open(&plan).unwrap();
     session.run("step", 2).unwrap();
     assert!(session.read("w").unwrap()[0] < 1.0);

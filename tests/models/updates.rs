@@ -39,7 +39,7 @@ fn updates_merge_into_one_call_and_their_states_stay_readable() {
     let y = x.mul(&w).add(&b);
     let program = adam(&graph, &y.square().mean(), &[w, b]);
     let device = Device::reference();
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let merged: Vec<_> = plan.programs[0]
         .calls
         .iter()
@@ -74,9 +74,12 @@ fn a_gradient_that_the_host_writes_outlives_those_that_are_computed() {
     let rates = graph.parameter("rates", [4], &[0.25, 0.0, 0.0, 0.0]);
     let updates = [w.sgd_step(&given, &rates), b.sgd_step(&given.neg(), &rates)];
     let device = Device::reference();
-    let plan = graph
-        .compile(device.target(), [Program::new("train").update(&updates)])
-        .unwrap();
+    let plan = Plan::compile(
+        &graph,
+        device.target(),
+        [Program::new("train").update(&updates)],
+    )
+    .unwrap();
     let place = plan.variable("g").unwrap().place;
     assert!(plan.slots[place.slot].persistent);
     let mut session = device.open(&plan).unwrap();
@@ -96,7 +99,7 @@ fn gradients_that_are_computed_from_each_other_are_updated_apart() {
     let y = x.mul(&w).add(&b);
     let program = adam(&graph, &y.square().sum(), &[w, b]);
     let device = Device::reference();
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let mut session = device.open(&plan).unwrap();
     session.run("train", 1).unwrap();
     let (w, b) = (session.read("w").unwrap(), session.read("b").unwrap());

@@ -14,7 +14,7 @@ use kiln::cpu::Real;
 use kiln::op::{Case, Compute, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp};
 use kiln::plan::Target;
 use kiln::prelude::*;
-use kiln::{Initial, TensorType};
+use kiln::{Initial, Plan, TensorType};
 
 /// The op with something wrong with it.
 #[derive(Debug, Clone, Copy)]
@@ -230,7 +230,7 @@ fn an_op_of_ones_own_can_be_applied_without_a_model() {
     let d = graph.apply_one(Distances, &[&x, &c]);
     let device = Device::cpu();
     let program = Program::new("forward").fetch("d", &d);
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let mut session = device.open(&plan).unwrap();
     session.write("x", &[1.0, 1.0, 4.0, 5.0]).unwrap();
     session.run("forward", 1).unwrap();

@@ -2,7 +2,7 @@
 
 use kiln::op::{Binary, Operator};
 use kiln::plan::Target;
-use kiln::{DType, Device, Error, Graph, Program, Tensor};
+use kiln::{DType, Device, Error, Graph, Plan, Program, Tensor};
 
 use super::gpu;
 use super::updates::Descend;
@@ -60,9 +60,7 @@ fn the_first_error_wins_and_what_follows_from_it_is_silent() {
     let wrong = a.mul(&b);
     let after = wrong.tanh().add(&a).reshape([1000]);
     let _another = a.sum_over(9);
-    let error = graph
-        .compile(&gpu(), [Program::new("p").fetch("y", &after)])
-        .unwrap_err();
+    let error = Plan::compile(&graph, &gpu(), [Program::new("p").fetch("y", &after)]).unwrap_err();
     assert!(error.to_string().starts_with("mul: "), "{error}");
 }
 
@@ -96,7 +94,7 @@ fn limits_exceeded_are_errors_that_name_the_limit_and_the_tensor() {
         let graph = Graph::new();
         let x = graph.input("pictures", [2000, 1000]);
         let program = Program::new("p").fetch("y", &x.tanh().sum_over(1));
-        let error = graph.compile(&target, [program]).unwrap_err();
+        let error = Plan::compile(&graph, &target, [program]).unwrap_err();
         let text = error.to_string();
         match error {
             Error::Limit {
@@ -142,7 +140,9 @@ fn limits_exceeded_are_errors_that_name_the_limit_and_the_tensor() {
         ..gpu()
     };
     let program = Program::new("p").fetch("y", &wide);
-    let text = graph.compile(&small, [program]).unwrap_err().to_string();
+    let text = Plan::compile(&graph, &small, [program])
+        .unwrap_err()
+        .to_string();
     assert!(text.starts_with("what dense computes (operand"), "{text}");
 
     let (limit, what, ..) = compile(Target {
@@ -167,9 +167,8 @@ fn sizes_beyond_any_machine_are_errors_not_overflows() {
             let graph = Graph::new();
             let x = graph.input("huge", shape.clone());
             let y = x.tanh().add(&x).sum();
-            let error = graph
-                .compile(&target, [Program::new("p").fetch("y", &y)])
-                .unwrap_err();
+            let error =
+                Plan::compile(&graph, &target, [Program::new("p").fetch("y", &y)]).unwrap_err();
             let text = error.to_string();
             assert!(matches!(error, Error::Shape { .. }), "{text}");
             assert!(text.contains("`huge`") && text.contains(file!()), "{text}");
@@ -196,7 +195,7 @@ fn unknown_names_list_what_is_known() {
         Program::new("train").fetch("loss", &x.sum()),
         Program::new("predict").fetch("y", &x.neg()),
     ];
-    let plan = graph.compile(device.target(), programs).unwrap();
+    let plan = Plan::compile(&graph, device.target(), programs).unwrap();
     let mut session = device.open(&plan).unwrap();
     let known = |error: Error| match error {
         Error::NotFound { known, .. } => known,
@@ -227,7 +226,7 @@ fn values_of_another_length_or_type_are_refused() {
     assert_eq!(labels.dtype(), DType::U32);
     let program = Program::new("p").fetch("y", &x.neg()).fetch("l", &labels);
     let device = Device::cpu();
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let mut session = device.open(&plan).unwrap();
     let short = session.write("x", &[0.0; 2]).unwrap_err().to_string();
     assert!(
@@ -250,13 +249,13 @@ fn values_of_another_length_or_type_are_refused() {
 fn a_plan_needs_programs_with_names_of_their_own() {
     let graph = Graph::new();
     let x = graph.input("x", [3]);
-    let none = graph.compile(&gpu(), []).unwrap_err();
+    let none = Plan::compile(&graph, &gpu(), []).unwrap_err();
     assert!(none.to_string().contains("at least one"), "{none}");
     let twice = [
         Program::new("p").fetch("a", &x.neg()),
         Program::new("p").fetch("b", &x.exp()),
     ];
-    let error = graph.compile(&gpu(), twice).unwrap_err();
+    let error = Plan::compile(&graph, &gpu(), twice).unwrap_err();
     assert!(error.to_string().contains("two are named `p`"), "{error}");
 }
 
@@ -265,7 +264,7 @@ fn two_fetches_under_one_name_are_refused() {
     let graph = Graph::new();
     let x = graph.input("x", [3]);
     let within = Program::new("p").fetch("y", &x.neg()).fetch("y", &x.exp());
-    let error = graph.compile(&gpu(), [within]).unwrap_err();
+    let error = Plan::compile(&graph, &gpu(), [within]).unwrap_err();
     assert!(error.to_string().contains("`y`"), "{error}");
     // One name for one tensor in several programs is the common case.
     let y = x.tanh();
@@ -273,7 +272,7 @@ fn two_fetches_under_one_name_are_refused() {
         Program::new("a").fetch("y", &y),
         Program::new("b").fetch("y", &y),
     ];
-    graph.compile(&gpu(), both).unwrap();
+    Plan::compile(&graph, &gpu(), both).unwrap();
 }
 
 #[test]
@@ -281,14 +280,12 @@ fn an_update_and_a_tensor_of_another_graph_cannot_be_fetched() {
     let graph = Graph::new();
     let (x, rate) = (graph.input("x", [3]), graph.constant([1], &[0.5]));
     let update = graph.apply_one(Descend, &[&x, &x.neg(), &rate]);
-    let error = graph
-        .compile(&gpu(), [Program::new("p").fetch("u", &update)])
-        .unwrap_err();
+    let error = Plan::compile(&graph, &gpu(), [Program::new("p").fetch("u", &update)]).unwrap_err();
     assert!(error.to_string().contains("has no value"), "{error}");
     let other = Graph::new();
     let stranger = other.input("z", [3]).neg().exp().tanh().sigmoid().abs();
     let program = Program::new("p").fetch("y", &x.neg()).fetch("z", &stranger);
-    let error = graph.compile(&gpu(), [program]).unwrap_err();
+    let error = Plan::compile(&graph, &gpu(), [program]).unwrap_err();
     assert!(error.to_string().contains("another graph"), "{error}");
 }
 
@@ -315,9 +312,7 @@ fn an_op_that_updates_a_constant_is_refused_and_a_name_makes_no_constant() {
         graph.constant([1], &[0.5]),
     );
     let update = graph.apply_one(Descend, &[&w, &w.neg(), &rate]);
-    let plan = graph
-        .compile(&gpu(), [Program::new("p").update([&update])])
-        .unwrap();
+    let plan = Plan::compile(&graph, &gpu(), [Program::new("p").update([&update])]).unwrap();
     let constants = plan.variables.iter().filter(|variable| variable.constant);
     assert_eq!(constants.count(), 1, "the rate alone");
     assert!(!plan.variable("constant.w").unwrap().constant);

@@ -47,7 +47,7 @@ fn chains() -> Vec<(&'static str, Plan)> {
         Target::new(Class::CpuAdapter, Some(8)),
     ] {
         let mut compile = |name, graph: &Graph, programs: Vec<Program>| {
-            plans.push((name, graph.compile(&target, programs).unwrap()));
+            plans.push((name, Plan::compile(graph, &target, programs).unwrap()));
         };
         let graph = Graph::new();
         let (y, _) = layers(&graph, &graph.input("x", [70, 33]), 20, 33);
@@ -100,7 +100,7 @@ fn a_view_has_no_call_and_keeps_what_it_shows_alive() {
         .fetch("view", &view)
         .fetch("y", &y);
     let device = Device::cpu();
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     assert!(!calls(&plan.programs[0]).contains(&"reshape"));
     assert_eq!(plan.programs[0].calls.len(), 8);
     let mut session = device.open(&plan).unwrap();
@@ -119,7 +119,7 @@ fn dead_code_is_not_scheduled() {
     let x = graph.input("x", [10]);
     let _dead = graph.input("unused", [10]).exp().add(&x);
     let program = Program::new("p").fetch("y", &x.neg());
-    let plan = graph.compile(&gpu(), [program]).unwrap();
+    let plan = Plan::compile(&graph, &gpu(), [program]).unwrap();
     assert_eq!(calls(&plan.programs[0]), ["neg"]);
     assert_eq!(plan.variables.len(), 1, "{plan}");
 }
@@ -127,7 +127,9 @@ fn dead_code_is_not_scheduled() {
 #[test]
 fn a_plan_prints_its_calls_kernels_slots_and_bytes() {
     let (graph, program) = training(1000, 2, 100);
-    let text = graph.compile(&gpu(), [program]).unwrap().to_string();
+    let text = Plan::compile(&graph, &gpu(), [program])
+        .unwrap()
+        .to_string();
     for part in [
         "plan for gpu",
         "program train:",
@@ -156,7 +158,7 @@ fn a_sum_splits_rather_than_exceed_the_loop_limit_of_cpu_adapters() {
             max_buffer_bytes: 1 << 40,
             ..target.clone()
         };
-        let plan = graph.compile(&target, [program]).unwrap();
+        let plan = Plan::compile(&graph, &target, [program]).unwrap();
         for launch in plan.programs[0].calls.iter().flat_map(|c| &c.launches) {
             assert!(
                 launch.iterations <= 60_000,
@@ -180,7 +182,7 @@ fn a_fetch_is_read_from_the_program_that_ran_last() {
             .fetch("z", &x.neg())
             .fetch("y", &x.offset(2.0)),
     ];
-    let plan = graph.compile(device.target(), programs).unwrap();
+    let plan = Plan::compile(&graph, device.target(), programs).unwrap();
     let mut session = device.open(&plan).unwrap();
     let early = session.read("y").unwrap_err().to_string();
     assert!(early.contains("has run"), "{early}");

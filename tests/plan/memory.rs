@@ -2,7 +2,7 @@
 
 use kiln::optim::{Optimizer, Sgd};
 use kiln::plan::{Place, Target};
-use kiln::{Device, Graph, Program, Tensor};
+use kiln::{Device, Graph, Plan, Program, Tensor};
 
 use super::{chains, gpu, layers};
 
@@ -13,9 +13,7 @@ fn a_long_chain_runs_in_few_slots() {
     for _ in 0..50 {
         y = y.tanh();
     }
-    let plan = graph
-        .compile(&gpu(), [Program::new("p").fetch("y", &y)])
-        .unwrap();
+    let plan = Plan::compile(&graph, &gpu(), [Program::new("p").fetch("y", &y)]).unwrap();
     let temporaries = plan.slots.iter().filter(|slot| !slot.persistent).count();
     assert_eq!((plan.programs[0].calls.len(), temporaries), (50, 2));
 }
@@ -25,7 +23,7 @@ fn programs_share_their_temporaries_but_not_the_variables() {
     let graph = Graph::new();
     let x = graph.input("x", [1000]);
     let programs = (0..5).map(|i| Program::new(format!("p{i}")).fetch(format!("y{i}"), &x.exp()));
-    let plan = graph.compile(&gpu(), programs.collect::<Vec<_>>()).unwrap();
+    let plan = Plan::compile(&graph, &gpu(), programs.collect::<Vec<_>>()).unwrap();
     assert_eq!(plan.slots.len(), 2);
     assert_eq!(plan.variables.len(), 1);
 }
@@ -61,7 +59,7 @@ fn small_tensors_after_a_large_one_cost_at_most_one_of_them_more() {
     let low = middle.sum_over(0).sigmoid();
     let y = middle.mul(&low).add(&middle);
     let program = Program::new("p").fetch("y", &y);
-    let plan = graph.compile(&gpu(), [program]).unwrap();
+    let plan = Plan::compile(&graph, &gpu(), [program]).unwrap();
     let small = (500u64 * 30 * 4).next_multiple_of(plan.target.alignment);
     assert!(
         plan.slot_bytes() <= plan.lower_bound_bytes() + small,
@@ -124,7 +122,7 @@ fn sharing_slots_changes_no_result() {
     }
     let device = Device::reference();
     let run = |program| {
-        let plan = graph.compile(device.target(), [program]).unwrap();
+        let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
         let mut session = device.open(&plan).unwrap();
         let x: Vec<f32> = (0..7 * 33).map(|i| (i as f32 * 0.37).sin()).collect();
         session.poison(0x7fc0_dead, 0x7fc0_beef).unwrap();
@@ -150,7 +148,7 @@ fn what_is_fetched_survives_to_the_end_of_the_program() {
         .fetch("early", &early)
         .fetch("late", &late);
     let device = Device::cpu();
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let mut session = device.open(&plan).unwrap();
     session.write("x", &[0.5; 100]).unwrap();
     session.run("p", 1).unwrap();
@@ -163,7 +161,7 @@ fn a_fetched_scratch_or_variable_can_be_read_too() {
     let x = graph.parameter("x", [3], &[1.0, 2.0, 3.0]);
     let device = Device::cpu();
     let program = Program::new("p").fetch("itself", &x).fetch("y", &x.neg());
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let mut session = device.open(&plan).unwrap();
     session.run("p", 1).unwrap();
     assert_eq!(session.read("itself").unwrap(), [1.0, 2.0, 3.0]);
@@ -182,7 +180,11 @@ fn a_constant_gradient_is_not_laid_among_temporaries() {
     let loss = x.mul(&used).tanh().square().sum();
     let mut updates = sgd.minimize(&loss, &[("idle", &idle), ("used", &used)], &clock);
     updates.push(clock.indices.clone());
-    let plan = graph.compile(&Target::cpu(), [Program::new("step").update(&updates)]);
+    let plan = Plan::compile(
+        &graph,
+        &Target::cpu(),
+        [Program::new("step").update(&updates)],
+    );
     let mut session = Device::cpu().open(&plan.unwrap()).unwrap();
     session.write("x", &[0.7; 64]).unwrap();
     session.run("step", 3).unwrap();

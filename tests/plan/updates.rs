@@ -3,7 +3,7 @@
 use kiln::op::{Compute, Io, Launch, Launches, Op, Sample, Shader, Signature, Slab};
 use kiln::optim::{Adam, Optimizer};
 use kiln::plan::Target;
-use kiln::{Device, Graph, Program, Tensor, TensorType};
+use kiln::{Device, Graph, Plan, Program, Tensor, TensorType};
 
 use super::calls;
 
@@ -18,7 +18,11 @@ fn variables_that_only_merged_updates_use_keep_their_names_and_first_values() {
         let gradient = graph.input(format!("gradient.{name}"), [3]);
         updates.extend(adam.updates(&[(name, &parameter, &gradient)], &clock));
     }
-    let plan = graph.compile(&Target::cpu(), [Program::new("step").update(&updates)]);
+    let plan = Plan::compile(
+        &graph,
+        &Target::cpu(),
+        [Program::new("step").update(&updates)],
+    );
     let plan = plan.unwrap();
     assert_eq!(
         plan.programs[0].calls.len(),
@@ -110,7 +114,7 @@ fn descend(graph: &Graph, loss: &Tensor, parameters: &[&Tensor]) -> Vec<Tensor> 
 fn run_updates(graph: &Graph, updates: &[Tensor], expected_calls: usize) -> kiln::Session {
     let device = Device::reference();
     let program = Program::new("p").update(updates);
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(graph, device.target(), [program]).unwrap();
     let merged = calls(&plan.programs[0]);
     let merged = merged.iter().filter(|name| **name == "descend").count();
     assert_eq!(merged, expected_calls, "{plan}");
@@ -207,7 +211,7 @@ fn a_node_recorded_before_an_update_sees_the_value_before_it() {
     let device = Device::cpu();
     let program = Program::new("p").update([&update]);
     let program = program.fetch("after", &after).fetch("before", &before);
-    let plan = graph.compile(device.target(), [program]).unwrap();
+    let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let mut session = device.open(&plan).unwrap();
     session.run("p", 2).unwrap();
     assert_eq!(session.read("before").unwrap(), [5.0; 2]);

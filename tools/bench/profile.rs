@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use kiln::Plan;
 use kiln::gpu::Profile;
 use kiln::plan::PlannedProgram;
 use kiln::prelude::*;
@@ -161,7 +162,11 @@ fn peak(device: &Device) -> Result<Peak> {
     let a = graph.parameter("a", [len], &vec![1.0; len]);
     let b = graph.parameter("b", [len], &vec![2.0; len]);
     let sum = &a + &b;
-    let plan = graph.compile(device.target(), [Program::new("sum").fetch("y", &sum)])?;
+    let plan = Plan::compile(
+        &graph,
+        device.target(),
+        [Program::new("sum").fetch("y", &sum)],
+    )?;
     let mut session = device.open(&plan)?;
     let profile = session.profile("sum", 5)?;
     Ok(Peak {

@@ -1,6 +1,6 @@
 //! A graph, run once on the values that a case gives.
 
-use kiln::{Device, Error, Graph, Program, Shape, Tensor, Values};
+use kiln::{Device, Error, Graph, Plan, Program, Shape, Tensor, Values};
 
 use super::Stop;
 use super::case::{Array, Case, Kind};
@@ -82,7 +82,7 @@ impl Work {
             program.fetch(format!("out.{name}"), tensor)
         };
         let program = self.wanted.iter().fold(Program::new("run"), fetch);
-        let plan = match self.graph.compile(device.target(), [program]) {
+        let plan = match Plan::compile(&self.graph, device.target(), [program]) {
             Err(Error::Shape { message, .. }) if message.starts_with("broadcasting handles") => {
                 return Stop::unsupported("broadcasting of more than four dimensions");
             }

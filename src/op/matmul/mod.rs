@@ -84,6 +84,10 @@ impl Op for MatMul {
         Ok(vec![TensorType::f32([m, n])])
     }
 
+    fn sums_nothing_to_zero(&self) -> bool {
+        true
+    }
+
     fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
         let (a, b, dy) = (&vjp.inputs[0], &vjp.inputs[1], vjp.dy()?);
         let product = |a: &Tensor, transpose_a, b: &Tensor, transpose_b| {

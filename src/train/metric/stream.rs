@@ -4,7 +4,9 @@ use crate::nn::Activation;
 use crate::op::{Parts, cursor};
 use crate::train::ledger::Means;
 use crate::train::loss::Output;
-use crate::{Device, Error, Graph, Initial, Program, Result, Role, Session, Targets, TensorType};
+use crate::{
+    Device, Error, Graph, Initial, Plan, Program, Result, Role, Session, Targets, TensorType,
+};
 
 use super::gauges::{Gauges, Setting, TallyInputs};
 use super::{ConfusionMatrix, Metric};
@@ -93,7 +95,11 @@ impl Streaming {
             weights: Some(weights),
         };
         updates.extend(gauges.tally(PROGRAM, (0, gauges.layout().slots), &output, &supply));
-        let plan = graph.compile(device.target(), [Program::new(PROGRAM).update(&updates)])?;
+        let plan = Plan::compile(
+            &graph,
+            device.target(),
+            [Program::new(PROGRAM).update(&updates)],
+        )?;
         Ok(Streaming {
             sums: vec![0.0; 1 + rows.len()],
             session: device.open(&plan)?,

@@ -163,7 +163,7 @@ fn build(
     }
     let slab = single[2].elements() as usize;
     let step = graph.apply_one(network.clone(), &operands.iter().collect::<Vec<_>>());
-    let plan: Plan = graph.compile(target, [Program::new("train").update([&step])])?;
+    let plan: Plan = Plan::compile(&graph, target, [Program::new("train").update([&step])])?;
     Ok(PopulationSession {
         room,
         network,

@@ -1,7 +1,7 @@
 //! Layers: outputs, and gradients of inputs and weights, through the layers that models are made of.
 
 use kiln::nn::{Activation, Call, Layer, LayerRef};
-use kiln::{Device, Graph, Initial, Program, Shape, Tensor, TensorType};
+use kiln::{Device, Graph, Initial, Plan, Program, Shape, Tensor, TensorType};
 
 use super::noise;
 use super::object;
@@ -108,7 +108,7 @@ fn states(
         return unchanged(case, check);
     }
     let program = Program::new("call").update(call.updates());
-    let plan = graph.compile(device.target(), [program])?;
+    let plan = Plan::compile(&graph, device.target(), [program])?;
     let mut session = device.open(&plan)?;
     session.write("x", &x.to_f32())?;
     for times in ["after", "after2", "after3"] {

@@ -1,7 +1,7 @@
 //! Learning-rate schedules: the rate as a function of the step.
 
 use kiln::optim::{Rates, Schedule};
-use kiln::{Device, Graph, Program};
+use kiln::{Device, Graph, Plan, Program};
 use serde_json::Value;
 
 use crate::conform::Stop;
@@ -32,7 +32,7 @@ fn by_the_clock(schedule: Schedule, steps: &[u32], device: &Device) -> Result<Ve
     let graph = Graph::new();
     let clock = graph.clock("clock", 1, Rates::from(schedule));
     let program = Program::new("tick").update([&clock.indices]);
-    let plan = graph.compile(device.target(), [program])?;
+    let plan = Plan::compile(&graph, device.target(), [program])?;
     let mut session = device.open(&plan)?;
     let mut words = vec![0; kiln::op::cursor::WORDS];
     words[kiln::op::cursor::DATA_ROWS] = 1;

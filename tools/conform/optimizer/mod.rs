@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use kiln::op::rate;
 use kiln::optim::OptimizerConfig;
-use kiln::{Device, Graph, Program, Session, Tensor};
+use kiln::{Device, Graph, Plan, Program, Session, Tensor};
 
 use crate::conform::Stop;
 use crate::conform::case::{Array, Case};
@@ -167,7 +167,11 @@ pub fn run_onnx(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(
         .map(|(name, parameter, gradient)| (name.as_str(), parameter, gradient))
         .collect();
     let updates = rule.updates(&all, &clock);
-    let plan = graph.compile(device.target(), [Program::new("step").update(&updates)])?;
+    let plan = Plan::compile(
+        &graph,
+        device.target(),
+        [Program::new("step").update(&updates)],
+    )?;
     let mut session = device.open(&plan)?;
     let (rate, t) = (case.tensor("in.R")?, case.tensor("in.T")?);
     session.write(
@@ -227,7 +231,11 @@ impl<'a> Steps<'a> {
         // The clock has to be asked for: nothing here takes its batch.
         let mut updates = vec![clock.indices.clone()];
         updates.extend(rule.updates(&all, &clock));
-        let plan = graph.compile(device.target(), [Program::new("step").update(&updates)])?;
+        let plan = Plan::compile(
+            &graph,
+            device.target(),
+            [Program::new("step").update(&updates)],
+        )?;
         Ok(Steps {
             case,
             parameters,

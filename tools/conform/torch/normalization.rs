@@ -1,7 +1,7 @@
 //! Normalisations of PyTorch's modules and functions.
 
 use kiln::op::RunningAverage;
-use kiln::{Device, Graph, Initial, Program, Tensor, TensorType};
+use kiln::{Device, Graph, Initial, Plan, Program, Tensor, TensorType};
 
 use super::Call;
 use super::arguments::Arguments;
@@ -71,7 +71,7 @@ impl Running<'_> {
             };
             program = program.update(&average.running_average(op, &value, None));
         }
-        let plan = graph.compile(device.target(), [program])?;
+        let plan = Plan::compile(&graph, device.target(), [program])?;
         let mut session = device.open(&plan)?;
         session.write("x", &array.to_f32())?;
         for call in ["after", "after2", "after3"] {
