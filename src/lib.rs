@@ -26,6 +26,7 @@
 //! | [`train`] | [`train::Model`]: fit, evaluate, predict; losses, metrics, callbacks, checkpoints, populations |
 //! | [`optim`] | optimizers and schedules: nodes of the graph, too |
 //! | [`Graph`], [`Tensor`] | nodes with shapes; gradients are more nodes |
+//! | [`number`] | what formulas are written over: floats, rounding errors, slopes |
 //! | [`op`] | every op: shape, gradient, kernel, CPU form, bound, cases; a file each |
 //! | [`plan`] | the graph in order, rewritten and placed in memory: plain data, printable |
 //! | [`gpu`], [`cpu`] | what runs a plan; [`Device`] chooses, [`Session`] is either |
@@ -47,7 +48,7 @@ pub mod gpu;
 mod graph;
 pub mod io;
 pub mod nn;
-mod number;
+pub mod number;
 pub mod op;
 pub mod optim;
 pub mod plan;

@@ -2,14 +2,19 @@
 //! long loops and matrix products over slices of them.
 
 pub(crate) mod aligned;
+mod dual;
+mod float;
 pub(crate) mod half;
 mod operations;
 pub mod parallel;
 mod products;
 mod real;
 mod tiles;
+mod tracked;
 
+pub use dual::Dual;
 pub use half::{HALF_UNIT, half_bits, half_value, stored_error};
-pub(crate) use operations::{Number, Tracked};
+pub use operations::{Known, Number};
 pub use products::Product;
 pub use real::{Real, UNIT};
+pub use tracked::Tracked;

@@ -13,7 +13,7 @@ use crate::contract::{
     expect_dtype, fold, shader,
 };
 use crate::number::parallel::{Split, pieces};
-use crate::number::{Number, Real, Tracked};
+use crate::number::{Known, Real, Tracked};
 use crate::target::Target;
 use crate::{DType, TensorType};
 
@@ -112,7 +112,7 @@ impl Update {
 
     /// The update of a few weights, all numbers in place.
     #[inline(always)]
-    fn step<N: Number, const B: usize>(
+    fn step<N: Known, const B: usize>(
         &self,
         lanes: &mut Lanes<N, B>,
         sum: Option<&mut [N; B]>,

@@ -1,6 +1,6 @@
 //! The arithmetic of an update, for weights in lanes, for f64, and for the bounds of rounding errors alike.
 
-use crate::number::Number;
+use crate::number::Known;
 use crate::op::adam::complement;
 use crate::op::rate;
 
@@ -13,7 +13,7 @@ pub(super) struct Lanes<N, const B: usize> {
     pub g: [N; B],
 }
 
-impl<N: Number, const B: usize> Lanes<N, B> {
+impl<N: Known, const B: usize> Lanes<N, B> {
     #[inline(always)]
     fn each(&mut self, step: impl Fn(N, [N; 3], N) -> (N, [N; 3])) {
         let [a, b, c] = &mut self.states;
@@ -27,7 +27,7 @@ impl<N: Number, const B: usize> Lanes<N, B> {
 impl Formula {
     /// One update of a few weights, already decayed, by gradients already treated, at the learning rate `eta`.
     #[inline(always)]
-    pub(super) fn step<N: Number, const B: usize>(
+    pub(super) fn step<N: Known, const B: usize>(
         &self,
         lanes: &mut Lanes<N, B>,
         eta: N,
@@ -315,7 +315,7 @@ pub(super) fn nadam_share(beta: f32, rounded: bool) -> f64 {
 
 /// x over the root of v, with ε inside or outside.
 #[inline(always)]
-fn over_root<N: Number>(x: N, v: N, epsilon: N, outside: bool) -> N {
+fn over_root<N: Known>(x: N, v: N, epsilon: N, outside: bool) -> N {
     if outside {
         x / (v.root() + epsilon)
     } else {
