@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `dataset` | [`Dataset`]: features, [`Targets`] and names |
+//! | `features` | [`Features`]: rows of input numbers to predict on |
 //! | `check` | what a data set must be: lengths that fit, labels in range, finite numbers |
 //! | `splits` | rows picked, shuffled and parted: [`Dataset::select`], [`Dataset::split`], [`Dataset::k_fold`] … |
 //! | `csv` | [`Csv`]: tables in text files, plain or gzipped |
@@ -21,6 +22,7 @@ mod categories;
 pub(crate) mod check;
 mod csv;
 mod dataset;
+mod features;
 pub mod idx;
 mod imputing;
 #[cfg(feature = "ndarray")]
@@ -33,6 +35,8 @@ mod splits;
 
 pub use csv::{Csv, Header};
 pub use dataset::{Dataset, Targets};
+pub use features::Features;
+pub(crate) use features::Inputs;
 pub use idx::mnist;
 pub use imputing::Fill;
 pub use preprocessing::{Preprocessing, Step};

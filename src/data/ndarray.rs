@@ -1,9 +1,10 @@
-//! Data sets from `ndarray`'s arrays, and predictions as such; with the feature `ndarray`.
+//! Data sets and rows of input numbers from `ndarray`'s arrays; with the feature `ndarray`.
 
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{ArrayView1, ArrayView2};
 
-use crate::train::{Features, Predictions};
-use crate::{Dataset, Error, Result, Targets};
+use crate::{Error, Result};
+
+use super::{Dataset, Features, Targets};
 
 impl Dataset {
     /// A data set of features `[rows, columns]` and the targets of these rows: another array's view, or [`Targets`].
@@ -98,15 +99,5 @@ impl<'a> From<ArrayView2<'a, f32>> for Features<'a> {
             },
             rows.ncols(),
         )
-    }
-}
-
-impl From<&Predictions> for Array2<f32> {
-    /// `[rows, columns]`; the outputs of a model of several side by side.
-    fn from(predictions: &Predictions) -> Self {
-        let columns = predictions.columns();
-        let shape = (predictions.rows().len(), columns);
-        let values = predictions.values();
-        Array2::from_shape_fn(shape, |(row, column)| values[row * columns + column])
     }
 }

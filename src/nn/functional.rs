@@ -2,9 +2,6 @@
 
 use std::panic::Location;
 
-use crate::device::Device;
-use crate::optim::Optimizer;
-use crate::train::{Compile, LossSpec, Metric, Model};
 use crate::{Error, Preprocessing, Result, Shape};
 
 use super::layer_ref::snake_case;
@@ -30,7 +27,7 @@ use super::{LayerRef, Parameter};
 ///
 /// What does not fit, a shape or a name, is told by `compile`, with the line where the layer was put in its place.
 ///
-/// A layer that stands in two models has weights of its own in each; [`Model::set_weights`] takes them over.
+/// A layer that stands in two models has weights of its own in each; [`Model::set_weights`](crate::train::Model::set_weights) takes them over.
 #[derive(Debug, Clone)]
 pub struct Functional {
     pub(crate) inputs: Vec<InputSpec>,
@@ -124,43 +121,6 @@ impl Functional {
     pub fn preprocessing(mut self, preprocessing: impl Into<Preprocessing>) -> Self {
         self.preprocessing = Some(preprocessing.into());
         self
-    }
-
-    /// Readies the architecture for training on the device that `KILN_DEVICE` names, or the best one.
-    pub fn compile(
-        self,
-        loss: impl Into<LossSpec>,
-        optimizer: impl Optimizer + 'static,
-        metrics: impl IntoIterator<Item = Metric>,
-    ) -> Result<Model> {
-        let device = Device::from_env()?;
-        self.compile_on(&device, loss, optimizer, metrics)
-    }
-
-    /// Readies the architecture for training on `device`.
-    pub fn compile_on(
-        self,
-        device: &Device,
-        loss: impl Into<LossSpec>,
-        optimizer: impl Optimizer + 'static,
-        metrics: impl IntoIterator<Item = Metric>,
-    ) -> Result<Model> {
-        Model::new(
-            self,
-            device,
-            loss.into(),
-            Box::new(optimizer),
-            metrics.into_iter().collect(),
-        )
-    }
-
-    /// Readies the architecture for training on `device` with a loss and metrics for each output.
-    ///
-    /// # Errors
-    ///
-    /// Layers that do not fit each other, settings out of range, names of outputs that are not there.
-    pub fn compile_with(self, device: &Device, compile: Compile) -> Result<Model> {
-        Model::with(self, device, compile)
     }
 
     /// The layers by name, in the order of their first calls.

@@ -2,10 +2,7 @@
 
 use std::panic::Location;
 
-use crate::device::Device;
-use crate::optim::Optimizer;
-use crate::train::{LossSpec, Metric, Model};
-use crate::{Error, Preprocessing, Result, Shape};
+use crate::{Error, Preprocessing, Shape};
 
 use super::symbol::Symbol;
 use super::{Activation, Dense, Functional, Input, Layer, LayerRef};
@@ -64,27 +61,6 @@ impl Sequential {
     pub fn preprocessing(mut self, preprocessing: impl Into<Preprocessing>) -> Self {
         self.preprocessing = Some(preprocessing.into());
         self
-    }
-
-    /// Readies the architecture for training on the device that `KILN_DEVICE` names, or the best one.
-    pub fn compile(
-        self,
-        loss: impl Into<LossSpec>,
-        optimizer: impl Optimizer + 'static,
-        metrics: impl IntoIterator<Item = Metric>,
-    ) -> Result<Model> {
-        Functional::from(self).compile(loss, optimizer, metrics)
-    }
-
-    /// Readies the architecture for training on `device`.
-    pub fn compile_on(
-        self,
-        device: &Device,
-        loss: impl Into<LossSpec>,
-        optimizer: impl Optimizer + 'static,
-        metrics: impl IntoIterator<Item = Metric>,
-    ) -> Result<Model> {
-        Functional::from(self).compile_on(device, loss, optimizer, metrics)
     }
 
     /// Numbers of a sample's output; 0 where the layers do not fit each other.

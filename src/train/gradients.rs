@@ -1,10 +1,10 @@
 //! Derivatives of anything that is computed from a model's outputs, by its inputs and by its weights.
 
+use crate::data::Features;
 use crate::nn::Parameter;
 use crate::plan::{Plan, Program};
 use crate::{Graph, Result, Shape, Tensor};
 
-use super::features::Features;
 use super::{Model, Weights};
 
 /// A value and its derivatives: see [`Model::gradients`].

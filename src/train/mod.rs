@@ -3,6 +3,7 @@
 mod batches;
 mod callback;
 mod checkpoints;
+mod compile;
 mod estimate;
 mod evaluate;
 mod evaluated;
@@ -33,6 +34,7 @@ mod stream;
 mod submissions;
 mod weights;
 
+pub use crate::data::Features;
 pub use callback::{
     Callback, CsvLog, EarlyStopping, JsonLines, Keep, Lambda, LearningRateScheduler, Mode,
     ModelCheckpoint, Moment, Monitor, ReduceOnPlateau, StopAfter, StopAt, TensorBoard,
@@ -41,7 +43,6 @@ pub use callback::{
 pub use checkpoints::{Checkpoints, Newest};
 pub use evaluate::Evaluation;
 pub use fastest::{Fastest, Figure};
-pub use features::Features;
 pub use fit::Fit;
 pub use gradients::Gradients;
 pub use history::{Epoch, History, Stop};

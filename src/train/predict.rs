@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
+use crate::data::Features;
 use crate::data::check::reserved;
 use crate::target::Class;
 use crate::{Error, Result, Session};
 
 use super::Model;
-use super::features::Features;
 use super::programs::{FEW_ROWS, Needs, PREDICT_ROWS};
 use super::recover::Recovery;
 
@@ -253,5 +253,16 @@ impl Batches<'_> {
             let outputs = session.finish(pending).await?;
             self.values.extend_from_slice(&outputs[..len]);
         }
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl From<&Predictions> for ndarray::Array2<f32> {
+    /// `[rows, columns]`; the outputs of a model of several side by side.
+    fn from(predictions: &Predictions) -> Self {
+        let columns = predictions.columns();
+        let shape = (predictions.rows().len(), columns);
+        let values = predictions.values();
+        ndarray::Array2::from_shape_fn(shape, |(row, column)| values[row * columns + column])
     }
 }

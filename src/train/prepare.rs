@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::data::Features;
 use crate::data::check::{check_finite, reserved};
 use crate::target::Target;
 use crate::{Dataset, Error, Result, Session, Targets};
 
 use super::Model;
-use super::features::Features;
 use super::loss::{Reduction, Takes};
 use super::objective::Objective;
 use super::programs::{Needs, Place, Placed, VALUES, chunk_name, chunk_rows};

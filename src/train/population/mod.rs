@@ -7,13 +7,13 @@ mod run;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use crate::data::Features;
 use crate::data::check::reserved;
 use crate::nn::{Functional, Parameter};
 use crate::optim::OptimizerConfig;
 use crate::schedule::Schedule;
 use crate::{Dataset, Device, Error, Result};
 
-use super::features::Features;
 use super::fit::Fit;
 use super::history::{History, Stop};
 use super::ledger::Ledger;
