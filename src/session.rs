@@ -1,6 +1,7 @@
 //! An open plan: programs run by name, on any device.
 
 mod access;
+mod handle;
 mod snapshot;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -10,6 +11,7 @@ use crate::plan::{Place, Plan};
 use crate::{Error, Result, cpu, gpu};
 
 use access::floats;
+pub(crate) use handle::{ElementsRef, Handle, Picked, ProgramHandle};
 pub(crate) use snapshot::PendingSnapshot;
 pub use snapshot::Snapshot;
 
@@ -151,21 +153,15 @@ impl Session {
         Ok(())
     }
 
-    /// Runs a step on the processor up to the call that first writes a number that is not finite: see
-    /// [`cpu::Session::first_not_finite`].
-    pub(crate) fn first_not_finite(
-        &mut self,
-        program: &str,
-    ) -> Result<Option<(usize, Place, f32)>> {
-        let index = self.begin(program, 1)?;
-        Ok(match &mut self.executor {
+    fn first_not_finite_at(&mut self, index: usize) -> Option<(usize, Place, f32)> {
+        match &mut self.executor {
             Executor::Cpu(session) => session.first_not_finite(index),
             Executor::Reference(session) => {
                 let found = session.first_not_finite(index);
                 found.map(|(call, place, value)| (call, place, value as f32))
             }
             Executor::Gpu(_) => None,
-        })
+        }
     }
 
     /// Runs `steps` steps and copies a tensor of numbers for the host, without waiting for it.
@@ -181,6 +177,10 @@ impl Session {
         let index = self.begin(program, steps)?;
         // What is copied may be what this program fetches.
         let places = self.places(copied).inspect_err(|_| self.last = before)?;
+        self.submit_at(index, steps, &places)
+    }
+
+    fn submit_at(&mut self, index: usize, steps: u64, places: &[Place]) -> Result<Pending> {
         Ok(Pending(match &mut self.executor {
             Executor::Cpu(session) => {
                 session.run(index, steps);
@@ -192,7 +192,7 @@ impl Session {
                 let read = |&place| session.read(place).iter().map(|&value| value as f32);
                 PendingKind::Ready(self.identity, places.iter().flat_map(read).collect())
             }
-            Executor::Gpu(session) => PendingKind::Gpu(session.submit(index, steps, &places)?),
+            Executor::Gpu(session) => PendingKind::Gpu(session.submit(index, steps, places)?),
         }))
     }
 
@@ -200,17 +200,25 @@ impl Session {
     /// Until this is called, a rule by floating-point operations decides. Results are the same bits for any.
     pub fn limit_steps_per_dispatch(&mut self, program: &str, steps: u64) -> Result<()> {
         let index = self.begin(program, 0)?;
+        self.limit_at(index, steps);
+        Ok(())
+    }
+
+    fn limit_at(&mut self, index: usize, steps: u64) {
         if let Executor::Gpu(session) = &mut self.executor {
             session.limit_steps_per_dispatch(index, steps);
         }
-        Ok(())
     }
 
     /// Makes the buffers for so many copies of these tensors under way at once, which are else made when they are needed.
     pub fn reserve_readbacks(&mut self, tensors: &[&str], count: usize) -> Result<()> {
         let places = self.places(tensors)?;
+        self.reserve_at(&places, count)
+    }
+
+    fn reserve_at(&mut self, places: &[Place], count: usize) -> Result<()> {
         match &mut self.executor {
-            Executor::Gpu(session) => session.reserve_readbacks(&places, count),
+            Executor::Gpu(session) => session.reserve_readbacks(places, count),
             Executor::Cpu(_) | Executor::Reference(_) => Ok(()),
         }
     }

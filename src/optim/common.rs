@@ -7,6 +7,15 @@ use crate::{Error, Result, Tensor};
 
 use super::optimizer::{Clock, at_least, in_range, state};
 
+/// The state that sums the gradients of several batches.
+const ACCUMULATOR: &str = "gradient_accumulator";
+
+/// Whether a variable sums the gradients of several batches.
+pub(crate) fn is_accumulator(variable: &str) -> bool {
+    let parts = variable.rsplit_once('.');
+    parts.is_some_and(|(_, state)| state == ACCUMULATOR)
+}
+
 /// Most tensors of one sum of squares.
 const MOST_TENSORS: usize = 6;
 
@@ -223,7 +232,7 @@ impl Common {
         let collect = Update::from(Formula::Collect { share });
         let mut updates = Vec::new();
         let sums = parameters.iter().map(|(name, parameter, gradient)| {
-            let sum = state(name, "gradient_accumulator", parameter, 0.0);
+            let sum = state(name, ACCUMULATOR, parameter, 0.0);
             updates.extend(record(&collect, name, &sum, gradient, clock, &|_| 0.0));
             sum
         });
@@ -317,7 +326,7 @@ pub(super) fn record(
 ) -> Option<Tensor> {
     let mut names: Vec<&str> = update.formula.states().to_vec();
     if update.batches > 1 {
-        names.push("gradient_accumulator");
+        names.push(ACCUMULATOR);
     }
     if update.running.is_some() {
         names.push("average");

@@ -23,6 +23,7 @@ pub use adagrad::{Adadelta, Adagrad};
 pub use adam::{Adam, AdamW};
 pub use adamax::Adamax;
 pub use asgd::{Asgd, Rprop};
+pub(crate) use common::is_accumulator;
 pub use common::{Common, Lookahead};
 pub use ftrl::Ftrl;
 pub use lamb::Lamb;

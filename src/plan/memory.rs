@@ -112,6 +112,7 @@ pub(super) fn place(
             fetches,
             live_bytes,
             notes: program.notes,
+            oversized: program.oversized,
         });
     }
     let variables = memory.variables();

@@ -166,6 +166,8 @@ pub struct PlannedProgram {
     pub live_bytes: u64,
     /// What the rewrites did, a sentence each.
     pub notes: Vec<String>,
+    /// Why whole steps of the program do not fit one call, where only the network's size speaks against it.
+    pub(crate) oversized: Option<String>,
 }
 
 impl PlannedProgram {

@@ -51,6 +51,8 @@ pub(super) struct Scheduled {
     pub fetches: Vec<(String, TensorType, Key)>,
     /// What the rewrites did, a sentence each.
     pub notes: Vec<String>,
+    /// Why whole steps do not fit one call, where only the size of the network speaks against it.
+    pub oversized: Option<String>,
 }
 
 pub(super) fn schedule(records: &[Record], programs: &[Program]) -> Result<Vec<Scheduled>> {
@@ -127,6 +129,7 @@ fn schedule_one(records: &[Record], index: usize, program: &Program) -> Schedule
         fetches: fetches.collect(),
         drafts,
         notes: Vec::new(),
+        oversized: None,
     }
 }
 

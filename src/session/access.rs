@@ -31,23 +31,6 @@ impl Session {
         self.write_words_at(place, values)
     }
 
-    /// Writes elements of a variable of numbers from element `from` on, and leaves the others.
-    pub(crate) fn write_part(&mut self, variable: &str, from: usize, values: &[f32]) -> Result<()> {
-        let place = self.part(variable, DType::F32, from, values.len())?;
-        self.write_at(place, values)
-    }
-
-    /// Writes elements of a variable of integers from element `from` on, and leaves the others.
-    pub(crate) fn write_labels_part(
-        &mut self,
-        variable: &str,
-        from: usize,
-        values: &[u32],
-    ) -> Result<()> {
-        let place = self.part(variable, DType::U32, from, values.len())?;
-        self.write_words_at(place, values)
-    }
-
     pub(super) fn write_at(&mut self, place: Place, values: &[f32]) -> Result<()> {
         match &mut self.executor {
             Executor::Cpu(session) => session.write(place, values),
@@ -149,7 +132,7 @@ impl Session {
         self.block_on(async move |session| session.values_at(place, dtype).await)
     }
 
-    async fn values_at(&mut self, place: Place, dtype: DType) -> Result<Values> {
+    pub(super) async fn values_at(&mut self, place: Place, dtype: DType) -> Result<Values> {
         if let Some(values) = self.values_here(place, dtype) {
             return Ok(values);
         }
@@ -240,15 +223,6 @@ impl Session {
             "values",
             format!("`{variable}` is {kind}, but {len} values were given"),
         ))
-    }
-
-    fn part(&self, variable: &str, dtype: DType, from: usize, len: usize) -> Result<Place> {
-        let whole = self.head(variable, dtype, from.saturating_add(len))?;
-        Ok(Place {
-            offset: whole.offset + from as u64,
-            len: len as u64,
-            ..whole
-        })
     }
 
     fn sized(&self, variable: &str, dtype: DType, len: usize) -> Result<Place> {

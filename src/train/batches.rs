@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::session::ElementsRef;
 use crate::{Dataset, Error, Result};
 
 use super::Model;
@@ -105,6 +106,16 @@ impl Table {
             labels: data.labels.map(|y| y.into_owned()).unwrap_or_default(),
             weights: data.weights.map(|w| w.into_owned()).unwrap_or_default(),
         }
+    }
+
+    /// In the order of [`Prepared::arrays`].
+    pub fn arrays(&self) -> [ElementsRef<'_>; 4] {
+        [
+            ElementsRef::F32(&self.features),
+            ElementsRef::F32(&self.values),
+            ElementsRef::U32(&self.labels),
+            ElementsRef::F32(&self.weights),
+        ]
     }
 
     /// Adds rows of another.

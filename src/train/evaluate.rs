@@ -10,7 +10,7 @@ use super::ledger::Ledger;
 use super::metric::{Board, ConfusionMatrix};
 use super::model::ClockStart;
 use super::prepare::Prepared;
-use super::programs::{Needs, Room};
+use super::programs::{Needs, Room, RowProgram};
 use super::recover::Recovery;
 use super::submissions::{Answer, Submissions};
 
@@ -122,13 +122,13 @@ impl Model {
             window,
             ..ClockStart::at_beginning(data.rows)
         };
-        self.set_clock("evaluate", needs, start).await?;
+        self.set_clock(RowProgram::Evaluate, needs, start).await?;
         let batch = self.evaluation_batch().unwrap_or(EVALUATE_ROWS);
         let mut ledger = Ledger::new(data.rows as u64, batch as u64, gauges.layout(), 0);
         let device = self.device().clone();
-        let session = self.session(needs).await?;
         let steps = ledger.steps_per_epoch();
-        let mut submissions = Submissions::new("evaluate", gauges, steps, &device, session)?;
+        let program = self.opened(needs).await?.program(RowProgram::Evaluate)?;
+        let mut submissions = Submissions::new(program, gauges, steps, &device)?;
         let mut brought = window.map(|room| Brought::new(room, batch));
         let mut means = None;
         loop {

@@ -6,7 +6,7 @@ use crate::{Error, Result};
 use super::Model;
 use super::evaluate::evaluation_room;
 use super::prepare::Prepared;
-use super::programs::{Needs, RING_ROWS, Room, chunk_rows};
+use super::programs::{Needs, RING_ROWS, Room, RowProgram, chunk_rows};
 use super::stream::{CHUNKS_AT_ONCE, SPARE_BYTES};
 use super::submissions::READBACKS;
 
@@ -197,7 +197,7 @@ impl Model {
         data: &Prepared<'_>,
     ) -> Result<()> {
         match window(needs, data) {
-            None => self.upload("evaluate", needs, data).await,
+            None => self.upload(RowProgram::Evaluate, needs, data).await,
             Some(_) => self.session(needs).await.map(|_session| ()),
         }
     }
@@ -221,8 +221,14 @@ impl Model {
             }
             let end = data.rows.min(first + part);
             let at = first % (CHUNKS_AT_ONCE * part);
-            self.write_rows(("evaluate", needs), at, data, first..end, (None, 0))
-                .await?;
+            self.write_rows(
+                (RowProgram::Evaluate, needs),
+                at,
+                data,
+                first..end,
+                (None, 0),
+            )
+            .await?;
             brought.rows = end;
         }
         Ok((brought.rows.div_ceil(brought.batch)) as u64)

@@ -4,13 +4,13 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::number::parallel;
-use crate::optim::cursor_of;
+use crate::session::ElementsRef;
 use crate::target::Class;
-use crate::{DType, Device, Error, Result, Session};
+use crate::{Device, Error, Result, Session};
 
 use super::estimate::{Machine, seconds_per_step};
 use super::model::{ClockStart, Model};
-use super::programs::{Needs, Room};
+use super::programs::{Needs, Room, RowProgram, RunHandles};
 
 /// The time for measuring each of two devices.
 const SHARE: Duration = Duration::from_millis(40);
@@ -181,13 +181,13 @@ fn estimate(model: &Model, device: &Device, batch: usize) -> f64 {
 
 /// Seconds of a step on a device, and how long finding that out took after its first step.
 fn measure(model: &Model, device: &Device, batch: usize) -> Result<(f64, Duration)> {
-    let mut session = opened(model, device, batch)?;
-    run(device, &mut session, 1)?;
+    let mut open = opened(model, device, batch)?;
+    run(device, &mut open, 1)?;
     let begun = Instant::now();
     let (mut steps, mut best) = (1, f64::INFINITY);
     loop {
         let run_begun = Instant::now();
-        run(device, &mut session, steps)?;
+        run(device, &mut open, steps)?;
         let seconds = run_begun.elapsed().as_secs_f64() / steps as f64;
         best = best.min(seconds);
         // Half of what is left, so that a run that takes twice the time is still within it.
@@ -200,13 +200,20 @@ fn measure(model: &Model, device: &Device, batch: usize) -> Result<(f64, Duratio
     }
 }
 
-fn run(device: &Device, session: &mut Session, steps: u64) -> Result<()> {
-    let pending = session.run_and_copy("train", steps, "train.ring")?;
+fn run(device: &Device, open: &mut Opened, steps: u64) -> Result<()> {
+    let Opened { session, handles } = open;
+    let pending = session.submit_program(handles.program, steps, &handles.sums[..1])?;
     device.block_on(session.finish(pending)).map(drop)
 }
 
+/// A session to measure, and what is reached of it.
+struct Opened {
+    session: Session,
+    handles: RunHandles,
+}
+
 /// A session that trains the model on random rows.
-fn opened(model: &Model, device: &Device, batch: usize) -> Result<Session> {
+fn opened(model: &Model, device: &Device, batch: usize) -> Result<Opened> {
     let rows = 8192.min(batch.saturating_mul(16)).max(batch);
     let mut parts = model.parts();
     parts.target = device.target();
@@ -214,35 +221,30 @@ fn opened(model: &Model, device: &Device, batch: usize) -> Result<Session> {
         train: Some(Room::new(rows, batch)),
         evaluate: None,
     })?;
+    let handles = parts.handles(&plan)?;
+    let handles = handles.rows(RowProgram::Train)?.clone();
     let mut session = device.open(&plan)?;
     // Any numbers will do, as long as none is special: Weyl's sequence in [0, 1).
     let number = |at: usize| (at as u32).wrapping_mul(0x9e37_79b9) >> 8;
-    let data = ["train.x.", "train.y.", "train.labels."];
-    for variable in &plan.variables {
-        if !data.iter().any(|prefix| variable.name.starts_with(prefix)) {
-            continue;
-        }
-        let len = usize::try_from(variable.kind.elements()).unwrap_or(usize::MAX);
-        match variable.kind.dtype {
-            DType::U32 => {
-                // Labels that every output has.
-                let outputs = 0..model.architecture.outputs.len();
-                let classes = outputs.map(|output| model.architecture.places_of(output).1);
-                let classes = classes.min().unwrap_or(1) as u32;
-                let labels: Vec<u32> = (0..len).map(|at| number(at) % classes).collect();
-                session.write_labels(&variable.name, &labels)?;
-            }
-            _ => {
-                let unit = 1.0 / (1u32 << 24) as f32;
-                let values: Vec<f32> = (0..len).map(|at| number(at) as f32 * unit).collect();
-                session.write(&variable.name, &values)?;
-            }
+    for chunk in handles.arrays.iter().flatten() {
+        let len = usize::try_from(chunk.elements()).unwrap_or(usize::MAX);
+        if chunk.is_integer() {
+            // Labels that every output has.
+            let outputs = 0..model.architecture.outputs.len();
+            let classes = outputs.map(|output| model.architecture.places_of(output).1);
+            let classes = classes.min().unwrap_or(1) as u32;
+            let labels: Vec<u32> = (0..len).map(|at| number(at) % classes).collect();
+            session.put(*chunk, 0, ElementsRef::U32(&labels))?;
+        } else {
+            let unit = 1.0 / (1u32 << 24) as f32;
+            let values: Vec<f32> = (0..len).map(|at| number(at) as f32 * unit).collect();
+            session.put(*chunk, 0, ElementsRef::F32(&values))?;
         }
     }
     let start = ClockStart {
         shuffle: Some(1),
         ..ClockStart::at_beginning(rows)
     };
-    session.write_labels(&cursor_of("train"), &start.words())?;
-    Ok(session)
+    session.put(handles.cursor, 0, ElementsRef::U32(&start.words()))?;
+    Ok(Opened { session, handles })
 }

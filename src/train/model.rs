@@ -13,11 +13,11 @@ use super::fit::DEFAULT_BATCH;
 use super::loss::LossSpec;
 use super::metric::Metric;
 use super::objective::{Compile, Objective};
-use super::programs::{Needs, Parts, Room};
+use super::programs::{Needs, Parts, Room, RowProgram};
 use super::run_state::RunState;
 
-pub(super) use session::ClockStart;
-use session::{Open, carried};
+use session::carried;
+pub(super) use session::{ClockStart, Open};
 
 /// A model ready to train, evaluate and predict.
 ///
@@ -189,10 +189,7 @@ impl Model {
         if let Some(mut open) = self.open.take() {
             let moved = self.device.block_on(self.moved(&mut open, device));
             self.open = Some(match moved {
-                Ok(session) => Open {
-                    session,
-                    needs: open.needs,
-                },
+                Ok(moved) => moved,
                 Err(error) => {
                     self.open = Some(open);
                     return Err(error);
@@ -267,7 +264,7 @@ impl Model {
         let mut snapshot = snapshot.clone();
         self.through_losses(|model| {
             let session = model.session_now()?;
-            resize_rates(&mut snapshot, "train", session.plan());
+            resize_rates(&mut snapshot, RowProgram::Train.name(), session.plan());
             session.restore(&snapshot)
         })?;
         self.carried.variables.extend(snapshot.variables);
@@ -304,9 +301,10 @@ impl Model {
     /// Tells a session that trains of the factor of the learning rate.
     pub(super) fn write_rate_factor(&mut self) -> Result<()> {
         match (self.rate_factor, &mut self.open) {
-            (Some(factor), Some(open)) if open.needs.train.is_some() => {
-                open.session.set_learning_rate_factor("train", factor)
-            }
+            (Some(factor), Some(open)) => match &open.handles.train {
+                Some(handles) => handles.write_rate_factor(&mut open.session, factor),
+                None => Ok(()),
+            },
             _ => Ok(()),
         }
     }

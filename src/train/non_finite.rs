@@ -5,15 +5,16 @@ use std::panic::Location;
 use std::time::Duration;
 
 use crate::graph::Origin;
-use crate::optim::{cursor_of, resize_rates};
+use crate::optim::resize_rates;
 use crate::plan::{Place, Plan};
+use crate::session::ElementsRef;
 use crate::target::Target;
 use crate::{Dataset, Device, Error, Graph, Node, Result, Role, Session, Snapshot, Values};
 
 use super::Model;
 use super::model::ClockStart;
 use super::prepare::Prepared;
-use super::programs::{Needs, Room};
+use super::programs::{Needs, Room, RowProgram, RunHandles};
 use super::run::Run;
 use super::run_state::RunState;
 
@@ -144,8 +145,9 @@ impl Model {
             epoch: self.epochs,
             ..ClockStart::at_beginning(data.rows)
         };
-        let cursor = cursor_of("train");
-        trace.session.write_labels(&cursor, &start.words())?;
+        let cursor = trace.handles.cursor;
+        let words = start.words();
+        trace.session.put(cursor, 0, ElementsRef::U32(&words))?;
         for step in 1..=data.rows.div_ceil(room.batch) as u64 {
             if let Some(found) = trace.step(step)? {
                 return Ok(Some(found));
@@ -252,15 +254,16 @@ impl Model {
         let offset = (begun % per_epoch * run.order.batch).min(rows);
         self.session(run.needs).await?.restore(snapshot)?;
         let start = run.clock_start(self.steps, self.epochs, offset);
-        self.set_clock("train", run.needs, start).await?;
+        self.set_clock(RowProgram::Train, run.needs, start).await?;
         self.write_rate_factor()
     }
 
     async fn run_again(&mut self, run: &Run<'_>, mut steps: u64) -> Result<()> {
-        let session = self.session(run.needs).await?;
+        let open = self.opened(run.needs).await?;
+        let (session, handles) = open.program(RowProgram::Train)?;
         while steps > 0 {
             let now = steps.min(AT_ONCE);
-            let pending = session.submit("train", now, &[])?;
+            let pending = session.submit_program(handles.program, now, &[])?;
             session.finish(pending).await?;
             steps -= now;
         }
@@ -286,6 +289,7 @@ struct Trace {
     graph: Graph,
     plan: Plan,
     session: Session,
+    handles: RunHandles,
 }
 
 impl Trace {
@@ -300,14 +304,16 @@ impl Trace {
         })?;
         let mut session = Device::cpu().open(&plan)?;
         let mut snapshot = snapshot.clone();
-        resize_rates(&mut snapshot, "train", &plan);
+        resize_rates(&mut snapshot, RowProgram::Train.name(), &plan);
         session.restore(&snapshot)?;
-        let width = model.architecture.input_width();
-        data.write("train", &mut session, &target, (&parts.placed(), width))?;
+        let handles = parts.handles(&plan)?;
+        let handles = handles.rows(RowProgram::Train)?.clone();
+        handles.upload(&mut session, data)?;
         if let Some(factor) = model.rate_factor {
-            session.set_learning_rate_factor("train", factor)?;
+            handles.write_rate_factor(&mut session, factor)?;
         }
         Ok(Trace {
+            handles,
             graph,
             plan,
             session,
@@ -340,10 +346,11 @@ impl Trace {
                 }));
             }
         }
-        let Some((call, place, value)) = self.session.first_not_finite("train")? else {
+        let program = self.handles.program;
+        let Some((call, place, value)) = self.session.first_not_finite(program) else {
             return Ok(None);
         };
-        let Some(call) = self.plan.program("train")?.calls.get(call) else {
+        let Some(call) = self.plan.program(RowProgram::Train.name())?.calls.get(call) else {
             return Ok(None);
         };
         let (node, origin) = self.graph.origin_of(&call.op).unwrap_or_default();

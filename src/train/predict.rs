@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 
 use crate::data::Features;
 use crate::data::check::reserved;
+use crate::session::ElementsRef;
 use crate::target::Class;
 use crate::{Error, Result, Session};
 
 use super::Model;
-use super::programs::{FEW_ROWS, Needs, PREDICT_ROWS};
+use super::model::Open;
+use super::programs::{Needs, PredictHandles};
 use super::recover::Recovery;
 
 /// Most rows that are computed at once.
@@ -146,21 +148,14 @@ impl Model {
             widths: (inputs, columns),
             values: &mut values,
         };
-        if let Some((size, mut session)) = self.session_for_many(rows)? {
-            let session = &mut session;
-            batches.run(session, "predict", size, features).await?;
+        if let Some((mut session, handles)) = self.session_for_many(rows)? {
+            batches.run(&mut session, &handles, features).await?;
         } else {
-            let session = self.session(Needs::default()).await?;
-            // A few rows have programs of their own; a longer rest runs in a whole batch.
-            let whole = rows / PREDICT_ROWS * PREDICT_ROWS * inputs;
-            let (whole, rest) = features.split_at(whole);
-            let (program, size) = match rest.len() / inputs {
-                0 | 1 => ("predict_row", 1),
-                2..=FEW_ROWS => ("predict_few", FEW_ROWS),
-                _ => ("predict", PREDICT_ROWS),
-            };
-            batches.run(session, "predict", PREDICT_ROWS, whole).await?;
-            batches.run(session, program, size, rest).await?;
+            let open = self.opened(Needs::default()).await?;
+            let Open {
+                session, handles, ..
+            } = open;
+            batches.run(session, &handles.predict, features).await?;
         }
         let outputs = self.architecture.outputs.iter().enumerate();
         let outputs = outputs.map(|(index, output)| Own {
@@ -177,7 +172,7 @@ impl Model {
 
     /// A session that only predicts, so many rows at once, where that takes fewer batches: with the weights that the host
     /// knows, so that no session that trains has to have room for it.
-    fn session_for_many(&mut self, rows: usize) -> Result<Option<(usize, Session)>> {
+    fn session_for_many(&mut self, rows: usize) -> Result<Option<(Session, Vec<PredictHandles>)>> {
         if rows < LEAST_ROWS || self.behind || self.device().gpu().is_none() {
             return Ok(None);
         }
@@ -186,7 +181,7 @@ impl Model {
         }
         let most = most_bytes(self.device().target().class);
         for size in batch_sizes(rows) {
-            let plan = self.parts().build_for_many(size)?;
+            let (plan, handles) = self.parts().build_for_many(size)?;
             let copies = IN_FLIGHT * size * self.architecture.output_width() * 4;
             let needed = plan.device_bytes().saturating_add(copies as u64);
             let budget = self.device().budget().unwrap_or(u64::MAX);
@@ -199,7 +194,7 @@ impl Model {
                 Err(error) => return Err(error),
                 Ok(mut session) => {
                     session.restore(&self.carried)?;
-                    return Ok(Some((size, session)));
+                    return Ok(Some((session, handles.predict)));
                 }
             }
         }
@@ -223,24 +218,45 @@ struct Batches<'a> {
 }
 
 impl Batches<'_> {
-    /// Runs a program of `size` rows over `features`, one batch ahead of the outputs.
+    /// Runs `features` through the first of these programs, whose batches are the largest, in whole batches; the rows that are
+    /// left through the smallest program that takes them at once.
     async fn run(
         &mut self,
         session: &mut Session,
-        program: &str,
-        size: usize,
+        programs: &[PredictHandles],
         features: &[f32],
     ) -> Result<()> {
-        let (x, y) = (format!("{program}.x"), format!("{program}.y"));
+        let Some(largest) = programs.first() else {
+            return Ok(());
+        };
+        let rows = features.len() / self.widths.0;
+        let rest = rows % largest.rows;
+        let mut fitting = programs
+            .iter()
+            .filter(|program| program.rows >= rest.max(1));
+        let smallest = fitting.next_back().unwrap_or(largest);
+        let (whole, rest) = features.split_at((rows - rest) * self.widths.0);
+        self.run_one(session, largest, whole).await?;
+        self.run_one(session, smallest, rest).await
+    }
+
+    /// Runs a program over `features`, one batch ahead of the outputs.
+    async fn run_one(
+        &mut self,
+        session: &mut Session,
+        program: &PredictHandles,
+        features: &[f32],
+    ) -> Result<()> {
+        let PredictHandles { x, y, .. } = *program;
         let (inputs, columns) = self.widths;
-        let mut batches = features.chunks(size * inputs).peekable();
+        let mut batches = features.chunks(program.rows * inputs).peekable();
         let mut under_way = VecDeque::new();
         loop {
             while under_way.len() < IN_FLIGHT
                 && let Some(batch) = batches.peek()
             {
-                session.write_head(&x, batch)?;
-                match session.run_and_copy(program, 1, &y) {
+                session.put(x, 0, ElementsRef::F32(batch))?;
+                match session.submit_program(program.program, 1, &[y]) {
                     // Tight budgets have room for one copy at a time.
                     Err(Error::OutOfMemory { .. }) if !under_way.is_empty() => break,
                     pending => under_way.push_back((batch.len() / inputs * columns, pending?)),

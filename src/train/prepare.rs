@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use crate::data::Features;
 use crate::data::check::{check_finite, reserved};
-use crate::target::Target;
-use crate::{Dataset, Error, Result, Session, Targets};
+use crate::session::ElementsRef;
+use crate::{Dataset, Error, Result, Targets};
 
 use super::Model;
 use super::loss::{Reduction, Takes};
 use super::objective::Objective;
-use super::programs::{Needs, Place, Placed, VALUES, chunk_name, chunk_rows};
+use super::programs::{Needs, Place, RowProgram};
 
 /// A data set as the device takes it.
 #[derive(Debug)]
@@ -34,6 +34,17 @@ impl Prepared<'_> {
     pub fn weight_columns(&self) -> usize {
         let weights = self.weights.as_deref();
         weights.map_or(0, |weights| weights.len() / self.rows.max(1))
+    }
+
+    /// Every array of the data set: inputs, targets that are numbers, targets that are labels, weights. One that the data set
+    /// lacks is empty.
+    pub fn arrays(&self) -> [ElementsRef<'_>; 4] {
+        [
+            ElementsRef::F32(&self.features),
+            ElementsRef::F32(self.values.as_deref().unwrap_or_default()),
+            ElementsRef::U32(self.labels.as_deref().unwrap_or_default()),
+            ElementsRef::F32(self.weights.as_deref().unwrap_or_default()),
+        ]
     }
 }
 
@@ -305,51 +316,15 @@ impl Model {
         Ok(Some(of_rows.iter().enumerate().map(weigh).collect()))
     }
 
-    /// Writes a prepared data set into the parts of `<name>.x`, `<name>.y` and what else there is of it.
+    /// Writes all rows of a prepared data set for a program.
     pub(super) async fn upload(
         &mut self,
-        name: &str,
+        program: RowProgram,
         needs: Needs,
         data: &Prepared<'_>,
     ) -> Result<()> {
-        let target = self.device().target().clone();
-        let width = self.architecture.input_width();
-        let placed = self.parts().placed();
-        let session = self.session(needs).await?;
-        data.write(name, session, &target, (&placed, width))
-    }
-}
-
-impl Prepared<'_> {
-    /// Writes the data set into the parts of `<name>.x`, `<name>.y` and what else there is of it, for a model of so many
-    /// columns of inputs.
-    pub(super) fn write(
-        &self,
-        name: &str,
-        session: &mut Session,
-        target: &Target,
-        (placed, width): (&Placed, usize),
-    ) -> Result<()> {
-        let numbers = [
-            ("x", Some(&self.features), width),
-            (VALUES, self.values.as_ref(), placed.columns),
-            ("w", self.weights.as_ref(), self.weight_columns()),
-        ];
-        for (what, values, width) in numbers {
-            let Some(values) = values else { continue };
-            let whole = chunk_rows(target, width).saturating_mul(width);
-            for (index, part) in values.chunks(whole).enumerate() {
-                session.write_head(&chunk_name(&format!("{name}.{what}"), index), part)?;
-            }
-        }
-        if let Some(labels) = &self.labels {
-            let whole = chunk_rows(target, placed.labels).saturating_mul(placed.labels);
-            let name = format!("{name}.{}", placed.labels_name());
-            for (index, part) in labels.chunks(whole).enumerate() {
-                session.write_labels_head(&chunk_name(&name, index), part)?;
-            }
-        }
-        Ok(())
+        let (session, handles) = self.opened(needs).await?.program(program)?;
+        handles.upload(session, data)
     }
 }
 

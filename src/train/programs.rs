@@ -1,5 +1,6 @@
 //! The graph of a model's programs: `train`, `evaluate`, `predict`, `predict_few`, `predict_row`, over the same parameters.
 
+mod handles;
 mod measured;
 
 use crate::nn::{Functional, InputSpec, Parameter};
@@ -13,6 +14,10 @@ use super::metric::{Board, Gauges, Setting};
 use super::micro::accumulating;
 use super::objective::Objective;
 
+pub(crate) use handles::chunk_name;
+pub(crate) use handles::{DataArray, Handles, PredictHandles, RowProgram, RunHandles};
+use handles::{predict_input, predict_output};
+
 /// Steps whose sums the ring holds: the most that one submission may run.
 pub(crate) const RING_ROWS: usize = 1024;
 
@@ -21,6 +26,13 @@ pub(crate) const PREDICT_ROWS: usize = 256;
 
 /// Rows that it computes at once where there are no more: as many as the kernel for a matrix and a few vectors takes.
 pub(crate) const FEW_ROWS: usize = 8;
+
+/// The programs for prediction in every session, and the rows that each computes at once.
+const PREDICTIONS: [(&str, usize); 3] = [
+    ("predict", PREDICT_ROWS),
+    ("predict_few", FEW_ROWS),
+    ("predict_row", 1),
+];
 
 /// Room for a data set on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,12 +126,13 @@ impl Parts<'_> {
                 micro => Some(accumulating(self.optimizer, micro)?),
             };
             let optimizer = collecting.as_deref().unwrap_or(self.optimizer);
-            let clock = graph.clock("train", room.batch, optimizer.rates());
+            let program = RowProgram::Train;
+            let clock = graph.clock(program.name(), room.batch, optimizer.rates());
             let scaling = match self.loss_scale() {
                 Some(scale) => Some(scale.begin(&clock)),
                 None => room.skips.then(|| Scaling::test_only(&clock)),
             };
-            let measured = self.measured(&graph, "train", room, &clock, &parameters)?;
+            let measured = self.measured(&graph, program, room, &clock, &parameters)?;
             let mut updates = measured.records;
             let loss = measured.rows.batch_mean(&clock.cursor);
             let trained = parameters
@@ -150,38 +163,43 @@ impl Parts<'_> {
                 }
             }
             updates.extend((measured.tallies)());
-            programs.push(Program::new("train").update(&updates));
+            programs.push(Program::new(program.name()).update(&updates));
         }
         if let Some(room) = needs.evaluate {
             let rates = Rates::from(0.0);
-            let clock = graph.clock_as([Role::Scratch; 2], "evaluate", room.batch, rates);
-            let measured = self.measured(&graph, "evaluate", room, &clock, &parameters)?;
+            let program = RowProgram::Evaluate;
+            let roles = [Role::Scratch; 2];
+            let clock = graph.clock_as(roles, program.name(), room.batch, rates);
+            let measured = self.measured(&graph, program, room, &clock, &parameters)?;
             let mut updates = measured.records;
             updates.extend((measured.tallies)());
-            programs.push(Program::new("evaluate").update(&updates));
+            programs.push(Program::new(program.name()).update(&updates));
         }
-        let predictions = [
-            ("predict", PREDICT_ROWS),
-            ("predict_few", FEW_ROWS),
-            ("predict_row", 1),
-        ];
-        for (program, rows) in predictions {
+        for (program, rows) in PREDICTIONS {
             programs.push(self.prediction(&graph, &parameters, program, rows));
         }
         let plan = Plan::compile(&graph, self.target, programs)?;
         Ok((graph, plan))
     }
 
-    /// A plan that only predicts, so many rows at once.
-    pub fn build_for_many(&self, rows: usize) -> Result<Plan> {
+    /// What the host reaches of a plan of these programs.
+    pub fn handles(&self, plan: &Plan) -> Result<Handles> {
+        Ok(Handles::of(plan, &self.board()?, &PREDICTIONS))
+    }
+
+    /// A plan that only predicts, `rows` rows at once, and what the host reaches of it.
+    pub fn build_for_many(&self, rows: usize) -> Result<(Plan, Handles)> {
         let graph = Graph::new();
         self.architecture.check_room(self.target)?;
         let parameters = self.architecture.declare(&graph);
-        let program = self.prediction(&graph, &parameters, "predict", rows);
-        Plan::compile(&graph, self.target, [program])
+        let name = PREDICTIONS[0].0;
+        let program = self.prediction(&graph, &parameters, name, rows);
+        let plan = Plan::compile(&graph, self.target, [program])?;
+        let handles = Handles::of(&plan, &self.board()?, &[(name, rows)]);
+        Ok((plan, handles))
     }
 
-    /// The program that computes the outputs of so many rows.
+    /// The program that computes the outputs of `rows` rows.
     fn prediction(
         &self,
         graph: &Graph,
@@ -190,7 +208,7 @@ impl Parts<'_> {
         rows: usize,
     ) -> Program {
         let width = self.architecture.input_width();
-        let x = graph.input(format!("{program}.x"), [rows, width]);
+        let x = graph.input(predict_input(program), [rows, width]);
         let inputs = self.shaped(&x);
         let pass = self.architecture.forward(&inputs, parameters, false, None);
         let outputs: Vec<Tensor> = pass.outputs.iter().map(|y| flat(&y.after)).collect();
@@ -198,7 +216,7 @@ impl Parts<'_> {
             [only] => only.clone(),
             outputs => outputs[0].concat(&outputs[1..].iter().collect::<Vec<_>>(), 1),
         };
-        Program::new(program).fetch(format!("{program}.y"), &y)
+        Program::new(program).fetch(predict_output(program), &y)
     }
 
     /// The optimizer's own, or the default where activations are 16 bits long.
@@ -267,23 +285,23 @@ impl Parts<'_> {
     fn targets(
         &self,
         graph: &Graph,
-        name: &str,
+        program: RowProgram,
         room: Room,
         clock: &Clock,
     ) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
         let placed = self.placed();
         let mut alone = Vec::new();
-        let mut gather = |what: &str, dtype: DType, width: usize| -> Result<Option<Tensor>> {
+        let mut gather = |array: DataArray, dtype: DType, width: usize| -> Result<Option<Tensor>> {
             if width == 0 {
                 return Ok(None);
             }
-            let data = self.data(graph, &format!("{name}.{what}"), room, (dtype, width))?;
+            let data = self.data(graph, &program.array(array), room, (dtype, width))?;
             let batch = gathered(clock, &data);
             alone = data;
             Ok(Some(batch))
         };
-        let values = gather(VALUES, DType::F32, placed.columns)?;
-        let labels = gather(placed.labels_name(), DType::U32, placed.labels)?;
+        let values = gather(DataArray::Values, DType::F32, placed.columns)?;
+        let labels = gather(placed.labels_array(), DType::U32, placed.labels)?;
         let target = |place: &Place| match (*place, &values, &labels) {
             (Place::Values { start, columns }, Some(values), _) => {
                 match columns == placed.columns {
@@ -301,7 +319,7 @@ impl Parts<'_> {
                     _ => own,
                 }
             }
-            _ => graph.labels(format!("{name}.nothing"), [room.batch]),
+            _ => graph.labels(program.no_targets(), [room.batch]),
         };
         let targets = placed.places.iter().map(target).collect();
         let alone = if placed.places.len() == 1 {
@@ -367,9 +385,6 @@ impl Parts<'_> {
     }
 }
 
-/// The part of a data set's name that says that it holds targets.
-pub(crate) const VALUES: &str = "y";
-
 /// Where the targets of the objectives lie: those that are numbers side by side, and so those that are labels.
 #[derive(Debug, Default)]
 pub(crate) struct Placed {
@@ -389,9 +404,13 @@ pub(crate) enum Place {
 }
 
 impl Placed {
-    /// The part of the name of the data set that holds labels: that of targets where there are no others.
-    pub fn labels_name(&self) -> &'static str {
-        if self.columns == 0 { VALUES } else { "labels" }
+    /// The array that holds labels.
+    pub fn labels_array(&self) -> DataArray {
+        if self.columns == 0 {
+            DataArray::OnlyLabels
+        } else {
+            DataArray::Labels
+        }
     }
 }
 
@@ -406,11 +425,6 @@ fn flat(x: &Tensor) -> Tensor {
 /// The batch of a resident data set.
 fn gathered(clock: &Clock, data: &[Tensor]) -> Tensor {
     clock.indices.gather(&data.iter().collect::<Vec<_>>())
-}
-
-/// The variable of a data set's part.
-pub(crate) fn chunk_name(name: &str, index: usize) -> String {
-    format!("{name}.{index}")
 }
 
 /// Rows of `columns` four-byte elements that fit one binding.

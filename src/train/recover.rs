@@ -6,6 +6,7 @@ use crate::optim::note_powers;
 use crate::{Error, Result};
 
 use super::Model;
+use super::programs::RowProgram;
 use super::run::Run;
 use super::run_state::RunState;
 
@@ -56,8 +57,8 @@ impl Model {
             Some(state) => self.continue_run(run, state).await?,
             None => {
                 let start = run.clock_start(self.steps, self.epochs, 0);
-                self.set_clock("train", run.needs, start).await?;
-                note_powers(self.session(run.needs).await?, "train").await?;
+                self.set_clock(RowProgram::Train, run.needs, start).await?;
+                note_powers(self.session(run.needs).await?, RowProgram::Train.name()).await?;
             }
         }
         self.write_rate_factor()?;

@@ -17,7 +17,7 @@ use super::micro::Micro;
 use super::model::ClockStart;
 use super::non_finite::NonFinite;
 use super::prepare::Prepared;
-use super::programs::Needs;
+use super::programs::{Needs, RowProgram};
 use super::progress::Progress;
 use super::run_state::{Due, Every, Order, Watch};
 use super::stream::Supply;
@@ -394,8 +394,8 @@ impl Model {
         // Where all that is under way comes to an end, for what is due by the clock on the wall.
         let mut settles = None;
         let device = self.device().clone();
-        let session = self.session(run.needs).await?;
-        let mut submissions = Submissions::new("train", &run.board, per_epoch, &device, session)?;
+        let program = self.opened(run.needs).await?.program(RowProgram::Train)?;
+        let mut submissions = Submissions::new(program, &run.board, per_epoch, &device)?;
         submissions.begin_at(run.absorbed);
         // Of the first time: what a loss made again counts.
         run.counted.get_or_insert_with(|| device.counters());

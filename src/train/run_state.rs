@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::optim::cursor_of;
+use crate::optim::is_accumulator;
 use crate::{Error, Result, Role, Snapshot};
 
 use super::Model;
 use super::history::{History, Stop};
+use super::programs::RowProgram;
 use super::run::Run;
 
 /// A training run between two of its steps: model, optimizer, place in the data, figures so far, callbacks.
@@ -139,7 +140,7 @@ impl RunState {
     /// Takes a snapshot of its step.
     pub(super) fn set_snapshot(&mut self, mut snapshot: Snapshot) {
         // Said by numbers that can be checked.
-        snapshot.variables.remove(&cursor_of("train"));
+        snapshot.variables.remove(&RowProgram::Train.cursor());
         self.snapshot = snapshot;
     }
 }
@@ -215,7 +216,7 @@ impl Model {
             callback.restore(kept)?;
         }
         let start = run.clock_start(state.model_steps, state.model_epochs, state.seen);
-        self.set_clock("train", run.needs, start).await
+        self.set_clock(RowProgram::Train, run.needs, start).await
     }
 
     /// Sets the host's side of the model to a state of it.
@@ -353,7 +354,7 @@ impl Model {
         }
         // What was collected for an update that this run would never make.
         let mut collected = state.snapshot.variables.keys();
-        match collected.find(|name| is_collected(name) && plan.variable(name).is_err()) {
+        match collected.find(|name| is_accumulator(name) && plan.variable(name).is_err()) {
             Some(name) => refused(format!(
                 "is the state of a run whose updates are of several batches, as it has `{name}`, and this one's are of one each: give \
                  as many `micro_batches`, or `gradient_accumulation_steps` of the optimizer"
@@ -368,7 +369,7 @@ impl Model {
         let config = self.optimizer.config();
         let whole = config.is_some_and(|mut c| c.common_mut().gradient_accumulation_steps == 1);
         let mut variables = state.snapshot.variables.keys();
-        whole && is_whole(&state.order.micro) && variables.any(|name| is_collected(name))
+        whole && is_whole(&state.order.micro) && variables.any(|name| is_accumulator(name))
     }
 }
 
@@ -377,11 +378,6 @@ fn is_cut(run: &Run<'_>, state: &RunState) -> bool {
     let (per_epoch, epochs) = (run.ledger.steps_per_epoch(), state.history.epochs.len());
     let ended = state.seen == 0 && !state.steps.is_multiple_of(per_epoch);
     !run.supply.repeats() && ended && state.steps.div_ceil(per_epoch) == epochs as u64
-}
-
-/// Whether a variable is the sum of gradients of several batches.
-fn is_collected(variable: &str) -> bool {
-    variable.ends_with(".gradient_accumulator")
 }
 
 /// How often the state of a run is taken.

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::op::{Permutation, cursor};
-use crate::optim::cursor_of;
+use crate::op::Permutation;
+use crate::session::{ElementsRef, Picked};
 use crate::{Error, Result};
 
 use super::Model;
 use super::batches::Batches;
 use super::prepare::Prepared;
-use super::programs::{Needs, Room, VALUES, chunk_name, chunk_rows};
+use super::programs::{Needs, Room, RowProgram, chunk_rows};
 use super::run::Run;
 
 /// Parts that the device has room for: one that trains, and the next.
@@ -171,22 +171,6 @@ impl Parts {
     }
 }
 
-/// Rows of a table in another order.
-fn picked<T: Copy>(from: &[T], count: usize, rows: &[u32]) -> Vec<T> {
-    let width = from.len() / count.max(1);
-    let mut picked = Vec::with_capacity(rows.len() * width);
-    for &row in rows {
-        picked.extend_from_slice(&from[row as usize * width..][..width]);
-    }
-    picked
-}
-
-/// Those at these places of a table of `count` rows.
-fn own<'a, T>(from: &'a [T], count: usize, places: &Range<usize>) -> &'a [T] {
-    let width = from.len() / count.max(1);
-    &from[places.start * width..places.end * width]
-}
-
 impl Model {
     /// Decides whether the rows lie on the device as a whole or come in parts of `wanted` rows: by itself where nothing is
     /// said, by what the device has room for beside the rest of `needs`.
@@ -322,14 +306,14 @@ impl Model {
         let brought = match &mut supply.source {
             Source::Batches(batches) => {
                 let table = batches.rows(self, supply.weights, places.len())?;
-                let numbers = [&table.features[..], &table.values, &table.weights];
-                self.write_table(("train", run.needs), at, table.rows, numbers, &table.labels)
-                    .await?;
+                let open = self.opened(run.needs).await?;
+                let (session, handles) = open.program(RowProgram::Train)?;
+                handles.write_rows(session, at, table.rows, &table.arrays())?;
                 table.rows
             }
             Source::Rows(data) => {
                 self.write_rows(
-                    ("train", run.needs),
+                    (RowProgram::Train, run.needs),
                     at,
                     data,
                     places.clone(),
@@ -365,82 +349,46 @@ impl Model {
             return Ok(());
         }
         run.ledger.cut(epoch, place as u64);
-        let rows = [u32::try_from(place).unwrap_or(u32::MAX)];
-        let session = self.session(run.needs).await?;
-        session.write_labels_part(&cursor_of("train"), cursor::DATA_ROWS, &rows)
+        let rows = u32::try_from(place).unwrap_or(u32::MAX);
+        let open = self.opened(run.needs).await?;
+        let (session, handles) = open.program(RowProgram::Train)?;
+        handles.write_data_rows(session, rows)
     }
 
     /// Writes rows of a program's data set, in the order of the epoch, from row `at` of the room on.
     pub(super) async fn write_rows(
         &mut self,
-        program: (&'static str, Needs),
+        (program, needs): (RowProgram, Needs),
         at: usize,
         data: &Prepared<'_>,
         places: Range<usize>,
         (shuffle, epoch): (Option<u32>, u64),
     ) -> Result<()> {
         let count = places.len();
+        let (session, handles) = self.opened(needs).await?.program(program)?;
         let Some(seed) = shuffle else {
             // As they lie there: what a copy of them would cost is a good part of an evaluation.
-            let numbers = [
-                Some(&data.features),
-                data.values.as_ref(),
-                data.weights.as_ref(),
-            ];
-            let numbers =
-                numbers.map(|values| values.map_or(&[][..], |v| own(v, data.rows, &places)));
-            let labels = data.labels.as_deref().unwrap_or(&[]);
-            let labels = own(labels, data.rows, &places);
-            return self.write_table(program, at, count, numbers, labels).await;
+            let own = data.arrays().map(|elements| {
+                let width = elements.len() / data.rows;
+                elements.range(places.start * width..places.end * width)
+            });
+            return handles.write_rows(session, at, count, &own);
         };
         let word = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         let epoch = u32::try_from(epoch).unwrap_or(u32::MAX);
         let mut rows: Vec<u32> = (word(places.start)..word(places.end)).collect();
         Permutation::new(word(data.rows), seed, epoch).rows(word(places.start), &mut rows);
-        let numbers = [
-            Some(&data.features),
-            data.values.as_ref(),
-            data.weights.as_ref(),
-        ];
-        let numbers =
-            numbers.map(|values| values.map_or(Vec::new(), |v| picked(v, data.rows, &rows)));
-        let labels = picked(data.labels.as_deref().unwrap_or(&[]), data.rows, &rows);
-        let numbers = numbers.each_ref().map(Vec::as_slice);
-        self.write_table(program, at, count, numbers, &labels).await
-    }
-
-    /// Writes so many rows, their features, target values and weights, and their labels, from row `at` of the room on.
-    async fn write_table(
-        &mut self,
-        (program, needs): (&'static str, Needs),
-        at: usize,
-        rows: usize,
-        numbers: [&[f32]; 3],
-        labels: &[u32],
-    ) -> Result<()> {
-        if rows == 0 {
-            return Ok(());
-        }
-        let labels_name = self.parts().placed().labels_name();
-        let session = self.session(needs).await?;
-        for (what, values) in ["x", VALUES, "w"].into_iter().zip(numbers) {
-            let from = at * (values.len() / rows);
-            if !values.is_empty() {
-                session.write_part(&chunk_name(&format!("{program}.{what}"), 0), from, values)?;
-            }
-        }
-        if !labels.is_empty() {
-            let from = at * (labels.len() / rows);
-            let name = chunk_name(&format!("{program}.{labels_name}"), 0);
-            session.write_labels_part(&name, from, labels)?;
-        }
-        Ok(())
+        let picked = data
+            .arrays()
+            .map(|elements| elements.picked(data.rows, &rows));
+        let picked: Vec<ElementsRef<'_>> = picked.iter().map(Picked::as_ref).collect();
+        handles.write_rows(session, at, count, &picked)
     }
 
     /// Readies the device for a run: all rows, or none yet where they come in parts.
     pub(super) async fn begin_supply(&mut self, run: &mut Run<'_>) -> Result<()> {
         match (&run.supply.parts, &run.supply.source) {
-            (None, Source::Rows(data)) => self.upload("train", run.needs, data).await,
+            (None, Source::Rows(data)) => self.upload(RowProgram::Train, run.needs, data).await,
             _ => self.session(run.needs).await.map(|_session| ()),
         }
     }

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
 
-use crate::session::Pending;
+use crate::session::{Handle, Pending, ProgramHandle};
 use crate::{Device, Result, Session};
 
 use super::metric::Board;
 use super::pace::Pace;
-use super::programs::RING_ROWS;
+use super::programs::{RING_ROWS, RunHandles};
 
 /// Readbacks under way at once: the host reads one while the device fills the other.
 pub(super) const READBACKS: usize = 2;
@@ -19,9 +19,9 @@ pub(super) const READBACKS: usize = 2;
 /// The ring of sums, and the tallies of epochs beside it, are read once an epoch, with the submission that ends it, or when it is full. So an epoch of n steps
 /// that fit the ring costs one readback and at most ⌈n / 64⌉ + 1 submissions; several short epochs share one of each.
 pub(super) struct Submissions {
-    program: &'static str,
+    program: ProgramHandle,
     /// The ring and the tallies.
-    copied: Vec<String>,
+    sums: Vec<Handle>,
     /// Epochs that the tallies have room for.
     slots: u64,
     per_epoch: u64,
@@ -30,10 +30,6 @@ pub(super) struct Submissions {
     submitted: u64,
     /// Steps submitted whose sums no submission reads yet.
     unread: u64,
-}
-
-fn names(copied: &[String]) -> Vec<&str> {
-    copied.iter().map(String::as_str).collect()
 }
 
 struct Submitted {
@@ -53,20 +49,18 @@ pub(super) struct Answer {
 }
 
 impl Submissions {
-    /// Of a program and what its metrics have copied, in epochs of so many steps, beginning with one.
+    /// For a program of a session, in epochs of `per_epoch` steps, beginning with one.
     pub fn new(
-        program: &'static str,
-        gauges: &Board,
+        (session, handles): (&mut Session, &RunHandles),
+        board: &Board,
         per_epoch: u64,
         device: &Device,
-        session: &mut Session,
     ) -> Result<Self> {
-        let copied = gauges.copied(program);
-        session.reserve_readbacks(&names(&copied), READBACKS)?;
+        session.reserve(&handles.sums, READBACKS)?;
         Ok(Submissions {
-            program,
-            copied,
-            slots: gauges.layout().slots as u64,
+            program: handles.program,
+            sums: handles.sums.clone(),
+            slots: board.layout().slots as u64,
             per_epoch,
             pace: Pace::new(device),
             queue: VecDeque::new(),
@@ -102,12 +96,9 @@ impl Submissions {
         {
             let (steps, reads) = self.next_steps(until);
             let begun = Instant::now();
-            session.limit_steps_per_dispatch(self.program, self.pace.steps_per_dispatch())?;
-            let copied = match reads {
-                true => names(&self.copied),
-                false => Vec::new(),
-            };
-            let pending = session.submit(self.program, steps, &copied)?;
+            session.limit_program(self.program, self.pace.steps_per_dispatch());
+            let copied = if reads { &self.sums[..] } else { &[] };
+            let pending = session.submit_program(self.program, steps, copied)?;
             self.submitted += steps;
             self.unread += steps;
             let reads = reads.then(|| {

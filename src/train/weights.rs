@@ -2,10 +2,10 @@
 
 use crate::nn::Parameter;
 use crate::op::rate;
-use crate::optim::rates_of;
 use crate::{Error, Result, Shape, Snapshot, TensorType, Values};
 
 use super::Model;
+use super::programs::RowProgram;
 
 /// A layer's tensor on the host.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,8 +75,13 @@ impl Model {
         }
         let updates = self.steps / batches.saturating_mul(parts);
         let parameters: Vec<Parameter> = self.architecture.parameters().collect();
-        let session = self.session_now()?;
-        let rates = session.read(&rates_of("train"))?;
+        let device = self.device().clone();
+        self.session_now()?;
+        let Some(open) = self.open_session() else {
+            return Ok(());
+        };
+        let (session, handles) = open.program(RowProgram::Train)?;
+        let rates = device.block_on(session.get_floats(handles.rates))?;
         let skipped = rates.get(rate::SKIPPED).map_or(0, |&count| count as u64);
         if updates <= skipped {
             return Ok(());

@@ -44,9 +44,9 @@ pub(super) fn join(
             continue;
         }
         if let Err(reason) = network.fits(target) {
-            program
-                .notes
-                .push(format!("no network.train for {widths}: {reason}"));
+            let note = format!("no network.train for {widths}: {reason}");
+            program.notes.push(note.clone());
+            program.oversized = Some(note);
             continue;
         }
         let Some(draft) = step.call(&mut network, records, &apart, slabs) else {

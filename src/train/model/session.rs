@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::op::cursor;
-use crate::optim::{cursor_of, resize_rates};
+use crate::optim::resize_rates;
+use crate::session::ElementsRef;
 use crate::train::evaluate::Evaluation;
 use crate::train::prepare::Prepared;
-use crate::train::programs::Needs;
+use crate::train::programs::{Handles, Needs, RowProgram, RunHandles};
 use crate::train::recover::Recovery;
 use crate::{Device, Error, Result, Role, Session, Snapshot};
 
@@ -14,24 +15,41 @@ use super::Model;
 
 /// A session and what it was made for.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(in crate::train) struct Open {
     pub needs: Needs,
     pub session: Session,
+    pub handles: Handles,
+}
+
+impl Open {
+    /// The session, and what the host reaches of one of its programs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where the session was opened without the program.
+    pub fn program(&mut self, program: RowProgram) -> Result<(&mut Session, &RunHandles)> {
+        Ok((&mut self.session, self.handles.rows(program)?))
+    }
 }
 
 impl Model {
     /// A session on `device` that holds what the open one does.
-    pub(super) async fn moved(&self, open: &mut Open, device: &Device) -> Result<Session> {
+    pub(super) async fn moved(&self, open: &mut Open, device: &Device) -> Result<Open> {
         let mut parts = self.parts();
         parts.target = device.target();
-        let mut session = device.open(&parts.build(open.needs)?)?;
+        let plan = parts.build(open.needs)?;
+        let mut session = device.open(&plan)?;
         session.restore(&carried(&mut open.session).await?)?;
-        Ok(session)
+        Ok(Open {
+            needs: open.needs,
+            handles: parts.handles(&plan)?,
+            session,
+        })
     }
 
     /// The open session, if there is one.
-    pub(in crate::train) fn open_session(&mut self) -> Option<&mut Session> {
-        self.open.as_mut().map(|open| &mut open.session)
+    pub(in crate::train) fn open_session(&mut self) -> Option<&mut Open> {
+        self.open.as_mut()
     }
 
     /// The open session, or one for prediction alone.
@@ -42,6 +60,11 @@ impl Model {
 
     /// A session that serves `needs`, weights and states carried over from the one before.
     pub(in crate::train) async fn session(&mut self, needs: Needs) -> Result<&mut Session> {
+        self.opened(needs).await.map(|open| &mut open.session)
+    }
+
+    /// The same with its handles.
+    pub(in crate::train) async fn opened(&mut self, needs: Needs) -> Result<&mut Open> {
         // Made again from what the host has, where that is all.
         if !self.behind && self.is_lost() {
             self.leave_session();
@@ -62,16 +85,20 @@ impl Model {
             self.carry().await?;
             self.open = None;
             let mut session = self.device.open(&plan)?;
-            resize_rates(&mut self.carried, "train", session.plan());
+            resize_rates(&mut self.carried, RowProgram::Train.name(), session.plan());
             let variables = session.plan().variables.iter();
             let progress = variables.filter(|variable| variable.role == Role::Progress);
             self.progress
                 .extend(progress.map(|variable| variable.name.clone()));
             session.restore(&self.carried)?;
-            self.open = Some(Open { needs, session });
+            self.open = Some(Open {
+                handles: self.parts().handles(session.plan())?,
+                needs,
+                session,
+            });
         }
         match &mut self.open {
-            Some(open) => Ok(&mut open.session),
+            Some(open) => Ok(open),
             None => Err(Error::Device {
                 message: "the session could not be opened".into(),
             }),
@@ -210,13 +237,12 @@ impl Model {
     /// Sets a clock to a place in the data.
     pub(in crate::train) async fn set_clock(
         &mut self,
-        name: &str,
+        program: RowProgram,
         needs: Needs,
         start: ClockStart,
     ) -> Result<()> {
-        self.session(needs)
-            .await?
-            .write_labels(&cursor_of(name), &start.words())
+        let (session, handles) = self.opened(needs).await?.program(program)?;
+        session.put(handles.cursor, 0, ElementsRef::U32(&start.words()))
     }
 }
 

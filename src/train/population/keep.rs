@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::nn::Functional;
+use crate::session::ElementsRef;
 use crate::train::history::Stop;
 use crate::train::keeper::interval;
 use crate::train::ledger::Ledger;
@@ -56,8 +57,10 @@ impl PopulationSession {
     fn put_back(&mut self, members: &[Option<MemberState>]) -> Result<()> {
         for (index, kept) in members.iter().enumerate() {
             for (name, values) in kept.iter().flatten() {
-                self.session
-                    .write_part(name, index * values.len(), values)?;
+                if let Some(handle) = self.session.plan().handle(name) {
+                    let values = ElementsRef::F32(values);
+                    self.session.put(handle, index * values.len(), values)?;
+                }
             }
         }
         Ok(())

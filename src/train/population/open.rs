@@ -4,13 +4,14 @@ use crate::data::check::reserved;
 use crate::nn::{Functional, Parameter};
 use crate::op::{Layer, Network, RATES, rate};
 use crate::plan::{Plan, Program};
+use crate::session::ElementsRef;
 use crate::target::{Class, Target};
 use crate::train::fit::Fit;
-use crate::train::metric::Metric;
+use crate::train::metric::{Board, Metric};
 use crate::train::model::{ClockStart, Model};
 use crate::train::prepare::Prepared;
-use crate::train::programs::{Needs, Room};
-use crate::{Device, Error, Graph, Initial, Result, Role, Session, TensorType};
+use crate::train::programs::{DataArray, Needs, Room, RowProgram, RunHandles, chunk_name};
+use crate::{Device, Error, Graph, Initial, Result, Role, Session, Tensor, TensorType};
 
 use super::{Member, Population};
 
@@ -22,6 +23,7 @@ pub(super) struct PopulationSession {
     pub slab: usize,
     /// The slabs' names: parameters, then states.
     pub slabs: Vec<String>,
+    pub handles: RunHandles,
     pub session: Session,
 }
 
@@ -34,7 +36,13 @@ impl Population {
             let count = self.members.len();
             // What it had learned is on the host.
             self.open = None;
-            let mut open = build(&self.device, &target, network, &single, count, room)?;
+            let network = Network {
+                members: count,
+                own_rates: true,
+                ..network
+            };
+            let board = model.parts().board()?;
+            let mut open = build(&self.device, &target, network, &single, (room, &board))?;
             match &self.carried {
                 Some(carried) => carried.write(&mut open.session)?,
                 None => open.first_weights(&self.members, &self.architecture)?,
@@ -44,12 +52,7 @@ impl Population {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        open.session.write("train.x", &data.features)?;
-        match (&data.values, &data.labels) {
-            (Some(values), _) => open.session.write("train.y", values),
-            (_, Some(labels)) => open.session.write_labels("train.y", labels),
-            _ => Ok(()),
-        }
+        open.handles.upload(&mut open.session, data)
     }
 
     /// Whether the open session is one for `room`.
@@ -69,7 +72,7 @@ impl Population {
         let mut parts = model.parts();
         parts.target = &target;
         let plan = parts.build(needs)?;
-        let train = plan.program("train")?;
+        let train = plan.program(RowProgram::Train.name())?;
         let network = match &train.calls[..] {
             [call] => call.op.downcast::<Network>().map(|network| (network, call)),
             _ => None,
@@ -77,11 +80,7 @@ impl Population {
         if let Some((network, call)) = network {
             return Ok((network.clone(), call.signature.inputs.clone()));
         }
-        let too_large = train
-            .notes
-            .iter()
-            .find(|note| note.contains("network.train"));
-        if let Some(reason) = too_large {
+        if let Some(reason) = &train.oversized {
             let message = format!("is too large for a population: {reason}");
             return Err(Error::argument("architecture", message));
         }
@@ -119,14 +118,9 @@ fn build(
     target: &Target,
     network: Network,
     single: &[TensorType],
-    count: usize,
-    room: Room,
+    (room, board): (Room, &Board),
 ) -> Result<PopulationSession> {
-    let network = Network {
-        members: count,
-        own_rates: true,
-        ..network
-    };
+    let count = network.members;
     let states = network.states();
     let graph = Graph::new();
     let stacked = |kind: &TensorType| match count {
@@ -140,37 +134,40 @@ fn build(
         .iter()
         .map(ToString::to_string)
         .collect();
-    let names = ["train.rates", "train.ring"]
-        .into_iter()
-        .chain(slabs.iter().map(String::as_str))
-        .chain(["train.cursor"]);
-    let mut operands: Vec<_> = names
-        .zip(single)
-        .map(|(name, kind)| {
-            let role = match name {
-                "train.ring" => Role::Scratch,
-                "train.cursor" => Role::Progress,
-                _ => Role::State,
-            };
-            graph.variable_as(role, name, stacked(kind), Initial::Zeros)
-        })
-        .collect();
-    for (name, kind) in ["train.x", "train.y"]
-        .into_iter()
-        .zip(&single[4 + states..])
-    {
-        operands.push(graph.variable_as(Role::Data, name, kind.clone(), Initial::Zeros));
-    }
+    let program = RowProgram::Train;
+    let slab_states = slabs.iter().map(|slab| (slab.clone(), Role::State));
+    let names = [
+        (program.rates(), Role::State),
+        (program.ring(), Role::Scratch),
+    ]
+    .into_iter()
+    .chain(slab_states)
+    .chain([(program.cursor(), Role::Progress)]);
+    let variable = |((name, role), kind)| graph.variable_as(role, name, kind, Initial::Zeros);
+    let own = names.zip(single.iter().map(stacked)).map(variable);
+    let data = [DataArray::Inputs, DataArray::Values]
+        .map(|array| (chunk_name(&program.array(array), 0), Role::Data));
+    let data = data.into_iter().zip(single[4 + states..].iter().cloned());
+    let operands: Vec<Tensor> = own.chain(data.map(variable)).collect();
     let slab = single[2].elements() as usize;
     let step = graph.apply_one(network.clone(), &operands.iter().collect::<Vec<_>>());
-    let plan: Plan = Plan::compile(&graph, target, [Program::new("train").update([&step])])?;
+    let plan: Plan = Plan::compile(
+        &graph,
+        target,
+        [Program::new(program.name()).update([&step])],
+    )?;
     Ok(PopulationSession {
         room,
         network,
         slab,
         slabs,
+        handles: RunHandles::of(&plan, program, board).ok_or_else(no_session)?,
         session: device.open(&plan)?,
     })
+}
+
+fn no_session() -> Error {
+    Error::argument("population", "the session could not be opened")
 }
 
 /// Sets every member's clock to a place in the data, with its own order of it, and its learning rate.
@@ -181,17 +178,22 @@ pub(super) fn start(
     begin: ClockStart,
 ) -> Result<()> {
     let mut cursors = Vec::new();
-    let mut rates = open.session.read("train.rates")?;
-    for (member, rates) in members.iter().zip(rates.chunks_exact_mut(RATES)) {
+    let mut rates = Vec::new();
+    for member in members {
         let own = ClockStart {
             shuffle: fit.order(member.seed),
             ..begin
         };
         cursors.extend(own.words());
-        rates[rate::FACTOR] = member.learning_rate;
+        rates.push(member.learning_rate);
     }
-    open.session.write_labels("train.cursor", &cursors)?;
-    open.session.write("train.rates", &rates)
+    let (session, handles) = (&mut open.session, &open.handles);
+    session.put(handles.cursor, 0, ElementsRef::U32(&cursors))?;
+    for (index, rate) in rates.iter().enumerate() {
+        let factor = index * RATES + rate::FACTOR;
+        session.put(handles.rates, factor, ElementsRef::F32(&[*rate]))?;
+    }
+    Ok(())
 }
 
 impl PopulationSession {
@@ -208,13 +210,14 @@ impl PopulationSession {
     }
 
     /// The variables that change as members train.
-    fn trained(&self) -> impl Iterator<Item = &str> {
-        self.slabs.iter().map(String::as_str).chain(["train.rates"])
+    fn trained(&self) -> impl Iterator<Item = String> {
+        let slabs = self.slabs.iter().cloned();
+        slabs.chain([RowProgram::Train.rates()])
     }
 
     /// What one of `count` members has come to.
     pub async fn numbers(&mut self, index: usize, count: usize) -> Result<MemberState> {
-        let names: Vec<String> = self.trained().map(ToString::to_string).collect();
+        let names: Vec<String> = self.trained().collect();
         let mut numbers = Vec::new();
         for name in names {
             let all = self.session.read_async(&name).await?;

@@ -144,13 +144,8 @@ impl Population {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        let mut submissions = Submissions::new(
-            "train",
-            gauges,
-            run.per_epoch,
-            &self.device,
-            &mut open.session,
-        )?;
+        let program = (&mut open.session, &open.handles);
+        let mut submissions = Submissions::new(program, gauges, run.per_epoch, &self.device)?;
         submissions.begin_at(run.done);
         let mut epoch_begun = Instant::now();
         let waits = run.validator.is_some() || run.fit.target_loss.is_some();

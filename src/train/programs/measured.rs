@@ -7,7 +7,7 @@ use crate::train::metric::{Column, TallyInputs};
 use crate::train::objective::Objective;
 use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType, op};
 
-use super::{Parts, RING_ROWS, Room, flat, gathered};
+use super::{DataArray, Parts, RING_ROWS, Room, RowProgram, flat, gathered};
 
 /// What a pass with losses and metrics records.
 pub(super) struct Measured<T> {
@@ -26,21 +26,21 @@ impl Parts<'_> {
     pub(super) fn measured(
         &self,
         graph: &Graph,
-        name: &'static str,
+        program: RowProgram,
         room: Room,
         clock: &Clock,
         parameters: &[(Parameter, Tensor)],
     ) -> Result<Measured<impl FnOnce() -> Vec<Tensor> + use<>>> {
-        let numbers = |what: &str, width: usize| -> Result<Tensor> {
-            let name = format!("{name}.{what}");
+        let numbers = |array: DataArray, width: usize| -> Result<Tensor> {
+            let name = program.array(array);
             let data = self.data(graph, &name, room, (DType::F32, width))?;
             Ok(gathered(clock, &data))
         };
-        let x = numbers("x", self.architecture.input_width())?;
-        let (targets, alone) = self.targets(graph, name, room, clock)?;
+        let x = numbers(DataArray::Inputs, self.architecture.input_width())?;
+        let (targets, alone) = self.targets(graph, program, room, clock)?;
         let weights = match room.weights {
             0 => None,
-            columns => Some(numbers("w", columns)?),
+            columns => Some(numbers(DataArray::Weights, columns)?),
         };
         let weights = |index: usize| {
             let weights = weights.as_ref()?;
@@ -50,7 +50,7 @@ impl Parts<'_> {
             })
         };
         let weights: Vec<Option<Tensor>> = (0..self.objectives.len()).map(weights).collect();
-        let training = name == "train";
+        let training = program == RowProgram::Train;
         let batch = match training {
             true => Batch::Part(room.micro.max(1)),
             false => Batch::All,
@@ -112,12 +112,7 @@ impl Parts<'_> {
         }
         let ring_kind =
             TensorType::f32([RING_ROWS, recorded.len(), op::Parts::of(room.batch).count]);
-        let ring = graph.variable_as(
-            Role::Scratch,
-            format!("{name}.ring"),
-            ring_kind,
-            Initial::Zeros,
-        );
+        let ring = graph.variable_as(Role::Scratch, program.ring(), ring_kind, Initial::Zeros);
         let record =
             |(column, values): (usize, &Tensor)| values.record(&ring, &clock.cursor, column);
         let records: Vec<Tensor> = recorded.iter().enumerate().map(record).collect();
@@ -146,7 +141,9 @@ impl Parts<'_> {
             let each = board.columns().zip(firsts).zip(&supplies);
             each.flat_map(|((column, first), supply)| {
                 let output = &outputs[column.output];
-                column.gauges.tally(name, (first, slots), output, supply)
+                column
+                    .gauges
+                    .tally(program.name(), (first, slots), output, supply)
             })
             .collect()
         };

@@ -1,0 +1,223 @@
+//! Handles: variables and programs of a plan that were found once, and are reached without their names from then on.
+
+use crate::plan::{Place, Plan};
+use crate::{DType, Error, Pending, Result, Session};
+
+use super::Values;
+
+/// A variable of a plan, or what one of its programs fetches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Handle {
+    dtype: DType,
+    place: Place,
+}
+
+impl Handle {
+    /// Whether its elements are integers.
+    pub fn is_integer(self) -> bool {
+        self.dtype == DType::U32
+    }
+
+    /// The number of its elements.
+    pub fn elements(self) -> u64 {
+        self.place.len
+    }
+}
+
+/// A program of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProgramHandle(usize);
+
+/// ElementsRef on the host that are written to a variable.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum ElementsRef<'a> {
+    /// Numbers.
+    F32(&'a [f32]),
+    /// Integers.
+    U32(&'a [u32]),
+}
+
+impl<'a> ElementsRef<'a> {
+    /// How many there are.
+    pub fn len(self) -> usize {
+        match self {
+            ElementsRef::F32(values) => values.len(),
+            ElementsRef::U32(values) => values.len(),
+        }
+    }
+
+    /// The elements of these rows, where there are `count` rows in all.
+    pub fn picked(self, count: usize, rows: &[u32]) -> Picked {
+        fn of<T: Copy>(from: &[T], count: usize, rows: &[u32]) -> Vec<T> {
+            let width = from.len() / count.max(1);
+            let mut picked = Vec::with_capacity(rows.len() * width);
+            for &row in rows {
+                picked.extend_from_slice(&from[row as usize * width..][..width]);
+            }
+            picked
+        }
+        match self {
+            ElementsRef::F32(values) => Picked::F32(of(values, count, rows)),
+            ElementsRef::U32(values) => Picked::U32(of(values, count, rows)),
+        }
+    }
+
+    /// The elements of these numbers.
+    pub fn range(self, range: std::ops::Range<usize>) -> ElementsRef<'a> {
+        match self {
+            ElementsRef::F32(values) => ElementsRef::F32(&values[range]),
+            ElementsRef::U32(values) => ElementsRef::U32(&values[range]),
+        }
+    }
+}
+
+/// Rows in another order.
+#[derive(Debug)]
+pub(crate) enum Picked {
+    /// Numbers.
+    F32(Vec<f32>),
+    /// Integers.
+    U32(Vec<u32>),
+}
+
+impl Picked {
+    /// The elements.
+    pub fn as_ref(&self) -> ElementsRef<'_> {
+        match self {
+            Picked::F32(values) => ElementsRef::F32(values),
+            Picked::U32(values) => ElementsRef::U32(values),
+        }
+    }
+}
+
+impl Plan {
+    /// The variable of that name; none where no program uses one.
+    pub(crate) fn handle(&self, variable: &str) -> Option<Handle> {
+        let mut variables = self.variables.iter();
+        let found = variables.find(|known| known.name == variable)?;
+        Some(Handle {
+            dtype: found.kind.dtype,
+            place: found.place,
+        })
+    }
+
+    /// The program of that name; none where the plan has no such program.
+    pub(crate) fn program_handle(&self, name: &str) -> Option<ProgramHandle> {
+        let mut programs = self.programs.iter();
+        programs
+            .position(|known| known.name == name)
+            .map(ProgramHandle)
+    }
+
+    /// What a program fetches under that name.
+    pub(crate) fn fetched(&self, program: ProgramHandle, name: &str) -> Option<Handle> {
+        let (kind, place) = self.programs.get(program.0)?.fetched(name)?;
+        Some(Handle {
+            dtype: kind.dtype,
+            place,
+        })
+    }
+}
+
+impl Session {
+    /// Writes elements of a variable from element `from` on, and leaves the others.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where the variable has fewer elements or is of another type; what the device raises.
+    pub(crate) fn put(
+        &mut self,
+        variable: Handle,
+        from: usize,
+        elements: ElementsRef<'_>,
+    ) -> Result<()> {
+        let Handle { dtype, place } = variable;
+        let (from, len) = (from as u64, elements.len() as u64);
+        let integers = matches!(elements, ElementsRef::U32(_));
+        if from.saturating_add(len) > place.len || integers != (dtype == DType::U32) {
+            let message = format!(
+                "{len} {} from element {from} on do not fit a variable of {} {dtype}",
+                if integers { "integers" } else { "numbers" },
+                place.len
+            );
+            return Err(Error::argument("values", message));
+        }
+        let place = Place {
+            offset: place.offset + from,
+            len,
+            ..place
+        };
+        match elements {
+            ElementsRef::F32(values) => self.write_at(place, values),
+            ElementsRef::U32(values) => self.write_words_at(place, values),
+        }
+    }
+
+    /// The elements of a variable, or of what the program that ran last fetches, in the session's own precision.
+    ///
+    /// # Errors
+    ///
+    /// What the device raises.
+    pub(crate) async fn get(&mut self, tensor: Handle) -> Result<Values> {
+        self.values_at(tensor.place, tensor.dtype).await
+    }
+
+    /// The numbers of a variable as f32.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] for a variable of integers; what the device raises.
+    pub(crate) async fn get_floats(&mut self, tensor: Handle) -> Result<Vec<f32>> {
+        match self.get(tensor).await? {
+            Values::F32(values) => Ok(values),
+            Values::F64(values) => Ok(values.into_iter().map(|value| value as f32).collect()),
+            Values::U32(_) => Err(Error::argument("tensor", "it holds u32, not f32")),
+        }
+    }
+
+    /// Runs steps of a program without waiting for them: see [`submit`](Self::submit).
+    ///
+    /// # Errors
+    ///
+    /// What the device raises.
+    pub(crate) fn submit_program(
+        &mut self,
+        program: ProgramHandle,
+        steps: u64,
+        copied: &[Handle],
+    ) -> Result<Pending> {
+        if steps > 0 {
+            self.last = Some(program.0);
+        }
+        self.submit_at(program.0, steps, &places(copied))
+    }
+
+    /// Runs a step up to the call that first writes a number that is not finite: see
+    /// [`cpu::Session::first_not_finite`](crate::cpu::Session::first_not_finite).
+    pub(crate) fn first_not_finite(
+        &mut self,
+        program: ProgramHandle,
+    ) -> Option<(usize, Place, f32)> {
+        self.last = Some(program.0);
+        self.first_not_finite_at(program.0)
+    }
+
+    /// The most steps of a program that one dispatch does: see
+    /// [`limit_steps_per_dispatch`](Self::limit_steps_per_dispatch).
+    pub(crate) fn limit_program(&mut self, program: ProgramHandle, steps: u64) {
+        self.limit_at(program.0, steps);
+    }
+
+    /// Makes the buffers for `count` copies of these tensors under way at once.
+    ///
+    /// # Errors
+    ///
+    /// Memory, and what the device raises.
+    pub(crate) fn reserve(&mut self, copied: &[Handle], count: usize) -> Result<()> {
+        self.reserve_at(&places(copied), count)
+    }
+}
+
+fn places(handles: &[Handle]) -> Vec<Place> {
+    handles.iter().map(|handle| handle.place).collect()
+}

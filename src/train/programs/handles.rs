@@ -1,0 +1,252 @@
+//! The names that the variables of a model's programs have in plans and files, and the handles by which its session
+//! reaches them: this file alone puts names together.
+
+use crate::op::{cursor, rate};
+use crate::plan::Plan;
+use crate::session::{ElementsRef, Handle, ProgramHandle};
+use crate::train::metric::Board;
+use crate::train::prepare::Prepared;
+use crate::{Error, Result, Session};
+
+/// A program that runs over the rows of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowProgram {
+    /// Updates the weights.
+    Train,
+    /// Measures, and updates nothing.
+    Evaluate,
+}
+
+/// An array of a data set on the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DataArray {
+    /// The model's inputs.
+    Inputs,
+    /// Targets that are numbers.
+    Values,
+    /// Targets that are labels, beside others that are numbers.
+    Labels,
+    /// Targets that are labels, where no others are numbers.
+    OnlyLabels,
+    /// Weights of rows.
+    Weights,
+}
+
+impl DataArray {
+    fn name(self) -> &'static str {
+        match self {
+            DataArray::Inputs => "x",
+            DataArray::Values | DataArray::OnlyLabels => "y",
+            DataArray::Labels => "labels",
+            DataArray::Weights => "w",
+        }
+    }
+}
+
+impl RowProgram {
+    /// The program's name in a plan.
+    pub fn name(self) -> &'static str {
+        match self {
+            RowProgram::Train => "train",
+            RowProgram::Evaluate => "evaluate",
+        }
+    }
+
+    /// The variable that says where the program's clock is.
+    pub fn cursor(self) -> String {
+        crate::optim::cursor_of(self.name())
+    }
+
+    /// The variable of the clock's learning rate and what goes with it.
+    pub fn rates(self) -> String {
+        crate::optim::rates_of(self.name())
+    }
+
+    /// The variable of the sums of single steps.
+    pub fn ring(self) -> String {
+        format!("{}.ring", self.name())
+    }
+
+    /// An array of the data set.
+    pub fn array(self, array: DataArray) -> String {
+        format!("{}.{}", self.name(), array.name())
+    }
+
+    /// The targets of a loss that takes none.
+    pub fn no_targets(self) -> String {
+        format!("{}.nothing", self.name())
+    }
+}
+
+/// The variable that holds the chunk of that number of an array.
+pub(crate) fn chunk_name(array: &str, chunk: usize) -> String {
+    format!("{array}.{chunk}")
+}
+
+/// What the host reaches of a program that runs over a data set.
+#[derive(Debug, Clone)]
+pub(crate) struct RunHandles {
+    pub program: ProgramHandle,
+    pub cursor: Handle,
+    pub rates: Handle,
+    /// The ring of the steps' sums, and the tallies of epochs.
+    pub sums: Vec<Handle>,
+    /// The chunks of every array, in the order of [`Prepared::arrays`]. An array that the program does not read has none.
+    pub arrays: Vec<Vec<Handle>>,
+}
+
+/// A program that computes outputs for a fixed number of rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PredictHandles {
+    pub rows: usize,
+    pub program: ProgramHandle,
+    pub x: Handle,
+    pub y: Handle,
+}
+
+/// What the host reaches of a model's session.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Handles {
+    pub train: Option<RunHandles>,
+    pub evaluate: Option<RunHandles>,
+    /// From the most rows to the fewest.
+    pub predict: Vec<PredictHandles>,
+}
+
+impl RunHandles {
+    /// The handles of a program, of whose metrics these are the sums.
+    pub fn of(plan: &Plan, program: RowProgram, board: &Board) -> Option<Self> {
+        let chunks = |array: DataArray| -> Vec<Handle> {
+            let name = program.array(array);
+            let chunk = |index| plan.handle(&chunk_name(&name, index));
+            (0..).map_while(chunk).collect()
+        };
+        let values = chunks(DataArray::Values);
+        // Targets of either kind have one name where there are no others.
+        let (values, labels) = if values.iter().any(|chunk| chunk.is_integer()) {
+            (Vec::new(), values)
+        } else {
+            (values, chunks(DataArray::Labels))
+        };
+        let sums = board.copied(program.name());
+        Some(RunHandles {
+            program: plan.program_handle(program.name())?,
+            cursor: plan.handle(&program.cursor())?,
+            rates: plan.handle(&program.rates())?,
+            sums: sums.iter().filter_map(|name| plan.handle(name)).collect(),
+            arrays: vec![
+                chunks(DataArray::Inputs),
+                values,
+                labels,
+                chunks(DataArray::Weights),
+            ],
+        })
+    }
+
+    /// Writes all rows of a data set into the chunks of its arrays.
+    ///
+    /// # Errors
+    ///
+    /// What the device raises.
+    pub fn upload(&self, session: &mut Session, data: &Prepared<'_>) -> Result<()> {
+        for (chunks, elements) in self.arrays.iter().zip(data.arrays()) {
+            let mut begun = 0;
+            for chunk in chunks {
+                let end = elements.len().min(begun + chunk.elements() as usize);
+                if end > begun {
+                    session.put(*chunk, 0, elements.range(begun..end))?;
+                }
+                begun = end;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes `count` rows of every array from row `at` of the first chunks on.
+    ///
+    /// # Errors
+    ///
+    /// What the device raises.
+    pub fn write_rows(
+        &self,
+        session: &mut Session,
+        at: usize,
+        count: usize,
+        arrays: &[ElementsRef<'_>],
+    ) -> Result<()> {
+        for (chunks, elements) in self.arrays.iter().zip(arrays) {
+            if let Some(chunk) = chunks.first()
+                && count > 0
+            {
+                session.put(*chunk, at * (elements.len() / count), *elements)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets how many rows the data set has.
+    ///
+    /// # Errors
+    ///
+    /// What the device raises.
+    pub fn write_data_rows(&self, session: &mut Session, rows: u32) -> Result<()> {
+        session.put(self.cursor, cursor::DATA_ROWS, ElementsRef::U32(&[rows]))
+    }
+
+    /// Sets what the scheduled learning rate is multiplied by.
+    ///
+    /// # Errors
+    ///
+    /// What the device raises.
+    pub fn write_rate_factor(&self, session: &mut Session, factor: f32) -> Result<()> {
+        session.put(self.rates, rate::FACTOR, ElementsRef::F32(&[factor]))
+    }
+}
+
+impl Handles {
+    /// The handles of a plan of a model whose metrics the board has; `predict` are its programs for prediction by name, with
+    /// their rows.
+    pub fn of(plan: &Plan, board: &Board, predict: &[(&str, usize)]) -> Self {
+        let predicting = |&(name, rows): &(&str, usize)| {
+            let program = plan.program_handle(name)?;
+            Some(PredictHandles {
+                rows,
+                program,
+                x: plan.handle(&predict_input(name))?,
+                y: plan.fetched(program, &predict_output(name))?,
+            })
+        };
+        Handles {
+            train: RunHandles::of(plan, RowProgram::Train, board),
+            evaluate: RunHandles::of(plan, RowProgram::Evaluate, board),
+            predict: predict.iter().filter_map(predicting).collect(),
+        }
+    }
+
+    /// The handles of a program, which the session has to have.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where the session was opened without the program.
+    pub fn rows(&self, program: RowProgram) -> Result<&RunHandles> {
+        let found = match program {
+            RowProgram::Train => &self.train,
+            RowProgram::Evaluate => &self.evaluate,
+        };
+        found.as_ref().ok_or_else(|| Error::NotFound {
+            what: "program",
+            name: program.name().into(),
+            known: Vec::new(),
+        })
+    }
+}
+
+/// The input of a program for prediction.
+pub(crate) fn predict_input(program: &str) -> String {
+    format!("{program}.x")
+}
+
+/// The outputs of a program for prediction.
+pub(crate) fn predict_output(program: &str) -> String {
+    format!("{program}.y")
+}
