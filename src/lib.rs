@@ -44,14 +44,15 @@ pub mod cpu;
 pub mod data;
 mod device;
 mod error;
+mod formats;
 pub mod gpu;
 mod graph;
-pub mod io;
 pub mod nn;
 pub mod number;
 pub mod op;
 pub mod optim;
 pub mod plan;
+mod reserve;
 mod schedule;
 mod session;
 mod shape;
@@ -67,6 +68,12 @@ pub use plan::{Plan, Program};
 pub use session::{Pending, Session, Snapshot, Values};
 pub use shape::{DType, Shape, TensorType};
 pub use tensor::Tensor;
+
+/// Files: how they are written, and weights that other programs wrote.
+pub mod io {
+    pub use crate::formats::{Disk, DiskFile, System, write};
+    pub use crate::train::Import;
+}
 
 /// What a program that trains a model needs, Keras' words among them.
 pub mod prelude {

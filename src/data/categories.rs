@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Dataset;
-use super::check::reserved;
 
 use crate::error::{Error, Result};
+use crate::reserve::reserved;
 
 /// How many categories each column has; 0 for a column of numbers, which stays as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -84,18 +84,6 @@ pub(crate) fn check_finite(features: &[f32], columns: usize) -> Result<()> {
     )))
 }
 
-/// An empty vector with room for `len` elements; an error where `len` overflowed or memory does not suffice.
-pub(crate) fn reserved<T>(len: Option<usize>, what: &str) -> Result<Vec<T>> {
-    let mut vector = Vec::new();
-    let len = len.ok_or_else(|| Error::data(format!("{what} would be too many to count")))?;
-    vector.try_reserve_exact(len).map_err(|refusal| {
-        Error::data(format!(
-            "{what}, {len} elements, do not fit into memory: {refusal}"
-        ))
-    })?;
-    Ok(vector)
-}
-
 /// The number of rows that `len` elements make.
 pub(super) fn whole_rows(what: &str, len: usize, columns: usize) -> Result<usize> {
     if len == 0 || columns == 0 {

@@ -1,8 +1,9 @@
 //! The data set: a table of features, row by row, with the targets that belong to its rows.
 
-use super::check::{check_targets, reserved, whole_rows};
+use super::check::{check_targets, whole_rows};
 
 use crate::error::{Error, Result};
+use crate::reserve::reserved;
 
 /// What a network learns to say about each row.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,10 +12,10 @@ mod mnist;
 use std::io::Read;
 use std::path::Path;
 
-use super::check::reserved;
-use super::source::{decompressed, open, unreadable};
-
 use crate::error::{Error, Result};
+use crate::reserve::reserved;
+
+use super::source::{decompressed, open, unreadable};
 
 pub use mnist::{mnist, read_images_and_labels};
 

@@ -9,10 +9,10 @@ mod header;
 
 use std::path::Path;
 
-use super::check::reserved;
-use super::{Dataset, Targets};
-
 use crate::error::{Error, Result};
+use crate::reserve::reserved;
+
+use super::{Dataset, Targets};
 
 use header::{Header, Kind};
 
@@ -68,7 +68,7 @@ impl Array {
     /// or holds another type than those above.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = crate::io::read(path)?;
+        let bytes = crate::formats::read(path)?;
         Self::parse(bytes, path)
     }
 
@@ -117,7 +117,7 @@ impl Array {
     ///
     /// [`Error::Io`] where the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        crate::io::write(&crate::io::System, path, [self.to_bytes()])
+        crate::formats::write(&crate::formats::System, path, [self.to_bytes()])
     }
 
     /// Its shape; empty for a single number.

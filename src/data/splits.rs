@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 
-use super::check::reserved;
-use super::{Dataset, Targets};
-
 use crate::error::{Error, Result};
+use crate::reserve::reserved;
+
+use super::{Dataset, Targets};
 
 impl Dataset {
     /// The rows of these indices in this order; an index may come more than once.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::io::{Disk, PART, System};
+use crate::formats::{Disk, PART, System};
 use crate::{Error, Result};
 
 use super::callback::{Mode, Monitor};

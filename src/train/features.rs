@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::data::check::reserved;
 use crate::data::{Features, Inputs};
+use crate::reserve::reserved;
 use crate::{Error, Result};
 
 use super::Model;

@@ -9,6 +9,7 @@ mod evaluate;
 mod evaluated;
 mod fastest;
 mod features;
+mod files;
 mod fit;
 mod gradients;
 mod history;
@@ -43,6 +44,7 @@ pub use callback::{
 pub use checkpoints::{Checkpoints, Newest};
 pub use evaluate::Evaluation;
 pub use fastest::{Fastest, Figure};
+pub use files::Import;
 pub use fit::Fit;
 pub use gradients::Gradients;
 pub use history::{Epoch, History, Stop};

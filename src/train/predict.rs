@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::data::Features;
-use crate::data::check::reserved;
+use crate::reserve::reserved;
 use crate::session::ElementsRef;
 use crate::target::Class;
 use crate::{Error, Result, Session};

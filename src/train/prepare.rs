@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::data::Features;
-use crate::data::check::{check_finite, reserved};
+use crate::data::check::check_finite;
+use crate::reserve::reserved;
 use crate::session::ElementsRef;
 use crate::{Dataset, Error, Result, Targets};
 

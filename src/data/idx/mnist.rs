@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::{Idx, IdxData, read};
 
-use crate::data::check::reserved;
 use crate::data::{Dataset, Targets};
 use crate::error::{Error, Result};
+use crate::reserve::reserved;
 
 /// Reads images and their labels into a data set of one row per image.
 ///

@@ -11,9 +11,9 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::Array;
 
-use crate::data::check::reserved;
 use crate::data::source::check_unpacked;
 use crate::error::{Error, Result};
+use crate::reserve::reserved;
 
 /// Reads every array of a `.npz` file, by name without the ending `.npy`.
 ///
@@ -94,7 +94,7 @@ pub fn save_all<'a>(
         written.map_err(|refusal| Error::io(path, refusal))?;
     }
     let file = archive.finish().map_err(|refusal| unfit(path, refusal))?;
-    crate::io::write(&crate::io::System, path, [file.into_inner()])
+    crate::formats::write(&crate::formats::System, path, [file.into_inner()])
 }
 
 /// Refuses a directory that says to list more files than an archive of arrays has: room for them is made before they are

@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use crate::data::Features;
-use crate::data::check::reserved;
 use crate::nn::{Functional, Parameter};
 use crate::optim::OptimizerConfig;
+use crate::reserve::reserved;
 use crate::schedule::Schedule;
 use crate::{Dataset, Device, Error, Result};
 

@@ -1,9 +1,9 @@
 //! The session of a population: every member's slabs beside each other, and the step that trains them all.
 
-use crate::data::check::reserved;
 use crate::nn::{Functional, Parameter};
 use crate::op::{Layer, Network, RATES, rate};
 use crate::plan::{Plan, Program};
+use crate::reserve::reserved;
 use crate::session::ElementsRef;
 use crate::target::{Class, Target};
 use crate::train::fit::Fit;

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::data::npy;
+use crate::formats::safetensors::File;
 use crate::nn::Parameter;
 use crate::train::Model;
-use crate::{Error, Result};
-
-use super::atomic;
-use super::safetensors::File;
+use crate::{Error, Result, formats};
 
 /// A tensor on the host.
 #[derive(Debug, Clone)]
@@ -20,7 +18,7 @@ pub(super) struct Numbers {
 
 /// Reads all tensors of a file; which of the formats it is, its first bytes say.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Numbers>> {
-    let bytes = atomic::read(path)?;
+    let bytes = formats::read(path)?;
     if bytes.starts_with(b"PK") {
         let mut tensors = BTreeMap::new();
         for (name, array) in npy::all_from_bytes(&bytes, &path.display().to_string())? {

@@ -8,7 +8,8 @@ use crate::nn::Parameter;
 use crate::train::Model;
 use crate::{Error, Result};
 
-use super::tensors::{self, Numbers};
+use super::tensors;
+use super::tensors::Numbers;
 
 /// How the file of another program names the weights of its layers, for [`Model::import_weights`].
 ///

@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use crate::data::npy;
+use crate::formats::System;
+use crate::formats::safetensors::{Elements, Tensor, header};
 use crate::nn::Parameter;
 use crate::train::{Model, Weights};
-use crate::{Error, Result};
+use crate::{Error, Result, formats};
 
-use super::atomic;
-use super::disk::System;
-use super::safetensors::{Elements, Tensor, header};
 use super::tensors;
 
 impl Model {
@@ -81,5 +80,5 @@ pub(super) fn write(path: &Path, weights: &[Weights], metadata: &[(&str, String)
     let head = header(&tensors, metadata)
         .map_err(|message| Error::format(path, None, format!("it cannot be written: {message}")))?;
     let bytes = tensors.iter().map(|tensor| tensor.elements.bytes());
-    atomic::write(&System, path, std::iter::once(head.into()).chain(bytes))
+    formats::write(&System, path, std::iter::once(head.into()).chain(bytes))
 }

@@ -6,10 +6,10 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::data::check::reserved;
+use crate::reserve::reserved;
 use crate::{Error, Result};
 
-use super::disk::{Disk, DiskFile};
+use super::{Disk, DiskFile};
 
 /// The ending of a file that is being written.
 pub(crate) const PART: &str = "part";

@@ -13,7 +13,7 @@ impl TuningTable {
     /// A file that cannot be read or is no plain file, and [`Error::Format`] with the line that is no part of a table.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = crate::io::read(path)?;
+        let bytes = super::read(path)?;
         let text = std::str::from_utf8(&bytes)
             .map_err(|refusal| Error::format(path, None, format!("it is no text: {refusal}")))?;
         Self::parse(text).map_err(|(line, message)| Error::format(path, Some(line), message))
@@ -25,6 +25,6 @@ impl TuningTable {
     ///
     /// [`Error::Io`] where the system refuses.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
-        crate::io::write(&crate::io::System, path, [self.to_string()])
+        super::write(&super::System, path, [self.to_string()])
     }
 }

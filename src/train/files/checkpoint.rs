@@ -20,13 +20,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::check::reserved;
+use crate::formats::safetensors::{Dtype, Elements, File, Tensor, header};
+use crate::formats::{Disk, System};
+use crate::reserve::reserved;
 use crate::train::{Epoch, History, Kept, Order, RunState, Stop};
-use crate::{DType, Error, Result, Snapshot, TensorType, Values};
-
-use super::atomic;
-use super::disk::{Disk, System};
-use super::safetensors::{Dtype, Elements, File, Tensor, header};
+use crate::{DType, Error, Result, Snapshot, TensorType, Values, formats};
 
 const FORMAT: &str = "kiln checkpoint";
 const VERSION: &str = "1";
@@ -108,7 +106,7 @@ impl From<Ended> for Stop {
 }
 
 impl RunState {
-    /// Writes the state to one file, which appears whole or not at all: see [`io::write`](super::write()).
+    /// Writes the state to one file, which appears whole or not at all: see [`io::write`](crate::formats::write()).
     ///
     /// # Errors
     ///
@@ -122,7 +120,7 @@ impl RunState {
         let path = path.as_ref();
         let parts = Parts::of(self, path)?;
         let (head, bytes) = parts.bytes(path)?;
-        atomic::write(disk, path, std::iter::once(head.into()).chain(bytes))?;
+        formats::write(disk, path, std::iter::once(head.into()).chain(bytes))?;
         tracing::info!(path = %path.display(), step = self.steps, "checkpoint written");
         Ok(())
     }
@@ -135,7 +133,7 @@ impl RunState {
     /// change of its bytes is found.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        Self::from_bytes(&atomic::read(path)?, path)
+        Self::from_bytes(&formats::read(path)?, path)
     }
 
     /// Reads the bytes of such a file; `path` stands for the file in errors.

@@ -13,7 +13,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::data::check::reserved;
+use crate::reserve::reserved;
 use crate::{Error, Result};
 
 /// The longest header that is read: a file of a hundred thousand tensors has one of about 10 MB.
@@ -33,7 +33,7 @@ const METADATA: &str = "__metadata__";
 
 /// A tensor to be written.
 #[derive(Debug, Clone)]
-pub(super) struct Tensor<'a> {
+pub(crate) struct Tensor<'a> {
     pub name: String,
     pub shape: Vec<usize>,
     pub elements: Elements<'a>,
@@ -41,7 +41,7 @@ pub(super) struct Tensor<'a> {
 
 /// The elements of a tensor to be written.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Elements<'a> {
+pub(crate) enum Elements<'a> {
     F32(&'a [f32]),
     F64(&'a [f64]),
     U32(&'a [u32]),
@@ -87,7 +87,7 @@ fn little<'a, T: bytemuck::NoUninit, const N: usize>(
 /// The length and the header of a file of these tensors, in their order: what comes before their bytes.
 ///
 /// What could not be read again is refused.
-pub(super) fn header(
+pub(crate) fn header(
     tensors: &[Tensor<'_>],
     metadata: &[(&str, String)],
 ) -> Result<Vec<u8>, String> {
@@ -153,7 +153,7 @@ fn fits(text: &str) -> Result<(), String> {
 
 /// A file as it was read: the header is checked, and every place lies within the bytes.
 #[derive(Debug)]
-pub(super) struct File<'a> {
+pub(crate) struct File<'a> {
     path: &'a Path,
     /// The length and the header, as they are in the file.
     pub head: &'a [u8],
@@ -172,7 +172,7 @@ struct Entry {
 
 /// A tensor of a file.
 #[derive(Debug)]
-pub(super) struct View<'a> {
+pub(crate) struct View<'a> {
     path: &'a Path,
     name: String,
     pub dtype: Dtype,
@@ -183,7 +183,7 @@ pub(super) struct View<'a> {
 /// The element types that the format knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
-pub(super) enum Dtype {
+pub(crate) enum Dtype {
     BOOL,
     U8,
     I8,

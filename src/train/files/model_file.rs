@@ -8,13 +8,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::formats::safetensors::File;
 use crate::nn::{Config, Functional, LayerRef, Parameter};
 use crate::optim::OptimizerConfig;
 use crate::train::{Compile, LossSpec, Metric, Model, Objective};
-use crate::{Device, Error, Result, nn};
+use crate::{Device, Error, Result, formats, nn};
 
-use super::atomic;
-use super::safetensors::File;
 use super::tensors;
 use super::weights_file::write;
 
@@ -114,7 +113,7 @@ impl Model {
         layers: impl Fn(&str, &Config) -> Option<Result<LayerRef>>,
     ) -> Result<Model> {
         let path = path.as_ref();
-        Self::read(device, &atomic::read(path)?, path, &layers)
+        Self::read(device, &formats::read(path)?, path, &layers)
     }
 
     /// The model in the bytes of a file that [`Model::save`] wrote, onto `device`: one that is part of a program, by

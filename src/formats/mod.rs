@@ -1,0 +1,17 @@
+//! Formats of files and how files are written: whole or not at all.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `disk` | [`Disk`]: the operations by which files are written |
+//! | `atomic` | [`write()`] |
+//! | `safetensors` | the format of models, weights and checkpoints |
+//! | `tuning_file` | measured choices of an adapter |
+
+mod atomic;
+mod disk;
+pub(crate) mod safetensors;
+mod tuning_file;
+
+pub use atomic::write;
+pub(crate) use atomic::{PART, read};
+pub use disk::{Disk, DiskFile, System};
