@@ -76,6 +76,10 @@ pub mod io {
 }
 
 /// What a program that trains a model needs, Keras' words among them.
+#[expect(
+    non_upper_case_globals,
+    reason = "losses are spelled as Keras' classes are"
+)]
 pub mod prelude {
     pub use crate::data::{Csv, Dataset, Preprocessing, Scaler, Targets};
     pub use crate::nn::Activation::{
@@ -92,18 +96,25 @@ pub mod prelude {
     };
     pub use crate::optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
     pub use crate::schedule::Schedule;
-    pub use crate::train::Loss::{
-        self, BinaryCrossentropy, CategoricalCrossentropy, HalfSquaredError, MeanSquaredError,
-        SparseCategoricalCrossentropy,
-    };
     pub use crate::train::Metric::{
         self, Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy,
     };
     pub use crate::train::{
-        Callback, Compile, EarlyStopping, Evaluation, Fit, History, Model, ModelCheckpoint,
+        Callback, Compile, EarlyStopping, Evaluation, Fit, History, Loss, Model, ModelCheckpoint,
         Objective, Predictions, ReduceOnPlateau, Stop,
     };
     pub use crate::{Device, Error, Graph, Program, Result, Tensor};
+
+    /// [`Loss::HalfSquaredError`].
+    pub const HalfSquaredError: Loss = Loss::HalfSquaredError;
+    /// [`Loss::MeanSquaredError`].
+    pub const MeanSquaredError: Loss = Loss::MeanSquaredError;
+    /// [`Loss::BinaryCrossentropy`].
+    pub const BinaryCrossentropy: Loss = Loss::BinaryCrossentropy;
+    /// [`Loss::CategoricalCrossentropy`].
+    pub const CategoricalCrossentropy: Loss = Loss::CategoricalCrossentropy;
+    /// [`Loss::SparseCategoricalCrossentropy`].
+    pub const SparseCategoricalCrossentropy: Loss = Loss::SparseCategoricalCrossentropy;
 }
 
 /// The README's program is compiled and run with the doc tests.

@@ -9,6 +9,7 @@ use kiln::optim::{Optimizer as _, OptimizerConfig};
 use kiln::plan::{Class, Products, Target};
 use kiln::prelude::*;
 use kiln::train::NonFinite;
+use kiln::train::Takes;
 
 /// A desktop GPU as a plan sees it: more storage buffers and larger ones than the least that WebGPU promises.
 fn gpu() -> Target {
@@ -276,9 +277,9 @@ impl Setting {
         }
         let optimizer: (Adam, Sgd) = (Adam::new(0.003), Sgd::new(0.05).momentum(0.8));
         if self.adam {
-            model.compile_on(device, self.loss, optimizer.0, [Accuracy])
+            model.compile_on(device, self.loss.clone(), optimizer.0, [Accuracy])
         } else {
-            model.compile_on(device, self.loss, optimizer.1, [Accuracy])
+            model.compile_on(device, self.loss.clone(), optimizer.1, [Accuracy])
         }
         .unwrap()
     }
@@ -308,8 +309,8 @@ impl Setting {
             let sum: f32 = features[r * inputs..(r + 1) * inputs].iter().sum();
             ((sum * 3.0).abs() as usize) % outputs.max(2)
         };
-        let targets = match self.loss {
-            MeanSquaredError | HalfSquaredError => Targets::Values {
+        let targets = match self.loss.takes() {
+            Takes::Numbers => Targets::Values {
                 values: (0..100 * outputs).map(|i| number(i * 3 + 1)).collect(),
                 columns: outputs,
             },
@@ -332,7 +333,7 @@ fn settings() -> Vec<Setting> {
         adam,
         bias,
     };
-    let sparse = SparseCategoricalCrossentropy;
+    let sparse = || SparseCategoricalCrossentropy;
     vec![
         setting(
             &[8, 10, 8, 1],
@@ -342,8 +343,8 @@ fn settings() -> Vec<Setting> {
             true,
             true,
         ),
-        setting(&[120, 33, 10], Relu, Softmax, sparse, true, true),
-        setting(&[500, 9], Relu, Softmax, sparse, true, true),
+        setting(&[120, 33, 10], Relu, Softmax, sparse(), true, true),
+        setting(&[500, 9], Relu, Softmax, sparse(), true, true),
         setting(
             &[64, 64, 17, 4],
             Tanh,
@@ -357,7 +358,7 @@ fn settings() -> Vec<Setting> {
             &[72, 56, 12, 8, 3],
             LeakyRelu(0.2),
             Softmax,
-            sparse,
+            sparse(),
             true,
             true,
         ),
@@ -365,7 +366,7 @@ fn settings() -> Vec<Setting> {
             &[72, 64, 40, 33, 20, 12, 16, 5],
             Relu,
             Softmax,
-            sparse,
+            sparse(),
             true,
             true,
         ),

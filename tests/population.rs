@@ -7,7 +7,7 @@ use common::{alone, device, devices};
 use kiln::Options;
 use kiln::optim::OptimizerConfig;
 use kiln::prelude::*;
-use kiln::train::{Interrupt, LossSpec, Member, Population, Reduction, Stop, Weights};
+use kiln::train::{Interrupt, Member, Population, Reduction, Stop, Weights};
 
 fn data(rows: usize) -> Dataset {
     let number = |i: usize| ((i * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
@@ -264,12 +264,19 @@ fn what_a_population_cannot_do_is_refused_in_words() {
 #[test]
 fn members_take_means_under_all_their_names_and_weights_of_validation_rows_count() {
     let _alone = alone();
-    let trained = |loss: LossSpec, metric: Metric, device: &Device| {
+    let trained = |loss: Loss, metric: Metric, device: &Device| {
         let rows = data(100);
         let weights = (0..100).map(|row| (row % 7) as f32).collect();
         let validation = data(100).with_weights(weights).unwrap();
         let optimizer = OptimizerConfig::default();
-        let made = Population::new(network(), members(), device, loss, optimizer, [metric]);
+        let made = Population::new(
+            network(),
+            members(),
+            device,
+            loss.clone(),
+            optimizer,
+            [metric],
+        );
         let mut population = made.unwrap();
         let histories = population.fit(&rows, fit(2).validation(&validation))?;
         for (index, history) in histories.iter().enumerate() {
@@ -296,7 +303,7 @@ fn members_take_means_under_all_their_names_and_weights_of_validation_rows_count
                 Accuracy,
                 "reduction=sum",
             ),
-            (Loss::huber(1.0).into(), Accuracy, "huber"),
+            (Loss::huber(1.0), Accuracy, "huber"),
             (BinaryCrossentropy.into(), Metric::auc(), "auc"),
         ] {
             let refused = trained(spec, metric, &device).unwrap_err().to_string();

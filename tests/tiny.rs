@@ -9,7 +9,6 @@ use kiln::op::cursor;
 use kiln::optim::{OptimizerConfig, Schedule};
 use kiln::plan::{Class, Target};
 use kiln::prelude::*;
-use kiln::train::LossSpec;
 use kiln::{Plan, Session, Values};
 
 /// The names of a training program's variables that steps change.
@@ -19,7 +18,7 @@ const RING: &str = "train.ring";
 struct Net {
     inputs: usize,
     layers: Vec<(usize, Activation, bool)>,
-    loss: LossSpec,
+    loss: Loss,
     metrics: Vec<Metric>,
     rows: usize,
     batch: usize,
@@ -34,7 +33,7 @@ impl Net {
             model = model.layer(if bias { layer } else { layer.without_bias() });
         }
         let metrics = self.metrics.clone();
-        let model = model.compile_on(device, self.loss, optimizer, metrics);
+        let model = model.compile_on(device, self.loss.clone(), optimizer, metrics);
         let model = model.unwrap();
         model.inspect(self.rows, self.batch).unwrap().1
     }
@@ -55,7 +54,7 @@ impl Net {
         let labels: Vec<u32> = (0..self.rows)
             .map(|_| (draw() * outputs as f32) as u32)
             .collect();
-        if self.loss.loss.takes_labels() {
+        if self.loss.takes_labels() {
             session.write_labels("train.y.0", &labels).unwrap();
         } else {
             let one_hot =
@@ -165,7 +164,7 @@ fn adam(rate: impl Into<Schedule>) -> OptimizerConfig {
 
 fn nets() -> Vec<Net> {
     let relu = |units| (units, Relu, true);
-    let net = |inputs, layers: Vec<_>, loss: LossSpec, metrics: &[Metric], rows, batch| Net {
+    let net = |inputs, layers: Vec<_>, loss: Loss, metrics: &[Metric], rows, batch| Net {
         inputs,
         layers,
         loss,
@@ -174,12 +173,12 @@ fn nets() -> Vec<Net> {
         batch,
         shuffle: rows % 2 == 1,
     };
-    let bce = BinaryCrossentropy;
+    let bce = || BinaryCrossentropy;
     vec![
         net(
             8,
             vec![relu(10), relu(8), (1, Sigmoid, true)],
-            bce.into(),
+            bce(),
             &[Accuracy],
             768,
             32,
@@ -195,7 +194,7 @@ fn nets() -> Vec<Net> {
         net(
             2,
             vec![(3, Tanh, false), (1, Sigmoid, true)],
-            bce.from_probabilities(),
+            bce().from_probabilities(),
             &[Accuracy],
             17,
             3,
@@ -240,7 +239,7 @@ fn nets() -> Vec<Net> {
         net(
             4,
             vec![relu(17), (1, Linear, true)],
-            bce.from_logits(),
+            bce().from_logits(),
             &[],
             1000,
             256,
@@ -248,7 +247,7 @@ fn nets() -> Vec<Net> {
         net(
             6,
             vec![relu(3), (2, Sigmoid, true)],
-            bce.into(),
+            bce(),
             &[Metric::BinaryAccuracy(0.5)],
             40,
             5,

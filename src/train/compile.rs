@@ -4,7 +4,7 @@ use crate::nn::{Functional, Sequential};
 use crate::optim::Optimizer;
 use crate::{Device, Result};
 
-use super::{Compile, LossSpec, Metric, Model};
+use super::{Compile, Loss, Metric, Model};
 
 impl Functional {
     /// Readies the architecture for training on the device that `KILN_DEVICE` names, or the best one.
@@ -14,7 +14,7 @@ impl Functional {
     /// Layers that do not fit each other, settings out of range, and what opening a device raises.
     pub fn compile(
         self,
-        loss: impl Into<LossSpec>,
+        loss: impl Into<Loss>,
         optimizer: impl Optimizer + 'static,
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<Model> {
@@ -30,7 +30,7 @@ impl Functional {
     pub fn compile_on(
         self,
         device: &Device,
-        loss: impl Into<LossSpec>,
+        loss: impl Into<Loss>,
         optimizer: impl Optimizer + 'static,
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<Model> {
@@ -61,7 +61,7 @@ impl Sequential {
     /// Layers that do not fit each other, settings out of range, and what opening a device raises.
     pub fn compile(
         self,
-        loss: impl Into<LossSpec>,
+        loss: impl Into<Loss>,
         optimizer: impl Optimizer + 'static,
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<Model> {
@@ -76,7 +76,7 @@ impl Sequential {
     pub fn compile_on(
         self,
         device: &Device,
-        loss: impl Into<LossSpec>,
+        loss: impl Into<Loss>,
         optimizer: impl Optimizer + 'static,
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<Model> {

@@ -1,212 +1,289 @@
 //! What training makes small.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | this one | [`Loss`]: a function of rows with its settings |
+//! | `function` | [`RowFunction`], the trait of all losses, and closures through the same door |
+//! | `squares`, `pointwise`, `entropy`, `margin`, `overlap` | the losses |
+//! | `table` | the losses by name, as text and in model files |
+//! | `rows` | what a model's step records of a loss |
+//! | `reduction` | one number from the losses of many rows |
 
-mod names;
+mod entropy;
+mod function;
+mod margin;
+mod overlap;
+mod pointwise;
 mod reduction;
-mod spec;
+mod rows;
+mod squares;
+mod table;
+
+use std::sync::Arc;
+
+use crate::nn::Config;
+use crate::op::Form;
+use crate::{Error, Result, Tensor};
+
+use super::held::Held;
+use function::{Closure, RowFormula};
+
+pub use entropy::{BinaryFocalCrossentropy, CategoricalFocalCrossentropy};
+pub use function::{RowFunction, Span, Takes};
+pub use overlap::Tversky;
+pub use pointwise::Huber;
+pub use reduction::Reduction;
+pub(crate) use rows::{Output, Scope};
 
 use serde::{Deserialize, Serialize};
 
-pub use reduction::Reduction;
-pub(crate) use spec::{Batch, Output};
-pub use spec::{LossSpec, Reads};
+/// Which values of the last layer a cross-entropy reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reads {
+    /// The logits where the last activation matches the loss (sigmoid, softmax), else probabilities.
+    #[default]
+    Auto,
+    /// The model's output holds logits: Keras' `from_logits=True`.
+    Logits,
+    /// The model's output holds probabilities, whatever the activation: what Keras does on JAX.
+    Probabilities,
+}
 
 /// A loss: a number for each row, averaged over the rows of a batch. y is the model's output, y* the target.
 ///
 /// Names, formulas, clipping constants and defaults are those of Keras 3; where PyTorch has another form of the same
-/// loss, the variant says how to get it. A variant alone is a loss with Keras' defaults; [`LossSpec`] has what several
-/// of them can be told: logits, label smoothing, an ignored class.
+/// loss, its entry says how to get it. A loss of one's own is a [`RowFunction`] or a [closure](Loss::from_fn), and can
+/// do whatever a built-in one can. Every loss takes the settings below: logits, label smoothing, an ignored class, a
+/// reduction; those that a loss has no use for are refused by [`validate`](Loss::validate).
 ///
 /// ```
-/// use kiln::train::{Loss, LossSpec};
+/// use kiln::train::Loss;
 ///
 /// let robust = Loss::huber(0.5);
-/// let smoothed: LossSpec = Loss::CategoricalCrossentropy.label_smoothing(0.1);
-/// assert_eq!(Loss::named("mae")?, Loss::MeanAbsoluteError);
+/// let smoothed = Loss::CategoricalCrossentropy.label_smoothing(0.1);
+/// assert_eq!(Loss::from_name("mae")?, Loss::MeanAbsoluteError);
 /// # Ok::<(), kiln::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Loss {
-    /// L = 1/(2n)·Σ(y − y*)² over n rows, the sum over all columns too: the form of introductory texts.
-    ///
-    /// Its gradient is (y − y*)/n. That of [`Loss::MeanSquaredError`], 1/(n·columns)·Σ(y − y*)², is 2/columns times as
-    /// large: equal for two columns, twice as large for one.
-    HalfSquaredError,
-    /// The mean of (y − y*)² over rows and columns.
-    MeanSquaredError,
-    /// The mean of |y − y*|, PyTorch's `L1Loss`. The slope at y = y* is 0.
-    MeanAbsoluteError,
-    /// The mean of 100·|y − y*|/max(|y*|, 1e-7).
-    MeanAbsolutePercentageError,
-    /// The mean of (ln(1 + y) − ln(1 + y*))², y and y* below 1e-7 taken as 1e-7.
-    MeanSquaredLogarithmicError,
-    /// The mean of ½(y − y*)² up to a distance of δ, behind it of the line δ·|y − y*| − ½δ².
-    ///
-    /// PyTorch's `SmoothL1Loss` with its β is this with δ = β, divided by β.
-    Huber {
-        /// The distance δ > 0 where the parabola becomes a line; Keras' default is 1.
-        delta: f32,
-    },
-    /// The mean of ln cosh(y − y*): like the squared error's half near 0, like the absolute error far from it.
-    LogCosh,
-    /// −y*·ln y − (1 − y*)·ln(1 − y), averaged over rows and columns.
-    ///
-    /// Behind a sigmoid it is computed from the logits, as Keras on TensorFlow does: nothing saturates. On other
-    /// outputs y is taken as a probability and clipped to [1e-7, 1 − 1e-7]; see [`Loss::from_logits`]. PyTorch's
-    /// `BCELoss` does not clip, but keeps logarithms above −100.
-    BinaryCrossentropy,
-    /// [`Loss::BinaryCrossentropy`] times mᵞ, where m = y*·(1 − y) + (1 − y*)·y is the probability of the wrong answer:
-    /// what is easy counts little (Lin et al. 2017). Logits and probabilities as there.
-    BinaryFocalCrossentropy {
-        /// The factor of targets of 1, whose complement is that of targets of 0: Keras' `alpha` with
-        /// `apply_class_balancing=True`. None, the default, leaves both at 1.
-        alpha: Option<f32>,
-        /// γ ≥ 0; Keras' default is 2.
-        gamma: f32,
-    },
-    /// −Σ y*·ln y over the classes of one-hot targets, averaged over rows.
-    ///
-    /// Behind a softmax it is computed from the logits. On other outputs y is divided by its sum and clipped. PyTorch's
-    /// `CrossEntropyLoss` is this `from_logits`.
-    CategoricalCrossentropy,
-    /// −α·Σ y*·(1 − y)ᵞ·ln y over the classes of one-hot targets, averaged over rows, with y divided by its sum and
-    /// clipped to [1e-7, 1 − 1e-7].
-    CategoricalFocalCrossentropy {
-        /// α ≥ 0; Keras' default is 0.25.
-        alpha: f32,
-        /// γ ≥ 0; Keras' default is 2.
-        gamma: f32,
-    },
-    /// −ln y of the labelled class, averaged over rows: [`Loss::CategoricalCrossentropy`] with integer labels.
-    SparseCategoricalCrossentropy,
-    /// −y of the labelled class, where y are logarithms of probabilities: PyTorch's `NLLLoss`, which Keras does not have.
-    NegativeLogLikelihood,
-    /// Σ y*·ln(y*/y) over the columns, averaged over rows, both clipped to [1e-7, 1].
-    ///
-    /// PyTorch's `KLDivLoss` takes ln y and, unless it is told `batchmean`, divides by the number of columns too.
-    KlDivergence,
-    /// The mean of y − y*·ln(y + 1e-7). PyTorch's `PoissonNLLLoss` takes ln y unless it is told `log_input=False`, and
-    /// adds 1e-8.
-    Poisson,
-    /// The mean of max(1 − y*·y, 0) with targets of −1 and 1; a target of 0 counts as −1.
-    ///
-    /// PyTorch's `HingeEmbeddingLoss` and `MultiMarginLoss` are other functions.
-    Hinge,
-    /// The mean of max(1 − y*·y, 0)², targets as [`Loss::Hinge`].
-    SquaredHinge,
-    /// max(1 + max (1 − y*)·y − Σ y*·y, 0) over the classes of one-hot targets, averaged over rows.
-    CategoricalHinge,
-    /// −cos of the angle between y and y*, averaged over rows: −1 for the same direction. PyTorch's `CosineEmbeddingLoss`
-    /// has 1 − cos.
-    CosineSimilarity,
-    /// 1 − 2·Σ y*·y/(Σ y* + Σ y + 1e-7): in `fit` one fraction for the batch as a whole, which is Keras' default. In
-    /// `evaluate` and validation a batch is 1024 rows, the last one fewer, each fewer where a device's budget leaves no room,
-    /// and the fractions are averaged by rows.
-    ///
-    /// [`LossSpec::each_row`] has a fraction for each row, Keras with `axis=-1`; of a tensor that is reshaped to one row
-    /// it is that of the whole.
-    Dice,
-    /// 1 − A/(A + α·Σ y*·(1 − y) + β·Σ y·(1 − y*) + 1e-7) with A = Σ y*·y, over the batch or each row as [`Loss::Dice`],
-    /// which it is with α = β = ½.
-    Tversky {
-        /// The weight α ≥ 0 of what is missed; Keras' default is 0.5.
-        alpha: f32,
-        /// The weight β ≥ 0 of false alarms; Keras' default is 0.5.
-        beta: f32,
-    },
+#[derive(Clone)]
+pub struct Loss {
+    function: Held<dyn RowFunction>,
+    /// What a cross-entropy reads.
+    pub reads: Reads,
+    /// The share s of every target that is spread over the classes; 0 by default.
+    pub label_smoothing: f32,
+    /// The label of rows that do not count; none by default.
+    pub ignore_class: Option<u32>,
+    /// What becomes of the losses of a batch's rows; their mean by default.
+    pub reduction: Reduction,
 }
 
-/// What a loss takes for targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Takes {
-    /// An integer for each row, the number of its class.
-    Labels,
-    /// A number for each output: shares of classes, of which one may be all, or zeros and ones.
-    Shares,
-    /// A number for each output, of any size.
-    Numbers,
+impl<F: RowFunction + 'static> From<F> for Loss {
+    fn from(function: F) -> Self {
+        Loss::of(Held::Shared(Arc::new(function)))
+    }
+}
+
+impl PartialEq for Loss {
+    fn eq(&self, other: &Self) -> bool {
+        let same_function = match (self.function.config(), other.function.config()) {
+            (Some(own), Some(others)) => self.name() == other.name() && own == others,
+            _ => self.function.is(&other.function),
+        };
+        same_function && self.settings() == other.settings()
+    }
 }
 
 impl Loss {
-    /// [`Loss::Huber`].
-    pub fn huber(delta: f32) -> Self {
-        Loss::Huber { delta }
-    }
-
-    /// [`Loss::BinaryFocalCrossentropy`] with Keras' defaults: γ = 2, both classes alike.
-    pub fn binary_focal() -> Self {
-        Loss::BinaryFocalCrossentropy {
-            alpha: None,
-            gamma: 2.0,
+    const fn of(function: Held<dyn RowFunction>) -> Self {
+        Loss {
+            function,
+            reads: Reads::Auto,
+            label_smoothing: 0.0,
+            ignore_class: None,
+            reduction: Reduction::SumOverBatchSize,
         }
     }
 
-    /// [`Loss::CategoricalFocalCrossentropy`] with Keras' defaults: α = 0.25, γ = 2.
-    pub fn categorical_focal() -> Self {
-        Loss::CategoricalFocalCrossentropy {
-            alpha: 0.25,
-            gamma: 2.0,
+    /// A built-in function without settings.
+    pub(super) const fn formula(formula: &'static RowFormula) -> Self {
+        Loss::of(Held::Static(formula))
+    }
+
+    /// A loss of one's own: a closure from outputs and targets to a number for each row, `[batch]`. Both are `[batch,
+    /// columns]`, all positions of an output side by side. A closure that several calls need is a [`RowFunction`] with a
+    /// type of its own. Model files cannot keep it.
+    ///
+    /// ```
+    /// use kiln::train::Loss;
+    ///
+    /// let cubed = Loss::from_fn("cubed", |y, target| y.sub(target).abs().mul(&y.sub(target).square()).sum_over(1));
+    /// ```
+    pub fn from_fn(
+        name: impl Into<String>,
+        rows: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static,
+    ) -> Self {
+        Loss::from(Closure::new(name.into(), rows))
+    }
+
+    /// Takes the output as logits.
+    pub fn from_logits(self) -> Self {
+        let reads = Reads::Logits;
+        Loss { reads, ..self }
+    }
+
+    /// Takes the output as probabilities, even after a sigmoid or softmax.
+    pub fn from_probabilities(self) -> Self {
+        let reads = Reads::Probabilities;
+        Loss { reads, ..self }
+    }
+
+    /// Takes y*·(1 − s) + s/C for the targets y* of a cross-entropy over C classes, two for a binary one. PyTorch's
+    /// `CrossEntropyLoss` has the same.
+    pub fn label_smoothing(self, share: f32) -> Self {
+        Loss {
+            label_smoothing: share,
+            ..self
         }
     }
 
-    /// [`Loss::Tversky`].
-    pub fn tversky(alpha: f32, beta: f32) -> Self {
-        Loss::Tversky { alpha, beta }
-    }
-
-    /// Takes the model's output as logits.
-    pub fn from_logits(self) -> LossSpec {
-        LossSpec::from(self).from_logits()
-    }
-
-    /// Takes the model's output as probabilities, even behind a sigmoid or softmax.
-    pub fn from_probabilities(self) -> LossSpec {
-        LossSpec::from(self).from_probabilities()
-    }
-
-    /// Smooths the targets of a cross-entropy: see [`LossSpec::label_smoothing`].
-    pub fn label_smoothing(self, share: f32) -> LossSpec {
-        LossSpec::from(self).label_smoothing(share)
-    }
-
-    /// Leaves out the rows of one class: see [`LossSpec::ignore_class`].
-    pub fn ignore_class(self, class: u32) -> LossSpec {
-        LossSpec::from(self).ignore_class(class)
-    }
-
-    /// Makes one number of the losses of a batch: see [`LossSpec::reduction`].
-    pub fn reduction(self, reduction: Reduction) -> LossSpec {
-        LossSpec::from(self).reduction(reduction)
-    }
-
-    /// What its targets are.
-    pub fn takes(self) -> Takes {
-        match self {
-            Loss::SparseCategoricalCrossentropy | Loss::NegativeLogLikelihood => Takes::Labels,
-            Loss::BinaryCrossentropy
-            | Loss::BinaryFocalCrossentropy { .. }
-            | Loss::CategoricalCrossentropy
-            | Loss::CategoricalFocalCrossentropy { .. }
-            | Loss::CategoricalHinge
-            | Loss::KlDivergence
-            | Loss::Dice
-            | Loss::Tversky { .. } => Takes::Shares,
-            Loss::HalfSquaredError
-            | Loss::MeanSquaredError
-            | Loss::MeanAbsoluteError
-            | Loss::MeanAbsolutePercentageError
-            | Loss::MeanSquaredLogarithmicError
-            | Loss::Huber { .. }
-            | Loss::LogCosh
-            | Loss::Poisson
-            | Loss::Hinge
-            | Loss::SquaredHinge
-            | Loss::CosineSimilarity => Takes::Numbers,
+    /// Leaves out the rows with this label, which need not be that of an output: their loss is 0, and they do not count
+    /// in the mean over a batch. For losses that take labels.
+    pub fn ignore_class(self, class: u32) -> Self {
+        Loss {
+            ignore_class: Some(class),
+            ..self
         }
     }
 
-    /// Whether its targets are integer labels.
-    pub fn takes_labels(self) -> bool {
+    /// Makes one number of the losses of a batch's rows: Keras' `reduction`, by default
+    /// [`Reduction::SumOverBatchSize`]. The gradients are those of that number, and the losses that are told are its mean
+    /// over batches by their rows, as in Keras.
+    ///
+    /// [`Model::evaluate`](crate::train::Model::evaluate) and `val_loss` reduce all rows at once, whatever batches they are
+    /// computed in: `Sum` is the sum over the data set, which Keras has for `batch_size=len(x)`. Only means that leave out an
+    /// ignored class are taken by batches of 1024 rows there too, of fewer where a device's budget leaves no room, and averaged
+    /// by rows. Batches in parts
+    /// ([`micro_batches`](crate::train::Fit::micro_batches)) come to the same for sums; `MeanWithSampleWeight`, whose divisor
+    /// is a whole batch's, is refused there.
+    /// [`Reduction::None`] leaves nothing that could be made small: `compile` refuses it, and `Sum` has the gradients that a
+    /// vector of losses has in TensorFlow.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// use kiln::train::Reduction;
+    ///
+    /// let loss = MeanSquaredError.reduction(Reduction::Sum);
+    /// let model = Sequential::new(2).dense(1, Linear).compile(loss, Sgd::new(0.01), [])?;
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn reduction(self, reduction: Reduction) -> Self {
+        Loss { reduction, ..self }
+    }
+
+    /// The name of the function, Keras' where Keras has it.
+    pub fn name(&self) -> &str {
+        self.function.name()
+    }
+
+    /// What the targets of the loss are.
+    pub fn takes(&self) -> Takes {
+        self.function.takes()
+    }
+
+    /// Whether the targets are integer labels.
+    pub fn takes_labels(&self) -> bool {
         self.takes() == Takes::Labels
     }
+
+    /// The settings of the function itself; none for functions that a file cannot keep.
+    pub(super) fn config(&self) -> Option<Config> {
+        self.function.config()
+    }
+
+    /// Whether the function stands in the table, so that a model file can keep the loss.
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.config().is_some() && Loss::from_name(self.name()).is_ok()
+    }
+
+    /// All settings but the function's own.
+    fn settings(&self) -> (Reads, f32, Option<u32>, Reduction) {
+        (
+            self.reads,
+            self.label_smoothing,
+            self.ignore_class,
+            self.reduction,
+        )
+    }
+
+    /// The loss of each row: the last dimension of `y` is a row, and is dropped. A cross-entropy takes `y` for
+    /// probabilities unless it is told that they are logits.
+    ///
+    /// Labels have a number for each row, other targets the shape of `y`. Rows with the ignored class are 0; a
+    /// [`Reduction`] gets to know them from [`Loss::kept`].
+    #[track_caller]
+    pub fn each_row(&self, y: &Tensor, target: &Tensor) -> Tensor {
+        let form = match self.reads {
+            Reads::Logits => Form::Logits,
+            Reads::Auto | Reads::Probabilities => Form::Probabilities,
+        };
+        self.rows_of(y, form, target)
+    }
+
+    /// A one for each row that counts and a zero for each that is left out, if a class is ignored.
+    #[track_caller]
+    pub fn kept(&self, y: &Tensor, target: &Tensor) -> Option<Tensor> {
+        self.ignore_class?;
+        let (_, classes) = y.shape().rows_and_columns();
+        let shares = rows::shares_of_labels(target, classes, 0.0, self.ignore_class);
+        Some(shares.sum_over(target.shape().rank()))
+    }
+
+    /// Refuses settings out of their range, and such as the loss does not have.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] with the setting's name.
+    pub fn validate(&self) -> Result<()> {
+        self.function.validate()?;
+        let refused = |field, kinds: &str| {
+            let message = format!("must be left alone with {}: {kinds}", self.name());
+            Err(Error::argument(field, message))
+        };
+        let reads_logits = self.function.logits_of().is_some();
+        if self.reads != Reads::Auto && !reads_logits {
+            return refused(
+                "reads",
+                "only a cross-entropy reads logits or probabilities",
+            );
+        }
+        between("label_smoothing", self.label_smoothing, 0.0, 1.0)?;
+        if self.label_smoothing != 0.0 && !reads_logits && !self.takes_labels() {
+            return refused("label_smoothing", "only a cross-entropy smooths targets");
+        }
+        if self.reduction == Reduction::None {
+            let message = "must make one number of a batch's losses, which None does not; Sum has the gradients of a vector";
+            return Err(Error::argument("reduction", message));
+        }
+        if self.reduction != Reduction::default() && self.function.span() == Span::Batch {
+            return refused("reduction", "it is one number for a batch as it is");
+        }
+        if self.ignore_class.is_some() && !self.takes_labels() {
+            return refused("ignore_class", "only a loss of integer labels ignores one");
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a setting below `least` or above `most`, which may be infinite, and one that is no number.
+fn between(field: &'static str, value: f32, least: f32, most: f32) -> Result<()> {
+    if (least..=most).contains(&value) && value.is_finite() {
+        return Ok(());
+    }
+    let message = if most.is_infinite() {
+        format!("must be at least {least} and finite, got {value}")
+    } else {
+        format!("must be between {least} and {most}, got {value}")
+    };
+    Err(Error::argument(field, message))
 }

@@ -12,6 +12,7 @@ mod features;
 mod files;
 mod fit;
 mod gradients;
+mod held;
 mod history;
 mod interrupt;
 mod keeper;
@@ -33,6 +34,7 @@ mod run;
 mod run_state;
 mod stream;
 mod submissions;
+mod table;
 mod weights;
 
 pub use crate::data::Features;
@@ -49,7 +51,10 @@ pub use fit::Fit;
 pub use gradients::Gradients;
 pub use history::{Epoch, History, Stop};
 pub use interrupt::Interrupt;
-pub use loss::{Loss, LossSpec, Reads, Reduction, Takes};
+pub use loss::{
+    BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Huber, Loss, Reads, Reduction,
+    RowFunction, Span, Takes, Tversky,
+};
 pub use metric::{
     Auc, Average, ClassAggregation, Classes, ColumnMoments, ConfusionMatrix, Curve, Decision,
     FBeta, Metric, Point, R2, Streaming, Summation, Tally, ThresholdTally, average_precision,
@@ -63,3 +68,6 @@ pub use predict::Predictions;
 pub use recover::Recovery;
 pub use run_state::{Every, Kept, Order, RunState};
 pub use weights::Weights;
+
+/// What a loss takes for its predictions: see [`RowFunction::rows`].
+pub use crate::op::Form;

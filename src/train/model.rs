@@ -10,7 +10,7 @@ use crate::optim::{Optimizer, resize_rates};
 use crate::{Device, Error, Result, Snapshot};
 
 use super::fit::DEFAULT_BATCH;
-use super::loss::LossSpec;
+use super::loss::Loss;
 use super::metric::Metric;
 use super::objective::{Compile, Objective};
 use super::programs::{Needs, Parts, Room, RowProgram};
@@ -66,7 +66,7 @@ impl Model {
     pub(crate) fn new(
         architecture: Functional,
         device: &Device,
-        loss: LossSpec,
+        loss: Loss,
         optimizer: Box<dyn Optimizer>,
         metrics: Vec<Metric>,
     ) -> Result<Self> {
@@ -162,7 +162,7 @@ impl Model {
     fn losses(&self) -> String {
         let [only] = &self.objectives[..] else {
             let told = self.objectives.iter().map(|objective| {
-                let (title, weight) = (objective.title(), objective.weight);
+                let (title, weight) = (objective.loss.to_string(), objective.weight);
                 let times = if weight == 1.0 {
                     String::new()
                 } else {
@@ -172,7 +172,7 @@ impl Model {
             });
             return told.collect::<Vec<_>>().join(" + ");
         };
-        only.title()
+        only.loss.to_string()
     }
 
     /// Takes the model to another device, with its weights and the optimizer's state.

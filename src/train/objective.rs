@@ -1,44 +1,10 @@
 //! What training makes small and reports: a loss, its weight and metrics for each output.
 
-use std::fmt;
-use std::sync::Arc;
-
 use crate::optim::Optimizer;
 use crate::{Error, Result, Tensor};
 
-use super::loss::{LossSpec, Output};
+use super::loss::Loss;
 use super::metric::Metric;
-
-/// A number for each row from the output and the target: a loss or a metric of a user's own. The output is
-/// `[batch, columns]`; so is the target, but beside a loss of labels a metric gets these, u32, `[batch]` or `[batch, positions]`.
-type Rows = dyn Fn(&Tensor, &Tensor) -> Tensor + Send + Sync;
-
-/// A loss or metric that a closure computes, under a name.
-#[derive(Clone)]
-pub(crate) struct Own {
-    pub name: String,
-    pub rows: Arc<Rows>,
-}
-
-impl fmt::Debug for Own {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
-}
-
-impl Own {
-    /// The number of each row, `[batch]`; an error of the graph where it is not that.
-    pub fn of(&self, output: &Output, target: &Tensor) -> Tensor {
-        let rows = (self.rows)(&output.after, target);
-        let batch = output.after.shape().dims().first().copied().unwrap_or(1);
-        let graph = output.after.graph();
-        if graph.check().is_err() || rows.shape().dims() == [batch] {
-            return rows;
-        }
-        let message = format!("must give a number for each of {batch} rows, got {rows:?}");
-        graph.refuse_at(&self.name, message, std::panic::Location::caller())
-    }
-}
 
 /// How one output is trained and measured; part of a [`Compile`].
 ///
@@ -52,21 +18,19 @@ impl Own {
 #[derive(Debug, Clone)]
 pub struct Objective {
     pub(crate) output: String,
-    pub(crate) loss: LossSpec,
-    pub(crate) own_loss: Option<Own>,
+    pub(crate) loss: Loss,
     pub(crate) weight: f32,
     pub(crate) metrics: Vec<Metric>,
-    pub(crate) own_metrics: Vec<Own>,
+    pub(crate) own_metrics: Vec<Loss>,
     pub(crate) weighted_metrics: Vec<Metric>,
 }
 
 impl Objective {
     /// A loss for the output of that name.
-    pub fn new(output: impl Into<String>, loss: impl Into<LossSpec>) -> Self {
+    pub fn new(output: impl Into<String>, loss: impl Into<Loss>) -> Self {
         Objective {
             output: output.into(),
             loss: loss.into(),
-            own_loss: None,
             weight: 1.0,
             metrics: Vec::new(),
             own_metrics: Vec::new(),
@@ -88,13 +52,7 @@ impl Objective {
         name: impl Into<String>,
         rows: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static,
     ) -> Self {
-        Objective {
-            own_loss: Some(Own {
-                name: name.into(),
-                rows: Arc::new(rows),
-            }),
-            ..Objective::new(output, super::Loss::MeanSquaredError)
-        }
+        Objective::new(output, Loss::from_fn(name, rows))
     }
 
     /// What the loss is multiplied by in the total, Keras' `loss_weights`; default 1.
@@ -121,7 +79,7 @@ impl Objective {
     /// The weighted metrics under the names that they are told by.
     pub(crate) fn weighted(&self) -> Vec<Metric> {
         let taken = |name: &str| {
-            let own = self.own_metrics.iter().map(|own| own.name.as_str());
+            let own = self.own_metrics.iter().map(Loss::name);
             let built_in = self.metrics.iter().map(Metric::name);
             built_in.chain(own).any(|known| known == name)
         };
@@ -140,10 +98,7 @@ impl Objective {
         name: impl Into<String>,
         rows: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static,
     ) -> Self {
-        self.own_metrics.push(Own {
-            name: name.into(),
-            rows: Arc::new(rows),
-        });
+        self.own_metrics.push(Loss::from_fn(name, rows));
         self
     }
 
@@ -158,23 +113,7 @@ impl Objective {
 
     /// Whether its targets are integer labels.
     pub(crate) fn takes_labels(&self) -> bool {
-        self.own_loss.is_none() && self.loss.loss.takes_labels()
-    }
-
-    /// The loss of each row, without its weight.
-    pub(crate) fn rows(&self, output: &Output, target: &Tensor, cursor: &Tensor) -> Tensor {
-        match &self.own_loss {
-            Some(own) => own.of(output, target),
-            None => self.loss.rows(output, target, cursor),
-        }
-    }
-
-    /// The loss's name in summaries.
-    pub(crate) fn title(&self) -> String {
-        match &self.own_loss {
-            Some(own) => own.name.clone(),
-            None => self.loss.to_string(),
-        }
+        self.loss.takes_labels()
     }
 }
 

@@ -348,7 +348,7 @@ fn fitted<'a>(
             return Ok(Own::Labels(labels));
         }
         // Whole numbers are numbers like others to a loss of numbers.
-        let numbers = columns == 1 && objective.loss.loss.takes() == Takes::Numbers;
+        let numbers = columns == 1 && matches!(objective.loss.takes(), Takes::Numbers | Takes::Any);
         if !numbers {
             in_range((labels, each), columns.max(2), None)?;
         }
@@ -368,7 +368,7 @@ fn fitted<'a>(
         Targets::Values { .. } if takes_labels => Err(Error::data(format!(
             "{} takes integer labels, but the targets are numbers; read them as labels or use \
              categorical_crossentropy",
-            objective.loss.loss.name()
+            objective.loss.name()
         ))),
         Targets::Values { values, columns } if *columns == outputs => {
             Ok(Own::Values(values.as_slice().into()))

@@ -238,14 +238,17 @@ impl Parts<'_> {
                 positions,
                 labels: objective.takes_labels(),
                 activation: activations.get(index).copied().unwrap_or_default(),
-                loss: objective.loss.loss.name(),
+                loss: objective.loss.name().into(),
             };
             let gauges = Gauges::new(&objective.metrics, &setting)?;
             let weighted = match &objective.weighted()[..] {
                 [] => None,
                 metrics => Some(Gauges::new(metrics, &setting)?.weighted()),
             };
-            let own = objective.own_metrics.iter().map(|own| own.name.clone());
+            let own = objective
+                .own_metrics
+                .iter()
+                .map(|own| own.name().to_string());
             Ok((objective.output.clone(), gauges, own.collect(), weighted))
         });
         Board::new(columns.collect::<Result<_>>()?)

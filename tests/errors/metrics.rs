@@ -1,7 +1,10 @@
 //! Losses, metrics and objectives.
 
 use kiln::prelude::*;
-use kiln::train::{Auc, Classes, Compile, Decision, FBeta, LossSpec, Objective, Point, Reduction};
+use kiln::train::{
+    Auc, BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Classes, Compile, Decision, FBeta,
+    Huber, Objective, Point, Reduction,
+};
 
 use super::{refuses, says};
 
@@ -12,7 +15,7 @@ pub fn all() {
     objectives_that_the_outputs_do_not_have_are_refused();
 }
 
-fn with(loss: impl Into<LossSpec>) -> Result<Model> {
+fn with(loss: impl Into<Loss>) -> Result<Model> {
     Sequential::new(2)
         .dense(3, Softmax)
         .compile_on(&Device::cpu(), loss, Adam::default(), [])
@@ -34,20 +37,16 @@ fn measured(metric: Metric) -> Result<Model> {
 
 #[test]
 pub fn settings_of_losses_out_of_range_name_the_field() {
-    refuses(
-        with(Loss::Huber { delta: 0.0 }),
-        "delta",
-        &["above 0", "got 0"],
-    );
+    refuses(with(Huber { delta: 0.0 }), "delta", &["above 0", "got 0"]);
     refuses(with(Loss::huber(f32::NAN)), "delta", &["above 0", "NaN"]);
-    let binary = |alpha, gamma| Loss::BinaryFocalCrossentropy { alpha, gamma };
+    let binary = |alpha, gamma| BinaryFocalCrossentropy { alpha, gamma };
     refuses(
         with(binary(Some(1.5), 2.0)),
         "alpha",
         &["between 0 and 1", "1.5"],
     );
     refuses(with(binary(None, -1.0)), "gamma", &["at least 0", "-1"]);
-    let categorical = |alpha, gamma| Loss::CategoricalFocalCrossentropy { alpha, gamma };
+    let categorical = |alpha, gamma| CategoricalFocalCrossentropy { alpha, gamma };
     refuses(
         with(categorical(-0.5, 2.0)),
         "alpha",

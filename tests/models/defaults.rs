@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use kiln::nn::{ActivityRegularization, Constraint, GroupNormalization};
 use kiln::optim::{AdamW, Common, LossScale, OptimizerConfig, Schedule};
 use kiln::prelude::*;
-use kiln::train::{Checkpoints, Loss, LossSpec, StopAfter, StopAt, TensorBoard};
+use kiln::train::{Checkpoints, Loss, StopAfter, StopAt, TensorBoard};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -136,14 +136,13 @@ fn layers() -> String {
 fn losses() -> String {
     let mut text = String::from("| loss | settings |\n|---|---|\n");
     for loss in Loss::all() {
-        let value = settings(&loss);
-        let own = match &value {
+        let own = match &settings(&loss)["loss"] {
             Value::Object(map) => map.values().map(listed).collect::<Vec<_>>().join(", "),
             _ => String::new(),
         };
         writeln!(text, "| {} | {own} |", loss.name()).unwrap();
     }
-    let mut spec = settings(&LossSpec::from(MeanSquaredError));
+    let mut spec = settings(&MeanSquaredError);
     if let Value::Object(map) = &mut spec {
         map.remove("loss");
     }

@@ -3,7 +3,7 @@
 use crate::common::device;
 use kiln::Plan;
 use kiln::prelude::*;
-use kiln::train::{LossSpec, Reduction, Takes};
+use kiln::train::{BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Reduction, Takes};
 
 /// What a case has for targets.
 enum Given<'a> {
@@ -19,7 +19,7 @@ struct Outcome {
 }
 
 fn outcome(
-    spec: LossSpec,
+    spec: Loss,
     columns: usize,
     y: &[f32],
     target: Given<'_>,
@@ -85,11 +85,11 @@ fn near(a: &[f32], b: &[f32], tolerance: f32) {
 }
 
 /// Predictions and targets of 12 rows of 5 that suit the loss.
-fn fitting(loss: Loss) -> (Vec<f32>, Vec<f32>, Vec<u32>) {
+fn fitting(loss: &Loss) -> (Vec<f32>, Vec<f32>, Vec<u32>) {
     let labels: Vec<u32> = (0..12).map(|i| (i * 3 + 1) % 5).collect();
-    let y = match loss {
-        Loss::NegativeLogLikelihood => numbers(60, -4.0, -0.1),
-        loss if loss.takes() == Takes::Numbers => numbers(60, 0.1, 4.0),
+    let y = match loss.takes() {
+        _ if *loss == Loss::NegativeLogLikelihood => numbers(60, -4.0, -0.1),
+        Takes::Numbers => numbers(60, 0.1, 4.0),
         _ => normalised(numbers(60, 0.05, 1.0), 5),
     };
     let t = match loss.takes() {
@@ -99,7 +99,7 @@ fn fitting(loss: Loss) -> (Vec<f32>, Vec<f32>, Vec<u32>) {
     (y, t, labels)
 }
 
-fn given<'a>(loss: Loss, t: &'a [f32], labels: &'a [u32]) -> Given<'a> {
+fn given<'a>(loss: &Loss, t: &'a [f32], labels: &'a [u32]) -> Given<'a> {
     match loss.takes_labels() {
         true => Given::Labels(labels),
         false => Given::Numbers(t),
@@ -119,13 +119,13 @@ fn a_right_answer_costs_nothing_and_asks_for_nothing() {
         Loss::LogCosh,
     ] {
         let own = Given::Numbers(&values);
-        let outcome = outcome(loss.into(), 5, &values, own, Reduction::Sum);
+        let outcome = outcome(loss.clone(), 5, &values, own, Reduction::Sum);
         assert_eq!(outcome.value, [0.0], "{loss}");
         assert!(outcome.gradient.iter().all(|&slope| slope == 0.0), "{loss}");
     }
     let shares = normalised(numbers(60, 0.05, 1.0), 5);
     let kl = outcome(
-        Loss::KlDivergence.into(),
+        Loss::KlDivergence,
         5,
         &shares,
         Given::Numbers(&shares),
@@ -142,17 +142,13 @@ fn a_right_answer_costs_nothing_and_asks_for_nothing() {
         (Loss::CategoricalHinge, 0.0),
     ] {
         // A hinge wants its margin on both sides.
-        let y: Vec<f32> = match loss {
-            Loss::Hinge | Loss::SquaredHinge => classes.iter().map(|t| 2.0 * t - 1.0).collect(),
-            _ => classes.clone(),
+        let hinge = loss == Loss::Hinge || loss == Loss::SquaredHinge;
+        let y: Vec<f32> = if hinge {
+            classes.iter().map(|t| 2.0 * t - 1.0).collect()
+        } else {
+            classes.clone()
         };
-        let outcome = outcome(
-            loss.into(),
-            5,
-            &y,
-            Given::Numbers(&classes),
-            Reduction::None,
-        );
+        let outcome = outcome(loss, 5, &y, Given::Numbers(&classes), Reduction::None);
         near(&outcome.rows, &[least; 4], 1e-6);
     }
 }
@@ -160,8 +156,8 @@ fn a_right_answer_costs_nothing_and_asks_for_nothing() {
 #[test]
 fn a_sum_is_the_mean_times_the_rows_for_every_loss() {
     for loss in Loss::all() {
-        let (y, t, labels) = fitting(loss);
-        let of = |reduction| outcome(loss.into(), 5, &y, given(loss, &t, &labels), reduction);
+        let (y, t, labels) = fitting(&loss);
+        let of = |reduction| outcome(loss.clone(), 5, &y, given(&loss, &t, &labels), reduction);
         let (sum, mean) = (of(Reduction::Sum), of(Reduction::SumOverBatchSize));
         near(&[mean.value[0] * 12.0], &sum.value, 1e-6);
         let rows = of(Reduction::None);
@@ -175,19 +171,19 @@ fn a_sum_is_the_mean_times_the_rows_for_every_loss() {
 
 #[test]
 fn no_smoothing_is_the_plain_loss_to_the_bit_and_labels_smooth_as_one_hot_rows_do() {
-    for loss in Loss::all().filter(|loss| loss.label_smoothing(0.1).validate().is_ok()) {
-        let (y, t, labels) = fitting(loss);
-        let of = |spec| outcome(spec, 5, &y, given(loss, &t, &labels), Reduction::Mean);
+    for loss in Loss::all().filter(|loss| loss.clone().label_smoothing(0.1).validate().is_ok()) {
+        let (y, t, labels) = fitting(&loss);
+        let of = |spec| outcome(spec, 5, &y, given(&loss, &t, &labels), Reduction::Mean);
         let (plain, none, some) = (
-            of(loss.into()),
-            of(loss.label_smoothing(0.0)),
-            of(loss.label_smoothing(0.1)),
+            of(loss.clone()),
+            of(loss.clone().label_smoothing(0.0)),
+            of(loss.clone().label_smoothing(0.1)),
         );
         assert_eq!(plain.rows, none.rows, "{loss}");
         assert_eq!(plain.gradient, none.gradient, "{loss}");
         assert_ne!(plain.rows, some.rows, "{loss}");
     }
-    let (y, t, labels) = fitting(Loss::CategoricalCrossentropy);
+    let (y, t, labels) = fitting(&Loss::CategoricalCrossentropy);
     let of = |loss: Loss, target| {
         let spec = loss.from_logits().label_smoothing(0.2);
         outcome(spec, 5, &y, target, Reduction::Mean)
@@ -229,15 +225,15 @@ fn an_ignored_class_leaves_the_mean_to_the_other_rows() {
 #[test]
 fn a_focal_loss_without_focus_is_the_cross_entropy() {
     let gamma = 0.0;
-    let (y, t, _) = fitting(Loss::CategoricalCrossentropy);
-    let of = |loss: Loss| outcome(loss.into(), 5, &y, Given::Numbers(&t), Reduction::Sum);
+    let (y, t, _) = fitting(&Loss::CategoricalCrossentropy);
+    let of = |loss: Loss| outcome(loss, 5, &y, Given::Numbers(&t), Reduction::Sum);
     let plain = of(Loss::BinaryCrossentropy);
-    let focal = of(Loss::BinaryFocalCrossentropy { alpha: None, gamma });
+    let focal = of(BinaryFocalCrossentropy { alpha: None, gamma }.into());
     near(&focal.rows, &plain.rows, 1e-6);
     near(&focal.gradient, &plain.gradient, 1e-6);
     let alpha = 1.0;
     let plain = of(Loss::CategoricalCrossentropy);
-    let focal = of(Loss::CategoricalFocalCrossentropy { alpha, gamma });
+    let focal = of(CategoricalFocalCrossentropy { alpha, gamma }.into());
     near(&focal.rows, &plain.rows, 1e-5);
 }
 
@@ -250,15 +246,15 @@ fn losses_stay_finite_far_out() {
         Loss::binary_focal().from_logits(),
         Loss::CategoricalCrossentropy.from_logits(),
         Loss::categorical_focal().from_logits(),
-        Loss::MeanAbsoluteError.into(),
-        Loss::MeanSquaredLogarithmicError.into(),
-        Loss::huber(1.0).into(),
-        Loss::LogCosh.into(),
-        Loss::Hinge.into(),
-        Loss::KlDivergence.into(),
-        Loss::CategoricalHinge.into(),
+        Loss::MeanAbsoluteError,
+        Loss::MeanSquaredLogarithmicError,
+        Loss::huber(1.0),
+        Loss::LogCosh,
+        Loss::Hinge,
+        Loss::KlDivergence,
+        Loss::CategoricalHinge,
     ] {
-        let outcome = outcome(spec, 5, &y, Given::Numbers(&t), Reduction::None);
+        let outcome = outcome(spec.clone(), 5, &y, Given::Numbers(&t), Reduction::None);
         let all = outcome.rows.iter().chain(&outcome.gradient);
         assert!(
             all.copied().all(f32::is_finite),
@@ -269,7 +265,7 @@ fn losses_stay_finite_far_out() {
 }
 
 /// A data set of 50 rows whose targets suit the loss, the last batch a ragged one.
-fn data(loss: Loss) -> Dataset {
+fn data(loss: &Loss) -> Dataset {
     let features = numbers(150, -1.0, 1.0);
     let sums: Vec<f32> = features
         .chunks_exact(3)
@@ -282,7 +278,7 @@ fn data(loss: Loss) -> Dataset {
             values: one_hot(&labels, 2),
             columns: 2,
         },
-        Takes::Numbers => Targets::Values {
+        _ => Targets::Values {
             values: sums
                 .iter()
                 .flat_map(|s| [1.5 + s / 2.0, 1.5 - s / 2.0])
@@ -297,21 +293,22 @@ fn data(loss: Loss) -> Dataset {
 fn every_loss_trains() {
     let Some(device) = device() else { return };
     for loss in Loss::all() {
-        let last = match loss {
+        let last = match loss.takes() {
             // It takes a logarithm of the output.
-            Loss::Poisson => Sigmoid,
-            loss if loss.takes() == Takes::Shares => Softmax,
+            _ if loss == Loss::Poisson => Sigmoid,
+            Takes::Shares => Softmax,
             _ => Linear,
         };
         let model = Sequential::new(3).dense(6, Tanh).dense(2, last).seed(3);
         // Log-likelihood alone has no least value; logits are what a sparse cross-entropy gets.
-        let spec: LossSpec = match loss {
-            Loss::SparseCategoricalCrossentropy => loss.from_logits(),
-            loss => loss.into(),
+        let spec = if loss == Loss::SparseCategoricalCrossentropy {
+            loss.clone().from_logits()
+        } else {
+            loss.clone()
         };
         let mut model = model.compile_on(device, spec, Adam::new(0.02), []).unwrap();
         let history = model
-            .fit(&data(loss), Fit::epochs(30).batch_size(16).silent())
+            .fit(&data(&loss), Fit::epochs(30).batch_size(16).silent())
             .unwrap();
         let losses = history.loss();
         let (first, last) = (losses[0], losses[losses.len() - 1]);
@@ -325,7 +322,7 @@ fn every_loss_trains() {
 #[test]
 fn rows_of_an_ignored_class_train_nothing_and_do_not_dilute_the_loss() {
     let Some(device) = device() else { return };
-    let whole = data(Loss::SparseCategoricalCrossentropy);
+    let whole = data(&Loss::SparseCategoricalCrossentropy);
     let Targets::Labels { labels, .. } = whole.targets() else {
         panic!("labels");
     };
@@ -339,7 +336,7 @@ fn rows_of_an_ignored_class_train_nothing_and_do_not_dilute_the_loss() {
         classes: 256,
     };
     let marked = Dataset::new(whole.features().to_vec(), 3, targets).unwrap();
-    let train = |spec: LossSpec, data: &Dataset| {
+    let train = |spec: Loss, data: &Dataset| {
         let model = Sequential::new(3).dense(6, Tanh).dense(2, Softmax).seed(3);
         let mut model = model.compile_on(device, spec, Sgd::new(0.1), []).unwrap();
         // One batch of all rows, so that both see the same ones.
@@ -348,8 +345,8 @@ fn rows_of_an_ignored_class_train_nothing_and_do_not_dilute_the_loss() {
         history.loss()
     };
     let loss = Loss::SparseCategoricalCrossentropy;
-    let ignoring = train(loss.ignore_class(255), &marked);
-    let without = train(loss.into(), &whole.select(&kept).unwrap());
+    let ignoring = train(loss.clone().ignore_class(255), &marked);
+    let without = train(loss, &whole.select(&kept).unwrap());
     for (a, b) in ignoring.iter().zip(&without) {
         assert!((a - b).abs() < 1e-4, "{ignoring:?} and {without:?}");
     }
@@ -358,7 +355,7 @@ fn rows_of_an_ignored_class_train_nothing_and_do_not_dilute_the_loss() {
 #[test]
 fn an_overlap_in_fit_is_that_of_the_whole_batch() {
     let Some(device) = device() else { return };
-    let data = data(Loss::Dice);
+    let data = data(&Loss::Dice);
     let model = Sequential::new(3).dense(2, Sigmoid).seed(3);
     let mut model = model
         .compile_on(device, Loss::Dice, Sgd::new(0.0), [])
@@ -367,13 +364,7 @@ fn an_overlap_in_fit_is_that_of_the_whole_batch() {
     let Targets::Values { values, .. } = data.targets() else {
         panic!("values");
     };
-    let whole = outcome(
-        Loss::Dice.into(),
-        100,
-        &y,
-        Given::Numbers(values),
-        Reduction::None,
-    );
+    let whole = outcome(Loss::Dice, 100, &y, Given::Numbers(values), Reduction::None);
     let fit = Fit::epochs(1).batch_size(50).silent();
     let loss = model.fit(&data, fit).unwrap().loss()[0];
     assert!((loss as f32 - whole.rows[0]).abs() < 1e-5);
@@ -384,11 +375,11 @@ fn settings_out_of_range_are_refused_by_name_before_a_device_is_asked() {
     let (alpha, gamma) = (Some(0.25), 2.0);
     let ce = Loss::CategoricalCrossentropy;
     for (spec, field) in [
-        (Loss::huber(0.0).into(), "delta"),
-        (Loss::huber(f32::NAN).into(), "delta"),
-        (Loss::huber(f32::INFINITY).into(), "delta"),
+        (Loss::huber(0.0), "delta"),
+        (Loss::huber(f32::NAN), "delta"),
+        (Loss::huber(f32::INFINITY), "delta"),
         (
-            Loss::BinaryFocalCrossentropy {
+            BinaryFocalCrossentropy {
                 alpha: Some(1.5),
                 gamma,
             }
@@ -396,21 +387,21 @@ fn settings_out_of_range_are_refused_by_name_before_a_device_is_asked() {
             "alpha",
         ),
         (
-            Loss::BinaryFocalCrossentropy { alpha, gamma: -1.0 }.into(),
+            BinaryFocalCrossentropy { alpha, gamma: -1.0 }.into(),
             "gamma",
         ),
         (
-            Loss::CategoricalFocalCrossentropy {
+            CategoricalFocalCrossentropy {
                 alpha: 0.25,
                 gamma: f32::NAN,
             }
             .into(),
             "gamma",
         ),
-        (Loss::tversky(-0.1, 0.5).into(), "alpha"),
-        (Loss::tversky(0.5, f32::INFINITY).into(), "beta"),
-        (ce.label_smoothing(1.1), "label_smoothing"),
-        (ce.label_smoothing(-0.1), "label_smoothing"),
+        (Loss::tversky(-0.1, 0.5), "alpha"),
+        (Loss::tversky(0.5, f32::INFINITY), "beta"),
+        (ce.clone().label_smoothing(1.1), "label_smoothing"),
+        (ce.clone().label_smoothing(-0.1), "label_smoothing"),
         (
             Loss::MeanSquaredError.label_smoothing(0.1),
             "label_smoothing",
@@ -420,9 +411,9 @@ fn settings_out_of_range_are_refused_by_name_before_a_device_is_asked() {
         (Loss::Hinge.reduction(Reduction::None), "reduction"),
         (Loss::Dice.reduction(Reduction::Sum), "reduction"),
     ] {
-        let spec: LossSpec = spec;
+        let spec: Loss = spec;
         let model = Sequential::new(2).dense(3, Softmax);
-        let refused = model.compile_on(&Device::cpu(), spec, Adam::default(), []);
+        let refused = model.compile_on(&Device::cpu(), spec.clone(), Adam::default(), []);
         let message = refused.err().map(|error| error.to_string());
         let message = message.unwrap_or_else(|| panic!("{spec:?} was taken"));
         assert!(message.contains(field), "{spec:?}: {message}");

@@ -4,7 +4,7 @@ use crate::common::device;
 use kiln::nn::Lambda;
 use kiln::plan::{Class, Products, Target};
 use kiln::prelude::*;
-use kiln::train::{LossSpec, NonFinite, TerminateOnNaN};
+use kiln::train::{NonFinite, TerminateOnNaN};
 use kiln::{DType, Values};
 
 /// Rows of a batch, and the batch whose numbers are too large.
@@ -49,7 +49,7 @@ fn data(columns: usize, bad: Option<usize>) -> Dataset {
 fn model(device: &Device, large: bool) -> Model {
     let (inputs, units) = if large { (96, 64) } else { (4, 5) };
     let model = Sequential::new(inputs).dense(units, Relu).dense(1, Linear);
-    let loss: LossSpec = HalfSquaredError.into();
+    let loss = HalfSquaredError;
     let mut model = model
         .compile_on(device, loss, Adam::new(0.01), [MeanError])
         .unwrap();

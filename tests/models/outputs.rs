@@ -3,7 +3,7 @@
 use crate::common::devices;
 use kiln::nn::{ActivityRegularization, LayerRef, Regularizer};
 use kiln::prelude::*;
-use kiln::train::{Classes, Compile, Decision, LossSpec, Objective};
+use kiln::train::{Classes, Compile, Decision, Objective};
 
 /// Numbers of no pattern in [−½, ½).
 fn numbers(count: usize) -> Vec<f32> {
@@ -92,7 +92,7 @@ fn tagged() -> Dataset {
 }
 
 /// A softmax over classes at every position.
-fn tagger(device: &Device, loss: impl Into<LossSpec>, metrics: Vec<Metric>) -> Model {
+fn tagger(device: &Device, loss: impl Into<Loss>, metrics: Vec<Metric>) -> Model {
     let network = Sequential::new([POSITIONS, FEATURES])
         .dense(CLASSES, Softmax)
         .seed(3);
@@ -434,7 +434,7 @@ fn losses_of_numbers_at_positions_are_those_of_keras() {
         (Loss::CategoricalHinge, &hinge),
     ];
     for (loss, by_hand) in by_hand {
-        let mut model = tagger(&device, loss, vec![]);
+        let mut model = tagger(&device, loss.clone(), vec![]);
         let shares = shares(&mut model);
         let wanted: Vec<f64> = targets.iter().map(|&t| f64::from(t)).collect();
         let each = shares.iter().zip(wanted.chunks(CLASSES));

@@ -3,7 +3,7 @@
 use crate::common::devices;
 use kiln::nn::Initializer;
 use kiln::prelude::*;
-use kiln::train::{Compile, LossSpec, Objective, Reduction};
+use kiln::train::{Compile, Objective, Reduction};
 
 const X: [f32; 5] = [1.0, 2.0, 3.0, -1.0, 0.5];
 const Y: [f32; 5] = [0.0, 1.0, 1.0, 2.0, -1.0];
@@ -23,7 +23,7 @@ fn data(weighted: bool) -> Dataset {
 }
 
 /// y = k·x with k = 0.5 at first.
-fn model(device: &Device, loss: impl Into<LossSpec>) -> Model {
+fn model(device: &Device, loss: impl Into<Loss>) -> Model {
     let slope = Dense::new(1)
         .without_bias()
         .kernel_initializer(Initializer::Constant(0.5));
@@ -211,7 +211,10 @@ fn rows_of_an_ignored_class_count_in_no_reduction() {
         for reduction in [Reduction::Sum, Reduction::MeanWithSampleWeight] {
             let train = |data: &Dataset, ignored: Option<u32>| {
                 let spec = SparseCategoricalCrossentropy.reduction(reduction);
-                let spec = ignored.map_or(spec, |class| spec.ignore_class(class));
+                let spec = match ignored {
+                    Some(class) => spec.ignore_class(class),
+                    None => spec,
+                };
                 let model = Sequential::new(1).dense(2, Softmax).seed(1);
                 let model = model.compile_on(&device, spec, Sgd::new(0.1), []);
                 let mut model = model.unwrap();
@@ -242,10 +245,10 @@ fn losses_of_whole_batches_see_the_part_where_batches_come_in_parts() {
         classes: 3,
     };
     let ignoring = SparseCategoricalCrossentropy.ignore_class(2);
-    let cases: [(LossSpec, Targets, usize); 4] = [
-        (Loss::Dice.into(), shares.clone(), 1),
-        (Loss::tversky(0.3, 0.7).into(), shares, 1),
-        (ignoring, labels.clone(), 2),
+    let cases: [(Loss, Targets, usize); 4] = [
+        (Loss::Dice, shares.clone(), 1),
+        (Loss::tversky(0.3, 0.7), shares, 1),
+        (ignoring.clone(), labels.clone(), 2),
         (ignoring.reduction(Reduction::Sum), labels, 2),
     ];
     for device in devices() {
@@ -256,7 +259,7 @@ fn losses_of_whole_batches_see_the_part_where_batches_come_in_parts() {
                 let rate = Sgd::new(0.5).gradient_accumulation_steps(collected);
                 let last = if *units == 1 { Sigmoid } else { Softmax };
                 let model = Sequential::new(1).dense(*units, last).seed(3);
-                let mut model = model.compile_on(&device, *spec, rate, []).unwrap();
+                let mut model = model.compile_on(&device, spec.clone(), rate, []).unwrap();
                 let fit = Fit::epochs(2).batch_size(batch).shuffle(false).silent();
                 let history = model.fit(&data, fit.micro_batches(parts)).unwrap();
                 let weights = model.weights().unwrap();

@@ -158,7 +158,7 @@ impl Monitor {
             if let Some(metric) = exact.or_else(|| metrics().find(|metric| is_part(name, metric))) {
                 return Ok(metric.rises());
             }
-            if objective.own_metrics.iter().any(|own| own.name == name) {
+            if objective.own_metrics.iter().any(|own| own.name() == name) {
                 let message = format!(
                     "`{}` is a metric of your own, which may rise or fall as it gets better: say which by `mode`",
                     self.name

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::formats::safetensors::File;
 use crate::nn::{Config, Functional, LayerRef, Parameter};
 use crate::optim::OptimizerConfig;
-use crate::train::{Compile, LossSpec, Metric, Model, Objective};
+use crate::train::{Compile, Loss, Metric, Model, Objective};
 use crate::{Device, Error, Result, formats, nn};
 
 use super::tensors;
@@ -35,7 +35,7 @@ struct Description {
 #[serde(deny_unknown_fields)]
 struct ObjectiveDescription {
     output: String,
-    loss: LossSpec,
+    loss: Loss,
     weight: f32,
     metrics: Vec<Metric>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -44,17 +44,17 @@ struct ObjectiveDescription {
 
 /// An objective as data; losses and metrics of a user's own are none.
 fn described(objective: &Objective) -> Result<ObjectiveDescription> {
-    let own = objective.own_loss.iter().chain(&objective.own_metrics);
-    if let Some(own) = own.into_iter().next() {
+    let losses = std::iter::once(&objective.loss).chain(&objective.own_metrics);
+    if let Some(own) = losses.into_iter().find(|loss| !loss.is_built_in()) {
         let message = format!(
-            "hold `{}`, a closure that a file cannot keep; save the weights alone with `save_weights`",
-            own.name
+            "hold `{}`, a function of your own that a file cannot keep; save the weights alone with `save_weights`",
+            own.name()
         );
         return Err(Error::argument("objectives", message));
     }
     Ok(ObjectiveDescription {
         output: objective.output.clone(),
-        loss: objective.loss,
+        loss: objective.loss.clone(),
         weight: objective.weight,
         metrics: objective.metrics.clone(),
         weighted_metrics: objective.weighted_metrics.clone(),

@@ -9,8 +9,9 @@ const EPSILON: f32 = 1e-7;
 
 /// What becomes of the losses l of n rows with weights w.
 ///
-/// `fit` takes the first, and others by [`LossSpec::reduction`](super::LossSpec::reduction). PyTorch's `mean` of a loss with class weights is [`Reduction::MeanWithSampleWeight`], and its
-/// `mean` of an elementwise loss is [`Reduction::SumOverBatchSize`] of the mean over each row.
+/// `fit` takes the first, and others by [`Loss::reduction`](super::Loss::reduction). PyTorch's `mean` of a loss with class
+/// weights is [`Reduction::MeanWithSampleWeight`], and its `mean` of an elementwise loss is
+/// [`Reduction::SumOverBatchSize`] of the mean over each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reduction {
@@ -45,7 +46,7 @@ impl Reduction {
     }
 
     /// Reduces the losses of rows, with a weight for each row (or what broadcasts to the rows), and with ones for rows
-    /// that count and zeros for those that a loss leaves out: see [`LossSpec::kept`](super::LossSpec::kept).
+    /// that count and zeros for those that a loss leaves out: see [`Loss::kept`](super::Loss::kept).
     #[track_caller]
     pub fn apply(self, rows: &Tensor, weights: Option<&Tensor>, kept: Option<&Tensor>) -> Tensor {
         let weighted = weights.map_or(rows.clone(), |weights| rows.mul(weights));

@@ -10,7 +10,7 @@ use super::measurement::{Measurement, Row, TallySpec};
 use super::{ConfusionMatrix, Metric, Tally};
 
 /// What metrics are applied to.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Setting {
     /// Output columns, those of a position where there are several.
     pub columns: usize,
@@ -21,7 +21,7 @@ pub(crate) struct Setting {
     /// The last activation.
     pub activation: Activation,
     /// The loss's name, for messages.
-    pub loss: &'static str,
+    pub loss: String,
 }
 
 /// Where a batch's targets and weights come from.

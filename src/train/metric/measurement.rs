@@ -2,7 +2,7 @@
 
 use crate::nn::Activation;
 use crate::op::{Confusion, Correlation, Feed, Hits, Moments, Says, Select, ThresholdCounts};
-use crate::train::loss::{LossSpec, Output, Reduction, Takes};
+use crate::train::loss::{Loss, Output, Reduction, Takes};
 use crate::{DType, Error, Initial, Result, Role, Tensor, TensorType, op};
 
 use super::gauges::{Setting, TallyInputs};
@@ -20,16 +20,16 @@ pub(super) enum Measurement {
 }
 
 /// A number for each row, of the values before or after the last activation.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Row {
     Accuracy { kind: op::Accuracy, before: bool },
     Hits { kind: Hits, before: bool },
     Correlation(Correlation),
-    Loss(LossSpec),
+    Loss(Loss),
 }
 
 impl Row {
-    pub fn of(self, output: &Output, target: &Tensor, cursor: &Tensor) -> Tensor {
+    pub fn of(&self, output: &Output, target: &Tensor, cursor: &Tensor) -> Tensor {
         let y = |before: bool| {
             if before {
                 &output.before
@@ -40,7 +40,7 @@ impl Row {
         let apart = |y: &Tensor, rows: &dyn Fn(&Tensor, &Tensor) -> Tensor| {
             output.by_position(y, target, rows)
         };
-        match self {
+        match *self {
             // Shares of all columns, wherever these stand.
             Row::Accuracy {
                 kind: kind @ op::Accuracy::Binary { .. },
@@ -53,7 +53,7 @@ impl Row {
             Row::Accuracy { kind, before } => apart(y(before), &|y, t| y.accuracy(t, kind)),
             Row::Hits { kind, before } => apart(y(before), &|y, t| y.hits(t, kind)),
             Row::Correlation(kind) => apart(&output.after, &|y, t| y.correlation(t, kind)),
-            Row::Loss(spec) => spec.rows(output, target, cursor),
+            Row::Loss(ref loss) => loss.rows(output, target, cursor),
         }
     }
 }
@@ -124,8 +124,8 @@ impl Metric {
         if let Some(classes) = metric.classes() {
             return Ok(Measurement::Tally(by_classes(classes, setting)?));
         }
-        if let Some(spec) = metric.loss() {
-            return Ok(Measurement::Mean(self.of_loss(spec, setting)?));
+        if let Some(loss) = metric.loss() {
+            return Ok(Measurement::Mean(self.of_loss(loss, setting)?));
         }
         match metric {
             Metric::Accuracy if setting.labels => {
@@ -192,18 +192,18 @@ impl Metric {
         }))
     }
 
-    fn of_loss(&self, spec: LossSpec, setting: &Setting) -> Result<Row> {
-        spec.validate()?;
-        if spec.ignore_class.is_some() {
+    fn of_loss(&self, loss: Loss, setting: &Setting) -> Result<Row> {
+        loss.validate()?;
+        if loss.ignore_class.is_some() {
             let message = "must be left alone in a metric: its mean is over all rows";
             return Err(Error::argument("ignore_class", message));
         }
-        if spec.reduction != Reduction::default() {
+        if loss.reduction != Reduction::default() {
             let message = "must be left alone in a metric: it is a mean over rows";
             return Err(Error::argument("reduction", message));
         }
-        self.reads(setting, spec.loss.takes() == Takes::Labels)?;
-        Ok(Row::Loss(spec))
+        self.reads(setting, loss.takes() == Takes::Labels)?;
+        Ok(Row::Loss(loss))
     }
 
     /// Refuses targets of the other form.

@@ -33,7 +33,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::loss::{Loss, LossSpec};
+use super::loss::Loss;
 
 pub use agreement::ConfusionMatrix;
 pub(crate) use board::{Board, Column};
@@ -108,7 +108,7 @@ pub enum Metric {
     /// max(1 + max (1 − y*)·y − Σ y*·y, 0) of a row.
     CategoricalHinge,
     /// Any loss with its settings, averaged over rows: the cross-entropies, of logits or of probabilities.
-    Loss(LossSpec),
+    Loss(Loss),
     /// Pearson's correlation between a row of outputs and its targets, averaged over rows, as Keras has it over the last
     /// axis. 0 for a row that does not vary.
     PearsonCorrelation,
@@ -224,7 +224,7 @@ impl Metric {
             Metric::Hinge => "hinge",
             Metric::SquaredHinge => "squared_hinge",
             Metric::CategoricalHinge => "categorical_hinge",
-            Metric::Loss(spec) => spec.loss.name(),
+            Metric::Loss(loss) => loss.name(),
             Metric::PearsonCorrelation => "pearson_correlation",
             Metric::ConcordanceCorrelation => "concordance_correlation",
             Metric::Precision(_) => "precision",
@@ -252,9 +252,9 @@ impl Metric {
     }
 
     /// The loss whose mean it is, up to a root or a sign.
-    fn loss(&self) -> Option<LossSpec> {
+    fn loss(&self) -> Option<Loss> {
         let loss = match self {
-            Metric::Loss(spec) => return Some(*spec),
+            Metric::Loss(loss) => loss.clone(),
             Metric::MeanSquaredError | Metric::RootMeanSquaredError => Loss::MeanSquaredError,
             Metric::MeanAbsoluteError => Loss::MeanAbsoluteError,
             Metric::MeanAbsolutePercentageError => Loss::MeanAbsolutePercentageError,
@@ -268,7 +268,7 @@ impl Metric {
             Metric::CategoricalHinge => Loss::CategoricalHinge,
             _ => return None,
         };
-        Some(loss.into())
+        Some(loss)
     }
 
     /// The metric without its given name.
@@ -282,12 +282,6 @@ impl Metric {
 
 impl From<Loss> for Metric {
     fn from(loss: Loss) -> Self {
-        Metric::Loss(loss.into())
-    }
-}
-
-impl From<LossSpec> for Metric {
-    fn from(loss: LossSpec) -> Self {
         Metric::Loss(loss)
     }
 }

@@ -65,7 +65,7 @@ impl Metric {
     }
 
     /// The metric of that name with Keras' defaults: the name of Keras' function (`mean_squared_error`), of its class
-    /// (`MeanSquaredError`) or a short one (`mse`, `acc`); a [loss](Loss::named) that is no metric by that name is one too.
+    /// (`MeanSquaredError`) or a short one (`mse`, `acc`); a [loss](Loss::from_name) that is no metric by that name is one too.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl Metric {
         if let Some(found) = all.iter().position(|known| plain(known.name()) == wanted) {
             return Ok(all.swap_remove(found));
         }
-        let loss = Loss::named(name).map(Metric::from);
+        let loss = Loss::from_name(name).map(Metric::from);
         // That there is no such loss says nothing to who asks for a metric.
         loss.map_err(|_loss| Error::NotFound {
             what: "metric",

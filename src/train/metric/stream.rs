@@ -63,7 +63,7 @@ impl Streaming {
             labels,
             activation: Activation::Linear,
             positions: 1,
-            loss: "this stream",
+            loss: "this stream".into(),
         };
         let gauges = Gauges::new(metrics, &setting)?;
         let graph = Graph::new();

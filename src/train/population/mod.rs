@@ -17,7 +17,7 @@ use crate::{Dataset, Device, Error, Result};
 use super::fit::Fit;
 use super::history::{History, Stop};
 use super::ledger::Ledger;
-use super::loss::LossSpec;
+use super::loss::Loss;
 use super::metric::Metric;
 use super::model::Model;
 use super::programs::Room;
@@ -69,7 +69,7 @@ pub struct Population {
     members: Vec<Member>,
     architecture: Functional,
     device: Device,
-    loss: LossSpec,
+    loss: Loss,
     optimizer: OptimizerConfig,
     metrics: Vec<Metric>,
     open: Option<PopulationSession>,
@@ -93,7 +93,7 @@ impl Population {
         architecture: impl Into<Functional>,
         members: impl IntoIterator<Item = Member>,
         device: &Device,
-        loss: impl Into<LossSpec>,
+        loss: impl Into<Loss>,
         optimizer: OptimizerConfig,
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<Self> {
@@ -147,7 +147,7 @@ impl Population {
         Model::new(
             self.architecture.clone().seed(member.seed),
             &self.device,
-            self.loss,
+            self.loss.clone(),
             optimizer.into_optimizer(),
             self.metrics.clone(),
         )

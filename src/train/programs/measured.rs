@@ -2,7 +2,7 @@
 
 use crate::nn::Parameter;
 use crate::optim::Clock;
-use crate::train::loss::{Batch, Output};
+use crate::train::loss::{Output, Scope};
 use crate::train::metric::{Column, TallyInputs};
 use crate::train::objective::Objective;
 use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType, op};
@@ -51,9 +51,10 @@ impl Parts<'_> {
         };
         let weights: Vec<Option<Tensor>> = (0..self.objectives.len()).map(weights).collect();
         let training = program == RowProgram::Train;
-        let batch = match training {
-            true => Batch::Part(room.micro.max(1)),
-            false => Batch::All,
+        let scope = if training {
+            Scope::Part(room.micro.max(1))
+        } else {
+            Scope::All
         };
         let pass = self
             .architecture
@@ -74,10 +75,10 @@ impl Parts<'_> {
             .clone()
             .zip(&weights)
             .map(|(((objective, output), target), weights)| {
-                let rows = objective.rows(output, target, &clock.cursor);
+                let rows = objective.loss.rows(output, target, &clock.cursor);
                 let (of, weights) = ((output, target), weights.as_ref());
-                let spec = &objective.loss;
-                spec.reduced(&rows, weights, of, &clock.cursor, batch)
+                let loss = &objective.loss;
+                loss.reduced(&rows, weights, of, &clock.cursor, scope)
             })
             .collect();
         let weighed =
@@ -107,7 +108,7 @@ impl Parts<'_> {
             recorded.extend(gauges.rows(output, target, &clock.cursor, weights));
             if !gauges.is_weighted() {
                 let own = self.objectives[column.output].own_metrics.iter();
-                recorded.extend(own.map(|own| own.of(output, target)));
+                recorded.extend(own.map(|own| own.rows(output, target, &clock.cursor)));
             }
         }
         let ring_kind =

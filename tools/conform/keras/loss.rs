@@ -1,6 +1,6 @@
 //! Losses: a number for each row, what the reductions make of them, and the gradients.
 
-use kiln::train::{Loss, LossSpec, Reduction};
+use kiln::train::{BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Loss, Reduction};
 use kiln::{Device, Tensor};
 
 use super::activation::last_axis;
@@ -12,7 +12,7 @@ use crate::conform::settings::Settings;
 
 /// y_true, y_pred, sample_weight → value.R and grad.R for each recorded reduction R, with `_w` weighted.
 pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), Stop> {
-    let Ok(loss) = Loss::named(&case.op) else {
+    let Ok(loss) = Loss::from_name(&case.op) else {
         return Stop::unsupported(format!("op {}", case.op));
     };
     let rank = case.tensor("y_pred")?.shape.len();
@@ -21,14 +21,14 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
     let mut work = Work::new();
     let y = work.input(case, "y_pred")?;
     // Overlaps are Keras' of the batch as a whole: one row.
-    let whole = matches!(loss.loss, Loss::Dice | Loss::Tversky { .. });
+    let whole = matches!(loss.name(), "dice" | "tversky");
     let shape = match whole {
         true => [y.shape().elements() as usize].as_slice().into(),
         false => y.shape(),
     };
     let predicted = y.reshape(&shape);
     let given = case.tensor("y_true")?;
-    let target = match loss.loss.takes_labels() {
+    let target = match loss.takes_labels() {
         true => {
             let rows = shape.dims().split_last().map_or(&[][..], |(_, rows)| rows);
             work.label("y_true", given, &rows.into())?
@@ -63,30 +63,26 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
 }
 
 /// The loss with the settings of Keras' class of that name.
-fn configured(loss: Loss, rank: usize, mut settings: Settings<'_>) -> Result<LossSpec, Stop> {
+fn configured(loss: Loss, rank: usize, mut settings: Settings<'_>) -> Result<Loss, Stop> {
     settings.ignore(&["name", "reduction", "dtype"]);
-    let mut number = |key, default: f32| settings.number(key, f64::from(default));
-    let loss = match loss {
-        Loss::Huber { delta } => Loss::huber(number("delta", delta)? as f32),
-        Loss::BinaryFocalCrossentropy { gamma, .. } => {
-            let (gamma, alpha) = (
-                number("gamma", gamma)? as f32,
-                number("alpha", 0.25)? as f32,
-            );
+    let mut number = |key, default| settings.number(key, default).map(|number| number as f32);
+    let name = loss.name().to_string();
+    let mut spec = match name.as_str() {
+        "huber" => Loss::huber(number("delta", 1.0)?),
+        "binary_focal_crossentropy" => {
+            let (gamma, alpha) = (number("gamma", 2.0)?, number("alpha", 0.25)?);
             let balanced = settings.flag("apply_class_balancing", false)?;
             let alpha = balanced.then_some(alpha);
-            Loss::BinaryFocalCrossentropy { alpha, gamma }
+            BinaryFocalCrossentropy { alpha, gamma }.into()
         }
-        Loss::CategoricalFocalCrossentropy { alpha, gamma } => Loss::CategoricalFocalCrossentropy {
-            alpha: number("alpha", alpha)? as f32,
-            gamma: number("gamma", gamma)? as f32,
-        },
-        Loss::Tversky { alpha, beta } => {
-            Loss::tversky(number("alpha", alpha)? as f32, number("beta", beta)? as f32)
+        "categorical_focal_crossentropy" => CategoricalFocalCrossentropy {
+            alpha: number("alpha", 0.25)?,
+            gamma: number("gamma", 2.0)?,
         }
-        loss => loss,
+        .into(),
+        "tversky" => Loss::tversky(number("alpha", 0.5)?, number("beta", 0.5)?),
+        _ => loss,
     };
-    let mut spec = LossSpec::from(loss);
     if settings.flag("from_logits", false)? {
         spec = spec.from_logits();
     }
@@ -94,9 +90,9 @@ fn configured(loss: Loss, rank: usize, mut settings: Settings<'_>) -> Result<Los
     if settings.get("ignore_class").is_some() {
         spec = spec.ignore_class(settings.count("ignore_class")?);
     }
-    match loss {
-        Loss::Dice | Loss::Tversky { .. } => settings.without(&["axis"])?,
-        _ => last_axis(settings.number("axis", -1.0)? as i64, rank, loss.name())?,
+    match name.as_str() {
+        "dice" | "tversky" => settings.without(&["axis"])?,
+        name => last_axis(settings.number("axis", -1.0)? as i64, rank, name)?,
     }
     settings.finish()?;
     spec.validate()?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use kiln::Shape;
 use kiln::nn::{Activation, Sequential};
 use kiln::optim::OptimizerConfig;
-use kiln::train::{Fit, Loss, LossSpec, Metric, Model, Reads};
+use kiln::train::{Fit, Loss, Metric, Model, Reads};
 use kiln::{Dataset, Device, Targets};
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ use crate::conform::settings::Settings;
 /// What was trained, and how.
 pub struct Recipe {
     pub layers: Vec<Piece>,
-    loss: LossSpec,
+    loss: Loss,
     metrics: Vec<Metric>,
     rule: OptimizerConfig,
     pub epochs: u64,
@@ -77,7 +77,7 @@ impl Recipe {
                 "loss" => {}
                 "accuracy" | "acc" => metrics.push(Metric::Accuracy),
                 // Keras knows the means of losses by short names, too.
-                other => match Loss::named(other) {
+                other => match Loss::from_name(other) {
                     Ok(loss) => metrics.push(Metric::from(loss).named(other)),
                     Err(_unknown) => return Stop::unsupported(format!("metric {other}")),
                 },
@@ -88,7 +88,7 @@ impl Recipe {
         let outputs = output.dims().last().copied().unwrap_or(1);
         Ok(Recipe {
             parameters: names.collect(),
-            data: dataset(case, described, loss, outputs, folders)?,
+            data: dataset(case, described, &loss, outputs, folders)?,
             epochs: u64::from(epochs),
             batch: batch as usize,
             layers,
@@ -117,7 +117,7 @@ impl Recipe {
         let empty = Sequential::new(self.data.columns());
         let layers = self.layers.iter().flat_map(Piece::layers);
         let model = layers.fold(empty, Sequential::layer);
-        let loss = self.loss;
+        let loss = self.loss.clone();
         let metrics = self.metrics.iter().cloned();
         let mut model = model.compile_on(device, loss, self.rule.clone(), metrics)?;
         let names: Vec<String> = model
@@ -133,34 +133,35 @@ impl Recipe {
     }
 
     /// Whether the loss reads the last layer's output, else what is before its activation; and the loss of those values.
-    pub fn reads(&self) -> (bool, LossSpec) {
+    pub fn reads(&self) -> (bool, Loss) {
         let last = self
             .layers
             .last()
             .map(|piece| piece.activation)
             .unwrap_or_default();
-        let matching = match self.loss.loss {
-            Loss::BinaryCrossentropy => last == Activation::Sigmoid,
-            Loss::CategoricalCrossentropy | Loss::SparseCategoricalCrossentropy => {
+        let matching = match self.loss.name() {
+            "binary_crossentropy" => last == Activation::Sigmoid,
+            "categorical_crossentropy" | "sparse_categorical_crossentropy" => {
                 last == Activation::Softmax
             }
             _ => false,
         };
-        match self.loss.reads {
-            Reads::Auto if matching => (false, self.loss.from_logits()),
-            _ => (true, self.loss),
+        let loss = self.loss.clone();
+        match loss.reads {
+            Reads::Auto if matching => (false, loss.from_logits()),
+            _ => (true, loss),
         }
     }
 }
 
 /// A loss and what it reads, from the words that the case describes it with.
-fn loss_of(text: &str) -> Result<LossSpec, Stop> {
+fn loss_of(text: &str) -> Result<Loss, Stop> {
     let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
-    let Ok(loss) = Loss::named(name) else {
+    let Ok(loss) = Loss::from_name(name) else {
         return Stop::unsupported(format!("loss {text}"));
     };
     match rest {
-        "" => Ok(loss.into()),
+        "" => Ok(loss),
         "from_logits" => Ok(loss.from_logits()),
         rest if rest.starts_with("computed from PROBABILITIES") => Ok(loss.from_probabilities()),
         _ => Stop::unsupported(format!("loss {text}")),
@@ -171,7 +172,7 @@ fn loss_of(text: &str) -> Result<LossSpec, Stop> {
 fn dataset(
     case: &Case,
     described: &str,
-    loss: LossSpec,
+    loss: &Loss,
     outputs: usize,
     folders: &[PathBuf],
 ) -> Result<Dataset, Stop> {
@@ -198,7 +199,7 @@ fn dataset(
     if x.shape.len() != 2 {
         return Stop::unsupported("inputs other than rows of numbers");
     }
-    let targets = if loss.loss.takes_labels() {
+    let targets = if loss.takes_labels() {
         let labels = y.values.iter().map(|&label| label as u32).collect();
         Targets::Labels {
             labels,

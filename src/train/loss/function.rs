@@ -1,0 +1,217 @@
+//! Functions of rows: what a loss makes small, and what many metrics average.
+
+use std::fmt;
+
+use crate::Result;
+use crate::Tensor;
+use crate::nn::{Activation, Config};
+use crate::op::Form;
+
+/// What a function of rows takes for targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Takes {
+    /// An integer for each row, the number of its class.
+    Labels,
+    /// A number for each output: shares of classes, of which one may be all, or zeros and ones.
+    Shares,
+    /// A number for each output, of any size.
+    Numbers,
+    /// Whatever the loss beside it takes: for metrics. As a loss it gets a number for each output.
+    Any,
+}
+
+/// What one number of a function of rows is computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// All outputs of a row, `[batch, columns]`, wherever these stand: sums and means of what each column has.
+    Row,
+    /// The outputs of one position of a row, which belong together, such as those of classes. An output of several
+    /// positions is `[batch, positions, columns]`, and the numbers of a row's positions are averaged.
+    Position,
+    /// All rows of a batch: see [`RowFunction::batch`].
+    Batch,
+}
+
+/// A number for each row from outputs and targets: the function of a [`Loss`](super::Loss), and what many metrics are the
+/// mean of. Built-in losses are of this trait, and so are those of a user's own.
+///
+/// ```
+/// use kiln::prelude::*;
+/// use kiln::train::{Form, RowFunction};
+///
+/// /// The mean of |y − y*|³.
+/// #[derive(Debug)]
+/// struct Cubes;
+///
+/// impl RowFunction for Cubes {
+///     fn name(&self) -> &str {
+///         "cubes"
+///     }
+///
+///     fn rows(&self, y: &Tensor, target: &Tensor, _form: Form) -> Tensor {
+///         let distance = y.sub(target).abs();
+///         distance.mul(&distance.square()).sum_over(1)
+///     }
+/// }
+///
+/// let model = Sequential::new(2).dense(1, Linear).compile(Cubes, Adam::default(), [])?;
+/// # Ok::<(), kiln::Error>(())
+/// ```
+pub trait RowFunction: fmt::Debug + Send + Sync {
+    /// The name in reports and files, in `snake_case`.
+    fn name(&self) -> &str;
+
+    /// The number of each row of `y`, whose last dimension is dropped: see [`Span`].
+    ///
+    /// The target has the shape of `y`. Labels are u32 without the last dimension; where the loss smooths them or ignores
+    /// a class they come as shares, f32 in the shape of `y`, zeros for an ignored row.
+    ///
+    /// `form` says what `y` is where [`logits_of`](Self::logits_of) names an activation; otherwise it is
+    /// [`Form::Probabilities`] and means nothing.
+    fn rows(&self, y: &Tensor, target: &Tensor, form: Form) -> Tensor;
+
+    /// What the targets are; numbers by default.
+    fn takes(&self) -> Takes {
+        Takes::Numbers
+    }
+
+    /// What one number is computed from; a row by default.
+    fn span(&self) -> Span {
+        Span::Row
+    }
+
+    /// The activation whose inputs the function reads in place of its outputs, where the last layer has that activation:
+    /// the sigmoid or softmax of a cross-entropy. None by default.
+    fn logits_of(&self) -> Option<Activation> {
+        None
+    }
+
+    /// One number for a batch, in every one of its rows: for functions whose [`span`](Self::span) is the batch. `cursor`
+    /// says which rows of the operands the batch has: [`Tensor::batch_mean`].
+    ///
+    /// By default the numbers of rows.
+    fn batch(&self, y: &Tensor, target: &Tensor, cursor: &Tensor) -> Tensor {
+        let _unused = cursor;
+        self.rows(y, target, Form::Probabilities)
+    }
+
+    /// The settings as model files keep them; none, the default, for functions that only the program itself knows.
+    fn config(&self) -> Option<Config> {
+        None
+    }
+
+    /// Refuses settings out of their range.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`](crate::Error::Argument) with the setting's name.
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A formula of rows.
+type Rows = fn(&Tensor, &Tensor, Form) -> Tensor;
+
+/// A built-in function without settings.
+pub(in crate::train) struct RowFormula {
+    name: &'static str,
+    takes: Takes,
+    span: Span,
+    logits_of: Option<Activation>,
+    rows: Rows,
+}
+
+impl RowFormula {
+    /// A function of whole rows.
+    pub const fn new(name: &'static str, takes: Takes, rows: Rows) -> Self {
+        RowFormula {
+            name,
+            takes,
+            span: Span::Row,
+            logits_of: None,
+            rows,
+        }
+    }
+
+    /// The same for each position.
+    pub const fn by_position(self) -> Self {
+        RowFormula {
+            span: Span::Position,
+            ..self
+        }
+    }
+
+    /// The same with logits where the last layer has that activation.
+    pub const fn logits_of(self, activation: Activation) -> Self {
+        RowFormula {
+            logits_of: Some(activation),
+            ..self
+        }
+    }
+}
+
+impl fmt::Debug for RowFormula {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl RowFunction for RowFormula {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn rows(&self, y: &Tensor, target: &Tensor, form: Form) -> Tensor {
+        (self.rows)(y, target, form)
+    }
+
+    fn takes(&self) -> Takes {
+        self.takes
+    }
+
+    fn span(&self) -> Span {
+        self.span
+    }
+
+    fn logits_of(&self) -> Option<Activation> {
+        self.logits_of
+    }
+
+    fn config(&self) -> Option<Config> {
+        Config::of(&())
+    }
+}
+
+/// A function of a user's own, from a closure. It takes the targets of the loss beside it.
+pub(super) struct Closure<F> {
+    name: String,
+    rows: F,
+}
+
+impl<F: Fn(&Tensor, &Tensor) -> Tensor> Closure<F> {
+    pub fn new(name: String, rows: F) -> Self {
+        Closure { name, rows }
+    }
+}
+
+impl<F> fmt::Debug for Closure<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl<F: Fn(&Tensor, &Tensor) -> Tensor + Send + Sync> RowFunction for Closure<F> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn rows(&self, y: &Tensor, target: &Tensor, _form: Form) -> Tensor {
+        (self.rows)(y, target)
+    }
+
+    fn takes(&self) -> Takes {
+        Takes::Any
+    }
+}

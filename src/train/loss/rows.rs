@@ -1,0 +1,176 @@
+//! What a model's step records of a loss: a number for each row whose mean is the reduced loss.
+
+use std::panic::Location;
+
+use crate::nn::Activation;
+use crate::op::{Form, OneHot};
+use crate::{DType, Tensor};
+
+use super::{Loss, Reads, Reduction, Span, Takes};
+
+/// What keeps a count of kept rows away from 0, as in Keras.
+const EPSILON: f32 = 1e-7;
+
+/// The last layer's values that losses and metrics read, `[batch, positions·columns]`.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    /// Before the activation.
+    pub before: Tensor,
+    /// After it: what `predict` returns.
+    pub after: Tensor,
+    pub activation: Activation,
+    /// Positions of a row, each with columns of its own: 1 where the output has one dimension.
+    pub positions: usize,
+}
+
+impl Output {
+    /// A number for each row from what `rows` makes of values and target: where the output has several positions these are its
+    /// rows, `[batch, positions, columns]`, whose numbers are averaged.
+    pub fn by_position(
+        &self,
+        values: &Tensor,
+        target: &Tensor,
+        rows: impl FnOnce(&Tensor, &Tensor) -> Tensor,
+    ) -> Tensor {
+        if self.positions == 1 {
+            return rows(values, target);
+        }
+        let (batch, columns) = values.shape().rows_and_columns();
+        let dims = [batch, self.positions, columns / self.positions];
+        let target = match target.dtype() {
+            DType::U32 => target.clone(),
+            _ => target.reshape(dims),
+        };
+        let numbers = rows(&values.reshape(dims), &target);
+        numbers.sum_over(1).scale(1.0 / self.positions as f32)
+    }
+}
+
+/// Which rows a reduction is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The rows of a batch that is computed in this many parts of one size, of which they are one.
+    Part(u32),
+    /// All rows of a data set, whatever batches they are computed in.
+    All,
+}
+
+/// Weighted rows by the mean of their weights; zeros where no row weighs anything.
+fn over(weighted: &Tensor, weight: &Tensor) -> Tensor {
+    let least = weight.graph().constant([1], &[f32::MIN_POSITIVE]);
+    weighted.div(&weight.reshape([1]).maximum(&least))
+}
+
+/// Labels as shares of classes, a share of each spread over all, and zeros for rows of the ignored class.
+#[track_caller]
+pub(super) fn shares_of_labels(
+    labels: &Tensor,
+    classes: usize,
+    smoothing: f32,
+    ignored: Option<u32>,
+) -> Tensor {
+    let op = OneHot {
+        classes,
+        smoothing,
+        ignored,
+    };
+    labels.graph().apply_one(op, &[labels])
+}
+
+impl Loss {
+    /// What the mean over a batch's own rows, which `cursor` counts, makes the mean loss of: the loss of each row of a model's
+    /// output. A function of the batch has its number in every row. Where rows are left out, those that are kept weigh more, but
+    /// where another [`reduction`](Self::reduced) sees to them. A number that is not one for each row is an error of the graph.
+    pub(crate) fn rows(&self, output: &Output, target: &Tensor, cursor: &Tensor) -> Tensor {
+        let (values, form) = match self.reads {
+            Reads::Auto if self.function.logits_of() == Some(output.activation) => {
+                (&output.before, Form::Logits)
+            }
+            Reads::Auto | Reads::Probabilities => (&output.after, Form::Probabilities),
+            Reads::Logits => (&output.after, Form::Logits),
+        };
+        let rows = match self.function.span() {
+            Span::Batch => self.function.batch(values, target, cursor),
+            Span::Row => self.rows_of(values, form, target),
+            Span::Position => {
+                output.by_position(values, target, |y, target| self.rows_of(y, form, target))
+            }
+        };
+        let batch = values.shape().dims().first().copied().unwrap_or(1);
+        if values.graph().check().is_ok() && rows.shape().dims() != [batch] {
+            let message = format!("must give a number for each of {batch} rows, got {rows:?}");
+            return values
+                .graph()
+                .refuse_at(self.name(), message, Location::caller());
+        }
+        if self.ignore_class.is_none() || !self.reduction.is_mean() {
+            return rows;
+        }
+        let kept = self.kept_of(output, target);
+        rows.div(&kept.batch_mean(cursor).offset(EPSILON))
+    }
+
+    /// The share of each row that counts.
+    fn kept_of(&self, output: &Output, target: &Tensor) -> Tensor {
+        output.by_position(&output.after, target, |y, target| {
+            self.kept(y, target).unwrap_or_else(|| target.clone())
+        })
+    }
+
+    /// Weighted rows whose mean over a batch's own rows is the reduced loss of the rows that `scope` names. For all rows of
+    /// a data set, in evaluation, the weights carry the divisor: see [`Model::prepare_evaluation`](crate::train::Model).
+    pub(crate) fn reduced(
+        &self,
+        rows: &Tensor,
+        weights: Option<&Tensor>,
+        (output, target): (&Output, &Tensor),
+        cursor: &Tensor,
+        scope: Scope,
+    ) -> Tensor {
+        let weighted = weights.map_or(rows.clone(), |weights| rows.mul(weights));
+        let (graph, room) = (rows.graph(), rows.shape().elements() as usize);
+        match (self.reduction, scope) {
+            (Reduction::Sum, Scope::Part(parts)) => {
+                // The mean of a one and zeros is 1/n.
+                let first: Vec<f32> = (0..room).map(|r| f32::from(u8::from(r == 0))).collect();
+                let share = graph.constant([room], &first).batch_mean(cursor);
+                weighted.div(&share.scale(1.0 / parts as f32))
+            }
+            (Reduction::MeanWithSampleWeight, _) if self.ignore_class.is_some() => {
+                let kept = self.kept_of(output, target);
+                let all = weights.map_or(kept.clone(), |weights| kept.mul(weights));
+                over(&weighted, &all.batch_mean(cursor))
+            }
+            (Reduction::MeanWithSampleWeight, Scope::Part(_)) => match weights {
+                Some(weights) => over(&weighted, &weights.batch_mean(cursor)),
+                None => weighted,
+            },
+            _ => weighted,
+        }
+    }
+
+    /// The function's numbers, of targets that are smoothed and without the ignored class.
+    #[track_caller]
+    pub(super) fn rows_of(&self, y: &Tensor, form: Form, target: &Tensor) -> Tensor {
+        let (_, columns) = y.shape().rows_and_columns();
+        self.function.rows(y, &self.prepared(target, columns), form)
+    }
+
+    /// The targets as the function takes them: smoothed, and labels as shares where labels alone do not tell.
+    #[track_caller]
+    fn prepared(&self, target: &Tensor, columns: usize) -> Tensor {
+        let smoothing = f64::from(self.label_smoothing);
+        if smoothing == 0.0 && self.ignore_class.is_none() {
+            return target.clone();
+        }
+        if self.takes() == Takes::Labels {
+            return shares_of_labels(target, columns, self.label_smoothing, self.ignore_class);
+        }
+        let classes = match self.function.logits_of() {
+            Some(Activation::Sigmoid) => 2,
+            _ => columns,
+        };
+        let own = target.scale((1.0 - smoothing) as f32);
+        own.offset((smoothing / classes as f64) as f32)
+    }
+}

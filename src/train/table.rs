@@ -1,0 +1,115 @@
+//! Losses and metrics by name: the entries of a table, look-up, and the form that files keep.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::nn::{Config, plain};
+use crate::{Error, Result};
+
+/// A loss or metric in a table.
+pub(super) struct Listing<T> {
+    /// The loss or metric with the settings that it has by default.
+    pub example: fn() -> T,
+    /// The same with settings from a file, where it has settings.
+    pub read: Option<fn(&Config) -> Result<T>>,
+    /// Names beside its own.
+    pub short: &'static [&'static str],
+}
+
+/// What stands in a table.
+pub(super) trait Listed: Sized + 'static {
+    /// What it is, for errors.
+    const WHAT: &'static str;
+    /// Every entry.
+    const TABLE: &'static [Listing<Self>];
+
+    /// The name in files.
+    fn listed_name(&self) -> &str;
+}
+
+/// The form in files: the name alone where there are no settings, else the settings under the name.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Tagged {
+    Name(String),
+    Settings(BTreeMap<String, Config>),
+}
+
+impl<T: Listed> Listing<T> {
+    /// An entry without settings.
+    pub const fn new(example: fn() -> T, short: &'static [&'static str]) -> Self {
+        Listing {
+            example,
+            read: None,
+            short,
+        }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        let wanted = plain(name);
+        let own = (self.example)();
+        plain(own.listed_name()) == wanted || self.short.iter().any(|short| plain(short) == wanted)
+    }
+}
+
+/// The entry of that name, Keras' of the function or the class, or a short one.
+///
+/// # Errors
+///
+/// [`Error::NotFound`] with all names.
+pub(super) fn find<T: Listed>(name: &str) -> Result<&'static Listing<T>> {
+    let found = T::TABLE.iter().find(|entry| entry.is(name));
+    found.ok_or_else(|| Error::NotFound {
+        what: T::WHAT,
+        name: name.into(),
+        known: names::<T>(),
+    })
+}
+
+/// The names of all entries.
+fn names<T: Listed>() -> Vec<String> {
+    let name = |entry: &Listing<T>| (entry.example)().listed_name().to_string();
+    T::TABLE.iter().map(name).collect()
+}
+
+impl Tagged {
+    /// A name with the settings under it, if there are any.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where a file cannot keep it: a function that only the program itself knows.
+    pub fn new<T: Listed>(name: &str, config: Option<Config>) -> Result<Self> {
+        let config = match (config, find::<T>(name)) {
+            (Some(config), Ok(_)) => config,
+            _ => {
+                let message = format!("`{name}` is a {} that a file cannot keep", T::WHAT);
+                return Err(Error::data(message));
+            }
+        };
+        if Config::of(&()).as_ref() == Some(&config) {
+            return Ok(Tagged::Name(name.into()));
+        }
+        Ok(Tagged::Settings(BTreeMap::from([(name.into(), config)])))
+    }
+
+    /// What the file kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] for another name than those of the table, [`Error::Data`] for other settings.
+    pub fn read<T: Listed>(&self) -> Result<T> {
+        let (name, config) = match self {
+            Tagged::Name(name) => (name, None),
+            Tagged::Settings(settings) => match settings.iter().next() {
+                Some((name, config)) if settings.len() == 1 => (name, Some(config)),
+                _ => return Err(Error::data(format!("must name one {}", T::WHAT))),
+            },
+        };
+        let entry = find::<T>(name)?;
+        match (entry.read, config) {
+            (Some(read), Some(config)) => read(config),
+            _ => Ok((entry.example)()),
+        }
+    }
+}
