@@ -200,6 +200,10 @@ impl Graph {
             Some(format!(
                 "there is already a variable `{name}` in this graph"
             ))
+        } else if kind.dtype == DType::U8 {
+            Some(format!(
+                "`{name}` is {kind}, but tensors hold no single bytes: keep four in a u32 and gather them with `gather_bytes`"
+            ))
         } else if !kind.shape.is_possible() {
             Some(format!(
                 "`{name}` is {kind}, which is more than any machine holds"

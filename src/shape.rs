@@ -15,6 +15,9 @@ pub enum DType {
     /// 16-bit floating point, for storage only: kernels load f32 and round what they store to the nearest. The CPU sessions
     /// round alike, but keep their own precision's room. See [`Precision::Half`](crate::target::Precision::Half).
     F16,
+    /// Bytes from 0 to 255: a type of data sets and of models' inputs. No tensor of a graph has it: a batch's kernel widens
+    /// bytes to f32 as it reads them.
+    U8,
 }
 
 impl DType {
@@ -23,6 +26,7 @@ impl DType {
         match self {
             DType::F32 | DType::U32 => 4,
             DType::F16 => 2,
+            DType::U8 => 1,
         }
     }
 }
@@ -33,6 +37,7 @@ impl fmt::Display for DType {
             DType::F32 => "f32",
             DType::U32 => "u32",
             DType::F16 => "f16",
+            DType::U8 => "u8",
         })
     }
 }
@@ -152,6 +157,14 @@ impl TensorType {
         }
     }
 
+    /// Bytes of this shape, which only data sets and models' inputs have.
+    pub fn u8(shape: impl Into<Shape>) -> Self {
+        TensorType {
+            shape: shape.into(),
+            dtype: DType::U8,
+        }
+    }
+
     /// The number of elements.
     pub fn elements(&self) -> u64 {
         self.shape.elements()
@@ -167,7 +180,7 @@ impl fmt::Display for TensorType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.dtype {
             DType::F32 => write!(f, "{}", self.shape),
-            DType::U32 | DType::F16 => write!(f, "{} {}", self.shape, self.dtype),
+            DType::U32 | DType::F16 | DType::U8 => write!(f, "{} {}", self.shape, self.dtype),
         }
     }
 }

@@ -88,7 +88,9 @@ impl<T: Precision> Session<T> {
                     advice: None,
                 })?;
             buffers.push(match slot.dtype {
-                DType::F32 | DType::F16 => Buffer::Floats(Aligned::new(len).map_err(refused)?),
+                DType::F32 | DType::F16 | DType::U8 => {
+                    Buffer::Floats(Aligned::new(len).map_err(refused)?)
+                }
                 DType::U32 => Buffer::Words(Aligned::new(len).map_err(refused)?),
             });
         }

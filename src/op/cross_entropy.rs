@@ -47,7 +47,7 @@ impl Op for CrossEntropy {
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [y, t] = arity::<2>(inputs)?;
         let rows = match t.dtype {
-            DType::F32 | DType::F16 => dense(y, t)?,
+            DType::F32 | DType::F16 | DType::U8 => dense(y, t)?,
             DType::U32 => sparse(y, t)?,
         };
         Ok(vec![TensorType::f32(rows)])

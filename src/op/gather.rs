@@ -1,5 +1,7 @@
 //! Rows of a data set by their numbers: y`[r, …]` = data[indices`[r]`, …].
 
+mod bytes;
+
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
     expect_dtype, shader,
@@ -8,6 +10,8 @@ use crate::number::Real;
 use crate::number::parallel::{Table, pieces};
 use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
+
+pub use bytes::GatherBytes;
 
 const SHADER: Shader = shader!("gather");
 
@@ -38,38 +42,12 @@ impl Op for Gather {
         let Some((indices, chunks)) = inputs.split_first() else {
             return Err("takes indices and 1 to 4 chunks of data, got nothing".into());
         };
-        expect_dtype("indices", indices, DType::U32)?;
-        let &[batch] = indices.shape.dims() else {
-            return Err(format!("indices must have one dimension, got {indices}"));
-        };
-        if !(1..=MAX_CHUNKS).contains(&chunks.len()) {
-            return Err(format!(
-                "takes 1 to {MAX_CHUNKS} chunks of data, got {}",
-                chunks.len()
-            ));
-        }
+        let batch = checked_batch(indices, chunks)?;
         let first = &chunks[0];
         if first.dtype == DType::F16 {
             return Err(format!("data must be f32 or u32, got {first}"));
         }
-        let Some((&rows, row)) = first.shape.dims().split_first() else {
-            return Err("data must have rows, got a scalar".into());
-        };
-        if batch == 0 || first.elements() == 0 {
-            return Err(format!("{indices} of {first}: there is nothing to gather"));
-        }
-        for (i, chunk) in chunks.iter().enumerate() {
-            let fits = chunk.dtype == first.dtype
-                && chunk.shape.dims().split_first().is_some_and(|(&n, rest)| {
-                    let last = i + 1 == chunks.len();
-                    rest == row && n > 0 && (n == rows || last && n < rows)
-                });
-            if !fits {
-                return Err(format!(
-                    "chunk {i} of the data is {chunk}, but the first is {first}; only the last may differ, by fewer rows"
-                ));
-            }
-        }
+        let row = &first.shape.dims()[1..];
         let shape = [&[batch], row].concat();
         Ok(vec![TensorType {
             shape: shape.into(),
@@ -87,60 +65,112 @@ impl Op for Gather {
     }
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        const WORKGROUP: u64 = 64;
-        let chunks = &signature.inputs[1..];
-        let rows = signature.inputs[0].elements();
-        let words: u64 = chunks[0].shape.dims()[1..]
-            .iter()
-            .map(|&dim| dim as u64)
-            .product();
+        let words = row_elements(&signature.inputs[1]);
         let vectors = words.is_multiple_of(4);
-        let len = if vectors { words / 4 } else { words };
-        let (last, [second, third, fourth]) = starts(chunks)?;
-        // Lanes beyond the end of a row are idle; below eight elements there would be more of them than of others.
-        let short = len < 8;
-        let width = if short {
-            WORKGROUP
+        let (entry, len) = if vectors {
+            ("forward_vec4", words / 4)
         } else {
-            len.next_power_of_two().min(WORKGROUP)
+            ("forward", words)
         };
-        // At least four rows a workgroup, so that the grid's limit is no limit for batches up to 262 140.
-        let height = if short { 1 } else { (WORKGROUP / width).max(4) };
-        let groups = |n: u64, size: u64| u32::try_from(n.div_ceil(size)).unwrap_or(u32::MAX);
-        let grid = if short {
-            [groups(rows, width), 1, 1]
-        } else {
-            [groups(len, width), groups(rows, height), 1]
-        };
-        let mut launch = Launch::new(SHADER, if vectors { "forward_vec4" } else { "forward" })
-            .set("CHUNKS", chunks.len() as u32)
-            .set("SHORT", u32::from(short))
-            .set("WIDTH", width as u32)
-            .set("HEIGHT", height as u32)
-            .param("rows", rows as usize)
-            .param("len", len as usize)
-            .param("last", last)
-            .param("second", second)
-            .param("third", third)
-            .param("fourth", fourth)
-            .bind(Binding::Input(0))
-            .grid(grid)
-            .iterations(if short { len } else { 1 });
-        for chunk in 0..MAX_CHUNKS {
-            // Every declared binding needs a buffer; those of chunks that are not there are never read.
-            launch = launch.bind(Binding::Input(if chunk < chunks.len() {
-                1 + chunk
-            } else {
-                1
-            }));
-        }
-        Ok(launch.bind(Binding::Output(0)).into())
+        launched(signature, entry, len, words)
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         // A copy.
         vec![vec![0.0; sample.results[0].len()]]
     }
+}
+
+/// Elements of a row.
+fn row_elements(chunk: &TensorType) -> u64 {
+    let dims = chunk.shape.dims().iter().skip(1);
+    dims.map(|&dim| dim as u64).product()
+}
+
+/// The batch that the shape of the indices says, or why indices and chunks do not fit each other.
+fn checked_batch(indices: &TensorType, chunks: &[TensorType]) -> Result<usize, String> {
+    expect_dtype("indices", indices, DType::U32)?;
+    let &[batch] = indices.shape.dims() else {
+        return Err(format!("indices must have one dimension, got {indices}"));
+    };
+    if !(1..=MAX_CHUNKS).contains(&chunks.len()) {
+        return Err(format!(
+            "takes 1 to {MAX_CHUNKS} chunks of data, got {}",
+            chunks.len()
+        ));
+    }
+    let first = &chunks[0];
+    let Some((&rows, row)) = first.shape.dims().split_first() else {
+        return Err("data must have rows, got a scalar".into());
+    };
+    if batch == 0 || first.elements() == 0 {
+        return Err(format!("{indices} of {first}: there is nothing to gather"));
+    }
+    for (i, chunk) in chunks.iter().enumerate() {
+        let fits = chunk.dtype == first.dtype
+            && chunk.shape.dims().split_first().is_some_and(|(&n, rest)| {
+                let last = i + 1 == chunks.len();
+                rest == row && n > 0 && (n == rows || last && n < rows)
+            });
+        if !fits {
+            return Err(format!(
+                "chunk {i} of the data is {chunk}, but the first is {first}; only the last may differ, by fewer rows"
+            ));
+        }
+    }
+    Ok(batch)
+}
+
+/// The launch of a kernel whose invocations take `len` words or vectors of a row of the data, for rows of y of `elements`.
+fn launched(
+    signature: &Signature,
+    entry: &'static str,
+    len: u64,
+    elements: u64,
+) -> Result<Launches, String> {
+    const WORKGROUP: u64 = 64;
+    let chunks = &signature.inputs[1..];
+    let rows = signature.inputs[0].elements();
+    let (last, [second, third, fourth]) = starts(chunks)?;
+    // Lanes beyond the end of a row are idle; below eight elements there would be more of them than of others.
+    let short = len < 8;
+    let width = if short {
+        WORKGROUP
+    } else {
+        len.next_power_of_two().min(WORKGROUP)
+    };
+    // At least four rows a workgroup, so that the grid's limit is no limit for batches up to 262 140.
+    let height = if short { 1 } else { (WORKGROUP / width).max(4) };
+    let groups = |n: u64, size: u64| u32::try_from(n.div_ceil(size)).unwrap_or(u32::MAX);
+    let grid = if short {
+        [groups(rows, width), 1, 1]
+    } else {
+        [groups(len, width), groups(rows, height), 1]
+    };
+    let mut launch = Launch::new(SHADER, entry)
+        .set("CHUNKS", chunks.len() as u32)
+        .set("SHORT", u32::from(short))
+        .set("WIDTH", width as u32)
+        .set("HEIGHT", height as u32)
+        .param("rows", rows as usize)
+        .param("len", len as usize)
+        .param("elements", elements as usize)
+        .param("last", last)
+        .param("second", second)
+        .param("third", third)
+        .param("fourth", fourth)
+        .bind(Binding::Input(0))
+        .grid(grid)
+        .iterations(if short { len } else { 1 });
+    for chunk in 0..MAX_CHUNKS {
+        // Every declared binding needs a buffer; those of chunks that are not there are never read.
+        launch = launch.bind(Binding::Input(if chunk < chunks.len() {
+            1 + chunk
+        } else {
+            1
+        }));
+    }
+    Ok(launch.bind(Binding::Output(0)).into())
 }
 
 /// The data's last row, and the first rows of the second, third and fourth chunk, where they are.
@@ -162,32 +192,55 @@ pub(super) fn row_of(index: u32, rows: usize) -> usize {
     (index as usize).min(rows - 1)
 }
 
+/// How rows lie in the chunks of a data set.
+struct Home {
+    chunks: usize,
+    /// Rows of every chunk but the last.
+    per_chunk: usize,
+    rows: usize,
+    /// Elements of a row.
+    len: usize,
+}
+
+impl Home {
+    fn of(signature: &Signature) -> Self {
+        let chunks = &signature.inputs[1..];
+        let rows = |chunk: &TensorType| chunk.shape.dims()[0];
+        Home {
+            chunks: chunks.len(),
+            per_chunk: rows(&chunks[0]),
+            rows: chunks.iter().map(rows).sum(),
+            len: row_elements(&chunks[0]) as usize,
+        }
+    }
+
+    /// The chunk that holds the row of an index, and where in it.
+    fn place(&self, index: u32) -> (usize, std::ops::Range<usize>) {
+        let row = row_of(index, self.rows);
+        let start = row % self.per_chunk * self.len;
+        (row / self.per_chunk, start..start + self.len)
+    }
+}
+
 impl Compute for Gather {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let indices = io.words(0);
-        let chunks = io.signature().inputs.len() - 1;
-        let (per_chunk, len) = (io.dims(1)[0], io.dims(1)[1..].iter().product::<usize>());
-        let rows = (1..=chunks).map(|i| io.dims(i)[0]).sum::<usize>();
-        // The input that holds the row, and where in it.
-        let home = |index: u32| {
-            let row = row_of(index, rows);
-            let start = row % per_chunk * len;
-            (1 + row / per_chunk, start..start + len)
-        };
+        let home = Home::of(io.signature());
+        let (chunks, len) = (home.chunks, home.len);
         if io.is_words(1) {
             let data: [&[u32]; MAX_CHUNKS] =
                 std::array::from_fn(|i| if i < chunks { io.words(1 + i) } else { &[] });
             copy_rows::<T, _>(io.output_words(0), indices, len, |index| {
-                let (input, range) = home(index);
-                &data[input - 1][range]
+                let (chunk, range) = home.place(index);
+                &data[chunk][range]
             });
         } else {
             let data: [&[T]; MAX_CHUNKS] =
                 std::array::from_fn(|i| if i < chunks { io.input(1 + i) } else { &[] });
             copy_rows::<T, _>(io.output(0), indices, len, |index| {
-                let (input, range) = home(index);
-                &data[input - 1][range]
+                let (chunk, range) = home.place(index);
+                &data[chunk][range]
             });
         }
     }
@@ -238,7 +291,7 @@ fn cases() -> Vec<Case> {
         (65_536, &[255], &[9]),
         (70_000, &[300, 300, 300, 255], &[1]),
     ];
-    let mut cases = Vec::new();
+    let mut cases = bytes::cases();
     for (batch, chunks, row) in shapes {
         let rows: usize = chunks.iter().sum();
         // One in sixteen or so lies beyond the data.

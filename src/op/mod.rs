@@ -86,7 +86,7 @@ pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub use cross_entropy::CrossEntropy;
 pub use extremum::Extremum;
 pub use finite::{Finite, MOST_LOOKED_AT};
-pub use gather::{Gather, MAX_CHUNKS};
+pub use gather::{Gather, GatherBytes, MAX_CHUNKS};
 pub use glu::Glu;
 pub use guarded::Guarded;
 pub use head::{Head, LastLayer, RowLoss};

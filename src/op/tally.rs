@@ -94,7 +94,7 @@ impl Feed {
         }
         let all = TensorType::f32([rows, columns]);
         match t.dtype {
-            DType::F32 | DType::F16 => dense(&all, t)?,
+            DType::F32 | DType::F16 | DType::U8 => dense(&all, t)?,
             DType::U32 => sparse(&all, t)?,
         };
         if self.weighted && inputs[self.weights()] != TensorType::f32([rows]) {

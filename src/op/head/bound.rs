@@ -196,7 +196,7 @@ fn reference(
     let view = |i: usize| {
         let kind = signature.inputs.get(i)?;
         Some(match kind.dtype {
-            DType::F32 | DType::F16 => View::Floats(&inputs[i][..]),
+            DType::F32 | DType::F16 | DType::U8 => View::Floats(&inputs[i][..]),
             DType::U32 => View::Words(&words[i][..]),
         })
     };

@@ -235,7 +235,7 @@ impl Op for Head {
         }
         let target = self.target(inputs);
         match target.dtype {
-            DType::F32 | DType::F16 => dense(y, &target)?,
+            DType::F32 | DType::F16 | DType::U8 => dense(y, &target)?,
             DType::U32 => sparse(y, &target)?,
         };
         let sparse = target.dtype == DType::U32;

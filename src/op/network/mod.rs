@@ -322,7 +322,9 @@ impl Network {
         }
         expect("x", x, TensorType::f32([n, self.inputs]))?;
         match inputs[y].dtype {
-            DType::F32 | DType::F16 => expect("y", y, TensorType::f32([n, self.outputs()])),
+            DType::F32 | DType::F16 | DType::U8 => {
+                expect("y", y, TensorType::f32([n, self.outputs()]))
+            }
             DType::U32 => expect("y", y, TensorType::u32([n])),
         }
     }
