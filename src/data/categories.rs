@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Dataset;
-
 use crate::error::{Error, Result};
 use crate::reserve::reserved;
+
+use super::Dataset;
 
 /// How many categories each column has; 0 for a column of numbers, which stays as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,8 +1,8 @@
 //! The checks of a data set: lengths that fit, labels in range, finite numbers, and room in memory.
 
-use super::{Dataset, Targets};
-
 use crate::error::{Error, Result};
+
+use super::{Dataset, Targets};
 
 impl Dataset {
     /// Checks that every feature and every target value is a number: no NaN, no infinity. Training does this first.
@@ -41,15 +41,24 @@ impl Dataset {
     }
 
     fn check_features(&self, fits: impl Fn(f32) -> bool, mend: &str) -> Result<()> {
-        let Some(at) = first_unfit(self.features(), fits) else {
-            return Ok(());
-        };
-        let (row, column) = (at / self.columns(), at % self.columns());
-        Err(Error::data(format!(
-            "row {row}, {} is {}: {mend}",
-            self.describe_column(column),
-            self.features()[at]
-        )))
+        for (name, samples) in self.inputs() {
+            let Some(numbers) = samples.values().as_f32() else {
+                continue;
+            };
+            let Some(at) = first_unfit(numbers, &fits) else {
+                continue;
+            };
+            let (row, column) = (at / samples.width(), at % samples.width());
+            let column = match self.inputs().len() {
+                1 => self.describe_column(column),
+                _ => format!("column {column} of `{name}` (counted from 0)"),
+            };
+            let found = numbers[at];
+            return Err(Error::data(format!(
+                "row {row}, {column} is {found}: {mend}"
+            )));
+        }
+        Ok(())
     }
 
     /// A column's index and name, for a message.

@@ -9,14 +9,13 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
+use columns::Columns;
 use csv::{ByteRecord, ReaderBuilder};
-
-use super::Dataset;
-use super::source::{decompressed, unreadable};
 
 use crate::error::{Error, Result};
 
-use columns::Columns;
+use super::Dataset;
+use super::source::{decompressed, unreadable};
 
 /// Whether the first record of a CSV file names the columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,57 +1,19 @@
-//! The data set: a table of features, row by row, with the targets that belong to its rows.
+//! The data set: named arrays of one row count, each in its own type and shape, with the targets and weights of these rows.
+
+use crate::Shape;
+use crate::error::{Error, Result};
 
 use super::check::{check_targets, whole_rows};
+use super::table::Table;
+use super::targets::picked;
+use super::{Samples, Targets};
 
-use crate::error::{Error, Result};
-use crate::reserve::reserved;
-
-/// What a network learns to say about each row.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Targets {
-    /// Nothing: rows to predict on.
-    None,
-    /// Numbers, row-major `[rows, columns]`: regression, 0/1 answers, one-hot classes.
-    Values {
-        /// Row-major, `rows × columns` of them.
-        values: Vec<f32>,
-        /// Numbers per row, at least 1.
-        columns: usize,
-    },
-    /// One class per row, as a number. To a loss of numbers (a squared error …) on a single output they are these numbers.
-    Labels {
-        /// One per row, each below `classes`.
-        labels: Vec<u32>,
-        /// How many classes there are, at least 1.
-        classes: usize,
-    },
-    /// A class for each of several positions of a row, as a number: row-major `[rows, columns]`, for a model whose output is
-    /// `[…, classes]` with as many positions before the classes.
-    LabelTable {
-        /// Row-major, `rows × columns` of them, each below `classes`.
-        labels: Vec<u32>,
-        /// Labels per row, at least 1.
-        columns: usize,
-        /// How many classes there are, at least 1.
-        classes: usize,
-    },
-}
-
-impl Targets {
-    /// Labels with the number of them in a row and of classes, where they are labels.
-    pub(crate) fn as_labels(&self) -> Option<(&[u32], usize, usize)> {
-        match self {
-            Targets::Labels { labels, classes } => Some((labels, 1, *classes)),
-            Targets::LabelTable {
-                labels,
-                columns,
-                classes,
-            } => Some((labels, *columns, *classes)),
-            Targets::None | Targets::Values { .. } => None,
-        }
-    }
-}
-
-/// Features `[rows, columns]` with [`Targets`] of as many rows; at least one row and one column.
+/// Inputs by name, each an array `[rows, …]` of f32, u32 or u8 ([`Samples`]), with [`Targets`] and weights of as many rows;
+/// at least one row.
+///
+/// Arrays keep their type and the shape of a row, on the device too: pixels stay bytes until a kernel reads them, tokens
+/// stay integers. Most data sets have one input, which needs no name; names of columns and of categories are those of a table
+/// of numbers, as [`Csv`](super::Csv) reads it.
 ///
 /// The constructors refuse lengths that do not fit and labels out of range. They accept NaN, which stands for a
 /// missing cell until it is imputed; [`check_finite`](Self::check_finite) finds what is left of it, and training
@@ -66,22 +28,19 @@ impl Targets {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
-    features: Vec<f32>,
     rows: usize,
-    columns: usize,
+    /// At least one; the name of the only one may be empty.
+    inputs: Vec<(String, Samples<'static>)>,
     targets: Targets,
-    feature_names: Vec<String>,
     class_names: Vec<String>,
-    /// For each column the names of its categories, whose numbers are the column's cells; empty for a column of numbers.
-    categories: Vec<Vec<String>>,
-    /// Where the columns are several named inputs side by side: the name and width of each.
-    inputs: Vec<(String, usize)>,
     /// Targets of several outputs by name, where `targets` are none.
     outputs: Vec<(String, Targets)>,
     /// A weight for each row; none where all weigh the same.
-    weights: Option<Vec<f32>>,
+    pub(super) weights: Option<Vec<f32>>,
     /// A weight for each row by the name of an output, in place of `weights` for it.
-    output_weights: Vec<(String, Vec<f32>)>,
+    pub(super) output_weights: Vec<(String, Vec<f32>)>,
+    /// What is known of the columns of a table.
+    pub(super) table: Table,
 }
 
 impl Dataset {
@@ -101,30 +60,126 @@ impl Dataset {
     /// # Ok::<(), kiln::Error>(())
     /// ```
     pub fn new(features: Vec<f32>, columns: usize, targets: Targets) -> Result<Self> {
-        let rows = whole_rows("features", features.len(), columns)?;
-        check_targets(&targets, rows)?;
-        Ok(Dataset {
-            features,
-            rows,
-            columns,
-            targets,
-            feature_names: Vec::new(),
-            class_names: Vec::new(),
-            categories: vec![Vec::new(); columns],
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            weights: None,
-            output_weights: Vec::new(),
-        })
+        Self::from_samples(Samples::new(features, columns)?, targets)
     }
 
-    /// Rows for a model of several inputs or outputs, by their names: values row-major with so many numbers per row, and
-    /// targets.
+    /// A data set of one input without a name: an array of any type and shape, and the targets of its rows.
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] where there is no input, where rows are not whole or not as many everywhere, where a label is not
-    /// below the number of classes, and where two inputs or two outputs have one name.
+    /// [`Error::Data`] where the targets are not of as many rows, and where a label is not below the number of classes.
+    ///
+    /// ```
+    /// use kiln::Dataset;
+    /// use kiln::data::Samples;
+    ///
+    /// let tokens = Samples::new(vec![4u32, 0, 7, 1, 1, 2], 3)?;
+    /// let data = Dataset::from_samples(tokens, vec![0, 1])?;
+    /// assert_eq!((data.rows(), data.classes()), (2, Some(2)));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn from_samples(samples: Samples<'static>, targets: impl Into<Targets>) -> Result<Self> {
+        let targets = targets.into();
+        let rows = samples.rows();
+        check_targets(&targets, rows)?;
+        Ok(Dataset {
+            rows,
+            inputs: vec![(String::new(), samples)],
+            targets,
+            class_names: Vec::new(),
+            outputs: Vec::new(),
+            weights: None,
+            output_weights: Vec::new(),
+            table: Table::default(),
+        })
+    }
+
+    /// Images as bytes, row-major `[rows, height, width, channels]`, with the targets of these images: [`Targets`], or a
+    /// label for each.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_samples`](Self::from_samples), and [`Error::Data`] where the pixels are not whole images.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    ///
+    /// let pixels: Vec<u8> = vec![0, 255, 128, 7, 3, 200, 1, 0];
+    /// let data = Dataset::images(pixels, [2, 2, 1], vec![0, 1])?;
+    /// let model = Sequential::new(TensorType::u8([2, 2, 1]))
+    ///     .layer(Rescaling::new(1.0 / 255.0))
+    ///     .layer(Flatten)
+    ///     .dense(2, Softmax);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn images(pixels: Vec<u8>, shape: [usize; 3], targets: impl Into<Targets>) -> Result<Self> {
+        Self::from_samples(
+            Samples::called("pixels", pixels.into(), shape.into())?,
+            targets,
+        )
+    }
+
+    /// Arrays for a model of several inputs, and targets for its outputs, by their names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where there is no input, where the rows are not as many everywhere, where a label is not below the
+    /// number of classes, and where two inputs or two outputs have one name.
+    ///
+    /// ```
+    /// use kiln::data::Samples;
+    /// use kiln::{Dataset, Targets};
+    ///
+    /// let words = Samples::new(vec![3u32, 1, 2, 2], 2)?;
+    /// let image = Samples::new(vec![0u8, 255, 31, 7, 9, 1, 0, 0], [2, 2, 1])?;
+    /// let kind = Targets::Labels { labels: vec![0, 2], classes: 3 };
+    /// let data = Dataset::from_inputs([("words", words), ("image", image)], [("kind", kind)])?;
+    /// assert_eq!(data.rows(), 2);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn from_inputs<'a>(
+        inputs: impl IntoIterator<Item = (&'a str, Samples<'static>)>,
+        targets: impl IntoIterator<Item = (&'a str, Targets)>,
+    ) -> Result<Self> {
+        let owned = |(name, samples): (&str, Samples<'static>)| (name.to_string(), samples);
+        let inputs: Vec<_> = inputs.into_iter().map(owned).collect();
+        let owned = |(name, targets): (&str, Targets)| (name.to_string(), targets);
+        let outputs: Vec<_> = targets.into_iter().map(owned).collect();
+        different(inputs.iter().map(|(name, _)| name))?;
+        different(outputs.iter().map(|(name, _)| name))?;
+        let Some((_, first)) = inputs.first() else {
+            return Err(Error::data("there is no input: give at least one"));
+        };
+        let rows = first.rows();
+        if let Some((name, own)) = inputs.iter().find(|(_, own)| own.rows() != rows) {
+            let message = format!(
+                "`{name}` has {} rows, but the first input has {rows}",
+                own.rows()
+            );
+            return Err(Error::data(message));
+        }
+        for (name, targets) in &outputs {
+            check_targets(targets, rows)
+                .map_err(|error| Error::data(format!("`{name}`: {error}")))?;
+        }
+        Ok(Dataset {
+            rows,
+            inputs,
+            targets: Targets::None,
+            class_names: Vec::new(),
+            outputs,
+            weights: None,
+            output_weights: Vec::new(),
+            table: Table::default(),
+        })
+    }
+
+    /// Rows of numbers for a model of several inputs or outputs, by their names: values row-major with as many numbers per
+    /// row as stand beside them, and targets.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_inputs`](Self::from_inputs), and [`Error::Data`] where values are not whole rows.
     ///
     /// ```
     /// use kiln::{Dataset, Targets};
@@ -142,97 +197,13 @@ impl Dataset {
         inputs: impl IntoIterator<Item = (&'a str, Vec<f32>, usize)>,
         targets: impl IntoIterator<Item = (&'a str, Targets)>,
     ) -> Result<Self> {
-        let inputs: Vec<(&str, Vec<f32>, usize)> = inputs.into_iter().collect();
-        let outputs: Vec<(String, Targets)> = targets
-            .into_iter()
-            .map(|(name, targets)| (name.to_string(), targets))
-            .collect();
-        let names = |names: Vec<&str>| -> Result<()> {
-            match (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
-                Some(i) => Err(Error::data(format!("two parts are called `{}`", names[i]))),
-                None => Ok(()),
-            }
+        let samples = |(name, values, columns): (&'a str, Vec<f32>, usize)| {
+            let what = format!("features of `{name}`");
+            let shape = Shape::from(columns);
+            Ok((name, Samples::called(&what, values.into(), shape)?))
         };
-        names(inputs.iter().map(|(name, ..)| *name).collect())?;
-        names(outputs.iter().map(|(name, _)| name.as_str()).collect())?;
-        let mut rows = None;
-        for (name, values, columns) in &inputs {
-            let own = whole_rows(&format!("features of `{name}`"), values.len(), *columns)?;
-            let first = *rows.get_or_insert(own);
-            if own != first {
-                let message = format!("`{name}` has {own} rows, but the first input has {first}");
-                return Err(Error::data(message));
-            }
-        }
-        let rows = rows.ok_or_else(|| Error::data("there is no input: give at least one"))?;
-        for (name, targets) in &outputs {
-            check_targets(targets, rows)
-                .map_err(|error| Error::data(format!("`{name}`: {error}")))?;
-        }
-        let columns = inputs.iter().map(|(_, _, columns)| columns).sum();
-        let mut features = reserved(rows.checked_mul(columns), "the features")?;
-        for row in 0..rows {
-            for (_, values, columns) in &inputs {
-                features.extend_from_slice(&values[row * columns..][..*columns]);
-            }
-        }
-        Ok(Dataset {
-            inputs: inputs
-                .into_iter()
-                .map(|(name, _, columns)| (name.to_string(), columns))
-                .collect(),
-            outputs,
-            ..Self::new(features, columns, Targets::None)?
-        })
-    }
-
-    /// Gives every row a weight: what its loss is multiplied by in training and evaluation (Keras' `sample_weight`).
-    ///
-    /// The loss of a batch is Σ w·l over its number of rows, whatever they weigh. Metrics do not look at weights but where
-    /// they are [weighted ones](crate::train::Objective::weighted_metric).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Data`] where there are not as many weights as rows, or one is not a finite number.
-    pub fn with_weights(mut self, weights: Vec<f32>) -> Result<Self> {
-        self.check_weights(&weights)?;
-        self.weights = Some(weights);
-        Ok(self)
-    }
-
-    /// Gives every row a weight for the output of that name alone, as an entry of a dictionary that is Keras'
-    /// `sample_weight`. Outputs without one of their own have those of [`with_weights`](Self::with_weights), if any.
-    ///
-    /// # Errors
-    ///
-    /// As [`with_weights`](Self::with_weights). Whether there is such an output is seen when a model is given the data.
-    pub fn with_output_weights(
-        mut self,
-        output: impl Into<String>,
-        weights: Vec<f32>,
-    ) -> Result<Self> {
-        let output = output.into();
-        let named = |error: Error| Error::data(format!("`{output}`: {error}"));
-        self.check_weights(&weights).map_err(named)?;
-        self.output_weights.retain(|(known, _)| *known != output);
-        self.output_weights.push((output, weights));
-        Ok(self)
-    }
-
-    fn check_weights(&self, weights: &[f32]) -> Result<()> {
-        if weights.len() != self.rows {
-            let (given, rows) = (weights.len(), self.rows);
-            return Err(Error::data(format!(
-                "{given} weights for {rows} rows: give one per row"
-            )));
-        }
-        match weights.iter().position(|weight| !weight.is_finite()) {
-            None => Ok(()),
-            Some(row) => Err(Error::data(format!(
-                "the weight of row {row} is {}, not a number",
-                weights[row]
-            ))),
-        }
+        let inputs: Vec<_> = inputs.into_iter().map(samples).collect::<Result<_>>()?;
+        Self::from_inputs(inputs, targets)
     }
 
     /// A data set written out in the program: one array per row, and one array of target values per row.
@@ -247,22 +218,6 @@ impl Dataset {
         let values = targets.as_flattened().to_vec();
         let targets = Targets::Values { values, columns: M };
         Self::new(features.as_flattened().to_vec(), N, targets)
-    }
-
-    /// Names the features, in the order of their columns; an empty list takes the names away.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Data`] where there are not as many names as columns.
-    pub fn with_feature_names(mut self, names: Vec<String>) -> Result<Self> {
-        if !names.is_empty() && names.len() != self.columns {
-            let (given, columns) = (names.len(), self.columns);
-            return Err(Error::data(format!(
-                "{given} feature names for {columns} columns: give one name per column, or none"
-            )));
-        }
-        self.feature_names = names;
-        Ok(self)
     }
 
     /// Names the classes of labels, in the order of their numbers; an empty list takes the names away.
@@ -282,69 +237,17 @@ impl Dataset {
         Ok(self)
     }
 
-    /// Says that a column's cells are numbers of categories, counted from 0, and names these; NaN is a missing cell.
-    ///
-    /// [`Step::OneHot`](super::Step::OneHot) makes a column for each category of them. No names make the column one of
-    /// numbers again.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] where there is no such column, [`Error::Data`] where a cell is no number of a category.
-    pub fn with_categories(mut self, column: usize, names: Vec<String>) -> Result<Self> {
-        if column >= self.columns {
-            let message = format!(
-                "there is no column {column}: {} columns are counted from 0",
-                self.columns
-            );
-            return Err(Error::argument("column", message));
-        }
-        let named = |x: f32| x.is_nan() || (x.fract() == 0.0 && x >= 0.0 && x < names.len() as f32);
-        let cells = self.features.iter().skip(column).step_by(self.columns);
-        if let Some((row, x)) = cells
-            .enumerate()
-            .find(|(_, x)| !names.is_empty() && !named(**x))
-        {
-            return Err(Error::data(format!(
-                "row {row}, {} is {x}, but {} categories have numbers from 0 below {}",
-                self.describe_column(column),
-                names.len(),
-                names.len()
-            )));
-        }
-        self.categories[column] = names;
-        Ok(self)
-    }
-
     /// Says that there are `classes` classes, where the labels at hand may lack the last ones.
     ///
     /// # Errors
     ///
     /// [`Error::Data`] where the targets are not labels, where a label is not below `classes`, and where class names
     /// are set and are not as many.
-    pub fn with_classes(self, classes: usize) -> Result<Self> {
-        let targets = match self.targets {
-            Targets::Labels { labels, .. } => Targets::Labels { labels, classes },
-            Targets::LabelTable {
-                labels, columns, ..
-            } => Targets::LabelTable {
-                labels,
-                columns,
-                classes,
-            },
-            Targets::None | Targets::Values { .. } => {
-                return Err(Error::data(
-                    "only labels have a number of classes; the targets here are not labels",
-                ));
-            }
-        };
-        check_targets(&targets, self.rows)?;
-        let names = self.class_names;
-        Dataset {
-            targets,
-            class_names: Vec::new(),
-            ..self
-        }
-        .with_class_names(names)
+    pub fn with_classes(mut self, classes: usize) -> Result<Self> {
+        self.targets = self.targets.with_classes(classes)?;
+        check_targets(&self.targets, self.rows)?;
+        let names = std::mem::take(&mut self.class_names);
+        self.with_class_names(names)
     }
 
     /// The number of rows, at least 1.
@@ -352,20 +255,30 @@ impl Dataset {
         self.rows
     }
 
-    /// The number of features per row, at least 1.
+    /// Elements of a row over all inputs, at least 1: the columns of a table.
     pub fn columns(&self) -> usize {
-        self.columns
+        self.inputs.iter().map(|(_, own)| own.width()).sum()
     }
 
-    /// The features, row-major `[rows, columns]`.
+    /// The numbers of the only input, row-major `[rows, columns]`; empty where there are several inputs, or the only one
+    /// holds bytes or integers: see [`inputs`](Self::inputs).
     pub fn features(&self) -> &[f32] {
-        &self.features
+        match &self.inputs[..] {
+            [(_, only)] => only.values().as_f32().unwrap_or(&[]),
+            _ => &[],
+        }
     }
 
-    /// The features of row `index`, or `None` beyond the last.
+    /// The [`features`](Self::features) of row `index`, or `None` beyond the last.
     pub fn row(&self, index: usize) -> Option<&[f32]> {
-        let start = index.checked_mul(self.columns)?;
-        self.features.get(start..start.checked_add(self.columns)?)
+        let start = index.checked_mul(self.columns())?;
+        self.features()
+            .get(start..start.checked_add(self.columns())?)
+    }
+
+    /// The inputs by name. The only input of a data set may have no name, which is then empty.
+    pub fn inputs(&self) -> &[(String, Samples<'static>)] {
+        &self.inputs
     }
 
     /// The targets.
@@ -375,11 +288,7 @@ impl Dataset {
 
     /// Numbers per row of the targets: 0 where there are none, 1 for a label a row.
     pub fn target_columns(&self) -> usize {
-        match &self.targets {
-            Targets::None => 0,
-            Targets::Values { columns, .. } | Targets::LabelTable { columns, .. } => *columns,
-            Targets::Labels { .. } => 1,
-        }
+        self.targets.columns()
     }
 
     /// The number of classes, where the targets are labels.
@@ -387,24 +296,9 @@ impl Dataset {
         self.targets.as_labels().map(|(_, _, classes)| classes)
     }
 
-    /// The features' names in the order of the columns; empty where they have none.
-    pub fn feature_names(&self) -> &[String] {
-        &self.feature_names
-    }
-
     /// The classes' names in the order of the labels; empty where they have none.
     pub fn class_names(&self) -> &[String] {
         &self.class_names
-    }
-
-    /// The names of a column's categories in the order of their numbers; empty for a column of numbers.
-    pub fn categories(&self, column: usize) -> &[String] {
-        self.categories.get(column).map_or(&[], Vec::as_slice)
-    }
-
-    /// The names and widths of the inputs whose columns lie side by side; empty for a table of one input.
-    pub fn inputs(&self) -> &[(String, usize)] {
-        &self.inputs
     }
 
     /// The targets of several outputs by name; empty where there are [`targets`](Self::targets) of one, or none.
@@ -412,29 +306,33 @@ impl Dataset {
         &self.outputs
     }
 
-    /// The weights of the rows; none where all weigh the same.
-    pub fn weights(&self) -> Option<&[f32]> {
-        self.weights.as_deref()
-    }
-
-    /// The weights of the rows for single outputs, by their names.
-    pub fn output_weights(&self) -> &[(String, Vec<f32>)] {
-        &self.output_weights
-    }
-
-    /// Multiplies every feature by `factor`; `scaled(1.0 / 255.0)` brings pixels into 0 to 1. Targets stay.
+    /// Multiplies every number of the inputs by `factor`; `scaled(1.0 / 255.0)` brings pixels into 0 to 1, and makes numbers of
+    /// bytes, which take four times their memory: a [`Rescaling`](crate::nn::Rescaling) in the model leaves them bytes.
+    /// Targets stay.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] where `factor` is not finite.
-    pub fn scaled(mut self, factor: f32) -> Result<Self> {
+    /// [`Error::Argument`] where `factor` is not finite, [`Error::Data`] where an input holds integers, or memory does not
+    /// suffice.
+    pub fn scaled(self, factor: f32) -> Result<Self> {
         if !factor.is_finite() {
             return Err(Error::argument(
                 "factor",
                 format!("{factor} is not a finite number"),
             ));
         }
-        self.features.iter_mut().for_each(|x| *x *= factor);
+        self.mapped(|x| x * factor)
+    }
+
+    /// The same with a function of every number of the inputs; bytes become numbers.
+    pub(super) fn mapped(mut self, function: impl Fn(f32) -> f32) -> Result<Self> {
+        let mapped = |(name, samples): (String, Samples<'static>)| {
+            let shape = samples.shape().clone();
+            let mut values = samples.into_numbers()?;
+            values.iter_mut().for_each(|x| *x = function(*x));
+            Ok((name, Samples::new(values, shape)?))
+        };
+        self.inputs = self.inputs.into_iter().map(mapped).collect::<Result<_>>()?;
         Ok(self)
     }
 
@@ -445,70 +343,61 @@ impl Dataset {
     ///
     /// [`Error::Data`] where the targets are not labels, or where so many numbers do not fit into memory.
     pub fn one_hot(self) -> Result<Self> {
-        let Some((labels, positions, classes)) = self.targets.as_labels() else {
-            return Err(Error::data(
-                "one-hot values are made from labels; the targets here are not labels",
-            ));
-        };
-        let mut values = reserved(labels.len().checked_mul(classes), "the one-hot values")?;
-        values.resize(labels.len() * classes, 0.0);
-        for (row, label) in values.chunks_exact_mut(classes).zip(labels) {
-            row[*label as usize] = 1.0;
-        }
-        let columns = positions * classes;
-        let targets = Targets::Values { values, columns };
         Ok(Dataset {
-            targets,
+            targets: self.targets.one_hot()?,
             class_names: Vec::new(),
             ..self
         })
     }
 
-    /// The same features and names with other rows: what [`select`](Self::select) builds on.
-    pub(super) fn like(&self, features: Vec<f32>, targets: Targets) -> Result<Self> {
+    /// The rows of these numbers in this order; they are below the number of rows.
+    pub(super) fn picked(&self, rows: &[usize]) -> Result<Self> {
+        if rows.is_empty() {
+            whole_rows("features", 0, self.columns())?;
+        }
+        let inputs = self.inputs.iter();
+        let inputs = inputs.map(|(name, own)| Ok((name.clone(), own.select(rows)?)));
+        let outputs = self.outputs.iter();
+        let outputs = outputs.map(|(name, own)| Ok((name.clone(), own.select(rows)?)));
+        let weights = |own: &Vec<f32>| picked(own, 1, rows);
+        let own_weights = self.output_weights.iter();
+        let own_weights = own_weights.map(|(name, own)| Ok((name.clone(), weights(own)?)));
         Ok(Dataset {
-            feature_names: self.feature_names.clone(),
+            rows: rows.len(),
+            inputs: inputs.collect::<Result<_>>()?,
+            targets: self.targets.select(rows)?,
             class_names: self.class_names.clone(),
-            categories: self.categories.clone(),
-            inputs: self.inputs.clone(),
-            ..Self::new(features, self.columns, targets)?
+            outputs: outputs.collect::<Result<_>>()?,
+            weights: self.weights.as_ref().map(weights).transpose()?,
+            output_weights: own_weights.collect::<Result<_>>()?,
+            table: self.table.clone(),
         })
     }
 
-    /// The same but for the cells.
-    pub(super) fn with_same_rows(&self, features: Vec<f32>) -> Result<Self> {
-        let data = self.like(features, self.targets.clone())?;
-        Ok(data.with_parts(
-            self.outputs.clone(),
-            self.weights.clone(),
-            self.output_weights.clone(),
-        ))
+    /// The same rows, targets and weights with another table as the only input.
+    pub(super) fn with_table(&self, cells: Vec<f32>, columns: usize, table: Table) -> Result<Self> {
+        let name = self.inputs.first().map(|(name, _)| name.clone());
+        let samples = Samples::new(cells, columns)?;
+        Ok(Dataset {
+            rows: self.rows,
+            inputs: vec![(name.unwrap_or_default(), samples)],
+            targets: self.targets.clone(),
+            class_names: self.class_names.clone(),
+            outputs: self.outputs.clone(),
+            weights: self.weights.clone(),
+            output_weights: self.output_weights.clone(),
+            table,
+        })
     }
+}
 
-    /// With these targets by name and weights.
-    pub(super) fn with_parts(
-        mut self,
-        outputs: Vec<(String, Targets)>,
-        weights: Option<Vec<f32>>,
-        output_weights: Vec<(String, Vec<f32>)>,
-    ) -> Self {
-        (self.outputs, self.weights) = (outputs, weights);
-        self.output_weights = output_weights;
-        self
+/// Refuses names that are not different.
+fn different<'a>(names: impl Iterator<Item = &'a String>) -> Result<()> {
+    let mut known = std::collections::HashSet::new();
+    for name in names {
+        if !known.insert(name) {
+            return Err(Error::data(format!("two parts are called `{name}`")));
+        }
     }
-
-    /// The same rows and targets with other features, of these names if there are any.
-    pub(super) fn with_features(&self, features: Vec<f32>, names: Vec<String>) -> Result<Self> {
-        let columns = features.len() / self.rows;
-        let targets = self.targets.clone();
-        let class_names = self.class_names.clone();
-        Ok(Self::new(features, columns, targets)?
-            .with_feature_names(names)?
-            .with_class_names(class_names)?
-            .with_parts(
-                self.outputs.clone(),
-                self.weights.clone(),
-                self.output_weights.clone(),
-            ))
-    }
+    Ok(())
 }

@@ -1,77 +1,127 @@
-//! Rows of input numbers in the forms that callers have them in.
+//! Rows of a model's inputs in the forms that callers have them in.
 
-use std::borrow::Cow;
+use super::{Dataset, Samples, TypedValues};
 
-use super::Dataset;
-
-/// Rows of input numbers, row-major: from a data set, a slice or vector of numbers, or an array of rows; for a model of
-/// several inputs a data set that names them, or pairs of a name and numbers: `&[("a", &a[..]), ("b", &b)]`.
+/// Rows of a model's inputs, row-major: from a data set, [`Samples`], a slice or vector of f32, u32 or u8, or an array of
+/// rows; for a model of several inputs a data set that names them, or pairs of a name and values:
+/// `&[("a", &a[..]), ("b", &b)]`, where values of several types are [`Samples`].
 #[derive(Debug, Clone)]
-pub struct Features<'a>(pub(crate) Cow<'a, [f32]>, pub(crate) Inputs<'a>);
+pub struct Features<'a>(pub(crate) Given<'a>);
 
-/// Whose numbers they are.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Inputs<'a> {
-    /// Those of the model's inputs, side by side in its own order.
-    Unnamed,
-    /// Those of the model's inputs side by side, so many a row.
-    Columns(usize),
-    /// Those of inputs of these names and widths, side by side.
-    Packed(&'a [(String, usize)]),
-    /// Those of each input by themselves, in place of the others.
-    Apart(&'a [(&'a str, &'a [f32])]),
+/// Which inputs the rows are those of.
+#[derive(Debug, Clone)]
+pub(crate) enum Given<'a> {
+    /// Those of the model's inputs, side by side in its own order where it has several.
+    Rows {
+        values: TypedValues<'a>,
+        /// Elements of a row, where they are known.
+        columns: Option<usize>,
+    },
+    /// Those of each input by name, with the elements of a row where they are known.
+    Named(Vec<(&'a str, TypedValues<'a>, Option<usize>)>),
 }
 
-#[cfg(feature = "ndarray")]
 impl<'a> Features<'a> {
-    /// Rows of so many numbers.
-    pub(crate) fn of_columns(values: Cow<'a, [f32]>, columns: usize) -> Self {
-        Features(values, Inputs::Columns(columns))
+    fn rows(values: impl Into<TypedValues<'a>>, columns: Option<usize>) -> Self {
+        let values = values.into();
+        Features(Given::Rows { values, columns })
+    }
+
+    /// The same rows, borrowed from these.
+    pub(crate) fn borrowed(&self) -> Features<'_> {
+        Features(match &self.0 {
+            Given::Rows { values, columns } => Given::Rows {
+                values: values.borrowed(),
+                columns: *columns,
+            },
+            Given::Named(named) => {
+                let named = named.iter();
+                let named = named.map(|(name, values, width)| (*name, values.borrowed(), *width));
+                Given::Named(named.collect())
+            }
+        })
+    }
+
+    /// Rows of `columns` numbers.
+    #[cfg(feature = "ndarray")]
+    pub(super) fn table(values: std::borrow::Cow<'a, [f32]>, columns: usize) -> Self {
+        Self::rows(TypedValues::F32(values), Some(columns))
     }
 }
 
-impl<'a, const N: usize> From<&'a [(&'a str, &'a [f32]); N]> for Features<'a> {
-    fn from(inputs: &'a [(&'a str, &'a [f32]); N]) -> Self {
-        Features(Cow::Borrowed(&[]), Inputs::Apart(inputs))
+impl<'a, V> From<&'a [(&'a str, V)]> for Features<'a>
+where
+    &'a V: Into<TypedValues<'a>>,
+{
+    fn from(inputs: &'a [(&'a str, V)]) -> Self {
+        let named = inputs
+            .iter()
+            .map(|(name, values)| (*name, values.into(), None));
+        Features(Given::Named(named.collect()))
+    }
+}
+
+impl<'a, V, const N: usize> From<&'a [(&'a str, V); N]> for Features<'a>
+where
+    &'a V: Into<TypedValues<'a>>,
+{
+    fn from(inputs: &'a [(&'a str, V); N]) -> Self {
+        Features::from(&inputs[..])
     }
 }
 
 impl<'a> From<&'a Dataset> for Features<'a> {
     fn from(data: &'a Dataset) -> Self {
-        let inputs = match data.inputs() {
-            [] => Inputs::Columns(data.columns()),
-            inputs => Inputs::Packed(inputs),
-        };
-        Features(Cow::Borrowed(data.features()), inputs)
+        match data.inputs() {
+            [(name, only)] if name.is_empty() => only.into(),
+            inputs => {
+                let named = inputs.iter();
+                let named = named
+                    .map(|(name, own)| (name.as_str(), own.values().borrowed(), Some(own.width())));
+                Features(Given::Named(named.collect()))
+            }
+        }
     }
 }
 
-impl<'a> From<&'a [f32]> for Features<'a> {
-    fn from(values: &'a [f32]) -> Self {
-        Features(Cow::Borrowed(values), Inputs::Unnamed)
+impl<'a> From<&'a Samples<'_>> for Features<'a> {
+    fn from(samples: &'a Samples<'_>) -> Self {
+        Features::rows(samples.values().borrowed(), Some(samples.width()))
     }
 }
 
-impl<'a> From<&'a Vec<f32>> for Features<'a> {
-    fn from(values: &'a Vec<f32>) -> Self {
-        Features(Cow::Borrowed(values), Inputs::Unnamed)
-    }
+macro_rules! slices {
+    ($($element:ty),*) => {$(
+        impl<'a> From<&'a [$element]> for Features<'a> {
+            fn from(values: &'a [$element]) -> Self {
+                Features::rows(values, None)
+            }
+        }
+
+        impl<'a> From<&'a Vec<$element>> for Features<'a> {
+            fn from(values: &'a Vec<$element>) -> Self {
+                Features::rows(values, None)
+            }
+        }
+
+        impl<'a, const N: usize> From<&'a [$element; N]> for Features<'a> {
+            fn from(row: &'a [$element; N]) -> Self {
+                Features::rows(&row[..], None)
+            }
+        }
+
+        impl<'a, const N: usize> From<&'a [[$element; N]]> for Features<'a> {
+            fn from(rows: &'a [[$element; N]]) -> Self {
+                Features::rows(rows.as_flattened(), None)
+            }
+        }
+
+        impl<'a, const N: usize, const M: usize> From<&'a [[$element; N]; M]> for Features<'a> {
+            fn from(rows: &'a [[$element; N]; M]) -> Self {
+                Features::rows(rows.as_flattened(), None)
+            }
+        }
+    )*};
 }
 
-impl<'a, const N: usize> From<&'a [f32; N]> for Features<'a> {
-    fn from(row: &'a [f32; N]) -> Self {
-        Features(Cow::Borrowed(row), Inputs::Unnamed)
-    }
-}
-
-impl<'a, const N: usize> From<&'a [[f32; N]]> for Features<'a> {
-    fn from(rows: &'a [[f32; N]]) -> Self {
-        Features(Cow::Borrowed(rows.as_flattened()), Inputs::Unnamed)
-    }
-}
-
-impl<'a, const N: usize, const M: usize> From<&'a [[f32; N]; M]> for Features<'a> {
-    fn from(rows: &'a [[f32; N]; M]) -> Self {
-        Features(Cow::Borrowed(rows.as_flattened()), Inputs::Unnamed)
-    }
-}
+slices!(f32, u32, u8);

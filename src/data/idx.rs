@@ -17,7 +17,7 @@ use crate::reserve::reserved;
 
 use super::source::{decompressed, open, unreadable};
 
-pub use mnist::{mnist, read_images_and_labels};
+pub use mnist::{mnist, mnist_images, read_images, read_images_and_labels};
 
 /// Bytes read at a time; a multiple of every element's width, so that no element lies in two pieces.
 const PIECE: usize = 1 << 20;

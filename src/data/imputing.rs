@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
 use super::Dataset;
 use super::scaling::{columns, quantile};
-
-use crate::error::{Error, Result};
 
 /// What a missing cell becomes, as in scikit-learn's `SimpleImputer`.
 ///
@@ -40,7 +40,7 @@ impl Imputer {
         }
         train.check_not_infinite()?;
         let mut fills = Vec::with_capacity(train.columns());
-        for (index, mut numbers) in columns(train).enumerate() {
+        for (index, mut numbers) in columns(train)?.enumerate() {
             let of_categories = !train.categories(index).is_empty();
             if let (Fill::Constant(value), false) = (fill, of_categories) {
                 fills.push(value);

@@ -1,9 +1,13 @@
-//! Data sets: tables of numbers with targets, and the readers that make them from files.
+//! Data sets: named arrays with targets, and the readers that make them from files.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `dataset` | [`Dataset`]: features, [`Targets`] and names |
-//! | `features` | [`Features`]: rows of input numbers to predict on |
+//! | `dataset` | [`Dataset`]: inputs by name, with targets and weights |
+//! | `samples` | [`Samples`]: an array `[rows, …]` of f32, u32 or u8 |
+//! | `targets` | [`Targets`]: what a model learns to say about each row |
+//! | `weights` | how much each row counts |
+//! | `table` | names of a table's columns and of categories |
+//! | `features` | [`Features`]: rows of a model's inputs in the forms that callers have them in |
 //! | `check` | what a data set must be: lengths that fit, labels in range, finite numbers |
 //! | `splits` | rows picked, shuffled and parted: [`Dataset::select`], [`Dataset::split`], [`Dataset::k_fold`] … |
 //! | `csv` | [`Csv`]: tables in text files, plain or gzipped |
@@ -29,15 +33,21 @@ mod imputing;
 mod ndarray;
 pub mod npy;
 mod preprocessing;
+mod samples;
 mod scaling;
 mod source;
 mod splits;
+mod table;
+mod targets;
+mod weights;
 
 pub use csv::{Csv, Header};
-pub use dataset::{Dataset, Targets};
+pub use dataset::Dataset;
 pub use features::Features;
-pub(crate) use features::Inputs;
+pub(crate) use features::Given;
 pub use idx::mnist;
 pub use imputing::Fill;
 pub use preprocessing::{Preprocessing, Step};
+pub use samples::{Samples, TypedValues};
 pub use scaling::Scaler;
+pub use targets::Targets;

@@ -38,10 +38,10 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] where `ndarray` has no such view, which no data set is known to cause.
+    /// [`Error::Data`] where the data set is no table of numbers.
     pub fn features_ndarray(&self) -> Result<ArrayView2<'_, f32>> {
         let shape = (self.rows(), self.columns());
-        ArrayView2::from_shape(shape, self.features())
+        ArrayView2::from_shape(shape, self.cells()?)
             .map_err(|refusal| Error::data(format!("the features as an array: {refusal}")))
     }
 }
@@ -92,7 +92,7 @@ impl From<ArrayView2<'_, u32>> for Targets {
 impl<'a> From<ArrayView2<'a, f32>> for Features<'a> {
     /// Rows to predict on; borrowed where they lie one behind the other.
     fn from(rows: ArrayView2<'a, f32>) -> Self {
-        Features::of_columns(
+        Features::table(
             match rows.to_slice() {
                 Some(values) => values.into(),
                 None => rows.iter().copied().collect::<Vec<_>>().into(),

@@ -12,8 +12,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::reserve::reserved;
 
-use super::{Dataset, Targets};
-
+use super::{Dataset, Samples, Targets, TypedValues};
 use header::{Header, Kind};
 
 pub use archive::{all_from_bytes, load_all, save_all};
@@ -139,6 +138,18 @@ impl Array {
         self.elements(|kind, bytes| Ok(kind.float(bytes) as f32))
     }
 
+    /// Its elements as bytes, row-major; none where it does not hold integers of 8 bits without a sign.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where they do not fit into memory.
+    pub fn to_u8(&self) -> Result<Option<Vec<u8>>> {
+        if !self.header.kind.is_u8() {
+            return Ok(None);
+        }
+        self.elements(|_, bytes| Ok(bytes[0])).map(Some)
+    }
+
     /// Its elements as labels, row-major.
     ///
     /// # Errors
@@ -191,6 +202,8 @@ impl Dataset {
     /// A data set of an array of features, one row for each first index, and one of targets: labels where that one is a
     /// list of integers, values otherwise.
     ///
+    /// Features of 8 bits without a sign stay bytes, others become f32; tokens are [`Samples`] of [`Array::to_labels`].
+    ///
     /// Integers of more dimensions are values too, because one-hot classes come so. Labels in a single column or of several
     /// positions, and integers of a list that are numbers, are said to be what they are:
     ///
@@ -216,6 +229,7 @@ impl Dataset {
         // An array without rows may claim any number of columns.
         let product = |n: usize, dim: &usize| n.saturating_mul(*dim);
         let columns = |array: &Array| array.shape().iter().skip(1).fold(1, product);
+        let sample = features.shape().get(1..).unwrap_or(&[]);
         let targets = match targets.shape() {
             [_] if targets.is_integer() => {
                 let labels = targets.to_labels()?;
@@ -227,6 +241,10 @@ impl Dataset {
                 columns: columns(targets),
             },
         };
-        Self::new(features.to_f32()?, columns(features), targets)
+        let values = match features.to_u8()? {
+            Some(bytes) => bytes.into(),
+            None => TypedValues::from(features.to_f32()?),
+        };
+        Self::from_samples(Samples::called("features", values, sample.into())?, targets)
     }
 }

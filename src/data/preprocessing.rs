@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
 use super::categories::OneHot;
 use super::imputing::{Fill, Imputer};
+use super::table::Table;
 use super::{Dataset, Scaler};
-
-use crate::error::{Error, Result};
 
 /// One thing that is done to the columns; each is fitted on what the steps before it made of the training part.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -150,15 +151,16 @@ impl Preprocessing {
                 data.columns()
             )));
         }
-        let features = self.transform_rows(Cow::Borrowed(data.features()))?;
+        let cells = self.transform_rows(Cow::Borrowed(data.cells()?))?;
         let widened = self.steps.iter().find_map(|step| match step {
             Fitted::OneHot(one_hot) => Some(one_hot),
             _ => None,
         });
-        match widened {
-            Some(one_hot) => data.with_features(features.into_owned(), one_hot.names(data)),
-            None => data.with_same_rows(features.into_owned()),
-        }
+        let table = match widened {
+            Some(one_hot) => Table::named(one_hot.names(data)),
+            None => data.table.clone(),
+        };
+        data.with_table(cells.into_owned(), self.outputs(), table)
     }
 
     /// Transforms row-major rows.

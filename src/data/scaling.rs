@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Dataset;
-
 use crate::error::{Error, Result};
+
+use super::Dataset;
 
 /// Subtracts a number from each column and divides by another: `z = (x − center) / scale`.
 ///
@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 /// # Ok::<(), kiln::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Parts", into = "Parts")]
+#[serde(try_from = "ScalerFile", into = "ScalerFile")]
 pub struct Scaler {
     center: Vec<f64>,
     scale: Vec<f64>,
@@ -38,21 +38,21 @@ pub struct Scaler {
 
 /// The form in which a fitted scaler stands in a model file.
 #[derive(Serialize, Deserialize)]
-struct Parts {
+struct ScalerFile {
     center: Vec<f64>,
     scale: Vec<f64>,
 }
 
-impl From<Scaler> for Parts {
+impl From<Scaler> for ScalerFile {
     fn from(Scaler { center, scale }: Scaler) -> Self {
-        Parts { center, scale }
+        ScalerFile { center, scale }
     }
 }
 
-impl TryFrom<Parts> for Scaler {
+impl TryFrom<ScalerFile> for Scaler {
     type Error = Error;
 
-    fn try_from(Parts { center, scale }: Parts) -> Result<Self> {
+    fn try_from(ScalerFile { center, scale }: ScalerFile) -> Result<Self> {
         Scaler::from_parts(center, scale)
     }
 }
@@ -120,7 +120,7 @@ impl Scaler {
             center: Vec::with_capacity(train.columns()),
             scale: Vec::with_capacity(train.columns()),
         };
-        for (index, mut numbers) in columns(train).enumerate() {
+        for (index, mut numbers) in columns(train)?.enumerate() {
             let Some(first) = numbers.first().copied() else {
                 let column = train.describe_column(index);
                 return Err(Error::data(format!(
@@ -193,9 +193,9 @@ impl Scaler {
                 data.columns()
             )));
         }
-        let mut features = data.features().to_vec();
-        self.transform_rows(&mut features)?;
-        data.with_same_rows(features)
+        let mut cells = data.cells()?.to_vec();
+        self.transform_rows(&mut cells)?;
+        data.with_table(cells, data.columns(), data.table.clone())
     }
 
     /// Scales row-major rows in place.
@@ -236,15 +236,12 @@ impl Scaler {
 }
 
 /// The numbers of each column, missing cells left out.
-pub(super) fn columns(data: &Dataset) -> impl Iterator<Item = Vec<f32>> {
-    (0..data.columns()).map(|column| {
-        let cells = data.features().iter().skip(column);
-        cells
-            .step_by(data.columns())
-            .copied()
-            .filter(|x| !x.is_nan())
-            .collect()
-    })
+pub(super) fn columns(data: &Dataset) -> Result<impl Iterator<Item = Vec<f32>>> {
+    let (cells, width) = (data.cells()?, data.columns());
+    Ok((0..width).map(move |column| {
+        let cells = cells.iter().skip(column).step_by(width);
+        cells.copied().filter(|x| !x.is_nan()).collect()
+    }))
 }
 
 /// The quantile of sorted numbers, at least one, on the line between its neighbours.

@@ -25,38 +25,7 @@ impl Dataset {
             );
             return Err(Error::argument("indices", message));
         }
-        let picked = |targets: &Targets| -> Result<Targets> {
-            Ok(match targets {
-                Targets::None => Targets::None,
-                Targets::Values { values, columns } => {
-                    let (values, columns) = (gather(values, *columns, indices)?, *columns);
-                    Targets::Values { values, columns }
-                }
-                Targets::Labels { labels, classes } => {
-                    let (labels, classes) = (gather(labels, 1, indices)?, *classes);
-                    Targets::Labels { labels, classes }
-                }
-                Targets::LabelTable {
-                    labels,
-                    columns,
-                    classes,
-                } => Targets::LabelTable {
-                    labels: gather(labels, *columns, indices)?,
-                    columns: *columns,
-                    classes: *classes,
-                },
-            })
-        };
-        let named = |(name, targets): &(String, Targets)| Ok((name.clone(), picked(targets)?));
-        let outputs = self.outputs().iter().map(named).collect::<Result<_>>()?;
-        let weights = self.weights().map(|weights| gather(weights, 1, indices));
-        let features = gather(self.features(), self.columns(), indices)?;
-        let data = self.like(features, picked(self.targets())?)?;
-        let of_output =
-            |(name, weights): &(String, Vec<f32>)| Ok((name.clone(), gather(weights, 1, indices)?));
-        let of_outputs = self.output_weights().iter().map(of_output);
-        let of_outputs = of_outputs.collect::<Result<_>>()?;
-        Ok(data.with_parts(outputs, weights.transpose()?, of_outputs))
+        self.picked(indices)
     }
 
     /// The rows before `row`, and those from `row` on.
@@ -309,13 +278,4 @@ fn permutation(len: usize, seed: u64) -> Vec<usize> {
         order.swap(last, other as usize);
     }
     order
-}
-
-/// The rows of a row-major table that `indices` name; they are below its number of rows.
-fn gather<T: Copy>(table: &[T], columns: usize, indices: &[usize]) -> Result<Vec<T>> {
-    let mut rows = reserved(indices.len().checked_mul(columns), "the selected rows")?;
-    for index in indices {
-        rows.extend_from_slice(&table[index * columns..(index + 1) * columns]);
-    }
-    Ok(rows)
 }

@@ -1,43 +1,87 @@
-//! Rows of input numbers as a network takes them.
+//! Rows of a model's inputs as the network takes them: in the model's order, in the type of each input, checked.
 
 use std::borrow::Cow;
 
-use crate::data::{Features, Inputs};
+use crate::data::{Features, Given, TypedValues};
+use crate::nn::InputSpec;
 use crate::reserve::reserved;
-use crate::{Error, Result};
+use crate::{DType, Error, Result};
 
 use super::Model;
 
+/// Rows of each of a model's inputs, in the model's order.
+#[derive(Debug, Clone)]
+pub(super) struct Arranged<'a> {
+    pub rows: usize,
+    pub inputs: Vec<TypedValues<'a>>,
+}
+
 impl Model {
-    /// Rows of the model's inputs side by side: checked for their width, preprocessed, those with names put in order.
-    pub(super) fn preprocessed<'a>(&self, features: Features<'a>) -> Result<Cow<'a, [f32]>> {
-        let Features(values, inputs) = features;
-        let values = match inputs {
-            Inputs::Unnamed => values,
-            Inputs::Columns(columns) => {
-                let preprocessing = self.architecture.preprocessing.as_ref();
-                let own = self.architecture.input_width();
-                let wanted = preprocessing.map_or(own, |steps| steps.inputs());
-                if columns != wanted {
-                    let message = format!(
-                        "the rows have {columns} columns, but the model has {wanted} inputs"
-                    );
-                    return Err(Error::data(message));
-                }
-                values
-            }
-            Inputs::Packed(named) => self.in_order(values, named)?,
-            Inputs::Apart(named) => self.joined(named)?.into(),
+    /// Rows of the model's inputs in its order: checked for their width, preprocessed, in the type of each input.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where values are no whole rows, of another width than the model's, or of a type that an input does not
+    /// take; [`Error::NotFound`] where the model has no input of a name.
+    pub(super) fn arranged<'a>(&self, features: Features<'a>) -> Result<Arranged<'a>> {
+        let inputs = match features.0 {
+            Given::Rows { values, columns } => self.divided(values, columns)?,
+            Given::Named(named) => self.in_order(named)?,
         };
-        if let Some(preprocessing) = &self.architecture.preprocessing {
-            return preprocessing.transform_rows(values);
+        let specs = &self.architecture.inputs;
+        let mut arranged = Vec::new();
+        for (values, spec) in inputs.into_iter().zip(specs) {
+            let converted = values.converted(DType::F32).and_then(|values| {
+                match (&self.architecture.preprocessing, values) {
+                    (Some(steps), TypedValues::F32(cells)) => {
+                        Ok(TypedValues::F32(steps.transform_rows(cells)?))
+                    }
+                    (_, values) => Ok(values),
+                }
+            });
+            let named = |error: Error| match specs.len() {
+                1 => error,
+                _ => Error::data(format!("the input `{}`: {error}", spec.name)),
+            };
+            arranged.push(converted.map_err(named)?);
         }
-        let (len, inputs) = (values.len(), self.architecture.input_width());
-        if len % inputs != 0 {
-            let message = format!("{len} numbers are no whole rows of the model's {inputs} inputs");
+        let rows = arranged.first().zip(specs.first());
+        Ok(Arranged {
+            rows: rows.map_or(0, |(values, spec)| values.len() / width(spec)),
+            inputs: arranged,
+        })
+    }
+
+    /// The inputs of rows in which they lie side by side.
+    fn divided<'a>(
+        &self,
+        values: TypedValues<'a>,
+        columns: Option<usize>,
+    ) -> Result<Vec<TypedValues<'a>>> {
+        let preprocessing = self.architecture.preprocessing.as_ref();
+        let own = self.architecture.input_width();
+        let wanted = preprocessing.map_or(own, |steps| steps.inputs());
+        if let Some(columns) = columns.filter(|&columns| columns != wanted) {
+            let message =
+                format!("the rows have {columns} columns, but the model has {wanted} inputs");
             return Err(Error::data(message));
         }
-        Ok(values)
+        // Preprocessing says so in its own words.
+        if preprocessing.is_none() && !values.len().is_multiple_of(own) {
+            let len = values.len();
+            let message = format!("{len} numbers are no whole rows of the model's {own} inputs");
+            return Err(Error::data(message));
+        }
+        if self.architecture.inputs.len() == 1 {
+            return Ok(vec![values]);
+        }
+        let mut start = 0;
+        let part = |spec: &InputSpec| {
+            let range = start..start + width(spec);
+            start = range.end;
+            values.columns(own, &range)
+        };
+        self.architecture.inputs.iter().map(part).collect()
     }
 
     /// Refuses names that are not those of the model's inputs, and inputs that none of them is.
@@ -60,76 +104,64 @@ impl Model {
         }
     }
 
-    /// Named inputs of these widths that lie side by side, in the model's order.
+    /// Named inputs in the model's order.
     fn in_order<'a>(
         &self,
-        values: Cow<'a, [f32]>,
-        named: &[(String, usize)],
-    ) -> Result<Cow<'a, [f32]>> {
-        self.check_inputs(
-            &named
-                .iter()
-                .map(|(name, _)| name.as_str())
-                .collect::<Vec<_>>(),
-        )?;
-        let mut ranges = Vec::new();
-        for input in &self.architecture.inputs {
-            let mut start = 0;
-            for (name, width) in named {
-                if *name == input.name {
-                    if *width as u64 != input.shape.elements() {
-                        let message = format!(
-                            "the input `{name}` has {width} numbers a row, but the model's is {}",
-                            input.shape
-                        );
-                        return Err(Error::data(message));
-                    }
-                    ranges.push(start..start + width);
-                }
-                start += width;
+        mut named: Vec<(&'a str, TypedValues<'a>, Option<usize>)>,
+    ) -> Result<Vec<TypedValues<'a>>> {
+        self.check_inputs(&named.iter().map(|(name, ..)| *name).collect::<Vec<_>>())?;
+        let mut ordered = Vec::new();
+        let mut rows = None;
+        for spec in &self.architecture.inputs {
+            let Some(place) = named.iter().position(|(name, ..)| *name == spec.name) else {
+                continue;
+            };
+            let (name, values, given) = named.swap_remove(place);
+            let preprocessing = self.architecture.preprocessing.as_ref();
+            let wanted = preprocessing.map_or(width(spec), |steps| steps.inputs());
+            if let Some(given) = given.filter(|&given| given != wanted) {
+                return Err(Error::data(format!(
+                    "the input `{name}` has {given} numbers a row, but the model's is {}",
+                    spec.shape
+                )));
             }
-        }
-        if ranges.windows(2).all(|pair| pair[0].end == pair[1].start) {
-            return Ok(values);
-        }
-        let width = self.architecture.input_width();
-        let mut ordered = reserved(Some(values.len()), "the features")?;
-        for row in values.chunks_exact(width) {
-            for range in &ranges {
-                ordered.extend_from_slice(&row[range.clone()]);
-            }
-        }
-        Ok(ordered.into())
-    }
-
-    /// Inputs that lie apart, side by side in the model's order.
-    fn joined(&self, named: &[(&str, &[f32])]) -> Result<Vec<f32>> {
-        self.check_inputs(&named.iter().map(|(name, _)| *name).collect::<Vec<_>>())?;
-        let mut parts = Vec::new();
-        for input in &self.architecture.inputs {
-            let width = usize::try_from(input.shape.elements()).unwrap_or(usize::MAX);
-            let own = named.iter().find(|(name, _)| *name == input.name);
-            let values = own.map_or(&[][..], |(_, values)| values);
-            let rows = values.len() / width;
-            if values.len() % width != 0 {
-                let (len, name) = (values.len(), &input.name);
-                let message = format!("{len} numbers of `{name}` are no whole rows of {width}");
+            if !values.len().is_multiple_of(wanted) {
+                let len = values.len();
+                let message = format!("{len} numbers of `{name}` are no whole rows of {wanted}");
                 return Err(Error::data(message));
             }
-            parts.push((values, width, rows, &input.name));
+            let own = values.len() / wanted;
+            let first = *rows.get_or_insert(own);
+            if own != first {
+                let message = format!("`{name}` has {own} rows, but the first input has {first}");
+                return Err(Error::data(message));
+            }
+            ordered.push(values);
         }
-        let rows = parts.first().map_or(0, |(_, _, rows, _)| *rows);
-        if let Some((_, _, own, name)) = parts.iter().find(|(_, _, own, _)| *own != rows) {
-            let message = format!("`{name}` has {own} rows, but the first input has {rows}");
-            return Err(Error::data(message));
+        Ok(ordered)
+    }
+
+    /// Rows of the model's inputs side by side.
+    pub(super) fn preprocessed<'a>(&self, features: Features<'a>) -> Result<Cow<'a, [f32]>> {
+        let Arranged { rows, mut inputs } = self.arranged(features)?;
+        if inputs.len() == 1
+            && let Some(TypedValues::F32(values)) = inputs.pop()
+        {
+            return Ok(values);
         }
         let width = self.architecture.input_width();
         let mut joined = reserved(rows.checked_mul(width), "the features")?;
         for row in 0..rows {
-            for (values, width, ..) in &parts {
-                joined.extend_from_slice(&values[row * width..][..*width]);
+            for values in inputs.iter().filter_map(TypedValues::as_f32) {
+                let own = values.len() / rows;
+                joined.extend_from_slice(&values[row * own..][..own]);
             }
         }
-        Ok(joined)
+        Ok(joined.into())
     }
+}
+
+/// Elements of a sample of an input.
+fn width(spec: &InputSpec) -> usize {
+    usize::try_from(spec.shape.elements()).unwrap_or(usize::MAX)
 }

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use csv::ByteRecord;
 
+use crate::data::{Dataset, Targets};
+use crate::error::{Error, Result};
+
 use super::cells::{Cell, text};
 use super::labels::{Labels, sorted_places};
 use super::{Column, Csv, Target};
-
-use crate::data::{Dataset, Targets};
-use crate::error::{Error, Result};
 
 /// The table while it is being read.
 pub(super) struct Columns {

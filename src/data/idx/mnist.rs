@@ -2,37 +2,67 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Idx, IdxData, read};
-
-use crate::data::{Dataset, Targets};
+use crate::data::{Dataset, Samples, Targets};
 use crate::error::{Error, Result};
 use crate::reserve::reserved;
+use crate::{DType, Shape};
 
-/// Reads images and their labels into a data set of one row per image.
+use super::{Idx, IdxData, read};
+
+/// Reads images and their labels into a data set of one row per image, its pixels as numbers.
 ///
-/// The columns are the image's pixels, row by row. Pixels of type u8 are divided by 255 and so lie in 0 to 1; other
-/// types stay as they are. There are as many classes as the largest label asks for; where the labels at hand may lack
-/// the last classes, say so with [`Dataset::with_classes`].
+/// Pixels of type u8 are divided by 255 and so lie in 0 to 1; other types stay as they are. The rest is as for
+/// [`read_images`], which leaves pixels bytes.
+///
+/// # Errors
+///
+/// As [`read_images`].
+pub fn read_images_and_labels(
+    images: impl AsRef<Path>,
+    labels: impl AsRef<Path>,
+) -> Result<Dataset> {
+    fractions(read_images(images, labels)?)
+}
+
+/// Reads images and their labels into a data set of one row per image, `[height, width, 1]`, or of more dimensions where the
+/// file has more.
+///
+/// Pixels of type u8 stay bytes, and take a quarter of the memory of numbers, on the device too; other types become f32. There
+/// are as many classes as the largest label asks for; where the labels at hand may lack the last classes, say so with
+/// [`Dataset::with_classes`].
 ///
 /// # Errors
 ///
 /// Those of [`read`]; [`Error::Format`] where the images have fewer than two dimensions, where the labels are not one
 /// whole number from 0 per image; [`Error::Data`] where there is no image or no pixel.
-pub fn read_images_and_labels(
-    images: impl AsRef<Path>,
-    labels: impl AsRef<Path>,
-) -> Result<Dataset> {
+pub fn read_images(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Dataset> {
     labelled(images.as_ref(), labels.as_ref(), None)
+}
+
+/// Pixels that are bytes as numbers from 0 to 1.
+fn fractions(data: Dataset) -> Result<Dataset> {
+    if matches!(data.inputs(), [(_, images)] if images.kind().dtype == DType::U8) {
+        data.mapped(|x| x / 255.0)
+    } else {
+        Ok(data)
+    }
 }
 
 /// Reads both files; `classes` is how many classes there are, where the format of the set says so.
 fn labelled(images_path: &Path, labels_path: &Path, classes: Option<usize>) -> Result<Dataset> {
     let labels = read_labels(labels_path)?;
     let images = read(images_path)?;
-    let [rows, _, ..] = images.dims[..] else {
-        let message =
-            "images have 2 or more dimensions, and this file has 1: are images and labels swapped?";
+    let [rows, ref image @ ..] = images.dims[..] else {
+        let message = "it has no dimensions, and images have 2 or more";
         return Err(Error::format(images_path, None, message));
+    };
+    let shape = match image {
+        [] => {
+            let message = "images have 2 or more dimensions, and this file has 1: are images and labels swapped?";
+            return Err(Error::format(images_path, None, message));
+        }
+        [height, width] => Shape::from([*height, *width, 1]),
+        image => Shape::from(image),
     };
     if rows != labels.len() {
         let message = format!(
@@ -42,12 +72,6 @@ fn labelled(images_path: &Path, labels_path: &Path, classes: Option<usize>) -> R
         );
         return Err(Error::format(labels_path, None, message));
     }
-    let pixels = matches!(images.data, IdxData::U8(_));
-    let mut features = images.into_f32()?;
-    if pixels {
-        features.iter_mut().for_each(|x| *x /= 255.0);
-    }
-    let columns = features.len().checked_div(rows).unwrap_or(0);
     let found = labels.iter().max().map_or(0, |label| *label as usize + 1);
     let classes = classes.unwrap_or(found);
     if found > classes {
@@ -57,7 +81,11 @@ fn labelled(images_path: &Path, labels_path: &Path, classes: Option<usize>) -> R
         );
         return Err(Error::format(labels_path, None, message));
     }
-    Dataset::new(features, columns, Targets::Labels { labels, classes })
+    let samples = match images.data {
+        IdxData::U8(pixels) => Samples::new(pixels, shape)?,
+        _ => Samples::new(images.into_f32()?, shape)?,
+    };
+    Dataset::from_samples(samples, Targets::Labels { labels, classes })
 }
 
 /// Reads a file of labels: one dimension, whole numbers from 0.
@@ -93,11 +121,11 @@ fn read_labels(path: &Path) -> Result<Vec<u32>> {
     }
 }
 
-/// Reads the four files of MNIST, or of a set laid out like it, from a directory: `(train, test)`, ten classes.
+/// Reads the four files of MNIST, or of a set laid out like it, from a directory: `(train, test)`, ten classes. Pixels are
+/// divided by 255; [`mnist_images`] leaves them bytes.
 ///
 /// The files are `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
-/// `t10k-labels-idx1-ubyte`; a dot may stand for the dash before `idx`, and `.gz` may follow. Pixels are divided
-/// by 255.
+/// `t10k-labels-idx1-ubyte`; a dot may stand for the dash before `idx`, and `.gz` may follow.
 ///
 /// # Errors
 ///
@@ -110,6 +138,27 @@ fn read_labels(path: &Path) -> Result<Vec<u32>> {
 /// # Ok::<(), kiln::Error>(())
 /// ```
 pub fn mnist(dir: impl AsRef<Path>) -> Result<(Dataset, Dataset)> {
+    let (train, test) = mnist_images(dir)?;
+    Ok((fractions(train)?, fractions(test)?))
+}
+
+/// [`mnist`] with the pixels as they are in the files: bytes, `[28, 28, 1]` an image.
+///
+/// # Errors
+///
+/// As [`mnist`].
+///
+/// ```no_run
+/// use kiln::prelude::*;
+///
+/// let (train, test) = kiln::data::idx::mnist_images("data/mnist")?;
+/// let model = Sequential::new(TensorType::u8([28, 28, 1]))
+///     .layer(Rescaling::new(1.0 / 255.0))
+///     .layer(Flatten)
+///     .dense(10, Softmax);
+/// # Ok::<(), kiln::Error>(())
+/// ```
+pub fn mnist_images(dir: impl AsRef<Path>) -> Result<(Dataset, Dataset)> {
     let dir = dir.as_ref();
     let part = |name: &str| {
         let images = find(dir, &format!("{name}-images"), "idx3-ubyte")?;

@@ -9,11 +9,11 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use super::Array;
-
 use crate::data::source::check_unpacked;
 use crate::error::{Error, Result};
 use crate::reserve::reserved;
+
+use super::Array;
 
 /// Reads every array of a `.npz` file, by name without the ending `.npy`.
 ///

@@ -67,6 +67,11 @@ impl Kind {
         self.class != Class::Float
     }
 
+    /// Whether elements are bytes from 0 to 255.
+    pub fn is_u8(self) -> bool {
+        self.class == Class::Unsigned && self.width == 1
+    }
+
     /// The number in the bytes of an element.
     pub fn float(self, bytes: &[u8]) -> f64 {
         let place = |i: usize| {

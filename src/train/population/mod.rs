@@ -4,7 +4,6 @@ mod keep;
 mod open;
 mod run;
 
-use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use crate::data::Features;
@@ -300,7 +299,7 @@ impl Population {
 
     /// The mean of all members' outputs for these rows, as a row-major matrix of as many columns as there are outputs.
     pub fn predict<'a>(&mut self, rows: impl Into<Features<'a>>) -> Result<Vec<f32>> {
-        let Features(values, inputs) = rows.into();
+        let rows = rows.into();
         // One after the other the members lend one model their weights.
         let (mut model, learned) = (self.fresh(0)?, self.learned()?);
         let mut sums: Vec<f64> = Vec::new();
@@ -316,7 +315,7 @@ impl Population {
                     model.set_weights(named)?;
                 }
             }
-            let predictions = model.predict(Features(Cow::Borrowed(&values), inputs))?;
+            let predictions = model.predict(rows.borrowed())?;
             if sums.is_empty() {
                 sums = room_for(predictions.values().len())?;
             }

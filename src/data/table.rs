@@ -1,0 +1,111 @@
+//! What is known of the columns of a table of numbers: their names, and the categories that cells stand for.
+
+use crate::error::{Error, Result};
+
+use super::Dataset;
+
+/// The names of a table's columns, and for columns of categories the names of these.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Table {
+    /// In the order of the columns; empty where they have no names.
+    pub names: Vec<String>,
+    /// For each column the names of its categories, whose numbers are the column's cells; empty for a column of numbers, and
+    /// where no column is one of categories.
+    categories: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// Columns of numbers with these names, if there are any.
+    pub fn named(names: Vec<String>) -> Self {
+        Table {
+            names,
+            categories: Vec::new(),
+        }
+    }
+}
+
+impl Dataset {
+    /// The cells of a table: the numbers of the only input.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where there are several inputs, or the only one does not hold numbers.
+    pub(super) fn cells(&self) -> Result<&[f32]> {
+        let [(_, only)] = self.inputs() else {
+            let count = self.inputs().len();
+            let message = format!("only a table has columns; this data set has {count} inputs");
+            return Err(Error::data(message));
+        };
+        let not_numbers = || {
+            Error::data(format!(
+                "only a table of numbers has columns; the rows of this data set are {}",
+                only.kind()
+            ))
+        };
+        only.values().as_f32().ok_or_else(not_numbers)
+    }
+
+    /// Names the features, in the order of their columns; an empty list takes the names away.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where there are not as many names as columns.
+    pub fn with_feature_names(mut self, names: Vec<String>) -> Result<Self> {
+        if !names.is_empty() && names.len() != self.columns() {
+            let (given, columns) = (names.len(), self.columns());
+            return Err(Error::data(format!(
+                "{given} feature names for {columns} columns: give one name per column, or none"
+            )));
+        }
+        self.table.names = names;
+        Ok(self)
+    }
+
+    /// Says that a column's cells are numbers of categories, counted from 0, and names these; NaN is a missing cell.
+    ///
+    /// [`Step::OneHot`](super::Step::OneHot) makes a column for each category of them. No names make the column one of
+    /// numbers again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where there is no such column, [`Error::Data`] where a cell is no number of a category.
+    pub fn with_categories(mut self, column: usize, names: Vec<String>) -> Result<Self> {
+        if column >= self.columns() {
+            let message = format!(
+                "there is no column {column}: {} columns are counted from 0",
+                self.columns()
+            );
+            return Err(Error::argument("column", message));
+        }
+        let named = |x: f32| x.is_nan() || (x.fract() == 0.0 && x >= 0.0 && x < names.len() as f32);
+        let cells = self.cells()?.iter().skip(column).step_by(self.columns());
+        if let Some((row, x)) = cells
+            .enumerate()
+            .find(|(_, x)| !names.is_empty() && !named(**x))
+        {
+            return Err(Error::data(format!(
+                "row {row}, {} is {x}, but {} categories have numbers from 0 below {}",
+                self.describe_column(column),
+                names.len(),
+                names.len()
+            )));
+        }
+        let columns = self.columns();
+        self.table.categories.resize(columns, Vec::new());
+        self.table.categories[column] = names;
+        if self.table.categories.iter().all(Vec::is_empty) {
+            self.table.categories.clear();
+        }
+        Ok(self)
+    }
+
+    /// The features' names in the order of the columns; empty where they have none.
+    pub fn feature_names(&self) -> &[String] {
+        &self.table.names
+    }
+
+    /// The names of a column's categories in the order of their numbers; empty for a column of numbers.
+    pub fn categories(&self, column: usize) -> &[String] {
+        self.table.categories.get(column).map_or(&[], Vec::as_slice)
+    }
+}

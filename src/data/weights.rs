@@ -1,0 +1,66 @@
+//! Weights of a data set's rows: what their losses are multiplied by.
+
+use crate::error::{Error, Result};
+
+use super::Dataset;
+
+impl Dataset {
+    /// Gives every row a weight: what its loss is multiplied by in training and evaluation (Keras' `sample_weight`).
+    ///
+    /// The loss of a batch is Σ w·l over its number of rows, whatever they weigh. Metrics do not look at weights but where
+    /// they are [weighted ones](crate::train::Objective::weighted_metric).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where there are not as many weights as rows, or one is not a finite number.
+    pub fn with_weights(mut self, weights: Vec<f32>) -> Result<Self> {
+        self.check_weights(&weights)?;
+        self.weights = Some(weights);
+        Ok(self)
+    }
+
+    /// Gives every row a weight for the output of that name alone, as an entry of a dictionary that is Keras'
+    /// `sample_weight`. Outputs without one of their own have those of [`with_weights`](Self::with_weights), if any.
+    ///
+    /// # Errors
+    ///
+    /// As [`with_weights`](Self::with_weights). Whether there is such an output is seen when a model is given the data.
+    pub fn with_output_weights(
+        mut self,
+        output: impl Into<String>,
+        weights: Vec<f32>,
+    ) -> Result<Self> {
+        let output = output.into();
+        let named = |error: Error| Error::data(format!("`{output}`: {error}"));
+        self.check_weights(&weights).map_err(named)?;
+        self.output_weights.retain(|(known, _)| *known != output);
+        self.output_weights.push((output, weights));
+        Ok(self)
+    }
+
+    fn check_weights(&self, weights: &[f32]) -> Result<()> {
+        if weights.len() != self.rows() {
+            let (given, rows) = (weights.len(), self.rows());
+            return Err(Error::data(format!(
+                "{given} weights for {rows} rows: give one per row"
+            )));
+        }
+        match weights.iter().position(|weight| !weight.is_finite()) {
+            None => Ok(()),
+            Some(row) => Err(Error::data(format!(
+                "the weight of row {row} is {}, not a number",
+                weights[row]
+            ))),
+        }
+    }
+
+    /// The weights of the rows; none where all weigh the same.
+    pub fn weights(&self) -> Option<&[f32]> {
+        self.weights.as_deref()
+    }
+
+    /// The weights of the rows for single outputs, by their names.
+    pub fn output_weights(&self) -> &[(String, Vec<f32>)] {
+        &self.output_weights
+    }
+}
