@@ -4,3 +4,6 @@
 #[cfg(target_os = "linux")] // what other systems need is not downloaded here
 mod crates;
 mod door;
+mod floors;
+mod scan;
+mod sizes;
