@@ -86,9 +86,9 @@ pub mod prelude {
         self, Elu, Gelu, LeakyRelu, Linear, Relu, Selu, Sigmoid, Silu, Softmax, Softplus, Tanh,
     };
     pub use crate::nn::{
-        Add, Average, Concatenate, Constraint, Dense, Dot, Flatten, Functional, Initializer, Input,
-        Lambda, Layer, Maximum, Minimum, Multiply, Permute, Regularizer, RepeatVector, Rescaling,
-        Reshape, Sequential, Subtract,
+        Add, Average, CategoryEncoding, Concatenate, Constraint, Dense, Dot, Flatten, Functional,
+        Initializer, Input, Lambda, Layer, Maximum, Minimum, Multiply, Permute, Regularizer,
+        RepeatVector, Rescaling, Reshape, Sequential, Subtract,
     };
     pub use crate::nn::{
         AlphaDropout, BatchNormalization, Dropout, GaussianDropout, GaussianNoise,
@@ -103,7 +103,7 @@ pub mod prelude {
         Callback, Compile, EarlyStopping, Evaluation, Fit, History, Loss, Model, ModelCheckpoint,
         Objective, Predictions, ReduceOnPlateau, Stop,
     };
-    pub use crate::{Device, Error, Graph, Program, Result, Tensor};
+    pub use crate::{Device, Error, Graph, Program, Result, Tensor, TensorType};
 
     /// [`Loss::HalfSquaredError`].
     pub const HalfSquaredError: Loss = Loss::HalfSquaredError;

@@ -165,6 +165,17 @@ impl TensorType {
         }
     }
 
+    /// The type in which a graph's tensors hold such elements: bytes are widened to f32 as they are read.
+    pub(crate) fn widened(&self) -> Self {
+        TensorType {
+            shape: self.shape.clone(),
+            dtype: match self.dtype {
+                DType::U8 => DType::F32,
+                dtype => dtype,
+            },
+        }
+    }
+
     /// The number of elements.
     pub fn elements(&self) -> u64 {
         self.shape.elements()
@@ -173,6 +184,33 @@ impl TensorType {
     /// Bytes of its elements on a device.
     pub fn bytes(&self) -> u64 {
         self.elements().saturating_mul(self.dtype.bytes())
+    }
+}
+
+/// A shape alone is that of f32 numbers.
+macro_rules! of_numbers {
+    ($([$($generic:tt)*] $shape:ty;)*) => {$(
+        impl<$($generic)*> From<$shape> for TensorType {
+            /// Numbers of this shape.
+            fn from(shape: $shape) -> Self {
+                TensorType::f32(shape)
+            }
+        }
+    )*};
+}
+
+of_numbers! {
+    [] usize;
+    [] Shape;
+    [] &Shape;
+    [] &[usize];
+    [] Vec<usize>;
+    [const N: usize] [usize; N];
+}
+
+impl From<&TensorType> for TensorType {
+    fn from(kind: &TensorType) -> Self {
+        kind.clone()
     }
 }
 

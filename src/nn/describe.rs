@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Error, Preprocessing, Result, Shape};
+use crate::{DType, Error, Preprocessing, Result, Shape, TensorType};
 
 use super::functional::{InputSpec, OutputSpec, Source, Step, refused};
 use super::{Activation, Dense, Functional, Layer, LayerRef};
@@ -16,8 +16,8 @@ use super::{
     UnitNormalization,
 };
 use super::{
-    Add, Average, Concatenate, Dot, Flatten, Maximum, Minimum, Multiply, Permute, RepeatVector,
-    Rescaling, Reshape, Subtract,
+    Add, Average, CategoryEncoding, Concatenate, Dot, Flatten, Maximum, Minimum, Multiply, Permute,
+    RepeatVector, Rescaling, Reshape, Subtract,
 };
 
 /// The settings of a layer in a model file.
@@ -65,6 +65,7 @@ const BUILT_IN: &[(&str, Reader)] = &[
     ("AlphaDropout", read::<AlphaDropout>),
     ("Average", read::<Average>),
     ("BatchNormalization", read::<BatchNormalization>),
+    ("CategoryEncoding", read::<CategoryEncoding>),
     ("Concatenate", read::<Concatenate>),
     ("Dense", read::<Dense>),
     ("Dot", read::<Dot>),
@@ -123,11 +124,49 @@ enum SourceDescription {
     Call(usize),
 }
 
+/// The type of an input in a model file.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum InputType {
+    F32,
+    U32,
+    U8,
+}
+
+impl From<InputType> for DType {
+    fn from(kind: InputType) -> Self {
+        match kind {
+            InputType::F32 => DType::F32,
+            InputType::U32 => DType::U32,
+            InputType::U8 => DType::U8,
+        }
+    }
+}
+
+impl InputType {
+    /// The types of the inputs of a model that is not all of f32.
+    fn of_all(inputs: &[InputSpec]) -> Vec<Self> {
+        if inputs.iter().all(|input| input.kind.dtype == DType::F32) {
+            return Vec::new();
+        }
+        let kind = |input: &InputSpec| match input.kind.dtype {
+            DType::U32 => InputType::U32,
+            DType::U8 => InputType::U8,
+            // A model of f16 inputs does not compile.
+            DType::F32 | DType::F16 => InputType::F32,
+        };
+        inputs.iter().map(kind).collect()
+    }
+}
+
 /// An architecture as data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Description {
     inputs: Vec<(String, Vec<usize>)>,
+    /// The types of the inputs; none where all are f32, as in every file that knows of no others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    input_types: Vec<InputType>,
     layers: Vec<LayerDescription>,
     calls: Vec<CallDescription>,
     outputs: Vec<(String, SourceDescription)>,
@@ -179,10 +218,11 @@ impl Functional {
             layer: step.member,
             inputs: step.inputs.iter().map(|&source| source.into()).collect(),
         };
-        let input = |input: &InputSpec| (input.name.clone(), input.shape.dims().to_vec());
+        let input = |input: &InputSpec| (input.name.clone(), input.kind.shape.dims().to_vec());
         let output = |output: &OutputSpec| (output.name.clone(), output.source.into());
         Ok(Description {
             inputs: self.inputs.iter().map(input).collect(),
+            input_types: InputType::of_all(&self.inputs),
             layers,
             calls: self.calls.iter().map(call).collect(),
             outputs: self.outputs.iter().map(output).collect(),
@@ -194,9 +234,19 @@ impl Functional {
     /// The architecture of a description, every shape and name checked again.
     pub(crate) fn from_description(description: Description, custom: Custom<'_>) -> Result<Self> {
         let mut model = Functional::empty();
+        let types = description.input_types;
+        if !types.is_empty() && types.len() != description.inputs.len() {
+            return Err(Error::data(
+                "the types of the inputs are not as many as these",
+            ));
+        }
+        let mut types = types.into_iter();
         let input = |(name, dims): (String, Vec<usize>)| InputSpec {
             name,
-            shape: dims.into(),
+            kind: TensorType {
+                shape: dims.into(),
+                dtype: types.next().map_or(DType::F32, DType::from),
+            },
         };
         model.inputs = description.inputs.into_iter().map(input).collect();
         let mut layers = Vec::new();
@@ -232,23 +282,24 @@ impl Functional {
             for source in call.inputs {
                 inputs.push(model.source(source).ok_or_else(unknown)?);
             }
-            let shape = |&source: &Source| model.shape_of(source).clone();
-            let shapes: Vec<Shape> = inputs.iter().map(shape).collect();
+            let kind = |&source: &Source| model.type_of(source).clone();
+            let kinds: Vec<TensorType> = inputs.iter().map(kind).collect();
+            let shapes: Vec<Shape> = kinds.iter().map(|kind| kind.shape.clone()).collect();
             let name = layer.name.as_deref().unwrap_or_default();
             layer.layer.validate()?;
-            let shape = layer.layer.output_shape(&shapes);
-            let shape = shape.map_err(|message| refused(name, message, None))?;
+            let kind = layer.output_type(&kinds);
+            let kind = kind.map_err(|message| refused(name, message, None))?;
             let member = model.member(layer, &shapes, None)?;
             model.calls.push(Step {
                 member,
                 inputs,
-                shape,
+                kind,
             });
         }
         for (name, source) in description.outputs {
             let unknown = || Error::data(format!("the output `{name}` refers to nothing"));
             let source = model.source(source).ok_or_else(unknown)?;
-            let shape = model.shape_of(source).clone();
+            let shape = model.type_of(source).shape.clone();
             model.outputs.push(OutputSpec {
                 name,
                 source,

@@ -5,6 +5,7 @@ use crate::{Graph, Tensor};
 
 use super::call::Activated;
 use super::functional::{InputSpec, Source};
+use super::layer::batch_of;
 use super::{Activation, Call, Functional, Parameter};
 
 /// What a forward pass gives beside its outputs.
@@ -143,8 +144,7 @@ impl Functional {
     pub(crate) fn last_activations(&self) -> Vec<Activation> {
         let graph = Graph::new();
         let input = |input: &InputSpec| {
-            let dims = [&[1], input.shape.dims()].concat();
-            graph.input(format!("{} (input)", input.name), dims)
+            batch_of(&graph, &format!("{} (input)", input.name), 1, &input.kind)
         };
         let inputs: Vec<Tensor> = self.inputs.iter().map(input).collect();
         let weight = |parameter: Parameter| {
@@ -164,11 +164,15 @@ impl Functional {
     fn checked(&self, graph: &Graph, number: usize, input: &Tensor, output: Tensor) -> Tensor {
         let step = &self.calls[number];
         let rows = input.shape().dims().first().copied().unwrap_or(1);
-        let expected = [&[rows], step.shape.dims()].concat();
-        if !graph.owns(&output) || graph.check().is_err() || output.shape().dims() == expected {
+        let expected = [&[rows], step.kind.shape.dims()].concat();
+        let fits = output.shape().dims() == expected && output.dtype() == step.kind.dtype;
+        if !graph.owns(&output) || graph.check().is_err() || fits {
             return output;
         }
-        let message = format!("its rule of shapes says {expected:?}, but its output is {output:?}");
+        let message = format!(
+            "its rule of shapes says {expected:?} of {}, but its output is {output:?}",
+            step.kind.dtype
+        );
         let location = std::panic::Location::caller();
         graph.refuse_at(&self.members[step.member].name, message, location)
     }

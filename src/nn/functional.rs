@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use crate::{Error, Preprocessing, Result, Shape};
+use crate::{DType, Error, Preprocessing, Result, Shape, TensorType};
 
 use super::layer_ref::snake_case;
 use super::symbol::{Origin, Outputs, Symbol, Symbols};
@@ -39,11 +39,18 @@ pub struct Functional {
     refusal: Option<Error>,
 }
 
-/// An input: its name and the shape of a sample.
+/// An input: its name, and the shape and type of a sample.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct InputSpec {
     pub name: String,
-    pub shape: Shape,
+    pub kind: TensorType,
+}
+
+impl InputSpec {
+    /// Elements of a sample.
+    pub fn width(&self) -> usize {
+        usize::try_from(self.kind.elements()).unwrap_or(usize::MAX)
+    }
 }
 
 /// A layer under its name in the model, with what it keeps.
@@ -60,8 +67,8 @@ pub(crate) struct Step {
     /// The member's index.
     pub member: usize,
     pub inputs: Vec<Source>,
-    /// The shape of a sample's output.
-    pub shape: Shape,
+    /// The shape and type of a sample's output.
+    pub kind: TensorType,
 }
 
 /// Where a tensor of the model comes from.
@@ -132,7 +139,7 @@ impl Functional {
 
     /// The numbers of a sample over all inputs.
     pub(crate) fn input_width(&self) -> usize {
-        let widths = self.inputs.iter().map(|input| input.shape.elements());
+        let widths = self.inputs.iter().map(|input| input.kind.elements());
         usize::try_from(widths.fold(0, u64::saturating_add)).unwrap_or(usize::MAX)
     }
 
@@ -157,10 +164,10 @@ impl Functional {
         shape.map_or((1, 0), Shape::rows_and_columns)
     }
 
-    pub(crate) fn shape_of(&self, source: Source) -> &Shape {
+    pub(crate) fn type_of(&self, source: Source) -> &TensorType {
         match source {
-            Source::Input(index) => &self.inputs[index].shape,
-            Source::Call(index) => &self.calls[index].shape,
+            Source::Input(index) => &self.inputs[index].kind,
+            Source::Call(index) => &self.calls[index].kind,
         }
     }
 
@@ -177,19 +184,31 @@ impl Functional {
         if let Some(error) = &self.refusal {
             return Err(error.clone());
         }
-        let empty = self.inputs.iter().find(|input| input.shape.elements() == 0);
-        if let Some(InputSpec { name, shape }) = empty {
-            let message = format!("`{name}` needs at least one number a sample, got {shape}");
-            return Err(Error::argument("inputs", message));
+        for InputSpec { name, kind } in &self.inputs {
+            if kind.elements() == 0 {
+                let message = format!("`{name}` needs at least one number a sample, got {kind}");
+                return Err(Error::argument("inputs", message));
+            }
+            if kind.dtype == DType::F16 {
+                let message = format!("`{name}` is f32, u32 or u8 as data are, got {kind}");
+                return Err(Error::argument("inputs", message));
+            }
+        }
+        for OutputSpec { name, source, .. } in &self.outputs {
+            let kind = self.type_of(*source);
+            if kind.widened().dtype != DType::F32 {
+                let message = format!("`{name}` must be numbers, f32, got {kind}");
+                return Err(Error::argument("outputs", message));
+            }
         }
         let made = self.calls.iter().map(|call| {
             let name = self.members.get(call.member).map(|member| &member.name);
-            (name, &call.shape)
+            (name, &call.kind.shape)
         });
         let taken = self
             .inputs
             .iter()
-            .map(|input| (Some(&input.name), &input.shape));
+            .map(|input| (Some(&input.name), &input.kind.shape));
         if let Some((name, shape)) = taken.chain(made).find(|(_, shape)| !shape.is_possible()) {
             let name = name.map_or("a layer", String::as_str);
             let message =
@@ -205,6 +224,17 @@ impl Functional {
         let width = self.input_width();
         if self.preprocessing.is_some() && self.inputs.len() != 1 {
             let message = format!("needs a model of one input, got {}", self.inputs.len());
+            return Err(Error::argument("preprocessing", message));
+        }
+        let typed = self
+            .inputs
+            .iter()
+            .find(|input| input.kind.dtype != DType::F32);
+        if let (Some(_), Some(input)) = (&self.preprocessing, typed) {
+            let message = format!(
+                "makes numbers, f32, but the model's input is {}",
+                input.kind
+            );
             return Err(Error::argument("preprocessing", message));
         }
         let made = self.preprocessing.as_ref().map(Preprocessing::outputs);
@@ -224,10 +254,13 @@ impl Functional {
             None if !self.is_chain() || self.calls.len() != self.members.len() => {
                 Err("a model with branches".into())
             }
-            None => match self.inputs.iter().find(|input| input.shape.rank() != 1) {
-                Some(input) => Err(format!("an input {}", input.shape)),
-                None => Ok(()),
-            },
+            None => {
+                let plain = |kind: &TensorType| kind.shape.rank() == 1 && kind.dtype == DType::F32;
+                match self.inputs.iter().find(|input| !plain(&input.kind)) {
+                    Some(input) => Err(format!("an input {}", input.kind)),
+                    None => Ok(()),
+                }
+            }
         }
     }
 
@@ -354,7 +387,7 @@ fn built(inputs: &[Symbol], outputs: Vec<(Option<String>, Symbol)>) -> Result<Fu
         };
         model.inputs.push(InputSpec {
             name: name.clone(),
-            shape: recorded.shape.clone()?,
+            kind: recorded.kind.clone()?,
         });
         sources.push((recorded.serial, Source::Input(index)));
     }
@@ -374,7 +407,7 @@ fn built(inputs: &[Symbol], outputs: Vec<(Option<String>, Symbol)>) -> Result<Fu
                 return Err(Error::argument("inputs", message));
             }
         };
-        let shape = recorded.shape.clone()?;
+        let kind = recorded.kind.clone()?;
         let shapes = operands
             .iter()
             .map(Symbol::shape)
@@ -390,7 +423,7 @@ fn built(inputs: &[Symbol], outputs: Vec<(Option<String>, Symbol)>) -> Result<Fu
         model.calls.push(Step {
             member,
             inputs: operands,
-            shape,
+            kind,
         });
     }
     model.check_names()?;
@@ -409,7 +442,7 @@ fn built(inputs: &[Symbol], outputs: Vec<(Option<String>, Symbol)>) -> Result<Fu
         };
         let layer = &model.members[model.calls[call].member].name;
         let name = name.unwrap_or_else(|| layer.clone());
-        let shape = model.calls[call].shape.clone();
+        let shape = model.calls[call].kind.shape.clone();
         model.outputs.push(OutputSpec {
             name,
             source,

@@ -33,6 +33,10 @@ impl Layer for Lambda {
         "Lambda"
     }
 
+    fn takes_integers(&self) -> bool {
+        true
+    }
+
     fn forward(&self, inputs: &[Tensor], _call: &mut Call) -> Tensor {
         (self.0)(inputs)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Graph, Shape, Tensor};
+use crate::{DType, Graph, Initial, Shape, Tensor, TensorType};
 
 use super::describe::Config;
 use super::{Call, Constraint, Initializer, LayerRef, Symbol, Symbols};
@@ -64,9 +64,38 @@ pub trait Layer: fmt::Debug + Send + Sync {
 
     /// The shape of a sample's output, or why the inputs do not fit, as a sentence without the layer's name.
     ///
-    /// By default the forward pass is recorded in a graph of its own to see.
+    /// By default the forward pass is recorded in a graph of its own to see. It is asked where all inputs are numbers, f32;
+    /// [`Layer::output_type`] is for others.
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        tried(inputs, &self.parameters(inputs), |inputs, call| {
+        let kinds: Vec<TensorType> = inputs.iter().map(TensorType::from).collect();
+        let parameters = self.parameters(inputs);
+        let tried = tried(&kinds, &parameters, |inputs, call| {
+            self.forward(inputs, call)
+        });
+        tried.map(|kind| kind.shape)
+    }
+
+    /// Whether it takes integers, u32, such as tokens; default false, so that they are refused before the forward pass. Bytes
+    /// are numbers, f32, to every layer.
+    fn takes_integers(&self) -> bool {
+        false
+    }
+
+    /// The type of a sample's output, or why the inputs do not fit, as a sentence without the layer's name.
+    ///
+    /// By default numbers give numbers of [`Layer::output_shape`]; where there are integers among the inputs, and the layer
+    /// takes them, its forward pass is recorded to see.
+    fn output_type(&self, inputs: &[TensorType]) -> Result<TensorType, String> {
+        let shapes: Vec<Shape> = inputs.iter().map(|kind| kind.shape.clone()).collect();
+        let Some(other) = inputs.iter().find(|kind| kind.dtype != DType::F32) else {
+            return self.output_shape(&shapes).map(TensorType::from);
+        };
+        if other.dtype != DType::U32 || !self.takes_integers() {
+            return Err(format!(
+                "takes numbers, f32, but an input is {other}; `CategoryEncoding` makes numbers of integers"
+            ));
+        }
+        tried(inputs, &self.parameters(&shapes), |inputs, call| {
             self.forward(inputs, call)
         })
     }
@@ -175,16 +204,15 @@ impl Parameter {
     }
 }
 
-/// The shape of a sample's output, by recording the forward pass on a batch.
+/// The type of a sample's output, by recording the forward pass on a batch.
 pub(crate) fn tried(
-    inputs: &[Shape],
+    inputs: &[TensorType],
     parameters: &[Parameter],
     forward: impl FnOnce(&[Tensor], &mut Call) -> Tensor,
-) -> Result<Shape, String> {
+) -> Result<TensorType, String> {
     let graph = Graph::new();
-    let input = |(index, shape): (usize, &Shape)| {
-        let dims = [&[TRIAL_ROWS], shape.dims()].concat();
-        graph.input(format!("input {index}"), dims)
+    let input = |(index, kind): (usize, &TensorType)| {
+        batch_of(&graph, &format!("input {index}"), TRIAL_ROWS, kind)
     };
     let tensors: Vec<Tensor> = inputs.iter().enumerate().map(input).collect();
     let mut call = Call::new(&graph);
@@ -195,12 +223,24 @@ pub(crate) fn tried(
     let output = forward(&tensors, &mut call);
     graph.check().map_err(|error| error.to_string())?;
     match output.shape().dims().split_first() {
-        Some((&TRIAL_ROWS, shape)) => Ok(shape.into()),
+        Some((&TRIAL_ROWS, shape)) => Ok(TensorType {
+            shape: shape.into(),
+            dtype: output.dtype(),
+        }),
         _ => Err(format!(
             "for a batch of {TRIAL_ROWS} rows its output is {}, which is no row for each of them",
             output.shape()
         )),
     }
+}
+
+/// An input of `rows` samples of this type, of which bytes are numbers.
+pub(crate) fn batch_of(graph: &Graph, name: &str, rows: usize, sample: &TensorType) -> Tensor {
+    let kind = TensorType {
+        shape: [&[rows], sample.shape.dims()].concat().into(),
+        dtype: sample.widened().dtype,
+    };
+    graph.variable_as(crate::Role::Data, name, kind, Initial::Zeros)
 }
 
 /// The one input of a layer that takes one.

@@ -3,6 +3,8 @@
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::TensorType;
+
 use super::Layer;
 use super::symbol::{Symbol, Symbols};
 
@@ -51,6 +53,12 @@ impl LayerRef {
     #[track_caller]
     pub fn on(&self, inputs: impl Symbols) -> Symbol {
         Symbol::call(self, inputs.symbols(), Location::caller())
+    }
+
+    /// The type of a sample's output for inputs of these types, of which bytes are numbers to a layer.
+    pub(crate) fn output_type(&self, inputs: &[TensorType]) -> Result<TensorType, String> {
+        let widened: Vec<TensorType> = inputs.iter().map(TensorType::widened).collect();
+        self.layer.output_type(&widened)
     }
 
     /// The layer itself.

@@ -8,12 +8,13 @@
 //! | `nested` | a model as a layer of another |
 //! | `forward`, `weights`, `summary`, `describe` | what is done with an architecture |
 //! | `names` | initializers, penalties and constraints by Keras' names |
-//! | `dense`, `activate`, `merge`, `concatenate`, `dot`, `rearrange`, `rescaling`, `lambda`, `noise`, `normalization`, `group_normalization`, `prelu`, `softmax`, `activity_regularization` | the layers |
+//! | `dense`, `activate`, `merge`, `category_encoding`, `concatenate`, `dot`, `rearrange`, `rescaling`, `lambda`, `noise`, `normalization`, `group_normalization`, `prelu`, `softmax`, `activity_regularization` | the layers |
 
 mod activate;
 mod activation;
 mod activity_regularization;
 mod call;
+mod category_encoding;
 mod concatenate;
 mod constraint;
 mod dense;
@@ -44,6 +45,7 @@ mod weights;
 pub use activation::Activation;
 pub use activity_regularization::ActivityRegularization;
 pub use call::Call;
+pub use category_encoding::{CategoryEncoding, OutputMode};
 pub use concatenate::Concatenate;
 pub use constraint::Constraint;
 pub use dense::Dense;

@@ -1,6 +1,6 @@
 //! A model as a layer of another.
 
-use crate::{Result, Shape, Tensor};
+use crate::{Result, Shape, Tensor, TensorType};
 
 use super::forward::Mode;
 use super::{Call, Config, Functional, Layer, LayerRef, Parameter, Sequential};
@@ -26,7 +26,7 @@ impl Layer for Functional {
         Functional::parameters(self).collect()
     }
 
-    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+    fn output_type(&self, inputs: &[TensorType]) -> Result<TensorType, String> {
         Functional::validate(self).map_err(|refusal| refusal.to_string())?;
         if self.preprocessing.is_some() {
             return Err("transforms its inputs, which a model within another cannot".into());
@@ -35,19 +35,15 @@ impl Layer for Functional {
             let count = self.outputs.len();
             return Err(format!("must have one output to be a layer, got {count}"));
         };
-        let own: Vec<&Shape> = self.inputs.iter().map(|input| &input.shape).collect();
-        if own.iter().copied().eq(inputs) {
-            return Ok(output.shape.clone());
+        let own: Vec<TensorType> = self.inputs.iter().map(|i| i.kind.widened()).collect();
+        if own == inputs {
+            return Ok(TensorType::f32(&output.shape));
         }
-        let told = |shapes: &mut dyn Iterator<Item = &Shape>| {
-            let shapes: Vec<String> = shapes.map(Shape::to_string).collect();
-            shapes.join(", ")
+        let told = |kinds: &[TensorType]| {
+            let kinds: Vec<String> = kinds.iter().map(TensorType::to_string).collect();
+            kinds.join(", ")
         };
-        Err(format!(
-            "takes {}, got {}",
-            told(&mut own.into_iter()),
-            told(&mut inputs.iter())
-        ))
+        Err(format!("takes {}, got {}", told(&own), told(inputs)))
     }
 
     fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {

@@ -16,6 +16,10 @@ impl Layer for Flatten {
         "Flatten"
     }
 
+    fn takes_integers(&self) -> bool {
+        true
+    }
+
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let elements = single(inputs)?.elements();
         Ok([usize::try_from(elements).unwrap_or(usize::MAX)].into())
@@ -78,6 +82,10 @@ impl Layer for Reshape {
         "Reshape"
     }
 
+    fn takes_integers(&self) -> bool {
+        true
+    }
+
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         self.target(single(inputs)?)
     }
@@ -113,6 +121,10 @@ impl Permute {
 impl Layer for Permute {
     fn class(&self) -> &'static str {
         "Permute"
+    }
+
+    fn takes_integers(&self) -> bool {
+        true
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
@@ -158,6 +170,10 @@ impl RepeatVector {
 impl Layer for RepeatVector {
     fn class(&self) -> &'static str {
         "RepeatVector"
+    }
+
+    fn takes_integers(&self) -> bool {
+        true
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use crate::{Error, Preprocessing, Shape};
+use crate::{Error, Preprocessing, TensorType};
 
 use super::symbol::Symbol;
 use super::{Activation, Dense, Functional, Input, Layer, LayerRef};
@@ -20,15 +20,16 @@ use super::{Activation, Dense, Functional, Input, Layer, LayerRef};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Sequential {
-    inputs: Shape,
+    inputs: TensorType,
     layers: Vec<(LayerRef, &'static Location<'static>)>,
     seed: u64,
     preprocessing: Option<Preprocessing>,
 }
 
 impl Sequential {
-    /// A model that takes samples of this shape, `8` or `[8]` for rows of eight numbers, and has no layers yet.
-    pub fn new(inputs: impl Into<Shape>) -> Self {
+    /// A model that takes samples of this shape, `8` or `[8]` for rows of eight numbers, and has no layers yet. Samples of
+    /// another type than f32 say so: `TensorType::u8([28, 28, 1])`, see [`Input::named`].
+    pub fn new(inputs: impl Into<TensorType>) -> Self {
         Sequential {
             inputs: inputs.into(),
             layers: Vec::new(),

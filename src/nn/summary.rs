@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::Shape;
+use crate::{DType, TensorType};
 
 use super::Functional;
 use super::functional::{Member, Source, Step};
@@ -25,7 +25,7 @@ impl Functional {
             for input in &self.inputs {
                 lines.push(Line {
                     title: format!("{} (InputLayer)", input.name),
-                    shape: batch(&input.shape),
+                    shape: batch(&input.kind),
                     count: "0".into(),
                     from: "-".into(),
                 });
@@ -38,7 +38,7 @@ impl Functional {
             let from: Vec<&str> = step.inputs.iter().map(|&s| self.name_of(s)).collect();
             lines.push(Line {
                 title: title(member),
-                shape: batch(&step.shape),
+                shape: batch(&step.kind),
                 // A shared layer's weights are counted once.
                 count: match again {
                     true => "shared".into(),
@@ -121,8 +121,13 @@ fn own_count(member: &Member) -> usize {
     counts.fold(0, usize::saturating_add)
 }
 
-/// `(any, 8)`: any number of rows of that shape.
-fn batch(shape: &Shape) -> String {
-    let dims = shape.dims().iter().map(|dim| format!(", {dim}"));
-    format!("(any{})", dims.collect::<String>())
+/// `(any, 8)`: any number of rows of that shape; the type follows where it is not f32.
+fn batch(kind: &TensorType) -> String {
+    let dims = kind.shape.dims().iter().map(|dim| format!(", {dim}"));
+    let shape = format!("(any{})", dims.collect::<String>());
+    if kind.dtype == DType::F32 {
+        shape
+    } else {
+        format!("{shape} {}", kind.dtype)
+    }
 }

@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{Error, Shape};
+use crate::{Error, Shape, TensorType};
 
 use super::LayerRef;
 use super::layer_ref::snake_case;
@@ -14,9 +14,23 @@ use super::layer_ref::snake_case;
 pub struct Input;
 
 impl Input {
-    /// An input of that name; `shape` is that of one sample: `8` or `[8]` for rows of eight numbers.
-    pub fn named(name: impl Into<String>, shape: impl Into<Shape>) -> Symbol {
-        Symbol::new(Origin::Input(name.into()), Ok(shape.into()))
+    /// An input of that name; `kind` is the shape of one sample, `8` or `[8]` for rows of eight numbers, or shape and type:
+    /// `TensorType::u32([12])` for twelve tokens, `TensorType::u8([28, 28, 1])` for an image of bytes, which layers see as
+    /// numbers from 0 to 255.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    ///
+    /// let tokens = Input::named("tokens", TensorType::u32([12]));
+    /// let image = Input::named("image", TensorType::u8([8, 8, 1]));
+    /// let words = Flatten.on(&CategoryEncoding::one_hot(50).on(&tokens));
+    /// let pixels = Flatten.on(&Rescaling::new(1.0 / 255.0).on(&image));
+    /// let both = Concatenate::new().on([&words, &pixels]);
+    /// let model = Functional::new([&tokens, &image], &Dense::new(2).on(&both));
+    /// assert_eq!(model.parameter_count(), (12 * 50 + 64 + 1) * 2);
+    /// ```
+    pub fn named(name: impl Into<String>, kind: impl Into<TensorType>) -> Symbol {
+        Symbol::new(Origin::Input(name.into()), Ok(kind.into()))
     }
 }
 
@@ -29,7 +43,7 @@ pub(crate) struct Recorded {
     /// Numbers in the order of the program, so that what a call takes comes before it.
     pub serial: u64,
     pub origin: Origin,
-    pub shape: Result<Shape, Error>,
+    pub kind: Result<TensorType, Error>,
 }
 
 #[derive(Debug)]
@@ -43,13 +57,13 @@ pub(crate) enum Origin {
 }
 
 impl Symbol {
-    fn new(origin: Origin, shape: Result<Shape, Error>) -> Self {
+    fn new(origin: Origin, kind: Result<TensorType, Error>) -> Self {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         Symbol(Arc::new(Recorded {
             serial,
             origin,
-            shape,
+            kind,
         }))
     }
 
@@ -63,11 +77,12 @@ impl Symbol {
             message: "takes at least one input, got none".into(),
             location,
         };
-        let shapes: Result<Vec<Shape>, Error> = match inputs.is_empty() {
-            true => Err(nothing()),
-            false => inputs.iter().map(|input| input.0.shape.clone()).collect(),
+        let kinds: Result<Vec<TensorType>, Error> = if inputs.is_empty() {
+            Err(nothing())
+        } else {
+            inputs.iter().map(|input| input.0.kind.clone()).collect()
         };
-        let shape = shapes.and_then(|shapes| {
+        let kind = kinds.and_then(|kinds| {
             let refused = |message| Error::Shape {
                 op: match &layer.name {
                     Some(name) => name.clone(),
@@ -76,7 +91,7 @@ impl Symbol {
                 message,
                 location,
             };
-            layer.layer.output_shape(&shapes).map_err(refused)
+            layer.output_type(&kinds).map_err(refused)
         });
         let layer = layer.clone();
         let origin = Origin::Call {
@@ -84,12 +99,25 @@ impl Symbol {
             inputs,
             location,
         };
-        Symbol::new(origin, shape)
+        Symbol::new(origin, kind)
     }
 
     /// The shape of a sample, or why there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] of the call that did not fit.
     pub fn shape(&self) -> Result<Shape, Error> {
-        self.0.shape.clone()
+        self.kind().map(|kind| kind.shape)
+    }
+
+    /// The shape and type of a sample, or why there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] of the call that did not fit.
+    pub fn kind(&self) -> Result<TensorType, Error> {
+        self.0.kind.clone()
     }
 
     pub(crate) fn recorded(&self) -> &Recorded {

@@ -47,7 +47,7 @@ impl Model {
         }
         let rows = arranged.first().zip(specs.first());
         Ok(Arranged {
-            rows: rows.map_or(0, |(values, spec)| values.len() / width(spec)),
+            rows: rows.map_or(0, |(values, spec)| values.len() / spec.width()),
             inputs: arranged,
         })
     }
@@ -77,7 +77,7 @@ impl Model {
         }
         let mut start = 0;
         let part = |spec: &InputSpec| {
-            let range = start..start + width(spec);
+            let range = start..start + spec.width();
             start = range.end;
             values.columns(own, &range)
         };
@@ -118,11 +118,11 @@ impl Model {
             };
             let (name, values, given) = named.swap_remove(place);
             let preprocessing = self.architecture.preprocessing.as_ref();
-            let wanted = preprocessing.map_or(width(spec), |steps| steps.inputs());
+            let wanted = preprocessing.map_or(spec.width(), |steps| steps.inputs());
             if let Some(given) = given.filter(|&given| given != wanted) {
                 return Err(Error::data(format!(
                     "the input `{name}` has {given} numbers a row, but the model's is {}",
-                    spec.shape
+                    spec.kind
                 )));
             }
             if !values.len().is_multiple_of(wanted) {
@@ -159,9 +159,4 @@ impl Model {
         }
         Ok(joined.into())
     }
-}
-
-/// Elements of a sample of an input.
-fn width(spec: &InputSpec) -> usize {
-    usize::try_from(spec.shape.elements()).unwrap_or(usize::MAX)
 }

@@ -65,11 +65,11 @@ impl Model {
             .collect();
         let (mut inputs, mut start) = (Vec::new(), 0);
         for input in &architecture.inputs {
-            let own = usize::try_from(input.shape.elements()).unwrap_or(usize::MAX);
+            let own = input.width();
             let part = |row: &[f32]| row[start..start + own].to_vec();
             let values: Vec<f32> = features.chunks_exact(width).flat_map(part).collect();
             start += own;
-            let shape = Shape::from([&[rows], input.shape.dims()].concat());
+            let shape = Shape::from([&[rows], input.kind.shape.dims()].concat());
             inputs.push(graph.parameter(format!("{} (input)", input.name), shape, &values));
         }
         let pass = architecture.forward(&inputs, &parameters, false, None);

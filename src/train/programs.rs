@@ -338,15 +338,15 @@ impl Parts<'_> {
         let inputs = &self.architecture.inputs;
         let mut start = 0;
         let input = |input: &InputSpec| {
-            let width = usize::try_from(input.shape.elements()).unwrap_or(usize::MAX);
+            let width = input.width();
             let own = match inputs.len() {
                 1 => x.clone(),
                 _ => x.slice(1, start, width),
             };
             start += width;
-            match input.shape.rank() {
+            match input.kind.shape.rank() {
                 1 => own,
-                _ => own.reshape([&[x.shape().dims()[0]], input.shape.dims()].concat()),
+                _ => own.reshape([&[x.shape().dims()[0]], input.kind.shape.dims()].concat()),
             }
         };
         inputs.iter().map(input).collect()

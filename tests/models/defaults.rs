@@ -100,7 +100,7 @@ fn schedules() -> String {
 
 fn layers() -> String {
     let of = |layer: &dyn Layer| layer.config();
-    let all: [(&str, Option<kiln::nn::Config>); 17] = [
+    let all: [(&str, Option<kiln::nn::Config>); 18] = [
         ("Dense::new(1)", of(&Dense::new(1))),
         ("PRelu::new()", of(&PRelu::new())),
         ("BatchNormalization::new()", of(&BatchNormalization::new())),
@@ -120,6 +120,10 @@ fn layers() -> String {
             of(&ActivityRegularization::default()),
         ),
         ("Rescaling::new(2.0)", of(&Rescaling::new(2.0))),
+        (
+            "CategoryEncoding::one_hot(9)",
+            of(&CategoryEncoding::one_hot(9)),
+        ),
         ("Concatenate::new()", of(&Concatenate::new())),
         ("Dot::new(1)", of(&Dot::new(1))),
         ("RepeatVector::new(2)", of(&RepeatVector::new(2))),

@@ -57,15 +57,41 @@ fn every_layer() -> Functional {
     Functional::new(&input, &last.on(&Flatten.on(&dots))).seed(3)
 }
 
+/// A model of inputs that are no numbers: tokens, and an image of bytes.
+fn typed_inputs() -> Functional {
+    let tokens = Input::named("tokens", TensorType::u32([5]));
+    let image = Input::named("image", TensorType::u8([3, 3, 1]));
+    let words = Flatten.on(&CategoryEncoding::one_hot(7).on(&tokens));
+    let pixels = Flatten.on(&Rescaling::new(1.0 / 255.0).on(&image));
+    let joined = Concatenate::new().on([&words, &pixels]);
+    Functional::new([&tokens, &image], &Dense::new(2).on(&joined)).seed(5)
+}
+
 #[test]
-fn the_model_has_every_layer_that_a_file_can_hold() {
-    let model = every_layer();
-    let used: BTreeSet<&str> = model
-        .layers()
-        .map(|(_, layer)| layer.layer().class())
+fn the_models_have_every_layer_that_a_file_can_hold() {
+    let models = [every_layer(), typed_inputs()];
+    let used: BTreeSet<&str> = models
+        .iter()
+        .flat_map(|model| model.layers().map(|(_, layer)| layer.layer().class()))
         .collect();
-    // A layer that is new among these needs a place in the model above.
+    // A layer that is new among these needs a place in the models above.
     assert_eq!(used, built_in_classes().collect());
+}
+
+#[test]
+fn types_of_inputs_survive_saving_and_loading() {
+    let (device, sgd) = (Device::cpu(), Sgd::new(0.1));
+    let mut model = typed_inputs()
+        .compile_on(&device, MeanSquaredError, sgd, [])
+        .unwrap();
+    let path = std::env::temp_dir().join(format!("kiln-typed-{}", std::process::id()));
+    model.save(&path).unwrap();
+    let loaded = Model::load_on(&device, &path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(loaded.architecture(), model.architecture());
+    assert_eq!(loaded.summary(), model.summary());
+    assert!(model.summary().contains("(any, 3, 3, 1) u8"));
+    assert!(model.summary().contains("(any, 5) u32"));
 }
 
 /// The classes of the layers that the sources hold: what follows `impl Layer for`, or the names that a macro is given.
