@@ -45,6 +45,21 @@ fn plans(c: &mut Criterion) {
     });
 }
 
+/// The plan of a deep network: the time for a layer must not rise with their number.
+fn planning(c: &mut Criterion) {
+    let device = Device::cpu();
+    let mut group = c.benchmark_group("planning");
+    group.sample_size(10);
+    for hidden in [100, 400, 1000] {
+        let model = model(&device, hidden);
+        group.throughput(criterion::Throughput::Elements(hidden as u64));
+        group.bench_function(hidden.to_string(), |b| {
+            b.iter(|| black_box(model.inspect(4096, 128).unwrap()))
+        });
+    }
+    group.finish();
+}
+
 /// The time of `run` alone: the device works on while it returns, and is waited for outside the measurement.
 fn recording(c: &mut Criterion) {
     const STEPS: u64 = 100;
@@ -83,6 +98,7 @@ fn main() {
         .without_plots()
         .configure_from_args();
     plans(&mut criterion);
+    planning(&mut criterion);
     recording(&mut criterion);
     criterion.final_summary();
 }

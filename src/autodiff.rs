@@ -99,15 +99,14 @@ impl Graph {
     fn reaches(&self, parameters: &[&Tensor], last: usize) -> Vec<bool> {
         let nodes = self.lock();
         let mut reached = vec![false; last + 1];
+        for parameter in parameters.iter().map(|parameter| parameter.id().node) {
+            if let Some(reached) = reached.get_mut(parameter) {
+                *reached = true;
+            }
+        }
         for node in 0..=last {
-            let is_parameter = parameters
-                .iter()
-                .any(|parameter| parameter.id().node == node);
-            reached[node] = is_parameter
-                || nodes.records[node]
-                    .inputs
-                    .iter()
-                    .any(|input| reached[input.node]);
+            let mut inputs = nodes.records[node].inputs.iter();
+            reached[node] |= inputs.any(|input| reached[input.node]);
         }
         reached
     }

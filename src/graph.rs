@@ -192,11 +192,7 @@ impl Graph {
             Initial::Words(values) => Some((DType::U32, values.len() as u64)),
         };
         let mut nodes = self.lock();
-        let taken = nodes
-            .records
-            .iter()
-            .any(|record| matches!(&record.node, Node::Variable(v) if v.name == *name));
-        let refusal = if taken {
+        let refusal = if nodes.names.contains_key(name) {
             Some(format!(
                 "there is already a variable `{name}` in this graph"
             ))

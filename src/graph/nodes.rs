@@ -1,5 +1,6 @@
 //! The nodes behind a graph: what a call becomes, and which calls are refused.
 
+use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ pub(crate) struct Nodes {
     pub(crate) records: Vec<Record>,
     /// Where each of them comes from.
     pub(crate) origins: Vec<Origin>,
+    /// The variables' nodes by name.
+    pub(crate) names: HashMap<String, usize>,
     /// What nodes that are recorded now belong to.
     pub(super) within: Origin,
     pub(super) error: Option<Error>,
@@ -31,6 +34,10 @@ pub(crate) struct Origin {
 
 impl Nodes {
     pub(super) fn push(&mut self, record: Record) -> usize {
+        if let Node::Variable(variable) = &record.node {
+            let node = self.records.len();
+            self.names.entry(variable.name.clone()).or_insert(node);
+        }
         self.records.push(record);
         self.origins.push(self.within.clone());
         self.records.len() - 1

@@ -4,23 +4,23 @@ use std::fmt;
 
 use crate::contract::Launch;
 
-use super::{Call, Place, Plan, PlannedProgram};
+use super::{Call, Place, Plan, PlannedProgram, PlannedVariable};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "plan for {}", self.target)?;
+        let mut by_slot: Vec<Vec<&PlannedVariable>> = vec![Vec::new(); self.slots.len()];
+        for variable in &self.variables {
+            by_slot[variable.place.slot].push(variable);
+        }
         for program in &self.programs {
             writeln!(f)?;
-            self.write_program(f, program)?;
+            write_program(f, program, &by_slot)?;
         }
         writeln!(f, "\n{:<6} {:<6} {:>14}  holds", "slot", "type", "bytes")?;
+        let holds = self.names_by_slot();
         for (index, slot) in self.slots.iter().enumerate() {
-            let names = self
-                .variables
-                .iter()
-                .filter(|v| v.place.slot == index)
-                .map(|v| v.name.as_str());
-            let mut names = names.collect::<Vec<_>>().join(", ");
+            let mut names = holds[index].join(", ");
             if names.is_empty() {
                 names = "temporaries".into();
             }
@@ -39,57 +39,62 @@ impl fmt::Display for Plan {
     }
 }
 
-impl Plan {
-    fn write_program(&self, f: &mut fmt::Formatter<'_>, program: &PlannedProgram) -> fmt::Result {
+fn write_program(
+    f: &mut fmt::Formatter<'_>,
+    program: &PlannedProgram,
+    by_slot: &[Vec<&PlannedVariable>],
+) -> fmt::Result {
+    writeln!(
+        f,
+        "program {}: {} calls, {} dispatches, {:.3} MFLOP, {:.3} MB touched",
+        program.name,
+        program.calls.len(),
+        program.dispatches(),
+        program.flops() as f64 / 1e6,
+        program.bytes() as f64 / 1e6
+    )?;
+    writeln!(
+        f,
+        "{:<4} {:<30} {:<44} {:<18} kernel",
+        "", "op", "inputs", "output"
+    )?;
+    for (index, call) in program.calls.iter().enumerate() {
+        let merged = if call.merged > 1 {
+            format!(" ×{}", call.merged)
+        } else {
+            String::new()
+        };
+        let inputs: Vec<String> = call
+            .inputs
+            .iter()
+            .map(|&place| operand(place, by_slot))
+            .collect();
+        let outputs: Vec<String> = call
+            .written()
+            .map(|place| operand(place, by_slot))
+            .collect();
+        let op = format!("{}{merged}", call.op.name());
+        let (inputs, outputs) = (inputs.join(" "), outputs.join(" "));
         writeln!(
             f,
-            "program {}: {} calls, {} dispatches, {:.3} MFLOP, {:.3} MB touched",
-            program.name,
-            program.calls.len(),
-            program.dispatches(),
-            program.flops() as f64 / 1e6,
-            program.bytes() as f64 / 1e6
+            "{index:<4} {op:<30} {inputs:<44} {outputs:<18} {}",
+            kernels(call)
         )?;
-        writeln!(
-            f,
-            "{:<4} {:<30} {:<44} {:<18} kernel",
-            "", "op", "inputs", "output"
-        )?;
-        for (index, call) in program.calls.iter().enumerate() {
-            let merged = if call.merged > 1 {
-                format!(" ×{}", call.merged)
-            } else {
-                String::new()
-            };
-            let inputs: Vec<String> = call
-                .inputs
-                .iter()
-                .map(|&place| self.operand(place))
-                .collect();
-            let outputs: Vec<String> = call.written().map(|place| self.operand(place)).collect();
-            let op = format!("{}{merged}", call.op.name());
-            let (inputs, outputs) = (inputs.join(" "), outputs.join(" "));
-            writeln!(
-                f,
-                "{index:<4} {op:<30} {inputs:<44} {outputs:<18} {}",
-                kernels(call)
-            )?;
-        }
-        for note in &program.notes {
-            writeln!(f, "     {note}")?;
-        }
-        Ok(())
     }
+    for note in &program.notes {
+        writeln!(f, "     {note}")?;
+    }
+    Ok(())
+}
 
-    /// A variable by name, a temporary by slot and offset.
-    fn operand(&self, place: Place) -> String {
-        let mut inside = self.variables.iter().filter(|v| v.place.slot == place.slot);
-        match (inside.clone().find(|v| v.place == place), inside.next()) {
-            (Some(variable), _) => variable.name.clone(),
-            (None, Some(first)) => format!("{}…", first.name),
-            (None, None) if place.offset == 0 => format!("#{}", place.slot),
-            (None, None) => format!("#{}+{}", place.slot, place.offset),
-        }
+/// A variable by name, a temporary by slot and offset.
+fn operand(place: Place, by_slot: &[Vec<&PlannedVariable>]) -> String {
+    let inside = &by_slot[place.slot];
+    match (inside.iter().find(|v| v.place == place), inside.first()) {
+        (Some(variable), _) => variable.name.clone(),
+        (None, Some(first)) => format!("{}…", first.name),
+        (None, None) if place.offset == 0 => format!("#{}", place.slot),
+        (None, None) => format!("#{}+{}", place.slot, place.offset),
     }
 }
 

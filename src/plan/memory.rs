@@ -1,6 +1,6 @@
 //! Places for every tensor: variables in slots of their own, temporaries in slots shared by lifetime.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::contract::Launches;
 use crate::graph::{Node, Record};
@@ -8,6 +8,8 @@ use crate::target::Target;
 use crate::{DType, Error, Result, TensorType};
 
 use super::fuse::Slab;
+use super::life::{Life, peak_of};
+use super::pack::{Packing, Tenant, pack};
 use super::schedule::{Key, Operand, Scheduled};
 use super::{Call, Place, Plan, PlannedProgram, PlannedVariable, Slot};
 
@@ -22,40 +24,23 @@ struct Block {
     offset: u64,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Life {
-    program: usize,
-    first: usize,
-    last: usize,
-}
-
-impl Life {
-    fn overlaps(&self, other: &Life) -> bool {
-        self.program == other.program && self.first <= other.last && other.first <= self.last
-    }
-}
-
 struct Memory<'a> {
     records: &'a [Record],
     slabs: &'a [Slab],
     /// The multiple, in bytes, of every block.
     alignment: u64,
     blocks: Vec<Block>,
+    /// Slab and offset of each tensor that lies in one.
+    homes: HashMap<Key, (usize, u64)>,
     /// Block and offset of each tensor, and block of each slab.
     of_key: HashMap<Key, (usize, u64)>,
     of_slab: HashMap<usize, usize>,
-    /// Pairs of blocks that may not share a slot: a call writes one and touches the other.
-    apart: HashSet<(usize, usize)>,
+    /// For each block those that may not share a slot with it: a call writes one and touches the other.
+    apart: Vec<Vec<usize>>,
 }
 
-/// One way to place all temporaries: block, slot and offset of each.
-struct Packing {
-    slots: Vec<Slot>,
-    places: Vec<(usize, usize, u64)>,
-}
-
-/// The operands of a call as blocks.
-struct Draft {
+/// The operands of a call as blocks: block, offset and elements of each.
+struct BlockCall {
     inputs: Vec<(usize, u64, u64)>,
     outputs: Vec<(usize, u64, u64)>,
     scratch: Vec<(usize, u64, u64)>,
@@ -68,23 +53,30 @@ pub(super) fn place(
     slabs: Vec<Slab>,
     target: &Target,
 ) -> Result<Plan> {
+    let members = slabs.iter().enumerate().flat_map(|(number, slab)| {
+        let members = slab.members.iter();
+        members.map(move |member| (member.key, (number, member.offset)))
+    });
     let mut memory = Memory {
         records,
         slabs: &slabs,
         alignment: target.alignment,
         blocks: Vec::new(),
+        homes: members.collect(),
         of_key: HashMap::new(),
         of_slab: HashMap::new(),
-        apart: HashSet::new(),
+        apart: Vec::new(),
     };
     let mut drafts = Vec::new();
     for (index, program) in programs.iter().enumerate() {
         drafts.push(memory.blocks_of(index, program, target)?);
     }
-    let slots = memory.assign();
-    let live_bytes: Vec<u64> = (0..programs.len())
-        .map(|program| memory.live_bytes(program))
+    let lengths: Vec<usize> = programs
+        .iter()
+        .map(|program| program.drafts.len())
         .collect();
+    let slots = memory.assign(&lengths);
+    let live_bytes = memory.live_bytes(programs.len());
     let mut planned = Vec::new();
     for ((program, drafts), live_bytes) in programs.into_iter().zip(drafts).zip(live_bytes) {
         let fetches = program.fetches.into_iter().map(|(name, kind, key)| {
@@ -116,9 +108,12 @@ pub(super) fn place(
         });
     }
     let variables = memory.variables();
+    let names = variables.iter().enumerate();
+    let names = names.map(|(place, variable)| (variable.name.clone(), place));
     Ok(Plan {
         target: target.clone(),
         slots,
+        names: names.collect(),
         variables,
         programs: planned,
     })
@@ -131,7 +126,7 @@ impl Memory<'_> {
         index: usize,
         program: &Scheduled,
         target: &Target,
-    ) -> Result<Vec<Draft>> {
+    ) -> Result<Vec<BlockCall>> {
         let mut drafts = Vec::new();
         for (step, call) in program.drafts.iter().enumerate() {
             let launches = if target.has_shaders() {
@@ -185,10 +180,11 @@ impl Memory<'_> {
             let written: Vec<usize> = written.collect();
             for (i, &a) in written.iter().enumerate() {
                 for b in reads.clone().chain(written[i + 1..].iter().copied()) {
-                    self.apart.insert((a.min(b), a.max(b)));
+                    self.apart[a].push(b);
+                    self.apart[b].push(a);
                 }
             }
-            drafts.push(Draft {
+            drafts.push(BlockCall {
                 inputs,
                 outputs,
                 scratch,
@@ -216,17 +212,8 @@ impl Memory<'_> {
     ) -> (usize, u64) {
         let (block, offset) = match operand {
             Operand::Slab(slab) => (self.slab(slab, program, step), 0),
-            Operand::Value(key) => match self
-                .slabs
-                .iter()
-                .position(|slab| slab.members.iter().any(|m| m.key == key))
-            {
-                Some(slab) => {
-                    let offset = self.slabs[slab]
-                        .members
-                        .iter()
-                        .find(|m| m.key == key)
-                        .map_or(0, |m| m.offset);
+            Operand::Value(key) => match self.homes.get(&key).copied() {
+                Some((slab, offset)) => {
                     let block = self.slab(slab, program, step);
                     self.of_key.insert(key, (block, offset));
                     (block, offset)
@@ -289,16 +276,23 @@ impl Memory<'_> {
             slot: usize::MAX,
             offset: 0,
         });
+        self.apart.push(Vec::new());
         self.blocks.len() - 1
     }
 
-    /// Variables one slot each; then temporaries, packed in several orders, of which the tightest result stays.
-    fn assign(&mut self) -> Vec<Slot> {
+    /// Variables one slot each; then temporaries, packed in several orders, of which the tightest result stays. `lengths`
+    /// holds the calls of each program.
+    fn assign(&mut self, lengths: &[usize]) -> Vec<Slot> {
         let mut slots: Vec<Slot> = Vec::new();
-        let mut temporaries = Vec::new();
+        let mut tenants: Vec<Tenant> = Vec::new();
         for (index, block) in self.blocks.iter_mut().enumerate() {
             if let Some(life) = block.life {
-                temporaries.push((index, life));
+                tenants.push(Tenant {
+                    block: index,
+                    dtype: block.dtype,
+                    elements: block.elements,
+                    life,
+                });
             } else {
                 block.slot = slots.len();
                 slots.push(Slot {
@@ -308,127 +302,39 @@ impl Memory<'_> {
                 });
             }
         }
-        let size = |index: usize| {
-            let block = &self.blocks[index];
-            block.elements.saturating_mul(block.dtype.bytes())
-        };
-        let length = |life: Life| (life.last - life.first) as u64 + 1;
-        let by_size = |&(index, life): &(usize, Life)| (size(index), length(life));
-        let by_length = |&(index, life): &(usize, Life)| (length(life), size(index));
-        let by_area =
-            |&(index, life): &(usize, Life)| (size(index).saturating_mul(length(life)), 0);
-        let by_start = |&(index, life): &(usize, Life)| (u64::MAX - life.first as u64, size(index));
-        let by_end = |&(index, life): &(usize, Life)| (life.last as u64, size(index));
-        type Rank<'a> = &'a dyn Fn(&(usize, Life)) -> (u64, u64);
-        let orders: [Rank<'_>; 5] = [&by_size, &by_length, &by_area, &by_start, &by_end];
-        let packings = orders.iter().map(|order| {
-            let mut sorted = temporaries.clone();
-            sorted.sort_by_key(|entry| std::cmp::Reverse(order(entry)));
-            self.pack(slots.clone(), sorted.into_iter().map(|(index, _)| index))
+        type Rank = fn(&Tenant) -> (u64, u64);
+        let by_size: Rank = |tenant| (tenant.bytes(), tenant.life.length());
+        let by_length: Rank = |tenant| (tenant.life.length(), tenant.bytes());
+        let by_area: Rank = |tenant| (tenant.bytes().saturating_mul(tenant.life.length()), 0);
+        let by_start: Rank = |tenant| (u64::MAX - tenant.life.first as u64, tenant.bytes());
+        let by_end: Rank = |tenant| (tenant.life.last as u64, tenant.bytes());
+        let packings = [by_size, by_length, by_area, by_start, by_end].map(|order| {
+            tenants.sort_by_key(|tenant| tenant.block);
+            tenants.sort_by_key(|tenant| std::cmp::Reverse(order(tenant)));
+            pack(tenants.iter().copied(), &self.apart, lengths)
         });
         let bytes = |packing: &Packing| packing.slots.iter().map(Slot::bytes).sum::<u64>();
-        if let Some(best) = packings.min_by_key(bytes) {
-            slots = best.slots;
+        if let Some(best) = packings.into_iter().min_by_key(bytes) {
             for (index, slot, offset) in best.places {
-                (self.blocks[index].slot, self.blocks[index].offset) = (slot, offset);
+                (self.blocks[index].slot, self.blocks[index].offset) = (slots.len() + slot, offset);
             }
+            slots.extend(best.slots);
         }
         slots
     }
 
-    /// Places each block where the slots grow least, in the order given.
-    fn pack(&self, slots: Vec<Slot>, order: impl Iterator<Item = usize>) -> Packing {
-        let mut members: Vec<Vec<(usize, u64)>> = vec![Vec::new(); slots.len()];
-        let mut packing = Packing {
-            slots,
-            places: Vec::new(),
-        };
-        for index in order {
-            let Block {
-                elements: size,
-                dtype,
-                ..
-            } = self.blocks[index];
-            let fits = |slot: &usize| {
-                let apart =
-                    |&(m, _): &(usize, u64)| self.apart.contains(&(m.min(index), m.max(index)));
-                let Slot {
-                    persistent,
-                    dtype: of_slot,
-                    ..
-                } = packing.slots[*slot];
-                !persistent && of_slot == dtype && !members[*slot].iter().any(apart)
-            };
-            let growth = |slot: usize| {
-                let offset = self.lowest_gap(index, &members[slot]);
-                (
-                    (offset + size).saturating_sub(packing.slots[slot].elements),
-                    slot,
-                    offset,
-                )
-            };
-            let best = (0..packing.slots.len()).filter(fits).map(growth).min();
-            let (slot, offset) = match best.filter(|&(growth, ..)| growth < size) {
-                Some((growth, slot, offset)) => {
-                    packing.slots[slot].elements += growth;
-                    (slot, offset)
-                }
-                None => {
-                    packing.slots.push(Slot {
-                        dtype,
-                        elements: size,
-                        persistent: false,
-                    });
-                    members.push(Vec::new());
-                    (packing.slots.len() - 1, 0)
-                }
-            };
-            members[slot].push((index, offset));
-            packing.places.push((index, slot, offset));
-        }
-        packing
-    }
-
-    /// The first offset in a slot where `index` overlaps no member that is alive at the same time.
-    fn lowest_gap(&self, index: usize, members: &[(usize, u64)]) -> u64 {
-        let (Some(life), size) = (self.blocks[index].life, self.blocks[index].elements) else {
-            return 0;
-        };
-        let alive = members.iter().filter(|(m, _)| {
-            self.blocks[*m]
-                .life
-                .is_some_and(|other| other.overlaps(&life))
-        });
-        let mut taken: Vec<(u64, u64)> = alive
-            .map(|&(m, offset)| (offset, offset + self.blocks[m].elements))
-            .collect();
-        taken.sort_unstable();
-        let mut offset = 0;
-        for (start, end) in taken {
-            if offset + size <= start {
-                break;
+    /// The most bytes of temporaries that each of the programs has in use at once.
+    fn live_bytes(&self, programs: usize) -> Vec<u64> {
+        let mut uses = vec![Vec::new(); programs];
+        for block in &self.blocks {
+            if let Some(life) = block.life {
+                let bytes = block.elements.saturating_mul(block.dtype.bytes());
+                uses[life.program].push((life.first, life.last, bytes));
             }
-            offset = offset.max(end);
         }
-        offset
-    }
-
-    fn live_bytes(&self, program: usize) -> u64 {
-        let lives = || {
-            self.blocks.iter().filter_map(|b| {
-                b.life
-                    .filter(|l| l.program == program)
-                    .map(|l| (l, b.elements.saturating_mul(b.dtype.bytes())))
-            })
-        };
-        let last = lives().map(|(life, _)| life.last).max().unwrap_or(0);
-        let at = |step| {
-            lives()
-                .filter(|(l, _)| l.first <= step && step <= l.last)
-                .map(|(_, bytes)| bytes)
-                .sum()
-        };
-        (0..=last).map(at).max().unwrap_or(0)
+        uses.into_iter()
+            .map(|uses| peak_of(uses.into_iter()))
+            .collect()
     }
 
     fn place_of(&self, (block, offset): (usize, u64), len: u64) -> Place {

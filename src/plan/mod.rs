@@ -1,11 +1,15 @@
 //! The plan: a schedule of calls on slots of memory, as plain data that can be printed and tested without a device.
 
+mod bytes;
 mod display;
 mod fuse;
+mod life;
 mod memory;
+mod pack;
 mod schedule;
 mod verify;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::contract::{Launch, Op, Signature};
@@ -228,6 +232,8 @@ pub struct Plan {
     pub variables: Vec<PlannedVariable>,
     /// The programs, by name.
     pub programs: Vec<PlannedProgram>,
+    /// The places of the variables in their list, by name.
+    names: HashMap<String, usize>,
 }
 
 impl Plan {
@@ -249,22 +255,27 @@ impl Plan {
 
     /// The variable of that name.
     pub fn variable(&self, name: &str) -> Result<&PlannedVariable> {
-        self.variables
-            .iter()
-            .find(|variable| variable.name == name)
-            .ok_or_else(|| Error::NotFound {
-                what: "variable",
-                name: name.into(),
-                known: self
-                    .variables
-                    .iter()
-                    .map(|variable| variable.name.clone())
-                    .collect(),
-            })
+        self.find_variable(name).ok_or_else(|| Error::NotFound {
+            what: "variable",
+            name: name.into(),
+            known: self
+                .variables
+                .iter()
+                .map(|variable| variable.name.clone())
+                .collect(),
+        })
+    }
+
+    /// The same where a missing variable is no error.
+    pub(crate) fn find_variable(&self, name: &str) -> Option<&PlannedVariable> {
+        self.names.get(name).map(|&place| &self.variables[place])
     }
 
     /// Type and place of a variable, or of what a program fetches: of the first that fetches something of that name.
     pub fn readable(&self, name: &str) -> Result<(&TensorType, Place)> {
+        if let Some(variable) = self.find_variable(name) {
+            return Ok((&variable.kind, variable.place));
+        }
         let variables = self
             .variables
             .iter()
@@ -307,6 +318,15 @@ impl Plan {
             }
         }
         outside
+    }
+
+    /// The names of the variables that each slot holds.
+    fn names_by_slot(&self) -> Vec<Vec<&str>> {
+        let mut names = vec![Vec::new(); self.slots.len()];
+        for variable in &self.variables {
+            names[variable.place.slot].push(variable.name.as_str());
+        }
+        names
     }
 
     /// Bytes of all slots.
@@ -374,8 +394,8 @@ impl Plan {
         }
         let nodes = graph.lock();
         let records = &nodes.records;
-        let mut scheduled = schedule::schedule(records, &programs)?;
-        let slabs = fuse::rewrite(&mut scheduled, records, target);
+        let scheduled = schedule::schedule(records, &programs)?;
+        let (scheduled, slabs) = fuse::rewrite(scheduled, records, target);
         let plan = memory::place(records, scheduled, slabs, target)?;
         verify::verify(&plan)?;
         Ok(plan)

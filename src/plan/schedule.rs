@@ -1,6 +1,6 @@
 //! Which nodes a program needs, in the order they were recorded, with views followed to what they show.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::contract::{Op, Signature};
@@ -18,7 +18,7 @@ pub(super) struct Key {
 }
 
 /// What an operand of a call is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Operand {
     Value(Key),
     /// All of a slab: see [`super::fuse`].
@@ -56,17 +56,14 @@ pub(super) struct Scheduled {
 }
 
 pub(super) fn schedule(records: &[Record], programs: &[Program]) -> Result<Vec<Scheduled>> {
-    for (i, program) in programs.iter().enumerate() {
-        if programs[..i]
-            .iter()
-            .any(|earlier| earlier.name == program.name)
-        {
-            return Err(Error::argument(
-                "programs",
-                format!("two are named `{}`", program.name),
-            ));
+    let mut names = HashSet::new();
+    for program in programs {
+        if !names.insert(&program.name) {
+            let message = format!("two are named `{}`", program.name);
+            return Err(Error::argument("programs", message));
         }
-        for (j, (name, tensor)) in program.fetch.iter().enumerate() {
+        let mut fetched = HashSet::new();
+        for (name, tensor) in &program.fetch {
             let refused = |what: &str| {
                 let message = format!("`{}` fetches {what}", program.name);
                 Err(Error::argument("programs", message))
@@ -75,10 +72,7 @@ pub(super) fn schedule(records: &[Record], programs: &[Program]) -> Result<Vec<S
             if port >= records[node].outputs.len() {
                 return refused(&format!("`{name}`, but an update has no value"));
             }
-            if program.fetch[..j]
-                .iter()
-                .any(|(earlier, _)| earlier == name)
-            {
+            if !fetched.insert(name) {
                 return refused(&format!("two tensors under the name `{name}`"));
             }
         }

@@ -3,7 +3,7 @@
 use crate::target::Target;
 use crate::{Error, Result};
 
-use super::{Place, Plan, PlannedProgram};
+use super::{Call, Place, Plan, PlannedProgram};
 
 /// Refuses targets that no plan can be made for.
 pub(super) fn check_target(target: &Target) -> Result<()> {
@@ -25,18 +25,24 @@ pub(super) fn check_target(target: &Target) -> Result<()> {
 }
 
 pub(super) fn verify(plan: &Plan) -> Result<()> {
+    check_slots(plan)?;
+    for program in &plan.programs {
+        for call in &program.calls {
+            check_launches(plan, call)?;
+            check_bindings(plan, program, call)?;
+        }
+    }
+    Ok(())
+}
+
+/// Buffers no larger than the target's largest.
+fn check_slots(plan: &Plan) -> Result<()> {
     let target = &plan.target;
+    let holds = plan.names_by_slot();
     for (index, slot) in plan.slots.iter().enumerate() {
-        let holds = plan
-            .variables
-            .iter()
-            .filter(|v| v.place.slot == index)
-            .map(|v| v.name.as_str());
-        let holds: Vec<&str> = holds.take(3).collect();
-        let what = if holds.is_empty() {
-            format!("temporary slot {index}")
-        } else {
-            holds.join(", ")
+        let what = match &holds[index][..] {
+            [] => format!("temporary slot {index}"),
+            names => names[..names.len().min(3)].join(", "),
         };
         // Beyond this no processor can address it either.
         let addressable =
@@ -48,44 +54,52 @@ pub(super) fn verify(plan: &Plan) -> Result<()> {
         };
         limit("maxBufferSize", &what, slot.bytes(), most)?;
     }
-    for program in &plan.programs {
-        for call in &program.calls {
-            let name = call.op.name();
-            for launch in &call.launches {
-                let label = format!("{name} ({}.{})", launch.shader.name, launch.entry);
-                for groups in launch.grid {
-                    let (needed, allowed) = (u64::from(groups), u64::from(target.max_workgroups));
-                    limit("maxComputeWorkgroupsPerDimension", &label, needed, allowed)?;
-                }
-                let (needed, allowed) = (
-                    (launch.bindings.len() + usize::from(launch.guard.is_some())) as u64,
-                    u64::from(target.max_storage_buffers),
-                );
-                limit("maxStorageBuffersPerShaderStage", &label, needed, allowed)?;
-                limit(
-                    "loop iterations per invocation",
-                    &label,
-                    launch.iterations.saturating_mul(u64::from(launch.steps)),
-                    target.max_iterations,
-                )?;
-            }
-            if !call.launches.is_empty() {
-                let places = call.inputs.iter().chain(&call.outputs).chain(&call.scratch);
-                for (i, place) in places.enumerate() {
-                    // A binding reaches to the next tensor: see gpu::Session.
-                    let bytes = place
-                        .len
-                        .saturating_mul(plan.slots[place.slot].dtype.bytes());
-                    let bound = bytes.div_ceil(target.alignment);
-                    let needed = bound.saturating_mul(target.alignment);
-                    let allowed = target.max_binding_bytes;
-                    if needed > allowed {
-                        let what =
-                            format!("{} (operand {i} of {name})", tensor(plan, program, place));
-                        limit("maxStorageBufferBindingSize", &what, needed, allowed)?;
-                    }
-                }
-            }
+    Ok(())
+}
+
+/// Dispatches within the target's limits.
+fn check_launches(plan: &Plan, call: &Call) -> Result<()> {
+    let target = &plan.target;
+    for launch in &call.launches {
+        let label = format!(
+            "{} ({}.{})",
+            call.op.name(),
+            launch.shader.name,
+            launch.entry
+        );
+        for groups in launch.grid {
+            let (needed, allowed) = (u64::from(groups), u64::from(target.max_workgroups));
+            limit("maxComputeWorkgroupsPerDimension", &label, needed, allowed)?;
+        }
+        let buffers = launch.bindings.len() + usize::from(launch.guard.is_some());
+        let (needed, allowed) = (buffers as u64, u64::from(target.max_storage_buffers));
+        limit("maxStorageBuffersPerShaderStage", &label, needed, allowed)?;
+        let iterations = launch.iterations.saturating_mul(u64::from(launch.steps));
+        let (limited, allowed) = ("loop iterations per invocation", target.max_iterations);
+        limit(limited, &label, iterations, allowed)?;
+    }
+    Ok(())
+}
+
+/// Operands no longer than a binding, where there are dispatches that bind them.
+fn check_bindings(plan: &Plan, program: &PlannedProgram, call: &Call) -> Result<()> {
+    if call.launches.is_empty() {
+        return Ok(());
+    }
+    let target = &plan.target;
+    let places = call.inputs.iter().chain(&call.outputs).chain(&call.scratch);
+    for (i, place) in places.enumerate() {
+        // A binding reaches to the next tensor: see gpu::Session.
+        let bytes = place
+            .len
+            .saturating_mul(plan.slots[place.slot].dtype.bytes());
+        let bound = bytes.div_ceil(target.alignment);
+        let needed = bound.saturating_mul(target.alignment);
+        let allowed = target.max_binding_bytes;
+        if needed > allowed {
+            let (tensor, name) = (tensor(plan, program, place), call.op.name());
+            let what = format!("{tensor} (operand {i} of {name})");
+            limit("maxStorageBufferBindingSize", &what, needed, allowed)?;
         }
     }
     Ok(())

@@ -93,8 +93,7 @@ impl Picked {
 impl Plan {
     /// The variable of that name; none where no program uses one.
     pub(crate) fn handle(&self, variable: &str) -> Option<Handle> {
-        let mut variables = self.variables.iter();
-        let found = variables.find(|known| known.name == variable)?;
+        let found = self.find_variable(variable)?;
         Some(Handle {
             dtype: found.kind.dtype,
             place: found.place,

@@ -1,13 +1,15 @@
 //! On GPUs: the gradients of dense layers as one call; with the update that takes them, where that is all that does.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::contract::Signature;
 use crate::op::{Adam, Dense, End, LayerGradients, LayerPart, LayerSlab, MatMul, Sum};
-use crate::plan::schedule::{Draft, Key, Operand, Scheduled};
+use crate::plan::schedule::{Draft, Key, Operand};
 use crate::target::Target;
 use crate::{DType, TensorType};
 
+use super::calls::{CallId, Calls};
 use super::matrices;
 use super::slabs::Slabs;
 
@@ -21,20 +23,21 @@ const ENOUGH_TILES: usize = 64;
 /// Operands that X and dZ of any number of layers fit: two slabs of each.
 const FEWEST_OPERANDS: usize = 4;
 
-pub(super) fn join(program: &mut Scheduled, slabs: &mut Slabs, target: &Target) {
+pub(super) fn join(program: &mut Calls, slabs: &mut Slabs, target: &Target) {
     if !LayerGradients::suits(target) {
         return;
     }
     // With room for fewer an update is a dispatch for every layer: then gradients are better stored.
     let few = LayerGradients::most_operands(true, target) < FEWEST_OPERANDS;
-    while let Some(found) = (0..program.drafts.len()).find_map(|call| {
-        Found::taken_by(program, slabs, call).filter(|found| !few || found.layers.len() <= 2)
-    }) {
-        found.replace(program, slabs, target);
+    let calls = program.iter();
+    let updates = calls.filter(|(_, draft)| draft.op.downcast::<Adam>().is_some());
+    for update in updates.map(|(call, _)| call).collect::<Vec<_>>() {
+        let found = Found::taken_by(program, slabs, update);
+        if let Some(found) = found.filter(|found| !few || found.layers.len() <= 2) {
+            found.replace(program, slabs, target);
+        }
     }
-    while let Some(found) = Found::stored(program, slabs, target) {
-        found.replace(program, slabs, target);
-    }
+    while Found::store(program, slabs, target) {}
 }
 
 /// Where a layer's matrices lie before that is decided.
@@ -43,15 +46,15 @@ const NOWHERE: LayerPart = LayerPart { operand: 0, at: 0 };
 /// A layer's gradients: where its parameters lie, and the calls that compute them.
 struct Layer {
     slab: LayerSlab,
-    product: usize,
-    sum: Option<usize>,
+    product: CallId,
+    sum: Option<CallId>,
 }
 
 impl Layer {
     /// The layer whose gradient of W a call computes; where it lies is told later.
-    fn of(program: &Scheduled, product: usize) -> Option<Self> {
-        matrix_gradient(&program.drafts[product])?;
-        let &[inputs, units] = program.drafts[product].signature.outputs[0].shape.dims() else {
+    fn of(program: &Calls, product: CallId) -> Option<Self> {
+        matrix_gradient(&program[product])?;
+        let &[inputs, units] = program[product].signature.outputs[0].shape.dims() else {
             return None;
         };
         let slab = LayerSlab {
@@ -69,23 +72,22 @@ impl Layer {
         })
     }
 
-    /// Whether a call computes the gradient of its bias.
-    fn has_sum(&self, program: &Scheduled, call: usize) -> bool {
-        let draft = &program.drafts[call];
-        is_column_sum(draft) && program.drafts[self.product].inputs[1] == draft.inputs[0]
+    /// dZ, whose column sums are the gradient of the bias.
+    fn dz(&self, program: &Calls) -> Operand {
+        program[self.product].inputs[1]
     }
 
     /// Rows of X and dZ.
-    fn rows(&self, program: &Scheduled) -> usize {
-        let dz = &program.drafts[self.product].signature.inputs[1];
+    fn rows(&self, program: &Calls) -> usize {
+        let dz = &program[self.product].signature.inputs[1];
         dz.shape.rows_and_columns().0
     }
 
-    fn gathers(&self, program: &Scheduled) -> bool {
-        matrix_gradient(&program.drafts[self.product]) == Some(true)
+    fn gathers(&self, program: &Calls) -> bool {
+        matrix_gradient(&program[self.product]) == Some(true)
     }
 
-    fn calls(&self) -> impl Iterator<Item = usize> + use<> {
+    fn calls(&self) -> impl Iterator<Item = CallId> + use<> {
         [Some(self.product), self.sum].into_iter().flatten()
     }
 }
@@ -94,7 +96,7 @@ impl Layer {
 struct Found {
     /// The update that takes them, and its place; or none, and the last of the calls that compute them.
     update: Option<Adam>,
-    at: usize,
+    at: CallId,
     /// The inputs before the operands: the slab of gradients, or those of parameters and states, and the rates.
     slabs: Vec<(Operand, TensorType)>,
     layers: Vec<Layer>,
@@ -103,10 +105,14 @@ struct Found {
 }
 
 /// Layers whose gradients lie in one slab, or in none, and whose batches have as many rows.
+#[derive(Default)]
 struct Alike {
     slab: Option<usize>,
-    rows: usize,
     layers: Vec<Layer>,
+    /// The column sums among their calls.
+    sums: HashSet<CallId>,
+    /// Whether one of the layers gathers its rows.
+    gathers: bool,
 }
 
 /// Layers of one call, the operands in which their X and dZ lie, and the nodes that the call stands for.
@@ -117,10 +123,53 @@ struct Group {
     merged: usize,
 }
 
+impl Alike {
+    /// All layers of a program in such groups, with the sums that are the gradients of their biases.
+    fn all(program: &Calls, slabs: &Slabs) -> Vec<Alike> {
+        let mut alike: Vec<Alike> = Vec::new();
+        let mut known: HashMap<(Option<usize>, usize), usize> = HashMap::new();
+        for product in program.ids() {
+            let Some(mut layer) = Layer::of(program, product) else {
+                continue;
+            };
+            let Some(key) = gradient(program, product) else {
+                continue;
+            };
+            let slab = slabs.slab_of(key);
+            let place = *known
+                .entry((slab, layer.rows(program)))
+                .or_insert(alike.len());
+            if place == alike.len() {
+                alike.push(Alike {
+                    slab,
+                    ..Alike::default()
+                });
+            }
+            let group = &mut alike[place];
+            let mut readers = program.readers(layer.dz(program));
+            layer.sum = readers.find_map(|(call, position)| {
+                let same = gradient(program, call).is_some_and(|key| slabs.slab_of(key) == slab);
+                // Of layers that share dZ one has the bias.
+                let free = !group.sums.contains(&call);
+                let fits = position == 0 && same && free && is_column_sum(&program[call]);
+                fits.then_some(call)
+            });
+            // One layer alone may gather its rows.
+            let gathers = layer.gathers(program);
+            if !(gathers && group.gathers) {
+                group.gathers |= gathers;
+                group.sums.extend(layer.sum);
+                group.layers.push(layer);
+            }
+        }
+        alike
+    }
+}
+
 impl Found {
     /// The gradients that the update at a call takes from their slab, which nothing else reads.
-    fn taken_by(program: &Scheduled, slabs: &Slabs, at: usize) -> Option<Self> {
-        let draft = &program.drafts[at];
+    fn taken_by(program: &Calls, slabs: &Slabs, at: CallId) -> Option<Self> {
+        let draft = program.get(at)?;
         let rule = *draft.op.downcast::<Adam>()?;
         let [
             Operand::Slab(w),
@@ -144,89 +193,64 @@ impl Found {
                 None => sums.push((call, offset(member)?)),
             }
         }
+        // The layers of each dZ, the first one last.
+        let mut of_dz: HashMap<Operand, Vec<usize>> = HashMap::new();
+        for (number, layer) in layers.iter().enumerate().rev() {
+            of_dz.entry(layer.dz(program)).or_default().push(number);
+        }
         for (call, at) in sums {
-            let mut free = layers.iter_mut().filter(|layer| layer.sum.is_none());
-            let layer = free.find(|layer| layer.has_sum(program, call))?;
-            (layer.sum, layer.slab.bias_at) = (Some(call), Some(at));
+            let summed = is_column_sum(&program[call]).then(|| program[call].inputs[0])?;
+            let layer = of_dz.get_mut(&summed)?.pop()?;
+            (layers[layer].sum, layers[layer].slab.bias_at) = (Some(call), Some(at));
         }
         let of = |i: usize| (draft.inputs[i], draft.signature.inputs[i].clone());
         let slabs = [0, 1, 2, 4].map(of).to_vec();
         Self::of(program, Some(rule), at, slabs, layers)
     }
 
-    /// Gradients that something else reads: those that lie in one slab, or may, where one call for them saves dispatches.
-    fn stored(program: &Scheduled, slabs: &mut Slabs, target: &Target) -> Option<Self> {
-        let mut alike: Vec<Alike> = Vec::new();
-        for product in 0..program.drafts.len() {
-            let Some(mut layer) = Layer::of(program, product) else {
-                continue;
-            };
-            let Some(key) = gradient(program, product) else {
-                continue;
-            };
-            let slab = slabs.slab_of(key);
-            let rows = layer.rows(program);
-            let place = alike
-                .iter()
-                .position(|group| (group.slab, group.rows) == (slab, rows));
-            let place = place.unwrap_or_else(|| {
-                let layers = Vec::new();
-                alike.push(Alike { slab, rows, layers });
-                alike.len() - 1
-            });
-            let known = &mut alike[place].layers;
-            layer.sum = (0..program.drafts.len()).find(|&call| {
-                let same = gradient(program, call).is_some_and(|key| slabs.slab_of(key) == slab);
-                // Of layers that share dZ one has the bias.
-                let free = known.iter().all(|other| other.sum != Some(call));
-                same && free && layer.has_sum(program, call)
-            });
-            // One layer alone may gather its rows.
-            if !layer.gathers(program) || !known.iter().any(|other| other.gathers(program)) {
-                known.push(layer);
+    /// Gradients that something else reads: joins those that lie in one slab, or may, where one call for them saves
+    /// dispatches. Returns whether there were any.
+    fn store(program: &mut Calls, slabs: &mut Slabs, target: &Target) -> bool {
+        let mut stored = false;
+        for group in Alike::all(program, slabs) {
+            let found = Self::stored_in(program, slabs, group.slab, group.layers, target);
+            if let Some(found) = found {
+                found.replace(program, slabs, target);
+                stored = true;
             }
         }
-        alike
-            .into_iter()
-            .find_map(|group| Self::stored_in(program, slabs, group.slab, group.layers, target))
+        stored
     }
 
     /// These gradients in their slab, or in one that is made for them.
     fn stored_in(
-        program: &Scheduled,
+        program: &Calls,
         slabs: &mut Slabs,
         slab: Option<usize>,
         mut layers: Vec<Layer>,
         target: &Target,
     ) -> Option<Self> {
-        let calls: Vec<usize> = layers.iter().flat_map(Layer::calls).collect();
+        let calls: Vec<CallId> = layers.iter().flat_map(Layer::calls).collect();
         let (&first, &at) = (calls.iter().min()?, calls.iter().max()?);
-        let keys: Vec<Key> = calls
-            .iter()
-            .filter_map(|&call| gradient(program, call))
-            .collect();
+        let keys = calls.iter().filter_map(|&call| gradient(program, call));
         // What is computed later than it was may not have been read before.
-        let read = |draft: &Draft| {
-            draft.inputs.iter().any(|input| match *input {
-                Operand::Value(key) => keys.contains(&key),
-                Operand::Slab(read) => Some(read) == slab,
-            })
-        };
-        if calls.len() < 2 || program.drafts[first..at].iter().any(read) {
+        let results = keys.map(Operand::Value).chain(slab.map(Operand::Slab));
+        let mut readers = results.flat_map(|result| program.readers_between(result, first, at));
+        if calls.len() < 2 || readers.next().is_some() {
             return None;
         }
         let (own, slab) = match slab {
             Some(slab) => (slabs.clone(), slab),
             None => {
-                let sized = |&call: &usize| {
-                    let elements = program.drafts[call].signature.outputs[0].elements();
+                let sized = |&call: &CallId| {
+                    let elements = program[call].signature.outputs[0].elements();
                     Some((gradient(program, call)?, elements))
                 };
                 let column: Vec<_> = calls.iter().filter_map(sized).collect();
                 matrices::column(program, &column, slabs, target)?
             }
         };
-        let place = |call: usize| {
+        let place = |call: CallId| {
             let (_, at) = own.home(gradient(program, call)?)?;
             usize::try_from(at).ok()
         };
@@ -250,9 +274,9 @@ impl Found {
     }
 
     fn of(
-        program: &Scheduled,
+        program: &Calls,
         update: Option<Adam>,
-        at: usize,
+        at: CallId,
         slabs: Vec<(Operand, TensorType)>,
         mut layers: Vec<Layer>,
     ) -> Option<Self> {
@@ -279,18 +303,18 @@ impl Found {
         })
     }
 
-    fn calls(&self) -> impl Iterator<Item = usize> {
+    fn calls(&self) -> impl Iterator<Item = CallId> {
         self.layers.iter().flat_map(Layer::calls)
     }
 
     /// Puts one call in their place, or one for every few layers where X and dZ lie in too many operands.
-    fn replace(self, program: &mut Scheduled, slabs: &mut Slabs, target: &Target) {
+    fn replace(self, program: &mut Calls, slabs: &mut Slabs, target: &Target) {
         let most = LayerGradients::most_operands(self.update.is_some(), target);
         let mut joined = self.calls_of(program, slabs, most);
         let mut note = String::new();
         if joined.len() > 1 {
             let matrices = self.layers.iter().map(|layer| {
-                let product = &program.drafts[layer.product];
+                let product = &program[layer.product];
                 [0, 1].map(|i| (product.inputs[i], product.signature.inputs[i].clone()))
             });
             let matrices: Vec<_> = matrices.collect();
@@ -319,22 +343,20 @@ impl Found {
         self.put(program, joined);
     }
 
-    fn put(&self, program: &mut Scheduled, joined: Vec<Draft>) {
-        // In the update's place, or behind the last of the calls that go.
-        let begin = self.at + usize::from(self.update.is_none());
-        program.drafts.splice(begin..self.at + 1, joined);
-        let mut calls: Vec<usize> = self.calls().collect();
-        calls.sort_unstable();
-        for call in calls.into_iter().rev() {
-            program.drafts.remove(call);
+    /// Puts calls in the update's place, or after the last of the calls that go.
+    fn put(&self, program: &mut Calls, joined: Vec<Draft>) {
+        for call in self.calls() {
+            program.remove(call);
         }
+        program.remove(self.at);
+        program.insert_after(self.at, joined);
     }
 
     /// The layers' calls, each with as many layers as lie in `most` operands.
-    fn calls_of(&self, program: &Scheduled, slabs: &Slabs, most: usize) -> Vec<Draft> {
+    fn calls_of(&self, program: &Calls, slabs: &Slabs, most: usize) -> Vec<Draft> {
         let mut groups: Vec<Group> = Vec::new();
         for layer in &self.layers {
-            let product = &program.drafts[layer.product];
+            let product = &program[layer.product];
             let parts = [0, 1].map(|i| {
                 let (operand, kind) = (product.inputs[i], product.signature.inputs[i].clone());
                 home(slabs, operand, kind)
@@ -366,7 +388,7 @@ impl Found {
                 ..layer.slab
             });
             // The gradients, and their updates.
-            let calls = layer.calls().map(|call| program.drafts[call].merged);
+            let calls = layer.calls().map(|call| program[call].merged);
             let updates = if self.update.is_some() {
                 layer.calls().count()
             } else {
@@ -377,7 +399,7 @@ impl Found {
         let calls = groups.into_iter().enumerate();
         let calls = calls.map(|(number, group)| {
             let gather = self.gather && number == 0;
-            let product = &program.drafts[self.layers[0].product];
+            let product = &program[self.layers[0].product];
             let indices = gather.then(|| (product.inputs[2], product.signature.inputs[2].clone()));
             let operands = group.operands.into_iter().chain(indices);
             let (inputs, kinds) = self.slabs.iter().cloned().chain(operands).unzip();
@@ -420,23 +442,21 @@ fn home(slabs: &Slabs, operand: Operand, kind: TensorType) -> (Operand, TensorTy
 }
 
 /// The gradient of a layer that a call computes, if it is a temporary that the host does not read.
-fn gradient(program: &Scheduled, call: usize) -> Option<Key> {
-    let draft = &program.drafts[call];
-    match draft.outputs[..] {
+fn gradient(program: &Calls, call: CallId) -> Option<Key> {
+    match program[call].outputs[..] {
         [Operand::Value(key)] if key.program.is_some() => {
-            program.uses(draft.outputs[0])?;
-            Some(key)
+            (!program.is_fetched(Operand::Value(key))).then_some(key)
         }
         _ => None,
     }
 }
 
 /// The call before `update` that makes a gradient, if nothing but the update's slab takes it.
-fn sole_producer(program: &Scheduled, gradient: Key, update: usize) -> Option<usize> {
+fn sole_producer(program: &Calls, gradient: Key, update: CallId) -> Option<CallId> {
     let gradient = Operand::Value(gradient);
-    let makes = |draft: &Draft| draft.outputs[..] == [gradient];
-    let call = program.drafts[..update].iter().position(makes)?;
-    program.uses(gradient)?.is_empty().then_some(call)
+    let call = program.maker(gradient)?;
+    let fits = call < update && program[call].outputs.len() == 1;
+    (fits && program.uses(gradient)?.next().is_none()).then_some(call)
 }
 
 /// Whether a call is Xᵀ·dZ, and if so whether it gathers the rows of X.

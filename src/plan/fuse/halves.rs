@@ -9,18 +9,19 @@ use std::sync::Arc;
 use crate::DType;
 use crate::contract::Op;
 use crate::op::{Dense, Head, Sum};
-use crate::plan::schedule::{Draft, Scheduled};
+use crate::plan::schedule::Draft;
 
+use super::calls::{CallId, Calls};
 use super::layers::dense;
 
-pub(super) fn store(program: &mut Scheduled) {
+pub(super) fn store(program: &mut Calls) {
     let (mut tensors, mut saved) = (0, 0);
-    for call in 0..program.drafts.len() {
+    for call in program.ids() {
         if let Some(changed) = halved(program, call) {
             tensors += 1;
-            saved += 2 * program.drafts[call].signature.outputs[0].elements();
+            saved += 2 * program[call].signature.outputs[0].elements();
             for (call, draft) in changed {
-                program.drafts[call] = draft;
+                program.replace(call, draft);
             }
         }
     }
@@ -34,8 +35,8 @@ pub(super) fn store(program: &mut Scheduled) {
 
 /// The product at `call` with a result in f16, and the calls that take it, each with its place; none where that is not
 /// possible.
-fn halved(program: &Scheduled, call: usize) -> Option<Vec<(usize, Draft)>> {
-    let draft = &program.drafts[call];
+fn halved(program: &Calls, call: CallId) -> Option<Vec<(CallId, Draft)>> {
+    let draft = &program[call];
     let result = *draft.outputs.first()?;
     let mut producer = draft.clone();
     producer.op = Arc::new(Dense {
@@ -49,7 +50,7 @@ fn halved(program: &Scheduled, call: usize) -> Option<Vec<(usize, Draft)>> {
         let index = match changed.iter().position(|(known, _)| *known == user) {
             Some(index) => index,
             None => {
-                changed.push((user, program.drafts[user].clone()));
+                changed.push((user, program[user].clone()));
                 changed.len() - 1
             }
         };
@@ -58,7 +59,7 @@ fn halved(program: &Scheduled, call: usize) -> Option<Vec<(usize, Draft)>> {
         draft.signature.inputs[position].dtype = DType::F16;
     }
     // Each op's own rule says whether it takes what it would get and gives what it would have to.
-    let fits = |(_, draft): &(usize, Draft)| {
+    let fits = |(_, draft): &(CallId, Draft)| {
         let outputs = draft.op.infer(&draft.signature.inputs);
         outputs.is_ok_and(|outputs| outputs == draft.signature.outputs)
     };

@@ -9,46 +9,46 @@ use crate::op::{
     CrossEntropyBackward, End, Form, Gather, Head, LastLayer, Record, RowLoss, ScaleLoss,
     SquaredError, SquaredErrorBackward,
 };
-use crate::plan::schedule::{Draft, Key, Operand, Scheduled};
+use crate::plan::schedule::{Draft, Key, Operand};
 
+use super::calls::{CallId, Calls};
 use super::layers::dense;
 
-pub(super) fn join(program: &mut Scheduled, records: &[GraphRecord]) {
-    while let Some(found) =
-        (0..program.drafts.len()).find_map(|call| Found::at(program, records, call))
-    {
+pub(super) fn join(program: &mut Calls, records: &[GraphRecord]) {
+    let calls = program.iter();
+    let losses = calls.filter(|(_, draft)| row_loss(draft.op.as_ref()).is_some());
+    let losses: Vec<CallId> = losses.map(|(call, _)| call).collect();
+    let find = |program: &Calls| {
+        let mut losses = losses.iter();
+        losses.find_map(|&call| Found::at(program, records, call))
+    };
+    while let Some(found) = find(program) {
         found.replace(program);
     }
 }
 
 /// Lets a head compute the last layer's outputs itself, where they are few.
-pub(super) fn join_last_layers(program: &mut Scheduled) {
-    let mut call = 0;
-    while call < program.drafts.len() {
+pub(super) fn join_last_layers(program: &mut Calls) {
+    for call in program.ids() {
         if let Some((product, joined)) = with_last_layer(program, call) {
             let note = format!(
                 "{} computes the outputs of the last layer itself",
-                program.drafts[call].op.name()
+                program[call].op.name()
             );
             program.notes.push(note);
-            program.drafts[call] = joined;
-            program.drafts.remove(product);
-        } else {
-            call += 1;
+            program.replace(call, joined);
+            program.remove(product);
         }
     }
 }
 
 /// The head at `call` with the product that makes its outputs, and what they become.
-fn with_last_layer(program: &Scheduled, call: usize) -> Option<(usize, Draft)> {
-    let draft = &program.drafts[call];
+fn with_last_layer(program: &Calls, call: CallId) -> Option<(CallId, Draft)> {
+    let draft = program.get(call)?;
     let head = draft.op.downcast::<Head>()?;
     let y = draft.inputs[2];
-    let product = program
-        .drafts
-        .iter()
-        .position(|made| made.outputs[..] == [y])?;
-    let made = &program.drafts[product];
+    let product = program.maker(y)?;
+    let made = &program[product];
     let dense = dense(made)?;
     let (inputs, columns) = made.signature.inputs[1].shape.rows_and_columns();
     let fits = head.last.is_none()
@@ -98,13 +98,13 @@ fn with_last_layer(program: &Scheduled, call: usize) -> Option<(usize, Draft)> {
 /// A loss with what surrounds it: the calls, by their places in the program.
 struct Found {
     loss: RowLoss,
-    calls: Vec<usize>,
+    calls: Vec<CallId>,
     loss_column: usize,
     accuracy: Option<(Accuracy, usize)>,
-    gradient: Option<usize>,
+    gradient: Option<CallId>,
     scaled: bool,
-    gather: Option<usize>,
-    ring: usize,
+    gather: Option<CallId>,
+    ring: CallId,
 }
 
 /// The loss that a call computes, if a head can.
@@ -135,17 +135,18 @@ fn is_gradient(op: &dyn Op, loss: RowLoss) -> bool {
 }
 
 impl Found {
-    fn at(program: &Scheduled, records: &[GraphRecord], call: usize) -> Option<Self> {
-        let drafts = &program.drafts;
-        let loss = row_loss(drafts[call].op.as_ref())?;
-        let [y, t] = *drafts[call].inputs.as_slice() else {
+    fn at(program: &Calls, records: &[GraphRecord], call: CallId) -> Option<Self> {
+        let draft = program.get(call)?;
+        let loss = row_loss(draft.op.as_ref())?;
+        let [y, t] = *draft.inputs.as_slice() else {
             return None;
         };
-        if drafts[call].signature.inputs[0].shape.rank() != 2 {
+        let sparse = t_is_sparse(draft);
+        if draft.signature.inputs[0].shape.rank() != 2 {
             return None;
         }
         let (recorded, loss_column) = recorded(program, call)?;
-        let (ring, cursor) = (drafts[recorded].inputs[0], drafts[recorded].inputs[1]);
+        let (ring, cursor) = (program[recorded].inputs[0], program[recorded].inputs[1]);
         let mut found = Found {
             loss,
             calls: vec![call, recorded],
@@ -156,17 +157,17 @@ impl Found {
             gather: None,
             ring: recorded,
         };
-        for (other, draft) in drafts.iter().enumerate() {
-            let alike = draft.inputs.first() == Some(&y) && draft.inputs.get(1) == Some(&t);
-            let sparse = t_is_sparse(&drafts[call]);
+        for (other, position) in program.readers(y) {
+            let draft = &program[other];
+            if position != 0 || draft.inputs.get(1) != Some(&t) {
+                continue;
+            }
             match draft.op.downcast::<Accuracy>() {
                 Some(&kind)
-                    if alike
-                        && found.accuracy.is_none()
-                        && sparse == matches!(kind, Accuracy::Sparse) =>
+                    if found.accuracy.is_none() && sparse == matches!(kind, Accuracy::Sparse) =>
                 {
                     if let Some((record, column)) = self::recorded(program, other)
-                        && drafts[record].inputs[..2] == [ring, cursor]
+                        && program[record].inputs[..2] == [ring, cursor]
                         && column != loss_column
                     {
                         found.accuracy = Some((kind, column));
@@ -175,7 +176,7 @@ impl Found {
                 }
                 _ => {}
             }
-            if alike && is_gradient(draft.op.as_ref(), loss) && found.gradient.is_none() {
+            if is_gradient(draft.op.as_ref(), loss) && found.gradient.is_none() {
                 let (share, scaled) = mean_share(program, records, draft.inputs[2], cursor)?;
                 found.scaled = scaled;
                 found.calls.extend([other, share]);
@@ -188,63 +189,61 @@ impl Found {
     }
 
     /// The gather that makes the target, if it is from one piece of data and nothing else reads its result.
-    fn gathered(&self, program: &Scheduled, t: Operand) -> Option<usize> {
-        let makes = |draft: &Draft| draft.outputs.first() == Some(&t);
-        let call = program.drafts.iter().position(makes)?;
-        let draft = &program.drafts[call];
+    fn gathered(&self, program: &Calls, t: Operand) -> Option<CallId> {
+        let call = program.maker(t)?;
+        let draft = &program[call];
         let alone = draft.op.downcast::<Gather>().is_some() && draft.inputs.len() == 2;
         let rank = draft.signature.inputs.get(1)?.shape.rank();
-        let rank_fits = rank
-            == if t_is_sparse(&program.drafts[self.calls[0]]) {
-                1
-            } else {
-                2
-            };
-        let own = program
-            .uses(t)?
-            .iter()
-            .all(|(user, _)| self.calls.contains(user));
+        let sparse = t_is_sparse(&program[self.calls[0]]);
+        let rank_fits = rank == if sparse { 1 } else { 2 };
+        let own = program.uses(t)?.all(|(user, _)| self.has(user));
         (alone && rank_fits && own).then_some(call)
     }
 
+    fn has(&self, call: CallId) -> bool {
+        self.calls.contains(&call)
+    }
+
     /// Whether all may run where the last of them stands.
-    fn may_join(&self, program: &Scheduled) -> bool {
+    fn may_join(&self, program: &Calls) -> bool {
         let Some(&last) = self.calls.iter().max() else {
             return false;
         };
         let waits = self.calls.iter().all(|&call| {
-            let between = (call + 1..last).filter(|i| !self.calls.contains(i));
-            between.into_iter().all(|i| {
-                let draft = &program.drafts[i];
-                let reads = |operand: &Operand| program.drafts[call].inputs.contains(operand);
-                let written: Vec<&Operand> = program.drafts[call].written().collect();
-                !draft.written().any(reads) && !draft.inputs.iter().any(|i| written.contains(&i))
-            })
+            let draft = &program[call];
+            let untouched = |&read: &Operand| {
+                program
+                    .writers_between(read, call, last)
+                    .all(|i| self.has(i))
+            };
+            let unread = |&written: &Operand| {
+                program
+                    .readers_between(written, call, last)
+                    .all(|i| self.has(i))
+            };
+            draft.inputs.iter().all(untouched) && draft.written().all(unread)
         });
         // The gradient leaves the call; everything else stays in it.
-        let inside = self
+        let mut inside = self
             .calls
             .iter()
-            .filter(|call| Some(**call) != self.gradient);
-        let closed = inside
-            .flat_map(|&call| &program.drafts[call].outputs)
-            .all(|output| {
-                program
-                    .uses(*output)
-                    .is_some_and(|uses| uses.iter().all(|(user, _)| self.calls.contains(user)))
-            });
+            .filter(|call| Some(**call) != self.gradient)
+            .flat_map(|&call| &program[call].outputs);
+        let closed = inside.all(|output| {
+            let uses = program.uses(*output);
+            uses.is_some_and(|mut uses| uses.all(|(user, _)| self.has(user)))
+        });
         waits && closed
     }
 
-    fn replace(self, program: &mut Scheduled) {
-        let drafts = &program.drafts;
-        let first = &drafts[self.calls[0]];
-        let ring = &drafts[self.ring];
+    fn replace(self, program: &mut Calls) {
+        let first = &program[self.calls[0]];
+        let ring = &program[self.ring];
         let types = |draft: &Draft, i: usize| (draft.inputs[i], draft.signature.inputs[i].clone());
         let mut operands = vec![types(ring, 0), types(ring, 1), types(first, 0)];
         match self.gather {
             Some(gather) => {
-                operands.extend([types(&drafts[gather], 1), types(&drafts[gather], 0)]);
+                operands.extend([types(&program[gather], 1), types(&program[gather], 0)]);
             }
             None => operands.push(types(first, 1)),
         }
@@ -258,7 +257,7 @@ impl Found {
             scaled: self.scaled,
         };
         let (inputs, kinds) = operands.into_iter().unzip();
-        let gradient = self.gradient.map(|call| &drafts[call]);
+        let gradient = self.gradient.map(|call| &program[call]);
         let mut signature = first.signature.clone();
         signature.inputs = kinds;
         signature.outputs = gradient.map_or_else(Vec::new, |g| g.signature.outputs.clone());
@@ -271,15 +270,15 @@ impl Found {
         };
         let mut calls = self.calls;
         calls.sort_unstable();
-        let names: Vec<&str> = calls.iter().map(|&call| drafts[call].op.name()).collect();
+        let names: Vec<&str> = calls.iter().map(|&call| program[call].op.name()).collect();
         program
             .notes
             .push(format!("{} are one call", names.join(", ")));
         if let Some(last) = calls.pop() {
-            program.drafts[last] = joined;
+            program.replace(last, joined);
         }
-        for call in calls.into_iter().rev() {
-            program.drafts.remove(call);
+        for call in calls {
+            program.remove(call);
         }
     }
 }
@@ -289,24 +288,23 @@ fn t_is_sparse(loss: &Draft) -> bool {
 }
 
 /// The record of a call's result, if that is all that becomes of it but the gradient: the call and the ring's column.
-fn recorded(program: &Scheduled, call: usize) -> Option<(usize, usize)> {
-    let (user, position) = program.only_use(*program.drafts[call].outputs.first()?)?;
-    let record = program.drafts[user].op.downcast::<Record>()?;
+fn recorded(program: &Calls, call: CallId) -> Option<(CallId, usize)> {
+    let (user, position) = program.only_use(*program[call].outputs.first()?)?;
+    let record = program[user].op.downcast::<Record>()?;
     (position == 2).then_some((user, record.column))
 }
 
 /// The call that gives every row of the batch its share of a mean, for nothing else, and whether the mean's own gradient is
 /// the loss scale that the cursor holds; else it is one.
 fn mean_share(
-    program: &Scheduled,
+    program: &Calls,
     records: &[GraphRecord],
     dloss: Operand,
     cursor: Operand,
-) -> Option<(usize, bool)> {
+) -> Option<(CallId, bool)> {
     program.only_use(dloss)?;
-    let makes = |draft: &Draft| draft.outputs.first() == Some(&dloss);
-    let call = program.drafts.iter().position(makes)?;
-    let draft = &program.drafts[call];
+    let call = program.maker(dloss)?;
+    let draft = &program[call];
     draft.op.downcast::<BatchMeanBackward>()?;
     let Operand::Value(seed) = draft.inputs[0] else {
         return None;

@@ -5,24 +5,30 @@ use std::sync::Arc;
 
 use crate::DType;
 use crate::op::{Binary, Dense, End, Gather, MatMul, Operator, Pointwise, PointwiseBackward};
-use crate::plan::schedule::{Draft, Scheduled};
+use crate::plan::schedule::Draft;
 use crate::target::{Class, Target};
 
-pub(super) fn join(program: &mut Scheduled, target: &Target) {
-    while let Some(joined) = (0..program.drafts.len()).find_map(|call| Joined::find(program, call))
-    {
-        joined.replace(program);
+use super::calls::{CallId, Calls};
+
+pub(super) fn join(program: &mut Calls, target: &Target) {
+    // What a call becomes stands later than the call, so one walk through all of them meets it again.
+    for call in program.ids() {
+        if let Some(joined) = Joined::find(program, call) {
+            joined.replace(program);
+        }
     }
     // On the processor a gathered copy costs less than an index for every load of the product.
     if target.class == Class::Gpu {
-        while (0..program.drafts.len()).any(|call| gather(program, call)) {}
+        for call in program.ids() {
+            gather(program, call);
+        }
     }
 }
 
 /// A product, what follows it, and what they become.
 struct Joined {
-    product: usize,
-    next: usize,
+    product: CallId,
+    next: CallId,
     op: Dense,
     /// An operand that the next call brings: a bias, or what a function saved.
     operand: Option<usize>,
@@ -30,15 +36,15 @@ struct Joined {
 
 impl Joined {
     /// The product at `call` with the only call that takes its result, if that is something a product may end in.
-    fn find(program: &Scheduled, call: usize) -> Option<Self> {
-        let draft = &program.drafts[call];
+    fn find(program: &Calls, call: CallId) -> Option<Self> {
+        let draft = program.get(call)?;
         let op = dense(draft)?;
         let result = *draft.outputs.first()?;
         let (next, position) = program.only_use(result)?;
         if op.end != End::Plain || !program.may_wait(call, next) {
             return None;
         }
-        let follower = &program.drafts[next];
+        let follower = &program[next];
         let (op, operand) = if follower.op.downcast() == Some(&Binary(Operator::Add)) {
             let bias = 1 - position;
             let columns = *draft.signature.outputs[0].shape.dims().last()?;
@@ -64,15 +70,14 @@ impl Joined {
     }
 
     /// Puts the joined call where the later one stood.
-    fn replace(self, program: &mut Scheduled) {
+    fn replace(self, program: &mut Calls) {
         let Joined {
             product,
             next,
             op,
             operand,
         } = self;
-        let first = &program.drafts[product];
-        let follower = &program.drafts[next];
+        let (first, follower) = (&program[product], &program[next]);
         let note = format!(
             "{} and {} are one call",
             first.op.name(),
@@ -93,8 +98,8 @@ impl Joined {
                 .push(follower.signature.inputs[operand].clone());
         }
         program.notes.push(note);
-        program.drafts[next] = joined;
-        program.drafts.remove(product);
+        program.replace(next, joined);
+        program.remove(product);
     }
 }
 
@@ -113,40 +118,41 @@ pub(super) fn dense(draft: &Draft) -> Option<Dense> {
 }
 
 /// Lets the products that take a gathered batch gather it themselves, if all of its users are such.
-fn gather(program: &mut Scheduled, call: usize) -> bool {
-    let draft = &program.drafts[call];
+fn gather(program: &mut Calls, call: CallId) {
+    let draft = &program[call];
     let is_matrix = draft.signature.inputs.len() == 2
         && draft.signature.inputs[1].dtype == DType::F32
         && draft.signature.inputs[1].shape.rank() == 2;
     if draft.op.downcast::<Gather>().is_none() || !is_matrix {
-        return false;
+        return;
     }
     let Some(uses) = program.uses(draft.outputs[0]) else {
-        return false;
+        return;
     };
-    let takes = |&(user, position): &(usize, usize)| {
-        let fits = dense(&program.drafts[user]).is_some_and(|op| !op.gather);
+    let uses: Vec<(CallId, usize)> = uses.collect();
+    let takes = |&(user, position): &(CallId, usize)| {
+        let fits = dense(&program[user]).is_some_and(|op| !op.gather);
         fits && position == 0 && program.may_wait(call, user)
     };
     if uses.is_empty() || !uses.iter().all(takes) {
-        return false;
+        return;
     }
-    let gather = program.drafts[call].clone();
+    let gather = draft.clone();
     for &(user, _) in &uses {
-        let user = &mut program.drafts[user];
-        let Some(op) = dense(user) else { continue };
-        user.op = Arc::new(Dense { gather: true, ..op });
+        let mut joined = program[user].clone();
+        let Some(op) = dense(&joined) else { continue };
+        joined.op = Arc::new(Dense { gather: true, ..op });
         let types = &gather.signature.inputs;
-        (user.inputs[0], user.signature.inputs[0]) = (gather.inputs[1], types[1].clone());
-        user.inputs.insert(2, gather.inputs[0]);
-        user.signature.inputs.insert(2, types[0].clone());
-        user.merged += 1;
+        (joined.inputs[0], joined.signature.inputs[0]) = (gather.inputs[1], types[1].clone());
+        joined.inputs.insert(2, gather.inputs[0]);
+        joined.signature.inputs.insert(2, types[0].clone());
+        joined.merged += 1;
+        program.replace(user, joined);
     }
     let note = format!(
         "gather is part of the {} products that take the batch",
         uses.len()
     );
     program.notes.push(note);
-    program.drafts.remove(call);
-    true
+    program.remove(call);
 }

@@ -1,15 +1,24 @@
 //! What the layers of a network leave for their gradients, laid in a few slabs, so that one call can take all of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::plan::schedule::{Key, Operand, Scheduled};
+use crate::plan::life::peak_of;
+use crate::plan::schedule::{Key, Operand};
 use crate::target::Target;
 use crate::{DType, TensorType};
 
-use super::slabs::{Slabs, apart};
+use super::calls::Calls;
+use super::slabs::{Apart, Slabs};
 
-/// Tensors of one slab, with their elements.
-type Column = Vec<(Key, u64)>;
+/// Tensors that may lie in one slab.
+struct Column {
+    /// Whether these are X of their layers, 0, or dZ, 1.
+    side: usize,
+    /// Elements of all, each rounded up to the device's alignment.
+    padded: u64,
+    /// The tensors with their elements.
+    members: Vec<(Key, u64)>,
+}
 
 /// What became of X and dZ.
 pub(super) struct Laid {
@@ -28,40 +37,49 @@ pub(super) struct Laid {
 /// last, and X lives longer than dZ does, so that they go to different slabs too. Where the peak would rise by more than a
 /// twentieth nevertheless, as where much else lives between forward and backward, tensors stay by themselves.
 pub(super) fn laid(
-    program: &Scheduled,
+    program: &Calls,
     layers: &[[(Operand, TensorType); 2]],
     slabs: &Slabs,
     target: &Target,
 ) -> Laid {
-    let apart = apart(std::slice::from_ref(program));
+    let apart = Apart::of(std::iter::once(program));
     let most = most_elements(target);
-    let mut columns: Vec<(usize, Column)> = Vec::new();
+    let mut columns: Vec<Column> = Vec::new();
+    let mut column_of: HashMap<Key, usize> = HashMap::new();
     for side in 0..2 {
         for (operand, kind) in layers.iter().map(|matrices| &matrices[side]) {
             let Operand::Value(key) = *operand else {
                 continue;
             };
-            let known = columns
-                .iter()
-                .any(|(_, column)| column.iter().any(|m| m.0 == key));
             let free = key.program.is_some()
                 && kind.dtype == DType::F32
                 && slabs.home(key).is_none()
-                && program.uses(*operand).is_some();
-            if known || !free {
+                && !program.is_fetched(*operand);
+            if column_of.contains_key(&key) || !free {
                 continue;
             }
             let elements = slabs.padded(kind.elements());
-            let takes = |(other, column): &&mut (usize, Column)| {
-                let filled: u64 = column.iter().map(|member| slabs.padded(member.1)).sum();
-                *other == side
-                    && filled + elements <= most
-                    && !column.iter().any(|member| apart.contains(&(member.0, key)))
+            let clashing = apart
+                .neighbours(key)
+                .filter_map(|other| column_of.get(&other));
+            let clashing: HashSet<usize> = clashing.copied().collect();
+            let takes = |(number, column): &(usize, &Column)| {
+                column.side == side
+                    && column.padded + elements <= most
+                    && !clashing.contains(number)
             };
-            match columns.iter_mut().find(takes) {
-                Some((_, column)) => column.push((key, kind.elements())),
-                None => columns.push((side, vec![(key, kind.elements())])),
+            let place = columns.iter().enumerate().find(takes);
+            let place = place.map_or(columns.len(), |(number, _)| number);
+            if place == columns.len() {
+                columns.push(Column {
+                    side,
+                    padded: 0,
+                    members: Vec::new(),
+                });
             }
+            columns[place].members.push((key, kind.elements()));
+            columns[place].padded += elements;
+            column_of.insert(key, place);
         }
     }
     let before = peak(program, slabs);
@@ -70,9 +88,9 @@ pub(super) fn laid(
         made: 0,
         refused: 0,
     };
-    for (_, column) in columns.iter().filter(|(_, column)| column.len() > 1) {
+    for column in columns.iter().filter(|column| column.members.len() > 1) {
         let mut with = laid.slabs.clone();
-        with.find_or_make(column);
+        with.find_or_make(&column.members);
         if peak(program, &with) <= before + before / 20 {
             laid.slabs = with;
             laid.made += 1;
@@ -85,19 +103,14 @@ pub(super) fn laid(
 
 /// These tensors in a slab of their own, and the slabs of the plan with it, if they may lie in one.
 pub(super) fn column(
-    program: &Scheduled,
-    column: &Column,
+    program: &Calls,
+    column: &[(Key, u64)],
     slabs: &Slabs,
     target: &Target,
 ) -> Option<(Slabs, usize)> {
-    let apart = apart(std::slice::from_ref(program));
+    let apart = Apart::of(std::iter::once(program));
     let elements: u64 = column.iter().map(|member| slabs.padded(member.1)).sum();
-    let clash = |a: &(Key, u64)| {
-        column
-            .iter()
-            .any(|b| a.0 != b.0 && apart.contains(&(a.0, b.0)))
-    };
-    if elements > most_elements(target) || column.iter().any(clash) || !slabs.fits(column) {
+    if elements > most_elements(target) || apart.parts_any(column) || !slabs.fits(column) {
         return None;
     }
     let mut with = slabs.clone();
@@ -111,13 +124,13 @@ fn most_elements(target: &Target) -> u64 {
 }
 
 /// The most bytes that a program's temporaries take, each from the first call that uses it, or its slab, to the last.
-fn peak(program: &Scheduled, slabs: &Slabs) -> u64 {
+fn peak(program: &Calls, slabs: &Slabs) -> u64 {
     #[derive(PartialEq, Eq, Hash)]
-    enum Place {
+    enum Tenant {
         Alone(Key),
         Slab(usize),
     }
-    let mut lives: HashMap<Place, (usize, usize, u64)> = HashMap::new();
+    let mut lives: HashMap<Tenant, (usize, usize, u64)> = HashMap::new();
     let mut live = |operand: &Operand, kind: &TensorType, step: usize| {
         let bytes = kind.dtype.bytes();
         let slab = match *operand {
@@ -126,13 +139,14 @@ fn peak(program: &Scheduled, slabs: &Slabs) -> u64 {
         };
         let (place, elements, temporary) = match (slab, *operand) {
             (Some(slab), _) => {
-                let members = slabs.members(slab);
-                let temporary = members.iter().any(|member| member.key.program.is_some());
-                (Place::Slab(slab), slabs.elements(slab), temporary)
+                // A slab outlives a run as a whole or not at all.
+                let first = slabs.members(slab).first();
+                let temporary = first.is_some_and(|member| member.key.program.is_some());
+                (Tenant::Slab(slab), slabs.elements(slab), temporary)
             }
             (None, Operand::Value(key)) => {
                 let elements = slabs.padded(kind.elements());
-                (Place::Alone(key), elements, key.program.is_some())
+                (Tenant::Alone(key), elements, key.program.is_some())
             }
             (None, Operand::Slab(_)) => return,
         };
@@ -141,7 +155,7 @@ fn peak(program: &Scheduled, slabs: &Slabs) -> u64 {
             lives.entry(place).or_insert((step, step, size)).1 = step;
         }
     };
-    for (step, draft) in program.drafts.iter().enumerate() {
+    for (step, (_, draft)) in program.iter().enumerate() {
         let inputs = draft.inputs.iter().zip(&draft.signature.inputs);
         let outputs = draft.outputs.iter().zip(&draft.signature.outputs);
         for (operand, kind) in inputs.chain(outputs) {
@@ -149,13 +163,7 @@ fn peak(program: &Scheduled, slabs: &Slabs) -> u64 {
         }
     }
     for (_, kind, key) in &program.fetches {
-        live(&Operand::Value(*key), kind, program.drafts.len());
+        live(&Operand::Value(*key), kind, program.len());
     }
-    let at = |step: usize| {
-        let alive = lives
-            .values()
-            .filter(|(first, last, _)| (*first..=*last).contains(&step));
-        alive.map(|(.., bytes)| bytes).sum()
-    };
-    (0..=program.drafts.len()).map(at).max().unwrap_or(0)
+    peak_of(lives.into_values())
 }

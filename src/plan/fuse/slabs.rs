@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::TensorType;
-use crate::plan::schedule::{Draft, Key, Operand, Scheduled};
+use crate::plan::schedule::{Draft, Key, Operand};
 use crate::target::Target;
+
+use super::calls::{CallId, Calls};
 
 /// Tensors laid out one behind the other in one slot, so that a call can take them all as one operand.
 #[derive(Debug, Clone)]
@@ -25,38 +27,38 @@ pub(in crate::plan) struct Member {
 /// Updates merge when their ops are equal, their common operands are the same, nothing between the first and the last
 /// of them touches what they write or writes what they read, and no call of any program would write one tensor of a
 /// slab while it uses another, because a call's written operands have slots of their own.
-pub(super) fn merge_updates(programs: &mut [Scheduled], slabs: &mut Slabs) {
-    let apart = apart(programs);
+pub(super) fn merge_updates(programs: &mut [Calls], slabs: &mut Slabs) {
+    let apart = Apart::of(programs.iter());
     for program in programs {
-        let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
-        for (i, draft) in program.drafts.iter().enumerate() {
+        let mut groups: Vec<Vec<CallId>> = Vec::new();
+        let mut known: HashMap<String, usize> = HashMap::new();
+        for (call, draft) in program.iter() {
             let Some(key) = merge_key(draft) else {
                 continue;
             };
-            match groups.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, group)) => group.push(i),
-                None => groups.push((key, vec![i])),
+            let group = *known.entry(key).or_insert(groups.len());
+            if group == groups.len() {
+                groups.push(Vec::new());
             }
+            groups[group].push(call);
         }
         let mut gone = Vec::new();
-        let parts: Vec<Vec<usize>> = groups
+        let parts: Vec<Vec<CallId>> = groups
             .iter()
-            .flat_map(|(_, group)| compatible(&program.drafts, group, &apart))
+            .flat_map(|group| compatible(program, group, &apart))
             .filter(|part| part.len() > 1)
             .collect();
         for group in parts {
-            if independent(&program.drafts, &group) && slabs.accept(&mut program.drafts, &group) {
-                let name = program.drafts[group[0]].op.name();
+            if independent(program, &group) && slabs.accept(program, &group) {
+                let name = program[group[0]].op.name();
                 let note = format!("{} updates by {name} are one call over slabs", group.len());
                 program.notes.push(note);
                 gone.extend_from_slice(&group[..group.len() - 1]);
             }
         }
-        let mut index = 0;
-        program.drafts.retain(|_| {
-            index += 1;
-            !gone.contains(&(index - 1))
-        });
+        for call in gone {
+            program.remove(call);
+        }
     }
 }
 
@@ -65,17 +67,36 @@ fn merge_key(draft: &Draft) -> Option<String> {
     Some(format!("{} {:?}", slab.key, &draft.inputs[slab.operands..]))
 }
 
-/// Pairs of tensors of which some call writes one and uses the other.
-pub(super) fn apart(programs: &[Scheduled]) -> HashSet<(Key, Key)> {
-    let mut apart = HashSet::new();
-    for draft in programs.iter().flat_map(|program| &program.drafts) {
-        for a in draft.written().filter_map(key) {
-            for b in draft.inputs.iter().chain(&draft.outputs).filter_map(key) {
-                apart.extend([(a, b), (b, a)]);
+/// For each tensor those that may not share a slab with it, because some call writes one and uses the other.
+pub(super) struct Apart(HashMap<Key, Vec<Key>>);
+
+impl Apart {
+    pub fn of<'a>(programs: impl Iterator<Item = &'a Calls>) -> Self {
+        let mut apart: HashMap<Key, Vec<Key>> = HashMap::new();
+        for (_, draft) in programs.flat_map(Calls::iter) {
+            for a in draft.written().filter_map(key) {
+                for b in draft.inputs.iter().chain(&draft.outputs).filter_map(key) {
+                    if a != b {
+                        apart.entry(a).or_default().push(b);
+                        apart.entry(b).or_default().push(a);
+                    }
+                }
             }
         }
+        Apart(apart)
     }
-    apart
+
+    /// The tensors that may not share a slab with one.
+    pub fn neighbours(&self, key: Key) -> impl Iterator<Item = Key> {
+        self.0.get(&key).into_iter().flatten().copied()
+    }
+
+    /// Whether two of these tensors may not share a slab.
+    pub fn parts_any(&self, column: &[(Key, u64)]) -> bool {
+        let all: HashSet<Key> = column.iter().map(|member| member.0).collect();
+        all.iter()
+            .any(|&key| self.neighbours(key).any(|other| all.contains(&other)))
+    }
 }
 
 fn key(operand: &Operand) -> Option<Key> {
@@ -85,57 +106,86 @@ fn key(operand: &Operand) -> Option<Key> {
     }
 }
 
+/// Updates that may lie in common slabs.
+#[derive(Default)]
+struct Part {
+    calls: Vec<CallId>,
+    /// The tensors of each column, and of all of them.
+    columns: Vec<HashSet<Key>>,
+    operands: HashSet<Operand>,
+}
+
 /// The group in parts, each of which may lie in common slabs.
-fn compatible(drafts: &[Draft], group: &[usize], apart: &HashSet<(Key, Key)>) -> Vec<Vec<usize>> {
-    let clash = |&i: &usize, j: usize| {
-        let (a, b) = (&drafts[i], &drafts[j]);
-        let operands = a.op.slab().map_or(0, |slab| slab.operands);
-        let columns = a.inputs.iter().zip(&b.inputs).take(operands);
-        let one_call = columns
-            .filter_map(|(a, b)| Some((key(a)?, key(b)?)))
-            .any(|pair| apart.contains(&pair));
-        // The same tensor under another role, or an update that reads what the other one writes.
-        let mixed = a.inputs[..operands]
-            .iter()
-            .any(|a| b.inputs[..operands].contains(a));
-        one_call || mixed
-    };
-    let mut parts: Vec<Vec<usize>> = Vec::new();
-    for &i in group {
-        match parts
-            .iter_mut()
-            .find(|part| !part.iter().any(|member| clash(member, i)))
-        {
-            Some(part) => part.push(i),
-            None => parts.push(vec![i]),
+fn compatible(program: &Calls, group: &[CallId], apart: &Apart) -> Vec<Vec<CallId>> {
+    let mut parts: Vec<Part> = Vec::new();
+    for &call in group {
+        let draft = &program[call];
+        let operands = draft.op.slab().map_or(0, |slab| slab.operands);
+        let operands = &draft.inputs[..operands];
+        let clashes = |part: &Part| {
+            let mut columns = operands.iter().zip(&part.columns);
+            let one_call = columns.any(|(operand, column)| {
+                let neighbours = key(operand).map(|key| apart.neighbours(key));
+                neighbours
+                    .into_iter()
+                    .flatten()
+                    .any(|other| column.contains(&other))
+            });
+            // The same tensor under another role, or an update that reads what the other one writes.
+            let mixed = operands
+                .iter()
+                .any(|operand| part.operands.contains(operand));
+            one_call || mixed
+        };
+        let place = parts.iter().position(|part| !clashes(part));
+        let place = place.unwrap_or_else(|| {
+            parts.push(Part::default());
+            parts.len() - 1
+        });
+        let part = &mut parts[place];
+        part.calls.push(call);
+        part.operands.extend(operands);
+        part.columns.resize(operands.len(), HashSet::new());
+        for (operand, column) in operands.iter().zip(&mut part.columns) {
+            column.extend(key(operand));
         }
     }
-    parts
+    parts.into_iter().map(|part| part.calls).collect()
 }
 
 /// Whether the calls may all run where the last of them stands.
-fn independent(drafts: &[Draft], group: &[usize]) -> bool {
+fn independent(program: &Calls, group: &[CallId]) -> bool {
     let (Some(&first), Some(&last)) = (group.first(), group.last()) else {
         return false;
     };
-    let written: Vec<&Operand> = group.iter().flat_map(|&i| drafts[i].written()).collect();
-    let read: Vec<&Operand> = group.iter().flat_map(|&i| &drafts[i].inputs).collect();
-    let mut between = (first..last).filter(|i| !group.contains(i));
-    let untouched = between.all(|i| {
-        drafts[i]
-            .inputs
-            .iter()
-            .all(|input| !written.contains(&input))
-            && drafts[i].written().all(|output| !read.contains(&output))
-    });
-    untouched && group.iter().all(|&i| drafts[i].outputs.is_empty())
+    let own: HashSet<CallId> = group.iter().copied().collect();
+    let written: HashSet<Operand> = group
+        .iter()
+        .flat_map(|&call| program[call].written().copied())
+        .collect();
+    let read: HashSet<Operand> = group
+        .iter()
+        .flat_map(|&call| program[call].inputs.iter().copied())
+        .collect();
+    let unread = |&operand: &Operand| {
+        let mut readers = program.readers_between(operand, first, last);
+        readers.all(|call| own.contains(&call))
+    };
+    let unwritten = |&operand: &Operand| {
+        let mut writers = program.writers_between(operand, first, last);
+        writers.all(|call| own.contains(&call))
+    };
+    written.iter().all(unread)
+        && read.iter().all(unwritten)
+        && group.iter().all(|&call| program[call].outputs.is_empty())
 }
 
 /// The slabs of a plan so far.
 #[derive(Clone)]
 pub(super) struct Slabs {
     slabs: Vec<Slab>,
-    home: HashMap<Key, usize>,
+    /// The slab in which a tensor lies, and where.
+    home: HashMap<Key, (usize, u64)>,
     unit: u64,
 }
 
@@ -158,14 +208,12 @@ impl Slabs {
 
     /// The slab in which a tensor lies, and where.
     pub fn home(&self, key: Key) -> Option<(usize, u64)> {
-        let slab = *self.home.get(&key)?;
-        let member = self.slabs[slab].members.iter().find(|m| m.key == key)?;
-        Some((slab, member.offset))
+        self.home.get(&key).copied()
     }
 
     /// The slab in which a tensor lies.
     pub fn slab_of(&self, key: Key) -> Option<usize> {
-        self.home.get(&key).copied()
+        self.home(key).map(|(slab, _)| slab)
     }
 
     /// Elements that a tensor takes up.
@@ -189,20 +237,19 @@ impl Slabs {
     }
 
     /// Makes or finds the slabs of a group's operands and rewrites its last call; refuses when a tensor lies elsewhere.
-    fn accept(&mut self, drafts: &mut [Draft], group: &[usize]) -> bool {
+    fn accept(&mut self, program: &mut Calls, group: &[CallId]) -> bool {
         let Some(&last) = group.last() else {
             return false;
         };
-        let Some(rule) = drafts[last].op.slab() else {
+        let Some(rule) = program[last].op.slab() else {
             return false;
         };
         let columns: Vec<Vec<(Key, u64)>> = (0..rule.operands)
             .map(|operand| {
-                let of = |&i: &usize| match drafts[i].inputs[operand] {
-                    Operand::Value(key) => {
-                        Some((key, drafts[i].signature.inputs[operand].elements()))
-                    }
-                    Operand::Slab(_) => None,
+                let of = |&call: &CallId| {
+                    let draft = &program[call];
+                    let elements = draft.signature.inputs[operand].elements();
+                    Some((key(&draft.inputs[operand])?, elements))
                 };
                 group.iter().filter_map(of).collect()
             })
@@ -222,20 +269,21 @@ impl Slabs {
             )
             .unwrap_or(usize::MAX)]));
         }
-        let call = &mut drafts[last];
+        let mut call = program[last].clone();
         call.inputs.splice(..rule.operands, operands);
         call.signature.inputs.splice(..rule.operands, types);
         call.merged = group.len();
+        program.replace(last, call);
         true
     }
 
     /// Whether the column is new throughout, or exactly a slab that exists.
     pub fn fits(&self, column: &[(Key, u64)]) -> bool {
         let mut keys: Vec<Key> = column.iter().map(|(key, _)| *key).collect();
-        let homes: Vec<Option<&usize>> = keys.iter().map(|key| self.home.get(key)).collect();
+        let homes: Vec<Option<usize>> = keys.iter().map(|&key| self.slab_of(key)).collect();
         let existing = homes.iter().flatten().count();
         let same = match homes.first() {
-            Some(Some(slab)) => self.slabs[**slab]
+            Some(&Some(slab)) => self.slabs[slab]
                 .members
                 .iter()
                 .map(|member| member.key)
@@ -250,15 +298,15 @@ impl Slabs {
     }
 
     pub fn find_or_make(&mut self, column: &[(Key, u64)]) -> usize {
-        if let Some(slab) = column.first().and_then(|(key, _)| self.home.get(key)) {
-            return *slab;
+        if let Some(slab) = column.first().and_then(|(key, _)| self.slab_of(*key)) {
+            return slab;
         }
         let mut slab = Slab {
             members: Vec::new(),
             elements: 0,
         };
         for &(key, len) in column {
-            self.home.insert(key, self.slabs.len());
+            self.home.insert(key, (self.slabs.len(), slab.elements));
             slab.members.push(Member {
                 key,
                 offset: slab.elements,

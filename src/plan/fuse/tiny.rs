@@ -16,33 +16,30 @@ use crate::op::{
 };
 use crate::optim::Rates;
 use crate::plan::Program;
-use crate::plan::schedule::{Draft, Key, Operand, Scheduled, schedule};
+use crate::plan::schedule::{Draft, Key, Operand, schedule};
 use crate::target::{Class, Target};
 use crate::{Graph, Initial, Tensor, TensorType};
 
-use super::slabs::{Slabs, apart};
+use super::calls::Calls;
+use super::slabs::{Apart, Slabs};
 
 /// Parameters up to which the CPU session takes a step in one call. It has no dispatches to save, and the tiles of its
 /// products compute many times faster than this step's loops; what is saved is the cost of fifteen calls, 198 000 steps/s
 /// instead of 131 000 for 8-10-8-1.
 const MOST_ON_CPU: usize = 256;
 
-pub(super) fn join(
-    programs: &mut [Scheduled],
-    records: &[Record],
-    slabs: &mut Slabs,
-    target: &Target,
-) {
-    let apart = apart(programs);
+pub(super) fn join(programs: &mut [Calls], records: &[Record], slabs: &mut Slabs, target: &Target) {
+    let apart = Apart::of(programs.iter());
     for program in programs {
-        let Some((mut network, step)) = find(program, records) else {
+        let most = match target.class {
+            // Larger ones are left to calls of their own, without a word: that is what they are made for.
+            Class::Cpu => MOST_ON_CPU,
+            Class::Gpu | Class::CpuAdapter => usize::MAX,
+        };
+        let Some((mut network, step)) = find(program, records, most) else {
             continue;
         };
         let widths = network.widths();
-        if target.class == Class::Cpu && network.parameters() > MOST_ON_CPU {
-            // Left to calls of their own, without a word: that is what they are made for.
-            continue;
-        }
         if let Err(reason) = network.fits(target) {
             let note = format!("no network.train for {widths}: {reason}");
             program.notes.push(note.clone());
@@ -54,13 +51,13 @@ pub(super) fn join(
         };
         let note = format!(
             "{} calls are one, network.train: whole steps of the network {widths}",
-            program.drafts.len()
+            program.len()
         );
         program.notes.push(note);
-        program.drafts = vec![Draft {
-            merged: program.drafts.len(),
+        program.replace_all(Draft {
+            merged: program.len(),
             ..draft
-        }];
+        });
     }
 }
 
@@ -81,7 +78,7 @@ impl Step {
         self,
         network: &mut Network,
         records: &[Record],
-        apart: &HashSet<(Key, Key)>,
+        apart: &Apart,
         slabs: &mut Slabs,
     ) -> Option<Draft> {
         let kind = |key: &Key| records[key.id.node].outputs[key.id.port].clone();
@@ -93,11 +90,7 @@ impl Step {
         };
         let columns: Vec<_> = self.columns.iter().map(sized).collect();
         for column in &columns {
-            let pairs = column
-                .iter()
-                .flat_map(|a| column.iter().map(move |b| (a.0, b.0)));
-            let clash = |(a, b)| a != b && apart.contains(&(a, b));
-            if pairs.into_iter().any(clash) || !slabs.fits(column) {
+            if apart.parts_any(column) || !slabs.fits(column) {
                 return None;
             }
         }
@@ -133,16 +126,20 @@ impl Step {
     }
 }
 
-/// The network whose training step the program is.
-fn find(program: &Scheduled, records: &[Record]) -> Option<(Network, Step)> {
+/// The network of at most `most` parameters whose training step the program is.
+fn find(program: &Calls, records: &[Record], most: usize) -> Option<(Network, Step)> {
     if !program.fetches.is_empty() {
         return None;
     }
-    let (network, types) = describe(&program.drafts)?;
+    let calls: Vec<&Draft> = program.iter().map(|(_, draft)| draft).collect();
+    let (network, types) = describe(&calls)?;
+    if network.parameters() > most {
+        return None;
+    }
     let expected = Expected::record(&network, &types);
     expected.graph.check().ok()?;
     let (own, drafts) = expected.schedule()?;
-    let names = matched(&own, &drafts, records, &program.drafts)?;
+    let names = matched(&own, &drafts, records, &calls)?;
     let key = |tensor: &Tensor| {
         let id = tensor.id();
         names.get(&Key { program: None, id }).copied()
@@ -167,7 +164,7 @@ struct Types {
 }
 
 /// What the first calls of a program say that it is; whether it is that is for [`matched`] to find out.
-fn describe(drafts: &[Draft]) -> Option<(Network, Types)> {
+fn describe(drafts: &[&Draft]) -> Option<(Network, Types)> {
     let clock = drafts.first()?.op.downcast::<Clock>()?.clone();
     let (x, y) = (drafts.get(1)?, drafts.get(2)?);
     x.op.downcast::<Gather>()?;
@@ -177,7 +174,7 @@ fn describe(drafts: &[Draft]) -> Option<(Network, Types)> {
         return None;
     };
     let targets = *y.outputs.first()?;
-    let mut rest = drafts[3..].iter().peekable();
+    let mut rest = drafts[3..].iter().copied().peekable();
     let mut layers = Vec::new();
     let mut value = *x.outputs.first()?;
     let mut before = value;
@@ -381,7 +378,7 @@ fn matched(
     expected_records: &[Record],
     expected: &[Draft],
     records: &[Record],
-    drafts: &[Draft],
+    drafts: &[&Draft],
 ) -> Option<HashMap<Key, Key>> {
     if expected.len() != drafts.len() {
         return None;
