@@ -47,6 +47,7 @@ mod error;
 mod formats;
 pub mod gpu;
 mod graph;
+mod identity;
 pub mod nn;
 pub mod number;
 pub mod op;

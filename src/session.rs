@@ -4,9 +4,9 @@ mod access;
 mod handle;
 mod snapshot;
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 
+use crate::identity::Identity;
 use crate::plan::{Place, Plan};
 use crate::{Error, Result, cpu, gpu};
 
@@ -24,28 +24,8 @@ pub struct Session {
     executor: Executor,
     /// The program that ran last: its fetches are what can be read, because programs share their temporaries' memory.
     last: Option<usize>,
-    /// Of the CPU sessions; a GPU's has its own.
+    /// The identity of a CPU session; a GPU's session has its own.
     identity: Identity,
-}
-
-/// Which session of the process something is of. One that is opened again on another device, or on one made again, is another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Identity(u64);
-
-impl Identity {
-    /// One that no other session has.
-    pub fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Identity(NEXT.fetch_add(1, Relaxed))
-    }
-
-    /// Refuses what is of another session.
-    pub fn check(self, other: Identity) -> Result<()> {
-        match self == other {
-            true => Ok(()),
-            false => Err(Error::argument("pending", "it belongs to another session")),
-        }
-    }
 }
 
 #[derive(Debug)]

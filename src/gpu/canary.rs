@@ -12,8 +12,8 @@ use crate::target::Target;
 use crate::{Error, Result};
 
 use super::device::{Buffer, Device, Kernel, Purpose};
-use super::kernel;
 use super::readback::Readback;
+use super::request::{kernels, request};
 
 /// Iterations of the longest loop that is tried: more than the cap that Mesa's llvmpipe had until version 23.
 const ITERATIONS: u32 = 70_000;
@@ -167,9 +167,9 @@ async fn tried(device: &Device) -> Result<Canary> {
     let written = |binding: Binding| matches!(binding, Binding::Output(_));
     let requests = launches
         .iter()
-        .map(|launch| kernel::request(device, launch, written));
+        .map(|launch| request(device, launch, written));
     let requests: Vec<_> = requests.collect::<Result<_>>()?;
-    let kernels = kernel::kernels(device, &requests)?;
+    let kernels = kernels(device, &requests)?;
 
     let bytes = 4 * WORDS as u64;
     let part = bytes.next_multiple_of(alignment);

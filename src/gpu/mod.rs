@@ -7,8 +7,10 @@ mod counters;
 mod device;
 mod guard;
 mod kernel;
+mod open;
 mod profile;
 mod readback;
+mod request;
 mod session;
 mod specialise;
 

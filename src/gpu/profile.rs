@@ -5,12 +5,12 @@ use std::time::Instant;
 use crate::Result;
 use crate::plan::Place;
 
-use super::device::{MOST_TIMESTAMPS, Purpose, Timestamps};
+use super::device::{MAX_TIMESTAMPS, Purpose, Timestamps};
 use super::readback::Readback;
 use super::session::Session;
 
 /// Dispatches that one query set has room for: two timestamps each.
-const MOST: usize = MOST_TIMESTAMPS / 2;
+const MOST: usize = MAX_TIMESTAMPS / 2;
 
 /// One dispatch, measured.
 #[derive(Debug, Clone)]

@@ -4,32 +4,24 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::contract::{Binding, Launch};
-use crate::graph::Initial;
+use crate::identity::Identity;
 use crate::number::half_bits;
-use crate::plan::{Call, Place, Plan, PlannedProgram};
-use crate::session::Identity;
+use crate::plan::{Place, Plan};
 use crate::target::Class;
-use crate::{DType, Error, Result};
+use crate::{DType, Result};
 
-use super::admit::advised;
 use super::device::{Bindings, Buffer, Device, Kernel, Pass, Pool, Purpose, Recorder};
-use super::kernel;
 use super::readback::Readback;
 
-/// Most dispatches of one submission of many steps.
-const MOST_DISPATCHES: u64 = 1 << 16;
+/// The most dispatches of one submission of many steps.
+const MAX_DISPATCHES: u64 = 1 << 16;
 
-/// Most floating-point operations of one submission of many steps, where the adapter is the processor and where it is not: a
+/// The most floating-point operations of one submission of many steps, where the adapter is the processor and where it is not: a
 /// few seconds to half a minute, so that work that is only long passes no deadline.
-const MOST_FLOPS: (u64, u64) = (100_000_000_000, 10_000_000_000_000);
+const MAX_FLOPS: (u64, u64) = (100_000_000_000, 10_000_000_000_000);
 
 /// Staging buffers up to this size wait for their next use; larger ones are given back.
-const KEPT_STAGING: u64 = 1 << 20;
-
-/// Until somebody has timed a step: a dispatch of about 50 ms on the slowest adapter measured, SwiftShader on two cores, in
-/// floating-point operations of one workgroup.
-const UNTIMED_FLOPS: u64 = 25_000_000;
+const MAX_KEPT_STAGING: u64 = 1 << 20;
 
 /// A dispatch with everything it needs.
 #[derive(Debug)]
@@ -45,14 +37,14 @@ pub(super) struct Dispatch {
 pub struct Session {
     pub(super) device: Device,
     pub(super) plan: Plan,
-    slots: Vec<Buffer>,
+    pub(super) slots: Vec<Buffer>,
     pub(super) programs: Vec<Vec<Dispatch>>,
     /// The most steps of each program that a dispatch is to do.
-    at_once: Vec<u64>,
+    pub(super) at_once: Vec<u64>,
     /// Staging buffers that wait for their next use.
-    staging: Pool,
-    params: Buffer,
-    identity: Identity,
+    pub(super) staging: Pool,
+    pub(super) params: Buffer,
+    pub(super) identity: Identity,
 }
 
 /// What a submission is reading back.
@@ -70,136 +62,8 @@ impl Pending {
 }
 
 impl Session {
-    /// Makes every buffer, pipeline and bind group of the plan, and uploads the variables' initial values.
-    pub fn open(device: &Device, plan: &Plan) -> Result<Self> {
-        if !plan.target.has_shaders() {
-            return Err(Error::Device {
-                message: "the plan was compiled for the CPU, not for this adapter".into(),
-            });
-        }
-        device.admit(plan, 0)?;
-        let mut slots = Vec::new();
-        for (index, slot) in plan.slots.iter().enumerate() {
-            let made = device.buffer(&label(plan, index), slot.bytes(), Purpose::Tensors);
-            slots.push(made.map_err(|error| advised(plan, error))?);
-        }
-        let launches = || {
-            plan.programs
-                .iter()
-                .flat_map(|p| &p.calls)
-                .flat_map(|c| c.launches.iter().map(move |l| (c, l)))
-        };
-        let mut requests = Vec::new();
-        // Where the first request of each launch stands.
-        let mut firsts = Vec::new();
-        for (call, launch) in launches() {
-            firsts.push(requests.len());
-            for power in 0..powers(launch) {
-                let launch = launch.with_steps(1 << power);
-                let written = |binding| is_written(call, binding);
-                requests.push(kernel::request(device, &launch, written)?);
-            }
-        }
-        let kernels = kernel::kernels(device, &requests)?;
-        let prepared = firsts.into_iter().map(|first| Arc::clone(&kernels[first]));
-        let (mut params, mut offsets) = (Vec::new(), Vec::new());
-        let mut requests_left = requests.iter();
-        for (_, launch) in launches() {
-            let mut places = Vec::new();
-            for request in requests_left.by_ref().take(powers(launch)) {
-                places.push((params.len() as u64, request.params.len() as u64));
-                params.extend_from_slice(&request.params);
-                params.resize(
-                    params
-                        .len()
-                        .next_multiple_of(plan.target.alignment as usize),
-                    0,
-                );
-            }
-            offsets.push(places);
-        }
-        let params_buffer = device.buffer(
-            "params",
-            (params.len() as u64).max(plan.target.alignment),
-            Purpose::Params,
-        )?;
-        if !params.is_empty() {
-            device.upload(&params_buffer, 0, &params)?;
-        }
-        let mut session = Session {
-            device: device.clone(),
-            plan: plan.clone(),
-            slots,
-            programs: Vec::new(),
-            at_once: plan.programs.iter().map(untimed).collect(),
-            staging: device.pool(),
-            params: params_buffer,
-            identity: Identity::new(),
-        };
-        let mut ready = prepared.zip(offsets);
-        for program in &plan.programs {
-            let mut dispatches = Vec::new();
-            for (call, launch) in program
-                .calls
-                .iter()
-                .flat_map(|call| call.launches.iter().map(move |l| (call, l)))
-            {
-                let Some((kernel, params)) = ready.next() else {
-                    break;
-                };
-                let bindings = params
-                    .into_iter()
-                    .map(|params| session.bindings(call, launch, &kernel, params));
-                dispatches.push(Dispatch {
-                    bindings: bindings.collect::<Result<_>>()?,
-                    kernel,
-                    grid: launch.grid,
-                });
-            }
-            session.programs.push(dispatches);
-        }
-        for variable in &plan.variables {
-            match &variable.initial {
-                // wgpu gives buffers out zeroed.
-                Initial::Zeros => {}
-                Initial::Floats(values) => session.write(variable.place, values)?,
-                Initial::Words(values) => session.write_words(variable.place, values)?,
-            }
-        }
-        Ok(session)
-    }
-
-    fn bindings(
-        &self,
-        call: &Call,
-        launch: &Launch,
-        kernel: &Kernel,
-        params: (u64, u64),
-    ) -> Result<Bindings> {
-        let mut parts = vec![(&self.params, params.0, params.1)];
-        let guard = launch.guard.iter().map(|(binding, _)| binding);
-        for binding in launch.bindings.iter().chain(guard) {
-            let place = match *binding {
-                Binding::Input(i) => call.inputs[i],
-                Binding::Output(i) => call.outputs[i],
-                Binding::Scratch(i) => call.scratch[i],
-            };
-            let bytes = self.bytes(place);
-            // Up to the next tensor, so that a kernel may load the last elements four at a time.
-            let len = (bytes.end - bytes.start).next_multiple_of(self.plan.target.alignment);
-            parts.push((&self.slots[place.slot], bytes.start, len));
-        }
-        let label = format!(
-            "{} ({}.{})",
-            call.op.name(),
-            launch.shader.name,
-            launch.entry
-        );
-        self.device.bind(&label, kernel, &parts)
-    }
-
     /// The bytes of a place within its slot, in whole words.
-    fn bytes(&self, place: Place) -> Range<u64> {
+    pub(super) fn bytes(&self, place: Place) -> Range<u64> {
         let size = self.plan.slots[place.slot].dtype.bytes();
         let begin = place.offset * size;
         begin..begin + (place.len * size).next_multiple_of(4)
@@ -239,10 +103,10 @@ impl Session {
     fn run_all_but_the_last(&mut self, program: usize, steps: u64) -> Result<u64> {
         // Drivers kill long submissions, and what is recorded takes memory.
         let dispatches = self.programs[program].len().max(1) as u64;
-        let most = (MOST_DISPATCHES / dispatches).max(1) * self.at_once(program);
+        let most = (MAX_DISPATCHES / dispatches).max(1) * self.at_once(program);
         let flops = match self.plan.target.class {
-            Class::Gpu => MOST_FLOPS.1,
-            Class::Cpu | Class::CpuAdapter => MOST_FLOPS.0,
+            Class::Gpu => MAX_FLOPS.1,
+            Class::Cpu | Class::CpuAdapter => MAX_FLOPS.0,
         };
         let most = most.min(flops / self.plan.programs[program].flops().max(1));
         let most = most.max(1);
@@ -313,7 +177,7 @@ impl Session {
     pub fn reserve_readbacks(&mut self, places: &[Place], count: usize) -> Result<()> {
         let bytes = self.total_bytes(places);
         let mut taken = Vec::new();
-        while bytes <= KEPT_STAGING && taken.len() < count {
+        while bytes <= MAX_KEPT_STAGING && taken.len() < count {
             taken.push(self.take_staging(bytes)?);
         }
         taken
@@ -341,7 +205,7 @@ impl Session {
     ) -> Result<R> {
         self.identity.check(pending.of)?;
         let (result, staging) = pending.readback.finish(&self.device, read).await?;
-        if let Some(staging) = staging.filter(|staging| staging.bytes() <= KEPT_STAGING) {
+        if let Some(staging) = staging.filter(|staging| staging.bytes() <= MAX_KEPT_STAGING) {
             self.staging.put(staging);
         }
         Ok(result)
@@ -425,34 +289,4 @@ fn record(recorder: &mut Recorder, dispatches: &[Dispatch], steps: u64, at_once:
             left -= 1 << power;
         }
     });
-}
-
-/// The variants of a launch: for 1, 2, 4, … steps.
-fn powers(launch: &Launch) -> usize {
-    launch.steps.max(1).ilog2() as usize + 1
-}
-
-/// The most steps of a program in a dispatch by their operations alone.
-fn untimed(program: &PlannedProgram) -> u64 {
-    let launches = program.calls.iter().flat_map(|call| &call.launches);
-    let of_one_group = launches.map(|launch| launch.flops / u64::from(launch.grid[0].max(1)));
-    (UNTIMED_FLOPS / of_one_group.sum::<u64>().max(1)).max(1)
-}
-
-fn is_written(call: &Call, binding: Binding) -> bool {
-    match binding {
-        Binding::Input(i) => call.updates(i),
-        Binding::Output(_) | Binding::Scratch(_) => true,
-    }
-}
-
-fn label(plan: &Plan, slot: usize) -> String {
-    let first = plan
-        .variables
-        .iter()
-        .find(|variable| variable.place.slot == slot);
-    first.map_or_else(
-        || format!("temporary slot {slot}"),
-        |variable| variable.name.clone(),
-    )
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::{DType, Error, Preprocessing, Result, Shape, TensorType};
 
+use super::config::Config;
 use super::functional::{InputSpec, OutputSpec, Source, Step, refused};
 use super::{Activation, Dense, Functional, Layer, LayerRef};
 use super::{
@@ -19,27 +19,6 @@ use super::{
     Add, Average, CategoryEncoding, Concatenate, Dot, Flatten, Maximum, Minimum, Multiply, Permute,
     RepeatVector, Rescaling, Reshape, Subtract,
 };
-
-/// The settings of a layer in a model file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Config(Value);
-
-impl Config {
-    /// The settings as they serialise; none where they do not.
-    pub fn of(settings: &impl Serialize) -> Option<Config> {
-        serde_json::to_value(settings).ok().map(Config)
-    }
-
-    /// The settings as they were.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Data`] where they are not those of a `T`.
-    pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_value(self.0.clone()).map_err(|error| Error::data(error.to_string()))
-    }
-}
 
 /// How a layer is read from its settings; the layers within one may be a user's own.
 type Reader = fn(&Config, Custom<'_>) -> Result<Arc<dyn Layer>>;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{DType, Graph, Initial, Shape, Tensor, TensorType};
 
-use super::describe::Config;
+use super::config::Config;
 use super::{Call, Constraint, Initializer, LayerRef, Symbol, Symbols};
 
 /// Rows of the batch with which a layer's forward pass is tried out for its shape; a number that few layers have as size.

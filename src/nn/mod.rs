@@ -6,7 +6,7 @@
 //! | `layer_ref`, `symbol` | layers and tensors of a model that is being written: [`LayerRef`], [`Input`], [`Symbol`] |
 //! | `functional`, `sequential` | architectures: [`Functional`], and [`Sequential`], a way of writing a chain |
 //! | `nested` | a model as a layer of another |
-//! | `forward`, `weights`, `summary`, `describe` | what is done with an architecture |
+//! | `forward`, `weights`, `summary`, `describe`, `config` | what is done with an architecture |
 //! | `names` | initializers, penalties and constraints by Keras' names |
 //! | `dense`, `activate`, `merge`, `category_encoding`, `concatenate`, `dot`, `rearrange`, `rescaling`, `lambda`, `noise`, `normalization`, `group_normalization`, `prelu`, `softmax`, `activity_regularization` | the layers |
 
@@ -16,6 +16,7 @@ mod activity_regularization;
 mod call;
 mod category_encoding;
 mod concatenate;
+mod config;
 mod constraint;
 mod dense;
 mod describe;
@@ -47,10 +48,11 @@ pub use activity_regularization::ActivityRegularization;
 pub use call::Call;
 pub use category_encoding::{CategoryEncoding, OutputMode};
 pub use concatenate::Concatenate;
+pub use config::Config;
 pub use constraint::Constraint;
 pub use dense::Dense;
 pub(crate) use describe::Description;
-pub use describe::{Config, built_in_classes};
+pub use describe::built_in_classes;
 pub use dot::Dot;
 pub use functional::Functional;
 pub(crate) use functional::InputSpec;

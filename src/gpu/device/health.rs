@@ -75,12 +75,12 @@ impl Health {
 /// The last owner of a device's handles. wgpu waits for the work under way before it lets a device go, and may panic if that
 /// fails: of a device that hangs or is gone a thread of its own takes leave, so that nobody waits for what may never end.
 #[derive(Debug)]
-pub(super) struct Farewell {
+pub(super) struct LastHandles {
     pub health: Arc<Health>,
     pub handles: Option<(wgpu::Device, wgpu::Queue)>,
 }
 
-impl Drop for Farewell {
+impl Drop for LastHandles {
     fn drop(&mut self) {
         let Some(handles) = self.handles.take() else {
             return;

@@ -1,26 +1,27 @@
 //! The one door to wgpu: every call is counted, its errors typed, and a device that is gone told at once.
 //!
 //! No other file calls wgpu. [`open`] finds adapters and opens them, [`account`] makes buffers, [`pipeline`] pipelines and
-//! bind groups, [`record`] submissions, [`lane`] submits them one after the other, [`wait`] waits; [`faults`] lets the n-th call fail, for tests.
+//! bind groups, [`record`] submissions, [`queue`] submits them one after the other, [`wait`] waits; [`faults`] lets the n-th call fail, for tests.
 
 mod account;
+mod fair_lock;
 mod faults;
 mod health;
-mod lane;
+mod lineage;
 mod open;
 mod pipeline;
+mod queue;
 mod record;
-mod turn;
 mod wait;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::target::Target;
 use crate::{Error, Result};
 
-use super::adapter::{AdapterSummary, Selector};
+use super::adapter::AdapterSummary;
 use super::counters::{Counters, Meter};
 
 pub(super) use account::{Buffer, Pool, Purpose};
@@ -31,9 +32,10 @@ pub(super) use record::{Pass, Recorder};
 
 use account::Pools;
 use faults::Faults;
-use health::{Farewell, Health, caught};
-use lane::Lane;
+use health::{Health, LastHandles, caught};
+use lineage::Lineage;
 use pipeline::Library;
+use queue::QueueAccess;
 
 /// How a device is opened.
 #[derive(Debug, Clone, Copy)]
@@ -64,35 +66,22 @@ struct Inner {
     queue: wgpu::Queue,
     summary: AdapterSummary,
     options: Options,
-    lane: Arc<Lane>,
+    access: Arc<QueueAccess>,
     /// The host program has it too.
     of_host: bool,
     meter: Arc<Meter>,
     faults: Arc<Faults>,
     health: Arc<Health>,
-    /// How many devices of its line there were before it.
+    /// How many devices of its lineage were lost before it.
     generation: u64,
-    _farewell: Farewell,
-}
-
-/// The devices that one adapter was opened as, each after the one before was lost.
-struct Line {
-    /// How it was chosen; none where the device is the host program's.
-    selector: Option<Selector>,
-    latest: Mutex<Arc<Inner>>,
-}
-
-impl Line {
-    fn latest(&self) -> MutexGuard<'_, Arc<Inner>> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    _last_handles: LastHandles,
 }
 
 /// An open adapter. Clones share it.
 #[derive(Clone)]
 pub struct Device {
     inner: Arc<Inner>,
-    line: Arc<Line>,
+    lineage: Arc<Lineage<Inner>>,
 }
 
 /// Bindings of a kernel.
@@ -115,7 +104,7 @@ pub(super) struct Timestamps {
 }
 
 /// Most timestamps of one set.
-pub(super) const MOST_TIMESTAMPS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize;
+pub(super) const MAX_TIMESTAMPS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize;
 
 /// Why wgpu refused a call.
 enum Refusal {
@@ -169,7 +158,7 @@ impl Device {
 
     /// How often it was lost and made again: the generation of what is made on it now.
     pub fn generation(&self) -> u64 {
-        self.line.latest().generation
+        self.lineage.latest().generation
     }
 
     /// Whether it was lost, or is given up because it hangs: what was on it cannot be read any more.
@@ -180,8 +169,8 @@ impl Device {
     /// The device as it was made last.
     pub(crate) fn latest(&self) -> Device {
         Device {
-            inner: Arc::clone(&self.line.latest()),
-            line: Arc::clone(&self.line),
+            inner: Arc::clone(&self.lineage.latest()),
+            lineage: Arc::clone(&self.lineage),
         }
     }
 
@@ -270,7 +259,7 @@ impl Device {
         if !raised.is_empty() {
             // What was made on a lost device is invalid, and that is what the error says; polled, wgpu tells of the loss.
             // The loss of a host's device is told to the host alone: a mapping that fails tells us.
-            let Some(_turn) = inner.lane.turn.take(self.deadline()) else {
+            let Some(_turn) = inner.access.turn.take(self.deadline()) else {
                 return Err(self.passed_deadline(during));
             };
             match caught(|| inner.maps()) {

@@ -1,14 +1,14 @@
 //! Adapters found and opened.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{Error, Result};
 
 use super::super::adapter::{self, AdapterSummary, Selector};
 use super::faults::{Call, FaultKind, Faults};
-use super::health::{Farewell, Health, caught};
-use super::{Device, Inner, Lane, Library, Line, Meter, Options, Pools};
+use super::health::{Health, LastHandles, caught};
+use super::{Device, Inner, Library, Lineage, Meter, Options, Pools, QueueAccess};
 
 /// Every adapter that a driver offers.
 pub fn adapters() -> Vec<AdapterSummary> {
@@ -32,8 +32,13 @@ impl Device {
         let Some((device, queue)) = opened else {
             return Ok(None);
         };
-        let lane = Lane::new(&device);
-        let inner = inner((device, queue), lane, options, (0, Arc::default(), faults));
+        let access = QueueAccess::new(&device);
+        let inner = inner(
+            (device, queue),
+            access,
+            options,
+            (0, Arc::default(), faults),
+        );
         inner.listen();
         Ok(Some(Device::first(inner, Some(selector.clone()))))
     }
@@ -43,18 +48,23 @@ impl Device {
     /// Where it is lost only the host program can make another one: the loss is an error, the generation stays 0.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue, options: Options) -> Self {
         let faults = Arc::new(Faults::of(options.fault));
-        let lane = Lane::shared(&device);
-        let mut inner = inner((device, queue), lane, options, (0, Arc::default(), faults));
+        let access = QueueAccess::shared(&device);
+        let mut inner = inner(
+            (device, queue),
+            access,
+            options,
+            (0, Arc::default(), faults),
+        );
         inner.of_host = true;
         Device::first(inner, None)
     }
 
     fn first(inner: Inner, selector: Option<Selector>) -> Self {
         let inner = Arc::new(inner);
-        let latest = Mutex::new(Arc::clone(&inner));
+        let lineage = Lineage::new(selector, Arc::clone(&inner));
         Device {
             inner,
-            line: Arc::new(Line { selector, latest }),
+            lineage: Arc::new(lineage),
         }
     }
 
@@ -65,13 +75,13 @@ impl Device {
     /// [`Error::DeviceLost`] for a device of the host program, which nobody else can make; what opening raises; and
     /// [`Error::Device`] where the adapter is no longer the same, or not there within a second or so.
     pub(crate) fn answering(&self) -> Result<Device> {
-        let mut latest = self.line.latest();
+        let mut latest = self.lineage.latest();
         if latest.health.is_gone() {
             *latest = Arc::new(self.in_some_tries(&latest)?);
         }
         Ok(Device {
             inner: Arc::clone(&latest),
-            line: Arc::clone(&self.line),
+            lineage: Arc::clone(&self.lineage),
         })
     }
 
@@ -91,7 +101,7 @@ impl Device {
 
     fn again(&self, lost: &Inner) -> Result<Inner> {
         let reason = lost.health.reason();
-        let Some(selector) = &self.line.selector else {
+        let Some(selector) = &self.lineage.selector else {
             return Err(Error::DeviceLost {
                 during: "making the device again".into(),
                 message: format!("{reason}; it is the host program's, which alone can make it"),
@@ -108,10 +118,10 @@ impl Device {
         let (device, queue) = opened(selector, options, &lost.faults)?.ok_or_else(gone)?;
         let generation = lost.generation + 1;
         let shared = (Arc::clone(&lost.meter), Arc::clone(&lost.faults));
-        let lane = Lane::new(&device);
+        let access = QueueAccess::new(&device);
         let made = inner(
             (device, queue),
-            lane,
+            access,
             *options,
             (generation, shared.0, shared.1),
         );
@@ -181,7 +191,7 @@ impl Inner {
 /// A device of a generation, with what it shares with those before it.
 fn inner(
     (wgpu, queue): (wgpu::Device, wgpu::Queue),
-    lane: Arc<Lane>,
+    access: Arc<QueueAccess>,
     options: Options,
     (generation, meter, faults): (u64, Arc<Meter>, Arc<Faults>),
 ) -> Inner {
@@ -194,12 +204,12 @@ fn inner(
         wgpu,
         queue,
         options,
-        lane,
+        access,
         of_host: false,
         meter,
         faults,
         generation,
-        _farewell: Farewell {
+        _last_handles: LastHandles {
             health: Arc::clone(&health),
             handles,
         },

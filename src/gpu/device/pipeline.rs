@@ -62,12 +62,12 @@ impl Library {
 }
 
 /// Most pipelines, and most shaders, that are kept though no session uses them.
-const MOST_KEPT: usize = 256;
+const MAX_KEPT: usize = 256;
 
 /// Keeps a thing for later sessions; what none uses goes when there are many, so that a program that makes networks of
 /// ever new shapes does not grow.
 fn keep<K: Eq + Hash, V>(kept: &mut HashMap<K, Arc<V>>, key: K, value: &Arc<V>) {
-    if kept.len() >= MOST_KEPT {
+    if kept.len() >= MAX_KEPT {
         drop_unused(kept);
     }
     kept.insert(key, Arc::clone(value));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// A lock that is fair: a thread that asks again stands behind those that wait.
 #[derive(Debug, Default)]
-pub(super) struct Turn {
+pub(super) struct FairLock {
     tickets: Mutex<Tickets>,
     moved: Condvar,
 }
@@ -23,15 +23,15 @@ struct Tickets {
 }
 
 /// The turn, until it is dropped.
-pub(super) struct Taken<'a>(&'a Turn);
+pub(super) struct Turn<'a>(&'a FairLock);
 
-impl Turn {
+impl FairLock {
     fn tickets(&self) -> MutexGuard<'_, Tickets> {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the turn; none where it did not come within `limit`.
-    pub fn take(&self, limit: Duration) -> Option<Taken<'_>> {
+    pub fn take(&self, limit: Duration) -> Option<Turn<'_>> {
         let begun = Instant::now();
         let mut tickets = self.tickets();
         let own = tickets.next;
@@ -50,11 +50,11 @@ impl Turn {
         }
         tickets.waiting.pop_front();
         tickets.taken = true;
-        Some(Taken(self))
+        Some(Turn(self))
     }
 }
 
-impl Drop for Taken<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut tickets = self.0.tickets();
         tickets.taken = false;
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_turn_that_does_not_come_is_given_up_at_its_limit_and_holds_nobody_up() {
-        let turn = Turn::default();
+        let turn = FairLock::default();
         let held = turn.take(SHORT);
         assert!(held.is_some());
         std::thread::scope(|scope| {

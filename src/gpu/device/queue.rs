@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use crate::target::Class;
 use crate::{Error, Result};
 
+use super::fair_lock::{FairLock, Turn};
 use super::health::caught;
-use super::turn::{Taken, Turn};
 use super::{Inner, Submission};
 
-/// How long a thread keeps its [turn](super::turn) while it waits: what another one's submission may wait for it.
+/// How long a thread keeps its [turn](super::fair_lock) while it waits: what another one's submission may wait for it.
 const SLICE: Duration = Duration::from_millis(2);
 
 /// How long a wait waits for its turn before it looks at its own deadline again.
@@ -22,42 +22,42 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_micros(50);
 
 /// Most submissions under way: what is recorded takes memory until it has ended.
-const MOST_UNDER_WAY: usize = 8;
+const MAX_UNDER_WAY: usize = 8;
 
 /// What all users of one wgpu device share.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct QueueAccess {
     /// Dropped with the last device of Kiln's on it.
     wgpu: wgpu::Device,
-    pub turn: Turn,
+    pub turn: FairLock,
     /// In the order they were submitted, as far as nobody has found them ended.
     under_way: Mutex<VecDeque<Submission>>,
 }
 
-/// Lanes of host programs' devices, of which several devices of Kiln's may be made.
-static SHARED: Mutex<Vec<Weak<Lane>>> = Mutex::new(Vec::new());
+/// The accesses to host programs' devices; several devices of Kiln may share one.
+static SHARED: Mutex<Vec<Weak<QueueAccess>>> = Mutex::new(Vec::new());
 
-impl Lane {
-    /// Of a device that nobody else has.
+impl QueueAccess {
+    /// The access to a device that nobody else has.
     pub fn new(wgpu: &wgpu::Device) -> Arc<Self> {
-        Arc::new(Lane {
+        Arc::new(QueueAccess {
             wgpu: wgpu.clone(),
-            turn: Turn::default(),
+            turn: FairLock::default(),
             under_way: Mutex::default(),
         })
     }
 
-    /// Of a host program's device: the same one each time.
+    /// The access to a host program's device: the same one each time.
     pub fn shared(wgpu: &wgpu::Device) -> Arc<Self> {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.retain(|lane| lane.strong_count() > 0);
+        shared.retain(|access| access.strong_count() > 0);
         let mut known = shared.iter().filter_map(Weak::upgrade);
-        if let Some(lane) = known.find(|lane| lane.wgpu == *wgpu) {
-            return lane;
+        if let Some(access) = known.find(|access| access.wgpu == *wgpu) {
+            return access;
         }
-        let lane = Lane::new(wgpu);
-        shared.push(Arc::downgrade(&lane));
-        lane
+        let access = QueueAccess::new(wgpu);
+        shared.push(Arc::downgrade(&access));
+        access
     }
 }
 
@@ -84,15 +84,15 @@ impl Inner {
         Ok(submission)
     }
 
-    fn turn_to_submit(&self, during: &str) -> Result<Taken<'_>> {
+    fn turn_to_submit(&self, during: &str) -> Result<Turn<'_>> {
         let most = match self.summary.target.class {
-            Class::Gpu => MOST_UNDER_WAY,
+            Class::Gpu => MAX_UNDER_WAY,
             Class::Cpu | Class::CpuAdapter => 1,
         };
         let (begun, deadline) = (Instant::now(), self.options.deadline);
         loop {
             let left = deadline.saturating_sub(begun.elapsed());
-            let Some(turn) = self.lane.turn.take(left) else {
+            let Some(turn) = self.access.turn.take(left) else {
                 return Err(self.passed_deadline(during));
             };
             // Another thread may have given the device up.
@@ -132,7 +132,7 @@ impl Inner {
     }
 
     fn under_way(&self) -> MutexGuard<'_, VecDeque<Submission>> {
-        let under_way = self.lane.under_way.lock();
+        let under_way = self.access.under_way.lock();
         under_way.unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -159,7 +159,7 @@ impl Inner {
     pub fn poll(&self, kind: wgpu::PollType) -> Result<()> {
         let during = "waiting for the device";
         self.health.check(during)?;
-        match self.lane.turn.take(PATIENCE) {
+        match self.access.turn.take(PATIENCE) {
             Some(_turn) => self.polled(kind, during).map(|_| ()),
             None => self.health.check(during),
         }

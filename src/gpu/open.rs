@@ -1,0 +1,190 @@
+//! A plan becomes a session: buffers, pipelines and bind groups are made, and variables get their initial values.
+
+use std::sync::Arc;
+
+use crate::contract::{Binding, Launch};
+use crate::graph::Initial;
+use crate::identity::Identity;
+use crate::plan::{Call, Plan, PlannedProgram};
+use crate::{Error, Result};
+
+use super::admit::advised;
+use super::device::{Bindings, Buffer, Device, Kernel, Purpose};
+use super::request::{Request, kernels, request};
+use super::session::{Dispatch, Session};
+
+/// What one dispatch of a program may do until a step of it was timed: about 50 ms on the slowest adapter measured,
+/// SwiftShader on two cores, in floating-point operations of one workgroup.
+const UNTIMED_FLOPS: u64 = 25_000_000;
+
+/// A pipeline, and the bytes of the params of each of its variants: where they begin and how many they are.
+type Prepared = (Arc<Kernel>, Vec<(u64, u64)>);
+
+impl Session {
+    /// Makes every buffer, pipeline and bind group of the plan, and uploads the variables' initial values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] for a plan of the CPU, [`Error::OutOfMemory`] where the plan does not fit, [`Error::Shader`] for a
+    /// kernel that does not fit its launch, and what the driver refuses.
+    pub fn open(device: &Device, plan: &Plan) -> Result<Self> {
+        if !plan.target.has_shaders() {
+            return Err(Error::Device {
+                message: "the plan was compiled for the CPU, not for this adapter".into(),
+            });
+        }
+        device.admit(plan, 0)?;
+        let mut slots = Vec::new();
+        for (index, slot) in plan.slots.iter().enumerate() {
+            let made = device.buffer(&label(plan, index), slot.bytes(), Purpose::Tensors);
+            slots.push(made.map_err(|error| advised(plan, error))?);
+        }
+        let (prepared, params) = prepared(device, plan)?;
+        let mut session = Session {
+            device: device.clone(),
+            plan: plan.clone(),
+            slots,
+            programs: Vec::new(),
+            at_once: plan.programs.iter().map(untimed).collect(),
+            staging: device.pool(),
+            params,
+            identity: Identity::new(),
+        };
+        let mut prepared = prepared.into_iter();
+        for program in &plan.programs {
+            let dispatches = session.dispatches(program, &mut prepared)?;
+            session.programs.push(dispatches);
+        }
+        for variable in &plan.variables {
+            match &variable.initial {
+                // wgpu gives buffers out zeroed.
+                Initial::Zeros => {}
+                Initial::Floats(values) => session.write(variable.place, values)?,
+                Initial::Words(values) => session.write_words(variable.place, values)?,
+            }
+        }
+        Ok(session)
+    }
+
+    /// The dispatches of a program, of the pipelines that come next.
+    fn dispatches(
+        &self,
+        program: &PlannedProgram,
+        prepared: &mut impl Iterator<Item = Prepared>,
+    ) -> Result<Vec<Dispatch>> {
+        let bound = |((call, launch), (kernel, params)): ((&Call, &Launch), Prepared)| {
+            let bindings = params
+                .into_iter()
+                .map(|params| self.bindings(call, launch, &kernel, params));
+            Ok(Dispatch {
+                bindings: bindings.collect::<Result<_>>()?,
+                grid: launch.grid,
+                kernel,
+            })
+        };
+        launches(program).zip(prepared).map(bound).collect()
+    }
+
+    fn bindings(
+        &self,
+        call: &Call,
+        launch: &Launch,
+        kernel: &Kernel,
+        params: (u64, u64),
+    ) -> Result<Bindings> {
+        let mut parts = vec![(&self.params, params.0, params.1)];
+        let guard = launch.guard.iter().map(|(binding, _)| binding);
+        for binding in launch.bindings.iter().chain(guard) {
+            let place = match *binding {
+                Binding::Input(i) => call.inputs[i],
+                Binding::Output(i) => call.outputs[i],
+                Binding::Scratch(i) => call.scratch[i],
+            };
+            let bytes = self.bytes(place);
+            // Up to the next tensor, so that a kernel may load the last elements four at a time.
+            let len = (bytes.end - bytes.start).next_multiple_of(self.plan.target.alignment);
+            parts.push((&self.slots[place.slot], bytes.start, len));
+        }
+        let label = format!(
+            "{} ({}.{})",
+            call.op.name(),
+            launch.shader.name,
+            launch.entry
+        );
+        self.device.bind(&label, kernel, &parts)
+    }
+}
+
+/// The launches of a program in order, each with its call.
+fn launches(program: &PlannedProgram) -> impl Iterator<Item = (&Call, &Launch)> {
+    let calls = program.calls.iter();
+    calls.flat_map(|call| call.launches.iter().map(move |launch| (call, launch)))
+}
+
+/// The pipelines of all launches of a plan, in order, and the buffer that holds the params of all of them.
+fn prepared(device: &Device, plan: &Plan) -> Result<(Vec<Prepared>, Buffer)> {
+    let mut requests = Vec::new();
+    // The variants of each launch among the requests.
+    let mut variants = Vec::new();
+    for (call, launch) in plan.programs.iter().flat_map(launches) {
+        let first = requests.len();
+        for power in 0..powers(launch) {
+            let launch = launch.with_steps(1 << power);
+            let written = |binding| is_written(call, binding);
+            requests.push(request(device, &launch, written)?);
+        }
+        variants.push(first..requests.len());
+    }
+    let made = kernels(device, &requests)?;
+    let alignment = plan.target.alignment;
+    let mut params = Vec::new();
+    let mut place = |request: &Request| {
+        let place = (params.len() as u64, request.params.len() as u64);
+        params.extend_from_slice(&request.params);
+        params.resize(params.len().next_multiple_of(alignment as usize), 0);
+        place
+    };
+    let prepared = variants
+        .into_iter()
+        .map(|variants| {
+            let kernel = Arc::clone(&made[variants.start]);
+            (kernel, requests[variants].iter().map(&mut place).collect())
+        })
+        .collect();
+    let bytes = (params.len() as u64).max(alignment);
+    let buffer = device.buffer("params", bytes, Purpose::Params)?;
+    if !params.is_empty() {
+        device.upload(&buffer, 0, &params)?;
+    }
+    Ok((prepared, buffer))
+}
+
+/// How many variants a launch has: for 1, 2, 4, … steps.
+fn powers(launch: &Launch) -> usize {
+    launch.steps.max(1).ilog2() as usize + 1
+}
+
+/// The most steps of a program in a dispatch by their operations alone.
+fn untimed(program: &PlannedProgram) -> u64 {
+    let of_one_group =
+        launches(program).map(|(_, launch)| launch.flops / u64::from(launch.grid[0].max(1)));
+    (UNTIMED_FLOPS / of_one_group.sum::<u64>().max(1)).max(1)
+}
+
+fn is_written(call: &Call, binding: Binding) -> bool {
+    match binding {
+        Binding::Input(i) => call.updates(i),
+        Binding::Output(_) | Binding::Scratch(_) => true,
+    }
+}
+
+fn label(plan: &Plan, slot: usize) -> String {
+    let first = plan
+        .variables
+        .iter()
+        .find(|variable| variable.place.slot == slot);
+    first.map_or_else(
+        || format!("temporary slot {slot}"),
+        |variable| variable.name.clone(),
+    )
+}

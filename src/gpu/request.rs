@@ -1,0 +1,126 @@
+//! Launches become pipelines: each is checked against its shader, and the distinct ones are made by several threads.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::Result;
+use crate::contract::{Binding, Launch};
+
+use super::device::{Device, Kernel, KernelKey, LoadedModule, Source};
+use super::guard::guard;
+use super::kernel::BindingUse;
+use super::specialise::specialise;
+
+/// A launch checked against its shader: what its pipeline is made from, and its packed params.
+pub(super) struct Request {
+    module: Arc<LoadedModule>,
+    launch: Launch,
+    bindings: Vec<BindingUse>,
+    key: KernelKey,
+    /// The bytes of `params`.
+    pub params: Vec<u8>,
+}
+
+/// Checks a launch and packs its params.
+pub(super) fn request(
+    device: &Device,
+    launch: &Launch,
+    written: impl Fn(Binding) -> bool,
+) -> Result<Request> {
+    let module = device.module(&launch.shader)?;
+    let entry = module.reflected.entry(launch, written)?;
+    let (params, mut bindings) = (entry.pack(launch)?, entry.bindings.clone());
+    if launch.guard.is_some() {
+        // Behind the kernel's own.
+        bindings.push(BindingUse::Read);
+    }
+    let mut overrides: Vec<(&'static str, u64)> = launch
+        .overrides
+        .iter()
+        .map(|(name, value)| (*name, value.to_bits()))
+        .collect();
+    overrides.sort_unstable();
+    let key = KernelKey {
+        source: launch.shader.source.clone(),
+        entry: launch.entry,
+        overrides,
+        guard: launch.guard.map(|(_, word)| word),
+    };
+    Ok(Request {
+        module,
+        launch: launch.clone(),
+        bindings,
+        key,
+        params,
+    })
+}
+
+/// The pipelines of requests, in their order, made now or earlier.
+///
+/// Drivers compile while a pipeline is made, so the distinct ones are shared out among threads; wgpu's error scopes belong
+/// to the thread that opened them, and each pipeline is guarded on its own. Where there are no threads this one makes all.
+pub(super) fn kernels(device: &Device, requests: &[Request]) -> Result<Vec<Arc<Kernel>>> {
+    let mut seen = HashSet::new();
+    let missing: Vec<&Request> = requests
+        .iter()
+        .filter(|request| seen.insert(&request.key) && device.known(&request.key).is_none())
+        .collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<()> {
+        while let Some(request) = missing.get(next.fetch_add(1, Relaxed)) {
+            made(device, request)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let work = &work;
+        let mut helpers = Vec::new();
+        for _ in 1..threads.min(missing.len()) {
+            // A system that gives no thread leaves the work to this one.
+            helpers.extend(std::thread::Builder::new().spawn_scoped(scope, work));
+        }
+        let own = work();
+        let theirs = helpers.into_iter().map(|helper| match helper.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        theirs.fold(own, Result::and)
+    })?;
+    requests
+        .iter()
+        .map(|request| made(device, request))
+        .collect()
+}
+
+/// The pipeline of a request, made now or earlier.
+fn made(device: &Device, request: &Request) -> Result<Arc<Kernel>> {
+    if let Some(kernel) = device.known(&request.key) {
+        return Ok(kernel);
+    }
+    let launch = &request.launch;
+    let label = format!("{}.{}", launch.shader.name, launch.entry);
+    let mut tree = specialise(&request.module.tree, launch.entry, &launch.overrides);
+    if let (Some((_, word)), Some(last)) = (launch.guard, request.bindings.len().checked_sub(1)) {
+        guard(&mut tree, last as u32, word);
+    }
+    // What decided only arms that are gone is no constant of the module any more.
+    let constants: Vec<(&'static str, f64)> = launch
+        .overrides
+        .iter()
+        .filter(|(name, _)| {
+            let mut left = tree.overrides.iter();
+            left.any(|(_, constant)| constant.name.as_deref() == Some(*name))
+        })
+        .copied()
+        .collect();
+    let source = Source {
+        label: &label,
+        tree,
+        entry: launch.entry,
+        constants: &constants,
+        bindings: &request.bindings,
+    };
+    device.kernel(request.key.clone(), source)
+}
