@@ -8,10 +8,9 @@ use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
 };
 use crate::number::Real;
+use crate::op::shape::rows::{RowTarget, Rows, Targets, dense, sparse};
 use crate::target::Target;
 use crate::{Tensor, TensorType};
-
-use super::rows::{RowTarget, Rows, Targets, dense, sparse};
 
 const SHADER: Shader = shader!("accuracy", "rows");
 

@@ -8,11 +8,11 @@ use crate::contract::{
     arity, expect_dtype, shader,
 };
 use crate::number::Real;
+use crate::op::shape::rows::{Rows, elementwise};
 use crate::target::Target;
 use crate::{DType, Shape, Tensor, TensorType};
 
 use super::cursor::{ROWS, WORDS};
-use super::rows::{Rows, elementwise};
 
 const SHADER: Shader = shader!("batch_mean", "rows");
 

@@ -11,10 +11,9 @@ use crate::contract::{
     expect_dtype, fold, shader,
 };
 use crate::number::Real;
+use crate::op::shape::broadcast::{RANK, Walk, broadcast, combine};
 use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
-
-use super::broadcast::{RANK, Walk, broadcast, combine};
 
 const SHADER: Shader = shader!("binary", "functions");
 

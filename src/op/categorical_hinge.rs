@@ -7,11 +7,10 @@ use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
 };
 use crate::number::{Real, UNIT};
+use crate::op::shape::row_pairs::{gradients, losses, of_sample};
+use crate::op::shape::rows::{Rows, dense};
 use crate::target::Target;
 use crate::{Tensor, TensorType};
-
-use super::row_pairs::{gradients, losses, of_sample};
-use super::rows::{Rows, dense};
 
 const SHADER: Shader = shader!("categorical_hinge", "rows");
 

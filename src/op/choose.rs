@@ -175,7 +175,8 @@ impl Tensor {
     #[track_caller]
     pub fn choose(&self, a: &Tensor, b: &Tensor) -> Tensor {
         let shape = [a, b].iter().try_fold(self.shape(), |shape, tensor| {
-            super::broadcast::broadcast(shape.dims(), tensor.shape().dims()).map(Shape::from)
+            crate::op::shape::broadcast::broadcast(shape.dims(), tensor.shape().dims())
+                .map(Shape::from)
         });
         let Some(shape) = shape else {
             let message = format!(

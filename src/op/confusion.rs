@@ -7,10 +7,10 @@ use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, shader,
 };
 use crate::number::Real;
+use crate::op::shape::rows::RowTarget;
 use crate::target::Target;
 
 use super::accuracy::largest;
-use super::rows::RowTarget;
 use super::tally::{Feed, begins_epoch, cursor, home, iterations};
 
 const SHADER: Shader = shader!("confusion", "tally");

@@ -8,10 +8,9 @@ use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, arity, shader,
 };
 use crate::number::{Real, UNIT};
+use crate::op::shape::rows::{Rows, dense};
 use crate::target::Target;
 use crate::{Tensor, TensorType};
-
-use super::rows::{Rows, dense};
 
 const SHADER: Shader = shader!("correlation", "rows");
 

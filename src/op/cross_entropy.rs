@@ -9,12 +9,12 @@ use crate::contract::{
 };
 use crate::number::parallel::{Table, pieces};
 use crate::number::{Real, UNIT};
+use crate::op::shape::rows::{RowTarget, Rows, Targets, dense, sparse};
 use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
 
 use super::Form;
 use super::binary_cross_entropy::{HIGHEST, LOWEST, kept, minus_log};
-use super::rows::{RowTarget, Rows, Targets, dense, sparse};
 use super::softmax::{Powers, exp_error, largest, powers};
 
 const SHADER: Shader = shader!("cross_entropy", "cross_entropy_rows", "rows");

@@ -8,10 +8,9 @@ use crate::contract::{
     shader,
 };
 use crate::number::Real;
+use crate::op::shape::along::Along;
 use crate::target::Target;
 use crate::{Shape, Tensor, TensorType};
-
-use super::along::Along;
 
 const SHADER: Shader = shader!("extremum", "rows", "along");
 

@@ -6,10 +6,10 @@ use crate::contract::{
     fold, shader,
 };
 use crate::number::{Real, UNIT};
+use crate::op::shape::along::Along;
 use crate::target::Target;
 use crate::{Tensor, TensorType};
 
-use super::along::Along;
 use super::pointwise::{Function, rounding};
 
 const SHADER: Shader = shader!("glu");

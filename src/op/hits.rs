@@ -8,11 +8,11 @@ use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
 };
 use crate::number::Real;
+use crate::op::shape::rows::{RowTarget, Rows, Targets, dense, sparse};
 use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
 
 use super::accuracy::largest;
-use super::rows::{RowTarget, Rows, Targets, dense, sparse};
 
 const SHADER: Shader = shader!("hits", "rows");
 

@@ -7,10 +7,10 @@ use crate::contract::{
 };
 use crate::number::parallel::{Table, pieces};
 use crate::number::{Real, UNIT};
+use crate::op::shape::along::Along;
 use crate::target::Target;
 use crate::{Tensor, TensorType};
 
-use super::along::Along;
 use super::softmax::{Powers, exp_error, largest};
 
 const SHADER: Shader = shader!("log_softmax", "rows", "along");

@@ -8,10 +8,9 @@ use crate::contract::{
     shader,
 };
 use crate::number::Real;
+use crate::op::shape::rows::elementwise;
 use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
-
-use super::rows::elementwise;
 
 const SHADER: Shader = shader!("one_hot");
 

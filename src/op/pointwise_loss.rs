@@ -7,11 +7,11 @@ use crate::contract::{
     shader,
 };
 use crate::number::Real;
+use crate::op::shape::row_pairs::{gradients, losses, of_sample};
+use crate::op::shape::rows::{Rows, dense, elementwise};
 use crate::target::Target;
 use crate::{Tensor, TensorType};
 
-use super::row_pairs::{gradients, losses, of_sample};
-use super::rows::{Rows, dense, elementwise};
 use super::{Form, Penalty};
 
 const SHADER: Shader = shader!(

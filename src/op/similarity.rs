@@ -9,11 +9,10 @@ use crate::contract::{
     shader,
 };
 use crate::number::{Real, UNIT};
+use crate::op::shape::row_pairs::{gradients, losses, of_sample};
+use crate::op::shape::rows::{Rows, dense};
 use crate::target::Target;
 use crate::{Tensor, TensorType};
-
-use super::row_pairs::{gradients, losses, of_sample};
-use super::rows::{Rows, dense};
 
 const SHADER: Shader = shader!("similarity", "rows");
 

@@ -8,10 +8,9 @@ use crate::contract::{
 };
 use crate::number::parallel::{Table, pieces};
 use crate::number::{Real, UNIT};
+use crate::op::shape::along::Along;
 use crate::target::Target;
 use crate::{Tensor, TensorType};
-
-use super::along::Along;
 
 const SHADER: Shader = shader!("softmax", "rows", "along");
 

@@ -10,10 +10,9 @@ use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
 };
 use crate::number::{Real, UNIT};
+use crate::op::shape::along::Along;
 use crate::target::Target;
 use crate::{Tensor, TensorType};
-
-use super::along::Along;
 
 const SHADER: Shader = shader!("sparsemax", "rows", "along");
 

@@ -7,11 +7,10 @@ use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
 };
 use crate::number::Real;
+use crate::op::shape::row_pairs::{gradients, losses};
+use crate::op::shape::rows::{Rows, dense, elementwise};
 use crate::target::Target;
 use crate::{Tensor, TensorType};
-
-use super::row_pairs::{gradients, losses};
-use super::rows::{Rows, dense, elementwise};
 
 const SHADER: Shader = shader!("squared_error", "rows");
 

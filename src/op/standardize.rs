@@ -10,10 +10,10 @@ use crate::contract::{
     shader,
 };
 use crate::number::{Real, UNIT};
+use crate::op::shape::along::Along;
 use crate::target::Target;
 use crate::{Shape, Tensor, TensorType};
 
-use super::along::Along;
 use super::cursor::{ROWS, WORDS};
 
 const SHADER: Shader = shader!("standardize", "rows", "along");

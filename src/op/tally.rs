@@ -6,10 +6,10 @@
 
 use crate::contract::{Binding, Io, Launch, Sample, Shader, Signature, expect_dtype};
 use crate::number::Real;
+use crate::op::shape::rows::{RowTarget, Targets, dense, sparse};
 use crate::{DType, TensorType};
 
 use super::cursor::{EPOCH, OFFSET, ROWS, WORDS};
-use super::rows::{RowTarget, Targets, dense, sparse};
 
 /// What a tally reads beside predictions and targets. Inputs: tally; cursor; y \[batch, columns\]; t, shaped as y, or labels
 /// u32 \[batch\]; with `gather` the batch's row numbers u32 \[batch\], by which rows of t and of the weights are chosen from a

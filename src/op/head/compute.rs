@@ -8,7 +8,7 @@ use crate::op::cross_entropy::{
 use crate::op::cursor::{ROWS, STEP};
 use crate::op::gather::row_of;
 use crate::op::record::{Parts, place};
-use crate::op::rows::{RowTarget, Targets};
+use crate::op::shape::rows::{RowTarget, Targets};
 use crate::op::softmax::{Powers, largest, powers};
 use crate::op::{BinaryCrossEntropy, Form, SquaredError};
 

@@ -12,13 +12,13 @@ use crate::contract::{
     Binding, Entry, Launch, Launches, Op, Sample, Shader, Signature, expect_dtype, shader,
 };
 use crate::number::{Product, Real};
+use crate::op::shape::rows::{Rows, dense, sparse};
 use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::cursor::{SCALE, WORDS};
 use super::gather::row_of;
 use super::record::Parts;
-use super::rows::{Rows, dense, sparse};
 use super::{Accuracy, BinaryCrossEntropy, SquaredError};
 
 const STORED: Shader = shader!(

@@ -7,7 +7,7 @@ use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
 use crate::op::pointwise::rounding;
 use crate::op::record::{Parts, place};
-use crate::op::rows::RowTarget;
+use crate::op::shape::rows::RowTarget;
 use crate::op::{Clock, Column, Form, RATES, RowLoss, SquaredError};
 
 use super::{Network, Operands, Rule};

@@ -8,7 +8,7 @@ use crate::number::parallel::{Table, share, threads};
 use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
 use crate::op::record::{Parts, place};
-use crate::op::rows::Targets;
+use crate::op::shape::rows::Targets;
 use crate::op::{Clock, Function, RATES};
 
 use super::losses::Chunk;

@@ -4,7 +4,7 @@
 //! from vector to vector.
 
 use crate::number::Real;
-use crate::op::rows::Targets;
+use crate::op::shape::rows::Targets;
 use crate::op::{Accuracy, BinaryCrossEntropy, Form, RowLoss, SquaredError};
 
 use super::{Column, LANES, Lanes, Network};

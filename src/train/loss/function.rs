@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use crate::Result;
-use crate::Tensor;
 use crate::nn::{Activation, Config};
 use crate::op::Form;
+use crate::{Result, Tensor};
 
 /// What a function of rows takes for targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Result;
-use crate::train::table::{self, Listed, Listing, Tagged};
+use crate::train::table;
+use crate::train::table::{Listed, Listing, Tagged};
 
 use super::{
     BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Huber, Loss, Reads, Reduction,

@@ -10,7 +10,7 @@ const WIDEST: u32 = 256;
 
 /// The rows of a matrix, each shared by `lanes` invocations: see `shaders/rows.wgsl`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     rows: u64,
     columns: u64,
     lanes: u32,
@@ -19,13 +19,13 @@ pub(super) struct Rows {
 
 impl Rows {
     /// Rows of `shape`, whose kernel loops `passes` times over a row.
-    pub(super) fn new(shape: &Shape, passes: u64, target: &Target) -> Self {
+    pub(crate) fn new(shape: &Shape, passes: u64, target: &Target) -> Self {
         let (rows, columns) = shape.rows_and_columns();
         Self::of(rows as u64, columns as u64, passes, target)
     }
 
     /// `rows` rows of `columns` elements.
-    pub(super) fn of(rows: u64, columns: u64, passes: u64, target: &Target) -> Self {
+    pub(crate) fn of(rows: u64, columns: u64, passes: u64, target: &Target) -> Self {
         let fill = |elements: u64| {
             let lanes = columns.div_ceil(elements).min(u64::from(WIDEST));
             (lanes as u32).next_power_of_two()
@@ -51,7 +51,7 @@ impl Rows {
 
     /// A dispatch that loops `passes` times over each row and combines lanes `trees` times, with params `rows` and
     /// `columns`.
-    pub(super) fn launch(
+    pub(crate) fn launch(
         self,
         shader: Shader,
         entry: &'static str,
@@ -64,13 +64,13 @@ impl Rows {
     }
 
     /// The same with a workgroup of at most `rows` rows.
-    pub(super) fn within(self, rows: u32) -> Self {
+    pub(crate) fn within(self, rows: u32) -> Self {
         let workgroup = (rows * self.lanes).min(WIDEST.max(self.lanes));
         Rows { workgroup, ..self }
     }
 
     /// The same rows a workgroup with another number of lanes each.
-    pub(super) fn with_lanes(self, lanes: u32) -> Self {
+    pub(crate) fn with_lanes(self, lanes: u32) -> Self {
         Rows {
             lanes,
             workgroup: self.workgroup / self.lanes * lanes,
@@ -80,7 +80,7 @@ impl Rows {
 
     /// A dispatch in which a workgroup goes over `part_rows` rows, as many at a time as it has room for, looping `passes`
     /// times over each and combining lanes `passes` times.
-    pub(super) fn part(self, launch: Launch, part_rows: usize, passes: u64) -> Launch {
+    pub(crate) fn part(self, launch: Launch, part_rows: usize, passes: u64) -> Launch {
         let at_once = u64::from(self.workgroup / self.lanes);
         let lanes = u64::from(self.lanes);
         let row = passes * (self.columns.div_ceil(lanes) + u64::from(self.lanes.ilog2()) + 2);
@@ -91,7 +91,7 @@ impl Rows {
     }
 
     /// The same without params, for a kernel that finds the sizes itself.
-    pub(super) fn share(self, launch: Launch, passes: u64, trees: u64) -> Launch {
+    pub(crate) fn share(self, launch: Launch, passes: u64, trees: u64) -> Launch {
         let lanes = u64::from(self.lanes);
         launch
             .set("WORKGROUP", self.workgroup)
@@ -105,7 +105,7 @@ impl Rows {
 }
 
 /// A dispatch over a matrix with an invocation to an element, with params `rows` and `columns`.
-pub(super) fn elementwise(shader: Shader, entry: &'static str, shape: &Shape) -> Launch {
+pub(crate) fn elementwise(shader: Shader, entry: &'static str, shape: &Shape) -> Launch {
     const WORKGROUP: u32 = 64;
     let (rows, columns) = shape.rows_and_columns();
     Launch::new(shader, entry)
@@ -117,7 +117,7 @@ pub(super) fn elementwise(shader: Shader, entry: &'static str, shape: &Shape) ->
 }
 
 /// Checks that a target is shaped like what it is compared with, and returns the shape of one number per row.
-pub(super) fn dense(y: &TensorType, target: &TensorType) -> Result<Shape, String> {
+pub(crate) fn dense(y: &TensorType, target: &TensorType) -> Result<Shape, String> {
     expect_dtype("y", y, DType::F32)?;
     expect_dtype("the target", target, DType::F32)?;
     if y.shape != target.shape {
@@ -130,7 +130,7 @@ pub(super) fn dense(y: &TensorType, target: &TensorType) -> Result<Shape, String
 }
 
 /// Checks that there is a label for each row, and returns the shape of one number per row.
-pub(super) fn sparse(y: &TensorType, labels: &TensorType) -> Result<Shape, String> {
+pub(crate) fn sparse(y: &TensorType, labels: &TensorType) -> Result<Shape, String> {
     expect_dtype("y", y, DType::F32)?;
     expect_dtype("labels", labels, DType::U32)?;
     let rows = per_row("y", y)?;
@@ -144,7 +144,7 @@ pub(super) fn sparse(y: &TensorType, labels: &TensorType) -> Result<Shape, Strin
 }
 
 /// The shape of one number per row, or why `matrix` has no rows.
-pub(super) fn per_row(name: &str, matrix: &TensorType) -> Result<Shape, String> {
+pub(crate) fn per_row(name: &str, matrix: &TensorType) -> Result<Shape, String> {
     match matrix.shape.dims().split_last() {
         Some((_, rows)) => Ok(Shape::from(rows)),
         None => Err(format!("{name} must have a last dimension, got a scalar")),
@@ -153,21 +153,21 @@ pub(super) fn per_row(name: &str, matrix: &TensorType) -> Result<Shape, String> 
 
 /// The targets of rows on the processor, input `input` of an op.
 #[derive(Clone, Copy)]
-pub(super) enum Targets<'a, T> {
+pub(crate) enum Targets<'a, T> {
     Dense(&'a [T]),
     Sparse(&'a [u32]),
 }
 
 /// A row's target.
 #[derive(Clone, Copy)]
-pub(super) enum RowTarget<'a, T> {
+pub(crate) enum RowTarget<'a, T> {
     Shares(&'a [T]),
     Label(usize),
 }
 
 impl<'a, T: Real> Targets<'a, T> {
     #[inline(always)]
-    pub(super) fn of(io: &Io<'a, T>, input: usize) -> Self {
+    pub(crate) fn of(io: &Io<'a, T>, input: usize) -> Self {
         if io.is_words(input) {
             Targets::Sparse(io.words(input))
         } else {
@@ -177,7 +177,7 @@ impl<'a, T: Real> Targets<'a, T> {
 
     /// The target of row `r`; none where its label names no class.
     #[inline(always)]
-    pub(super) fn row(self, r: usize, columns: usize) -> Option<RowTarget<'a, T>> {
+    pub(crate) fn row(self, r: usize, columns: usize) -> Option<RowTarget<'a, T>> {
         match self {
             Targets::Dense(t) => Some(RowTarget::Shares(&t[r * columns..(r + 1) * columns])),
             Targets::Sparse(t) => {
@@ -190,7 +190,7 @@ impl<'a, T: Real> Targets<'a, T> {
 
 impl<T: Real> RowTarget<'_, T> {
     #[inline(always)]
-    pub(super) fn at(&self, j: usize) -> T {
+    pub(crate) fn at(&self, j: usize) -> T {
         match self {
             RowTarget::Shares(shares) => shares[j],
             RowTarget::Label(label) if *label == j => T::one(),
@@ -199,7 +199,7 @@ impl<T: Real> RowTarget<'_, T> {
     }
 
     #[inline(always)]
-    pub(super) fn sum(&self) -> T {
+    pub(crate) fn sum(&self) -> T {
         match self {
             RowTarget::Shares(shares) => shares.iter().copied().sum(),
             RowTarget::Label(_) => T::one(),

@@ -2,9 +2,9 @@
 
 use std::panic::Location;
 
+use crate::op::slice;
+use crate::op::slice::Slice;
 use crate::{Shape, Tensor};
-
-use super::slice::{self, Slice};
 
 impl Tensor {
     /// This tensor under a larger shape, dimensions of size one, and those that are missing in front, repeated: NumPy's

@@ -9,15 +9,15 @@ use super::rows::Rows;
 
 /// A shape with one dimension picked: `[outer, len, inner]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Along {
-    pub(super) outer: usize,
-    pub(super) len: usize,
-    pub(super) inner: usize,
+pub(crate) struct Along {
+    pub(crate) outer: usize,
+    pub(crate) len: usize,
+    pub(crate) inner: usize,
 }
 
 impl Along {
     /// Dimension `axis` of x, counted from the back where it is negative.
-    pub(super) fn of(x: &TensorType, axis: isize) -> Result<Self, String> {
+    pub(crate) fn of(x: &TensorType, axis: isize) -> Result<Self, String> {
         expect_dtype("x", x, DType::F32)?;
         let dims = x.shape.dims();
         let from_front = if axis < 0 {
@@ -44,18 +44,18 @@ impl Along {
     }
 
     /// Of an op whose shape rule has admitted x.
-    pub(super) fn admitted(x: &TensorType, axis: isize) -> Self {
+    pub(crate) fn admitted(x: &TensorType, axis: isize) -> Self {
         Self::of(x, axis)
             .unwrap_or_else(|_source| unreachable!("the shape rule admitted this axis"))
     }
 
     /// The number of rows.
-    pub(super) fn rows(self) -> usize {
+    pub(crate) fn rows(self) -> usize {
         self.outer * self.inner
     }
 
     /// A dispatch with lanes to a row, for a shader with `rows` and `along` behind it.
-    pub(super) fn launch(
+    pub(crate) fn launch(
         self,
         (shader, entry): (Shader, &'static str),
         (passes, trees): (u64, u64),
@@ -68,14 +68,14 @@ impl Along {
 
     /// The positions of the elements of row `row`.
     #[inline(always)]
-    pub(super) fn places(self, row: usize) -> impl Iterator<Item = usize> + Clone {
+    pub(crate) fn places(self, row: usize) -> impl Iterator<Item = usize> + Clone {
         let first = row / self.inner * self.len * self.inner + row % self.inner;
         (0..self.len).map(move |i| first + i * self.inner)
     }
 
     /// The elements of row `row`.
     #[inline(always)]
-    pub(super) fn row<T: Real>(self, x: &[T], row: usize) -> impl Iterator<Item = T> + Clone {
+    pub(crate) fn row<T: Real>(self, x: &[T], row: usize) -> impl Iterator<Item = T> + Clone {
         self.places(row).map(|at| x[at])
     }
 }

@@ -1,8 +1,7 @@
 //! Reductions over one dimension that are a few nodes each.
 
 use crate::Tensor;
-
-use super::Extremum;
+use crate::op::Extremum;
 
 impl Tensor {
     /// The largest element along dimension `axis`, counted from the back where it is negative; that dimension is dropped.

@@ -6,7 +6,7 @@ use crate::number::parallel::{Table, pieces};
 
 /// A loss for each row: inputs y and t, output of one number a row. `of_row` gets a row of each.
 #[inline(always)]
-pub(super) fn losses<T: Real>(io: &mut Io<'_, T>, of_row: impl Fn(&[T], &[T]) -> T + Sync) {
+pub(crate) fn losses<T: Real>(io: &mut Io<'_, T>, of_row: impl Fn(&[T], &[T]) -> T + Sync) {
     let (rows, columns) = io.matrix(0);
     let y = Table(io.input(0), columns);
     let t = Table(io.input(1), columns);
@@ -28,7 +28,7 @@ pub(super) fn losses<T: Real>(io: &mut Io<'_, T>, of_row: impl Fn(&[T], &[T]) ->
 /// The gradient with respect to y: inputs y, t and dloss of one number a row, output shaped as y. `of_row` writes a row
 /// of dy, and gets those of y and t and the row's dloss.
 #[inline(always)]
-pub(super) fn gradients<T: Real>(
+pub(crate) fn gradients<T: Real>(
     io: &mut Io<'_, T>,
     of_row: impl Fn(&mut [T], &[T], &[T], T) + Sync,
 ) {
@@ -53,7 +53,7 @@ pub(super) fn gradients<T: Real>(
 }
 
 /// The rows of y with those of t, the first two inputs of a sample.
-pub(super) fn of_sample<'a>(
+pub(crate) fn of_sample<'a>(
     sample: &'a Sample<'_>,
 ) -> impl Iterator<Item = (&'a [f64], &'a [f64])> {
     let (_, columns) = sample.signature.inputs[0].shape.rows_and_columns();

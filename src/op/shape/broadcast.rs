@@ -6,11 +6,11 @@ use crate::number::Real;
 use crate::number::parallel::{Table, pieces};
 
 /// Most dimensions that broadcasting handles, neighbours that are repeated alike counted as one.
-pub(super) const RANK: usize = 4;
+pub(crate) const RANK: usize = 4;
 
 /// y = f(a, b), each a number of its tensor.
 #[inline(always)]
-pub(super) fn combine<T: Real>(io: &mut Io<'_, T>, apply: impl Fn(T, T) -> T + Copy + Sync) {
+pub(crate) fn combine<T: Real>(io: &mut Io<'_, T>, apply: impl Fn(T, T) -> T + Copy + Sync) {
     let (a, b) = (io.input(0), io.input(1));
     let signature = io.signature();
     let [a_shape, b_shape, y_shape] = [
@@ -77,7 +77,7 @@ pub(super) fn combine<T: Real>(io: &mut Io<'_, T>, apply: impl Fn(T, T) -> T + C
 }
 
 /// The common shape of two, or none.
-pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
+pub(crate) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     let rank = a.len().max(b.len());
     (0..rank)
         .map(|i| match (size(a, i, rank), size(b, i, rank)) {
@@ -95,7 +95,7 @@ fn size(dims: &[usize], i: usize, rank: usize) -> usize {
 
 /// How two operands are gone through: y's sizes, ones in front, and the strides by which a and b follow them; 0 where they are
 /// repeated.
-pub(super) struct Walk {
+pub(crate) struct Walk {
     pub sizes: [usize; RANK],
     pub a: [usize; RANK],
     pub b: [usize; RANK],
