@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use naga::{
     Arena, BinaryOperator, Block, Expression, Function, Handle, Literal, Module, Scalar,
-    ScalarKind, Statement, SwitchValue, TypeInner, UnaryOperator,
+    ScalarKind, Statement, SwitchCase, SwitchValue, TypeInner, UnaryOperator,
 };
 
 /// The arguments of a function that are the same constant in every call; `None` where they are not.
@@ -102,29 +102,8 @@ impl Pass<'_> {
                         kept.push(statement, span);
                     }
                 },
-                Statement::Switch {
-                    selector,
-                    mut cases,
-                } => {
-                    let selected = match self.values.of(selector) {
-                        Some(Literal::U32(value)) => Some(SwitchValue::U32(value)),
-                        Some(Literal::I32(value)) => Some(SwitchValue::I32(value)),
-                        _ => None,
-                    };
-                    if let Some(selected) = selected {
-                        let at = |wanted| cases.iter().position(|case| case.value == wanted);
-                        let first = at(selected).or_else(|| at(SwitchValue::Default));
-                        cases.drain(..first.unwrap_or(0));
-                        // An arm that falls through goes on in the next.
-                        let arms = cases.iter().take_while(|case| case.fall_through).count() + 1;
-                        cases.truncate(arms);
-                        if let Some(last) = cases.last_mut() {
-                            last.value = SwitchValue::Default;
-                        }
-                    }
-                    for case in &mut cases {
-                        case.body = self.block(std::mem::take(&mut case.body));
-                    }
+                Statement::Switch { selector, cases } => {
+                    let cases = self.switch(selector, cases);
                     kept.push(Statement::Switch { selector, cases }, span);
                 }
                 Statement::Block(inner) => {
@@ -144,29 +123,7 @@ impl Pass<'_> {
                     kept.push(statement, span);
                 }
                 other => {
-                    match &other {
-                        Statement::Emit(range) => self.emitted.extend(range.clone()),
-                        Statement::Call {
-                            function,
-                            arguments,
-                            result,
-                        } => {
-                            self.emitted.extend(*result);
-                            let given = arguments.iter().map(|&value| self.values.of(value));
-                            let given: Arguments = given.collect();
-                            self.calls
-                                .entry(*function)
-                                .and_modify(|known| {
-                                    for (known, given) in known.iter_mut().zip(&given) {
-                                        if known != given {
-                                            *known = None;
-                                        }
-                                    }
-                                })
-                                .or_insert(given);
-                        }
-                        _ => {}
-                    }
+                    self.note(&other);
                     kept.push(other, span);
                 }
             }
@@ -184,6 +141,63 @@ impl Pass<'_> {
             }
         }
         kept
+    }
+
+    /// The arms of a switch that may run: only the one that is selected where the selector is known.
+    fn switch(
+        &mut self,
+        selector: Handle<Expression>,
+        mut cases: Vec<SwitchCase>,
+    ) -> Vec<SwitchCase> {
+        let selected = match self.values.of(selector) {
+            Some(Literal::U32(value)) => Some(SwitchValue::U32(value)),
+            Some(Literal::I32(value)) => Some(SwitchValue::I32(value)),
+            _ => None,
+        };
+        if let Some(selected) = selected {
+            let at = |wanted| cases.iter().position(|case| case.value == wanted);
+            let first = at(selected).or_else(|| at(SwitchValue::Default));
+            cases.drain(..first.unwrap_or(0));
+            // An arm that falls through goes on in the next.
+            let arms = cases.iter().take_while(|case| case.fall_through).count() + 1;
+            cases.truncate(arms);
+            if let Some(last) = cases.last_mut() {
+                last.value = SwitchValue::Default;
+            }
+        }
+        for case in &mut cases {
+            case.body = self.block(std::mem::take(&mut case.body));
+        }
+        cases
+    }
+
+    /// Notes which expressions a kept statement computes, and what a call gives to its function: an argument is known as
+    /// long as all calls give the same.
+    fn note(&mut self, statement: &Statement) {
+        match statement {
+            Statement::Emit(range) => self.emitted.extend(range.clone()),
+            Statement::Call {
+                function,
+                arguments,
+                result,
+            } => {
+                self.emitted.extend(*result);
+                let given: Arguments = arguments
+                    .iter()
+                    .map(|&value| self.values.of(value))
+                    .collect();
+                let merge = |known: &mut Arguments| {
+                    for (known, given) in known.iter_mut().zip(&given) {
+                        if known != given {
+                            *known = None;
+                        }
+                    }
+                };
+                let known = self.calls.entry(*function);
+                known.and_modify(merge).or_insert(given);
+            }
+            _ => {}
+        }
     }
 }
 

@@ -1,10 +1,5 @@
-//! The safetensors format: named tensors and texts in one file.
-//!
-//! Eight bytes hold the length of the header, little-endian; the header is a JSON object that gives for each tensor its
-//! element type, its shape and its place in the bytes behind the header, and for `__metadata__` an object of texts. Tensors
-//! lie there row-major, little-endian, one after the other without gaps.
+//! Reading the format: the header is checked before any tensor is looked at.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -13,143 +8,14 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::number::half_value;
 use crate::reserve::reserved;
 use crate::{Error, Result};
 
-/// The longest header that is read: a file of a hundred thousand tensors has one of about 10 MB.
-const MOST_HEADER: usize = 16 << 20;
-
-/// The most tensors of a file.
-const MOST_TENSORS: usize = 100_000;
-
-/// The most lists and objects, and the most commas, of a JSON in the metadata: what it takes in memory follows from them.
-const MOST_JSON: (usize, usize) = (32_768, 500_000);
+use super::{MAX_HEADER, MAX_TENSORS, METADATA, fits};
 
 /// More dimensions than any tensor of use has.
-const MOST_DIMENSIONS: usize = 32;
-
-/// The name under which the header holds texts.
-const METADATA: &str = "__metadata__";
-
-/// A tensor to be written.
-#[derive(Debug, Clone)]
-pub(crate) struct Tensor<'a> {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub elements: Elements<'a>,
-}
-
-/// The elements of a tensor to be written.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Elements<'a> {
-    F32(&'a [f32]),
-    F64(&'a [f64]),
-    U32(&'a [u32]),
-}
-
-impl<'a> Elements<'a> {
-    pub fn len(self) -> usize {
-        match self {
-            Elements::F32(values) => values.len(),
-            Elements::F64(values) => values.len(),
-            Elements::U32(values) => values.len(),
-        }
-    }
-
-    fn dtype(self) -> &'static str {
-        match self {
-            Elements::F32(_) => "F32",
-            Elements::F64(_) => "F64",
-            Elements::U32(_) => "U32",
-        }
-    }
-
-    /// Its bytes, little-endian.
-    pub fn bytes(self) -> Cow<'a, [u8]> {
-        match self {
-            Elements::F32(v) => little(v, |value| value.to_le_bytes()),
-            Elements::F64(v) => little(v, |value| value.to_le_bytes()),
-            Elements::U32(v) => little(v, |value| value.to_le_bytes()),
-        }
-    }
-}
-
-fn little<'a, T: bytemuck::NoUninit, const N: usize>(
-    values: &'a [T],
-    bytes: fn(&T) -> [u8; N],
-) -> Cow<'a, [u8]> {
-    match cfg!(target_endian = "little") {
-        true => bytemuck::cast_slice(values).into(),
-        false => values.iter().flat_map(bytes).collect::<Vec<u8>>().into(),
-    }
-}
-
-/// The length and the header of a file of these tensors, in their order: what comes before their bytes.
-///
-/// What could not be read again is refused.
-pub(crate) fn header(
-    tensors: &[Tensor<'_>],
-    metadata: &[(&str, String)],
-) -> Result<Vec<u8>, String> {
-    if tensors.len() > MOST_TENSORS {
-        let len = tensors.len();
-        return Err(format!("{len} tensors are more than {MOST_TENSORS}"));
-    }
-    for (name, text) in metadata {
-        fits(text).map_err(|message| format!("its `{name}` {message}"))?;
-    }
-    let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let texts = metadata
-        .iter()
-        .map(|(name, text)| format!("{}:{}", quoted(name), quoted(text)));
-    let mut entries = vec![format!(
-        "{}:{{{}}}",
-        quoted(METADATA),
-        texts.collect::<Vec<_>>().join(",")
-    )];
-    let mut end = 0;
-    for Tensor {
-        name,
-        shape,
-        elements,
-    } in tensors
-    {
-        let begin = end;
-        end += elements.bytes().len();
-        let dims: Vec<String> = shape.iter().map(ToString::to_string).collect();
-        entries.push(format!(
-            r#"{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{begin},{end}]}}"#,
-            quoted(name),
-            elements.dtype(),
-            dims.join(",")
-        ));
-    }
-    let mut json = format!("{{{}}}", entries.join(",")).into_bytes();
-    // The tensors begin at a multiple of eight bytes.
-    json.resize(json.len().next_multiple_of(8), b' ');
-    let mut header = (json.len() as u64).to_le_bytes().to_vec();
-    header.append(&mut json);
-    if header.len() > MOST_HEADER {
-        let len = header.len();
-        return Err(format!(
-            "its header would be {len} bytes long; {MOST_HEADER} are the most"
-        ));
-    }
-    Ok(header)
-}
-
-/// Refuses a text that is JSON of more lists, objects and values than any model or run has.
-fn fits(text: &str) -> Result<(), String> {
-    let (most_lists, most_commas) = MOST_JSON;
-    let count = |of: &[u8]| text.bytes().filter(|byte| of.contains(byte)).count();
-    let (lists, commas) = (count(b"[{"), count(b","));
-    match lists > most_lists || commas > most_commas {
-        true => Err(format!(
-            "is JSON of {lists} lists and objects with {commas} commas; {most_lists} and {most_commas} are the most"
-        )),
-        false => Ok(()),
-    }
-}
+const MAX_DIMENSIONS: usize = 32;
 
 /// A file as it was read: the header is checked, and every place lies within the bytes.
 #[derive(Debug)]
@@ -238,8 +104,8 @@ impl<'de> Deserialize<'de> for Dims {
             fn visit_seq<S: SeqAccess<'de>>(self, mut sizes: S) -> Result<Dims, S::Error> {
                 let mut dims = Vec::new();
                 while let Some(size) = sizes.next_element()? {
-                    if dims.len() == MOST_DIMENSIONS {
-                        let message = format!("{MOST_DIMENSIONS} dimensions are the most");
+                    if dims.len() == MAX_DIMENSIONS {
+                        let message = format!("{MAX_DIMENSIONS} dimensions are the most");
                         return Err(de::Error::custom(message));
                     }
                     dims.push(size);
@@ -275,8 +141,8 @@ impl<'de> Deserialize<'de> for Header {
                         header.metadata = map.next_value()?;
                         continue;
                     }
-                    if header.tensors.len() == MOST_TENSORS {
-                        let message = format!("{MOST_TENSORS} tensors are the most");
+                    if header.tensors.len() == MAX_TENSORS {
+                        let message = format!("{MAX_TENSORS} tensors are the most");
                         return Err(de::Error::custom(message));
                     }
                     let described = map.next_value()?;
@@ -306,9 +172,9 @@ impl<'a> File<'a> {
         };
         let said = u64::from_le_bytes(*len);
         let len = usize::try_from(said).unwrap_or(usize::MAX);
-        if len > MOST_HEADER {
+        if len > MAX_HEADER {
             return Err(unfit(format!(
-                "its header would be {said} bytes long; {MOST_HEADER} are the most"
+                "its header would be {said} bytes long; {MAX_HEADER} are the most"
             )));
         }
         let Some((json, data)) = rest.split_at_checked(len) else {
@@ -461,9 +327,7 @@ impl View<'_> {
             Dtype::BF16 => {
                 self.decoded(|bytes| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16))
             }
-            Dtype::F16 => {
-                self.decoded(|bytes| crate::number::half_value(u16::from_le_bytes(bytes)))
-            }
+            Dtype::F16 => self.decoded(|bytes| half_value(u16::from_le_bytes(bytes))),
             _ => self.other("floats"),
         }
     }
