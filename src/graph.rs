@@ -56,9 +56,9 @@ impl Role {
 pub struct Variable {
     /// Unique within its graph.
     pub name: String,
-    /// What it holds at first.
+    /// Its elements when a session opens.
     pub initial: Initial,
-    /// What it is there for.
+    /// Its purpose, which says who keeps it.
     pub role: Role,
     /// Whether it holds that for ever: no op may update it.
     pub constant: bool,
@@ -78,7 +78,7 @@ pub enum Node {
 /// A node with its operands.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// What it is.
+    /// A variable, an op or an error.
     pub node: Node,
     /// Where its inputs come from.
     pub inputs: Vec<ValueId>,
@@ -316,8 +316,7 @@ impl Graph {
         Some((node, nodes.origins[node].clone()))
     }
 
-    /// Records an update once more, behind all that is there: the first is then not part of any program that has the second
-    /// instead.
+    /// Records an update once more, after all that is there: a program that has the second record does not have the first.
     pub(crate) fn again(&self, update: &Tensor) -> Tensor {
         let mut nodes = self.lock();
         let record = nodes.records[update.id().node].clone();
@@ -341,7 +340,7 @@ impl Graph {
         Tensor::new(self.clone(), id)
     }
 
-    /// The types of all outputs of the node behind a tensor: none for an update.
+    /// The types of all outputs of the node of a tensor: none for an update.
     pub(crate) fn output_types(&self, tensor: &Tensor) -> Vec<TensorType> {
         self.lock().records[tensor.id().node].outputs.clone()
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Most elements of a tensor: 4 TiB, beyond any machine; arithmetic on smaller sizes does not overflow.
-const MOST_ELEMENTS: u64 = 1 << 40;
+const MAX_ELEMENTS: u64 = 1 << 40;
 
 /// The type of a tensor's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,7 +68,7 @@ impl Shape {
     /// those alone, such as sums.
     pub(crate) fn is_possible(&self) -> bool {
         let sizes = self.0.iter().map(|&dim| dim.max(1) as u64);
-        sizes.fold(1, u64::saturating_mul) <= MOST_ELEMENTS
+        sizes.fold(1, u64::saturating_mul) <= MAX_ELEMENTS
     }
 
     /// The elements as a matrix: the last dimension as columns, all before it as rows. A scalar is 1 × 1.

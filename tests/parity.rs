@@ -124,7 +124,7 @@ fn kernels_that_spill_stop_early_or_lose_nan_are_found() {
             let message = outcome.unwrap_err().to_string();
             assert!(message.contains(what), "{len}: {message}");
         };
-        let behind = "written 1 elements behind the end of result 0";
+        let behind = "written 1 elements after the end of result 0";
         found(check::parity(&case("spills"), device), behind);
         found(check::parity(&case("spills_its_input"), device), behind);
         let last = format!("element {}: NaN on the device", len - 1);

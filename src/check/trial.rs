@@ -8,7 +8,7 @@ use super::failed;
 
 /// The bits of the NaN in temporaries before a run.
 const TEMPORARY: u32 = 0x7fc0_dead;
-/// The bits of the NaN behind variables: others, because arithmetic hands an operand's bits on.
+/// The bits of the NaN after variables: other bits than before them, because arithmetic hands an operand's bits on.
 const PADDING: u32 = 0x7fc0_beef;
 
 /// The one program of the graph.
@@ -124,7 +124,7 @@ impl<'a> Trial<'a> {
         match owners.iter().filter(before).max_by_key(|(_, end)| end.1) {
             Some((owner, (_, end))) => {
                 format!(
-                    "a {kind} was written {} elements behind the end of {owner}",
+                    "a {kind} was written {} elements after the end of {owner}",
                     position - end + 1
                 )
             }

@@ -10,9 +10,9 @@ use super::{Op, Shader};
 pub struct Entry {
     /// The op's noun.
     pub name: &'static str,
-    /// Its shaders that are constants, which the tests of Kiln's own read; the harness takes those of the launches.
+    /// The op's shaders that are constants, which Kiln's own tests read; the harness takes the shaders of the launches.
     pub shaders: &'static [Shader],
-    /// Its cases: at least 30 of an op of Kiln's own.
+    /// The cases that the harness runs: at least 30 for an op of Kiln's own.
     pub cases: fn() -> Vec<Case>,
 }
 

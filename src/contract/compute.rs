@@ -4,7 +4,7 @@ use crate::number::Real;
 
 use super::Signature;
 
-/// Most operands that one call may have.
+/// The most operands that one call may have.
 pub const MAX_OPERANDS: usize = 12;
 
 /// An op's arithmetic on the processor.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// A WGSL module: the text of `shaders/<name>.wgsl` with the prelude behind it, or a text made for one network.
+/// A WGSL module: the text of `shaders/<name>.wgsl` followed by the prelude, or a text made for one network.
 #[derive(Clone)]
 pub struct Shader {
     /// The file's name without its ending.
@@ -16,8 +16,8 @@ pub struct Shader {
 const PRELUDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/prelude.wgsl"));
 
 impl Shader {
-    /// A kernel of one's own, with the prelude that Kiln's have behind it: `linear_index`, `is_nan`, `tanh_accurate` and what
-    /// else `shaders/prelude.wgsl` says.
+    /// A kernel of one's own, followed by the prelude that Kiln's kernels share: `linear_index`, `is_nan`, `tanh_accurate` and
+    /// the other functions of `shaders/prelude.wgsl`.
     ///
     /// Binding 0 is `params`, a struct of u32 and f32; the others follow in the order in which the launch binds them. A
     /// text that is no WGSL, or is bound otherwise, is an error when the plan is opened on an adapter.
@@ -54,7 +54,7 @@ impl fmt::Debug for Shader {
     }
 }
 
-/// The shader of a file in `shaders/`, as a constant; the parts that it shares with others stand behind it.
+/// The shader of a file in `shaders/`, as a constant, followed by the parts that it shares with others.
 macro_rules! shader {
     ($name:literal $(, $part:literal)*) => {
         $crate::contract::Shader {
@@ -98,7 +98,7 @@ impl From<f32> for Param {
     }
 }
 
-/// What is bound behind `params`.
+/// What is bound after `params`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Binding {
     /// The op's input of that index.
@@ -126,14 +126,14 @@ pub struct Launch {
     pub guard: Option<(Binding, u32)>,
     /// Workgroups in x, y, z.
     pub grid: [u32; 3],
-    /// Most steps of the program that one dispatch does: a power of two. Above 1 the launch is its program's only one, and
+    /// The most steps of the program that one dispatch does: a power of two. Above 1 the launch is its program's only one, and
     /// its params have a field `steps` for the number that a dispatch is to do.
     pub steps: u32,
-    /// Most loop iterations that one invocation runs, all loops together.
+    /// The most loop iterations that one invocation runs, all loops together.
     pub iterations: u64,
     /// Floating-point operations, for the roofline.
     pub flops: u64,
-    /// Those that the kernel executes, tiles that overhang the result included.
+    /// Floating-point operations that the kernel executes, with those of tiles that overhang the result.
     pub padded_flops: u64,
 }
 
@@ -195,7 +195,7 @@ impl Launch {
         self.param("steps", 1u32)
     }
 
-    /// The same launch doing so many steps a dispatch.
+    /// The same launch with `steps` steps a dispatch.
     pub fn with_steps(&self, steps: u32) -> Self {
         let mut launch = self.clone();
         let field = launch.params.iter_mut().find(|(name, _)| *name == "steps");
@@ -246,9 +246,9 @@ impl From<Launch> for Launches {
 /// Workgroups for `threads` invocations in groups of `size`, folded into two dimensions below 65 535 each; the kernel
 /// finds its number with `linear_index` and guards the overhang.
 pub fn fold(threads: u64, size: u32) -> [u32; 3] {
-    const MOST: u64 = 32_768;
+    const MAX_GROUPS: u64 = 32_768;
     let groups = threads.div_ceil(u64::from(size)).max(1);
-    let y = groups.div_ceil(MOST);
+    let y = groups.div_ceil(MAX_GROUPS);
     let x = groups.div_ceil(y);
     [
         u32::try_from(x).unwrap_or(u32::MAX),

@@ -41,7 +41,8 @@ pub trait Op: Any + fmt::Debug + DynCompute + Send + Sync {
         signature.inputs[input].elements()
     }
 
-    /// Pieces that the CPU session may share out among threads, where what is touched does not tell: none said.
+    /// How many pieces the CPU session may share out among threads, for ops whose touched elements do not tell; none by
+    /// default.
     fn pieces(&self) -> Option<usize> {
         None
     }

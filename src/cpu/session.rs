@@ -64,7 +64,7 @@ fn range(place: Place) -> std::ops::Range<usize> {
 pub struct Session<T> {
     plan: Plan,
     buffers: Vec<Buffer<T>>,
-    /// Of each program, how many threads beside the first its largest call is worth.
+    /// For each program, how many threads beside the first its largest call is worth.
     helpers: Vec<usize>,
 }
 

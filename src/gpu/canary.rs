@@ -41,7 +41,7 @@ pub struct Finding {
 /// What a finding means for what runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// As WGSL says.
+    /// The driver does what WGSL says.
     Sound,
     /// Not as WGSL says, or as it need not say; kernels and plans go round it.
     Avoided,
@@ -219,7 +219,7 @@ async fn tried(device: &Device) -> Result<Canary> {
     Ok(judged(&words, part, begun.elapsed().as_secs_f64()))
 }
 
-/// The findings from what came out: `found`, and behind it the two neighbours, `part` words apart.
+/// The findings from what came out: `found`, and after it the two neighbours, `part` words apart.
 fn judged(words: &[u32], part: usize, seconds: f64) -> Canary {
     let word = |index: usize| words.get(index).copied().unwrap_or(0);
     let mut findings = Vec::new();

@@ -23,7 +23,7 @@ pub struct Counters {
     pub bytes: u64,
     /// The most bytes of buffers that were alive at once.
     pub peak_bytes: u64,
-    /// The same without what the host reads, which a GPU with memory of its own keeps in the host's.
+    /// The peak without the buffers that the host reads, which a GPU with memory of its own keeps in the host's.
     pub peak_resident_bytes: u64,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Meter {
     pub passes: AtomicU64,
     pub dispatches: AtomicU64,
     pub bytes: AtomicU64,
-    /// Of those, what the host reads.
+    /// The part of these bytes that the host reads.
     pub readback_bytes: AtomicU64,
     pub peak_bytes: AtomicU64,
     pub peak_resident_bytes: AtomicU64,

@@ -1,4 +1,4 @@
-//! The nodes behind a graph: what a call becomes, and which calls are refused.
+//! The nodes of a graph: what a call becomes, and which calls are refused.
 
 use std::collections::HashMap;
 use std::panic::Location;

@@ -1,6 +1,6 @@
 //! Memory that begins at a cache line: a load of a whole line that begins elsewhere takes two.
 //!
-//! On buffers as the allocator gives them, 16 bytes behind a page's beginning, Adam took 90 µs for 101 824 parameters, on
+//! On buffers as the allocator gives them, 16 bytes after a page's beginning, Adam took 90 µs for 101 824 parameters, on
 //! these 36 (one core of an AMD EPYC with AVX-512).
 
 use std::collections::TryReserveError;
@@ -8,7 +8,7 @@ use std::collections::TryReserveError;
 /// Bytes of a cache line, and of the widest vector.
 const BYTES: usize = 64;
 
-/// Elements behind some spare ones that bring the first to a cache line.
+/// Elements, after a few spare ones that bring the first element to a cache line.
 #[derive(Debug, Default)]
 pub(crate) struct Aligned<E> {
     values: Vec<E>,

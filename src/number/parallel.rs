@@ -10,7 +10,7 @@ use super::Real;
 /// The least memory traffic of a piece in bytes: some 5 µs, several times what handing a piece over costs.
 const PIECE_BYTES: usize = 96 << 10;
 
-/// Pieces begin at multiples of so many units: whole vectors, and of numbers whole cache lines.
+/// Pieces begin at multiples of this number of units: at whole vectors and, for numbers, at whole cache lines.
 const ALIGNMENT: usize = 16;
 
 /// Operands of a loop that can be cut in two: slices, rows of matrices, tuples of them.
@@ -33,7 +33,7 @@ impl<T: Send> Split for &mut [T] {
     }
 }
 
-/// A matrix that is cut between rows of so many elements.
+/// A matrix that is cut between rows; the second field is the elements of a row.
 #[derive(Debug, Clone, Copy)]
 pub struct Table<S>(pub S, pub usize);
 

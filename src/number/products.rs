@@ -4,7 +4,7 @@
 //! no `unsafe`, allocates nothing from the second call on, shares one pool with the other loops, gives the same bits on
 //! any number of threads and lets an op finish rows while they are in the cache. GFLOP/s on 2 cores of an AMD EPYC with
 //! AVX-512 (at most 118 a core), one thread / two threads, of the `gemm` crate 0.19 with AVX-512 and of
-//! `matrixmultiply` 0.3.11, both behind a few unsafe lines or ndarray:
+//! `matrixmultiply` 0.3.11, both called through a few unsafe lines or ndarray:
 //!
 //! | m × n × k | ours | `gemm` | `matrixmultiply` |
 //! |---|---|---|---|
@@ -33,7 +33,7 @@ use super::tiles::{Panels, TILE_ROWS, Width};
 /// Below this many multiply-adds one thread is done before a second has begun: some 5 µs.
 const THREADS_FROM: usize = 400_000;
 
-/// From so many rows of C a thread, and elements of B, a thread copies each panel for itself when it comes to it: it reaches the
+/// From this many rows of C a thread, and elements of B, a thread copies each panel for itself when it comes to it: it reaches the
 /// tiles through the thread's own caches, and no thread waits for what others copy. Where rows are fewer, what all threads copy
 /// once costs less.
 const OWN_ROWS: usize = 128;

@@ -17,13 +17,13 @@ pub(super) const TILE_ROWS: usize = 6;
 /// Rows of C that are finished before the next ones begin: with 256 columns 96 KiB, which stay in the second cache.
 const BLOCK_ROWS: usize = 96;
 
-/// The same where a thread copies panels for itself: it does so once for all of them.
+/// Rows of C that are finished at once where a thread copies panels for itself: it copies each panel once for all rows.
 const OWN_BLOCK_ROWS: usize = 512;
 
 /// Terms added up before the tile moves on: 6 rows of A are 6 KiB, a panel of B 64 KiB.
 const BLOCK_DEPTH: usize = 256;
 
-/// From here on a row of A is met by so many panels that copying it into the order of the tiles pays.
+/// From this many columns on a row of A meets enough panels for a copy in the order of the tiles to pay.
 const PACK_A_COLUMNS: usize = 384;
 
 thread_local! {
@@ -74,7 +74,7 @@ fn vectors<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { 4 } else { 2 }
 }
 
-/// Rows of the next tile, where so many are left.
+/// Rows of the next tile, where `left` rows are left.
 #[inline(always)]
 fn tile_rows(left: usize) -> usize {
     match left {
@@ -291,13 +291,13 @@ macro_rules! with_sizes {
 }
 
 impl Tile<'_> {
-    /// A's rows lie one behind the other, `stride` apart.
+    /// A's rows lie one after the other, `stride` apart.
     #[inline(always)]
     fn of_rows<S: Simd>(self, simd: S, a: &[f32], stride: usize, rows: usize, vectors: usize) {
         with_sizes!(rows, vectors, self.run(simd, a, stride, false));
     }
 
-    /// A's columns lie one behind the other, `stride` apart.
+    /// A's columns lie one after the other, `stride` apart.
     #[inline(always)]
     fn of_columns<S: Simd>(self, simd: S, a: &[f32], stride: usize, rows: usize, vectors: usize) {
         with_sizes!(rows, vectors, self.run(simd, a, stride, true));

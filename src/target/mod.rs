@@ -52,10 +52,10 @@ impl fmt::Display for Products {
 /// How what layers hand to each other is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Precision {
-    /// As f32.
+    /// All of it as f32.
     #[default]
     Single,
-    /// As f16 between matrix products: half the bytes of activations and their gradients, on every adapter. Products load
+    /// Activations as f16 between matrix products: half the bytes of activations and their gradients, on every adapter. Products load
     /// f32 from it and add up in f32; parameters, their gradients, optimizer states, losses and data stay f32. Models scale
     /// their loss for it: see [`LossScale`](crate::optim::LossScale).
     Half,

@@ -107,7 +107,7 @@ impl TuningTable {
     }
 }
 
-/// What stands behind the key of a line; nothing, where a driver does not say what it is called.
+/// The rest of a line after its key; empty where a driver does not say what it is called.
 fn named<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     let rest = line.strip_prefix(key)?;
     let name = rest.trim_start();

@@ -158,7 +158,7 @@ fn a_wrong_kernel_is_found() {
     let told = refusal(check::nan(&case(lost), device));
     assert!(told.contains("is in no result"), "{told}");
     let told = refusal(check::parity(&case(Fault::Spill), device));
-    assert!(told.contains("behind the end of result 0"), "{told}");
+    assert!(told.contains("after the end of result 0"), "{told}");
     for (fault, says) in [
         (Fault::Bindings, "without gaps"),
         (Fault::Text, "function forward"),

@@ -1,7 +1,7 @@
 //! The safetensors format: named tensors and texts in one file.
 //!
 //! Eight bytes hold the length of the header, little-endian; the header is a JSON object that gives for each tensor its
-//! element type, its shape and its place in the bytes behind the header, and for `__metadata__` an object of texts. Tensors
+//! element type, its shape and its place in the bytes after the header, and for `__metadata__` an object of texts. Tensors
 //! lie there row-major, little-endian, one after the other without gaps.
 
 mod read;

@@ -269,7 +269,7 @@ impl<'a> File<'a> {
 }
 
 impl Described {
-    /// Its place within so many bytes of data, or why there is none.
+    /// The tensor's place within `bytes` bytes of data, or why it has none.
     fn within(self, bytes: usize) -> Result<Entry, String> {
         let dims = self.shape.0;
         let shape: Option<Vec<usize>> = dims.iter().map(|&d| d.try_into().ok()).collect();

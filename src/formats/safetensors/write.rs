@@ -60,7 +60,9 @@ fn little<'a, T: bytemuck::NoUninit, const N: usize>(
 
 /// The length and the header of a file of these tensors, in their order: what comes before their bytes.
 ///
-/// What could not be read again is refused.
+/// # Errors
+///
+/// A sentence that says why the file could not be read again: too many tensors, a header too long, metadata too large.
 pub(crate) fn header(
     tensors: &[Tensor<'_>],
     metadata: &[(&str, String)],

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A lock that is fair: a thread that asks again stands behind those that wait.
+/// A lock that is fair: a thread that asks again comes after those that wait.
 #[derive(Debug, Default)]
 pub(super) struct FairLock {
     tickets: Mutex<Tickets>,
@@ -41,7 +41,7 @@ impl FairLock {
             let left = limit.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 tickets.waiting.retain(|&ticket| ticket != own);
-                // Whoever stands behind may be the first now.
+                // The thread that came next may be the first now.
                 self.moved.notify_all();
                 return None;
             }

@@ -118,7 +118,7 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    /// Of a device that is about to be opened.
+    /// The faults of a device that is about to be opened.
     pub fn of(fault: Option<Fault>) -> Self {
         let faults = Faults::default();
         if let Some(fault) = fault {

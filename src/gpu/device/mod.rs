@@ -40,7 +40,7 @@ use queue::QueueAccess;
 /// How a device is opened.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Most bytes of buffers; a request beyond is refused before the driver is asked. Default: no budget.
+    /// The most bytes of buffers; a request beyond is refused before the driver is asked. Default: no budget.
     pub budget: Option<u64>,
     /// How long a wait may last. Default: 120 s.
     pub deadline: Duration,
@@ -92,7 +92,7 @@ pub(super) struct Bindings(wgpu::BindGroup);
 #[derive(Debug, Clone)]
 pub(super) struct Submission {
     index: wgpu::SubmissionIndex,
-    /// Whether it is known to have ended: of a host program's device.
+    /// Whether it is known to have ended; set on a host program's device alone.
     ended: Arc<AtomicBool>,
 }
 
@@ -103,7 +103,7 @@ pub(super) struct Timestamps {
     pub period: f64,
 }
 
-/// Most timestamps of one set.
+/// The most timestamps of one set.
 pub(super) const MAX_TIMESTAMPS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize;
 
 /// Why wgpu refused a call.
@@ -118,7 +118,7 @@ impl Device {
         &self.inner.summary
     }
 
-    /// Most bytes of buffers, if a budget was set.
+    /// The most bytes of buffers, if a budget was set.
     pub fn budget(&self) -> Option<u64> {
         self.inner.options.budget
     }
@@ -184,7 +184,7 @@ impl Device {
         self.guarded(self.inner.faults.pass(call), during, calls)
     }
 
-    /// The same for a call that was counted.
+    /// Runs calls that were counted already, and returns what they raised, typed.
     fn guarded<R>(
         &self,
         fault: Option<FaultKind>,

@@ -61,7 +61,7 @@ impl Library {
     }
 }
 
-/// Most pipelines, and most shaders, that are kept though no session uses them.
+/// The most pipelines, and the most shaders, that are kept though no session uses them.
 const MAX_KEPT: usize = 256;
 
 /// Keeps a thing for later sessions; what none uses goes when there are many, so that a program that makes networks of

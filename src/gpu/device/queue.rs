@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// Between two looks at a host program's device, on which nothing waits: see [`Inner::awaiting`].
 const PAUSE: Duration = Duration::from_micros(50);
 
-/// Most submissions under way: what is recorded takes memory until it has ended.
+/// The most submissions under way: what is recorded takes memory until it has ended.
 const MAX_UNDER_WAY: usize = 8;
 
 /// What all users of one wgpu device share.

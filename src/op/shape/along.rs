@@ -43,7 +43,7 @@ impl Along {
         })
     }
 
-    /// Of an op whose shape rule has admitted x.
+    /// The dimension of an op whose shape rule has admitted x.
     pub(crate) fn admitted(x: &TensorType, axis: isize) -> Self {
         Self::of(x, axis)
             .unwrap_or_else(|_source| unreachable!("the shape rule admitted this axis"))
@@ -54,7 +54,7 @@ impl Along {
         self.outer * self.inner
     }
 
-    /// A dispatch with lanes to a row, for a shader with `rows` and `along` behind it.
+    /// A dispatch with lanes to a row, for a shader that `rows` and `along` follow.
     pub(crate) fn launch(
         self,
         (shader, entry): (Shader, &'static str),

@@ -128,7 +128,7 @@ impl Walk {
         Some(walk)
     }
 
-    /// Of an op whose shape rule has admitted them.
+    /// The walk of an op whose shape rule has admitted the operands.
     pub fn admitted(a: &Shape, b: &Shape, y: &Shape) -> Self {
         Walk::of(a, b, y.dims())
             .unwrap_or_else(|| unreachable!("the shape rule admitted these shapes"))
