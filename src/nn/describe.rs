@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DType, Error, Preprocessing, Result, Shape, TensorType};
 
+use super::assemble::refused;
 use super::config::Config;
-use super::functional::{InputSpec, OutputSpec, Source, Step, refused};
+use super::functional::{InputSpec, OutputSpec, Source, Step};
 use super::{Activation, Dense, Functional, Layer, LayerRef};
 use super::{
     ActivityRegularization, AlphaDropout, BatchNormalization, Dropout, GaussianDropout,

@@ -4,15 +4,16 @@
 //! |---|---|
 //! | `layer`, `call` | what a layer is: [`Layer`], [`Parameter`], [`Call`] |
 //! | `layer_ref`, `symbol` | layers and tensors of a model that is being written: [`LayerRef`], [`Input`], [`Symbol`] |
-//! | `functional`, `sequential` | architectures: [`Functional`], and [`Sequential`], a way of writing a chain |
+//! | `functional`, `assemble`, `validate`, `sequential` | architectures: [`Functional`], and [`Sequential`], a way of writing a chain |
 //! | `nested` | a model as a layer of another |
 //! | `forward`, `weights`, `summary`, `describe`, `config` | what is done with an architecture |
 //! | `names` | initializers, penalties and constraints by Keras' names |
-//! | `dense`, `activate`, `merge`, `category_encoding`, `concatenate`, `dot`, `rearrange`, `rescaling`, `lambda`, `noise`, `normalization`, `group_normalization`, `prelu`, `softmax`, `activity_regularization` | the layers |
+//! | `dense`, `activate`, `merge`, `category_encoding`, `concatenate`, `dot`, `rearrange`, `rescaling`, `lambda`, `noise`, `normalization`, `prelu`, `softmax`, `activity_regularization` | the layers |
 
 mod activate;
 mod activation;
 mod activity_regularization;
+mod assemble;
 mod call;
 mod category_encoding;
 mod concatenate;
@@ -23,7 +24,6 @@ mod describe;
 mod dot;
 mod forward;
 mod functional;
-mod group_normalization;
 mod initializer;
 mod lambda;
 mod layer;
@@ -41,6 +41,7 @@ mod sequential;
 mod softmax;
 mod summary;
 mod symbol;
+mod validate;
 mod weights;
 
 pub use activation::Activation;
@@ -56,7 +57,6 @@ pub use describe::built_in_classes;
 pub use dot::Dot;
 pub use functional::Functional;
 pub(crate) use functional::InputSpec;
-pub use group_normalization::{GroupNormalization, UnitNormalization};
 pub use initializer::{Distribution, Fan, Initializer};
 pub use lambda::Lambda;
 pub use layer::{Layer, Parameter};
@@ -64,7 +64,9 @@ pub use layer_ref::LayerRef;
 pub use merge::{Add, Average, Maximum, Minimum, Multiply, Subtract};
 pub(crate) use names::plain;
 pub use noise::{AlphaDropout, Dropout, GaussianDropout, GaussianNoise};
-pub use normalization::{BatchNormalization, LayerNormalization, RMSNormalization};
+pub use normalization::{
+    BatchNormalization, GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization,
+};
 pub use prelu::PRelu;
 pub use rearrange::{Flatten, Permute, RepeatVector, Reshape};
 pub use regularizer::Regularizer;

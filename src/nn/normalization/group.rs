@@ -1,13 +1,12 @@
-//! Layers that normalise each sample by itself: groups of channels, and vectors brought to length 1.
+//! Group normalisation.
 
 use serde::{Deserialize, Serialize};
 
+use crate::nn::layer::single;
+use crate::nn::{Call, Config, Layer, Parameter};
 use crate::{Error, Result, Shape, Tensor};
 
-use super::concatenate::dimension;
-use super::layer::single;
-use super::normalization::{above_zero, affine, channels, kept, last};
-use super::{Call, Config, Layer, Parameter};
+use super::{above_zero, affine, channels, kept};
 
 /// γ·(x − μ)/√(v + ε) + β with mean and variance over groups of neighbouring channels of each sample, all other dimensions
 /// included (Wu and He, 2018). With a channel a group it is instance normalisation.
@@ -33,7 +32,7 @@ impl Default for GroupNormalization {
 }
 
 impl GroupNormalization {
-    /// So many groups, else with Keras' defaults.
+    /// A layer of `groups` groups, else with Keras' defaults.
     pub fn new(groups: usize) -> Self {
         GroupNormalization {
             groups,
@@ -80,10 +79,10 @@ impl Layer for GroupNormalization {
         }
         // The tensor method's channels come second.
         let second: Vec<usize> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
-        let behind: Vec<usize> = [0].into_iter().chain(2..rank).chain([1]).collect();
+        let last: Vec<usize> = [0].into_iter().chain(2..rank).chain([1]).collect();
         x.permute(&second)
             .group_norm(self.groups, gamma, beta, self.epsilon)
-            .permute(&behind)
+            .permute(&last)
     }
 
     fn validate(&self) -> Result<()> {
@@ -91,53 +90,6 @@ impl Layer for GroupNormalization {
             return Err(Error::argument("groups", "must be at least 1, got 0"));
         }
         above_zero(self.epsilon)
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
-    }
-}
-
-/// x/|x| along one dimension of each sample: vectors of length 1.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct UnitNormalization {
-    /// The dimension, counted with the batch as 0, or from the back where negative. Default: −1, the last.
-    #[serde(default = "last")]
-    pub axis: i32,
-}
-
-impl Default for UnitNormalization {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl UnitNormalization {
-    /// Along the last dimension.
-    pub fn new() -> Self {
-        UnitNormalization { axis: -1 }
-    }
-
-    /// Sets the dimension, counted with the batch as 0.
-    pub fn axis(mut self, axis: i32) -> Self {
-        self.axis = axis;
-        self
-    }
-}
-
-impl Layer for UnitNormalization {
-    fn class(&self) -> &'static str {
-        "UnitNormalization"
-    }
-
-    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let shape = single(inputs)?;
-        dimension(self.axis, shape.rank())?;
-        Ok(shape.clone())
-    }
-
-    fn forward(&self, inputs: &[Tensor], _call: &mut Call) -> Tensor {
-        inputs[0].unit_norm(self.axis as isize)
     }
 
     fn config(&self) -> Option<Config> {

@@ -1,0 +1,153 @@
+//! Batch normalisation.
+
+use serde::{Deserialize, Serialize};
+
+use crate::nn::concatenate::dimension;
+use crate::nn::layer::single;
+use crate::nn::{Call, Config, Initializer, Layer, Parameter};
+use crate::op::RunningAverage;
+use crate::{Error, Result, Shape, Tensor};
+
+use super::{above_zero, affine, channels, kept, last};
+
+/// γ·(x − μ)/√(v + ε) + β for every channel (Ioffe and Szegedy, 2015): in training with mean and variance of the batch,
+/// otherwise with running averages of them.
+///
+/// Defaults and averages are those of Keras: average ← momentum·average + (1 − momentum)·value with the biased variance.
+/// PyTorch's `momentum` is one less ours, its ε 1e-5, and its running variance unbiased: [`BatchNormalization::pytorch`].
+/// A frozen layer uses its averages in training too, as in Keras.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BatchNormalization {
+    /// The share of the old average that stays, in [0, 1]. Default: 0.99.
+    pub momentum: f32,
+    /// ε, above 0. Default: 1e-3.
+    pub epsilon: f32,
+    /// Whether β is there. Default: true.
+    pub center: bool,
+    /// Whether γ is there. Default: true.
+    pub scale: bool,
+    /// Whether the running variance is the unbiased one. Default: false.
+    pub unbiased: bool,
+    /// The dimension of the channels, counted with the batch as 0, or from the back where negative. Default: −1, the last.
+    #[serde(default = "last")]
+    pub axis: i32,
+}
+
+impl Default for BatchNormalization {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl BatchNormalization {
+    /// With Keras' defaults.
+    pub fn new() -> Self {
+        BatchNormalization {
+            momentum: 0.99,
+            epsilon: 1e-3,
+            center: true,
+            scale: true,
+            unbiased: false,
+            axis: -1,
+        }
+    }
+
+    /// With PyTorch's defaults: momentum 0.9 (0.1 there), ε 1e-5, unbiased running variance.
+    pub fn pytorch() -> Self {
+        BatchNormalization {
+            momentum: 0.9,
+            epsilon: 1e-5,
+            unbiased: true,
+            ..Self::new()
+        }
+    }
+
+    /// Sets the share of the old average that stays.
+    pub fn momentum(mut self, momentum: f32) -> Self {
+        self.momentum = momentum;
+        self
+    }
+
+    /// Sets ε.
+    pub fn epsilon(mut self, epsilon: f32) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Sets the dimension of the channels, counted with the batch as 0.
+    pub fn axis(mut self, axis: i32) -> Self {
+        self.axis = axis;
+        self
+    }
+}
+
+impl Layer for BatchNormalization {
+    fn class(&self) -> &'static str {
+        "BatchNormalization"
+    }
+
+    fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
+        let channels = channels(inputs, self.axis);
+        let of =
+            |name: &str, value: f32| Parameter::new(name, [channels], Initializer::Constant(value));
+        let averages = [
+            of("moving_mean", 0.0).state(),
+            of("moving_variance", 1.0).state(),
+        ];
+        affine(&[channels], self.scale, self.center)
+            .chain(averages)
+            .collect()
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let shape = single(inputs)?;
+        dimension(self.axis, shape.rank())?;
+        Ok(shape.clone())
+    }
+
+    fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
+        let x = &inputs[0];
+        let [gamma, beta] = kept(call, self.scale, self.center);
+        let axis = self.axis as isize;
+        let averages = [call.weight("moving_mean"), call.weight("moving_variance")];
+        if !(call.training() && call.trainable()) {
+            let [mean, variance] = &averages;
+            let averages = [mean, variance];
+            let (gamma, beta) = (gamma.as_ref(), beta.as_ref());
+            return x.batch_norm(axis, averages, gamma, beta, self.epsilon);
+        }
+        let cursor = call.clock().map(|clock| clock.cursor.clone());
+        let (gamma, beta) = (gamma.as_ref(), beta.as_ref());
+        let (y, mean, variance) =
+            x.batch_norm_training(axis, gamma, beta, self.epsilon, cursor.as_ref());
+        let shape = x.shape();
+        let rows = shape.dims().first().copied().unwrap_or(1).max(1);
+        let channels = mean.shape().elements() as usize;
+        let values = shape.elements() as usize / channels.max(1);
+        for ((average, value), is_variance) in
+            averages.iter().zip([mean, variance]).zip([false, true])
+        {
+            let op = RunningAverage {
+                keep: self.momentum,
+                unbiased: (self.unbiased && is_variance).then_some(values),
+                ragged: cursor.as_ref().map(|_| values / rows),
+            };
+            for update in average.running_average(op, &value, cursor.as_ref()) {
+                call.update(&update);
+            }
+        }
+        y
+    }
+
+    fn validate(&self) -> Result<()> {
+        if !(0.0..=1.0).contains(&self.momentum) {
+            let message = format!("must be between 0 and 1, got {}", self.momentum);
+            return Err(Error::argument("momentum", message));
+        }
+        above_zero(self.epsilon)
+    }
+
+    fn config(&self) -> Option<Config> {
+        Config::of(self)
+    }
+}

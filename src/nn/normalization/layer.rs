@@ -1,0 +1,82 @@
+//! Layer normalisation.
+
+use serde::{Deserialize, Serialize};
+
+use crate::nn::{Call, Config, Layer, Parameter};
+use crate::{Result, Shape, Tensor};
+
+use super::{above_zero, affine, dims_in_range, kept, of_dims, one, trailing};
+
+/// γ·(x − μ)/√(v + ε) + β with mean and variance over the last dimensions of each sample (Ba et al., 2016).
+///
+/// Keras' default of ε is 1e-3, PyTorch's 1e-5.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LayerNormalization {
+    /// ε, above 0. Default: 1e-3.
+    pub epsilon: f32,
+    /// Whether β is there. Default: true.
+    pub center: bool,
+    /// Whether γ is there. Default: true.
+    pub scale: bool,
+    /// How many of the last dimensions are normalised together; γ and β have their shape. Default: 1.
+    #[serde(default = "one")]
+    pub dims: usize,
+}
+
+impl Default for LayerNormalization {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl LayerNormalization {
+    /// With Keras' defaults.
+    pub fn new() -> Self {
+        LayerNormalization {
+            epsilon: 1e-3,
+            center: true,
+            scale: true,
+            dims: 1,
+        }
+    }
+
+    /// Sets ε.
+    pub fn epsilon(mut self, epsilon: f32) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Sets how many of the last dimensions are normalised together.
+    pub fn dims(mut self, dims: usize) -> Self {
+        self.dims = dims;
+        self
+    }
+}
+
+impl Layer for LayerNormalization {
+    fn class(&self) -> &'static str {
+        "LayerNormalization"
+    }
+
+    fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
+        affine(&trailing(inputs, self.dims), self.scale, self.center).collect()
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        of_dims(inputs, self.dims)
+    }
+
+    fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
+        let [gamma, beta] = kept(call, self.scale, self.center);
+        inputs[0].layer_norm(self.dims, gamma.as_ref(), beta.as_ref(), self.epsilon)
+    }
+
+    fn validate(&self) -> Result<()> {
+        above_zero(self.epsilon)?;
+        dims_in_range(self.dims)
+    }
+
+    fn config(&self) -> Option<Config> {
+        Config::of(self)
+    }
+}
