@@ -1,11 +1,13 @@
 //! The plan: a schedule of calls on slots of memory, as plain data that can be printed and tested without a device.
 
 mod bytes;
+mod compile;
 mod display;
 mod fuse;
 mod life;
 mod memory;
 mod pack;
+mod program;
 mod schedule;
 mod verify;
 
@@ -13,58 +15,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::contract::{Launch, Op, Signature};
-use crate::graph::{Graph, Initial, Role, ValueId};
-use crate::{DType, Error, Result, Tensor, TensorType};
+use crate::graph::{Initial, Role};
+use crate::{DType, Error, Result, TensorType};
+
+pub use program::Program;
 
 pub use crate::target::{
     Class, Precision, ProductChoice, ProductShape, Products, Target, Tuning, TuningTable,
 };
-
-/// What one run of a named program computes, given to [`Plan::compile`].
-#[derive(Debug, Clone)]
-pub struct Program {
-    name: String,
-    fetch: Vec<(String, Tensor)>,
-    update: Vec<Tensor>,
-}
-
-impl Program {
-    /// A program that computes nothing yet.
-    pub fn new(name: impl Into<String>) -> Self {
-        Program {
-            name: name.into(),
-            fetch: Vec::new(),
-            update: Vec::new(),
-        }
-    }
-
-    /// Computes `tensor` and keeps it until the next run, for `session.read(name)`.
-    pub fn fetch(mut self, name: impl Into<String>, tensor: &Tensor) -> Self {
-        self.fetch.push((name.into(), tensor.clone()));
-        self
-    }
-
-    /// Runs the ops behind these tensors for what they do to variables: optimizer updates and the like.
-    pub fn update<'a>(mut self, tensors: impl IntoIterator<Item = &'a Tensor>) -> Self {
-        self.update.extend(tensors.into_iter().cloned());
-        self
-    }
-
-    /// The tensors that it computes, with their names in messages.
-    pub(crate) fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        let fetch = self.fetch.iter();
-        fetch
-            .map(|(name, tensor)| (name.as_str(), tensor))
-            .chain(self.update.iter().map(|tensor| ("an update", tensor)))
-    }
-
-    fn roots(&self) -> impl Iterator<Item = ValueId> {
-        self.fetch
-            .iter()
-            .map(|(_, tensor)| tensor.id())
-            .chain(self.update.iter().map(Tensor::id))
-    }
-}
 
 /// A whole buffer on the device, shared by tensors whose lifetimes do not overlap.
 #[derive(Debug, Clone)]
@@ -363,41 +321,5 @@ impl Plan {
                 .map(|program| program.live_bytes)
                 .max()
                 .unwrap_or(0)
-    }
-}
-
-impl Plan {
-    /// Schedules the programs of a graph for `target`, joins what may be joined, places all of it in memory and checks the
-    /// result.
-    ///
-    /// # Errors
-    ///
-    /// The first error recorded in the graph; [`Error::Argument`] where there is no program, two have one name, or a tensor
-    /// belongs to another graph; and what exceeds the target's limits.
-    pub fn compile(
-        graph: &Graph,
-        target: &Target,
-        programs: impl IntoIterator<Item = Program>,
-    ) -> Result<Self> {
-        graph.check()?;
-        let programs: Vec<Program> = programs.into_iter().collect();
-        for (name, tensor) in programs.iter().flat_map(Program::tensors) {
-            if !graph.owns(tensor) {
-                let message = format!("{name} is a tensor of another graph");
-                return Err(Error::argument("programs", message));
-            }
-        }
-        verify::check_target(target)?;
-        if programs.is_empty() {
-            let message = "a plan needs at least one program";
-            return Err(Error::argument("programs", message));
-        }
-        let nodes = graph.lock();
-        let records = &nodes.records;
-        let scheduled = schedule::schedule(records, &programs)?;
-        let (scheduled, slabs) = fuse::rewrite(scheduled, records, target);
-        let plan = memory::place(records, scheduled, slabs, target)?;
-        verify::verify(&plan)?;
-        Ok(plan)
     }
 }
