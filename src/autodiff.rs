@@ -111,7 +111,7 @@ impl Graph {
         reached
     }
 
-    fn call(&self, node: usize) -> Option<Call> {
+    fn call(&self, node: usize) -> Option<OpCall> {
         let nodes = self.lock();
         let record = &nodes.records[node];
         let Node::Op(op) = &record.node else {
@@ -119,7 +119,7 @@ impl Graph {
         };
         let (op, inputs, ports) = (Arc::clone(op), record.inputs.clone(), record.outputs.len());
         drop(nodes);
-        Some(Call {
+        Some(OpCall {
             op,
             inputs: inputs.into_iter().map(|id| self.tensor(id)).collect(),
             outputs: (0..ports)
@@ -135,7 +135,7 @@ impl Graph {
     }
 }
 
-struct Call {
+struct OpCall {
     op: Arc<dyn Op>,
     inputs: Vec<Tensor>,
     outputs: Vec<Tensor>,

@@ -4,21 +4,21 @@ use crate::Values;
 
 /// Numbers or integers that a device computed. Only [`compare`] takes it, and only on the device's side.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Readback(Values);
+pub struct DeviceResult(Values);
 
-impl Readback {
+impl DeviceResult {
     /// Numbers of the product's precision.
     pub fn new(values: Vec<f32>) -> Self {
-        Readback(Values::F32(values))
+        DeviceResult(Values::F32(values))
     }
 
     /// Integers.
     pub fn words(values: Vec<u32>) -> Self {
-        Readback(Values::U32(values))
+        DeviceResult(Values::U32(values))
     }
 
     pub(super) fn from_session(values: Values) -> Self {
-        Readback(values)
+        DeviceResult(values)
     }
 }
 
@@ -49,11 +49,11 @@ impl Reference {
     }
 
     /// What a device without any error but the last rounding would give back.
-    pub fn rounded(&self) -> Readback {
+    pub fn rounded(&self) -> DeviceResult {
         if self.words {
-            Readback::words(self.values.iter().map(|&value| value as u32).collect())
+            DeviceResult::words(self.values.iter().map(|&value| value as u32).collect())
         } else {
-            Readback::new(self.values.iter().map(|&value| value as f32).collect())
+            DeviceResult::new(self.values.iter().map(|&value| value as f32).collect())
         }
     }
 
@@ -97,7 +97,7 @@ impl Report {
 ///
 /// A sentence that begins with the worst element.
 pub fn compare(
-    device: &Readback,
+    device: &DeviceResult,
     reference: &Reference,
     bound: &[f64],
 ) -> std::result::Result<Report, String> {

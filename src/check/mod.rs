@@ -21,7 +21,7 @@ mod survey;
 mod targets;
 mod trial;
 
-pub use compare::{Readback, Reference, Report, compare};
+pub use compare::{DeviceResult, Reference, Report, compare};
 pub use draw::draw;
 pub use gradient::gradcheck;
 pub use survey::{Survey, survey};
@@ -118,7 +118,7 @@ pub fn parity(case: &Case, device: &Device) -> Result<Report> {
         .zip(&expected.results)
         .zip(&expected.bounds);
     for (number, ((result, reference), bound)) in pairs.enumerate() {
-        let readback = Readback::from_session(result);
+        let readback = DeviceResult::from_session(result);
         let found = compare(&readback, reference, bound)
             .map_err(|message| failed(case, format!("result {number}, {message}")))?;
         report.add(number, &found);

@@ -3,4 +3,4 @@
 mod session;
 
 pub use crate::number::{HALF_UNIT, Product, Real, half_bits, half_value, parallel, stored_error};
-pub use session::{Precision, Session};
+pub use session::{Session, SessionFloat};

@@ -10,18 +10,18 @@ use crate::plan::{Call, Place, Plan};
 use crate::{DType, Result};
 
 /// The float types with the op form that computes in them.
-pub trait Precision: Real {
+pub trait SessionFloat: Real {
     /// Runs an op's CPU form.
     fn compute(op: &dyn Op, io: &mut Io<'_, Self>);
 }
 
-impl Precision for f32 {
+impl SessionFloat for f32 {
     fn compute(op: &dyn Op, io: &mut Io<'_, f32>) {
         op.compute_f32(io);
     }
 }
 
-impl Precision for f64 {
+impl SessionFloat for f64 {
     fn compute(op: &dyn Op, io: &mut Io<'_, f64>) {
         op.compute_f64(io);
     }
@@ -29,27 +29,29 @@ impl Precision for f64 {
 
 /// The memory of one slot.
 #[derive(Debug)]
-enum Buffer<T> {
+enum SlotMemory<T> {
     Floats(Aligned<T>),
     Words(Aligned<u32>),
     /// Lent to the running call.
     Lent,
 }
 
-impl<T: Real> Buffer<T> {
+impl<T: Real> SlotMemory<T> {
     fn view(&self, place: Place) -> Option<View<'_, T>> {
         match self {
-            Buffer::Floats(values) => Some(View::Floats(&values.get()[range(place)])),
-            Buffer::Words(values) => Some(View::Words(&values.get()[range(place)])),
-            Buffer::Lent => None,
+            SlotMemory::Floats(values) => Some(View::Floats(&values.get()[range(place)])),
+            SlotMemory::Words(values) => Some(View::Words(&values.get()[range(place)])),
+            SlotMemory::Lent => None,
         }
     }
 
     fn view_mut(&mut self, place: Place) -> Option<ViewMut<'_, T>> {
         match self {
-            Buffer::Floats(values) => Some(ViewMut::Floats(&mut values.get_mut()[range(place)])),
-            Buffer::Words(values) => Some(ViewMut::Words(&mut values.get_mut()[range(place)])),
-            Buffer::Lent => None,
+            SlotMemory::Floats(values) => {
+                Some(ViewMut::Floats(&mut values.get_mut()[range(place)]))
+            }
+            SlotMemory::Words(values) => Some(ViewMut::Words(&mut values.get_mut()[range(place)])),
+            SlotMemory::Lent => None,
         }
     }
 }
@@ -63,12 +65,12 @@ fn range(place: Place) -> std::ops::Range<usize> {
 #[derive(Debug)]
 pub struct Session<T> {
     plan: Plan,
-    buffers: Vec<Buffer<T>>,
+    buffers: Vec<SlotMemory<T>>,
     /// For each program, how many threads beside the first its largest call is worth.
     helpers: Vec<usize>,
 }
 
-impl<T: Precision> Session<T> {
+impl<T: SessionFloat> Session<T> {
     /// Allocates the plan's slots and fills the variables with their initial values.
     pub fn open(plan: &Plan) -> Result<Self> {
         let mut buffers = Vec::new();
@@ -89,9 +91,9 @@ impl<T: Precision> Session<T> {
                 })?;
             buffers.push(match slot.dtype {
                 DType::F32 | DType::F16 | DType::U8 => {
-                    Buffer::Floats(Aligned::new(len).map_err(refused)?)
+                    SlotMemory::Floats(Aligned::new(len).map_err(refused)?)
                 }
-                DType::U32 => Buffer::Words(Aligned::new(len).map_err(refused)?),
+                DType::U32 => SlotMemory::Words(Aligned::new(len).map_err(refused)?),
             });
         }
         let mut session = Session {
@@ -248,7 +250,7 @@ fn helpers(call: &Call) -> usize {
 }
 
 /// Rounds outputs that devices store as f16.
-fn round_halves<T: Precision>(call: &Call, lent: &mut [Buffer<T>]) {
+fn round_halves<T: SessionFloat>(call: &Call, lent: &mut [SlotMemory<T>]) {
     let updated = call.op.writes().len();
     let outputs = lent[updated..].iter_mut().zip(&call.outputs);
     for ((buffer, place), kind) in outputs.zip(&call.signature.outputs) {
@@ -265,8 +267,8 @@ fn round_halves<T: Precision>(call: &Call, lent: &mut [Buffer<T>]) {
 /// Lends the written slots out of the list, so that the call may read the others meanwhile.
 ///
 /// The plan keeps every written operand in a slot that no other operand of the call uses.
-fn run_call<T: Precision>(buffers: &mut [Buffer<T>], call: &Call) {
-    let mut lent = [const { Buffer::Lent }; MAX_OPERANDS];
+fn run_call<T: SessionFloat>(buffers: &mut [SlotMemory<T>], call: &Call) {
+    let mut lent = [const { SlotMemory::Lent }; MAX_OPERANDS];
     for (lent, place) in lent.iter_mut().zip(call.written()) {
         std::mem::swap(&mut buffers[place.slot], lent);
     }

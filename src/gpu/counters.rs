@@ -47,7 +47,7 @@ impl Counters {
 
 /// The running counts of a device.
 #[derive(Default)]
-pub(super) struct Meter {
+pub(super) struct LiveCounters {
     pub objects: AtomicU64,
     pub uploads: AtomicU64,
     pub upload_bytes: AtomicU64,
@@ -62,7 +62,7 @@ pub(super) struct Meter {
     pub peak_resident_bytes: AtomicU64,
 }
 
-impl Meter {
+impl LiveCounters {
     /// Counts objects made.
     pub fn made(&self, objects: u64) {
         self.objects.fetch_add(objects, Relaxed);

@@ -19,5 +19,5 @@ pub use canary::{Canary, Finding, Verdict};
 pub use counters::Counters;
 pub use device::{Call, Device, Fault, FaultKind, Options, adapters};
 pub use kernel::{BindingUse, EntryPoint, Module, ParamField};
-pub use profile::{Profile, Timing};
+pub use profile::{LaunchTiming, Profile};
 pub use session::{Pending, Session};

@@ -18,7 +18,7 @@ use super::session::{Dispatch, Session};
 const UNTIMED_FLOPS: u64 = 25_000_000;
 
 /// A pipeline, and the bytes of the params of each of its variants: where they begin and how many they are.
-type Prepared = (Arc<Kernel>, Vec<(u64, u64)>);
+type ReadyLaunch = (Arc<Kernel>, Vec<(u64, u64)>);
 
 impl Session {
     /// Makes every buffer, pipeline and bind group of the plan, and uploads the variables' initial values.
@@ -70,9 +70,9 @@ impl Session {
     fn dispatches(
         &self,
         program: &PlannedProgram,
-        prepared: &mut impl Iterator<Item = Prepared>,
+        prepared: &mut impl Iterator<Item = ReadyLaunch>,
     ) -> Result<Vec<Dispatch>> {
-        let bound = |((call, launch), (kernel, params)): ((&Call, &Launch), Prepared)| {
+        let bound = |((call, launch), (kernel, params)): ((&Call, &Launch), ReadyLaunch)| {
             let bindings = params
                 .into_iter()
                 .map(|params| self.bindings(call, launch, &kernel, params));
@@ -122,7 +122,7 @@ fn launches(program: &PlannedProgram) -> impl Iterator<Item = (&Call, &Launch)> 
 }
 
 /// The pipelines of all launches of a plan, in order, and the buffer that holds the params of all of them.
-fn prepared(device: &Device, plan: &Plan) -> Result<(Vec<Prepared>, Buffer)> {
+fn prepared(device: &Device, plan: &Plan) -> Result<(Vec<ReadyLaunch>, Buffer)> {
     let mut requests = Vec::new();
     // The variants of each launch among the requests.
     let mut variants = Vec::new();

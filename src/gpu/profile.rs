@@ -14,7 +14,7 @@ const MOST: usize = MAX_TIMESTAMPS / 2;
 
 /// One dispatch, measured.
 #[derive(Debug, Clone)]
-pub struct Timing {
+pub struct LaunchTiming {
     /// The call of the program, and the dispatch of the call.
     pub at: (usize, usize),
     /// The op and its kernel: `dense (matmul.tiled)`.
@@ -29,7 +29,7 @@ pub struct Timing {
 #[derive(Debug, Clone, Default)]
 pub struct Profile {
     /// In the order they ran.
-    pub timings: Vec<Timing>,
+    pub timings: Vec<LaunchTiming>,
     /// Whether the device's clock measured whole steps, a pass for each dispatch. Else each dispatch was repeated alone,
     /// the host took the time, and the variables hold nonsense afterwards.
     pub timestamps: bool,
@@ -41,7 +41,7 @@ impl Profile {
         let mut begin = 0.0;
         let timing = |(index, (label, seconds))| {
             begin += seconds;
-            Timing {
+            LaunchTiming {
                 at: (index, 0),
                 label,
                 begin: begin - seconds,
@@ -105,7 +105,7 @@ impl Session {
                     false => begin,
                 };
                 begin += seconds;
-                Timing {
+                LaunchTiming {
                     at,
                     label,
                     begin: begun,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::Result;
 use crate::contract::{Binding, Launch};
 
-use super::device::{Device, Kernel, KernelKey, LoadedModule, Source};
+use super::device::{Device, Kernel, KernelKey, KernelSource, LoadedModule};
 use super::guard::guard;
 use super::kernel::BindingUse;
 use super::specialise::specialise;
@@ -115,7 +115,7 @@ fn made(device: &Device, request: &Request) -> Result<Arc<Kernel>> {
         })
         .copied()
         .collect();
-    let source = Source {
+    let source = KernelSource {
         label: &label,
         tree,
         entry: launch.entry,

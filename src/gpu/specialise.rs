@@ -53,8 +53,8 @@ fn prune(
     function: &mut Function,
     calls: &mut HashMap<Handle<Function>, Arguments>,
 ) {
-    let mut pass = Pass {
-        values: Values {
+    let mut pass = Specialiser {
+        values: KnownValues {
             module,
             overrides,
             arguments,
@@ -71,14 +71,14 @@ fn prune(
         .retain(|handle, _| emitted.contains(handle));
 }
 
-struct Pass<'a> {
-    values: Values<'a>,
+struct Specialiser<'a> {
+    values: KnownValues<'a>,
     calls: &'a mut HashMap<Handle<Function>, Arguments>,
     /// The expressions that the statements kept so far compute.
     emitted: HashSet<Handle<Expression>>,
 }
 
-impl Pass<'_> {
+impl Specialiser<'_> {
     fn block(&mut self, block: Block) -> Block {
         let mut kept = Block::with_capacity(block.len());
         for (statement, span) in block.span_into_iter() {
@@ -202,14 +202,14 @@ impl Pass<'_> {
 }
 
 /// What is known of a function's expressions.
-struct Values<'a> {
+struct KnownValues<'a> {
     module: &'a Module,
     overrides: &'a [(&'a str, f64)],
     arguments: &'a Arguments,
     expressions: &'a Arena<Expression>,
 }
 
-impl Values<'_> {
+impl KnownValues<'_> {
     fn of(&self, expression: Handle<Expression>) -> Option<Literal> {
         self.value(self.expressions, expression)
     }

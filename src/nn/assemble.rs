@@ -4,9 +4,9 @@ use std::panic::Location;
 
 use crate::{Error, Result, Shape};
 
-use super::functional::{InputSpec, Member, OutputSpec, Source, Step};
+use super::functional::{InputSpec, LayerCall, NamedLayer, OutputSpec, TensorSource};
 use super::layer_ref::snake_case;
-use super::symbol::{Origin, Symbol};
+use super::symbol::{Symbol, SymbolOrigin};
 use super::{Functional, LayerRef, Parameter};
 
 impl Functional {
@@ -27,7 +27,7 @@ impl Functional {
                 Some(name) => name.clone(),
                 None => self.free_name(layer.layer.class()),
             };
-            self.members.push(Member {
+            self.members.push(NamedLayer {
                 name,
                 layer: layer.clone(),
                 parameters,
@@ -62,7 +62,7 @@ impl Functional {
     fn free_name(&self, class: &str) -> String {
         let base = snake_case(class);
         let taken = |name: &str| {
-            let named = |member: &Member| member.name == name;
+            let named = |member: &NamedLayer| member.name == name;
             self.members.iter().any(named)
         };
         let numbered = (1..).map(|number| format!("{base}_{number}"));
@@ -99,10 +99,10 @@ pub(super) fn assemble(
     outputs: Vec<(Option<String>, Symbol)>,
 ) -> Result<Functional> {
     let mut model = Functional::empty();
-    let mut sources: Vec<(u64, Source)> = Vec::new();
+    let mut sources: Vec<(u64, TensorSource)> = Vec::new();
     for (index, input) in inputs.iter().enumerate() {
         let recorded = input.recorded();
-        let Origin::Input(name) = &recorded.origin else {
+        let SymbolOrigin::Input(name) = &recorded.origin else {
             let message = "must come from `Input`; one of those given is the output of a layer";
             return Err(Error::argument("inputs", message));
         };
@@ -110,17 +110,17 @@ pub(super) fn assemble(
             name: name.clone(),
             kind: recorded.kind.clone()?,
         });
-        sources.push((recorded.serial, Source::Input(index)));
+        sources.push((recorded.serial, TensorSource::Input(index)));
     }
     for symbol in in_order(&outputs) {
         let recorded = symbol.recorded();
         let (layer, operands, location) = match &recorded.origin {
-            Origin::Call {
+            SymbolOrigin::Call {
                 layer,
                 inputs,
                 location,
             } => (layer, inputs, *location),
-            Origin::Input(name) => {
+            SymbolOrigin::Input(name) => {
                 if sources.iter().any(|(serial, _)| *serial == recorded.serial) {
                     continue;
                 }
@@ -140,8 +140,8 @@ pub(super) fn assemble(
             known.map(|(_, source)| *source)
         };
         let operands = operands.iter().filter_map(find).collect();
-        sources.push((recorded.serial, Source::Call(model.calls.len())));
-        model.calls.push(Step {
+        sources.push((recorded.serial, TensorSource::Call(model.calls.len())));
+        model.calls.push(LayerCall {
             member,
             inputs: operands,
             kind,
@@ -149,7 +149,7 @@ pub(super) fn assemble(
     }
     model.check_names()?;
     for (index, input) in model.inputs.iter().enumerate() {
-        let uses = |step: &Step| step.inputs.contains(&Source::Input(index));
+        let uses = |step: &LayerCall| step.inputs.contains(&TensorSource::Input(index));
         if !model.calls.is_empty() && !model.calls.iter().any(uses) {
             let message = format!("hold `{}`, which no output is computed from", input.name);
             return Err(Error::argument("inputs", message));
@@ -158,7 +158,7 @@ pub(super) fn assemble(
     for (name, symbol) in outputs {
         let serial = symbol.recorded().serial;
         let source = sources.iter().find(|(known, _)| *known == serial);
-        let Some((_, source @ Source::Call(call))) = source.copied() else {
+        let Some((_, source @ TensorSource::Call(call))) = source.copied() else {
             continue;
         };
         let layer = &model.members[model.calls[call].member].name;
@@ -183,7 +183,7 @@ fn in_order(outputs: &[(Option<String>, Symbol)]) -> Vec<Symbol> {
         if !seen.insert(symbol.recorded().serial) {
             continue;
         }
-        if let Origin::Call { inputs, .. } = &symbol.recorded().origin {
+        if let SymbolOrigin::Call { inputs, .. } = &symbol.recorded().origin {
             open.extend(inputs.iter().cloned());
         }
         found.push(symbol);

@@ -9,7 +9,7 @@ use crate::{DType, Error, Preprocessing, Result, Shape, TensorType};
 
 use super::assemble::refused;
 use super::config::Config;
-use super::functional::{InputSpec, OutputSpec, Source, Step};
+use super::functional::{InputSpec, LayerCall, OutputSpec, TensorSource};
 use super::{Activation, Dense, Functional, Layer, LayerRef};
 use super::{
     ActivityRegularization, AlphaDropout, BatchNormalization, Dropout, GaussianDropout,
@@ -33,7 +33,7 @@ fn read<L: Layer + DeserializeOwned + 'static>(
 }
 
 fn read_model(config: &Config, custom: Custom<'_>) -> Result<Arc<dyn Layer>> {
-    let model = config.read::<Description>()?;
+    let model = config.read::<ArchitectureDescription>()?;
     Ok(Arc::new(Functional::from_description(model, custom)?))
 }
 
@@ -142,7 +142,7 @@ impl InputType {
 /// An architecture as data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Description {
+pub(crate) struct ArchitectureDescription {
     inputs: Vec<(String, Vec<usize>)>,
     /// The types of the inputs; none where all are f32, as in every file that knows of no others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -154,11 +154,11 @@ pub(crate) struct Description {
     preprocessing: Option<Preprocessing>,
 }
 
-impl From<Source> for SourceDescription {
-    fn from(source: Source) -> Self {
+impl From<TensorSource> for SourceDescription {
+    fn from(source: TensorSource) -> Self {
         match source {
-            Source::Input(index) => SourceDescription::Input(index),
-            Source::Call(index) => SourceDescription::Call(index),
+            TensorSource::Input(index) => SourceDescription::Input(index),
+            TensorSource::Call(index) => SourceDescription::Call(index),
         }
     }
 }
@@ -172,7 +172,7 @@ impl Functional {
     /// # Errors
     ///
     /// [`Error::Argument`] with the name of a layer that has no settings to save.
-    pub(crate) fn describe(&self) -> Result<Description> {
+    pub(crate) fn describe(&self) -> Result<ArchitectureDescription> {
         let mut layers = Vec::new();
         for member in &self.members {
             let layer = &member.layer.layer;
@@ -194,13 +194,13 @@ impl Functional {
                 trainable: member.layer.trainable,
             });
         }
-        let call = |step: &Step| CallDescription {
+        let call = |step: &LayerCall| CallDescription {
             layer: step.member,
             inputs: step.inputs.iter().map(|&source| source.into()).collect(),
         };
         let input = |input: &InputSpec| (input.name.clone(), input.kind.shape.dims().to_vec());
         let output = |output: &OutputSpec| (output.name.clone(), output.source.into());
-        Ok(Description {
+        Ok(ArchitectureDescription {
             inputs: self.inputs.iter().map(input).collect(),
             input_types: InputType::of_all(&self.inputs),
             layers,
@@ -212,7 +212,10 @@ impl Functional {
     }
 
     /// The architecture of a description, every shape and name checked again.
-    pub(crate) fn from_description(description: Description, custom: Custom<'_>) -> Result<Self> {
+    pub(crate) fn from_description(
+        description: ArchitectureDescription,
+        custom: Custom<'_>,
+    ) -> Result<Self> {
         let mut model = Functional::empty();
         let types = description.input_types;
         if !types.is_empty() && types.len() != description.inputs.len() {
@@ -262,7 +265,7 @@ impl Functional {
             for source in call.inputs {
                 inputs.push(model.source(source).ok_or_else(unknown)?);
             }
-            let kind = |&source: &Source| model.type_of(source).clone();
+            let kind = |&source: &TensorSource| model.type_of(source).clone();
             let kinds: Vec<TensorType> = inputs.iter().map(kind).collect();
             let shapes: Vec<Shape> = kinds.iter().map(|kind| kind.shape.clone()).collect();
             let name = layer.name.as_deref().unwrap_or_default();
@@ -270,7 +273,7 @@ impl Functional {
             let kind = layer.output_type(&kinds);
             let kind = kind.map_err(|message| refused(name, message, None))?;
             let member = model.member(layer, &shapes, None)?;
-            model.calls.push(Step {
+            model.calls.push(LayerCall {
                 member,
                 inputs,
                 kind,
@@ -295,13 +298,13 @@ impl Functional {
         Ok(model)
     }
 
-    fn source(&self, source: SourceDescription) -> Option<Source> {
+    fn source(&self, source: SourceDescription) -> Option<TensorSource> {
         match source {
             SourceDescription::Input(index) => {
-                (index < self.inputs.len()).then_some(Source::Input(index))
+                (index < self.inputs.len()).then_some(TensorSource::Input(index))
             }
             SourceDescription::Call(index) => {
-                (index < self.calls.len()).then_some(Source::Call(index))
+                (index < self.calls.len()).then_some(TensorSource::Call(index))
             }
         }
     }

@@ -4,13 +4,13 @@ use crate::optim::Clock;
 use crate::{Graph, Tensor};
 
 use super::call::Activated;
-use super::functional::{InputSpec, Source};
+use super::functional::{InputSpec, TensorSource};
 use super::layer::batch_of;
 use super::{Activation, Call, Functional, Parameter};
 
 /// What a forward pass gives beside its outputs.
 #[derive(Debug)]
-pub(crate) struct Pass {
+pub(crate) struct Forward {
     /// In the order of the model's outputs.
     pub outputs: Vec<Activated>,
     /// Updates of states, for a step of training.
@@ -21,7 +21,7 @@ pub(crate) struct Pass {
 
 /// How a pass is recorded.
 #[derive(Clone, Copy)]
-pub(crate) struct Mode<'a> {
+pub(crate) struct PassMode<'a> {
     pub training: bool,
     /// Whether training changes any of the weights.
     pub trainable: bool,
@@ -32,7 +32,7 @@ pub(crate) struct Mode<'a> {
     pub within: Option<u32>,
 }
 
-impl Mode<'_> {
+impl PassMode<'_> {
     /// What tells the draws of a call from those of others; far from the small numbers of a model without others in it.
     fn stream(&self, number: usize) -> u32 {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
@@ -54,8 +54,8 @@ impl Functional {
         parameters: &[(Parameter, Tensor)],
         training: bool,
         clock: Option<&Clock>,
-    ) -> Pass {
-        let mode = Mode {
+    ) -> Forward {
+        let mode = PassMode {
             training,
             trainable: true,
             clock,
@@ -70,8 +70,8 @@ impl Functional {
         &self,
         inputs: &[Tensor],
         parameters: &[(Parameter, Tensor)],
-        mode: Mode<'_>,
-    ) -> Pass {
+        mode: PassMode<'_>,
+    ) -> Forward {
         let mut weights = Vec::new();
         let mut rest = parameters;
         for member in &self.members {
@@ -82,9 +82,9 @@ impl Functional {
         let mut values: Vec<Activated> = Vec::new();
         let (mut updates, mut losses) = (Vec::new(), Vec::new());
         for (number, step) in self.calls.iter().enumerate() {
-            let value = |source: &Source| match *source {
-                Source::Input(index) => inputs[index].clone(),
-                Source::Call(index) => values[index].after.clone(),
+            let value = |source: &TensorSource| match *source {
+                TensorSource::Input(index) => inputs[index].clone(),
+                TensorSource::Call(index) => values[index].after.clone(),
             };
             let operands: Vec<Tensor> = step.inputs.iter().map(value).collect();
             let member = &self.members[step.member];
@@ -102,7 +102,7 @@ impl Functional {
                 call = call.with_clock(clock);
             }
             call.given = match step.inputs.first() {
-                Some(&Source::Call(index)) => Some(values[index].clone()),
+                Some(&TensorSource::Call(index)) => Some(values[index].clone()),
                 _ => None,
             };
             let layer = &member.layer.layer;
@@ -120,9 +120,9 @@ impl Functional {
                 },
             });
         }
-        let output = |source: Source| match source {
-            Source::Call(index) => values[index].clone(),
-            Source::Input(index) => Activated {
+        let output = |source: TensorSource| match source {
+            TensorSource::Call(index) => values[index].clone(),
+            TensorSource::Input(index) => Activated {
                 before: inputs[index].clone(),
                 after: inputs[index].clone(),
                 activation: Activation::Linear,
@@ -133,7 +133,7 @@ impl Functional {
             .iter()
             .map(|spec| output(spec.source))
             .collect();
-        Pass {
+        Forward {
             outputs,
             updates,
             losses,

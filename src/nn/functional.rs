@@ -30,8 +30,8 @@ use super::{LayerRef, Parameter};
 #[derive(Debug, Clone)]
 pub struct Functional {
     pub(crate) inputs: Vec<InputSpec>,
-    pub(crate) members: Vec<Member>,
-    pub(crate) calls: Vec<Step>,
+    pub(crate) members: Vec<NamedLayer>,
+    pub(crate) calls: Vec<LayerCall>,
     pub(crate) outputs: Vec<OutputSpec>,
     pub(crate) seed: u64,
     pub(crate) preprocessing: Option<Preprocessing>,
@@ -54,7 +54,7 @@ impl InputSpec {
 
 /// A layer under its name in the model, with what it keeps.
 #[derive(Debug, Clone)]
-pub(crate) struct Member {
+pub(crate) struct NamedLayer {
     pub name: String,
     pub layer: LayerRef,
     pub parameters: Vec<Parameter>,
@@ -62,17 +62,17 @@ pub(crate) struct Member {
 
 /// A call of a layer.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Step {
+pub(crate) struct LayerCall {
     /// The member's index.
     pub member: usize,
-    pub inputs: Vec<Source>,
+    pub inputs: Vec<TensorSource>,
     /// The shape and type of a sample's output.
     pub kind: TensorType,
 }
 
 /// Where a tensor of the model comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum TensorSource {
     Input(usize),
     Call(usize),
 }
@@ -81,7 +81,7 @@ pub(crate) enum Source {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct OutputSpec {
     pub name: String,
-    pub source: Source,
+    pub source: TensorSource,
     pub shape: Shape,
 }
 
@@ -163,10 +163,10 @@ impl Functional {
         shape.map_or((1, 0), Shape::rows_and_columns)
     }
 
-    pub(crate) fn type_of(&self, source: Source) -> &TensorType {
+    pub(crate) fn type_of(&self, source: TensorSource) -> &TensorType {
         match source {
-            Source::Input(index) => &self.inputs[index].kind,
-            Source::Call(index) => &self.calls[index].kind,
+            TensorSource::Input(index) => &self.inputs[index].kind,
+            TensorSource::Call(index) => &self.calls[index].kind,
         }
     }
 }

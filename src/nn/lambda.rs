@@ -6,7 +6,7 @@ use crate::Tensor;
 
 use super::{Call, Layer};
 
-type Forward = dyn Fn(&[Tensor]) -> Tensor + Send + Sync;
+type ForwardFn = dyn Fn(&[Tensor]) -> Tensor + Send + Sync;
 
 /// A layer without weights that is one closure over tensors.
 ///
@@ -19,7 +19,7 @@ type Forward = dyn Fn(&[Tensor]) -> Tensor + Send + Sync;
 /// let model = Sequential::new(3).layer(squared).dense(1, Linear);
 /// assert_eq!(model.parameter_count(), 4);
 /// ```
-pub struct Lambda(Box<Forward>);
+pub struct Lambda(Box<ForwardFn>);
 
 impl Lambda {
     /// The layer that computes this. Tensors have the batch as first dimension, and so must the result.

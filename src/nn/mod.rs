@@ -52,7 +52,7 @@ pub use concatenate::Concatenate;
 pub use config::Config;
 pub use constraint::Constraint;
 pub use dense::Dense;
-pub(crate) use describe::Description;
+pub(crate) use describe::ArchitectureDescription;
 pub use describe::built_in_classes;
 pub use dot::Dot;
 pub use functional::Functional;

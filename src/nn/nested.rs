@@ -2,7 +2,7 @@
 
 use crate::{Result, Shape, Tensor, TensorType};
 
-use super::forward::Mode;
+use super::forward::PassMode;
 use super::{Call, Config, Functional, Layer, LayerRef, Parameter, Sequential};
 
 /// A model of one output is a layer too: what it keeps is called `model/dense/kernel`, and calls of one handle
@@ -53,7 +53,7 @@ impl Layer for Functional {
         };
         let parameters: Vec<(Parameter, Tensor)> =
             Functional::parameters(self).map(of_call).collect();
-        let mode = Mode {
+        let mode = PassMode {
             training: call.training(),
             trainable: call.trainable(),
             clock: call.clock(),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::{DType, TensorType};
 
 use super::Functional;
-use super::functional::{Member, Source, Step};
+use super::functional::{LayerCall, NamedLayer, TensorSource};
 
 /// A line of the table.
 struct Line {
@@ -84,9 +84,9 @@ impl Functional {
 
     /// Whether each layer feeds the next and nothing else.
     pub(super) fn is_chain(&self) -> bool {
-        let feeds = |(index, step): (usize, &Step)| match index.checked_sub(1) {
-            None => step.inputs == [Source::Input(0)],
-            Some(before) => step.inputs == [Source::Call(before)],
+        let feeds = |(index, step): (usize, &LayerCall)| match index.checked_sub(1) {
+            None => step.inputs == [TensorSource::Input(0)],
+            Some(before) => step.inputs == [TensorSource::Call(before)],
         };
         self.inputs.len() <= 1
             && self.outputs.len() <= 1
@@ -94,16 +94,16 @@ impl Functional {
     }
 
     /// The name of the input or layer that a tensor comes from.
-    fn name_of(&self, source: Source) -> &str {
+    fn name_of(&self, source: TensorSource) -> &str {
         match source {
-            Source::Input(index) => &self.inputs[index].name,
-            Source::Call(index) => &self.members[self.calls[index].member].name,
+            TensorSource::Input(index) => &self.inputs[index].name,
+            TensorSource::Call(index) => &self.members[self.calls[index].member].name,
         }
     }
 }
 
 /// `dense (Dense, relu)`.
-fn title(member: &Member) -> String {
+fn title(member: &NamedLayer) -> String {
     let layer = &member.layer.layer;
     let detail = layer
         .detail()
@@ -116,7 +116,7 @@ fn title(member: &Member) -> String {
     format!("{} ({}{detail}{frozen})", member.name, layer.class())
 }
 
-fn own_count(member: &Member) -> usize {
+fn own_count(member: &NamedLayer) -> usize {
     let counts = member.parameters.iter().map(super::Parameter::elements);
     counts.fold(0, usize::saturating_add)
 }

@@ -30,7 +30,7 @@ impl Input {
     /// assert_eq!(model.parameter_count(), (12 * 50 + 64 + 1) * 2);
     /// ```
     pub fn named(name: impl Into<String>, kind: impl Into<TensorType>) -> Symbol {
-        Symbol::new(Origin::Input(name.into()), Ok(kind.into()))
+        Symbol::new(SymbolOrigin::Input(name.into()), Ok(kind.into()))
     }
 }
 
@@ -42,12 +42,12 @@ pub struct Symbol(Arc<Recorded>);
 pub(crate) struct Recorded {
     /// Numbers in the order of the program, so that what a call takes comes before it.
     pub serial: u64,
-    pub origin: Origin,
+    pub origin: SymbolOrigin,
     pub kind: Result<TensorType, Error>,
 }
 
 #[derive(Debug)]
-pub(crate) enum Origin {
+pub(crate) enum SymbolOrigin {
     Input(String),
     Call {
         layer: LayerRef,
@@ -57,7 +57,7 @@ pub(crate) enum Origin {
 }
 
 impl Symbol {
-    fn new(origin: Origin, kind: Result<TensorType, Error>) -> Self {
+    fn new(origin: SymbolOrigin, kind: Result<TensorType, Error>) -> Self {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         Symbol(Arc::new(Recorded {
@@ -94,7 +94,7 @@ impl Symbol {
             layer.output_type(&kinds).map_err(refused)
         });
         let layer = layer.clone();
-        let origin = Origin::Call {
+        let origin = SymbolOrigin::Call {
             layer,
             inputs,
             location,

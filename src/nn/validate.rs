@@ -3,7 +3,7 @@
 use crate::{DType, Error, Preprocessing, Result, TensorType};
 
 use super::Functional;
-use super::functional::{InputSpec, Member, OutputSpec};
+use super::functional::{InputSpec, NamedLayer, OutputSpec};
 
 impl Functional {
     pub(crate) fn validate(&self) -> Result<()> {
@@ -83,7 +83,7 @@ impl Functional {
     /// Refuses, by its name, what keeps the model from being a chain of trained dense layers.
     pub(crate) fn dense_chain(&self) -> Result<(), String> {
         let odd =
-            |member: &&Member| member.layer.layer.class() != "Dense" || !member.layer.trainable;
+            |member: &&NamedLayer| member.layer.layer.class() != "Dense" || !member.layer.trainable;
         match self.members.iter().find(odd) {
             Some(member) => Err(format!("`{}`", member.name)),
             None if !self.is_chain() || self.calls.len() != self.members.len() => {

@@ -132,7 +132,7 @@ impl Product {
             b
         };
         let rows = |first: usize, c: &mut [f32]| {
-            Arch::new().dispatch(tiles::Rows {
+            Arch::new().dispatch(tiles::RowsOfC {
                 product: *self,
                 a,
                 b,

@@ -105,7 +105,7 @@ impl Panels {
 }
 
 /// Some rows of C = op(A)·op(B).
-pub(super) struct Rows<'a, F> {
+pub(super) struct RowsOfC<'a, F> {
     pub product: Product,
     pub a: &'a [f32],
     pub b: &'a [f32],
@@ -117,7 +117,7 @@ pub(super) struct Rows<'a, F> {
     pub finish: &'a F,
 }
 
-impl<F: Fn(usize, &mut [f32])> WithSimd for Rows<'_, F> {
+impl<F: Fn(usize, &mut [f32])> WithSimd for RowsOfC<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -126,7 +126,7 @@ impl<F: Fn(usize, &mut [f32])> WithSimd for Rows<'_, F> {
         let (mut copy, mut panel) = (PACKED_A.take(), PANEL.take());
         let rows = self.panels.block_rows();
         for (index, c) in self.c.chunks_mut(rows * n).enumerate() {
-            let block = Block {
+            let block = RowBlock {
                 product: self.product,
                 a: self.a,
                 b: self.b,
@@ -144,7 +144,7 @@ impl<F: Fn(usize, &mut [f32])> WithSimd for Rows<'_, F> {
 
 /// Rows that are finished before the next ones begin.
 #[derive(Clone, Copy)]
-struct Block<'a> {
+struct RowBlock<'a> {
     product: Product,
     a: &'a [f32],
     b: &'a [f32],
@@ -153,7 +153,7 @@ struct Block<'a> {
     rows: usize,
 }
 
-impl Block<'_> {
+impl RowBlock<'_> {
     #[inline(always)]
     fn run<S: Simd>(
         self,
@@ -191,7 +191,7 @@ impl Block<'_> {
                 let mut row = 0;
                 while row < self.rows {
                     let rows = tile_rows(self.rows - row);
-                    let tile = Tile {
+                    let tile = TileOfC {
                         b,
                         b_row,
                         c: &mut c[row * n + column..],
@@ -261,7 +261,7 @@ impl Block<'_> {
 }
 
 /// A tile of C and the panel of B that it takes.
-struct Tile<'a> {
+struct TileOfC<'a> {
     b: &'a [f32],
     /// From a row of the panel to the next.
     b_row: usize,
@@ -290,7 +290,7 @@ macro_rules! with_sizes {
     };
 }
 
-impl Tile<'_> {
+impl TileOfC<'_> {
     /// A's rows lie one after the other, `stride` apart.
     #[inline(always)]
     fn of_rows<S: Simd>(self, simd: S, a: &[f32], stride: usize, rows: usize, vectors: usize) {
@@ -321,7 +321,7 @@ impl Tile<'_> {
 
 /// A tile of constant size, a function of its own: the registers of one are enough for the compiler to share out.
 struct Sized<'a, const R: usize, const V: usize, const BY_COLUMNS: bool>(
-    Tile<'a>,
+    TileOfC<'a>,
     &'a [f32],
     usize,
 );
@@ -336,7 +336,7 @@ impl<const R: usize, const V: usize, const BY_COLUMNS: bool> WithSimd
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Sized(tile, a, stride) = self;
-        let Tile {
+        let TileOfC {
             b,
             b_row,
             c,

@@ -1,6 +1,6 @@
 //! The oracle itself: what it must reject, and that it accepts what is within bounds.
 
-use kiln::check::{self, Readback, Reference, compare};
+use kiln::check::{self, DeviceResult, Reference, compare};
 use kiln::op::{self, Case, Function, Pointwise};
 use kiln::op::{
     Binding, Compute, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, Vjp,
@@ -22,17 +22,17 @@ fn example() -> (Vec<f32>, Reference, Vec<f64>) {
 fn rejected(change: impl FnOnce(&mut Vec<f32>)) -> String {
     let (mut device, reference, bound) = example();
     change(&mut device);
-    compare(&Readback::new(device), &reference, &bound).unwrap_err()
+    compare(&DeviceResult::new(device), &reference, &bound).unwrap_err()
 }
 
 #[test]
 fn what_is_within_the_bound_is_accepted_and_reported() {
     let (device, reference, bound) = example();
-    let report = compare(&Readback::new(device), &reference, &bound).unwrap();
+    let report = compare(&DeviceResult::new(device), &reference, &bound).unwrap();
     assert_eq!(report.elements, 85);
     assert!(report.worst > 0.0 && report.worst <= 1.0);
     let exact = compare(
-        &Readback::new(vec![1.5]),
+        &DeviceResult::new(vec![1.5]),
         &Reference::new(vec![1.5]),
         &[0.0],
     )
@@ -53,8 +53,8 @@ fn a_flipped_element_is_rejected_and_named() {
 fn a_nan_is_rejected_on_either_side() {
     assert!(rejected(|device| device[3] = f32::NAN).starts_with("element 3: NaN"));
     let nan = Reference::new(vec![f64::NAN]);
-    compare(&Readback::new(vec![1.0]), &nan, &[1.0]).unwrap_err();
-    compare(&Readback::new(vec![f32::NAN]), &nan, &[f64::NAN]).unwrap();
+    compare(&DeviceResult::new(vec![1.0]), &nan, &[1.0]).unwrap_err();
+    compare(&DeviceResult::new(vec![f32::NAN]), &nan, &[f64::NAN]).unwrap();
 }
 
 #[test]
@@ -89,14 +89,14 @@ fn other_lengths_are_rejected() {
     assert!(rejected(Vec::clear).starts_with("lengths differ"));
     let (device, reference, mut bound) = example();
     bound.pop();
-    compare(&Readback::new(device), &reference, &bound).unwrap_err();
+    compare(&DeviceResult::new(device), &reference, &bound).unwrap_err();
 }
 
 #[test]
 fn infinities_must_match() {
     let one = |device: f32, reference: f64| {
         compare(
-            &Readback::new(vec![device]),
+            &DeviceResult::new(vec![device]),
             &Reference::new(vec![reference]),
             &[1e30],
         )
@@ -113,7 +113,7 @@ fn infinities_must_match() {
 fn a_bound_that_would_accept_anything_is_rejected() {
     for bound in [f64::INFINITY, f64::NAN, -1.0] {
         let message = compare(
-            &Readback::new(vec![1.0]),
+            &DeviceResult::new(vec![1.0]),
             &Reference::new(vec![1.0]),
             &[bound],
         )
@@ -132,7 +132,8 @@ struct Count {
 impl Count {
     fn add(&mut self, device: Vec<f32>, reference: &Reference, bound: &[f64]) {
         self.tried += 1;
-        self.rejected += usize::from(compare(&Readback::new(device), reference, bound).is_err());
+        self.rejected +=
+            usize::from(compare(&DeviceResult::new(device), reference, bound).is_err());
     }
 }
 

@@ -8,7 +8,7 @@ mod read;
 mod write;
 
 pub(crate) use read::{Dtype, File};
-pub(crate) use write::{Elements, Tensor, header};
+pub(crate) use write::{Elements, NewTensor, header};
 
 /// The longest header that is read: a file of a hundred thousand tensors has one of about 10 MB.
 const MAX_HEADER: usize = 16 << 20;

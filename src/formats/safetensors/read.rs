@@ -24,13 +24,13 @@ pub(crate) struct File<'a> {
     /// The length and the header, as they are in the file.
     pub head: &'a [u8],
     metadata: BTreeMap<String, String>,
-    tensors: BTreeMap<String, Entry>,
+    tensors: BTreeMap<String, TensorEntry>,
     data: &'a [u8],
 }
 
 /// A tensor's place in a file.
 #[derive(Debug)]
-struct Entry {
+struct TensorEntry {
     dtype: Dtype,
     shape: Vec<usize>,
     place: Range<usize>,
@@ -38,7 +38,7 @@ struct Entry {
 
 /// A tensor of a file.
 #[derive(Debug)]
-pub(crate) struct View<'a> {
+pub(crate) struct StoredTensor<'a> {
     path: &'a Path,
     name: String,
     pub dtype: Dtype,
@@ -119,23 +119,23 @@ impl<'de> Deserialize<'de> for Dims {
 
 /// The header's object. A name that comes twice is refused.
 #[derive(Debug, Default)]
-struct Header {
+struct FileHeader {
     metadata: BTreeMap<String, String>,
     tensors: BTreeMap<String, Described>,
 }
 
-impl<'de> Deserialize<'de> for Header {
+impl<'de> Deserialize<'de> for FileHeader {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Names;
         impl<'de> Visitor<'de> for Names {
-            type Value = Header;
+            type Value = FileHeader;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of tensors")
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Header, M::Error> {
-                let mut header = Header::default();
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<FileHeader, M::Error> {
+                let mut header = FileHeader::default();
                 while let Some(name) = map.next_key::<String>()? {
                     if name == METADATA {
                         header.metadata = map.next_value()?;
@@ -183,7 +183,7 @@ impl<'a> File<'a> {
                 rest.len()
             )));
         };
-        let header: Header =
+        let header: FileHeader =
             serde_json::from_slice(json).map_err(|error| unfit(format!("its header: {error}")))?;
         let mut tensors = BTreeMap::new();
         for (name, described) in header.tensors {
@@ -250,9 +250,9 @@ impl<'a> File<'a> {
     }
 
     /// The tensor of that name.
-    pub fn find(&self, name: &str) -> Option<View<'a>> {
+    pub fn find(&self, name: &str) -> Option<StoredTensor<'a>> {
         let entry = self.tensors.get(name)?;
-        Some(View {
+        Some(StoredTensor {
             path: self.path,
             name: name.into(),
             dtype: entry.dtype,
@@ -262,7 +262,7 @@ impl<'a> File<'a> {
     }
 
     /// The tensor of that name, which must be there.
-    pub fn tensor(&self, name: &str) -> Result<View<'a>> {
+    pub fn tensor(&self, name: &str) -> Result<StoredTensor<'a>> {
         self.find(name)
             .ok_or_else(|| Error::format(self.path, None, format!("it has no tensor `{name}`")))
     }
@@ -270,7 +270,7 @@ impl<'a> File<'a> {
 
 impl Described {
     /// The tensor's place within `bytes` bytes of data, or why it has none.
-    fn within(self, bytes: usize) -> Result<Entry, String> {
+    fn within(self, bytes: usize) -> Result<TensorEntry, String> {
         let dims = self.shape.0;
         let shape: Option<Vec<usize>> = dims.iter().map(|&d| d.try_into().ok()).collect();
         let size = shape.as_ref().and_then(|shape| {
@@ -283,7 +283,7 @@ impl Described {
             (Some(shape), Some(size), Some((begin, end)))
                 if begin <= end && end <= bytes && end - begin == size =>
             {
-                Ok(Entry {
+                Ok(TensorEntry {
                     dtype: self.dtype,
                     shape,
                     place: begin..end,
@@ -297,7 +297,7 @@ impl Described {
     }
 }
 
-impl View<'_> {
+impl StoredTensor<'_> {
     /// Whether its elements are floats that [`floats`](Self::floats) reads.
     pub fn is_float(&self) -> bool {
         use Dtype::{BF16, F16, F32, F64};

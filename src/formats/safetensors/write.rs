@@ -6,7 +6,7 @@ use super::{MAX_HEADER, MAX_TENSORS, METADATA, fits};
 
 /// A tensor to be written.
 #[derive(Debug, Clone)]
-pub(crate) struct Tensor<'a> {
+pub(crate) struct NewTensor<'a> {
     pub name: String,
     pub shape: Vec<usize>,
     pub elements: Elements<'a>,
@@ -64,7 +64,7 @@ fn little<'a, T: bytemuck::NoUninit, const N: usize>(
 ///
 /// A sentence that says why the file could not be read again: too many tensors, a header too long, metadata too large.
 pub(crate) fn header(
-    tensors: &[Tensor<'_>],
+    tensors: &[NewTensor<'_>],
     metadata: &[(&str, String)],
 ) -> Result<Vec<u8>, String> {
     if tensors.len() > MAX_TENSORS {
@@ -84,7 +84,7 @@ pub(crate) fn header(
         texts.collect::<Vec<_>>().join(",")
     )];
     let mut end = 0;
-    for Tensor {
+    for NewTensor {
         name,
         shape,
         elements,

@@ -22,12 +22,12 @@ use crate::target::Target;
 use crate::{Error, Result};
 
 use super::adapter::AdapterSummary;
-use super::counters::{Counters, Meter};
+use super::counters::{Counters, LiveCounters};
 
 pub(super) use account::{Buffer, Pool, Purpose};
 pub use faults::{Call, Fault, FaultKind};
 pub use open::adapters;
-pub(super) use pipeline::{Kernel, KernelKey, LoadedModule, Source};
+pub(super) use pipeline::{Kernel, KernelKey, KernelSource, LoadedModule};
 pub(super) use record::{Pass, Recorder};
 
 use account::Pools;
@@ -69,7 +69,7 @@ struct Inner {
     access: Arc<QueueAccess>,
     /// The host program has it too.
     of_host: bool,
-    meter: Arc<Meter>,
+    meter: Arc<LiveCounters>,
     faults: Arc<Faults>,
     health: Arc<Health>,
     /// How many devices of its lineage were lost before it.

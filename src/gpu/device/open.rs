@@ -8,7 +8,7 @@ use crate::{Error, Result};
 use super::super::adapter::{self, AdapterSummary, Selector};
 use super::faults::{Call, FaultKind, Faults};
 use super::health::{Health, LastHandles, caught};
-use super::{Device, Inner, Library, Lineage, Meter, Options, Pools, QueueAccess};
+use super::{Device, Inner, Library, Lineage, LiveCounters, Options, Pools, QueueAccess};
 
 /// Every adapter that a driver offers.
 pub fn adapters() -> Vec<AdapterSummary> {
@@ -193,7 +193,7 @@ fn inner(
     (wgpu, queue): (wgpu::Device, wgpu::Queue),
     access: Arc<QueueAccess>,
     options: Options,
-    (generation, meter, faults): (u64, Arc<Meter>, Arc<Faults>),
+    (generation, meter, faults): (u64, Arc<LiveCounters>, Arc<Faults>),
 ) -> Inner {
     let health: Arc<Health> = Arc::default();
     let handles = Some((wgpu.clone(), queue.clone()));

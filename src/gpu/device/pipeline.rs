@@ -36,7 +36,7 @@ pub(in crate::gpu) struct Kernel {
 }
 
 /// What a pipeline is made from.
-pub(in crate::gpu) struct Source<'a> {
+pub(in crate::gpu) struct KernelSource<'a> {
     pub label: &'a str,
     pub tree: naga::Module,
     pub entry: &'static str,
@@ -101,7 +101,11 @@ impl Device {
     }
 
     /// Makes a pipeline and keeps it for later sessions; of two made at once for one key the first is kept.
-    pub(in crate::gpu) fn kernel(&self, key: KernelKey, source: Source<'_>) -> Result<Arc<Kernel>> {
+    pub(in crate::gpu) fn kernel(
+        &self,
+        key: KernelKey,
+        source: KernelSource<'_>,
+    ) -> Result<Arc<Kernel>> {
         let during = format!("making the pipeline {}", source.label);
         let kernel = self.guard(Call::Pipeline, &during, |inner| make(&inner.wgpu, source))?;
         // Its module, its two layouts, itself.
@@ -148,7 +152,7 @@ impl Device {
     }
 }
 
-fn make(wgpu: &wgpu::Device, source: Source<'_>) -> Kernel {
+fn make(wgpu: &wgpu::Device, source: KernelSource<'_>) -> Kernel {
     let label = Some(source.label);
     let module = wgpu.create_shader_module(wgpu::ShaderModuleDescriptor {
         label,

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::formats::safetensors::{Dtype, Elements, File, Tensor, header};
+use crate::formats::safetensors::{Dtype, Elements, File, NewTensor, header};
 use crate::formats::{Disk, System};
 use crate::reserve::reserved;
 use crate::train::{Epoch, History, Kept, Order, RunState, Stop};
@@ -151,7 +151,7 @@ impl RunState {
 
 /// The tensors of a state, and the rest of it.
 struct Parts<'a> {
-    tensors: Vec<Tensor<'a>>,
+    tensors: Vec<NewTensor<'a>>,
     /// The figures of epochs, which are no tensor of the state's own.
     epochs: Vec<f64>,
     columns: usize,
@@ -232,7 +232,7 @@ impl<'a> Parts<'a> {
     fn add(&mut self, name: &str, elements: Elements<'a>) {
         let len = elements.len();
         if len > 0 {
-            self.tensors.push(Tensor {
+            self.tensors.push(NewTensor {
                 name: name.into(),
                 shape: vec![len],
                 elements,
@@ -246,7 +246,7 @@ impl<'a> Parts<'a> {
             if kind.dtype == DType::F16 {
                 self.run.halves.insert(name.clone());
             }
-            self.tensors.push(Tensor {
+            self.tensors.push(NewTensor {
                 name,
                 shape: kind.shape.dims().to_vec(),
                 elements: match values {
@@ -262,14 +262,14 @@ impl<'a> Parts<'a> {
     fn bytes(&'a self, path: &Path) -> Result<(Vec<u8>, impl Iterator<Item = Cow<'a, [u8]>>)> {
         let mut tensors = self.tensors.clone();
         if !self.epochs.is_empty() {
-            tensors.push(Tensor {
+            tensors.push(NewTensor {
                 name: "run/epochs".into(),
                 shape: vec![self.epochs.len() / self.columns, self.columns],
                 elements: Elements::F64(&self.epochs),
             });
         }
         let mut checksums = BTreeMap::new();
-        for Tensor { name, elements, .. } in &tensors {
+        for NewTensor { name, elements, .. } in &tensors {
             checksums.insert(name.clone(), digits(crc32fast::hash(&elements.bytes())));
         }
         let undescribed = |error: serde_json::Error| {
@@ -289,7 +289,7 @@ impl<'a> Parts<'a> {
         ];
         // Its own bytes are no part of the header.
         let mut described = tensors.clone();
-        described.push(Tensor {
+        described.push(NewTensor {
             name: HEADER_CHECKSUM.into(),
             shape: vec![1],
             elements: Elements::U32(&[0]),

@@ -27,13 +27,13 @@ use super::tensors::Numbers;
 /// there, each once; else they are taken in their order, where the names tell it: `dense_3`, `dense_4` or `0`, `2`, `10`.
 #[derive(Debug, Clone)]
 pub struct Import {
-    program: Program,
+    program: Exporter,
     layers: Vec<(String, String)>,
     partial: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Program {
+enum Exporter {
     Keras,
     PyTorch,
 }
@@ -42,7 +42,7 @@ impl Import {
     /// From Keras: `numpy.savez(file, **{v.path: v.numpy() for v in model.weights})`, or the same with safetensors.
     pub fn keras() -> Self {
         Import {
-            program: Program::Keras,
+            program: Exporter::Keras,
             layers: Vec::new(),
             partial: false,
         }
@@ -51,7 +51,7 @@ impl Import {
     /// From PyTorch: `safetensors.torch.save_file(model.state_dict(), file)`, or `numpy.savez`.
     pub fn pytorch() -> Self {
         Import {
-            program: Program::PyTorch,
+            program: Exporter::PyTorch,
             ..Self::keras()
         }
     }
@@ -152,16 +152,16 @@ impl Model {
 /// The tensors of each layer of a file, by their own names.
 type Groups = BTreeMap<String, BTreeMap<String, Numbers>>;
 
-fn groups(tensors: BTreeMap<String, Numbers>, program: Program) -> Groups {
+fn groups(tensors: BTreeMap<String, Numbers>, program: Exporter) -> Groups {
     let mut groups = Groups::new();
     for (name, numbers) in tensors {
         let (layer, key) = match program {
-            Program::Keras => name.rsplit_once('/').unwrap_or(("", &name)),
-            Program::PyTorch => name.rsplit_once('.').unwrap_or(("", &name)),
+            Exporter::Keras => name.rsplit_once('/').unwrap_or(("", &name)),
+            Exporter::PyTorch => name.rsplit_once('.').unwrap_or(("", &name)),
         };
         let layer = match program {
-            Program::Keras => layer.strip_suffix("/vars").unwrap_or(layer),
-            Program::PyTorch => layer,
+            Exporter::Keras => layer.strip_suffix("/vars").unwrap_or(layer),
+            Exporter::PyTorch => layer,
         };
         let group = groups.entry(layer.into()).or_default();
         group.insert(key.into(), numbers);
@@ -170,28 +170,28 @@ fn groups(tensors: BTreeMap<String, Numbers>, program: Program) -> Groups {
 }
 
 /// What another program calls a parameter within its layer.
-fn key_of(parameter: &Parameter, program: Program) -> &str {
+fn key_of(parameter: &Parameter, program: Exporter) -> &str {
     let own = parameter.name.rsplit('/').next().unwrap_or_default();
     match (program, own) {
-        (Program::PyTorch, "kernel" | "gamma" | "scale" | "alpha") => "weight",
-        (Program::PyTorch, "beta") => "bias",
-        (Program::PyTorch, "moving_mean") => "running_mean",
-        (Program::PyTorch, "moving_variance") => "running_var",
+        (Exporter::PyTorch, "kernel" | "gamma" | "scale" | "alpha") => "weight",
+        (Exporter::PyTorch, "beta") => "bias",
+        (Exporter::PyTorch, "moving_mean") => "running_mean",
+        (Exporter::PyTorch, "moving_variance") => "running_var",
         _ => own,
     }
 }
 
 /// A tensor as the parameter wants it: turned, or repeated where it is a single number.
-fn fitted(tensor: &Numbers, parameter: &Parameter, program: Program) -> Result<Numbers, String> {
+fn fitted(tensor: &Numbers, parameter: &Parameter, program: Exporter) -> Result<Numbers, String> {
     let wanted = parameter.shape.dims();
     let turned = match (program, &tensor.shape[..], wanted) {
-        (Program::PyTorch, &[rows, columns], [_, _]) => Numbers {
+        (Exporter::PyTorch, &[rows, columns], [_, _]) => Numbers {
             shape: vec![columns, rows],
             values: (0..rows * columns)
                 .map(|at| tensor.values[at % rows * columns + at / rows])
                 .collect(),
         },
-        (Program::PyTorch, [1], [_]) => Numbers {
+        (Exporter::PyTorch, [1], [_]) => Numbers {
             shape: wanted.to_vec(),
             values: vec![tensor.values[0]; parameter.elements()],
         },
@@ -286,15 +286,15 @@ impl Import {
 }
 
 /// What tells kinds of layers apart: the names of their tensors, and how many dimensions they have.
-type Kind = BTreeSet<(String, usize)>;
+type LayerKind = BTreeSet<(String, usize)>;
 
 /// Layers in the order that their names tell, kind by kind.
 fn in_order<'a>(
-    program: Program,
+    program: Exporter,
     theirs: impl Iterator<Item = (&'a String, &'a BTreeMap<String, Numbers>)>,
     ours: impl Iterator<Item = (&'a String, &'a Vec<Parameter>)>,
 ) -> Result<Vec<(String, String)>, String> {
-    let mut kinds: BTreeMap<Kind, [Vec<&String>; 2]> = BTreeMap::new();
+    let mut kinds: BTreeMap<LayerKind, [Vec<&String>; 2]> = BTreeMap::new();
     for (name, group) in theirs {
         let tensors = group.iter();
         let numbered = group.keys().all(|key| key.parse::<u32>().is_ok());

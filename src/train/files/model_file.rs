@@ -23,8 +23,8 @@ const VERSION: &str = "2";
 /// What the metadata holds beside the weights.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Description {
-    architecture: nn::Description,
+struct ModelDescription {
+    architecture: nn::ArchitectureDescription,
     objectives: Vec<ObjectiveDescription>,
     /// None for an optimizer of the user's own; a model loaded without one predicts and evaluates, and trains by Adam.
     optimizer: Option<OptimizerConfig>,
@@ -69,7 +69,7 @@ impl Model {
     pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let weights = self.weights()?;
-        let description = Description {
+        let description = ModelDescription {
             architecture: self.architecture().describe()?,
             objectives: self
                 .objectives
@@ -139,7 +139,7 @@ impl Model {
             }
             _ => return Err(unfit("the file holds tensors, but no kiln model".into())),
         }
-        let description: Description = file.json("model")?;
+        let description: ModelDescription = file.json("model")?;
         let optimizer = description.optimizer.unwrap_or_default().into_optimizer();
         let objective = |description: ObjectiveDescription| Objective {
             weight: description.weight,

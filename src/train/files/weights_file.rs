@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::data::npy;
 use crate::formats::System;
-use crate::formats::safetensors::{Elements, Tensor, header};
+use crate::formats::safetensors::{Elements, NewTensor, header};
 use crate::nn::Parameter;
 use crate::train::{Model, Weights};
 use crate::{Error, Result, formats};
@@ -69,9 +69,9 @@ impl Model {
 
 /// Writes tensors to a file that appears whole or not at all.
 pub(super) fn write(path: &Path, weights: &[Weights], metadata: &[(&str, String)]) -> Result<()> {
-    let tensors: Vec<Tensor<'_>> = weights
+    let tensors: Vec<NewTensor<'_>> = weights
         .iter()
-        .map(|weights| Tensor {
+        .map(|weights| NewTensor {
             name: weights.name.clone(),
             shape: weights.shape.dims().to_vec(),
             elements: Elements::F32(&weights.values),
