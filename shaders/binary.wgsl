@@ -44,17 +44,10 @@ fn apply(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
         case 7u: { return select(vec4(0.0), vec4(1.0), a > b); }
         case 8u: { return select(vec4(0.0), vec4(1.0), a == b); }
         default: {
-            let y = vec4(to_power(a.x, b.x), to_power(a.y, b.y), to_power(a.z, b.z), to_power(a.w, b.w));
+            let y = vec4(power(a.x, b.x), power(a.y, b.y), power(a.z, b.z), power(a.w, b.w));
             return with_nan(y, a, b);
         }
     }
-}
-
-// aᵇ by the power of functions.wgsl, which is told what b is to a negative a: no whole number, an odd one, an even one.
-fn to_power(a: f32, b: f32) -> f32 {
-    let half = 0.5 * b;
-    let parity = select(0.0, select(1.0, 2.0, half == floor(half)), b == floor(b));
-    return power(a, b, parity);
 }
 
 @compute @workgroup_size(WORKGROUP)

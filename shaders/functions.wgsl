@@ -1,144 +1,183 @@
-// Functions of one number and their derivatives, by the numbers of `Function` in src/op/pointwise/function.rs. Appended
-// to the shaders that apply them: pointwise.wgsl, and the matrix products that end in one.
+// Functions of one number and their derivatives: NAME_value and NAME_slope for each function of src/op/pointwise/functions/.
+// Appended to the shaders that apply them: pointwise.wgsl, and the matrix products that end in one. These call `value_of` and
+// `slope_of`, which a launch makes those of its function: see identity.wgsl.
 //
-// `function` is an override where it is given, and Kiln keeps one arm of each switch: see src/gpu/specialise.rs. `c` holds
-// the function's constants in the order of its fields. What the builtins leave loose is written out: tanh, e^x − 1, ln
-// near 1, erf, sine and cosine.
+// A slope is computed from what the function saves, its input or its output. `c` holds the function's settings in the order
+// of its SETTINGS. What the builtins leave loose is written out: tanh, e^x − 1, ln near 1, erf, sine and cosine.
 
 const ROOT_HALF: f32 = 0.70710677;
 // 1/√(2π), and 2/√π.
 const NORMAL: f32 = 0.3989423;
 const TWO_BY_ROOT_PI: f32 = 1.1283792;
 
-fn value_of(function: u32, x: f32, c: vec3<f32>) -> f32 {
-    switch function {
-        case 0u: { return sigmoid(x); }
-        case 1u: { return tanh_accurate(x); }
-        case 2u: { return keep_nan(x, select(x, 0.0, x < 0.0)); }
-        case 3u: { return select(x, c.x * x, x < 0.0); }
-        case 4u: { return keep_nan(x, exp(x)); }
-        case 5u: { return keep_nan(x, log_accurate(x)); }
-        case 6u: { return keep_nan(x, sqrt(x)); }
-        case 7u: { return x * x; }
-        case 8u: { return abs(x); }
-        case 9u: { return -x; }
-        case 10u: { return c.x * x; }
-        case 11u: { return x + c.x; }
-        case 12u: {
-            // Not 0·∞.
-            let below = select(c.x * (x - c.y), 0.0, c.x == 0.0);
-            return keep_nan(x, select(min(x, c.z), below, x <= c.y));
-        }
-        case 13u: { return keep_nan(x, c.y * select(c.x * expm1(min(x, 0.0) / c.z), x, x > 0.0)); }
-        case 14u: { return keep_nan(x, x * normal(x)); }
-        case 15u: { return keep_nan(x, x * sigmoid(twice_u(x).x)); }
-        case 16u: { return keep_nan(x, x * sigmoid(c.x * x)); }
-        case 17u: {
-            let scaled = c.x * x;
-            return keep_nan(x, select(softplus(scaled) / c.x, x, scaled > c.y));
-        }
-        case 18u: { return keep_nan(x, x / (1.0 + abs(x))); }
-        case 19u: { return keep_nan(x, x * mish_parts(x).x); }
-        case 20u: { return keep_nan(x, -softplus(-x)); }
-        case 21u: { return keep_nan(x, hard_sigmoid(x, c)); }
-        case 22u: { return keep_nan(x, x * hard_sigmoid(x, c)); }
-        case 23u: { return keep_nan(x, min(max(x, c.x), c.y)); }
-        case 24u: { return keep_nan(x, x - tanh_accurate(x)); }
-        case 25u: {
-            let far = select(select(0.0, x + c.y, x < -c.x), x - c.y, x > c.x);
-            return keep_nan(x, far);
-        }
-        case 26u: { return keep_nan(x, select(c.y, x, x > c.x)); }
-        case 27u: {
-            return keep_nan(x, squareplus(x, root_beyond(x, c.x), c.x));
-        }
-        case 28u: {
-            let bend = 0.25 * (x + 1.0) * (x + 1.0);
-            return keep_nan(x, select(select(bend, 0.0, x <= -1.0), x, x >= 1.0));
-        }
-        case 29u: { return keep_nan(x, erf(x)); }
-        case 30u: { return keep_nan(x, sine(x, 0)); }
-        case 31u: { return keep_nan(x, sine(x, 1)); }
-        case 32u: { return keep_nan(x, 1.0 / x); }
-        case 33u: { return keep_nan(x, 1.0 / sqrt(x)); }
-        case 34u: { return keep_nan(x, sign(x)); }
-        case 35u: { return keep_nan(x, log1p(x)); }
-        case 36u: { return keep_nan(x, expm1(x)); }
-        case 37u: { return keep_nan(x, floor(x)); }
-        case 38u: { return keep_nan(x, ceil(x)); }
-        case 39u: { return keep_nan(x, round(x)); }
-        default: { return keep_nan(x, power(x, c.x, c.y)); }
-    }
+fn sigmoid_value(x: f32, c: vec3<f32>) -> f32 { return sigmoid(x); }
+fn sigmoid_slope(y: f32, c: vec3<f32>) -> f32 { return y * (1.0 - y); }
+
+fn tanh_value(x: f32, c: vec3<f32>) -> f32 { return tanh_accurate(x); }
+fn tanh_slope(y: f32, c: vec3<f32>) -> f32 { return 1.0 - y * y; }
+
+fn relu_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, select(x, 0.0, x < 0.0)); }
+fn relu_slope(y: f32, c: vec3<f32>) -> f32 { return keep_nan(y, select(0.0, 1.0, y > 0.0)); }
+
+fn leaky_relu_value(x: f32, c: vec3<f32>) -> f32 { return select(x, c.x * x, x < 0.0); }
+fn leaky_relu_slope(s: f32, c: vec3<f32>) -> f32 { return keep_nan(s, select(c.x, 1.0, s > 0.0)); }
+
+fn rectify_value(x: f32, c: vec3<f32>) -> f32 {
+    // Not 0·∞.
+    let below = select(c.x * (x - c.y), 0.0, c.x == 0.0);
+    return keep_nan(x, select(min(x, c.z), below, x <= c.y));
+}
+fn rectify_slope(x: f32, c: vec3<f32>) -> f32 {
+    let above = select(0.0, 1.0, x > c.y && x <= c.z);
+    return keep_nan(x, select(above, c.x, x < c.y));
 }
 
-// f′ from what the function saves, its input or its output.
-fn slope_of(function: u32, s: f32, c: vec3<f32>) -> f32 {
-    switch function {
-        case 0u: { return s * (1.0 - s); }
-        case 1u: { return 1.0 - s * s; }
-        case 2u: { return keep_nan(s, select(0.0, 1.0, s > 0.0)); }
-        case 3u: { return keep_nan(s, select(c.x, 1.0, s > 0.0)); }
-        case 4u: { return s; }
-        case 5u: { return 1.0 / s; }
-        case 6u: { return 0.5 / s; }
-        case 7u: { return 2.0 * s; }
-        case 8u: { return keep_nan(s, sign(s)); }
-        case 9u: { return -1.0; }
-        case 10u: { return c.x; }
-        case 11u: { return 1.0; }
-        case 12u: {
-            let above = select(0.0, 1.0, s > c.y && s <= c.z);
-            return keep_nan(s, select(above, c.x, s < c.y));
-        }
-        case 13u: { return keep_nan(s, c.y * select(c.x / c.z * exp(min(s, 0.0) / c.z), 1.0, s > 0.0)); }
-        case 14u: { return keep_nan(s, normal(s) + s * (NORMAL * exp(-0.5 * s * s))); }
-        case 15u: {
-            // Beyond 12 the second term is below the least number; x³ would overflow in it.
-            let near = clamp(s, -12.0, 12.0);
-            let u = twice_u(near);
-            return keep_nan(s, sigmoid(twice_u(s).x) + near * u.y * sigmoid(u.x) * sigmoid(-u.x));
-        }
-        case 16u: {
-            let scaled = c.x * s;
-            let share = sigmoid(scaled);
-            return keep_nan(s, share + scaled * share * sigmoid(-scaled));
-        }
-        case 17u: {
-            let scaled = c.x * s;
-            return keep_nan(s, select(sigmoid(scaled), 1.0, scaled > c.y));
-        }
-        case 18u: { return keep_nan(s, 1.0 / ((1.0 + abs(s)) * (1.0 + abs(s)))); }
-        case 19u: {
-            let m = mish_parts(s);
-            return keep_nan(s, m.x + s * m.y * (1.0 + m.x) * sigmoid(s));
-        }
-        case 20u: { return keep_nan(s, sigmoid(-s)); }
-        case 21u: { return keep_nan(s, select(0.0, c.x, is_between(s, c))); }
-        case 22u: { return keep_nan(s, hard_sigmoid(s, c) + select(0.0, c.x * s, is_between(s, c))); }
-        case 23u: { return keep_nan(s, select(0.0, 1.0, s >= c.x && s <= c.y)); }
-        case 24u: {
-            let t = tanh_accurate(s);
-            return keep_nan(s, t * t);
-        }
-        case 25u: { return keep_nan(s, select(0.0, 1.0, abs(s) > c.x)); }
-        case 26u: { return keep_nan(s, select(0.0, 1.0, s > c.x)); }
-        case 27u: {
-            let root = root_beyond(s, c.x);
-            return keep_nan(s, select(squareplus(s, root, c.x) / root, 0.5, root == 0.0));
-        }
-        case 28u: { return keep_nan(s, clamp(0.5 * (s + 1.0), 0.0, 1.0)); }
-        case 29u: { return keep_nan(s, TWO_BY_ROOT_PI * exp(-s * s)); }
-        case 30u: { return keep_nan(s, sine(s, 1)); }
-        case 31u: { return keep_nan(s, -sine(s, 0)); }
-        case 32u: { return keep_nan(s, -(1.0 / s) * (1.0 / s)); }
-        case 33u: { return keep_nan(s, -0.5 / (s * sqrt(s))); }
-        case 35u: { return keep_nan(s, 1.0 / (1.0 + s)); }
-        case 36u: { return keep_nan(s, exp(s)); }
-        case 40u: { return keep_nan(s, c.x * power(s, c.x - 1.0, select(3.0 - c.y, 0.0, c.y == 0.0))); }
-        // Sign, floor, ceil and round have none.
-        default: { return keep_nan(s, 0.0); }
-    }
+fn clamp_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, min(max(x, c.x), c.y)); }
+fn clamp_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, select(0.0, 1.0, x >= c.x && x <= c.y)); }
+
+fn shrink_value(x: f32, c: vec3<f32>) -> f32 {
+    return keep_nan(x, select(select(0.0, x + c.y, x < -c.x), x - c.y, x > c.x));
 }
+fn shrink_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, select(0.0, 1.0, abs(x) > c.x)); }
+
+fn threshold_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, select(c.y, x, x > c.x)); }
+fn threshold_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, select(0.0, 1.0, x > c.x)); }
+
+fn hard_sigmoid_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, clamp(c.x * x + c.y, 0.0, 1.0)); }
+fn hard_sigmoid_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, select(0.0, c.x, is_between(x, c))); }
+
+fn hard_silu_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, x * clamp(c.x * x + c.y, 0.0, 1.0)); }
+fn hard_silu_slope(x: f32, c: vec3<f32>) -> f32 {
+    return keep_nan(x, clamp(c.x * x + c.y, 0.0, 1.0) + select(0.0, c.x * x, is_between(x, c)));
+}
+
+fn sparse_plus_value(x: f32, c: vec3<f32>) -> f32 {
+    let bend = 0.25 * (x + 1.0) * (x + 1.0);
+    return keep_nan(x, select(select(bend, 0.0, x <= -1.0), x, x >= 1.0));
+}
+fn sparse_plus_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, clamp(0.5 * (x + 1.0), 0.0, 1.0)); }
+
+fn abs_value(x: f32, c: vec3<f32>) -> f32 { return abs(x); }
+fn abs_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, sign(x)); }
+
+fn sign_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, sign(x)); }
+fn sign_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, 0.0); }
+
+fn floor_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, floor(x)); }
+fn floor_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, 0.0); }
+
+fn ceil_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, ceil(x)); }
+fn ceil_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, 0.0); }
+
+fn round_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, round(x)); }
+fn round_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, 0.0); }
+
+fn elu_value(x: f32, c: vec3<f32>) -> f32 {
+    return keep_nan(x, c.y * select(c.x * expm1(min(x, 0.0) / c.z), x, x > 0.0));
+}
+fn elu_slope(x: f32, c: vec3<f32>) -> f32 {
+    return keep_nan(x, c.y * select(c.x / c.z * exp(min(x, 0.0) / c.z), 1.0, x > 0.0));
+}
+
+fn gelu_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, x * normal(x)); }
+fn gelu_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, normal(x) + x * (NORMAL * exp(-0.5 * x * x))); }
+
+fn gelu_tanh_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, x * sigmoid(twice_u(x).x)); }
+fn gelu_tanh_slope(x: f32, c: vec3<f32>) -> f32 {
+    // Beyond 12 the sigmoid is 0 or 1 and the second term below the least number; x³ would overflow in it.
+    let near = clamp(x, -12.0, 12.0);
+    let u = twice_u(near);
+    return keep_nan(x, sigmoid(u.x) + near * u.y * sigmoid(u.x) * sigmoid(-u.x));
+}
+
+fn silu_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, x * sigmoid(c.x * x)); }
+fn silu_slope(x: f32, c: vec3<f32>) -> f32 {
+    // Beyond 150 the sigmoid is 0 or 1, and the second term 0.
+    let scaled = clamp(c.x * x, -150.0, 150.0);
+    let share = sigmoid(scaled);
+    return keep_nan(x, share + scaled * share * sigmoid(-scaled));
+}
+
+fn softplus_value(x: f32, c: vec3<f32>) -> f32 {
+    let scaled = c.x * x;
+    return keep_nan(x, select(softplus(scaled) / c.x, x, scaled > c.y));
+}
+fn softplus_slope(x: f32, c: vec3<f32>) -> f32 {
+    let scaled = c.x * x;
+    return keep_nan(x, select(sigmoid(scaled), 1.0, scaled > c.y));
+}
+
+fn softsign_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, x / (1.0 + abs(x))); }
+fn softsign_slope(x: f32, c: vec3<f32>) -> f32 {
+    let share = 1.0 / (1.0 + abs(x));
+    return keep_nan(x, share * share);
+}
+
+fn mish_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, x * mish_parts(x).x); }
+fn mish_slope(x: f32, c: vec3<f32>) -> f32 {
+    let m = mish_parts(x);
+    return keep_nan(x, m.x + x * m.y * (1.0 + m.x) * sigmoid(x));
+}
+
+fn log_sigmoid_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, -softplus(-x)); }
+fn log_sigmoid_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, sigmoid(-x)); }
+
+fn tanh_shrink_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, x - tanh_accurate(x)); }
+fn tanh_shrink_slope(x: f32, c: vec3<f32>) -> f32 {
+    let t = tanh_accurate(x);
+    return keep_nan(x, t * t);
+}
+
+fn squareplus_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, squareplus(x, root_beyond(x, c.x), c.x)); }
+fn squareplus_slope(x: f32, c: vec3<f32>) -> f32 {
+    let root = root_beyond(x, c.x);
+    return keep_nan(x, select(squareplus(x, root, c.x) / root, 0.5, root == 0.0));
+}
+
+fn exp_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, exp(x)); }
+fn exp_slope(y: f32, c: vec3<f32>) -> f32 { return y; }
+
+fn log_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, log_accurate(x)); }
+fn log_slope(x: f32, c: vec3<f32>) -> f32 { return 1.0 / x; }
+
+fn sqrt_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, sqrt(x)); }
+fn sqrt_slope(y: f32, c: vec3<f32>) -> f32 { return 0.5 / y; }
+
+fn rsqrt_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, 1.0 / sqrt(x)); }
+fn rsqrt_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, -0.5 / (x * sqrt(x))); }
+
+fn log1p_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, log1p(x)); }
+fn log1p_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, 1.0 / (1.0 + x)); }
+
+fn reciprocal_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, 1.0 / x); }
+fn reciprocal_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, -(1.0 / x) * (1.0 / x)); }
+
+fn expm1_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, expm1(x)); }
+fn expm1_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, exp(x)); }
+
+fn square_value(x: f32, c: vec3<f32>) -> f32 { return x * x; }
+fn square_slope(x: f32, c: vec3<f32>) -> f32 { return 2.0 * x; }
+
+fn neg_value(x: f32, c: vec3<f32>) -> f32 { return -x; }
+fn neg_slope(x: f32, c: vec3<f32>) -> f32 { return -1.0; }
+
+fn erf_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, erf(x)); }
+fn erf_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, TWO_BY_ROOT_PI * exp(-x * x)); }
+
+fn sin_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, sine(x, 0)); }
+fn sin_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, sine(x, 1)); }
+
+fn cos_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, sine(x, 1)); }
+fn cos_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, -sine(x, 0)); }
+
+fn scale_value(x: f32, c: vec3<f32>) -> f32 { return c.x * x; }
+fn scale_slope(x: f32, c: vec3<f32>) -> f32 { return c.x; }
+
+fn offset_value(x: f32, c: vec3<f32>) -> f32 { return x + c.x; }
+fn offset_slope(x: f32, c: vec3<f32>) -> f32 { return 1.0; }
+
+fn power_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, power(x, c.x)); }
+fn power_slope(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, c.x * power(x, c.x - 1.0)); }
 
 // ln x: near 1 through ln(1 + (x − 1)), whose argument is exact.
 fn log_accurate(x: f32) -> f32 {
@@ -187,10 +226,7 @@ fn mish_parts(x: f32) -> vec2<f32> {
     return vec2(above, rest) / (above + rest);
 }
 
-fn hard_sigmoid(x: f32, c: vec3<f32>) -> f32 {
-    return clamp(c.x * x + c.y, 0.0, 1.0);
-}
-
+// Whether slope·x + offset is above 0 and below 1.
 fn is_between(x: f32, c: vec3<f32>) -> bool {
     let straight = c.x * x + c.y;
     return straight > 0.0 && straight < 1.0;
@@ -219,12 +255,13 @@ fn sine(x: f32, quarters: i32) -> f32 {
     return select(value, -value, (turn & 2) == 2);
 }
 
-// x^exponent. `parity` says what it is to a negative x: 0 no number, 1 odd, 2 even.
-fn power(x: f32, exponent: f32, parity: f32) -> f32 {
+// x^exponent: for x < 0 no number, unless the exponent is a whole one, odd or even.
+fn power(x: f32, exponent: f32) -> f32 {
     let magnitude = exp(exponent * log_accurate(abs(x)));
     let at_zero = select(0.0, 1.0 / abs(x), exponent < 0.0);
     let some = select(select(magnitude, at_zero, x == 0.0), 1.0, exponent == 0.0);
     let nothing = bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u);
-    let negative = select(select(-some, some, parity == 2.0), nothing, parity == 0.0);
+    let half = 0.5 * exponent;
+    let negative = select(select(-some, some, half == floor(half)), nothing, exponent != floor(exponent));
     return select(some, negative, x < 0.0);
 }

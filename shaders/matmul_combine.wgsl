@@ -14,7 +14,6 @@ struct Params {
 
 override ACCUMULATE: bool = false; // C += instead of C =
 override BIAS: bool = false;
-override FUNCTION: u32 = 255;      // see functions.wgsl; 255: none
 override SLOPE: bool = false;
 override WORKGROUP: u32 = 64;
 
@@ -33,9 +32,9 @@ fn combine(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     if ACCUMULATE { sum += c[at]; }
     if BIAS { sum += bias[at % params.columns]; }
     if SLOPE {
-        sum *= slope_of(FUNCTION, saved[at], vec3(params.first, params.second, params.third));
-    } else if FUNCTION != 255u {
-        sum = value_of(FUNCTION, sum, vec3(params.first, params.second, params.third));
+        sum *= slope_of(saved[at], vec3(params.first, params.second, params.third));
+    } else {
+        sum = value_of(sum, vec3(params.first, params.second, params.third));
     }
     c[at] = sum;
 }

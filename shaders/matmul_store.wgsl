@@ -1,6 +1,6 @@
 // C stored: the end of a matrix product, with bias and function where a dense layer asks for them. Behind matmul_blocks.wgsl.
 //
-//   C = f(op(A)·op(B) + bias)         BIAS, FUNCTION: a layer's forward pass
+//   C = f(op(A)·op(B) + bias)         BIAS: a layer's forward pass
 //   C = op(A)·op(B) ⊙ f′(saved)       SLOPE: the gradient that enters the layer before
 //
 // bias: [columns of C], saved: as C. What is not asked for is bound to anything and never read.
@@ -20,7 +20,7 @@ struct Params {
     tiles_n: u32,
     tiles: u32,    // all tiles of C; workgroups beyond it (the grid is folded) return
     last: u32,     // the last stored row that an index may name, with GATHER
-    // Constants of the function that C ends in: see functions.wgsl.
+    // Settings of the function that C ends in: see functions.wgsl.
     first: f32,
     second: f32,
     third: f32,
@@ -30,7 +30,6 @@ override GATHER: u32 = 0;          // 1: stored row r of A is row indices[r] of 
 override TC: bool = false;         // C is stored [n,m]
 override ACCUMULATE: bool = false; // C += instead of C =; C is f32 then
 override BIAS: bool = false;
-override FUNCTION: u32 = 255;      // see functions.wgsl; 255: none
 override SLOPE: bool = false;
 override A_HALF: bool = false;     // which operands are f16
 override B_HALF: bool = false;
@@ -89,9 +88,9 @@ fn end_of(x: f32, at: u32, column: u32) -> f32 {
     var y = x;
     if BIAS { y += bias[column]; }
     if SLOPE {
-        y *= slope_of(FUNCTION, load_saved(at), vec3(params.first, params.second, params.third));
-    } else if FUNCTION != 255u {
-        y = value_of(FUNCTION, y, vec3(params.first, params.second, params.third));
+        y *= slope_of(load_saved(at), vec3(params.first, params.second, params.third));
+    } else {
+        y = value_of(y, vec3(params.first, params.second, params.third));
     }
     return y;
 }

@@ -1,17 +1,15 @@
 // y = f(x) element by element, and dx = dy·f′ from what the function saves: its input or its output.
 //
-// x, y, dy, dx: any shape, `len` elements, four to an invocation; the last invocation keeps what lies behind the end.
+// x, y, dy, dx: any shape, `len` elements, four to an invocation; the last invocation keeps what lies beyond the end.
 
 struct Params {
     len: u32,
-    // The function's constants: see functions.wgsl.
+    // The function's settings: see functions.wgsl.
     first: f32,
     second: f32,
     third: f32,
 }
 
-// The number of a function: see functions.wgsl, which stands behind this text.
-override FUNCTION: u32 = 0u;
 override WORKGROUP: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -30,8 +28,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     }
     let c = vec3(params.first, params.second, params.third);
     let v = x[i];
-    let values = vec4(value_of(FUNCTION, v.x, c), value_of(FUNCTION, v.y, c),
-                      value_of(FUNCTION, v.z, c), value_of(FUNCTION, v.w, c));
+    let values = vec4(value_of(v.x, c), value_of(v.y, c),
+                      value_of(v.z, c), value_of(v.w, c));
     y[i] = keep_tail(values, y[i], params.len - i * 4u);
 }
 
@@ -43,7 +41,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     }
     let c = vec3(params.first, params.second, params.third);
     let s = saved[i];
-    let slope = vec4(slope_of(FUNCTION, s.x, c), slope_of(FUNCTION, s.y, c),
-                     slope_of(FUNCTION, s.z, c), slope_of(FUNCTION, s.w, c));
+    let slope = vec4(slope_of(s.x, c), slope_of(s.y, c),
+                     slope_of(s.z, c), slope_of(s.w, c));
     dx[i] = keep_tail(dy[i] * slope, dx[i], params.len - i * 4u);
 }

@@ -26,7 +26,6 @@
 //! | [`train`] | [`train::Model`]: fit, evaluate, predict; losses, metrics, callbacks, checkpoints, populations |
 //! | [`optim`] | optimizers and schedules: nodes of the graph, too |
 //! | [`Graph`], [`Tensor`] | nodes with shapes; gradients are more nodes |
-//! | [`number`] | what formulas are written over: floats, rounding errors, slopes |
 //! | [`op`] | every op: shape, gradient, kernel, CPU form, bound, cases; a file each |
 //! | [`plan`] | the graph in order, rewritten and placed in memory: plain data, printable |
 //! | [`gpu`], [`cpu`] | what runs a plan; [`Device`] chooses, [`Session`] is either |
@@ -34,8 +33,8 @@
 //! | [`io`] | files: models, weights, checkpoints |
 //!
 //! What is missing can be added from outside: a layer by [`nn::Layer`], a loss or metric by a closure, an optimizer by
-//! [`optim::Optimizer`], a callback by [`train::Callback`], and an op with a WGSL kernel, gradient and CPU form by
-//! [`op::Op`], which [`check`] tries on every device: `examples/custom_op` does.
+//! [`optim::Optimizer`], a callback by [`train::Callback`], a function of one number by [`op::UnaryFunction`], and an op with a
+//! WGSL kernel, gradient and CPU form by [`op::Op`], which [`check`] tries on every device: `examples/custom_op` does.
 
 mod autodiff;
 pub mod check;
@@ -49,7 +48,7 @@ pub mod gpu;
 mod graph;
 mod identity;
 pub mod nn;
-pub mod number;
+mod number;
 pub mod op;
 pub mod optim;
 pub mod plan;

@@ -7,7 +7,7 @@
 //! use kiln::op::{Case, Fill, Function, Pointwise};
 //! use kiln::Device;
 //!
-//! let case = Case::new(Pointwise(Function::Tanh)).input(&[33, 5], Fill::Uniform(-3.0, 3.0));
+//! let case = Case::new(Pointwise(Function::from_name("tanh", &[])?)).input(&[33, 5], Fill::Uniform(-3.0, 3.0));
 //! check::parity(&case, &Device::cpu())?;
 //! check::gradcheck(&case)?;
 //! check::nan(&case, &Device::cpu())?;

@@ -31,7 +31,8 @@ impl<N: Number> Dual<N> {
         Dual { value, slope }
     }
 
-    fn flat(value: N) -> Self {
+    /// What has no part in the derivative.
+    pub fn flat(value: N) -> Self {
         Dual::new(value, N::constant(0.0))
     }
 }

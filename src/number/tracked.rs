@@ -63,6 +63,17 @@ impl Tracked {
         (self.value.abs() - self.error).max(0.0)
     }
 
+    /// The larger or the smaller of two: the error is that of the one which it is, where that is sure.
+    fn one_of(self, other: Self, value: f64) -> Self {
+        let sure = (self.value - other.value).abs() > self.error + other.error;
+        let error = match sure {
+            true if value == self.value => self.error,
+            true => other.error,
+            false => self.error.max(other.error),
+        };
+        Tracked { value, error }
+    }
+
     /// Rounded to a whole number by `rounded`, which may be the next one where the error reaches over an end.
     fn whole(self, rounded: impl Fn(f64) -> f64) -> Self {
         let value = rounded(self.value);
@@ -188,17 +199,11 @@ impl Number for Tracked {
     }
 
     fn larger(self, other: Self) -> Self {
-        Tracked {
-            value: Number::larger(self.value, other.value),
-            error: self.error.max(other.error),
-        }
+        self.one_of(other, Number::larger(self.value, other.value))
     }
 
     fn smaller(self, other: Self) -> Self {
-        Tracked {
-            value: Number::smaller(self.value, other.value),
-            error: self.error.max(other.error),
-        }
+        self.one_of(other, Number::smaller(self.value, other.value))
     }
 
     /// Either sign where the error leaves it open.

@@ -6,7 +6,8 @@
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
 };
-use crate::number::{Real, UNIT};
+use crate::number::{Number, Real, Tracked};
+use crate::op::shape::pair_gradients::pair_gradients;
 use crate::op::shape::row_pairs::{gradients, losses, of_sample};
 use crate::op::shape::rows::{Rows, dense, elementwise};
 use crate::target::Target;
@@ -36,20 +37,13 @@ pub(super) const LOWEST: f32 = 1e-7;
 pub(super) const HIGHEST: f32 = 1.0 - f32::EPSILON;
 
 /// The number kept between [`LOWEST`] and [`HIGHEST`], a NaN as it is.
-pub(super) fn kept<T: Real>(p: T) -> T {
-    let (lowest, highest) = (T::of(f64::from(LOWEST)), T::of(f64::from(HIGHEST)));
-    if p < lowest {
-        lowest
-    } else if p > highest {
-        highest
-    } else {
-        p
-    }
+pub(super) fn kept<N: Number>(p: N) -> N {
+    p.larger(N::given(LOWEST)).smaller(N::given(HIGHEST))
 }
 
 /// −ln p without cancellation near p = 1.
-pub(super) fn minus_log<T: Real>(p: T) -> T {
-    ((T::one() - p) / p).ln_1p()
+pub(super) fn minus_log<N: Number>(p: N) -> N {
+    ((N::constant(1.0) - p) / p).logarithm_of_one_plus()
 }
 
 /// loss = the mean binary cross-entropy over the last dimension. y and t: one shape; loss: the same without the last
@@ -71,82 +65,48 @@ impl BinaryCrossEntropy {
 
     /// The loss of one element, as a sum of terms of one sign: small losses keep their digits.
     #[inline(always)]
-    pub(super) fn term<T: Real>(self, y: T, t: T) -> T {
-        let one = T::one();
+    pub(super) fn term<N: Number>(self, y: N, t: N) -> N {
+        let (zero, one) = (N::constant(0.0), N::constant(1.0));
         match self.form {
             Form::Logits => {
-                let wrong = if y > T::zero() { one - t } else { t };
-                y.abs() * wrong + (-y.abs()).power_of_e().log_of_one_plus()
+                let wrong = N::choose(zero.is_less(y), one - t, t);
+                y.magnitude() * wrong + (-y.magnitude()).power_of_e().log_of_one_plus()
             }
             Form::Probabilities => {
                 let p = kept(y);
-                t * minus_log(p) + (one - t) * (p / (one - p)).ln_1p()
+                t * minus_log(p) + (one - t) * (p / (one - p)).logarithm_of_one_plus()
             }
         }
     }
 
     /// d term/dy; of logits sigmoid y − t over a common denominator, where nothing cancels for t = 0 or 1.
     #[inline(always)]
-    pub(super) fn slope<T: Real>(self, y: T, t: T) -> T {
-        let one = T::one();
+    pub(super) fn slope<N: Number>(self, y: N, t: N) -> N {
+        let (zero, one) = (N::constant(0.0), N::constant(1.0));
         match self.form {
             Form::Logits => {
-                let e = (-y.abs()).power_of_e();
-                let above = if y >= T::zero() {
-                    (one - t) - t * e
-                } else {
-                    e * (one - t) - t
-                };
+                let below = y.is_less(zero);
+                let e = N::choose(below, y, -y).power_of_e();
+                let above = N::choose(below, e * (one - t) - t, (one - t) - t * e);
                 above / (one + e)
             }
-            Form::Probabilities if y.is_nan() => y,
-            Form::Probabilities if kept(y) != y => T::zero(),
-            Form::Probabilities => (y - t) / (y * (one - y)),
+            Form::Probabilities => {
+                let slope = (y - t) / (y * (one - y));
+                let low = N::choose(y.is_less(N::given(LOWEST)), zero, slope);
+                y.keep_nan(N::choose(N::given(HIGHEST).is_less(y), zero, low))
+            }
         }
     }
 
     /// The error of a device's [`Self::term`].
     pub(super) fn term_error(self, y: f64, t: f64) -> f64 {
-        match self.form {
-            Form::Logits => {
-                // Three roundings of the first summand; the power's error by its weight in the logarithm, and eight
-                // units for the logarithm itself.
-                let e = (-y.abs()).exp();
-                let wrong = if y > 0.0 { 1.0 - t } else { t };
-                UNIT * (3.0 * (y * wrong).abs() + exp_error(y) * e / (1.0 + e) + 16.0 * e.ln_1p())
-            }
-            // Per summand: 1 − p, a division (five), x/(1 + x) ≤ ln(1 + x); the logarithm; 1 − t and a product.
-            Form::Probabilities => {
-                let p = kept(y);
-                let (hit, miss) = (minus_log(p), (p / (1.0 - p)).ln_1p());
-                26.0 * UNIT * ((t * hit).abs() + ((1.0 - t) * miss).abs())
-            }
-        }
+        self.term(Tracked::exact(y), Tracked::exact(t)).error
     }
 
     /// The error of a device's [`Self::slope`].
     pub(super) fn slope_error(self, y: f64, t: f64) -> f64 {
-        let slope = self.slope(y, t).abs();
-        match self.form {
-            Form::Logits => {
-                let e = (-y.abs()).exp();
-                let power = UNIT * (exp_error(y) + 3.0);
-                let above = if y >= 0.0 {
-                    2.0 * UNIT * (1.0 - t).abs() + t.abs() * e * power
-                } else {
-                    e * (1.0 - t).abs() * power + UNIT * t.abs()
-                };
-                above / (1.0 + e) + slope * (e * power + 8.0 * UNIT)
-            }
-            // p − t, 1 − p, a product and a division.
-            Form::Probabilities => 9.0 * UNIT * slope,
-        }
+        self.slope(Tracked::exact(y), Tracked::exact(t)).error
     }
-}
-
-/// Twice the units in the last place that WGSL allows exp.
-fn exp_error(y: f64) -> f64 {
-    2.0 * (3.0 + 2.0 * y.abs())
 }
 
 impl Op for BinaryCrossEntropy {
@@ -217,6 +177,16 @@ impl Op for Backward {
         Ok(vec![y.clone()])
     }
 
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        if vjp.wanted[1] {
+            return Err("the target of binary_cross_entropy has no gradient".into());
+        }
+        // A division: 1/columns has no exact f32.
+        let (_, columns) = vjp.inputs[0].shape().rows_and_columns();
+        let count = vjp.inputs[0].graph().constant([], &[columns as f32]);
+        pair_gradients(vjp, |y, t| self.0.slope(y, t), |slopes| slopes.div(&count))
+    }
+
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
         Ok(elementwise(SHADER, "backward", &signature.inputs[0].shape)
             .set("LOGITS", self.0.logits())
@@ -281,7 +251,11 @@ fn cases() -> Vec<Case> {
         let rows = &shape[..shape.len() - 1];
         let backward = Case::new(Backward(op)).input(shape, y).constant(shape, t);
         let backward = backward.input(rows, Fill::Uniform(-2.0, 2.0));
-        cases.push(backward.without_gradient());
+        cases.push(if smooth {
+            backward
+        } else {
+            backward.without_gradient()
+        });
     };
     for (i, shape) in shapes.into_iter().enumerate() {
         let t = [Fill::Binary, Fill::Uniform(0.0, 1.0)][i % 2].clone();

@@ -126,6 +126,22 @@ impl Op for Backward {
         Ok(vec![y.clone()])
     }
 
+    /// The slope is flat between its jumps; by dloss it is the slope for a dloss of 1.
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        if vjp.wanted[1] {
+            return Err("the target of categorical_hinge has no gradient".into());
+        }
+        let (y, t, dloss, g) = (&vjp.inputs[0], &vjp.inputs[1], &vjp.inputs[2], vjp.dy()?);
+        let by_dloss = || {
+            let ones = dloss.equal(dloss);
+            let slopes = y.graph().apply_one(Backward, &[y, t, &ones]);
+            let (rows, columns) = y.shape().rows_and_columns();
+            let terms = g.mul(&slopes).reshape([rows, columns]);
+            terms.sum_over(1).reshape(dloss.shape())
+        };
+        Ok(vec![None, None, vjp.wanted[2].then(by_dloss)])
+    }
+
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
         let rows = Rows::new(&signature.inputs[0].shape, 3, target);
         Ok(rows.launch(SHADER, "backward", 3, 3).bind_all(3, 1).into())
@@ -217,7 +233,11 @@ fn cases() -> Vec<Case> {
         let rows = &shape[..shape.len() - 1];
         let backward = Case::new(Backward).input(shape, y).constant(shape, t);
         let backward = backward.input(rows, Fill::Uniform(-2.0, 2.0));
-        cases.push(backward.without_gradient());
+        cases.push(if smooth {
+            backward
+        } else {
+            backward.without_gradient()
+        });
     };
     for (i, shape) in shapes.into_iter().enumerate() {
         let t = if i % 4 == 3 {

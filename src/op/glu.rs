@@ -5,12 +5,12 @@ use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
     fold, shader,
 };
-use crate::number::{Real, UNIT};
+use crate::number::{Dual, Number, Real, Tracked};
 use crate::op::shape::along::Along;
 use crate::target::Target;
 use crate::{Tensor, TensorType};
 
-use super::pointwise::{Function, rounding};
+use super::pointwise::GraphNumber;
 
 const SHADER: Shader = shader!("glu");
 
@@ -84,18 +84,31 @@ impl Op for Glu {
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // The sigmoid's error and one rounding.
         let half = self.half(&sample.signature.inputs[0]);
-        let mut bound = sample.relative(0, 1.0);
-        let halves = sample.inputs[0].chunks_exact(2 * half);
-        for (bound, x) in bound.chunks_exact_mut(half).zip(halves) {
+        let mut bound = Vec::with_capacity(sample.results[0].len());
+        for x in sample.inputs[0].chunks_exact(2 * half) {
             let (a, b) = x.split_at(half);
-            for ((bound, a), &b) in bound.iter_mut().zip(a).zip(b) {
-                *bound += a.abs() * rounding(Function::Sigmoid, b, Function::Sigmoid.value(b));
-            }
+            bound.extend(
+                a.iter()
+                    .zip(b)
+                    .map(|(&a, &b)| gated(Tracked::exact(a), Tracked::exact(b)).error),
+            );
         }
         vec![bound]
     }
+}
+
+/// y = a·σ(b).
+#[inline(always)]
+fn gated<N: Number>(a: N, b: N) -> N {
+    a * b.logistic()
+}
+
+/// da and db.
+#[inline(always)]
+fn slopes<N: Number>(a: N, b: N, dy: N) -> (N, N) {
+    let share = b.logistic();
+    (dy * share, dy * a * share * (-b).logistic())
 }
 
 impl Compute for Glu {
@@ -106,7 +119,7 @@ impl Compute for Glu {
         for (y, x) in io.output(0).chunks_exact_mut(half).zip(halves) {
             let (a, b) = x.split_at(half);
             for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
-                *y = a * Function::Sigmoid.value(b);
+                *y = gated(a, b);
             }
         }
     }
@@ -122,20 +135,45 @@ impl Op for Backward {
         Ok(vec![x.clone()])
     }
 
+    /// With g = dL/d(dx): the formula of dx differentiated by each operand, times the halves of g.
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        let (x, dy, g) = (&vjp.inputs[0], &vjp.inputs[1], vjp.dy()?);
+        let graph = x.graph();
+        let along = Along::admitted(&x.kind(), self.0.axis);
+        let half = along.len / 2;
+        let halves = |tensor: &Tensor| {
+            let wide = along.wide(tensor);
+            [0, half].map(|start| wide.slice(1, start, half))
+        };
+        let ([a, b], [ga, gb]) = (halves(x), halves(g));
+        let dy_wide = dy.reshape([along.outer, half, along.inner]);
+        let by = |operand: usize| {
+            let mut operands = [&a, &b, &dy_wide].map(|tensor| Dual::flat(GraphNumber::of(tensor)));
+            operands[operand] = Dual::variable(operands[operand].value);
+            let [a, b, dy] = operands;
+            let (da, db) = slopes(a, b, dy);
+            let by_da = GraphNumber::of(&ga) * da.slope;
+            (by_da + GraphNumber::of(&gb) * db.slope).tensor(graph)
+        };
+        let by_x = || by(0).concat(&[&by(1)], 1).reshape(x.shape());
+        let by_dy = || by(2).reshape(dy.shape());
+        Ok(vec![vjp.wanted[0].then(by_x), vjp.wanted[1].then(by_dy)])
+    }
+
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
         Ok(self.0.launch("backward", signature, 2))
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // Products of up to two sigmoids, each with the error of e^|b|.
         let half = self.0.half(&sample.signature.inputs[0]);
-        let mut bound = sample.relative(0, 3.0);
+        let mut bound = sample.relative(0, 0.0);
         let halves = sample.inputs[0].chunks_exact(2 * half);
-        let results = sample.results[0].chunks_exact(2 * half);
-        for ((bound, x), dx) in bound.chunks_exact_mut(2 * half).zip(halves).zip(results) {
-            for (at, bound) in bound.iter_mut().enumerate() {
-                let b = x[half + at % half].abs();
-                *bound += 2.0 * UNIT * 2.0 * (7.0 + 3.0 * b) * dx[at].abs();
+        let operands = halves.zip(sample.inputs[1].chunks_exact(half));
+        for (bound, (x, dy)) in bound.chunks_exact_mut(2 * half).zip(operands) {
+            for i in 0..half {
+                let [a, b, dy] = [x[i], x[half + i], dy[i]].map(Tracked::exact);
+                let (da, db) = slopes(a, b, dy);
+                (bound[i], bound[half + i]) = (da.error, db.error);
             }
         }
         vec![bound]
@@ -153,9 +191,7 @@ impl Compute for Backward {
             let (a, b) = x.split_at(half);
             let (da, db) = dx.split_at_mut(half);
             for i in 0..half {
-                let share = Function::Sigmoid.value(b[i]);
-                da[i] = dy[i] * share;
-                db[i] = dy[i] * a[i] * share * Function::Sigmoid.value(-b[i]);
+                (da[i], db[i]) = slopes(a[i], b[i], dy[i]);
             }
         }
     }
@@ -188,7 +224,7 @@ fn cases() -> Vec<Case> {
         half[axis.rem_euclid(shape.len() as isize) as usize] /= 2;
         let backward = Case::new(Backward(op)).input(shape, Fill::Uniform(-4.0, 4.0));
         let backward = backward.input(&half, Fill::Uniform(-2.0, 2.0));
-        cases.push(backward.without_gradient());
+        cases.push(backward);
     }
     let far = vec![3.0, -2.0, 1e4, 5.0, -100.0, 100.0, 40.0, -1e4];
     cases.push(Case::new(Glu { axis: 0 }).constant(&[8], Fill::Values(far)));

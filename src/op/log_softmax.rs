@@ -123,6 +123,17 @@ impl Op for Backward {
         Ok(vec![dy.clone()])
     }
 
+    /// With g = dL/d(dx): by y it is −g ⊙ e^y·Σ dy, by dy it is g − Σ g ⊙ e^y.
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        let (y, dy, g) = (&vjp.inputs[0], &vjp.inputs[1], vjp.dy()?);
+        let along = Along::admitted(&y.kind(), self.0.axis);
+        let [wide_dy, wide_g] = [dy, g].map(|tensor| along.wide(tensor));
+        let shares = wide_g.mul(&along.wide(y).exp());
+        let by_y = || shares.mul(&along.sums(&wide_dy)).neg().reshape(y.shape());
+        let by_dy = || wide_g.sub(&along.sums(&shares)).reshape(y.shape());
+        Ok(vec![vjp.wanted[0].then(by_y), vjp.wanted[1].then(by_dy)])
+    }
+
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
         let along = Along::admitted(&signature.inputs[0], self.0.axis);
         let launch = along.launch((SHADER, "backward"), (2, 1), target);
@@ -203,7 +214,7 @@ fn cases() -> Vec<Case> {
         cases.push(Case::new(op).input(shape, Fill::Uniform(-4.0, 4.0)));
         let backward = Case::new(Backward(op)).input(shape, Fill::Uniform(-8.0, 0.0));
         let backward = backward.input(shape, Fill::Uniform(-2.0, 2.0));
-        cases.push(backward.without_gradient());
+        cases.push(backward);
     }
     for most in [100.0, 1e4] {
         let case = Case::new(LogSoftmax { axis: -1 });

@@ -36,7 +36,7 @@ mod penalty;
 mod permutation;
 mod permute;
 mod philox;
-mod pointwise;
+pub(crate) mod pointwise;
 mod pointwise_loss;
 mod record;
 mod reshape;
@@ -62,6 +62,7 @@ pub use crate::contract::{
 };
 pub use crate::number::UNIT;
 
+pub use crate::number::{Dual, Known, Number, Tracked};
 pub use accuracy::Accuracy;
 pub use adam::Adam;
 pub use assign::Assign;
@@ -98,7 +99,8 @@ pub use penalty::Penalty;
 pub use permutation::Permutation;
 pub use permute::Permute;
 pub(crate) use pointwise::Backward as PointwiseBackward;
-pub use pointwise::{Function, Pointwise};
+pub use pointwise::{Allowed, Edges, Function, Pointwise, Setting, Settings, Tried, UnaryFunction};
+
 pub use pointwise_loss::PointwiseLoss;
 pub use record::{Parts, Record};
 pub use reshape::Reshape;

@@ -266,7 +266,8 @@ mod tests {
             let (y, mean, variance) = x.batch_norm_training(-1, None, None, 1e-3, Some(cursor));
             // A gradient that is neither constant nor along y.
             let dx = x.graph().gradients(&y.square().mul(&y.exp()), &[x]);
-            vec![y, mean, variance, dx[0].clone()]
+            let second = x.graph().gradients(&dx[0].square(), &[x]);
+            vec![y, mean, variance, dx[0].clone(), second[0].clone()]
         };
         // The exponentials of the stale rows overflow, and may.
         let ragged = run(&x, [5, 2], 3, normalised).unwrap();
@@ -275,6 +276,29 @@ mod tests {
         assert_eq!((&ragged[1], &ragged[2]), (&whole[1], &whole[2]));
         assert_eq!(ragged[3][..6], whole[3]);
         assert_eq!(ragged[3][6..], [0.0; 4]);
+        // The gradient of the gradient.
+        assert!(whole[4].iter().all(|second| second.abs() > 1e-3));
+        for (ragged, whole) in ragged[4].iter().zip(&whole[4]) {
+            assert!((ragged - whole).abs() <= 1e-12 * whole.abs());
+        }
+        assert_eq!(ragged[4][6..], [0.0; 4]);
+    }
+
+    #[test]
+    fn statistics_of_a_ragged_batch_have_the_gradient_of_its_rows() {
+        let x = [1.0, 5.0, 2.0, -1.0, 6.0, 2.0, 1000.0, -70.0, 3.0, 3.0];
+        let of_statistics = |x: &Tensor, cursor: &Tensor| {
+            let (_, mean, variance) = x.batch_norm_training(-1, None, None, 1e-3, Some(cursor));
+            let value = mean.exp().mul(&variance.square());
+            vec![x.graph().gradients(&value, &[x])[0].clone()]
+        };
+        let ragged = run(&x, [5, 2], 3, of_statistics).unwrap();
+        let whole = run(&x[..6], [3, 2], 3, of_statistics).unwrap();
+        assert!(whole[0].iter().all(|slope| slope.abs() > 1e-3));
+        for (ragged, whole) in ragged[0].iter().zip(&whole[0]) {
+            assert!((ragged - whole).abs() <= 1e-12 * whole.abs());
+        }
+        assert_eq!(ragged[0][6..], [0.0; 4]);
     }
 
     #[test]

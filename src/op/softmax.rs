@@ -30,7 +30,7 @@ pub struct Softmax {
 
 /// dx = y ⊙ (dy − Σ dy ⊙ y). Inputs: y, dy; output dx; one shape.
 #[derive(Debug, Clone, Copy)]
-struct Backward(Softmax);
+pub(super) struct Backward(pub Softmax);
 
 impl Op for Softmax {
     fn name(&self) -> &'static str {
@@ -186,6 +186,21 @@ impl Op for Backward {
         Ok(vec![dy.clone()])
     }
 
+    /// With g = dL/d(dx): by y it is g ⊙ (dy − Σ dy ⊙ y) − dy·Σ g ⊙ y; by dy the same operation on g.
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        let (y, dy, g) = (&vjp.inputs[0], &vjp.inputs[1], vjp.dy()?);
+        let by_y = || {
+            let along = Along::admitted(&y.kind(), self.0.axis);
+            let [wide_y, wide_dy, wide_g] = [y, dy, g].map(|tensor| along.wide(tensor));
+            let sum = along.sums(&wide_dy.mul(&wide_y));
+            let own = along.sums(&wide_g.mul(&wide_y));
+            let by_y = wide_g.mul(&wide_dy.sub(&sum)).sub(&wide_dy.mul(&own));
+            by_y.reshape(y.shape())
+        };
+        let by_dy = || y.graph().apply_one(*self, &[y, g]);
+        Ok(vec![vjp.wanted[0].then(by_y), vjp.wanted[1].then(by_dy)])
+    }
+
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
         let along = Along::admitted(&signature.inputs[0], self.0.axis);
         let launch = along.launch((SHADER, "backward"), (2, 1), target);
@@ -269,7 +284,7 @@ fn cases() -> Vec<Case> {
         cases.push(Case::new(Softmax { axis: -1 }).input(shape, Fill::Uniform(-4.0, 4.0)));
         let backward = Case::new(Backward(Softmax { axis: -1 })).input(shape, Fill::Probabilities);
         let backward = backward.input(shape, Fill::Uniform(-2.0, 2.0));
-        cases.push(backward.without_gradient());
+        cases.push(backward);
     }
     for most in [100.0, 1e4] {
         for shape in [&[33, 10][..], &[17, 257], &[2, 70_000]] {
@@ -289,7 +304,7 @@ fn cases() -> Vec<Case> {
         cases.push(Case::new(softmax).input(shape, Fill::Uniform(-4.0, 4.0)));
         let backward = Case::new(Backward(softmax)).input(shape, Fill::Uniform(0.0, 1.0));
         let backward = backward.input(shape, Fill::Uniform(-2.0, 2.0));
-        cases.push(backward.without_gradient());
+        cases.push(backward);
     }
     // Ties, and a row that an unshifted power would lose.
     let edges = vec![

@@ -116,6 +116,13 @@ impl Op for Backward {
         Ok(vec![dy.clone()])
     }
 
+    /// The same operation on dL/d(dx); y has a part in it by its support alone, which jumps.
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        let (y, g) = (&vjp.inputs[0], vjp.dy()?);
+        let by_dy = || y.graph().apply_one(*self, &[y, g]);
+        Ok(vec![None, vjp.wanted[1].then(by_dy)])
+    }
+
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
         let along = Along::admitted(&signature.inputs[0], self.0.axis);
         let launch = along.launch((SHADER, "backward"), (2, 2), target);
@@ -189,7 +196,10 @@ fn cases() -> Vec<Case> {
         cases.push(far.without_gradient());
         for fill in [Fill::Binary, Fill::Uniform(0.0, 1.0)] {
             let backward = Case::new(Backward(op)).constant(shape, fill);
-            cases.push(backward.constant(shape, Fill::Uniform(-2.0, 2.0)));
+            cases.push(Case {
+                gradients: vec![1],
+                ..backward.constant(shape, Fill::Uniform(-2.0, 2.0))
+            });
         }
     }
     // Each step of Newton's drops one element only.

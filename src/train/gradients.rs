@@ -24,7 +24,8 @@ impl Model {
     ///
     /// `value` takes the outputs `[rows, …]` in order and gives any tensor; the derivatives are those of the sum of its
     /// elements. Layers pass as in prediction. For anything else there is [`Graph::gradients`],
-    /// gradients of gradients among it: products, sums, arithmetic and functions element by element have them.
+    /// gradients of gradients among it: products, sums, arithmetic, functions element by element, softmax, normalisations
+    /// and most losses have them.
     ///
     /// ```
     /// use kiln::prelude::*;

@@ -129,7 +129,7 @@ pub fn settings_of_activations_out_of_range_name_the_field() {
         &["at least 0", "-1"],
     );
     refuses(with(Activation::Glu), "units", &["even", "got 3"]);
-    says(Activation::named("relu7"), &["relu7", "relu6"]);
+    says(Activation::from_name("relu7"), &["relu7", "relu6"]);
 }
 
 #[test]

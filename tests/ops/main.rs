@@ -6,4 +6,5 @@ mod common;
 mod custom_op;
 mod gradcheck;
 mod oracle;
+mod own_function;
 mod shaders;

@@ -177,17 +177,28 @@ fn no_workgroup_size_is_a_literal() {
     }
 }
 
+/// A text without the lines that say which function of one number it applies.
+fn without_function(text: &str) -> String {
+    let says =
+        |line: &&str| line.contains("value_of(x: f32") || line.contains("slope_of(saved: f32");
+    let comment = |line: &&str| line.starts_with("// What `value_of`");
+    let lines = text
+        .lines()
+        .filter(|line| !line.is_empty() && !says(line) && !comment(line));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn every_entry_point_is_launched_by_a_case() {
     let launched: BTreeSet<(String, String)> = LAUNCHED
         .choices
         .iter()
-        .map(|(shader, entry, _)| (shader.clone(), entry.clone()))
+        .map(|(shader, entry, _)| (without_function(shader), entry.clone()))
         .collect();
     for shader in shaders().values() {
         for entry in Module::parse(shader).unwrap().entries {
             assert!(
-                launched.contains(&(shader.source.to_string(), entry.name.clone())),
+                launched.contains(&(without_function(&shader.source), entry.name.clone())),
                 "no case launches {}.{}",
                 shader.name,
                 entry.name

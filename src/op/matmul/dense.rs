@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Signature, expect_dtype,
 };
-use crate::number::{Product, Real, UNIT};
+use crate::number::{Product, Real, Tracked, UNIT};
 use crate::op::gather::row_of;
-use crate::op::pointwise;
-use crate::op::pointwise::Function;
+use crate::op::pointwise::functions::{LeakyRelu, Relu, Sigmoid, Tanh};
+use crate::op::{Function, UnaryFunction};
 use crate::target::Target;
 use crate::{DType, TensorType};
 
@@ -218,16 +218,16 @@ impl Op for Dense {
                 *sum += input(bias)[at % product.n];
                 *error += 2.0 * UNIT * sum.abs();
             }
-            let result = sample.results[0][at];
+            let tracked = Tracked {
+                value: *sum,
+                error: *error,
+            };
             match self.end {
                 End::Plain => {}
-                End::Function(f) => {
-                    *error = f.steepest() * *error + pointwise::rounding(f, *sum, result);
-                }
+                End::Function(f) => *error = f.tracked(tracked).error,
                 End::Slope(f) => {
-                    let slope: f64 = f.derivative(saved.map_or(0.0, |i| input(i)[at]));
-                    *error =
-                        slope.abs() * *error + 10.0 * UNIT * result.abs() + 2.0 * UNIT * sum.abs();
+                    let saved = Tracked::exact(saved.map_or(0.0, |i| input(i)[at]));
+                    *error = (tracked * f.tracked_slope(saved)).error;
                 }
             }
         }
@@ -273,7 +273,6 @@ impl Compute for Dense {
 }
 
 fn cases() -> Vec<Case> {
-    use Function::{LeakyRelu, Relu, Sigmoid, Tanh};
     let shapes = [
         (1, 1, 1),
         (1, 257, 33),
@@ -300,15 +299,15 @@ fn cases() -> Vec<Case> {
         (65, 8, 64),
     ];
     let ends = [
-        End::Function(Relu),
+        End::Function(Relu::function()),
         End::Plain,
-        End::Function(Sigmoid),
-        End::Slope(Relu),
-        End::Function(Tanh),
-        End::Slope(Sigmoid),
-        End::Function(LeakyRelu(0.2)),
-        End::Slope(Tanh),
-        End::Slope(LeakyRelu(0.2)),
+        End::Function(Sigmoid::function()),
+        End::Slope(Relu::function()),
+        End::Function(Tanh::function()),
+        End::Slope(Sigmoid::function()),
+        End::Function(LeakyRelu::function()),
+        End::Slope(Tanh::function()),
+        End::Slope(LeakyRelu::function()),
     ];
     let mut cases = Vec::new();
     for (number, (m, n, k)) in shapes.into_iter().enumerate() {
@@ -373,8 +372,8 @@ fn halves() -> Vec<Case> {
     let mut cases = Vec::new();
     for (m, n, k) in shapes {
         for (turn, end) in [
-            End::Function(Function::Relu),
-            End::Slope(Function::Tanh),
+            End::Function(Relu::function()),
+            End::Slope(Tanh::function()),
             End::Plain,
         ]
         .into_iter()

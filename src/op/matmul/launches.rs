@@ -13,7 +13,8 @@ pub const TILED: Shader = shader!(
     "matmul_blocks",
     "matmul_store",
     "halves",
-    "functions"
+    "functions",
+    "identity"
 );
 
 /// CPU adapters without subgroups.
@@ -22,7 +23,8 @@ pub const REGISTERS: Shader = shader!(
     "matmul_blocks",
     "matmul_store",
     "halves",
-    "functions"
+    "functions",
+    "identity"
 );
 
 /// CPU adapters with subgroups; apart, because a device without them refuses the whole module.
@@ -31,7 +33,8 @@ pub const LANES: Shader = shader!(
     "matmul_blocks",
     "matmul_store",
     "halves",
-    "functions"
+    "functions",
+    "identity"
 );
 
 /// Few rows, on GPUs.
@@ -40,14 +43,12 @@ pub const VECTOR: Shader = shader!(
     "matmul_blocks",
     "matmul_store",
     "halves",
-    "functions"
+    "functions",
+    "identity"
 );
 
 /// The sum of the splits.
-pub const COMBINE: Shader = shader!("matmul_combine", "functions");
-
-/// The number in the shaders of no function.
-const NONE: u32 = 255;
+pub const COMBINE: Shader = shader!("matmul_combine", "functions", "identity");
 
 /// What a product takes beside A and B, which are the op's first two inputs.
 #[derive(Debug, Clone, Copy, Default)]
@@ -125,14 +126,12 @@ pub fn launches(
         None => 0,
         Some(_) => 1 + u32::from(choice.swapped),
     };
-    let code = operands.function.map_or(NONE, Function::code);
     let last_row = operands.indices.map_or(0, |(_, last)| last);
     // What is not asked for is bound to A and never read.
     let read = |input: Option<usize>| Binding::Input(input.unwrap_or(0));
     let end = |launch: Launch, ends: bool| {
-        Function::describe(operands.function, launch)
+        Function::describe(operands.function.filter(|_| ends), launch)
             .set("BIAS", ends && operands.bias.is_some())
-            .set("FUNCTION", if ends { code } else { NONE })
             .set("SLOPE", ends && operands.saved.is_some())
     };
     let len = u64::from(m) * u64::from(n);

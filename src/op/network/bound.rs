@@ -1,11 +1,10 @@
 //! How far a device may be off after one step: errors carried forward and back beside the numbers of the reference.
 
 use crate::contract::Sample;
-use crate::number::UNIT;
+use crate::number::{Tracked, UNIT};
 use crate::op::cross_entropy::{logits_error, logits_slope_errors};
 use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
-use crate::op::pointwise::rounding;
 use crate::op::record::{Parts, place};
 use crate::op::shape::rows::RowTarget;
 use crate::op::{Clock, Column, Form, RATES, RowLoss, SquaredError};
@@ -119,9 +118,9 @@ fn gradient(
                 None => before.clone(),
                 Some(f) => before
                     .iter()
-                    .map(|&(z, e): &Known| {
-                        let y: f64 = f.value(z);
-                        (y, f.steepest() * e + 1.1 * rounding(f, z, y) + UNIT * e)
+                    .map(|&(value, error): &Known| {
+                        let y = f.tracked(Tracked { value, error });
+                        (y.value, y.error)
                     })
                     .collect(),
             });
@@ -150,20 +149,10 @@ fn gradient(
                 .filter(|_| l + 1 < last || !network.loss_before)
             {
                 for (dy, &(y, e)) in dy.iter_mut().zip(&layers[l + 1]) {
-                    // f′ is sigmoid's or tanh's polynomial, of slope 2 at most, or jumps at 0.
-                    let slope: f64 = f.derivative(y);
-                    let jumps = matches!(
-                        f,
-                        crate::op::Function::Relu | crate::op::Function::LeakyRelu(_)
-                    );
-                    let slope_error = match jumps {
-                        true if y.abs() <= e => 1.0 + f.steepest(),
-                        true => 0.0,
-                        false => 2.0 * e + 3.0 * UNIT,
-                    };
-                    let (d, d_error) = *dy;
-                    let error = d_error * (slope.abs() + slope_error) + d.abs() * slope_error;
-                    *dy = (d * slope, error + 2.0 * UNIT * (d * slope).abs());
+                    let slope = f.tracked_slope(Tracked { value: y, error: e });
+                    let (value, error) = *dy;
+                    let dz = Tracked { value, error } * slope;
+                    *dy = (dz.value, dz.error);
                 }
             }
             let mut add = |i: usize, (x, x_error): Known, (d, d_error): Known| {

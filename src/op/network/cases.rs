@@ -2,10 +2,11 @@
 
 use crate::contract::{Case, Fill};
 use crate::op::cursor::WORDS;
+use crate::op::pointwise::functions::{LeakyRelu, Relu, Sigmoid, Tanh};
 use crate::op::record::Parts;
 use crate::op::{
     Accuracy, Adam, BinaryCrossEntropy, Clock, Form, Function, Momentum, RATES, RowLoss,
-    SquaredError,
+    SquaredError, UnaryFunction,
 };
 use crate::schedule::Schedule;
 
@@ -17,7 +18,6 @@ const RING_ROWS: usize = 5;
 type Head = (RowLoss, bool, Option<Function>, Option<Accuracy>, Fill);
 
 fn heads() -> Vec<Head> {
-    use Function::{LeakyRelu, Sigmoid, Tanh};
     let binary = |form| RowLoss::Binary(BinaryCrossEntropy { form });
     let squared = |scale| RowLoss::Squared(SquaredError { scale });
     let above = |threshold| Some(Accuracy::Binary { threshold });
@@ -26,21 +26,21 @@ fn heads() -> Vec<Head> {
         (
             squared(0.5),
             false,
-            Some(Sigmoid),
+            Some(Sigmoid::function()),
             above(0.3),
             Fill::Uniform(0.0, 1.0),
         ),
         (
             binary(Form::Probabilities),
             false,
-            Some(Sigmoid),
+            Some(Sigmoid::function()),
             None,
             Fill::Binary,
         ),
         (
             squared(0.2),
             false,
-            Some(Tanh),
+            Some(Tanh::function()),
             None,
             Fill::Uniform(-1.0, 1.0),
         ),
@@ -54,7 +54,7 @@ fn heads() -> Vec<Head> {
         (
             binary(Form::Logits),
             true,
-            Some(Sigmoid),
+            Some(Sigmoid::function()),
             above(-0.2),
             Fill::Uniform(0.0, 1.0),
         ),
@@ -68,7 +68,7 @@ fn heads() -> Vec<Head> {
         (
             squared(1.0),
             false,
-            Some(LeakyRelu(0.2)),
+            Some(LeakyRelu::function()),
             None,
             Fill::Uniform(-2.0, 2.0),
         ),
@@ -162,10 +162,10 @@ fn case(
     cursor: [u32; WORDS],
 ) -> Case {
     let hidden = [
-        Function::Relu,
-        Function::Tanh,
-        Function::LeakyRelu(0.3),
-        Function::Sigmoid,
+        Relu::function(),
+        Tanh::function(),
+        Function::of::<LeakyRelu>(&[0.3]),
+        Sigmoid::function(),
     ];
     let mut layers: Vec<Layer> = Vec::new();
     let mut len = 0;

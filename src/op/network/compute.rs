@@ -7,9 +7,10 @@ use crate::number::Real;
 use crate::number::parallel::{Table, share, threads};
 use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
+use crate::op::pointwise::functions::{Relu, Sigmoid, Tanh};
 use crate::op::record::{Parts, place};
 use crate::op::shape::rows::Targets;
-use crate::op::{Clock, Function, RATES};
+use crate::op::{Clock, Function, RATES, UnaryFunction};
 
 use super::losses::Chunk;
 use super::{LANES, Lanes, MOST_PARAMETERS, MOST_VALUES, Network, Operands, Rule};
@@ -302,11 +303,14 @@ impl Network {
 /// y = f(y), the function told apart outside of the loop.
 #[inline(always)]
 fn apply<T: Real>(function: Function, y: &mut Lanes<T>) {
-    match function {
-        Function::Relu => *y = y.map(|z| Function::Relu.value(z)),
-        Function::Tanh => *y = y.map(|z| Function::Tanh.value(z)),
-        Function::Sigmoid => *y = y.map(|z| Function::Sigmoid.value(z)),
-        other => other.apply(y),
+    if function.is::<Relu>() {
+        *y = y.map(|z| Relu::value(z, [0.0; 3]));
+    } else if function.is::<Tanh>() {
+        *y = y.map(|z| Tanh::value(z, [0.0; 3]));
+    } else if function.is::<Sigmoid>() {
+        *y = y.map(|z| Sigmoid::value(z, [0.0; 3]));
+    } else {
+        function.apply(y);
     }
 }
 
@@ -318,11 +322,14 @@ fn descend<T: Real>(function: Function, slopes: &mut Lanes<T>, y: &Lanes<T>) {
             *slope = *slope * derivative(y);
         }
     }
-    match function {
-        Function::Relu => each(slopes, y, |y| Function::Relu.derivative(y)),
-        Function::Tanh => each(slopes, y, |y| Function::Tanh.derivative(y)),
-        Function::Sigmoid => each(slopes, y, |y| Function::Sigmoid.derivative(y)),
-        other => each(slopes, y, |y| other.derivative(y)),
+    if function.is::<Relu>() {
+        each(slopes, y, |y| Relu::slope(y, [0.0; 3]));
+    } else if function.is::<Tanh>() {
+        each(slopes, y, |y| Tanh::slope(y, [0.0; 3]));
+    } else if function.is::<Sigmoid>() {
+        each(slopes, y, |y| Sigmoid::slope(y, [0.0; 3]));
+    } else {
+        function.apply_slope(y, slopes);
     }
 }
 

@@ -331,7 +331,7 @@ impl Network {
 
     /// Refuses what neither form computes.
     fn check_kinds(&self, labels: bool) -> Result<(), String> {
-        let function = |layer: &Layer| layer.function.is_none_or(Function::ends_layers);
+        let function = |layer: &Layer| layer.function.is_none_or(Function::in_small_networks);
         if self.layers.is_empty() || !self.layers.iter().all(function) || self.members == 0 {
             return Err("takes layers with functions whose slope follows from the output".into());
         }

@@ -1,323 +1,241 @@
-//! The functions of one number by name: their constants, their numbers in the shaders, and what their slopes need.
+//! A function of one number as a value: which one, and its settings.
 
-use crate::contract::Launch;
+use std::any::{Any, TypeId};
+use std::fmt;
 
-/// A function of one number, y = f(x). NaN gives NaN in all of them.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Function {
-    /// 1/(1 + e^−x).
-    Sigmoid,
-    /// (e^x − e^−x)/(e^x + e^−x).
-    Tanh,
-    /// max(x, 0); NaN stays NaN.
-    Relu,
-    /// x for x ≥ 0, slope·x below.
-    LeakyRelu(f32),
-    /// e^x.
-    Exp,
-    /// Natural logarithm.
-    Log,
-    /// √x.
-    Sqrt,
-    /// x².
-    Square,
-    /// |x|; its derivative at 0 is 0.
-    Abs,
-    /// −x.
-    Neg,
-    /// factor·x.
-    Scale(f32),
-    /// x + constant.
-    Offset(f32),
-    /// min(x, max) for x > threshold, slope·(x − threshold) below. Its derivative at the threshold is 0, at max 1.
-    Rectify {
-        /// The slope below the threshold.
-        slope: f32,
-        /// Where x begins to pass.
-        threshold: f32,
-        /// The largest value; infinity for none.
-        max: f32,
-    },
-    /// scale·x for x > 0, scale·alpha·(e^(x/width) − 1) below: ELU, SELU and CELU. Its derivative at 0 is that from below.
-    Elu {
-        /// What −y tends to on the far left, but for the scale.
-        alpha: f32,
-        /// The slope on the right.
-        scale: f32,
-        /// How far from 0 the curve bends.
-        width: f32,
-    },
-    /// x·Φ(x) with the normal distribution Φ(x) = ½·erfc(−x/√2) (Hendrycks, Gimpel 2016).
-    Gelu,
-    /// x·σ(2u) with u = √(2/π)·(x + 0.044715·x³): GELU's approximation, ½x·(1 + tanh u).
-    GeluTanh,
-    /// x·σ(beta·x): SiLU for beta 1, else swish (Ramachandran, Zoph, Le 2017).
-    Silu(f32),
-    /// ln(1 + e^(beta·x))/beta, and x where beta·x is beyond the threshold.
-    Softplus {
-        /// How sharp the bend is.
-        beta: f32,
-        /// Where the straight part begins; infinity for the curve alone.
-        threshold: f32,
-    },
-    /// x/(1 + |x|).
-    Softsign,
-    /// x·tanh(ln(1 + e^x)) (Misra 2019).
-    Mish,
-    /// ln σ(x).
-    LogSigmoid,
-    /// slope·x + offset, no less than 0 and no more than 1. Its derivative at both ends is 0.
-    HardSigmoid {
-        /// The slope between the ends.
-        slope: f32,
-        /// The value at 0.
-        offset: f32,
-    },
-    /// x times the hard sigmoid.
-    HardSilu {
-        /// The hard sigmoid's slope.
-        slope: f32,
-        /// The hard sigmoid's value at 0.
-        offset: f32,
-    },
-    /// x, no less than low and no more than high. Its derivative at both ends is 1.
-    Clamp {
-        /// The least value.
-        low: f32,
-        /// The largest value.
-        high: f32,
-    },
-    /// x − tanh x.
-    TanhShrink,
-    /// x − bias for x > lambda, x + bias for x < −lambda, 0 between.
-    Shrink {
-        /// Half the width of the flat part.
-        lambda: f32,
-        /// How far the rest moves towards 0.
-        bias: f32,
-    },
-    /// x for x > threshold, else the value.
-    Threshold {
-        /// Where x begins to pass.
-        threshold: f32,
-        /// What stands for the rest.
-        value: f32,
-    },
-    /// (x + √(x² + b))/2 (Barron 2021).
-    Squareplus(f32),
-    /// 0 for x ≤ −1, ¼(x + 1)² up to 1, x from there: what sparsemax is to softmax.
-    SparsePlus,
-    /// erf x = 2/√π·∫₀ˣ e^(−t²) dt.
-    Erf,
-    /// Sine of an angle in radians.
-    Sin,
-    /// Cosine of an angle in radians.
-    Cos,
-    /// 1/x.
-    Reciprocal,
-    /// 1/√x.
-    Rsqrt,
-    /// −1, 0 or 1.
-    Sign,
-    /// ln(1 + x), accurate near 0.
-    Log1p,
-    /// e^x − 1, accurate near 0.
-    Expm1,
-    /// The largest whole number that is not above x.
-    Floor,
-    /// The least whole number that is not below x.
-    Ceil,
-    /// The nearest whole number, of two the even one.
-    Round,
-    /// x^exponent; NaN for x < 0, unless the exponent is a whole number.
-    Power(f32),
+use crate::contract::{Launch, Shader};
+use crate::number::{Dual, Real, Tracked};
+use crate::{Error, Result};
+
+use super::graph_number::GraphNumber;
+use super::loops::Loops;
+use super::unary::{Setting, Settings, Tried, UnaryFunction};
+
+/// A function of one number with its settings: `Function::of::<Elu>(&[1.0])`, or by its name. See [`UnaryFunction`].
+#[derive(Clone, Copy)]
+pub struct Function {
+    formulas: &'static Formulas,
+    settings: Settings,
 }
 
-use Function::*;
+/// What is known of a type that is a [`UnaryFunction`], without the type.
+pub(super) struct Formulas {
+    pub name: &'static str,
+    backward: &'static str,
+    settings: &'static [Setting],
+    wgsl: &'static str,
+    flat: bool,
+    ends_layers: bool,
+    kind: fn() -> TypeId,
+    saves_output: fn(Settings) -> bool,
+    fits: fn(Settings) -> std::result::Result<(), (&'static str, String)>,
+    pub tried: fn() -> Tried,
+    f32: Loops<f32>,
+    f64: Loops<f64>,
+    tracked_value: fn(Tracked, Settings) -> Tracked,
+    tracked_slope: fn(Tracked, Settings) -> Tracked,
+    second: for<'a> fn(GraphNumber<'a>, Settings) -> GraphNumber<'a>,
+}
 
-impl Function {
-    /// Everything that tells the function in a shader: its number, its constants, its name.
-    fn description(self) -> (u32, [f32; 3], &'static str) {
-        let one = |number, constant, name| (number, [constant, 0.0, 0.0], name);
-        let two = |number, a, b, name| (number, [a, b, 0.0], name);
-        match self {
-            Sigmoid => one(0, 0.0, "sigmoid"),
-            Tanh => one(1, 0.0, "tanh"),
-            Relu => one(2, 0.0, "relu"),
-            LeakyRelu(slope) => one(3, slope, "leaky_relu"),
-            Exp => one(4, 0.0, "exp"),
-            Log => one(5, 0.0, "log"),
-            Sqrt => one(6, 0.0, "sqrt"),
-            Square => one(7, 0.0, "square"),
-            Abs => one(8, 0.0, "abs"),
-            Neg => one(9, 0.0, "neg"),
-            Scale(factor) => one(10, factor, "scale"),
-            Offset(constant) => one(11, constant, "offset"),
-            Rectify {
-                slope,
-                threshold,
-                max,
-            } => (12, [slope, threshold, max], "rectify"),
-            Elu {
-                alpha,
-                scale,
-                width,
-            } => (13, [alpha, scale, width], "elu"),
-            Gelu => one(14, 0.0, "gelu"),
-            GeluTanh => one(15, 0.0, "gelu_tanh"),
-            Silu(beta) => one(16, beta, "silu"),
-            Softplus { beta, threshold } => two(17, beta, threshold, "softplus"),
-            Softsign => one(18, 0.0, "softsign"),
-            Mish => one(19, 0.0, "mish"),
-            LogSigmoid => one(20, 0.0, "log_sigmoid"),
-            HardSigmoid { slope, offset } => two(21, slope, offset, "hard_sigmoid"),
-            HardSilu { slope, offset } => two(22, slope, offset, "hard_silu"),
-            Clamp { low, high } => two(23, low, high, "clamp"),
-            TanhShrink => one(24, 0.0, "tanh_shrink"),
-            Shrink { lambda, bias } => two(25, lambda, bias, "shrink"),
-            Threshold { threshold, value } => two(26, threshold, value, "threshold"),
-            Squareplus(b) => one(27, b, "squareplus"),
-            SparsePlus => one(28, 0.0, "sparse_plus"),
-            Erf => one(29, 0.0, "erf"),
-            Sin => one(30, 0.0, "sin"),
-            Cos => one(31, 0.0, "cos"),
-            Reciprocal => one(32, 0.0, "reciprocal"),
-            Rsqrt => one(33, 0.0, "rsqrt"),
-            Sign => one(34, 0.0, "sign"),
-            Log1p => one(35, 0.0, "log1p"),
-            Expm1 => one(36, 0.0, "expm1"),
-            Floor => one(37, 0.0, "floor"),
-            Ceil => one(38, 0.0, "ceil"),
-            Round => one(39, 0.0, "round"),
-            Power(exponent) => two(40, exponent, parity(exponent), "power"),
+impl Formulas {
+    pub const fn of<F: UnaryFunction>() -> Self {
+        Formulas {
+            name: F::NAME,
+            backward: F::BACKWARD,
+            settings: F::SETTINGS,
+            wgsl: F::WGSL,
+            flat: F::FLAT,
+            ends_layers: F::ENDS_LAYERS,
+            kind: TypeId::of::<F>,
+            saves_output: F::saves_output,
+            fits: F::fits,
+            tried: F::tried,
+            f32: Loops::of::<F>(),
+            f64: Loops::of::<F>(),
+            tracked_value: F::value,
+            tracked_slope: F::slope,
+            second: second::<F>,
         }
     }
+}
 
-    /// The number of the function in the shaders.
-    pub(in crate::op) fn code(self) -> u32 {
-        self.description().0
+/// The derivative of f′ by what it is computed from.
+fn second<'a, F: UnaryFunction>(saved: GraphNumber<'a>, settings: Settings) -> GraphNumber<'a> {
+    F::slope(Dual::variable(saved), settings).slope
+}
+
+impl Function {
+    /// The function of a type with these settings; those that are not given keep their defaults.
+    pub fn of<F: UnaryFunction>(settings: &[f32]) -> Self {
+        let function = Function::with(const { &Formulas::of::<F>() }, settings);
+        F::simpler(function.settings).unwrap_or(function)
     }
 
-    /// Gives the `params` of a launch whose shader has `functions.wgsl` the function's constants.
-    pub(in crate::op) fn describe(function: Option<Self>, launch: Launch) -> Launch {
-        let [first, second, third] = function.map_or([0.0; 3], |f| f.description().1);
-        let launch = launch.param("first", first).param("second", second);
-        launch.param("third", third)
+    /// What it is tested on.
+    pub(super) fn tried(self) -> Tried {
+        (self.formulas.tried)()
     }
 
-    pub(super) fn name(self) -> &'static str {
-        self.description().2
+    pub(super) fn with(formulas: &'static Formulas, given: &[f32]) -> Self {
+        let mut settings = [0.0; 3];
+        let own = formulas.settings.iter().enumerate();
+        for (place, (i, setting)) in settings.iter_mut().zip(own) {
+            *place = given.get(i).copied().unwrap_or(setting.default);
+        }
+        Function { formulas, settings }
+    }
+
+    /// One of Kiln's own functions by its name in plans: `elu`, whose settings alpha, scale and width have defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] with the names that there are.
+    pub fn from_name(name: &str, settings: &[f32]) -> Result<Self> {
+        let all = || super::ALL.iter();
+        let found = all().find(|formulas| formulas.name == name);
+        found
+            .map(|formulas| Function::with(formulas, settings))
+            .ok_or_else(|| Error::NotFound {
+                what: "function",
+                name: name.into(),
+                known: all().map(|formulas| formulas.name.into()).collect(),
+            })
+    }
+
+    /// Whether it is this function, with whatever settings.
+    pub(crate) fn is<F: UnaryFunction>(self) -> bool {
+        (self.formulas.kind)() == TypeId::of::<F>()
+    }
+
+    /// Its settings.
+    pub fn settings(self) -> Settings {
+        self.settings
+    }
+
+    /// Its name in plans.
+    pub fn name(self) -> &'static str {
+        self.formulas.name
+    }
+
+    /// The name of its derivative's op in plans.
+    pub(super) fn backward_name(self) -> &'static str {
+        self.formulas.backward
     }
 
     /// Whether f′ is computed from the output; else from the input.
     pub(super) fn saves_output(self) -> bool {
-        match self {
-            Sigmoid | Tanh | Relu | Exp | Sqrt => true,
-            // The output has the input's sign, which is all that f′ depends on.
-            LeakyRelu(slope) => slope >= 0.0,
-            _ => false,
-        }
+        (self.formulas.saves_output)(self.settings)
     }
 
     /// Whether f′ is 0 wherever there is one.
     pub(super) fn is_flat(self) -> bool {
-        matches!(self, Sign | Floor | Ceil | Round)
+        self.formulas.flat
     }
 
-    /// Whether a layer may end in it: a bounded slope, so that rounding before it stays rounding.
+    /// Whether a layer may end in it: see [`UnaryFunction::ENDS_LAYERS`].
     pub(crate) fn ends_layers(self) -> bool {
-        self.steepest().is_finite() && self.saves_output()
+        self.formulas.ends_layers && self.saves_output()
     }
 
-    /// The largest |f′| of a function that a layer may end in; infinity of the others.
-    pub(in crate::op) fn steepest(self) -> f64 {
-        match self {
-            Sigmoid => 0.25,
-            Tanh | Relu => 1.0,
-            LeakyRelu(slope) => f64::from(slope.abs()).max(1.0),
-            _ => f64::INFINITY,
+    /// Whether whole steps of small networks may have it: their kernel writes these functions out for four numbers at once.
+    pub(crate) fn in_small_networks(self) -> bool {
+        use super::functions::{LeakyRelu, Relu, Sigmoid, Tanh};
+        let written = self.is::<Relu>() || self.is::<LeakyRelu>();
+        (written || self.is::<Tanh>() || self.is::<Sigmoid>()) && self.ends_layers()
+    }
+
+    /// What is wrong with a setting: its name, and a sentence without it.
+    pub(crate) fn refusal(self) -> Option<(&'static str, String)> {
+        let settings = self.formulas.settings.iter().zip(self.settings);
+        let alone =
+            |(setting, value): (&Setting, f32)| Some((setting.name, setting.refusal(value)?));
+        let together = || (self.formulas.fits)(self.settings).err();
+        settings
+            .map(alone)
+            .find_map(|refused| refused)
+            .or_else(together)
+    }
+
+    /// f of a number with its rounding error.
+    pub(in crate::op) fn tracked(self, x: Tracked) -> Tracked {
+        (self.formulas.tracked_value)(x, self.settings)
+    }
+
+    /// f′ of a saved number with its rounding error.
+    pub(in crate::op) fn tracked_slope(self, saved: Tracked) -> Tracked {
+        (self.formulas.tracked_slope)(saved, self.settings)
+    }
+
+    /// f″ from the saved value: what f′ changes by with the output or input that it is computed from.
+    pub(super) fn second(self, saved: GraphNumber<'_>) -> GraphNumber<'_> {
+        (self.formulas.second)(saved, self.settings)
+    }
+
+    /// y = f(y) of every element.
+    pub(in crate::op) fn apply<T: Real>(self, values: &mut [T]) {
+        (self.loops().apply)(values, self.settings);
+    }
+
+    /// dx = dx·f′ of every element, from the saved output or input.
+    pub(in crate::op) fn apply_slope<T: Real>(self, saved: &[T], slopes: &mut [T]) {
+        (self.loops().apply_slope)(saved, slopes, self.settings);
+    }
+
+    /// The loops over numbers of a type.
+    pub(super) fn loops<T: Real>(self) -> &'static Loops<T> {
+        let all: [&'static dyn Any; 2] = [&self.formulas.f32, &self.formulas.f64];
+        all.into_iter()
+            .find_map(<dyn Any>::downcast_ref)
+            .unwrap_or_else(|| unreachable!("there are two float types"))
+    }
+
+    /// `shader`, in which `value_of` and `slope_of` are this function's.
+    fn shader(self, shader: Shader) -> Shader {
+        let Formulas { name, wgsl, .. } = self.formulas;
+        let own = format!(
+            "fn value_of(x: f32, c: vec3<f32>) -> f32 {{ return {name}_value(x, c); }}\n\
+             fn slope_of(saved: f32, c: vec3<f32>) -> f32 {{ return {name}_slope(saved, c); }}\n{wgsl}\n"
+        );
+        Shader {
+            source: shader.source.replace(IDENTITY, &own).into(),
+            ..shader
         }
     }
 
-    /// What is wrong with the constants.
-    pub(super) fn check(self) -> Result<(), String> {
-        let finite = |name: &str, value: f32| match value.is_finite() {
-            true => Ok(()),
-            false => Err(format!("{name} must be finite, got {value}")),
-        };
-        let positive = |name: &str, value: f32| match value > 0.0 && value.is_finite() {
-            true => Ok(()),
-            false => Err(format!("{name} must be above 0 and finite, got {value}")),
-        };
-        match self {
-            LeakyRelu(slope) => finite("slope", slope),
-            Rectify {
-                slope,
-                threshold,
-                max,
-            } => {
-                finite("slope", slope)?;
-                finite("threshold", threshold)?;
-                if max >= threshold.max(0.0) {
-                    return Ok(());
-                }
-                Err(format!(
-                    "max must be at least 0 and the threshold {threshold}, got {max}"
-                ))
-            }
-            Elu {
-                alpha,
-                scale,
-                width,
-            } => {
-                finite("alpha", alpha)?;
-                finite("scale", scale)?;
-                positive("width", width)
-            }
-            Silu(beta) => finite("beta", beta),
-            Softplus { beta, threshold } => {
-                positive("beta", beta)?;
-                match threshold.is_nan() {
-                    true => Err("threshold must be a number, got NaN".into()),
-                    false => Ok(()),
-                }
-            }
-            HardSigmoid { slope, offset } | HardSilu { slope, offset } => {
-                finite("slope", slope)?;
-                finite("offset", offset)
-            }
-            Clamp { low, high } => match low <= high {
-                true => Ok(()),
-                false => Err(format!("low must be at most high, got {low} and {high}")),
-            },
-            Shrink { lambda, bias } => {
-                finite("bias", bias)?;
-                match lambda >= 0.0 && lambda.is_finite() {
-                    true => Ok(()),
-                    false => Err(format!(
-                        "lambda must be at least 0 and finite, got {lambda}"
-                    )),
-                }
-            }
-            Threshold { threshold, value } => {
-                finite("threshold", threshold)?;
-                finite("value", value)
-            }
-            Squareplus(b) => match b >= 0.0 && b.is_finite() {
-                true => Ok(()),
-                false => Err(format!("b must be at least 0 and finite, got {b}")),
-            },
-            Power(exponent) => finite("exponent", exponent),
-            _ => Ok(()),
+    /// Gives a launch whose shader ends in `identity.wgsl` the function instead, and its `params` the settings.
+    pub(in crate::op) fn describe(function: Option<Self>, mut launch: Launch) -> Launch {
+        let [first, second, third] = function.map_or([0.0; 3], |f| f.settings);
+        if let Some(function) = function {
+            launch.shader = function.shader(launch.shader);
         }
+        let launch = launch.param("first", first).param("second", second);
+        launch.param("third", third)
     }
 }
 
-/// What x^exponent is to a negative x: 0 no number, 1 that of −x with the sign of x, 2 that of −x.
-fn parity(exponent: f32) -> f32 {
-    match exponent.rem_euclid(2.0) {
-        0.0 => 2.0,
-        1.0 => 1.0,
-        _ => 0.0,
+/// What stands for the function in a shader that is given none.
+const IDENTITY: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/shaders/identity.wgsl"
+));
+
+impl PartialEq for Function {
+    fn eq(&self, other: &Self) -> bool {
+        (self.formulas.kind)() == (other.formulas.kind)() && self.settings == other.settings
+    }
+}
+
+impl fmt::Debug for Function {
+    /// The name, with the settings where it has some.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        let settings = self.formulas.settings.iter().zip(self.settings);
+        let settings: Vec<String> = settings
+            .map(|(s, value)| format!("{} {value}", s.name))
+            .collect();
+        if settings.is_empty() {
+            return Ok(());
+        }
+        write!(f, "({})", settings.join(", "))
     }
 }

@@ -6,33 +6,35 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `function` | the functions and their constants |
-//! | `value` | f and f′ on the processor |
-//! | `second` | f″, for gradients of gradients |
-//! | `bound` | how far a device may be off |
-//! | `cases` | what they are tested on |
+//! | `unary` | the trait of such a function |
+//! | `functions` | Kiln's own functions, and the table of them |
+//! | `function` | a function with its settings, as a value |
+//! | `loops` | its loops on the processor |
+//! | `graph_number` | formulas as nodes of a graph: gradients of gradients |
 //! | `methods` | the `Tensor` methods |
+//! | `cases` | what the functions are tested on |
 
-mod bound;
 mod cases;
 mod function;
+pub(crate) mod functions;
+mod graph_number;
+mod loops;
 mod methods;
-mod second;
-mod value;
+mod unary;
 
 use crate::contract::{
-    Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity, expect_dtype,
-    fold, shader,
+    Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity, fold, shader,
 };
-use crate::number::{Real, UNIT};
+use crate::number::{Real, Tracked};
 use crate::target::Target;
 use crate::{Tensor, TensorType};
 
-pub(super) use bound::rounding;
 pub use function::Function;
-use second::Second;
+pub(in crate::op) use graph_number::GraphNumber;
+use methods::ALL;
+pub use unary::{Allowed, Edges, Setting, Settings, Tried, UnaryFunction};
 
-const SHADER: Shader = shader!("pointwise", "functions");
+const SHADER: Shader = shader!("pointwise", "functions", "identity");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {
@@ -56,8 +58,10 @@ impl Op for Pointwise {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [x] = arity::<1>(inputs)?;
-        expect_dtype("x", x, crate::DType::F32)?;
-        self.0.check()?;
+        crate::contract::expect_dtype("x", x, crate::DType::F32)?;
+        if let Some((setting, message)) = self.0.refusal() {
+            return Err(format!("{setting} {message}"));
+        }
         Ok(vec![x.clone()])
     }
 
@@ -82,27 +86,22 @@ impl Op for Pointwise {
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        let values = sample.inputs[0].iter().zip(&sample.results[0]);
-        vec![values.map(|(&x, &y)| rounding(self.0, x, y)).collect()]
+        let error = |&x: &f64| self.0.tracked(Tracked::exact(x)).error;
+        vec![sample.inputs[0].iter().map(error).collect()]
     }
 }
 
 impl Compute for Pointwise {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        self.0.forward(io.input(0), io.output(0));
+        let x = io.input(0);
+        (self.0.loops::<T>().forward)(x, io.output(0), self.0.settings());
     }
 }
 
 impl Op for Backward {
     fn name(&self) -> &'static str {
-        match self.0 {
-            Function::Sigmoid => "sigmoid.backward",
-            Function::Tanh => "tanh.backward",
-            Function::Relu => "relu.backward",
-            Function::LeakyRelu(_) => "leaky_relu.backward",
-            _ => "pointwise.backward",
-        }
+        self.0.backward_name()
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
@@ -114,11 +113,12 @@ impl Op for Backward {
         let (saved, dy, by_dx) = (&vjp.inputs[0], &vjp.inputs[1], vjp.dy()?);
         let by_dy = || saved.graph().apply_one(*self, &[saved, by_dx]);
         let by_saved = || {
+            let factor = self.0.second(GraphNumber::of(saved));
             let both = || by_dx.mul(dy);
-            match self.0.second(saved) {
-                Second::Flat => None,
-                Second::Constant(factor) => Some(both().scale(factor)),
-                Second::Of(factor) => Some(both().mul(&factor)),
+            match factor.as_constant() {
+                Some(0.0) => None,
+                Some(factor) => Some(both().scale(factor as f32)),
+                None => Some(both().mul(&factor.tensor(saved.graph()))),
             }
         };
         Ok(vec![
@@ -132,12 +132,11 @@ impl Op for Backward {
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // dy times the error of f′, and one rounding of the product.
-        let operands = sample.inputs[0].iter().zip(&sample.inputs[1]);
-        let error = |((&s, dy), dx): ((&f64, &f64), &f64)| {
-            dy.abs() * bound::slope_rounding(self.0, s) + 2.0 * UNIT * dx.abs() + 1e-37
+        let error = |(&saved, &dy): (&f64, &f64)| {
+            (Tracked::exact(dy) * self.0.tracked_slope(Tracked::exact(saved))).error
         };
-        vec![operands.zip(&sample.results[0]).map(error).collect()]
+        let operands = sample.inputs[0].iter().zip(&sample.inputs[1]);
+        vec![operands.map(error).collect()]
     }
 }
 
@@ -145,7 +144,7 @@ impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (saved, dy) = (io.input(0), io.input(1));
-        self.0.backward(saved, dy, io.output(0));
+        (self.0.loops::<T>().backward)(saved, dy, io.output(0), self.0.settings());
     }
 }
 
@@ -158,7 +157,6 @@ fn launch(
     const WORKGROUP: u32 = 64;
     let len = signature.outputs[0].elements();
     Function::describe(Some(function), Launch::new(SHADER, entry))
-        .set("FUNCTION", function.code())
         .set("WORKGROUP", WORKGROUP)
         .param("len", len as usize)
         .bind_all(inputs, 1)

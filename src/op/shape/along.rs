@@ -3,7 +3,7 @@
 use crate::contract::{Launch, Shader, expect_dtype};
 use crate::number::Real;
 use crate::target::Target;
-use crate::{DType, TensorType};
+use crate::{DType, Tensor, TensorType};
 
 use super::rows::Rows;
 
@@ -64,6 +64,16 @@ impl Along {
         let rows = Rows::of(self.rows() as u64, self.len as u64, passes, target);
         rows.launch(shader, entry, passes, trees)
             .param("inner", self.inner)
+    }
+
+    /// x as `[outer, len, inner]`.
+    pub(crate) fn wide(self, x: &Tensor) -> Tensor {
+        x.reshape([self.outer, self.len, self.inner])
+    }
+
+    /// The sums of such a tensor's rows, as `[outer, 1, inner]`.
+    pub(crate) fn sums(self, wide: &Tensor) -> Tensor {
+        wide.sum_over(1).reshape([self.outer, 1, self.inner])
     }
 
     /// The positions of the elements of row `row`.

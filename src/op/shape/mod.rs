@@ -4,6 +4,7 @@
 pub(super) mod along;
 pub(super) mod broadcast;
 mod enlarge;
+pub(super) mod pair_gradients;
 mod reduction;
 pub(super) mod row_pairs;
 pub(super) mod rows;

@@ -252,7 +252,11 @@ fn describe(drafts: &[&Draft]) -> Option<(Network, Types)> {
         }
     })?;
     let functions = layers.iter().map(|layer| layer.function);
-    if layers.is_empty() || functions.flatten().any(|function| !function.ends_layers()) {
+    if layers.is_empty()
+        || functions
+            .flatten()
+            .any(|function| !function.in_small_networks())
+    {
         return None;
     }
     let network = Network {

@@ -73,7 +73,7 @@ pub fn named(name: &str, settings: &mut Settings<'_>) -> Result<Function, Stop> 
         }
         _ => {}
     }
-    let known = Activation::named(name).ok();
+    let known = Activation::from_name(name).ok();
     let mut number = |key: &str, default: f32| {
         let number = settings.number(key, f64::from(default))?;
         Ok::<f32, Stop>(number as f32)

@@ -99,7 +99,7 @@ fn short(text: &str) -> Result<Found, Stop> {
     let inner = inner.ok_or_else(unknown)?;
     let (units, name) = inner.split_once(',').unwrap_or((inner, "linear"));
     let units = units.trim().parse().map_err(|_unparsed| unknown())?;
-    let activation = Activation::named(name.trim());
+    let activation = Activation::from_name(name.trim());
     let activation =
         activation.or_else(|_unknown| Stop::unsupported(format!("activation {name}")))?;
     let dense = Dense::new(units);

@@ -178,7 +178,7 @@ fn output(
 /// The `activation` of a layer by Keras' name.
 pub fn activation(settings: &mut Settings<'_>) -> Result<Activation, Stop> {
     let name = settings.text("activation", "linear")?;
-    Activation::named(name).or_else(|_unknown| Stop::unsupported(format!("activation {name}")))
+    Activation::from_name(name).or_else(|_unknown| Stop::unsupported(format!("activation {name}")))
 }
 
 /// A shape in which −1 stands for what is left of `elements`.

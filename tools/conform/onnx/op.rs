@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kiln::Tensor;
-use kiln::op::{Function, MatMul, Pointwise};
+use kiln::op::{Function, MatMul};
 
 use super::Node;
 use crate::conform::Stop;
@@ -100,13 +100,12 @@ impl Run<'_> {
                 .input(node, 0)?
                 .swish(attributes.number("alpha", 1.0)? as f32),
             "Selu" => {
-                let function = Function::Elu {
-                    alpha: attributes.number("alpha", 1.673_263_2)? as f32,
-                    scale: attributes.number("gamma", 1.050_701)? as f32,
-                    width: 1.0,
-                };
-                let x = self.input(node, 0)?;
-                self.work.graph.apply_one(Pointwise(function), &[&x])
+                let settings = [
+                    attributes.number("alpha", 1.673_263_2)? as f32,
+                    attributes.number("gamma", 1.050_701)? as f32,
+                ];
+                let function = Function::from_name("elu", &settings)?;
+                self.input(node, 0)?.map(function)
             }
             "HardSigmoid" => {
                 let (slope, offset) = (

@@ -1,5 +1,6 @@
 //! Forward and backward of one row, and what it leaves in its record.
 
+use crate::op::pointwise::functions::{LeakyRelu, Relu, Tanh};
 use crate::op::{Function, RowLoss};
 
 use super::{COMPONENT, Text, float, fours, line};
@@ -15,8 +16,8 @@ impl Text<'_> {
                 .filter_map(|layer| layer.function);
             functions.any(|function| wanted(&function))
         };
-        let relu = uses(|f| matches!(f, Function::Relu));
-        let leaky = uses(|f| matches!(f, Function::LeakyRelu(_)));
+        let relu = uses(|f| f.is::<Relu>());
+        let leaky = uses(|f| f.is::<LeakyRelu>());
         if relu || leaky {
             line(
                 text,
@@ -134,25 +135,23 @@ fn exp_nan(x: f32) -> f32 {
                 None => format!("z{l}_{q}"),
                 Some(f) => {
                     let units = (place.units - 4 * q).min(4);
-                    match f {
-                        Function::Relu => format!("relu(z{l}_{q})"),
-                        Function::LeakyRelu(slope) => {
-                            format!("leaky_relu(z{l}_{q}, {})", float(slope))
-                        }
-                        _ => {
-                            let name = if f == Function::Tanh {
-                                "tanh_accurate"
-                            } else {
-                                "sigmoid"
-                            };
-                            let part = |c| match c < units {
-                                true => format!("{name}(z{l}_{q}.{})", COMPONENT[c]),
-                                // The function of zero need not be zero.
-                                false => "0.0".into(),
-                            };
-                            let parts = (0..4).map(part).collect::<Vec<_>>().join(", ");
-                            format!("vec4<f32>({parts})")
-                        }
+                    if f.is::<Relu>() {
+                        format!("relu(z{l}_{q})")
+                    } else if f.is::<LeakyRelu>() {
+                        format!("leaky_relu(z{l}_{q}, {})", float(f.settings()[0]))
+                    } else {
+                        let name = if f.is::<Tanh>() {
+                            "tanh_accurate"
+                        } else {
+                            "sigmoid"
+                        };
+                        let part = |c| match c < units {
+                            true => format!("{name}(z{l}_{q}.{})", COMPONENT[c]),
+                            // The function of zero need not be zero.
+                            false => "0.0".into(),
+                        };
+                        let parts = (0..4).map(part).collect::<Vec<_>>().join(", ");
+                        format!("vec4<f32>({parts})")
                     }
                 }
             };
@@ -195,11 +194,11 @@ fn exp_nan(x: f32) -> f32 {
                 };
                 let function = self.network.layers[l - 1].function;
                 let slope = match function.filter(|_| !(l == last && self.network.loss_before)) {
-                    Some(Function::Relu) => format!(" * relu_slope(h{l}_{q})"),
-                    Some(Function::LeakyRelu(slope)) => {
-                        format!(" * leaky_relu_slope(h{l}_{q}, {})", float(slope))
+                    Some(f) if f.is::<Relu>() => format!(" * relu_slope(h{l}_{q})"),
+                    Some(f) if f.is::<LeakyRelu>() => {
+                        format!(" * leaky_relu_slope(h{l}_{q}, {})", float(f.settings()[0]))
                     }
-                    Some(Function::Tanh) => format!(" * (1.0 - h{l}_{q} * h{l}_{q})"),
+                    Some(f) if f.is::<Tanh>() => format!(" * (1.0 - h{l}_{q} * h{l}_{q})"),
                     Some(_) => format!(" * (h{l}_{q} * (1.0 - h{l}_{q}))"),
                     None => String::new(),
                 };

@@ -5,9 +5,11 @@
 //! normalisation (Zhang, Sennrich 2019), along the batch of batch normalisation (Ioffe, Szegedy 2015). The variance is the
 //! biased one, divided by n.
 
+mod cases;
+mod counted;
+
 use crate::contract::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp,
-    shader,
+    Binding, Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, shader,
 };
 use crate::number::{Real, UNIT};
 use crate::op::shape::along::Along;
@@ -16,13 +18,15 @@ use crate::{Shape, Tensor, TensorType};
 
 use super::cursor::{ROWS, WORDS};
 
+use counted::Counted;
+
 const SHADER: Shader = shader!("standardize", "rows", "along");
 
 /// The line in [`op::all`](super::all).
 pub const ENTRY: Entry = Entry {
     name: "standardize",
     shaders: &[SHADER],
-    cases,
+    cases: cases::cases,
 };
 
 /// Inputs: x, and a cursor where rows are ragged. Outputs: y, shaped as x; μ and v, without the axis.
@@ -127,25 +131,23 @@ impl Op for Standardize {
         // Of the statistics: dμ/n + dv·2(x − μ)/n.
         let statistics = [&vjp.gradients[1], &vjp.gradients[2]];
         if statistics.iter().any(|gradient| gradient.is_some()) {
-            if self.ragged.is_some() {
-                return Err("the statistics of a ragged batch have no gradient".into());
-            }
             let along = Along::admitted(&x.kind(), self.axis);
             let wide = |t: &Tensor| t.reshape([along.outer, 1, along.inner]);
-            // A division: 1/n has no exact f32.
-            let rows = graph.constant([1], &[along.len as f32]);
+            let counted = Counted::of(*self, y, variance, vjp.inputs.get(1));
             let [dmean, dvariance] = statistics.map(|gradient| gradient.as_ref().map(wide));
             let of_variance = dvariance.map(|dv| {
                 let root = wide(variance).offset(self.epsilon).sqrt();
-                let y = y.reshape([along.outer, along.len, along.inner]);
-                y.mul(&dv.mul(&root).scale(2.0).div(&rows))
+                along
+                    .wide(y)
+                    .mul(&dv.mul(&root).scale(2.0).div(&counted.count))
             });
             let of_mean = dmean.filter(|_| self.center).map(|dmean| {
                 let shape = [along.outer, along.inner];
-                dmean.div(&rows).reshape(shape).repeat(1, along.len)
+                let share = dmean.div(&counted.count).reshape(shape);
+                along.wide(&share.repeat(1, along.len))
             });
             for part in [of_variance, of_mean].into_iter().flatten() {
-                let part = part.reshape(x.shape());
+                let part = counted.only(part).reshape(x.shape());
                 dx = Some(match dx {
                     Some(dx) => dx.add(&part),
                     None => part,
@@ -233,6 +235,41 @@ impl Op for Backward {
         "standardize.backward"
     }
 
+    /// With g = dL/d(dx), r = 1/√(v + ε) and means over the elements that count: by dy it is the same operation on g; by y
+    /// −r·(g·mean(dy ⊙ y) + dy·mean(g ⊙ y)); by v −½·Σ g ⊙ dx/(v + ε).
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        let (y, variance, dy, g) = (&vjp.inputs[0], &vjp.inputs[1], &vjp.inputs[2], vjp.dy()?);
+        let along = Along::admitted(&y.kind(), self.0.axis);
+        let [wide_y, wide_dy, wide_g] = [y, dy, g].map(|tensor| along.wide(tensor));
+        let spread = variance.reshape([along.outer, 1, along.inner]);
+        let spread = spread.offset(self.0.epsilon);
+        let by_y = || {
+            let counted = Counted::of(self.0, y, variance, vjp.inputs.get(3));
+            let mean =
+                |a: &Tensor, b: &Tensor| along.sums(&counted.only(a.mul(b))).div(&counted.count);
+            let terms = wide_g.mul(&mean(&wide_dy, &wide_y));
+            let terms = terms.add(&wide_dy.mul(&mean(&wide_g, &wide_y)));
+            let by_y = counted.only(terms).div(&spread.sqrt()).neg();
+            by_y.reshape(y.shape())
+        };
+        let by_variance = || {
+            let products = along.sums(&wide_g.mul(&along.wide(&vjp.outputs[0])));
+            products.div(&spread).scale(-0.5).reshape(variance.shape())
+        };
+        let by_dy = || {
+            let mut inputs = vec![y, variance, g];
+            inputs.extend(&vjp.inputs[3..]);
+            y.graph().apply_one(*self, &inputs)
+        };
+        let mut gradients = vec![
+            vjp.wanted[0].then(by_y),
+            vjp.wanted[1].then(by_variance),
+            vjp.wanted[2].then(by_dy),
+        ];
+        gradients.resize(vjp.inputs.len(), None);
+        Ok(gradients)
+    }
+
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         self.0.inputs(3, inputs)?;
         Ok(vec![inputs[0].clone()])
@@ -302,73 +339,4 @@ impl Compute for Backward {
             }
         }
     }
-}
-
-fn cases() -> Vec<Case> {
-    let shapes: [(&[usize], isize); 14] = [
-        (&[2], 0),
-        (&[257], 0),
-        (&[1, 3], -1),
-        (&[2, 3], -1),
-        (&[3, 2], 0),
-        (&[17, 10], -1),
-        (&[33, 17], 0),
-        (&[256, 10], 0),
-        (&[2, 3, 5], 1),
-        (&[4, 5, 6], 0),
-        (&[3, 257, 2], -2),
-        (&[1000, 10], -1),
-        (&[33, 257], -1),
-        (&[3, 1000], -1),
-    ];
-    let mut cases = Vec::new();
-    for (number, (shape, axis)) in shapes.into_iter().enumerate() {
-        let op = Standardize {
-            axis,
-            center: number % 3 != 1,
-            epsilon: [1e-3, 1e-5][number % 2],
-            ragged: None,
-        };
-        let dims = |axis: isize| {
-            let mut dims = shape.to_vec();
-            dims.remove(axis.rem_euclid(shape.len() as isize) as usize);
-            dims
-        };
-        let statistics = dims(axis);
-        cases.push(Case::new(op).input(shape, Fill::Uniform(-3.0, 4.0)));
-        let backward = Case::new(Backward(op))
-            .input(shape, Fill::Uniform(-2.0, 2.0))
-            .input(&statistics, Fill::Uniform(0.1, 3.0))
-            .input(shape, Fill::Uniform(-2.0, 2.0));
-        cases.push(backward.without_gradient());
-        // Batches of which some rows count: one, a part, all, and more than there are.
-        if axis == 0 {
-            let each = if shape[0] % 2 == 0 { 2 } else { 1 };
-            let rows = [1, shape[0] as u32 / 3 + 1, shape[0] as u32 + 5][number % 3];
-            let op = Standardize {
-                ragged: Some(each),
-                center: true,
-                ..op
-            };
-            let cursor = || Fill::Words(vec![1, 0, 0, rows, 1000, 0, 0, 0]);
-            let forward = Case::new(op).input(shape, Fill::Uniform(-3.0, 4.0));
-            let forward = forward.words(&[WORDS], cursor());
-            cases.push(forward.without_gradient().without_nan());
-            let backward = Case::new(Backward(op))
-                .constant(shape, Fill::Uniform(-2.0, 2.0))
-                .constant(&statistics, Fill::Uniform(0.1, 3.0))
-                .constant(shape, Fill::Uniform(-2.0, 2.0));
-            cases.push(backward.words(&[WORDS], cursor()));
-        }
-    }
-    // A mean far beyond the spread.
-    let far = Standardize {
-        axis: -1,
-        center: true,
-        epsilon: 1e-3,
-        ragged: None,
-    };
-    let case = Case::new(far).input(&[5, 100], Fill::Uniform(1000.0, 1001.0));
-    cases.push(case.without_gradient());
-    cases
 }

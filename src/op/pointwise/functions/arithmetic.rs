@@ -1,0 +1,171 @@
+//! Arithmetic, powers, logarithms, the error function and angles.
+
+use crate::number::Number;
+use crate::op::pointwise::Function;
+use crate::op::pointwise::unary::{Allowed, Edges, Setting, Settings, Tried, UnaryFunction};
+
+/// A function without settings: its value, and its slope from what it saves.
+macro_rules! plain {
+    ($($(#[$doc:meta])* $name:ident $text:literal $(saves_output $saves:literal)? $(tried $tried:expr)?;
+        |$x:ident| $value:expr; |$s:ident| $slope:expr;)*) => {$(
+        $(#[$doc])*
+        pub struct $name;
+
+        impl UnaryFunction for $name {
+            const NAME: &'static str = $text;
+
+            #[inline(always)]
+            fn value<N: Number>($x: N, _: Settings) -> N {
+                $value
+            }
+
+            #[inline(always)]
+            fn slope<N: Number>($s: N, _: Settings) -> N {
+                $slope
+            }
+
+            $(fn saves_output(_: Settings) -> bool {
+                $saves
+            })?
+
+            $(fn tried() -> Tried {
+                $tried
+            })?
+        }
+    )*};
+}
+
+/// Of numbers above 0.
+fn positive() -> Tried {
+    within(0.1, 6.0)
+}
+
+/// Between two numbers only.
+fn within(low: f32, high: f32) -> Tried {
+    Tried {
+        range: (low, high),
+        edges: Edges::None,
+        ..Tried::default()
+    }
+}
+
+plain! {
+    /// e^x.
+    Exp "exp" saves_output true tried positive(); |x| x.power_of_e(); |y| y;
+    /// Natural logarithm.
+    Log "log" tried positive(); |x| x.logarithm(); |x| N::constant(1.0) / x;
+    /// √x.
+    Sqrt "sqrt" saves_output true tried positive(); |x| x.root(); |y| N::constant(0.5) / y;
+    /// 1/√x.
+    Rsqrt "rsqrt" tried positive(); |x| N::constant(1.0) / x.root(); |x| N::constant(-0.5) / (x * x.root());
+    /// ln(1 + x), accurate near 0.
+    Log1p "log1p" tried within(-0.9, 6.0);
+        |x| x.logarithm_of_one_plus(); |x| N::constant(1.0) / (N::constant(1.0) + x);
+    /// 1/x.
+    Reciprocal "reciprocal" tried within(0.2, 3.0);
+        |x| N::constant(1.0) / x; |x| -(N::constant(1.0) / x) * (N::constant(1.0) / x);
+    /// e^x − 1, accurate near 0.
+    Expm1 "expm1" tried Tried { edges: Edges::Near, ..Tried::default() };
+        |x| x.power_of_e_minus_one(); |x| x.power_of_e();
+    /// x².
+    Square "square"; |x| x * x; |x| N::constant(2.0) * x;
+    /// −x.
+    Neg "neg"; |x| -x; |_x| N::constant(-1.0);
+    /// erf x = 2/√π·∫₀ˣ e^(−t²) dt.
+    Erf "erf"; |x| x.error_function();
+        |x| N::constant(std::f64::consts::FRAC_2_SQRT_PI) * (-x * x).power_of_e();
+    /// Sine of an angle in radians.
+    Sin "sin"; |x| x.sine(); |x| x.cosine();
+    /// Cosine of an angle in radians.
+    Cos "cos"; |x| x.cosine(); |x| -x.sine();
+}
+
+/// factor·x.
+pub struct Scale;
+
+impl UnaryFunction for Scale {
+    const NAME: &'static str = "scale";
+    const SETTINGS: &'static [Setting] = &[Setting::new("factor", 1.0, Allowed::Unchecked)];
+
+    #[inline(always)]
+    fn value<N: Number>(x: N, [factor, ..]: Settings) -> N {
+        N::given(factor) * x
+    }
+
+    #[inline(always)]
+    fn slope<N: Number>(_: N, [factor, ..]: Settings) -> N {
+        N::given(factor)
+    }
+
+    fn tried() -> Tried {
+        Tried {
+            settings: &[[-1.5, 0.0, 0.0]],
+            ..Tried::default()
+        }
+    }
+}
+
+/// x + constant.
+pub struct Offset;
+
+impl UnaryFunction for Offset {
+    const NAME: &'static str = "offset";
+    const SETTINGS: &'static [Setting] = &[Setting::new("constant", 0.0, Allowed::Unchecked)];
+
+    #[inline(always)]
+    fn value<N: Number>(x: N, [constant, ..]: Settings) -> N {
+        x + N::given(constant)
+    }
+
+    #[inline(always)]
+    fn slope<N: Number>(_: N, _: Settings) -> N {
+        N::constant(1.0)
+    }
+
+    fn tried() -> Tried {
+        Tried {
+            settings: &[[0.75, 0.0, 0.0]],
+            ..Tried::default()
+        }
+    }
+}
+
+/// x^exponent; NaN for x < 0, unless the exponent is a whole number.
+pub struct Power;
+
+impl UnaryFunction for Power {
+    const NAME: &'static str = "power";
+    const SETTINGS: &'static [Setting] = &[Setting::new("exponent", 1.0, Allowed::Finite)];
+
+    #[inline(always)]
+    fn value<N: Number>(x: N, [exponent, ..]: Settings) -> N {
+        x.keep_nan(x.to_the(f64::from(exponent)))
+    }
+
+    #[inline(always)]
+    fn slope<N: Number>(x: N, [exponent, ..]: Settings) -> N {
+        let power = x.to_the(f64::from(exponent) - 1.0);
+        x.keep_nan(N::given(exponent) * power)
+    }
+
+    /// What is exact, or nearly so.
+    fn simpler([exponent, ..]: Settings) -> Option<Function> {
+        match exponent {
+            1.0 => Some(Function::of::<Scale>(&[1.0])),
+            2.0 => Some(Square::function()),
+            0.5 => Some(Sqrt::function()),
+            -1.0 => Some(Reciprocal::function()),
+            -0.5 => Some(Rsqrt::function()),
+            _ => None,
+        }
+    }
+
+    fn tried() -> Tried {
+        Tried {
+            settings: &[[3.0, 0.0, 0.0], [4.0, 0.0, 0.0]],
+            edges: Edges::Near,
+            also: &[[0.3, 0.0, 0.0], [-1.5, 0.0, 0.0], [2.5, 0.0, 0.0]],
+            ..Tried::default()
+        }
+    }
+}
