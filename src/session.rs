@@ -15,8 +15,8 @@ pub(crate) use handle::{ElementsRef, Handle, Picked, ProgramHandle};
 pub(crate) use snapshot::PendingSnapshot;
 pub use snapshot::Snapshot;
 
-/// Most measurements of a profile.
-const MOST_REPEATS: u64 = 1 << 16;
+/// The most measurements of a profile.
+const MAX_REPEATS: u64 = 1 << 16;
 
 /// A plan opened on a [`Device`](crate::Device).
 #[derive(Debug)]
@@ -190,7 +190,7 @@ impl Session {
         }
     }
 
-    /// Makes the buffers for so many copies of these tensors under way at once, which are else made when they are needed.
+    /// Makes the buffers for `count` copies of these tensors under way at once, which are else made when they are needed.
     pub fn reserve_readbacks(&mut self, tensors: &[&str], count: usize) -> Result<()> {
         let places = self.places(tensors)?;
         self.reserve_at(&places, count)
@@ -231,9 +231,9 @@ impl Session {
     ///
     /// [`Error::Argument`] where `repeat` is above 65 536, as every measurement is kept; what the device raises.
     pub fn profile(&mut self, program: &str, repeat: u64) -> Result<gpu::Profile> {
-        if repeat > MOST_REPEATS {
+        if repeat > MAX_REPEATS {
             let message =
-                format!("{repeat} measurements are asked for, and at most {MOST_REPEATS} are kept");
+                format!("{repeat} measurements are asked for, and at most {MAX_REPEATS} are kept");
             return Err(Error::argument("repeat", message));
         }
         let repeat = repeat.max(2);

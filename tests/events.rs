@@ -204,7 +204,7 @@ fn states_are_kept_while_later_steps_run_and_change_no_bit() {
             continue;
         }
         let kept = lines.iter().filter(|line| line.contains("state kept"));
-        let behind = kept.clone().filter(|line| line.contains("behind=true"));
+        let behind = kept.clone().filter(|line| line.contains("copied=true"));
         let (kept, behind) = (kept.count(), behind.count());
         // The first is waited for.
         assert!(kept > 2 && behind == kept - 1, "{lines:#?}");

@@ -7,7 +7,7 @@ use common::{alone, device, devices};
 use kiln::Options;
 use kiln::optim::OptimizerConfig;
 use kiln::prelude::*;
-use kiln::train::{Interrupt, Member, Population, Reduction, Stop, Weights};
+use kiln::train::{Checkpoints, Every, Interrupt, Member, Population, Reduction, Stop, Weights};
 
 fn data(rows: usize) -> Dataset {
     let number = |i: usize| ((i * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
@@ -524,4 +524,65 @@ fn a_population_without_memory_to_read_it_goes_on_in_its_session() {
     assert!(matches!(unread, Error::OutOfMemory { .. }), "{unread}");
     let second = population.fit(&data, fit(2)).unwrap();
     assert!([losses(histories), losses(second)] == expected);
+}
+
+/// What a run reports, by bits.
+fn reported(histories: &[History]) -> Vec<(Vec<u64>, u64, Stop)> {
+    let one = |history: &History| {
+        let losses = history.step_losses.iter().copied();
+        let epochs = history.epochs.iter();
+        let figures = epochs.flat_map(|epoch| [Some(epoch.loss), epoch.val_loss]);
+        let bits = losses.chain(figures.flatten()).map(f64::to_bits);
+        (bits.collect(), history.steps, history.stop.clone())
+    };
+    histories.iter().map(one).collect()
+}
+
+#[test]
+fn a_population_resumed_from_its_checkpoints_ends_in_the_same_bits() {
+    let _alone = alone();
+    let (data, others) = (data(100), data(40));
+    let folder = std::env::temp_dir().join(format!("kiln-population-{}", std::process::id()));
+    for device in devices() {
+        std::fs::remove_dir_all(&folder).ok();
+        let until = || fit(60).until_loss(0.66).validation(&others);
+        let mut whole = population(&device);
+        let expected = whole.fit(&data, until()).unwrap();
+        let mut ends: Vec<u64> = expected.iter().map(|history| history.steps).collect();
+        ends.sort_unstable();
+        // In the midst of an epoch of four steps, with a member that has ended and others that have not.
+        let cut = ends[0] + 2;
+        assert!(cut < ends[4], "{ends:?}");
+        let checkpoints = || Checkpoints::in_folder(&folder).every(Every::Steps(3));
+        let first = until().max_steps(cut).checkpoints(checkpoints());
+        population(&device).fit(&data, first).unwrap();
+        let mut resumed = population(&device);
+        let rest = until().checkpoints(checkpoints()).resume_from(&folder);
+        let histories = resumed.fit(&data, rest).unwrap();
+        assert_eq!(reported(&histories), reported(&expected), "{device}");
+        assert!(weights(&mut resumed) == weights(&mut whole), "{device}");
+        assert!(histories[0].notes[0].contains("resumed from"));
+        // Training goes on from there as well.
+        for population in [&mut resumed, &mut whole] {
+            population.fit(&data, fit(2)).unwrap();
+        }
+        assert!(weights(&mut resumed) == weights(&mut whole), "{device}");
+        // A model takes no state of a population.
+        let mut alone = model(&members()[0], &device);
+        let refused = fit(60).validation(&others).resume_from(&folder);
+        let error = alone.fit(&data, refused).unwrap_err().to_string();
+        assert!(error.contains("a population of 5"), "{error}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn checkpoints_of_the_best_epoch_are_refused_for_a_population() {
+    let folder = std::env::temp_dir().join("kiln-population-no-best");
+    let best = Checkpoints::in_folder(&folder).keep_best("loss");
+    let mut population = population(&Device::cpu());
+    let error = population.fit(&data(50), fit(1).checkpoints(best));
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("checkpoints of the last states"), "{error}");
+    assert!(!folder.exists(), "refused before the folder is made");
 }

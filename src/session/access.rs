@@ -1,4 +1,4 @@
-//! Tensors by name: variables written before a run, variables and results read behind it.
+//! Tensors by name: variables written before a run, variables and results read after it.
 
 use crate::number::half_value;
 use crate::plan::Place;

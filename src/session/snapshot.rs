@@ -10,12 +10,12 @@ use super::access::values_of;
 use super::{Executor, Session, Values};
 
 /// The most bytes that are read back at once.
-const MOST_AT_ONCE: u64 = 64 << 20;
+const MAX_AT_ONCE: u64 = 64 << 20;
 
 /// The least: below, a readback costs what it costs.
-const LEAST_AT_ONCE: u64 = 64 << 10;
+const MIN_AT_ONCE: u64 = 64 << 10;
 
-/// Where it can be waited for, what a readback needs is at most one part in so many of what the plan has.
+/// Where a readback can be waited for, it needs at most one part in this many of what the plan has.
 const SHARE_AT_ONCE: u64 = 32;
 
 /// The variables of a session that runs change, at one moment, by name. What checkpoints, restarts and moves between sessions are made of.
@@ -78,10 +78,10 @@ impl Session {
         Ok(snapshot)
     }
 
-    /// Copies the variables of some roles behind all that was submitted, without waiting: a GPU goes on with what is submitted
+    /// Copies the variables of some roles after all that was submitted, without waiting: a GPU goes on with what is submitted
     /// next, and [`finish_snapshot`](Self::finish_snapshot) reads them when they have [arrived](PendingSnapshot::arrived).
     pub(crate) fn begin_snapshot(&mut self, kept: fn(Role) -> bool) -> Result<PendingSnapshot> {
-        let parts = self.parts(kept, MOST_AT_ONCE).into_iter();
+        let parts = self.parts(kept, MAX_AT_ONCE).into_iter();
         let parts = parts.map(|variables| self.begin_part(variables));
         Ok(PendingSnapshot {
             parts: parts.collect::<Result<_>>()?,
@@ -106,10 +106,10 @@ impl Session {
     }
 
     fn most_at_once(&self) -> u64 {
-        (self.plan().slot_bytes() / SHARE_AT_ONCE).clamp(LEAST_AT_ONCE, MOST_AT_ONCE)
+        (self.plan().slot_bytes() / SHARE_AT_ONCE).clamp(MIN_AT_ONCE, MAX_AT_ONCE)
     }
 
-    /// The variables of some roles in parts of at most so many bytes; larger ones are cut.
+    /// The variables of some roles in parts of at most `most` bytes; larger variables are cut.
     fn parts(&self, kept: fn(Role) -> bool, most: u64) -> Vec<Vec<Kept>> {
         // Whole words where two elements share one.
         let most = most / 4 / 2 * 2;

@@ -8,8 +8,9 @@ use crate::{Error, Result};
 
 use super::callback::{Mode, Monitor};
 use super::fit::Resumed;
+use super::hook::{Every, StateHook};
 use super::model::Model;
-use super::run_state::{Every, RunState, Watch};
+use super::state::RunState;
 
 /// Where and how often a run writes its state, for [`Fit::checkpoints`](super::Fit::checkpoints).
 ///
@@ -192,9 +193,14 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// The watch that writes them.
-    pub(super) fn watch<'a>(self) -> Watch<'a> {
-        Watch::new(self.every, move |state| self.write(state))
+    /// Whether the checkpoint of the best epoch stays.
+    pub(super) fn keeps_best(&self) -> bool {
+        self.best.is_some()
+    }
+
+    /// The hook that writes them.
+    pub(super) fn hook<'a>(self) -> StateHook<'a> {
+        StateHook::new(self.every, move |state| self.write(state))
     }
 
     /// Writes a checkpoint, and then takes away those that are not to stay.

@@ -1,14 +1,16 @@
 //! What a training step costs by rule, from figures that were measured once: nothing runs here.
 
+use crate::Device;
 use crate::nn::Functional;
+use crate::number::parallel;
 use crate::target::Class;
 
 /// Where a step is estimated for.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Machine {
-    pub class: Class,
+struct Machine {
+    class: Class,
     /// Threads of the processor.
-    pub threads: usize,
+    threads: usize,
 }
 
 /// The CPU session: a call, and a product's operations a second on one thread. AVX2 and AVX-512 processors made 50 to 85
@@ -35,7 +37,7 @@ const TINY_STEP: f64 = 16e-6;
 const TINY_PARAMETERS: usize = 700;
 
 /// Seconds of a step of `batch` rows, within a factor of about two.
-pub(super) fn seconds_per_step(model: &Functional, batch: usize, machine: Machine) -> f64 {
+fn seconds_per_step(model: &Functional, batch: usize, machine: Machine) -> f64 {
     let threads = machine.threads.max(1) as f64;
     // Every matrix that the layers keep is taken for the kernel of a product over the batch.
     let kernels = model
@@ -71,6 +73,48 @@ pub(super) fn seconds_per_step(model: &Functional, batch: usize, machine: Machin
         Class::CpuAdapter => {
             (4.0 * depth + 3.0) * ADAPTER_DISPATCH + flops / (ADAPTER_FLOPS * threads)
         }
+    }
+}
+
+/// Another device is worth a word when it is estimated to be faster by this factor: estimates are no better.
+const WORTH_A_WORD: f64 = 2.0;
+
+/// A line on the other kind of device, where by estimate it trains the model much faster in steps of `batch` rows.
+pub(super) fn other_device(model: &Functional, device: &Device, batch: usize) -> Option<String> {
+    if device.is_reference() {
+        return None;
+    }
+    let (class, name) = match device.gpu() {
+        Some(_) => (Class::Cpu, "the CPU session"),
+        None => (Class::Gpu, "a GPU"),
+    };
+    let here = estimate(model, device, batch);
+    let there = seconds_per_step(model, batch, machine(class));
+    (here > WORTH_A_WORD * there).then(|| {
+        format!(
+            "by estimate a step of {batch} rows takes {} here and {} on {name}; Device::fastest measures it\n",
+            time(here),
+            time(there)
+        )
+    })
+}
+
+/// Seconds of a step of `batch` rows on a device.
+pub(super) fn estimate(model: &Functional, device: &Device, batch: usize) -> f64 {
+    seconds_per_step(model, batch, machine(device.target().class))
+}
+
+fn machine(class: Class) -> Machine {
+    Machine {
+        class,
+        threads: parallel::threads(),
+    }
+}
+
+fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 1e-3 => format!("{:.0} µs", s * 1e6),
+        s => format!("{:.1} ms", s * 1e3),
     }
 }
 

@@ -3,27 +3,22 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::number::parallel;
 use crate::session::ElementsRef;
-use crate::target::Class;
 use crate::{Device, Error, Result, Session};
 
-use super::estimate::{Machine, seconds_per_step};
-use super::model::{ClockStart, Model};
-use super::programs::{Needs, Room, RowProgram, RunHandles};
+use super::estimate::estimate;
+use super::model::Model;
+use super::programs::{Capacity, ClockStart, Extent, Recipe, RowProgram, RunHandles};
 
 /// The time for measuring each of two devices.
 const SHARE: Duration = Duration::from_millis(40);
-
-/// Another device is worth a word when it is estimated to be faster by this factor: estimates are no better.
-const WORTH_A_WORD: f64 = 2.0;
 
 /// The answer of [`Device::fastest`].
 #[derive(Debug)]
 pub struct Fastest {
     /// The device that trains the model fastest.
     pub device: Device,
-    /// What a step takes on the CPU session, and behind it on the adapter, if there is one that can train the model.
+    /// What a step takes on the CPU session, then on the adapter, if there is one that can train the model.
     pub figures: Vec<Figure>,
     /// Why an adapter that was found cannot.
     pub refused: Option<Error>,
@@ -109,13 +104,12 @@ impl Device {
             }
         }
         let measured = !figures.is_empty();
-        let seconds_per_step = match measured {
-            true => {
-                let (seconds, time) = measure(model, &cpu, batch)?;
-                measured_in += time;
-                seconds
-            }
-            false => estimate(model, &cpu, batch),
+        let seconds_per_step = if measured {
+            let (seconds, time) = measure(model, &cpu, batch)?;
+            measured_in += time;
+            seconds
+        } else {
+            estimate(&model.architecture, &cpu, batch)
         };
         figures.insert(
             0,
@@ -135,48 +129,6 @@ impl Device {
             measured_in,
         })
     }
-}
-
-impl Model {
-    /// A line on the other kind of device, where by estimate it trains the model much faster in steps of `batch` rows.
-    pub(super) fn other_device(&self, batch: usize) -> Option<String> {
-        let here = estimate(self, self.device(), batch);
-        let other = match (self.device().gpu(), self.device().is_reference()) {
-            (_, true) => return None,
-            (Some(_), _) => Class::Cpu,
-            (None, _) => Class::Gpu,
-        };
-        let there = seconds_per_step(&self.architecture, batch, machine(other));
-        let name = match other {
-            Class::Cpu => "the CPU session",
-            _ => "a GPU",
-        };
-        (here > WORTH_A_WORD * there).then(|| {
-            format!(
-                "by estimate a step of {batch} rows takes {} here and {} on {name}; Device::fastest measures it\n",
-                time(here),
-                time(there)
-            )
-        })
-    }
-}
-
-fn time(seconds: f64) -> String {
-    match seconds {
-        s if s < 1e-3 => format!("{:.0} µs", s * 1e6),
-        s => format!("{:.1} ms", s * 1e3),
-    }
-}
-
-fn machine(class: Class) -> Machine {
-    Machine {
-        class,
-        threads: parallel::threads(),
-    }
-}
-
-fn estimate(model: &Model, device: &Device, batch: usize) -> f64 {
-    seconds_per_step(&model.architecture, batch, machine(device.target().class))
 }
 
 /// Seconds of a step on a device, and how long finding that out took after its first step.
@@ -215,13 +167,15 @@ struct Opened {
 /// A session that trains the model on random rows.
 fn opened(model: &Model, device: &Device, batch: usize) -> Result<Opened> {
     let rows = 8192.min(batch.saturating_mul(16)).max(batch);
-    let mut parts = model.parts();
-    parts.target = device.target();
-    let plan = parts.build(Needs {
-        train: Some(Room::new(rows, batch)),
+    let recipe = Recipe {
+        target: device.target(),
+        ..model.recipe()
+    };
+    let plan = recipe.build(Capacity {
+        train: Some(Extent::new(rows, batch)),
         evaluate: None,
     })?;
-    let handles = parts.handles(&plan)?;
+    let handles = recipe.handles(&plan)?;
     let handles = handles.rows(RowProgram::Train)?.clone();
     let mut session = device.open(&plan)?;
     // Any numbers will do, as long as none is special: Weyl's sequence in [0, 1).
@@ -242,7 +196,7 @@ fn opened(model: &Model, device: &Device, batch: usize) -> Result<Opened> {
         }
     }
     let start = ClockStart {
-        shuffle: Some(1),
+        shuffles: vec![Some(1)],
         ..ClockStart::at_beginning(rows)
     };
     session.put(handles.cursor, 0, ElementsRef::U32(&start.words()))?;

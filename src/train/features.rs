@@ -7,7 +7,7 @@ use crate::nn::InputSpec;
 use crate::reserve::reserved;
 use crate::{DType, Error, Result};
 
-use super::Model;
+use super::programs::Recipe;
 
 /// Rows of each of a model's inputs, in the model's order.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub(super) struct Arranged<'a> {
     pub inputs: Vec<TypedValues<'a>>,
 }
 
-impl Model {
+impl Recipe<'_> {
     /// Rows of the model's inputs in its order: checked for their width, preprocessed, in the type of each input.
     ///
     /// # Errors

@@ -6,17 +6,13 @@ use crate::{Dataset, Error, Result};
 
 use super::callback::{Callback, Callbacks};
 use super::checkpoints::{Checkpoints, Newest};
+use super::hook::{Every, StateHook};
 use super::interrupt::Interrupt;
 use super::micro::Micro;
 use super::non_finite::NonFinite;
-use super::recover::Recovery;
-use super::run_state::{Every, RunState, Watch};
-
-/// Rows of a step where nothing else is said.
-pub(super) const DEFAULT_BATCH: usize = 32;
-
-/// Most rows of a step, which one workgroup of the clock numbers.
-pub(super) const MOST_BATCH: usize = 65_536;
+use super::recovery::Recovery;
+use super::sizes::DEFAULT_BATCH;
+use super::state::RunState;
 
 /// How a model is trained.
 ///
@@ -39,7 +35,7 @@ pub struct Fit<'a> {
     pub(super) silent: bool,
     pub(super) callbacks: Callbacks<'a>,
     pub(super) interrupt: Option<Interrupt>,
-    pub(super) watches: Vec<Watch<'a>>,
+    pub(super) hooks: Vec<StateHook<'a>>,
     pub(super) checkpoints: Vec<Checkpoints>,
     pub(super) resume: Option<Resume>,
     pub(super) chunk_rows: Option<usize>,
@@ -107,7 +103,7 @@ impl<'a> Fit<'a> {
             silent: false,
             callbacks: Callbacks::default(),
             interrupt: None,
-            watches: Vec::new(),
+            hooks: Vec::new(),
             checkpoints: Vec::new(),
             resume: None,
             chunk_rows: None,
@@ -146,7 +142,7 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Brings the rows to the device in parts of about so many, the next one while this one trains, in place of all at once;
+    /// Brings the rows to the device in parts of about this many, the next one while this one trains, in place of all at once;
     /// rounded to whole batches, and to less where two parts do not fit.
     ///
     /// By default a data set is resident where it has room, within the [budget](crate::Options) if there is one, and comes in
@@ -220,14 +216,14 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Gives the state of the run to `take` every so often, after callbacks, and when the run is over: what
+    /// Gives the state of the run to `take` as often as `every` says, after callbacks, and when the run is over: what
     /// [`resume`](Self::resume) goes on from. The device waits while it is read.
     pub fn states(
         mut self,
         every: Every,
         take: impl FnMut(&RunState) -> Result<()> + Send + 'a,
     ) -> Self {
-        self.watches.push(Watch::new(every, take));
+        self.hooks.push(StateHook::new(every, take));
         self
     }
 
@@ -266,7 +262,7 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Computes each batch in so many parts, whose gradients are collected for one update: the memory of a smaller batch, and the
+    /// Computes each batch in this many parts, whose gradients are collected for one update: the memory of a smaller batch, and the
     /// result of the whole one but for rounding. Layers and losses that look at a whole batch see a part: batch
     /// normalisation, the mean of a loss with an ignored class, `Dice` and `Tversky`. They come to what batches of a part's
     /// size come to with [`gradient_accumulation_steps`](crate::optim::Common::gradient_accumulation_steps).
@@ -297,9 +293,7 @@ impl<'a> Fit<'a> {
     pub(super) fn exceeds_populations(&self) -> bool {
         !self.class_weight.is_empty()
             || !self.callbacks.0.is_empty()
-            || !self.watches.is_empty()
-            || !self.checkpoints.is_empty()
-            || self.resume.is_some()
+            || self.checkpoints.iter().any(Checkpoints::keeps_best)
             || self.non_finite == NonFinite::Skip
             || self.micro.is_some()
             || self.chunk_rows.is_some()
@@ -368,9 +362,7 @@ impl<'a> Fit<'a> {
             return Err(Error::argument("until_loss", "must be a number, got NaN"));
         }
         self.micro.map_or(Ok(()), Micro::validate)?;
-        let watches = self.watches.iter();
-        watches
-            .map(|watch| watch.every)
-            .try_for_each(Every::validate)
+        let hooks = self.hooks.iter();
+        hooks.map(|hook| hook.every).try_for_each(Every::validate)
     }
 }

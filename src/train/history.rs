@@ -74,7 +74,7 @@ impl Epoch {
         }
     }
 
-    /// As [`get`](Self::get), where it must be there.
+    /// A figure as [`get`](Self::get) finds it, which must be there.
     pub(super) fn figure(&self, name: &str) -> Result<f64> {
         self.get(name).ok_or_else(|| Error::NotFound {
             what: "figure of an epoch",
@@ -117,7 +117,7 @@ pub struct History {
 }
 
 impl History {
-    /// Of a run that has not begun.
+    /// The history of a run that has not begun.
     pub(super) fn new(stop: Stop) -> Self {
         History {
             epochs: Vec::new(),

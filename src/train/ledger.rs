@@ -4,7 +4,7 @@
 use crate::op::Parts;
 
 use super::metric::Layout;
-use super::programs::RING_ROWS;
+use super::sizes::RING_ROWS;
 
 /// The figures of a finished epoch.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,12 +27,12 @@ pub(super) struct Ledger {
     epoch: u64,
     /// Rows seen of it.
     seen: u64,
-    /// An epoch that ends after so many rows, because there are no more.
+    /// An epoch that ends before all of its rows, because there are no more: its number and its rows.
     cut: Option<(u64, u64)>,
     sums: Vec<f64>,
     /// Rows of them that are part of no figure; none where all are.
     left_out: Option<u64>,
-    /// What the last submission left behind.
+    /// The ring and the tallies as the last submission left them.
     copied: Vec<f32>,
 }
 
@@ -75,7 +75,7 @@ impl Ledger {
         }
     }
 
-    /// The epoch that the clock counts as `epoch` ends after so many rows.
+    /// The epoch that the clock counts as `epoch` ends after `rows` rows.
     pub fn cut(&mut self, epoch: u64, rows: u64) {
         self.cut = Some((epoch, rows));
     }
@@ -144,7 +144,7 @@ impl Ledger {
         })
     }
 
-    /// The epoch's own slot of every tally; they lie behind the ring.
+    /// The epoch's own slot of every tally; the tallies lie behind the ring in memory.
     fn tallies(&self) -> Vec<Vec<f64>> {
         let slot = (self.epoch % self.layout.slots as u64) as usize;
         let mut start = RING_ROWS * self.layout.columns * self.parts;

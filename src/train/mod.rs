@@ -1,21 +1,22 @@
 //! Training: a model compiled from an architecture, a loss, an optimizer and metrics; `fit`, `evaluate`, `predict`.
 
-mod batches;
 mod callback;
 mod checkpoints;
 mod compile;
+mod doors;
+mod engine;
 mod estimate;
-mod evaluate;
-mod evaluated;
+mod evaluation;
 mod fastest;
 mod features;
+mod feed;
 mod files;
 mod fit;
 mod gradients;
 mod held;
 mod history;
+mod hook;
 mod interrupt;
-mod keeper;
 mod ledger;
 mod loss;
 mod metric;
@@ -23,18 +24,18 @@ mod micro;
 mod model;
 mod non_finite;
 mod objective;
-mod pace;
 mod population;
 mod predict;
 mod prepare;
 mod programs;
 mod progress;
-mod recover;
+mod recovery;
 mod run;
-mod run_state;
-mod stream;
-mod submissions;
+mod sizes;
+mod state;
+mod steps;
 mod table;
+mod trace;
 mod weights;
 
 pub use crate::data::Features;
@@ -44,12 +45,13 @@ pub use callback::{
     TerminateOnNaN, Timing,
 };
 pub use checkpoints::{Checkpoints, Newest};
-pub use evaluate::Evaluation;
+pub use evaluation::Evaluation;
 pub use fastest::{Fastest, Figure};
 pub use files::Import;
 pub use fit::Fit;
 pub use gradients::Gradients;
 pub use history::{Epoch, History, Stop};
+pub use hook::Every;
 pub use interrupt::Interrupt;
 pub use loss::{
     BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Huber, Loss, Reads, Reduction,
@@ -63,10 +65,11 @@ pub use metric::{
 pub use model::Model;
 pub use non_finite::{FirstNonFinite, NonFinite};
 pub use objective::{Compile, Objective};
-pub use population::{Member, Population};
+pub use population::Population;
 pub use predict::Predictions;
-pub use recover::Recovery;
-pub use run_state::{Every, Kept, Order, RunState};
+pub use programs::Member;
+pub use recovery::Recovery;
+pub use state::{Kept, MemberState, Order, RunState};
 pub use weights::Weights;
 
 /// What a loss takes for its predictions: see [`RowFunction::rows`].

@@ -1,23 +1,19 @@
 //! A compiled model: architecture, loss, optimizer, metrics, and the session that holds its weights.
 
-mod session;
-
-use std::collections::BTreeSet;
-use std::sync::Weak;
-
 use crate::nn::Functional;
 use crate::optim::{Optimizer, resize_rates};
-use crate::{Device, Error, Result, Snapshot};
+use crate::session::ElementsRef;
+use crate::{Device, Error, Result, Session, Snapshot};
 
-use super::fit::DEFAULT_BATCH;
+use super::engine::{Engine, Open};
+use super::estimate::other_device;
 use super::loss::Loss;
 use super::metric::Metric;
-use super::objective::{Compile, Objective};
-use super::programs::{Needs, Parts, Room, RowProgram};
-use super::run_state::RunState;
-
-use session::carried;
-pub(super) use session::{ClockStart, Open};
+use super::objective::{Compile, Objective, check_objectives, titles};
+use super::programs::{Capacity, ClockStart, Extent, Member, Recipe, RowProgram};
+use super::recovery::Recovery;
+use super::sizes::DEFAULT_BATCH;
+use super::state::RunState;
 
 /// A model ready to train, evaluate and predict.
 ///
@@ -38,26 +34,17 @@ pub struct Model {
     /// In the order of the outputs that are trained.
     pub(crate) objectives: Vec<Objective>,
     pub(crate) optimizer: Box<dyn Optimizer>,
-    device: Device,
-    open: Option<Open>,
-    /// Held by `fit` while it is at work, whose data lies in the open session.
-    running: Weak<()>,
-    /// What callbacks evaluate in meanwhile.
-    aside: Option<Open>,
-    /// Weights, states of layers and of the optimizer to begin the next session with: those too that the open one does
-    /// without.
-    pub(super) carried: Snapshot,
-    /// Optimizer steps and epochs since the model was compiled; the host's copy of the device's clock.
+    /// The members of a population, side by side; none where the model is one network.
+    pub(super) members: Vec<Member>,
+    pub(super) engine: Engine,
+    /// Optimizer steps since the model was compiled; the host's copy of the device's clock.
     pub(super) steps: u64,
-    /// Those of these steps that made one update: the parts of a batch.
+    /// How many of these steps made one update: the parts of a batch.
     pub(super) micro: u32,
+    /// Epochs since the model was compiled.
     pub(super) epochs: u64,
     /// What the schedule's learning rate is multiplied by; none if it never was.
     pub(super) rate_factor: Option<f32>,
-    /// Whether the session has learned what `carried` does not hold.
-    pub(super) behind: bool,
-    /// Variables of its sessions that say where a run is, and are no part of the model.
-    progress: BTreeSet<String>,
     /// The last state of a run that lost its device for good.
     pub(super) unfinished: Option<Box<RunState>>,
 }
@@ -113,29 +100,24 @@ impl Model {
             architecture,
             objectives,
             optimizer,
-            device: device.clone(),
-            open: None,
-            running: Weak::new(),
-            aside: None,
-            carried: Snapshot::default(),
+            members: Vec::new(),
+            engine: Engine::new(device),
             steps: 0,
             micro: 1,
             epochs: 0,
             rate_factor: None,
-            behind: false,
-            progress: BTreeSet::new(),
             unfinished: None,
         };
-        model.parts().board()?;
+        model.recipe().board()?;
         Ok(model)
     }
 
     /// The machine it runs on.
     pub fn device(&self) -> &Device {
-        &self.device
+        &self.engine.device
     }
 
-    /// Its layers.
+    /// The layers of the model.
     pub fn architecture(&self) -> &Functional {
         &self.architecture
     }
@@ -146,33 +128,16 @@ impl Model {
     /// a last line says so, for the batch that it was trained with last, else for 32 rows. Nothing is measured for it:
     /// [`Device::fastest`] does that.
     pub fn summary(&self) -> String {
-        let trained = self.open.as_ref().and_then(|open| open.needs.train);
-        let batch = trained.map_or(DEFAULT_BATCH, |room| room.batch);
+        let trained = self.engine.capacity().train;
+        let batch = trained.map_or(DEFAULT_BATCH, |extent| extent.batch);
         format!(
             "{}loss {}, optimizer {}, device {}\n{}",
             self.architecture.summary(),
-            self.losses(),
+            titles(&self.objectives),
             self.optimizer.name(),
-            self.device,
-            self.other_device(batch).unwrap_or_default()
+            self.engine.device,
+            other_device(&self.architecture, &self.engine.device, batch).unwrap_or_default()
         )
-    }
-
-    /// The losses, with the outputs' names and weights where there are several.
-    fn losses(&self) -> String {
-        let [only] = &self.objectives[..] else {
-            let told = self.objectives.iter().map(|objective| {
-                let (title, weight) = (objective.loss.to_string(), objective.weight);
-                let times = if weight == 1.0 {
-                    String::new()
-                } else {
-                    format!("{weight}·")
-                };
-                format!("{times}{title} of {}", objective.output)
-            });
-            return told.collect::<Vec<_>>().join(" + ");
-        };
-        only.loss.to_string()
     }
 
     /// Takes the model to another device, with its weights and the optimizer's state.
@@ -182,22 +147,32 @@ impl Model {
     /// [`Error::Argument`] where a callback calls it, as the run's rows lie where the model is; what opening it there raises. It
     /// then stays where it is.
     pub fn move_to(&mut self, device: &Device) -> Result<()> {
-        self.refuse_in_run("move_to")?;
-        if self.is_lost() && !self.behind {
-            self.leave_session();
-        }
-        if let Some(mut open) = self.open.take() {
-            let moved = self.device.block_on(self.moved(&mut open, device));
-            self.open = Some(match moved {
+        self.engine.refuse_in_run("move_to")?;
+        self.engine.close_lost();
+        if let Some(mut open) = self.engine.open.take() {
+            let here = self.engine.device.clone();
+            let moved = here.block_on(self.moved(&mut open, device));
+            self.engine.open = Some(match moved {
                 Ok(moved) => moved,
                 Err(error) => {
-                    self.open = Some(open);
+                    self.engine.open = Some(open);
                     return Err(error);
                 }
             });
         }
-        self.device = device.clone();
+        self.engine.device = device.clone();
         Ok(())
+    }
+
+    /// A session on `device` that holds what the open one does.
+    async fn moved(&self, open: &mut Open, device: &Device) -> Result<Open> {
+        let recipe = Recipe {
+            target: device.target(),
+            ..self.recipe()
+        };
+        let mut moved = Open::new(&recipe, open.capacity, device)?;
+        moved.session.restore(&open.learned().await?)?;
+        Ok(moved)
     }
 
     /// The plan that the model runs now; a plan for prediction alone before the first `fit` or `evaluate`.
@@ -209,7 +184,11 @@ impl Model {
         Ok(self.session_now()?.plan().clone())
     }
 
-    /// The graph and plan that `fit` would run on a data set of so many rows, without opening a session.
+    /// The graph and plan that `fit` would run on a data set of `rows` rows in batches of `batch`, without opening a session.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where one of the two is 0; a badly shaped layer, limits of the device.
     pub fn inspect(&self, rows: usize, batch: usize) -> Result<(crate::Graph, crate::Plan)> {
         if rows == 0 || batch == 0 {
             return Err(Error::argument(
@@ -217,8 +196,8 @@ impl Model {
                 format!("and batch must be at least 1, got {rows} and {batch}"),
             ));
         }
-        self.parts().graph_and_plan(Needs {
-            train: Some(Room::new(rows, batch.min(rows))),
+        self.recipe().graph_and_plan(Capacity {
+            train: Some(Extent::new(rows, batch.min(rows))),
             evaluate: None,
         })
     }
@@ -227,7 +206,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// As [`plan`](Self::plan).
+    /// The errors of [`plan`](Self::plan).
     pub fn bytes(&mut self) -> Result<(u64, u64)> {
         Ok(self.session_now()?.bytes())
     }
@@ -240,10 +219,14 @@ impl Model {
     /// [`Error::DeviceLost`] where what the model has learned is on a device that was lost; memory, a device that fails.
     pub fn snapshot(&mut self) -> Result<Snapshot> {
         self.through_losses(|model| {
-            let device = model.device.clone();
-            let now = device.block_on(carried(model.session_now()?))?;
+            let device = model.engine.device.clone();
+            model.session_now()?;
+            let now = match &mut model.engine.open {
+                Some(open) => device.block_on(open.learned())?,
+                None => Snapshot::default(),
+            };
             // What the session does without, such as states that only training reads, is part of it too.
-            let mut snapshot = model.carried.clone();
+            let mut snapshot = model.engine.kept.clone();
             snapshot.variables.extend(now.variables);
             Ok(snapshot)
         })
@@ -256,10 +239,10 @@ impl Model {
     /// [`Error::Argument`] where the snapshot is of a model of another shape; what the device raises.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         // What a run under way needs on its device, its rows too, is not in a snapshot: the run makes it again.
-        if self.is_lost() && !self.is_running() {
+        if self.engine.is_lost() && !self.engine.is_running() {
             // What it had learned is gone, and replaced now.
-            self.leave_session();
-            self.behind = false;
+            self.engine.close();
+            self.engine.unread = false;
         }
         let mut snapshot = snapshot.clone();
         self.through_losses(|model| {
@@ -267,13 +250,17 @@ impl Model {
             resize_rates(&mut snapshot, RowProgram::Train.name(), session.plan());
             session.restore(&snapshot)
         })?;
-        self.carried.variables.extend(snapshot.variables);
+        self.engine.kept.variables.extend(snapshot.variables);
         // The rate is the run's, not the weights'.
         self.write_rate_factor()
     }
 
     /// The learning rate of the next step: the optimizer's schedule times the factor that
     /// [`set_learning_rate`](Self::set_learning_rate) left.
+    ///
+    /// # Errors
+    ///
+    /// None today.
     pub fn learning_rate(&self) -> Result<f32> {
         Ok(self.scheduled_rate() * self.rate_factor.unwrap_or(1.0))
     }
@@ -298,15 +285,25 @@ impl Model {
         self.write_rate_factor()
     }
 
-    /// Tells a session that trains of the factor of the learning rate.
+    /// Tells a session that trains of the factor of the learning rate, or of the members' learning rates.
+    ///
+    /// # Errors
+    ///
+    /// What the device raises.
     pub(super) fn write_rate_factor(&mut self) -> Result<()> {
-        match (self.rate_factor, &mut self.open) {
-            (Some(factor), Some(open)) => match &open.handles.train {
-                Some(handles) => handles.write_rate_factor(&mut open.session, factor),
-                None => Ok(()),
-            },
-            _ => Ok(()),
-        }
+        let Some(open) = &mut self.engine.open else {
+            return Ok(());
+        };
+        let Some(handles) = &open.handles.train else {
+            return Ok(());
+        };
+        let factors: Vec<f32> = if self.members.is_empty() {
+            self.rate_factor.into_iter().collect()
+        } else {
+            let rates = self.members.iter().map(|member| member.learning_rate);
+            rates.collect()
+        };
+        handles.write_rate_factors(&mut open.session, &factors)
     }
 
     fn scheduled_rate(&self) -> f32 {
@@ -314,44 +311,83 @@ impl Model {
         self.optimizer.rates().learning_rate.value(step)
     }
 
-    pub(super) fn parts(&self) -> Parts<'_> {
-        Parts {
+    /// What the programs of the model are made from.
+    pub(super) fn recipe(&self) -> Recipe<'_> {
+        Recipe {
             architecture: &self.architecture,
             objectives: &self.objectives,
             optimizer: self.optimizer.as_ref(),
-            target: self.device.target(),
+            members: &self.members,
+            target: self.engine.device.target(),
         }
     }
-}
 
-/// Refuses objectives that the outputs do not have, twice or not at all, and settings out of range.
-fn check_objectives(architecture: &Functional, objectives: &[Objective]) -> Result<()> {
-    if objectives.is_empty() {
-        let message = "must be given for at least one output";
-        return Err(Error::argument("objectives", message));
+    /// A session that serves `capacity`: see [`Engine::opened`].
+    ///
+    /// # Errors
+    ///
+    /// What opening it raises.
+    pub(super) async fn opened(&mut self, capacity: Capacity) -> Result<&mut Open> {
+        let device = self.engine.device.clone();
+        let recipe = Recipe {
+            architecture: &self.architecture,
+            objectives: &self.objectives,
+            optimizer: self.optimizer.as_ref(),
+            members: &self.members,
+            target: device.target(),
+        };
+        self.engine.opened(&recipe, capacity).await
     }
-    for (index, objective) in objectives.iter().enumerate() {
-        objective.validate()?;
-        let name = &objective.output;
-        let mut outputs = architecture.outputs.iter();
-        if !outputs.any(|output| output.name == *name) {
-            return Err(Error::NotFound {
-                what: "output",
-                name: name.clone(),
-                known: architecture
-                    .outputs
-                    .iter()
-                    .map(|o| o.name.clone())
-                    .collect(),
-            });
-        }
-        if objectives[..index]
-            .iter()
-            .any(|other| other.output == *name)
-        {
-            let message = format!("name the output `{name}` twice");
-            return Err(Error::argument("objectives", message));
+
+    /// The same without handles.
+    ///
+    /// # Errors
+    ///
+    /// What opening it raises.
+    pub(super) async fn session(&mut self, capacity: Capacity) -> Result<&mut Session> {
+        self.opened(capacity).await.map(|open| &mut open.session)
+    }
+
+    /// The open session, or one for prediction alone.
+    ///
+    /// # Errors
+    ///
+    /// What opening it raises.
+    pub(super) fn session_now(&mut self) -> Result<&mut Session> {
+        let device = self.engine.device.clone();
+        device.block_on(self.session(Capacity::default()))
+    }
+
+    /// Does something again on a device made again, where that is possible.
+    ///
+    /// # Errors
+    ///
+    /// What the closure raises.
+    pub(super) fn through_losses<T>(
+        &mut self,
+        mut what: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let mut tries = Recovery::default().tries;
+        loop {
+            match what(self) {
+                Err(error) => self.engine.try_again(&mut tries, error)?,
+                done => return done,
+            }
         }
     }
-    Ok(())
+
+    /// Sets the clock of a program to a place in the data.
+    ///
+    /// # Errors
+    ///
+    /// What the device raises.
+    pub(super) async fn set_clock(
+        &mut self,
+        program: RowProgram,
+        capacity: Capacity,
+        start: &ClockStart,
+    ) -> Result<()> {
+        let (session, handles) = self.opened(capacity).await?.program(program)?;
+        session.put(handles.cursor, 0, ElementsRef::U32(&start.words()))
+    }
 }

@@ -1,5 +1,6 @@
 //! What training makes small and reports: a loss, its weight and metrics for each output.
 
+use crate::nn::Functional;
 use crate::optim::Optimizer;
 use crate::{Error, Result, Tensor};
 
@@ -155,4 +156,57 @@ impl Compile {
         self.objectives.push(objective);
         self
     }
+}
+
+/// Refuses objectives that the outputs do not have, twice or not at all, and settings out of range.
+///
+/// # Errors
+///
+/// [`Error::Argument`], and [`Error::NotFound`] for an output that is not there.
+pub(crate) fn check_objectives(architecture: &Functional, objectives: &[Objective]) -> Result<()> {
+    if objectives.is_empty() {
+        let message = "must be given for at least one output";
+        return Err(Error::argument("objectives", message));
+    }
+    for (index, objective) in objectives.iter().enumerate() {
+        objective.validate()?;
+        let name = &objective.output;
+        let mut outputs = architecture.outputs.iter();
+        if !outputs.any(|output| output.name == *name) {
+            return Err(Error::NotFound {
+                what: "output",
+                name: name.clone(),
+                known: architecture
+                    .outputs
+                    .iter()
+                    .map(|o| o.name.clone())
+                    .collect(),
+            });
+        }
+        if objectives[..index]
+            .iter()
+            .any(|other| other.output == *name)
+        {
+            let message = format!("name the output `{name}` twice");
+            return Err(Error::argument("objectives", message));
+        }
+    }
+    Ok(())
+}
+
+/// The losses, with the outputs' names and weights where there are several.
+pub(crate) fn titles(objectives: &[Objective]) -> String {
+    let [only] = objectives else {
+        let told = objectives.iter().map(|objective| {
+            let (title, weight) = (objective.loss.to_string(), objective.weight);
+            let times = if weight == 1.0 {
+                String::new()
+            } else {
+                format!("{weight}·")
+            };
+            format!("{times}{title} of {}", objective.output)
+        });
+        return told.collect::<Vec<_>>().join(" + ");
+    };
+    only.loss.to_string()
 }

@@ -2,32 +2,31 @@
 
 use std::collections::VecDeque;
 
-use crate::data::Features;
 use crate::reserve::reserved;
 use crate::session::ElementsRef;
 use crate::target::Class;
 use crate::{Error, Result, Session};
 
-use super::Model;
-use super::model::Open;
-use super::programs::{Needs, PredictHandles};
-use super::recover::Recovery;
+use super::engine::Open;
+use super::model::Model;
+use super::programs::{Capacity, PredictHandles};
+use super::recovery::Recovery;
 
-/// Most rows that are computed at once.
-const MOST_ROWS: usize = 16_384;
+/// The most rows that are computed at once.
+const MAX_ROWS: usize = 16_384;
 
 /// The fewest rows for which a session of their own is opened, and the fewest of its batches: below, what its kernels take
 /// to be compiled is not made up for. On lavapipe 10 000 rows of 8-10-8-1 take 4.5 ms in batches of 2048, 5.3 ms in those
 /// of 256, and the first time 21 ms.
-const LEAST_ROWS: usize = 8192;
-const LEAST_AT_ONCE: usize = 1024;
+const MIN_ROWS: usize = 8192;
+const MIN_AT_ONCE: usize = 1024;
 
 /// Most bytes of a session for many rows, its weights included: so it adds little to what a model holds, and what it would
 /// gain is small where a batch computes as much as that.
 ///
 /// On a CPU adapter batches are to stay in the cache: with 16 384 at once 60 000 rows of 8-10-8-1 take 13 ms instead of 32
 /// on lavapipe, but those of 784-128-10, which are 60 MB, three times as long as with 256.
-fn most_bytes(class: Class) -> u64 {
+fn max_bytes(class: Class) -> u64 {
     match class {
         Class::CpuAdapter => 2 << 20,
         _ => 64 << 20,
@@ -42,12 +41,12 @@ const IN_FLIGHT: usize = 2;
 pub struct Predictions {
     values: Vec<f32>,
     columns: usize,
-    outputs: Vec<Own>,
+    outputs: Vec<OutputColumns>,
 }
 
 /// The predictions' part that is one output's.
 #[derive(Debug, Clone, PartialEq)]
-struct Own {
+struct OutputColumns {
     name: String,
     columns: usize,
     /// Columns of each of its positions.
@@ -55,7 +54,7 @@ struct Own {
 }
 
 impl Predictions {
-    /// Those of one output of a model of several.
+    /// The predictions of one output of a model of several.
     ///
     /// # Errors
     ///
@@ -110,103 +109,89 @@ impl Predictions {
     }
 }
 
-impl Model {
-    /// The model's outputs for rows of input, preprocessed first if the model has such steps.
-    ///
-    /// Rows come from a data set, a slice of numbers (row-major) or an array of rows; no rows give no predictions. Those of
-    /// a model of several inputs come from a data set that names them, or as `&[("a", &a[..]), ("b", &b)]`.
-    ///
-    /// # Errors
-    ///
-    /// Rows that do not fit the model's inputs; memory, a device that fails.
-    pub fn predict<'a>(&mut self, rows: impl Into<Features<'a>>) -> Result<Predictions> {
-        let device = self.device().clone();
-        device.block_on(self.predict_async(rows))
-    }
-
-    /// [`Model::predict`] without blocking the thread.
-    pub async fn predict_async<'a>(
-        &mut self,
-        rows: impl Into<Features<'a>>,
-    ) -> Result<Predictions> {
-        let features = self.preprocessed(rows.into())?;
-        let mut tries = Recovery::default().tries;
-        loop {
-            match self.predict_prepared(&features).await {
-                Err(error) => self.try_again(&mut tries, error)?,
-                done => return done,
-            }
+/// The outputs for rows that are preprocessed, on a device made again where it is lost meanwhile.
+///
+/// # Errors
+///
+/// Memory, a device that fails.
+pub(super) async fn predict(model: &mut Model, features: &[f32]) -> Result<Predictions> {
+    let mut tries = Recovery::default().tries;
+    loop {
+        match predict_once(model, features).await {
+            Err(error) => model.engine.try_again(&mut tries, error)?,
+            done => return done,
         }
-    }
-
-    async fn predict_prepared(&mut self, features: &[f32]) -> Result<Predictions> {
-        let inputs = self.architecture.input_width();
-        let columns = self.architecture.output_width();
-        let rows = features.len() / inputs;
-        let mut values = reserved(rows.checked_mul(columns), "the predictions")?;
-        let mut batches = Batches {
-            widths: (inputs, columns),
-            values: &mut values,
-        };
-        if let Some((mut session, handles)) = self.session_for_many(rows)? {
-            batches.run(&mut session, &handles, features).await?;
-        } else {
-            let open = self.opened(Needs::default()).await?;
-            let Open {
-                session, handles, ..
-            } = open;
-            batches.run(session, &handles.predict, features).await?;
-        }
-        let outputs = self.architecture.outputs.iter().enumerate();
-        let outputs = outputs.map(|(index, output)| Own {
-            name: output.name.clone(),
-            columns: self.architecture.width_of(index),
-            classes: self.architecture.places_of(index).1,
-        });
-        Ok(Predictions {
-            outputs: outputs.collect(),
-            values,
-            columns,
-        })
-    }
-
-    /// A session that only predicts, so many rows at once, where that takes fewer batches: with the weights that the host
-    /// knows, so that no session that trains has to have room for it.
-    fn session_for_many(&mut self, rows: usize) -> Result<Option<(Session, Vec<PredictHandles>)>> {
-        if rows < LEAST_ROWS || self.behind || self.device().gpu().is_none() {
-            return Ok(None);
-        }
-        if self.is_lost() {
-            self.leave_session();
-        }
-        let most = most_bytes(self.device().target().class);
-        for size in batch_sizes(rows) {
-            let (plan, handles) = self.parts().build_for_many(size)?;
-            let copies = IN_FLIGHT * size * self.architecture.output_width() * 4;
-            let needed = plan.device_bytes().saturating_add(copies as u64);
-            let budget = self.device().budget().unwrap_or(u64::MAX);
-            let left = budget.saturating_sub(self.device().counters().bytes);
-            if needed > left.min(most) {
-                continue;
-            }
-            match self.device().open(&plan) {
-                Err(Error::OutOfMemory { .. }) => {}
-                Err(error) => return Err(error),
-                Ok(mut session) => {
-                    session.restore(&self.carried)?;
-                    return Ok(Some((session, handles.predict)));
-                }
-            }
-        }
-        Ok(None)
     }
 }
 
-/// Rows of a batch for so many rows, the best first: powers of two, so that sets of any sizes share a few programs, that
+async fn predict_once(model: &mut Model, features: &[f32]) -> Result<Predictions> {
+    let inputs = model.architecture.input_width();
+    let columns = model.architecture.output_width();
+    let rows = features.len() / inputs;
+    let mut values = reserved(rows.checked_mul(columns), "the predictions")?;
+    let mut batches = Batches {
+        widths: (inputs, columns),
+        values: &mut values,
+    };
+    if let Some((mut session, handles)) = session_for_many(model, rows)? {
+        batches.run(&mut session, &handles, features).await?;
+    } else {
+        let open = model.opened(Capacity::default()).await?;
+        let Open {
+            session, handles, ..
+        } = open;
+        batches.run(session, &handles.predict, features).await?;
+    }
+    let outputs = model.architecture.outputs.iter().enumerate();
+    let outputs = outputs.map(|(index, output)| OutputColumns {
+        name: output.name.clone(),
+        columns: model.architecture.width_of(index),
+        classes: model.architecture.places_of(index).1,
+    });
+    Ok(Predictions {
+        outputs: outputs.collect(),
+        values,
+        columns,
+    })
+}
+
+/// A session that only predicts, more rows at once, where that takes fewer batches: with the weights that the host knows, so that
+/// no session that trains has to have room for it.
+fn session_for_many(
+    model: &mut Model,
+    rows: usize,
+) -> Result<Option<(Session, Vec<PredictHandles>)>> {
+    if rows < MIN_ROWS || model.engine.unread || model.device().gpu().is_none() {
+        return Ok(None);
+    }
+    model.engine.close_lost();
+    let most = max_bytes(model.device().target().class);
+    for size in batch_sizes(rows) {
+        let (plan, handles) = model.recipe().build_for_many(size)?;
+        let copies = IN_FLIGHT * size * model.architecture.output_width() * 4;
+        let needed = plan.device_bytes().saturating_add(copies as u64);
+        let budget = model.device().budget().unwrap_or(u64::MAX);
+        let left = budget.saturating_sub(model.device().counters().bytes);
+        if needed > left.min(most) {
+            continue;
+        }
+        match model.device().open(&plan) {
+            Err(Error::OutOfMemory { .. }) => {}
+            Err(error) => return Err(error),
+            Ok(mut session) => {
+                session.restore(&model.engine.kept)?;
+                return Ok(Some((session, handles.predict)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Sizes of the batches for `rows` rows, the best first: powers of two, so that sets of any sizes share a few programs, which
 /// fill up at most an eighth.
 fn batch_sizes(rows: usize) -> impl Iterator<Item = usize> {
-    let halved = |size: &usize| (*size > LEAST_AT_ONCE).then_some(size / 2);
-    std::iter::successors(Some(MOST_ROWS), halved)
+    let halved = |size: &usize| (*size > MIN_AT_ONCE).then_some(size / 2);
+    std::iter::successors(Some(MAX_ROWS), halved)
         .filter(move |size| rows.next_multiple_of(*size) - rows <= rows / 8)
 }
 

@@ -9,10 +9,9 @@ use crate::reserve::reserved;
 use crate::session::ElementsRef;
 use crate::{Dataset, Error, Result, Targets};
 
-use super::Model;
 use super::loss::{Reduction, Takes};
 use super::objective::Objective;
-use super::programs::{Needs, Place, RowProgram};
+use super::programs::{Place, Recipe};
 
 /// A data set as the device takes it.
 #[derive(Debug)]
@@ -55,7 +54,7 @@ enum Own<'a> {
     Labels(&'a [u32]),
 }
 
-impl Model {
+impl Recipe<'_> {
     /// Checks a data set against the model and preprocesses it: ready for upload.
     pub(super) fn prepare<'a>(&self, data: &'a Dataset) -> Result<Prepared<'a>> {
         if data.rows() == 0 {
@@ -82,11 +81,11 @@ impl Model {
                 features
             }
         };
-        let parts = self.parts();
+
         let mut own = Vec::new();
         let mut positions = 1;
-        for objective in &self.objectives {
-            let places = self.architecture.places_of(parts.output(objective));
+        for objective in self.objectives {
+            let places = self.architecture.places_of(self.output(objective));
             positions = positions.max(places.0);
             let targets = self.targets_of(data, objective)?;
             let named = |error: Error| match self.objectives.len() {
@@ -95,7 +94,7 @@ impl Model {
             };
             own.push(fitted(objective, places, targets).map_err(named)?);
         }
-        let (values, labels) = self.side_by_side(own, data.rows())?;
+        let (values, labels) = self.tables(own, data.rows())?;
         Ok(Prepared {
             rows: data.rows(),
             features,
@@ -201,7 +200,7 @@ impl Model {
 
     /// The targets of all outputs in two tables, numbers and labels.
     #[allow(clippy::type_complexity)]
-    fn side_by_side<'a>(
+    fn tables<'a>(
         &self,
         mut own: Vec<Own<'a>>,
         rows: usize,
@@ -212,7 +211,7 @@ impl Model {
                 Own::Labels(labels) => (None, Some(labels.into())),
             });
         }
-        let placed = self.parts().placed();
+        let placed = self.placed();
         let mut values: Vec<f32> = reserved(rows.checked_mul(placed.columns), "the targets")?;
         values.resize(rows * placed.columns, 0.0);
         let mut labels: Vec<u32> = reserved(rows.checked_mul(placed.labels), "the labels")?;
@@ -249,11 +248,11 @@ impl Model {
             return Ok(None);
         }
         let refused = |message: String| Err(Error::argument("class_weight", message));
-        let [objective] = &self.objectives[..] else {
+        let [objective] = self.objectives else {
             let count = self.objectives.len();
             return refused(format!("needs a model of one trained output, got {count}"));
         };
-        let (positions, columns) = self.architecture.places_of(self.parts().output(objective));
+        let (positions, columns) = self.architecture.places_of(self.output(objective));
         // All that the model tells apart: the labels at hand may be a piece that has not every class.
         let apart = columns.max(2);
         if positions > 1 {
@@ -315,17 +314,6 @@ impl Model {
         let own = |row: usize| given.as_ref().map_or(1.0, |weights| weights[row]);
         let weigh = |(row, &class): (usize, &usize)| table.get(&class).unwrap_or(&1.0) * own(row);
         Ok(Some(of_rows.iter().enumerate().map(weigh).collect()))
-    }
-
-    /// Writes all rows of a prepared data set for a program.
-    pub(super) async fn upload(
-        &mut self,
-        program: RowProgram,
-        needs: Needs,
-        data: &Prepared<'_>,
-    ) -> Result<()> {
-        let (session, handles) = self.opened(needs).await?.program(program)?;
-        handles.upload(session, data)
     }
 }
 

@@ -29,9 +29,7 @@ impl Model {
     }
 
     fn weights_now(&mut self) -> Result<Vec<Weights>> {
-        if self.is_lost() && !self.behind {
-            self.leave_session();
-        }
+        self.engine.close_lost();
         let parameters: Vec<Parameter> = self.architecture.parameters().collect();
         let mut weights = Vec::new();
         for (index, parameter) in parameters.into_iter().enumerate() {
@@ -47,14 +45,14 @@ impl Model {
     /// The elements of the parameter of that number.
     fn weight(&mut self, index: usize, parameter: &Parameter) -> Result<Vec<f32>> {
         // What the host knows needs no device, which may be gone for good.
-        if self.behind || self.open_session().is_some() {
+        if self.engine.unread || self.engine.open.is_some() {
             let session = self.session_now()?;
             if session.plan().variable(&parameter.name).is_ok() {
                 return session.read(&parameter.name);
             }
         }
         // A session for prediction does without what only training reads.
-        Ok(match self.carried.variables.get(&parameter.name) {
+        Ok(match self.engine.kept.variables.get(&parameter.name) {
             Some((_, Values::F32(values))) => values.clone(),
             Some((_, Values::F64(values))) => values.iter().map(|&value| value as f32).collect(),
             _ => parameter.drawn(self.architecture.seed, index as u64),
@@ -77,7 +75,7 @@ impl Model {
         let parameters: Vec<Parameter> = self.architecture.parameters().collect();
         let device = self.device().clone();
         self.session_now()?;
-        let Some(open) = self.open_session() else {
+        let Some(open) = &mut self.engine.open else {
             return Ok(());
         };
         let (session, handles) = open.program(RowProgram::Train)?;
@@ -120,11 +118,9 @@ impl Model {
                 let message = format!("`{name}` is {shape}, but {got} values were given");
                 return Err(Error::argument("weights", message));
             }
-            if self.is_lost() && !self.behind {
-                self.leave_session();
-            }
+            self.engine.close_lost();
             // A model that nobody has used yet takes no device's memory for it.
-            if self.open_session().is_some() {
+            if self.engine.open.is_some() {
                 self.through_losses(|model| {
                     let session = model.session_now()?;
                     match session.plan().variable(name) {
@@ -135,7 +131,7 @@ impl Model {
             }
             let kind = TensorType::f32(&parameter.shape);
             let value = (kind, Values::F32(values.to_vec()));
-            self.carried.variables.insert(name.into(), value);
+            self.engine.kept.variables.insert(name.into(), value);
         }
         Ok(())
     }

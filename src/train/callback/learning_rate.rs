@@ -140,20 +140,20 @@ impl<F: FnMut(u64, f32) -> f32 + Send> LearningRateScheduler<F> {
     fn set(&mut self, moment: &mut Moment<'_>) -> Result<()> {
         let rate = moment.model.learning_rate()?;
         let next = (self.schedule)(moment.epoch(), rate);
-        match next == rate {
-            true => Ok(()),
-            false => moment.model.set_learning_rate(next),
+        if next == rate {
+            return Ok(());
         }
+        moment.model.set_learning_rate(next)
     }
 }
 
 impl<F: FnMut(u64, f32) -> f32 + Send> Callback for LearningRateScheduler<F> {
     fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
-        match moment.resumed {
+        if moment.resumed {
             // The rate is part of the run's state.
-            true => Ok(()),
-            false => self.set(moment),
+            return Ok(());
         }
+        self.set(moment)
     }
 
     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {

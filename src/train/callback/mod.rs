@@ -1,4 +1,4 @@
-//! Callbacks: what is done beside the training itself, at the end of epochs or every so many steps.
+//! Callbacks: what is done beside the training itself, at the end of epochs or between steps.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -49,7 +49,8 @@ pub enum Timing {
     Behind,
     /// After every epoch, before the next begins: the model is what the epoch left.
     Epochs,
-    /// As [`Timing::Epochs`], and [`Callback::steps`] is called every so many steps, at least 1, before the next begin.
+    /// The times of [`Timing::Epochs`], and [`Callback::steps`] is called whenever this many steps are done, at least 1, before the
+    /// next begin.
     Steps(u64),
 }
 
@@ -168,13 +169,11 @@ impl Callbacks<'_> {
     /// Refuses one that would be called every 0 steps.
     pub fn validate(&self) -> Result<()> {
         let mut timings = self.0.iter().map(|callback| callback.timing());
-        match timings.any(|timing| timing == Timing::Steps(0)) {
-            true => {
-                let message = "must be at least 1, got 0; it is what a callback's `every` sets";
-                Err(Error::argument("Timing::Steps", message))
-            }
-            false => Ok(()),
+        if timings.any(|timing| timing == Timing::Steps(0)) {
+            let message = "must be at least 1, got 0; it is what a callback's `every` sets";
+            return Err(Error::argument("Timing::Steps", message));
         }
+        Ok(())
     }
 
     /// Whether one must be called before the next epoch begins.

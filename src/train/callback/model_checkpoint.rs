@@ -13,7 +13,7 @@ use super::{Callback, Kept, Mode, Moment, Monitor};
 pub enum Keep {
     /// One, of the best epoch so far.
     Best,
-    /// Those of the last so many epochs that were saved.
+    /// The files of the last epochs that were saved, as many as this.
     Last(u64),
     /// All.
     All,
@@ -58,13 +58,13 @@ impl ModelCheckpoint {
         self
     }
 
-    /// Keeps the last so many files; at least 1.
+    /// Keeps the last `files` files; at least 1.
     pub fn last(mut self, files: u64) -> Self {
         self.keep = Keep::Last(files);
         self
     }
 
-    /// Saves every so many epochs, of which [`best`](Self::best) then takes the best; default 1.
+    /// Saves whenever this many epochs are done, of which [`best`](Self::best) then takes the best; default 1.
     pub fn every(mut self, epochs: u64) -> Self {
         self.every = epochs;
         self

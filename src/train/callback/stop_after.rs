@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 use super::{Callback, Moment, Timing};
 
-/// Ends a call of `fit` when a budget is used up, looked at every so many steps; the steps that run are finished. A run
+/// Ends a call of `fit` when a budget is used up, looked at between steps; the steps that run are finished. A run
 /// resumed from its state has a budget anew.
 #[derive(Debug, Clone)]
 pub struct StopAfter {
@@ -48,7 +48,7 @@ impl StopAfter {
         }
     }
 
-    /// Looks after so many steps; default 64. Fewer cost more: the device waits each time.
+    /// Looks whenever this many steps are done; default 64. Fewer cost more: the device waits each time.
     pub fn every(mut self, steps: u64) -> Self {
         self.every = steps;
         self

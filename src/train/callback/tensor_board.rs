@@ -14,7 +14,7 @@ use crate::{Error, Result};
 use super::{Callback, Moment, Timing};
 
 /// Writes figures to `<folder>/train` and `<folder>/validation` under Keras' names (`epoch_loss` …), and histograms of
-/// weights every so many epochs.
+/// weights now and then.
 #[derive(Debug)]
 pub struct TensorBoard {
     folder: PathBuf,
@@ -34,7 +34,7 @@ impl TensorBoard {
         }
     }
 
-    /// Writes histograms of all weights every so many epochs; default 0, never. The device waits while they are read.
+    /// Writes histograms of all weights whenever this many epochs are done; default 0, never. The device waits while they are read.
     pub fn histograms(mut self, epochs: u64) -> Self {
         self.histograms = epochs;
         self

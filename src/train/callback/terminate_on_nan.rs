@@ -22,7 +22,7 @@ impl TerminateOnNaN {
         TerminateOnNaN::default()
     }
 
-    /// Looks after every so many steps, before the next begin.
+    /// Looks whenever this many steps are done, before the next begin.
     pub fn every(mut self, steps: u64) -> Self {
         self.every = Some(steps);
         self

@@ -70,83 +70,67 @@ impl Import {
     }
 }
 
-impl Model {
-    /// Sets the weights of layers from a file of another program, safetensors or npz; the names of the model's tensors that
-    /// were set.
-    ///
-    /// ```no_run
-    /// use kiln::io::Import;
-    /// use kiln::prelude::*;
-    ///
-    /// let network = Sequential::new(784).dense(128, Relu).dense(10, Softmax);
-    /// let mut model = network.compile(SparseCategoricalCrossentropy, Adam::default(), [Accuracy])?;
-    /// // nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)): `0.weight`, `0.bias`, `2.weight` …
-    /// model.import_weights("mnist.safetensors", &Import::pytorch())?;
-    /// # Ok::<(), kiln::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Format`] where layers of the file and the model do not belong together one to one, or their names do not
-    /// tell how; where a tensor is missing, left over, or of another shape. The model stays as it was.
-    pub fn import_weights(
-        &mut self,
-        path: impl AsRef<Path>,
-        import: &Import,
-    ) -> Result<Vec<String>> {
-        let path = path.as_ref();
-        let theirs = groups(tensors::read(path)?, import.program);
-        let ours = self.kept();
-        let unfit = |message: String| Error::format(path, None, message);
-        let pairs = import.pairs(&theirs, &ours).map_err(unfit)?;
-        let mut found = BTreeMap::new();
-        let mut named: Vec<Parameter> = Vec::new();
-        for (their_name, own_name) in pairs {
-            let (group, layer) = (&theirs[&their_name], &ours[&own_name]);
-            for (number, parameter) in layer.iter().enumerate() {
-                let key = key_of(parameter, import.program);
-                let numbered = number.to_string();
-                let tensor = group.get(key).or_else(|| group.get(&numbered));
-                let Some(tensor) = tensor else {
-                    return Err(unfit(format!(
-                        "the layer `{their_name}` has no `{key}` for `{}`",
-                        parameter.name
-                    )));
-                };
-                let numbers = fitted(tensor, parameter, import.program)
-                    .map_err(|message| unfit(format!("`{key}` of `{their_name}` {message}")))?;
-                found.insert(parameter.name.clone(), numbers);
-                named.push(parameter.clone());
-            }
-            if group.len() > layer.len() && !import.partial {
-                let keys: Vec<&str> = group.keys().map(String::as_str).collect();
+/// Sets the weights of layers from a file of another program: see [`Model::import_weights`].
+///
+/// # Errors
+///
+/// [`Error::Format`] where layers of the file and the model do not belong together.
+pub(super) fn import_weights(
+    model: &mut Model,
+    path: &Path,
+    import: &Import,
+) -> Result<Vec<String>> {
+    let theirs = groups(tensors::read(path)?, import.program);
+    let ours = kept(model);
+    let unfit = |message: String| Error::format(path, None, message);
+    let pairs = import.pairs(&theirs, &ours).map_err(unfit)?;
+    let mut found = BTreeMap::new();
+    let mut named: Vec<Parameter> = Vec::new();
+    for (their_name, own_name) in pairs {
+        let (group, layer) = (&theirs[&their_name], &ours[&own_name]);
+        for (number, parameter) in layer.iter().enumerate() {
+            let key = key_of(parameter, import.program);
+            let numbered = number.to_string();
+            let tensor = group.get(key).or_else(|| group.get(&numbered));
+            let Some(tensor) = tensor else {
                 return Err(unfit(format!(
-                    "the layer `{their_name}` has {}, more than `{own_name}` takes",
-                    keys.join(", ")
+                    "the layer `{their_name}` has no `{key}` for `{}`",
+                    parameter.name
                 )));
-            }
+            };
+            let numbers = fitted(tensor, parameter, import.program)
+                .map_err(|message| unfit(format!("`{key}` of `{their_name}` {message}")))?;
+            found.insert(parameter.name.clone(), numbers);
+            named.push(parameter.clone());
         }
-        let mut all = ours.values().flatten();
-        let unset = all.find(|own| !found.contains_key(&own.name));
-        if let (false, Some(own)) = (import.partial, unset) {
-            return Err(unfit(format!("nothing of it goes to `{}`", own.name)));
+        if group.len() > layer.len() && !import.partial {
+            let keys: Vec<&str> = group.keys().map(String::as_str).collect();
+            return Err(unfit(format!(
+                "the layer `{their_name}` has {}, more than `{own_name}` takes",
+                keys.join(", ")
+            )));
         }
-        tensors::set(self, path, &found, &named)?;
-        Ok(found.into_keys().collect())
     }
+    let mut all = ours.values().flatten();
+    let unset = all.find(|own| !found.contains_key(&own.name));
+    if let (false, Some(own)) = (import.partial, unset) {
+        return Err(unfit(format!("nothing of it goes to `{}`", own.name)));
+    }
+    tensors::set(model, path, &found, &named)?;
+    Ok(found.into_keys().collect())
+}
 
-    /// What each layer that keeps something keeps, by its name.
-    fn kept(&self) -> BTreeMap<String, Vec<Parameter>> {
-        let mut layers: BTreeMap<String, Vec<Parameter>> = BTreeMap::new();
-        for parameter in self.architecture().parameters() {
-            let layer = parameter
-                .name
-                .rsplit_once('/')
-                .map_or("", |(layer, _)| layer);
-            layers.entry(layer.into()).or_default().push(parameter);
-        }
-        layers
+/// What each layer that keeps something keeps, by its name.
+fn kept(model: &Model) -> BTreeMap<String, Vec<Parameter>> {
+    let mut layers: BTreeMap<String, Vec<Parameter>> = BTreeMap::new();
+    for parameter in model.architecture().parameters() {
+        let layer = parameter
+            .name
+            .rsplit_once('/')
+            .map_or("", |(layer, _)| layer);
+        layers.entry(layer.into()).or_default().push(parameter);
     }
+    layers
 }
 
 /// The tensors of each layer of a file, by their own names.

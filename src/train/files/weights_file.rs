@@ -9,9 +9,36 @@ use crate::nn::Parameter;
 use crate::train::{Model, Weights};
 use crate::{Error, Result, formats};
 
+use super::import::{Import, import_weights};
 use super::tensors;
 
 impl Model {
+    /// Sets the weights of layers from a file of another program, safetensors or npz; the names of the model's tensors that
+    /// were set.
+    ///
+    /// ```no_run
+    /// use kiln::io::Import;
+    /// use kiln::prelude::*;
+    ///
+    /// let network = Sequential::new(784).dense(128, Relu).dense(10, Softmax);
+    /// let mut model = network.compile(SparseCategoricalCrossentropy, Adam::default(), [Accuracy])?;
+    /// // nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)): `0.weight`, `0.bias`, `2.weight` …
+    /// model.import_weights("mnist.safetensors", &Import::pytorch())?;
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] where layers of the file and the model do not belong together one to one, or their names do not
+    /// tell how; where a tensor is missing, left over, or of another shape. The model stays as it was.
+    pub fn import_weights(
+        &mut self,
+        path: impl AsRef<Path>,
+        import: &Import,
+    ) -> Result<Vec<String>> {
+        import_weights(self, path.as_ref(), import)
+    }
+
     /// Writes the tensors of all layers by name, and nothing else: for models with layers that a file cannot keep. A name that
     /// ends in `.npz` makes an archive of NumPy's arrays of it, any other a safetensors file.
     ///

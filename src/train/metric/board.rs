@@ -1,7 +1,7 @@
 //! The metrics of all outputs of a model: where their numbers lie beside each other, and under which names they are told.
 
 use crate::train::ledger::Means;
-use crate::train::programs::RING_ROWS;
+use crate::train::sizes::RING_ROWS;
 use crate::{Error, Result, op};
 
 use super::ConfusionMatrix;

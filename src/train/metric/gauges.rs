@@ -3,7 +3,7 @@
 use crate::nn::Activation;
 use crate::train::ledger::Means;
 use crate::train::loss::Output;
-use crate::train::programs::RING_ROWS;
+use crate::train::sizes::RING_ROWS;
 use crate::{Error, Result, Tensor, op};
 
 use super::measurement::{Measurement, Row, TallySpec};

@@ -5,7 +5,6 @@ use crate::op::{cursor, rate};
 use crate::plan::Plan;
 use crate::session::{ElementsRef, Handle, ProgramHandle};
 use crate::train::metric::Board;
-use crate::train::prepare::Prepared;
 use crate::{Error, Result, Session};
 
 /// A program that runs over the rows of a data set.
@@ -91,7 +90,7 @@ pub(crate) struct RunHandles {
     pub rates: Handle,
     /// The ring of the steps' sums, and the tallies of epochs.
     pub sums: Vec<Handle>,
-    /// The chunks of every array, in the order of [`Prepared::arrays`]. An array that the program does not read has none.
+    /// The chunks of every array, in the order of `Prepared::arrays`. An array that the program does not read has none.
     pub arrays: Vec<Vec<Handle>>,
 }
 
@@ -148,8 +147,8 @@ impl RunHandles {
     /// # Errors
     ///
     /// What the device raises.
-    pub fn upload(&self, session: &mut Session, data: &Prepared<'_>) -> Result<()> {
-        for (chunks, elements) in self.arrays.iter().zip(data.arrays()) {
+    pub fn upload(&self, session: &mut Session, arrays: &[ElementsRef<'_>]) -> Result<()> {
+        for (chunks, elements) in self.arrays.iter().zip(arrays) {
             let mut begun = 0;
             for chunk in chunks {
                 let end = elements.len().min(begun + chunk.elements() as usize);
@@ -193,13 +192,19 @@ impl RunHandles {
         session.put(self.cursor, cursor::DATA_ROWS, ElementsRef::U32(&[rows]))
     }
 
-    /// Sets what the scheduled learning rate is multiplied by.
+    /// Sets what the scheduled learning rate is multiplied by, for each member of a population one after the other.
     ///
     /// # Errors
     ///
     /// What the device raises.
-    pub fn write_rate_factor(&self, session: &mut Session, factor: f32) -> Result<()> {
-        session.put(self.rates, rate::FACTOR, ElementsRef::F32(&[factor]))
+    pub fn write_rate_factors(&self, session: &mut Session, factors: &[f32]) -> Result<()> {
+        let each =
+            usize::try_from(self.rates.elements()).unwrap_or(usize::MAX) / factors.len().max(1);
+        for (member, factor) in factors.iter().enumerate() {
+            let at = member * each + rate::FACTOR;
+            session.put(self.rates, at, ElementsRef::F32(&[*factor]))?;
+        }
+        Ok(())
     }
 }
 

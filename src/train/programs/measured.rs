@@ -5,9 +5,10 @@ use crate::optim::Clock;
 use crate::train::loss::{Output, Scope};
 use crate::train::metric::{Column, TallyInputs};
 use crate::train::objective::Objective;
+use crate::train::sizes::RING_ROWS;
 use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType, op};
 
-use super::{DataArray, Parts, RING_ROWS, Room, RowProgram, flat, gathered};
+use super::{DataArray, Extent, Recipe, RowProgram, flat, gathered};
 
 /// What a pass with losses and metrics records.
 pub(super) struct Measured<T> {
@@ -21,38 +22,38 @@ pub(super) struct Measured<T> {
     pub tallies: T,
 }
 
-impl Parts<'_> {
+impl Recipe<'_> {
     /// Forward pass on a gathered batch with its losses and metrics recorded.
     pub(super) fn measured(
         &self,
         graph: &Graph,
         program: RowProgram,
-        room: Room,
+        extent: Extent,
         clock: &Clock,
         parameters: &[(Parameter, Tensor)],
     ) -> Result<Measured<impl FnOnce() -> Vec<Tensor> + use<>>> {
         let numbers = |array: DataArray, width: usize| -> Result<Tensor> {
             let name = program.array(array);
-            let data = self.data(graph, &name, room, (DType::F32, width))?;
+            let data = self.data(graph, &name, extent, (DType::F32, width))?;
             Ok(gathered(clock, &data))
         };
         let x = numbers(DataArray::Inputs, self.architecture.input_width())?;
-        let (targets, alone) = self.targets(graph, program, room, clock)?;
-        let weights = match room.weights {
+        let (targets, alone) = self.targets(graph, program, extent, clock)?;
+        let weights = match extent.weights {
             0 => None,
             columns => Some(numbers(DataArray::Weights, columns)?),
         };
         let weights = |index: usize| {
             let weights = weights.as_ref()?;
-            Some(match room.weights {
-                1 => weights.reshape([room.batch]),
-                _ => weights.slice(1, index, 1).reshape([room.batch]),
+            Some(match extent.weights {
+                1 => weights.reshape([extent.batch]),
+                _ => weights.slice(1, index, 1).reshape([extent.batch]),
             })
         };
         let weights: Vec<Option<Tensor>> = (0..self.objectives.len()).map(weights).collect();
         let training = program == RowProgram::Train;
         let scope = if training {
-            Scope::Part(room.micro.max(1))
+            Scope::Part(extent.micro.max(1))
         } else {
             Scope::All
         };
@@ -112,7 +113,7 @@ impl Parts<'_> {
             }
         }
         let ring_kind =
-            TensorType::f32([RING_ROWS, recorded.len(), op::Parts::of(room.batch).count]);
+            TensorType::f32([RING_ROWS, recorded.len(), op::Parts::of(extent.batch).count]);
         let ring = graph.variable_as(Role::Scratch, program.ring(), ring_kind, Initial::Zeros);
         let record =
             |(column, values): (usize, &Tensor)| values.record(&ring, &clock.cursor, column);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::Device;
 
-use super::programs::RING_ROWS;
+use crate::train::sizes::RING_ROWS;
 
 /// The time that one submission should take: long enough to hide its cost.
 const SUBMISSION: Duration = Duration::from_millis(80);

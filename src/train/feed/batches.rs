@@ -1,19 +1,19 @@
-//! Rows as they come from an iterator, in pieces of any length, cut anew.
+//! Batches of an iterator's rows: pieces of any length, cut anew in the order in which the iterator gives them.
 
 use std::ops::Range;
 
 use crate::session::ElementsRef;
 use crate::{Dataset, Error, Result};
 
-use super::Model;
-use super::prepare::Prepared;
+use crate::train::prepare::Prepared;
+use crate::train::programs::Recipe;
 
 /// Pieces of any length from an iterator, cut anew.
-pub(super) struct Batches<'a> {
+pub(in crate::train) struct Batches<'a> {
     pieces: Box<dyn Iterator<Item = Result<Dataset>> + 'a>,
     class_weight: Vec<(u32, f32)>,
-    /// What was taken of it and not yet used.
-    pub held: Option<(Table, usize)>,
+    /// Rows that were taken, and how many of them were used.
+    held: Option<(Table, usize)>,
     taken: u64,
     pub steps_per_epoch: Option<u64>,
     over: bool,
@@ -21,7 +21,7 @@ pub(super) struct Batches<'a> {
 
 /// The columns of some rows.
 #[derive(Default)]
-pub(super) struct Table {
+pub(in crate::train) struct Table {
     pub rows: usize,
     pub features: Vec<f32>,
     pub values: Vec<f32>,
@@ -44,8 +44,17 @@ impl<'a> Batches<'a> {
         }
     }
 
+    /// Rows of the piece that was taken last.
+    pub fn held_rows(&self) -> usize {
+        self.held.as_ref().map_or(0, |(table, _)| table.rows)
+    }
+
     /// Takes the next piece, if there is one: its rows, and how many weights each has.
-    pub fn take(&mut self, model: &Model) -> Result<Option<(usize, usize)>> {
+    ///
+    /// # Errors
+    ///
+    /// What the iterator gives, and a piece that does not fit the model, with its number.
+    pub fn take(&mut self, recipe: &Recipe<'_>) -> Result<Option<(usize, usize)>> {
         if self.over {
             return Ok(None);
         }
@@ -57,9 +66,9 @@ impl<'a> Batches<'a> {
         self.taken += 1;
         let data = piece?;
         let named = |error: Error| Error::data(format!("batch {number}: {error}"));
-        let weights = model.class_weights(&data, &self.class_weight);
+        let weights = recipe.class_weights(&data, &self.class_weight);
         let weights = weights.map_err(named)?;
-        let mut prepared = model.prepare(&data).map_err(named)?;
+        let mut prepared = recipe.prepare(&data).map_err(named)?;
         if let Some(weights) = weights {
             prepared.weights = Some(weights.into());
         }
@@ -69,11 +78,15 @@ impl<'a> Batches<'a> {
         Ok(Some(told))
     }
 
-    /// Up to so many rows; fewer at the end alone.
-    pub fn rows(&mut self, model: &Model, weights: usize, count: usize) -> Result<Table> {
+    /// The next `count` rows; fewer only where the iterator has ended.
+    ///
+    /// # Errors
+    ///
+    /// What the iterator gives, and pieces that do not fit the model, with their number.
+    pub fn rows(&mut self, recipe: &Recipe<'_>, weights: usize, count: usize) -> Result<Table> {
         let mut rows = Table::default();
         while rows.rows < count {
-            if self.held.is_none() && self.take(model)?.is_none() {
+            if self.held.is_none() && self.take(recipe)?.is_none() {
                 break;
             }
             let Some((table, used)) = &mut self.held else {

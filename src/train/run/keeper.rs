@@ -1,7 +1,7 @@
 //! The last state of a run, kept in memory as it goes: for the loss of its device, and to find where a number that is not
 //! finite came from.
 //!
-//! A state is copied on the device behind the steps that were submitted, and comes to the host while later ones run; what the
+//! A state is copied on the device after the steps that were submitted, and comes to the host while later ones run; what the
 //! host knows of the run is added when it has read the sums of those steps. How far apart two states are follows from what one
 //! has cost, so that all of them together take at most one part in a hundred of the time.
 
@@ -10,17 +10,19 @@ use std::time::{Duration, Instant};
 use crate::session::PendingSnapshot;
 use crate::{Device, Error, Result, Role, Snapshot};
 
-use super::Model;
-use super::non_finite::{MOST_BYTES, NonFinite};
-use super::recover::Recovery;
-use super::run::Run;
-use super::run_state::RunState;
-use super::submissions::Submissions;
+use crate::train::model::Model;
+use crate::train::non_finite::NonFinite;
+use crate::train::recovery::Recovery;
+use crate::train::state::RunState;
+use crate::train::steps::Submissions;
+
+use super::Run;
+use super::replay::MAX_BYTES;
 
 /// The shortest time between two states: what a run repeats at most is as long, so shorter is not worth a thought.
 const SHORTEST: Duration = Duration::from_secs(5);
 
-/// The most of a run's time that keeping its states may take: one part in so many.
+/// Keeping states takes at most one part in this many of a run's time.
 const SHARE: u32 = 100;
 
 /// The last state of a run.
@@ -36,9 +38,9 @@ pub(super) struct Keeper {
     /// When that was taken.
     pub state_at: Instant,
     /// One that is on its way.
-    copy: Option<Copied>,
-    /// Whether there is room for one that is.
-    behind: bool,
+    copy: Option<StateCopy>,
+    /// Whether there is room to copy one on the device while steps run.
+    copies: bool,
     /// Whether the run's rows can be had again.
     repeats: bool,
     /// When the last one was begun.
@@ -52,9 +54,9 @@ pub(super) struct Keeper {
 
 /// A state on its way.
 #[derive(Debug)]
-struct Copied {
+struct StateCopy {
     snapshot: PendingSnapshot,
-    /// The step of the run behind which it was copied.
+    /// The step of the run after which it was copied.
     step: u64,
     begun: Instant,
     /// What the host knows of the run at that step, since when, and what finding it out took.
@@ -62,16 +64,16 @@ struct Copied {
 }
 
 /// What a state took.
-struct Took {
+struct StateCost {
     /// None where the host heard too late to tell.
     device: Option<Duration>,
     host: Duration,
-    /// Whether steps ran meanwhile.
-    behind: bool,
+    /// Whether it was copied while steps ran.
+    copied: bool,
 }
 
-/// The time from one state to the next where one costs so much.
-pub(super) fn interval(cost: Duration) -> Duration {
+/// The time from one state to the next, by what one costs.
+fn interval(cost: Duration) -> Duration {
     SHORTEST.max(cost.saturating_mul(SHARE))
 }
 
@@ -86,7 +88,7 @@ impl Keeper {
             state: None,
             state_at: now,
             copy: None,
-            behind: true,
+            copies: true,
             repeats,
             begun: now,
             device_cost: None,
@@ -116,11 +118,11 @@ impl Keeper {
         self.copy = None;
     }
 
-    fn hold(&mut self, state: RunState, begun: Instant, took: Took) {
-        self.device_cost = [self.device_cost, took.device].into_iter().flatten().min();
-        self.cost = self.device_cost.unwrap_or_default() + took.host;
-        let (step, seconds, behind) = (state.steps, self.cost.as_secs_f64(), took.behind);
-        tracing::debug!(step, seconds, behind, "state kept");
+    fn hold(&mut self, state: RunState, begun: Instant, cost: StateCost) {
+        self.device_cost = [self.device_cost, cost.device].into_iter().flatten().min();
+        self.cost = self.device_cost.unwrap_or_default() + cost.host;
+        let (step, seconds, copied) = (state.steps, self.cost.as_secs_f64(), cost.copied);
+        tracing::debug!(step, seconds, copied, "state kept");
         (self.state, self.state_at) = (Some(state), begun);
     }
 
@@ -130,75 +132,80 @@ impl Keeper {
     }
 }
 
-impl Model {
+impl Run<'_> {
     /// Keeps the state at the begin of a run: the one that is waited for.
-    pub(super) async fn keep_first(&mut self, run: &mut Run<'_>) -> Result<()> {
-        let resident = run.supply.resident().is_some();
-        let session = self.session(run.needs).await?;
-        run.keeper.explains = run.non_finite == NonFinite::Stop
+    pub(super) async fn keep_first(&mut self, model: &mut Model) -> Result<()> {
+        let resident = self.pass.feeder.resident().is_some();
+        let session = model.session(self.pass.capacity).await?;
+        self.keeper.explains = self.non_finite == NonFinite::Stop
             && resident
-            && session.snapshot_bytes(Role::is_kept) <= MOST_BYTES;
-        run.keeper.behind = true;
-        if run.keeper.recovers || run.keeper.explains {
-            self.keep_now(run).await?;
+            && session.snapshot_bytes(Role::is_kept) <= MAX_BYTES;
+        self.keeper.copies = true;
+        if self.keeper.recovers || self.keeper.explains {
+            self.keep_now(model).await?;
         }
         Ok(())
     }
 
     /// Keeps the state with nothing under way.
-    async fn keep_now(&mut self, run: &mut Run<'_>) -> Result<()> {
+    async fn keep_now(&mut self, model: &mut Model) -> Result<()> {
         let begun = Instant::now();
-        run.keeper.begun = begun;
-        match self.run_state(run).await {
+        self.keeper.begun = begun;
+        match self.state(model).await {
             Ok(state) => {
-                let took = Took {
+                let cost = StateCost {
                     device: Some(begun.elapsed()),
                     host: Duration::ZERO,
-                    behind: false,
+                    copied: false,
                 };
-                run.keeper.hold(state, begun, took);
+                self.keeper.hold(state, begun, cost);
             }
-            Err(error @ Error::OutOfMemory { .. }) => run.keeper.without(&error, run.absorbed),
+            Err(error @ Error::OutOfMemory { .. }) => {
+                self.keeper.without(&error, self.pass.absorbed);
+            }
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// Begins to keep the state where that is due, with steps under way: behind the last that was submitted, if the host will
-    /// know of the run as it was there. That is not so behind steps whose sums nobody reads, and before a `pause`, at which
+    /// Begins to keep the state where that is due, with steps under way: after the last that was submitted, if the host will
+    /// know of the run as it was there. That is not so after steps whose sums nobody reads, and before a `pause`, at which
     /// callbacks may change the model.
-    pub(super) async fn keep_behind(
+    pub(super) async fn keep_while_running(
         &mut self,
-        run: &mut Run<'_>,
+        model: &mut Model,
         submissions: &Submissions,
         pause: u64,
     ) -> Result<()> {
         let step = submissions.submitted();
-        let can = run.keeper.behind && step == submissions.settled() && step < pause;
-        if !can || step == run.absorbed || step >= run.total || !run.keeper.is_late() {
+        let can = self.keeper.copies && step == submissions.settled() && step < pause;
+        let (absorbed, total) = (self.pass.absorbed, self.pass.total);
+        if !can || step == absorbed || step >= total || !self.keeper.is_late() {
             return Ok(());
         }
-        self.begin_copy(run, step).await
+        self.begin_copy(model, step).await
     }
 
     /// Keeps the state where that is due, with nothing under way.
-    pub(super) async fn keep_between(&mut self, run: &mut Run<'_>) -> Result<()> {
-        if run.absorbed >= run.total || !run.keeper.is_late() {
+    pub(super) async fn keep_between(&mut self, model: &mut Model) -> Result<()> {
+        let absorbed = self.pass.absorbed;
+        if absorbed >= self.pass.total || !self.keeper.is_late() {
             return Ok(());
         }
-        match run.keeper.behind {
-            true => self.begin_copy(run, run.absorbed).await,
-            false => self.keep_now(run).await,
+        if self.keeper.copies {
+            self.begin_copy(model, absorbed).await
+        } else {
+            self.keep_now(model).await
         }
     }
 
-    async fn begin_copy(&mut self, run: &mut Run<'_>, step: u64) -> Result<()> {
+    async fn begin_copy(&mut self, model: &mut Model, step: u64) -> Result<()> {
         let begun = Instant::now();
-        run.keeper.begun = begun;
-        let session = self.session(run.needs).await?;
+        self.keeper.begun = begun;
+        let session = model.session(self.pass.capacity).await?;
         match session.begin_snapshot(Role::is_kept) {
             Ok(snapshot) => {
-                run.keeper.copy = Some(Copied {
+                self.keeper.copy = Some(StateCopy {
                     snapshot,
                     step,
                     begun,
@@ -207,8 +214,8 @@ impl Model {
             }
             Err(error @ Error::OutOfMemory { .. }) => {
                 // From now on in smaller parts, which are waited for.
-                run.keeper.behind = false;
-                run.keeper.without(&error, step);
+                self.keeper.copies = false;
+                self.keeper.without(&error, step);
             }
             Err(error) => return Err(error),
         }
@@ -216,47 +223,48 @@ impl Model {
     }
 
     /// Adds what the host knows of the run to the state on its way, if that is of the step just read. `model_step` is the
-    /// model's number of it.
-    pub(super) fn add_rest(&self, run: &mut Run<'_>, model_step: u64) -> Result<()> {
-        let of_step = |copy: &&Copied| copy.step == run.absorbed && copy.rest.is_none();
-        if run.keeper.copy.as_ref().filter(of_step).is_none() {
+    /// model's number of the step.
+    pub(super) fn complete_copy(&mut self, model: &Model, model_step: u64) -> Result<()> {
+        let absorbed = self.pass.absorbed;
+        let of_step = |copy: &&StateCopy| copy.step == absorbed && copy.rest.is_none();
+        if self.keeper.copy.as_ref().filter(of_step).is_none() {
             return Ok(());
         }
         let read = Instant::now();
-        let rest = self.state_with(run, Snapshot::default(), model_step)?;
-        if let Some(copy) = &mut run.keeper.copy {
+        let rest = self.state_with(model, Snapshot::default(), model_step)?;
+        if let Some(copy) = &mut self.keeper.copy {
             copy.rest = Some((rest, read, read.elapsed()));
         }
         Ok(())
     }
 
     /// Takes the state that was on its way, once it has arrived.
-    pub(super) async fn keep_arrived(&mut self, run: &mut Run<'_>) -> Result<()> {
-        let arrived = run.keeper.copy.as_ref().and_then(|copy| {
+    pub(super) async fn keep_arrived(&mut self, model: &mut Model) -> Result<()> {
+        let arrived = self.keeper.copy.as_ref().and_then(|copy| {
             copy.rest.as_ref()?;
             copy.snapshot.arrived()
         });
         let Some(arrived) = arrived else {
             return Ok(());
         };
-        let Some(copy) = run.keeper.copy.take() else {
+        let Some(copy) = self.keeper.copy.take() else {
             return Ok(());
         };
         let reading = Instant::now();
-        let session = self.session(run.needs).await?;
+        let session = model.session(self.pass.capacity).await?;
         let snapshot = session.finish_snapshot(copy.snapshot).await?;
         if let Some((mut state, read, asked)) = copy.rest {
             state.set_snapshot(snapshot);
-            let took = Took {
+            let cost = StateCost {
                 // At most from the end of the step to the arrival. Submitting the copy is left out: where a driver blocks that,
                 // it is for the steps before it, which are no cost. Where the host heard of both at once, it cannot tell.
                 device: arrived
                     .checked_duration_since(read)
-                    .filter(|took| !took.is_zero()),
+                    .filter(|cost| !cost.is_zero()),
                 host: asked + reading.elapsed(),
-                behind: true,
+                copied: true,
             };
-            run.keeper.hold(state, copy.begun, took);
+            self.keeper.hold(state, copy.begun, cost);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A program's steps on their way: submitted ahead, their sums read behind.
+//! A program's steps on their way: submitted ahead, their sums read after them.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -7,18 +7,17 @@ use std::time::Instant;
 use crate::session::{Handle, Pending, ProgramHandle};
 use crate::{Device, Result, Session};
 
-use super::metric::Board;
-use super::pace::Pace;
-use super::programs::{RING_ROWS, RunHandles};
+use crate::train::metric::Board;
+use crate::train::programs::RunHandles;
+use crate::train::sizes::{READBACKS, RING_ROWS};
 
-/// Readbacks under way at once: the host reads one while the device fills the other.
-pub(super) const READBACKS: usize = 2;
+use super::pace::Pace;
 
 /// The steps of one program, in submissions of which up to three are under way.
 ///
 /// The ring of sums, and the tallies of epochs beside it, are read once an epoch, with the submission that ends it, or when it is full. So an epoch of n steps
 /// that fit the ring costs one readback and at most ⌈n / 64⌉ + 1 submissions; several short epochs share one of each.
-pub(super) struct Submissions {
+pub(in crate::train) struct Submissions {
     program: ProgramHandle,
     /// The ring and the tallies.
     sums: Vec<Handle>,
@@ -41,7 +40,7 @@ struct Submitted {
 }
 
 /// A submission that has ended.
-pub(super) struct Answer {
+pub(in crate::train) struct Answer {
     /// Steps done so far.
     pub done: u64,
     /// The steps whose sums came with it, counted from 0, and the ring.

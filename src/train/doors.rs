@@ -1,0 +1,281 @@
+//! What is asked of a model: `fit`, `evaluate`, `predict`, derivatives, and where numbers stop being finite.
+
+use std::time::Instant;
+
+use crate::data::Features;
+use crate::{Dataset, Error, Result, Tensor};
+
+use super::evaluation::{self, Evaluation};
+use super::feed::{Batches, Feeder};
+use super::fit::Fit;
+use super::gradients::{self, Gradients};
+use super::history::History;
+use super::model::Model;
+use super::non_finite::FirstNonFinite;
+use super::predict::{self, Predictions};
+use super::prepare::Prepared;
+use super::run::{Validation, fit_on};
+use super::sizes::MAX_BATCH;
+use super::state::RunState;
+use super::trace;
+
+impl Model {
+    /// Trains on `data` and reports every epoch.
+    ///
+    /// A second call goes on where the first ended, with the optimizer's state. The run ends after the epochs or steps
+    /// asked for or at the target loss, whichever comes first; [`History::stop`] says which.
+    ///
+    /// # Errors
+    ///
+    /// Settings out of range, data that does not fit the model (with the row), a device that fails, and
+    /// [`Error::NonFinite`] when the loss becomes NaN or infinite.
+    pub fn fit(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
+        let device = self.device().clone();
+        device.block_on(self.fit_async(data, fit))
+    }
+
+    /// [`Model::fit`] without blocking the thread: the future gives it back while the device works, and asks to be polled
+    /// again at once.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Model::fit`].
+    pub async fn fit_async(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
+        let begun = Instant::now();
+        fit.validate()?;
+        if fit.steps_per_epoch.is_some() {
+            let message = "is for batches from an iterator; a data set's epoch is all of its rows";
+            return Err(Error::argument("steps_per_epoch", message));
+        }
+        let parts = fit.split(data)?;
+        let (train, validation) = match &parts {
+            Some((train, validation)) => (train, Some(validation)),
+            None => (data, fit.validation),
+        };
+        let recipe = self.recipe();
+        let weights = recipe.class_weights(train, &fit.class_weight)?;
+        let mut train = recipe.prepare(train)?;
+        if let Some(weights) = weights {
+            train.weights = Some(weights.into());
+        }
+        let validation = self.prepared_validation(validation)?;
+        let validation = validation.as_ref().map(Validation::Own);
+        let feeder = Feeder::whole(&train);
+        let histories = fit_on(self, feeder, validation, fit, begun).await?;
+        only(histories)
+    }
+
+    /// Trains on the batches that an iterator gives, which may go on for ever, and reports every epoch.
+    ///
+    /// The iterator's pieces hold any number of rows each; they are cut into batches of [`Fit::batch_size`] in the order in
+    /// which they come, and brought to the device in [parts](Fit::chunk_rows), so that nothing is uploaded step by step.
+    /// [`Fit::steps_per_epoch`] batches are an epoch; without it, all that come are one. Where the iterator ends the run does,
+    /// after its last row; no piece is taken that the run does not need. The order is the iterator's own, whatever
+    /// [`Fit::shuffle`] says.
+    ///
+    /// A run that goes on ([`Fit::resume`], [`Fit::resume_from`]) takes the iterator's first row as the next one: give an
+    /// iterator that begins after the rows that the state has seen, [`RunState::steps`](super::RunState::steps) batches of the
+    /// run. Kiln cannot tell, and passes over none by itself.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    ///
+    /// // Batches as they might come from a simulation.
+    /// let batches = (0..).map(|i| {
+    ///     let x = [(i % 7) as f32 / 7.0, (i % 5) as f32 / 5.0];
+    ///     Dataset::from_rows(&[x], &[[x[0] - x[1]]])
+    /// });
+    /// let model = Sequential::new(2).dense(8, Tanh).dense(1, Linear);
+    /// let mut model = model.compile_on(&Device::cpu(), MeanSquaredError, Adam::new(0.01), [])?;
+    /// let fit = Fit::epochs(5).batch_size(16).steps_per_epoch(20);
+    /// let history = model.fit_batches(batches, fit.silent())?;
+    /// assert_eq!((history.epochs.len(), history.steps), (5, 100));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Model::fit`]; the errors of the iterator; a share for validation, which rows without an end have not; several
+    /// epochs without `steps_per_epoch`.
+    pub fn fit_batches<'a>(
+        &mut self,
+        batches: impl IntoIterator<Item = Result<Dataset>> + 'a,
+        fit: Fit<'a>,
+    ) -> Result<History> {
+        let device = self.device().clone();
+        device.block_on(self.fit_batches_async(batches, fit))
+    }
+
+    /// [`Model::fit_batches`] without blocking the thread, but where the iterator does.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Model::fit_batches`].
+    pub async fn fit_batches_async<'a>(
+        &mut self,
+        batches: impl IntoIterator<Item = Result<Dataset>> + 'a,
+        mut fit: Fit<'a>,
+    ) -> Result<History> {
+        let begun = Instant::now();
+        fit.validate()?;
+        if fit.validation_split > 0.0 {
+            let message = "needs a data set; give the rows to validate on by `validation`";
+            return Err(Error::argument("validation_split", message));
+        }
+        if fit.steps_per_epoch.is_none() && fit.epochs > 1 && fit.steps.is_none() {
+            let message = format!("must be given for {} epochs of batches", fit.epochs);
+            return Err(Error::argument("steps_per_epoch", message));
+        }
+        let most = u64::from(u32::MAX) / fit.batch_size as u64;
+        if fit.batch_size > MAX_BATCH {
+            let message = format!("must be at most {MAX_BATCH}, got {}", fit.batch_size);
+            return Err(Error::argument("batch_size", message));
+        }
+        if let Some(steps) = fit.steps_per_epoch.filter(|&steps| steps > most) {
+            let message = format!(
+                "must be at most {most} for batches of {} rows, got {steps}",
+                fit.batch_size
+            );
+            return Err(Error::argument("steps_per_epoch", message));
+        }
+        let steps = fit.steps_per_epoch;
+        fit.shuffle = false;
+        let mut batches = Batches::new(batches.into_iter(), &fit.class_weight, steps);
+        let Some((_, weights)) = batches.take(&self.recipe())? else {
+            return Err(Error::data("the iterator gives no batch"));
+        };
+        let feeder = Feeder::batches(batches, fit.batch_size, weights);
+        let validation = self.prepared_validation(fit.validation)?;
+        let validation = validation.as_ref().map(Validation::Own);
+        let histories = fit_on(self, feeder, validation, fit, begun).await?;
+        only(histories)
+    }
+
+    fn prepared_validation<'a>(&self, data: Option<&'a Dataset>) -> Result<Option<Prepared<'a>>> {
+        let prepare = |data| self.recipe().prepare_evaluation(data);
+        data.map(prepare).transpose()
+    }
+
+    /// Loss and metrics over `data`, averaged over its rows.
+    ///
+    /// Rows that find no room at once within the [budget](crate::Options), or in the device's bindings, come in parts; the
+    /// numbers are the same bits, but where so little is left that batches are smaller than 1024 rows too: then sums are
+    /// rounded elsewhere, and fractions of a batch ([`Loss::Dice`](crate::train::Loss::Dice), a mean without an ignored class) are
+    /// of smaller ones. Without a budget, rows that the bindings hold but the memory does not are
+    /// [`Error::OutOfMemory`]. A callback may evaluate on any data while its run goes on, in what the run leaves of the budget.
+    ///
+    /// # Errors
+    ///
+    /// Data that does not fit the model, with the row; memory, a device that fails.
+    pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation> {
+        let device = self.device().clone();
+        device.block_on(self.evaluate_async(data))
+    }
+
+    /// [`Model::evaluate`] without blocking the thread.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Model::evaluate`].
+    pub async fn evaluate_async(&mut self, data: &Dataset) -> Result<Evaluation> {
+        let prepared = self.recipe().prepare_evaluation(data)?;
+        evaluation::evaluate(self, &prepared).await
+    }
+
+    /// The model's outputs for rows of input, preprocessed first if the model has such steps.
+    ///
+    /// Rows come from a data set, a slice of numbers (row-major) or an array of rows; no rows give no predictions. Those of
+    /// a model of several inputs come from a data set that names them, or as `&[("a", &a[..]), ("b", &b)]`.
+    ///
+    /// # Errors
+    ///
+    /// Rows that do not fit the model's inputs; memory, a device that fails.
+    pub fn predict<'a>(&mut self, rows: impl Into<Features<'a>>) -> Result<Predictions> {
+        let device = self.device().clone();
+        device.block_on(self.predict_async(rows))
+    }
+
+    /// [`Model::predict`] without blocking the thread.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Model::predict`].
+    pub async fn predict_async<'a>(
+        &mut self,
+        rows: impl Into<Features<'a>>,
+    ) -> Result<Predictions> {
+        let features = self.recipe().preprocessed(rows.into())?;
+        predict::predict(self, &features).await
+    }
+
+    /// Computes a value from the outputs for these rows and its derivatives by every input and every weight, as the model
+    /// is now: what Keras users read from a `GradientTape`.
+    ///
+    /// `value` takes the outputs `[rows, …]` in order and gives any tensor; the derivatives are those of the sum of its
+    /// elements. Layers pass as in prediction. For anything else there is [`Graph::gradients`],
+    /// gradients of gradients among it: products, sums, arithmetic, functions element by element, softmax, normalisations
+    /// and most losses have them.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    ///
+    /// let model = Sequential::new(3).dense(2, Tanh);
+    /// let mut model = model.compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.1), [])?;
+    /// // How the first output moves with each input.
+    /// let gradients = model.gradients(&[[0.1, 0.2, 0.3]], |y| y[0].slice(1, 0, 1))?;
+    /// assert_eq!(gradients.inputs[0].values.len(), 3);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Rows that do not fit the model, no rows, and what the closure records that does not fit.
+    pub fn gradients<'a>(
+        &mut self,
+        rows: impl Into<Features<'a>>,
+        value: impl FnOnce(&[Tensor]) -> Tensor,
+    ) -> Result<Gradients> {
+        let features = self.recipe().preprocessed(rows.into())?;
+        gradients::gradients(self, &features, value)
+    }
+
+    /// Trains for one pass over the rows in their own order, from the weights as they are, on the processor in f32, op by op
+    /// as the model was written, until a number is not finite: where that comes from; none if all of them are finite. The
+    /// model itself stays as it is.
+    ///
+    /// ```
+    /// use kiln::nn::Lambda;
+    /// use kiln::prelude::*;
+    ///
+    /// let data = Dataset::from_rows(&[[1.0], [2.0]], &[[0.0], [1.0]])?;
+    /// // 0/0.
+    /// let model = Sequential::new(1).layer(Lambda::new(|x| x[0].sub(&x[0]).div(&x[0].sub(&x[0])))).dense(1, Linear);
+    /// let mut model = model.compile_on(&Device::cpu(), MeanSquaredError, Adam::new(0.01), [])?;
+    /// let found = model.find_nan(&data, 2)?;
+    /// assert!(found.is_some_and(|found| found.layer.as_deref() == Some("lambda")));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A batch size of 0, data that does not fit the model, memory.
+    pub fn find_nan(
+        &mut self,
+        data: &Dataset,
+        batch_size: usize,
+    ) -> Result<Option<FirstNonFinite>> {
+        trace::first_not_finite(self, data, batch_size)
+    }
+
+    /// The last state of a run that ended because its device was gone; none afterwards, and where there is none.
+    /// [`Fit::resume`](super::Fit::resume) goes on from it. The model's weights are those of that state.
+    pub fn take_unfinished(&mut self) -> Option<RunState> {
+        self.unfinished.take().map(|state| *state)
+    }
+}
+
+/// The history of the only network of a run.
+fn only(mut histories: Vec<History>) -> Result<History> {
+    let history = histories.pop();
+    history.ok_or_else(|| Error::argument("fit", "there is no network to train"))
+}

@@ -1,0 +1,279 @@
+//! What is open of a model on its device: its sessions, and what the host knows of what they have learned.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
+
+use crate::optim::resize_rates;
+use crate::{Device, Error, Result, Role, Session, Snapshot};
+
+use super::programs::{Capacity, Handles, Recipe, RowProgram, RunHandles};
+
+/// A session, what it was opened for, and what the host reaches of it.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub capacity: Capacity,
+    pub session: Session,
+    pub handles: Handles,
+}
+
+impl Open {
+    /// A session on `device` with nothing learned.
+    ///
+    /// # Errors
+    ///
+    /// What compiling the programs and opening the plan raises.
+    pub fn new(recipe: &Recipe<'_>, capacity: Capacity, device: &Device) -> Result<Self> {
+        let plan = recipe.build(capacity)?;
+        Ok(Open {
+            capacity,
+            handles: recipe.handles(&plan)?,
+            session: device.open(&plan)?,
+        })
+    }
+
+    /// The session, and what the host reaches of one of its programs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where the session was opened without the program.
+    pub fn program(&mut self, program: RowProgram) -> Result<(&mut Session, &RunHandles)> {
+        Ok((&mut self.session, self.handles.rows(program)?))
+    }
+
+    /// Weights, optimizer states and rates, and not where a run is.
+    ///
+    /// # Errors
+    ///
+    /// Memory, and what the device raises.
+    pub async fn learned(&mut self) -> Result<Snapshot> {
+        self.session
+            .snapshot_async(|role| role == Role::State)
+            .await
+    }
+}
+
+/// What is open of a model on its device.
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub device: Device,
+    pub open: Option<Open>,
+    /// Weights, states of layers and of the optimizer as the host read them last, those too that the open session does
+    /// without. The next session begins with them.
+    pub kept: Snapshot,
+    /// Whether the open session has learned what `kept` does not hold.
+    pub unread: bool,
+    /// Held by a run while it is at work, whose data lies in the open session.
+    running: Weak<()>,
+    /// What callbacks evaluate in while a run is under way.
+    for_callbacks: Option<Open>,
+    /// Variables of its sessions that say where a run is, and are no part of the model.
+    progress: BTreeSet<String>,
+}
+
+/// The session of a run that is set aside while a callback evaluates.
+pub(super) struct SetAside {
+    open: Option<Open>,
+    unread: bool,
+}
+
+impl Engine {
+    /// Nothing is open on the device yet.
+    pub fn new(device: &Device) -> Self {
+        Engine {
+            device: device.clone(),
+            open: None,
+            kept: Snapshot::default(),
+            unread: false,
+            running: Weak::new(),
+            for_callbacks: None,
+            progress: BTreeSet::new(),
+        }
+    }
+
+    /// A session that serves `capacity`; where another has to be opened for it, weights and states are carried over.
+    ///
+    /// # Errors
+    ///
+    /// What compiling the programs, reading the session before and opening the next raises.
+    pub async fn opened(&mut self, recipe: &Recipe<'_>, capacity: Capacity) -> Result<&mut Open> {
+        // A session that is lost is made again from what the host has, where that is all.
+        if !self.unread && self.is_lost() {
+            self.close();
+        }
+        let before = self.capacity();
+        if self.open.is_none() || !before.covers(&capacity) {
+            let capacity = capacity.beside(before);
+            // Only what has been read goes: a session whose readback fails keeps the weights.
+            let plan = recipe.build(capacity)?;
+            self.read().await?;
+            self.open = None;
+            let handles = recipe.handles(&plan)?;
+            let mut session = self.device.open(&plan)?;
+            resize_rates(&mut self.kept, RowProgram::Train.name(), session.plan());
+            let variables = session.plan().variables.iter();
+            let progress = variables.filter(|variable| variable.role == Role::Progress);
+            self.progress
+                .extend(progress.map(|variable| variable.name.clone()));
+            session.restore(&self.kept)?;
+            self.open = Some(Open {
+                capacity,
+                session,
+                handles,
+            });
+        }
+        self.open.as_mut().ok_or_else(|| Error::Device {
+            message: "the session could not be opened".into(),
+        })
+    }
+
+    /// What the open session serves.
+    pub fn capacity(&self) -> Capacity {
+        let open = self.open.as_ref();
+        open.map_or(Capacity::default(), |open| open.capacity)
+    }
+
+    /// Bytes that the device's budget leaves a session in place of the open one; none without a budget.
+    pub fn free_bytes(&self) -> Option<u64> {
+        let budget = self.device.budget()?;
+        let others = self.device.counters().bytes.saturating_sub(self.bytes());
+        Some(budget.saturating_sub(others))
+    }
+
+    /// Bytes that the open session holds.
+    pub fn bytes(&self) -> u64 {
+        let open = self.open.as_ref();
+        open.map_or(0, |open| open.session.bytes().0)
+    }
+
+    /// Reads what the open session has learned.
+    ///
+    /// # Errors
+    ///
+    /// Memory, and what the device raises.
+    pub async fn read(&mut self) -> Result<()> {
+        if let Some(open) = &mut self.open {
+            let now = open.learned().await?;
+            self.kept.variables.extend(now.variables);
+        }
+        self.unread = false;
+        Ok(())
+    }
+
+    /// Reads weights and states, so that the loss of the device does not take them. Where there is no memory to read them,
+    /// they stay on the device.
+    ///
+    /// # Errors
+    ///
+    /// What the device raises.
+    pub async fn keep_weights(&mut self) -> Result<()> {
+        if !self.unread || self.device.gpu().is_none() {
+            return Ok(());
+        }
+        match self.read().await {
+            Err(error @ Error::OutOfMemory { .. }) => {
+                tracing::warn!(%error, "no memory to keep the weights on the host");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Whether the session is on a device that is gone.
+    pub fn is_lost(&self) -> bool {
+        let open = self.open.as_ref();
+        open.is_some_and(|open| open.session.is_lost())
+    }
+
+    /// Whether there is no session that answers.
+    pub fn has_no_session(&self) -> bool {
+        self.open.is_none() || self.is_lost()
+    }
+
+    /// Closes what is open.
+    pub fn close(&mut self) {
+        (self.open, self.for_callbacks) = (None, None);
+    }
+
+    /// Closes a session that was lost, where the host has all that it had learned.
+    pub fn close_lost(&mut self) {
+        if self.is_lost() && !self.unread {
+            self.close();
+        }
+    }
+
+    /// Makes ready for another try after the loss of the device. Gives the error back where it is another one, where what the
+    /// model has learned went with the device, and after `tries`.
+    ///
+    /// # Errors
+    ///
+    /// The error given.
+    pub fn try_again(&mut self, tries: &mut u32, error: Error) -> Result<()> {
+        let lost = matches!(error, Error::DeviceLost { .. });
+        if !lost || *tries == 0 || self.unread || self.device.gpu().is_none() {
+            return Err(error);
+        }
+        tracing::warn!("device lost: {error}");
+        *tries -= 1;
+        self.close();
+        Ok(())
+    }
+
+    /// Until what is returned is dropped, with the future of a run or in a panic too, the open session holds a run's data.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where a run is under way.
+    pub fn begin_run(&mut self) -> Result<Arc<()>> {
+        self.refuse_in_run("fit")?;
+        let run = Arc::new(());
+        (self.running, self.for_callbacks) = (Arc::downgrade(&run), None);
+        Ok(run)
+    }
+
+    /// Refuses what a callback may not call.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where a run is under way.
+    pub fn refuse_in_run(&self, name: &'static str) -> Result<()> {
+        if !self.is_running() {
+            return Ok(());
+        }
+        let message = "is called by a callback while a run of this model is under way; evaluate and predict may be";
+        Err(Error::argument(name, message))
+    }
+
+    /// The run is over.
+    pub fn end_run(&mut self, run: Arc<()>) {
+        drop(run);
+        self.for_callbacks = None;
+    }
+
+    /// Closes what callbacks have evaluated in.
+    pub fn close_for_callbacks(&mut self) {
+        self.for_callbacks = None;
+    }
+
+    /// Whether a run is under way.
+    pub fn is_running(&self) -> bool {
+        self.running.strong_count() > 0
+    }
+
+    /// Sets the session of a run aside: what callbacks evaluate in takes the place.
+    pub fn set_aside(&mut self) -> SetAside {
+        let unread = self.unread;
+        let open = std::mem::replace(&mut self.open, self.for_callbacks.take());
+        SetAside { open, unread }
+    }
+
+    /// Takes the session of a run up again.
+    pub fn take_up(&mut self, aside: SetAside) {
+        self.for_callbacks = std::mem::replace(&mut self.open, aside.open);
+        self.unread = aside.unread;
+    }
+
+    /// Whether a variable says where a run is, and is no part of the model.
+    pub fn is_progress(&self, variable: &str) -> bool {
+        self.progress.contains(variable)
+    }
+}

@@ -1,0 +1,143 @@
+//! Steps of a program over the rows of a data set: the one way in which training and evaluation submit and read them.
+
+mod pace;
+mod submissions;
+
+use std::ops::Range;
+
+use crate::Result;
+
+use super::feed::{Cut, Feeder};
+use super::ledger::Ledger;
+use super::metric::Board;
+use super::model::Model;
+use super::programs::{Capacity, RowProgram};
+
+use submissions::Answer;
+pub(super) use submissions::Submissions;
+
+/// A program on its way over a data set: rows are fed, steps submitted ahead, and their sums read after them.
+pub(super) struct Pass<'a> {
+    pub program: RowProgram,
+    pub capacity: Capacity,
+    pub feeder: Feeder<'a>,
+    /// The sums of the epoch under way, of every member of a population.
+    pub ledgers: Vec<Ledger>,
+    /// Steps whose sums were read.
+    pub absorbed: u64,
+    /// Steps after which the pass ends.
+    pub total: u64,
+    /// Whether the iterator that rows come from has ended: the pass does, after the rows that it gave.
+    pub data_ended: bool,
+}
+
+impl<'a> Pass<'a> {
+    /// A pass of `total` steps, none of which is done.
+    pub fn new(
+        (program, capacity): (RowProgram, Capacity),
+        feeder: Feeder<'a>,
+        ledgers: Vec<Ledger>,
+        total: u64,
+    ) -> Self {
+        Pass {
+            program,
+            capacity,
+            feeder,
+            ledgers,
+            absorbed: 0,
+            total,
+            data_ended: false,
+        }
+    }
+
+    /// Steps of an epoch.
+    pub fn steps_per_epoch(&self) -> u64 {
+        let ledger = self.ledgers.first();
+        ledger.map_or(1, |ledger| ledger.steps_per_epoch().max(1))
+    }
+
+    /// The submissions of the steps that are left.
+    ///
+    /// # Errors
+    ///
+    /// Memory for what is read back, and what the device raises.
+    pub async fn begin(&self, model: &mut Model, board: &Board) -> Result<Submissions> {
+        let device = model.device().clone();
+        let program = model.opened(self.capacity).await?.program(self.program)?;
+        let mut submissions = Submissions::new(program, board, self.steps_per_epoch(), &device)?;
+        submissions.begin_at(self.absorbed);
+        Ok(submissions)
+    }
+
+    /// Brings rows and submits steps until enough is under way, or step `until` is.
+    ///
+    /// # Errors
+    ///
+    /// What bringing the rows and submitting raise.
+    pub async fn submit(
+        &mut self,
+        model: &mut Model,
+        submissions: &mut Submissions,
+        until: u64,
+    ) -> Result<()> {
+        let to = (self.program, self.capacity);
+        // The part that is there, and the next one that can be brought once the first is under way.
+        for _ in 0..2 {
+            let feeder = &mut self.feeder;
+            let (ready, cut) = feeder
+                .feed(model, to, submissions.submitted(), self.total)
+                .await?;
+            if let Some(cut) = cut {
+                self.end_data(model, cut).await?;
+            }
+            let session = model.session(self.capacity).await?;
+            submissions.ahead(session, until.min(self.total).min(ready))?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the submission that ends next, and takes its sums: the steps done so far, and those whose sums came. None where
+    /// nothing is under way.
+    ///
+    /// # Errors
+    ///
+    /// What the device raises.
+    pub async fn answer(
+        &mut self,
+        model: &mut Model,
+        submissions: &mut Submissions,
+    ) -> Result<Option<(u64, Range<u64>)>> {
+        let session = model.session(self.capacity).await?;
+        let Some(Answer { done, sums }) = submissions.next(session).await? else {
+            return Ok(None);
+        };
+        let Some((steps, copied)) = sums else {
+            return Ok(Some((done, 0..0)));
+        };
+        let each = (copied.len() / self.ledgers.len().max(1)).max(1);
+        if let [only] = &mut self.ledgers[..] {
+            only.hold(copied);
+        } else {
+            for (ledger, copied) in self.ledgers.iter_mut().zip(copied.chunks_exact(each)) {
+                ledger.hold(copied.to_vec());
+            }
+        }
+        Ok(Some((done, steps)))
+    }
+
+    /// The iterator has ended: so does the pass, with the rows that it gave.
+    async fn end_data(&mut self, model: &mut Model, cut: Cut) -> Result<()> {
+        self.total = self.total.min(cut.step);
+        self.data_ended = true;
+        if cut.rows == 0 {
+            return Ok(());
+        }
+        for ledger in &mut self.ledgers {
+            ledger.cut(cut.epoch, cut.rows as u64);
+        }
+        let rows = u32::try_from(cut.rows).unwrap_or(u32::MAX);
+        let open = model.opened(self.capacity).await?;
+        let (session, handles) = open.program(self.program)?;
+        handles.write_data_rows(session, rows)
+    }
+}
