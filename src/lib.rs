@@ -78,7 +78,8 @@ pub mod io {
 /// What a program that trains a model needs, Keras' words among them.
 #[expect(
     non_upper_case_globals,
-    reason = "losses are spelled as Keras' classes are"
+    non_snake_case,
+    reason = "losses and metrics are spelled as Keras' classes are"
 )]
 pub mod prelude {
     pub use crate::data::{Csv, Dataset, Preprocessing, Scaler, Targets};
@@ -96,12 +97,9 @@ pub mod prelude {
     };
     pub use crate::optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
     pub use crate::schedule::Schedule;
-    pub use crate::train::Metric::{
-        self, Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy,
-    };
     pub use crate::train::{
-        Callback, Compile, EarlyStopping, Evaluation, Fit, History, Loss, Model, ModelCheckpoint,
-        Objective, Predictions, ReduceOnPlateau, Stop,
+        Callback, Compile, EarlyStopping, Evaluation, Fit, History, Loss, Metric, Model,
+        ModelCheckpoint, Objective, Predictions, ReduceOnPlateau, Stop,
     };
     pub use crate::{Device, Error, Graph, Program, Result, Tensor, TensorType};
 
@@ -115,6 +113,16 @@ pub mod prelude {
     pub const CategoricalCrossentropy: Loss = Loss::CategoricalCrossentropy;
     /// [`Loss::SparseCategoricalCrossentropy`].
     pub const SparseCategoricalCrossentropy: Loss = Loss::SparseCategoricalCrossentropy;
+    /// [`Metric::Accuracy`].
+    pub const Accuracy: Metric = Metric::Accuracy;
+    /// [`Metric::BinaryAccuracy`].
+    pub fn BinaryAccuracy(threshold: f32) -> Metric {
+        Metric::BinaryAccuracy(threshold)
+    }
+    /// [`Metric::CategoricalAccuracy`].
+    pub const CategoricalAccuracy: Metric = Metric::CategoricalAccuracy;
+    /// [`Metric::SparseCategoricalAccuracy`].
+    pub const SparseCategoricalAccuracy: Metric = Metric::SparseCategoricalAccuracy;
 }
 
 /// The README's program is compiled and run with the doc tests.

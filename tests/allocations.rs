@@ -6,7 +6,7 @@ use std::alloc::System;
 
 use kiln::optim::{Adafactor, Adagrad, Ftrl, Lion, Nadam};
 use kiln::prelude::*;
-use kiln::train::{Auc, Average, Classes, Decision, R2};
+use kiln::train::{Auc, Averaging, Classes, Decision, R2};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -55,8 +55,8 @@ fn a_step_of_training_on_the_cpu_session_allocates_nothing() {
         Accuracy,
         Metric::SparseTopKCategoricalAccuracy(2),
         Metric::auc(),
-        Metric::Auc(Auc::pr()).named("auc_pr"),
-        Metric::f1_score(Average::Macro),
+        Metric::Auc(Auc::pr()).with_name("auc_pr"),
+        Metric::f1_score(Averaging::Macro),
         Metric::Precision(Decision::thresholds([0.3, 0.6]).class_id(1)),
         Metric::Recall(Decision::top_k(2)),
         Metric::CohenKappa(Classes::default()),
@@ -65,7 +65,7 @@ fn a_step_of_training_on_the_cpu_session_allocates_nothing() {
         Metric::MeanAbsoluteError,
         Metric::CosineSimilarity,
         Metric::r2_score(),
-        Metric::ExplainedVariance(R2::default()).named("explained"),
+        Metric::ExplainedVariance(R2::default()).with_name("explained"),
         Metric::ConcordanceCorrelation,
     ];
     let network = || Sequential::new(6).dense(9, Relu);

@@ -288,7 +288,7 @@ fn members_take_means_under_all_their_names_and_weights_of_validation_rows_count
     };
     for device in devices() {
         let loss = |histories: &[History]| histories.iter().map(History::loss).collect::<Vec<_>>();
-        let plain = trained(BinaryCrossentropy.into(), Accuracy, &device).unwrap();
+        let plain = trained(BinaryCrossentropy, Accuracy, &device).unwrap();
         for reduction in [Reduction::Mean, Reduction::MeanWithSampleWeight] {
             let named = BinaryCrossentropy.reduction(reduction);
             let named = trained(named, Accuracy, &device).unwrap();
@@ -304,7 +304,7 @@ fn members_take_means_under_all_their_names_and_weights_of_validation_rows_count
                 "reduction=sum",
             ),
             (Loss::huber(1.0), Accuracy, "huber"),
-            (BinaryCrossentropy.into(), Metric::auc(), "auc"),
+            (BinaryCrossentropy, Metric::auc(), "auc"),
         ] {
             let refused = trained(spec, metric, &device).unwrap_err().to_string();
             for word in [word, "population", "default reduction"] {

@@ -183,14 +183,7 @@ fn nets() -> Vec<Net> {
             768,
             32,
         ),
-        net(
-            1,
-            vec![(1, Linear, true)],
-            HalfSquaredError.into(),
-            &[],
-            1,
-            1,
-        ),
+        net(1, vec![(1, Linear, true)], HalfSquaredError, &[], 1, 1),
         net(
             2,
             vec![(3, Tanh, false), (1, Sigmoid, true)],
@@ -202,7 +195,7 @@ fn nets() -> Vec<Net> {
         net(
             5,
             vec![(17, Activation::LeakyRelu(0.2), true), (5, Softmax, true)],
-            SparseCategoricalCrossentropy.into(),
+            SparseCategoricalCrossentropy,
             &[Accuracy],
             101,
             33,
@@ -215,7 +208,7 @@ fn nets() -> Vec<Net> {
                 (5, Sigmoid, false),
                 (2, Softmax, true),
             ],
-            CategoricalCrossentropy.into(),
+            CategoricalCrossentropy,
             &[Accuracy],
             250,
             64,
@@ -223,7 +216,7 @@ fn nets() -> Vec<Net> {
         net(
             3,
             vec![(1, Tanh, true), (3, Linear, false)],
-            MeanSquaredError.into(),
+            MeanSquaredError,
             &[],
             333,
             100,
@@ -231,7 +224,7 @@ fn nets() -> Vec<Net> {
         net(
             2,
             vec![(5, Sigmoid, true), (2, Sigmoid, true)],
-            HalfSquaredError.into(),
+            HalfSquaredError,
             &[Metric::BinaryAccuracy(0.4)],
             70,
             65,
@@ -312,7 +305,7 @@ fn tiny(rows: usize, batch: usize) -> Plan {
     let net = Net {
         inputs: 8,
         layers: vec![(10, Relu, true), (8, Relu, true), (1, Sigmoid, true)],
-        loss: BinaryCrossentropy.into(),
+        loss: BinaryCrossentropy,
         metrics: vec![Accuracy],
         rows,
         batch,
@@ -354,7 +347,7 @@ fn a_cpu_adapter_takes_larger_networks_than_a_gpu_in_one_call() {
     let net = Net {
         inputs: 64,
         layers: vec![(16, Relu, true), (16, Relu, true), (10, Softmax, true)],
-        loss: SparseCategoricalCrossentropy.into(),
+        loss: SparseCategoricalCrossentropy,
         metrics: vec![Accuracy],
         rows: 200,
         batch: 64,
@@ -384,7 +377,7 @@ fn a_network_that_is_not_small_stays_as_it_is() {
     let net = Net {
         inputs: 100,
         layers: vec![(100, Relu, true), (1, Sigmoid, true)],
-        loss: BinaryCrossentropy.into(),
+        loss: BinaryCrossentropy,
         metrics: Vec::new(),
         rows: 50,
         batch: 32,

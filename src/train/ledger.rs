@@ -3,7 +3,7 @@
 
 use crate::op::Parts;
 
-use super::metric::Layout;
+use super::metric::RingLayout;
 use super::sizes::RING_ROWS;
 
 /// The figures of a finished epoch.
@@ -19,7 +19,7 @@ pub(super) struct Means {
 /// Sums of an epoch under way.
 #[derive(Debug, Clone)]
 pub(super) struct Ledger {
-    layout: Layout,
+    layout: RingLayout,
     parts: usize,
     batch: u64,
     rows: u64,
@@ -38,7 +38,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Epochs of `rows` rows in batches of `batch`, the first of which the clock counts as `epoch`.
-    pub fn new(rows: u64, batch: u64, layout: Layout, epoch: u64) -> Self {
+    pub fn new(rows: u64, batch: u64, layout: RingLayout, epoch: u64) -> Self {
         Ledger {
             parts: Parts::of(usize::try_from(batch).unwrap_or(usize::MAX)).count,
             batch,
@@ -169,8 +169,8 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn layout(columns: usize, slots: usize, tallies: &[usize]) -> Layout {
-        Layout {
+    fn layout(columns: usize, slots: usize, tallies: &[usize]) -> RingLayout {
+        RingLayout {
             columns,
             slots,
             tallies: tallies.to_vec(),

@@ -4,19 +4,17 @@
 //! |---|---|
 //! | this one | [`Loss`]: a function of rows with its settings |
 //! | `function` | [`RowFunction`], the trait of all losses, and closures through the same door |
-//! | `squares`, `pointwise`, `entropy`, `margin`, `overlap` | the losses |
+//! | `errors`, `entropy`, `overlap` | the losses |
 //! | `table` | the losses by name, as text and in model files |
 //! | `rows` | what a model's step records of a loss |
 //! | `reduction` | one number from the losses of many rows |
 
 mod entropy;
+mod errors;
 mod function;
-mod margin;
 mod overlap;
-mod pointwise;
 mod reduction;
 mod rows;
-mod squares;
 mod table;
 
 use std::sync::Arc;
@@ -26,12 +24,12 @@ use crate::op::Form;
 use crate::{Error, Result, Tensor};
 
 use super::held::Held;
-use function::{Closure, RowFormula};
+use function::Closure;
 
 pub use entropy::{BinaryFocalCrossentropy, CategoricalFocalCrossentropy};
+pub use errors::Huber;
+pub(super) use function::RowFormula;
 pub use function::{RowFunction, Span, Takes};
-pub use overlap::Tversky;
-pub use pointwise::Huber;
 pub use reduction::Reduction;
 pub(crate) use rows::{Output, Scope};
 
@@ -203,7 +201,7 @@ impl Loss {
 
     /// Whether the function stands in the table, so that a model file can keep the loss.
     pub(crate) fn is_built_in(&self) -> bool {
-        self.config().is_some() && Loss::from_name(self.name()).is_ok()
+        crate::train::table::is_listed::<Loss>(self.name(), self.config().as_ref())
     }
 
     /// All settings but the function's own.

@@ -55,12 +55,12 @@ pub use hook::Every;
 pub use interrupt::Interrupt;
 pub use loss::{
     BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Huber, Loss, Reads, Reduction,
-    RowFunction, Span, Takes, Tversky,
+    RowFunction, Span, Takes,
 };
 pub use metric::{
-    Auc, Average, ClassAggregation, Classes, ColumnMoments, ConfusionMatrix, Curve, Decision,
-    FBeta, Metric, Point, R2, Streaming, Summation, Tally, ThresholdTally, average_precision,
-    median_absolute_error, roc_auc,
+    Auc, Averaging, ClassAggregation, Classes, ColumnMoments, ConfusionMatrix, Counter, Curve,
+    Decision, FBeta, Metric, MetricFunction, Outcomes, Point, R2, Setting, Streaming, Summation,
+    Tally, ThresholdTally, average_precision, median_absolute_error, roc_auc,
 };
 pub use model::Model;
 pub use non_finite::{FirstNonFinite, NonFinite};

@@ -22,7 +22,6 @@ pub struct Objective {
     pub(crate) loss: Loss,
     pub(crate) weight: f32,
     pub(crate) metrics: Vec<Metric>,
-    pub(crate) own_metrics: Vec<Loss>,
     pub(crate) weighted_metrics: Vec<Metric>,
 }
 
@@ -34,13 +33,11 @@ impl Objective {
             loss: loss.into(),
             weight: 1.0,
             metrics: Vec::new(),
-            own_metrics: Vec::new(),
             weighted_metrics: Vec::new(),
         }
     }
 
-    /// A loss of one's own for the output of that name: a closure from the output and the target, both `[batch, columns]`,
-    /// to a number for each row, `[batch]`. Model files cannot keep it.
+    /// A loss of one's own for the output of that name: a closure as [`Loss::from_fn`] takes it.
     ///
     /// ```
     /// use kiln::prelude::*;
@@ -63,8 +60,8 @@ impl Objective {
     }
 
     /// Adds a metric.
-    pub fn metric(mut self, metric: Metric) -> Self {
-        self.metrics.push(metric);
+    pub fn metric(mut self, metric: impl Into<Metric>) -> Self {
+        self.metrics.push(metric.into());
         self
     }
 
@@ -79,28 +76,25 @@ impl Objective {
 
     /// The weighted metrics under the names that they are told by.
     pub(crate) fn weighted(&self) -> Vec<Metric> {
-        let taken = |name: &str| {
-            let own = self.own_metrics.iter().map(Loss::name);
-            let built_in = self.metrics.iter().map(Metric::name);
-            built_in.chain(own).any(|known| known == name)
-        };
-        let told = |metric: &Metric| match taken(metric.name()) {
-            true => metric.clone().named(format!("weighted_{}", metric.name())),
-            false => metric.clone(),
+        let taken = |name: &str| self.metrics.iter().any(|known| known.name() == name);
+        let told = |metric: &Metric| {
+            let name = metric.name();
+            if taken(name) {
+                metric.clone().with_name(format!("weighted_{name}"))
+            } else {
+                metric.clone()
+            }
         };
         self.weighted_metrics.iter().map(told).collect()
     }
 
-    /// Adds a metric of one's own, which is averaged over rows: a closure from the output, `[batch, columns]`, and the target to
-    /// a number for each row, `[batch]`. The target is as the loss takes it: `[batch, columns]`, but of a loss of labels u32,
-    /// `[batch]`, or `[batch, positions]` where a row has several.
+    /// Adds a metric of one's own: a closure as [`Metric::from_fn`] takes it.
     pub fn own_metric(
-        mut self,
+        self,
         name: impl Into<String>,
         rows: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static,
     ) -> Self {
-        self.own_metrics.push(Loss::from_fn(name, rows));
-        self
+        self.metric(Metric::from_fn(name, rows))
     }
 
     pub(crate) fn validate(&self) -> Result<()> {

@@ -13,7 +13,7 @@ use crate::plan::{Plan, Program};
 use crate::target::{Precision, Target};
 use crate::{Graph, Result, Role, Tensor};
 
-use super::metric::{Board, Gauges, Setting};
+use super::metric::{Board, OutputMetrics, Setting};
 use super::micro::accumulating;
 use super::objective::Objective;
 
@@ -206,28 +206,26 @@ impl Recipe<'_> {
     /// What a metric refuses.
     pub fn board(&self) -> Result<Board> {
         let activations = self.architecture.last_activations();
-        let columns = self.objectives.iter().map(|objective| {
+        let mut columns = Vec::new();
+        for (number, objective) in self.objectives.iter().enumerate() {
             let index = self.output(objective);
-            let (positions, columns) = self.architecture.places_of(index);
             let setting = Setting {
-                columns,
-                positions,
+                columns: self.architecture.places_of(index).1,
                 labels: objective.takes_labels(),
                 activation: activations.get(index).copied().unwrap_or_default(),
                 loss: objective.loss.name().into(),
             };
-            let gauges = Gauges::new(&objective.metrics, &setting)?;
-            let weighted = match &objective.weighted()[..] {
-                [] => None,
-                metrics => Some(Gauges::new(metrics, &setting)?.weighted()),
-            };
-            let own = objective
-                .own_metrics
-                .iter()
-                .map(|own| own.name().to_string());
-            Ok((objective.output.clone(), gauges, own.collect(), weighted))
-        });
-        Board::new(columns.collect::<Result<_>>()?)
+            let weighted = objective.weighted();
+            columns.push(OutputMetrics::new(number, &objective.metrics, &setting)?);
+            if !weighted.is_empty() {
+                columns.push(OutputMetrics::new(number, &weighted, &setting)?.weighted());
+            }
+        }
+        let outputs = self
+            .objectives
+            .iter()
+            .map(|objective| objective.output.clone());
+        Board::new(outputs.collect(), columns)
     }
 
     /// The number of an objective's output.

@@ -15,6 +15,8 @@ pub(super) struct Listing<T> {
     pub read: Option<fn(&Config) -> Result<T>>,
     /// Names beside its own.
     pub short: &'static [&'static str],
+    /// Whether a name alone tells all settings.
+    pub has_default: bool,
 }
 
 /// What stands in a table.
@@ -43,6 +45,7 @@ impl<T: Listed> Listing<T> {
             example,
             read: None,
             short,
+            has_default: true,
         }
     }
 
@@ -53,24 +56,35 @@ impl<T: Listed> Listing<T> {
     }
 }
 
-/// The entry of that name, Keras' of the function or the class, or a short one.
+/// The loss or metric of that name by default: the name of Keras' function or class, or a short one.
 ///
 /// # Errors
 ///
 /// [`Error::NotFound`] with all names.
-pub(super) fn find<T: Listed>(name: &str) -> Result<&'static Listing<T>> {
-    let found = T::TABLE.iter().find(|entry| entry.is(name));
-    found.ok_or_else(|| Error::NotFound {
-        what: T::WHAT,
-        name: name.into(),
-        known: names::<T>(),
-    })
+pub(super) fn by_default<T: Listed>(name: &str) -> Result<T> {
+    match find::<T>(name) {
+        Some(entry) if entry.has_default => Ok((entry.example)()),
+        _ => Err(not_found::<T>(name)),
+    }
 }
 
-/// The names of all entries.
-fn names<T: Listed>() -> Vec<String> {
-    let name = |entry: &Listing<T>| (entry.example)().listed_name().to_string();
-    T::TABLE.iter().map(name).collect()
+/// Whether a file can keep what has that name and those settings.
+pub(super) fn is_listed<T: Listed>(name: &str, config: Option<&Config>) -> bool {
+    config.is_some() && find::<T>(name).is_some()
+}
+
+fn find<T: Listed>(name: &str) -> Option<&'static Listing<T>> {
+    T::TABLE.iter().find(|entry| entry.is(name))
+}
+
+fn not_found<T: Listed>(name: &str) -> Error {
+    let complete = T::TABLE.iter().filter(|entry| entry.has_default);
+    let known = complete.map(|entry| (entry.example)().listed_name().to_string());
+    Error::NotFound {
+        what: T::WHAT,
+        name: name.into(),
+        known: known.collect(),
+    }
 }
 
 impl Tagged {
@@ -80,17 +94,27 @@ impl Tagged {
     ///
     /// [`Error::Data`] where a file cannot keep it: a function that only the program itself knows.
     pub fn new<T: Listed>(name: &str, config: Option<Config>) -> Result<Self> {
-        let config = match (config, find::<T>(name)) {
-            (Some(config), Ok(_)) => config,
-            _ => {
-                let message = format!("`{name}` is a {} that a file cannot keep", T::WHAT);
-                return Err(Error::data(message));
-            }
+        let Some(config) = config.filter(|config| is_listed::<T>(name, Some(config))) else {
+            let message = format!("`{name}` is a {} that a file cannot keep", T::WHAT);
+            return Err(Error::data(message));
         };
         if Config::of(&()).as_ref() == Some(&config) {
             return Ok(Tagged::Name(name.into()));
         }
-        Ok(Tagged::Settings(BTreeMap::from([(name.into(), config)])))
+        Ok(Tagged::settings(name, config))
+    }
+
+    /// Settings under a name.
+    pub fn settings(name: &str, config: Config) -> Self {
+        Tagged::Settings(BTreeMap::from([(name.into(), config)]))
+    }
+
+    /// The settings under that name.
+    pub fn under(&self, name: &str) -> Option<&Config> {
+        match self {
+            Tagged::Name(_) => None,
+            Tagged::Settings(settings) => settings.get(name),
+        }
     }
 
     /// What the file kept.
@@ -106,10 +130,13 @@ impl Tagged {
                 _ => return Err(Error::data(format!("must name one {}", T::WHAT))),
             },
         };
-        let entry = find::<T>(name)?;
-        match (entry.read, config) {
-            (Some(read), Some(config)) => read(config),
-            _ => Ok((entry.example)()),
+        let Some(config) = config else {
+            return by_default(name);
+        };
+        let entry = find::<T>(name).ok_or_else(|| not_found::<T>(name))?;
+        match entry.read {
+            Some(read) => read(config),
+            None => Ok((entry.example)()),
         }
     }
 }

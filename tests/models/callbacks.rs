@@ -338,7 +338,7 @@ fn metrics_tell_which_way_they_get_better() {
     for (metric, rises) in [
         (Metric::R2Score(R2::default()), true),
         (Metric::ExplainedVariance(R2::default()), true),
-        (Metric::MeanAbsoluteError.named("inaccuracy"), false),
+        (Metric::MeanAbsoluteError.with_name("inaccuracy"), false),
     ] {
         let network = Sequential::new(1).dense(16, Tanh).dense(1, Linear).seed(3);
         let name = metric.name().to_string();

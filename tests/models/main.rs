@@ -16,5 +16,6 @@ mod non_finite;
 mod normalization;
 mod optimizers;
 mod outputs;
+mod own;
 mod reductions;
 mod updates;

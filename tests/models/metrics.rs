@@ -2,7 +2,7 @@
 
 use crate::common::devices;
 use kiln::prelude::*;
-use kiln::train::{Auc, Average, Classes, Decision, FBeta, Point, R2, Streaming};
+use kiln::train::{Auc, Averaging, Classes, Decision, FBeta, Point, R2, Streaming};
 
 fn data(rows: usize, classes: u32) -> Dataset {
     let number = |i: usize| ((i * 7919 + i * i * 31) % 2003) as f32 / 1001.5 - 1.0;
@@ -74,8 +74,8 @@ fn metrics_of_an_evaluation_are_those_streamed_over_its_predictions() {
             Accuracy,
             Metric::SparseTopKCategoricalAccuracy(2),
             Metric::auc(),
-            Metric::Auc(Auc::pr()).named("auc_pr"),
-            Metric::f1_score(Average::Macro),
+            Metric::Auc(Auc::pr()).with_name("auc_pr"),
+            Metric::f1_score(Averaging::Macro),
             Metric::Precision(Decision::thresholds([0.3, 0.6]).class_id(1)),
             Metric::Recall(Decision::top_k(2)),
             Metric::SensitivityAtSpecificity(Point::at(0.5)),
@@ -128,7 +128,7 @@ fn metrics_of_numbers_are_those_streamed_over_the_predictions() {
             Metric::CosineSimilarity,
             Metric::LogCoshError,
             Metric::r2_score(),
-            Metric::ExplainedVariance(R2::default()).named("explained"),
+            Metric::ExplainedVariance(R2::default()).with_name("explained"),
             Metric::ConcordanceCorrelation,
         ]
     };
@@ -209,5 +209,5 @@ fn settings_out_of_range_name_their_field() {
     }
     let twice = [Metric::recall(), Metric::recall()];
     let message = Streaming::new(&Device::cpu(), &twice, 3, &labels).unwrap_err();
-    assert!(message.to_string().contains("named"), "{message}");
+    assert!(message.to_string().contains("with_name"), "{message}");
 }

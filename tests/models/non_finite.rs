@@ -51,7 +51,7 @@ fn model(device: &Device, large: bool) -> Model {
     let model = Sequential::new(inputs).dense(units, Relu).dense(1, Linear);
     let loss = HalfSquaredError;
     let mut model = model
-        .compile_on(device, loss, Adam::new(0.01), [MeanError])
+        .compile_on(device, loss, Adam::new(0.01), [Metric::MeanAbsoluteError])
         .unwrap();
     let ones: Vec<(String, Vec<f32>)> = model
         .weights()
@@ -65,8 +65,6 @@ fn model(device: &Device, large: bool) -> Model {
     model.set_weights(ones).unwrap();
     model
 }
-
-use kiln::train::Metric::MeanAbsoluteError as MeanError;
 
 fn fit(policy: NonFinite) -> Fit<'static> {
     Fit::epochs(1)

@@ -128,7 +128,7 @@ fn labels_of_every_position_make_the_loss_that_is_computed_by_hand() {
         let smoothed = SparseCategoricalCrossentropy.label_smoothing(0.2);
         let ignoring = SparseCategoricalCrossentropy.ignore_class(1);
         for (spec, smoothing, ignored) in [
-            (SparseCategoricalCrossentropy.into(), 0.0, None),
+            (SparseCategoricalCrossentropy, 0.0, None),
             (smoothed, 0.2, None),
             (ignoring, 0.0, Some(1)),
         ] {

@@ -156,14 +156,14 @@ impl Monitor {
             let metrics = || objective.metrics.iter().chain(&weighted);
             let exact = metrics().find(|metric| metric.name() == name);
             if let Some(metric) = exact.or_else(|| metrics().find(|metric| is_part(name, metric))) {
-                return Ok(metric.rises());
-            }
-            if objective.own_metrics.iter().any(|own| own.name() == name) {
-                let message = format!(
-                    "`{}` is a metric of your own, which may rise or fall as it gets better: say which by `mode`",
-                    self.name
-                );
-                return Err(Error::argument("monitor", message));
+                let message = || {
+                    format!(
+                        "`{}` is a metric of your own, which may rise or fall as it gets better: say which by `mode`",
+                        self.name
+                    )
+                };
+                let rises = metric.rises();
+                return rises.ok_or_else(|| Error::argument("monitor", message()));
             }
         }
         Ok(false)
@@ -213,7 +213,7 @@ mod tests {
         let one = [Objective::new("y", Loss::CosineSimilarity)
             .metric(Metric::MeanIou(Classes::of(2)))
             .metric(Metric::ExplainedVariance(R2::default()))
-            .metric(Metric::MeanAbsoluteError.named("inaccuracy"))
+            .metric(Metric::MeanAbsoluteError.with_name("inaccuracy"))
             .metric(Metric::TruePositives(vec![0.2, 0.8]))
             .metric(Metric::Accuracy)
             .weighted_metric(Metric::Accuracy)];
@@ -230,7 +230,7 @@ mod tests {
         for figure in ["loss", "val_loss", "inaccuracy", "val_inaccuracy"] {
             assert!(!rises(figure, &one), "{figure}");
         }
-        let of = |loss: Loss| [Objective::new("y", Loss::MeanSquaredError).metric(loss.into())];
+        let of = |loss: Loss| [Objective::new("y", Loss::MeanSquaredError).metric(loss)];
         assert!(!rises("cosine_similarity", &of(Loss::CosineSimilarity)));
         let cosine = [Objective::new("y", Loss::Hinge).metric(Metric::CosineSimilarity)];
         assert!(rises("cosine_similarity", &cosine));

@@ -44,11 +44,14 @@ struct ObjectiveDescription {
 
 /// An objective as data; losses and metrics of a user's own are none.
 fn described(objective: &Objective) -> Result<ObjectiveDescription> {
-    let losses = std::iter::once(&objective.loss).chain(&objective.own_metrics);
-    if let Some(own) = losses.into_iter().find(|loss| !loss.is_built_in()) {
+    let metrics = objective.metrics.iter().chain(&objective.weighted_metrics);
+    let mut own = metrics
+        .filter(|metric| !metric.is_built_in())
+        .map(Metric::name);
+    let own_loss = (!objective.loss.is_built_in()).then(|| objective.loss.name());
+    if let Some(own) = own_loss.or_else(|| own.next()) {
         let message = format!(
-            "hold `{}`, a function of your own that a file cannot keep; save the weights alone with `save_weights`",
-            own.name()
+            "hold `{own}`, a function of your own that a file cannot keep; save the weights alone with `save_weights`"
         );
         return Err(Error::argument("objectives", message));
     }

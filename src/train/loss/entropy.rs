@@ -6,75 +6,48 @@ use crate::nn::{Activation, Config};
 use crate::op::{Form, Penalty};
 use crate::{DType, Result, Tensor};
 
-use super::function::{RowFormula, RowFunction, Span, Takes};
-use super::pointwise::mean;
+use super::errors::mean;
+use super::function::{RowFunction, Span, Takes, losses};
 use super::{Loss, between, rows};
 
-#[expect(
-    non_upper_case_globals,
-    reason = "losses are spelled as Keras' classes are"
-)]
-impl Loss {
+losses! {
     /// −y*·ln y − (1 − y*)·ln(1 − y), averaged over rows and columns.
     ///
     /// Where the last activation is a sigmoid it is computed from the logits, as Keras on TensorFlow does: nothing
     /// saturates. Other outputs y are taken as probabilities and clipped to [1e-7, 1 − 1e-7]; see
     /// [`Loss::from_logits`]. PyTorch's `BCELoss` does not clip, but keeps logarithms above −100.
-    pub const BinaryCrossentropy: Loss = Loss::formula(
-        &RowFormula::new("binary_crossentropy", Takes::Shares, |y, target, form| {
-            y.binary_cross_entropy(target, form)
-        })
-        .logits_of(Activation::Sigmoid),
-    );
+    BinaryCrossentropy = "binary_crossentropy", Shares, |y, t, form| y.binary_cross_entropy(t, form),
+        logits_of(Activation::Sigmoid);
 
     /// −Σ y*·ln y over the classes of one-hot targets, averaged over rows.
     ///
     /// Where the last activation is a softmax it is computed from the logits. Other outputs y are divided by their sum
     /// and clipped. PyTorch's `CrossEntropyLoss` is this `from_logits`.
-    pub const CategoricalCrossentropy: Loss = Loss::formula(
-        &RowFormula::new(
-            "categorical_crossentropy",
-            Takes::Shares,
-            |y, target, form| y.cross_entropy(target, form),
-        )
-        .by_position()
-        .logits_of(Activation::Softmax),
-    );
+    CategoricalCrossentropy = "categorical_crossentropy", Shares, |y, t, form| y.cross_entropy(t, form),
+        by_position(), logits_of(Activation::Softmax);
 
     /// −ln y of the labelled class, averaged over rows: [`Loss::CategoricalCrossentropy`] with integer labels.
-    pub const SparseCategoricalCrossentropy: Loss = Loss::formula(
-        &RowFormula::new(
-            "sparse_categorical_crossentropy",
-            Takes::Labels,
-            |y, target, form| y.cross_entropy(target, form),
-        )
-        .by_position()
-        .logits_of(Activation::Softmax),
-    );
+    SparseCategoricalCrossentropy = "sparse_categorical_crossentropy", Labels,
+        |y, t, form| y.cross_entropy(t, form), by_position(), logits_of(Activation::Softmax);
 
     /// −y of the labelled class, where y are logarithms of probabilities: PyTorch's `NLLLoss`, which Keras does not have.
-    pub const NegativeLogLikelihood: Loss = Loss::formula(
-        &RowFormula::new("negative_log_likelihood", Takes::Labels, |y, target, _| {
-            let (_, classes) = y.shape().rows_and_columns();
-            let shares = match target.dtype() {
-                DType::U32 => rows::shares_of_labels(target, classes, 0.0, None),
-                _ => target.clone(),
-            };
-            y.pointwise_loss(&shares, Penalty::LogLikelihood, 1.0)
-        })
-        .by_position(),
-    );
+    NegativeLogLikelihood = "negative_log_likelihood", Labels, |y, t, _| {
+        let (_, classes) = y.shape().rows_and_columns();
+        let shares = match t.dtype() {
+            DType::U32 => rows::shares_of_labels(t, classes, 0.0, None),
+            _ => t.clone(),
+        };
+        y.pointwise_loss(&shares, Penalty::LogLikelihood, 1.0)
+    }, by_position();
 
     /// Σ y*·ln(y*/y) over the columns, averaged over rows, both clipped to [1e-7, 1].
     ///
     /// PyTorch's `KLDivLoss` takes ln y and, unless it is told `batchmean`, divides by the number of columns too.
-    pub const KlDivergence: Loss = Loss::formula(
-        &RowFormula::new("kl_divergence", Takes::Shares, |y, target, _| {
-            y.pointwise_loss(target, Penalty::KullbackLeibler, 1.0)
-        })
-        .by_position(),
-    );
+    KlDivergence = "kl_divergence", Shares,
+        |y, t, _| y.pointwise_loss(t, Penalty::KullbackLeibler, 1.0), by_position();
+}
 
+impl Loss {
     /// [`BinaryFocalCrossentropy`] with Keras' defaults: γ = 2, both classes alike.
     pub fn binary_focal() -> Self {
         Loss::from(BinaryFocalCrossentropy::default())

@@ -214,3 +214,20 @@ impl<F: Fn(&Tensor, &Tensor) -> Tensor + Send + Sync> RowFunction for Closure<F>
         Takes::Any
     }
 }
+
+/// Built-in losses without settings, a constant of [`Loss`](super::Loss) for each: its name, what it takes for targets, its
+/// formula, and what else [`RowFormula`] can be told.
+macro_rules! losses {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $takes:ident, $rows:expr
+        $(, $told:ident($($argument:expr)?))*;)*) => {
+        #[expect(non_upper_case_globals, reason = "losses are spelled as Keras' classes are")]
+        impl $crate::train::loss::Loss {
+            $($(#[$doc])*
+            pub const $name: $crate::train::loss::Loss = {
+                use $crate::train::loss::{Loss, RowFormula, Takes};
+                Loss::formula(&RowFormula::new($text, Takes::$takes, $rows)$(.$told($($argument)?))*)
+            };)*
+        }
+    };
+}
+pub(super) use losses;

@@ -12,9 +12,10 @@ use crate::Result;
 use crate::train::table;
 use crate::train::table::{Listed, Listing, Tagged};
 
+use super::overlap::Tversky;
 use super::{
     BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Huber, Loss, Reads, Reduction,
-    RowFunction, Tversky,
+    RowFunction,
 };
 
 impl Listed for Loss {
@@ -63,6 +64,7 @@ where
         example: || Loss::from(F::default()),
         read: Some(|config| config.read::<F>().map(Loss::from)),
         short,
+        has_default: true,
     }
 }
 
@@ -79,7 +81,7 @@ impl Loss {
     ///
     /// [`Error::NotFound`](crate::Error::NotFound) with all names.
     pub fn from_name(name: &str) -> Result<Loss> {
-        table::find::<Loss>(name).map(|entry| (entry.example)())
+        table::by_default(name)
     }
 }
 

@@ -1,10 +1,210 @@
 //! Areas under curves and points on them, from counts at ascending thresholds. Formulas as Keras 3 has them.
 
-use super::settings::{Auc, Curve, Summation};
-use super::tally::{Counts, ThresholdTally, ratio};
+use serde::{Deserialize, Serialize};
+
+use crate::nn::Config;
+use crate::{Error, Result};
+
+use super::between_0_and_1;
+use super::counter::Positives;
+use super::tally::ratio;
+use super::{Counter, Metric, Outcomes, Setting, Tally, ThresholdTally};
+
+/// Which curve an area lies under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Curve {
+    /// Recall over the share of false alarms: the receiver operating characteristic.
+    #[default]
+    #[serde(rename = "ROC")]
+    Roc,
+    /// Precision over recall.
+    #[serde(rename = "PR")]
+    Pr,
+}
+
+/// How the area between two thresholds is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Summation {
+    /// A trapezoid; under precision over recall the interpolation of Davis and Goadrich (2006).
+    #[default]
+    Interpolation,
+    /// The lower of both heights.
+    Minoring,
+    /// The greater of both heights.
+    Majoring,
+}
+
+/// The settings of an area under a curve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auc {
+    /// Thresholds, evenly spread from 0 to 1, both ends a little outside; default 200.
+    pub num_thresholds: usize,
+    /// Which curve; default ROC.
+    pub curve: Curve,
+    /// How areas are taken; default by interpolation.
+    pub summation: Summation,
+    /// An area for each output column, averaged; by default all columns make one curve.
+    pub multi_label: bool,
+    /// The weights of the columns in that average; by default all weigh the same.
+    pub label_weights: Option<Vec<f32>>,
+    /// Whether outputs are logits; default false.
+    pub from_logits: bool,
+}
+
+impl Default for Auc {
+    fn default() -> Self {
+        Auc {
+            num_thresholds: 200,
+            curve: Curve::Roc,
+            summation: Summation::Interpolation,
+            multi_label: false,
+            label_weights: None,
+            from_logits: false,
+        }
+    }
+}
+
+impl Auc {
+    /// Under precision over recall.
+    pub fn pr() -> Self {
+        Auc {
+            curve: Curve::Pr,
+            ..Auc::default()
+        }
+    }
+}
+
+/// A point on a curve: the best of one quantity where another is at least `at`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Point {
+    /// What the other quantity must reach, between 0 and 1.
+    pub at: f32,
+    /// Thresholds, evenly spread from 0 to 1; default 200.
+    pub num_thresholds: usize,
+    /// The one class that counts; by default all do, together.
+    pub class_id: Option<usize>,
+}
+
+impl Point {
+    /// Where the other quantity is at least `at`.
+    pub fn at(at: f32) -> Self {
+        Point {
+            at,
+            num_thresholds: 200,
+            class_id: None,
+        }
+    }
+}
+
+#[expect(non_snake_case, reason = "metrics are spelled as Keras' classes are")]
+impl Metric {
+    /// The area under the curve of recall over false alarms (ROC), or of precision over recall.
+    pub fn Auc(auc: Auc) -> Metric {
+        let own = auc.clone();
+        let values = move |tally: &Tally| Ok(vec![area(&own, tally.thresholds()?)]);
+        let config = Config::of(&auc);
+        let counter = move |setting: &Setting| area_counter(&auc, setting);
+        Metric::composed("auc", config, true, counter, values)
+    }
+
+    /// The area under the ROC curve by 200 thresholds.
+    pub fn auc() -> Metric {
+        Metric::Auc(Auc::default())
+    }
+
+    /// The greatest sensitivity (recall) among thresholds at which the specificity is at least this.
+    pub fn SensitivityAtSpecificity(point: Point) -> Metric {
+        best_point(
+            "sensitivity_at_specificity",
+            point,
+            Outcomes::specificity,
+            Outcomes::recall,
+        )
+    }
+
+    /// The greatest specificity among thresholds at which the sensitivity is at least this.
+    pub fn SpecificityAtSensitivity(point: Point) -> Metric {
+        best_point(
+            "specificity_at_sensitivity",
+            point,
+            Outcomes::recall,
+            Outcomes::specificity,
+        )
+    }
+
+    /// The greatest precision among thresholds at which the recall is at least this.
+    pub fn PrecisionAtRecall(point: Point) -> Metric {
+        best_point(
+            "precision_at_recall",
+            point,
+            Outcomes::recall,
+            Outcomes::precision,
+        )
+    }
+
+    /// The greatest recall among thresholds at which the precision is at least this.
+    pub fn RecallAtPrecision(point: Point) -> Metric {
+        best_point(
+            "recall_at_precision",
+            point,
+            Outcomes::precision,
+            Outcomes::recall,
+        )
+    }
+}
+
+fn area_counter(auc: &Auc, setting: &Setting) -> Result<Counter> {
+    if auc.num_thresholds < 2 {
+        let message = format!("must be at least 2, got {}", auc.num_thresholds);
+        return Err(Error::argument("num_thresholds", message));
+    }
+    let weights = auc.label_weights.as_ref().map(Vec::len);
+    if weights.is_some() && (!auc.multi_label || weights != Some(setting.columns)) {
+        let message = format!(
+            "must be one for each of the {} outputs of a multi_label area, got {}",
+            setting.columns,
+            weights.unwrap_or(0)
+        );
+        return Err(Error::argument("label_weights", message));
+    }
+    let positives = Positives {
+        logits: auc.from_logits,
+        ..Positives::above(thresholds(auc.num_thresholds))
+    };
+    Counter::positives(positives, setting)
+}
+
+/// The greatest `wanted` where `given` is at least that of the point.
+fn best_point(
+    name: &'static str,
+    point: Point,
+    given: fn(Outcomes) -> f64,
+    wanted: fn(Outcomes) -> f64,
+) -> Metric {
+    let counter = move |setting: &Setting| {
+        between_0_and_1("at", point.at)?;
+        if point.num_thresholds == 0 {
+            let message = "must be at least 1, got 0";
+            return Err(Error::argument("num_thresholds", message));
+        }
+        let positives = Positives {
+            class_id: point.class_id,
+            ..Positives::above(evenly(point.num_thresholds))
+        };
+        Counter::positives(positives, setting)
+    };
+    let values = move |tally: &Tally| {
+        let outcomes = tally.thresholds()?.all();
+        Ok(vec![best(&outcomes, point.at, given, wanted)])
+    };
+    Metric::composed(name, Config::of(&point), true, counter, values)
+}
 
 /// The thresholds of an area: evenly spread, the ends outside of [0, 1].
-pub(super) fn thresholds(count: usize) -> Vec<f32> {
+fn thresholds(count: usize) -> Vec<f32> {
     let mut thresholds = evenly(count);
     if let Some(last) = thresholds.last_mut() {
         *last = 1.0 + 1e-7;
@@ -14,7 +214,7 @@ pub(super) fn thresholds(count: usize) -> Vec<f32> {
 
 /// The thresholds of a point: evenly spread from below 0 to 1; one alone is one half. Keras counts a prediction of exactly 0
 /// as above its lowest threshold, which is 0.
-pub(super) fn evenly(count: usize) -> Vec<f32> {
+fn evenly(count: usize) -> Vec<f32> {
     if count == 1 {
         return vec![0.5];
     }
@@ -25,7 +225,7 @@ pub(super) fn evenly(count: usize) -> Vec<f32> {
     (0..count).map(at).collect()
 }
 
-pub(super) fn area(auc: &Auc, tally: &ThresholdTally) -> f64 {
+fn area(auc: &Auc, tally: &ThresholdTally) -> f64 {
     if !auc.multi_label {
         return area_of(auc, &tally.all());
     }
@@ -40,12 +240,12 @@ pub(super) fn area(auc: &Auc, tally: &ThresholdTally) -> f64 {
     }
 }
 
-fn area_of(auc: &Auc, counts: &[Counts]) -> f64 {
+fn area_of(auc: &Auc, counts: &[Outcomes]) -> f64 {
     let steps = counts.windows(2).map(|pair| (pair[0], pair[1]));
     if auc.curve == Curve::Pr && auc.summation == Summation::Interpolation {
         return steps.map(|(low, high)| interpolated(low, high)).sum();
     }
-    let point = |counts: Counts| match auc.curve {
+    let point = |counts: Outcomes| match auc.curve {
         Curve::Roc => (ratio(counts.fp, counts.fp + counts.tn), counts.recall()),
         Curve::Pr => (counts.recall(), counts.precision()),
     };
@@ -62,7 +262,7 @@ fn area_of(auc: &Auc, counts: &[Counts]) -> f64 {
 }
 
 /// The area under precision over recall between two thresholds, where true and false positives grow in proportion.
-fn interpolated(low: Counts, high: Counts) -> f64 {
+fn interpolated(low: Outcomes, high: Outcomes) -> f64 {
     let (p_low, p_high) = (low.tp + low.fp, high.tp + high.fp);
     let dtp = low.tp - high.tp;
     let slope = ratio(dtp, (p_low - p_high).max(0.0));
@@ -79,11 +279,11 @@ fn interpolated(low: Counts, high: Counts) -> f64 {
 }
 
 /// The greatest `wanted` where `given` is at least `at`; 0 where it never is.
-pub(super) fn best(
-    counts: &[Counts],
+fn best(
+    counts: &[Outcomes],
     at: f32,
-    given: fn(Counts) -> f64,
-    wanted: fn(Counts) -> f64,
+    given: fn(Outcomes) -> f64,
+    wanted: fn(Outcomes) -> f64,
 ) -> f64 {
     counts
         .iter()

@@ -71,14 +71,14 @@ pub fn median_absolute_error(truth: &[f32], predictions: &[f32], columns: usize)
 }
 
 /// Rows of one score.
-struct Step {
+struct ScoreStep {
     score: f32,
     positives: f64,
     negatives: f64,
 }
 
 /// From the highest score down.
-fn steps(truth: &[f32], scores: &[f32], weights: Option<&[f32]>) -> Result<Vec<Step>> {
+fn steps(truth: &[f32], scores: &[f32], weights: Option<&[f32]>) -> Result<Vec<ScoreStep>> {
     let rows = truth.len();
     if scores.len() != rows || weights.is_some_and(|weights| weights.len() != rows) {
         return Err(Error::data(format!(
@@ -90,10 +90,10 @@ fn steps(truth: &[f32], scores: &[f32], weights: Option<&[f32]>) -> Result<Vec<S
     finite(truth.iter().chain(scores).chain(weights.unwrap_or(&[])))?;
     let mut order: Vec<usize> = (0..rows).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-    let mut steps: Vec<Step> = Vec::new();
+    let mut steps: Vec<ScoreStep> = Vec::new();
     for row in order {
         if steps.last().is_none_or(|last| last.score != scores[row]) {
-            steps.push(Step {
+            steps.push(ScoreStep {
                 score: scores[row],
                 positives: 0.0,
                 negatives: 0.0,
@@ -101,9 +101,10 @@ fn steps(truth: &[f32], scores: &[f32], weights: Option<&[f32]>) -> Result<Vec<S
         }
         let weight = weights.map_or(1.0, |weights| f64::from(weights[row]));
         if let Some(last) = steps.last_mut() {
-            match truth[row] > 0.5 {
-                true => last.positives += weight,
-                false => last.negatives += weight,
+            if truth[row] > 0.5 {
+                last.positives += weight;
+            } else {
+                last.negatives += weight;
             }
         }
     }

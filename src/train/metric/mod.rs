@@ -2,51 +2,138 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | this one | [`Metric`]: names, defaults |
-//! | `direction` | which way a metric gets better |
-//! | `settings` | the settings of metrics that have several |
-//! | `names` | metrics by Keras' names |
-//! | `measurement` | which numbers of a batch a metric needs: means of rows, or a tally |
+//! | this one | [`Metric`] and [`MetricFunction`], the trait of all metrics |
+//! | `means`, `decisions`, `f_score`, `curve`, `classes`, `variance` | the metrics, by what they are computed from |
+//! | `table` | the metrics by name and in model files |
+//! | `counter` | what a metric has the device count: [`Counter`] |
 //! | `tally` | the numbers of an epoch as the device counted them: [`Tally`] |
-//! | `value` | the formulas: a tally to a metric's value |
-//! | `curve` | areas under curves and points on them |
-//! | `agreement` | what a confusion matrix tells: [`ConfusionMatrix`] |
+//! | `confusion_matrix` | what a confusion matrix tells: [`ConfusionMatrix`] |
+//! | `report` | the metrics of a model: what they record, and what they report |
 //! | `stream` | metrics over batches from the host: [`Streaming`] |
 //! | `exact` | what needs all predictions at once, on the host |
-//! | `gauges` | the metrics of an output: what they record, and what they report |
-//! | `board` | those of all outputs of a model, side by side |
 
-mod agreement;
-mod board;
+mod classes;
+mod confusion_matrix;
+mod counter;
 mod curve;
-mod direction;
+mod decisions;
 mod exact;
-mod gauges;
-mod measurement;
-mod names;
-mod settings;
+mod f_score;
+mod means;
+mod report;
 mod stream;
+mod table;
 mod tally;
-mod value;
+mod variance;
 
 use std::fmt;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use crate::nn::{Activation, Config};
+use crate::{Error, Result, Tensor};
 
-use super::loss::Loss;
+use super::held::Held;
+use super::loss::{Loss, Takes};
+use super::table::is_listed;
 
-pub use agreement::ConfusionMatrix;
-pub(crate) use board::{Board, Column};
+pub use classes::Classes;
+pub use confusion_matrix::ConfusionMatrix;
+pub use counter::Counter;
+pub(crate) use counter::TallyInputs;
+pub use curve::{Auc, Curve, Point, Summation};
+pub use decisions::Decision;
 pub use exact::{average_precision, median_absolute_error, roc_auc};
-pub(crate) use gauges::{Gauges, Layout, Setting, TallyInputs};
-pub use settings::{
-    Auc, Average, ClassAggregation, Classes, Curve, Decision, FBeta, Point, R2, Summation,
-};
+pub use f_score::{Averaging, FBeta};
+pub(crate) use report::{Board, OutputMetrics, RingLayout};
 pub use stream::Streaming;
-pub use tally::{ColumnMoments, Tally, ThresholdTally};
+pub use tally::{ColumnMoments, Outcomes, Tally, ThresholdTally};
+pub use variance::{ClassAggregation, R2};
+
+/// What metrics are applied to.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Setting {
+    /// Output columns, those of a position where there are several.
+    pub columns: usize,
+    /// Whether targets are integer labels.
+    pub labels: bool,
+    /// The last activation.
+    pub activation: Activation,
+    /// The loss's name, for messages.
+    pub loss: String,
+}
+
+/// A metric: what the device counts of it, and what the counts of an epoch tell. Built-in metrics are of this trait, and so
+/// are those of a user's own.
+///
+/// ```
+/// use kiln::prelude::*;
+/// use kiln::train::{Counter, MetricFunction, Setting, Tally};
+///
+/// /// √(recall·specificity) above one half.
+/// #[derive(Debug)]
+/// struct GeometricMean;
+///
+/// impl MetricFunction for GeometricMean {
+///     fn name(&self) -> &str {
+///         "geometric_mean"
+///     }
+///
+///     fn counter(&self, setting: &Setting) -> Result<Counter> {
+///         Counter::thresholds(&[0.5], setting)
+///     }
+///
+///     fn values(&self, tally: &Tally) -> Result<Vec<f64>> {
+///         let outcomes = tally.thresholds()?.all()[0];
+///         Ok(vec![(outcomes.recall() * outcomes.specificity()).sqrt()])
+///     }
+///
+///     fn rises(&self) -> Option<bool> {
+///         Some(true)
+///     }
+/// }
+///
+/// let metrics = [Accuracy, GeometricMean.into()];
+/// let model = Sequential::new(2).dense(1, Sigmoid).compile(BinaryCrossentropy, Adam::default(), metrics)?;
+/// # Ok::<(), kiln::Error>(())
+/// ```
+pub trait MetricFunction: fmt::Debug + Send + Sync {
+    /// The name in reports, in `snake_case`.
+    fn name(&self) -> &str;
+
+    /// What the device counts, of outputs and targets as `setting` tells. Metrics with equal counters share one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] that names the field: settings out of range, a class that there is not.
+    fn counter(&self, setting: &Setting) -> Result<Counter>;
+
+    /// The values over a tally of that counter: one, or one for each threshold, class or column that is not averaged.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where the tally is of another kind than the metric needs.
+    fn values(&self, tally: &Tally) -> Result<Vec<f64>>;
+
+    /// Whether the metric gets better as it rises; none, the default, for one that does not say.
+    fn rises(&self) -> Option<bool> {
+        None
+    }
+
+    /// The settings as model files keep them; none, the default, for metrics that only the program itself knows.
+    fn config(&self) -> Option<Config> {
+        None
+    }
+
+    /// The name in model files, by default that of reports.
+    fn listed_name(&self) -> &str {
+        self.name()
+    }
+}
 
 /// What is reported beside the loss, over all rows of an epoch or a data set. Names, defaults and results are those of
-/// Keras 3 where it has the metric.
+/// Keras 3 where it has the metric. A metric of one's own is a [`MetricFunction`]; any [`Loss`] is a metric too, its mean
+/// over rows, and so is a [closure](Metric::from_fn).
 ///
 /// Everything is accumulated on the device: a mean as a sum a step, the others as counts or sums of a whole epoch, one call
 /// a step for each kind of them; metrics that need the same counts share them. The host reads them once an epoch.
@@ -61,234 +148,233 @@ pub use tally::{ColumnMoments, Tally, ThresholdTally};
 /// shows which form a plan has.
 ///
 /// Class labels stand for one-hot targets wherever a metric reads numbers of zeros and ones.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Metric {
-    /// The share of right answers, in the form that suits targets and outputs, as Keras 3 chooses: sparse for integer
-    /// labels, binary for a single output column, else categorical. The loss does not count: for several yes-or-no
-    /// outputs, ask for [`Metric::BinaryAccuracy`].
-    Accuracy,
-    /// The share of outputs on the right side of the threshold; Keras' default is 0.5.
-    BinaryAccuracy(f32),
-    /// The share of rows whose largest output is that of the one-hot target.
-    CategoricalAccuracy,
-    /// The share of rows whose largest output is that of the label.
-    SparseCategoricalAccuracy,
-    /// The share of rows whose wanted class is among the k largest outputs, by one-hot targets; Keras' default is 5.
-    TopKCategoricalAccuracy(usize),
-    /// The share of rows whose wanted class is among the k largest outputs, by labels; Keras' default is 5.
-    SparseTopKCategoricalAccuracy(usize),
-    /// The share of outputs that equal the target to the bit: Keras' class `Accuracy`, whose name there stands for
-    /// [`Metric::Accuracy`].
-    EqualAccuracy,
-    /// The mean of (y − y*)².
-    MeanSquaredError,
-    /// The root of the mean of (y − y*)² over all rows.
-    RootMeanSquaredError,
-    /// The mean of |y − y*|.
-    MeanAbsoluteError,
-    /// The mean of 100·|y − y*|/max(|y*|, 1e-7).
-    MeanAbsolutePercentageError,
-    /// The mean of (ln(1 + y) − ln(1 + y*))².
-    MeanSquaredLogarithmicError,
-    /// The mean of ln cosh(y − y*).
-    LogCoshError,
-    /// The mean cosine of the angle between a row of outputs and its targets: 1 for the same direction. The loss of that
-    /// name has the other sign.
-    CosineSimilarity,
-    /// Σ y*·ln(y*/y) of a row, both kept between 1e-7 and 1.
-    KlDivergence,
-    /// The mean of y − y*·ln(y + 1e-7).
-    Poisson,
-    /// The mean of max(1 − y*·y, 0), a target of 0 taken as −1.
-    Hinge,
-    /// The mean of max(1 − y*·y, 0)², a target of 0 taken as −1.
-    SquaredHinge,
-    /// max(1 + max (1 − y*)·y − Σ y*·y, 0) of a row.
-    CategoricalHinge,
-    /// Any loss with its settings, averaged over rows: the cross-entropies, of logits or of probabilities.
-    Loss(Loss),
-    /// Pearson's correlation between a row of outputs and its targets, averaged over rows, as Keras has it over the last
-    /// axis. 0 for a row that does not vary.
-    PearsonCorrelation,
-    /// Lin's concordance between a row of outputs and its targets, averaged over rows, as Keras has it over the last axis.
-    ConcordanceCorrelation,
-    /// TP/(TP + FP): the share of positive answers that are right. 0 where there is no positive answer.
-    Precision(Decision),
-    /// TP/(TP + FN): the share of positives that are found. 0 where there are none.
-    Recall(Decision),
-    /// Positives that were found, at each of these thresholds.
-    TruePositives(Vec<f32>),
-    /// Negatives that were taken for positive, at each of these thresholds.
-    FalsePositives(Vec<f32>),
-    /// Negatives that were left alone, at each of these thresholds.
-    TrueNegatives(Vec<f32>),
-    /// Positives that were missed, at each of these thresholds.
-    FalseNegatives(Vec<f32>),
-    /// TN/(TN + FP): the share of negatives that are left alone. Not in Keras.
-    Specificity(Decision),
-    /// F₁ = 2·P·R/(P + R) of precision P and recall R: [`Metric::FBetaScore`] with β = 1.
-    F1Score(FBeta),
-    /// Fᵦ = (1 + β²)·P·R/(β²·P + R) of precision P and recall R, of each class or averaged over classes.
-    FBetaScore(FBeta),
-    /// The area under the curve of recall over false alarms (ROC), or of precision over recall.
-    Auc(Auc),
-    /// The greatest sensitivity (recall) among thresholds at which the specificity is at least this.
-    SensitivityAtSpecificity(Point),
-    /// The greatest specificity among thresholds at which the sensitivity is at least this.
-    SpecificityAtSensitivity(Point),
-    /// The greatest precision among thresholds at which the recall is at least this.
-    PrecisionAtRecall(Point),
-    /// The greatest recall among thresholds at which the precision is at least this.
-    RecallAtPrecision(Point),
-    /// The mean over classes of TP/(TP + FP + FN); classes that neither occur nor are said do not count. Keras cuts the
-    /// weights of rows to whole numbers before it counts them; here they count as they are.
-    MeanIou(Classes),
-    /// Cohen's κ = (pₒ − pₑ)/(1 − pₑ): agreement beyond that of chance. Not in Keras; as scikit-learn has it.
-    CohenKappa(Classes),
-    /// Matthews' correlation, of two classes or more (Gorodkin, 2004). Not in Keras; as scikit-learn has it.
-    MatthewsCorrelation(Classes),
-    /// The mean recall over the classes that occur. Not in Keras; as scikit-learn has it.
-    BalancedAccuracy(Classes),
-    /// R² = 1 − Σ(y − y*)²/Σ(y* − ȳ*)², of each output column or averaged.
-    R2Score(R2),
-    /// 1 − Var(y − y*)/Var y*: R² that forgives a constant error. Not in Keras; as scikit-learn has it.
-    ExplainedVariance(R2),
-    /// A metric under another name.
-    Named {
-        /// The name in histories and reports.
-        name: String,
-        /// The metric.
-        metric: Box<Metric>,
-    },
+#[derive(Clone)]
+pub struct Metric {
+    function: Held<dyn MetricFunction>,
+    name: Option<String>,
+}
+
+impl<F: MetricFunction + 'static> From<F> for Metric {
+    fn from(function: F) -> Self {
+        Metric {
+            function: Held::Shared(Arc::new(function)),
+            name: None,
+        }
+    }
+}
+
+impl PartialEq for Metric {
+    fn eq(&self, other: &Self) -> bool {
+        let (own, others) = (&self.function, &other.function);
+        let same_function = match (own.config(), others.config()) {
+            (Some(config), Some(other)) => own.name() == others.name() && config == other,
+            _ => own.is(others),
+        };
+        same_function && self.name == other.name
+    }
 }
 
 impl Metric {
-    /// Precision above one half.
-    pub fn precision() -> Self {
-        Metric::Precision(Decision::default())
-    }
-
-    /// Recall above one half.
-    pub fn recall() -> Self {
-        Metric::Recall(Decision::default())
-    }
-
-    /// F₁ of each class, or of the class that an average is taken of: see [`FBeta`].
-    pub fn f1_score(average: Average) -> Self {
-        Metric::F1Score(FBeta::default().average(average))
-    }
-
-    /// The area under the ROC curve by 200 thresholds.
-    pub fn auc() -> Self {
-        Metric::Auc(Auc::default())
-    }
-
-    /// R², averaged over output columns.
-    pub fn r2_score() -> Self {
-        Metric::R2Score(R2::default())
-    }
-
-    /// The same metric under a name of its own; two metrics of a model must differ in name.
-    pub fn named(self, name: impl Into<String>) -> Self {
-        let metric = match self {
-            Metric::Named { metric, .. } => metric,
-            other => Box::new(other),
-        };
-        Metric::Named {
-            name: name.into(),
-            metric,
+    /// A built-in metric without settings.
+    const fn built_in(function: &'static dyn MetricFunction) -> Self {
+        Metric {
+            function: Held::Static(function),
+            name: None,
         }
     }
 
-    /// Keras' name of it, or the one that it was given.
+    /// A built-in metric with settings.
+    fn composed(
+        name: &'static str,
+        config: Option<Config>,
+        rises: bool,
+        counter: impl Fn(&Setting) -> Result<Counter> + Send + Sync + 'static,
+        values: impl Fn(&Tally) -> Result<Vec<f64>> + Send + Sync + 'static,
+    ) -> Self {
+        Metric::from(Composed {
+            name,
+            config,
+            rises,
+            counter,
+            values,
+        })
+    }
+
+    /// A metric of one's own, which is averaged over rows: a closure from the output, `[batch, columns]`, and the target to
+    /// a number for each row, `[batch]`. The target is as the loss takes it: `[batch, columns]`, but of a loss of labels u32,
+    /// `[batch]`, or `[batch, positions]` where a row has several. Model files cannot keep it.
+    pub fn from_fn(
+        name: impl Into<String>,
+        rows: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static,
+    ) -> Self {
+        Loss::from_fn(name, rows).into()
+    }
+
+    /// The same metric under another name; two metrics of a model must differ in name.
+    pub fn with_name(self, name: impl Into<String>) -> Self {
+        Metric {
+            name: Some(name.into()),
+            ..self
+        }
+    }
+
+    /// Whether the function stands in the table, so that a model file can keep the metric.
+    pub(crate) fn is_built_in(&self) -> bool {
+        let config = self.function.config();
+        is_listed::<Metric>(self.function.listed_name(), config.as_ref())
+    }
+
+    /// Keras' name of the metric, or the one that it was given.
     pub fn name(&self) -> &str {
-        match self {
-            Metric::Accuracy => "accuracy",
-            Metric::BinaryAccuracy(_) => "binary_accuracy",
-            Metric::CategoricalAccuracy => "categorical_accuracy",
-            Metric::SparseCategoricalAccuracy => "sparse_categorical_accuracy",
-            Metric::TopKCategoricalAccuracy(_) => "top_k_categorical_accuracy",
-            Metric::SparseTopKCategoricalAccuracy(_) => "sparse_top_k_categorical_accuracy",
-            Metric::EqualAccuracy => "equal_accuracy",
-            Metric::MeanSquaredError => "mean_squared_error",
-            Metric::RootMeanSquaredError => "root_mean_squared_error",
-            Metric::MeanAbsoluteError => "mean_absolute_error",
-            Metric::MeanAbsolutePercentageError => "mean_absolute_percentage_error",
-            Metric::MeanSquaredLogarithmicError => "mean_squared_logarithmic_error",
-            Metric::LogCoshError => "logcosh",
-            Metric::CosineSimilarity => "cosine_similarity",
-            Metric::KlDivergence => "kl_divergence",
-            Metric::Poisson => "poisson",
-            Metric::Hinge => "hinge",
-            Metric::SquaredHinge => "squared_hinge",
-            Metric::CategoricalHinge => "categorical_hinge",
-            Metric::Loss(loss) => loss.name(),
-            Metric::PearsonCorrelation => "pearson_correlation",
-            Metric::ConcordanceCorrelation => "concordance_correlation",
-            Metric::Precision(_) => "precision",
-            Metric::Recall(_) => "recall",
-            Metric::TruePositives(_) => "true_positives",
-            Metric::FalsePositives(_) => "false_positives",
-            Metric::TrueNegatives(_) => "true_negatives",
-            Metric::FalseNegatives(_) => "false_negatives",
-            Metric::Specificity(_) => "specificity",
-            Metric::F1Score(_) => "f1_score",
-            Metric::FBetaScore(_) => "fbeta_score",
-            Metric::Auc(_) => "auc",
-            Metric::SensitivityAtSpecificity(_) => "sensitivity_at_specificity",
-            Metric::SpecificityAtSensitivity(_) => "specificity_at_sensitivity",
-            Metric::PrecisionAtRecall(_) => "precision_at_recall",
-            Metric::RecallAtPrecision(_) => "recall_at_precision",
-            Metric::MeanIou(_) => "mean_io_u",
-            Metric::CohenKappa(_) => "cohen_kappa",
-            Metric::MatthewsCorrelation(_) => "matthews_correlation",
-            Metric::BalancedAccuracy(_) => "balanced_accuracy",
-            Metric::R2Score(_) => "r2_score",
-            Metric::ExplainedVariance(_) => "explained_variance",
-            Metric::Named { name, .. } => name,
+        match &self.name {
+            Some(name) => name,
+            None => self.function.name(),
         }
     }
 
-    /// The loss whose mean it is, up to a root or a sign.
-    fn loss(&self) -> Option<Loss> {
-        let loss = match self {
-            Metric::Loss(loss) => loss.clone(),
-            Metric::MeanSquaredError | Metric::RootMeanSquaredError => Loss::MeanSquaredError,
-            Metric::MeanAbsoluteError => Loss::MeanAbsoluteError,
-            Metric::MeanAbsolutePercentageError => Loss::MeanAbsolutePercentageError,
-            Metric::MeanSquaredLogarithmicError => Loss::MeanSquaredLogarithmicError,
-            Metric::LogCoshError => Loss::LogCosh,
-            Metric::CosineSimilarity => Loss::CosineSimilarity,
-            Metric::KlDivergence => Loss::KlDivergence,
-            Metric::Poisson => Loss::Poisson,
-            Metric::Hinge => Loss::Hinge,
-            Metric::SquaredHinge => Loss::SquaredHinge,
-            Metric::CategoricalHinge => Loss::CategoricalHinge,
-            _ => return None,
+    /// Whether the metric gets better as it rises, as accuracies do; errors and losses get better as they fall. None for
+    /// a metric of one's own that does not say.
+    ///
+    /// [`Mode::Auto`](crate::train::Mode::Auto) goes by this.
+    pub fn rises(&self) -> Option<bool> {
+        self.function.rises()
+    }
+
+    /// The metric's values over a tally: one, or one for each threshold, class or column where it does not average them.
+    ///
+    /// NaN where a prediction, a target or a weight was one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where the tally is of another kind than the metric needs.
+    pub fn values(&self, tally: &Tally) -> Result<Vec<f64>> {
+        let mut values = self.function.values(tally)?;
+        if tally.is_lost() {
+            values.fill(f64::NAN);
+        }
+        Ok(values)
+    }
+
+    /// The one value of a metric over a tally, or the first.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Metric::values`].
+    pub fn value(&self, tally: &Tally) -> Result<f64> {
+        Ok(self.values(tally)?.first().copied().unwrap_or(f64::NAN))
+    }
+
+    /// What the metric has the device count of outputs and targets as `setting` tells.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] that names the field: settings out of range, a class that there is not, targets that the metric
+    /// cannot read.
+    fn counter(&self, setting: &Setting) -> Result<Counter> {
+        let counter = self.function.counter(setting)?;
+        let labels = match counter.takes() {
+            Takes::Any => return Ok(counter),
+            Takes::Labels => true,
+            Takes::Shares | Takes::Numbers => false,
         };
-        Some(loss)
-    }
-
-    /// The metric without its given name.
-    pub fn plain(&self) -> &Metric {
-        match self {
-            Metric::Named { metric, .. } => metric.plain(),
-            other => other,
+        if labels == setting.labels {
+            return Ok(counter);
         }
+        let form = |labels: bool| if labels { "integer labels" } else { "numbers" };
+        Err(Error::argument(
+            "metrics",
+            format!(
+                "{} reads {}, but {} takes {} for targets; `Accuracy` takes what the loss takes",
+                self.name(),
+                form(labels),
+                setting.loss,
+                form(setting.labels)
+            ),
+        ))
     }
 }
 
-impl From<Loss> for Metric {
-    fn from(loss: Loss) -> Self {
-        Metric::Loss(loss)
+/// A built-in metric with settings.
+struct Composed<C, V> {
+    name: &'static str,
+    config: Option<Config>,
+    rises: bool,
+    counter: C,
+    values: V,
+}
+
+impl<C, V> fmt::Debug for Composed<C, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl<C, V> MetricFunction for Composed<C, V>
+where
+    C: Fn(&Setting) -> Result<Counter> + Send + Sync,
+    V: Fn(&Tally) -> Result<Vec<f64>> + Send + Sync,
+{
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn counter(&self, setting: &Setting) -> Result<Counter> {
+        (self.counter)(setting)
+    }
+
+    fn values(&self, tally: &Tally) -> Result<Vec<f64>> {
+        (self.values)(tally)
+    }
+
+    fn rises(&self) -> Option<bool> {
+        Some(self.rises)
+    }
+
+    fn config(&self) -> Option<Config> {
+        self.config.clone()
     }
 }
 
 impl fmt::Display for Metric {
-    /// Its name.
+    /// The name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+impl fmt::Debug for Metric {
+    /// The name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Refuses what is no share.
+fn between_0_and_1(name: &'static str, value: f32) -> Result<()> {
+    if (0.0..=1.0).contains(&value) {
+        return Ok(());
+    }
+    let message = format!("must be between 0 and 1, got {value}");
+    Err(Error::argument(name, message))
+}
+
+/// Refuses a number, counted from 0, that is not below `end`.
+fn below(name: &'static str, value: usize, end: usize, what: &str) -> Result<()> {
+    if value < end {
+        return Ok(());
+    }
+    let message = format!("must be below the number of {what}, {end}, got {value}");
+    Err(Error::argument(name, message))
+}
+
+/// Refuses to look for the largest outputs where there are not as many.
+fn among_outputs(name: &'static str, k: usize, setting: &Setting) -> Result<()> {
+    if (1..=setting.columns).contains(&k) {
+        return Ok(());
+    }
+    let message = format!(
+        "must be between 1 and the {} outputs, got {k}",
+        setting.columns
+    );
+    Err(Error::argument(name, message))
 }

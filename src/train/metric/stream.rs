@@ -8,8 +8,8 @@ use crate::{
     Device, Error, Graph, Initial, Plan, Program, Result, Role, Session, Targets, TensorType,
 };
 
-use super::gauges::{Gauges, Setting, TallyInputs};
-use super::{ConfusionMatrix, Metric};
+use super::report::tally_name;
+use super::{ConfusionMatrix, Metric, OutputMetrics, Setting, TallyInputs};
 
 /// Rows that one run takes; an update of more runs several times.
 const BATCH: usize = 256;
@@ -33,7 +33,7 @@ const PROGRAM: &str = "update";
 /// ```
 #[derive(Debug)]
 pub struct Streaming {
-    gauges: Gauges,
+    metrics: OutputMetrics,
     session: Session,
     columns: usize,
     labels: bool,
@@ -47,7 +47,7 @@ impl Streaming {
     ///
     /// # Errors
     ///
-    /// Those of a metric's settings, and of targets that a metric cannot read; what opening a session raises.
+    /// Settings of a metric out of range, targets that a metric cannot read, and what opening a session raises.
     pub fn new(
         device: &Device,
         metrics: &[Metric],
@@ -62,15 +62,15 @@ impl Streaming {
             columns,
             labels,
             activation: Activation::Linear,
-            positions: 1,
             loss: "this stream".into(),
         };
-        let gauges = Gauges::new(metrics, &setting)?;
+        let metrics = OutputMetrics::new(0, metrics, &setting)?;
         let graph = Graph::new();
         let y = graph.input("y", [BATCH, columns]);
-        let target = match labels {
-            true => graph.labels("t", [BATCH]),
-            false => graph.input("t", [BATCH, columns]),
+        let target = if labels {
+            graph.labels("t", [BATCH])
+        } else {
+            graph.input("t", [BATCH, columns])
         };
         let weights = graph.input("w", [BATCH]);
         let cursor = graph.labels("cursor", [cursor::WORDS]);
@@ -80,7 +80,7 @@ impl Streaming {
             activation: Activation::Linear,
             positions: 1,
         };
-        let rows = gauges.rows(&output, &target, &cursor, None);
+        let rows = metrics.rows(&output, &target, &cursor, None);
         let kind = TensorType::f32([1, 1 + rows.len(), Parts::of(BATCH).count]);
         let name = format!("{PROGRAM}.ring");
         let ring = graph.variable_as(Role::Scratch, name, kind, Initial::Zeros);
@@ -88,13 +88,13 @@ impl Streaming {
         for (index, row) in rows.iter().enumerate() {
             updates.push(row.mul(&weights).record(&ring, &cursor, 1 + index));
         }
-        let supply = TallyInputs {
+        let inputs = TallyInputs {
             cursor,
             target,
             indices: None,
             weights: Some(weights),
         };
-        updates.extend(gauges.tally(PROGRAM, (0, gauges.layout().slots), &output, &supply));
+        updates.extend(metrics.tally(PROGRAM, (0, metrics.layout().slots), &output, &inputs));
         let plan = Plan::compile(
             &graph,
             device.target(),
@@ -103,7 +103,7 @@ impl Streaming {
         Ok(Streaming {
             sums: vec![0.0; 1 + rows.len()],
             session: device.open(&plan)?,
-            gauges,
+            metrics,
             columns,
             labels,
             rows: 0,
@@ -194,14 +194,14 @@ impl Streaming {
         Ok(())
     }
 
-    /// The metrics over all rows so far, by name; one with several values has a number behind its name for each.
+    /// The metrics over all rows so far, by name; one with several values has a number after its name for each.
     ///
     /// # Errors
     ///
     /// [`Error::Data`] where there was no row yet.
     pub fn result(&mut self) -> Result<Vec<(String, f64)>> {
         let means = self.means()?;
-        self.gauges.report(&means, 1, 0)
+        self.metrics.report(&means, 1, 0)
     }
 
     /// The confusion matrix so far, where one of the metrics is computed from it.
@@ -211,17 +211,16 @@ impl Streaming {
     /// [`Error::Data`] where there was no row yet.
     pub fn confusion(&mut self) -> Result<Option<ConfusionMatrix>> {
         let means = self.means()?;
-        Ok(self.gauges.confusion(&means, 1, 0))
+        Ok(self.metrics.confusion(&means, 1, 0))
     }
 
     fn means(&mut self) -> Result<Means> {
         if self.rows == 0 {
             return Err(Error::data("there is no row yet to measure"));
         }
-        let layout = self.gauges.layout();
         let mut tallies = Vec::new();
-        for (name, &cells) in self.gauges.copied(PROGRAM)[1..].iter().zip(&layout.tallies) {
-            let slots = self.session.read(name)?;
+        for (index, cells) in self.metrics.layout().tallies.into_iter().enumerate() {
+            let slots = self.session.read(&tally_name(PROGRAM, index))?;
             tallies.push(slots[..cells].iter().map(|&cell| f64::from(cell)).collect());
         }
         // Where the loss would be there is the sum of the weights.

@@ -1,9 +1,12 @@
 //! The numbers of an epoch as the device counted them.
 
+use crate::{Error, Result};
+
 use super::ConfusionMatrix;
 
 /// What a metric's value is computed from: see [`Metric::values`](super::Metric::values).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Tally {
     /// A mean of rows.
     Mean {
@@ -20,6 +23,70 @@ pub enum Tally {
     Moments(Vec<ColumnMoments>),
 }
 
+impl Tally {
+    /// The mean of a number for each row.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] for a tally of another kind.
+    pub fn mean(&self) -> Result<f64> {
+        match self {
+            Tally::Mean { sum, weight } => Ok(sum / weight),
+            _ => self.other("a mean of rows"),
+        }
+    }
+
+    /// Predictions by thresholds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] for a tally of another kind.
+    pub fn thresholds(&self) -> Result<&ThresholdTally> {
+        match self {
+            Tally::Thresholds(tally) => Ok(tally),
+            _ => self.other("counts by thresholds"),
+        }
+    }
+
+    /// What was said against what was wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] for a tally of another kind.
+    pub fn confusion(&self) -> Result<&ConfusionMatrix> {
+        match self {
+            Tally::Confusion(matrix) => Ok(matrix),
+            _ => self.other("a confusion matrix"),
+        }
+    }
+
+    /// Moments of each output column.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] for a tally of another kind.
+    pub fn moments(&self) -> Result<&[ColumnMoments]> {
+        match self {
+            Tally::Moments(columns) => Ok(columns),
+            _ => self.other("moments of columns"),
+        }
+    }
+
+    fn other<T>(&self, wanted: &str) -> Result<T> {
+        let message = format!("must be {wanted}, got {self:?}");
+        Err(Error::argument("tally", message))
+    }
+
+    /// Whether a number that was none came in among counts: then there is no value.
+    pub(super) fn is_lost(&self) -> bool {
+        match self {
+            Tally::Thresholds(tally) => tally.cells.iter().any(|cell| cell.is_nan()),
+            Tally::Confusion(matrix) => matrix.is_lost(),
+            Tally::Mean { .. } | Tally::Moments(_) => false,
+        }
+    }
+}
+
 /// Predictions of each column by how many of the ascending thresholds they exceed, on the sides of right and wrong.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThresholdTally {
@@ -28,18 +95,22 @@ pub struct ThresholdTally {
     cells: Vec<f64>,
 }
 
-/// The four counts at one threshold.
+/// Right and wrong answers at one threshold, or their weights.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Counts {
+pub struct Outcomes {
+    /// Positives that were found.
     pub tp: f64,
+    /// Negatives that were taken for positive.
     pub fp: f64,
+    /// Negatives that were left alone.
     pub tn: f64,
+    /// Positives that were missed.
     pub fn_: f64,
 }
 
 impl ThresholdTally {
     /// From the cells of [`op::ThresholdCounts`](crate::op::ThresholdCounts).
-    pub fn new(thresholds: usize, cells: Vec<f64>) -> Self {
+    pub(super) fn new(thresholds: usize, cells: Vec<f64>) -> Self {
         ThresholdTally { thresholds, cells }
     }
 
@@ -48,25 +119,20 @@ impl ThresholdTally {
         self.cells.len() / (2 * (self.thresholds + 1))
     }
 
-    /// Whether a number that was none came in: then there is no value.
-    pub(super) fn is_lost(&self) -> bool {
-        self.cells.iter().any(|cell| cell.is_nan())
-    }
-
-    /// The counts of a column at every threshold, ascending.
-    pub(super) fn column(&self, column: usize) -> Vec<Counts> {
+    /// The outcomes of a column at every threshold, ascending.
+    pub fn column(&self, column: usize) -> Vec<Outcomes> {
         let size = self.thresholds + 1;
         let own = &self.cells[column * 2 * size..][..2 * size];
         let (yes, no) = own.split_at(size);
         let (all_yes, all_no): (f64, f64) = (yes.iter().sum(), no.iter().sum());
         // From the highest threshold down.
         let (mut tp, mut fp) = (0.0, 0.0);
-        let mut counts: Vec<Counts> = (1..size)
+        let mut counts: Vec<Outcomes> = (1..size)
             .rev()
             .map(|bucket| {
                 tp += yes[bucket];
                 fp += no[bucket];
-                Counts {
+                Outcomes {
                     tp,
                     fp,
                     tn: all_no - fp,
@@ -78,9 +144,9 @@ impl ThresholdTally {
         counts
     }
 
-    /// The counts of all columns together.
-    pub(super) fn all(&self) -> Vec<Counts> {
-        let mut sums = vec![Counts::default(); self.thresholds];
+    /// The outcomes of all columns together at every threshold, ascending.
+    pub fn all(&self) -> Vec<Outcomes> {
+        let mut sums = vec![Outcomes::default(); self.thresholds];
         for column in 0..self.columns() {
             for (sum, own) in sums.iter_mut().zip(self.column(column)) {
                 sum.tp += own.tp;
@@ -93,15 +159,18 @@ impl ThresholdTally {
     }
 }
 
-impl Counts {
+impl Outcomes {
+    /// TP/(TP + FP); 0 where there is no positive answer.
     pub fn precision(self) -> f64 {
         ratio(self.tp, self.tp + self.fp)
     }
 
+    /// TP/(TP + FN); 0 where there are no positives.
     pub fn recall(self) -> f64 {
         ratio(self.tp, self.tp + self.fn_)
     }
 
+    /// TN/(TN + FP); 0 where there are no negatives.
     pub fn specificity(self) -> f64 {
         ratio(self.tn, self.tn + self.fp)
     }

@@ -3,7 +3,7 @@
 use crate::nn::Parameter;
 use crate::optim::Clock;
 use crate::train::loss::{Output, Scope};
-use crate::train::metric::{Column, TallyInputs};
+use crate::train::metric::{OutputMetrics, TallyInputs};
 use crate::train::objective::Objective;
 use crate::train::sizes::RING_ROWS;
 use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType, op};
@@ -105,12 +105,7 @@ impl Recipe<'_> {
         for column in board.columns() {
             let (output, target) = (&outputs[column.output], &targets[column.output]);
             let weights = weights[column.output].as_ref();
-            let gauges = &column.gauges;
-            recorded.extend(gauges.rows(output, target, &clock.cursor, weights));
-            if !gauges.is_weighted() {
-                let own = self.objectives[column.output].own_metrics.iter();
-                recorded.extend(own.map(|own| own.rows(output, target, &clock.cursor)));
-            }
+            recorded.extend(column.rows(output, target, &clock.cursor, weights));
         }
         let ring_kind =
             TensorType::f32([RING_ROWS, recorded.len(), op::Parts::of(extent.batch).count]);
@@ -119,10 +114,10 @@ impl Recipe<'_> {
             |(column, values): (usize, &Tensor)| values.record(&ring, &clock.cursor, column);
         let records: Vec<Tensor> = recorded.iter().enumerate().map(record).collect();
         // Tallies choose the rows of a data set themselves, where it is in one piece and one output's alone.
-        let supply = |column: &Column| {
+        let inputs = |column: &OutputMetrics| {
             let target = targets[column.output].clone();
             let weights = weights[column.output].clone();
-            let weights = weights.filter(|_| column.gauges.is_weighted());
+            let weights = weights.filter(|_| column.is_weighted());
             let (target, indices) = match &alone[..] {
                 [whole] if weights.is_none() && outputs[column.output].positions == 1 => {
                     (whole.clone(), Some(clock.indices.clone()))
@@ -136,16 +131,14 @@ impl Recipe<'_> {
                 weights,
             }
         };
-        let supplies: Vec<TallyInputs> = board.columns().map(supply).collect();
+        let inputs: Vec<TallyInputs> = board.columns().map(inputs).collect();
         let tallies = move || {
             let slots = board.layout().slots;
             let firsts = board.first_tallies();
-            let each = board.columns().zip(firsts).zip(&supplies);
-            each.flat_map(|((column, first), supply)| {
+            let each = board.columns().zip(firsts).zip(&inputs);
+            each.flat_map(|((column, first), inputs)| {
                 let output = &outputs[column.output];
-                column
-                    .gauges
-                    .tally(program.name(), (first, slots), output, supply)
+                column.tally(program.name(), (first, slots), output, inputs)
             })
             .collect()
         };

@@ -3,7 +3,7 @@
 use kiln::nn::{Activation, Dense, Initializer, Sequential};
 use kiln::optim::Sgd;
 use kiln::train::{
-    Auc, Average, ClassAggregation, Classes, Curve, Decision, FBeta, Loss, Metric, Point, R2,
+    Auc, Averaging, ClassAggregation, Classes, Curve, Decision, FBeta, Loss, Metric, Point, R2,
     Streaming, Summation,
 };
 use kiln::{Dataset, Device, Targets};
@@ -35,7 +35,7 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
         for (first, end) in UPDATES {
             let targets = targets(&target.rows(first, end), columns, labels);
             let mut weights = weights.map(|weights| weights.rows(first, end).to_f32());
-            if let (Metric::MeanIou(_), Some(weights)) = (&metric, &mut weights) {
+            if let ("mean_io_u", Some(weights)) = (metric.name(), &mut weights) {
                 // The source counts whole weights only.
                 weights
                     .iter_mut()
@@ -176,10 +176,10 @@ fn decision(settings: &mut Settings<'_>) -> Result<Decision, Stop> {
 
 fn f_beta(settings: &mut Settings<'_>) -> Result<FBeta, Stop> {
     let average = match settings.text("average", "none")? {
-        "none" => Average::None,
-        "micro" => Average::Micro,
-        "macro" => Average::Macro,
-        "weighted" => Average::Weighted,
+        "none" => Averaging::None,
+        "micro" => Averaging::Micro,
+        "macro" => Averaging::Macro,
+        "weighted" => Averaging::Weighted,
         other => return Stop::unsupported(format!("average {other}")),
     };
     Ok(FBeta {

@@ -1,8 +1,8 @@
 //! Metrics of scikit-learn: many of one set of predictions.
 
 use kiln::train::{
-    Average, Classes, FBeta, Loss, Metric, R2, Streaming, average_precision, median_absolute_error,
-    roc_auc,
+    Averaging, Classes, FBeta, Loss, Metric, R2, Streaming, average_precision,
+    median_absolute_error, roc_auc,
 };
 use kiln::{Device, Targets};
 
@@ -83,9 +83,9 @@ impl Set<'_> {
         let metric = match name {
             "accuracy" => Metric::SparseCategoricalAccuracy,
             "top2" => Metric::SparseTopKCategoricalAccuracy(2),
-            "f1_macro" => Metric::f1_score(Average::Macro),
-            "f1_micro" => Metric::f1_score(Average::Micro),
-            "f1_weighted" => Metric::f1_score(Average::Weighted),
+            "f1_macro" => Metric::f1_score(Averaging::Macro),
+            "f1_micro" => Metric::f1_score(Averaging::Micro),
+            "f1_weighted" => Metric::f1_score(Averaging::Weighted),
             "log_loss" => Metric::Loss(Loss::SparseCategoricalCrossentropy.from_probabilities()),
             "kappa" => Metric::CohenKappa(Classes::default()),
             "roc_auc_ovr" => return self.one_against_the_rest(y, truth),

@@ -78,7 +78,7 @@ impl Recipe {
                 "accuracy" | "acc" => metrics.push(Metric::Accuracy),
                 // Keras knows the means of losses by short names, too.
                 other => match Loss::from_name(other) {
-                    Ok(loss) => metrics.push(Metric::from(loss).named(other)),
+                    Ok(loss) => metrics.push(Metric::from(loss).with_name(other)),
                     Err(_unknown) => return Stop::unsupported(format!("metric {other}")),
                 },
             }

@@ -24,7 +24,7 @@ impl ConfusionMatrix {
     }
 
     /// Names for the classes, in their order; those that are missing stay numbers.
-    pub fn named(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+    pub fn with_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         for (own, name) in self.names.iter_mut().zip(names) {
             *own = name.into();
         }

@@ -1,0 +1,64 @@
+//! Metrics of a confusion matrix.
+
+use serde::{Deserialize, Serialize};
+
+use crate::nn::Config;
+
+use super::{ConfusionMatrix, Counter, Metric, Setting, Tally};
+
+/// How a row's class is read.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Classes {
+    /// The number of classes where outputs and targets are class numbers, one a row. By default the class of several output
+    /// columns is the largest, and that of a single one whether it exceeds one half.
+    pub num_classes: Option<usize>,
+    /// Rows of this class do not count.
+    pub ignore_class: Option<u32>,
+}
+
+impl Classes {
+    /// Outputs and targets are the numbers of `classes` classes.
+    pub fn of(classes: usize) -> Self {
+        Classes {
+            num_classes: Some(classes),
+            ignore_class: None,
+        }
+    }
+}
+
+#[expect(non_snake_case, reason = "metrics are spelled as Keras' classes are")]
+impl Metric {
+    /// The mean over classes of TP/(TP + FP + FN); classes that neither occur nor are said do not count. Keras cuts the
+    /// weights of rows to whole numbers before it counts them; here they count as they are.
+    pub fn MeanIou(classes: Classes) -> Metric {
+        by_classes("mean_io_u", classes, ConfusionMatrix::mean_iou)
+    }
+
+    /// Cohen's κ = (pₒ − pₑ)/(1 − pₑ): agreement beyond that of chance. Not in Keras; as scikit-learn has it.
+    pub fn CohenKappa(classes: Classes) -> Metric {
+        by_classes("cohen_kappa", classes, ConfusionMatrix::cohen_kappa)
+    }
+
+    /// Matthews' correlation, of two classes or more (Gorodkin, 2004). Not in Keras; as scikit-learn has it.
+    pub fn MatthewsCorrelation(classes: Classes) -> Metric {
+        let value = ConfusionMatrix::matthews_correlation;
+        by_classes("matthews_correlation", classes, value)
+    }
+
+    /// The mean recall over the classes that occur. Not in Keras; as scikit-learn has it.
+    pub fn BalancedAccuracy(classes: Classes) -> Metric {
+        by_classes(
+            "balanced_accuracy",
+            classes,
+            ConfusionMatrix::balanced_accuracy,
+        )
+    }
+}
+
+/// A value of the confusion matrix.
+fn by_classes(name: &'static str, classes: Classes, value: fn(&ConfusionMatrix) -> f64) -> Metric {
+    let counter = move |setting: &Setting| Counter::classes(classes, setting);
+    let values = move |tally: &Tally| Ok(vec![value(tally.confusion()?)]);
+    Metric::composed(name, Config::of(&classes), true, counter, values)
+}

@@ -1,0 +1,137 @@
+//! F-scores: precision and recall in one number.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::nn::Config;
+use crate::op::Select;
+
+use super::counter::Positives;
+use super::{Counter, Metric, Outcomes, Setting, Tally, ThresholdTally};
+
+/// What Keras adds to the divisors of F-scores.
+const EPSILON: f64 = 1e-7;
+
+/// How values of classes become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Averaging {
+    /// Not at all: a value of each class.
+    #[default]
+    None,
+    /// From the counts of all classes together.
+    Micro,
+    /// The mean over classes.
+    Macro,
+    /// The mean over classes, each weighing as much as it occurs.
+    Weighted,
+}
+
+/// The settings of an F-score.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FBeta {
+    /// How classes are averaged; default: a value of each.
+    pub average: Averaging,
+    /// How many times as much recall weighs as precision; default 1.
+    pub beta: f32,
+    /// Above it an output is a positive answer; by default the largest of each row is.
+    pub threshold: Option<f32>,
+}
+
+impl Default for FBeta {
+    fn default() -> Self {
+        FBeta {
+            average: Averaging::None,
+            beta: 1.0,
+            threshold: None,
+        }
+    }
+}
+
+impl FBeta {
+    /// Sets the average.
+    pub fn average(mut self, average: Averaging) -> Self {
+        self.average = average;
+        self
+    }
+
+    /// Sets β.
+    pub fn beta(mut self, beta: f32) -> Self {
+        self.beta = beta;
+        self
+    }
+
+    /// Sets the threshold, for several positive answers a row.
+    pub fn threshold(mut self, threshold: f32) -> Self {
+        self.threshold = Some(threshold);
+        self
+    }
+}
+
+#[expect(non_snake_case, reason = "metrics are spelled as Keras' classes are")]
+impl Metric {
+    /// F₁ = 2·P·R/(P + R) of precision P and recall R: [`Metric::FBetaScore`] with β = 1.
+    pub fn F1Score(settings: FBeta) -> Metric {
+        scored("f1_score", settings)
+    }
+
+    /// F₁ of each class, or of the class that an average is taken of: see [`FBeta`].
+    pub fn f1_score(average: Averaging) -> Metric {
+        Metric::F1Score(FBeta::default().average(average))
+    }
+
+    /// Fᵦ = (1 + β²)·P·R/(β²·P + R) of precision P and recall R, of each class or averaged over classes.
+    pub fn FBetaScore(settings: FBeta) -> Metric {
+        scored("fbeta_score", settings)
+    }
+}
+
+/// [`Metric::FBetaScore`] under one of two names.
+fn scored(name: &'static str, settings: FBeta) -> Metric {
+    let counter = move |setting: &Setting| {
+        let FBeta {
+            beta, threshold, ..
+        } = settings;
+        if !(beta > 0.0 && beta.is_finite()) {
+            let message = format!("must be above 0, got {beta}");
+            return Err(Error::argument("beta", message));
+        }
+        let Some(threshold) = threshold else {
+            let positives = Positives {
+                select: Select::Largest { floor: 1e-9 },
+                ..Positives::above(vec![0.5])
+            };
+            return Counter::positives(positives, setting);
+        };
+        Counter::thresholds(&[threshold], setting)
+    };
+    let values = move |tally: &Tally| Ok(f_score(settings, tally.thresholds()?));
+    Metric::composed(name, Config::of(&settings), true, counter, values)
+}
+
+fn f_score(settings: FBeta, tally: &ThresholdTally) -> Vec<f64> {
+    let square = f64::from(settings.beta) * f64::from(settings.beta);
+    let score = |counts: Outcomes| {
+        let precision = counts.tp / (counts.tp + counts.fp + EPSILON);
+        let recall = counts.tp / (counts.tp + counts.fn_ + EPSILON);
+        (1.0 + square) * precision * recall / (square * precision + recall + EPSILON)
+    };
+    let classes: Vec<Outcomes> = (0..tally.columns())
+        .map(|class| tally.column(class)[0])
+        .collect();
+    let scores = || classes.iter().map(|&counts| score(counts));
+    match settings.average {
+        Averaging::None => scores().collect(),
+        Averaging::Micro => vec![score(tally.all()[0])],
+        Averaging::Macro => vec![scores().sum::<f64>() / classes.len() as f64],
+        Averaging::Weighted => {
+            let weights = classes.iter().map(|counts| counts.tp + counts.fn_);
+            let sum: f64 = scores()
+                .zip(weights.clone())
+                .map(|(score, w)| score * w)
+                .sum();
+            vec![sum / (weights.sum::<f64>() + EPSILON)]
+        }
+    }
+}

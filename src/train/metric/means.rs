@@ -1,0 +1,321 @@
+//! Metrics that are the mean of a number for each row: accuracies, errors, correlations, and any loss.
+
+use crate::nn::{Activation, Config};
+use crate::op::{Correlation, Form, Hits};
+use crate::train::loss::{Loss, RowFormula, RowFunction, Span, Takes};
+use crate::{Result, Tensor, op};
+
+use super::counter::logit;
+use super::{Counter, Metric, MetricFunction, Setting, Tally, among_outputs, between_0_and_1};
+
+/// The metric that a loss is: the mean over rows, reported under the loss's name.
+impl MetricFunction for Loss {
+    fn name(&self) -> &str {
+        Loss::name(self)
+    }
+
+    fn counter(&self, _setting: &Setting) -> Result<Counter> {
+        Counter::mean(self.clone())
+    }
+
+    fn values(&self, tally: &Tally) -> Result<Vec<f64>> {
+        mean(tally)
+    }
+
+    fn rises(&self) -> Option<bool> {
+        self.is_built_in().then_some(false)
+    }
+
+    fn config(&self) -> Option<Config> {
+        if self.is_built_in() {
+            Config::of(self)
+        } else {
+            None
+        }
+    }
+
+    fn listed_name(&self) -> &str {
+        "loss"
+    }
+}
+
+/// A built-in mean without settings.
+#[derive(Debug)]
+struct MeanMetric {
+    name: &'static str,
+    rows: fn(&Setting) -> Loss,
+    rises: bool,
+    /// What the mean becomes.
+    value: fn(f64) -> f64,
+}
+
+impl MetricFunction for MeanMetric {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn counter(&self, setting: &Setting) -> Result<Counter> {
+        Counter::mean((self.rows)(setting))
+    }
+
+    fn values(&self, tally: &Tally) -> Result<Vec<f64>> {
+        Ok(vec![(self.value)(tally.mean()?)])
+    }
+
+    fn rises(&self) -> Option<bool> {
+        Some(self.rises)
+    }
+
+    fn config(&self) -> Option<Config> {
+        Config::of(&())
+    }
+}
+
+/// Whether the largest output of a row is that of the one-hot target. A softmax keeps the order, so that its inputs tell
+/// as much.
+const LARGEST: Loss = Loss::formula(
+    &RowFormula::new("categorical_accuracy", Takes::Shares, |y, target, _| {
+        y.accuracy(target, op::Accuracy::Categorical)
+    })
+    .by_position()
+    .logits_of(Activation::Softmax),
+);
+
+/// Whether the largest output of a row is that of the label.
+const LARGEST_BY_LABEL: Loss = Loss::formula(
+    &RowFormula::new(
+        "sparse_categorical_accuracy",
+        Takes::Labels,
+        |y, target, _| y.accuracy(target, op::Accuracy::Sparse),
+    )
+    .by_position()
+    .logits_of(Activation::Softmax),
+);
+
+const EQUAL: Loss = Loss::formula(&RowFormula::new(
+    "equal_accuracy",
+    Takes::Numbers,
+    |y, target, _| y.hits(target, Hits::Equal),
+));
+
+const PEARSON: Loss = Loss::formula(
+    &RowFormula::new("pearson_correlation", Takes::Numbers, |y, target, _| {
+        y.correlation(target, Correlation::Pearson)
+    })
+    .by_position(),
+);
+
+const CONCORDANCE: Loss = Loss::formula(
+    &RowFormula::new("concordance_correlation", Takes::Numbers, |y, target, _| {
+        y.correlation(target, Correlation::Concordance)
+    })
+    .by_position(),
+);
+
+/// Means without settings, a constant of [`Metric`] for each: its name, whether it rises, the rows, and what the mean
+/// becomes, if that is another number.
+macro_rules! means {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $rises:literal, $rows:expr $(, $value:expr)?;)*) => {
+        #[expect(non_upper_case_globals, reason = "metrics are spelled as Keras' classes are")]
+        impl Metric {
+            $($(#[$doc])*
+            pub const $name: Metric = Metric::built_in(&MeanMetric {
+                name: $text,
+                rows: $rows,
+                rises: $rises,
+                value: means!(@value $($value)?),
+            });)*
+        }
+    };
+    (@value) => { |mean| mean };
+    (@value $value:expr) => { $value };
+}
+
+means! {
+    /// The share of right answers, in the form that suits targets and outputs, as Keras 3 chooses: sparse for integer
+    /// labels, binary for a single output column, else categorical. The loss does not count: for several yes-or-no
+    /// outputs, ask for [`Metric::BinaryAccuracy`].
+    Accuracy = "accuracy", true, fitting;
+
+    /// The share of rows whose largest output is that of the one-hot target.
+    CategoricalAccuracy = "categorical_accuracy", true, |_| LARGEST;
+
+    /// The share of rows whose largest output is that of the label.
+    SparseCategoricalAccuracy = "sparse_categorical_accuracy", true, |_| LARGEST_BY_LABEL;
+
+    /// The share of outputs that equal the target to the bit: Keras' class `Accuracy`, whose name there stands for
+    /// [`Metric::Accuracy`].
+    EqualAccuracy = "equal_accuracy", true, |_| EQUAL;
+
+    /// The mean of (y − y*)².
+    MeanSquaredError = "mean_squared_error", false, |_| Loss::MeanSquaredError;
+
+    /// The root of the mean of (y − y*)² over all rows.
+    RootMeanSquaredError = "root_mean_squared_error", false, |_| Loss::MeanSquaredError, f64::sqrt;
+
+    /// The mean of |y − y*|.
+    MeanAbsoluteError = "mean_absolute_error", false, |_| Loss::MeanAbsoluteError;
+
+    /// The mean of 100·|y − y*|/max(|y*|, 1e-7).
+    MeanAbsolutePercentageError = "mean_absolute_percentage_error", false,
+        |_| Loss::MeanAbsolutePercentageError;
+
+    /// The mean of (ln(1 + y) − ln(1 + y*))².
+    MeanSquaredLogarithmicError = "mean_squared_logarithmic_error", false,
+        |_| Loss::MeanSquaredLogarithmicError;
+
+    /// The mean of ln cosh(y − y*).
+    LogCoshError = "logcosh", false, |_| Loss::LogCosh;
+
+    /// The mean cosine of the angle between a row of outputs and its targets: 1 for the same direction. The loss of that
+    /// name has the other sign.
+    CosineSimilarity = "cosine_similarity", true, |_| Loss::CosineSimilarity, |mean| -mean;
+
+    /// Σ y*·ln(y*/y) of a row, both kept between 1e-7 and 1.
+    KlDivergence = "kl_divergence", false, |_| Loss::KlDivergence;
+
+    /// The mean of y − y*·ln(y + 1e-7).
+    Poisson = "poisson", false, |_| Loss::Poisson;
+
+    /// The mean of max(1 − y*·y, 0), a target of 0 taken as −1.
+    Hinge = "hinge", false, |_| Loss::Hinge;
+
+    /// The mean of max(1 − y*·y, 0)², a target of 0 taken as −1.
+    SquaredHinge = "squared_hinge", false, |_| Loss::SquaredHinge;
+
+    /// max(1 + max (1 − y*)·y − Σ y*·y, 0) of a row.
+    CategoricalHinge = "categorical_hinge", false, |_| Loss::CategoricalHinge;
+
+    /// Pearson's correlation between a row of outputs and its targets, averaged over rows, as Keras has it over the last
+    /// axis. 0 for a row that does not vary.
+    PearsonCorrelation = "pearson_correlation", true, |_| PEARSON;
+
+    /// Lin's concordance between a row of outputs and its targets, averaged over rows, as Keras has it over the last axis.
+    ConcordanceCorrelation = "concordance_correlation", true, |_| CONCORDANCE;
+}
+
+#[expect(non_snake_case, reason = "metrics are spelled as Keras' classes are")]
+impl Metric {
+    /// The share of outputs on the right side of the threshold; Keras' default is 0.5.
+    pub fn BinaryAccuracy(threshold: f32) -> Metric {
+        let config = Config::of(&threshold);
+        let counter = move |_: &Setting| Counter::mean(Sides { threshold });
+        Metric::composed("binary_accuracy", config, true, counter, mean)
+    }
+
+    /// The share of rows whose wanted class is among the k largest outputs, by one-hot targets; Keras' default is 5.
+    pub fn TopKCategoricalAccuracy(k: usize) -> Metric {
+        top_k(TopK { k, labels: false })
+    }
+
+    /// The share of rows whose wanted class is among the k largest outputs, by labels; Keras' default is 5.
+    pub fn SparseTopKCategoricalAccuracy(k: usize) -> Metric {
+        top_k(TopK { k, labels: true })
+    }
+
+    /// Any loss with its settings, averaged over rows: the cross-entropies, of logits or of probabilities.
+    pub fn Loss(loss: Loss) -> Metric {
+        Metric::from(loss)
+    }
+}
+
+/// The mean of rows as it is.
+fn mean(tally: &Tally) -> Result<Vec<f64>> {
+    Ok(vec![tally.mean()?])
+}
+
+/// The accuracy that suits targets and outputs.
+fn fitting(setting: &Setting) -> Loss {
+    match setting.columns {
+        _ if setting.labels => LARGEST_BY_LABEL,
+        1 => Loss::from(Sides { threshold: 0.5 }),
+        _ => LARGEST,
+    }
+}
+
+fn top_k(rows: TopK) -> Metric {
+    let counter = move |setting: &Setting| {
+        among_outputs("k", rows.k, setting)?;
+        Counter::mean(rows)
+    };
+    Metric::composed(rows.title(), Config::of(&rows.k), true, counter, mean)
+}
+
+/// [`Metric::BinaryAccuracy`]: the share of a row's outputs on the right side of the threshold.
+#[derive(Debug, Clone, Copy)]
+struct Sides {
+    threshold: f32,
+}
+
+impl RowFunction for Sides {
+    fn name(&self) -> &str {
+        "binary_accuracy"
+    }
+
+    fn rows(&self, y: &Tensor, target: &Tensor, form: Form) -> Tensor {
+        let threshold = match form {
+            Form::Logits => logit(self.threshold),
+            Form::Probabilities => self.threshold,
+        };
+        y.accuracy(target, op::Accuracy::Binary { threshold })
+    }
+
+    fn logits_of(&self) -> Option<Activation> {
+        Some(Activation::Sigmoid)
+    }
+
+    fn config(&self) -> Option<Config> {
+        Config::of(&self.threshold)
+    }
+
+    fn validate(&self) -> Result<()> {
+        between_0_and_1("threshold", self.threshold)
+    }
+}
+
+/// [`Metric::TopKCategoricalAccuracy`], by one-hot targets or by labels.
+#[derive(Debug, Clone, Copy)]
+struct TopK {
+    k: usize,
+    labels: bool,
+}
+
+impl TopK {
+    fn title(self) -> &'static str {
+        if self.labels {
+            "sparse_top_k_categorical_accuracy"
+        } else {
+            "top_k_categorical_accuracy"
+        }
+    }
+}
+
+impl RowFunction for TopK {
+    fn name(&self) -> &str {
+        self.title()
+    }
+
+    fn rows(&self, y: &Tensor, target: &Tensor, _form: Form) -> Tensor {
+        y.hits(target, Hits::Top(self.k))
+    }
+
+    fn takes(&self) -> Takes {
+        if self.labels {
+            Takes::Labels
+        } else {
+            Takes::Shares
+        }
+    }
+
+    fn span(&self) -> Span {
+        Span::Position
+    }
+
+    fn logits_of(&self) -> Option<Activation> {
+        Some(Activation::Softmax)
+    }
+
+    fn config(&self) -> Option<Config> {
+        Config::of(&self.k)
+    }
+}

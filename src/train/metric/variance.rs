@@ -1,0 +1,88 @@
+//! R² and the explained variance: errors against how much the targets vary.
+
+use serde::{Deserialize, Serialize};
+
+use crate::nn::Config;
+
+use super::{ColumnMoments, Counter, Metric, Setting, Tally};
+
+/// How values of output columns become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassAggregation {
+    /// Not at all: a value of each column.
+    None,
+    /// Their mean.
+    #[default]
+    UniformAverage,
+    /// Their mean, each weighing as much as its targets vary.
+    VarianceWeightedAverage,
+}
+
+/// The settings of R².
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct R2 {
+    /// How columns are averaged; default uniformly.
+    pub class_aggregation: ClassAggregation,
+    /// The number of predictors for the adjusted R² = 1 − (1 − R²)·(n − 1)/(n − p − 1); default 0, not adjusted.
+    pub num_regressors: usize,
+}
+
+#[expect(non_snake_case, reason = "metrics are spelled as Keras' classes are")]
+impl Metric {
+    /// R² = 1 − Σ(y − y*)²/Σ(y* − ȳ*)², of each output column or averaged.
+    pub fn R2Score(settings: R2) -> Metric {
+        explained("r2_score", settings, |column| column.ee)
+    }
+
+    /// R², averaged over output columns.
+    pub fn r2_score() -> Metric {
+        Metric::R2Score(R2::default())
+    }
+
+    /// 1 − Var(y − y*)/Var y*: R² that forgives a constant error. Not in Keras; as scikit-learn has it.
+    pub fn ExplainedVariance(settings: R2) -> Metric {
+        explained("explained_variance", settings, ColumnMoments::error_spread)
+    }
+}
+
+fn explained(name: &'static str, r2: R2, residual: fn(&ColumnMoments) -> f64) -> Metric {
+    let counter = |_: &Setting| Ok(Counter::moments());
+    let values = move |tally: &Tally| Ok(of_columns(r2, tally.moments()?, residual));
+    Metric::composed(name, Config::of(&r2), true, counter, values)
+}
+
+/// 1 − residual/spread of each column, averaged. A column whose targets do not vary has 0 unless it is met exactly.
+fn of_columns(r2: R2, columns: &[ColumnMoments], residual: fn(&ColumnMoments) -> f64) -> Vec<f64> {
+    let score = |column: &ColumnMoments| {
+        let raw = 1.0 - residual(column) / column.spread();
+        if raw.is_infinite() { 0.0 } else { raw }
+    };
+    let scores: Vec<f64> = columns.iter().map(score).collect();
+    let values = match r2.class_aggregation {
+        ClassAggregation::None => scores,
+        ClassAggregation::UniformAverage => {
+            vec![scores.iter().sum::<f64>() / scores.len() as f64]
+        }
+        ClassAggregation::VarianceWeightedAverage => {
+            let spreads = || columns.iter().map(ColumnMoments::spread);
+            let sum: f64 = scores
+                .iter()
+                .zip(spreads())
+                .map(|(score, s)| score * s)
+                .sum();
+            vec![sum / spreads().sum::<f64>()]
+        }
+    };
+    let (p, n) = (
+        r2.num_regressors as f64,
+        columns.first().map_or(0.0, |c| c.rows),
+    );
+    // Keras leaves it unadjusted where there are too few rows.
+    if r2.num_regressors == 0 || n - p - 1.0 <= 0.0 {
+        return values;
+    }
+    let adjusted = |value| 1.0 - (1.0 - value) * (n - 1.0) / (n - p - 1.0);
+    values.into_iter().map(adjusted).collect()
+}
