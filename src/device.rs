@@ -224,7 +224,7 @@ impl Device {
     }
 
     /// Calls that passed the door to wgpu so far, by what they asked; none on the CPU sessions.
-    pub fn calls(&self) -> Vec<(gpu::Call, u64)> {
+    pub fn calls(&self) -> Vec<(gpu::WgpuCall, u64)> {
         self.gpu().map(gpu::Device::calls).unwrap_or_default()
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::open;
 use kiln::Options;
-use kiln::gpu::{Call, Fault, FaultKind};
+use kiln::gpu::{Fault, FaultKind, WgpuCall};
 use kiln::prelude::*;
 use kiln::train::{EarlyStopping, Every, Lambda, Recovery, RunState};
 
@@ -119,7 +119,7 @@ fn a_call_that_fails_ends_in_an_error_or_in_the_right_bits() {
     for (call, count) in by_call {
         // A CPU adapter takes no timestamps for granted, and training asks for none.
         assert!(
-            count > 0 || call == Call::Timestamps,
+            count > 0 || call == WgpuCall::Timestamps,
             "the scenario has no {call}"
         );
     }

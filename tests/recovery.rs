@@ -7,7 +7,7 @@ use std::sync::MutexGuard;
 use std::time::Duration;
 
 use common::device;
-use kiln::gpu::{Call, Fault, FaultKind};
+use kiln::gpu::{Fault, FaultKind, WgpuCall};
 use kiln::optim::OptimizerConfig;
 use kiln::prelude::*;
 use kiln::train::{Callback, Member, Moment, NonFinite, Population, Recovery, Timing};
@@ -94,8 +94,9 @@ fn rows() -> Dataset {
 /// Calls to wgpu so far, and those that looked for adapters.
 fn calls(device: &Device) -> (u64, u64) {
     let calls = device.calls();
-    let looked = calls.iter().filter(|(call, _)| *call == Call::Adapters);
-    let count = |calls: &mut dyn Iterator<Item = &(Call, u64)>| calls.map(|(_, count)| count).sum();
+    let looked = calls.iter().filter(|(call, _)| *call == WgpuCall::Adapters);
+    let count =
+        |calls: &mut dyn Iterator<Item = &(WgpuCall, u64)>| calls.map(|(_, count)| count).sum();
     (count(&mut calls.iter()), count(&mut looked.into_iter()))
 }
 

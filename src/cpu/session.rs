@@ -6,7 +6,7 @@ use crate::contract::{Io, MAX_OPERANDS, Op, View, ViewMut};
 use crate::graph::Initial;
 use crate::number::aligned::Aligned;
 use crate::number::{Real, half, parallel};
-use crate::plan::{Call, Place, Plan};
+use crate::plan::{Place, Plan, PlannedCall};
 use crate::{DType, Result};
 
 /// The float types with the op form that computes in them.
@@ -236,7 +236,7 @@ impl<T: SessionFloat> Session<T> {
 
 /// How many threads beside the first a call is worth: none below the sizes at which a product or a long loop is shared
 /// out.
-fn helpers(call: &Call) -> usize {
+fn helpers(call: &PlannedCall) -> usize {
     const ELEMENTS: u64 = 10_000;
     if let Some(pieces) = call.op.pieces() {
         return pieces - 1;
@@ -250,7 +250,7 @@ fn helpers(call: &Call) -> usize {
 }
 
 /// Rounds outputs that devices store as f16.
-fn round_halves<T: SessionFloat>(call: &Call, lent: &mut [SlotMemory<T>]) {
+fn round_halves<T: SessionFloat>(call: &PlannedCall, lent: &mut [SlotMemory<T>]) {
     let updated = call.op.writes().len();
     let outputs = lent[updated..].iter_mut().zip(&call.outputs);
     for ((buffer, place), kind) in outputs.zip(&call.signature.outputs) {
@@ -267,7 +267,7 @@ fn round_halves<T: SessionFloat>(call: &Call, lent: &mut [SlotMemory<T>]) {
 /// Lends the written slots out of the list, so that the call may read the others meanwhile.
 ///
 /// The plan keeps every written operand in a slot that no other operand of the call uses.
-fn run_call<T: SessionFloat>(buffers: &mut [SlotMemory<T>], call: &Call) {
+fn run_call<T: SessionFloat>(buffers: &mut [SlotMemory<T>], call: &PlannedCall) {
     let mut lent = [const { SlotMemory::Lent }; MAX_OPERANDS];
     for (lent, place) in lent.iter_mut().zip(call.written()) {
         std::mem::swap(&mut buffers[place.slot], lent);

@@ -17,7 +17,7 @@ mod specialise;
 pub use adapter::{AdapterSummary, Selector};
 pub use canary::{Canary, Finding, Verdict};
 pub use counters::Counters;
-pub use device::{Call, Device, Fault, FaultKind, Options, adapters};
+pub use device::{Device, Fault, FaultKind, Options, WgpuCall, adapters};
 pub use kernel::{BindingUse, EntryPoint, Module, ParamField};
 pub use profile::{LaunchTiming, Profile};
 pub use session::{Pending, Session};

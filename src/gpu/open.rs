@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::contract::{Binding, Launch};
 use crate::graph::Initial;
 use crate::identity::Identity;
-use crate::plan::{Call, Plan, PlannedProgram};
+use crate::plan::{Plan, PlannedCall, PlannedProgram};
 use crate::{Error, Result};
 
 use super::admit::advised;
@@ -72,7 +72,7 @@ impl Session {
         program: &PlannedProgram,
         prepared: &mut impl Iterator<Item = ReadyLaunch>,
     ) -> Result<Vec<Dispatch>> {
-        let bound = |((call, launch), (kernel, params)): ((&Call, &Launch), ReadyLaunch)| {
+        let bound = |((call, launch), (kernel, params)): ((&PlannedCall, &Launch), ReadyLaunch)| {
             let bindings = params
                 .into_iter()
                 .map(|params| self.bindings(call, launch, &kernel, params));
@@ -87,7 +87,7 @@ impl Session {
 
     fn bindings(
         &self,
-        call: &Call,
+        call: &PlannedCall,
         launch: &Launch,
         kernel: &Kernel,
         params: (u64, u64),
@@ -116,7 +116,7 @@ impl Session {
 }
 
 /// The launches of a program in order, each with its call.
-fn launches(program: &PlannedProgram) -> impl Iterator<Item = (&Call, &Launch)> {
+fn launches(program: &PlannedProgram) -> impl Iterator<Item = (&PlannedCall, &Launch)> {
     let calls = program.calls.iter();
     calls.flat_map(|call| call.launches.iter().map(move |launch| (call, launch)))
 }
@@ -171,7 +171,7 @@ fn untimed(program: &PlannedProgram) -> u64 {
     (UNTIMED_FLOPS / of_one_group.sum::<u64>().max(1)).max(1)
 }
 
-fn is_written(call: &Call, binding: Binding) -> bool {
+fn is_written(call: &PlannedCall, binding: Binding) -> bool {
     match binding {
         Binding::Input(i) => call.updates(i),
         Binding::Output(_) | Binding::Scratch(_) => true,

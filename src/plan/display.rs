@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::contract::Launch;
 
-use super::{Call, Place, Plan, PlannedProgram, PlannedVariable};
+use super::{Place, Plan, PlannedCall, PlannedProgram, PlannedVariable};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,7 +98,7 @@ fn operand(place: Place, by_slot: &[Vec<&PlannedVariable>]) -> String {
     }
 }
 
-fn kernels(call: &Call) -> String {
+fn kernels(call: &PlannedCall) -> String {
     let kernel = |launch: &Launch| {
         let [x, y, z] = launch.grid;
         let steps = match launch.steps {

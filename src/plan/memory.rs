@@ -11,7 +11,7 @@ use super::fuse::Slab;
 use super::life::{Life, peak_of};
 use super::pack::{Packing, Tenant, pack};
 use super::schedule::{Key, Operand, Scheduled};
-use super::{Call, Place, Plan, PlannedProgram, PlannedVariable, Slot};
+use super::{Place, Plan, PlannedCall, PlannedProgram, PlannedVariable, Slot};
 
 /// A stretch of memory that is assigned as a whole: a tensor, a slab of tensors, or scratch.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ pub(super) fn place(
             .drafts
             .into_iter()
             .zip(drafts)
-            .map(|(call, draft)| Call {
+            .map(|(call, draft)| PlannedCall {
                 op: call.op,
                 signature: call.signature,
                 inputs: memory.places(&draft.inputs),

@@ -72,7 +72,7 @@ pub struct PlannedVariable {
 
 /// One op at its place in a program.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub struct PlannedCall {
     /// The op: its CPU form is what the CPU session runs.
     pub op: Arc<dyn Op>,
     /// The operands' types.
@@ -89,7 +89,7 @@ pub struct Call {
     pub merged: usize,
 }
 
-impl Call {
+impl PlannedCall {
     /// Whether input `i` is updated in place.
     pub fn updates(&self, i: usize) -> bool {
         self.op.writes().contains(&i)
@@ -121,7 +121,7 @@ pub struct PlannedProgram {
     /// Its name.
     pub name: String,
     /// What runs, in order.
-    pub calls: Vec<Call>,
+    pub calls: Vec<PlannedCall>,
     /// What the host may read after a run.
     pub fetches: Vec<(String, TensorType, Place)>,
     /// The most bytes of temporaries alive at once: no assignment to memory can do with less.
@@ -175,7 +175,7 @@ impl PlannedProgram {
 
     /// Bytes that one step's launches read and write, each operand once.
     pub fn bytes(&self) -> u64 {
-        self.calls.iter().map(Call::bytes).sum()
+        self.calls.iter().map(PlannedCall::bytes).sum()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::target::Target;
 use crate::{Error, Result};
 
-use super::{Call, Place, Plan, PlannedProgram};
+use super::{Place, Plan, PlannedCall, PlannedProgram};
 
 /// Refuses targets that no plan can be made for.
 pub(super) fn check_target(target: &Target) -> Result<()> {
@@ -58,7 +58,7 @@ fn check_slots(plan: &Plan) -> Result<()> {
 }
 
 /// Dispatches within the target's limits.
-fn check_launches(plan: &Plan, call: &Call) -> Result<()> {
+fn check_launches(plan: &Plan, call: &PlannedCall) -> Result<()> {
     let target = &plan.target;
     for launch in &call.launches {
         let label = format!(
@@ -82,7 +82,7 @@ fn check_launches(plan: &Plan, call: &Call) -> Result<()> {
 }
 
 /// Operands no longer than a binding, where there are dispatches that bind them.
-fn check_bindings(plan: &Plan, program: &PlannedProgram, call: &Call) -> Result<()> {
+fn check_bindings(plan: &Plan, program: &PlannedProgram, call: &PlannedCall) -> Result<()> {
     if call.launches.is_empty() {
         return Ok(());
     }

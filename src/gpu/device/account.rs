@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::{Error, Result};
 
-use super::{Call, Device, Refusal, typed};
+use super::{Device, Refusal, WgpuCall, typed};
 
 /// What a buffer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,7 +180,7 @@ impl Device {
         };
         let during = format!("making the buffer of {label}");
         let make = || {
-            self.scoped(Call::Buffer, &during, |inner| {
+            self.scoped(WgpuCall::Buffer, &during, |inner| {
                 inner.wgpu.create_buffer(&descriptor)
             })
         };
@@ -220,7 +220,7 @@ impl Device {
         let meter = &self.inner.meter;
         meter.uploads.fetch_add(1, Relaxed);
         meter.upload_bytes.fetch_add(bytes.len() as u64, Relaxed);
-        self.guard(Call::Write, "writing to a buffer", |inner| {
+        self.guard(WgpuCall::Write, "writing to a buffer", |inner| {
             inner.queue.write_buffer(&buffer.wgpu, offset, bytes)
         })
     }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 /// What passes the door, by what is asked of wgpu.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Call {
+pub enum WgpuCall {
     /// Asking the drivers for their adapters.
     Adapters,
     /// Opening an adapter.
@@ -34,39 +34,39 @@ pub enum Call {
     Read,
 }
 
-impl Call {
+impl WgpuCall {
     /// Every call.
-    pub const ALL: [Call; 12] = [
-        Call::Adapters,
-        Call::Open,
-        Call::Buffer,
-        Call::Write,
-        Call::Pipeline,
-        Call::Bind,
-        Call::Timestamps,
-        Call::Submit,
-        Call::Signal,
-        Call::Map,
-        Call::Wait,
-        Call::Read,
+    pub const ALL: [WgpuCall; 12] = [
+        WgpuCall::Adapters,
+        WgpuCall::Open,
+        WgpuCall::Buffer,
+        WgpuCall::Write,
+        WgpuCall::Pipeline,
+        WgpuCall::Bind,
+        WgpuCall::Timestamps,
+        WgpuCall::Submit,
+        WgpuCall::Signal,
+        WgpuCall::Map,
+        WgpuCall::Wait,
+        WgpuCall::Read,
     ];
 }
 
-impl fmt::Display for Call {
+impl fmt::Display for WgpuCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Call::Adapters => "adapters",
-            Call::Open => "open",
-            Call::Buffer => "buffer",
-            Call::Write => "write",
-            Call::Pipeline => "pipeline",
-            Call::Bind => "bind",
-            Call::Timestamps => "timestamps",
-            Call::Submit => "submit",
-            Call::Signal => "signal",
-            Call::Map => "map",
-            Call::Wait => "wait",
-            Call::Read => "read",
+            WgpuCall::Adapters => "adapters",
+            WgpuCall::Open => "open",
+            WgpuCall::Buffer => "buffer",
+            WgpuCall::Write => "write",
+            WgpuCall::Pipeline => "pipeline",
+            WgpuCall::Bind => "bind",
+            WgpuCall::Timestamps => "timestamps",
+            WgpuCall::Submit => "submit",
+            WgpuCall::Signal => "signal",
+            WgpuCall::Map => "map",
+            WgpuCall::Wait => "wait",
+            WgpuCall::Read => "read",
         })
     }
 }
@@ -111,7 +111,7 @@ pub struct Fault {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     calls: AtomicU64,
-    of_each: [AtomicU64; Call::ALL.len()],
+    of_each: [AtomicU64; WgpuCall::ALL.len()],
     fired: AtomicU64,
     armed: AtomicBool,
     waiting: Mutex<Vec<Fault>>,
@@ -138,7 +138,7 @@ impl Faults {
     }
 
     /// Counts a call; how it is to fail, if it is.
-    pub fn pass(&self, call: Call) -> Option<FaultKind> {
+    pub fn pass(&self, call: WgpuCall) -> Option<FaultKind> {
         let number = self.calls.fetch_add(1, Relaxed) + 1;
         self.of_each[call as usize].fetch_add(1, Relaxed);
         if !self.armed.load(Relaxed) {
@@ -146,7 +146,7 @@ impl Faults {
         }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let due = |fault: &Fault| match fault.kind {
-            FaultKind::Map => number >= fault.call && call == Call::Map,
+            FaultKind::Map => number >= fault.call && call == WgpuCall::Map,
             _ => number == fault.call,
         };
         let place = waiting.iter().position(due)?;
@@ -162,8 +162,8 @@ impl Faults {
     }
 
     /// Calls so far, by what they ask.
-    pub fn by_call(&self) -> Vec<(Call, u64)> {
-        let count = |call: Call| (call, self.of_each[call as usize].load(Relaxed));
-        Call::ALL.into_iter().map(count).collect()
+    pub fn by_call(&self) -> Vec<(WgpuCall, u64)> {
+        let count = |call: WgpuCall| (call, self.of_each[call as usize].load(Relaxed));
+        WgpuCall::ALL.into_iter().map(count).collect()
     }
 }

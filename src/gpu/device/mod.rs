@@ -25,7 +25,7 @@ use super::adapter::AdapterSummary;
 use super::counters::{Counters, LiveCounters};
 
 pub(super) use account::{Buffer, Pool, Purpose};
-pub use faults::{Call, Fault, FaultKind};
+pub use faults::{Fault, FaultKind, WgpuCall};
 pub use open::adapters;
 pub(super) use pipeline::{Kernel, KernelKey, KernelSource, LoadedModule};
 pub(super) use record::{Pass, Recorder};
@@ -134,7 +134,7 @@ impl Device {
     }
 
     /// Calls through the door so far, by what they ask of wgpu.
-    pub fn calls(&self) -> Vec<(Call, u64)> {
+    pub fn calls(&self) -> Vec<(WgpuCall, u64)> {
         self.inner.faults.by_call()
     }
 
@@ -180,7 +180,7 @@ impl Device {
     }
 
     /// Runs wgpu calls and returns what they raised, typed.
-    fn guard<R>(&self, call: Call, during: &str, calls: impl FnOnce(&Inner) -> R) -> Result<R> {
+    fn guard<R>(&self, call: WgpuCall, during: &str, calls: impl FnOnce(&Inner) -> R) -> Result<R> {
         self.guarded(self.inner.faults.pass(call), during, calls)
     }
 
@@ -198,7 +198,7 @@ impl Device {
     /// Runs wgpu calls and returns what they raised; the outer error is that the device is gone.
     fn scoped<R>(
         &self,
-        call: Call,
+        call: WgpuCall,
         during: &str,
         calls: impl FnOnce(&Inner) -> R,
     ) -> Result<Result<R, Refusal>> {
@@ -295,9 +295,11 @@ impl Device {
             ty: wgpu::QueryType::Timestamp,
             count,
         };
-        let made = self.scoped(Call::Timestamps, "making room for timestamps", |inner| {
-            inner.wgpu.create_query_set(&descriptor)
-        })?;
+        let made = self.scoped(
+            WgpuCall::Timestamps,
+            "making room for timestamps",
+            |inner| inner.wgpu.create_query_set(&descriptor),
+        )?;
         // A driver that offers timestamps and then has no room for them is one without.
         let Ok(set) = made else { return Ok(None) };
         inner.meter.made(1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{Error, Result};
 
 use super::super::adapter::{self, AdapterSummary, Selector};
-use super::faults::{Call, FaultKind, Faults};
+use super::faults::{FaultKind, Faults, WgpuCall};
 use super::health::{Health, LastHandles, caught};
 use super::{Device, Inner, Library, Lineage, LiveCounters, Options, Pools, QueueAccess};
 
@@ -143,7 +143,7 @@ fn opened(
     options: &Options,
     faults: &Faults,
 ) -> Result<Option<(wgpu::Device, wgpu::Queue)>> {
-    allowed(faults, Call::Adapters, "looking for adapters", options)?;
+    allowed(faults, WgpuCall::Adapters, "looking for adapters", options)?;
     let adapters = caught(offered).map_err(|panic| Error::Device {
         message: format!("the drivers cannot be asked for their adapters: {panic}"),
     })?;
@@ -151,7 +151,7 @@ fn opened(
         return Ok(None);
     };
     let name = adapter.get_info().name;
-    allowed(faults, Call::Open, &format!("opening {name}"), options)?;
+    allowed(faults, WgpuCall::Open, &format!("opening {name}"), options)?;
     let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("kiln"),
@@ -218,7 +218,7 @@ fn inner(
 }
 
 /// Counts a call before there is a device, and lets it fail where it is to.
-fn allowed(faults: &Faults, call: Call, during: &str, options: &Options) -> Result<()> {
+fn allowed(faults: &Faults, call: WgpuCall, during: &str, options: &Options) -> Result<()> {
     let message = match faults.pass(call) {
         None => return Ok(()),
         Some(FaultKind::Timeout) => {

@@ -9,7 +9,7 @@ use crate::Result;
 use crate::contract::Shader;
 
 use super::super::kernel::{BindingUse, Module};
-use super::{Bindings, Buffer, Call, Device};
+use super::{Bindings, Buffer, Device, WgpuCall};
 
 /// A shader as parsed: each pipeline is made from its own part of the tree.
 pub(in crate::gpu) struct LoadedModule {
@@ -107,7 +107,9 @@ impl Device {
         source: KernelSource<'_>,
     ) -> Result<Arc<Kernel>> {
         let during = format!("making the pipeline {}", source.label);
-        let kernel = self.guard(Call::Pipeline, &during, |inner| make(&inner.wgpu, source))?;
+        let kernel = self.guard(WgpuCall::Pipeline, &during, |inner| {
+            make(&inner.wgpu, source)
+        })?;
         // Its module, its two layouts, itself.
         self.inner.meter.made(4);
         let kernels = self.inner.library.kernels.lock();
@@ -144,7 +146,7 @@ impl Device {
             layout: &kernel.layout,
             entries: &entries,
         };
-        let group = self.guard(Call::Bind, &format!("binding {label}"), |inner| {
+        let group = self.guard(WgpuCall::Bind, &format!("binding {label}"), |inner| {
             inner.wgpu.create_bind_group(&descriptor)
         })?;
         self.inner.meter.made(1);

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 
-use super::{Bindings, Buffer, Call, Device, Kernel, Submission, Timestamps};
+use super::{Bindings, Buffer, Device, Kernel, Submission, Timestamps, WgpuCall};
 
 /// Records a submission.
 pub(in crate::gpu) struct Recorder {
@@ -83,7 +83,7 @@ impl Device {
         let during = "submitting work";
         // What the queue says comes before what its being given up makes every call say.
         let mut submitted = None;
-        let guarded = self.guard(Call::Submit, during, |inner| {
+        let guarded = self.guard(WgpuCall::Submit, during, |inner| {
             let descriptor = wgpu::CommandEncoderDescriptor {
                 label: Some("kiln"),
             };

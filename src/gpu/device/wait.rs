@@ -9,7 +9,7 @@ use std::task::Poll;
 use crate::{Error, Result};
 
 use super::faults::FaultKind;
-use super::{Buffer, Call, Device, Inner, Submission};
+use super::{Buffer, Device, Inner, Submission, WgpuCall};
 
 thread_local! {
     /// The device and the submission that the future at hand waits for: see [`Device::block_on`].
@@ -26,7 +26,7 @@ impl Device {
     ) -> Result<()> {
         self.inner.meter.readbacks.fetch_add(1, Relaxed);
         let during = "mapping a buffer";
-        match self.inner.faults.pass(Call::Map) {
+        match self.inner.faults.pass(WgpuCall::Map) {
             Some(FaultKind::Map) => {
                 done(false);
                 Ok(())
@@ -41,14 +41,14 @@ impl Device {
 
     /// Calls `done` when everything submitted so far has ended.
     pub(in crate::gpu) fn begin_signal(&self, done: impl FnOnce() + Send + 'static) -> Result<()> {
-        self.guard(Call::Signal, "waiting for the device", |inner| {
+        self.guard(WgpuCall::Signal, "waiting for the device", |inner| {
             inner.queue.on_submitted_work_done(done);
         })
     }
 
     /// To be called once, before a wait.
     pub(in crate::gpu) fn begin_wait(&self) -> Result<()> {
-        self.guard(Call::Wait, "waiting for the device", |_| ())
+        self.guard(WgpuCall::Wait, "waiting for the device", |_| ())
     }
 
     /// Hands the first `bytes` of a mapped buffer to `read` and unmaps it.
@@ -59,7 +59,7 @@ impl Device {
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<R> {
         let during = "reading a mapped buffer";
-        self.guard(Call::Read, during, |_| {
+        self.guard(WgpuCall::Read, during, |_| {
             let range = buffer.wgpu.slice(..bytes).get_mapped_range();
             let result = range.map(|range| read(&range));
             buffer.wgpu.unmap();
