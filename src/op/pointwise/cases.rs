@@ -3,7 +3,8 @@
 use crate::contract::{Case, Fill};
 
 use super::functions::{Gelu, LeakyRelu, Relu, Sigmoid, Square, Tanh};
-use super::{ALL, Backward, Edges, Function, Pointwise, Tried, UnaryFunction};
+use super::methods::ALL;
+use super::{Backward, Edges, Function, Pointwise, Tried, UnaryFunction};
 
 /// Not 0 itself and no kink: the sides are tested with whole numbers elsewhere.
 const EDGES: [f32; 19] = [

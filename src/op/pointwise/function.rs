@@ -5,7 +5,6 @@ use std::fmt;
 
 use crate::contract::{Launch, Shader};
 use crate::number::{Dual, Real, Tracked};
-use crate::{Error, Result};
 
 use super::graph_number::GraphNumber;
 use super::loops::Loops;
@@ -83,23 +82,6 @@ impl Function {
             *place = given.get(i).copied().unwrap_or(setting.default);
         }
         Function { formulas, settings }
-    }
-
-    /// One of Kiln's own functions by its name in plans: `elu`, whose settings alpha, scale and width have defaults.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`] with the names that there are.
-    pub fn from_name(name: &str, settings: &[f32]) -> Result<Self> {
-        let all = || super::ALL.iter();
-        let found = all().find(|formulas| formulas.name == name);
-        found
-            .map(|formulas| Function::with(formulas, settings))
-            .ok_or_else(|| Error::NotFound {
-                what: "function",
-                name: name.into(),
-                known: all().map(|formulas| formulas.name.into()).collect(),
-            })
     }
 
     /// Whether it is this function, with whatever settings.

@@ -1,6 +1,6 @@
 //! What the table of functions becomes: methods of tensors, functions by name, and the list of all.
 
-use crate::Tensor;
+use crate::{Error, Result, Tensor};
 
 use super::Pointwise;
 use super::function::{Formulas, Function};
@@ -57,5 +57,24 @@ impl std::ops::Neg for &Tensor {
     #[track_caller]
     fn neg(self) -> Tensor {
         Tensor::neg(self)
+    }
+}
+
+impl Function {
+    /// One of Kiln's own functions by its name in plans: `elu`, whose settings alpha, scale and width have defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] with the names that there are.
+    pub fn from_name(name: &str, settings: &[f32]) -> Result<Self> {
+        let all = || ALL.iter();
+        let found = all().find(|formulas| formulas.name == name);
+        found
+            .map(|formulas| Function::with(formulas, settings))
+            .ok_or_else(|| Error::NotFound {
+                what: "function",
+                name: name.into(),
+                known: all().map(|formulas| formulas.name.into()).collect(),
+            })
     }
 }

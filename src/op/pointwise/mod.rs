@@ -31,7 +31,6 @@ use crate::{Tensor, TensorType};
 
 pub use function::Function;
 pub(in crate::op) use graph_number::GraphNumber;
-use methods::ALL;
 pub use unary::{Allowed, Edges, Setting, Settings, Tried, UnaryFunction};
 
 const SHADER: Shader = shader!("pointwise", "functions", "identity");
