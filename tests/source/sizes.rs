@@ -16,7 +16,6 @@ const KNOWN_FILES: &[&str] = &[
     "src/op/matmul/choose.rs",
     "src/op/matmul/dense.rs",
     "src/op/network/mod.rs",
-    "src/op/noise.rs",
     "src/op/update/mod.rs",
     "src/optim/common.rs",
     "src/optim/optimizer.rs",

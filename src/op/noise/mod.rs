@@ -5,6 +5,8 @@
 //! backward pass draws what the forward pass drew and stores no mask, the reference draws what the device does, and a run
 //! that is continued draws on. An element is kept where the upper 24 bits of its word are at least p·2²⁴.
 
+mod kind;
+
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
     expect_dtype, fold, shader,
@@ -16,6 +18,8 @@ use crate::{DType, Tensor, TensorType};
 use super::cursor::{STEP, WORDS};
 use super::philox::philox;
 
+pub use kind::NoiseKind;
+
 const SHADER: Shader = shader!("noise", "philox", "functions");
 
 /// The line in [`op::all`](super::all).
@@ -24,32 +28,6 @@ pub const ENTRY: Entry = Entry {
     shaders: &[SHADER],
     cases,
 };
-
-/// What is drawn, and what happens to an element.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum NoiseKind {
-    /// 0 with the probability `rate`, else x/(1 − rate).
-    Dropout {
-        /// p, in [0, 1).
-        rate: f32,
-    },
-    /// a·α′ + b with the probability `rate`, else a·x + b, with α′ = −1.7581 (SELU's least value), and a and b such that mean 0
-    /// and variance 1 stay what they are.
-    AlphaDropout {
-        /// p, in [0, 1).
-        rate: f32,
-    },
-    /// x + deviation·N with normal draws N.
-    Gaussian {
-        /// The standard deviation, at least 0.
-        deviation: f32,
-    },
-    /// x·(1 + N·√(rate/(1 − rate))) with normal draws N.
-    GaussianDropout {
-        /// p, in [0, 1).
-        rate: f32,
-    },
-}
 
 use NoiseKind::{AlphaDropout, Dropout, Gaussian, GaussianDropout};
 
@@ -67,85 +45,6 @@ pub struct Noise {
 /// dx = factor·dy. Inputs: dy and cursor.
 #[derive(Debug, Clone, Copy)]
 struct Backward(Noise);
-
-/// α′ = −α·scale of SELU.
-const LEAST_SELU: f64 = -1.673_263_242_354_377_2 * 1.050_700_987_355_480_5;
-
-/// The kind as the shader knows it: the least draw that keeps; the factor of what is kept, or the deviation; the summands
-/// of what is kept and dropped.
-struct Constants {
-    kind: u32,
-    least: u32,
-    kept: f32,
-    kept_more: f32,
-    dropped_more: f32,
-}
-
-impl NoiseKind {
-    fn constants(self) -> Constants {
-        let least = |rate: f32| (f64::from(rate) * f64::from(1 << 24)).ceil() as u32;
-        match self {
-            Dropout { rate } => Constants {
-                kind: 0,
-                least: least(rate),
-                kept: (1.0 / (1.0 - f64::from(rate))) as f32,
-                kept_more: 0.0,
-                dropped_more: 0.0,
-            },
-            AlphaDropout { rate } => {
-                let p = f64::from(rate);
-                let a = ((1.0 - p) * (1.0 + p * LEAST_SELU * LEAST_SELU)).powf(-0.5);
-                let b = -a * LEAST_SELU * p;
-                Constants {
-                    kind: 0,
-                    least: least(rate),
-                    kept: a as f32,
-                    kept_more: b as f32,
-                    dropped_more: (a * LEAST_SELU + b) as f32,
-                }
-            }
-            Gaussian { deviation } => Constants {
-                kind: 1,
-                least: 0,
-                kept: deviation,
-                kept_more: 0.0,
-                dropped_more: 0.0,
-            },
-            GaussianDropout { rate } => {
-                let p = f64::from(rate);
-                Constants {
-                    kind: 2,
-                    least: 0,
-                    kept: (p / (1.0 - p)).sqrt() as f32,
-                    kept_more: 0.0,
-                    dropped_more: 0.0,
-                }
-            }
-        }
-    }
-
-    /// What is wrong with the rate or the deviation.
-    pub(crate) fn check(self) -> Result<(), (&'static str, String)> {
-        match self {
-            Dropout { rate } | AlphaDropout { rate } | GaussianDropout { rate } => {
-                match (0.0..1.0).contains(&rate) {
-                    true => Ok(()),
-                    false => Err((
-                        "rate",
-                        format!("must be at least 0 and below 1, got {rate}"),
-                    )),
-                }
-            }
-            Gaussian { deviation } => match deviation >= 0.0 && deviation.is_finite() {
-                true => Ok(()),
-                false => Err((
-                    "deviation",
-                    format!("must be at least 0 and finite, got {deviation}"),
-                )),
-            },
-        }
-    }
-}
 
 /// Two normal draws from two words, by Box and Muller.
 fn normals(a: u32, b: u32) -> [f64; 2] {
