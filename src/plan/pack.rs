@@ -135,11 +135,14 @@ impl Packer {
     }
 }
 
+/// Tensors of a slot by first step and number: last step, offset and end.
+type ByFirstStep = BTreeMap<(usize, usize), (usize, u64, u64)>;
+
 /// What lies in a slot.
 #[derive(Default)]
 struct Members {
-    /// For lives of 2ⁿ up to 2ⁿ⁺¹ steps each: last step, offset and end by first step and number.
-    by_length: Vec<BTreeMap<(usize, usize), (usize, u64, u64)>>,
+    /// Tensors that live 2ⁿ up to 2ⁿ⁺¹ steps, for each n.
+    by_length: Vec<ByFirstStep>,
     count: usize,
     /// The lives of members as long as the slot.
     filling: Vec<(usize, usize)>,
