@@ -21,14 +21,14 @@ pub const TUNING_VARIABLE: &str = "KILN_TUNING";
 /// Where plans run. Clones share the same machine.
 #[derive(Debug, Clone)]
 pub struct Device {
-    kind: Kind,
+    kind: DeviceKind,
     target: Target,
     /// What was tried out of its driver.
     canary: Option<Arc<gpu::Canary>>,
 }
 
 #[derive(Debug, Clone)]
-enum Kind {
+enum DeviceKind {
     Cpu,
     Reference,
     Gpu(gpu::Device),
@@ -59,7 +59,7 @@ impl Device {
     /// The CPU session at f32.
     pub fn cpu() -> Self {
         Device {
-            kind: Kind::Cpu,
+            kind: DeviceKind::Cpu,
             target: Target::cpu(),
             canary: None,
         }
@@ -68,7 +68,7 @@ impl Device {
     /// The CPU session at f64: slower, and what every other device is tested against.
     pub fn reference() -> Self {
         Device {
-            kind: Kind::Reference,
+            kind: DeviceKind::Reference,
             target: Target::cpu(),
             canary: None,
         }
@@ -182,7 +182,7 @@ impl Device {
     fn from_gpu(device: gpu::Device) -> Self {
         Device {
             target: device.target().clone(),
-            kind: Kind::Gpu(device),
+            kind: DeviceKind::Gpu(device),
             canary: None,
         }
     }
@@ -210,7 +210,7 @@ impl Device {
 
     /// Whether it computes in f64.
     pub fn is_reference(&self) -> bool {
-        matches!(self.kind, Kind::Reference)
+        matches!(self.kind, DeviceKind::Reference)
     }
 
     /// Most bytes of buffers; none where no budget was set, and on the CPU sessions.
@@ -258,16 +258,16 @@ impl Device {
         let programs = plan.programs.len();
         tracing::debug!(device = %self, programs, bytes = plan.slot_bytes(), "plan opened");
         match &self.kind {
-            Kind::Cpu => Session::open_cpu(plan),
-            Kind::Reference => Session::open_reference(plan),
-            Kind::Gpu(device) => Session::open_gpu(&device.answering()?, plan),
+            DeviceKind::Cpu => Session::open_cpu(plan),
+            DeviceKind::Reference => Session::open_reference(plan),
+            DeviceKind::Gpu(device) => Session::open_gpu(&device.answering()?, plan),
         }
     }
 
     pub(crate) fn gpu(&self) -> Option<&gpu::Device> {
         match &self.kind {
-            Kind::Gpu(device) => Some(device),
-            Kind::Cpu | Kind::Reference => None,
+            DeviceKind::Gpu(device) => Some(device),
+            DeviceKind::Cpu | DeviceKind::Reference => None,
         }
     }
 
@@ -288,9 +288,9 @@ impl Device {
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Cpu => f.write_str("cpu (f32)"),
-            Kind::Reference => f.write_str("cpu (f64, reference)"),
-            Kind::Gpu(device) => write!(f, "{}", device.summary()),
+            DeviceKind::Cpu => f.write_str("cpu (f32)"),
+            DeviceKind::Reference => f.write_str("cpu (f64, reference)"),
+            DeviceKind::Gpu(device) => write!(f, "{}", device.summary()),
         }
     }
 }

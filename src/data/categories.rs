@@ -9,14 +9,14 @@ use super::Dataset;
 
 /// How many categories each column has; 0 for a column of numbers, which stays as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct OneHot {
+pub(super) struct CategoryColumns {
     categories: Vec<usize>,
 }
 
-impl OneHot {
+impl CategoryColumns {
     pub(super) fn fit(train: &Dataset) -> Self {
         let categories = (0..train.columns()).map(|column| train.categories(column).len());
-        OneHot {
+        CategoryColumns {
             categories: categories.collect(),
         }
     }

@@ -34,17 +34,17 @@ pub enum Header {
 
 /// A column, as the caller pointed it out.
 #[derive(Debug, Clone, PartialEq)]
-enum Column {
+enum ColumnRef {
     Name(String),
     Index(usize),
 }
 
 /// Which columns are targets.
 #[derive(Debug, Clone, PartialEq)]
-enum Target {
+enum TargetColumns {
     Last,
     None,
-    Given(Vec<Column>),
+    Given(Vec<ColumnRef>),
 }
 
 /// A reader of CSV files: what the columns mean, then [`read`](Self::read).
@@ -76,9 +76,9 @@ pub struct Csv {
     quote: Option<u8>,
     comment: Option<u8>,
     missing: Vec<String>,
-    target: Target,
-    skipped: Vec<Column>,
-    categorical: Vec<(Column, Vec<String>)>,
+    target: TargetColumns,
+    skipped: Vec<ColumnRef>,
+    categorical: Vec<(ColumnRef, Vec<String>)>,
     labels: bool,
     class_names: Vec<String>,
 }
@@ -98,7 +98,7 @@ impl Csv {
             quote: Some(b'"'),
             comment: None,
             missing: ["?", "na", "n/a", "nan", "null"].map(String::from).to_vec(),
-            target: Target::Last,
+            target: TargetColumns::Last,
             skipped: Vec::new(),
             categorical: Vec::new(),
             labels: false,
@@ -140,13 +140,13 @@ impl Csv {
     /// Reads the feature of this name as categories: their texts are sorted and numbered in that order, and kept in
     /// [`Dataset::categories`].
     pub fn categorical(self, name: impl Into<String>) -> Self {
-        self.with_categorical(Column::Name(name.into()), Vec::new())
+        self.with_categorical(ColumnRef::Name(name.into()), Vec::new())
     }
 
     /// Reads the feature of this column as categories; the column is counted in the file, targets and skipped ones
     /// too.
     pub fn categorical_index(self, index: usize) -> Self {
-        self.with_categorical(Column::Index(index), Vec::new())
+        self.with_categorical(ColumnRef::Index(index), Vec::new())
     }
 
     /// Reads the feature of this name as these categories, in the order of their numbers; another text is an error.
@@ -159,34 +159,34 @@ impl Csv {
         categories: impl IntoIterator<Item = S>,
     ) -> Self {
         let categories = categories.into_iter().map(Into::into).collect();
-        self.with_categorical(Column::Name(name.into()), categories)
+        self.with_categorical(ColumnRef::Name(name.into()), categories)
     }
 
     /// Makes the column of this name a target; call it again for more targets, in the order wanted.
     pub fn target(self, name: impl Into<String>) -> Self {
-        self.with_target(Column::Name(name.into()))
+        self.with_target(ColumnRef::Name(name.into()))
     }
 
     /// Makes the column of this index a target; call it again for more targets, in the order wanted.
     pub fn target_index(self, index: usize) -> Self {
-        self.with_target(Column::Index(index))
+        self.with_target(ColumnRef::Index(index))
     }
 
     /// Makes every column a feature.
     pub fn no_target(mut self) -> Self {
-        self.target = Target::None;
+        self.target = TargetColumns::None;
         self
     }
 
     /// Leaves out the column of this name; it need not hold numbers.
     pub fn skip(mut self, name: impl Into<String>) -> Self {
-        self.skipped.push(Column::Name(name.into()));
+        self.skipped.push(ColumnRef::Name(name.into()));
         self
     }
 
     /// Leaves out the column of this index; it need not hold numbers.
     pub fn skip_index(mut self, index: usize) -> Self {
-        self.skipped.push(Column::Index(index));
+        self.skipped.push(ColumnRef::Index(index));
         self
     }
 
@@ -233,15 +233,15 @@ impl Csv {
         self.read_all(reader, Path::new(name))
     }
 
-    fn with_target(mut self, column: Column) -> Self {
+    fn with_target(mut self, column: ColumnRef) -> Self {
         match &mut self.target {
-            Target::Given(columns) => columns.push(column),
-            target => *target = Target::Given(vec![column]),
+            TargetColumns::Given(columns) => columns.push(column),
+            target => *target = TargetColumns::Given(vec![column]),
         }
         self
     }
 
-    fn with_categorical(mut self, column: Column, categories: Vec<String>) -> Self {
+    fn with_categorical(mut self, column: ColumnRef, categories: Vec<String>) -> Self {
         self.categorical.push((column, categories));
         self
     }

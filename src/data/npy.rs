@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::reserve::reserved;
 
 use super::{Dataset, Samples, Targets, TypedValues};
-use header::{Header, Kind};
+use header::{ArrayHeader, ElementKind};
 
 pub use archive::{all_from_bytes, load_all, save_all};
 
@@ -29,7 +29,7 @@ pub use archive::{all_from_bytes, load_all, save_all};
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Array {
-    header: Header,
+    header: ArrayHeader,
     /// The elements as the file has them.
     data: Vec<u8>,
 }
@@ -51,7 +51,7 @@ impl Array {
             );
             return Err(Error::argument("values", message));
         }
-        let header = Header::of_f32(shape);
+        let header = ArrayHeader::of_f32(shape);
         let data = values
             .iter()
             .flat_map(|value| value.to_le_bytes())
@@ -84,7 +84,7 @@ impl Array {
 
     fn parse(mut bytes: Vec<u8>, path: &Path) -> Result<Self> {
         let unfit = |message: String| Error::format(path, None, message);
-        let (header, data) = Header::parse(&bytes).map_err(unfit)?;
+        let (header, data) = ArrayHeader::parse(&bytes).map_err(unfit)?;
         let needed = header.bytes();
         if needed != Some(data.len()) {
             return Err(unfit(format!(
@@ -167,7 +167,7 @@ impl Array {
         })
     }
 
-    fn elements<T>(&self, decode: impl Fn(Kind, &[u8]) -> Result<T>) -> Result<Vec<T>> {
+    fn elements<T>(&self, decode: impl Fn(ElementKind, &[u8]) -> Result<T>) -> Result<Vec<T>> {
         let (kind, width) = (self.header.kind, self.header.kind.width());
         let len = self.data.len() / width;
         let mut values = reserved(Some(len), "the array's elements")?;

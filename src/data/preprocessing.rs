@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-use super::categories::OneHot;
+use super::categories::CategoryColumns;
 use super::imputing::{Fill, Imputer};
 use super::table::Table;
 use super::{Dataset, Scaler};
@@ -58,7 +58,7 @@ pub struct Preprocessing {
 #[serde(rename_all = "snake_case")]
 enum Fitted {
     Impute(Imputer),
-    OneHot(OneHot),
+    OneHot(CategoryColumns),
     Scale(Scaler),
 }
 
@@ -96,7 +96,7 @@ impl Preprocessing {
             };
             let step = match step {
                 Step::Impute(fill) => Fitted::Impute(Imputer::fit(&data, fill)?),
-                Step::OneHot => Fitted::OneHot(OneHot::fit(&data)),
+                Step::OneHot => Fitted::OneHot(CategoryColumns::fit(&data)),
                 Step::Standardize => scale(Scaler::standard(&data))?,
                 Step::MinMax(low, high) => scale(Scaler::min_max(&data, low, high))?,
                 Step::Robust => scale(Scaler::robust(&data))?,

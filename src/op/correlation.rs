@@ -31,7 +31,7 @@ pub enum Correlation {
 }
 
 /// The means and centred sums of a row.
-struct Sums<T> {
+struct PairSums<T> {
     a: T,
     b: T,
     c: T,
@@ -39,7 +39,7 @@ struct Sums<T> {
     apart: T,
 }
 
-impl<T: Real> Sums<T> {
+impl<T: Real> PairSums<T> {
     #[inline(always)]
     fn of(y: &[T], t: &[T]) -> Self {
         let n = T::of(y.len() as f64);
@@ -52,13 +52,13 @@ impl<T: Real> Sums<T> {
             c += dt * dt;
         }
         let apart = n * (mean_y - mean_t) * (mean_y - mean_t);
-        Sums { a, b, c, apart }
+        PairSums { a, b, c, apart }
     }
 }
 
 impl Correlation {
     #[inline(always)]
-    fn value<T: Real>(self, sums: &Sums<T>) -> T {
+    fn value<T: Real>(self, sums: &PairSums<T>) -> T {
         match self {
             Correlation::Pearson if sums.b == T::zero() || sums.c == T::zero() => T::zero(),
             Correlation::Pearson => sums.a / sums.b.sqrt() / sums.c.sqrt(),
@@ -105,7 +105,7 @@ impl Op for Correlation {
                 of_b += 2.0 * slip_y * dy + slip_y * slip_y + gamma * dy * dy;
                 of_c += 2.0 * slip_t * dt + slip_t * slip_t + gamma * dt * dt;
             }
-            let sums = Sums::of(y, t);
+            let sums = PairSums::of(y, t);
             let value = self.value(&sums).abs();
             let error = match self {
                 // The mean of equal numbers is exact in the cases.
@@ -135,7 +135,7 @@ impl Compute for Correlation {
         let y = io.input(0).chunks_exact(columns);
         let t = io.input(1).chunks_exact(columns);
         for ((r, y), t) in io.output(0).iter_mut().zip(y).zip(t) {
-            *r = self.value(&Sums::of(y, t));
+            *r = self.value(&PairSums::of(y, t));
         }
     }
 }

@@ -49,7 +49,7 @@ use Similarity::{Cosine, Tversky};
 struct Backward(Similarity);
 
 /// The three sums, of A, B and C as the shader names them, and how far off they may be on a device.
-struct Sums<T> {
+struct SimilaritySums<T> {
     a: T,
     b: T,
     c: T,
@@ -81,7 +81,7 @@ impl Similarity {
     }
 
     #[inline(always)]
-    fn sums<T: Real>(self, y: &[T], t: &[T]) -> Sums<T> {
+    fn sums<T: Real>(self, y: &[T], t: &[T]) -> SimilaritySums<T> {
         let (mut a, mut b, mut c) = (T::zero(), T::zero(), T::zero());
         for (&y, &t) in y.iter().zip(t) {
             let terms = self.terms(y, t);
@@ -89,12 +89,12 @@ impl Similarity {
             b += terms.1;
             c += terms.2;
         }
-        Sums { a, b, c }
+        SimilaritySums { a, b, c }
     }
 
     /// αB + βC + ε.
     #[inline(always)]
-    fn mistakes<T: Real>(self, sums: &Sums<T>) -> T {
+    fn mistakes<T: Real>(self, sums: &SimilaritySums<T>) -> T {
         let of = |number: f32| T::of(f64::from(number));
         match self {
             Cosine => T::zero(),
@@ -107,7 +107,7 @@ impl Similarity {
     }
 
     #[inline(always)]
-    fn value<T: Real>(self, sums: &Sums<T>) -> T {
+    fn value<T: Real>(self, sums: &SimilaritySums<T>) -> T {
         match self {
             Cosine => -(sums.a * sums.lengths()),
             Tversky { .. } => {
@@ -118,7 +118,7 @@ impl Similarity {
     }
 
     #[inline(always)]
-    fn slope<T: Real>(self, sums: &Sums<T>, y: T, t: T) -> T {
+    fn slope<T: Real>(self, sums: &SimilaritySums<T>, y: T, t: T) -> T {
         let of = |number: f32| T::of(f64::from(number));
         match self {
             Cosine => (y * sums.along() - t) * sums.lengths(),
@@ -151,7 +151,7 @@ impl Similarity {
     }
 }
 
-impl<T: Real> Sums<T> {
+impl<T: Real> SimilaritySums<T> {
     #[inline(always)]
     fn lengths(&self) -> T {
         let least = T::of(f64::from(SHORTEST));

@@ -40,7 +40,7 @@ struct Backward {
 
 /// What a take goes over: x as `[outer, len, inner]`, y as `[outer, taken, inner]`.
 #[derive(Debug, Clone, Copy)]
-struct Walk {
+struct TakeWalk {
     outer: usize,
     len: usize,
     inner: usize,
@@ -48,10 +48,10 @@ struct Walk {
 }
 
 impl Take {
-    fn walk(self, x: &Shape, indices: &Shape) -> Walk {
+    fn walk(self, x: &Shape, indices: &Shape) -> TakeWalk {
         let size = |dims: &[usize]| dims.iter().product();
         let dims = x.dims();
-        Walk {
+        TakeWalk {
             outer: size(&dims[..self.axis]),
             len: dims[self.axis],
             inner: size(&dims[self.axis + 1..]),
@@ -86,7 +86,7 @@ impl Take {
     }
 }
 
-impl Walk {
+impl TakeWalk {
     /// The position in x of element `t` of y.
     fn home(self, each: bool, indices: &[u32], t: usize) -> usize {
         let (q, i) = (t / self.inner, t % self.inner);

@@ -28,19 +28,19 @@ pub struct Snapshot {
 /// A snapshot on its way: of the moment at which it was begun, whatever runs meanwhile.
 #[derive(Debug)]
 pub(crate) struct PendingSnapshot {
-    parts: Vec<Part>,
+    parts: Vec<SnapshotPart>,
     begun: Instant,
 }
 
 /// Variables that come in one readback.
 #[derive(Debug)]
-struct Part {
-    variables: Vec<Kept>,
+struct SnapshotPart {
+    variables: Vec<KeptVariable>,
     values: Coming,
 }
 
 /// A variable of a snapshot, or a stretch of one: what was read before goes on with it.
-type Kept = (String, TensorType, Place);
+type KeptVariable = (String, TensorType, Place);
 
 #[derive(Debug)]
 enum Coming {
@@ -51,7 +51,7 @@ enum Coming {
 impl PendingSnapshot {
     /// When all of it could be read; none where that is still to come.
     pub fn arrived(&self) -> Option<Instant> {
-        let when = |part: &Part| match &part.values {
+        let when = |part: &SnapshotPart| match &part.values {
             Coming::Here(_) => Some(self.begun),
             Coming::Under(pending) => pending.arrived(),
         };
@@ -110,10 +110,10 @@ impl Session {
     }
 
     /// The variables of some roles in parts of at most `most` bytes; larger variables are cut.
-    fn parts(&self, kept: fn(Role) -> bool, most: u64) -> Vec<Vec<Kept>> {
+    fn parts(&self, kept: fn(Role) -> bool, most: u64) -> Vec<Vec<KeptVariable>> {
         // Whole words where two elements share one.
         let most = most / 4 / 2 * 2;
-        let mut parts: Vec<Vec<Kept>> = Vec::new();
+        let mut parts: Vec<Vec<KeptVariable>> = Vec::new();
         let mut room = 0;
         let variables = self.plan().variables.iter();
         for variable in variables.filter(|variable| kept(variable.role) && !variable.constant) {
@@ -142,22 +142,22 @@ impl Session {
         parts
     }
 
-    fn begin_part(&mut self, variables: Vec<Kept>) -> Result<Part> {
+    fn begin_part(&mut self, variables: Vec<KeptVariable>) -> Result<SnapshotPart> {
         let values = match &mut self.executor {
             Executor::Gpu(session) => {
                 let places: Vec<Place> = variables.iter().map(|(.., place)| *place).collect();
                 Coming::Under(session.copy(&places)?)
             }
             Executor::Cpu(_) | Executor::Reference(_) => {
-                let here = |(_, kind, place): &Kept| self.values_here(*place, kind.dtype);
+                let here = |(_, kind, place): &KeptVariable| self.values_here(*place, kind.dtype);
                 Coming::Here(variables.iter().filter_map(here).collect())
             }
         };
-        Ok(Part { variables, values })
+        Ok(SnapshotPart { variables, values })
     }
 
-    async fn finish_part(&mut self, part: Part, snapshot: &mut Snapshot) -> Result<()> {
-        let Part { variables, values } = part;
+    async fn finish_part(&mut self, part: SnapshotPart, snapshot: &mut Snapshot) -> Result<()> {
+        let SnapshotPart { variables, values } = part;
         let values = match (values, &mut self.executor) {
             (Coming::Here(values), _) => values,
             (Coming::Under(pending), Executor::Gpu(session)) => {

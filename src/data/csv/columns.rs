@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 use super::cells::{Cell, text};
 use super::labels::{Labels, sorted_places};
-use super::{Column, Csv, Target};
+use super::{ColumnRef, Csv, TargetColumns};
 
 /// The table while it is being read.
 pub(super) struct Columns {
@@ -61,19 +61,19 @@ impl Columns {
         width: usize,
         names: Option<Vec<String>>,
     ) -> Result<Self> {
-        let find = |column: &Column, argument| find(column, argument, width, names.as_deref());
+        let find = |column: &ColumnRef, argument| find(column, argument, width, names.as_deref());
         let skipped = csv
             .skipped
             .iter()
             .map(|column| find(column, "skip"))
             .collect::<Result<Vec<_>>>()?;
         let targets = match &csv.target {
-            Target::None => Vec::new(),
-            Target::Last => (0..width)
+            TargetColumns::None => Vec::new(),
+            TargetColumns::Last => (0..width)
                 .rfind(|column| !skipped.contains(column))
                 .into_iter()
                 .collect(),
-            Target::Given(given) => given
+            TargetColumns::Given(given) => given
                 .iter()
                 .map(|column| find(column, "target"))
                 .collect::<Result<_>>()?,
@@ -253,24 +253,24 @@ impl Columns {
 
 /// The index of a column that the caller pointed out.
 fn find(
-    column: &Column,
+    column: &ColumnRef,
     argument: &'static str,
     width: usize,
     names: Option<&[String]>,
 ) -> Result<usize> {
     match (column, names) {
-        (Column::Index(index), _) if *index < width => Ok(*index),
-        (Column::Index(index), _) => {
+        (ColumnRef::Index(index), _) if *index < width => Ok(*index),
+        (ColumnRef::Index(index), _) => {
             let message = format!("there is no column {index}: {width} columns are counted from 0");
             Err(Error::argument(argument, message))
         }
-        (Column::Name(name), None) => {
+        (ColumnRef::Name(name), None) => {
             let message = format!(
                 "the file has no header to find `{name}` in: point to the column by its index"
             );
             Err(Error::argument(argument, message))
         }
-        (Column::Name(name), Some(names)) => {
+        (ColumnRef::Name(name), Some(names)) => {
             let mut same = (0..width).filter(|index| names[*index] == *name);
             match (same.next(), same.next()) {
                 (Some(index), None) => Ok(index),

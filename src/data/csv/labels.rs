@@ -7,11 +7,11 @@ use super::cells::Cell;
 /// The labels read so far; the first cell decides whether they are numbers or names.
 pub(super) struct Labels {
     labels: Vec<u32>,
-    kind: Option<Kind>,
+    kind: Option<LabelKind>,
     missing: Vec<String>,
 }
 
-enum Kind {
+enum LabelKind {
     /// The labels themselves.
     Numbers,
     /// Names, numbered in the order in which they came up.
@@ -23,7 +23,7 @@ enum Kind {
 impl Labels {
     /// An empty column, of the classes in `listed` if there are any.
     pub(super) fn new(listed: &[String], missing: &[String]) -> Self {
-        let kind = (!listed.is_empty()).then(|| Kind::Listed(listed.to_vec()));
+        let kind = (!listed.is_empty()).then(|| LabelKind::Listed(listed.to_vec()));
         Labels {
             labels: Vec::new(),
             kind,
@@ -35,11 +35,11 @@ impl Labels {
     pub(super) fn push(&mut self, text: &str) -> Result<(), String> {
         let cell = Cell::of(text.as_bytes(), &self.missing);
         let kind = self.kind.get_or_insert_with(|| match cell {
-            Cell::Text => Kind::Found(BTreeMap::new()),
-            _ => Kind::Numbers,
+            Cell::Text => LabelKind::Found(BTreeMap::new()),
+            _ => LabelKind::Numbers,
         });
         let label = match (kind, cell) {
-            (Kind::Listed(listed), _) => {
+            (LabelKind::Listed(listed), _) => {
                 let place = listed.iter().position(|name| name == text);
                 let place = place.and_then(|place| u32::try_from(place).ok());
                 place.ok_or_else(|| {
@@ -49,13 +49,13 @@ impl Labels {
             (_, Cell::Empty | Cell::Missing) => {
                 return Err(format!("the label is missing (`{text}`)"));
             }
-            (Kind::Numbers, _) => whole(text)?,
-            (Kind::Found(names), Cell::Text) => {
+            (LabelKind::Numbers, _) => whole(text)?,
+            (LabelKind::Found(names), Cell::Text) => {
                 let next = u32::try_from(names.len())
                     .map_err(|refusal| format!("too many classes: {refusal}"))?;
                 *names.entry(text.to_owned()).or_insert(next)
             }
-            (Kind::Found(_), _) => {
+            (LabelKind::Found(_), _) => {
                 return Err(format!(
                     "`{text}` is a number, and the labels before it are names of classes: list the names with \
                      `.class_names(…)` if it is one"
@@ -70,12 +70,12 @@ impl Labels {
     pub(super) fn finish(self) -> (Vec<u32>, usize, Vec<String>) {
         let mut labels = self.labels;
         match self.kind {
-            None | Some(Kind::Numbers) => {
+            None | Some(LabelKind::Numbers) => {
                 let classes = labels.iter().max().map_or(0, |label| *label as usize + 1);
                 (labels, classes, Vec::new())
             }
-            Some(Kind::Listed(names)) => (labels, names.len(), names),
-            Some(Kind::Found(found)) => {
+            Some(LabelKind::Listed(names)) => (labels, names.len(), names),
+            Some(LabelKind::Found(found)) => {
                 let sorted = sorted_places(&found);
                 labels
                     .iter_mut()

@@ -9,8 +9,8 @@ const MOST_DIMENSIONS: usize = 32;
 
 /// What the bytes behind the header are.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Header {
-    pub kind: Kind,
+pub(super) struct ArrayHeader {
+    pub kind: ElementKind,
     /// Whether the first index runs fastest.
     pub fortran: bool,
     pub shape: Vec<usize>,
@@ -18,31 +18,31 @@ pub(super) struct Header {
 
 /// The type of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Kind {
-    class: Class,
+pub(super) struct ElementKind {
+    class: ElementClass,
     width: usize,
     big_endian: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
+enum ElementClass {
     Boolean,
     Signed,
     Unsigned,
     Float,
 }
 
-impl Kind {
+impl ElementKind {
     /// A type by NumPy's letters, such as `<f4`.
     fn parse(text: &str) -> Option<Self> {
         let (order, rest) = text.split_at_checked(1)?;
         let (class, width) = rest.split_at_checked(1)?;
         let width = width.parse().ok()?;
         let class = match (class, width) {
-            ("b", 1) => Class::Boolean,
-            ("i", 1 | 2 | 4 | 8) => Class::Signed,
-            ("u", 1 | 2 | 4 | 8) => Class::Unsigned,
-            ("f", 2 | 4 | 8) => Class::Float,
+            ("b", 1) => ElementClass::Boolean,
+            ("i", 1 | 2 | 4 | 8) => ElementClass::Signed,
+            ("u", 1 | 2 | 4 | 8) => ElementClass::Unsigned,
+            ("f", 2 | 4 | 8) => ElementClass::Float,
             _ => return None,
         };
         let big_endian = match order {
@@ -51,7 +51,7 @@ impl Kind {
             "|" if width == 1 => false,
             _ => return None,
         };
-        Some(Kind {
+        Some(ElementKind {
             class,
             width,
             big_endian,
@@ -64,12 +64,12 @@ impl Kind {
     }
 
     pub fn is_integer(self) -> bool {
-        self.class != Class::Float
+        self.class != ElementClass::Float
     }
 
     /// Whether elements are bytes from 0 to 255.
     pub fn is_u8(self) -> bool {
-        self.class == Class::Unsigned && self.width == 1
+        self.class == ElementClass::Unsigned && self.width == 1
     }
 
     /// The number in the bytes of an element.
@@ -84,16 +84,16 @@ impl Kind {
         let bits =
             (0..self.width).fold(0u64, |bits, i| bits | u64::from(bytes[place(i)]) << (8 * i));
         match (self.class, self.width) {
-            (Class::Boolean, _) => f64::from(u8::from(bits != 0)),
-            (Class::Unsigned, _) => bits as f64,
-            (Class::Signed, width) => {
+            (ElementClass::Boolean, _) => f64::from(u8::from(bits != 0)),
+            (ElementClass::Unsigned, _) => bits as f64,
+            (ElementClass::Signed, width) => {
                 // The sign bit goes to the top and comes back down with its copies.
                 let unused = 64 - 8 * width as u32;
                 ((bits << unused) as i64 >> unused) as f64
             }
-            (Class::Float, 2) => half(bits as u16),
-            (Class::Float, 4) => f64::from(f32::from_bits(bits as u32)),
-            (Class::Float, _) => f64::from_bits(bits),
+            (ElementClass::Float, 2) => half(bits as u16),
+            (ElementClass::Float, 4) => f64::from(f32::from_bits(bits as u32)),
+            (ElementClass::Float, _) => f64::from_bits(bits),
         }
     }
 }
@@ -110,24 +110,24 @@ fn half(bits: u16) -> f64 {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ElementKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let class = match self.class {
-            Class::Boolean => "boolean",
-            Class::Signed => "integer",
-            Class::Unsigned => "unsigned integer",
-            Class::Float => "float",
+            ElementClass::Boolean => "boolean",
+            ElementClass::Signed => "integer",
+            ElementClass::Unsigned => "unsigned integer",
+            ElementClass::Float => "float",
         };
         write!(f, "{class} elements of {} bytes", self.width)
     }
 }
 
-impl Header {
+impl ArrayHeader {
     /// That of little-endian floats, row-major.
     pub fn of_f32(shape: &[usize]) -> Self {
-        Header {
-            kind: Kind {
-                class: Class::Float,
+        ArrayHeader {
+            kind: ElementKind {
+                class: ElementClass::Float,
                 width: 4,
                 big_endian: false,
             },
@@ -184,7 +184,7 @@ impl Header {
             rest = match key {
                 "descr" => {
                     let (name, after) = quoted(value).ok_or_else(unread)?;
-                    let known = Kind::parse(name);
+                    let known = ElementKind::parse(name);
                     kind = Some(
                         known.ok_or_else(|| format!("elements of type `{name}` are not read"))?,
                     );
@@ -215,7 +215,7 @@ impl Header {
             rest = rest.strip_prefix(',').unwrap_or(rest);
         }
         match (kind, fortran, shape) {
-            (Some(kind), Some(fortran), Some(shape)) => Ok(Header {
+            (Some(kind), Some(fortran), Some(shape)) => Ok(ArrayHeader {
                 kind,
                 fortran,
                 shape,
@@ -233,10 +233,10 @@ impl Header {
             (_, false) => '<',
         };
         let class = match self.kind.class {
-            Class::Boolean => 'b',
-            Class::Signed => 'i',
-            Class::Unsigned => 'u',
-            Class::Float => 'f',
+            ElementClass::Boolean => 'b',
+            ElementClass::Signed => 'i',
+            ElementClass::Unsigned => 'u',
+            ElementClass::Float => 'f',
         };
         let dims: String = self.shape.iter().map(|dim| format!("{dim}, ")).collect();
         let dims = match self.shape.len() {

@@ -6,13 +6,13 @@ use crate::number::Dual;
 use crate::op::pointwise::GraphNumber;
 
 /// What a slope is differentiated on.
-type Operand<'a> = Dual<GraphNumber<'a>>;
+type PairOperand<'a> = Dual<GraphNumber<'a>>;
 
 /// dL/dy, dL/dt and dL/d(dloss) from g = dL/d(dy): the slope differentiated by y and by t, times g and dloss, and the slopes
 /// times g summed over a row. `scaled` multiplies by what the slope lacks.
 pub(crate) fn pair_gradients(
     vjp: &Vjp<'_>,
-    slope: impl for<'a> Fn(Operand<'a>, Operand<'a>) -> Operand<'a>,
+    slope: impl for<'a> Fn(PairOperand<'a>, PairOperand<'a>) -> PairOperand<'a>,
     scaled: impl Fn(Tensor) -> Tensor,
 ) -> Result<Vec<Option<Tensor>>, String> {
     let (y, t, dloss, g) = (&vjp.inputs[0], &vjp.inputs[1], &vjp.inputs[2], vjp.dy()?);
