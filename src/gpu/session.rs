@@ -8,7 +8,7 @@ use crate::identity::Identity;
 use crate::number::half_bits;
 use crate::plan::{Place, Plan};
 use crate::target::Class;
-use crate::{DType, Result};
+use crate::{DType, Error, Result};
 
 use super::device::{Bindings, Buffer, Device, Kernel, Pass, Pool, Purpose, Recorder};
 use super::readback::Readback;
@@ -176,14 +176,22 @@ impl Session {
     /// Makes staging buffers for `count` copies of all `places`, unless they are too large to be kept.
     pub fn reserve_readbacks(&mut self, places: &[Place], count: usize) -> Result<()> {
         let bytes = self.total_bytes(places);
-        let mut taken = Vec::new();
-        while bytes <= MAX_KEPT_STAGING && taken.len() < count {
-            taken.push(self.take_staging(bytes)?);
+        if bytes > MAX_KEPT_STAGING {
+            return Ok(());
         }
+        let taken = match self.take_several(bytes, count) {
+            // Larger ones that waited were among them: they have been given back for some of this size.
+            Err(Error::OutOfMemory { .. }) => self.take_several(bytes, count)?,
+            taken => taken?,
+        };
         taken
             .into_iter()
             .for_each(|staging| self.staging.put(staging));
         Ok(())
+    }
+
+    fn take_several(&mut self, bytes: u64, count: usize) -> Result<Vec<Buffer>> {
+        (0..count).map(|_| self.take_staging(bytes)).collect()
     }
 
     fn pending(&self, readback: Readback) -> Pending {

@@ -20,7 +20,6 @@ pub(crate) struct RowBytes {
 impl Plan {
     /// The bytes of the slots where the arrays of a data set have another number of rows. `arrays` holds the places of each
     /// array's chunks, which have room for `rows` rows in this plan.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the feeder will ask"))]
     pub(crate) fn row_bytes<'a>(
         &self,
         arrays: impl IntoIterator<Item = &'a [Place]>,
@@ -48,9 +47,8 @@ impl Plan {
     }
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the feeder will ask"))]
 impl RowBytes {
-    /// Bytes of all slots where every array has room for so many rows.
+    /// Bytes of all slots where every array has room for `rows` rows.
     pub fn at(&self, rows: usize) -> u64 {
         let rows = rows as u64;
         let array = |&row: &u64| {

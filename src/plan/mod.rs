@@ -18,6 +18,7 @@ use crate::contract::{Launch, Op, Signature};
 use crate::graph::{Initial, Role};
 use crate::{DType, Error, Result, TensorType};
 
+pub(crate) use bytes::RowBytes;
 pub use program::Program;
 
 pub use crate::target::{

@@ -18,6 +18,11 @@ impl Handle {
         self.dtype == DType::U32
     }
 
+    /// Where it lies in the plan's slots.
+    pub fn place(self) -> Place {
+        self.place
+    }
+
     /// The number of its elements.
     pub fn elements(self) -> u64 {
         self.place.len
@@ -120,10 +125,6 @@ impl Plan {
 
 impl Session {
     /// Writes elements of a variable from element `from` on, and leaves the others.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] where the variable has fewer elements or is of another type; what the device raises.
     pub(crate) fn put(
         &mut self,
         variable: Handle,
@@ -153,19 +154,11 @@ impl Session {
     }
 
     /// The elements of a variable, or of what the program that ran last fetches, in the session's own precision.
-    ///
-    /// # Errors
-    ///
-    /// What the device raises.
     pub(crate) async fn get(&mut self, tensor: Handle) -> Result<Values> {
         self.values_at(tensor.place, tensor.dtype).await
     }
 
     /// The numbers of a variable as f32.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] for a variable of integers; what the device raises.
     pub(crate) async fn get_floats(&mut self, tensor: Handle) -> Result<Vec<f32>> {
         match self.get(tensor).await? {
             Values::F32(values) => Ok(values),
@@ -175,10 +168,6 @@ impl Session {
     }
 
     /// Runs steps of a program without waiting for them: see [`submit`](Self::submit).
-    ///
-    /// # Errors
-    ///
-    /// What the device raises.
     pub(crate) fn submit_program(
         &mut self,
         program: ProgramHandle,
@@ -208,10 +197,6 @@ impl Session {
     }
 
     /// Makes the buffers for `count` copies of these tensors under way at once.
-    ///
-    /// # Errors
-    ///
-    /// Memory, and what the device raises.
     pub(crate) fn reserve(&mut self, copied: &[Handle], count: usize) -> Result<()> {
         self.reserve_at(&places(copied), count)
     }

@@ -35,15 +35,15 @@ pub(crate) struct PendingSnapshot {
 /// Variables that come in one readback.
 #[derive(Debug)]
 struct SnapshotPart {
-    variables: Vec<KeptVariable>,
-    values: Coming,
+    variables: Vec<Stretch>,
+    values: PartValues,
 }
 
 /// A variable of a snapshot, or a stretch of one: what was read before goes on with it.
-type KeptVariable = (String, TensorType, Place);
+type Stretch = (String, TensorType, Place);
 
 #[derive(Debug)]
-enum Coming {
+enum PartValues {
     Here(Vec<Values>),
     Under(gpu::Pending),
 }
@@ -52,8 +52,8 @@ impl PendingSnapshot {
     /// When all of it could be read; none where that is still to come.
     pub fn arrived(&self) -> Option<Instant> {
         let when = |part: &SnapshotPart| match &part.values {
-            Coming::Here(_) => Some(self.begun),
-            Coming::Under(pending) => pending.arrived(),
+            PartValues::Here(_) => Some(self.begun),
+            PartValues::Under(pending) => pending.arrived(),
         };
         let mut parts = self.parts.iter();
         parts.try_fold(self.begun, |last, part| Some(last.max(when(part)?)))
@@ -110,10 +110,10 @@ impl Session {
     }
 
     /// The variables of some roles in parts of at most `most` bytes; larger variables are cut.
-    fn parts(&self, kept: fn(Role) -> bool, most: u64) -> Vec<Vec<KeptVariable>> {
+    fn parts(&self, kept: fn(Role) -> bool, most: u64) -> Vec<Vec<Stretch>> {
         // Whole words where two elements share one.
         let most = most / 4 / 2 * 2;
-        let mut parts: Vec<Vec<KeptVariable>> = Vec::new();
+        let mut parts: Vec<Vec<Stretch>> = Vec::new();
         let mut room = 0;
         let variables = self.plan().variables.iter();
         for variable in variables.filter(|variable| kept(variable.role) && !variable.constant) {
@@ -142,15 +142,15 @@ impl Session {
         parts
     }
 
-    fn begin_part(&mut self, variables: Vec<KeptVariable>) -> Result<SnapshotPart> {
+    fn begin_part(&mut self, variables: Vec<Stretch>) -> Result<SnapshotPart> {
         let values = match &mut self.executor {
             Executor::Gpu(session) => {
                 let places: Vec<Place> = variables.iter().map(|(.., place)| *place).collect();
-                Coming::Under(session.copy(&places)?)
+                PartValues::Under(session.copy(&places)?)
             }
             Executor::Cpu(_) | Executor::Reference(_) => {
-                let here = |(_, kind, place): &KeptVariable| self.values_here(*place, kind.dtype);
-                Coming::Here(variables.iter().filter_map(here).collect())
+                let here = |(_, kind, place): &Stretch| self.values_here(*place, kind.dtype);
+                PartValues::Here(variables.iter().filter_map(here).collect())
             }
         };
         Ok(SnapshotPart { variables, values })
@@ -159,8 +159,8 @@ impl Session {
     async fn finish_part(&mut self, part: SnapshotPart, snapshot: &mut Snapshot) -> Result<()> {
         let SnapshotPart { variables, values } = part;
         let values = match (values, &mut self.executor) {
-            (Coming::Here(values), _) => values,
-            (Coming::Under(pending), Executor::Gpu(session)) => {
+            (PartValues::Here(values), _) => values,
+            (PartValues::Under(pending), Executor::Gpu(session)) => {
                 let lens: Vec<usize> = variables
                     .iter()
                     .map(|(.., place)| session.copied_bytes(*place))
@@ -176,7 +176,7 @@ impl Session {
                 };
                 session.finish(pending, split).await?
             }
-            (Coming::Under(_), _) => {
+            (PartValues::Under(_), _) => {
                 return Err(Error::argument("pending", "it belongs to another session"));
             }
         };

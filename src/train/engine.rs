@@ -18,10 +18,6 @@ pub(super) struct Open {
 
 impl Open {
     /// A session on `device` with nothing learned.
-    ///
-    /// # Errors
-    ///
-    /// What compiling the programs and opening the plan raises.
     pub fn new(recipe: &Recipe<'_>, capacity: Capacity, device: &Device) -> Result<Self> {
         let plan = recipe.build(capacity)?;
         Ok(Open {
@@ -32,19 +28,11 @@ impl Open {
     }
 
     /// The session, and what the host reaches of one of its programs.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`] where the session was opened without the program.
     pub fn program(&mut self, program: RowProgram) -> Result<(&mut Session, &RunHandles)> {
         Ok((&mut self.session, self.handles.rows(program)?))
     }
 
     /// Weights, optimizer states and rates, and not where a run is.
-    ///
-    /// # Errors
-    ///
-    /// Memory, and what the device raises.
     pub async fn learned(&mut self) -> Result<Snapshot> {
         self.session
             .snapshot_async(|role| role == Role::State)
@@ -91,10 +79,6 @@ impl Engine {
     }
 
     /// A session that serves `capacity`; where another has to be opened for it, weights and states are carried over.
-    ///
-    /// # Errors
-    ///
-    /// What compiling the programs, reading the session before and opening the next raises.
     pub async fn opened(&mut self, recipe: &Recipe<'_>, capacity: Capacity) -> Result<&mut Open> {
         // A session that is lost is made again from what the host has, where that is all.
         if !self.unread && self.is_lost() {
@@ -146,10 +130,6 @@ impl Engine {
     }
 
     /// Reads what the open session has learned.
-    ///
-    /// # Errors
-    ///
-    /// Memory, and what the device raises.
     pub async fn read(&mut self) -> Result<()> {
         if let Some(open) = &mut self.open {
             let now = open.learned().await?;
@@ -161,10 +141,6 @@ impl Engine {
 
     /// Reads weights and states, so that the loss of the device does not take them. Where there is no memory to read them,
     /// they stay on the device.
-    ///
-    /// # Errors
-    ///
-    /// What the device raises.
     pub async fn keep_weights(&mut self) -> Result<()> {
         if !self.unread || self.device.gpu().is_none() {
             return Ok(());
@@ -203,10 +179,6 @@ impl Engine {
 
     /// Makes ready for another try after the loss of the device. Gives the error back where it is another one, where what the
     /// model has learned went with the device, and after `tries`.
-    ///
-    /// # Errors
-    ///
-    /// The error given.
     pub fn try_again(&mut self, tries: &mut u32, error: Error) -> Result<()> {
         let lost = matches!(error, Error::DeviceLost { .. });
         if !lost || *tries == 0 || self.unread || self.device.gpu().is_none() {
@@ -219,10 +191,6 @@ impl Engine {
     }
 
     /// Until what is returned is dropped, with the future of a run or in a panic too, the open session holds a run's data.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] where a run is under way.
     pub fn begin_run(&mut self) -> Result<Arc<()>> {
         self.refuse_in_run("fit")?;
         let run = Arc::new(());
@@ -231,10 +199,6 @@ impl Engine {
     }
 
     /// Refuses what a callback may not call.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] where a run is under way.
     pub fn refuse_in_run(&self, name: &'static str) -> Result<()> {
         if !self.is_running() {
             return Ok(());

@@ -12,7 +12,7 @@ use super::prepare::Prepared;
 use super::programs::{Capacity, ClockStart, Extent, RowProgram};
 use super::recovery::Recovery;
 use super::sizes::MAX_EVALUATE_ROWS;
-use super::steps::Pass;
+use super::steps::RowPass;
 
 /// Loss and metrics over a data set.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,10 +48,6 @@ impl fmt::Display for Evaluation {
 }
 
 /// The figures of a model on prepared data, on a device made again where it is lost meanwhile.
-///
-/// # Errors
-///
-/// Memory, a device that fails.
 pub(super) async fn evaluate(model: &mut Model, data: &Prepared<'_>) -> Result<Evaluation> {
     if model.engine.is_running() {
         return evaluate_in_run(model, data).await;
@@ -106,10 +102,6 @@ async fn evaluate_once(
 }
 
 /// Uploads the data that [`measure`] runs over, or opens a session to bring it to in parts.
-///
-/// # Errors
-///
-/// What opening the session and writing the rows raises.
 pub(super) async fn load(model: &mut Model, capacity: Capacity, data: &Prepared<'_>) -> Result<()> {
     let feeder = feeder(model, capacity, data).await?;
     feeder.begin(model, (RowProgram::Evaluate, capacity)).await
@@ -128,10 +120,6 @@ async fn feeder<'a>(
 }
 
 /// Runs over evaluation data once: what was [loaded](load), or what is brought in parts.
-///
-/// # Errors
-///
-/// What the device raises.
 pub(super) async fn measure(
     model: &mut Model,
     capacity: Capacity,
@@ -149,7 +137,7 @@ pub(super) async fn measure(
     let batch = batch.map_or(MAX_EVALUATE_ROWS, |extent| extent.batch);
     let ledger = Ledger::new(data.rows as u64, batch as u64, board.layout(), 0);
     let steps = ledger.steps_per_epoch();
-    let mut pass = Pass::new((program, capacity), feeder, vec![ledger], steps);
+    let mut pass = RowPass::new((program, capacity), feeder, vec![ledger], steps);
     let mut submissions = pass.begin(model, board).await?;
     let mut means = None;
     loop {

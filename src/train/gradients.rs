@@ -19,10 +19,6 @@ pub struct Gradients {
 }
 
 /// A value and its derivatives for rows that are preprocessed: see [`Model::gradients`](crate::train::Model::gradients).
-///
-/// # Errors
-///
-/// No rows, and what the closure records that does not fit.
 pub(super) fn gradients(
     model: &mut Model,
     features: &[f32],

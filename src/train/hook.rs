@@ -20,10 +20,6 @@ pub enum Every {
 
 impl Every {
     /// Refuses what would be never, or always.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`].
     pub(super) fn validate(self) -> Result<()> {
         let none = match self {
             Every::Steps(count) | Every::Epochs(count) => count == 0,

@@ -27,10 +27,6 @@ impl Micro {
 }
 
 /// Refuses what would not come to the same in micro-batches.
-///
-/// # Errors
-///
-/// [`Error::Argument`] with the reason.
 pub(super) fn can_split(recipe: &Recipe<'_>, rows: usize, batch: usize, count: u32) -> Result<()> {
     if count == 1 {
         return Ok(());
@@ -63,10 +59,6 @@ pub(super) fn can_split(recipe: &Recipe<'_>, rows: usize, batch: usize, count: u
 }
 
 /// An optimizer that takes one step for `count` batches of the one given.
-///
-/// # Errors
-///
-/// [`Error::Argument`] for an optimizer that does not collect gradients.
 pub(super) fn accumulating(optimizer: &dyn Optimizer, count: u32) -> Result<Box<dyn Optimizer>> {
     let config = optimizer.config();
     let mut config = config.ok_or_else(|| {

@@ -286,10 +286,6 @@ impl Model {
     }
 
     /// Tells a session that trains of the factor of the learning rate, or of the members' learning rates.
-    ///
-    /// # Errors
-    ///
-    /// What the device raises.
     pub(super) fn write_rate_factor(&mut self) -> Result<()> {
         let Some(open) = &mut self.engine.open else {
             return Ok(());
@@ -323,10 +319,6 @@ impl Model {
     }
 
     /// A session that serves `capacity`: see [`Engine::opened`].
-    ///
-    /// # Errors
-    ///
-    /// What opening it raises.
     pub(super) async fn opened(&mut self, capacity: Capacity) -> Result<&mut Open> {
         let device = self.engine.device.clone();
         let recipe = Recipe {
@@ -340,29 +332,17 @@ impl Model {
     }
 
     /// The same without handles.
-    ///
-    /// # Errors
-    ///
-    /// What opening it raises.
     pub(super) async fn session(&mut self, capacity: Capacity) -> Result<&mut Session> {
         self.opened(capacity).await.map(|open| &mut open.session)
     }
 
     /// The open session, or one for prediction alone.
-    ///
-    /// # Errors
-    ///
-    /// What opening it raises.
     pub(super) fn session_now(&mut self) -> Result<&mut Session> {
         let device = self.engine.device.clone();
         device.block_on(self.session(Capacity::default()))
     }
 
     /// Does something again on a device made again, where that is possible.
-    ///
-    /// # Errors
-    ///
-    /// What the closure raises.
     pub(super) fn through_losses<T>(
         &mut self,
         mut what: impl FnMut(&mut Self) -> Result<T>,
@@ -377,10 +357,6 @@ impl Model {
     }
 
     /// Sets the clock of a program to a place in the data.
-    ///
-    /// # Errors
-    ///
-    /// What the device raises.
     pub(super) async fn set_clock(
         &mut self,
         program: RowProgram,

@@ -153,10 +153,6 @@ impl Compile {
 }
 
 /// Refuses objectives that the outputs do not have, twice or not at all, and settings out of range.
-///
-/// # Errors
-///
-/// [`Error::Argument`], and [`Error::NotFound`] for an output that is not there.
 pub(crate) fn check_objectives(architecture: &Functional, objectives: &[Objective]) -> Result<()> {
     if objectives.is_empty() {
         let message = "must be given for at least one output";

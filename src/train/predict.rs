@@ -110,10 +110,6 @@ impl Predictions {
 }
 
 /// The outputs for rows that are preprocessed, on a device made again where it is lost meanwhile.
-///
-/// # Errors
-///
-/// Memory, a device that fails.
 pub(super) async fn predict(model: &mut Model, features: &[f32]) -> Result<Predictions> {
     let mut tries = Recovery::default().tries;
     loop {
@@ -129,7 +125,7 @@ async fn predict_once(model: &mut Model, features: &[f32]) -> Result<Predictions
     let columns = model.architecture.output_width();
     let rows = features.len() / inputs;
     let mut values = reserved(rows.checked_mul(columns), "the predictions")?;
-    let mut batches = Batches {
+    let mut batches = OutputRows {
         widths: (inputs, columns),
         values: &mut values,
     };
@@ -196,13 +192,13 @@ fn batch_sizes(rows: usize) -> impl Iterator<Item = usize> {
 }
 
 /// Rows on their way through a program, and the outputs so far.
-struct Batches<'a> {
+struct OutputRows<'a> {
     /// Numbers of a row and of its outputs.
     widths: (usize, usize),
     values: &'a mut Vec<f32>,
 }
 
-impl Batches<'_> {
+impl OutputRows<'_> {
     /// Runs `features` through the first of these programs, whose batches are the largest, in whole batches; the rows that are
     /// left through the smallest program that takes them at once.
     async fn run(

@@ -52,19 +52,11 @@ pub(crate) struct Recipe<'a> {
 
 impl Recipe<'_> {
     /// The plan of a session of this capacity.
-    ///
-    /// # Errors
-    ///
-    /// What a layer or the losses refuse, and limits of the target.
     pub fn build(&self, capacity: Capacity) -> Result<Plan> {
         self.graph_and_plan(capacity).map(|(_, plan)| plan)
     }
 
     /// The same with the graph.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`build`](Self::build).
     pub fn graph_and_plan(&self, capacity: Capacity) -> Result<(Graph, Plan)> {
         if let (false, Some(extent)) = (self.members.is_empty(), capacity.train) {
             return self.side_by_side(extent);
@@ -147,19 +139,11 @@ impl Recipe<'_> {
     }
 
     /// What the host reaches of a plan of these programs.
-    ///
-    /// # Errors
-    ///
-    /// What a metric refuses.
     pub fn handles(&self, plan: &Plan) -> Result<Handles> {
         Ok(Handles::of(plan, &self.board()?, &PREDICTIONS))
     }
 
     /// A plan that only predicts, `rows` rows at once, and what the host reaches of it.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`build`](Self::build).
     pub fn build_for_many(&self, rows: usize) -> Result<(Plan, Handles)> {
         let graph = Graph::new();
         self.architecture.check_room(self.target)?;
@@ -200,10 +184,6 @@ impl Recipe<'_> {
     }
 
     /// The losses and metrics of the model's outputs.
-    ///
-    /// # Errors
-    ///
-    /// What a metric refuses.
     pub fn board(&self) -> Result<Board> {
         let activations = self.architecture.last_activations();
         let mut columns = Vec::new();

@@ -16,10 +16,6 @@ use super::programs::{Capacity, ClockStart, Extent, Recipe, RowProgram, RunHandl
 
 /// Trains for one pass over the rows in their own order, until a number is not finite: see
 /// [`Model::find_nan`](crate::train::Model::find_nan).
-///
-/// # Errors
-///
-/// A batch size of 0, data that does not fit the model, memory.
 pub(super) fn first_not_finite(
     model: &mut Model,
     data: &Dataset,
@@ -61,10 +57,6 @@ pub(super) struct Trace {
 
 impl Trace {
     /// Opens the program with a state of the model and a data set.
-    ///
-    /// # Errors
-    ///
-    /// What compiling the program and opening it raises.
     pub fn open(
         model: &Model,
         extent: Extent,
@@ -99,10 +91,6 @@ impl Trace {
     }
 
     /// Does a step; where its first number that is not finite comes from.
-    ///
-    /// # Errors
-    ///
-    /// What the session raises.
     pub fn step(&mut self, step: u64) -> Result<Option<FirstNonFinite>> {
         for variable in &self.plan.variables {
             if variable.role != Role::State {

@@ -483,7 +483,7 @@ struct Counts {
 
 impl Callback for Counts {
     fn timing(&self) -> Timing {
-        self.every.map_or(Timing::Behind, Timing::Steps)
+        self.every.map_or(Timing::Overlapping, Timing::Steps)
     }
 
     fn begin(&mut self, _moment: &mut Moment<'_>) -> Result<()> {

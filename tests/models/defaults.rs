@@ -211,7 +211,7 @@ fn debugged(of: &impl std::fmt::Debug) -> String {
         "train",
         "validation",
         "callbacks",
-        "watches",
+        "hooks",
         "interrupt",
         "resume",
         "checkpoints",

@@ -26,8 +26,8 @@ impl<F: FnMut(&mut Moment<'_>) -> Result<()> + Send> Lambda<F> {
     }
 
     /// Called while the device works on: it must neither read nor change the model, and costs nothing.
-    pub fn behind(mut self) -> Self {
-        self.timing = Timing::Behind;
+    pub fn overlapping(mut self) -> Self {
+        self.timing = Timing::Overlapping;
         self
     }
 }

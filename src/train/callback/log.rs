@@ -98,7 +98,7 @@ impl CsvLog {
 
 impl Callback for CsvLog {
     fn timing(&self) -> Timing {
-        Timing::Behind
+        Timing::Overlapping
     }
 
     fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
@@ -160,7 +160,7 @@ impl JsonLines {
 
 impl Callback for JsonLines {
     fn timing(&self) -> Timing {
-        Timing::Behind
+        Timing::Overlapping
     }
 
     fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {

@@ -46,7 +46,7 @@ pub use terminate_on_nan::TerminateOnNaN;
 pub enum Timing {
     /// After every epoch, as soon as its figures are known. The device may be at work on later epochs by then, so the
     /// callback must neither read nor change the model; it costs the training nothing.
-    Behind,
+    Overlapping,
     /// After every epoch, before the next begins: the model is what the epoch left.
     Epochs,
     /// The times of [`Timing::Epochs`], and [`Callback::steps`] is called whenever this many steps are done, at least 1, before the
@@ -179,7 +179,9 @@ impl Callbacks<'_> {
     /// Whether one must be called before the next epoch begins.
     pub fn wait(&self) -> bool {
         let timings = self.0.iter().map(|callback| callback.timing());
-        timings.into_iter().any(|timing| timing != Timing::Behind)
+        timings
+            .into_iter()
+            .any(|timing| timing != Timing::Overlapping)
     }
 
     /// The numbers of steps after which some are called.

@@ -44,7 +44,7 @@ impl TensorBoard {
 impl Callback for TensorBoard {
     fn timing(&self) -> Timing {
         match self.histograms {
-            0 => Timing::Behind,
+            0 => Timing::Overlapping,
             _ => Timing::Epochs,
         }
     }

@@ -44,7 +44,7 @@ impl Callback for TerminateOnNaN {
     fn timing(&self) -> Timing {
         match self.every {
             Some(steps) => Timing::Steps(steps),
-            None => Timing::Behind,
+            None => Timing::Overlapping,
         }
     }
 

@@ -50,10 +50,6 @@ impl<'a> Batches<'a> {
     }
 
     /// Takes the next piece, if there is one: its rows, and how many weights each has.
-    ///
-    /// # Errors
-    ///
-    /// What the iterator gives, and a piece that does not fit the model, with its number.
     pub fn take(&mut self, recipe: &Recipe<'_>) -> Result<Option<(usize, usize)>> {
         if self.over {
             return Ok(None);
@@ -79,10 +75,6 @@ impl<'a> Batches<'a> {
     }
 
     /// The next `count` rows; fewer only where the iterator has ended.
-    ///
-    /// # Errors
-    ///
-    /// What the iterator gives, and pieces that do not fit the model, with their number.
     pub fn rows(&mut self, recipe: &Recipe<'_>, weights: usize, count: usize) -> Result<Table> {
         let mut rows = Table::default();
         while rows.rows < count {

@@ -192,10 +192,6 @@ impl<'a> Feeder<'a> {
     }
 
     /// Readies the device: all rows are there, or none yet where they come in parts.
-    ///
-    /// # Errors
-    ///
-    /// What opening the session and writing the rows raises.
     pub async fn begin(
         &self,
         model: &mut Model,
@@ -210,10 +206,6 @@ impl<'a> Feeder<'a> {
 
     /// Brings what the next steps need, once `submitted` steps are on their way, and the part after it where there is room for
     /// it by now. Returns the step before which all rows are there, and the end of the iterator where it has just come.
-    ///
-    /// # Errors
-    ///
-    /// What the iterator and writing the rows raise.
     pub async fn feed(
         &mut self,
         model: &mut Model,

@@ -1,10 +1,11 @@
 //! Where rows find room on the device: all of them, or parts as large as the memory and the bindings allow.
 
 use crate::op::{MAX_CHUNKS, Parts};
+use crate::plan::{Place, RowBytes};
 use crate::train::micro::{Micro, can_split};
 use crate::train::model::Model;
 use crate::train::prepare::Prepared;
-use crate::train::programs::{Capacity, Extent, chunk_rows};
+use crate::train::programs::{Capacity, Extent, RowProgram, chunk_rows};
 use crate::train::sizes::{MAX_EVALUATE_ROWS, READBACKS, RING_ROWS};
 use crate::{Error, Result};
 
@@ -27,21 +28,19 @@ enum Fits {
     Nothing,
 }
 
-/// What a row takes on the device.
-struct RowSize {
-    bytes: u64,
+/// What bindings hold of the rows of a data set.
+struct RowLimits {
     /// Rows of the widest array that fit one binding.
     bindable: usize,
 }
 
-impl RowSize {
+impl RowLimits {
     fn new(model: &Model, weights: usize) -> Self {
         let placed = model.recipe().placed();
         let inputs = model.architecture.input_width();
         let widths = [inputs, placed.columns, placed.labels, weights];
         let widest = widths.into_iter().max().unwrap_or(1);
-        RowSize {
-            bytes: 4 * widths.iter().map(|&width| width as u64).sum::<u64>(),
+        RowLimits {
             bindable: chunk_rows(model.device().target(), widest),
         }
     }
@@ -62,10 +61,25 @@ fn whole_batches(rows: usize, batch: usize) -> usize {
     (rows / batch).max(1) * batch
 }
 
-/// The bytes of a session's slots; none where an array exceeds what the device binds.
-fn bytes_of(model: &Model, capacity: Capacity) -> Result<Option<u64>> {
-    match model.recipe().build(capacity) {
-        Ok(plan) => Ok(Some(plan.slot_bytes())),
+/// The bytes of a session's slots by the rows of a program's data set, of which `capacity` has room for `rows`.
+fn row_bytes(
+    model: &Model,
+    capacity: Capacity,
+    (program, rows): (RowProgram, usize),
+) -> Result<RowBytes> {
+    let recipe = model.recipe();
+    let plan = recipe.build(capacity)?;
+    let handles = recipe.handles(&plan)?;
+    let chunks = handles.rows(program)?.arrays.iter();
+    let places = chunks.map(|chunks| chunks.iter().map(|chunk| chunk.place()).collect());
+    let places: Vec<Vec<Place>> = places.collect();
+    Ok(plan.row_bytes(places.iter().map(Vec::as_slice), rows))
+}
+
+/// None for a plan whose arrays exceed what the device binds.
+fn bindable(bytes: Result<RowBytes>) -> Result<Option<RowBytes>> {
+    match bytes {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(Error::Limit { .. }) => Ok(None),
         Err(error) => Err(error),
     }
@@ -73,10 +87,6 @@ fn bytes_of(model: &Model, capacity: Capacity) -> Result<Option<u64>> {
 
 /// Decides whether rows to train on lie on the device as a whole or come in parts of `wanted` rows: by itself where nothing is
 /// said, by what the device has room for beside the rest.
-///
-/// # Errors
-///
-/// What compiling the programs raises.
 pub(in crate::train) fn place(
     model: &Model,
     feeder: &mut Feeder<'_>,
@@ -112,7 +122,7 @@ fn most_of_part(
     batch: usize,
     evaluate: Option<Extent>,
 ) -> Result<Option<usize>> {
-    let row = RowSize::new(model, feeder.weights);
+    let row = RowLimits::new(model, feeder.weights);
     let bound = row.most_of_part(batch);
     let capacity = |rows: usize| Capacity {
         train: Some(Extent {
@@ -126,15 +136,22 @@ fn most_of_part(
     };
     let read = evaluate.map_or(Ok(0), |extent| read_back_bytes(model, extent.batch))?;
     let free = free.saturating_sub(SPARE_BYTES.saturating_add(read));
-    let whole = bytes_of(model, capacity(feeder.rows))?;
-    if whole.is_some_and(|bytes| bytes <= free) {
+    let bytes = |rows: usize| row_bytes(model, capacity(rows), (RowProgram::Train, rows));
+    let whole = bindable(bytes(feeder.rows))?;
+    if whole
+        .as_ref()
+        .is_some_and(|whole| whole.at(feeder.rows) <= free)
+    {
         return Ok(None);
     }
     let least = PARTS_AT_ONCE * batch;
-    let base = model.recipe().build(capacity(least))?.slot_bytes();
-    let rows = free.saturating_sub(base) / row.bytes + least as u64;
-    let rows = usize::try_from(rows).unwrap_or(usize::MAX) / PARTS_AT_ONCE;
-    Ok(Some(whole_batches(rows, batch).min(bound)))
+    let bytes = match whole {
+        Some(whole) => whole,
+        None => bytes(least)?,
+    };
+    let rows = bytes.most_rows(free).unwrap_or(0).max(least);
+    let part = whole_batches(rows / PARTS_AT_ONCE, batch);
+    Ok(Some(part.min(bound)))
 }
 
 /// Room for an evaluation that has all rows on the device.
@@ -151,10 +168,6 @@ fn evaluation_extent(data: &Prepared<'_>) -> Extent {
 
 /// The room for rows to evaluate on: for all of them, or for two parts where these have none, or parts of `wanted` rows are
 /// asked for. `trains` is the least room that a training beside the evaluation needs, then the most that it has use for.
-///
-/// # Errors
-///
-/// What compiling the programs raises.
 pub(in crate::train) fn evaluation_place(
     model: &Model,
     data: &Prepared<'_>,
@@ -216,7 +229,7 @@ fn evaluation_fits(
     whole: Extent,
     batch: usize,
 ) -> Result<Fits> {
-    let row = RowSize::new(model, whole.weights);
+    let row = RowLimits::new(model, whole.weights);
     let bound = row.most_of_part(batch);
     let Some(free) = model.engine.free_bytes() else {
         return Ok(if row.binds(data.rows) {
@@ -234,28 +247,32 @@ fn evaluation_fits(
             train: train.copied(),
             evaluate: Some(Extent { rows, ..whole }),
         };
-        bytes_of(model, capacity)
+        bindable(row_bytes(model, capacity, (RowProgram::Evaluate, rows)))
     };
-    if bytes(trains.last(), data.rows)?.is_some_and(|bytes| bytes <= free) {
+    let all = bytes(trains.last(), data.rows)?;
+    if all.as_ref().is_some_and(|all| all.at(data.rows) <= free) {
         return Ok(Fits::All);
     }
     let least = PARTS_AT_ONCE * batch;
-    let base = bytes(trains.first(), least)?.unwrap_or(u64::MAX);
-    if base > free {
+    let beside_least = match all {
+        Some(all) if trains.len() < 2 => Some(all),
+        _ => bytes(trains.first(), least)?,
+    };
+    let Some(bytes) = beside_least.filter(|bytes| bytes.at(least) <= free) else {
         return Ok(Fits::Nothing);
+    };
+    let mut limit = free;
+    if trains.len() > 1 {
+        // A training divides its rows too, and has half of what is left for them.
+        let base = bytes.at(least);
+        limit = base + free.saturating_sub(base) / 2;
+        if row.binds(data.rows) && bytes.at(data.rows) <= limit {
+            return Ok(Fits::All);
+        }
     }
-    // A training divides its rows too, and has half of what is left for them.
-    let left = free.saturating_sub(base);
-    let share = if trains.len() > 1 { left / 2 } else { left };
-    let all = row
-        .bytes
-        .saturating_mul(data.rows.saturating_sub(least) as u64);
-    if trains.len() > 1 && row.binds(data.rows) && all <= share {
-        return Ok(Fits::All);
-    }
-    let rows = usize::try_from(share / row.bytes).unwrap_or(usize::MAX);
-    let rows = rows.saturating_add(least) / PARTS_AT_ONCE;
-    Ok(Fits::Parts(whole_batches(rows, batch).min(bound)))
+    let rows = bytes.most_rows(limit).unwrap_or(0).max(least);
+    let part = whole_batches(rows / PARTS_AT_ONCE, batch);
+    Ok(Fits::Parts(part.min(bound)))
 }
 
 /// Bytes that the figures of an evaluation in such batches are read back through.
@@ -268,10 +285,6 @@ fn read_back_bytes(model: &Model, batch: usize) -> Result<u64> {
 
 /// Closes a session with room for training data beside which not even two batches of an evaluation have any: the next `fit`
 /// makes another.
-///
-/// # Errors
-///
-/// What compiling the programs and reading what the session has learned raises.
 pub(in crate::train) async fn make_room(model: &mut Model, data: &Prepared<'_>) -> Result<()> {
     let (open, Some(free)) = (model.engine.capacity(), model.engine.free_bytes()) else {
         return Ok(());
@@ -291,10 +304,6 @@ pub(in crate::train) async fn make_room(model: &mut Model, data: &Prepared<'_>) 
 }
 
 /// Into how many parts a batch of `batch` rows is split.
-///
-/// # Errors
-///
-/// [`Error::Argument`] where the parts would not come to the same as the batch; memory where not even the smallest part fits.
 pub(in crate::train) fn parts_of_batch(
     model: &Model,
     micro: Micro,

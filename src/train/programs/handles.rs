@@ -143,10 +143,6 @@ impl RunHandles {
     }
 
     /// Writes all rows of a data set into the chunks of its arrays.
-    ///
-    /// # Errors
-    ///
-    /// What the device raises.
     pub fn upload(&self, session: &mut Session, arrays: &[ElementsRef<'_>]) -> Result<()> {
         for (chunks, elements) in self.arrays.iter().zip(arrays) {
             let mut begun = 0;
@@ -162,10 +158,6 @@ impl RunHandles {
     }
 
     /// Writes `count` rows of every array from row `at` of the first chunks on.
-    ///
-    /// # Errors
-    ///
-    /// What the device raises.
     pub fn write_rows(
         &self,
         session: &mut Session,
@@ -184,19 +176,11 @@ impl RunHandles {
     }
 
     /// Sets how many rows the data set has.
-    ///
-    /// # Errors
-    ///
-    /// What the device raises.
     pub fn write_data_rows(&self, session: &mut Session, rows: u32) -> Result<()> {
         session.put(self.cursor, cursor::DATA_ROWS, ElementsRef::U32(&[rows]))
     }
 
     /// Sets what the scheduled learning rate is multiplied by, for each member of a population one after the other.
-    ///
-    /// # Errors
-    ///
-    /// What the device raises.
     pub fn write_rate_factors(&self, session: &mut Session, factors: &[f32]) -> Result<()> {
         let each =
             usize::try_from(self.rates.elements()).unwrap_or(usize::MAX) / factors.len().max(1);
@@ -229,10 +213,6 @@ impl Handles {
     }
 
     /// The handles of a program, which the session has to have.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`] where the session was opened without the program.
     pub fn rows(&self, program: RowProgram) -> Result<&RunHandles> {
         let found = match program {
             RowProgram::Train => &self.train,

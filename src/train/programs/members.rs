@@ -124,10 +124,6 @@ impl Recipe<'_> {
     }
 
     /// Where the parameters of a member lie.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] where whole steps of the network are not one call.
     pub fn member_layout(&self, extent: Extent) -> Result<MemberLayout> {
         let (network, operands) = self.network(extent)?;
         Ok(MemberLayout::new(&network, &operands, self.architecture))

@@ -35,7 +35,7 @@ use super::non_finite::NonFinite;
 use super::programs::ClockStart;
 use super::progress::Progress;
 use super::state::Order;
-use super::steps::Pass;
+use super::steps::RowPass;
 
 use keeper::Keeper;
 pub(super) use setup::fit_on;
@@ -43,7 +43,7 @@ pub(super) use validation::{Validation, Validator};
 
 /// A run under way.
 struct Run<'a> {
-    pass: Pass<'a>,
+    pass: RowPass<'a>,
     /// What is reported of each member of a population; of the only network where there is none.
     members: Vec<MemberRun>,
     /// Steps and epochs that the model had done before the run.

@@ -4,7 +4,6 @@ use crate::optim::note_powers;
 use crate::train::evaluation::load;
 use crate::train::model::Model;
 use crate::train::programs::RowProgram;
-use crate::train::sizes::READBACKS;
 use crate::train::state::RunState;
 use crate::{Error, Result};
 
@@ -42,9 +41,6 @@ impl Run<'_> {
             }
         }
         model.write_rate_factor()?;
-        // What the run reads as it goes finds room before the state that is kept, without which it goes on as well.
-        let (session, handles) = model.opened(capacity).await?.program(RowProgram::Train)?;
-        session.reserve(&handles.sums, READBACKS)?;
         self.keep_first(model).await
     }
 

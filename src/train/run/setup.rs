@@ -13,17 +13,13 @@ use crate::train::programs::{Capacity, Extent, RowProgram};
 use crate::train::progress::Progress;
 use crate::train::sizes::MAX_BATCH;
 use crate::train::state::Order;
-use crate::train::steps::Pass;
+use crate::train::steps::RowPass;
 use crate::{Error, Result};
 
 use super::keeper::Keeper;
 use super::{MemberRun, Run, Validation};
 
 /// Trains a model, or the members of a population, to the end of a run: the history of each.
-///
-/// # Errors
-///
-/// Settings out of range, states of another run, numbers that are not finite; memory, a device that fails.
 pub(in crate::train) async fn fit_on<'a>(
     model: &mut Model,
     feeder: Feeder<'a>,
@@ -148,7 +144,7 @@ impl<'a> Run<'a> {
                 micro,
             },
             members: shuffles.iter().map(|_| member()).collect(),
-            pass: Pass::new((RowProgram::Train, capacity), feeder, ledgers, total),
+            pass: RowPass::new((RowProgram::Train, capacity), feeder, ledgers, total),
             first_step: first,
             first_epoch: resume.map_or(model.epochs, |resumed| {
                 let state = &resumed.state;

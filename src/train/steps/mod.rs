@@ -17,7 +17,7 @@ use submissions::Answer;
 pub(super) use submissions::Submissions;
 
 /// A program on its way over a data set: rows are fed, steps submitted ahead, and their sums read after them.
-pub(super) struct Pass<'a> {
+pub(super) struct RowPass<'a> {
     pub program: RowProgram,
     pub capacity: Capacity,
     pub feeder: Feeder<'a>,
@@ -31,7 +31,7 @@ pub(super) struct Pass<'a> {
     pub data_ended: bool,
 }
 
-impl<'a> Pass<'a> {
+impl<'a> RowPass<'a> {
     /// A pass of `total` steps, none of which is done.
     pub fn new(
         (program, capacity): (RowProgram, Capacity),
@@ -39,7 +39,7 @@ impl<'a> Pass<'a> {
         ledgers: Vec<Ledger>,
         total: u64,
     ) -> Self {
-        Pass {
+        RowPass {
             program,
             capacity,
             feeder,
@@ -57,10 +57,6 @@ impl<'a> Pass<'a> {
     }
 
     /// The submissions of the steps that are left.
-    ///
-    /// # Errors
-    ///
-    /// Memory for what is read back, and what the device raises.
     pub async fn begin(&self, model: &mut Model, board: &Board) -> Result<Submissions> {
         let device = model.device().clone();
         let program = model.opened(self.capacity).await?.program(self.program)?;
@@ -70,10 +66,6 @@ impl<'a> Pass<'a> {
     }
 
     /// Brings rows and submits steps until enough is under way, or step `until` is.
-    ///
-    /// # Errors
-    ///
-    /// What bringing the rows and submitting raise.
     pub async fn submit(
         &mut self,
         model: &mut Model,
@@ -98,10 +90,6 @@ impl<'a> Pass<'a> {
 
     /// Waits for the submission that ends next, and takes its sums: the steps done so far, and those whose sums came. None where
     /// nothing is under way.
-    ///
-    /// # Errors
-    ///
-    /// What the device raises.
     pub async fn answer(
         &mut self,
         model: &mut Model,
