@@ -7,6 +7,7 @@
 //! | `functional`, `assemble`, `validate`, `sequential` | architectures: [`Functional`], and [`Sequential`], a way of writing a chain |
 //! | `nested` | a model as a layer of another |
 //! | `forward`, `weights`, `summary`, `describe`, `config` | what is done with an architecture |
+//! | `axes` | dimensions that a layer works along |
 //! | `names` | initializers, penalties and constraints by Keras' names |
 //! | `dense`, `activate`, `merge`, `category_encoding`, `concatenate`, `dot`, `rearrange`, `rescaling`, `lambda`, `noise`, `normalization`, `prelu`, `softmax`, `activity_regularization` | the layers |
 
@@ -14,6 +15,7 @@ mod activate;
 mod activation;
 mod activity_regularization;
 mod assemble;
+mod axes;
 mod call;
 mod category_encoding;
 mod concatenate;
@@ -46,6 +48,7 @@ mod weights;
 
 pub use activation::Activation;
 pub use activity_regularization::ActivityRegularization;
+pub use axes::Axes;
 pub use call::Call;
 pub use category_encoding::{CategoryEncoding, OutputMode};
 pub use concatenate::Concatenate;

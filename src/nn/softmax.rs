@@ -4,38 +4,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Result, Shape, Tensor};
 
-use super::concatenate::dimension;
-use super::{Call, Config, Layer};
+use super::{Axes, Call, Config, Layer};
 
 /// What Keras adds to what is masked.
 const FAR_BELOW: f32 = 1e9;
 
-/// Shares along one dimension of each sample, which sum to 1: e^x/Σe^x.
+/// Shares along one dimension of each sample, or along several together, which sum to 1: e^x/Σe^x.
 ///
 /// A second input is a mask in the shape of the first, or one that broadcasts to it: where it is 0 there is no share. Where
 /// all of a row is masked there is nothing to share but by x, as in Keras. As the last layer of a classifier
 /// [`Activation::Softmax`](super::Activation::Softmax) is the better one: a cross-entropy then reads what is before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Softmax {
-    /// The dimension, counted with the batch as 0, or from the back where negative. Default: −1, the last.
-    pub axis: i32,
-}
-
-impl Default for Softmax {
-    fn default() -> Self {
-        Self::new()
-    }
+    /// The dimensions, counted with the batch as 0, or from the back where negative. Default: −1, the last.
+    pub axis: Axes,
 }
 
 impl Softmax {
     /// Along the last dimension.
     pub fn new() -> Self {
-        Softmax { axis: -1 }
+        Softmax::default()
     }
 
-    /// Sets the dimension, counted with the batch as 0.
-    pub fn axis(mut self, axis: i32) -> Self {
-        self.axis = axis;
+    /// Sets the dimension or the dimensions, counted with the batch as 0.
+    pub fn axis(mut self, axis: impl Into<Axes>) -> Self {
+        self.axis = axis.into();
         self
     }
 }
@@ -52,7 +45,7 @@ impl Layer for Softmax {
                 inputs.len()
             ));
         };
-        dimension(self.axis, x.rank())?;
+        self.axis.of_samples(x.rank())?;
         let Some(mask) = inputs.get(1) else {
             return Ok(x.clone());
         };
@@ -63,12 +56,13 @@ impl Layer for Softmax {
         Ok(x.clone())
     }
 
-    fn forward(&self, inputs: &[Tensor], _call: &mut Call) -> Tensor {
+    fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
         let x = match inputs.get(1) {
             None => inputs[0].clone(),
             Some(mask) => inputs[0].add(&mask.offset(-1.0).scale(FAR_BELOW)),
         };
-        x.softmax_along(self.axis as isize)
+        let y = self.axis.apply(&x, Tensor::softmax_along);
+        y.unwrap_or_else(|message| call.refuse(message))
     }
 
     fn config(&self) -> Option<Config> {

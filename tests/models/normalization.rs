@@ -1,5 +1,6 @@
 //! Layers of normalisation, dropout and noise in models: what they do in training, afterwards, and in files.
 
+use kiln::nn::LayerRef;
 use kiln::prelude::*;
 
 /// Rows of three columns with means far from 0, and a target that depends on them.
@@ -175,4 +176,165 @@ fn settings_out_of_range_are_refused_by_name() {
         "epsilon",
     );
     refused(RMSNormalization::new().epsilon(-1.0).shared(), "epsilon");
+}
+
+/// What a layer makes of x `[batch, steps, columns]` in training, in f64, with gradients of Σ y³ where they exist.
+fn of_batch(
+    layer: &dyn Layer,
+    shape: [usize; 3],
+    x: &[f32],
+    mask: Option<&[f32]>,
+) -> Vec<Vec<f64>> {
+    let graph = Graph::new();
+    let mut inputs = vec![graph.input("x", shape)];
+    inputs.extend(mask.map(|_| graph.input("mask", &shape[..2])));
+    let mut call = kiln::nn::Call::new(&graph).in_training();
+    for (name, value) in [
+        ("gamma", 2.0),
+        ("beta", 0.5),
+        ("moving_mean", 0.0),
+        ("moving_variance", 1.0),
+    ] {
+        let values = vec![value; shape[2]];
+        call = call.with_weight(name, &graph.parameter(name, [shape[2]], &values));
+    }
+    let y = layer.forward(&inputs, &mut call);
+    let dx = graph.gradients(&y.mul(&y).mul(&y), &[&inputs[0]]);
+    let program = Program::new("call").fetch("y", &y).fetch("dx", &dx[0]);
+    let device = Device::reference();
+    let program = program.update(call.updates());
+    let plan = kiln::Plan::compile(&graph, device.target(), [program]).unwrap();
+    let mut session = device.open(&plan).unwrap();
+    session.write("x", x).unwrap();
+    if let Some(mask) = mask {
+        session.write("mask", mask).unwrap();
+    }
+    session.run("call", 1).unwrap();
+    let mut read = |name: &str| match session.read_values(name).unwrap() {
+        kiln::Values::F64(values) => values,
+        other => panic!("{other:?}"),
+    };
+    let mut values = vec![read("y"), read("dx")];
+    if !call.updates().is_empty() {
+        values.extend([read("moving_mean"), read("moving_variance")]);
+    }
+    values
+}
+
+fn close(a: &[f64], b: &[f64]) {
+    assert_eq!(a.len(), b.len());
+    let off = |(a, b): (&f64, &f64)| (a - b).abs() > 1e-6 * b.abs().max(1.0);
+    assert!(!a.iter().zip(b).any(off), "{a:?}\n{b:?}");
+}
+
+#[test]
+fn positions_that_a_mask_leaves_out_have_no_part_in_the_statistics_of_a_batch() {
+    let x: Vec<f32> = (0..24)
+        .map(|i| ((i * 37) % 23) as f32 * 0.3 - 2.0)
+        .collect();
+    let layer = BatchNormalization::new().momentum(0.5);
+    let unmasked = of_batch(&layer, [2, 4, 3], &x, None);
+    let all = of_batch(&layer, [2, 4, 3], &x, Some(&[1.0; 8]));
+    for (all, unmasked) in all.iter().zip(&unmasked) {
+        close(all, unmasked);
+    }
+    // The last step of each sample is left out, and may be anything.
+    let mask = [1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0];
+    let mut wild = x.clone();
+    for i in [9, 10, 11, 21, 22, 23] {
+        wild[i] = 1e4;
+    }
+    let without: Vec<f32> = [&x[..9], &x[12..21]].concat();
+    let short = of_batch(&layer, [2, 3, 3], &without, None);
+    let long = of_batch(&layer, [2, 4, 3], &wild, Some(&mask));
+    close(&[&long[0][..9], &long[0][12..21]].concat(), &short[0]);
+    close(&long[2], &short[2]);
+    close(&long[3], &short[3]);
+    // Normalised too, by the statistics of the others: γ and β of every column.
+    assert!(long[0][9..12].iter().all(|y| *y > 100.0), "{:?}", long[0]);
+}
+
+#[test]
+fn a_mask_of_another_shape_is_refused() {
+    let refused = |layer: BatchNormalization, mask: &[usize]| {
+        let shapes = [kiln::Shape::from([4, 3]), kiln::Shape::from(mask)];
+        layer.output_shape(&shapes).unwrap_err()
+    };
+    let layer = BatchNormalization::new();
+    assert!(refused(layer, &[3]).contains("the mask of [4, 3] is [4], got [3]"));
+    assert!(refused(layer, &[4, 3]).contains("[4]"));
+    assert!(refused(BatchNormalization::pytorch(), &[4]).contains("unbiased"));
+}
+
+#[test]
+fn rows_after_a_ragged_batch_have_no_part_in_its_masked_statistics() {
+    // Eleven rows in batches of four: the last one has three, and the fourth row of its buffers is left from before.
+    let (rows, steps) = (11, 4);
+    let x: Vec<f32> = (0..rows * steps).map(|i| ((i * 31) % 17) as f32).collect();
+    let mask: Vec<f32> = (0..rows * steps)
+        .map(|i| f32::from(u8::from(i % 3 != 0)))
+        .collect();
+    let (input, shown) = (Input::named("x", [steps, 1]), Input::named("mask", [steps]));
+    let layer = BatchNormalization::new().momentum(0.0);
+    let normalised = LayerRef::from(layer).named("norm").on([&input, &shown]);
+    let y = Dense::new(1).named("y").on(&Flatten.on(&normalised));
+    let network = Functional::new([&input, &shown], &y).seed(3);
+    let mut model = network
+        .compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.0), [])
+        .unwrap();
+    let targets = Targets::Values {
+        values: vec![0.0; rows],
+        columns: 1,
+    };
+    let inputs = [("x", x.clone(), steps), ("mask", mask.clone(), steps)];
+    let data = Dataset::from_parts(inputs, [("y", targets)]).unwrap();
+    model
+        .fit(&data, Fit::epochs(1).batch_size(4).shuffle(false).silent())
+        .unwrap();
+    let own = 8 * steps..rows * steps;
+    let kept: Vec<f64> = own
+        .filter(|&i| mask[i] != 0.0)
+        .map(|i| f64::from(x[i]))
+        .collect();
+    let mean = kept.iter().sum::<f64>() / kept.len() as f64;
+    let kept_mean = f64::from(weights(&mut model, "norm/moving_mean")[0]);
+    assert!((kept_mean - mean).abs() < 1e-5 * mean, "{kept_mean} {mean}");
+}
+
+#[test]
+fn several_axes_count_as_one() {
+    let x: Vec<f32> = (0..24)
+        .map(|i| ((i * 37) % 23) as f32 * 0.3 - 2.0)
+        .collect();
+    let unit = UnitNormalization::new();
+    let (softmax, softmaxes) = (
+        kiln::nn::Softmax::new(),
+        kiln::nn::Softmax::new().axis([1, 2]),
+    );
+    for (flat, several) in [
+        (
+            &unit as &dyn Layer,
+            &unit.clone().axis([2, -2]) as &dyn Layer,
+        ),
+        (&softmax, &softmaxes),
+    ] {
+        let wanted = of_batch(flat, [2, 1, 12], &x, None);
+        let both = of_batch(several, [2, 4, 3], &x, None);
+        close(&both[0], &wanted[0]);
+        close(&both[1], &wanted[1]);
+    }
+    let shape = [kiln::Shape::from([4, 3])];
+    for axes in [vec![], vec![1, 1], vec![1, -2], vec![0, 1], vec![3]] {
+        assert!(
+            unit.clone()
+                .axis(axes.clone())
+                .output_shape(&shape)
+                .is_err(),
+            "{axes:?}"
+        );
+    }
+    // One axis is a number in a file, as it was before there were lists.
+    let config = |layer: &dyn Layer| serde_json::to_string(&layer.config()).unwrap();
+    assert_eq!(config(&unit), r#"{"axis":-1}"#);
+    assert_eq!(config(&softmaxes), r#"{"axis":[1,2]}"#);
 }

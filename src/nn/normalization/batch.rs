@@ -8,7 +8,7 @@ use crate::nn::{Call, Config, Initializer, Layer, Parameter};
 use crate::op::RunningAverage;
 use crate::{Error, Result, Shape, Tensor};
 
-use super::{above_zero, affine, channels, kept, last};
+use super::{above_zero, affine, channels, kept, last, masked};
 
 /// γ·(x − μ)/√(v + ε) + β for every channel (Ioffe and Szegedy, 2015): in training with mean and variance of the batch,
 /// otherwise with running averages of them.
@@ -16,6 +16,9 @@ use super::{above_zero, affine, channels, kept, last};
 /// Defaults and averages are those of Keras: average ← momentum·average + (1 − momentum)·value with the biased variance.
 /// PyTorch's `momentum` is one less ours, its ε 1e-5, and its running variance unbiased: [`BatchNormalization::pytorch`].
 /// A frozen layer uses its averages in training too, as in Keras.
+///
+/// A second input is a mask in the shape of the first without its last dimension: positions where it is 0 have no part in
+/// the batch's mean and variance, but are normalised too.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BatchNormalization {
     /// The share of the old average that stays, in [0, 1]. Default: 0.99.
@@ -100,8 +103,26 @@ impl Layer for BatchNormalization {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let shape = single(inputs)?;
+        let [shape, mask @ ..] = inputs else {
+            return single(inputs).cloned();
+        };
         dimension(self.axis, shape.rank())?;
+        let (_, positions) = shape.dims().split_last().unwrap_or((&0, &[]));
+        match mask {
+            [] => {}
+            [mask] if mask.dims() != positions => {
+                let positions = Shape::from(positions);
+                return Err(format!("the mask of {shape} is {positions}, got {mask}"));
+            }
+            [_] if self.unbiased => return Err("the unbiased variance takes no mask".into()),
+            [_] => {}
+            _ => {
+                return Err(format!(
+                    "takes an input and a mask, got {} inputs",
+                    inputs.len()
+                ));
+            }
+        }
         Ok(shape.clone())
     }
 
@@ -118,8 +139,17 @@ impl Layer for BatchNormalization {
         }
         let cursor = call.clock().map(|clock| clock.cursor.clone());
         let (gamma, beta) = (gamma.as_ref(), beta.as_ref());
-        let (y, mean, variance) =
-            x.batch_norm_training(axis, gamma, beta, self.epsilon, cursor.as_ref());
+        let (y, mean, variance) = match inputs.get(1) {
+            None => x.batch_norm_training(axis, gamma, beta, self.epsilon, cursor.as_ref()),
+            Some(mask) => {
+                let Ok(at) = dimension(self.axis, x.shape().rank().saturating_sub(1)) else {
+                    return call.refuse(format!("axis {axis} of {}", x.shape()));
+                };
+                let (mean, variance) = masked::moments(x, mask, at, cursor.as_ref());
+                let y = x.batch_norm(axis, [&mean, &variance], gamma, beta, self.epsilon);
+                (y, mean, variance)
+            }
+        };
         let shape = x.shape();
         let rows = shape.dims().first().copied().unwrap_or(1).max(1);
         let channels = mean.shape().elements() as usize;

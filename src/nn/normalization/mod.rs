@@ -3,6 +3,7 @@
 mod batch;
 mod group;
 mod layer;
+mod masked;
 mod rms;
 mod unit;
 

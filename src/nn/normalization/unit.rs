@@ -2,36 +2,27 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::concatenate::dimension;
 use crate::nn::layer::single;
-use crate::nn::{Call, Config, Layer};
+use crate::nn::{Axes, Call, Config, Layer};
 use crate::{Result, Shape, Tensor};
 
-use super::last;
-
-/// x/|x| along one dimension of each sample: vectors of length 1.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// x/|x| along one dimension of each sample, or along several together: vectors of length 1.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct UnitNormalization {
-    /// The dimension, counted with the batch as 0, or from the back where negative. Default: −1, the last.
-    #[serde(default = "last")]
-    pub axis: i32,
-}
-
-impl Default for UnitNormalization {
-    fn default() -> Self {
-        Self::new()
-    }
+    /// The dimensions, counted with the batch as 0, or from the back where negative. Default: −1, the last.
+    #[serde(default)]
+    pub axis: Axes,
 }
 
 impl UnitNormalization {
     /// Along the last dimension.
     pub fn new() -> Self {
-        UnitNormalization { axis: -1 }
+        UnitNormalization::default()
     }
 
-    /// Sets the dimension, counted with the batch as 0.
-    pub fn axis(mut self, axis: i32) -> Self {
-        self.axis = axis;
+    /// Sets the dimension or the dimensions, counted with the batch as 0.
+    pub fn axis(mut self, axis: impl Into<Axes>) -> Self {
+        self.axis = axis.into();
         self
     }
 }
@@ -43,12 +34,13 @@ impl Layer for UnitNormalization {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let shape = single(inputs)?;
-        dimension(self.axis, shape.rank())?;
+        self.axis.of_samples(shape.rank())?;
         Ok(shape.clone())
     }
 
-    fn forward(&self, inputs: &[Tensor], _call: &mut Call) -> Tensor {
-        inputs[0].unit_norm(self.axis as isize)
+    fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
+        let y = self.axis.apply(&inputs[0], Tensor::unit_norm);
+        y.unwrap_or_else(|message| call.refuse(message))
     }
 
     fn config(&self) -> Option<Config> {

@@ -30,7 +30,8 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
     {
         let mut call = Settings::within(case, call);
         training = call.flag("training", false)?;
-        masked = call.get("mask").is_some() && case.op == "Softmax";
+        masked = call.get("mask").is_some()
+            && ["Softmax", "BatchNormalization"].contains(&case.op.as_str());
         call.finish()?;
     }
     settings.finish()?;
@@ -72,7 +73,7 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
         check.tensor(&name, &array)?;
     }
     match training {
-        true => states(case, &layer, device, check),
+        true => states(case, &layer, masked, device, check),
         false => unchanged(case, check),
     }
 }
@@ -90,12 +91,15 @@ fn unchanged(case: &Case, check: &mut Check<'_>) -> Result<(), Stop> {
 fn states(
     case: &Case,
     layer: &LayerRef,
+    masked: bool,
     device: &Device,
     check: &mut Check<'_>,
 ) -> Result<(), Stop> {
     let graph = Graph::new();
     let x = case.tensor("x")?;
-    let input = graph.input("x", x.shape.as_slice());
+    let mut inputs = vec![graph.input("x", x.shape.as_slice())];
+    let mask = masked.then(|| case.tensor("call.mask")).transpose()?;
+    inputs.extend(mask.map(|mask| graph.input("mask", mask.shape.as_slice())));
     let mut call = Call::new(&graph).in_training();
     for name in case.names("w.") {
         let array = case.tensor(&format!("w.{name}"))?;
@@ -103,7 +107,7 @@ fn states(
         let initial = Initial::Floats(array.to_f32().as_slice().into());
         call = call.with_weight(&name, &graph.variable(&name, kind, initial));
     }
-    layer.layer().forward(&[input], &mut call);
+    layer.layer().forward(&inputs, &mut call);
     if call.updates().is_empty() {
         return unchanged(case, check);
     }
@@ -111,6 +115,9 @@ fn states(
     let plan = Plan::compile(&graph, device.target(), [program])?;
     let mut session = device.open(&plan)?;
     session.write("x", &x.to_f32())?;
+    if let Some(mask) = mask {
+        session.write("mask", &mask.to_f32())?;
+    }
     for times in ["after", "after2", "after3"] {
         session.run("call", 1)?;
         for name in case.names(&format!("{times}.")) {

@@ -31,6 +31,10 @@ pub fn named(
         settings.number(key, default).map(|value| value as f32)
     };
     let axis = |settings: &mut Settings<'_>| settings.number("axis", -1.0).map(|a| a as i32);
+    let axes = |settings: &mut Settings<'_>| -> Result<Vec<i32>, Stop> {
+        let axes = settings.integers("axis")?.unwrap_or_else(|| vec![-1]);
+        Ok(axes.into_iter().map(|axis| axis as i32).collect())
+    };
     let whole = |settings: &mut Settings<'_>, key: &str| -> Result<Vec<i64>, Stop> {
         Ok(settings.integers(key)?.unwrap_or_default())
     };
@@ -64,7 +68,7 @@ pub fn named(
             let shared: Vec<usize> = shared.map(|axis| axis as usize).collect();
             PRelu::new().shared_axes(shared).into()
         }
-        "Softmax" => Softmax::new().axis(axis(settings)?).into(),
+        "Softmax" => Softmax::new().axis(axes(settings)?).into(),
         "Flatten" => Flatten.into(),
         "Reshape" => Reshape::new(whole(settings, "target_shape")?).into(),
         "Permute" => {
@@ -137,7 +141,7 @@ pub fn named(
             }
             layer.into()
         }
-        "UnitNormalization" => UnitNormalization::new().axis(axis(settings)?).into(),
+        "UnitNormalization" => UnitNormalization::new().axis(axes(settings)?).into(),
         _ => return Ok(None),
     }))
 }
