@@ -5,8 +5,8 @@ mod common;
 
 use std::path::Path;
 
+use common::chart::{self, Plot, Series, Style};
 use kiln::prelude::*;
-use plotters::prelude::*;
 
 const ABOUT: &str = "mnist: train a classifier of handwritten digits
   --data DIR      a folder with MNIST's four IDX files, plain or gzipped (default: 8×8 digits that ship)
@@ -73,47 +73,21 @@ fn main() -> std::process::ExitCode {
 
 /// Loss and accuracy, on the training rows and on those held out, side by side.
 fn draw(history: &History, file: &Path) -> Result<()> {
-    let failed = |error: DrawingAreaErrorKind<std::io::Error>| {
-        Error::io(file, std::io::Error::other(error.to_string()))
-    };
-    let root = SVGBackend::new(file, (860, 340)).into_drawing_area();
-    root.fill(&WHITE).map_err(failed)?;
-    for (area, name) in root.split_evenly((1, 2)).iter().zip(["loss", "accuracy"]) {
-        let series = [history.get(name), history.get(&format!("val_{name}"))];
-        let values = || series.iter().flatten().copied();
-        let (low, high) = (
-            values().fold(f64::INFINITY, f64::min),
-            values().fold(f64::NEG_INFINITY, f64::max),
-        );
-        let room = (high - low).max(1e-3) * 0.05;
-        let mut chart = ChartBuilder::on(area)
-            .caption(name, ("sans-serif", 18))
-            .margin(12)
-            .x_label_area_size(32)
-            .y_label_area_size(48)
-            .build_cartesian_2d(1..series[0].len().max(2), low - room..high + room)
-            .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .x_desc("epoch")
-            .light_line_style(WHITE)
-            .draw()
-            .map_err(failed)?;
-        for ((values, label), colour) in
-            series.iter().zip(["training", "held out"]).zip([BLUE, RED])
-        {
-            let line = LineSeries::new((1..).zip(values.iter().copied()), colour.stroke_width(2));
-            let drawn = chart.draw_series(line).map_err(failed)?;
-            drawn
-                .label(label)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour));
+    let plots = ["loss", "accuracy"].map(|name| {
+        let series = |name: &str, label: &str| Series {
+            label: label.into(),
+            points: (1..).map(f64::from).zip(history.get(name)).collect(),
+            style: Style::Line,
+        };
+        Plot {
+            title: name.into(),
+            x: "epoch",
+            series: vec![
+                series(name, "training"),
+                series(&format!("val_{name}"), "held out"),
+            ],
+            ..Plot::default()
         }
-        chart
-            .configure_series_labels()
-            .background_style(WHITE)
-            .border_style(BLACK)
-            .draw()
-            .map_err(failed)?;
-    }
-    root.present().map_err(failed)
+    });
+    chart::write(file, (430.0, 340.0), &plots)
 }

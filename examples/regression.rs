@@ -5,8 +5,8 @@ mod common;
 
 use std::path::Path;
 
+use common::chart::{self, Plot, Series, Style};
 use kiln::prelude::*;
-use plotters::prelude::*;
 
 const ABOUT: &str = "regression: predict miles per gallon from seven measurements of a car
   --epochs N      passes over the training rows at most (default 200)
@@ -84,33 +84,29 @@ fn main() -> std::process::ExitCode {
 
 /// A point for each car, and the line on which they would all lie.
 fn draw(pairs: &[(f32, f32)], file: &Path) -> Result<()> {
-    let failed = |error: DrawingAreaErrorKind<std::io::Error>| {
-        Error::io(file, std::io::Error::other(error.to_string()))
-    };
-    let all = || pairs.iter().flat_map(|(truth, said)| [*truth, *said]);
-    let low = all().fold(f32::INFINITY, f32::min) - 1.0;
-    let high = all().fold(f32::NEG_INFINITY, f32::max) + 1.0;
-    let root = SVGBackend::new(file, (520, 500)).into_drawing_area();
-    root.fill(&WHITE).map_err(failed)?;
-    let mut chart = ChartBuilder::on(&root)
-        .caption("Miles per gallon of cars never seen", ("sans-serif", 18))
-        .margin(12)
-        .x_label_area_size(36)
-        .y_label_area_size(44)
-        .build_cartesian_2d(low..high, low..high)
-        .map_err(failed)?;
-    let mut mesh = chart.configure_mesh();
-    let mesh = mesh
-        .x_desc("truth")
-        .y_desc("predicted")
-        .light_line_style(WHITE);
-    mesh.draw().map_err(failed)?;
-    chart
-        .draw_series(LineSeries::new([(low, low), (high, high)], BLACK.mix(0.4)))
-        .map_err(failed)?;
-    let points = pairs
+    let points: Vec<(f64, f64)> = pairs
         .iter()
-        .map(|pair| Circle::new(*pair, 3, BLUE.mix(0.6).filled()));
-    chart.draw_series(points).map_err(failed)?;
-    root.present().map_err(failed)
+        .map(|&(truth, said)| (truth.into(), said.into()))
+        .collect();
+    let all = || points.iter().flat_map(|point| [point.0, point.1]);
+    let (low, high) = (
+        all().fold(f64::INFINITY, f64::min),
+        all().fold(0.0, f64::max),
+    );
+    let series = |label: &str, points, style| Series {
+        label: label.into(),
+        points,
+        style,
+    };
+    let plot = Plot {
+        title: "Miles per gallon of cars never seen".into(),
+        x: "truth",
+        y: "predicted",
+        series: vec![
+            series("a car", points, Style::Dots),
+            series("", vec![(low, low), (high, high)], Style::Line),
+        ],
+        ..Plot::default()
+    };
+    chart::write(file, (520.0, 500.0), &[plot])
 }

@@ -1,7 +1,7 @@
-//! What the tools share: arguments and errors, as in the examples, and a product to be timed.
+//! What the tools share: arguments, errors and charts, as in the examples, and a product to be timed.
 
 #[path = "../examples/common/mod.rs"]
 mod common;
 pub mod product;
 
-pub use common::{Arguments, run, shipped};
+pub use common::{Arguments, chart, run, shipped};

@@ -1,6 +1,8 @@
 //! What the examples share: arguments, the chosen device, and errors told as sentences.
 #![allow(dead_code, clippy::print_stdout, clippy::print_stderr)]
 
+pub mod chart;
+
 use std::process::ExitCode;
 
 use kiln::{Device, Error, Result};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kiln::prelude::*;
-use plotters::prelude::*;
+use kiln_tools::chart::{self, Plot, Series, Style};
 
 use crate::models::{classifier, synthetic};
 use crate::profile::Roofline;
@@ -44,7 +44,7 @@ pub fn run(devices: &[Device], out: &Path, most: usize) -> Result<()> {
     print!("{table}");
     let path = out.with_extension("md");
     std::fs::write(&path, &table).map_err(|error| unwritable(&path, &error.to_string()))?;
-    plot(&all, out).map_err(|error| unwritable(out, &error.to_string()))
+    plot(&all, out)
 }
 
 fn unwritable(path: &Path, why: &str) -> Error {
@@ -140,58 +140,27 @@ fn text(table: &mut String, device: &Device, curve: &Curve) {
     }
 }
 
-fn plot(
-    all: &[(String, Curve)],
-    out: &Path,
-) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let root = SVGBackend::new(out, (1200, 420)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let axes = ["batch", "width", "depth"];
-    for (area, axis) in root.split_evenly((1, 3)).iter().zip(axes) {
-        let mine = || all.iter().filter(|(_, curve)| curve.axis == axis);
-        let points = || mine().flat_map(|(_, curve)| &curve.points);
-        let sizes = points().map(|p| p.0 as f64);
-        let times = points().map(|p| p.1 * 1e6);
-        let (first, last) = sizes.fold((f64::MAX, 2.0f64), |(a, b), x| (a.min(x), b.max(x)));
-        let (least, most) = times.fold((f64::MAX, 2.0f64), |(a, b), x| (a.min(x), b.max(x)));
-        let mut chart = ChartBuilder::on(area)
-            .caption(format!("µs per step against {axis}"), ("sans-serif", 16))
-            .margin(8)
-            .x_label_area_size(40)
-            .y_label_area_size(64)
-            .build_cartesian_2d(
-                (first..last).log_scale(),
-                (least * 0.8..most * 1.25).log_scale(),
-            )?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .x_labels(4)
-            .x_desc(axis)
-            .x_label_formatter(&|size| format!("{size:.0}"))
-            .y_label_formatter(&|time| format!("{time:.0}"))
-            .draw()?;
-        for (index, (name, curve)) in mine().enumerate() {
-            let colour = [RED, BLUE, GREEN, MAGENTA][index % 4];
-            let line = curve.points.iter().map(|p| (p.0 as f64, p.1 * 1e6));
-            let dots = line
-                .clone()
-                .map(|point| Circle::new(point, 3, colour.filled()));
-            chart.draw_series(dots)?;
+/// A plot for each axis, with a line for each device.
+fn plot(all: &[(String, Curve)], out: &Path) -> Result<()> {
+    let plots = ["batch", "width", "depth"].map(|axis| {
+        let mine = all.iter().filter(|(_, curve)| curve.axis == axis);
+        let series = mine.map(|(name, curve)| Series {
             // The device's own name, without driver and version.
-            let name = name.split(" (").next().unwrap_or(name).to_string();
-            chart
-                .draw_series(LineSeries::new(line, colour.stroke_width(2)))?
-                .label(name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour));
+            label: name.split(" (").next().unwrap_or(name).into(),
+            points: curve
+                .points
+                .iter()
+                .map(|point| (point.0 as f64, point.1 * 1e6))
+                .collect(),
+            style: Style::LineAndDots,
+        });
+        Plot {
+            title: format!("µs per step against {axis}"),
+            x: axis,
+            logarithmic: true,
+            series: series.collect(),
+            ..Plot::default()
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .background_style(WHITE)
-            .border_style(BLACK)
-            .draw()?;
-    }
-    root.present()?;
-    Ok(())
+    });
+    chart::write(out, (400.0, 420.0), &plots)
 }

@@ -3,12 +3,13 @@
 //! `KILN_DEVICE` names the device whose recording is measured; without one only the first three are.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::hint::black_box;
+mod measure;
+
 use std::time::{Duration, Instant};
 
-use criterion::Criterion;
 use kiln::plan::{Class, Target};
 use kiln::prelude::*;
+use measure::Benches;
 
 /// A network with as many hidden layers of 64 units.
 fn model(device: &Device, hidden: usize) -> Model {
@@ -24,7 +25,7 @@ fn model(device: &Device, hidden: usize) -> Model {
         .unwrap()
 }
 
-fn plans(c: &mut Criterion) {
+fn plans(benches: &Benches) {
     for hidden in [2, 32] {
         for (name, target) in [
             ("the CPU", Target::cpu()),
@@ -32,36 +33,37 @@ fn plans(c: &mut Criterion) {
         ] {
             let device = Device::cpu().with_target(|_| target);
             let model = model(&device, hidden);
-            c.bench_function(
-                &format!("graph, gradients and plan for {name}, {hidden} hidden layers"),
-                |b| b.iter(|| black_box(model.inspect(4096, 128).unwrap())),
-            );
+            let name = format!("graph, gradients and plan for {name}, {hidden} hidden layers");
+            benches.time(&name, || model.inspect(4096, 128).unwrap());
         }
     }
     let device = Device::cpu();
     let (_, plan) = model(&device, 2).inspect(4096, 128).unwrap();
-    c.bench_function("open a CPU session, 2 hidden layers", |b| {
-        b.iter(|| black_box(device.open(&plan).unwrap()))
+    benches.time("open a CPU session, 2 hidden layers", || {
+        device.open(&plan).unwrap()
     });
 }
 
 /// The plan of a deep network: the time for a layer must not rise with their number.
-fn planning(c: &mut Criterion) {
+fn planning(benches: &Benches) {
     let device = Device::cpu();
-    let mut group = c.benchmark_group("planning");
-    group.sample_size(10);
     for hidden in [100, 400, 1000] {
         let model = model(&device, hidden);
-        group.throughput(criterion::Throughput::Elements(hidden as u64));
-        group.bench_function(hidden.to_string(), |b| {
-            b.iter(|| black_box(model.inspect(4096, 128).unwrap()))
+        let median = benches.time(&format!("planning {hidden} layers"), || {
+            model.inspect(4096, 128).unwrap()
         });
+        if let Some(median) = median {
+            println!(
+                "{:>60} {:.2} µs for a layer",
+                "",
+                median / hidden as f64 * 1e6
+            );
+        }
     }
-    group.finish();
 }
 
 /// The time of `run` alone: the device works on while it returns, and is waited for outside the measurement.
-fn recording(c: &mut Criterion) {
+fn recording(benches: &Benches) {
     const STEPS: u64 = 100;
     let device = match std::env::var(kiln::DEVICE_VARIABLE) {
         Ok(name) => Device::named(&name).unwrap(),
@@ -73,10 +75,9 @@ fn recording(c: &mut Criterion) {
     let (_, plan) = model(&device, 2).inspect(256, 8).unwrap();
     let dispatches = STEPS * plan.program("train").unwrap().dispatches() as u64;
     let mut session = device.open(&plan).unwrap();
-    let mut group = c.benchmark_group("record and submit");
-    group.throughput(criterion::Throughput::Elements(dispatches));
-    group.bench_function("dispatches of 100 steps", |b| {
-        b.iter_custom(|times| {
+    benches.timed(
+        &format!("record and submit {dispatches} dispatches, {STEPS} steps"),
+        |times| {
             let mut spent = Duration::ZERO;
             for _ in 0..times {
                 let begun = Instant::now();
@@ -85,20 +86,13 @@ fn recording(c: &mut Criterion) {
                 session.read("train.ring").unwrap();
             }
             spent
-        })
-    });
-    group.finish();
+        },
+    );
 }
 
 fn main() {
-    let mut criterion = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(2))
-        .without_plots()
-        .configure_from_args();
-    plans(&mut criterion);
-    planning(&mut criterion);
-    recording(&mut criterion);
-    criterion.final_summary();
+    let benches = Benches::of_arguments();
+    plans(&benches);
+    planning(&benches);
+    recording(&benches);
 }
