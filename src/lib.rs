@@ -75,6 +75,11 @@ pub mod io {
     pub use crate::train::Import;
 }
 
+/// The wgpu that Kiln is built on, for [`Device::from_wgpu`] with the same version. wgpu's types are part of Kiln's public face
+/// here and there alone: a new major version of wgpu is a new one of Kiln.
+#[doc(no_inline)]
+pub use wgpu;
+
 /// What a program that trains a model needs, Keras' words among them.
 #[expect(
     non_upper_case_globals,

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files outside the door that name wgpu's types, and why. None of them asks a device or a queue for anything.
-const NAMES_TYPES: [(&str, &str); 2] = [
+const NAMES_TYPES: [(&str, &str); 3] = [
     (
         "src/gpu/adapter.rs",
         "turns what an adapter says of itself into a summary, and chooses one",
     ),
+    ("src/lib.rs", "hands wgpu itself on to programs"),
     (
         "src/device.rs",
         "back ends by name, and the signature of `Device::from_wgpu`",

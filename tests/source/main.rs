@@ -5,5 +5,7 @@
 mod crates;
 mod door;
 mod floors;
+mod rust;
 mod scan;
 mod sizes;
+mod surface;
