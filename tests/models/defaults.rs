@@ -1,7 +1,6 @@
 //! The table of defaults in `docs/defaults.md` is what the code has; `KILN_WRITE_DOCS=1` writes it anew.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use kiln::nn::{ActivityRegularization, Constraint, GroupNormalization};
 use kiln::optim::{AdamW, Common, LossScale, OptimizerConfig, Schedule};
@@ -9,6 +8,8 @@ use kiln::prelude::*;
 use kiln::train::{Checkpoints, Loss, StopAfter, StopAt, TensorBoard};
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::documented;
 
 /// Settings as a file has them: numbers in their shortest form.
 fn settings(of: &impl Serialize) -> Value {
@@ -314,27 +315,5 @@ fn sections() -> [(&'static str, String); 10] {
 
 #[test]
 fn the_table_of_defaults_is_what_the_code_has() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/defaults.md");
-    let mut file = std::fs::read_to_string(&path).unwrap();
-    let write = std::env::var_os("KILN_WRITE_DOCS").is_some();
-    for (name, text) in sections() {
-        let (begin, end) = (
-            format!("<!-- {name} -->\n"),
-            format!("<!-- end of {name} -->"),
-        );
-        let from = file.find(&begin).expect("the section begins") + begin.len();
-        let to = file.find(&end).expect("the section ends");
-        if write {
-            file.replace_range(from..to, &format!("\n{text}\n"));
-        } else {
-            assert_eq!(
-                file[from..to].trim(),
-                text.trim(),
-                "docs/defaults.md, {name}"
-            );
-        }
-    }
-    if write {
-        std::fs::write(&path, file).unwrap();
-    }
+    documented::holds("docs/defaults.md", sections());
 }

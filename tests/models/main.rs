@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod callbacks;
+mod catalogue;
 #[path = "../common/mod.rs"]
 mod common;
 mod defaults;
+mod documented;
 mod functional;
 mod layers;
 mod losses;
