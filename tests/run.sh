@@ -179,17 +179,22 @@ command -v cargo >/dev/null || { say "cargo is not there: install Rust, see http
 
 runtime=
 beside= said=
+output=$(mktemp)
 stage='the preparation'
-passed=()
+passed=() failed=()
 finish() {
   local status=$?
   [[ -z $beside ]] || kill -- "-$beside" 2>/dev/null || true
   [[ -z $said ]] || rm -f "$said"
+  rm -f "$output"
   [[ -z $runtime ]] || rm -rf "$runtime"
   local elapsed="$((SECONDS / 60)) min $((SECONDS % 60)) s"
-  if [[ $status -eq 0 ]]; then
+  if [[ ${#passed[@]} -gt 0 ]]; then
     say "passed in $elapsed: $(printf '%s; ' "${passed[@]}" | sed 's/; $//')"
-  else
+  fi
+  if [[ ${#failed[@]} -gt 0 ]]; then
+    printf 'run.sh: FAILED: %s\n' "${failed[@]}"
+  elif [[ $status -ne 0 ]]; then
     say "FAILED after $elapsed in $stage"
   fi
 }
@@ -201,13 +206,34 @@ if [[ -z ${XDG_RUNTIME_DIR:-} ]]; then
   export XDG_RUNTIME_DIR=$runtime
 fi
 
-# Runs `cargo test` with the arguments after the title.
+# Runs `cargo test` with the arguments after the title. What fails is told again at the end; the rest runs all the same.
 test_stage() {
   stage=$1
   shift
-  say "$stage: cargo test --all-features $*"
-  cargo test --all-features "$@" </dev/null
-  passed+=("$stage")
+  local start=$SECONDS
+  say "$stage: cargo test --all-features --no-fail-fast $*"
+  if cargo test --all-features --no-fail-fast "$@" </dev/null 2>&1 | tee "$output"; then
+    passed+=("$stage, $((SECONDS - start)) s")
+  else
+    note_failures "$stage"
+  fi
+}
+
+# Adds what the output of `cargo test` says that failed: tests by name, targets, or an error of the build.
+note_failures() {
+  local line target='' found=
+  while read -r line; do
+    case $line in
+      *'Running '*) target=${line#*Running } target=${target%% (*} ;;
+      *'Doc-tests '*) target=documentation ;;
+      'test '*' ... FAILED')
+        line=${line#test }
+        failed+=("$1: $target: ${line% ... FAILED}")
+        found=1
+        ;;
+    esac
+  done <"$output"
+  [[ -n $found ]] || failed+=("$1: $(grep -E '^error' "$output" | head -n 1)")
 }
 
 place=
@@ -297,7 +323,7 @@ if [[ -n $second_driver ]]; then
     # SwiftShader compiles kernels on one thread of a process, for minutes in all: hence two processes.
     said=$(mktemp)
     set -m # a group of its own, to be ended as a whole
-    cargo test --all-features "${second_targets[@]:0:2}" </dev/null >"$said" 2>&1 &
+    cargo test --all-features --no-fail-fast "${second_targets[@]:0:2}" </dev/null >"$said" 2>&1 &
     beside=$!
     set +m
     test_stage "the driver tests on SwiftShader" "${second_targets[@]:2}"
@@ -306,7 +332,13 @@ if [[ -n $second_driver ]]; then
     wait "$beside" || outcome=$?
     beside=
     cat "$said"
-    [[ $outcome -eq 0 ]]
-    passed+=("$stage")
+    if [[ $outcome -eq 0 ]]; then
+      passed+=("$stage")
+    else
+      cp "$said" "$output"
+      note_failures "$stage"
+    fi
   fi
 fi
+
+[[ ${#failed[@]} -eq 0 ]]
