@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::expand::expand;
 use super::scan::words;
 
 /// A token, or the tokens between two brackets.
@@ -100,8 +101,8 @@ pub struct Module {
 /// All modules of a crate by their path, the root's being empty.
 pub type Modules = BTreeMap<Vec<String>, Module>;
 
-/// Macros of one rule: the pattern and the body.
-type Macros = BTreeMap<String, (Vec<Tree>, Vec<Tree>)>;
+/// Macros, each with its rules: pattern and body.
+type Macros = BTreeMap<String, Vec<(Vec<Tree>, Vec<Tree>)>>;
 
 /// Reads the modules of the crate whose root this file is.
 pub fn read(root: &Path) -> Modules {
@@ -219,13 +220,15 @@ impl Reader {
             "macro_rules" => {
                 let (name, rules) = (word(2).to_string(), body.unwrap());
                 // `pattern => body;`
-                let arrow = rules.iter().position(|tree| tree.is("=>")).unwrap();
                 let group = |tree: &Tree| match tree {
                     Tree::Group(_, trees) => trees.clone(),
                     Tree::Token(token) => panic!("{token} in {name}"),
                 };
-                self.macros
-                    .insert(name.clone(), (group(&rules[0]), group(&rules[arrow + 1])));
+                let rules = rules
+                    .split(|tree| tree.is(";"))
+                    .filter(|rule| !rule.is_empty());
+                let rules = rules.map(|rule| (group(&rule[0]), group(&rule[2])));
+                self.macros.insert(name.clone(), rules.collect());
             }
             name if item.get(1).is_some_and(|tree| tree.is("!")) => {
                 self.expand(name, item, folder, path)
@@ -255,64 +258,20 @@ impl Reader {
         }
     }
 
-    /// Declares what a macro of this crate writes. What its pattern repeats is repeated as often as the call says.
+    /// Declares what a macro of this crate writes.
     fn expand(&mut self, name: &str, item: &[Tree], folder: Option<&Path>, path: &[String]) {
-        let Some((pattern, body)) = self.macros.get(name).cloned() else {
+        let Some(rules) = self.macros.get(name) else {
             return;
         };
         let arguments = item.iter().rev().find_map(|tree| match tree {
             Tree::Group(_, trees) => Some(trees.as_slice()),
             Tree::Token(_) => None,
         });
-        let arguments = arguments.unwrap();
-        let times = match &pattern[..] {
-            [dollar, Tree::Group('(', repeated), tail @ ..] if dollar.is("$") => {
-                // A separator ends each repetition but the last one; a last token of the pattern ends each.
-                let (end, all) = match tail {
-                    [separator, star] if star.is("*") || star.is("+") => (separator, 1),
-                    _ => (repeated.last().unwrap(), 0),
-                };
-                arguments.iter().filter(|tree| *tree == end).count() + all
-            }
-            _ => 1,
-        };
-        let mut written = Vec::new();
-        repeat(&body, times, &mut written);
+        let written = expand(rules, arguments.unwrap()).unwrap_or_default();
         let mut rest = &written[..];
         while !rest.is_empty() {
             rest = self.item(rest, folder, path);
         }
-    }
-}
-
-/// The body with what stands in `$(…)*` as often as the pattern's outermost repetition.
-fn repeat(body: &[Tree], times: usize, written: &mut Vec<Tree>) {
-    let mut rest = body;
-    loop {
-        rest = match rest {
-            [] => return,
-            [dollar, Tree::Group('(', inside), tail @ ..] if dollar.is("$") => {
-                for _ in 0..times {
-                    // Within a repetition another one is of something else: once.
-                    repeat(inside, 1, written);
-                }
-                let stars = tail
-                    .iter()
-                    .position(|tree| tree.is("*") || tree.is("+"))
-                    .unwrap();
-                &tail[stars + 1..]
-            }
-            [Tree::Group(bracket, inside), tail @ ..] => {
-                let mut group = Vec::new();
-                repeat(inside, times, &mut group);
-                written.push(Tree::Group(*bracket, group));
-                tail
-            }
-            [tree, tail @ ..] => {
-                written.push(tree.clone());
-                tail
-            }
-        };
     }
 }
 
@@ -488,24 +447,44 @@ fn the_reader_sees_items_and_neither_comments_nor_literals() {
 }
 
 #[test]
-fn what_a_macro_writes_is_repeated_as_often_as_its_call_says() {
+fn what_a_macro_writes_is_seen() {
     let text = "
-        macro_rules! methods { ($($(#[$doc:meta])* $name:ident => $f:expr;)*) => { impl Tensor { $(pub fn $name(&self) {})* } }; }
+        macro_rules! methods { ($($(#[$doc:meta])* $name:ident => $f:expr;)*) => { impl Tensor { $($(#[$doc])* pub fn $name(&self) {})* } }; }
         methods! { /// One.
             one => 1; two => f(2, 3); three => 3; }
+        settings!(First);
         settings!(Second);
         macro_rules! settings { ($of:ty) => { impl $of { pub fn a(&self) {} pub fn b(&self) {} } }; }
-        settings!(First);
         macro_rules! layers { ($($name:ident),*) => { $(pub struct $name;)* }; }
         layers!(A, B);
+        macro_rules! optimizer {
+            ($name:ident $label:literal { $($field:ident: $type:ty = $default:expr $(, $check:path)?;)* }) => {
+                pub struct $name { $(pub $field: $type,)* }
+                impl $name { pub fn new() -> Self { $name { $($field: $default),* } } $(pub fn $field(self) {} $($check();)?)* }
+            };
+        }
+        optimizer! { Sgd \"sgd\" { momentum: f32 = 0.0, check::share; nesterov: Vec<u32> = f(1); } }
+        macro_rules! table { ($then:ident) => { $then! {{ relu; tanh; }} }; }
+        macro_rules! named { ({ $($name:ident;)* }) => { impl Tensor { $(pub fn $name() {})* } }; }
+        table!(named);
     ";
     let modules = parse(text);
     let root = &modules[&Vec::new()];
-    let counts: Vec<(Option<&str>, usize)> = root
+    let found: Vec<String> = root
         .methods
         .iter()
-        .map(|methods| (methods.of.as_deref(), methods.names.len()))
+        .map(|own| format!("{} {}", own.of.as_deref().unwrap(), own.names.join(" ")))
         .collect();
-    assert_eq!(counts, [(Some("Tensor"), 3), (None, 2), (None, 2)]);
-    assert_eq!(root.items.len(), 2);
+    assert_eq!(
+        found,
+        [
+            "Tensor one two three",
+            "First a b",
+            "Second a b",
+            "Sgd new momentum nesterov",
+            "Tensor relu tanh"
+        ]
+    );
+    let items: Vec<&str> = root.items.iter().map(|item| item.name.as_str()).collect();
+    assert_eq!(items, ["A", "B", "Sgd"]);
 }
