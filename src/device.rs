@@ -37,6 +37,13 @@ enum DeviceKind {
 impl Device {
     /// The best hardware adapter (discrete, then integrated), else the CPU session: where there is none, and where its
     /// driver refuses to open it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`] where the budget is too small for a device at all, and [`Error::DeviceLost`] or
+    /// [`Error::Timeout`] where
+    /// the adapter opens and then fails its trials. An adapter that is refused is none: the CPU session takes its
+    /// place.
     pub fn best() -> Result<Self> {
         Self::best_with(Options::default())
     }
@@ -78,11 +85,20 @@ impl Device {
     /// `dx12`, `gl`), or part of an adapter's name.
     ///
     /// What is asked for and not there is an error that lists what is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] with the names that there are, [`Error::Device`] where the driver refuses to open what was
+    /// asked for.
     pub fn named(name: &str) -> Result<Self> {
         Self::named_with(name, Options::default())
     }
 
     /// [`Device::named`] with a memory budget and a deadline.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Device::named`].
     pub fn named_with(name: &str, options: Options) -> Result<Self> {
         let selector = match name.trim().to_lowercase().as_str() {
             "" | "best" | "auto" => return Self::best_with(options),
@@ -112,6 +128,11 @@ impl Device {
     /// The device that the environment variable `KILN_DEVICE` names, as [`Device::named`]; the best one if it is unset.
     ///
     /// Where `KILN_TUNING` names a file, it is read as by [`Device::with_tuning`].
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Device::named`] and [`Device::with_tuning`]; [`Error::Argument`] where a variable is not
+    /// Unicode.
     pub fn from_env() -> Result<Self> {
         let device = match std::env::var(DEVICE_VARIABLE) {
             Ok(name) => Self::named(&name),
@@ -254,6 +275,12 @@ impl Device {
     }
 
     /// Opens a plan: allocates, compiles, uploads the variables' initial values. A device that was lost is made again first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`] and [`Error::Limit`] where the plan has no room on the device, [`Error::Shader`] for a
+    /// kernel that does not
+    /// fit its op, [`Error::Gpu`], [`Error::DeviceLost`] and [`Error::Timeout`] from the driver.
     pub fn open(&self, plan: &Plan) -> Result<Session> {
         let programs = plan.programs.len();
         tracing::debug!(device = %self, programs, bytes = plan.slot_bytes(), "plan opened");

@@ -326,6 +326,11 @@ impl Graph {
     }
 
     /// The first error recorded, if a call was refused.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`](crate::Error::Shape) or [`Error::Argument`](crate::Error::Argument) of the call that was
+    /// refused first, with the caller's line.
     pub fn check(&self) -> Result<()> {
         self.lock().error.clone().map_or(Ok(()), Err)
     }

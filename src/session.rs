@@ -123,6 +123,11 @@ impl Session {
 
     /// Runs `steps` steps of a program. A GPU gets them in one submission, or in several where they are very many dispatches,
     /// and works on while this returns; where too many are under way, it waits for the first with the device's deadline.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where there is no such program; on a GPU [`Error::Gpu`], and
+    /// [`Error::DeviceLost`] and [`Error::Timeout`] where the device is gone or does not answer.
     pub fn run(&mut self, program: &str, steps: u64) -> Result<()> {
         let index = self.begin(program, steps)?;
         match &mut self.executor {
@@ -145,6 +150,10 @@ impl Session {
     }
 
     /// Runs `steps` steps and copies a tensor of numbers for the host, without waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Session::submit`].
     pub fn run_and_copy(&mut self, program: &str, steps: u64, tensor: &str) -> Result<Pending> {
         self.submit(program, steps, &[tensor])
     }
@@ -152,6 +161,10 @@ impl Session {
     /// Runs `steps` steps without waiting for them, in one submission unless they are very many dispatches:
     /// [`Session::finish`] says when the last has ended, and returns the numbers of the tensors that were to be copied, one
     /// after the other. Where too many are under way, it waits for the first with the device's deadline.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Session::run`], and [`Error::NotFound`] where there is no such tensor.
     pub fn submit(&mut self, program: &str, steps: u64, copied: &[&str]) -> Result<Pending> {
         let before = self.last;
         let index = self.begin(program, steps)?;
@@ -178,6 +191,10 @@ impl Session {
 
     /// Where one dispatch of a program does many steps: the most that it does from now on, if its kernel allows as many.
     /// Until this is called, a rule by floating-point operations decides. Results are the same bits for any.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where there is no such program.
     pub fn limit_steps_per_dispatch(&mut self, program: &str, steps: u64) -> Result<()> {
         let index = self.begin(program, 0)?;
         self.limit_at(index, steps);
@@ -191,6 +208,11 @@ impl Session {
     }
 
     /// Makes the buffers for `count` copies of these tensors under way at once, which are else made when they are needed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where there is no such tensor, [`Error::OutOfMemory`] where there is no room for the
+    /// buffers.
     pub fn reserve_readbacks(&mut self, tensors: &[&str], count: usize) -> Result<()> {
         let places = self.places(tensors)?;
         self.reserve_at(&places, count)

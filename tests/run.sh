@@ -231,6 +231,11 @@ note_failures() {
         failed+=("$1: $target: ${line% ... FAILED}")
         found=1
         ;;
+      # The list at the end names those too that crashed before they could say so.
+      '`-'*'`')
+        failed+=("$1: target $line")
+        found=1
+        ;;
     esac
   done <"$output"
   [[ -n $found ]] || failed+=("$1: $(grep -E '^error' "$output" | head -n 1)")

@@ -45,6 +45,10 @@ pub struct Expected {
 }
 
 /// Runs a case on the f64 reference, from the inputs that [`draw`] gives for the harnesses' own seed.
+///
+/// # Errors
+///
+/// The errors of [`Plan::compile`](crate::Plan::compile) and of running the plan.
 pub fn reference(case: &Case) -> Result<Expected> {
     expected(case, &draw(case, SEED)?)
 }
@@ -130,6 +134,10 @@ pub fn parity(case: &Case, device: &Device) -> Result<Report> {
 /// the reference some result must then hold a NaN, told by its bits.
 ///
 /// The report's elements are the NaNs tried.
+///
+/// # Errors
+///
+/// [`Error::Check`] with what was found and what was expected, and those of the device.
 pub fn nan(case: &Case, device: &Device) -> Result<Report> {
     let mut report = Report::default();
     if case.nan.is_empty() {

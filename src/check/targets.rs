@@ -59,6 +59,10 @@ fn everywhere(choice: ProductChoice) -> TuningTable {
 /// give for a case, the device's own first. A CPU session has one.
 ///
 /// Limits stay the adapter's, that of loop iterations too.
+///
+/// # Errors
+///
+/// The errors of planning the case's launch on each of these targets.
 pub fn variants(case: &Case, device: &Device) -> Result<Vec<Variant>> {
     let own = device.target().clone();
     let mut choices = vec![own.clone()];

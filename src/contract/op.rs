@@ -92,6 +92,10 @@ pub struct Vjp<'a> {
 
 impl Vjp<'_> {
     /// The gradient of the first output, which is wanted whenever a single-output op is asked for its gradient.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, where the output has no gradient.
     pub fn dy(&self) -> Result<&Tensor, String> {
         self.gradients
             .first()

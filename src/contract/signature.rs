@@ -12,6 +12,10 @@ pub struct Signature {
 }
 
 /// Checks that an op got as many inputs as it takes.
+///
+/// # Errors
+///
+/// A sentence with both numbers.
 pub fn arity<const N: usize>(inputs: &[TensorType]) -> Result<&[TensorType; N], String> {
     inputs
         .try_into()
@@ -19,6 +23,10 @@ pub fn arity<const N: usize>(inputs: &[TensorType]) -> Result<&[TensorType; N], 
 }
 
 /// Checks the element type of the named input.
+///
+/// # Errors
+///
+/// A sentence with the input's name and both types.
 pub fn expect_dtype(name: &str, input: &TensorType, dtype: DType) -> Result<(), String> {
     if input.dtype == dtype {
         Ok(())

@@ -2,5 +2,5 @@
 
 mod session;
 
-pub use crate::number::{HALF_UNIT, Product, Real, half_bits, half_value, parallel, stored_error};
-pub use session::{Session, SessionFloat};
+pub use crate::number::{Product, Real, half_bits, half_value, parallel};
+pub(crate) use session::Session;

@@ -72,6 +72,10 @@ pub struct Session<T> {
 
 impl<T: SessionFloat> Session<T> {
     /// Allocates the plan's slots and fills the variables with their initial values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) where the machine has no room for a slot.
     pub fn open(plan: &Plan) -> Result<Self> {
         let mut buffers = Vec::new();
         for (index, slot) in plan.slots.iter().enumerate() {

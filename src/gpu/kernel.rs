@@ -54,6 +54,10 @@ pub struct Module {
 
 impl Module {
     /// Parses, validates and reflects a shader.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shader`] with the compiler's words.
     pub fn parse(shader: &Shader) -> Result<Self> {
         Self::parse_with_tree(shader).map(|(reflected, _)| reflected)
     }
@@ -132,6 +136,10 @@ impl Module {
 
     /// The entry point that a launch names, after checking the launch against it. `written` tells for each of the
     /// launch's bindings whether the op writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shader`] where there is no such entry point, or where it does not declare what the launch binds.
     pub fn entry(&self, launch: &Launch, written: impl Fn(Binding) -> bool) -> Result<&EntryPoint> {
         let refused = |message: String| Error::Shader {
             shader: self.name.into(),
@@ -179,6 +187,10 @@ impl Module {
 
 impl EntryPoint {
     /// The bytes of `params` with a launch's values, each at its field's offset.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shader`] where a field has no value or one of another type.
     pub fn pack(&self, launch: &Launch) -> Result<Vec<u8>> {
         let refused = |message: String| Error::Shader {
             shader: launch.shader.name.into(),

@@ -14,10 +14,12 @@ mod request;
 mod session;
 mod specialise;
 
-pub use adapter::{AdapterSummary, Selector};
+pub use adapter::AdapterSummary;
+pub(crate) use adapter::Selector;
 pub use canary::{Canary, Finding, Verdict};
 pub use counters::Counters;
-pub use device::{Device, Fault, FaultKind, Options, WgpuCall, adapters};
+pub(crate) use device::Device;
+pub use device::{Fault, FaultKind, Options, WgpuCall, adapters};
 pub use kernel::{BindingUse, EntryPoint, Module, ParamField};
 pub use profile::{LaunchTiming, Profile};
-pub use session::{Pending, Session};
+pub(crate) use session::{Pending, Session};

@@ -62,6 +62,11 @@ impl Profile {
 
 impl Session {
     /// Measures every dispatch of a program `repeat` times.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`](crate::Error::Gpu), [`Error::DeviceLost`](crate::Error::DeviceLost) and
+    /// [`Error::Timeout`](crate::Error::Timeout).
     pub async fn profile(&mut self, program: usize, repeat: u64) -> Result<Profile> {
         let mut labels = Vec::new();
         for (c, call) in self.plan.programs[program].calls.iter().enumerate() {

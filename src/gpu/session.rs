@@ -90,6 +90,11 @@ impl Session {
     }
 
     /// Submits `steps` steps of a program: one encoder and one pass, or several for very many dispatches.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`](crate::Error::Gpu), [`Error::DeviceLost`](crate::Error::DeviceLost) and
+    /// [`Error::Timeout`](crate::Error::Timeout).
     pub fn run(&mut self, program: usize, steps: u64) -> Result<()> {
         let rest = self.run_all_but_the_last(program, steps)?;
         if rest > 0 {
@@ -126,6 +131,11 @@ impl Session {
 
     /// Submits `steps` steps, and in the last submission a copy of all `copied` one after the other for the host, which goes
     /// on meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`](crate::Error::Gpu), [`Error::DeviceLost`](crate::Error::DeviceLost) and
+    /// [`Error::Timeout`](crate::Error::Timeout).
     pub fn submit(&mut self, program: usize, steps: u64, copied: &[Place]) -> Result<Pending> {
         self.submit_all(Some((program, steps)), copied)
     }
@@ -174,6 +184,11 @@ impl Session {
     }
 
     /// Makes staging buffers for `count` copies of all `places`, unless they are too large to be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::Gpu`](crate::Error::Gpu),
+    /// [`Error::DeviceLost`](crate::Error::DeviceLost) and [`Error::Timeout`](crate::Error::Timeout).
     pub fn reserve_readbacks(&mut self, places: &[Place], count: usize) -> Result<()> {
         let bytes = self.total_bytes(places);
         if bytes > MAX_KEPT_STAGING {
@@ -220,6 +235,11 @@ impl Session {
     }
 
     /// Copies `place` to the host.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`](crate::Error::Gpu), [`Error::DeviceLost`](crate::Error::DeviceLost) and
+    /// [`Error::Timeout`](crate::Error::Timeout).
     pub async fn read<R>(&mut self, place: Place, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
         let bytes = self.bytes(place);
         let len = bytes.end - bytes.start;
@@ -233,6 +253,11 @@ impl Session {
     }
 
     /// Copies all `places` for the host in one readback, one after the other, each in whole words.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`](crate::Error::Gpu), [`Error::DeviceLost`](crate::Error::DeviceLost) and
+    /// [`Error::Timeout`](crate::Error::Timeout).
     pub fn copy(&mut self, places: &[Place]) -> Result<Pending> {
         self.submit_all(None, places)
     }
@@ -251,6 +276,11 @@ impl Session {
     }
 
     /// Copies numbers in, before the next submission; as f16 where the slot holds those, an odd last one with a zero.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`](crate::Error::Gpu), [`Error::DeviceLost`](crate::Error::DeviceLost) and
+    /// [`Error::Timeout`](crate::Error::Timeout).
     pub fn write(&mut self, place: Place, values: &[f32]) -> Result<()> {
         if self.plan.slots[place.slot].dtype == DType::F16 {
             let bits = |value: &f32| u32::from(half_bits(f64::from(*value)));
@@ -266,6 +296,11 @@ impl Session {
     }
 
     /// Copies words in, before the next submission.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`](crate::Error::Gpu), [`Error::DeviceLost`](crate::Error::DeviceLost) and
+    /// [`Error::Timeout`](crate::Error::Timeout).
     pub fn write_words(&mut self, place: Place, values: &[u32]) -> Result<()> {
         self.device.upload(
             &self.slots[place.slot],

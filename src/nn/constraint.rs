@@ -105,6 +105,10 @@ impl Constraint {
     }
 
     /// Checks that every number is in its range; the error names the field.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] with the field's name.
     pub fn validate(self) -> Result<()> {
         let refuse = |name, range: &str, got: f32| {
             Err(Error::argument(name, format!("must be {range}, got {got}")))

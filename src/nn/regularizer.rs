@@ -75,6 +75,10 @@ impl Regularizer {
     }
 
     /// Checks that factors are finite and at least 0; the error names the factor.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] with the factor's name.
     pub fn validate(self) -> Result<()> {
         let factors = match self {
             Regularizer::L1(l1) => [("l1", l1), ("l2", 0.0)],

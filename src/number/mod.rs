@@ -13,7 +13,8 @@ mod tiles;
 mod tracked;
 
 pub use dual::Dual;
-pub use half::{HALF_UNIT, half_bits, half_value, stored_error};
+pub(crate) use half::stored_error;
+pub use half::{half_bits, half_value};
 pub use operations::{Known, Number};
 pub use products::Product;
 pub use real::{Real, UNIT};

@@ -34,6 +34,7 @@ impl Permutation {
     }
 
     /// The row that stands at `position`, which must be below the number of rows.
+    #[cfg(test)]
     pub fn row(self, position: u32) -> u32 {
         let mut x = self.walk(position);
         while x >= self.rows {
@@ -42,8 +43,9 @@ impl Permutation {
         x
     }
 
-    /// The rows that stand at `position` and behind, as many as there is room for, all of which must be below the number
-    /// of rows: [`Permutation::row`] for sixteen at a time.
+    /// The rows that stand at `position` and after it, as many as `rows` has room for, sixteen at a time. All these
+    /// positions
+    /// must be below the number of rows.
     #[inline(always)]
     pub fn rows(self, mut position: u32, rows: &mut [u32]) {
         for rows in rows.chunks_mut(LANES) {

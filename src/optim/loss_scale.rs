@@ -53,6 +53,10 @@ pub struct Scaling {
 
 impl LossScale {
     /// Whether every setting is in its range.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] with the field's name.
     pub fn validate(&self) -> Result<()> {
         let scale = self.initial_scale;
         if !scale.is_normal() || scale < 0.0 || scale.to_bits() & 0x7f_ffff != 0 {

@@ -197,6 +197,10 @@ pub struct Plan {
 
 impl Plan {
     /// The program of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] with the programs that there are.
     pub fn program(&self, name: &str) -> Result<&PlannedProgram> {
         self.programs
             .iter()
@@ -213,6 +217,10 @@ impl Plan {
     }
 
     /// The variable of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] with the variables that there are.
     pub fn variable(&self, name: &str) -> Result<&PlannedVariable> {
         self.find_variable(name).ok_or_else(|| Error::NotFound {
             what: "variable",
@@ -231,6 +239,10 @@ impl Plan {
     }
 
     /// Type and place of a variable, or of what a program fetches: of the first that fetches something of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] with the names that can be read.
     pub fn readable(&self, name: &str) -> Result<(&TensorType, Place)> {
         if let Some(variable) = self.find_variable(name) {
             return Ok((&variable.kind, variable.place));

@@ -6,6 +6,10 @@ use super::Schedule;
 
 impl Schedule {
     /// Checks that every number is finite and in its range; the error names the field.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] with the field's name.
     pub fn validate(&self) -> Result<()> {
         match *self {
             Schedule::Constant(rate) => at_least_zero("learning_rate", rate),

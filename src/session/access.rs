@@ -8,24 +8,42 @@ use super::{Executor, Session, Values};
 
 impl Session {
     /// Writes a variable of numbers, row-major, before the next run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where there is no such variable, [`Error::Argument`] where the values are not as many or
+    /// not of its type; on a
+    /// GPU [`Error::DeviceLost`] and [`Error::Timeout`].
     pub fn write(&mut self, variable: &str, values: &[f32]) -> Result<()> {
         let place = self.sized(variable, self.numbers(variable)?, values.len())?;
         self.write_at(place, values)
     }
 
     /// Writes the leading elements of a variable of numbers and leaves the others.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Session::write`].
     pub fn write_head(&mut self, variable: &str, values: &[f32]) -> Result<()> {
         let place = self.head(variable, DType::F32, values.len())?;
         self.write_at(place, values)
     }
 
     /// Writes a variable of integers, row-major, before the next run.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Session::write`].
     pub fn write_labels(&mut self, variable: &str, values: &[u32]) -> Result<()> {
         let place = self.sized(variable, DType::U32, values.len())?;
         self.write_words_at(place, values)
     }
 
     /// Writes the leading elements of a variable of integers and leaves the others.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Session::write`].
     pub fn write_labels_head(&mut self, variable: &str, values: &[u32]) -> Result<()> {
         let place = self.head(variable, DType::U32, values.len())?;
         self.write_words_at(place, values)
@@ -52,11 +70,21 @@ impl Session {
     /// Reads a variable, or what the program run last fetches under this name, as f32.
     ///
     /// What another program fetches is an error: programs share the memory of their temporaries.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where there is neither such a variable nor such a result of the program run last,
+    /// [`Error::Argument`] where it holds
+    /// no numbers; on a GPU [`Error::DeviceLost`] and [`Error::Timeout`].
     pub fn read(&mut self, name: &str) -> Result<Vec<f32>> {
         self.block_on(async |session| session.read_async(name).await)
     }
 
     /// [`Session::read`] without blocking the thread.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Session::read`].
     pub async fn read_async(&mut self, name: &str) -> Result<Vec<f32>> {
         let place = self.place(name, DType::F32)?;
         match &mut self.executor {
@@ -71,11 +99,19 @@ impl Session {
     }
 
     /// Reads numbers or integers in the session's own precision.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Session::read`].
     pub fn read_values(&mut self, name: &str) -> Result<Values> {
         self.block_on(async |session| session.read_values_async(name).await)
     }
 
     /// [`Session::read_values`] without blocking the thread.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Session::read`].
     pub async fn read_values_async(&mut self, name: &str) -> Result<Values> {
         let (kind, place) = self.readable(name)?;
         let dtype = kind.dtype;
@@ -84,6 +120,10 @@ impl Session {
 
     /// For debugging: fills what no variable covers with NaNs, so that a read of something never written, or a write
     /// behind a tensor's end, shows. Temporaries get the bits `temporary`, the space behind variables `padding`.
+    ///
+    /// # Errors
+    ///
+    /// On a GPU [`Error::DeviceLost`] and [`Error::Timeout`].
     pub fn poison(&mut self, temporary: u32, padding: u32) -> Result<()> {
         let plan = self.plan();
         let free: Vec<(Place, DType, u32)> = plan
@@ -115,6 +155,10 @@ impl Session {
     }
 
     /// For debugging: the elements of a whole slot of the plan, variables, temporaries and padding.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where the plan has no such slot; on a GPU [`Error::DeviceLost`] and [`Error::Timeout`].
     pub fn read_slot(&mut self, slot: usize) -> Result<Values> {
         let Some(kind) = self.plan().slots.get(slot) else {
             let count = self.plan().slots.len();

@@ -181,7 +181,7 @@ impl Session {
     }
 
     /// Runs a step up to the call that first writes a number that is not finite: see
-    /// [`cpu::Session::first_not_finite`](crate::cpu::Session::first_not_finite).
+    /// `cpu::Session::first_not_finite`.
     pub(crate) fn first_not_finite(
         &mut self,
         program: ProgramHandle,

@@ -63,6 +63,10 @@ impl PendingSnapshot {
 impl Session {
     /// The variables that runs change, by name: those of [`Role::State`] and [`Role::Progress`]. Restored, a session that is
     /// given the same data goes on with the same bits.
+    ///
+    /// # Errors
+    ///
+    /// On a GPU [`Error::DeviceLost`] and [`Error::Timeout`].
     pub fn snapshot(&mut self) -> Result<Snapshot> {
         self.block_on(async |session| session.snapshot_async(Role::is_kept).await)
     }

@@ -75,6 +75,10 @@ impl TuningTable {
     }
 
     /// The table that `Display` wrote; else the number of the first bad line, from 1, and what is wrong with it.
+    ///
+    /// # Errors
+    ///
+    /// The line's number and what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, (u64, String)> {
         let mut table = TuningTable::default();
         let mut head = false;

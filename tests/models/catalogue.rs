@@ -127,7 +127,7 @@ fn the_catalogue_lists_what_the_code_has() {
                 listed(Constraint::all().map(|(name, _)| name), 4),
             ),
             ("callbacks", listed(callbacks(), 10)),
-            ("ops", listed(ops, 50)),
+            ("ops", listed(ops, 40)),
         ],
     );
 }

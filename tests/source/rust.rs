@@ -213,8 +213,7 @@ impl Reader {
                 }
             }
             "use" => {
-                let mut prefix = Vec::new();
-                imports(&item[1..], &mut prefix, public, &mut own.imports);
+                imports(&item[1..], &[], public, &mut own.imports);
             }
             "impl" => own.methods.extend(methods(item)),
             "macro_rules" => {
@@ -303,13 +302,13 @@ fn visibility<'a>(first: &Tree, rest: &'a [Tree]) -> (bool, &'a [Tree]) {
 }
 
 /// The imports of the tree of paths that a `use` holds.
-fn imports(trees: &[Tree], prefix: &mut Vec<String>, public: bool, found: &mut Vec<Import>) {
+fn imports(trees: &[Tree], prefix: &[String], public: bool, found: &mut Vec<Import>) {
     for part in trees.split(|tree| tree.is(",") || tree.is(";")) {
-        let mut path = prefix.clone();
+        let mut path = prefix.to_vec();
         let mut alias = None;
         for (at, tree) in part.iter().enumerate() {
             match tree {
-                Tree::Group(_, inside) => imports(inside, &mut path, public, found),
+                Tree::Group(_, inside) => imports(inside, &path, public, found),
                 tree if tree.is("as") => alias = part[at + 1].word(),
                 tree if tree.is("*") => alias = Some("*"),
                 tree if alias.is_none() => path.extend(tree.word().map(str::to_string)),

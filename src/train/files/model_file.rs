@@ -69,6 +69,12 @@ impl Model {
     ///
     /// The file appears whole or not at all: it is written under another name beside `path` and then renamed.
     /// Optimizer states are not part of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] for a model with a layer, loss, metric or optimizer that a file cannot hold, [`Error::Io`]
+    /// where the file cannot be
+    /// written; the weights come from the device: [`Error::DeviceLost`] and [`Error::Timeout`].
     pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let weights = self.weights()?;
@@ -99,17 +105,31 @@ impl Model {
     /// Reads a model that [`Model::save`] wrote, onto the device that `KILN_DEVICE` names, or the best one.
     ///
     /// On the same kind of device it predicts the same bits as the model that was saved.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Model::load_on`] and [`Device::from_env`].
     pub fn load(path: impl AsRef<Path>) -> Result<Model> {
         Self::load_on(&Device::from_env()?, path)
     }
 
     /// Reads a model that [`Model::save`] wrote, onto `device`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the file cannot be read, [`Error::Format`] where it is not what [`Model::save`] writes,
+    /// [`Error::NotFound`] for a layer
+    /// that is not built in.
     pub fn load_on(device: &Device, path: impl AsRef<Path>) -> Result<Model> {
         Self::load_with(device, path, |_, _| None)
     }
 
     /// [`Model::load_on`] for a model with layers of one's own: `layers` makes the layer of a class from its settings, as
     /// [`Layer::config`](crate::nn::Layer::config) gave them, and none for classes that it does not know.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Model::load_on`], and what `layers` returns.
     pub fn load_with(
         device: &Device,
         path: impl AsRef<Path>,
@@ -121,6 +141,10 @@ impl Model {
 
     /// The model in the bytes of a file that [`Model::save`] wrote, onto `device`: one that is part of a program, by
     /// `include_bytes!`.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Model::load_on`] but for [`Error::Io`].
     pub fn from_bytes(device: &Device, bytes: &[u8]) -> Result<Model> {
         Self::read(device, bytes, Path::new("the model's bytes"), &|_, _| None)
     }

@@ -43,6 +43,11 @@ impl Model {
     /// ends in `.npz` makes an archive of NumPy's arrays of it, any other a safetensors file.
     ///
     /// The file appears whole or not at all, as with [`Model::save`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the file cannot be written, [`Error::DeviceLost`] and [`Error::Timeout`] where the weights
+    /// do not come from the device.
     pub fn save_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let (path, weights) = (path.as_ref(), self.weights()?);
         if path.extension().is_some_and(|ending| ending == "npz") {
