@@ -4,9 +4,6 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::operations::Number;
 
-/// 1/√(2π): the normal density at 0.
-const NORMAL: f64 = 0.398_942_280_401_432_7;
-
 /// A number and its derivative by whatever the formula is differentiated by.
 ///
 /// At a kink the derivative is that of the side which the formula chooses; that of |x| at 0 is 0.
@@ -21,58 +18,51 @@ pub struct Dual<N> {
 impl<N: Number> Dual<N> {
     /// What a formula is differentiated by.
     pub fn variable(value: N) -> Self {
-        Dual {
-            value,
-            slope: N::constant(1.0),
-        }
-    }
-
-    fn new(value: N, slope: N) -> Self {
-        Dual { value, slope }
+        Dual::new(value, one())
     }
 
     /// What has no part in the derivative.
     pub fn flat(value: N) -> Self {
         Dual::new(value, N::constant(0.0))
     }
-}
 
-impl<N: Number> Add for Dual<N> {
-    type Output = Self;
-
-    #[inline(always)]
-    fn add(self, other: Self) -> Self {
-        Dual::new(self.value + other.value, self.slope + other.slope)
+    fn new(value: N, slope: N) -> Self {
+        Dual { value, slope }
     }
 }
 
-impl<N: Number> Sub for Dual<N> {
-    type Output = Self;
-
-    #[inline(always)]
-    fn sub(self, other: Self) -> Self {
-        Dual::new(self.value - other.value, self.slope - other.slope)
-    }
+fn one<N: Number>() -> N {
+    N::constant(1.0)
 }
 
-impl<N: Number> Mul for Dual<N> {
-    type Output = Self;
-
-    #[inline(always)]
-    fn mul(self, other: Self) -> Self {
-        let slope = self.slope * other.value + self.value * other.slope;
-        Dual::new(self.value * other.value, slope)
-    }
+/// height·e^(−steepness·x²).
+fn bell<N: Number>(height: f64, steepness: f64, x: N) -> N {
+    N::constant(height) * (N::constant(-steepness) * x * x).power_of_e()
 }
 
-impl<N: Number> Div for Dual<N> {
-    type Output = Self;
+/// 2/√π, and 1/√(2π): the heights of the slopes of erf and of the normal distribution.
+const ERF: f64 = std::f64::consts::FRAC_2_SQRT_PI;
+const NORMAL: f64 = 0.398_942_280_401_432_7;
 
-    #[inline(always)]
-    fn div(self, other: Self) -> Self {
-        let value = self.value / other.value;
-        Dual::new(value, (self.slope - value * other.slope) / other.value)
-    }
+macro_rules! arithmetic {
+    ($($trait:ident $method:ident |$a:ident, $b:ident| $value:expr, |$y:ident| $slope:expr;)*) => {$(
+        impl<N: Number> $trait for Dual<N> {
+            type Output = Self;
+
+            #[inline(always)]
+            fn $method(self, $b: Self) -> Self {
+                let ($a, $y) = (self, { let $a = self; $value });
+                Dual::new($y, $slope)
+            }
+        }
+    )*};
+}
+
+arithmetic! {
+    Add add |a, b| a.value + b.value, |_y| a.slope + b.slope;
+    Sub sub |a, b| a.value - b.value, |_y| a.slope - b.slope;
+    Mul mul |a, b| a.value * b.value, |_y| a.slope * b.value + a.value * b.slope;
+    Div div |a, b| a.value / b.value, |y| (a.slope - y * b.slope) / b.value;
 }
 
 impl<N: Number> Neg for Dual<N> {
@@ -82,6 +72,18 @@ impl<N: Number> Neg for Dual<N> {
     fn neg(self) -> Self {
         Dual::new(-self.value, -self.slope)
     }
+}
+
+/// y = f(x) and f′ from x and y, by which the slope of x is multiplied.
+macro_rules! functions {
+    ($($name:ident |$x:ident, $y:ident| $slope:expr;)*) => {$(
+        #[inline(always)]
+        fn $name(self) -> Self {
+            let $x = self.value;
+            let $y = $x.$name();
+            Dual::new($y, $slope * self.slope)
+        }
+    )*};
 }
 
 impl<N: Number> Number for Dual<N> {
@@ -100,30 +102,13 @@ impl<N: Number> Number for Dual<N> {
     }
 
     fn choose(holds: N::Truth, yes: Self, no: Self) -> Self {
-        Dual::new(
-            N::choose(holds, yes.value, no.value),
-            N::choose(holds, yes.slope, no.slope),
-        )
+        let slope = N::choose(holds, yes.slope, no.slope);
+        Dual::new(N::choose(holds, yes.value, no.value), slope)
     }
 
     fn keep_nan(self, result: Self) -> Self {
-        Dual::new(
-            self.value.keep_nan(result.value),
-            self.value.keep_nan(result.slope),
-        )
-    }
-
-    fn root(self) -> Self {
-        let root = self.value.root();
-        Dual::new(root, N::constant(0.5) * self.slope / root)
-    }
-
-    fn magnitude(self) -> Self {
-        Dual::new(self.value.magnitude(), self.value.sign() * self.slope)
-    }
-
-    fn sign(self) -> Self {
-        Dual::flat(self.value.sign())
+        let slope = self.value.keep_nan(result.slope);
+        Dual::new(self.value.keep_nan(result.value), slope)
     }
 
     fn to_the(self, exponent: f64) -> Self {
@@ -136,80 +121,25 @@ impl<N: Number> Number for Dual<N> {
         Dual::new(value, steepness * self.slope)
     }
 
-    fn power_of_e(self) -> Self {
-        let power = self.value.power_of_e();
-        Dual::new(power, power * self.slope)
-    }
-
-    fn power_of_e_minus_one(self) -> Self {
-        let power = self.value.power_of_e();
-        Dual::new(self.value.power_of_e_minus_one(), power * self.slope)
-    }
-
-    fn logarithm(self) -> Self {
-        Dual::new(self.value.logarithm(), self.slope / self.value)
-    }
-
-    fn logarithm_of_one_plus(self) -> Self {
-        let slope = self.slope / (N::constant(1.0) + self.value);
-        Dual::new(self.value.logarithm_of_one_plus(), slope)
-    }
-
-    fn log_of_one_plus(self) -> Self {
-        let slope = self.slope / (N::constant(1.0) + self.value);
-        Dual::new(self.value.log_of_one_plus(), slope)
-    }
-
-    fn tangent(self) -> Self {
-        let t = self.value.tangent();
-        Dual::new(t, (N::constant(1.0) - t * t) * self.slope)
-    }
-
-    fn error_function(self) -> Self {
-        let density = N::constant(std::f64::consts::FRAC_2_SQRT_PI)
-            * (-(self.value * self.value)).power_of_e();
-        Dual::new(self.value.error_function(), density * self.slope)
-    }
-
-    fn complement_of_erf(self) -> Self {
-        let density = N::constant(std::f64::consts::FRAC_2_SQRT_PI)
-            * (-(self.value * self.value)).power_of_e();
-        Dual::new(self.value.complement_of_erf(), -density * self.slope)
-    }
-
-    fn sine(self) -> Self {
-        Dual::new(self.value.sine(), self.value.cosine() * self.slope)
-    }
-
-    fn cosine(self) -> Self {
-        Dual::new(self.value.cosine(), -self.value.sine() * self.slope)
-    }
-
-    fn whole_below(self) -> Self {
-        Dual::flat(self.value.whole_below())
-    }
-
-    fn whole_above(self) -> Self {
-        Dual::flat(self.value.whole_above())
-    }
-
-    fn nearest_whole(self) -> Self {
-        Dual::flat(self.value.nearest_whole())
-    }
-
-    fn logistic(self) -> Self {
-        let share = self.value.logistic();
-        let slope = share * (N::constant(1.0) - share);
-        Dual::new(share, slope * self.slope)
-    }
-
-    fn softplus(self) -> Self {
-        Dual::new(self.value.softplus(), self.value.logistic() * self.slope)
-    }
-
-    fn normal(self) -> Self {
-        let exponent = N::constant(-0.5) * self.value * self.value;
-        let density = N::constant(NORMAL) * exponent.power_of_e();
-        Dual::new(self.value.normal(), density * self.slope)
+    functions! {
+        root |_x, y| N::constant(0.5) / y;
+        magnitude |x, _y| x.sign();
+        sign |_x, _y| N::constant(0.0);
+        whole_below |_x, _y| N::constant(0.0);
+        whole_above |_x, _y| N::constant(0.0);
+        nearest_whole |_x, _y| N::constant(0.0);
+        power_of_e |_x, y| y;
+        power_of_e_minus_one |x, _y| x.power_of_e();
+        logarithm |x, _y| one::<N>() / x;
+        logarithm_of_one_plus |x, _y| one::<N>() / (one::<N>() + x);
+        log_of_one_plus |x, _y| one::<N>() / (one::<N>() + x);
+        tangent |_x, y| (one::<N>() - y * y);
+        error_function |x, _y| bell(ERF, 1.0, x);
+        complement_of_erf |x, _y| -bell(ERF, 1.0, x);
+        sine |x, _y| x.cosine();
+        cosine |x, _y| -x.sine();
+        logistic |_x, y| (y * (one::<N>() - y));
+        softplus |x, _y| x.logistic();
+        normal |x, _y| bell(NORMAL, 0.5, x);
     }
 }

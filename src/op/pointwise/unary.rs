@@ -186,6 +186,24 @@ pub enum Edges {
     Wide,
 }
 
+impl Tried {
+    /// These settings.
+    pub fn of(settings: &'static [Settings]) -> Self {
+        Tried {
+            settings,
+            ..Tried::default()
+        }
+    }
+
+    /// Up to ±3e38 too.
+    pub fn far_out() -> Self {
+        Tried {
+            huge: true,
+            ..Tried::default()
+        }
+    }
+}
+
 impl Default for Tried {
     fn default() -> Self {
         Tried {

@@ -4,41 +4,8 @@ use crate::number::Number;
 use crate::op::pointwise::Function;
 use crate::op::pointwise::unary::{Allowed, Edges, Setting, Settings, Tried, UnaryFunction};
 
-/// A function without settings: its value, and its slope from what it saves.
-macro_rules! plain {
-    ($($(#[$doc:meta])* $name:ident $text:literal $(saves_output $saves:literal)? $(tried $tried:expr)?;
-        |$x:ident| $value:expr; |$s:ident| $slope:expr;)*) => {$(
-        $(#[$doc])*
-        pub struct $name;
-
-        impl UnaryFunction for $name {
-            const NAME: &'static str = $text;
-
-            #[inline(always)]
-            fn value<N: Number>($x: N, _: Settings) -> N {
-                $value
-            }
-
-            #[inline(always)]
-            fn slope<N: Number>($s: N, _: Settings) -> N {
-                $slope
-            }
-
-            $(fn saves_output(_: Settings) -> bool {
-                $saves
-            })?
-
-            $(fn tried() -> Tried {
-                $tried
-            })?
-        }
-    )*};
-}
-
-/// Of numbers above 0.
-fn positive() -> Tried {
-    within(0.1, 6.0)
-}
+use super::entry::unary;
+use super::one;
 
 /// Between two numbers only.
 fn within(low: f32, high: f32) -> Tried {
@@ -49,85 +16,86 @@ fn within(low: f32, high: f32) -> Tried {
     }
 }
 
-plain! {
+unary! {
     /// e^x.
-    Exp "exp" saves_output true tried positive(); |x| x.power_of_e(); |y| y;
+    Exp "exp" tried within(0.1, 6.0);
+    |x| x.power_of_e();
+    |y| y;
+    {
+        fn saves_output(_: Settings) -> bool {
+            true
+        }
+    }
+
     /// Natural logarithm.
-    Log "log" tried positive(); |x| x.logarithm(); |x| N::constant(1.0) / x;
+    Log "log" tried within(0.1, 6.0);
+    |x| x.logarithm();
+    |x| one::<N>() / x;
+
     /// √x.
-    Sqrt "sqrt" saves_output true tried positive(); |x| x.root(); |y| N::constant(0.5) / y;
+    Sqrt "sqrt" tried within(0.1, 6.0);
+    |x| x.root();
+    |y| N::constant(0.5) / y;
+    {
+        fn saves_output(_: Settings) -> bool {
+            true
+        }
+    }
+
     /// 1/√x.
-    Rsqrt "rsqrt" tried positive(); |x| N::constant(1.0) / x.root(); |x| N::constant(-0.5) / (x * x.root());
+    Rsqrt "rsqrt" tried within(0.1, 6.0);
+    |x| one::<N>() / x.root();
+    |x| N::constant(-0.5) / (x * x.root());
+
     /// ln(1 + x), accurate near 0.
     Log1p "log1p" tried within(-0.9, 6.0);
-        |x| x.logarithm_of_one_plus(); |x| N::constant(1.0) / (N::constant(1.0) + x);
+    |x| x.logarithm_of_one_plus();
+    |x| one::<N>() / (one::<N>() + x);
+
     /// 1/x.
     Reciprocal "reciprocal" tried within(0.2, 3.0);
-        |x| N::constant(1.0) / x; |x| -(N::constant(1.0) / x) * (N::constant(1.0) / x);
+    |x| one::<N>() / x;
+    |x| -(one::<N>() / x) * (one::<N>() / x);
+
     /// e^x − 1, accurate near 0.
     Expm1 "expm1" tried Tried { edges: Edges::Near, ..Tried::default() };
-        |x| x.power_of_e_minus_one(); |x| x.power_of_e();
+    |x| x.power_of_e_minus_one();
+    |x| x.power_of_e();
+
     /// x².
-    Square "square"; |x| x * x; |x| N::constant(2.0) * x;
+    Square "square";
+    |x| x * x;
+    |x| N::constant(2.0) * x;
+
     /// −x.
-    Neg "neg"; |x| -x; |_x| N::constant(-1.0);
+    Neg "neg";
+    |x| -x;
+    |_x| N::constant(-1.0);
+
     /// erf x = 2/√π·∫₀ˣ e^(−t²) dt.
-    Erf "erf"; |x| x.error_function();
-        |x| N::constant(std::f64::consts::FRAC_2_SQRT_PI) * (-x * x).power_of_e();
+    Erf "erf";
+    |x| x.error_function();
+    |x| N::constant(std::f64::consts::FRAC_2_SQRT_PI) * (-x * x).power_of_e();
+
     /// Sine of an angle in radians.
-    Sin "sin"; |x| x.sine(); |x| x.cosine();
+    Sin "sin";
+    |x| x.sine();
+    |x| x.cosine();
+
     /// Cosine of an angle in radians.
-    Cos "cos"; |x| x.cosine(); |x| -x.sine();
-}
+    Cos "cos";
+    |x| x.cosine();
+    |x| -x.sine();
 
-/// factor·x.
-pub struct Scale;
+    /// factor·x.
+    Scale "scale" [factor: Unchecked = 1.0] tried Tried::of(&[[-1.5, 0.0, 0.0]]);
+    |x| factor * x;
+    |_x| factor;
 
-impl UnaryFunction for Scale {
-    const NAME: &'static str = "scale";
-    const SETTINGS: &'static [Setting] = &[Setting::new("factor", 1.0, Allowed::Unchecked)];
-
-    #[inline(always)]
-    fn value<N: Number>(x: N, [factor, ..]: Settings) -> N {
-        N::given(factor) * x
-    }
-
-    #[inline(always)]
-    fn slope<N: Number>(_: N, [factor, ..]: Settings) -> N {
-        N::given(factor)
-    }
-
-    fn tried() -> Tried {
-        Tried {
-            settings: &[[-1.5, 0.0, 0.0]],
-            ..Tried::default()
-        }
-    }
-}
-
-/// x + constant.
-pub struct Offset;
-
-impl UnaryFunction for Offset {
-    const NAME: &'static str = "offset";
-    const SETTINGS: &'static [Setting] = &[Setting::new("constant", 0.0, Allowed::Unchecked)];
-
-    #[inline(always)]
-    fn value<N: Number>(x: N, [constant, ..]: Settings) -> N {
-        x + N::given(constant)
-    }
-
-    #[inline(always)]
-    fn slope<N: Number>(_: N, _: Settings) -> N {
-        N::constant(1.0)
-    }
-
-    fn tried() -> Tried {
-        Tried {
-            settings: &[[0.75, 0.0, 0.0]],
-            ..Tried::default()
-        }
-    }
+    /// x + constant.
+    Offset "offset" [constant: Unchecked = 0.0] tried Tried::of(&[[0.75, 0.0, 0.0]]);
+    |x| x + constant;
+    |_x| one();
 }
 
 /// x^exponent; NaN for x < 0, unless the exponent is a whole number.

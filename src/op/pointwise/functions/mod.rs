@@ -7,6 +7,7 @@
 mod arithmetic;
 mod bends;
 mod curves;
+mod entry;
 
 pub(crate) use arithmetic::*;
 pub(crate) use bends::*;
@@ -14,9 +15,24 @@ pub(crate) use curves::*;
 
 use crate::number::Number;
 
+use super::Tried;
+
 #[inline(always)]
-fn zero_and_one<N: Number>() -> (N, N) {
-    (N::constant(0.0), N::constant(1.0))
+fn zero<N: Number>() -> N {
+    N::constant(0.0)
+}
+
+#[inline(always)]
+fn one<N: Number>() -> N {
+    N::constant(1.0)
+}
+
+/// Differences say nothing about the slope of a function that jumps.
+fn jumping() -> Tried {
+    Tried {
+        jumps: |_| true,
+        ..Tried::default()
+    }
 }
 
 /// The table: a method of [`Tensor`](crate::Tensor) a line, with the function and its settings. The first part has what
