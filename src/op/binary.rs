@@ -24,32 +24,71 @@ pub const ENTRY: Entry = Entry {
     cases,
 };
 
-/// An operator between two numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operator {
-    /// a + b.
-    Add,
-    /// a − b.
-    Sub,
-    /// a·b.
-    Mul,
-    /// a/b.
-    Div,
-    /// The larger of a and b; NaN if either is.
-    Maximum,
-    /// The smaller of a and b; NaN if either is.
-    Minimum,
-    /// 1 where a ≥ b, else 0.
-    GreaterEqual,
-    /// 1 where a > b, else 0.
-    Greater,
-    /// 1 where a = b, else 0.
-    Equal,
-    /// aᵇ.
-    Power,
+macro_rules! operators {
+    ($($(#[$doc:meta])* $operator:ident $method:ident |$a:ident, $b:ident| $value:expr;)*) => {
+        /// An operator between two numbers.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Operator {
+            $($(#[$doc])* $operator,)*
+        }
+
+        impl Operator {
+            const ALL: &[Operator] = &[$($operator,)*];
+
+            fn name(self) -> &'static str {
+                match self {
+                    $($operator => stringify!($method),)*
+                }
+            }
+        }
+
+        use Operator::{$($operator),*};
+
+        impl Compute for Binary {
+            #[inline(always)]
+            fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+                match self.0 {
+                    $($operator => combine(io, #[inline(always)] |$a, $b| $value),)*
+                }
+            }
+        }
+
+        impl Tensor {
+            $($(#[$doc])* #[track_caller]
+            pub fn $method(&self, b: &Tensor) -> Tensor {
+                self.graph().apply_one(Binary($operator), &[self, b])
+            })*
+        }
+    };
 }
 
-use Operator::{Add, Div, Equal, Greater, GreaterEqual, Maximum, Minimum, Mul, Power, Sub};
+operators! {
+    /// a + b element by element, with broadcasting; also the operator `+`.
+    Add add |a, b| a + b;
+    /// a − b element by element, with broadcasting; also the operator `-`.
+    Sub sub |a, b| a - b;
+    /// a·b element by element, with broadcasting; also the operator `*`.
+    Mul mul |a, b| a * b;
+    /// a/b element by element, with broadcasting; also the operator `/`.
+    Div div |a, b| a / b;
+    /// The larger of a and b element by element, with broadcasting; NaN if either is. Of equals the gradient goes to a.
+    Maximum maximum |a, b| if b > a || b.is_nan() { b } else { a };
+    /// The smaller of a and b element by element, with broadcasting; NaN if either is. Of equals the gradient goes to a.
+    Minimum minimum |a, b| if b < a || b.is_nan() { b } else { a };
+    /// 1 where a ≥ b, else 0, element by element, with broadcasting; it has no gradient.
+    GreaterEqual greater_equal |a, b| if a >= b { T::one() } else { T::zero() };
+    /// 1 where a > b, else 0, element by element, with broadcasting; it has no gradient.
+    Greater greater |a, b| if a > b { T::one() } else { T::zero() };
+    /// 1 where a = b, else 0, element by element, with broadcasting; it has no gradient.
+    Equal equal |a, b| if a == b { T::one() } else { T::zero() };
+    /// aᵇ element by element, with broadcasting; NaN where either is, and where a < 0 and b is no whole number. For an
+    /// exponent that is a constant see [`pow`](Tensor::pow).
+    Power power |a, b| match (a.is_nan(), b.is_nan()) {
+        (true, _) => a,
+        (_, true) => b,
+        _ => a.powf(b),
+    };
+}
 
 /// y = a ∘ b.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,18 +96,7 @@ pub struct Binary(pub Operator);
 
 impl Op for Binary {
     fn name(&self) -> &'static str {
-        match self.0 {
-            Add => "add",
-            Sub => "sub",
-            Mul => "mul",
-            Div => "div",
-            Maximum => "maximum",
-            Minimum => "minimum",
-            GreaterEqual => "greater_equal",
-            Greater => "greater",
-            Equal => "equal",
-            Power => "power",
-        }
+        self.0.name()
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
@@ -182,68 +210,6 @@ impl Op for Binary {
     }
 }
 
-impl Compute for Binary {
-    #[inline(always)]
-    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        match self.0 {
-            Add => combine(
-                io,
-                #[inline(always)]
-                |a, b| a + b,
-            ),
-            Sub => combine(
-                io,
-                #[inline(always)]
-                |a, b| a - b,
-            ),
-            Mul => combine(
-                io,
-                #[inline(always)]
-                |a, b| a * b,
-            ),
-            Div => combine(
-                io,
-                #[inline(always)]
-                |a, b| a / b,
-            ),
-            Maximum => combine(
-                io,
-                #[inline(always)]
-                |a, b| if b > a || b.is_nan() { b } else { a },
-            ),
-            Minimum => combine(
-                io,
-                #[inline(always)]
-                |a, b| if b < a || b.is_nan() { b } else { a },
-            ),
-            GreaterEqual => combine(
-                io,
-                #[inline(always)]
-                |a, b| if a >= b { T::one() } else { T::zero() },
-            ),
-            Greater => combine(
-                io,
-                #[inline(always)]
-                |a, b| if a > b { T::one() } else { T::zero() },
-            ),
-            Equal => combine(
-                io,
-                #[inline(always)]
-                |a, b| if a == b { T::one() } else { T::zero() },
-            ),
-            Power => combine(
-                io,
-                #[inline(always)]
-                |a, b| match (a.is_nan(), b.is_nan()) {
-                    (true, _) => a,
-                    (_, true) => b,
-                    _ => a.powf(b),
-                },
-            ),
-        }
-    }
-}
-
 fn cases() -> Vec<Case> {
     let shapes: [(&[usize], &[usize]); 13] = [
         (&[1], &[1]),
@@ -261,18 +227,7 @@ fn cases() -> Vec<Case> {
         (&[2, 3, 1, 1, 2, 2], &[2, 3, 3, 2, 2, 2]),
     ];
     let mut cases = Vec::new();
-    for operator in [
-        Add,
-        Sub,
-        Mul,
-        Div,
-        Maximum,
-        Minimum,
-        GreaterEqual,
-        Greater,
-        Equal,
-        Power,
-    ] {
+    for &operator in Operator::ALL {
         for (a, b) in shapes {
             let any = Fill::Uniform(-3.0, 3.0);
             // Away from zero, where a quotient, a logarithm and their differences would blow up; of what is compared much is
@@ -301,70 +256,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-impl Tensor {
-    /// a + b with broadcasting; also the operator `+`.
-    #[track_caller]
-    pub fn add(&self, b: &Tensor) -> Tensor {
-        self.graph().apply_one(Binary(Add), &[self, b])
-    }
-
-    /// a − b with broadcasting; also the operator `-`.
-    #[track_caller]
-    pub fn sub(&self, b: &Tensor) -> Tensor {
-        self.graph().apply_one(Binary(Sub), &[self, b])
-    }
-
-    /// a·b element by element, with broadcasting; also the operator `*`.
-    #[track_caller]
-    pub fn mul(&self, b: &Tensor) -> Tensor {
-        self.graph().apply_one(Binary(Mul), &[self, b])
-    }
-
-    /// a/b element by element, with broadcasting; also the operator `/`.
-    #[track_caller]
-    pub fn div(&self, b: &Tensor) -> Tensor {
-        self.graph().apply_one(Binary(Div), &[self, b])
-    }
-
-    /// The larger of a and b element by element, with broadcasting; NaN if either is. Of equals the gradient goes to a.
-    #[track_caller]
-    pub fn maximum(&self, b: &Tensor) -> Tensor {
-        self.graph().apply_one(Binary(Maximum), &[self, b])
-    }
-
-    /// The smaller of a and b element by element, with broadcasting; NaN if either is. Of equals the gradient goes to a.
-    #[track_caller]
-    pub fn minimum(&self, b: &Tensor) -> Tensor {
-        self.graph().apply_one(Binary(Minimum), &[self, b])
-    }
-
-    /// 1 where a ≥ b, else 0, element by element, with broadcasting; it has no gradient.
-    #[track_caller]
-    pub fn greater_equal(&self, b: &Tensor) -> Tensor {
-        self.graph().apply_one(Binary(GreaterEqual), &[self, b])
-    }
-
-    /// 1 where a > b, else 0, element by element, with broadcasting; it has no gradient.
-    #[track_caller]
-    pub fn greater(&self, b: &Tensor) -> Tensor {
-        self.graph().apply_one(Binary(Greater), &[self, b])
-    }
-
-    /// 1 where a = b, else 0, element by element, with broadcasting; it has no gradient.
-    #[track_caller]
-    pub fn equal(&self, b: &Tensor) -> Tensor {
-        self.graph().apply_one(Binary(Equal), &[self, b])
-    }
-
-    /// aᵇ element by element, with broadcasting; NaN where either is, and where a < 0 and b is no whole number. For an exponent
-    /// that is a constant see [`pow`](Tensor::pow).
-    #[track_caller]
-    pub fn power(&self, b: &Tensor) -> Tensor {
-        self.graph().apply_one(Binary(Power), &[self, b])
-    }
-}
-
-macro_rules! operators {
+macro_rules! symbols {
     ($($trait:ident $method:ident),*) => {$(
         impl std::ops::$trait for &Tensor {
             type Output = Tensor;
@@ -376,4 +268,4 @@ macro_rules! operators {
         }
     )*};
 }
-operators!(Add add, Sub sub, Mul mul, Div div);
+symbols!(Add add, Sub sub, Mul mul, Div div);
