@@ -1,10 +1,14 @@
 //! The machine that trains: a GPU through wgpu, or the CPU session.
 
+#[cfg(feature = "gpu")]
+mod host;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::edge::{block_on, environment};
 use crate::gpu::{Counters, Selector};
 use crate::plan::Plan;
 use crate::target::{Target, TuningTable};
@@ -104,13 +108,7 @@ impl Device {
             "" | "best" | "auto" => return Self::best_with(options),
             "cpu" => return Ok(Self::cpu()),
             "reference" => return Ok(Self::reference()),
-            "gpu" => Selector::Hardware,
-            "software" => Selector::Software,
-            "vulkan" => Selector::Backend(wgpu::Backend::Vulkan),
-            "metal" => Selector::Backend(wgpu::Backend::Metal),
-            "dx12" => Selector::Backend(wgpu::Backend::Dx12),
-            "gl" => Selector::Backend(wgpu::Backend::Gl),
-            other => Selector::Name(other.to_string()),
+            other => Selector::from_name(other),
         };
         Self::adapter(&selector, options)?.ok_or_else(|| {
             let adapters = gpu::adapters()
@@ -134,15 +132,11 @@ impl Device {
     /// The errors of [`Device::named`] and [`Device::with_tuning`]; [`Error::Argument`] where a variable is not
     /// Unicode.
     pub fn from_env() -> Result<Self> {
-        let device = match std::env::var(DEVICE_VARIABLE) {
-            Ok(name) => Self::named(&name),
-            Err(std::env::VarError::NotPresent) => Self::best(),
-            Err(std::env::VarError::NotUnicode(_)) => Err(Error::argument(
-                "KILN_DEVICE",
-                "the environment variable is not valid Unicode",
-            )),
+        let device = match environment::text(DEVICE_VARIABLE)? {
+            Some(name) => Self::named(&name),
+            None => Self::best(),
         }?;
-        match std::env::var_os(TUNING_VARIABLE) {
+        match environment::path(TUNING_VARIABLE) {
             Some(file) if !file.is_empty() => device.with_tuning(file),
             _ => Ok(device),
         }
@@ -157,35 +151,13 @@ impl Device {
     /// A file that cannot be read, or is no such table (with the line).
     pub fn with_tuning(self, file: impl AsRef<Path>) -> Result<Self> {
         let table = TuningTable::read(file)?;
-        let here = self
-            .adapter_summary()
-            .is_some_and(|adapter| adapter.name == table.adapter && adapter.driver == table.driver);
-        Ok(match here {
-            true => self.with_target(|target| target.with_table(table)),
-            false => {
-                let (adapter, driver) = (&table.adapter, &table.driver);
-                tracing::warn!(%adapter, %driver, "a tuning table of another adapter or driver is ignored");
-                self
-            }
-        })
-    }
-
-    /// Runs on a device and queue of the host program, whose own handlers of errors and loss stay as they are.
-    ///
-    /// Where it is lost only the host program can make another one. A run under way then ends in [`Error::DeviceLost`], which
-    /// says so; the model is left at the last state that was kept, on the host, and
-    /// [`Model::take_unfinished`](crate::train::Model::take_unfinished) gives it to be gone on from on another device. The
-    /// generation stays 0, the bytes of the lost device come off its account, and whatever is asked of it is the same error.
-    ///
-    /// The host may submit and poll on any thread meanwhile, and make several devices of one: those take turns. One rule comes
-    /// from wgpu 30: a poll that waits *with a time limit* (`PollType::Wait` with `timeout: Some(_)`) panics where the limit
-    /// passes and another thread's poll or submission then finds the work ended before it looks itself. Kiln never waits so on
-    /// a host's device, and looks every 50 µs instead; the host should poll with `PollType::Poll`, or wait without a limit.
-    ///
-    /// [`Options::deadline`] holds for what Kiln waits for. A submission of the host's own that its driver holds (lavapipe does,
-    /// until the work before has ended) keeps wgpu's locks, and with them every thread that polls or submits, past any deadline.
-    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue, options: Options) -> Self {
-        Self::from_gpu(gpu::Device::from_wgpu(device, queue, options))
+        let mut adapters = self.adapter_summary().into_iter();
+        if adapters.any(|adapter| adapter.is_in(&table)) {
+            return Ok(self.with_target(|target| target.with_table(table)));
+        }
+        let (adapter, driver) = (&table.adapter, &table.driver);
+        tracing::warn!(%adapter, %driver, "a tuning table of another adapter or driver is ignored");
+        Ok(self)
     }
 
     fn adapter(selector: &Selector, options: Options) -> Result<Option<Self>> {
@@ -224,11 +196,6 @@ impl Device {
         self.gpu().map(gpu::Device::summary)
     }
 
-    /// What was tried out of its driver when it was opened: none for the CPU sessions, and for a device of the host program.
-    pub fn canary(&self) -> Option<&gpu::Canary> {
-        self.canary.as_deref()
-    }
-
     /// Whether it computes in f64.
     pub fn is_reference(&self) -> bool {
         matches!(self.kind, DeviceKind::Reference)
@@ -242,31 +209,6 @@ impl Device {
     /// What the engine has asked of wgpu so far; all zero for the CPU sessions.
     pub fn counters(&self) -> Counters {
         self.gpu().map(gpu::Device::counters).unwrap_or_default()
-    }
-
-    /// Calls that passed the door to wgpu so far, by what they asked; none on the CPU sessions.
-    pub fn calls(&self) -> Vec<(gpu::WgpuCall, u64)> {
-        self.gpu().map(gpu::Device::calls).unwrap_or_default()
-    }
-
-    /// Lets a call to wgpu fail, counted from now on, to test what a program does with a driver that fails. The CPU sessions
-    /// have none that could.
-    pub fn inject(&self, fault: gpu::Fault) {
-        if let Some(device) = self.gpu() {
-            device.inject(fault);
-        }
-    }
-
-    /// Faults that were let in and have fired.
-    pub fn faults_fired(&self) -> u64 {
-        self.gpu().map_or(0, gpu::Device::faults_fired)
-    }
-
-    /// Destroys the GPU device, as a reset of the driver does: it seems healthy until something is read back from it.
-    pub fn destroy(&self) {
-        if let Some(device) = self.gpu() {
-            device.destroy();
-        }
     }
 
     /// How often it was lost and made again; 0 for the CPU sessions.
@@ -307,7 +249,7 @@ impl Device {
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         match self.gpu() {
             Some(device) => device.block_on(future),
-            None => pollster::block_on(future),
+            None => block_on(future),
         }
     }
 }

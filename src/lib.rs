@@ -42,8 +42,13 @@ mod contract;
 pub mod cpu;
 pub mod data;
 mod device;
+mod edge;
 mod error;
 mod formats;
+#[cfg(feature = "gpu")]
+pub mod gpu;
+#[cfg(not(feature = "gpu"))]
+#[path = "gpu/absent.rs"]
 pub mod gpu;
 mod graph;
 mod identity;
@@ -60,7 +65,9 @@ mod target;
 mod tensor;
 pub mod train;
 
-pub use data::{Csv, Dataset, Preprocessing, Scaler, Targets};
+#[cfg(feature = "csv")]
+pub use data::Csv;
+pub use data::{Dataset, Preprocessing, Scaler, Targets};
 pub use device::{DEVICE_VARIABLE, Device, Options, TUNING_VARIABLE};
 pub use error::{Error, Result};
 pub use graph::{Graph, Initial, Node, Record, Role, ValueId, Variable};
@@ -78,6 +85,7 @@ pub mod io {
 /// The wgpu that Kiln is built on, for [`Device::from_wgpu`] with the same version. wgpu's types are part of Kiln's public face
 /// here and there alone: a new major version of wgpu is a new one of Kiln.
 #[doc(no_inline)]
+#[cfg(feature = "gpu")]
 pub use wgpu;
 
 /// What a program that trains a model needs, Keras' words among them.
@@ -87,7 +95,9 @@ pub use wgpu;
     reason = "losses and metrics are spelled as Keras' classes are"
 )]
 pub mod prelude {
-    pub use crate::data::{Csv, Dataset, Preprocessing, Scaler, Targets};
+    #[cfg(feature = "csv")]
+    pub use crate::data::Csv;
+    pub use crate::data::{Dataset, Preprocessing, Scaler, Targets};
     pub use crate::nn::Activation::{
         self, Elu, Gelu, LeakyRelu, Linear, Relu, Selu, Sigmoid, Silu, Softmax, Softplus, Tanh,
     };

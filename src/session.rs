@@ -6,6 +6,7 @@ mod snapshot;
 
 use std::task::Poll;
 
+use crate::edge::block_on;
 use crate::identity::Identity;
 use crate::plan::{Place, Plan};
 use crate::{Error, Result, cpu, gpu};
@@ -289,7 +290,7 @@ impl Session {
         let future = read(self);
         match device {
             Some(device) => device.block_on(future),
-            None => pollster::block_on(future),
+            None => block_on(future),
         }
     }
 

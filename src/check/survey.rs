@@ -2,12 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
-use std::time::Instant;
 
 use crate::contract::{Case, Entry};
+use crate::edge::{WallTime, threads};
 use crate::{Device, Error, Result};
 
 use super::{Report, nan, parity, variants};
@@ -162,7 +160,7 @@ impl fmt::Display for Survey {
 /// }
 /// ```
 pub fn survey(entry: &Entry, device: &Device) -> Survey {
-    let begun = Instant::now();
+    let begun = WallTime::now();
     let cases = (entry.cases)();
     let next = AtomicUsize::new(0);
     let gone = AtomicBool::new(false);
@@ -178,20 +176,9 @@ pub fn survey(entry: &Entry, device: &Device) -> Survey {
         }
         runs
     };
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let mut runs = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(THREADS).min(cases.len()))
-            .map(|_| scope.spawn(work))
-            .collect();
-        let mut runs = work();
-        for other in others {
-            match other.join() {
-                Ok(more) => runs.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        runs
-    });
+    let most = threads::cores().min(THREADS).min(cases.len());
+    let runs = threads::with_helpers(most.saturating_sub(1), work);
+    let mut runs: Vec<_> = runs.into_iter().flatten().collect();
     runs.sort_by_key(|(number, _)| *number);
 
     let mut survey = Survey {

@@ -1,8 +1,7 @@
 //! A plan executed on the processor; nothing is allocated per step.
 
-use std::time::Instant;
-
 use crate::contract::{Io, MAX_OPERANDS, Op, View, ViewMut};
+use crate::edge::WallTime;
 use crate::graph::Initial;
 use crate::number::aligned::Aligned;
 use crate::number::{Real, half, parallel};
@@ -160,7 +159,7 @@ impl<T: SessionFloat> Session<T> {
         let mut all = || {
             for _ in 0..repeat {
                 for (call, time) in calls.iter().zip(&mut times) {
-                    let begun = Instant::now();
+                    let begun = WallTime::now();
                     run_call(buffers, call);
                     *time = time.min(begun.elapsed().as_secs_f64());
                 }

@@ -5,13 +5,13 @@ mod columns;
 mod header;
 mod labels;
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
 use columns::Columns;
 use csv::{ByteRecord, ReaderBuilder};
 
+use crate::edge::files::File;
 use crate::error::{Error, Result};
 
 use super::Dataset;

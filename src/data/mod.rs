@@ -24,6 +24,7 @@
 
 mod categories;
 pub(crate) mod check;
+#[cfg(feature = "csv")]
 mod csv;
 mod dataset;
 mod features;
@@ -41,6 +42,7 @@ mod table;
 mod targets;
 mod weights;
 
+#[cfg(feature = "csv")]
 pub use csv::{Csv, Header};
 pub use dataset::Dataset;
 pub use features::Features;

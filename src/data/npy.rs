@@ -4,6 +4,10 @@
 //! bits and floats of 16 to 64 bits in either byte order and either memory order; written are little-endian floats of 32 bits.
 //! Objects and texts are refused.
 
+#[cfg(feature = "npz")]
+mod archive;
+#[cfg(not(feature = "npz"))]
+#[path = "npy/no_archive.rs"]
 mod archive;
 mod header;
 

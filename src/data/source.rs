@@ -1,13 +1,13 @@
 //! A file's bytes, decompressed where they are gzipped, and what to say when they cannot be read.
 
 use std::cell::Cell;
-use std::fs::File;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
 use std::rc::Rc;
 
 use flate2::read::MultiGzDecoder;
 
+use crate::edge::files::File;
 use crate::error::{Error, Result};
 
 /// The first two bytes of a gzip file (RFC 1952).

@@ -1,11 +1,12 @@
 //! Files that appear whole or not at all, and reading them back.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::edge::files;
+use crate::edge::files::File;
 use crate::reserve::reserved;
 use crate::{Error, Result};
 
@@ -82,7 +83,7 @@ fn create(disk: &dyn Disk, path: &Path) -> std::io::Result<(PathBuf, Box<dyn Dis
 /// [`Error::Io`] where the system refuses, and where `path` is no plain file: a pipe or a device may have no end.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let refused = |refusal: std::io::Error| Error::io(path, refusal);
-    let metadata = std::fs::metadata(path).map_err(refused)?;
+    let metadata = files::metadata(path).map_err(refused)?;
     if !metadata.is_file() {
         let refusal = std::io::Error::new(ErrorKind::InvalidInput, "this is no plain file");
         return Err(refused(refusal));

@@ -1,9 +1,11 @@
 //! The file operations that writers use: those of the system, or others that a program or a test gives.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
+
+use crate::edge::files;
+use crate::edge::files::{File, OpenOptions};
 
 /// Where files are written: the system's own disks by default.
 ///
@@ -37,7 +39,7 @@ pub struct System;
 
 impl Disk for System {
     fn create_folder(&self, path: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(path)
+        files::create_dir_all(path)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -46,11 +48,11 @@ impl Disk for System {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        std::fs::rename(from, to)
+        files::rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        std::fs::remove_file(path)
+        files::remove_file(path)
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {

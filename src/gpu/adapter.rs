@@ -4,7 +4,7 @@ use std::fmt;
 
 use wgpu::{Backend, DeviceType};
 
-use crate::target::{Class, Target};
+use crate::target::{Class, Target, TuningTable};
 
 /// An adapter as the driver describes it.
 #[derive(Debug, Clone)]
@@ -36,6 +36,13 @@ impl AdapterSummary {
     }
 }
 
+impl AdapterSummary {
+    /// Whether a table was measured on this adapter with this driver.
+    pub(crate) fn is_in(&self, table: &TuningTable) -> bool {
+        self.name == table.adapter && self.driver == table.driver
+    }
+}
+
 impl fmt::Display for AdapterSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -63,6 +70,19 @@ pub enum Selector {
 }
 
 impl Selector {
+    /// `gpu` (hardware only), `software`, a back end (`vulkan`, `metal`, `dx12`, `gl`), or part of an adapter's name.
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "gpu" => Selector::Hardware,
+            "software" => Selector::Software,
+            "vulkan" => Selector::Backend(Backend::Vulkan),
+            "metal" => Selector::Backend(Backend::Metal),
+            "dx12" => Selector::Backend(Backend::Dx12),
+            "gl" => Selector::Backend(Backend::Gl),
+            other => Selector::Name(other.to_string()),
+        }
+    }
+
     /// How well an adapter answers the choice, smallest first; `None` if it does not.
     fn rank(&self, summary: &AdapterSummary) -> Option<u32> {
         let kind = match summary.kind {

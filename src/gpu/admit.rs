@@ -1,5 +1,6 @@
 //! Whether there is memory for a plan, asked before the driver is.
 
+use crate::edge::files;
 use crate::plan::Plan;
 use crate::target::Class;
 use crate::{Error, Result, Role};
@@ -109,7 +110,7 @@ fn advice(plan: &Plan) -> String {
 
 /// Bytes that the machine can still give, where the system says so.
 fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let text = files::read_to_string("/proc/meminfo").ok()?;
     let line = text
         .lines()
         .find(|line| line.starts_with("MemAvailable:"))?;

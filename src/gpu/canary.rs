@@ -5,9 +5,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use crate::contract::{Binding, Launch, Shader, shader};
+use crate::edge::WallTime;
 use crate::target::Target;
 use crate::{Error, Result};
 
@@ -161,7 +161,7 @@ fn text() -> Shader {
 
 /// Runs every trial, twice in one submission each, and looks at what came out.
 async fn tried(device: &Device) -> Result<Canary> {
-    let begun = Instant::now();
+    let begun = WallTime::now();
     let alignment = device.target().alignment;
     let launches = Canary::launches();
     let written = |binding: Binding| matches!(binding, Binding::Output(_));

@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
-use std::time::Instant;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
 use crate::Result;
+use crate::edge::WallTime;
 
 use super::device::{Buffer, Device, Submission};
 
@@ -19,9 +19,9 @@ pub(super) struct Readback {
     /// Whether it can be read.
     done: OneshotReceiver<bool>,
     /// When that was known.
-    arrived: Arc<OnceLock<Instant>>,
+    arrived: Arc<OnceLock<WallTime>>,
     submission: Submission,
-    begun: Instant,
+    begun: WallTime,
 }
 
 impl Readback {
@@ -33,10 +33,10 @@ impl Readback {
         submission: Submission,
     ) -> Result<Self> {
         let (sender, done) = oneshot_channel();
-        let arrived: Arc<OnceLock<Instant>> = Arc::default();
+        let arrived: Arc<OnceLock<WallTime>> = Arc::default();
         let noted = Arc::clone(&arrived);
         device.begin_map(&buffer, bytes, move |mapped| {
-            noted.get_or_init(Instant::now);
+            noted.get_or_init(WallTime::now);
             // The receiver is gone when the caller lost interest; then nobody misses the message.
             drop(sender.send(mapped));
         })?;
@@ -45,17 +45,17 @@ impl Readback {
             done,
             arrived,
             submission,
-            begun: Instant::now(),
+            begun: WallTime::now(),
         })
     }
 
     /// Reads nothing: only waits for `submission`, the last one.
     pub fn signal(device: &Device, submission: Submission) -> Result<Self> {
         let (sender, done) = oneshot_channel();
-        let arrived: Arc<OnceLock<Instant>> = Arc::default();
+        let arrived: Arc<OnceLock<WallTime>> = Arc::default();
         let noted = Arc::clone(&arrived);
         device.begin_signal(move || {
-            noted.get_or_init(Instant::now);
+            noted.get_or_init(WallTime::now);
             drop(sender.send(true));
         })?;
         Ok(Readback {
@@ -63,12 +63,12 @@ impl Readback {
             done,
             arrived,
             submission,
-            begun: Instant::now(),
+            begun: WallTime::now(),
         })
     }
 
     /// When the device had come to its end, or failed; none where that is not known yet.
-    pub fn arrived(&self) -> Option<Instant> {
+    pub fn arrived(&self) -> Option<WallTime> {
         self.arrived.get().copied()
     }
 

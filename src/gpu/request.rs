@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::Result;
 use crate::contract::{Binding, Launch};
+use crate::edge::threads;
 
 use super::device::{Device, Kernel, KernelKey, KernelSource, LoadedModule};
 use super::guard::guard;
@@ -66,7 +67,6 @@ pub(super) fn kernels(device: &Device, requests: &[Request]) -> Result<Vec<Arc<K
         .iter()
         .filter(|request| seen.insert(&request.key) && device.known(&request.key).is_none())
         .collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
     let work = || -> Result<()> {
         while let Some(request) = missing.get(next.fetch_add(1, Relaxed)) {
@@ -74,20 +74,9 @@ pub(super) fn kernels(device: &Device, requests: &[Request]) -> Result<Vec<Arc<K
         }
         Ok(())
     };
-    std::thread::scope(|scope| {
-        let work = &work;
-        let mut helpers = Vec::new();
-        for _ in 1..threads.min(missing.len()) {
-            // A system that gives no thread leaves the work to this one.
-            helpers.extend(std::thread::Builder::new().spawn_scoped(scope, work));
-        }
-        let own = work();
-        let theirs = helpers.into_iter().map(|helper| match helper.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        theirs.fold(own, Result::and)
-    })?;
+    let helpers = threads::cores().min(missing.len()).saturating_sub(1);
+    let outcomes = threads::with_helpers(helpers, work);
+    outcomes.into_iter().fold(Ok(()), Result::and)?;
     requests
         .iter()
         .map(|request| made(device, request))

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
+use crate::edge::WallTime;
 use crate::identity::Identity;
 use crate::number::half_bits;
 use crate::plan::{Place, Plan};
@@ -56,7 +56,7 @@ pub struct Pending {
 
 impl Pending {
     /// When it had ended and could be read; none where that is still to come.
-    pub(crate) fn arrived(&self) -> Option<Instant> {
+    pub(crate) fn arrived(&self) -> Option<WallTime> {
         self.readback.arrived()
     }
 }

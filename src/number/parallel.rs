@@ -1,9 +1,10 @@
 //! Long loops in pieces: shared by the threads of the pool where they are long, compiled for the widest vectors in each.
 //!
-//! A piece never decides what an element's value is, so results do not depend on the number of threads. The pool is
-//! rayon's: as many threads as there are cores, or as `RAYON_NUM_THREADS` or the host program's own pool says.
+//! A piece never decides what an element's value is, so results do not depend on the number of threads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::edge::threads as pool;
 
 use super::Real;
 
@@ -71,7 +72,7 @@ split_tuples!((A 0, B 1) (A 0, B 1, C 2) (A 0, B 1, C 2, D 3) (A 0, B 1, C 2, D 
 
 /// The threads that a long loop may take.
 pub fn threads() -> usize {
-    rayon::current_num_threads()
+    pool::count()
 }
 
 /// Runs `body` over `units` of the operands, in pieces on several threads where there is enough to do: `body` gets the
@@ -117,17 +118,9 @@ pub fn awake<R: Send>(helpers: usize, work: impl FnOnce() -> R + Send) -> R {
     }
     let _back = Flag(&TAKEN, false);
     let done = AtomicBool::new(false);
-    rayon::scope(|scope| {
+    let is_done = || done.load(Ordering::Relaxed);
+    pool::awake(helpers.min(threads() - 1), is_done, || {
         let _ends = Flag(&done, true);
-        for _ in 0..helpers.min(threads() - 1) {
-            scope.spawn(|_| {
-                while !done.load(Ordering::Relaxed) {
-                    if rayon::yield_now() != Some(rayon::Yield::Executed) {
-                        std::thread::yield_now();
-                    }
-                }
-            });
-        }
         work()
     })
 }
@@ -158,7 +151,7 @@ pub(crate) fn share<S: Split, F: Fn(usize, S) + Sync>(
     }
     let (head, tail) = operands.split(at);
     let (mut head, mut tail) = (Some(head), Some(tail));
-    both(
+    pool::both(
         &mut || {
             if let Some(head) = head.take() {
                 share(first, at, left, alignment, head, body);
@@ -170,11 +163,6 @@ pub(crate) fn share<S: Split, F: Fn(usize, S) + Sync>(
             }
         },
     );
-}
-
-/// `rayon::join` for every loop alike: compiled anew for each of them, it was a sixth of the time to build this crate.
-fn both(one: &mut (dyn FnMut() + Send), other: &mut (dyn FnMut() + Send)) {
-    rayon::join(one, other);
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The variables that runs change, read back at one moment and set again.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
+use crate::edge::WallTime;
 use crate::plan::Place;
 use crate::{DType, Error, Result, Role, TensorType, gpu};
 
@@ -29,7 +29,7 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub(crate) struct PendingSnapshot {
     parts: Vec<SnapshotPart>,
-    begun: Instant,
+    begun: WallTime,
 }
 
 /// Variables that come in one readback.
@@ -50,7 +50,7 @@ enum PartValues {
 
 impl PendingSnapshot {
     /// When all of it could be read; none where that is still to come.
-    pub fn arrived(&self) -> Option<Instant> {
+    pub fn arrived(&self) -> Option<WallTime> {
         let when = |part: &SnapshotPart| match &part.values {
             PartValues::Here(_) => Some(self.begun),
             PartValues::Under(pending) => pending.arrived(),
@@ -89,7 +89,7 @@ impl Session {
         let parts = parts.map(|variables| self.begin_part(variables));
         Ok(PendingSnapshot {
             parts: parts.collect::<Result<_>>()?,
-            begun: Instant::now(),
+            begun: WallTime::now(),
         })
     }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::edge::files;
 use crate::formats::{Disk, PART, System};
 use crate::{Error, Result};
 
@@ -311,7 +312,7 @@ fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
 
 fn listed<T>(folder: &Path, wanted: impl Fn(&str) -> Option<T>) -> Result<Vec<(T, PathBuf)>> {
     let refused = |refusal| Error::io(folder, refusal);
-    let entries = match std::fs::read_dir(folder) {
+    let entries = match files::read_dir(folder) {
         Ok(entries) => entries,
         Err(refusal) if refusal.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(refusal) => return Err(refused(refusal)),

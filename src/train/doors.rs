@@ -1,8 +1,7 @@
 //! What is asked of a model: `fit`, `evaluate`, `predict`, derivatives, and where numbers stop being finite.
 
-use std::time::Instant;
-
 use crate::data::Features;
+use crate::edge::WallTime;
 use crate::{Dataset, Error, Result, Tensor};
 
 use super::evaluation::{self, Evaluation};
@@ -41,7 +40,7 @@ impl Model {
     ///
     /// The errors of [`Model::fit`].
     pub async fn fit_async(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
-        let begun = Instant::now();
+        let begun = WallTime::now();
         fit.validate()?;
         if fit.steps_per_epoch.is_some() {
             let message = "is for batches from an iterator; a data set's epoch is all of its rows";
@@ -116,7 +115,7 @@ impl Model {
         batches: impl IntoIterator<Item = Result<Dataset>> + 'a,
         mut fit: Fit<'a>,
     ) -> Result<History> {
-        let begun = Instant::now();
+        let begun = WallTime::now();
         fit.validate()?;
         if fit.validation_split > 0.0 {
             let message = "needs a data set; give the rows to validate on by `validation`";

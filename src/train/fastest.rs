@@ -1,8 +1,9 @@
 //! Which device trains a model fastest: both measured when asked, or estimated without measuring.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::edge::WallTime;
 use crate::session::ElementsRef;
 use crate::{Device, Error, Result, Session};
 
@@ -135,10 +136,10 @@ impl Device {
 fn measure(model: &Model, device: &Device, batch: usize) -> Result<(f64, Duration)> {
     let mut open = opened(model, device, batch)?;
     run(device, &mut open, 1)?;
-    let begun = Instant::now();
+    let begun = WallTime::now();
     let (mut steps, mut best) = (1, f64::INFINITY);
     loop {
-        let run_begun = Instant::now();
+        let run_begun = WallTime::now();
         run(device, &mut open, steps)?;
         let seconds = run_begun.elapsed().as_secs_f64() / steps as f64;
         best = best.min(seconds);

@@ -1,8 +1,9 @@
 //! When the state of a run is taken, and who is given it.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::edge::WallTime;
 use crate::{Error, Result};
 
 use super::state::RunState;
@@ -41,7 +42,7 @@ pub(super) struct StateHook<'a> {
     /// The step of the last one.
     pub taken: Option<u64>,
     /// When it was taken.
-    pub at: Instant,
+    pub at: WallTime,
 }
 
 impl fmt::Debug for StateHook<'_> {
@@ -56,7 +57,7 @@ impl<'a> StateHook<'a> {
             every,
             take: Box::new(take),
             taken: None,
-            at: Instant::now(),
+            at: WallTime::now(),
         }
     }
 

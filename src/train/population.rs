@@ -1,8 +1,7 @@
 //! Many small networks of one shape, trained side by side in the same dispatches: ensembles, sweeps, populations.
 
-use std::time::Instant;
-
 use crate::data::Features;
+use crate::edge::WallTime;
 use crate::nn::{Functional, Parameter};
 use crate::optim::OptimizerConfig;
 use crate::reserve::reserved;
@@ -163,7 +162,7 @@ impl Population {
     ///
     /// The errors of [`Population::fit`].
     pub async fn fit_async(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<Vec<History>> {
-        let begun = Instant::now();
+        let begun = WallTime::now();
         fit.validate()?;
         if fit.exceeds_populations() {
             return Err(Error::argument(

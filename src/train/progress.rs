@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crate::edge::progress::ProgressBar;
 
 use super::history::Epoch;
 
@@ -16,17 +16,10 @@ pub(super) struct Progress {
 
 impl Progress {
     pub fn new(epochs: u64, steps_per_epoch: u64, silent: bool) -> Self {
-        let target = if silent {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
-        let bar = ProgressBar::with_draw_target(Some(steps_per_epoch), target);
-        let style = ProgressStyle::with_template("{prefix} [{bar:24}] {pos}/{len} {msg}");
-        if let Ok(style) = style {
-            bar.set_style(style.progress_chars("━╸ "));
+        Progress {
+            bar: ProgressBar::new(steps_per_epoch, silent),
+            epochs,
         }
-        Progress { bar, epochs }
     }
 
     /// Steps done of epoch `number` (from 0) and the loss so far.
@@ -34,10 +27,8 @@ impl Progress {
         if self.bar.is_hidden() {
             return;
         }
-        self.bar
-            .set_prefix(format!("Epoch {}/{}", number + 1, self.epochs));
-        self.bar.set_position(done);
-        self.bar.set_message(format!("loss {loss:.4}"));
+        let epoch = format!("Epoch {}/{}", number + 1, self.epochs);
+        self.bar.show(epoch, done, format!("loss {loss:.4}"));
     }
 
     /// A finished epoch: its line stays.
@@ -45,11 +36,11 @@ impl Progress {
         if self.bar.is_hidden() {
             return;
         }
-        self.bar.println(line(number, self.epochs, epoch));
+        self.bar.line(line(number, self.epochs, epoch));
     }
 
     pub fn finish(&self) {
-        self.bar.finish_and_clear();
+        self.bar.clear();
     }
 }
 

@@ -10,10 +10,7 @@ const NAMES_TYPES: [(&str, &str); 3] = [
         "turns what an adapter says of itself into a summary, and chooses one",
     ),
     ("src/lib.rs", "hands wgpu itself on to programs"),
-    (
-        "src/device.rs",
-        "back ends by name, and the signature of `Device::from_wgpu`",
-    ),
+    ("src/device/host.rs", "the signature of `Device::from_wgpu`"),
 ];
 
 /// Methods and functions of wgpu that make, ask or wait.

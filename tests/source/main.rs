@@ -4,6 +4,7 @@
 #[cfg(target_os = "linux")] // what other systems need is not downloaded here
 mod crates;
 mod door;
+mod edge;
 mod expand;
 mod floors;
 mod rust;

@@ -21,7 +21,6 @@ const KNOWN_FILES: &[&str] = &[
     "src/optim/optimizer.rs",
     "src/plan/fuse/gradients.rs",
     "src/plan/fuse/tiny.rs",
-    "src/plan/memory.rs",
     "src/train/files/checkpoint.rs",
     "src/train/metric/measurement.rs",
     "src/train/programs.rs",

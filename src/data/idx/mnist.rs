@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::{Dataset, Samples, Targets};
+use crate::edge::files;
 use crate::error::{Error, Result};
 use crate::reserve::reserved;
 use crate::{DType, Shape};
@@ -178,7 +179,7 @@ fn find(dir: &Path, name: &str, kind: &str) -> Result<PathBuf> {
             }
         }
     }
-    let entries = std::fs::read_dir(dir).map_err(|refusal| Error::io(dir, refusal))?;
+    let entries = files::read_dir(dir).map_err(|refusal| Error::io(dir, refusal))?;
     let mut known: Vec<String> = entries
         .flatten()
         .map(|entry| entry.file_name().to_string_lossy().into_owned())

@@ -1,7 +1,6 @@
 //! `.npz` files: zip archives of `.npy` files, stored or deflated.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::data::source::check_unpacked;
+use crate::edge::files::File;
 use crate::error::{Error, Result};
 use crate::reserve::reserved;
 

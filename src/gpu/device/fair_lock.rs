@@ -6,7 +6,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::edge::WallTime;
 
 /// A lock that is fair: a thread that asks again comes after those that wait.
 #[derive(Debug, Default)]
@@ -32,7 +34,7 @@ impl FairLock {
 
     /// Waits for the turn; none where it did not come within `limit`.
     pub fn take(&self, limit: Duration) -> Option<Turn<'_>> {
-        let begun = Instant::now();
+        let begun = WallTime::now();
         let mut tickets = self.tickets();
         let own = tickets.next;
         tickets.next += 1;
@@ -79,7 +81,7 @@ mod tests {
         std::thread::scope(|scope| {
             // The first gives up; the second stands behind it and still gets its turn.
             let first = scope.spawn(|| {
-                let begun = Instant::now();
+                let begun = WallTime::now();
                 (turn.take(SHORT).is_none(), begun.elapsed())
             });
             while turn.tickets().waiting.is_empty() {

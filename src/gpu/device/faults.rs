@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
+use crate::gpu::options::{Fault, FaultKind};
+
 /// What passes the door, by what is asked of wgpu.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -69,42 +71,6 @@ impl fmt::Display for WgpuCall {
             WgpuCall::Read => "read",
         })
     }
-}
-
-/// How a call fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FaultKind {
-    /// wgpu reports an error, and nothing was done.
-    Error,
-    /// There is not enough memory: the call was refused where it makes something, and lost the device elsewhere, as drivers do.
-    OutOfMemory,
-    /// The device is lost: destroyed as by a reset of the driver, and nothing tells so but what comes after.
-    Lost,
-    /// The device does not answer before the deadline.
-    Timeout,
-    /// The first mapping from this call on fails.
-    Map,
-}
-
-impl FaultKind {
-    /// Every kind.
-    pub const ALL: [FaultKind; 5] = [
-        FaultKind::Error,
-        FaultKind::OutOfMemory,
-        FaultKind::Lost,
-        FaultKind::Timeout,
-        FaultKind::Map,
-    ];
-}
-
-/// A call that is to fail, once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fault {
-    /// Which call, counted from 1: from the opening of the device where its options have the fault, else from
-    /// [`Device::inject`](crate::Device::inject) on.
-    pub call: u64,
-    /// How it fails.
-    pub kind: FaultKind,
 }
 
 /// The calls of a device so far, and the faults that wait for theirs.

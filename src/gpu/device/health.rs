@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::edge::threads;
 use crate::{Error, Result};
 
 /// What is known to be wrong with a device.
@@ -93,9 +94,8 @@ impl Drop for LastHandles {
             leave();
             return;
         }
-        let thread = std::thread::Builder::new().name("kiln: a device that hangs".into());
         // Without a thread the closure, and the handles with it, is dropped here.
-        drop(thread.spawn(leave));
+        threads::detached("kiln: a device that hangs", leave);
     }
 }
 

@@ -18,14 +18,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::edge::block_on;
 use crate::target::Target;
 use crate::{Error, Result};
 
 use super::adapter::AdapterSummary;
-use super::counters::{Counters, LiveCounters};
+use super::counters::Counters;
+use super::live_counters::LiveCounters;
+use super::options::{Fault, FaultKind, Options};
 
 pub(super) use account::{Buffer, Pool, Purpose};
-pub use faults::{Fault, FaultKind, WgpuCall};
+pub use faults::WgpuCall;
 pub use open::adapters;
 pub(super) use pipeline::{Kernel, KernelKey, KernelSource, LoadedModule};
 pub(super) use record::{Pass, Recorder};
@@ -36,27 +39,6 @@ use health::{Health, LastHandles, caught};
 use lineage::Lineage;
 use pipeline::Library;
 use queue::QueueAccess;
-
-/// How a device is opened.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// The most bytes of buffers; a request beyond is refused before the driver is asked. Default: no budget.
-    pub budget: Option<u64>,
-    /// How long a wait may last. Default: 120 s.
-    pub deadline: Duration,
-    /// A call that is to fail, counted from the opening on, for tests. Default: none.
-    pub fault: Option<Fault>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            budget: None,
-            deadline: Duration::from_secs(120),
-            fault: None,
-        }
-    }
-}
 
 struct Inner {
     // Declared before what takes leave of the device, so dropped before it.
@@ -245,7 +227,7 @@ impl Device {
             let raised = scopes
                 .into_iter()
                 .rev()
-                .filter_map(|scope| pollster::block_on(scope.pop()));
+                .filter_map(|scope| block_on(scope.pop()));
             (result, raised.collect::<Vec<_>>())
         });
         let (result, raised) = match outcome {
@@ -327,7 +309,7 @@ impl Inner {
         let polled = self.wgpu.poll(wgpu::PollType::Poll);
         drop(buffer);
         // An error of this buffer is the answer, not news.
-        drop(pollster::block_on(scope.pop()));
+        drop(block_on(scope.pop()));
         polled.is_ok() && !failed.load(Relaxed)
     }
 }

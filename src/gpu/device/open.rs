@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::edge::{block_on, clock};
+use crate::gpu::live_counters::LiveCounters;
+use crate::gpu::options::{FaultKind, Options};
 use crate::{Error, Result};
 
 use super::super::adapter::{self, AdapterSummary, Selector};
-use super::faults::{FaultKind, Faults, WgpuCall};
+use super::faults::{Faults, WgpuCall};
 use super::health::{Health, LastHandles, caught};
-use super::{Device, Inner, Library, Lineage, LiveCounters, Options, Pools, QueueAccess};
+use super::{Device, Inner, Library, Lineage, Pools, QueueAccess};
 
 /// Every adapter that a driver offers.
 pub fn adapters() -> Vec<AdapterSummary> {
@@ -21,7 +24,7 @@ fn offered() -> Vec<wgpu::Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.flags = wgpu::InstanceFlags::empty();
     let instance = wgpu::Instance::new(descriptor);
-    pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
+    block_on(instance.enumerate_adapters(wgpu::Backends::all()))
 }
 
 impl Device {
@@ -91,7 +94,7 @@ impl Device {
             match self.again(lost) {
                 Err(error @ Error::Device { .. }) => {
                     tracing::warn!(%error, ?pause, "the device cannot be made again yet");
-                    std::thread::sleep(pause);
+                    clock::pause(pause);
                 }
                 outcome => return outcome,
             }
@@ -165,7 +168,7 @@ fn opened(
     let refused = |message: String| Error::Device {
         message: format!("{name} cannot be opened: {message}"),
     };
-    let opened = caught(|| pollster::block_on(adapter.request_device(&descriptor)));
+    let opened = caught(|| block_on(adapter.request_device(&descriptor)));
     let opened = opened
         .map_err(&refused)?
         .map_err(|error| refused(error.to_string()))?;

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::edge::{WallTime, clock};
 use crate::target::Class;
 use crate::{Error, Result};
 
@@ -89,7 +90,7 @@ impl Inner {
             Class::Gpu => MAX_UNDER_WAY,
             Class::Cpu | Class::CpuAdapter => 1,
         };
-        let (begun, deadline) = (Instant::now(), self.options.deadline);
+        let (begun, deadline) = (WallTime::now(), self.options.deadline);
         loop {
             let left = deadline.saturating_sub(begun.elapsed());
             let Some(turn) = self.access.turn.take(left) else {
@@ -151,7 +152,7 @@ impl Inner {
     /// Between two slices, without the turn.
     pub fn pause(&self) {
         if self.of_host {
-            std::thread::sleep(PAUSE);
+            clock::pause(PAUSE);
         }
     }
 

@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 
+use crate::edge::block_on;
 use crate::{Error, Result};
 
-use super::faults::FaultKind;
 use super::{Buffer, Device, Inner, Submission, WgpuCall};
+use crate::gpu::options::FaultKind;
 
 thread_local! {
     /// The device and the submission that the future at hand waits for: see [`Device::block_on`].
@@ -105,7 +106,7 @@ impl Device {
     /// Blocks the thread on a future of this device, driving the device meanwhile.
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = std::pin::pin!(future);
-        pollster::block_on(std::future::poll_fn(|context| {
+        block_on(std::future::poll_fn(|context| {
             match future.as_mut().poll(context) {
                 Poll::Ready(result) => Poll::Ready(result),
                 Poll::Pending => {

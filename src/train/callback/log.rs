@@ -1,9 +1,9 @@
 //! Logs of the epochs' figures in text files.
 
-use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
+use crate::edge::files::{File, OpenOptions};
 use crate::{Error, Result};
 
 use super::{Callback, Kept, Moment, Timing};

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
+use crate::edge::files;
 use crate::{Error, Result};
 
 use super::monitor::at_least_one;
@@ -133,7 +134,7 @@ impl Callback for ModelCheckpoint {
         };
         while self.written.len() > most {
             if let Some(old) = self.written.pop_front() {
-                match std::fs::remove_file(&old) {
+                match files::remove_file(&old) {
                     // Somebody else may have taken it away.
                     Err(refusal) if refusal.kind() != std::io::ErrorKind::NotFound => {
                         return Err(Error::io(old, refusal));

@@ -1,8 +1,10 @@
 //! Stops when time or energy is used up.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::edge::WallTime;
+use crate::edge::files;
 use crate::{Error, Result};
 
 use super::{Callback, Moment, Timing};
@@ -13,7 +15,7 @@ use super::{Callback, Moment, Timing};
 pub struct StopAfter {
     budget: Budget,
     every: u64,
-    begun: Instant,
+    begun: WallTime,
 }
 
 #[derive(Debug, Clone)]
@@ -31,7 +33,7 @@ impl StopAfter {
         StopAfter {
             budget: Budget::Time(time),
             every: 64,
-            begun: Instant::now(),
+            begun: WallTime::now(),
         }
     }
 
@@ -44,7 +46,7 @@ impl StopAfter {
                 meter: None,
             },
             every: 64,
-            begun: Instant::now(),
+            begun: WallTime::now(),
         }
     }
 
@@ -82,7 +84,7 @@ impl Callback for StopAfter {
 
     fn begin(&mut self, _moment: &mut Moment<'_>) -> Result<()> {
         super::monitor::at_least_one("every", self.every)?;
-        self.begun = Instant::now();
+        self.begun = WallTime::now();
         match &mut self.budget {
             Budget::Time(time) if time.is_zero() => Err(Error::argument(
                 "seconds",
@@ -133,7 +135,7 @@ impl Meter {
                 format!("cannot be counted here: {why}; stop after seconds or steps instead"),
             )
         };
-        let zones = std::fs::read_dir("/sys/class/powercap");
+        let zones = files::read_dir("/sys/class/powercap");
         let zones = zones.map_err(|refusal| refuse(&format!("/sys/class/powercap: {refusal}")))?;
         let mut packages = Vec::new();
         for zone in zones.filter_map(std::result::Result::ok) {
@@ -179,7 +181,7 @@ impl Meter {
 }
 
 fn count(path: &std::path::Path) -> Result<u64, String> {
-    let text = std::fs::read_to_string(path).map_err(|refusal| refusal.to_string())?;
+    let text = files::read_to_string(path).map_err(|refusal| refusal.to_string())?;
     let count = text.trim().parse::<u64>();
     count.map_err(|refusal| refusal.to_string())
 }

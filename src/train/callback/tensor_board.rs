@@ -4,11 +4,12 @@
 //! (the TFRecord format); the data are protocol buffers of the messages `Event`, `Summary` and `HistogramProto`
 //! (tensorboard/compat/proto/*.proto). The checksum is CRC-32C, turned and moved as that format wants it.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::edge::clock::unix_time;
+use crate::edge::files;
+use crate::edge::files::File;
 use crate::{Error, Result};
 
 use super::{Callback, Moment, Timing};
@@ -90,7 +91,7 @@ struct Events {
 
 impl Events {
     fn create(folder: PathBuf) -> Result<Self> {
-        std::fs::create_dir_all(&folder).map_err(|refusal| Error::io(&folder, refusal))?;
+        files::create_dir_all(&folder).map_err(|refusal| Error::io(&folder, refusal))?;
         let seconds = now() as u64;
         // The name that TensorBoard looks for, unique within the process.
         static FILES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
@@ -143,8 +144,7 @@ impl Events {
 
 /// Seconds since 1970.
 fn now() -> f64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0.0, |since| since.as_secs_f64())
+    unix_time().as_secs_f64()
 }
 
 /// Buckets of a histogram, between the least and the greatest number.

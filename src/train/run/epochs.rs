@@ -1,7 +1,6 @@
 //! The end of an epoch: its figures, the members that end with it, what callbacks do.
 
-use std::time::Instant;
-
+use crate::edge::WallTime;
 use crate::session::ElementsRef;
 use crate::train::history::{Epoch, Stop};
 use crate::train::ledger::Means;
@@ -15,7 +14,7 @@ impl Run<'_> {
     pub(super) async fn end_epoch(&mut self, model: &mut Model, means: Vec<Means>) -> Result<()> {
         model.epochs += 1;
         let mut validated = self.validate(model).await?.into_iter();
-        let time = std::mem::replace(&mut self.epoch_begun, Instant::now()).elapsed();
+        let time = std::mem::replace(&mut self.epoch_begun, WallTime::now()).elapsed();
         let mut reached = Vec::new();
         for (index, means) in means.into_iter().enumerate() {
             let validated = validated.next().flatten();

@@ -5,8 +5,9 @@
 //! host knows of the run is added when it has read the sums of those steps. How far apart two states are follows from what one
 //! has cost, so that all of them together take at most one part in a hundred of the time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::edge::WallTime;
 use crate::session::PendingSnapshot;
 use crate::{Device, Error, Result, Role, Snapshot};
 
@@ -36,7 +37,7 @@ pub(super) struct Keeper {
     pub explains: bool,
     pub state: Option<RunState>,
     /// When that was taken.
-    pub state_at: Instant,
+    pub state_at: WallTime,
     /// One that is on its way.
     copy: Option<StateCopy>,
     /// Whether there is room to copy one on the device while steps run.
@@ -44,7 +45,7 @@ pub(super) struct Keeper {
     /// Whether the run's rows can be had again.
     repeats: bool,
     /// When the last one was begun.
-    begun: Instant,
+    begun: WallTime,
     /// The least that one was seen to take of the device: bounds from above, as the host hears late of what has ended where a
     /// driver lets it wait.
     device_cost: Option<Duration>,
@@ -58,9 +59,9 @@ struct StateCopy {
     snapshot: PendingSnapshot,
     /// The step of the run after which it was copied.
     step: u64,
-    begun: Instant,
+    begun: WallTime,
     /// What the host knows of the run at that step, since when, and what finding it out took.
-    rest: Option<(RunState, Instant, Duration)>,
+    rest: Option<(RunState, WallTime, Duration)>,
 }
 
 /// What a state took.
@@ -80,7 +81,7 @@ fn interval(cost: Duration) -> Duration {
 impl Keeper {
     /// For a run on a device whose rows can be had again, or not.
     pub fn new(device: &Device, recovery: Recovery, repeats: bool) -> Self {
-        let now = Instant::now();
+        let now = WallTime::now();
         Keeper {
             recovery,
             recovers: recovery.tries > 0 && device.gpu().is_some(),
@@ -118,7 +119,7 @@ impl Keeper {
         self.copy = None;
     }
 
-    fn hold(&mut self, state: RunState, begun: Instant, cost: StateCost) {
+    fn hold(&mut self, state: RunState, begun: WallTime, cost: StateCost) {
         self.device_cost = [self.device_cost, cost.device].into_iter().flatten().min();
         self.cost = self.device_cost.unwrap_or_default() + cost.host;
         let (step, seconds, copied) = (state.steps, self.cost.as_secs_f64(), cost.copied);
@@ -149,7 +150,7 @@ impl Run<'_> {
 
     /// Keeps the state with nothing under way.
     async fn keep_now(&mut self, model: &mut Model) -> Result<()> {
-        let begun = Instant::now();
+        let begun = WallTime::now();
         self.keeper.begun = begun;
         match self.state(model).await {
             Ok(state) => {
@@ -200,7 +201,7 @@ impl Run<'_> {
     }
 
     async fn begin_copy(&mut self, model: &mut Model, step: u64) -> Result<()> {
-        let begun = Instant::now();
+        let begun = WallTime::now();
         self.keeper.begun = begun;
         let session = model.session(self.pass.capacity).await?;
         match session.begin_snapshot(Role::is_kept) {
@@ -230,7 +231,7 @@ impl Run<'_> {
         if self.keeper.copy.as_ref().filter(of_step).is_none() {
             return Ok(());
         }
-        let read = Instant::now();
+        let read = WallTime::now();
         let rest = self.state_with(model, Snapshot::default(), model_step)?;
         if let Some(copy) = &mut self.keeper.copy {
             copy.rest = Some((rest, read, read.elapsed()));
@@ -250,7 +251,7 @@ impl Run<'_> {
         let Some(copy) = self.keeper.copy.take() else {
             return Ok(());
         };
-        let reading = Instant::now();
+        let reading = WallTime::now();
         let session = model.session(self.pass.capacity).await?;
         let snapshot = session.finish_snapshot(copy.snapshot).await?;
         if let Some((mut state, read, asked)) = copy.rest {

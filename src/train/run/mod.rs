@@ -21,9 +21,10 @@ mod setup;
 mod train;
 mod validation;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::Snapshot;
+use crate::edge::WallTime;
 use crate::gpu::Counters;
 
 use super::callback::Callbacks;
@@ -61,12 +62,12 @@ struct Run<'a> {
     interrupt: Option<Interrupt>,
     validation: Option<Validation<'a>>,
     progress: Progress,
-    begun: Instant,
+    begun: WallTime,
     /// What the device had counted before the first attempt, so that steps repeated after a lost device count too.
     counted: Option<Counters>,
     /// Time that the run had taken before it was stopped and went on.
     before: Duration,
-    epoch_begun: Instant,
+    epoch_begun: WallTime,
     /// Whether it goes on from where another call ended.
     resumed: bool,
     non_finite: NonFinite,

@@ -1,7 +1,6 @@
 //! The state of a run, taken between two steps, and taken up by another run.
 
-use std::time::Instant;
-
+use crate::edge::WallTime;
 use crate::optim::is_accumulator;
 use crate::train::history::{History, Stop};
 use crate::train::hook::{Due, StateHook};
@@ -151,7 +150,7 @@ impl Run<'_> {
         let state = self.state(model).await?;
         for hook in self.hooks.iter_mut().filter(|hook| is_due(hook)) {
             (hook.take)(&state)?;
-            (hook.taken, hook.at) = (Some(steps), Instant::now());
+            (hook.taken, hook.at) = (Some(steps), WallTime::now());
         }
         Ok(())
     }

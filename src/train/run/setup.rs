@@ -1,7 +1,8 @@
 //! How a run is made of a `Fit`: room for the rows, limits, the state that it goes on from.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::edge::WallTime;
 use crate::train::feed::{Feeder, evaluation_place, parts_of_batch, place};
 use crate::train::fit::{Fit, Resumed};
 use crate::train::history::{History, Stop};
@@ -25,7 +26,7 @@ pub(in crate::train) async fn fit_on<'a>(
     feeder: Feeder<'a>,
     validation: Option<Validation<'a>>,
     fit: Fit<'a>,
-    begun: Instant,
+    begun: WallTime,
 ) -> Result<Vec<History>> {
     let guard = model.engine.begin_run()?;
     let outcome = run_fit(model, feeder, validation, fit, begun).await;
@@ -38,7 +39,7 @@ async fn run_fit<'a>(
     feeder: Feeder<'a>,
     validation: Option<Validation<'a>>,
     mut fit: Fit<'a>,
-    begun: Instant,
+    begun: WallTime,
 ) -> Result<Vec<History>> {
     fit.callbacks.validate()?;
     let resume = match fit.resume.take() {
@@ -54,7 +55,7 @@ async fn run_fit<'a>(
     run.start(model, from).await?;
     drop(resume);
 
-    run.epoch_begun = Instant::now();
+    run.epoch_begun = WallTime::now();
     let outcome = match run.train_on(model).await {
         Err(Error::NonFinite { epoch, step, .. }) => Err(run.explained(model, (epoch, step)).await),
         outcome => outcome,
@@ -87,7 +88,7 @@ impl<'a> Run<'a> {
         mut feeder: Feeder<'a>,
         validation: Option<Validation<'a>>,
         mut fit: Fit<'a>,
-        (begun, resume): (Instant, Option<&Resumed>),
+        (begun, resume): (WallTime, Option<&Resumed>),
     ) -> Result<Self> {
         let (batch, evaluate) = find_room(model, &mut feeder, &validation, &fit, resume)?;
         let capacity = Capacity {

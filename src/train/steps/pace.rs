@@ -1,8 +1,9 @@
 //! How much work goes into one submission, and into one dispatch of it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::Device;
+use crate::edge::WallTime;
 
 use crate::train::sizes::RING_ROWS;
 
@@ -27,7 +28,7 @@ pub(super) struct Pace {
     /// The most that a submission may take.
     longest: Duration,
     /// When the last answer came.
-    answered: Instant,
+    answered: WallTime,
 }
 
 impl Pace {
@@ -40,7 +41,7 @@ impl Pace {
             longest: device
                 .deadline()
                 .map_or(Duration::from_secs(1), |deadline| deadline / 6),
-            answered: Instant::now(),
+            answered: WallTime::now(),
         }
     }
 
@@ -70,10 +71,10 @@ impl Pace {
     /// Takes the arrival of an answer to `steps` steps submitted at `begun`.
     ///
     /// The next submission should take [`SUBMISSION`], but run [`FEWEST`] steps unless those take too long.
-    pub fn took(&mut self, steps: u64, begun: Instant) {
+    pub fn took(&mut self, steps: u64, begun: WallTime) {
         // Work waits for what was submitted before it.
         let time = begun
-            .max(std::mem::replace(&mut self.answered, Instant::now()))
+            .max(std::mem::replace(&mut self.answered, WallTime::now()))
             .elapsed();
         self.learn(steps, time);
     }

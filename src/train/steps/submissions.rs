@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::time::Instant;
 
+use crate::edge::WallTime;
 use crate::session::{Handle, Pending, ProgramHandle};
 use crate::{Device, Result, Session};
 
@@ -34,7 +34,7 @@ pub(in crate::train) struct Submissions {
 struct Submitted {
     pending: Pending,
     steps: u64,
-    begun: Instant,
+    begun: WallTime,
     /// The steps whose sums it reads.
     reads: Option<Range<u64>>,
 }
@@ -94,7 +94,7 @@ impl Submissions {
             && reading(&self.queue)
         {
             let (steps, reads) = self.next_steps(until);
-            let begun = Instant::now();
+            let begun = WallTime::now();
             session.limit_program(self.program, self.pace.steps_per_dispatch());
             let copied = if reads { &self.sums[..] } else { &[] };
             let pending = session.submit_program(self.program, steps, copied)?;

@@ -1,0 +1,18 @@
+//! The clock on the wall.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A moment by a clock that never goes back.
+pub(crate) type WallTime = std::time::Instant;
+
+/// Seconds since 1970 by the system's clock; 0 where that is earlier.
+pub(crate) fn unix_time() -> Duration {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default()
+}
+
+/// Blocks the thread.
+#[cfg(feature = "gpu")]
+pub(crate) fn pause(time: Duration) {
+    std::thread::sleep(time);
+}

@@ -1,0 +1,5 @@
+//! Files and folders of the system.
+
+pub(crate) use std::fs::{
+    File, OpenOptions, create_dir_all, metadata, read_dir, read_to_string, remove_file, rename,
+};
