@@ -108,7 +108,7 @@ struct Found {
 }
 
 /// The loss that a call computes, if a head can.
-fn row_loss(op: &dyn Op) -> Option<RowLoss> {
+pub(super) fn row_loss(op: &dyn Op) -> Option<RowLoss> {
     if let Some(CrossEntropy { form: Form::Logits }) = op.downcast() {
         return Some(RowLoss::CrossEntropy);
     }
@@ -120,7 +120,7 @@ fn row_loss(op: &dyn Op) -> Option<RowLoss> {
 }
 
 /// Whether a call is the gradient of that loss.
-fn is_gradient(op: &dyn Op, loss: RowLoss) -> bool {
+pub(super) fn is_gradient(op: &dyn Op, loss: RowLoss) -> bool {
     match loss {
         RowLoss::CrossEntropy => {
             matches!(op.downcast(), Some(CrossEntropyBackward(loss)) if loss.form == Form::Logits)

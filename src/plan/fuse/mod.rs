@@ -9,6 +9,7 @@ mod layers;
 mod matrices;
 mod slabs;
 mod tiny;
+mod whole_step;
 
 use crate::graph::Record;
 use crate::target::{Class, Precision, Target};

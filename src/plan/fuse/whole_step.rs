@@ -1,0 +1,382 @@
+//! Recognises a program that is one training step of a small dense network, and nothing else.
+//!
+//! From the clock on every call is looked up by what it must be and which tensors it must read: the forward pass, the loss
+//! and what is recorded, the gradients from the last layer to the first, the updates. A program is such a step if each
+//! call is found once and none is left.
+
+use std::collections::HashSet;
+
+use crate::contract::Op;
+use crate::graph::{Initial, Node, Record};
+use crate::op::{
+    Accuracy, Adam, BatchMeanBackward, Binary, Clock, Column, Gather, Layer, MatMul, Momentum,
+    Network, Operator, Pointwise, PointwiseBackward, Record as Recording, RowLoss, Rule, Sgd, Sum,
+};
+use crate::plan::schedule::{Draft, Key, Operand};
+
+use super::calls::{CallId, Calls};
+use super::head::{is_gradient, row_loss};
+
+/// A program's tensors by their role in the step.
+pub(super) struct StepTensors {
+    pub cursor: Key,
+    pub rates: Key,
+    pub ring: Key,
+    pub x: Key,
+    pub y: Key,
+    /// Parameters, then each state: in the order of the layers, kernel before bias.
+    pub columns: Vec<Vec<Key>>,
+}
+
+/// The network of at most `most` parameters whose training step the program is.
+pub(super) fn find(
+    program: &Calls,
+    records: &[Record],
+    most: usize,
+) -> Option<(Network, StepTensors)> {
+    let mut walk = Walk {
+        program,
+        records,
+        taken: HashSet::new(),
+    };
+    let (first, draft) = program.iter().next()?;
+    let clock = draft.op.downcast::<Clock>()?.clone();
+    let (&[cursor, rates], &[indices]) = (&draft.inputs[..], &draft.outputs[..]) else {
+        return None;
+    };
+    walk.taken.insert(first);
+    let x = walk.take([Some(indices), None], is::<Gather>)?;
+    let y = walk.take([Some(indices), None], is::<Gather>)?;
+    let &[rows, inputs] = x.signature.inputs[1].shape.dims() else {
+        return None;
+    };
+    if y.signature.inputs[1].shape.dims().first() != Some(&rows) {
+        return None;
+    }
+    let (batch, targets) = (*x.outputs.first()?, *y.outputs.first()?);
+    let layers = walk.forward(batch)?;
+    let last = layers.last()?;
+    let measured = walk.measure(last, targets, cursor)?;
+    let ring = measured.ring?;
+    // The gradient of the mean over the batch, whose own gradient is 1.
+    let share = walk.take([None, Some(cursor)], is::<BatchMeanBackward>)?;
+    if !walk.is_one(share.inputs[0]) {
+        return None;
+    }
+    let read = last.read(measured.loss_before);
+    let share = *share.outputs.first()?;
+    let slope = walk.take([Some(read), Some(targets), Some(share)], |op| {
+        is_gradient(op, measured.loss)
+    })?;
+    let gradients = walk.backward(&layers, *slope.outputs.first()?, measured.loss_before)?;
+    let before_updates = walk.taken.iter().max().copied()?;
+    let network = Network {
+        clock,
+        inputs,
+        layers: layers.iter().map(ForwardLayer::described).collect(),
+        loss: measured.loss,
+        loss_before: measured.loss_before,
+        columns: measured.columns,
+        rule: walk.rule(gradients.first()?)?,
+        members: 1,
+        own_rates: false,
+    };
+    if network.parameters() > most {
+        return None;
+    }
+    let columns = walk.update(&network, &gradients, rates, before_updates)?;
+    let tensors = StepTensors {
+        cursor: walk.variable(cursor)?,
+        rates: walk.variable(rates)?,
+        ring: walk.variable(ring)?,
+        x: walk.variable(x.inputs[1])?,
+        y: walk.variable(y.inputs[1])?,
+        columns,
+    };
+    let whole = program.fetches.is_empty() && walk.taken.len() == program.len();
+    (whole && tensors.are_distinct()).then_some((network, tensors))
+}
+
+impl StepTensors {
+    fn are_distinct(&self) -> bool {
+        let one = [self.cursor, self.rates, self.ring, self.x, self.y];
+        let all = || one.iter().chain(self.columns.iter().flatten());
+        all().collect::<HashSet<_>>().len() == all().count()
+    }
+}
+
+/// A layer of the forward pass.
+struct ForwardLayer {
+    x: Operand,
+    kernel: Operand,
+    bias: Option<Operand>,
+    units: usize,
+    function: Option<Pointwise>,
+    /// What the function reads, if there is one.
+    before: Operand,
+    y: Operand,
+}
+
+impl ForwardLayer {
+    /// The layer's numbers before its function or after it.
+    fn read(&self, before: bool) -> Operand {
+        if before { self.before } else { self.y }
+    }
+
+    /// Where the parameters lie is told later.
+    fn described(&self) -> Layer {
+        Layer {
+            units: self.units,
+            function: self.function.map(|op| op.0),
+            kernel: 0,
+            bias: self.bias.map(|_| 0),
+        }
+    }
+}
+
+/// The loss, and what is recorded of it and of the accuracies.
+struct Measured {
+    loss: RowLoss,
+    loss_before: bool,
+    columns: Vec<Column>,
+    ring: Option<Operand>,
+}
+
+/// A parameter with its gradient.
+type Gradient = (Operand, Operand);
+
+fn is<T: Op>(op: &dyn Op) -> bool {
+    op.downcast::<T>().is_some()
+}
+
+fn is_product(op: &dyn Op, transpose_a: bool, transpose_b: bool) -> bool {
+    let fits = |op: &MatMul| (op.transpose_a, op.transpose_b) == (transpose_a, transpose_b);
+    op.downcast().is_some_and(fits)
+}
+
+/// How a call updates its first input, if in a way that whole steps know.
+fn rule_of(op: &dyn Op) -> Option<Rule> {
+    if is::<Sgd>(op) {
+        return Some(Rule::Sgd);
+    }
+    let momentum = op.downcast().map(|&rule: &Momentum| Rule::Momentum(rule));
+    momentum.or_else(|| op.downcast().map(|&rule: &Adam| Rule::Adam(rule)))
+}
+
+fn same_rule(a: Rule, b: Rule) -> bool {
+    match (a, b) {
+        (Rule::Sgd, Rule::Sgd) => true,
+        (Rule::Momentum(a), Rule::Momentum(b)) => a == b,
+        (Rule::Adam(a), Rule::Adam(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// The calls that are accounted for so far.
+struct Walk<'a> {
+    program: &'a Calls,
+    records: &'a [Record],
+    taken: HashSet<CallId>,
+}
+
+impl<'a> Walk<'a> {
+    /// The first call not yet taken that is such an op and reads these tensors, and any where none is given. Takes it.
+    fn take<const N: usize>(
+        &mut self,
+        inputs: [Option<Operand>; N],
+        is: impl Fn(&dyn Op) -> bool,
+    ) -> Option<&'a Draft> {
+        let position = inputs.iter().position(Option::is_some)?;
+        let fits = |draft: &Draft| {
+            let mut pairs = inputs.iter().zip(&draft.inputs);
+            draft.inputs.len() == N
+                && pairs.all(|(wanted, input)| wanted.is_none_or(|wanted| wanted == *input))
+                && is(draft.op.as_ref())
+        };
+        let readers = self.program.readers(inputs[position]?);
+        let mut calls = readers.filter(|(call, at)| *at == position && !self.taken.contains(call));
+        let (call, _) = calls.find(|(call, _)| fits(&self.program[*call]))?;
+        self.taken.insert(call);
+        Some(&self.program[call])
+    }
+
+    /// A variable that no step changes but by updates, and that is no constant.
+    fn variable(&self, operand: Operand) -> Option<Key> {
+        let Operand::Value(key) = operand else {
+            return None;
+        };
+        let node = &self.records[key.id.node].node;
+        matches!(node, Node::Variable(variable) if !variable.constant).then_some(key)
+    }
+
+    /// Whether a tensor is the constant 1.
+    fn is_one(&self, operand: Operand) -> bool {
+        let Operand::Value(key) = operand else {
+            return false;
+        };
+        matches!(&self.records[key.id.node].node, Node::Variable(variable) if variable.constant
+            && matches!(&variable.initial, Initial::Floats(values) if values[..] == [1.0]))
+    }
+
+    /// The layers that a batch goes through.
+    fn forward(&mut self, batch: Operand) -> Option<Vec<ForwardLayer>> {
+        let mut layers = Vec::new();
+        let mut x = batch;
+        while let Some(product) = self.take([Some(x), None], |op| is_product(op, false, false)) {
+            let &[_, units] = product.signature.outputs.first()?.shape.dims() else {
+                return None;
+            };
+            let mut before = *product.outputs.first()?;
+            let add = |op: &dyn Op| op.downcast() == Some(&Binary(Operator::Add));
+            let sum = self.take([Some(before), None], add);
+            if let Some(sum) = sum {
+                if sum.signature.inputs[1].shape.dims() != [units] {
+                    return None;
+                }
+                before = *sum.outputs.first()?;
+            }
+            let function = self.take([Some(before)], |op| {
+                let function: Option<&Pointwise> = op.downcast();
+                function.is_some_and(|op| op.0.in_small_networks())
+            });
+            let y = match function {
+                Some(function) => *function.outputs.first()?,
+                None => before,
+            };
+            layers.push(ForwardLayer {
+                x,
+                kernel: product.inputs[1],
+                bias: sum.map(|sum| sum.inputs[1]),
+                units,
+                function: function.and_then(|draft| draft.op.downcast().copied()),
+                before,
+                y,
+            });
+            x = y;
+        }
+        Some(layers)
+    }
+
+    /// The loss of the last layer's numbers, its accuracies, and the records of all of them in the order of the columns.
+    fn measure(
+        &mut self,
+        last: &ForwardLayer,
+        targets: Operand,
+        cursor: Operand,
+    ) -> Option<Measured> {
+        // Where there is no function both are one; then nothing is before it.
+        let places = [false, true]
+            .into_iter()
+            .take(if last.before == last.y { 1 } else { 2 });
+        let places: Vec<bool> = places.collect();
+        let mut places_of_loss = places.iter().copied();
+        let (loss_before, rows) = places_of_loss.find_map(|before| {
+            let inputs = [Some(last.read(before)), Some(targets)];
+            Some((before, self.take(inputs, |op| row_loss(op).is_some())?))
+        })?;
+        let mut columns = vec![(rows, Column::Loss)];
+        for before in places {
+            let inputs = [Some(last.read(before)), Some(targets)];
+            while let Some(draft) = self.take(inputs, is::<Accuracy>) {
+                let kind = *draft.op.downcast()?;
+                columns.push((draft, Column::Accuracy { kind, before }));
+            }
+        }
+        let mut measured = Measured {
+            loss: row_loss(rows.op.as_ref())?,
+            loss_before,
+            columns: Vec::new(),
+            ring: None,
+        };
+        // In the order of the ring's columns.
+        let mut recorded = Vec::new();
+        for (draft, column) in columns {
+            let values = *draft.outputs.first()?;
+            let record = self.take([None, Some(cursor), Some(values)], is::<Recording>)?;
+            let number = record.op.downcast::<Recording>()?.column;
+            recorded.push((number, column));
+            let ring = *measured.ring.get_or_insert(record.inputs[0]);
+            if ring != record.inputs[0] {
+                return None;
+            }
+        }
+        recorded.sort_by_key(|(number, _)| *number);
+        let numbers = recorded.iter().map(|(number, _)| *number);
+        let all = numbers.eq(0..recorded.len()) && recorded[0].1 == Column::Loss;
+        measured.columns = recorded.into_iter().map(|(_, column)| column).collect();
+        all.then_some(measured)
+    }
+
+    /// The gradients of all parameters, those of the first layer first, from that of what the loss reads.
+    fn backward(
+        &mut self,
+        layers: &[ForwardLayer],
+        slope: Operand,
+        loss_before: bool,
+    ) -> Option<Vec<Gradient>> {
+        let mut gradients = Vec::new();
+        let mut slope = slope;
+        for (number, layer) in layers.iter().enumerate().rev() {
+            let is_last = number + 1 == layers.len();
+            if let Some(function) = layer.function
+                && !(is_last && loss_before)
+            {
+                let is_slope = |op: &dyn Op| op.downcast() == Some(&PointwiseBackward(function.0));
+                let dz = self.take([Some(layer.y), Some(slope)], is_slope)?;
+                slope = *dz.outputs.first()?;
+            }
+            if let Some(bias) = layer.bias {
+                let over_rows = |op: &dyn Op| {
+                    let sum: Option<&Sum> = op.downcast();
+                    sum.is_some_and(|sum| (sum.first, sum.last) == (0, 1))
+                };
+                let sum = self.take([Some(slope)], over_rows)?;
+                gradients.push((bias, *sum.outputs.first()?));
+            }
+            let dw = self.take([Some(layer.x), Some(slope)], |op| {
+                is_product(op, true, false)
+            })?;
+            gradients.push((layer.kernel, *dw.outputs.first()?));
+            if number > 0 {
+                let inputs = [Some(slope), Some(layer.kernel)];
+                let dx = self.take(inputs, |op| is_product(op, false, true))?;
+                slope = *dx.outputs.first()?;
+            }
+        }
+        gradients.reverse();
+        Some(gradients)
+    }
+
+    /// How the parameter of a gradient is updated.
+    fn rule(&self, (parameter, _): &Gradient) -> Option<Rule> {
+        let mut readers = self.program.readers(*parameter);
+        readers.find_map(|(call, at)| rule_of(self.program[call].op.as_ref()).filter(|_| at == 0))
+    }
+
+    /// The updates of all parameters, later than all else: parameters, then each of the states.
+    fn update(
+        &mut self,
+        network: &Network,
+        gradients: &[Gradient],
+        rates: Operand,
+        before: CallId,
+    ) -> Option<Vec<Vec<Key>>> {
+        let rule = network.rule;
+        let fits = |op: &dyn Op| rule_of(op).is_some_and(|other| same_rule(rule, other));
+        let mut columns = vec![Vec::new(); 1 + rule.states()];
+        for &(parameter, gradient) in gradients {
+            let (w, g, rates) = (Some(parameter), Some(gradient), Some(rates));
+            let draft = match rule {
+                Rule::Sgd => self.take([w, g, rates], fits),
+                Rule::Momentum(_) => self.take([w, None, g, rates], fits),
+                Rule::Adam(_) => self.take([w, None, None, g, rates], fits),
+            }?;
+            for (column, &input) in columns.iter_mut().zip(&draft.inputs) {
+                column.push(self.variable(input)?);
+            }
+        }
+        let calls = self.program.iter();
+        let mut updates = calls.filter(|(_, draft)| rule_of(draft.op.as_ref()).is_some());
+        updates.all(|(call, _)| call > before).then_some(columns)
+    }
+}
