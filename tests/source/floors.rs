@@ -32,7 +32,6 @@ const MAX_CIRCLE: usize = 4;
 const KNOWN_ARROWS: &[(&str, &str)] = &[
     ("src/optim/loss_scale.rs", "session"),
     ("src/optim/optimizer.rs", "session"),
-    ("src/plan/fuse/tiny.rs", "optim"),
 ];
 
 /// Circles of more files that are known and on their way out, by the start of their files' paths.
