@@ -1,10 +1,12 @@
-//! The CPU session allocates nothing per step: every allocation of this process is counted.
+//! The CPU session allocates nothing per step, and a plan as much for every layer: every allocation of this process is
+//! counted.
 
 #![allow(clippy::unwrap_used)]
 
 use std::alloc::System;
 
 use kiln::optim::{Adafactor, Adagrad, Ftrl, Lion, Nadam};
+use kiln::plan::{Class, Target};
 use kiln::prelude::*;
 use kiln::train::{Auc, Averaging, Classes, Decision, R2};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -23,9 +25,44 @@ fn allocations(model: &Model, steps: u64) -> usize {
     change.allocations + change.reallocations
 }
 
+/// Allocations, and bytes of them, of the graph and the plan of a network with so many hidden layers, for each layer.
+fn of_planning(hidden: usize, target: &Target) -> (f64, f64) {
+    let device = Device::cpu().with_target(|_| target.clone());
+    let model = (0..hidden).fold(Sequential::new(64), |model, _| model.dense(64, Relu));
+    let model = model.dense(10, Softmax).compile_on(
+        &device,
+        SparseCategoricalCrossentropy,
+        Adam::default(),
+        [Accuracy],
+    );
+    let model = model.unwrap();
+    let region = Region::new(ALLOCATOR);
+    model.inspect(4096, 128).unwrap();
+    let change = region.change();
+    let layers = hidden as f64;
+    (
+        change.allocations as f64 / layers,
+        change.bytes_allocated as f64 / layers,
+    )
+}
+
+fn planning_a_layer_costs_the_same_however_many_there_are() {
+    for target in [Target::cpu(), Target::new(Class::Gpu, None)] {
+        let (few, few_bytes) = of_planning(50, &target);
+        let (many, many_bytes) = of_planning(500, &target);
+        assert!(many < 1.2 * few, "{target}: {many} allocations, {few}");
+        assert!(
+            many_bytes < 1.5 * few_bytes,
+            "{target}: {many_bytes} bytes, {few_bytes}"
+        );
+    }
+}
+
 // One test: another one's thread would be counted too.
 #[test]
-fn a_step_of_training_on_the_cpu_session_allocates_nothing() {
+fn a_step_on_the_cpu_session_allocates_nothing_and_a_plan_in_proportion_to_its_layers() {
+    planning_a_layer_costs_the_same_however_many_there_are();
+
     let device = Device::cpu();
     let small = Sequential::new(8)
         .dense(10, Relu)
