@@ -66,7 +66,6 @@ pub use crate::number::{Dual, Known, Number, Tracked};
 pub(crate) use accuracy::Accuracy;
 pub use adam::Adam;
 pub(crate) use batch_mean::Backward as BatchMeanBackward;
-pub(crate) use batch_mean::BatchMean;
 pub use binary::{Binary, Operator};
 pub(crate) use binary_cross_entropy::Backward as BinaryCrossEntropyBackward;
 pub(crate) use binary_cross_entropy::BinaryCrossEntropy;
