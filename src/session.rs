@@ -12,7 +12,7 @@ use crate::plan::{Place, Plan};
 use crate::{Error, Result, cpu, gpu};
 
 use access::floats;
-pub(crate) use handle::{ElementsRef, Handle, Picked, ProgramHandle};
+pub(crate) use handle::{ElementsRef, Handle, HostElements, ProgramHandle};
 pub(crate) use snapshot::PendingSnapshot;
 pub use snapshot::Snapshot;
 

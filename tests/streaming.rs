@@ -134,6 +134,50 @@ fn a_set_beyond_the_budget_comes_in_parts_by_itself_and_an_upload_is_many_steps(
 }
 
 #[test]
+fn bytes_beyond_the_budget_come_in_parts_as_bytes() {
+    let _alone = alone();
+    let Some(device) = budgeted() else {
+        return;
+    };
+    // 9 MiB of bytes for a budget of 6, in rows of 285 bytes: 72 words.
+    let (rows, columns) = (32_775, 285);
+    let pixel = |at: usize| (at.wrapping_mul(2_654_435_761) >> 13) as u8;
+    let pixels: Vec<u8> = (0..rows * columns).map(pixel).collect();
+    let labels: Vec<u32> = pixels
+        .chunks(columns)
+        .map(|x| u32::from(x[0] > 99))
+        .collect();
+    let data = Dataset::images(pixels, [19, 15, 1], labels).unwrap();
+    let model = |device: &Device| {
+        let network = Sequential::new(kiln::TensorType::u8([19, 15, 1]))
+            .layer(Rescaling::new(1.0 / 255.0))
+            .layer(Flatten)
+            .dense(1, Sigmoid)
+            .seed(5);
+        network
+            .compile_on(device, BinaryCrossentropy, Adam::new(0.01), [Accuracy])
+            .unwrap()
+    };
+    let before = device.counters();
+    let fit = || Fit::epochs(2).batch_size(64).silent();
+    let history = model(device).fit(&data, fit()).unwrap();
+    assert!(device.counters().peak_bytes <= BUDGET);
+    let told = device.counters().since(&before);
+    let bytes = 2 * rows as u64 * (72 * 4 + 4);
+    let most = bytes + bytes / 50;
+    assert!(
+        (bytes..most).contains(&told.upload_bytes),
+        "{}",
+        told.upload_bytes
+    );
+
+    let other = model(&Device::cpu()).fit(&data, fit()).unwrap();
+    for (a, b) in history.epochs.iter().zip(&other.epochs) {
+        assert!((a.loss - b.loss).abs() < 1e-4, "{} and {}", a.loss, b.loss);
+    }
+}
+
+#[test]
 fn a_small_set_is_not_divided() {
     let _alone = alone();
     let Some(device) = budgeted() else {

@@ -31,8 +31,8 @@ pub struct Dataset {
     rows: usize,
     /// At least one; the name of the only one may be empty.
     inputs: Vec<(String, Samples<'static>)>,
-    targets: Targets,
-    class_names: Vec<String>,
+    pub(super) targets: Targets,
+    pub(super) class_names: Vec<String>,
     /// Targets of several outputs by name, where `targets` are none.
     outputs: Vec<(String, Targets)>,
     /// A weight for each row; none where all weigh the same.
@@ -220,36 +220,6 @@ impl Dataset {
         Self::new(features.as_flattened().to_vec(), N, targets)
     }
 
-    /// Names the classes of labels, in the order of their numbers; an empty list takes the names away.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Data`] where there are not as many names as classes, or where the targets are not labels.
-    pub fn with_class_names(mut self, names: Vec<String>) -> Result<Self> {
-        let classes = self.classes().unwrap_or(0);
-        if !names.is_empty() && names.len() != classes {
-            let given = names.len();
-            return Err(Error::data(format!(
-                "{given} class names for {classes} classes: give one name per class, or none"
-            )));
-        }
-        self.class_names = names;
-        Ok(self)
-    }
-
-    /// Says that there are `classes` classes, where the labels at hand may lack the last ones.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Data`] where the targets are not labels, where a label is not below `classes`, and where class names
-    /// are set and are not as many.
-    pub fn with_classes(mut self, classes: usize) -> Result<Self> {
-        self.targets = self.targets.with_classes(classes)?;
-        check_targets(&self.targets, self.rows)?;
-        let names = std::mem::take(&mut self.class_names);
-        self.with_class_names(names)
-    }
-
     /// The number of rows, at least 1.
     pub fn rows(&self) -> usize {
         self.rows
@@ -291,16 +261,6 @@ impl Dataset {
         self.targets.columns()
     }
 
-    /// The number of classes, where the targets are labels.
-    pub fn classes(&self) -> Option<usize> {
-        self.targets.as_labels().map(|(_, _, classes)| classes)
-    }
-
-    /// The classes' names in the order of the labels; empty where they have none.
-    pub fn class_names(&self) -> &[String] {
-        &self.class_names
-    }
-
     /// The targets of several outputs by name; empty where there are [`targets`](Self::targets) of one, or none.
     pub fn outputs(&self) -> &[(String, Targets)] {
         &self.outputs
@@ -334,20 +294,6 @@ impl Dataset {
         };
         self.inputs = self.inputs.into_iter().map(mapped).collect::<Result<_>>()?;
         Ok(self)
-    }
-
-    /// Turns labels into values `[rows, classes]`: 1 in the column of the row's class, 0 elsewhere; those of several positions
-    /// into `[rows, positions × classes]`. Class names go.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Data`] where the targets are not labels, or where so many numbers do not fit into memory.
-    pub fn one_hot(self) -> Result<Self> {
-        Ok(Dataset {
-            targets: self.targets.one_hot()?,
-            class_names: Vec::new(),
-            ..self
-        })
     }
 
     /// The rows of these numbers in this order; they are below the number of rows.

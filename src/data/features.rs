@@ -11,13 +11,13 @@ pub struct Features<'a>(pub(crate) Given<'a>);
 /// Which inputs the rows are those of.
 #[derive(Debug, Clone)]
 pub(crate) enum Given<'a> {
-    /// Those of the model's inputs, side by side in its own order where it has several.
+    /// Rows of all inputs, side by side in the model's order where it has several.
     Rows {
         values: TypedValues<'a>,
         /// Elements of a row, where they are known.
         columns: Option<usize>,
     },
-    /// Those of each input by name, with the elements of a row where they are known.
+    /// Rows of each input by name, with the elements of a row where they are known.
     Named(Vec<(&'a str, TypedValues<'a>, Option<usize>)>),
 }
 

@@ -25,7 +25,7 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// Those of [`Dataset::new`].
+    /// As [`Dataset::new`].
     pub fn from_ndarray(
         features: ArrayView2<'_, f32>,
         targets: impl Into<Targets>,
@@ -90,7 +90,7 @@ impl From<ArrayView2<'_, u32>> for Targets {
 }
 
 impl<'a> From<ArrayView2<'a, f32>> for Features<'a> {
-    /// Rows to predict on; borrowed where they lie one behind the other.
+    /// Rows to predict on; borrowed where they lie one after the other.
     fn from(rows: ArrayView2<'a, f32>) -> Self {
         Features::table(
             match rows.to_slice() {

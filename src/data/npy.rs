@@ -123,7 +123,7 @@ impl Array {
         crate::formats::write(&crate::formats::System, path, [self.to_bytes()])
     }
 
-    /// Its shape; empty for a single number.
+    /// The shape; empty for a single number.
     pub fn shape(&self) -> &[usize] {
         &self.header.shape
     }
@@ -133,7 +133,7 @@ impl Array {
         self.header.kind.is_integer()
     }
 
-    /// Its elements as f32, row-major; wider numbers are rounded to the nearest.
+    /// The elements as f32, row-major; wider numbers are rounded to the nearest.
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ impl Array {
         self.elements(|kind, bytes| Ok(kind.float(bytes) as f32))
     }
 
-    /// Its elements as bytes, row-major; none where it does not hold integers of 8 bits without a sign.
+    /// The elements as bytes, row-major; none where it does not hold integers of 8 bits without a sign.
     ///
     /// # Errors
     ///
@@ -154,7 +154,7 @@ impl Array {
         self.elements(|_, bytes| Ok(bytes[0])).map(Some)
     }
 
-    /// Its elements as labels, row-major.
+    /// The elements as labels, row-major.
     ///
     /// # Errors
     ///

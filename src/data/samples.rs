@@ -70,6 +70,12 @@ impl<'a> TypedValues<'a> {
         same_type!(self, values => Cow::Borrowed(&**values))
     }
 
+    /// The elements of a range of rows of `width` elements.
+    pub(crate) fn rows(&self, width: usize, rows: &Range<usize>) -> TypedValues<'_> {
+        let range = rows.start * width..rows.end * width;
+        same_type!(self, values => Cow::Borrowed(&values[range]))
+    }
+
     /// The rows of `width` elements with these numbers, in this order.
     ///
     /// # Errors

@@ -128,9 +128,10 @@ impl Scaler {
                 )));
             };
             // Exact, where the rounding of a long sum would leave a tiny deviation to be blown up.
-            let (center, scale) = match numbers.iter().all(|x| *x == first) {
-                true => (f64::from(first) - constant, 1.0),
-                false => parts(&mut numbers),
+            let (center, scale) = if numbers.iter().all(|x| *x == first) {
+                (f64::from(first) - constant, 1.0)
+            } else {
+                parts(&mut numbers)
             };
             fitted.center.push(center);
             // Quartiles may be equal where not all numbers are.

@@ -13,13 +13,13 @@ use crate::error::{Error, Result};
 /// The first two bytes of a gzip file (RFC 1952).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// What compressed data may come to: so many bytes, and so many more for each of its own. The sets that people train on come
-/// to less than twenty each; data made to fill the memory of whoever opens it come to a thousand.
-const MOST_UNPACKED: (u64, u64) = (8 << 20, 200);
+/// The most bytes that compressed data may unpack to: the first number, and the second for each compressed byte. The sets that
+/// people train on unpack to less than twenty a byte; files made to fill the reader's memory unpack to a thousand.
+const MAX_UNPACKED: (u64, u64) = (8 << 20, 200);
 
 /// Refuses more bytes than `packed` compressed ones may come to.
 pub(super) fn check_unpacked(packed: u64, unpacked: u64) -> io::Result<()> {
-    let (free, each) = MOST_UNPACKED;
+    let (free, each) = MAX_UNPACKED;
     if unpacked <= packed.saturating_mul(each).saturating_add(free) {
         return Ok(());
     }

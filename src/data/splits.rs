@@ -15,8 +15,8 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] where an index is beyond the last row, [`Error::Data`] where none is given or where so many
-    /// rows do not fit into memory.
+    /// [`Error::Argument`] where an index is beyond the last row, [`Error::Data`] where none is given or where the
+    /// selected rows do not fit into memory.
     pub fn select(&self, indices: &[usize]) -> Result<Self> {
         if let Some(bad) = indices.iter().find(|index| **index >= self.rows()) {
             let message = format!(
@@ -113,7 +113,7 @@ impl Dataset {
             test.extend_from_slice(in_test);
             train.extend_from_slice(in_train);
         }
-        // Classes one behind the other would make bad batches of an unshuffled run.
+        // Classes one after the other would make bad batches of an unshuffled run.
         let mix = |rows: Vec<usize>| -> Vec<usize> {
             let order = permutation(rows.len(), seed);
             order.into_iter().map(|place| rows[place]).collect()

@@ -62,6 +62,7 @@ pub use functional::Functional;
 pub(crate) use functional::InputSpec;
 pub use initializer::{Distribution, Fan, Initializer};
 pub use lambda::Lambda;
+pub(crate) use layer::batch_of;
 pub use layer::{Layer, Parameter};
 pub use layer_ref::LayerRef;
 pub use merge::{Add, Average, Maximum, Minimum, Multiply, Subtract};

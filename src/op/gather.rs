@@ -11,6 +11,8 @@ use crate::number::parallel::{Table, pieces};
 use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
 
+pub use bytes::GatherBytes;
+
 const SHADER: Shader = shader!("gather");
 
 /// The line in [`op::all`](super::all).

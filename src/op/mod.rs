@@ -78,7 +78,7 @@ pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub(crate) use cross_entropy::CrossEntropy;
 pub use extremum::Extremum;
 pub(crate) use finite::{Finite, MOST_LOOKED_AT};
-pub(crate) use gather::{Gather, MAX_CHUNKS};
+pub(crate) use gather::{Gather, GatherBytes, MAX_CHUNKS};
 pub(crate) use head::{Head, LastLayer, RowLoss};
 pub(crate) use hits::Hits;
 pub(crate) use loss_scale::power_at;

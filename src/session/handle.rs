@@ -1,5 +1,8 @@
 //! Handles: variables and programs of a plan that were found once, and are reached without their names from then on.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use crate::plan::{Place, Plan};
 use crate::{DType, Error, Pending, Result, Session};
 
@@ -33,7 +36,7 @@ impl Handle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProgramHandle(usize);
 
-/// ElementsRef on the host that are written to a variable.
+/// Elements on the host that are written to a variable.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum ElementsRef<'a> {
     /// Numbers.
@@ -52,7 +55,7 @@ impl<'a> ElementsRef<'a> {
     }
 
     /// The elements of these rows, where there are `count` rows in all.
-    pub fn picked(self, count: usize, rows: &[u32]) -> Picked {
+    pub fn picked(self, count: usize, rows: &[u32]) -> HostElements<'static> {
         fn of<T: Copy>(from: &[T], count: usize, rows: &[u32]) -> Vec<T> {
             let width = from.len() / count.max(1);
             let mut picked = Vec::with_capacity(rows.len() * width);
@@ -62,13 +65,13 @@ impl<'a> ElementsRef<'a> {
             picked
         }
         match self {
-            ElementsRef::F32(values) => Picked::F32(of(values, count, rows)),
-            ElementsRef::U32(values) => Picked::U32(of(values, count, rows)),
+            ElementsRef::F32(values) => HostElements::F32(of(values, count, rows).into()),
+            ElementsRef::U32(values) => HostElements::U32(of(values, count, rows).into()),
         }
     }
 
     /// The elements of these numbers.
-    pub fn range(self, range: std::ops::Range<usize>) -> ElementsRef<'a> {
+    pub fn range(self, range: Range<usize>) -> ElementsRef<'a> {
         match self {
             ElementsRef::F32(values) => ElementsRef::F32(&values[range]),
             ElementsRef::U32(values) => ElementsRef::U32(&values[range]),
@@ -76,21 +79,43 @@ impl<'a> ElementsRef<'a> {
     }
 }
 
-/// Rows in another order.
-#[derive(Debug)]
-pub(crate) enum Picked {
+/// Elements on the host as a device holds them, borrowed or owned.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum HostElements<'a> {
     /// Numbers.
-    F32(Vec<f32>),
-    /// Integers.
-    U32(Vec<u32>),
+    F32(Cow<'a, [f32]>),
+    /// Integers, or bytes four to a word.
+    U32(Cow<'a, [u32]>),
 }
 
-impl Picked {
+impl HostElements<'_> {
     /// The elements.
     pub fn as_ref(&self) -> ElementsRef<'_> {
         match self {
-            Picked::F32(values) => ElementsRef::F32(values),
-            Picked::U32(values) => ElementsRef::U32(values),
+            HostElements::F32(values) => ElementsRef::F32(values),
+            HostElements::U32(values) => ElementsRef::U32(values),
+        }
+    }
+
+    /// The same elements, owned.
+    pub fn into_owned(self) -> HostElements<'static> {
+        match self {
+            HostElements::F32(values) => HostElements::F32(Cow::Owned(values.into_owned())),
+            HostElements::U32(values) => HostElements::U32(Cow::Owned(values.into_owned())),
+        }
+    }
+
+    /// Adds elements of the same type; those of another are left out.
+    pub fn extend(&mut self, more: ElementsRef<'_>) {
+        match (self, more) {
+            (HostElements::F32(values), ElementsRef::F32(more)) => {
+                values.to_mut().extend_from_slice(more);
+            }
+            (HostElements::U32(values), ElementsRef::U32(more)) => {
+                values.to_mut().extend_from_slice(more);
+            }
+            // An array of a data set has one type.
+            _ => {}
         }
     }
 }

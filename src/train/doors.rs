@@ -203,7 +203,7 @@ impl Model {
         &mut self,
         rows: impl Into<Features<'a>>,
     ) -> Result<Predictions> {
-        let features = self.recipe().preprocessed(rows.into())?;
+        let features = self.recipe().arranged(rows.into())?;
         predict::predict(self, &features).await
     }
 
@@ -234,7 +234,7 @@ impl Model {
         rows: impl Into<Features<'a>>,
         value: impl FnOnce(&[Tensor]) -> Tensor,
     ) -> Result<Gradients> {
-        let features = self.recipe().preprocessed(rows.into())?;
+        let features = self.recipe().arranged(rows.into())?;
         gradients::gradients(self, &features, value)
     }
 

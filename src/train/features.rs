@@ -1,11 +1,11 @@
 //! Rows of a model's inputs as the network takes them: in the model's order, in the type of each input, checked.
 
-use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::data::{Features, Given, TypedValues};
 use crate::nn::InputSpec;
-use crate::reserve::reserved;
-use crate::{DType, Error, Result};
+use crate::session::{ElementsRef, Handle};
+use crate::{DType, Error, Result, Session};
 
 use super::programs::Recipe;
 
@@ -14,6 +14,37 @@ use super::programs::Recipe;
 pub(super) struct Arranged<'a> {
     pub rows: usize,
     pub inputs: Vec<TypedValues<'a>>,
+}
+
+impl Arranged<'_> {
+    /// Writes a range of rows to the inputs of a program.
+    ///
+    /// # Errors
+    ///
+    /// What the device raises.
+    pub fn write(
+        &self,
+        session: &mut Session,
+        handles: &[Option<Handle>],
+        rows: &Range<usize>,
+    ) -> Result<()> {
+        for (values, handle) in self.inputs.iter().zip(handles) {
+            let Some(handle) = *handle else {
+                continue;
+            };
+            let width = values.len() / self.rows.max(1);
+            match values.rows(width, rows) {
+                TypedValues::U32(values) => session.put(handle, 0, ElementsRef::U32(&values))?,
+                // Bytes are numbers to a model.
+                values => {
+                    if let TypedValues::F32(values) = values.converted(DType::F32)? {
+                        session.put(handle, 0, ElementsRef::F32(&values))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Recipe<'_> {
@@ -31,7 +62,7 @@ impl Recipe<'_> {
         let specs = &self.architecture.inputs;
         let mut arranged = Vec::new();
         for (values, spec) in inputs.into_iter().zip(specs) {
-            let converted = values.converted(DType::F32).and_then(|values| {
+            let converted = values.converted(spec.kind.dtype).and_then(|values| {
                 match (&self.architecture.preprocessing, values) {
                     (Some(steps), TypedValues::F32(cells)) => {
                         Ok(TypedValues::F32(steps.transform_rows(cells)?))
@@ -139,24 +170,5 @@ impl Recipe<'_> {
             ordered.push(values);
         }
         Ok(ordered)
-    }
-
-    /// Rows of the model's inputs side by side.
-    pub(super) fn preprocessed<'a>(&self, features: Features<'a>) -> Result<Cow<'a, [f32]>> {
-        let Arranged { rows, mut inputs } = self.arranged(features)?;
-        if inputs.len() == 1
-            && let Some(TypedValues::F32(values)) = inputs.pop()
-        {
-            return Ok(values);
-        }
-        let width = self.architecture.input_width();
-        let mut joined = reserved(rows.checked_mul(width), "the features")?;
-        for row in 0..rows {
-            for values in inputs.iter().filter_map(TypedValues::as_f32) {
-                let own = values.len() / rows;
-                joined.extend_from_slice(&values[row * own..][..own]);
-            }
-        }
-        Ok(joined.into())
     }
 }

@@ -1,10 +1,12 @@
 //! Derivatives of anything that is computed from a model's outputs, by its inputs and by its weights.
 
+use crate::data::TypedValues;
 use crate::nn::Parameter;
 use crate::plan::{Plan, Program};
-use crate::{Graph, Result, Shape, Tensor};
+use crate::{DType, Graph, Initial, Result, Role, Shape, Tensor, TensorType};
 
 use super::Weights;
+use super::features::Arranged;
 use super::model::Model;
 
 /// A value and its derivatives: see [`Model::gradients`].
@@ -12,7 +14,8 @@ use super::model::Model;
 pub struct Gradients {
     /// The value that was differentiated; where it has several elements, their sum was.
     pub value: Vec<f32>,
-    /// By each of the model's inputs, after preprocessing, in order: `[rows, …]`.
+    /// By each of the model's inputs that are numbers or bytes, after preprocessing, in order: `[rows, …]`. Integers have
+    /// none.
     pub inputs: Vec<Weights>,
     /// By every tensor of the layers, under its name, in order; zeros where nothing depends on it.
     pub weights: Vec<Weights>,
@@ -21,11 +24,10 @@ pub struct Gradients {
 /// A value and its derivatives for rows that are preprocessed: see [`Model::gradients`](crate::train::Model::gradients).
 pub(super) fn gradients(
     model: &mut Model,
-    features: &[f32],
+    features: &Arranged<'_>,
     value: impl FnOnce(&[Tensor]) -> Tensor,
 ) -> Result<Gradients> {
-    let width = model.architecture.input_width();
-    let rows = features.len() / width;
+    let rows = features.rows;
     let current = model.weights()?;
     let device = model.device().clone();
     let architecture = &model.architecture;
@@ -41,14 +43,20 @@ pub(super) fn gradients(
         .zip(&current)
         .map(weight)
         .collect();
-    let (mut inputs, mut start) = (Vec::new(), 0);
-    for input in &architecture.inputs {
-        let own = input.width();
-        let part = |row: &[f32]| row[start..start + own].to_vec();
-        let values: Vec<f32> = features.chunks_exact(width).flat_map(part).collect();
-        start += own;
+    let mut inputs = Vec::new();
+    for (input, values) in architecture.inputs.iter().zip(&features.inputs) {
+        let name = format!("{} (input)", input.name);
         let shape = Shape::from([&[rows], input.kind.shape.dims()].concat());
-        inputs.push(graph.parameter(format!("{} (input)", input.name), shape, &values));
+        let values = match values.borrowed() {
+            TypedValues::U32(words) => {
+                let (kind, words) = (TensorType::u32(shape), Initial::Words((&*words).into()));
+                inputs.push(graph.variable_as(Role::Data, name, kind, words));
+                continue;
+            }
+            values => values.converted(DType::F32)?,
+        };
+        let values = values.as_f32().unwrap_or_default();
+        inputs.push(graph.parameter(name, shape, values));
     }
     let pass = architecture.forward(&inputs, &parameters, false, None);
     let outputs: Vec<Tensor> = pass
@@ -57,8 +65,12 @@ pub(super) fn gradients(
         .map(|output| output.after)
         .collect();
     let value = value(&outputs);
-    let by: Vec<&Tensor> = inputs
+    // Integers have no derivatives.
+    let numbers = inputs.iter().zip(&architecture.inputs);
+    let numbers: Vec<_> = numbers.filter(|(x, _)| x.dtype() == DType::F32).collect();
+    let by: Vec<&Tensor> = numbers
         .iter()
+        .map(|(x, _)| *x)
         .chain(parameters.iter().map(|(_, tensor)| tensor))
         .collect();
     let gradients = graph.gradients(&value, &by);
@@ -69,7 +81,7 @@ pub(super) fn gradients(
     let plan = Plan::compile(&graph, device.target(), [program])?;
     let mut session = device.open(&plan)?;
     session.run("gradients", 1)?;
-    let names = architecture.inputs.iter().map(|input| input.name.clone());
+    let names = numbers.iter().map(|(_, input)| input.name.clone());
     let names = names.chain(current.into_iter().map(|weights| weights.name));
     let mut read = Vec::new();
     for ((index, name), tensor) in names.enumerate().zip(by) {
@@ -79,7 +91,7 @@ pub(super) fn gradients(
             values: session.read(&format!("gradient {index}"))?,
         });
     }
-    let weights = read.split_off(inputs.len());
+    let weights = read.split_off(numbers.len());
     Ok(Gradients {
         value: session.read("value")?,
         inputs: read,

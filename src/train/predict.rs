@@ -1,13 +1,14 @@
 //! `predict`: the network's outputs for rows of input, in few batches.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::reserve::reserved;
-use crate::session::ElementsRef;
 use crate::target::Class;
 use crate::{Error, Result, Session};
 
 use super::engine::Open;
+use super::features::Arranged;
 use super::model::Model;
 use super::programs::{Capacity, PredictHandles};
 use super::recovery::Recovery;
@@ -33,7 +34,7 @@ fn max_bytes(class: Class) -> u64 {
     }
 }
 
-/// Batches under way at once: the device computes one while the host fills the next.
+/// OutputRows under way at once: the device computes one while the host fills the next.
 const IN_FLIGHT: usize = 2;
 
 /// The model's outputs for rows of input.
@@ -110,7 +111,11 @@ impl Predictions {
 }
 
 /// The outputs for rows that are preprocessed, on a device made again where it is lost meanwhile.
-pub(super) async fn predict(model: &mut Model, features: &[f32]) -> Result<Predictions> {
+///
+/// # Errors
+///
+/// Memory, a device that fails.
+pub(super) async fn predict(model: &mut Model, features: &Arranged<'_>) -> Result<Predictions> {
     let mut tries = Recovery::default().tries;
     loop {
         match predict_once(model, features).await {
@@ -120,13 +125,12 @@ pub(super) async fn predict(model: &mut Model, features: &[f32]) -> Result<Predi
     }
 }
 
-async fn predict_once(model: &mut Model, features: &[f32]) -> Result<Predictions> {
-    let inputs = model.architecture.input_width();
+async fn predict_once(model: &mut Model, features: &Arranged<'_>) -> Result<Predictions> {
     let columns = model.architecture.output_width();
-    let rows = features.len() / inputs;
+    let rows = features.rows;
     let mut values = reserved(rows.checked_mul(columns), "the predictions")?;
     let mut batches = OutputRows {
-        widths: (inputs, columns),
+        columns,
         values: &mut values,
     };
     if let Some((mut session, handles)) = session_for_many(model, rows)? {
@@ -193,8 +197,8 @@ fn batch_sizes(rows: usize) -> impl Iterator<Item = usize> {
 
 /// Rows on their way through a program, and the outputs so far.
 struct OutputRows<'a> {
-    /// Numbers of a row and of its outputs.
-    widths: (usize, usize),
+    /// Outputs of a row.
+    columns: usize,
     values: &'a mut Vec<f32>,
 }
 
@@ -205,42 +209,43 @@ impl OutputRows<'_> {
         &mut self,
         session: &mut Session,
         programs: &[PredictHandles],
-        features: &[f32],
+        features: &Arranged<'_>,
     ) -> Result<()> {
         let Some(largest) = programs.first() else {
             return Ok(());
         };
-        let rows = features.len() / self.widths.0;
+        let rows = features.rows;
         let rest = rows % largest.rows;
         let mut fitting = programs
             .iter()
             .filter(|program| program.rows >= rest.max(1));
         let smallest = fitting.next_back().unwrap_or(largest);
-        let (whole, rest) = features.split_at((rows - rest) * self.widths.0);
-        self.run_one(session, largest, whole).await?;
-        self.run_one(session, smallest, rest).await
+        self.run_one(session, largest, features, 0..rows - rest)
+            .await?;
+        self.run_one(session, smallest, features, rows - rest..rows)
+            .await
     }
 
-    /// Runs a program over `features`, one batch ahead of the outputs.
+    /// Runs a program over a range of rows, one batch ahead of the outputs.
     async fn run_one(
         &mut self,
         session: &mut Session,
         program: &PredictHandles,
-        features: &[f32],
+        features: &Arranged<'_>,
+        rows: Range<usize>,
     ) -> Result<()> {
-        let PredictHandles { x, y, .. } = *program;
-        let (inputs, columns) = self.widths;
-        let mut batches = features.chunks(program.rows * inputs).peekable();
+        let mut batches = rows.clone().step_by(program.rows).peekable();
         let mut under_way = VecDeque::new();
         loop {
             while under_way.len() < IN_FLIGHT
-                && let Some(batch) = batches.peek()
+                && let Some(&first) = batches.peek()
             {
-                session.put(x, 0, ElementsRef::F32(batch))?;
-                match session.submit_program(program.program, 1, &[y]) {
+                let batch = first..rows.end.min(first + program.rows);
+                features.write(session, &program.x, &batch)?;
+                match session.submit_program(program.program, 1, &[program.y]) {
                     // Tight budgets have room for one copy at a time.
                     Err(Error::OutOfMemory { .. }) if !under_way.is_empty() => break,
-                    pending => under_way.push_back((batch.len() / inputs * columns, pending?)),
+                    pending => under_way.push_back((batch.len() * self.columns, pending?)),
                 }
                 batches.next();
             }

@@ -7,7 +7,7 @@ mod handles;
 mod measured;
 mod members;
 
-use crate::nn::{Functional, Parameter};
+use crate::nn::{Functional, Parameter, batch_of};
 use crate::optim::{Beside, LossScale, Optimizer, Rates, Scaling};
 use crate::plan::{Plan, Program};
 use crate::target::{Precision, Target};
@@ -19,8 +19,8 @@ use super::objective::Objective;
 
 pub(crate) use capacity::{Capacity, Extent};
 pub(crate) use clock_start::ClockStart;
-pub(crate) use data::{Place, chunk_rows};
-use data::{flat, gathered};
+use data::flat;
+pub(crate) use data::{ArrayKind, chunk_rows};
 pub(crate) use handles::{DataArray, Handles, PredictHandles, RowProgram, RunHandles};
 use handles::{chunk_name, predict_input, predict_output};
 pub use members::Member;
@@ -140,7 +140,8 @@ impl Recipe<'_> {
 
     /// What the host reaches of a plan of these programs.
     pub fn handles(&self, plan: &Plan) -> Result<Handles> {
-        Ok(Handles::of(plan, &self.board()?, &PREDICTIONS))
+        let arrays = self.arrays(1);
+        Ok(Handles::of(plan, &self.board()?, &arrays, &PREDICTIONS))
     }
 
     /// A plan that only predicts, `rows` rows at once, and what the host reaches of it.
@@ -151,7 +152,8 @@ impl Recipe<'_> {
         let name = PREDICTIONS[0].0;
         let program = self.prediction(&graph, &parameters, name, rows);
         let plan = Plan::compile(&graph, self.target, [program])?;
-        let handles = Handles::of(&plan, &self.board()?, &[(name, rows)]);
+        let arrays = self.arrays(1);
+        let handles = Handles::of(&plan, &self.board()?, &arrays, &[(name, rows)]);
         Ok((plan, handles))
     }
 
@@ -163,9 +165,12 @@ impl Recipe<'_> {
         program: &str,
         rows: usize,
     ) -> Program {
-        let width = self.architecture.input_width();
-        let x = graph.input(predict_input(program), [rows, width]);
-        let inputs = self.shaped(&x);
+        let inputs = self.architecture.inputs.iter().enumerate();
+        let inputs: Vec<Tensor> = inputs
+            .map(|(number, input)| {
+                batch_of(graph, &predict_input(program, number), rows, &input.kind)
+            })
+            .collect();
         let pass = self.architecture.forward(&inputs, parameters, false, None);
         let outputs: Vec<Tensor> = pass.outputs.iter().map(|y| flat(&y.after)).collect();
         let y = match &outputs[..] {

@@ -34,7 +34,7 @@ pub fn read_images_and_labels(
 ///
 /// # Errors
 ///
-/// Those of [`read`]; [`Error::Format`] where the images have fewer than two dimensions, where the labels are not one
+/// As [`read`]; [`Error::Format`] where the images have fewer than two dimensions, where the labels are not one
 /// whole number from 0 per image; [`Error::Data`] where there is no image or no pixel.
 pub fn read_images(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Dataset> {
     labelled(images.as_ref(), labels.as_ref(), None)

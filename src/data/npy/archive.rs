@@ -100,9 +100,9 @@ pub fn save_all<'a>(
 /// Refuses a directory that says to list more files than an archive of arrays has: room for them is made before they are
 /// read. The counts stand at the archive's end, and in the large form of the format in a record that may be anywhere.
 fn check_counts(file: &mut (impl Read + Seek), len: u64) -> io::Result<Result<(), String>> {
-    const MOST_FILES: u64 = 10_000;
+    const MAX_FILES: u64 = 10_000;
     // Each is tried as the archive's end, with its directory read anew. One is, unless an array holds such bytes by chance.
-    const MOST_ENDS: usize = 16;
+    const MAX_ENDS: usize = 16;
     // The end, with the longest comment.
     const TAIL: u64 = (1 << 16) + 100;
     let begin = len.saturating_sub(TAIL);
@@ -117,7 +117,7 @@ fn check_counts(file: &mut (impl Read + Seek), len: u64) -> io::Result<Result<()
         most = most.max(u64::from(u16::from_le_bytes([end[10], end[11]])));
         ends += 1;
     }
-    if ends > MOST_ENDS {
+    if ends > MAX_ENDS {
         return Ok(Err(format!("it tells its end {ends} times")));
     }
     if tail.windows(4).any(|end| end == b"PK\x06\x07") {
@@ -137,9 +137,9 @@ fn check_counts(file: &mut (impl Read + Seek), len: u64) -> io::Result<Result<()
             window.drain(..window.len().saturating_sub(39));
         }
     }
-    Ok(match most > MOST_FILES {
+    Ok(match most > MAX_FILES {
         true => Err(format!(
-            "its directory says to list {most} files; {MOST_FILES} arrays are the most"
+            "its directory says to list {most} files; {MAX_FILES} arrays are the most"
         )),
         false => Ok(()),
     })

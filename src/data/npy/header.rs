@@ -5,9 +5,9 @@ use std::fmt;
 const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// More dimensions than any array of use has.
-const MOST_DIMENSIONS: usize = 32;
+const MAX_DIMENSIONS: usize = 32;
 
-/// What the bytes behind the header are.
+/// What the bytes after the header are.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ArrayHeader {
     pub kind: ElementKind,
@@ -142,7 +142,7 @@ impl ArrayHeader {
         dims.copied().try_fold(self.kind.width, usize::checked_mul)
     }
 
-    /// The header of a file and the bytes behind it.
+    /// The header of a file and the bytes after it.
     pub fn parse(file: &[u8]) -> Result<(Self, &[u8]), String> {
         let rest = file
             .strip_prefix(MAGIC)
@@ -248,7 +248,7 @@ impl ArrayHeader {
             "{{'descr': '{order}{class}{}', 'fortran_order': {fortran}, 'shape': ({dims}), }}",
             self.kind.width
         );
-        // 12 bytes before the dictionary in version 2, a line feed behind it.
+        // 12 bytes before the dictionary in version 2, a line feed after it.
         let padding = (12 + text.len() + 1).next_multiple_of(64) - (12 + text.len() + 1);
         text.extend(std::iter::repeat_n(' ', padding));
         text.push('\n');
@@ -260,7 +260,7 @@ impl ArrayHeader {
     }
 }
 
-/// A quoted text at the beginning, and what stands behind it.
+/// A quoted text at the beginning, and what stands after it.
 fn quoted(text: &str) -> Option<(&str, &str)> {
     let quote = text.chars().next().filter(|c| *c == '\'' || *c == '"')?;
     text[1..].split_once(quote)
@@ -273,7 +273,7 @@ fn dimensions(list: &str) -> Option<Vec<usize>> {
     if list.is_empty() {
         return Some(Vec::new());
     }
-    if list.split(',').count() > MOST_DIMENSIONS {
+    if list.split(',').count() > MAX_DIMENSIONS {
         return None;
     }
     list.split(',').map(|dim| dim.trim().parse().ok()).collect()

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::session::ElementsRef;
+use crate::session::{ElementsRef, HostElements};
 use crate::{Dataset, Error, Result};
 
 use crate::train::prepare::Prepared;
@@ -19,14 +19,14 @@ pub(in crate::train) struct Batches<'a> {
     over: bool,
 }
 
-/// The columns of some rows.
+/// The arrays of some rows.
 #[derive(Default)]
 pub(in crate::train) struct Table {
     pub rows: usize,
-    pub features: Vec<f32>,
-    pub values: Vec<f32>,
-    pub labels: Vec<u32>,
-    pub weights: Vec<f32>,
+    /// Weights of a row.
+    weights: usize,
+    /// In the order of [`Prepared::arrays`]; none before the first rows.
+    arrays: Vec<HostElements<'static>>,
 }
 
 impl<'a> Batches<'a> {
@@ -69,7 +69,7 @@ impl<'a> Batches<'a> {
             prepared.weights = Some(weights.into());
         }
         let table = Table::of(prepared);
-        let told = (table.rows, table.weights.len() / table.rows);
+        let told = (table.rows, table.weights);
         self.held = Some((table, 0));
         Ok(Some(told))
     }
@@ -84,7 +84,7 @@ impl<'a> Batches<'a> {
             let Some((table, used)) = &mut self.held else {
                 break;
             };
-            let own = table.weights.len() / table.rows;
+            let own = table.weights;
             if own != weights {
                 let number = self.taken - 1;
                 let message =
@@ -106,33 +106,33 @@ impl Table {
     fn of(data: Prepared<'_>) -> Self {
         Table {
             rows: data.rows,
-            features: data.features.into_owned(),
-            values: data.values.map(|y| y.into_owned()).unwrap_or_default(),
-            labels: data.labels.map(|y| y.into_owned()).unwrap_or_default(),
-            weights: data.weights.map(|w| w.into_owned()).unwrap_or_default(),
+            weights: data.weight_columns(),
+            arrays: data.into_arrays(),
         }
     }
 
     /// In the order of [`Prepared::arrays`].
-    pub fn arrays(&self) -> [ElementsRef<'_>; 4] {
-        [
-            ElementsRef::F32(&self.features),
-            ElementsRef::F32(&self.values),
-            ElementsRef::U32(&self.labels),
-            ElementsRef::F32(&self.weights),
-        ]
+    pub fn arrays(&self) -> Vec<ElementsRef<'_>> {
+        self.arrays.iter().map(HostElements::as_ref).collect()
     }
 
     /// Adds rows of another.
     fn append(&mut self, other: &Table, range: Range<usize>) {
-        fn rows<T: Copy>(to: &mut Vec<T>, from: &[T], count: usize, range: &Range<usize>) {
-            let width = from.len() / count.max(1);
-            to.extend_from_slice(&from[range.start * width..range.end * width]);
+        let own = other.arrays().into_iter().map(|elements| {
+            let width = elements.len() / other.rows;
+            elements.range(range.start * width..range.end * width)
+        });
+        if self.arrays.is_empty() {
+            let begun = |elements: ElementsRef<'_>| match elements {
+                ElementsRef::F32(values) => HostElements::F32(values.to_vec().into()),
+                ElementsRef::U32(values) => HostElements::U32(values.to_vec().into()),
+            };
+            self.arrays = own.map(begun).collect();
+            self.weights = other.weights;
+        } else {
+            let pairs = self.arrays.iter_mut().zip(own);
+            pairs.for_each(|(array, more)| array.extend(more));
         }
-        rows(&mut self.features, &other.features, other.rows, &range);
-        rows(&mut self.values, &other.values, other.rows, &range);
-        rows(&mut self.labels, &other.labels, other.rows, &range);
-        rows(&mut self.weights, &other.weights, other.rows, &range);
         self.rows += range.len();
     }
 }

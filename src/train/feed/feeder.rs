@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::op::Permutation;
-use crate::session::{ElementsRef, Picked};
+use crate::session::{ElementsRef, HostElements};
 use crate::train::model::Model;
 use crate::train::prepare::Prepared;
 use crate::train::programs::{Capacity, Extent, RowProgram};
@@ -308,29 +308,29 @@ impl PartCursor {
 }
 
 /// Writes rows of a data set from row `at` of the room on: in the order of an epoch, shuffled by a seed, or in their own.
-fn write_rows(
+fn write_rows<'a>(
     (session, handles): (&mut Session, &RunHandles),
     at: usize,
-    data: &Prepared<'_>,
+    data: &'a Prepared<'a>,
     places: Range<usize>,
     order: Option<(u32, u64)>,
 ) -> Result<()> {
     let count = places.len();
     let Some((seed, epoch)) = order else {
         // No copy is made of the rows, which would cost a good part of an evaluation.
-        let own = data.arrays().map(|elements| {
+        let own = |elements: ElementsRef<'a>| {
             let width = elements.len() / data.rows;
             elements.range(places.start * width..places.end * width)
-        });
+        };
+        let own: Vec<ElementsRef<'_>> = data.arrays().into_iter().map(own).collect();
         return handles.write_rows(session, at, count, &own);
     };
     let word = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let epoch = u32::try_from(epoch).unwrap_or(u32::MAX);
     let mut rows: Vec<u32> = (word(places.start)..word(places.end)).collect();
     Permutation::new(word(data.rows), seed, epoch).rows(word(places.start), &mut rows);
-    let picked = data
-        .arrays()
-        .map(|elements| elements.picked(data.rows, &rows));
-    let picked: Vec<ElementsRef<'_>> = picked.iter().map(Picked::as_ref).collect();
+    let picked = |elements: ElementsRef<'_>| elements.picked(data.rows, &rows);
+    let picked: Vec<HostElements<'_>> = data.arrays().into_iter().map(picked).collect();
+    let picked: Vec<ElementsRef<'_>> = picked.iter().map(HostElements::as_ref).collect();
     handles.write_rows(session, at, count, &picked)
 }

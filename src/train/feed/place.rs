@@ -5,7 +5,7 @@ use crate::plan::{Place, RowBytes};
 use crate::train::micro::{Micro, can_split};
 use crate::train::model::Model;
 use crate::train::prepare::Prepared;
-use crate::train::programs::{Capacity, Extent, RowProgram, chunk_rows};
+use crate::train::programs::{ArrayKind, Capacity, Extent, RowProgram, chunk_rows};
 use crate::train::sizes::{MAX_EVALUATE_ROWS, READBACKS, RING_ROWS};
 use crate::{Error, Result};
 
@@ -36,10 +36,8 @@ struct RowLimits {
 
 impl RowLimits {
     fn new(model: &Model, weights: usize) -> Self {
-        let placed = model.recipe().placed();
-        let inputs = model.architecture.input_width();
-        let widths = [inputs, placed.columns, placed.labels, weights];
-        let widest = widths.into_iter().max().unwrap_or(1);
+        let arrays = model.recipe().arrays(weights);
+        let widest = arrays.iter().map(ArrayKind::words).max().unwrap_or(1);
         RowLimits {
             bindable: chunk_rows(model.device().target(), widest),
         }

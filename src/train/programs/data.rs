@@ -1,149 +1,128 @@
-//! The data set in a program: the targets of each objective, and arrays in chunks that fit a binding.
+//! The data set in a program: its arrays, each in its own type, in chunks that fit a binding.
 
-use crate::nn::InputSpec;
-use crate::op::MAX_CHUNKS;
+use crate::op::{GatherBytes, MAX_CHUNKS};
 use crate::optim::Clock;
 use crate::target::Target;
 use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType};
 
 use super::{DataArray, Extent, Recipe, RowProgram, chunk_name};
 
-/// Where the targets of the objectives lie: those that are numbers side by side, and so those that are labels.
-#[derive(Debug, Default)]
-pub(crate) struct Placed {
-    /// In the order of the objectives.
-    pub places: Vec<Place>,
-    /// Columns of numbers.
-    pub columns: usize,
-    /// Columns of labels.
-    pub labels: usize,
+/// An array of a data set as the device holds it.
+#[derive(Debug, Clone)]
+pub(crate) struct ArrayKind {
+    pub array: DataArray,
+    /// A row of it.
+    pub row: TensorType,
 }
 
-/// The place of one objective's targets.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Place {
-    Labels { start: usize, positions: usize },
-    Values { start: usize, columns: usize },
-}
-
-impl Placed {
-    /// The array that holds labels.
-    pub fn labels_array(&self) -> DataArray {
-        if self.columns == 0 {
-            DataArray::OnlyLabels
+impl ArrayKind {
+    /// Four-byte words of a row on the device, where bytes lie four to a word and every row begins at one.
+    pub fn words(&self) -> usize {
+        let elements = usize::try_from(self.row.elements()).unwrap_or(usize::MAX);
+        if self.row.dtype == DType::U8 {
+            GatherBytes::words(elements)
         } else {
-            DataArray::Labels
+            elements
+        }
+    }
+
+    /// The number of the input that it holds, if it is one.
+    pub fn input(&self) -> Option<usize> {
+        match self.array {
+            DataArray::Input(number) => Some(number),
+            DataArray::Target(_) | DataArray::Weights => None,
+        }
+    }
+
+    /// The type of `rows` rows on the device. One integer a row makes a vector.
+    fn stored(&self, rows: usize) -> TensorType {
+        match (self.row.dtype, self.words()) {
+            (DType::U32, 1) => TensorType::u32([rows]),
+            (DType::U32 | DType::U8, words) => TensorType::u32([rows, words]),
+            (DType::F32 | DType::F16, words) => TensorType::f32([rows, words]),
+        }
+    }
+
+    /// The rows of the batch at hand: numbers `[batch, columns]`, integers likewise or `[batch]`, bytes as numbers in the shape
+    /// of a row.
+    fn gathered(&self, clock: &Clock, chunks: &[Tensor]) -> Tensor {
+        let chunks: Vec<&Tensor> = chunks.iter().collect();
+        if self.row.dtype == DType::U8 {
+            clock.indices.gather_bytes(&chunks, &self.row.shape)
+        } else {
+            clock.indices.gather(&chunks)
         }
     }
 }
 
 impl Recipe<'_> {
-    /// Where the targets of each objective lie.
-    pub fn placed(&self) -> Placed {
-        let mut placed = Placed::default();
-        for objective in self.objectives {
-            if objective.takes_labels() {
-                let (positions, _) = self.architecture.places_of(self.output(objective));
-                placed.places.push(Place::Labels {
-                    start: placed.labels,
-                    positions,
-                });
-                placed.labels += positions;
+    /// The arrays of a data set, in the order in which they are prepared: every input, the targets of every objective, and
+    /// weights where a row has some.
+    pub fn arrays(&self, weights: usize) -> Vec<ArrayKind> {
+        let inputs = self.architecture.inputs.iter().enumerate();
+        let inputs = inputs.map(|(number, input)| ArrayKind {
+            array: DataArray::Input(number),
+            row: input.kind.clone(),
+        });
+        let targets = self.objectives.iter().enumerate();
+        let targets = targets.map(|(number, objective)| {
+            let output = self.output(objective);
+            let row = if objective.takes_labels() {
+                TensorType::u32(self.architecture.places_of(output).0)
             } else {
-                let columns = self.architecture.width_of(self.output(objective));
-                placed.places.push(Place::Values {
-                    start: placed.columns,
-                    columns,
-                });
-                placed.columns += columns;
-            }
-        }
-        placed
+                TensorType::f32(self.architecture.width_of(output))
+            };
+            let array = DataArray::Target(number);
+            ArrayKind { array, row }
+        });
+        let weights = (weights > 0).then(|| ArrayKind {
+            array: DataArray::Weights,
+            row: TensorType::f32(weights),
+        });
+        inputs.chain(targets).chain(weights).collect()
     }
 
-    /// The targets of each objective for the batch at hand, and the data set that they are in where it is one's alone.
-    pub(super) fn targets(
+    /// The batch at hand of every array of a program's data set, in the order of [`arrays`](Self::arrays), and the chunks that
+    /// each is gathered from.
+    pub(super) fn batch(
         &self,
         graph: &Graph,
         program: RowProgram,
         extent: Extent,
         clock: &Clock,
-    ) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
-        let placed = self.placed();
-        let mut alone = Vec::new();
-        let mut gather = |array: DataArray, dtype: DType, width: usize| -> Result<Option<Tensor>> {
-            if width == 0 {
-                return Ok(None);
-            }
-            let data = self.data(graph, &program.array(array), extent, (dtype, width))?;
-            let batch = gathered(clock, &data);
-            alone = data;
-            Ok(Some(batch))
-        };
-        let values = gather(DataArray::Values, DType::F32, placed.columns)?;
-        let labels = gather(placed.labels_array(), DType::U32, placed.labels)?;
-        let target = |place: &Place| match (*place, &values, &labels) {
-            (Place::Values { start, columns }, Some(values), _) => {
-                if columns == placed.columns {
-                    values.clone()
-                } else {
-                    values.slice(1, start, columns)
-                }
-            }
-            (Place::Labels { start, positions }, _, Some(labels)) => {
-                let own = if positions == placed.labels {
-                    labels.clone()
-                } else {
-                    labels.slice(1, start, positions)
-                };
-                match positions {
-                    1 if positions < placed.labels => own.reshape([extent.batch]),
-                    _ => own,
-                }
-            }
-            _ => graph.labels(program.no_targets(), [extent.batch]),
-        };
-        let targets = placed.places.iter().map(target).collect();
-        let alone = if placed.places.len() == 1 {
-            alone
-        } else {
-            Vec::new()
-        };
-        Ok((targets, alone))
-    }
-
-    /// Rows of numbers as samples of each of the model's inputs.
-    pub(super) fn shaped(&self, x: &Tensor) -> Vec<Tensor> {
-        let inputs = &self.architecture.inputs;
-        let mut start = 0;
-        let input = |input: &InputSpec| {
-            let width = input.width();
-            let own = match inputs.len() {
-                1 => x.clone(),
-                _ => x.slice(1, start, width),
+    ) -> Result<Vec<(Tensor, Vec<Tensor>)>> {
+        let arrays = self.arrays(extent.weights);
+        let gather = |kind: &ArrayKind| {
+            let chunks = self.data(graph, &program.array(kind.array), extent, kind)?;
+            let batch = kind.gathered(clock, &chunks);
+            let Some(input) = kind.input() else {
+                return Ok((batch, chunks));
             };
-            start += width;
-            match input.kind.shape.rank() {
-                1 => own,
-                _ => own.reshape([&[x.shape().dims()[0]], input.kind.shape.dims()].concat()),
-            }
+            let sample = self.architecture.inputs[input].kind.shape.dims();
+            let dims = [&[extent.batch], sample].concat();
+            let batch = if batch.shape().dims() == dims {
+                batch
+            } else {
+                batch.reshape(dims)
+            };
+            Ok((batch, chunks))
         };
-        inputs.iter().map(input).collect()
+        arrays.iter().map(gather).collect()
     }
 
-    /// An array of a data set on the device, of `width` elements a row, in chunks where it exceeds the largest binding. One
-    /// integer a row makes a vector.
-    pub(super) fn data(
+    /// An array of a data set on the device, in chunks where it exceeds the largest binding.
+    fn data(
         &self,
         graph: &Graph,
         name: &str,
         extent: Extent,
-        (dtype, width): (DType, usize),
+        kind: &ArrayKind,
     ) -> Result<Vec<Tensor>> {
-        let most = chunk_rows(self.target, width);
+        let most = chunk_rows(self.target, kind.words());
         let chunks = extent.rows.div_ceil(most);
         if chunks > MAX_CHUNKS {
-            let bytes = (extent.rows as u64).saturating_mul((width as u64).saturating_mul(4));
+            let row = (kind.words() as u64).saturating_mul(4);
+            let bytes = (extent.rows as u64).saturating_mul(row);
             return Err(Error::Limit {
                 limit: "maxStorageBufferBindingSize",
                 what: format!(
@@ -156,12 +135,8 @@ impl Recipe<'_> {
         }
         let chunk = |index: usize| {
             let rows = most.min(extent.rows - index * most);
-            let shape = match (dtype, width) {
-                (DType::U32, 1) => [rows].into(),
-                _ => [rows, width].into(),
-            };
-            let kind = TensorType { shape, dtype };
-            graph.variable_as(Role::Data, chunk_name(name, index), kind, Initial::Zeros)
+            let (name, stored) = (chunk_name(name, index), kind.stored(rows));
+            graph.variable_as(Role::Data, name, stored, Initial::Zeros)
         };
         Ok((0..chunks).map(chunk).collect())
     }
@@ -173,11 +148,6 @@ pub(super) fn flat(x: &Tensor) -> Tensor {
         [_, _] | [] => x.clone(),
         [rows, sample @ ..] => x.reshape([*rows, sample.iter().product()]),
     }
-}
-
-/// The batch of a resident data set.
-pub(super) fn gathered(clock: &Clock, data: &[Tensor]) -> Tensor {
-    clock.indices.gather(&data.iter().collect::<Vec<_>>())
 }
 
 /// Rows of `columns` four-byte elements that fit one binding.

@@ -7,6 +7,8 @@ use crate::session::{ElementsRef, Handle, ProgramHandle};
 use crate::train::metric::Board;
 use crate::{Error, Result, Session};
 
+use super::ArrayKind;
+
 /// A program that runs over the rows of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowProgram {
@@ -19,26 +21,30 @@ pub(crate) enum RowProgram {
 /// An array of a data set on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DataArray {
-    /// The model's inputs.
-    Inputs,
-    /// Targets that are numbers.
-    Values,
-    /// Targets that are labels, beside others that are numbers.
-    Labels,
-    /// Targets that are labels, where no others are numbers.
-    OnlyLabels,
+    /// The model's input of that number.
+    Input(usize),
+    /// The targets of the objective of that number.
+    Target(usize),
     /// Weights of rows.
     Weights,
 }
 
 impl DataArray {
-    fn name(self) -> &'static str {
+    fn name(self) -> String {
         match self {
-            DataArray::Inputs => "x",
-            DataArray::Values | DataArray::OnlyLabels => "y",
-            DataArray::Labels => "labels",
-            DataArray::Weights => "w",
+            DataArray::Input(number) => numbered("x", number),
+            DataArray::Target(number) => numbered("y", number),
+            DataArray::Weights => "w".into(),
         }
+    }
+}
+
+/// The name of the first of several, and of those after it with their numbers.
+fn numbered(name: &str, number: usize) -> String {
+    if number == 0 {
+        name.into()
+    } else {
+        format!("{name}{number}")
     }
 }
 
@@ -70,11 +76,6 @@ impl RowProgram {
     pub fn array(self, array: DataArray) -> String {
         format!("{}.{}", self.name(), array.name())
     }
-
-    /// The targets of a loss that takes none.
-    pub fn no_targets(self) -> String {
-        format!("{}.nothing", self.name())
-    }
 }
 
 /// The variable that holds the chunk of that number of an array.
@@ -95,11 +96,12 @@ pub(crate) struct RunHandles {
 }
 
 /// A program that computes outputs for a fixed number of rows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct PredictHandles {
     pub rows: usize,
     pub program: ProgramHandle,
-    pub x: Handle,
+    /// The model's inputs, in order. One that the outputs do not depend on has none.
+    pub x: Vec<Option<Handle>>,
     pub y: Handle,
 }
 
@@ -113,19 +115,17 @@ pub(crate) struct Handles {
 }
 
 impl RunHandles {
-    /// The handles of a program, of whose metrics these are the sums.
-    pub fn of(plan: &Plan, program: RowProgram, board: &Board) -> Option<Self> {
+    /// The handles of a program over these arrays, of whose metrics these are the sums.
+    pub fn of(
+        plan: &Plan,
+        program: RowProgram,
+        board: &Board,
+        arrays: &[ArrayKind],
+    ) -> Option<Self> {
         let chunks = |array: DataArray| -> Vec<Handle> {
             let name = program.array(array);
             let chunk = |index| plan.handle(&chunk_name(&name, index));
             (0..).map_while(chunk).collect()
-        };
-        let values = chunks(DataArray::Values);
-        // Targets of either kind have one name where there are no others.
-        let (values, labels) = if values.iter().any(|chunk| chunk.is_integer()) {
-            (Vec::new(), values)
-        } else {
-            (values, chunks(DataArray::Labels))
         };
         let sums = board.copied(program.name());
         Some(RunHandles {
@@ -133,12 +133,7 @@ impl RunHandles {
             cursor: plan.handle(&program.cursor())?,
             rates: plan.handle(&program.rates())?,
             sums: sums.iter().filter_map(|name| plan.handle(name)).collect(),
-            arrays: vec![
-                chunks(DataArray::Inputs),
-                values,
-                labels,
-                chunks(DataArray::Weights),
-            ],
+            arrays: arrays.iter().map(|kind| chunks(kind.array)).collect(),
         })
     }
 
@@ -193,21 +188,24 @@ impl RunHandles {
 }
 
 impl Handles {
-    /// The handles of a plan of a model whose metrics the board has; `predict` are its programs for prediction by name, with
-    /// their rows.
-    pub fn of(plan: &Plan, board: &Board, predict: &[(&str, usize)]) -> Self {
+    /// The handles of a plan of a model whose metrics the board has, over these arrays; `predict` are its programs for
+    /// prediction by name, with their rows.
+    pub fn of(plan: &Plan, board: &Board, arrays: &[ArrayKind], predict: &[(&str, usize)]) -> Self {
+        let inputs = || arrays.iter().filter_map(|kind| kind.input());
         let predicting = |&(name, rows): &(&str, usize)| {
             let program = plan.program_handle(name)?;
             Some(PredictHandles {
                 rows,
                 program,
-                x: plan.handle(&predict_input(name))?,
+                x: inputs()
+                    .map(|input| plan.handle(&predict_input(name, input)))
+                    .collect(),
                 y: plan.fetched(program, &predict_output(name))?,
             })
         };
         Handles {
-            train: RunHandles::of(plan, RowProgram::Train, board),
-            evaluate: RunHandles::of(plan, RowProgram::Evaluate, board),
+            train: RunHandles::of(plan, RowProgram::Train, board, arrays),
+            evaluate: RunHandles::of(plan, RowProgram::Evaluate, board, arrays),
             predict: predict.iter().filter_map(predicting).collect(),
         }
     }
@@ -226,9 +224,9 @@ impl Handles {
     }
 }
 
-/// The input of a program for prediction.
-pub(crate) fn predict_input(program: &str) -> String {
-    format!("{program}.x")
+/// The input of that number of a program for prediction.
+pub(crate) fn predict_input(program: &str, input: usize) -> String {
+    format!("{program}.{}", DataArray::Input(input).name())
 }
 
 /// The outputs of a program for prediction.

@@ -6,9 +6,9 @@ use crate::train::loss::{Output, Scope};
 use crate::train::metric::{OutputMetrics, TallyInputs};
 use crate::train::objective::Objective;
 use crate::train::sizes::RING_ROWS;
-use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType, op};
+use crate::{Error, Graph, Initial, Result, Role, Tensor, TensorType, op};
 
-use super::{DataArray, Extent, Recipe, RowProgram, flat, gathered};
+use super::{Extent, Recipe, RowProgram, flat};
 
 /// What a pass with losses and metrics records.
 pub(super) struct Measured<T> {
@@ -32,19 +32,13 @@ impl Recipe<'_> {
         clock: &Clock,
         parameters: &[(Parameter, Tensor)],
     ) -> Result<Measured<impl FnOnce() -> Vec<Tensor> + use<>>> {
-        let numbers = |array: DataArray, width: usize| -> Result<Tensor> {
-            let name = program.array(array);
-            let data = self.data(graph, &name, extent, (DType::F32, width))?;
-            Ok(gathered(clock, &data))
-        };
-        let x = numbers(DataArray::Inputs, self.architecture.input_width())?;
-        let (targets, alone) = self.targets(graph, program, extent, clock)?;
-        let weights = match extent.weights {
-            0 => None,
-            columns => Some(numbers(DataArray::Weights, columns)?),
-        };
+        let batch = self.batch(graph, program, extent, clock)?;
+        let (inputs, rest) = batch.split_at(self.architecture.inputs.len());
+        let (targets, weights) = rest.split_at(self.objectives.len());
+        let inputs: Vec<Tensor> = inputs.iter().map(|(input, _)| input.clone()).collect();
+        let (targets, wholes): (Vec<Tensor>, Vec<Vec<Tensor>>) = targets.iter().cloned().unzip();
         let weights = |index: usize| {
-            let weights = weights.as_ref()?;
+            let (weights, _) = weights.first()?;
             Some(match extent.weights {
                 1 => weights.reshape([extent.batch]),
                 _ => weights.slice(1, index, 1).reshape([extent.batch]),
@@ -59,7 +53,7 @@ impl Recipe<'_> {
         };
         let pass = self
             .architecture
-            .forward(&self.shaped(&x), parameters, training, Some(clock));
+            .forward(&inputs, parameters, training, Some(clock));
         let output = |objective: &Objective| {
             let last = &pass.outputs[self.output(objective)];
             Output {
@@ -113,12 +107,12 @@ impl Recipe<'_> {
         let record =
             |(column, values): (usize, &Tensor)| values.record(&ring, &clock.cursor, column);
         let records: Vec<Tensor> = recorded.iter().enumerate().map(record).collect();
-        // Tallies choose the rows of a data set themselves, where it is in one piece and one output's alone.
+        // Tallies choose the rows of targets themselves, where these are in one piece.
         let inputs = |column: &OutputMetrics| {
             let target = targets[column.output].clone();
             let weights = weights[column.output].clone();
             let weights = weights.filter(|_| column.is_weighted());
-            let (target, indices) = match &alone[..] {
+            let (target, indices) = match &wholes[column.output][..] {
                 [whole] if weights.is_none() && outputs[column.output].positions == 1 => {
                     (whole.clone(), Some(clock.indices.clone()))
                 }

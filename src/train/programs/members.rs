@@ -112,7 +112,7 @@ impl Recipe<'_> {
             graph.variable_as(role, name, stacked(kind), first)
         });
         let mut operands: Vec<Tensor> = own.collect();
-        let data = [DataArray::Inputs, DataArray::Values];
+        let data = [DataArray::Input(0), DataArray::Target(0)];
         for (array, kind) in data.into_iter().zip(&single[4 + states..]) {
             let name = chunk_name(&program.array(array), 0);
             operands.push(graph.variable_as(Role::Data, name, kind.clone(), Initial::Zeros));
