@@ -33,6 +33,7 @@ pub enum Initial {
 
 /// What a variable is there for, and so whether a [`Snapshot`](crate::Snapshot) keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Role {
     /// What training changes: parameters, states of optimizers, running averages, rates. Kept.
     State,

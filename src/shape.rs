@@ -7,6 +7,7 @@ const MAX_ELEMENTS: u64 = 1 << 40;
 
 /// The type of a tensor's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum DType {
     /// 32-bit floating point (64-bit in the reference session).
     F32,

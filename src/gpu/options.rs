@@ -25,6 +25,7 @@ impl Default for Options {
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum FaultKind {
     /// wgpu reports an error, and nothing was done.
     Error,

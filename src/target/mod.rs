@@ -9,6 +9,7 @@ pub use table::{ProductChoice, ProductShape, TuningTable};
 
 /// The kind of machine that executes a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Class {
     /// The CPU session: no shaders.
     Cpu,
@@ -30,6 +31,7 @@ impl fmt::Display for Class {
 
 /// Which family of matrix-product kernels runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Products {
     /// Tiles in workgroup memory, for GPUs.
     Shared,
@@ -51,6 +53,7 @@ impl fmt::Display for Products {
 
 /// How what layers hand to each other is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Precision {
     /// All of it as f32.
     #[default]

@@ -8,6 +8,7 @@ use crate::{Error, Result};
 
 /// Why a run ended.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Stop {
     /// The number of epochs asked for was done.
     Epochs(u64),

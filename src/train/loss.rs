@@ -38,6 +38,7 @@ use serde::{Deserialize, Serialize};
 /// Which values of the last layer a cross-entropy reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Reads {
     /// The logits where the last activation matches the loss (sigmoid, softmax), else probabilities.
     #[default]

@@ -2,6 +2,7 @@
 
 /// What is drawn, and what happens to an element.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum NoiseKind {
     /// 0 with the probability `rate`, else x/(1 − rate).
     Dropout {

@@ -43,6 +43,7 @@ pub use terminate_on_nan::TerminateOnNaN;
 
 /// When a callback is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Timing {
     /// After every epoch, as soon as its figures are known. The device may be at work on later epochs by then, so the
     /// callback must neither read nor change the model; it costs the training nothing.

@@ -14,6 +14,7 @@ const EPSILON: f32 = 1e-7;
 /// [`Reduction::SumOverBatchSize`] of the mean over each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Reduction {
     /// Σ w·l/n, Keras' default: by the number of rows, whatever they weigh. Rows that are left out do not count.
     #[default]

@@ -12,6 +12,7 @@ use super::{Counter, Metric, Outcomes, Setting, Tally, ThresholdTally};
 
 /// Which curve an area lies under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Curve {
     /// Recall over the share of false alarms: the receiver operating characteristic.
     #[default]
@@ -25,6 +26,7 @@ pub enum Curve {
 /// How the area between two thresholds is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Summation {
     /// A trapezoid; under precision over recall the interpolation of Davis and Goadrich (2006).
     #[default]

@@ -9,6 +9,7 @@ use super::{ColumnMoments, Counter, Metric, Setting, Tally};
 /// How values of output columns become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ClassAggregation {
     /// Not at all: a value of each column.
     None,
