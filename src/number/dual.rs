@@ -11,7 +11,7 @@ use super::operations::Number;
 pub struct Dual<N> {
     /// The number.
     pub value: N,
-    /// Its derivative.
+    /// The derivative.
     pub slope: N,
 }
 

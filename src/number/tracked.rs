@@ -66,10 +66,12 @@ impl Tracked {
     /// The larger or the smaller of two: the error is that of the one which it is, where that is sure.
     fn one_of(self, other: Self, value: f64) -> Self {
         let sure = (self.value - other.value).abs() > self.error + other.error;
-        let error = match sure {
-            true if value == self.value => self.error,
-            true => other.error,
-            false => self.error.max(other.error),
+        let error = if !sure {
+            self.error.max(other.error)
+        } else if value == self.value {
+            self.error
+        } else {
+            other.error
         };
         Tracked { value, error }
     }
@@ -336,7 +338,7 @@ impl Number for Tracked {
         self.whole(f64::round_ties_even)
     }
 
-    /// Its own rounding from the formula; what its argument is off by, by the slope σ·(1 − σ) ≤ ¼.
+    /// The rounding is that of the formula; what the argument is off by counts by the slope σ·(1 − σ) ≤ ¼.
     fn logistic(self) -> Self {
         let own = operations::logistic(Tracked::exact(self.value));
         let steepest = (-self.least()).exp().min(0.25);

@@ -1,6 +1,6 @@
 //! Binary cross-entropy of each row: lossᵣ = the mean over j of −(t·ln p + (1 − t)·ln(1 − p)).
 //!
-//! Of logits, p = sigmoid z: max(z, 0) − z·t + ln(1 + e^−|z|), and dz = (sigmoid z − t)·dloss/columns. Of probabilities
+//! For logits, p = sigmoid z: max(z, 0) − z·t + ln(1 + e^−|z|), and dz = (sigmoid z − t)·dloss/columns. For probabilities
 //! as Keras 3 has it: p is kept between 1e-7 and 1 − 1e-7, and dp = (p − t)/(p·(1 − p))·dloss/columns, 0 outside.
 
 use crate::contract::{

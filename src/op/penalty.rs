@@ -20,7 +20,7 @@ pub enum Penalty {
     AbsolutePercentage,
     /// (ln(1 + y) − ln(1 + t))², both y and t at least 1e-7.
     SquaredLogarithmic,
-    /// ½(y − t)² up to a distance of δ, a straight line behind it: δ·|y − t| − ½δ².
+    /// ½(y − t)² up to a distance of δ, a straight line beyond it: δ·|y − t| − ½δ².
     Huber(f32),
     /// ln cosh(y − t).
     LogCosh,

@@ -172,19 +172,26 @@ impl Compute for Backward {
     }
 }
 
-fn cases() -> Vec<Case> {
+/// Penalties with fills for y and t.
+fn focal(form: Form, gamma: f32, weights: [f32; 2]) -> Penalty {
+    Penalty::BinaryFocal {
+        form,
+        gamma,
+        weights,
+    }
+}
+
+fn categorical(gamma: f32) -> Penalty {
+    Penalty::CategoricalFocal { alpha: 0.25, gamma }
+}
+
+fn penalties() -> Vec<(Penalty, (Fill, Fill))> {
     let numbers = (Fill::Uniform(-2.0, 3.0), Fill::Uniform(-3.0, 2.0));
     let counts = (Fill::Uniform(0.1, 4.0), Fill::Uniform(0.0, 5.0));
     let shares = (Fill::Uniform(0.05, 0.95), Fill::Uniform(0.0, 1.0));
     let hits = (Fill::Uniform(0.05, 0.95), Fill::Binary);
     let logits = (Fill::Uniform(-6.0, 6.0), Fill::Binary);
-    let focal = |form, gamma, weights| Penalty::BinaryFocal {
-        form,
-        gamma,
-        weights,
-    };
-    let categorical = |gamma| Penalty::CategoricalFocal { alpha: 0.25, gamma };
-    let penalties = [
+    vec![
         (Penalty::Absolute, numbers.clone()),
         (Penalty::AbsolutePercentage, numbers.clone()),
         (Penalty::SquaredLogarithmic, counts.clone()),
@@ -205,7 +212,10 @@ fn cases() -> Vec<Case> {
         (focal(Form::Logits, 3.0, [0.3, 0.7]), logits),
         (categorical(2.0), shares.clone()),
         (categorical(0.5), shares),
-    ];
+    ]
+}
+
+fn cases() -> Vec<Case> {
     let shapes: [&[usize]; 13] = [
         &[1],
         &[257],
@@ -226,25 +236,25 @@ fn cases() -> Vec<Case> {
         let scale = 1.0 / shape[shape.len() - 1] as f32;
         let op = PointwiseLoss { penalty, scale };
         let forward = Case::new(op).input(shape, y.clone());
-        let forward = match penalty.is_of_difference() {
-            true => forward.input(shape, t.clone()),
-            false => forward.constant(shape, t.clone()),
+        let forward = if penalty.is_of_difference() {
+            forward.input(shape, t.clone())
+        } else {
+            forward.constant(shape, t.clone())
         };
-        cases.push(match smooth {
-            true => forward,
-            false => forward.without_gradient(),
-        });
         let rows = &shape[..shape.len() - 1];
         let backward = Case::new(Backward(op)).input(shape, y).constant(shape, t);
         let backward = backward.input(rows, Fill::Uniform(-2.0, 2.0));
-        // Where the slope jumps, differences of it say nothing.
-        cases.push(if smooth {
-            backward
-        } else {
-            backward.without_gradient()
-        });
+        // Where a value or a slope jumps, differences of it say nothing.
+        let asked = |case: Case| {
+            if smooth {
+                case
+            } else {
+                case.without_gradient()
+            }
+        };
+        cases.extend([asked(forward), asked(backward)]);
     };
-    for (i, (penalty, fills)) in penalties.iter().enumerate() {
+    for (i, (penalty, fills)) in penalties().iter().enumerate() {
         // Every function in a few shapes, all shapes by some function.
         for shape in shapes.iter().skip(i % 4).step_by(4) {
             push(*penalty, shape, fills.clone(), true);

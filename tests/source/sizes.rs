@@ -37,7 +37,6 @@ const KNOWN_FUNCTIONS: &[(&str, &str)] = &[
     ("src/op/network/cases.rs", "case"),
     ("src/op/network/text/entry.rs", "entry"),
     ("src/op/network/text/header.rs", "header"),
-    ("src/op/pointwise_loss.rs", "cases"),
     ("src/op/update/cases.rs", "formulas"),
     ("src/op/update/params.rs", "params"),
     ("src/op/update/step.rs", "step"),

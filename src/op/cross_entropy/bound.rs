@@ -25,7 +25,7 @@ pub(super) fn targets<'a>(sample: &'a Sample<'_>) -> impl Iterator<Item = (&'a [
     })
 }
 
-/// Of L·Σt + Σ t·|d|: L inherits the relative error of its sum and takes eight units for log1p; then γ of both sums.
+/// The error of L·Σt + Σ t·|d|: L inherits the relative error of its sum and takes eight units for log1p; then γ of both sums.
 pub(in crate::op) fn logits_error(y: &[f64], t: &[f64]) -> f64 {
     let powers = Powers::of(y);
     let log = powers.sum.ln();
@@ -39,7 +39,7 @@ pub(in crate::op) fn logits_error(y: &[f64], t: &[f64]) -> f64 {
         + Sample::gamma(y.len() + 3) * (weights * log + distance)
 }
 
-/// Of Σ t·ln(1 + (1 − q)/q): q inherits the error of its sum and a division; the rest as in binary_cross_entropy.
+/// The error of Σ t·ln(1 + (1 − q)/q): q inherits the error of its sum and a division; the rest as in binary_cross_entropy.
 pub(super) fn probabilities_error(y: &[f64], t: &[f64]) -> f64 {
     let shares = Shares::of(y);
     let logarithm = 24.0 * UNIT + Sample::gamma(y.len() + 1);
@@ -67,7 +67,7 @@ impl Shares {
     }
 }
 
-/// Of p·Σt − t: p inherits the errors of its power, their sum and a division; then γ of Σt and two roundings.
+/// The errors of p·Σt − t: p inherits the errors of its power, their sum and a division; then γ of Σt and two roundings.
 pub(in crate::op) fn logits_slope_errors(y: &[f64], t: &[f64]) -> Vec<f64> {
     let powers = Powers::of(y);
     let weights: f64 = t.iter().map(|t| t.abs()).sum();
@@ -81,7 +81,7 @@ pub(in crate::op) fn logits_slope_errors(y: &[f64], t: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// Of (Σ t·`[inside]` − t·`[inside]`/q)/Σp: γ of the first sum, the error of q and a division in the second term, and both
+/// The errors of (Σ t·`[inside]` − t·`[inside]`/q)/Σp: γ of the first sum, the error of q and a division in the second term, and both
 /// terms' share in the last division. Where q is within its error of an end, a device may be on the other side of it:
 /// then t of that class may be in the first sum or not, together with its own second term.
 pub(super) fn probabilities_slope_errors(y: &[f64], t: &[f64]) -> Vec<f64> {

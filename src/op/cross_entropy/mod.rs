@@ -1,6 +1,6 @@
 //! Cross-entropy of each row: lossᵣ = −Σⱼ tᵣⱼ·ln pᵣⱼ, for a target of shares `[rows, classes]` or of class labels `[rows]`.
 //!
-//! Of logits, p = softmax z: loss = Σ t·(ln Σ e^z − z), and dz = (softmax z·Σt − t)·dloss. Of probabilities as Keras 3
+//! For logits, p = softmax z: loss = Σ t·(ln Σ e^z − z), and dz = (softmax z·Σt − t)·dloss. For probabilities as Keras 3
 //! has it for shares: q = p/Σp, kept between 1e-7 and 1 − 1e-7, loss = −Σ t·ln q, and with 0 for the derivative outside
 //! dpᵢ = (Σⱼ tⱼ·[qⱼ inside] − tᵢ·[qᵢ inside]/qᵢ)/Σp·dloss. A label stands for a one in its row.
 
@@ -113,7 +113,7 @@ impl Compute for CrossEntropy {
             operands,
             #[inline(always)]
             |first, (loss, Table(y, _))| {
-                // Powers of so many rows at once as fit, because a row may be shorter than a vector.
+                // Powers of as many rows at once as fit, because a row may be shorter than a vector.
                 let mut room = [T::zero(); 256];
                 let group = (room.len() / columns).max(1);
                 let groups = loss.chunks_mut(group).zip(y.chunks(group * columns));

@@ -89,12 +89,12 @@ impl Function {
         (self.formulas.kind)() == TypeId::of::<F>()
     }
 
-    /// Its settings.
+    /// The settings, with zeros after them.
     pub fn settings(self) -> Settings {
         self.settings
     }
 
-    /// Its name in plans.
+    /// The name in plans.
     pub fn name(self) -> &'static str {
         self.formulas.name
     }

@@ -34,7 +34,7 @@ impl<'a> GraphNumber<'a> {
         self.value.is_none().then_some(self.offset)
     }
 
-    /// As a tensor; a constant has no dimensions.
+    /// The number as a tensor; a constant has no dimensions.
     pub fn tensor(self, graph: &Graph) -> Tensor {
         let Some((graph, id)) = self.value else {
             return graph.constant([], &[self.offset as f32]);

@@ -4,7 +4,7 @@ use crate::number::{Dual, Number};
 
 use super::Function;
 
-/// Up to three numbers that a function is set by, in the order of [`UnaryFunction::SETTINGS`]; zeros behind them.
+/// Up to three numbers that a function is set by, in the order of [`UnaryFunction::SETTINGS`]; zeros after them.
 pub type Settings = [f32; 3];
 
 /// A function of one number, y = f(x), applied element by element by [`Tensor::map`](crate::Tensor::map).
@@ -46,7 +46,7 @@ pub type Settings = [f32; 3];
 /// # Ok::<(), kiln::Error>(())
 /// ```
 pub trait UnaryFunction: Sized + 'static {
-    /// Its name in plans and errors, in lower case with underscores. The WGSL functions begin with it.
+    /// The name in plans and errors, in lower case with underscores. The WGSL functions begin with it.
     const NAME: &'static str;
 
     /// The name of its derivative's op in plans and errors.
@@ -109,7 +109,7 @@ pub trait UnaryFunction: Sized + 'static {
 /// A number that a function is set by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Setting {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
     /// What it is where nothing is said.
     pub default: f32,

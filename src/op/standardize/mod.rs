@@ -38,7 +38,7 @@ pub struct Standardize {
     pub center: bool,
     /// ε.
     pub epsilon: f32,
-    /// Rows go along a batch, of each of whose rows they hold so many elements; only those of the cursor's rows count.
+    /// Rows go along a batch, and hold this many elements of each of its rows; only those of the cursor's rows count.
     pub ragged: Option<usize>,
 }
 
@@ -128,7 +128,7 @@ impl Op for Standardize {
             inputs.extend(&vjp.inputs[1..]);
             graph.apply_one(Backward(*self), &inputs)
         });
-        // Of the statistics: dμ/n + dv·2(x − μ)/n.
+        // What the statistics add: dμ/n + dv·2(x − μ)/n.
         let statistics = [&vjp.gradients[1], &vjp.gradients[2]];
         if statistics.iter().any(|gradient| gradient.is_some()) {
             let along = Along::admitted(&x.kind(), self.axis);
@@ -332,9 +332,10 @@ impl Compute for Backward {
             let slope = T::of(products / share);
             let root = (variance + epsilon).sqrt();
             for (i, at) in along.places(row).enumerate() {
-                dx[at] = match i < n {
-                    true => (dy[at] - mean - y[at] * slope) / root,
-                    false => T::zero(),
+                dx[at] = if i < n {
+                    (dy[at] - mean - y[at] * slope) / root
+                } else {
+                    T::zero()
                 };
             }
         }
