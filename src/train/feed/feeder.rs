@@ -33,6 +33,9 @@ pub(in crate::train) struct Feeder<'a> {
     pub micro: u32,
     /// The seed by which rows that come in parts are shuffled.
     pub shuffle: Option<u32>,
+    /// Whether a part is brought as soon as there is room, before a step of the part before is on its way: an evaluation then
+    /// submits two parts at once, and reads their sums at once.
+    eager: bool,
     /// The clock's number of the first epoch.
     first_epoch: u64,
     parts: Option<PartCursor>,
@@ -89,6 +92,7 @@ impl<'a> Feeder<'a> {
     /// Brings all rows of a data set once, through the room of an extent.
     pub fn once(data: &'a Prepared<'a>, extent: Extent) -> Self {
         let mut feeder = Feeder::whole(data);
+        feeder.eager = true;
         if extent.rows < data.rows {
             feeder.parts = Some(PartCursor::new(extent.rows / PARTS_AT_ONCE, extent.batch));
         }
@@ -117,6 +121,7 @@ impl<'a> Feeder<'a> {
             skips: false,
             micro: 1,
             shuffle: None,
+            eager: false,
             first_epoch: 0,
             parts: None,
         }
@@ -225,7 +230,10 @@ impl<'a> Feeder<'a> {
             };
             let free = match parts.last {
                 None => true,
-                Some((half, first)) => half != next_half && submitted > first,
+                Some((half, first)) => {
+                    let under_way = submitted + u64::from(self.eager) > first;
+                    half != next_half && under_way
+                }
             };
             if ready >= total || !(free || ready <= submitted) {
                 return Ok((ready, None));
