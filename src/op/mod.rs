@@ -87,7 +87,7 @@ pub(crate) use loss_scale::{EndScale, POWERS, ScaleLoss, Unscale};
 pub use matmul::{Dense, End, MatMul, candidates};
 pub(crate) use matmul::{LayerGradients, LayerPart, LayerSlab};
 pub(crate) use moments::{MOMENTS, Moments};
-pub(crate) use network::{Column, Layer, Network, Rule};
+pub(crate) use network::{Network, NetworkLayer, RingColumn, StepRule};
 pub use noise::{Noise, NoiseKind};
 pub use one_hot::OneHot;
 pub use penalty::Penalty;

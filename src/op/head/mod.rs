@@ -78,9 +78,9 @@ pub struct LastLayer {
 
 impl LastLayer {
     /// The widest layer, and its longest input, that a head computes: beyond it a product of its own is worth a dispatch.
-    pub const MOST_COLUMNS: usize = 32;
-    /// See [`Self::MOST_COLUMNS`].
-    pub const MOST_INPUTS: usize = 2048;
+    pub const MAX_COLUMNS: usize = 32;
+    /// See [`Self::MAX_COLUMNS`].
+    pub const MAX_INPUTS: usize = 2048;
 }
 
 /// Inputs: ring \[rows, columns, parts\], updated in place; cursor; y \[batch, columns\], or x \[batch, inputs\] of the last layer, which may be f16;
@@ -213,8 +213,8 @@ impl Op for Head {
             let fits = x.shape.rank() == 2
                 && (x.dtype == DType::F32 || x.dtype == DType::F16 && !last.gather)
                 && w.shape.dims() == [x.shape.rows_and_columns().1, columns]
-                && columns <= LastLayer::MOST_COLUMNS
-                && x.shape.rows_and_columns().1 <= LastLayer::MOST_INPUTS
+                && columns <= LastLayer::MAX_COLUMNS
+                && x.shape.rows_and_columns().1 <= LastLayer::MAX_INPUTS
                 && (!last.bias || inputs[self.kernel() + 1].shape.dims() == [columns])
                 && (!last.gather || inputs[4] == TensorType::u32([batch]));
             if !fits {

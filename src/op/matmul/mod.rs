@@ -11,8 +11,10 @@ use crate::{DType, Tensor, TensorType};
 
 mod choose;
 mod dense;
+mod dense_cases;
 mod launches;
 mod layer_gradients;
+mod layout;
 
 pub use choose::candidates;
 pub use dense::{Dense, ENTRY as DENSE, End};

@@ -7,9 +7,9 @@ use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
 use crate::op::record::{Parts, place};
 use crate::op::shape::rows::RowTarget;
-use crate::op::{Clock, Column, Form, RATES, RowLoss, SquaredError};
+use crate::op::{Clock, Form, RATES, RingColumn, RowLoss, SquaredError};
 
-use super::{Network, Operands, Rule};
+use super::{Network, Operands, StepRule};
 
 /// A number with its error.
 type Known = (f64, f64);
@@ -43,7 +43,7 @@ pub(super) fn bound(network: &Network, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         // 1 − βᵗ keeps the error of the power, and of the second one the root is taken.
         let amplified = |i: usize| UNIT * rates[i] / (1.0 - rates[i]);
         let relative = match network.rule {
-            Rule::Adam(_) => amplified(1) + amplified(2),
+            StepRule::Adam(_) => amplified(1) + amplified(2),
             _ => 0.0,
         };
         let rates = Rates {
@@ -130,8 +130,8 @@ fn gradient(
         let (loss, mut dy) = of_loss(network.loss, read(network.loss_before), &target, share);
         for (c, column) in network.columns.iter().enumerate() {
             let (value, error) = match column {
-                Column::Loss => loss,
-                Column::Accuracy { kind, before } => {
+                RingColumn::Loss => loss,
+                RingColumn::Accuracy { kind, before } => {
                     let p = read(*before);
                     let numbers: Vec<f64> = p.iter().map(|p| p.0).collect();
                     let value: f64 = kind.of_row(&numbers, Some(RowTarget::Shares(&target)));
@@ -273,7 +273,7 @@ fn update(
                 |s: usize| sample.results[s][i],
             );
             match network.rule {
-                Rule::Adam(rule) => {
+                StepRule::Adam(rule) => {
                     let states = [before(3), before(4)];
                     let results = [after(2), after(3), after(4)];
                     let errors = rule.errors(states, g, g_error, &rates.values, results);
@@ -282,7 +282,7 @@ fn update(
                     }
                     bounds[2][i] += 1.1 * (after(2) - before(2)).abs() * rates.relative;
                 }
-                Rule::Momentum(rule) => {
+                StepRule::Momentum(rule) => {
                     let momentum = f64::from(rule.momentum);
                     let rate = rates.values[0].abs();
                     let step_error =
@@ -295,7 +295,7 @@ fn update(
                         + 3.0 * UNIT * (after(2).abs() + before(2).abs() + moved)
                         + 1e-37;
                 }
-                Rule::Sgd => {
+                StepRule::Sgd => {
                     let rate = rates.values[0].abs();
                     let step_error =
                         rate * (g_error + (g.abs() + g_error) * (rates.relative + 2.0 * UNIT));

@@ -10,7 +10,7 @@ use crate::op::{
 };
 use crate::schedule::Schedule;
 
-use super::{Column, Layer, Network, Rule};
+use super::{Network, NetworkLayer, RingColumn, StepRule};
 
 const RING_ROWS: usize = 5;
 
@@ -76,15 +76,15 @@ fn heads() -> Vec<Head> {
     ]
 }
 
-fn rules() -> [Rule; 5] {
+fn rules() -> [StepRule; 5] {
     let momentum = |nesterov| {
-        Rule::Momentum(Momentum {
+        StepRule::Momentum(Momentum {
             momentum: 0.9,
             nesterov,
         })
     };
     let adam = |beta_1, beta_2, epsilon| {
-        Rule::Adam(Adam {
+        StepRule::Adam(Adam {
             beta_1,
             beta_2,
             epsilon,
@@ -92,7 +92,7 @@ fn rules() -> [Rule; 5] {
     };
     [
         adam(0.9, 0.999, 1e-7),
-        Rule::Sgd,
+        StepRule::Sgd,
         momentum(false),
         adam(0.8, 0.99, 1e-3),
         momentum(true),
@@ -155,7 +155,7 @@ pub(super) fn cases() -> Vec<Case> {
 fn case(
     widths: &[usize],
     batch: usize,
-    rule: Rule,
+    rule: StepRule,
     schedule: Schedule,
     (loss, loss_before, last, accuracy, targets): &Head,
     members: usize,
@@ -167,7 +167,7 @@ fn case(
         Function::of::<LeakyRelu>(&[0.3]),
         Sigmoid::function(),
     ];
-    let mut layers: Vec<Layer> = Vec::new();
+    let mut layers: Vec<NetworkLayer> = Vec::new();
     let mut len = 0;
     for (l, pair) in widths.windows(2).enumerate() {
         let kernel = len;
@@ -175,7 +175,7 @@ fn case(
         len += pair[0] * pair[1] + 3;
         let bias = ((l + batch) % 4 != 3).then_some(len);
         len += bias.map_or(0, |_| pair[1] + 1);
-        layers.push(Layer {
+        layers.push(NetworkLayer {
             units: pair[1],
             function: match l + 2 == widths.len() {
                 true => *last,
@@ -186,13 +186,13 @@ fn case(
         });
     }
     let len = len.next_multiple_of(4);
-    let accuracy = accuracy.map(|kind| Column::Accuracy {
+    let accuracy = accuracy.map(|kind| RingColumn::Accuracy {
         kind,
         before: *loss_before,
     });
-    let columns: Vec<Column> = std::iter::once(Column::Loss).chain(accuracy).collect();
+    let columns: Vec<RingColumn> = std::iter::once(RingColumn::Loss).chain(accuracy).collect();
     let betas = match rule {
-        Rule::Adam(rule) => (rule.beta_1, rule.beta_2),
+        StepRule::Adam(rule) => (rule.beta_1, rule.beta_2),
         _ => (0.0, 0.0),
     };
     let own_rates = members > 1 && matches!(schedule, Schedule::Constant(_));

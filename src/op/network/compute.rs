@@ -13,7 +13,7 @@ use crate::op::shape::rows::Targets;
 use crate::op::{Clock, Function, RATES, UnaryFunction};
 
 use super::losses::Chunk;
-use super::{LANES, Lanes, MOST_PARAMETERS, MOST_VALUES, Network, Operands, Rule};
+use super::{LANES, Lanes, MAX_PARAMETERS, MAX_VALUES, Network, Operands, StepRule};
 
 impl Compute for Network {
     #[inline(always)]
@@ -24,7 +24,7 @@ impl Compute for Network {
         } else if self.values() <= 96 && self.parameters() <= 1024 {
             self.step::<T, 96, 1024>(io);
         } else {
-            self.step::<T, MOST_VALUES, MOST_PARAMETERS>(io);
+            self.step::<T, MAX_VALUES, MAX_PARAMETERS>(io);
         }
     }
 }
@@ -281,13 +281,13 @@ impl Network {
         let w = &mut member.w[range.clone()];
         let [first, second] = &mut member.states;
         match self.rule {
-            Rule::Sgd => {
+            StepRule::Sgd => {
                 for (w, &g) in w.iter_mut().zip(g) {
                     *w = *w - member.rates[0] * g;
                 }
             }
-            Rule::Momentum(rule) => rule.step(w, &mut first[range], g, member.rates),
-            Rule::Adam(rule) => {
+            StepRule::Momentum(rule) => rule.step(w, &mut first[range], g, member.rates),
+            StepRule::Adam(rule) => {
                 rule.step(
                     w,
                     &mut first[range.clone()],

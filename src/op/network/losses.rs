@@ -7,7 +7,7 @@ use crate::number::Real;
 use crate::op::shape::rows::Targets;
 use crate::op::{Accuracy, BinaryCrossEntropy, Form, RowLoss, SquaredError};
 
-use super::{Column, LANES, Lanes, Network};
+use super::{LANES, Lanes, Network, RingColumn};
 
 /// The rows at hand.
 pub(super) struct Chunk<'a, T> {
@@ -54,8 +54,8 @@ impl Network {
         }
         for (c, column) in self.columns.iter().enumerate() {
             match *column {
-                Column::Loss => record(c, T::total(&loss)),
-                Column::Accuracy { kind, before } => {
+                RingColumn::Loss => record(c, T::total(&loss)),
+                RingColumn::Accuracy { kind, before } => {
                     let right = accuracy(kind, read(before), targets);
                     record(c, T::total(&right[..chunk.live]));
                 }

@@ -6,19 +6,17 @@
 
 mod bound;
 mod cases;
+mod check;
 mod compute;
 mod losses;
 mod text;
 
 use crate::contract::{Binding, Entry, Launch, Launches, Op, Sample, Signature};
-use crate::schedule::Schedule;
-use crate::target::{Class, Target};
+use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::clock::schedule;
 use super::cursor::WORDS;
-use super::record::Parts;
-use super::sgd::check_factor;
 use super::{Accuracy, Adam, Clock, Form, Function, Momentum, RATES, RowLoss};
 
 /// The line in [`op::all`](super::all). Its shaders are made for each network.
@@ -35,20 +33,20 @@ const LANES: usize = 32;
 type Lanes<T> = [T; LANES];
 
 /// Most parameters.
-const MOST_PARAMETERS: usize = 4096;
+const MAX_PARAMETERS: usize = 4096;
 
 /// Most numbers of a row: inputs, all layers' outputs, and the last layer's before its function.
-const MOST_VALUES: usize = 256;
+const MAX_VALUES: usize = 256;
 
 /// Most rows of a batch.
-const MOST_BATCH: usize = 256;
+const MAX_BATCH: usize = 256;
 
 /// Most vectors of four parameters that a shader names one by one: its text and compile time grow with them, 0.1 s for
 /// every 50 on lavapipe.
-const MOST_VECTORS: usize = 192;
+const MAX_VECTORS: usize = 192;
 
 /// The same on CPU adapters, where a step in dispatches of its own takes up to four times as long.
-const MOST_VECTORS_ON_CPU_ADAPTERS: usize = 400;
+const MAX_VECTORS_ON_CPU_ADAPTERS: usize = 400;
 
 /// Workgroup memory that every adapter has, in vectors of 16 bytes.
 const WORKGROUP_VECTORS: usize = 16_384 / 16;
@@ -57,11 +55,11 @@ const WORKGROUP_VECTORS: usize = 16_384 / 16;
 const MEMBERS: usize = 2;
 
 /// Most steps of a dispatch.
-const MOST_STEPS: u64 = 512;
+const MAX_STEPS: u64 = 512;
 
 /// y = f(x·W + b), as part of a [`Network`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Layer {
+pub struct NetworkLayer {
     /// Columns of y.
     pub units: usize,
     /// f; none for y = x·W + b. Sigmoid, tanh, ReLU, or leaky ReLU with a slope from 0.
@@ -74,7 +72,7 @@ pub struct Layer {
 
 /// What a column of the ring records.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Column {
+pub enum RingColumn {
     /// The loss.
     Loss,
     /// An accuracy, of the last layer's numbers before its function or after it.
@@ -88,7 +86,7 @@ pub enum Column {
 
 /// How parameters change.
 #[derive(Debug, Clone, Copy)]
-pub enum Rule {
+pub enum StepRule {
     /// w ← w − η·g.
     Sgd,
     /// With a velocity.
@@ -97,13 +95,13 @@ pub enum Rule {
     Adam(Adam),
 }
 
-impl Rule {
+impl StepRule {
     /// States of each parameter.
     pub(crate) fn states(&self) -> usize {
         match self {
-            Rule::Sgd => 0,
-            Rule::Momentum(_) => 1,
-            Rule::Adam(_) => 2,
+            StepRule::Sgd => 0,
+            StepRule::Momentum(_) => 1,
+            StepRule::Adam(_) => 2,
         }
     }
 }
@@ -120,15 +118,15 @@ pub struct Network {
     /// Columns of x.
     pub inputs: usize,
     /// From input to output.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<NetworkLayer>,
     /// What is made small: the mean over the batch's rows.
     pub loss: RowLoss,
     /// Whether the loss reads the last layer's numbers before its function.
     pub loss_before: bool,
     /// What the ring's columns record.
-    pub columns: Vec<Column>,
+    pub columns: Vec<RingColumn>,
     /// How parameters change.
-    pub rule: Rule,
+    pub rule: StepRule,
     /// How many networks.
     pub members: usize,
     /// Whether η is each member's rates\[3\] instead of the schedule's times that; the schedule must then be constant.
@@ -164,7 +162,9 @@ impl Network {
     }
 
     /// Each layer with the columns of its input.
-    fn layers(&self) -> impl DoubleEndedIterator<Item = (usize, &Layer)> + ExactSizeIterator {
+    fn layers(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = (usize, &NetworkLayer)> + ExactSizeIterator {
         (0..self.layers.len()).map(|index| {
             let inputs = match index {
                 0 => self.inputs,
@@ -176,13 +176,13 @@ impl Network {
 
     /// The number of parameters.
     pub fn parameters(&self) -> usize {
-        let of = |(inputs, layer): (usize, &Layer)| {
+        let of = |(inputs, layer): (usize, &NetworkLayer)| {
             layer.units * (inputs + usize::from(layer.bias.is_some()))
         };
         self.layers().map(of).sum()
     }
 
-    /// Numbers of a row, see [`MOST_VALUES`].
+    /// Numbers of a row, see [`MAX_VALUES`].
     fn values(&self) -> usize {
         let units = self.layers.iter().map(|layer| layer.units);
         self.inputs + units.sum::<usize>() + self.outputs()
@@ -192,62 +192,6 @@ impl Network {
     fn flops(&self) -> u64 {
         let products: usize = self.layers().map(|(inputs, l)| inputs * l.units).sum();
         (6 * products * self.clock.batch + 12 * self.parameters()) as u64
-    }
-
-    /// Why it stays many calls on that target.
-    pub(crate) fn fits(&self, target: &Target) -> Result<(), String> {
-        if self.clock.schedule.table().is_some() || self.clock.update_count.is_some() {
-            return Err("its clock has a table, or counts updates".into());
-        }
-        if matches!(self.clock.schedule, Schedule::CosineDecayRestarts { .. }) {
-            return Err("its learning rate restarts, which takes a loop in every step".into());
-        }
-        for (what, size, most) in [
-            ("parameters", self.parameters(), MOST_PARAMETERS),
-            ("values of a row", self.values(), MOST_VALUES),
-            ("rows of a batch", self.clock.batch, MOST_BATCH),
-        ] {
-            if size > most {
-                return Err(format!("{size} {what} are more than {most}"));
-            }
-        }
-        if target.has_shaders() {
-            let (most, memory) = Self::budget(target);
-            let text = text::Text::of(self, memory);
-            if text.vectors() > most {
-                let vectors = text.vectors();
-                return Err(format!(
-                    "{vectors} vectors of parameters are more than {most}"
-                ));
-            }
-            if text.workgroup_vectors() > memory {
-                let bytes = 16 * text.workgroup_vectors();
-                return Err(format!("{bytes} bytes of workgroup memory are too many"));
-            }
-            let needed = 6 + self.rule.states();
-            if target.max_storage_buffers < needed as u32 {
-                return Err(format!("{needed} storage buffers are too many"));
-            }
-            if text.iterations() > target.max_iterations {
-                return Err(format!(
-                    "{} loop iterations are too many",
-                    text.iterations()
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Most vectors of parameters, and vectors of workgroup memory. A processor's memory is memory: there all that the driver
-    /// lets a kernel have costs nothing. On a GPU it is what keeps other workgroups out, and the lanes are few then.
-    fn budget(target: &Target) -> (usize, usize) {
-        match target.class {
-            Class::CpuAdapter => (
-                MOST_VECTORS_ON_CPU_ADAPTERS,
-                target.max_workgroup_bytes as usize / 16,
-            ),
-            _ => (MOST_VECTORS, WORKGROUP_VECTORS),
-        }
     }
 
     /// Widths from input to output, as people write them: `8-10-8-1`.
@@ -262,7 +206,7 @@ impl Network {
 
     /// Most steps of a dispatch, within the loop iterations that drivers allow; the session does fewer where they take long.
     fn most_steps(iterations: u64, target: &Target) -> u32 {
-        let most = (target.max_iterations / iterations.max(1)).clamp(1, MOST_STEPS);
+        let most = (target.max_iterations / iterations.max(1)).clamp(1, MAX_STEPS);
         // The largest power of two up to it.
         1 << most.ilog2()
     }
@@ -270,95 +214,6 @@ impl Network {
     /// Elements of one member's slab.
     fn slab(&self, sample: &Sample<'_>) -> usize {
         sample.inputs[2].len() / self.members
-    }
-
-    fn check(&self, inputs: &[TensorType]) -> Result<(), String> {
-        let Operands { cursor, x, y } = self.operands();
-        if inputs.len() != y + 1 {
-            return Err(format!("takes {} inputs, got {}", y + 1, inputs.len()));
-        }
-        let stacked = |kind: TensorType| match self.members {
-            1 => kind,
-            members => TensorType {
-                shape: [&[members], kind.shape.dims()].concat().into(),
-                ..kind
-            },
-        };
-        let expect = |name: &str, i: usize, kind: TensorType| {
-            if inputs[i] == kind {
-                return Ok(());
-            }
-            Err(format!("{name} must be {kind}, got {}", inputs[i]))
-        };
-        let end = |(fan_in, layer): (usize, &Layer)| {
-            let kernel = layer.kernel + fan_in * layer.units;
-            layer
-                .bias
-                .map_or(kernel, |bias| kernel.max(bias + layer.units))
-        };
-        let least = self.layers().map(end).max().unwrap_or(0);
-        let len = inputs[2].shape.dims().last().copied().unwrap_or(0);
-        if len < least || !len.is_multiple_of(4) {
-            return Err(format!(
-                "the slab of parameters needs {least} elements in vectors of four, got {len}"
-            ));
-        }
-        for state in 2..cursor {
-            expect("a slab", state, stacked(TensorType::f32([len])))?;
-        }
-        let ring = inputs[1].shape.dims();
-        let rows = ring[ring.len().saturating_sub(3)..].first().copied();
-        let shape = [
-            rows.unwrap_or(0).max(1),
-            self.columns.len(),
-            Parts::of(self.clock.batch).count,
-        ];
-        expect("ring", 1, stacked(TensorType::f32(shape)))?;
-        expect("rates", 0, stacked(TensorType::f32([RATES])))?;
-        expect("cursor", cursor, stacked(TensorType::u32([WORDS])))?;
-        let n = inputs[x].shape.dims().first().copied().unwrap_or(0);
-        if n == 0 {
-            return Err(format!("x must have rows, got {}", inputs[x]));
-        }
-        expect("x", x, TensorType::f32([n, self.inputs]))?;
-        match inputs[y].dtype {
-            DType::F32 | DType::F16 | DType::U8 => {
-                expect("y", y, TensorType::f32([n, self.outputs()]))
-            }
-            DType::U32 => expect("y", y, TensorType::u32([n])),
-        }
-    }
-
-    /// Refuses what neither form computes.
-    fn check_kinds(&self, labels: bool) -> Result<(), String> {
-        let function = |layer: &Layer| layer.function.is_none_or(Function::in_small_networks);
-        if self.layers.is_empty() || !self.layers.iter().all(function) || self.members == 0 {
-            return Err("takes layers with functions whose slope follows from the output".into());
-        }
-        if self.columns.is_empty() {
-            return Err("needs something to record".into());
-        }
-        if labels && !matches!(self.loss, RowLoss::CrossEntropy) {
-            return Err(format!("{:?} takes numbers for targets", self.loss));
-        }
-        for column in &self.columns {
-            if let Column::Accuracy { kind, .. } = column
-                && matches!(kind, Accuracy::Sparse) != labels
-            {
-                return Err(format!("{kind:?} does not suit the targets"));
-            }
-        }
-        if self.own_rates && !matches!(self.clock.schedule, Schedule::Constant(_)) {
-            return Err("members' own rates are constant".into());
-        }
-        match self.rule {
-            Rule::Sgd => Ok(()),
-            Rule::Momentum(rule) => check_factor("momentum", rule.momentum),
-            Rule::Adam(rule) => {
-                check_factor("beta_1", rule.beta_1)?;
-                check_factor("beta_2", rule.beta_2)
-            }
-        }
     }
 }
 

@@ -8,7 +8,7 @@
 use crate::contract::Shader;
 use crate::op::{RowLoss, SquaredError};
 
-use super::{LANES, Network, Rule};
+use super::{LANES, Network, StepRule};
 
 mod entry;
 mod header;
@@ -141,9 +141,9 @@ impl<'a> Text<'a> {
     /// Values of the fields of `params` that depend on rule and loss.
     pub fn constants(&self) -> Vec<(&'static str, f32)> {
         let mut constants = match self.network.rule {
-            Rule::Sgd => Vec::new(),
-            Rule::Momentum(rule) => vec![("momentum", rule.momentum)],
-            Rule::Adam(rule) => rule.constants().to_vec(),
+            StepRule::Sgd => Vec::new(),
+            StepRule::Momentum(rule) => vec![("momentum", rule.momentum)],
+            StepRule::Adam(rule) => rule.constants().to_vec(),
         };
         if let RowLoss::Squared(SquaredError { scale }) = self.network.loss {
             constants.push(("scale", scale));

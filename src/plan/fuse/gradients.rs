@@ -1,21 +1,22 @@
 //! On GPUs: the gradients of dense layers as one call; with the update that takes them, where that is all that does.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::TensorType;
 use crate::contract::Signature;
-use crate::op::{Adam, Dense, End, LayerGradients, LayerPart, LayerSlab, MatMul, Sum};
-use crate::plan::schedule::{Draft, Key, Operand};
+use crate::op::{Adam, LayerGradients, LayerPart, LayerSlab};
+use crate::plan::schedule::{Draft, Operand};
 use crate::target::Target;
-use crate::{DType, TensorType};
 
 use super::calls::{CallId, Calls};
+use super::dense_gradient::{DenseGradient, GradientGroup, gradient, is_column_sum, sole_producer};
 use super::matrices;
 use super::slabs::Slabs;
 
 /// The largest batch whose gradients are worth sums in one piece where tiles are few; longer ones are split among workgroups
 /// instead.
-const MOST_ROWS: usize = 1024;
+const MAX_ROWS: usize = 1024;
 
 /// Tiles of 32×32 that keep a GPU busy whatever the batch.
 const ENOUGH_TILES: usize = 64;
@@ -40,58 +41,6 @@ pub(super) fn join(program: &mut Calls, slabs: &mut Slabs, target: &Target) {
     while Found::store(program, slabs, target) {}
 }
 
-/// Where a layer's matrices lie before that is decided.
-const NOWHERE: LayerPart = LayerPart { operand: 0, at: 0 };
-
-/// A layer's gradients: where its parameters lie, and the calls that compute them.
-struct Layer {
-    slab: LayerSlab,
-    product: CallId,
-    sum: Option<CallId>,
-}
-
-impl Layer {
-    /// The layer whose gradient of W a call computes; where it lies is told later.
-    fn of(program: &Calls, product: CallId) -> Option<Self> {
-        matrix_gradient(&program[product])?;
-        let &[inputs, units] = program[product].signature.outputs[0].shape.dims() else {
-            return None;
-        };
-        let slab = LayerSlab {
-            inputs,
-            units,
-            kernel_at: 0,
-            bias_at: None,
-            x: NOWHERE,
-            dz: NOWHERE,
-        };
-        Some(Layer {
-            slab,
-            product,
-            sum: None,
-        })
-    }
-
-    /// dZ, whose column sums are the gradient of the bias.
-    fn dz(&self, program: &Calls) -> Operand {
-        program[self.product].inputs[1]
-    }
-
-    /// Rows of X and dZ.
-    fn rows(&self, program: &Calls) -> usize {
-        let dz = &program[self.product].signature.inputs[1];
-        dz.shape.rows_and_columns().0
-    }
-
-    fn gathers(&self, program: &Calls) -> bool {
-        matrix_gradient(&program[self.product]) == Some(true)
-    }
-
-    fn calls(&self) -> impl Iterator<Item = CallId> + use<> {
-        [Some(self.product), self.sum].into_iter().flatten()
-    }
-}
-
 /// Gradients that all come from dense layers.
 struct Found {
     /// The update that takes them, and its place; or none, and the last of the calls that compute them.
@@ -99,20 +48,9 @@ struct Found {
     at: CallId,
     /// The inputs before the operands: the slab of gradients, or those of parameters and states, and the rates.
     slabs: Vec<(Operand, TensorType)>,
-    layers: Vec<Layer>,
+    layers: Vec<DenseGradient>,
     batch: usize,
     gather: bool,
-}
-
-/// Layers whose gradients lie in one slab, or in none, and whose batches have as many rows.
-#[derive(Default)]
-struct Alike {
-    slab: Option<usize>,
-    layers: Vec<Layer>,
-    /// The column sums among their calls.
-    sums: HashSet<CallId>,
-    /// Whether one of the layers gathers its rows.
-    gathers: bool,
 }
 
 /// Layers of one call, the operands in which their X and dZ lie, and the nodes that the call stands for.
@@ -121,49 +59,6 @@ struct Group {
     layers: Vec<LayerSlab>,
     operands: Vec<(Operand, TensorType)>,
     merged: usize,
-}
-
-impl Alike {
-    /// All layers of a program in such groups, with the sums that are the gradients of their biases.
-    fn all(program: &Calls, slabs: &Slabs) -> Vec<Alike> {
-        let mut alike: Vec<Alike> = Vec::new();
-        let mut known: HashMap<(Option<usize>, usize), usize> = HashMap::new();
-        for product in program.ids() {
-            let Some(mut layer) = Layer::of(program, product) else {
-                continue;
-            };
-            let Some(key) = gradient(program, product) else {
-                continue;
-            };
-            let slab = slabs.slab_of(key);
-            let place = *known
-                .entry((slab, layer.rows(program)))
-                .or_insert(alike.len());
-            if place == alike.len() {
-                alike.push(Alike {
-                    slab,
-                    ..Alike::default()
-                });
-            }
-            let group = &mut alike[place];
-            let mut readers = program.readers(layer.dz(program));
-            layer.sum = readers.find_map(|(call, position)| {
-                let same = gradient(program, call).is_some_and(|key| slabs.slab_of(key) == slab);
-                // Of layers that share dZ one has the bias.
-                let free = !group.sums.contains(&call);
-                let fits = position == 0 && same && free && is_column_sum(&program[call]);
-                fits.then_some(call)
-            });
-            // One layer alone may gather its rows.
-            let gathers = layer.gathers(program);
-            if !(gathers && group.gathers) {
-                group.gathers |= gathers;
-                group.sums.extend(layer.sum);
-                group.layers.push(layer);
-            }
-        }
-        alike
-    }
 }
 
 impl Found {
@@ -181,11 +76,11 @@ impl Found {
             return None;
         };
         let offset = |member: usize| usize::try_from(slabs.members(w)[member].offset).ok();
-        let mut layers: Vec<Layer> = Vec::new();
+        let mut layers: Vec<DenseGradient> = Vec::new();
         let mut sums = Vec::new();
         for (member, gradient) in slabs.members(g).iter().enumerate() {
             let call = sole_producer(program, gradient.key, at)?;
-            match Layer::of(program, call) {
+            match DenseGradient::of(program, call) {
                 Some(mut layer) => {
                     layer.slab.kernel_at = offset(member)?;
                     layers.push(layer);
@@ -212,7 +107,7 @@ impl Found {
     /// dispatches. Returns whether there were any.
     fn store(program: &mut Calls, slabs: &mut Slabs, target: &Target) -> bool {
         let mut stored = false;
-        for group in Alike::all(program, slabs) {
+        for group in GradientGroup::all(program, slabs) {
             let found = Self::stored_in(program, slabs, group.slab, group.layers, target);
             if let Some(found) = found {
                 found.replace(program, slabs, target);
@@ -227,10 +122,10 @@ impl Found {
         program: &Calls,
         slabs: &mut Slabs,
         slab: Option<usize>,
-        mut layers: Vec<Layer>,
+        mut layers: Vec<DenseGradient>,
         target: &Target,
     ) -> Option<Self> {
-        let calls: Vec<CallId> = layers.iter().flat_map(Layer::calls).collect();
+        let calls: Vec<CallId> = layers.iter().flat_map(DenseGradient::calls).collect();
         let (&first, &at) = (calls.iter().min()?, calls.iter().max()?);
         let keys = calls.iter().filter_map(|&call| gradient(program, call));
         // What is computed later than it was may not have been read before.
@@ -278,7 +173,7 @@ impl Found {
         update: Option<Adam>,
         at: CallId,
         slabs: Vec<(Operand, TensorType)>,
-        mut layers: Vec<Layer>,
+        mut layers: Vec<DenseGradient>,
     ) -> Option<Self> {
         // Only the first layer's rows may be gathered.
         layers.sort_by_key(|layer| (!layer.gathers(program), layer.slab.kernel_at));
@@ -286,12 +181,13 @@ impl Found {
         let later = layers.iter().skip(1).any(|layer| layer.gathers(program));
         let batch = layers.first()?.rows(program);
         let alike = layers.iter().all(|layer| layer.rows(program) == batch);
-        let tiles = |layer: &Layer| layer.slab.inputs.div_ceil(32) * layer.slab.units.div_ceil(32);
+        let tiles =
+            |layer: &DenseGradient| layer.slab.inputs.div_ceil(32) * layer.slab.units.div_ceil(32);
         let busy = layers.iter().map(tiles).sum::<usize>() >= ENOUGH_TILES;
-        let mut calls = layers.iter().flat_map(Layer::calls);
+        let mut calls = layers.iter().flat_map(DenseGradient::calls);
         let fits = !later
             && alike
-            && (batch <= MOST_ROWS || busy)
+            && (batch <= MAX_ROWS || busy)
             && calls.all(|call| call == at || program.may_wait(call, at));
         fits.then_some(Found {
             update,
@@ -304,7 +200,7 @@ impl Found {
     }
 
     fn calls(&self) -> impl Iterator<Item = CallId> {
-        self.layers.iter().flat_map(Layer::calls)
+        self.layers.iter().flat_map(DenseGradient::calls)
     }
 
     /// Puts one call in their place, or one for every few layers where X and dZ lie in too many operands.
@@ -439,42 +335,4 @@ fn home(slabs: &Slabs, operand: Operand, kind: TensorType) -> (Operand, TensorTy
         ),
         None => (operand, kind, 0),
     }
-}
-
-/// The gradient of a layer that a call computes, if it is a temporary that the host does not read.
-fn gradient(program: &Calls, call: CallId) -> Option<Key> {
-    match program[call].outputs[..] {
-        [Operand::Value(key)] if key.program.is_some() => {
-            (!program.is_fetched(Operand::Value(key))).then_some(key)
-        }
-        _ => None,
-    }
-}
-
-/// The call before `update` that makes a gradient, if nothing but the update's slab takes it.
-fn sole_producer(program: &Calls, gradient: Key, update: CallId) -> Option<CallId> {
-    let gradient = Operand::Value(gradient);
-    let call = program.maker(gradient)?;
-    let fits = call < update && program[call].outputs.len() == 1;
-    (fits && program.uses(gradient)?.next().is_none()).then_some(call)
-}
-
-/// Whether a call is Xᵀ·dZ, and if so whether it gathers the rows of X.
-fn matrix_gradient(draft: &Draft) -> Option<bool> {
-    let is_gradient = |matmul: &MatMul| matmul.transpose_a && !matmul.transpose_b;
-    if draft.op.downcast().is_some_and(is_gradient) {
-        return Some(false);
-    }
-    let dense = draft.op.downcast::<Dense>()?;
-    let plain = is_gradient(&dense.matmul) && !dense.bias && dense.end == End::Plain;
-    plain.then_some(dense.gather)
-}
-
-/// Whether a call sums the rows of a matrix.
-fn is_column_sum(draft: &Draft) -> bool {
-    let matrix = &draft.signature.inputs[0];
-    let sum = draft.op.downcast::<Sum>();
-    sum.is_some_and(|sum| (sum.first, sum.last) == (0, 1))
-        && matrix.shape.rank() == 2
-        && matrix.dtype == DType::F32
 }

@@ -58,8 +58,8 @@ fn with_last_layer(program: &Calls, call: CallId) -> Option<(CallId, Draft)> {
         && !dense.matmul.transpose_a
         && !dense.matmul.transpose_b
         && !matches!(head.loss, RowLoss::Binary(loss) if loss.form != Form::Logits)
-        && columns <= LastLayer::MOST_COLUMNS
-        && inputs <= LastLayer::MOST_INPUTS;
+        && columns <= LastLayer::MAX_COLUMNS
+        && inputs <= LastLayer::MAX_INPUTS;
     if !fits {
         return None;
     }

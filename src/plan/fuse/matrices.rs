@@ -11,7 +11,7 @@ use super::calls::Calls;
 use super::slabs::{Apart, Slabs};
 
 /// Tensors that may lie in one slab.
-struct Column {
+struct SlabColumn {
     /// Whether these are X of their layers, 0, or dZ, 1.
     side: usize,
     /// Elements of all, each rounded up to the device's alignment.
@@ -44,7 +44,7 @@ pub(super) fn laid(
 ) -> Laid {
     let apart = Apart::of(std::iter::once(program));
     let most = most_elements(target);
-    let mut columns: Vec<Column> = Vec::new();
+    let mut columns: Vec<SlabColumn> = Vec::new();
     let mut column_of: HashMap<Key, usize> = HashMap::new();
     for side in 0..2 {
         for (operand, kind) in layers.iter().map(|matrices| &matrices[side]) {
@@ -63,7 +63,7 @@ pub(super) fn laid(
                 .neighbours(key)
                 .filter_map(|other| column_of.get(&other));
             let clashing: HashSet<usize> = clashing.copied().collect();
-            let takes = |(number, column): &(usize, &Column)| {
+            let takes = |(number, column): &(usize, &SlabColumn)| {
                 column.side == side
                     && column.padded + elements <= most
                     && !clashing.contains(number)
@@ -71,7 +71,7 @@ pub(super) fn laid(
             let place = columns.iter().enumerate().find(takes);
             let place = place.map_or(columns.len(), |(number, _)| number);
             if place == columns.len() {
-                columns.push(Column {
+                columns.push(SlabColumn {
                     side,
                     padded: 0,
                     members: Vec::new(),

@@ -2,6 +2,7 @@
 //! with [`Target::without_fusion`] and compare.
 
 mod calls;
+mod dense_gradient;
 mod gradients;
 mod halves;
 mod head;

@@ -9,8 +9,9 @@ use std::collections::HashSet;
 use crate::contract::Op;
 use crate::graph::{Initial, Node, Record};
 use crate::op::{
-    Accuracy, Adam, BatchMeanBackward, Binary, Clock, Column, Gather, Layer, MatMul, Momentum,
-    Network, Operator, Pointwise, PointwiseBackward, Record as Recording, RowLoss, Rule, Sgd, Sum,
+    Accuracy, Adam, BatchMeanBackward, Binary, Clock, Gather, MatMul, Momentum, Network,
+    NetworkLayer, Operator, Pointwise, PointwiseBackward, Record as Recording, RingColumn, RowLoss,
+    Sgd, StepRule, Sum,
 };
 use crate::plan::schedule::{Draft, Key, Operand};
 
@@ -124,8 +125,8 @@ impl ForwardLayer {
     }
 
     /// Where the parameters lie is told later.
-    fn described(&self) -> Layer {
-        Layer {
+    fn described(&self) -> NetworkLayer {
+        NetworkLayer {
             units: self.units,
             function: self.function.map(|op| op.0),
             kernel: 0,
@@ -138,7 +139,7 @@ impl ForwardLayer {
 struct Measured {
     loss: RowLoss,
     loss_before: bool,
-    columns: Vec<Column>,
+    columns: Vec<RingColumn>,
     ring: Option<Operand>,
 }
 
@@ -155,19 +156,21 @@ fn is_product(op: &dyn Op, transpose_a: bool, transpose_b: bool) -> bool {
 }
 
 /// How a call updates its first input, if in a way that whole steps know.
-fn rule_of(op: &dyn Op) -> Option<Rule> {
+fn rule_of(op: &dyn Op) -> Option<StepRule> {
     if is::<Sgd>(op) {
-        return Some(Rule::Sgd);
+        return Some(StepRule::Sgd);
     }
-    let momentum = op.downcast().map(|&rule: &Momentum| Rule::Momentum(rule));
-    momentum.or_else(|| op.downcast().map(|&rule: &Adam| Rule::Adam(rule)))
+    let momentum = op
+        .downcast()
+        .map(|&rule: &Momentum| StepRule::Momentum(rule));
+    momentum.or_else(|| op.downcast().map(|&rule: &Adam| StepRule::Adam(rule)))
 }
 
-fn same_rule(a: Rule, b: Rule) -> bool {
+fn same_rule(a: StepRule, b: StepRule) -> bool {
     match (a, b) {
-        (Rule::Sgd, Rule::Sgd) => true,
-        (Rule::Momentum(a), Rule::Momentum(b)) => a == b,
-        (Rule::Adam(a), Rule::Adam(b)) => a == b,
+        (StepRule::Sgd, StepRule::Sgd) => true,
+        (StepRule::Momentum(a), StepRule::Momentum(b)) => a == b,
+        (StepRule::Adam(a), StepRule::Adam(b)) => a == b,
         _ => false,
     }
 }
@@ -274,12 +277,12 @@ impl<'a> Walk<'a> {
             let inputs = [Some(last.read(before)), Some(targets)];
             Some((before, self.take(inputs, |op| row_loss(op).is_some())?))
         })?;
-        let mut columns = vec![(rows, Column::Loss)];
+        let mut columns = vec![(rows, RingColumn::Loss)];
         for before in places {
             let inputs = [Some(last.read(before)), Some(targets)];
             while let Some(draft) = self.take(inputs, is::<Accuracy>) {
                 let kind = *draft.op.downcast()?;
-                columns.push((draft, Column::Accuracy { kind, before }));
+                columns.push((draft, RingColumn::Accuracy { kind, before }));
             }
         }
         let mut measured = Measured {
@@ -302,7 +305,7 @@ impl<'a> Walk<'a> {
         }
         recorded.sort_by_key(|(number, _)| *number);
         let numbers = recorded.iter().map(|(number, _)| *number);
-        let all = numbers.eq(0..recorded.len()) && recorded[0].1 == Column::Loss;
+        let all = numbers.eq(0..recorded.len()) && recorded[0].1 == RingColumn::Loss;
         measured.columns = recorded.into_iter().map(|(_, column)| column).collect();
         all.then_some(measured)
     }
@@ -348,7 +351,7 @@ impl<'a> Walk<'a> {
     }
 
     /// How the parameter of a gradient is updated.
-    fn rule(&self, (parameter, _): &Gradient) -> Option<Rule> {
+    fn rule(&self, (parameter, _): &Gradient) -> Option<StepRule> {
         let mut readers = self.program.readers(*parameter);
         readers.find_map(|(call, at)| rule_of(self.program[call].op.as_ref()).filter(|_| at == 0))
     }
@@ -367,9 +370,9 @@ impl<'a> Walk<'a> {
         for &(parameter, gradient) in gradients {
             let (w, g, rates) = (Some(parameter), Some(gradient), Some(rates));
             let draft = match rule {
-                Rule::Sgd => self.take([w, g, rates], fits),
-                Rule::Momentum(_) => self.take([w, None, g, rates], fits),
-                Rule::Adam(_) => self.take([w, None, None, g, rates], fits),
+                StepRule::Sgd => self.take([w, g, rates], fits),
+                StepRule::Momentum(_) => self.take([w, None, g, rates], fits),
+                StepRule::Adam(_) => self.take([w, None, None, g, rates], fits),
             }?;
             for (column, &input) in columns.iter_mut().zip(&draft.inputs) {
                 column.push(self.variable(input)?);

@@ -1,7 +1,7 @@
 //! The program of a population: every member's slabs side by side, and one call that trains them all.
 
 use crate::nn::Functional;
-use crate::op::{Layer, Network};
+use crate::op::{Network, NetworkLayer};
 use crate::plan::{Plan, Program};
 use crate::reserve::reserved;
 use crate::target::{Class, Target};
@@ -35,7 +35,7 @@ impl MemberLayout {
     pub const WEIGHTS: &str = SLABS[0];
 
     fn new(network: &Network, operands: &[TensorType], architecture: &Functional) -> Self {
-        let starts = |layer: &Layer| [Some(layer.kernel), layer.bias];
+        let starts = |layer: &NetworkLayer| [Some(layer.kernel), layer.bias];
         let starts = network.layers.iter().flat_map(starts).flatten();
         let place = |(parameter, start): (crate::nn::Parameter, usize)| {
             let len = parameter.elements();

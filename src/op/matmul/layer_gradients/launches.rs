@@ -5,11 +5,12 @@ use std::ops::Range;
 use crate::contract::{Binding, Launch, Launches, Signature};
 use crate::target::{Class, ProductShape, Products, Target};
 
-use super::super::choose::{Tile, build};
+use super::super::choose::Tile;
+use super::super::layout::build;
 use super::{LayerGradients, LayerSlab};
 
 /// Most operands of X and dZ in one call.
-const MOST_OPERANDS: usize = 6;
+const MAX_OPERANDS: usize = 6;
 
 impl LayerGradients {
     /// Whether a target computes gradients so: the kernel is the one that GPUs multiply matrices with.
@@ -23,7 +24,7 @@ impl LayerGradients {
         let others = if update { 5 } else { 2 };
         let bound = target.max_storage_buffers.saturating_sub(others) as usize;
         // Of a layer by itself there are two.
-        bound.clamp(2, MOST_OPERANDS)
+        bound.clamp(2, MAX_OPERANDS)
     }
 
     pub(super) fn launches(

@@ -3,7 +3,7 @@
 use crate::op::RowLoss;
 use crate::op::record::Parts;
 
-use super::super::Rule;
+use super::super::StepRule;
 use super::{Text, line};
 
 impl Text<'_> {
@@ -105,7 +105,7 @@ fn train(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
                 .as_str(),
         );
         let rate = match self.network.rule {
-            Rule::Adam(_) => "eta * sqrt(1.0 - power_2) / (1.0 - power_1)",
+            StepRule::Adam(_) => "eta * sqrt(1.0 - power_2) / (1.0 - power_1)",
             _ => "eta",
         };
         line(text, 2, &format!("let rate = {rate};"));

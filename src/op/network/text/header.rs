@@ -1,14 +1,14 @@
 //! What a network's text declares: params, buffers, constants and workgroup memory.
 
-use super::super::Rule;
+use super::super::StepRule;
 use super::{Text, line};
 
 impl Text<'_> {
     pub(super) fn header(&self, text: &mut String, labels: bool) {
         let states = match self.network.rule {
-            Rule::Sgd => &[][..],
-            Rule::Momentum(_) => &["v"],
-            Rule::Adam(_) => &["m", "v"],
+            StepRule::Sgd => &[][..],
+            StepRule::Momentum(_) => &["v"],
+            StepRule::Adam(_) => &["m", "v"],
         };
         let (x, y) = (
             if self.x_in_vectors() {
@@ -112,9 +112,9 @@ impl Text<'_> {
     /// What is kept of each parameter besides its value.
     fn copies(&self) -> Vec<&'static str> {
         let mut copies = match self.network.rule {
-            Rule::Sgd => vec![],
-            Rule::Momentum(_) => vec!["velocities"],
-            Rule::Adam(_) => vec!["means", "squares"],
+            StepRule::Sgd => vec![],
+            StepRule::Momentum(_) => vec!["velocities"],
+            StepRule::Adam(_) => vec!["means", "squares"],
         };
         copies.push("gradients");
         copies
@@ -123,9 +123,9 @@ impl Text<'_> {
     /// The copies in workgroup memory with the buffers that they come from.
     pub(super) fn buffers(&self) -> &'static [(&'static str, &'static str)] {
         match self.network.rule {
-            Rule::Sgd => &[("weights", "w")],
-            Rule::Momentum(_) => &[("weights", "w"), ("velocities", "v")],
-            Rule::Adam(_) => &[("weights", "w"), ("means", "m"), ("squares", "v")],
+            StepRule::Sgd => &[("weights", "w")],
+            StepRule::Momentum(_) => &[("weights", "w"), ("velocities", "v")],
+            StepRule::Adam(_) => &[("weights", "w"), ("means", "m"), ("squares", "v")],
         }
     }
 

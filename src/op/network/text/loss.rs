@@ -2,7 +2,7 @@
 
 use crate::op::{Accuracy, RowLoss};
 
-use super::super::Column;
+use super::super::RingColumn;
 use super::{Text, float, line};
 
 impl Text<'_> {
@@ -109,7 +109,7 @@ impl Text<'_> {
     pub(super) fn metrics(&self, text: &mut String, labels: bool) {
         let n = self.network.outputs();
         for (c, column) in self.network.columns.iter().enumerate() {
-            let Column::Accuracy { kind, before } = *column else {
+            let RingColumn::Accuracy { kind, before } = *column else {
                 line(text, 1, &format!("let column{c} = loss;"));
                 continue;
             };

@@ -1,6 +1,6 @@
 //! Where parameters lie, how their gradients are summed over the rows, and how they take a step.
 
-use super::super::Rule;
+use super::super::StepRule;
 use super::{Text, fours, line};
 
 impl Text<'_> {
@@ -167,8 +167,8 @@ fn sum_block(i: u32, place: u32, first: u32) {
             "\n// One step of a vector of parameters by its gradient g. `rate` is the learning rate; Adam's, corrected by the powers.\nfn update(i: u32, g: vec4<f32>, rate: f32) {",
         );
         match self.network.rule {
-            Rule::Sgd => line(text, 1, "weights[i] -= rate * g;"),
-            Rule::Momentum(rule) => {
+            StepRule::Sgd => line(text, 1, "weights[i] -= rate * g;"),
+            StepRule::Momentum(rule) => {
                 line(
                     text,
                     1,
@@ -184,7 +184,7 @@ fn sum_block(i: u32, place: u32, first: u32) {
                     },
                 );
             }
-            Rule::Adam(_) => {
+            StepRule::Adam(_) => {
                 for statement in [
                     "let mean = means[i] + (g - means[i]) * params.rate_1;",
                     "let square = squares[i] + (g * g - squares[i]) * params.rate_2;",

@@ -111,7 +111,7 @@ fn exp_nan(x: f32) -> f32 {
             text,
             1,
             &format!(
-                "\n// Layer {l}: {} → {}, {name}.",
+                "\n// NetworkLayer {l}: {} → {}, {name}.",
                 place.inputs, place.units
             ),
         );
