@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The test targets whose results a driver can change; the rest would only repeat itself on a second one. The first takes as
 # long as all others together, and runs beside them.
-DRIVER_TESTS=(parity training session conformance fusion tiny half tuning population)
+DRIVER_TESTS=(parity training typed session conformance fusion tiny half tuning population)
 
 # What an OpenGL adapter runs: counts, training, whole steps in one kernel. `doctor --device gl` runs every op.
 GL_TESTS=(session training tiny population)

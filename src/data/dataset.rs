@@ -4,7 +4,7 @@ use crate::Shape;
 use crate::error::{Error, Result};
 
 use super::check::{check_targets, whole_rows};
-use super::table::Table;
+use super::table::ColumnNames;
 use super::targets::picked;
 use super::{Samples, Targets};
 
@@ -40,7 +40,7 @@ pub struct Dataset {
     /// A weight for each row by the name of an output, in place of `weights` for it.
     pub(super) output_weights: Vec<(String, Vec<f32>)>,
     /// What is known of the columns of a table.
-    pub(super) table: Table,
+    pub(super) table: ColumnNames,
 }
 
 impl Dataset {
@@ -90,7 +90,7 @@ impl Dataset {
             outputs: Vec::new(),
             weights: None,
             output_weights: Vec::new(),
-            table: Table::default(),
+            table: ColumnNames::default(),
         })
     }
 
@@ -170,7 +170,7 @@ impl Dataset {
             outputs,
             weights: None,
             output_weights: Vec::new(),
-            table: Table::default(),
+            table: ColumnNames::default(),
         })
     }
 
@@ -321,7 +321,12 @@ impl Dataset {
     }
 
     /// The same rows, targets and weights with another table as the only input.
-    pub(super) fn with_table(&self, cells: Vec<f32>, columns: usize, table: Table) -> Result<Self> {
+    pub(super) fn with_table(
+        &self,
+        cells: Vec<f32>,
+        columns: usize,
+        table: ColumnNames,
+    ) -> Result<Self> {
         let name = self.inputs.first().map(|(name, _)| name.clone());
         let samples = Samples::new(cells, columns)?;
         Ok(Dataset {

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 use super::categories::CategoryColumns;
 use super::imputing::{Fill, Imputer};
-use super::table::Table;
+use super::table::ColumnNames;
 use super::{Dataset, Scaler};
 
 /// One thing that is done to the columns; each is fitted on what the steps before it made of the training part.
@@ -157,7 +157,7 @@ impl Preprocessing {
             _ => None,
         });
         let table = match widened {
-            Some(one_hot) => Table::named(one_hot.names(data)),
+            Some(one_hot) => ColumnNames::named(one_hot.names(data)),
             None => data.table.clone(),
         };
         data.with_table(cells.into_owned(), self.outputs(), table)

@@ -32,9 +32,9 @@ pub(super) fn check_unpacked(packed: u64, unpacked: u64) -> io::Result<()> {
 }
 
 /// Counts the bytes that are read.
-struct Counted<R>(R, Rc<Cell<u64>>);
+struct CountedReader<R>(R, Rc<Cell<u64>>);
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.0.read(buffer)?;
         self.1.set(self.1.get() + read as u64);
@@ -76,7 +76,7 @@ pub(super) fn decompressed<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn
     Ok(if gzipped {
         let packed = Rc::new(Cell::new(0));
         Box::new(Unpacked {
-            reader: MultiGzDecoder::new(Counted(whole, Rc::clone(&packed))),
+            reader: MultiGzDecoder::new(CountedReader(whole, Rc::clone(&packed))),
             packed,
             unpacked: 0,
         })

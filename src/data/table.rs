@@ -6,7 +6,7 @@ use super::Dataset;
 
 /// The names of a table's columns, and for columns of categories the names of these.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Table {
+pub(super) struct ColumnNames {
     /// In the order of the columns; empty where they have no names.
     pub names: Vec<String>,
     /// For each column the names of its categories, whose numbers are the column's cells; empty for a column of numbers, and
@@ -14,10 +14,10 @@ pub(super) struct Table {
     categories: Vec<Vec<String>>,
 }
 
-impl Table {
+impl ColumnNames {
     /// Columns of numbers with these names, if there are any.
     pub fn named(names: Vec<String>) -> Self {
-        Table {
+        ColumnNames {
             names,
             categories: Vec::new(),
         }

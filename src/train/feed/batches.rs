@@ -13,7 +13,7 @@ pub(in crate::train) struct Batches<'a> {
     pieces: Box<dyn Iterator<Item = Result<Dataset>> + 'a>,
     class_weight: Vec<(u32, f32)>,
     /// Rows that were taken, and how many of them were used.
-    held: Option<(Table, usize)>,
+    held: Option<(HeldRows, usize)>,
     taken: u64,
     pub steps_per_epoch: Option<u64>,
     over: bool,
@@ -21,7 +21,7 @@ pub(in crate::train) struct Batches<'a> {
 
 /// The arrays of some rows.
 #[derive(Default)]
-pub(in crate::train) struct Table {
+pub(in crate::train) struct HeldRows {
     pub rows: usize,
     /// Weights of a row.
     weights: usize,
@@ -68,15 +68,15 @@ impl<'a> Batches<'a> {
         if let Some(weights) = weights {
             prepared.weights = Some(weights.into());
         }
-        let table = Table::of(prepared);
+        let table = HeldRows::of(prepared);
         let told = (table.rows, table.weights);
         self.held = Some((table, 0));
         Ok(Some(told))
     }
 
     /// The next `count` rows; fewer only where the iterator has ended.
-    pub fn rows(&mut self, recipe: &Recipe<'_>, weights: usize, count: usize) -> Result<Table> {
-        let mut rows = Table::default();
+    pub fn rows(&mut self, recipe: &Recipe<'_>, weights: usize, count: usize) -> Result<HeldRows> {
+        let mut rows = HeldRows::default();
         while rows.rows < count {
             if self.held.is_none() && self.take(recipe)?.is_none() {
                 break;
@@ -102,9 +102,9 @@ impl<'a> Batches<'a> {
     }
 }
 
-impl Table {
+impl HeldRows {
     fn of(data: Prepared<'_>) -> Self {
-        Table {
+        HeldRows {
             rows: data.rows,
             weights: data.weight_columns(),
             arrays: data.into_arrays(),
@@ -117,7 +117,7 @@ impl Table {
     }
 
     /// Adds rows of another.
-    fn append(&mut self, other: &Table, range: Range<usize>) {
+    fn append(&mut self, other: &HeldRows, range: Range<usize>) {
         let own = other.arrays().into_iter().map(|elements| {
             let width = elements.len() / other.rows;
             elements.range(range.start * width..range.end * width)
