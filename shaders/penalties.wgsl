@@ -73,6 +73,8 @@ fn penalty(function: u32, y: f32, t: f32, a: f32, b: f32, c: f32) -> f32 {
         }
         case 9u: { return (t * b + (1.0 - t) * c) * power(wrong(y, t), a) * term(y, t); }
         case 11u: { return select(-(t * y), 0.0, t == 0.0); }
+        case 12u: { return distance * distance; }
+        case 13u: { return term(y, t); }
         default: {
             let p = clamp(y, LOWEST, HIGHEST);
             return t * b * power(1.0 - p, a) * log1p((1.0 - p) / p);
@@ -105,6 +107,8 @@ fn penalty_slope(function: u32, y: f32, t: f32, a: f32, b: f32, c: f32) -> f32 {
             return (t * b + (1.0 - t) * c) * (focus + power(m, a) * slope(y, t));
         }
         case 11u: { return -t; }
+        case 12u: { return 2.0 * difference; }
+        case 13u: { return slope(y, t); }
         default: {
             let p = clamp(y, LOWEST, HIGHEST);
             var focus = 0.0;

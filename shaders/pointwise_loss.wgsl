@@ -1,4 +1,5 @@
-// lossᵣ = scale·Σⱼ φ(yᵣⱼ, tᵣⱼ), and dyᵣⱼ = scale·∂φ/∂y·dlossᵣ, for a function φ of penalties.wgsl.
+// lossᵣ = scale·Σⱼ φ(yᵣⱼ, tᵣⱼ), and dyᵣⱼ = scale·∂φ/∂y·dlossᵣ, for a function φ of penalties.wgsl; with MEAN both are divided
+// by the columns.
 //
 // y, t, dy: [rows, columns]; loss, dloss: [rows]. Forward has lanes to a row as in rows.wgsl, backward an invocation to
 // an element.
@@ -14,6 +15,7 @@ struct Params {
 }
 
 override FUNCTION: u32 = 0u;
+override MEAN: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> y: array<f32>;
@@ -33,7 +35,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     }
     sum = row_sum(local, sum);
     if row.leads {
-        loss[row.index] = params.scale * sum;
+        loss[row.index] = select(params.scale * sum, sum / f32(params.columns), MEAN);
     }
 }
 
@@ -44,5 +46,6 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
         return;
     }
     let value = penalty_slope(FUNCTION, y[i], t[i], params.a, params.b, params.c);
-    dy[i] = params.scale * keep_nan(y[i], keep_nan(t[i], value)) * dloss[i / params.columns];
+    let dterm = params.scale * keep_nan(y[i], keep_nan(t[i], value)) * dloss[i / params.columns];
+    dy[i] = select(dterm, dterm / f32(params.columns), MEAN);
 }

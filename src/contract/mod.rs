@@ -5,6 +5,7 @@ mod case;
 mod compute;
 mod launch;
 mod op;
+mod row_loss;
 mod sample;
 mod signature;
 
@@ -13,5 +14,6 @@ pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
 pub(crate) use launch::shader;
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
 pub use op::{Op, Slab, Vjp};
+pub use row_loss::{BinaryCrossEntropy, Form, RowLoss, SquaredError};
 pub use sample::Sample;
 pub use signature::{Signature, arity, expect_dtype};

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::target::Target;
 use crate::{Tensor, TensorType};
 
-use super::{DynCompute, Launches, Sample, Signature};
+use super::{DynCompute, Launches, RowLoss, Sample, Signature};
 
 /// One operation on tensors: shape rule, gradient, GPU launch, CPU form, rounding bound.
 ///
@@ -62,6 +62,17 @@ pub trait Op: Any + fmt::Debug + DynCompute + Send + Sync {
     ///
     /// Only for ops that treat every element alike and take all operands but the last `shared` ones element by element.
     fn slab(&self) -> Option<Slab> {
+        None
+    }
+
+    /// The loss of each row that the op computes from outputs y and targets t, if a head can compute it along with the last
+    /// layer.
+    fn row_loss(&self) -> Option<RowLoss> {
+        None
+    }
+
+    /// The loss whose gradient by y the op computes from y, t and the gradient by each row's loss.
+    fn row_loss_gradient(&self) -> Option<RowLoss> {
         None
     }
 

@@ -40,6 +40,7 @@ pub(crate) mod pointwise;
 mod pointwise_loss;
 mod record;
 mod reshape;
+mod row_reduction;
 mod running_average;
 mod sgd;
 mod shape;
@@ -47,7 +48,6 @@ mod similarity;
 mod slice;
 mod softmax;
 mod sparsemax;
-mod squared_error;
 mod standardize;
 mod sum;
 mod sum_of_squares;
@@ -57,8 +57,9 @@ mod threshold_counts;
 mod update;
 
 pub use crate::contract::{
-    Binding, Case, Compute, DynCompute, Entry, Fill, Io, Launch, Launches, MAX_OPERANDS, Op, Param,
-    Sample, Shader, Signature, Slab, View, ViewMut, Vjp, arity, expect_dtype, fold,
+    BinaryCrossEntropy, Binding, Case, Compute, DynCompute, Entry, Fill, Form, Io, Launch,
+    Launches, MAX_OPERANDS, Op, Param, RowLoss, Sample, Shader, Signature, Slab, SquaredError,
+    View, ViewMut, Vjp, arity, expect_dtype, fold,
 };
 pub use crate::number::UNIT;
 
@@ -67,9 +68,6 @@ pub(crate) use accuracy::Accuracy;
 pub use adam::Adam;
 pub(crate) use batch_mean::Backward as BatchMeanBackward;
 pub use binary::{Binary, Operator};
-pub(crate) use binary_cross_entropy::Backward as BinaryCrossEntropyBackward;
-pub(crate) use binary_cross_entropy::BinaryCrossEntropy;
-pub use binary_cross_entropy::Form;
 pub use clock::{Clock, LONG_RATES, cursor, rate};
 pub(crate) use clock::{RATES, Series, UpdateCount};
 pub(crate) use confusion::{Confusion, Says};
@@ -79,7 +77,7 @@ pub(crate) use cross_entropy::CrossEntropy;
 pub use extremum::Extremum;
 pub(crate) use finite::{Finite, MOST_LOOKED_AT};
 pub(crate) use gather::{Gather, GatherBytes, MAX_CHUNKS};
-pub(crate) use head::{Head, LastLayer, RowLoss};
+pub(crate) use head::{Head, LastLayer};
 pub(crate) use hits::Hits;
 pub(crate) use loss_scale::power_at;
 pub use loss_scale::scale;
@@ -95,13 +93,13 @@ pub(crate) use permutation::Permutation;
 pub(crate) use pointwise::Backward as PointwiseBackward;
 pub use pointwise::{Allowed, Edges, Function, Pointwise, Setting, Settings, Tried, UnaryFunction};
 
+pub(crate) use pointwise_loss::PointwiseLoss;
 pub(crate) use record::{Parts, Record};
+pub(crate) use row_reduction::{RowReduction, RowReductionBackward};
 pub use running_average::RunningAverage;
 pub(crate) use sgd::Momentum;
 pub use sgd::Sgd;
 pub use similarity::Similarity;
-pub(crate) use squared_error::Backward as SquaredErrorBackward;
-pub(crate) use squared_error::SquaredError;
 pub(crate) use standardize::Standardize;
 pub(crate) use sum::Sum;
 pub(crate) use sum_of_squares::SumOfSquares;
@@ -119,7 +117,6 @@ pub fn all() -> Vec<Entry> {
         batch_mean::ENTRY,
         bfloat16::ENTRY,
         binary::ENTRY,
-        binary_cross_entropy::ENTRY,
         categorical_hinge::ENTRY,
         choose::ENTRY,
         clock::ENTRY,
@@ -153,7 +150,6 @@ pub fn all() -> Vec<Entry> {
         slice::ENTRY,
         softmax::ENTRY,
         sparsemax::ENTRY,
-        squared_error::ENTRY,
         standardize::ENTRY,
         sum::ENTRY,
         sum_of_squares::ENTRY,

@@ -1,11 +1,14 @@
 //! Functions of a prediction and its target that are summed over a row: φ(y, t) and ∂φ/∂y.
 //!
 //! Formulas, clipping constants and slopes at kinks are those of Keras 3.15 on TensorFlow (`keras.losses`), written so
-//! that small values keep their digits and large ones do not overflow.
+//! that small values keep their digits and large ones do not overflow. Each is written once, over [`Number`]: the CPU
+//! session and the reference run it, a device's allowance is what it comes to on tracked numbers, and second gradients are
+//! what it comes to on dual ones.
 
+use crate::contract::{BinaryCrossEntropy, Form};
 use crate::number::Number;
 
-use super::binary_cross_entropy::{BinaryCrossEntropy, Form, HIGHEST, LOWEST, kept, minus_log};
+use super::binary_cross_entropy::{inside, kept, minus_log};
 
 /// Keras' epsilon: what keeps divisors and logarithms away from zero.
 const EPSILON: f32 = 1e-7;
@@ -20,7 +23,7 @@ pub enum Penalty {
     AbsolutePercentage,
     /// (ln(1 + y) − ln(1 + t))², both y and t at least 1e-7.
     SquaredLogarithmic,
-    /// ½(y − t)² up to a distance of δ, a straight line beyond it: δ·|y − t| − ½δ².
+    /// ½(y − t)² up to a distance of δ, and from there on the straight line δ·|y − t| − ½δ².
     Huber(f32),
     /// ln cosh(y − t).
     LogCosh,
@@ -50,11 +53,15 @@ pub enum Penalty {
         /// γ.
         gamma: f32,
     },
+    /// (y − t)².
+    Squared,
+    /// −(t·ln p + (1 − t)·ln(1 − p)) for a probability or logit y.
+    BinaryCrossEntropy(Form),
 }
 
 use Penalty::{
     Absolute, AbsolutePercentage, BinaryFocal, CategoricalFocal, Hinge, Huber, KullbackLeibler,
-    LogCosh, LogLikelihood, Poisson, SquaredHinge, SquaredLogarithmic,
+    LogCosh, LogLikelihood, Poisson, Squared, SquaredHinge, SquaredLogarithmic,
 };
 
 impl Penalty {
@@ -77,30 +84,30 @@ impl Penalty {
             } => (9, [gamma, ones, zeros]),
             CategoricalFocal { alpha, gamma } => (10, [gamma, alpha, 0.0]),
             LogLikelihood => (11, [0.0; 3]),
+            Squared => (12, [0.0; 3]),
+            Penalty::BinaryCrossEntropy(_) => (13, [0.0; 3]),
         }
     }
 
-    /// Whether y is a logit, which only the binary focal loss asks.
+    /// Whether y is a logit, which only binary cross-entropies ask.
     pub(super) fn logits(self) -> bool {
-        matches!(
-            self,
-            BinaryFocal {
-                form: Form::Logits,
-                ..
-            }
-        )
+        match self {
+            BinaryFocal { form, .. } | Penalty::BinaryCrossEntropy(form) => form == Form::Logits,
+            _ => false,
+        }
     }
 
     /// Whether φ depends on y − t alone, so that ∂φ/∂t = −∂φ/∂y.
     pub(super) fn is_of_difference(self) -> bool {
-        matches!(self, Absolute | Huber(_) | LogCosh)
+        matches!(self, Absolute | Huber(_) | LogCosh | Squared)
     }
 
     /// φ(y, t).
     #[inline(always)]
     pub fn value<N: Number>(self, y: N, t: N) -> N {
         let (zero, one, half) = (N::constant(0.0), N::constant(1.0), N::constant(0.5));
-        let distance = (y - t).magnitude();
+        let difference = y - t;
+        let distance = difference.magnitude();
         let value = match self {
             Absolute => distance,
             AbsolutePercentage => {
@@ -149,6 +156,8 @@ impl Penalty {
                 let p = kept(y);
                 t * N::given(alpha) * power(one - p, gamma) * minus_log(p)
             }
+            Squared => difference * difference,
+            Penalty::BinaryCrossEntropy(form) => BinaryCrossEntropy { form }.term(y, t),
         };
         y.keep_nan(t.keep_nan(value))
     }
@@ -192,9 +201,10 @@ impl Penalty {
                 let wrong = one - y;
                 let own = power(wrong, gamma) / y;
                 let slope = -(t * N::given(alpha)) * focused(wrong, gamma, minus_log(y), own);
-                let below = N::choose(N::given(HIGHEST).is_less(y), zero, slope);
-                N::choose(y.is_less(N::given(LOWEST)), zero, below)
+                inside(y, slope)
             }
+            Squared => two * difference,
+            Penalty::BinaryCrossEntropy(form) => BinaryCrossEntropy { form }.slope(y, t),
         };
         y.keep_nan(t.keep_nan(slope))
     }

@@ -1,19 +1,21 @@
 //! A loss of each row that adds up element by element: lossᵣ = scale·Σⱼ φ(yᵣⱼ, tᵣⱼ); dyᵣⱼ = scale·∂φ/∂y·dlossᵣ.
 //!
-//! The functions φ are those of [`Penalty`]. Where φ depends on y − t alone, dt = −dy; the other targets are data.
+//! The functions φ are those of [`Penalty`]. Where φ depends on y − t alone, dt = −dy; the other targets are data. The mean
+//! squared error of Keras has scale 1/columns; the half squared error of textbooks, whose derivative is y − t, has ½. A mean
+//! binary cross-entropy is divided by the columns.
 
+use crate::Tensor;
 use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    shader,
+    BinaryCrossEntropy, Case, Entry, Fill, Form, Launch, RowLoss, Sample, Shader, SquaredError,
+    Vjp, shader,
 };
 use crate::number::{Real, Tracked};
-use crate::op::shape::pair_gradients::pair_gradients;
-use crate::op::shape::row_pairs::{gradients, losses, of_sample};
-use crate::op::shape::rows::{Rows, dense, elementwise};
-use crate::target::Target;
-use crate::{Tensor, TensorType};
 
-use super::{Form, Penalty};
+use crate::op::shape::pair_gradients::pair_gradients;
+
+use super::Penalty;
+use super::binary_cross_entropy::{HIGHEST, LOWEST};
+use super::row_reduction::{self, Comparison, RowReduction, SHAPES, TargetGradient};
 
 const SHADER: Shader = shader!(
     "pointwise_loss",
@@ -30,149 +32,182 @@ pub const ENTRY: Entry = Entry {
 };
 
 /// loss = scale·Σ φ(y, t) over the last dimension. y and t: one shape; loss: the same without the last dimension.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PointwiseLoss {
     /// φ.
     pub penalty: Penalty,
-    /// The factor of the sum.
-    pub scale: f32,
+    /// What the sum becomes.
+    pub sum: Summed,
 }
 
-/// dy = scale·∂φ/∂y·dloss. Inputs: y, t, dloss; output dy, shaped as y.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Backward(pub PointwiseLoss);
+/// What becomes of the sum over a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Summed {
+    /// The sum times a factor.
+    Times(f32),
+    /// The mean over the columns, by a division.
+    Mean,
+}
+
+impl From<SquaredError> for PointwiseLoss {
+    fn from(loss: SquaredError) -> Self {
+        PointwiseLoss {
+            penalty: Penalty::Squared,
+            sum: Summed::Times(loss.scale),
+        }
+    }
+}
+
+impl From<BinaryCrossEntropy> for PointwiseLoss {
+    fn from(loss: BinaryCrossEntropy) -> Self {
+        PointwiseLoss {
+            penalty: Penalty::BinaryCrossEntropy(loss.form),
+            sum: Summed::Mean,
+        }
+    }
+}
 
 impl PointwiseLoss {
-    fn params(self, launch: Launch) -> Launch {
+    fn factor<T: Real>(self) -> T {
+        match self.sum {
+            Summed::Times(scale) => T::of(f64::from(scale)),
+            Summed::Mean => T::one(),
+        }
+    }
+
+    /// The mean where the sum is to be one.
+    #[inline(always)]
+    fn divided<T: Real>(self, number: T, columns: usize) -> T {
+        match self.sum {
+            Summed::Times(_) => number,
+            Summed::Mean => number / T::of(columns as f64),
+        }
+    }
+}
+
+impl Comparison for PointwiseLoss {
+    fn names(&self) -> [&'static str; 2] {
+        match self.penalty {
+            Penalty::Squared => ["squared_error", "squared_error.backward"],
+            Penalty::BinaryCrossEntropy(_) => {
+                ["binary_cross_entropy", "binary_cross_entropy.backward"]
+            }
+            _ => ["pointwise_loss", "pointwise_loss.backward"],
+        }
+    }
+
+    fn shader(&self) -> Shader {
+        SHADER
+    }
+
+    fn trees(&self) -> (u64, Option<(u64, u64)>) {
+        (1, None)
+    }
+
+    fn params(&self, launch: Launch) -> Launch {
         let (function, [a, b, c]) = self.penalty.code();
         launch
             .set("FUNCTION", function)
             .set("LOGITS", self.penalty.logits())
-            .param("scale", self.scale)
+            .set("MEAN", self.sum == Summed::Mean)
+            .param("scale", self.factor::<f32>())
             .param("a", a)
             .param("b", b)
             .param("c", c)
     }
-}
 
-impl Op for PointwiseLoss {
-    fn name(&self) -> &'static str {
-        "pointwise_loss"
-    }
-
-    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
-        let [y, t] = arity::<2>(inputs)?;
-        Ok(vec![TensorType::f32(dense(y, t)?)])
-    }
-
-    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
-        let (y, t) = (&vjp.inputs[0], &vjp.inputs[1]);
-        if vjp.wanted[1] && !self.penalty.is_of_difference() {
-            return Err(format!("the target of {:?} has no gradient", self.penalty));
+    fn of_targets(&self) -> TargetGradient<Self> {
+        if self.penalty.is_of_difference() {
+            TargetGradient::Negated
+        } else {
+            TargetGradient::None
         }
-        let dy = y.graph().apply_one(Backward(*self), &[y, t, vjp.dy()?]);
-        let dt = vjp.wanted[1].then(|| dy.neg());
-        Ok(vec![Some(dy), dt])
     }
 
-    fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
-        let rows = Rows::new(&signature.inputs[0].shape, 1, target);
-        let launch = rows.launch(SHADER, "forward", 1, 1).bind_all(2, 1);
-        Ok(self.params(launch).into())
-    }
-
-    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // The functions' errors, γ of their sum, and a product.
-        let (_, columns) = sample.signature.inputs[0].shape.rows_and_columns();
-        let scale = f64::from(self.scale).abs();
-        vec![
-            of_sample(sample)
-                .map(|(y, t)| {
-                    let pairs = y.iter().zip(t);
-                    let terms = pairs.map(|(&y, &t)| {
-                        let [y, t] = [y, t].map(Tracked::exact);
-                        self.penalty.value(y, t)
-                    });
-                    let error =
-                        |term: Tracked| term.error + Sample::gamma(columns + 2) * term.value.abs();
-                    scale * terms.map(error).sum::<f64>() + 1e-37
-                })
-                .collect(),
-        ]
-    }
-}
-
-impl Compute for PointwiseLoss {
     #[inline(always)]
-    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let scale = T::of(f64::from(self.scale));
-        losses(
-            io,
-            #[inline(always)]
-            |y, t| {
-                let terms = y.iter().zip(t).map(|(&y, &t)| self.penalty.value(y, t));
-                scale * terms.sum()
-            },
-        );
-    }
-}
-
-impl Op for Backward {
-    fn name(&self) -> &'static str {
-        "pointwise_loss.backward"
-    }
-
-    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
-        let [y, _, _] = arity::<3>(inputs)?;
-        Ok(vec![y.clone()])
-    }
-
-    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
-        let PointwiseLoss { penalty, scale } = self.0;
-        if vjp.wanted[1] && !penalty.is_of_difference() {
-            return Err(format!("the target of {penalty:?} has no gradient"));
-        }
-        pair_gradients(
-            vjp,
-            |y, t| penalty.slope(y, t),
-            |slopes| slopes.scale(scale),
-        )
-    }
-
-    fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        let launch = elementwise(SHADER, "backward", &signature.inputs[0].shape).bind_all(3, 1);
-        Ok(self.0.params(launch).into())
-    }
-
-    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        let (_, columns) = sample.signature.inputs[0].shape.rows_and_columns();
-        let [y, t, dloss] = [0, 1, 2].map(|input| &sample.inputs[input]);
-        let scale = Tracked::exact(f64::from(self.0.scale));
-        let error = |i: usize| {
-            let [y, t, dloss] = [y[i], t[i], dloss[i / columns]].map(Tracked::exact);
-            (scale * self.0.penalty.slope(y, t) * dloss).error
+    fn value<T: Real>(&self, y: &[T], t: &[T]) -> T {
+        let pairs = y.iter().zip(t);
+        let sum: T = match self.penalty {
+            // A loop without the function's choice, and without a look for NaN, which squares keep.
+            Penalty::Squared => pairs.map(|(&y, &t)| (y - t) * (y - t)).sum(),
+            penalty => pairs.map(|(&y, &t)| penalty.value(y, t)).sum(),
         };
-        vec![(0..y.len()).map(error).collect()]
+        self.divided(self.factor::<T>() * sum, y.len())
     }
-}
 
-impl Compute for Backward {
     #[inline(always)]
-    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let scale = T::of(f64::from(self.0.scale));
-        gradients(
-            io,
-            #[inline(always)]
-            |dy, y, t, dloss| {
-                for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
-                    *dy = scale * self.0.penalty.slope(y, t) * dloss;
-                }
-            },
-        );
+    fn slopes<T: Real>(&self, dy: &mut [T], y: &[T], t: &[T], dloss: T) {
+        let scale = self.factor::<T>();
+        let columns = y.len();
+        let elements = dy.iter_mut().zip(y).zip(t);
+        match self.penalty {
+            Penalty::Squared => {
+                elements.for_each(|((dy, &y), &t)| *dy = (scale + scale) * (y - t) * dloss);
+            }
+            penalty => {
+                let slope = |y, t| self.divided(scale * penalty.slope(y, t) * dloss, columns);
+                elements.for_each(|((dy, &y), &t)| *dy = slope(y, t));
+            }
+        }
+    }
+
+    /// The functions' errors, γ of their sum, and a product or a division.
+    fn value_error(&self, y: &[f64], t: &[f64], _loss: f64) -> f64 {
+        let pairs = || y.iter().zip(t).map(|(&y, &t)| (y, t));
+        let exact = Tracked::exact;
+        let error = |(y, t)| self.penalty.value(exact(y), exact(t)).error;
+        let errors: f64 = pairs().map(error).sum();
+        let terms: f64 = pairs().map(|(y, t)| self.penalty.value(y, t).abs()).sum();
+        let rounding = match self.sum {
+            Summed::Times(_) => 2,
+            Summed::Mean => 6,
+        };
+        let error = errors + Sample::gamma(y.len() + rounding) * terms;
+        self.divided(self.factor::<f64>().abs() * error, y.len())
+    }
+
+    fn slope_units(&self) -> f64 {
+        match self.sum {
+            Summed::Times(_) => 2.0,
+            Summed::Mean => 4.0,
+        }
+    }
+
+    /// The slope's error, carried through.
+    fn add_slope_errors(&self, bound: &mut [f64], y: &[f64], t: &[f64], dloss: f64) {
+        let factor = self.divided((dloss * self.factor::<f64>()).abs(), y.len());
+        for (bound, (&y, &t)) in bound.iter_mut().zip(y.iter().zip(t)) {
+            let slope = self.penalty.slope(Tracked::exact(y), Tracked::exact(t));
+            *bound += (slope.error + 1e-37) * factor;
+        }
+    }
+
+    fn second(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        let (_, columns) = vjp.inputs[0].shape().rows_and_columns();
+        let factor: f32 = self.divided(self.factor(), columns);
+        let scaled = |slopes: Tensor| slopes.scale(factor);
+        pair_gradients(vjp, |y, t| self.penalty.slope(y, t), scaled)
+    }
+
+    fn row_loss(&self) -> Option<RowLoss> {
+        match (self.penalty, self.sum) {
+            (Penalty::Squared, Summed::Times(scale)) => {
+                Some(RowLoss::Squared(SquaredError { scale }))
+            }
+            (Penalty::BinaryCrossEntropy(form), Summed::Mean) => {
+                Some(RowLoss::Binary(BinaryCrossEntropy { form }))
+            }
+            _ => None,
+        }
     }
 }
 
-/// Penalties with fills for y and t.
+use Form::{Logits, Probabilities};
+
+fn cross(form: Form) -> Penalty {
+    Penalty::BinaryCrossEntropy(form)
+}
+
 fn focal(form: Form, gamma: f32, weights: [f32; 2]) -> Penalty {
     Penalty::BinaryFocal {
         form,
@@ -185,80 +220,66 @@ fn categorical(gamma: f32) -> Penalty {
     Penalty::CategoricalFocal { alpha: 0.25, gamma }
 }
 
-fn penalties() -> Vec<(Penalty, (Fill, Fill))> {
+/// Penalties with fills for y and t, each to be tried on one shape of the given number.
+fn penalties() -> Vec<(Penalty, (Fill, Fill), usize)> {
     let numbers = (Fill::Uniform(-2.0, 3.0), Fill::Uniform(-3.0, 2.0));
     let counts = (Fill::Uniform(0.1, 4.0), Fill::Uniform(0.0, 5.0));
     let shares = (Fill::Uniform(0.05, 0.95), Fill::Uniform(0.0, 1.0));
     let hits = (Fill::Uniform(0.05, 0.95), Fill::Binary);
     let logits = (Fill::Uniform(-6.0, 6.0), Fill::Binary);
+    let mixed = (Fill::Uniform(-6.0, 6.0), Fill::Uniform(0.0, 1.0));
     vec![
-        (Penalty::Absolute, numbers.clone()),
-        (Penalty::AbsolutePercentage, numbers.clone()),
-        (Penalty::SquaredLogarithmic, counts.clone()),
-        (Penalty::Huber(1.0), numbers.clone()),
-        (Penalty::Huber(0.3), numbers.clone()),
-        (Penalty::LogCosh, numbers.clone()),
-        (Penalty::Hinge, (Fill::Uniform(-2.0, 3.0), Fill::Binary)),
-        (Penalty::SquaredHinge, numbers),
-        (Penalty::Poisson, counts),
-        (Penalty::KullbackLeibler, shares.clone()),
+        (Penalty::Squared, numbers.clone(), 1),
+        (cross(Logits), logits.clone(), 2),
+        (cross(Logits), mixed, 2),
+        (cross(Probabilities), hits.clone(), 2),
+        (cross(Probabilities), shares.clone(), 2),
+        (Penalty::Absolute, numbers.clone(), 4),
+        (Penalty::AbsolutePercentage, numbers.clone(), 4),
+        (Penalty::SquaredLogarithmic, counts.clone(), 4),
+        (Penalty::Huber(1.0), numbers.clone(), 4),
+        (Penalty::Huber(0.3), numbers.clone(), 4),
+        (Penalty::LogCosh, numbers.clone(), 4),
+        (Penalty::Hinge, (Fill::Uniform(-2.0, 3.0), Fill::Binary), 4),
+        (Penalty::SquaredHinge, numbers, 4),
+        (Penalty::Poisson, counts, 4),
+        (Penalty::KullbackLeibler, shares.clone(), 4),
         (
             Penalty::LogLikelihood,
             (Fill::Uniform(-6.0, 0.0), Fill::OneHot),
+            4,
         ),
-        (focal(Form::Probabilities, 2.0, [1.0, 1.0]), hits.clone()),
-        (focal(Form::Probabilities, 0.5, [0.25, 0.75]), hits),
-        (focal(Form::Logits, 2.0, [1.0, 1.0]), logits.clone()),
-        (focal(Form::Logits, 3.0, [0.3, 0.7]), logits),
-        (categorical(2.0), shares.clone()),
-        (categorical(0.5), shares),
+        (focal(Probabilities, 2.0, [1.0, 1.0]), hits.clone(), 4),
+        (focal(Probabilities, 0.5, [0.25, 0.75]), hits, 4),
+        (focal(Logits, 2.0, [1.0, 1.0]), logits.clone(), 4),
+        (focal(Logits, 3.0, [0.3, 0.7]), logits, 4),
+        (categorical(2.0), shares.clone(), 4),
+        (categorical(0.5), shares, 4),
     ]
 }
 
 fn cases() -> Vec<Case> {
-    let shapes: [&[usize]; 13] = [
-        &[1],
-        &[257],
-        &[1, 1],
-        &[2, 3],
-        &[17, 10],
-        &[33, 17],
-        &[255, 1],
-        &[256, 3],
-        &[1000, 1],
-        &[2, 3, 5],
-        &[33, 257],
-        &[3, 1000],
-        &[2, 70_000],
-    ];
     let mut cases = Vec::new();
-    let mut push = |penalty: Penalty, shape: &[usize], (y, t): (Fill, Fill), smooth: bool| {
-        let scale = 1.0 / shape[shape.len() - 1] as f32;
-        let op = PointwiseLoss { penalty, scale };
-        let forward = Case::new(op).input(shape, y.clone());
-        let forward = if penalty.is_of_difference() {
-            forward.input(shape, t.clone())
-        } else {
-            forward.constant(shape, t.clone())
+    let mut push = |penalty: Penalty, shape: &[usize], fills: (Fill, Fill), smooth: bool| {
+        let sum = match penalty {
+            Penalty::BinaryCrossEntropy(_) => Summed::Mean,
+            _ => Summed::Times(1.0 / shape[shape.len() - 1] as f32),
         };
-        let rows = &shape[..shape.len() - 1];
-        let backward = Case::new(Backward(op)).input(shape, y).constant(shape, t);
-        let backward = backward.input(rows, Fill::Uniform(-2.0, 2.0));
-        // Where a value or a slope jumps, differences of it say nothing.
-        let asked = |case: Case| {
-            if smooth {
-                case
-            } else {
-                case.without_gradient()
-            }
-        };
-        cases.extend([asked(forward), asked(backward)]);
+        let op = PointwiseLoss { penalty, sum };
+        cases.extend(row_reduction::pair(op, shape, fills, smooth, true));
     };
-    for (i, (penalty, fills)) in penalties().iter().enumerate() {
-        // Every function in a few shapes, all shapes by some function.
-        for shape in shapes.iter().skip(i % 4).step_by(4) {
+    // Every function in a few shapes, all shapes by some function.
+    for (i, (penalty, fills, every)) in penalties().iter().enumerate() {
+        for shape in SHAPES.iter().skip(i % every).step_by(*every) {
             push(*penalty, shape, fills.clone(), true);
         }
+    }
+    for most in [100.0, 1e4] {
+        let fills = (Fill::Uniform(-most, most), Fill::Binary);
+        push(cross(Logits), &[33, 10], fills, false);
+    }
+    for sure in [Fill::Uniform(0.0, 1e-6), Fill::Uniform(1.0 - 1e-6, 1.0)] {
+        push(cross(Probabilities), &[33, 10], (sure, Fill::Binary), false);
     }
     // Kinks and ends, each as prediction and as target.
     let ends = [
@@ -279,27 +300,20 @@ fn cases() -> Vec<Case> {
         let fills = (Fill::Values(y.clone()), Fill::Values(t.clone()));
         push(penalty, &[ends.len(), ends.len()], fills, false);
     }
-    // Sure predictions, right and wrong.
+    // Sure predictions, right and wrong; 1e-7 and 1 − 1e-7 are still inside.
     let answers = |ends: &[f32]| {
         let targets = [vec![0.0; ends.len()], vec![1.0; ends.len()]].concat();
         (Fill::Values(ends.repeat(2)), Fill::Values(targets))
     };
     let sure = answers(&[-1e4, -200.0, -30.0, 0.0, 30.0, 200.0, 1e4]);
-    let certain = answers(&[0.0, 1e-7, 1e-3, 0.5, 0.999, 1.0 - f32::EPSILON, 1.0]);
+    let certain = answers(&[0.0, LOWEST, 1e-3, 0.5, 0.999, HIGHEST, 1.0]);
+    push(cross(Logits), &[2, 7], sure.clone(), false);
+    push(cross(Probabilities), &[2, 7], certain.clone(), false);
     for gamma in [0.0, 1.0, 2.0, 3.0] {
         let weights = [0.25, 0.75];
-        push(
-            focal(Form::Logits, gamma, weights),
-            &[2, 7],
-            sure.clone(),
-            false,
-        );
-        push(
-            focal(Form::Probabilities, gamma, weights),
-            &[2, 7],
-            certain.clone(),
-            false,
-        );
+        push(focal(Logits, gamma, weights), &[2, 7], sure.clone(), false);
+        let probabilities = focal(Probabilities, gamma, weights);
+        push(probabilities, &[2, 7], certain.clone(), false);
         push(categorical(gamma), &[2, 7], certain.clone(), false);
     }
     cases
@@ -310,7 +324,25 @@ impl Tensor {
     /// `scale` 1/columns.
     #[track_caller]
     pub fn pointwise_loss(&self, target: &Tensor, penalty: Penalty, scale: f32) -> Tensor {
-        self.graph()
-            .apply_one(PointwiseLoss { penalty, scale }, &[self, target])
+        let sum = Summed::Times(scale);
+        let op = RowReduction(PointwiseLoss { penalty, sum });
+        self.graph().apply_one(op, &[self, target])
+    }
+
+    /// `scale`·Σ (y − target)² over the last dimension, which is dropped: a loss for each row.
+    ///
+    /// The mean squared error has `scale` 1/columns, the half squared error ½.
+    #[track_caller]
+    pub fn squared_error(&self, target: &Tensor, scale: f32) -> Tensor {
+        let op = RowReduction(PointwiseLoss::from(SquaredError { scale }));
+        self.graph().apply_one(op, &[self, target])
+    }
+
+    /// The binary cross-entropy −(t·ln p + (1 − t)·ln(1 − p)), averaged over the last dimension, which is dropped: a loss
+    /// for each row. The target has this tensor's shape and holds zeros and ones, or shares between them.
+    #[track_caller]
+    pub fn binary_cross_entropy(&self, target: &Tensor, form: Form) -> Tensor {
+        let op = RowReduction(PointwiseLoss::from(BinaryCrossEntropy { form }));
+        self.graph().apply_one(op, &[self, target])
     }
 }

@@ -4,15 +4,11 @@
 //! Gholipour 2017): with A = Σ y·t, loss = 1 − A/(A + α·Σ t·(1 − y) + β·Σ y·(1 − t) + ε), as α and β fall in Keras; Dice
 //! has α = β = ½ and half of Keras' ε.
 
-use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    shader,
-};
-use crate::number::{Real, UNIT};
-use crate::op::shape::row_pairs::{gradients, losses, of_sample};
-use crate::op::shape::rows::{Rows, dense};
-use crate::target::Target;
-use crate::{Tensor, TensorType};
+use crate::Tensor;
+use crate::contract::{Case, Entry, Fill, Launch, Sample, Shader, shader};
+use crate::number::{Number, Real, Tracked};
+
+use super::row_reduction::{self, Comparison, RowReduction, SHAPES, TargetGradient};
 
 const SHADER: Shader = shader!("similarity", "rows");
 
@@ -44,11 +40,7 @@ pub enum Similarity {
 
 use Similarity::{Cosine, Tversky};
 
-/// dy. Inputs: y, t, dloss; output dy, shaped as y.
-#[derive(Debug, Clone, Copy)]
-struct Backward(Similarity);
-
-/// The three sums, of A, B and C as the shader names them, and how far off they may be on a device.
+/// The three sums, of A, B and C as the shader names them.
 struct SimilaritySums<T> {
     a: T,
     b: T,
@@ -56,27 +48,12 @@ struct SimilaritySums<T> {
 }
 
 impl Similarity {
-    fn params(self, launch: Launch) -> Launch {
-        let (alpha, beta, epsilon) = match self {
-            Cosine => (0.0, 0.0, 0.0),
-            Tversky {
-                alpha,
-                beta,
-                epsilon,
-            } => (alpha, beta, epsilon),
-        };
-        launch
-            .set("COSINE", self == Cosine)
-            .param("alpha", alpha)
-            .param("beta", beta)
-            .param("epsilon", epsilon)
-    }
-
     #[inline(always)]
-    fn terms<T: Real>(self, y: T, t: T) -> (T, T, T) {
+    fn terms<N: Number>(self, y: N, t: N) -> [N; 3] {
+        let one = N::constant(1.0);
         match self {
-            Cosine => (y * t, y * y, t * t),
-            Tversky { .. } => (y * t, t * (T::one() - y), y * (T::one() - t)),
+            Cosine => [y * t, y * y, t * t],
+            Tversky { .. } => [y * t, t * (one - y), y * (one - t)],
         }
     }
 
@@ -85,29 +62,42 @@ impl Similarity {
         let (mut a, mut b, mut c) = (T::zero(), T::zero(), T::zero());
         for (&y, &t) in y.iter().zip(t) {
             let terms = self.terms(y, t);
-            a += terms.0;
-            b += terms.1;
-            c += terms.2;
+            a += terms[0];
+            b += terms[1];
+            c += terms[2];
         }
+        SimilaritySums { a, b, c }
+    }
+
+    /// The sums with what a device's may be off by: γ of the terms' magnitudes.
+    fn tracked_sums(self, y: &[f64], t: &[f64]) -> SimilaritySums<Tracked> {
+        let gamma = Sample::gamma(y.len() + 2);
+        let mut sums = [Tracked::exact(0.0); 3];
+        for (&y, &t) in y.iter().zip(t) {
+            for (sum, term) in sums.iter_mut().zip(self.terms(y, t)) {
+                sum.value += term;
+                sum.error += gamma * term.abs();
+            }
+        }
+        let [a, b, c] = sums;
         SimilaritySums { a, b, c }
     }
 
     /// αB + βC + ε.
     #[inline(always)]
-    fn mistakes<T: Real>(self, sums: &SimilaritySums<T>) -> T {
-        let of = |number: f32| T::of(f64::from(number));
+    fn mistakes<N: Number>(self, sums: &SimilaritySums<N>) -> N {
         match self {
-            Cosine => T::zero(),
+            Cosine => N::constant(0.0),
             Tversky {
                 alpha,
                 beta,
                 epsilon,
-            } => of(alpha) * sums.b + of(beta) * sums.c + of(epsilon),
+            } => N::given(alpha) * sums.b + N::given(beta) * sums.c + N::given(epsilon),
         }
     }
 
     #[inline(always)]
-    fn value<T: Real>(self, sums: &SimilaritySums<T>) -> T {
+    fn of_sums<N: Number>(self, sums: &SimilaritySums<N>) -> N {
         match self {
             Cosine => -(sums.a * sums.lengths()),
             Tversky { .. } => {
@@ -118,73 +108,68 @@ impl Similarity {
     }
 
     #[inline(always)]
-    fn slope<T: Real>(self, sums: &SimilaritySums<T>, y: T, t: T) -> T {
-        let of = |number: f32| T::of(f64::from(number));
+    fn slope_at<N: Number>(self, sums: &SimilaritySums<N>, y: N, t: N) -> N {
         match self {
             Cosine => (y * sums.along() - t) * sums.lengths(),
             Tversky { alpha, beta, .. } => {
                 let mistakes = self.mistakes(sums);
                 let all = sums.a + mistakes;
-                let hits = sums.a * (of(beta) * (T::one() - t) - of(alpha) * t);
-                (hits - t * mistakes) / all / all
+                let weight = N::given(beta) * (N::constant(1.0) - t) - N::given(alpha) * t;
+                (sums.a * weight - t * mistakes) / all / all
             }
         }
-    }
-
-    /// The absolute errors of a device's A and N, and N.
-    fn errors(self, y: &[f64], t: &[f64]) -> (f64, f64, f64) {
-        let gamma = Sample::gamma(y.len() + 2);
-        let (mut a, mut n) = (0.0, 0.0);
-        for (&y, &t) in y.iter().zip(t) {
-            let terms = self.terms(y, t);
-            a += terms.0.abs();
-            if let Tversky { alpha, beta, .. } = self {
-                n += f64::from(alpha).abs() * terms.1.abs() + f64::from(beta).abs() * terms.2.abs();
-            }
-        }
-        let mistakes = self.mistakes(&self.sums(y, t));
-        (
-            gamma * a,
-            (gamma + 4.0 * UNIT) * n + UNIT * mistakes.abs(),
-            mistakes,
-        )
     }
 }
 
-impl<T: Real> SimilaritySums<T> {
+impl<N: Number> SimilaritySums<N> {
     #[inline(always)]
-    fn lengths(&self) -> T {
-        let least = T::of(f64::from(SHORTEST));
-        // Not `max`, which would lose a NaN.
-        let length = |x: T| if x < least { least } else { x }.sqrt();
-        T::one() / (length(self.b) * length(self.c))
+    fn lengths(&self) -> N {
+        let least = N::given(SHORTEST);
+        // Not the larger one, which would lose a NaN.
+        let length = |x: N| N::choose(x.is_less(least), least, x).root();
+        N::constant(1.0) / (length(self.b) * length(self.c))
     }
 
     /// The share of y that points along the target; none where y is too short to be normalised.
     #[inline(always)]
-    fn along(&self) -> T {
-        if self.b < T::of(f64::from(SHORTEST)) {
-            T::zero()
-        } else {
-            self.a / self.b
-        }
+    fn along(&self) -> N {
+        let short = self.b.is_less(N::given(SHORTEST));
+        N::choose(short, N::constant(0.0), self.a / self.b)
     }
 }
 
-impl Op for Similarity {
-    fn name(&self) -> &'static str {
-        "similarity"
+impl Comparison for Similarity {
+    fn names(&self) -> [&'static str; 2] {
+        ["similarity", "similarity.backward"]
     }
 
-    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
-        let [y, t] = arity::<2>(inputs)?;
-        Ok(vec![TensorType::f32(dense(y, t)?)])
+    fn shader(&self) -> Shader {
+        SHADER
     }
 
-    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
-        let (y, t, dloss) = (&vjp.inputs[0], &vjp.inputs[1], vjp.dy()?);
-        // Targets and predictions change places, and with them what is missed and what is a false alarm.
-        let swapped = match *self {
+    fn trees(&self) -> (u64, Option<(u64, u64)>) {
+        (3, Some((2, 3)))
+    }
+
+    fn params(&self, launch: Launch) -> Launch {
+        let (alpha, beta, epsilon) = match *self {
+            Cosine => (0.0, 0.0, 0.0),
+            Tversky {
+                alpha,
+                beta,
+                epsilon,
+            } => (alpha, beta, epsilon),
+        };
+        launch
+            .set("COSINE", *self == Cosine)
+            .param("alpha", alpha)
+            .param("beta", beta)
+            .param("epsilon", epsilon)
+    }
+
+    /// Targets and predictions change places, and with them what is missed and what is a false alarm.
+    fn of_targets(&self) -> TargetGradient<Self> {
+        TargetGradient::Swapped(match *self {
             Cosine => Cosine,
             Tversky {
                 alpha,
@@ -195,146 +180,41 @@ impl Op for Similarity {
                 beta: alpha,
                 epsilon,
             },
-        };
-        let graph = y.graph();
-        let dy = vjp.wanted[0].then(|| graph.apply_one(Backward(*self), &[y, t, dloss]));
-        let dt = vjp.wanted[1].then(|| graph.apply_one(Backward(swapped), &[t, y, dloss]));
-        Ok(vec![dy, dt])
+        })
     }
 
-    fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
-        let rows = Rows::new(&signature.inputs[0].shape, 1, target);
-        let launch = rows.launch(SHADER, "forward", 1, 3).bind_all(2, 1);
-        Ok(self.params(launch).into())
-    }
-
-    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        let rows = of_sample(sample).zip(&sample.results[0]);
-        let bound = rows.map(|((y, t), &loss)| {
-            let sums = self.sums(y, t);
-            let (a, n, mistakes) = self.errors(y, t);
-            let own = match self {
-                // Each length has half of γ of its sum, which is of squares, and two units of the root.
-                Cosine => a * sums.lengths() + loss.abs() * (Sample::gamma(y.len()) + 12.0 * UNIT),
-                Tversky { .. } => (n + loss.abs() * (a + n)) / (sums.a + mistakes).abs(),
-            };
-            own + 8.0 * UNIT * loss.abs() + 1e-37
-        });
-        vec![bound.collect()]
-    }
-}
-
-impl Compute for Similarity {
     #[inline(always)]
-    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        losses(
-            io,
-            #[inline(always)]
-            |y, t| self.value(&self.sums(y, t)),
-        );
-    }
-}
-
-impl Op for Backward {
-    fn name(&self) -> &'static str {
-        "similarity.backward"
+    fn value<T: Real>(&self, y: &[T], t: &[T]) -> T {
+        self.of_sums(&self.sums(y, t))
     }
 
-    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
-        let [y, _, _] = arity::<3>(inputs)?;
-        Ok(vec![y.clone()])
-    }
-
-    fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
-        let rows = Rows::new(&signature.inputs[0].shape, 2, target);
-        let launch = rows.launch(SHADER, "backward", 2, 3).bind_all(3, 1);
-        Ok(self.0.params(launch).into())
-    }
-
-    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        let mut bound = sample.relative(0, 2.0);
-        let mut bounds = bound.iter_mut();
-        for ((y, t), dloss) in of_sample(sample).zip(&sample.inputs[2]) {
-            let sums = self.0.sums(y, t);
-            let (a, n, mistakes) = self.0.errors(y, t);
-            for ((&y_one, &t_one), bound) in y.iter().zip(t).zip(&mut bounds) {
-                let slope = self.0.slope(&sums, y_one, t_one).abs();
-                let gamma = Sample::gamma(y.len()) + 16.0 * UNIT;
-                let error = match self.0 {
-                    Cosine => {
-                        let share = (y_one * sums.along()).abs();
-                        let turned = if sums.along() == 0.0 {
-                            0.0
-                        } else {
-                            (y_one / sums.b).abs() * a
-                        };
-                        (turned + share * gamma + UNIT * t_one.abs()) * sums.lengths()
-                            + slope * gamma
-                    }
-                    Tversky { alpha, beta, .. } => {
-                        let factor = f64::from(beta).abs() * (1.0 - t_one).abs()
-                            + f64::from(alpha).abs() * t_one.abs();
-                        let all = (sums.a + mistakes).abs();
-                        let above = (a + 4.0 * UNIT * sums.a.abs()) * factor
-                            + t_one.abs() * (n + 2.0 * UNIT * mistakes.abs());
-                        above / all / all + slope * (2.0 * (a + n) / all + 16.0 * UNIT)
-                    }
-                };
-                *bound += error * dloss.abs();
-            }
+    #[inline(always)]
+    fn slopes<T: Real>(&self, dy: &mut [T], y: &[T], t: &[T], dloss: T) {
+        let sums = self.sums(y, t);
+        for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
+            *dy = self.slope_at(&sums, y, t) * dloss;
         }
-        vec![bound]
     }
-}
 
-impl Compute for Backward {
-    #[inline(always)]
-    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        gradients(
-            io,
-            #[inline(always)]
-            |dy, y, t, dloss| {
-                let sums = self.0.sums(y, t);
-                for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
-                    *dy = self.0.slope(&sums, y, t) * dloss;
-                }
-            },
-        );
+    fn value_error(&self, y: &[f64], t: &[f64], _loss: f64) -> f64 {
+        self.of_sums(&self.tracked_sums(y, t)).error
+    }
+
+    fn add_slope_errors(&self, bound: &mut [f64], y: &[f64], t: &[f64], dloss: f64) {
+        let sums = self.tracked_sums(y, t);
+        for (bound, (&y, &t)) in bound.iter_mut().zip(y.iter().zip(t)) {
+            let slope = self.slope_at(&sums, Tracked::exact(y), Tracked::exact(t));
+            *bound += slope.error * dloss.abs();
+        }
     }
 }
 
 fn cases() -> Vec<Case> {
-    let shapes: [&[usize]; 13] = [
-        &[1],
-        &[257],
-        &[1, 1],
-        &[2, 3],
-        &[17, 10],
-        &[33, 17],
-        &[255, 1],
-        &[256, 3],
-        &[1000, 10],
-        &[2, 3, 5],
-        &[33, 257],
-        &[3, 1000],
-        &[2, 70_000],
-    ];
     let mut cases = Vec::new();
-    let mut push = |op: Similarity, shape: &[usize], (y, t): (Fill, Fill), smooth: bool| {
-        let forward = Case::new(op)
-            .input(shape, y.clone())
-            .input(shape, t.clone());
-        cases.push(if smooth {
-            forward
-        } else {
-            forward.without_gradient()
-        });
-        let rows = &shape[..shape.len() - 1];
-        let backward = Case::new(Backward(op)).input(shape, y).input(shape, t);
-        let backward = backward.input(rows, Fill::Uniform(-2.0, 2.0));
-        cases.push(backward.without_gradient());
+    let mut push = |op: Similarity, shape: &[usize], fills: (Fill, Fill), smooth: bool| {
+        cases.extend(row_reduction::pair(op, shape, fills, smooth, false));
     };
-    for (i, shape) in shapes.into_iter().enumerate() {
+    for (i, shape) in SHAPES.into_iter().enumerate() {
         let numbers = (Fill::Uniform(-2.0, 3.0), Fill::Uniform(-3.0, 2.0));
         push(Cosine, shape, numbers, true);
         let (alpha, beta) = [(0.5, 0.5), (0.3, 0.7)][i % 2];
@@ -363,9 +243,11 @@ fn cases() -> Vec<Case> {
 }
 
 impl Tensor {
-    /// How unlike each row is to the target's, over the last dimension, which is dropped.
+    /// How unlike each row is to the target's, over the last dimension, which is dropped: from −1 for the same direction to
+    /// 1 for opposite ones, or from 0 for equal zeros and ones to 1 for no overlap, as `kind` says. The target has this
+    /// tensor's shape.
     #[track_caller]
     pub fn similarity(&self, target: &Tensor, kind: Similarity) -> Tensor {
-        self.graph().apply_one(kind, &[self, target])
+        self.graph().apply_one(RowReduction(kind), &[self, target])
     }
 }

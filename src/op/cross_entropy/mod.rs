@@ -10,7 +10,7 @@ mod rows;
 mod second;
 
 use crate::contract::{
-    Compute, Entry, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
+    Compute, Entry, Io, Launches, Op, RowLoss, Sample, Shader, Signature, Vjp, arity, shader,
 };
 use crate::number::Real;
 use crate::number::parallel::{Table, pieces};
@@ -86,6 +86,10 @@ impl Op for CrossEntropy {
             .set("SPARSE", is_sparse(signature))
             .bind_all(2, 1)
             .into())
+    }
+
+    fn row_loss(&self) -> Option<RowLoss> {
+        (self.form == Form::Logits).then_some(RowLoss::CrossEntropy)
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
@@ -191,6 +195,10 @@ impl Op for Backward {
             .set("SPARSE", is_sparse(signature))
             .bind_all(3, 1)
             .into())
+    }
+
+    fn row_loss_gradient(&self) -> Option<RowLoss> {
+        self.0.row_loss()
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {

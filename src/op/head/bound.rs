@@ -6,8 +6,8 @@ use crate::op::cursor::{ROWS, STEP};
 use crate::op::gather::row_of;
 use crate::op::record::{Parts, place};
 use crate::op::{
-    Accuracy, BinaryCrossEntropyBackward, CrossEntropy, CrossEntropyBackward, Form, SquaredError,
-    SquaredErrorBackward, matmul,
+    Accuracy, CrossEntropy, CrossEntropyBackward, Form, PointwiseLoss, RowReduction,
+    RowReductionBackward, SquaredError, matmul,
 };
 use crate::{DType, TensorType};
 
@@ -92,8 +92,8 @@ impl Head {
     fn rows(&self) -> Box<dyn Op> {
         match self.loss {
             RowLoss::CrossEntropy => Box::new(CrossEntropy { form: Form::Logits }),
-            RowLoss::Binary(loss) => Box::new(loss),
-            RowLoss::Squared(loss) => Box::new(loss),
+            RowLoss::Binary(loss) => Box::new(RowReduction(PointwiseLoss::from(loss))),
+            RowLoss::Squared(loss) => Box::new(RowReduction(PointwiseLoss::from(loss))),
         }
     }
 
@@ -103,8 +103,8 @@ impl Head {
             RowLoss::CrossEntropy => {
                 Box::new(CrossEntropyBackward(CrossEntropy { form: Form::Logits }))
             }
-            RowLoss::Binary(loss) => Box::new(BinaryCrossEntropyBackward(loss)),
-            RowLoss::Squared(loss) => Box::new(SquaredErrorBackward(loss)),
+            RowLoss::Binary(loss) => Box::new(RowReductionBackward(PointwiseLoss::from(loss))),
+            RowLoss::Squared(loss) => Box::new(RowReductionBackward(PointwiseLoss::from(loss))),
         }
     }
 

@@ -9,7 +9,7 @@ mod cases;
 mod compute;
 
 use crate::contract::{
-    Binding, Entry, Launch, Launches, Op, Sample, Shader, Signature, expect_dtype, shader,
+    Binding, Entry, Launch, Launches, Op, RowLoss, Sample, Shader, Signature, expect_dtype, shader,
 };
 use crate::number::{Product, Real};
 use crate::op::shape::rows::{Rows, dense, sparse};
@@ -19,7 +19,7 @@ use crate::{DType, TensorType};
 use super::cursor::{SCALE, WORDS};
 use super::gather::row_of;
 use super::record::Parts;
-use super::{Accuracy, BinaryCrossEntropy, SquaredError};
+use super::{Accuracy, SquaredError};
 
 const STORED: Shader = shader!(
     "head",
@@ -55,17 +55,6 @@ pub const ENTRY: Entry = Entry {
     shaders: &[STORED, DENSE, DENSE_HALF],
     cases: cases::cases,
 };
-
-/// A loss of each row that a head can compute.
-#[derive(Debug, Clone, Copy)]
-pub enum RowLoss {
-    /// Of logits.
-    CrossEntropy,
-    /// Of logits or probabilities.
-    Binary(BinaryCrossEntropy),
-    /// Of numbers.
-    Squared(SquaredError),
-}
 
 /// The last layer, if a head computes its outputs too: y = x·W + b, of logits or numbers, a few columns wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

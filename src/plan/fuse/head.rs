@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::contract::Op;
 use crate::graph::{Initial, Node, Record as GraphRecord};
 use crate::op::{
-    Accuracy, BatchMeanBackward, BinaryCrossEntropy, BinaryCrossEntropyBackward, CrossEntropy,
-    CrossEntropyBackward, End, Form, Gather, Head, LastLayer, Record, RowLoss, ScaleLoss,
-    SquaredError, SquaredErrorBackward,
+    Accuracy, BatchMeanBackward, End, Form, Gather, Head, LastLayer, Record, RowLoss, ScaleLoss,
 };
 use crate::plan::schedule::{Draft, Key, Operand};
 
@@ -16,7 +13,7 @@ use super::layers::dense;
 
 pub(super) fn join(program: &mut Calls, records: &[GraphRecord]) {
     let calls = program.iter();
-    let losses = calls.filter(|(_, draft)| row_loss(draft.op.as_ref()).is_some());
+    let losses = calls.filter(|(_, draft)| draft.op.row_loss().is_some());
     let losses: Vec<CallId> = losses.map(|(call, _)| call).collect();
     let find = |program: &Calls| {
         let mut losses = losses.iter();
@@ -107,37 +104,10 @@ struct Found {
     ring: CallId,
 }
 
-/// The loss that a call computes, if a head can.
-pub(super) fn row_loss(op: &dyn Op) -> Option<RowLoss> {
-    if let Some(CrossEntropy { form: Form::Logits }) = op.downcast() {
-        return Some(RowLoss::CrossEntropy);
-    }
-    let binary = op.downcast::<BinaryCrossEntropy>();
-    let squared = op.downcast::<SquaredError>();
-    binary
-        .map(|loss| RowLoss::Binary(*loss))
-        .or(squared.map(|loss| RowLoss::Squared(*loss)))
-}
-
-/// Whether a call is the gradient of that loss.
-pub(super) fn is_gradient(op: &dyn Op, loss: RowLoss) -> bool {
-    match loss {
-        RowLoss::CrossEntropy => {
-            matches!(op.downcast(), Some(CrossEntropyBackward(loss)) if loss.form == Form::Logits)
-        }
-        RowLoss::Binary(own) => {
-            matches!(op.downcast(), Some(BinaryCrossEntropyBackward(loss)) if loss.form == own.form)
-        }
-        RowLoss::Squared(own) => {
-            matches!(op.downcast(), Some(SquaredErrorBackward(loss)) if loss.scale == own.scale)
-        }
-    }
-}
-
 impl Found {
     fn at(program: &Calls, records: &[GraphRecord], call: CallId) -> Option<Self> {
         let draft = program.get(call)?;
-        let loss = row_loss(draft.op.as_ref())?;
+        let loss = draft.op.row_loss()?;
         let [y, t] = *draft.inputs.as_slice() else {
             return None;
         };
@@ -176,7 +146,7 @@ impl Found {
                 }
                 _ => {}
             }
-            if is_gradient(draft.op.as_ref(), loss) && found.gradient.is_none() {
+            if draft.op.row_loss_gradient() == Some(loss) && found.gradient.is_none() {
                 let (share, scaled) = mean_share(program, records, draft.inputs[2], cursor)?;
                 found.scaled = scaled;
                 found.calls.extend([other, share]);

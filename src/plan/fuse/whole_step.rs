@@ -16,7 +16,6 @@ use crate::op::{
 use crate::plan::schedule::{Draft, Key, Operand};
 
 use super::calls::{CallId, Calls};
-use super::head::{is_gradient, row_loss};
 
 /// A program's tensors by their role in the step.
 pub(super) struct StepTensors {
@@ -67,7 +66,7 @@ pub(super) fn find(
     let read = last.read(measured.loss_before);
     let share = *share.outputs.first()?;
     let slope = walk.take([Some(read), Some(targets), Some(share)], |op| {
-        is_gradient(op, measured.loss)
+        op.row_loss_gradient() == Some(measured.loss)
     })?;
     let gradients = walk.backward(&layers, *slope.outputs.first()?, measured.loss_before)?;
     let before_updates = walk.taken.iter().max().copied()?;
@@ -275,7 +274,7 @@ impl<'a> Walk<'a> {
         let mut places_of_loss = places.iter().copied();
         let (loss_before, rows) = places_of_loss.find_map(|before| {
             let inputs = [Some(last.read(before)), Some(targets)];
-            Some((before, self.take(inputs, |op| row_loss(op).is_some())?))
+            Some((before, self.take(inputs, |op| op.row_loss().is_some())?))
         })?;
         let mut columns = vec![(rows, RingColumn::Loss)];
         for before in places {
@@ -286,7 +285,7 @@ impl<'a> Walk<'a> {
             }
         }
         let mut measured = Measured {
-            loss: row_loss(rows.op.as_ref())?,
+            loss: rows.op.row_loss()?,
             loss_before,
             columns: Vec::new(),
             ring: None,
