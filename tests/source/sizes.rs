@@ -27,11 +27,6 @@ const KNOWN_FILES: &[&str] = &[
 const KNOWN_FUNCTIONS: &[(&str, &str)] = &[
     ("src/op/clock/cases.rs", "cases"),
     ("src/op/clock/schedule.rs", "schedule"),
-    ("src/op/matmul/launches.rs", "launches"),
-    ("src/op/network/bound.rs", "gradient"),
-    ("src/op/network/cases.rs", "case"),
-    ("src/op/network/text/entry.rs", "entry"),
-    ("src/op/network/text/header.rs", "header"),
     ("src/op/update/cases.rs", "formulas"),
     ("src/op/update/params.rs", "params"),
     ("src/op/update/step.rs", "step"),

@@ -74,39 +74,82 @@ pub struct Halves {
     pub c: bool,
 }
 
+/// What is not asked for is bound to A and never read.
+fn read(input: Option<usize>) -> Binding {
+    Binding::Input(input.unwrap_or(0))
+}
+
+impl Operands {
+    /// What C ends in, where this dispatch is the last.
+    fn end(&self, launch: Launch, ends: bool) -> Launch {
+        Function::describe(self.function.filter(|_| ends), launch)
+            .set("BIAS", ends && self.bias.is_some())
+            .set("SLOPE", ends && self.saved.is_some())
+    }
+
+    /// The dispatch that adds the splits of C up, which has `len` elements in rows of `columns`.
+    fn sum_of_splits(
+        &self,
+        (len, columns): (u64, u32),
+        splits: u32,
+        (later, ends): (bool, bool),
+    ) -> Launch {
+        const WORKGROUP: u32 = 64;
+        self.end(Launch::new(COMBINE, "combine"), ends)
+            .set("WORKGROUP", WORKGROUP)
+            .set("ACCUMULATE", later)
+            .param("len", Param::U32(u32::try_from(len).unwrap_or(u32::MAX)))
+            .param("columns", columns)
+            .param("splits", splits)
+            .bind(Binding::Scratch(0))
+            .bind(read(self.bias))
+            .bind(read(self.saved))
+            .bind(Binding::Output(0))
+            .grid(fold(len, WORKGROUP))
+            .iterations(u64::from(splits) + 1)
+            .flops(len * u64::from(splits))
+    }
+}
+
+/// The kernel of a product, in one piece where f16 stands beside it.
+fn chosen(product: &Product, halves: Halves, target: &Target) -> Result<Choice, String> {
+    let size = |size: usize| {
+        u32::try_from(size).map_err(|_source| format!("a dimension of {size} is too large"))
+    };
+    let shape = ProductShape {
+        sizes: [size(product.m)?, size(product.n)?, size(product.k)?],
+        transpose_a: product.transpose_a,
+        transpose_b: product.transpose_b,
+    };
+    let choice = choose_for(shape, halves.c, target);
+    if !halves.c && !halves.saved {
+        return Ok(choice);
+    }
+    // What is rounded to f16, or computed from it, is a whole sum.
+    let choice = choice.in_one_piece(shape, target);
+    if choice.k_pass < shape.sizes[2] {
+        let message = "f16 beside it takes it in one pass";
+        return Err(format!(
+            "a sum of {} is too long: {message}",
+            shape.sizes[2]
+        ));
+    }
+    Ok(choice)
+}
+
 /// The dispatches of C = op(A)·op(B), all of them writing output 0.
 pub fn launches(
     product: &Product,
     operands: &Operands,
     target: &Target,
 ) -> Result<Launches, String> {
-    let size = |size: usize| {
-        u32::try_from(size).map_err(|_source| format!("a dimension of {size} is too large"))
-    };
-    let columns = size(product.n)?;
-    let shape = ProductShape {
-        sizes: [size(product.m)?, columns, size(product.k)?],
-        transpose_a: product.transpose_a,
-        transpose_b: product.transpose_b,
-    };
     let Halves {
         a: a_half,
         b: b_half,
         saved: saved_half,
         c: c_half,
     } = operands.halves;
-    let mut choice = choose_for(shape, c_half, target);
-    if c_half || saved_half {
-        // What is rounded to f16, or computed from it, is a whole sum.
-        choice = choice.in_one_piece(shape, target);
-        if choice.k_pass < shape.sizes[2] {
-            let message = "f16 beside it takes it in one pass";
-            return Err(format!(
-                "a sum of {} is too long: {message}",
-                shape.sizes[2]
-            ));
-        }
-    }
+    let choice = chosen(product, operands.halves, target)?;
     let Choice {
         shape: [m, n, k],
         tiles: [tiles_n, tiles],
@@ -127,13 +170,6 @@ pub fn launches(
         Some(_) => 1 + u32::from(choice.swapped),
     };
     let last_row = operands.indices.map_or(0, |(_, last)| last);
-    // What is not asked for is bound to A and never read.
-    let read = |input: Option<usize>| Binding::Input(input.unwrap_or(0));
-    let end = |launch: Launch, ends: bool| {
-        Function::describe(operands.function.filter(|_| ends), launch)
-            .set("BIAS", ends && operands.bias.is_some())
-            .set("SLOPE", ends && operands.saved.is_some())
-    };
     let len = u64::from(m) * u64::from(n);
     let mut launches = Launches::default();
     let split = splits > 1;
@@ -148,7 +184,8 @@ pub fn launches(
         if choice.entry == "tiled" {
             launch = launch.set("SPREAD", !c_half);
         }
-        let product = end(launch, ends && !split)
+        let dispatch = operands
+            .end(launch, ends && !split)
             .set("GATHER", gather)
             .set("A_HALF", half(a))
             .set("B_HALF", half(b))
@@ -178,24 +215,10 @@ pub fn launches(
             .iterations(choice.iterations_per_invocation)
             .flops(2 * len * u64::from(done - begin))
             .padded_flops(choice.padded_flops(done - begin));
-        launches.launches.push(product);
+        launches.launches.push(dispatch);
         if split {
-            const WORKGROUP: u32 = 64;
-            launches.launches.push(
-                end(Launch::new(COMBINE, "combine"), ends)
-                    .set("WORKGROUP", WORKGROUP)
-                    .set("ACCUMULATE", later)
-                    .param("len", Param::U32(u32::try_from(len).unwrap_or(u32::MAX)))
-                    .param("columns", columns)
-                    .param("splits", splits)
-                    .bind(Binding::Scratch(0))
-                    .bind(read(operands.bias))
-                    .bind(read(operands.saved))
-                    .bind(Binding::Output(0))
-                    .grid(fold(len, WORKGROUP))
-                    .iterations(u64::from(splits) + 1)
-                    .flops(len * u64::from(splits)),
-            );
+            let sum = operands.sum_of_splits((len, product.n as u32), splits, (later, ends));
+            launches.launches.push(sum);
         }
     }
     Ok(launches)

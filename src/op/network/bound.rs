@@ -9,7 +9,7 @@ use crate::op::record::{Parts, place};
 use crate::op::shape::rows::RowTarget;
 use crate::op::{Clock, Form, RATES, RingColumn, RowLoss, SquaredError};
 
-use super::{Network, Operands, StepRule};
+use super::{Network, NetworkLayer, Operands, StepRule};
 
 /// A number with its error.
 type Known = (f64, f64);
@@ -95,36 +95,7 @@ fn gradient(
             sample.inputs[y][row * outputs..][..outputs].to_vec()
         };
         let inputs = &sample.inputs[x][row * network.inputs..][..network.inputs];
-        let mut layers = vec![inputs.iter().map(|&x| (x, 0.0)).collect::<Vec<Known>>()];
-        let mut before = Vec::new();
-        for (fan_in, layer) in network.layers() {
-            let x = &layers[layers.len() - 1];
-            before = (0..layer.units)
-                .map(|j| {
-                    let bias = layer.bias.map_or(0.0, |bias| w[bias + j]);
-                    let weights = (0..fan_in).map(|i| w[layer.kernel + i * layer.units + j]);
-                    let products: Vec<Known> = weights
-                        .zip(x)
-                        .map(|(w, &(x, e))| (w * x, w.abs() * e))
-                        .collect();
-                    let magnitude: f64 = products.iter().map(|p| p.0.abs()).sum();
-                    let z = bias + products.iter().map(|p| p.0).sum::<f64>();
-                    let error = products.iter().map(|p| p.1).sum::<f64>();
-                    let sums = Sample::gamma(fan_in + 2) * (magnitude + bias.abs() + error);
-                    (z, error + sums)
-                })
-                .collect();
-            layers.push(match layer.function {
-                None => before.clone(),
-                Some(f) => before
-                    .iter()
-                    .map(|&(value, error): &Known| {
-                        let y = f.tracked(Tracked { value, error });
-                        (y.value, y.error)
-                    })
-                    .collect(),
-            });
-        }
+        let (layers, before) = forward(network, w, inputs);
         let after = &layers[layers.len() - 1];
         let read = |of_before: bool| if of_before { &before } else { after };
         let (loss, mut dy) = of_loss(network.loss, read(network.loss_before), &target, share);
@@ -168,25 +139,65 @@ fn gradient(
             for (i, &x) in layers[l].iter().enumerate() {
                 (0..layer.units).for_each(|j| add(end + i * layer.units + j, x, dy[j]));
             }
-            dy = (0..fan_in)
-                .map(|i| {
-                    let weights = &w[layer.kernel + i * layer.units..][..layer.units];
-                    let pairs = || weights.iter().zip(&dy);
-                    let error: f64 = pairs().map(|(w, d)| w.abs() * d.1).sum();
-                    let magnitude: f64 = pairs().map(|(w, d)| (w * d.0).abs()).sum();
-                    let sum = pairs().map(|(w, d)| w * d.0).sum();
-                    (
-                        sum,
-                        error + Sample::gamma(layer.units) * (magnitude + error),
-                    )
-                })
-                .collect();
+            dy = before_layer(w, fan_in, layer, &dy);
         }
     }
     for (g, magnitude) in gradient.iter_mut().zip(magnitudes) {
         g.1 += Sample::gamma(counted + 8) * (magnitude + g.1);
     }
     gradient
+}
+
+/// The numbers of a row, of the inputs and of all layers, and those of the last layer before its function.
+fn forward(network: &Network, w: &[f64], inputs: &[f64]) -> (Vec<Vec<Known>>, Vec<Known>) {
+    let mut layers = vec![inputs.iter().map(|&x| (x, 0.0)).collect::<Vec<Known>>()];
+    let mut before = Vec::new();
+    for (fan_in, layer) in network.layers() {
+        let x = &layers[layers.len() - 1];
+        before = (0..layer.units)
+            .map(|j| {
+                let bias = layer.bias.map_or(0.0, |bias| w[bias + j]);
+                let weights = (0..fan_in).map(|i| w[layer.kernel + i * layer.units + j]);
+                let products: Vec<Known> = weights
+                    .zip(x)
+                    .map(|(w, &(x, e))| (w * x, w.abs() * e))
+                    .collect();
+                let magnitude: f64 = products.iter().map(|p| p.0.abs()).sum();
+                let z = bias + products.iter().map(|p| p.0).sum::<f64>();
+                let error = products.iter().map(|p| p.1).sum::<f64>();
+                let sums = Sample::gamma(fan_in + 2) * (magnitude + bias.abs() + error);
+                (z, error + sums)
+            })
+            .collect();
+        layers.push(match layer.function {
+            None => before.clone(),
+            Some(f) => before
+                .iter()
+                .map(|&(value, error): &Known| {
+                    let y = f.tracked(Tracked { value, error });
+                    (y.value, y.error)
+                })
+                .collect(),
+        });
+    }
+    (layers, before)
+}
+
+/// The slopes by what a layer takes, from those by what it gives before its function.
+fn before_layer(w: &[f64], fan_in: usize, layer: &NetworkLayer, dy: &[Known]) -> Vec<Known> {
+    (0..fan_in)
+        .map(|i| {
+            let weights = &w[layer.kernel + i * layer.units..][..layer.units];
+            let pairs = || weights.iter().zip(dy);
+            let error: f64 = pairs().map(|(w, d)| w.abs() * d.1).sum();
+            let magnitude: f64 = pairs().map(|(w, d)| (w * d.0).abs()).sum();
+            let sum = pairs().map(|(w, d)| w * d.0).sum();
+            (
+                sum,
+                error + Sample::gamma(layer.units) * (magnitude + error),
+            )
+        })
+        .collect()
 }
 
 /// A row's loss, and the slopes by each of the numbers y that it reads, times `share`, which is off by a division.

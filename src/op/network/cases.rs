@@ -152,15 +152,15 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-fn case(
+/// A network of these widths, and the elements of its slab.
+fn network(
     widths: &[usize],
     batch: usize,
     rule: StepRule,
     schedule: Schedule,
-    (loss, loss_before, last, accuracy, targets): &Head,
+    (loss, loss_before, last, accuracy, _): &Head,
     members: usize,
-    cursor: [u32; WORDS],
-) -> Case {
+) -> (Network, usize) {
     let hidden = [
         Relu::function(),
         Tanh::function(),
@@ -196,7 +196,6 @@ fn case(
         _ => (0.0, 0.0),
     };
     let own_rates = members > 1 && matches!(schedule, Schedule::Constant(_));
-    let outputs = widths[widths.len() - 1];
     let network = Network {
         clock: Clock {
             batch,
@@ -214,6 +213,20 @@ fn case(
         members,
         own_rates,
     };
+    (network, len)
+}
+
+fn case(
+    widths: &[usize],
+    batch: usize,
+    rule: StepRule,
+    schedule: Schedule,
+    head: &Head,
+    members: usize,
+    cursor: [u32; WORDS],
+) -> Case {
+    let (network, len) = network(widths, batch, rule, schedule, head, members);
+    let (own_rates, outputs) = (network.own_rates, network.outputs());
     let stacked = |dims: &[usize]| match members {
         1 => dims.to_vec(),
         _ => [&[members], dims].concat(),
@@ -250,7 +263,7 @@ fn case(
         .words(&stacked(&[WORDS]), Fill::Words(words.collect()))
         .constant(&[data_rows, widths[0]], Fill::Uniform(-1.5, 1.5))
         .nan_if(all);
-    match targets {
+    match &head.4 {
         Fill::Below(_) => case.words(&[data_rows], Fill::Below(outputs as u32)),
         fill => case
             .constant(&[data_rows, outputs], fill.clone())

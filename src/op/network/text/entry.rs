@@ -29,6 +29,14 @@ fn record_sums(vector: u32, sums: vec4<f32>, place: u32, first: u32) {{
         }}
     }}
 }}", rows = parts.rows, count = parts.count));
+        self.load_state(text);
+        self.begin_step(text, columns * parts.count);
+        self.step(text);
+        self.store_state(text);
+    }
+
+    /// Parameters and states into workgroup memory, the clock into variables.
+    fn load_state(&self, text: &mut String) {
         line(
             text,
             0,
@@ -74,8 +82,16 @@ fn train(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
     var power_1 = rates[own_rates + 1u];
     var power_2 = rates[own_rates + 2u];
     let own_rate = rates[own_rates + 3u];
-    var eta = 0.0;
-    workgroupBarrier();
+    var eta = 0.0;",
+        );
+    }
+
+    /// The clock of a step. `row` are the numbers of a row of the ring.
+    fn begin_step(&self, text: &mut String, row: usize) {
+        line(
+            text,
+            0,
+            "    workgroupBarrier();
     for (var done = 0u; done < params.steps; done++) {
         // The clock: see clock.wgsl.
         if step == 0u {
@@ -101,7 +117,7 @@ fn train(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
         let share = 1.0 / f32(max(rows, 1u));
         let place = group.x * params.ring + step % params.ring_rows * COLUMNS_AND_PARTS;
         step += 1u;"
-                .replace("COLUMNS_AND_PARTS", &format!("{}u", columns * parts.count))
+                .replace("COLUMNS_AND_PARTS", &format!("{row}u"))
                 .as_str(),
         );
         let rate = match self.network.rule {
@@ -109,6 +125,10 @@ fn train(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
             _ => "eta",
         };
         line(text, 2, &format!("let rate = {rate};"));
+    }
+
+    /// The work of a step: rows, sums of gradients, updates.
+    fn step(&self, text: &mut String) {
         let work = |text: &mut String, depth: usize, first: &str| {
             for statement in [
                 format!("let number = {first}lane;"),
@@ -161,6 +181,10 @@ fn train(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
         }
         workgroupBarrier();",
         );
+    }
+
+    /// Parameters, states and the clock back into their buffers.
+    fn store_state(&self, text: &mut String) {
         line(
             text,
             0,

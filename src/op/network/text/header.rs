@@ -5,19 +5,6 @@ use super::{Text, line};
 
 impl Text<'_> {
     pub(super) fn header(&self, text: &mut String, labels: bool) {
-        let states = match self.network.rule {
-            StepRule::Sgd => &[][..],
-            StepRule::Momentum(_) => &["v"],
-            StepRule::Adam(_) => &["m", "v"],
-        };
-        let (x, y) = (
-            if self.x_in_vectors() {
-                "vec4<f32>"
-            } else {
-                "f32"
-            },
-            if labels { "u32" } else { "f32" },
-        );
         line(
             text,
             0,
@@ -49,33 +36,7 @@ impl Text<'_> {
         for (name, _) in self.constants() {
             line(text, 1, &format!("{name}: f32,"));
         }
-        line(
-            text,
-            0,
-            &format!(
-                "}}\n\noverride SCHEDULE: u32 = 0u;\noverride WORKGROUP: u32 = {}u;\n\n\
-             // The words of the cursor: `cursor` in src/op/clock.rs.\n\
-             const STEP: u32 = 0u;\nconst EPOCH: u32 = 1u;\nconst OFFSET: u32 = 2u;\nconst ROWS: u32 = 3u;\n\
-             const DATA_ROWS: u32 = 4u;\nconst SHUFFLE: u32 = 5u;\nconst SEED: u32 = 6u;\n\n\
-             @group(0) @binding(0) var<uniform> params: Params;\n\
-             @group(0) @binding(1) var<storage, read> x: array<{x}>;\n\
-             @group(0) @binding(2) var<storage, read> y: array<{y}>;\n\
-             @group(0) @binding(3) var<storage, read_write> cursor: array<u32>;\n\
-             @group(0) @binding(4) var<storage, read_write> rates: array<f32>;\n\
-             @group(0) @binding(5) var<storage, read_write> ring: array<f32>;\n\
-             @group(0) @binding(6) var<storage, read_write> w: array<f32>;",
-                self.lanes
-            ),
-        );
-        for (binding, state) in (7..).zip(states) {
-            line(
-                text,
-                0,
-                &format!(
-                    "@group(0) @binding({binding}) var<storage, read_write> {state}: array<f32>;"
-                ),
-            );
-        }
+        self.bindings(text, labels);
         line(
             text,
             0,
@@ -107,6 +68,50 @@ impl Text<'_> {
                 self.lanes * self.record
             ),
         );
+    }
+
+    /// The overrides, the cursor's words and the buffers.
+    fn bindings(&self, text: &mut String, labels: bool) {
+        let states = match self.network.rule {
+            StepRule::Sgd => &[][..],
+            StepRule::Momentum(_) => &["v"],
+            StepRule::Adam(_) => &["m", "v"],
+        };
+        let (x, y) = (
+            if self.x_in_vectors() {
+                "vec4<f32>"
+            } else {
+                "f32"
+            },
+            if labels { "u32" } else { "f32" },
+        );
+        line(
+            text,
+            0,
+            &format!(
+                "}}\n\noverride SCHEDULE: u32 = 0u;\noverride WORKGROUP: u32 = {}u;\n\n\
+             // The words of the cursor: `cursor` in src/op/clock.rs.\n\
+             const STEP: u32 = 0u;\nconst EPOCH: u32 = 1u;\nconst OFFSET: u32 = 2u;\nconst ROWS: u32 = 3u;\n\
+             const DATA_ROWS: u32 = 4u;\nconst SHUFFLE: u32 = 5u;\nconst SEED: u32 = 6u;\n\n\
+             @group(0) @binding(0) var<uniform> params: Params;\n\
+             @group(0) @binding(1) var<storage, read> x: array<{x}>;\n\
+             @group(0) @binding(2) var<storage, read> y: array<{y}>;\n\
+             @group(0) @binding(3) var<storage, read_write> cursor: array<u32>;\n\
+             @group(0) @binding(4) var<storage, read_write> rates: array<f32>;\n\
+             @group(0) @binding(5) var<storage, read_write> ring: array<f32>;\n\
+             @group(0) @binding(6) var<storage, read_write> w: array<f32>;",
+                self.lanes
+            ),
+        );
+        for (binding, state) in (7..).zip(states) {
+            line(
+                text,
+                0,
+                &format!(
+                    "@group(0) @binding({binding}) var<storage, read_write> {state}: array<f32>;"
+                ),
+            );
+        }
     }
 
     /// What is kept of each parameter besides its value.
