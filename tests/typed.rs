@@ -202,7 +202,7 @@ fn tokens_train_to_the_bits_of_their_one_hot_rows() {
             model = of_tokens(&device);
             let fit = part.map_or_else(fit, |rows| fit().chunk_rows(rows));
             let own = model.fit(&data, fit).unwrap();
-            let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-5;
+            let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-4;
             let losses = own.step_losses.iter().zip(&history.step_losses);
             assert_eq!(own.steps, history.steps);
             assert!(
@@ -215,10 +215,10 @@ fn tokens_train_to_the_bits_of_their_one_hot_rows() {
         let predicted = model.predict(&data).unwrap();
         assert_eq!(model.predict(own).unwrap(), predicted);
         assert_eq!(model.predict(&all[..]).unwrap(), predicted);
-        assert_eq!(
-            model.predict(&all[..TIME]).unwrap().values(),
-            &predicted.values()[..CLASSES as usize]
-        );
+        let one = model.predict(&all[..TIME]).unwrap();
+        let pairs = one.values().iter().zip(predicted.values());
+        assert_eq!(one.values().len(), CLASSES as usize);
+        assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-5));
         let evaluated = model.evaluate(&data).unwrap();
         assert!(evaluated.loss.is_finite());
     }
@@ -238,7 +238,7 @@ fn mixed(device: &Device) -> Model {
         .named("kind")
         .on(&hidden);
     let price = Dense::new(1).named("price").on(&hidden);
-    let compile = Compile::new(Adam::new(0.01))
+    let compile = Compile::new(Adam::new(0.03))
         .objective(Objective::new("kind", SparseCategoricalCrossentropy).metric(Accuracy))
         .objective(Objective::new("price", MeanSquaredError));
     Functional::new([&words, &image, &place], [&kind, &price])
@@ -377,7 +377,7 @@ fn types_that_do_not_fit_are_refused_by_name() {
     let encoded = Sequential::new(TIME).layer(CategoryEncoding::one_hot(4));
     says(compiled(encoded), &["category_encoding", "u32"]);
     let none = Sequential::new(words()).layer(CategoryEncoding::one_hot(0));
-    says(compiled(none), &["num_tokens", "at least 1"]);
+    says(compiled(none), &["category_encoding", "got 0"]);
     let moved = Sequential::new(words()).layer(Flatten);
     says(compiled(moved), &["outputs", "f32", "u32"]);
     let half = Sequential::new(TensorType::f16([2])).dense(1, Linear);
