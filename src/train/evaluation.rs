@@ -4,9 +4,9 @@ use std::fmt;
 
 use crate::{Error, Result, Snapshot};
 
+use super::epoch_sums::EpochSums;
 use super::feed::{Feeder, evaluation_place, make_room};
-use super::ledger::Ledger;
-use super::metric::{Board, ConfusionMatrix};
+use super::metric::{ConfusionMatrix, ModelMetrics};
 use super::model::Model;
 use super::prepare::Prepared;
 use super::programs::{Capacity, ClockStart, Extent, RowProgram};
@@ -97,8 +97,8 @@ async fn evaluate_once(
         model.session(capacity).await?.restore(weights)?;
     }
     load(model, capacity, data).await?;
-    let board = model.recipe().board()?;
-    measure(model, capacity, data, &board).await
+    let metrics = model.recipe().metrics()?;
+    measure(model, capacity, data, &metrics).await
 }
 
 /// Uploads the data that [`measure`] runs over, or opens a session to bring it to in parts.
@@ -124,7 +124,7 @@ pub(super) async fn measure(
     model: &mut Model,
     capacity: Capacity,
     data: &Prepared<'_>,
-    board: &Board,
+    metrics: &ModelMetrics,
 ) -> Result<Evaluation> {
     let program = RowProgram::Evaluate;
     let feeder = feeder(model, capacity, data).await?;
@@ -135,26 +135,26 @@ pub(super) async fn measure(
     model.set_clock(program, capacity, &start).await?;
     let batch = model.engine.capacity().evaluate;
     let batch = batch.map_or(MAX_EVALUATE_ROWS, |extent| extent.batch);
-    let ledger = Ledger::new(data.rows as u64, batch as u64, board.layout(), 0);
-    let steps = ledger.steps_per_epoch();
-    let mut pass = RowPass::new((program, capacity), feeder, vec![ledger], steps);
-    let mut submissions = pass.begin(model, board).await?;
-    let mut means = None;
+    let epoch_sums = EpochSums::new(data.rows as u64, batch as u64, metrics.layout(), 0);
+    let steps = epoch_sums.steps_per_epoch();
+    let mut pass = RowPass::new((program, capacity), feeder, vec![epoch_sums], steps);
+    let mut submissions = pass.begin(model, metrics).await?;
+    let mut figures = None;
     loop {
         pass.submit(model, &mut submissions, u64::MAX).await?;
         let Some((_, steps)) = pass.answer(model, &mut submissions).await? else {
             break;
         };
         for step in steps {
-            means = pass.ledgers[0].absorb(step).1;
+            figures = pass.epoch_sums[0].absorb(step).1;
         }
     }
-    let Some(means) = means else {
+    let Some(figures) = figures else {
         return Err(Error::data("there are no rows to evaluate on"));
     };
     Ok(Evaluation {
-        loss: means.values.first().copied().unwrap_or(f64::NAN),
-        metrics: board.report(&means)?,
-        confusion: board.confusion(&means),
+        loss: figures.values.first().copied().unwrap_or(f64::NAN),
+        metrics: metrics.report(&figures)?,
+        confusion: metrics.confusion(&figures),
     })
 }

@@ -5,6 +5,7 @@ mod checkpoints;
 mod compile;
 mod doors;
 mod engine;
+mod epoch_sums;
 mod estimate;
 mod evaluation;
 mod fastest;
@@ -17,7 +18,6 @@ mod held;
 mod history;
 mod hook;
 mod interrupt;
-mod ledger;
 mod loss;
 mod metric;
 mod micro;
@@ -59,8 +59,8 @@ pub use loss::{
 };
 pub use metric::{
     Auc, Averaging, ClassAggregation, Classes, ColumnMoments, ConfusionMatrix, Counter, Curve,
-    Decision, FBeta, Metric, MetricFunction, Outcomes, Point, R2, Setting, Streaming, Summation,
-    Tally, ThresholdTally, average_precision, median_absolute_error, roc_auc,
+    Decision, FBeta, Metric, MetricFunction, MetricSetting, Outcomes, Point, R2, Streaming,
+    Summation, Tally, ThresholdTally, average_precision, median_absolute_error, roc_auc,
 };
 pub use model::Model;
 pub use non_finite::{FirstNonFinite, NonFinite};

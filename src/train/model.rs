@@ -108,7 +108,7 @@ impl Model {
             rate_factor: None,
             unfinished: None,
         };
-        model.recipe().board()?;
+        model.recipe().metrics()?;
         Ok(model)
     }
 

@@ -13,7 +13,7 @@ use crate::plan::{Plan, Program};
 use crate::target::{Precision, Target};
 use crate::{Graph, Result, Role, Tensor};
 
-use super::metric::{Board, OutputMetrics, Setting};
+use super::metric::{MetricSetting, ModelMetrics, OutputMetrics};
 use super::micro::accumulating;
 use super::objective::Objective;
 
@@ -141,7 +141,7 @@ impl Recipe<'_> {
     /// What the host reaches of a plan of these programs.
     pub fn handles(&self, plan: &Plan) -> Result<Handles> {
         let arrays = self.arrays(1);
-        Ok(Handles::of(plan, &self.board()?, &arrays, &PREDICTIONS))
+        Ok(Handles::of(plan, &self.metrics()?, &arrays, &PREDICTIONS))
     }
 
     /// A plan that only predicts, `rows` rows at once, and what the host reaches of it.
@@ -153,7 +153,7 @@ impl Recipe<'_> {
         let program = self.prediction(&graph, &parameters, name, rows);
         let plan = Plan::compile(&graph, self.target, [program])?;
         let arrays = self.arrays(1);
-        let handles = Handles::of(&plan, &self.board()?, &arrays, &[(name, rows)]);
+        let handles = Handles::of(&plan, &self.metrics()?, &arrays, &[(name, rows)]);
         Ok((plan, handles))
     }
 
@@ -189,12 +189,12 @@ impl Recipe<'_> {
     }
 
     /// The losses and metrics of the model's outputs.
-    pub fn board(&self) -> Result<Board> {
+    pub fn metrics(&self) -> Result<ModelMetrics> {
         let activations = self.architecture.last_activations();
         let mut columns = Vec::new();
         for (number, objective) in self.objectives.iter().enumerate() {
             let index = self.output(objective);
-            let setting = Setting {
+            let setting = MetricSetting {
                 columns: self.architecture.places_of(index).1,
                 labels: objective.takes_labels(),
                 activation: activations.get(index).copied().unwrap_or_default(),
@@ -210,7 +210,7 @@ impl Recipe<'_> {
             .objectives
             .iter()
             .map(|objective| objective.output.clone());
-        Board::new(outputs.collect(), columns)
+        ModelMetrics::new(outputs.collect(), columns)
     }
 
     /// The number of an objective's output.

@@ -3,7 +3,7 @@
 use crate::common::devices;
 use kiln::prelude::*;
 use kiln::train::{Compile, Counter, Form, MetricFunction, Objective, Reduction, RowFunction};
-use kiln::train::{Setting, Span, Takes, Tally};
+use kiln::train::{MetricSetting, Span, Takes, Tally};
 
 /// Σ |y − y*|ᵖ of each row.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl MetricFunction for GeometricMean {
         "geometric_mean"
     }
 
-    fn counter(&self, setting: &Setting) -> Result<Counter> {
+    fn counter(&self, setting: &MetricSetting) -> Result<Counter> {
         Counter::thresholds(&[0.5], setting)
     }
 

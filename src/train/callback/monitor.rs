@@ -101,7 +101,7 @@ impl Monitor {
     pub(crate) fn begin(&mut self, validates: bool, model: &Model) -> Result<()> {
         self.resolve_direction(validates, &model.objectives)?;
         let mut known = vec!["loss".to_string()];
-        known.extend(model.recipe().board()?.names()?);
+        known.extend(model.recipe().metrics()?.names()?);
         if validates {
             let validated: Vec<String> = known.iter().map(|name| format!("val_{name}")).collect();
             known.extend(validated);

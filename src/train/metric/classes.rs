@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::nn::Config;
 
-use super::{ConfusionMatrix, Counter, Metric, Setting, Tally};
+use super::{ConfusionMatrix, Counter, Metric, MetricSetting, Tally};
 
 /// How a row's class is read.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ impl Metric {
 
 /// A value of the confusion matrix.
 fn by_classes(name: &'static str, classes: Classes, value: fn(&ConfusionMatrix) -> f64) -> Metric {
-    let counter = move |setting: &Setting| Counter::classes(classes, setting);
+    let counter = move |setting: &MetricSetting| Counter::classes(classes, setting);
     let values = move |tally: &Tally| Ok(vec![value(tally.confusion()?)]);
     Metric::composed(name, Config::of(&classes), true, counter, values)
 }

@@ -5,7 +5,7 @@ use crate::op::{self, Confusion, Feed, Moments, Says, Select, ThresholdCounts};
 use crate::train::loss::{Loss, Output, Reduction, Takes};
 use crate::{DType, Error, Initial, Result, Role, Tensor, TensorType};
 
-use super::{Classes, ColumnMoments, ConfusionMatrix, Setting, Tally, ThresholdTally};
+use super::{Classes, ColumnMoments, ConfusionMatrix, MetricSetting, Tally, ThresholdTally};
 use super::{below, between_0_and_1};
 
 /// What a metric has the device count. Equal counters are kept once.
@@ -86,13 +86,13 @@ impl Counter {
     /// # Errors
     ///
     /// [`Error::Argument`] for a threshold out of range, and for none.
-    pub fn thresholds(thresholds: &[f32], setting: &Setting) -> Result<Self> {
+    pub fn thresholds(thresholds: &[f32], setting: &MetricSetting) -> Result<Self> {
         in_range(thresholds)?;
         Self::positives(Positives::above(thresholds.to_vec()), setting)
     }
 
     /// Right and wrong answers.
-    pub(super) fn positives(positives: Positives, setting: &Setting) -> Result<Self> {
+    pub(super) fn positives(positives: Positives, setting: &MetricSetting) -> Result<Self> {
         let Positives {
             mut thresholds,
             mut select,
@@ -134,7 +134,7 @@ impl Counter {
     ///
     /// [`Error::Argument`] for another number of classes than that of the outputs, and for an ignored class that there is
     /// not.
-    pub fn classes(settings: Classes, setting: &Setting) -> Result<Self> {
+    pub fn classes(settings: Classes, setting: &MetricSetting) -> Result<Self> {
         let (says, classes) = match (settings.num_classes, setting.columns) {
             (Some(0), _) => {
                 return Err(Error::argument("num_classes", "must be at least 1, got 0"));

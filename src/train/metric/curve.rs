@@ -8,7 +8,7 @@ use crate::{Error, Result};
 use super::between_0_and_1;
 use super::counter::Positives;
 use super::tally::ratio;
-use super::{Counter, Metric, Outcomes, Setting, Tally, ThresholdTally};
+use super::{Counter, Metric, MetricSetting, Outcomes, Tally, ThresholdTally};
 
 /// Which curve an area lies under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -108,7 +108,7 @@ impl Metric {
         let own = auc.clone();
         let values = move |tally: &Tally| Ok(vec![area(&own, tally.thresholds()?)]);
         let config = Config::of(&auc);
-        let counter = move |setting: &Setting| area_counter(&auc, setting);
+        let counter = move |setting: &MetricSetting| area_counter(&auc, setting);
         Metric::composed("auc", config, true, counter, values)
     }
 
@@ -158,7 +158,7 @@ impl Metric {
     }
 }
 
-fn area_counter(auc: &Auc, setting: &Setting) -> Result<Counter> {
+fn area_counter(auc: &Auc, setting: &MetricSetting) -> Result<Counter> {
     if auc.num_thresholds < 2 {
         let message = format!("must be at least 2, got {}", auc.num_thresholds);
         return Err(Error::argument("num_thresholds", message));
@@ -186,7 +186,7 @@ fn best_point(
     given: fn(Outcomes) -> f64,
     wanted: fn(Outcomes) -> f64,
 ) -> Metric {
-    let counter = move |setting: &Setting| {
+    let counter = move |setting: &MetricSetting| {
         between_0_and_1("at", point.at)?;
         if point.num_thresholds == 0 {
             let message = "must be at least 1, got 0";

@@ -6,7 +6,7 @@ use crate::nn::Config;
 use crate::op::Select;
 
 use super::counter::{Positives, in_range};
-use super::{Counter, Metric, Outcomes, Setting, Tally, among_outputs};
+use super::{Counter, Metric, MetricSetting, Outcomes, Tally, among_outputs};
 
 /// When an answer is positive: above a threshold, or among the row's largest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -134,7 +134,7 @@ fn at_thresholds(
     value: fn(Outcomes) -> f64,
 ) -> Metric {
     let thresholds = decision.thresholds.clone();
-    let counter = move |setting: &Setting| {
+    let counter = move |setting: &MetricSetting| {
         let select = if let Some(k) = decision.top_k {
             among_outputs("top_k", k, setting)?;
             Select::Top(k)

@@ -7,7 +7,7 @@ use crate::nn::Config;
 use crate::op::Select;
 
 use super::counter::Positives;
-use super::{Counter, Metric, Outcomes, Setting, Tally, ThresholdTally};
+use super::{Counter, Metric, MetricSetting, Outcomes, Tally, ThresholdTally};
 
 /// What Keras adds to the divisors of F-scores.
 const EPSILON: f64 = 1e-7;
@@ -89,7 +89,7 @@ impl Metric {
 
 /// [`Metric::FBetaScore`] under one of two names.
 fn scored(name: &'static str, settings: FBeta) -> Metric {
-    let counter = move |setting: &Setting| {
+    let counter = move |setting: &MetricSetting| {
         let FBeta {
             beta, threshold, ..
         } = settings;

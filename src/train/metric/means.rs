@@ -6,7 +6,9 @@ use crate::train::loss::{Loss, RowFormula, RowFunction, Span, Takes};
 use crate::{Result, Tensor, op};
 
 use super::counter::logit;
-use super::{Counter, Metric, MetricFunction, Setting, Tally, among_outputs, between_0_and_1};
+use super::{
+    Counter, Metric, MetricFunction, MetricSetting, Tally, among_outputs, between_0_and_1,
+};
 
 /// The metric that a loss is: the mean over rows, reported under the loss's name.
 impl MetricFunction for Loss {
@@ -14,7 +16,7 @@ impl MetricFunction for Loss {
         Loss::name(self)
     }
 
-    fn counter(&self, _setting: &Setting) -> Result<Counter> {
+    fn counter(&self, _setting: &MetricSetting) -> Result<Counter> {
         Counter::mean(self.clone())
     }
 
@@ -43,7 +45,7 @@ impl MetricFunction for Loss {
 #[derive(Debug)]
 struct MeanMetric {
     name: &'static str,
-    rows: fn(&Setting) -> Loss,
+    rows: fn(&MetricSetting) -> Loss,
     rises: bool,
     /// What the mean becomes.
     value: fn(f64) -> f64,
@@ -54,7 +56,7 @@ impl MetricFunction for MeanMetric {
         self.name
     }
 
-    fn counter(&self, setting: &Setting) -> Result<Counter> {
+    fn counter(&self, setting: &MetricSetting) -> Result<Counter> {
         Counter::mean((self.rows)(setting))
     }
 
@@ -112,7 +114,7 @@ const CONCORDANCE: Loss = Loss::formula(
     .by_position(),
 );
 
-/// Means without settings, a constant of [`Metric`] for each: its name, whether it rises, the rows, and what the mean
+/// EpochFigures without settings, a constant of [`Metric`] for each: its name, whether it rises, the rows, and what the mean
 /// becomes, if that is another number.
 macro_rules! means {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $rises:literal, $rows:expr $(, $value:expr)?;)*) => {
@@ -199,7 +201,7 @@ impl Metric {
     /// The share of outputs on the right side of the threshold; Keras' default is 0.5.
     pub fn BinaryAccuracy(threshold: f32) -> Metric {
         let config = Config::of(&threshold);
-        let counter = move |_: &Setting| Counter::mean(Sides { threshold });
+        let counter = move |_: &MetricSetting| Counter::mean(Sides { threshold });
         Metric::composed("binary_accuracy", config, true, counter, mean)
     }
 
@@ -225,7 +227,7 @@ fn mean(tally: &Tally) -> Result<Vec<f64>> {
 }
 
 /// The accuracy that suits targets and outputs.
-fn fitting(setting: &Setting) -> Loss {
+fn fitting(setting: &MetricSetting) -> Loss {
     match setting.columns {
         _ if setting.labels => LARGEST_BY_LABEL,
         1 => Loss::from(Sides { threshold: 0.5 }),
@@ -234,7 +236,7 @@ fn fitting(setting: &Setting) -> Loss {
 }
 
 fn top_k(rows: TopK) -> Metric {
-    let counter = move |setting: &Setting| {
+    let counter = move |setting: &MetricSetting| {
         among_outputs("k", rows.k, setting)?;
         Counter::mean(rows)
     };

@@ -44,7 +44,7 @@ pub use curve::{Auc, Curve, Point, Summation};
 pub use decisions::Decision;
 pub use exact::{average_precision, median_absolute_error, roc_auc};
 pub use f_score::{Averaging, FBeta};
-pub(crate) use report::{Board, OutputMetrics, RingLayout};
+pub(crate) use report::{ModelMetrics, OutputMetrics, RingLayout};
 pub use stream::Streaming;
 pub use tally::{ColumnMoments, Outcomes, Tally, ThresholdTally};
 pub use variance::{ClassAggregation, R2};
@@ -52,7 +52,7 @@ pub use variance::{ClassAggregation, R2};
 /// What metrics are applied to.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Setting {
+pub struct MetricSetting {
     /// Output columns, those of a position where there are several.
     pub columns: usize,
     /// Whether targets are integer labels.
@@ -68,7 +68,7 @@ pub struct Setting {
 ///
 /// ```
 /// use kiln::prelude::*;
-/// use kiln::train::{Counter, MetricFunction, Setting, Tally};
+/// use kiln::train::{Counter, MetricFunction, MetricSetting, Tally};
 ///
 /// /// √(recall·specificity) above one half.
 /// #[derive(Debug)]
@@ -79,7 +79,7 @@ pub struct Setting {
 ///         "geometric_mean"
 ///     }
 ///
-///     fn counter(&self, setting: &Setting) -> Result<Counter> {
+///     fn counter(&self, setting: &MetricSetting) -> Result<Counter> {
 ///         Counter::thresholds(&[0.5], setting)
 ///     }
 ///
@@ -106,7 +106,7 @@ pub trait MetricFunction: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// [`Error::Argument`] that names the field: settings out of range, a class that there is not.
-    fn counter(&self, setting: &Setting) -> Result<Counter>;
+    fn counter(&self, setting: &MetricSetting) -> Result<Counter>;
 
     /// The values over a tally of that counter: one, or one for each threshold, class or column that is not averaged.
     ///
@@ -188,7 +188,7 @@ impl Metric {
         name: &'static str,
         config: Option<Config>,
         rises: bool,
-        counter: impl Fn(&Setting) -> Result<Counter> + Send + Sync + 'static,
+        counter: impl Fn(&MetricSetting) -> Result<Counter> + Send + Sync + 'static,
         values: impl Fn(&Tally) -> Result<Vec<f64>> + Send + Sync + 'static,
     ) -> Self {
         Metric::from(Composed {
@@ -270,7 +270,7 @@ impl Metric {
     ///
     /// [`Error::Argument`] that names the field: settings out of range, a class that there is not, targets that the metric
     /// cannot read.
-    fn counter(&self, setting: &Setting) -> Result<Counter> {
+    fn counter(&self, setting: &MetricSetting) -> Result<Counter> {
         let counter = self.function.counter(setting)?;
         let labels = match counter.takes() {
             Takes::Any => return Ok(counter),
@@ -311,14 +311,14 @@ impl<C, V> fmt::Debug for Composed<C, V> {
 
 impl<C, V> MetricFunction for Composed<C, V>
 where
-    C: Fn(&Setting) -> Result<Counter> + Send + Sync,
+    C: Fn(&MetricSetting) -> Result<Counter> + Send + Sync,
     V: Fn(&Tally) -> Result<Vec<f64>> + Send + Sync,
 {
     fn name(&self) -> &str {
         self.name
     }
 
-    fn counter(&self, setting: &Setting) -> Result<Counter> {
+    fn counter(&self, setting: &MetricSetting) -> Result<Counter> {
         (self.counter)(setting)
     }
 
@@ -368,7 +368,7 @@ fn below(name: &'static str, value: usize, end: usize, what: &str) -> Result<()>
 }
 
 /// Refuses to look for the largest outputs where there are not as many.
-fn among_outputs(name: &'static str, k: usize, setting: &Setting) -> Result<()> {
+fn among_outputs(name: &'static str, k: usize, setting: &MetricSetting) -> Result<()> {
     if (1..=setting.columns).contains(&k) {
         return Ok(());
     }

@@ -3,13 +3,13 @@
 //! The ring has the total loss, then where there are several outputs the loss of each, then for each output the means that
 //! its metrics need. Tallies lie one after the other, output by output.
 
-use crate::train::ledger::Means;
+use crate::train::epoch_sums::EpochFigures;
 use crate::train::loss::{Loss, Output};
 use crate::train::sizes::RING_ROWS;
 use crate::{Error, Result, Tensor, op};
 
 use super::counter::{Counted, EpochCounter};
-use super::{ConfusionMatrix, Metric, Setting, Tally, TallyInputs};
+use super::{ConfusionMatrix, Metric, MetricSetting, Tally, TallyInputs};
 
 /// Where the numbers lie that are copied for the host: the ring, then the tallies one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl OutputMetrics {
     /// # Errors
     ///
     /// Settings out of range, targets that a metric cannot read, and two metrics of one name.
-    pub fn new(output: usize, metrics: &[Metric], setting: &Setting) -> Result<Self> {
+    pub fn new(output: usize, metrics: &[Metric], setting: &MetricSetting) -> Result<Self> {
         let mut own = OutputMetrics {
             output,
             metrics: Vec::new(),
@@ -155,7 +155,7 @@ impl OutputMetrics {
         RingLayout::new(1 + self.recorded(), self.cells().collect())
     }
 
-    fn read(&self, source: Source, figures: &Means, mean: usize, tally: usize) -> Tally {
+    fn read(&self, source: Source, figures: &EpochFigures, mean: usize, tally: usize) -> Tally {
         let sum = |index: usize| {
             let mean = figures.values.get(mean + index).copied();
             mean.unwrap_or(f64::NAN) * figures.samples as f64
@@ -179,7 +179,12 @@ impl OutputMetrics {
     /// # Errors
     ///
     /// What a metric of a user's own raises.
-    pub fn report(&self, figures: &Means, mean: usize, tally: usize) -> Result<Vec<(String, f64)>> {
+    pub fn report(
+        &self,
+        figures: &EpochFigures,
+        mean: usize,
+        tally: usize,
+    ) -> Result<Vec<(String, f64)>> {
         let mut report = Vec::new();
         for (metric, source) in &self.metrics {
             let name = metric.name();
@@ -195,7 +200,12 @@ impl OutputMetrics {
     }
 
     /// The confusion matrix, if a metric had one counted.
-    pub fn confusion(&self, figures: &Means, mean: usize, tally: usize) -> Option<ConfusionMatrix> {
+    pub fn confusion(
+        &self,
+        figures: &EpochFigures,
+        mean: usize,
+        tally: usize,
+    ) -> Option<ConfusionMatrix> {
         let mut counted = self.tallies.iter().enumerate();
         let (index, _) =
             counted.find(|(_, counter)| matches!(counter, EpochCounter::Confusion { .. }))?;
@@ -208,21 +218,21 @@ impl OutputMetrics {
 
 /// The metrics of all outputs of a model side by side, and the names that they are told by.
 #[derive(Debug, Clone)]
-pub(crate) struct Board {
+pub(crate) struct ModelMetrics {
     /// Two of an output whose metrics are weighted in part.
     columns: Vec<OutputMetrics>,
     /// The names of the outputs that are trained.
     outputs: Vec<String>,
 }
 
-impl Board {
+impl ModelMetrics {
     /// The metrics of outputs of these names.
     ///
     /// # Errors
     ///
     /// [`Error::Argument`] where two metrics have one name.
     pub fn new(outputs: Vec<String>, columns: Vec<OutputMetrics>) -> Result<Self> {
-        let metrics = Board { columns, outputs };
+        let metrics = ModelMetrics { columns, outputs };
         let own = metrics.columns.iter().flat_map(|column| {
             let names = column.names();
             names.map(|name| metrics.title(column, name))
@@ -267,7 +277,7 @@ impl Board {
         // How many values a metric has follows from what is counted.
         let layout = self.layout();
         let cells = layout.tallies.iter();
-        let nothing = Means {
+        let nothing = EpochFigures {
             values: vec![0.0; layout.columns],
             tallies: cells.map(|&cells| vec![0.0; cells]).collect(),
             samples: 0,
@@ -317,7 +327,7 @@ impl Board {
     /// # Errors
     ///
     /// What a metric of a user's own raises.
-    pub fn report(&self, figures: &Means) -> Result<Vec<(String, f64)>> {
+    pub fn report(&self, figures: &EpochFigures) -> Result<Vec<(String, f64)>> {
         let value = |index: usize| figures.values.get(index).copied().unwrap_or(f64::NAN);
         let losses = self.loss_names().into_iter().enumerate();
         let mut report: Vec<(String, f64)> = losses.map(|(i, name)| (name, value(1 + i))).collect();
@@ -332,7 +342,7 @@ impl Board {
     }
 
     /// The confusion matrix of the first output that has one counted.
-    pub fn confusion(&self, figures: &Means) -> Option<ConfusionMatrix> {
+    pub fn confusion(&self, figures: &EpochFigures) -> Option<ConfusionMatrix> {
         let mut places = self.places();
         places.find_map(|(column, mean, tally)| column.confusion(figures, mean, tally))
     }

@@ -2,14 +2,14 @@
 
 use crate::nn::Activation;
 use crate::op::{Parts, cursor};
-use crate::train::ledger::Means;
+use crate::train::epoch_sums::EpochFigures;
 use crate::train::loss::Output;
 use crate::{
     Device, Error, Graph, Initial, Plan, Program, Result, Role, Session, Targets, TensorType,
 };
 
 use super::report::tally_name;
-use super::{ConfusionMatrix, Metric, OutputMetrics, Setting, TallyInputs};
+use super::{ConfusionMatrix, Metric, MetricSetting, OutputMetrics, TallyInputs};
 
 /// Rows that one run takes; an update of more runs several times.
 const BATCH: usize = 256;
@@ -58,7 +58,7 @@ impl Streaming {
             return Err(Error::argument("columns", "must be at least 1, got 0"));
         }
         let labels = targets.as_labels().is_some();
-        let setting = Setting {
+        let setting = MetricSetting {
             columns,
             labels,
             activation: Activation::Linear,
@@ -200,8 +200,8 @@ impl Streaming {
     ///
     /// [`Error::Data`] where there was no row yet.
     pub fn result(&mut self) -> Result<Vec<(String, f64)>> {
-        let means = self.means()?;
-        self.metrics.report(&means, 1, 0)
+        let figures = self.figures()?;
+        self.metrics.report(&figures, 1, 0)
     }
 
     /// The confusion matrix so far, where one of the metrics is computed from it.
@@ -210,11 +210,11 @@ impl Streaming {
     ///
     /// [`Error::Data`] where there was no row yet.
     pub fn confusion(&mut self) -> Result<Option<ConfusionMatrix>> {
-        let means = self.means()?;
-        Ok(self.metrics.confusion(&means, 1, 0))
+        let figures = self.figures()?;
+        Ok(self.metrics.confusion(&figures, 1, 0))
     }
 
-    fn means(&mut self) -> Result<Means> {
+    fn figures(&mut self) -> Result<EpochFigures> {
         if self.rows == 0 {
             return Err(Error::data("there is no row yet to measure"));
         }
@@ -224,7 +224,7 @@ impl Streaming {
             tallies.push(slots[..cells].iter().map(|&cell| f64::from(cell)).collect());
         }
         // Where the loss would be there is the sum of the weights.
-        Ok(Means {
+        Ok(EpochFigures {
             values: self.sums.iter().map(|sum| sum / self.sums[0]).collect(),
             tallies,
             samples: self.rows,

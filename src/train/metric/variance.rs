@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::nn::Config;
 
-use super::{ColumnMoments, Counter, Metric, Setting, Tally};
+use super::{ColumnMoments, Counter, Metric, MetricSetting, Tally};
 
 /// How values of output columns become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ impl Metric {
 }
 
 fn explained(name: &'static str, r2: R2, residual: fn(&ColumnMoments) -> f64) -> Metric {
-    let counter = |_: &Setting| Ok(Counter::moments());
+    let counter = |_: &MetricSetting| Ok(Counter::moments());
     let values = move |tally: &Tally| Ok(of_columns(r2, tally.moments()?, residual));
     Metric::composed(name, Config::of(&r2), true, counter, values)
 }

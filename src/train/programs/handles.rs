@@ -4,7 +4,7 @@
 use crate::op::{cursor, rate};
 use crate::plan::Plan;
 use crate::session::{ElementsRef, Handle, ProgramHandle};
-use crate::train::metric::Board;
+use crate::train::metric::ModelMetrics;
 use crate::{Error, Result, Session};
 
 use super::ArrayKind;
@@ -119,7 +119,7 @@ impl RunHandles {
     pub fn of(
         plan: &Plan,
         program: RowProgram,
-        board: &Board,
+        metrics: &ModelMetrics,
         arrays: &[ArrayKind],
     ) -> Option<Self> {
         let chunks = |array: DataArray| -> Vec<Handle> {
@@ -127,7 +127,7 @@ impl RunHandles {
             let chunk = |index| plan.handle(&chunk_name(&name, index));
             (0..).map_while(chunk).collect()
         };
-        let sums = board.copied(program.name());
+        let sums = metrics.copied(program.name());
         Some(RunHandles {
             program: plan.program_handle(program.name())?,
             cursor: plan.handle(&program.cursor())?,
@@ -190,7 +190,12 @@ impl RunHandles {
 impl Handles {
     /// The handles of a plan of a model whose metrics the board has, over these arrays; `predict` are its programs for
     /// prediction by name, with their rows.
-    pub fn of(plan: &Plan, board: &Board, arrays: &[ArrayKind], predict: &[(&str, usize)]) -> Self {
+    pub fn of(
+        plan: &Plan,
+        metrics: &ModelMetrics,
+        arrays: &[ArrayKind],
+        predict: &[(&str, usize)],
+    ) -> Self {
         let inputs = || arrays.iter().filter_map(|kind| kind.input());
         let predicting = |&(name, rows): &(&str, usize)| {
             let program = plan.program_handle(name)?;
@@ -204,8 +209,8 @@ impl Handles {
             })
         };
         Handles {
-            train: RunHandles::of(plan, RowProgram::Train, board, arrays),
-            evaluate: RunHandles::of(plan, RowProgram::Evaluate, board, arrays),
+            train: RunHandles::of(plan, RowProgram::Train, metrics, arrays),
+            evaluate: RunHandles::of(plan, RowProgram::Evaluate, metrics, arrays),
             predict: predict.iter().filter_map(predicting).collect(),
         }
     }

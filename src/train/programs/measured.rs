@@ -64,7 +64,7 @@ impl Recipe<'_> {
             }
         };
         let outputs: Vec<Output> = self.objectives.iter().map(output).collect();
-        let board = self.board()?;
+        let metrics = self.metrics()?;
         let each = self.objectives.iter().zip(&outputs).zip(&targets);
         let losses: Vec<Tensor> = each
             .clone()
@@ -93,10 +93,10 @@ impl Recipe<'_> {
             _ => rows.add(loss),
         });
         let mut recorded = vec![total.clone()];
-        if board.several() {
+        if metrics.several() {
             recorded.extend(losses);
         }
-        for column in board.columns() {
+        for column in metrics.columns() {
             let (output, target) = (&outputs[column.output], &targets[column.output]);
             let weights = weights[column.output].as_ref();
             recorded.extend(column.rows(output, target, &clock.cursor, weights));
@@ -125,11 +125,11 @@ impl Recipe<'_> {
                 weights,
             }
         };
-        let inputs: Vec<TallyInputs> = board.columns().map(inputs).collect();
+        let inputs: Vec<TallyInputs> = metrics.columns().map(inputs).collect();
         let tallies = move || {
-            let slots = board.layout().slots;
-            let firsts = board.first_tallies();
-            let each = board.columns().zip(firsts).zip(&inputs);
+            let slots = metrics.layout().slots;
+            let firsts = metrics.first_tallies();
+            let each = metrics.columns().zip(firsts).zip(&inputs);
             each.flat_map(|((column, first), inputs)| {
                 let output = &outputs[column.output];
                 column.tally(program.name(), (first, slots), output, inputs)

@@ -2,8 +2,8 @@
 
 use crate::edge::WallTime;
 use crate::session::ElementsRef;
+use crate::train::epoch_sums::EpochFigures;
 use crate::train::history::{Epoch, Stop};
-use crate::train::ledger::Means;
 use crate::train::model::Model;
 use crate::{Result, Role, Snapshot, TensorType, Values};
 
@@ -11,25 +11,29 @@ use super::Run;
 
 impl Run<'_> {
     /// Reports an epoch with these figures, one set of them for each member.
-    pub(super) async fn end_epoch(&mut self, model: &mut Model, means: Vec<Means>) -> Result<()> {
+    pub(super) async fn end_epoch(
+        &mut self,
+        model: &mut Model,
+        figures: Vec<EpochFigures>,
+    ) -> Result<()> {
         model.epochs += 1;
         let mut validated = self.validate(model).await?.into_iter();
         let time = std::mem::replace(&mut self.epoch_begun, WallTime::now()).elapsed();
         let mut reached = Vec::new();
-        for (index, means) in means.into_iter().enumerate() {
+        for (index, figures) in figures.into_iter().enumerate() {
             let validated = validated.next().flatten();
             let member = &mut self.members[index];
             if member.ended.is_some() {
                 continue;
             }
-            let loss = means.values.first().copied().unwrap_or(f64::NAN);
+            let loss = figures.values.first().copied().unwrap_or(f64::NAN);
             let val_loss = validated.as_ref().map(|measured| measured.loss);
             let epoch = Epoch {
                 loss,
-                metrics: self.board.report(&means)?,
+                metrics: self.metrics.report(&figures)?,
                 val_loss,
                 val_metrics: validated.map_or(Vec::new(), |measured| measured.metrics),
-                samples: means.samples,
+                samples: figures.samples,
                 time,
             };
             let number = member.history.epochs.len() as u64;

@@ -31,7 +31,7 @@ use super::callback::Callbacks;
 use super::history::{History, Stop};
 use super::hook::StateHook;
 use super::interrupt::Interrupt;
-use super::metric::Board;
+use super::metric::ModelMetrics;
 use super::non_finite::NonFinite;
 use super::programs::ClockStart;
 use super::progress::Progress;
@@ -51,7 +51,7 @@ struct Run<'a> {
     first_step: u64,
     first_epoch: u64,
     /// What epochs report, the same for all of them.
-    board: Board,
+    metrics: ModelMetrics,
     order: Order,
     /// The seed of each member's shuffle; none for the data's own order.
     shuffles: Vec<Option<u32>>,

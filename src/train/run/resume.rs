@@ -64,7 +64,7 @@ impl Run<'_> {
             steps: absorbed,
             seen,
             sums,
-            metrics: self.board.names()?,
+            metrics: self.metrics.names()?,
             history,
             elapsed: self.elapsed(),
             callbacks: callbacks.collect::<Result<_>>()?,
@@ -77,9 +77,9 @@ impl Run<'_> {
     /// Rows seen of the epoch under way, and the sums over them, all members' one after the other.
     fn under_way(&self) -> (u64, Vec<f64>) {
         let (mut seen, mut all) = (0, Vec::new());
-        for ledger in &self.pass.ledgers {
+        for epoch_sums in &self.pass.epoch_sums {
             let sums;
-            (seen, sums) = ledger.under_way();
+            (seen, sums) = epoch_sums.under_way();
             all.extend(sums);
         }
         (seen, all)
@@ -94,9 +94,9 @@ impl Run<'_> {
         take_up(model, state);
         model.micro = self.order.micro;
         let columns = state.sums.len() / self.members.len();
-        for (index, ledger) in self.pass.ledgers.iter_mut().enumerate() {
+        for (index, epoch_sums) in self.pass.epoch_sums.iter_mut().enumerate() {
             let sums = &state.sums[index * columns..(index + 1) * columns];
-            ledger.go_on(state.model_epochs, state.seen, sums);
+            epoch_sums.go_on(state.model_epochs, state.seen, sums);
         }
         self.pass.absorbed = state.steps;
         self.before = state.elapsed;
@@ -211,7 +211,7 @@ impl Run<'_> {
             )));
         }
         // An epoch whose figures are sums of two metrics, or a history of epochs that differ, would be worth nothing.
-        let metrics = self.board.names()?;
+        let metrics = self.metrics.names()?;
         let known = !state.metrics.is_empty() || !state.history.epochs.is_empty();
         if known && state.metrics != metrics {
             let listed = |names: &[String]| match names {

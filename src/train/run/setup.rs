@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::edge::WallTime;
+use crate::train::epoch_sums::EpochSums;
 use crate::train::feed::{Feeder, evaluation_place, parts_of_batch, place};
 use crate::train::fit::{Fit, Resumed};
 use crate::train::history::{History, Stop};
-use crate::train::ledger::Ledger;
 use crate::train::micro::Micro;
 use crate::train::model::Model;
 use crate::train::non_finite::NonFinite;
@@ -95,11 +95,11 @@ impl<'a> Run<'a> {
             train: Some(feeder.extent(batch)),
             evaluate,
         };
-        let board = model.recipe().board()?;
+        let metrics = model.recipe().metrics()?;
         let (rows, micro) = (feeder.rows as u64, feeder.micro);
-        let mut ledger = Ledger::new(rows, batch as u64, board.layout(), model.epochs);
+        let mut epoch_sums = EpochSums::new(rows, batch as u64, metrics.layout(), model.epochs);
         if fit.non_finite == NonFinite::Skip {
-            ledger.leave_out();
+            epoch_sums.leave_out();
         }
         for mut checkpoints in std::mem::take(&mut fit.checkpoints) {
             checkpoints.begin(resume, validation.is_some(), model)?;
@@ -113,7 +113,7 @@ impl<'a> Run<'a> {
                 model.steps
             }
         };
-        let per_epoch = ledger.steps_per_epoch();
+        let per_epoch = epoch_sums.steps_per_epoch();
         let (total, stop) = last_step(&fit, &feeder, per_epoch, first)?;
         let population = !model.members.is_empty();
         let seed = model.architecture.seed;
@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
             stop: None,
             ended: None,
         };
-        let ledgers = vec![ledger; shuffles.len()];
+        let epoch_sums = vec![epoch_sums; shuffles.len()];
         let recovery = fit.recovery;
         Ok(Run {
             keeper: Keeper::new(model.device(), recovery, feeder.repeats()),
@@ -145,14 +145,14 @@ impl<'a> Run<'a> {
                 micro,
             },
             members: shuffles.iter().map(|_| member()).collect(),
-            pass: RowPass::new((RowProgram::Train, capacity), feeder, ledgers, total),
+            pass: RowPass::new((RowProgram::Train, capacity), feeder, epoch_sums, total),
             first_step: first,
             first_epoch: resume.map_or(model.epochs, |resumed| {
                 let state = &resumed.state;
                 let done = state.steps.div_ceil(per_epoch);
                 state.model_epochs.saturating_sub(done)
             }),
-            board,
+            metrics,
             shuffles,
             target_loss: fit.target_loss,
             callbacks: std::mem::take(&mut fit.callbacks),

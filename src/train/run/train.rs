@@ -75,7 +75,7 @@ impl Run<'_> {
         let pauses = Pauses::of(self);
         // Where all that is under way comes to an end, for what is due by the clock on the wall.
         let mut settles = None;
-        let mut submissions = self.pass.begin(model, &self.board).await?;
+        let mut submissions = self.pass.begin(model, &self.metrics).await?;
         self.counted
             .get_or_insert_with(|| model.device().counters());
         while self.pass.absorbed < self.pass.total {
@@ -124,10 +124,10 @@ impl Run<'_> {
     async fn absorb(&mut self, model: &mut Model, clock_step: u64) -> Result<bool> {
         self.pass.absorbed += 1;
         let step = self.pass.absorbed;
-        let mut means = Vec::new();
-        for (member, ledger) in self.members.iter_mut().zip(&mut self.pass.ledgers) {
-            let (loss, ended) = ledger.absorb(clock_step);
-            means.extend(ended);
+        let mut figures = Vec::new();
+        for (member, epoch_sums) in self.members.iter_mut().zip(&mut self.pass.epoch_sums) {
+            let (loss, ended) = epoch_sums.absorb(clock_step);
+            figures.extend(ended);
             if member.ended.is_some() {
                 continue;
             }
@@ -141,9 +141,9 @@ impl Run<'_> {
                 });
             }
         }
-        let ends_epoch = !means.is_empty();
+        let ends_epoch = !figures.is_empty();
         if ends_epoch {
-            self.end_epoch(model, means).await?;
+            self.end_epoch(model, figures).await?;
         }
         Ok(ends_epoch)
     }
@@ -174,10 +174,12 @@ impl Run<'_> {
     /// Reports what was done of an epoch that the run ends within, and why it ended.
     async fn finish(&mut self, model: &mut Model) -> Result<()> {
         self.hand_out(model, Due::Last).await?;
-        let ledgers = self.pass.ledgers.iter_mut();
-        let means: Vec<_> = ledgers.filter_map(|ledger| ledger.take()).collect();
-        if !means.is_empty() {
-            self.end_epoch(model, means).await?;
+        let epoch_sums = self.pass.epoch_sums.iter_mut();
+        let figures: Vec<_> = epoch_sums
+            .filter_map(|epoch_sums| epoch_sums.take())
+            .collect();
+        if !figures.is_empty() {
+            self.end_epoch(model, figures).await?;
         }
         let stop = match self.stop.take() {
             None if self.pass.data_ended => Some(Stop::Data),

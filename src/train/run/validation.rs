@@ -72,8 +72,8 @@ impl<'a> Validator<'a> {
                 capacity
             }
         };
-        let board = model.recipe().board()?;
-        measure(model, capacity, data, &board).await
+        let metrics = model.recipe().metrics()?;
+        measure(model, capacity, data, &metrics).await
     }
 }
 
@@ -84,7 +84,7 @@ impl Run<'_> {
         match &mut self.validation {
             None => Ok(Vec::new()),
             Some(Validation::Own(data)) => {
-                let measured = measure(model, capacity, data, &self.board).await?;
+                let measured = measure(model, capacity, data, &self.metrics).await?;
                 Ok(vec![Some(measured)])
             }
             Some(Validation::Lent(validator)) => {

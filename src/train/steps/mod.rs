@@ -7,9 +7,9 @@ use std::ops::Range;
 
 use crate::Result;
 
+use super::epoch_sums::EpochSums;
 use super::feed::{Cut, Feeder};
-use super::ledger::Ledger;
-use super::metric::Board;
+use super::metric::ModelMetrics;
 use super::model::Model;
 use super::programs::{Capacity, RowProgram};
 
@@ -22,7 +22,7 @@ pub(super) struct RowPass<'a> {
     pub capacity: Capacity,
     pub feeder: Feeder<'a>,
     /// The sums of the epoch under way, of every member of a population.
-    pub ledgers: Vec<Ledger>,
+    pub epoch_sums: Vec<EpochSums>,
     /// Steps whose sums were read.
     pub absorbed: u64,
     /// Steps after which the pass ends.
@@ -36,14 +36,14 @@ impl<'a> RowPass<'a> {
     pub fn new(
         (program, capacity): (RowProgram, Capacity),
         feeder: Feeder<'a>,
-        ledgers: Vec<Ledger>,
+        epoch_sums: Vec<EpochSums>,
         total: u64,
     ) -> Self {
         RowPass {
             program,
             capacity,
             feeder,
-            ledgers,
+            epoch_sums,
             absorbed: 0,
             total,
             data_ended: false,
@@ -52,15 +52,15 @@ impl<'a> RowPass<'a> {
 
     /// Steps of an epoch.
     pub fn steps_per_epoch(&self) -> u64 {
-        let ledger = self.ledgers.first();
-        ledger.map_or(1, |ledger| ledger.steps_per_epoch().max(1))
+        let epoch_sums = self.epoch_sums.first();
+        epoch_sums.map_or(1, |epoch_sums| epoch_sums.steps_per_epoch().max(1))
     }
 
     /// The submissions of the steps that are left.
-    pub async fn begin(&self, model: &mut Model, board: &Board) -> Result<Submissions> {
+    pub async fn begin(&self, model: &mut Model, metrics: &ModelMetrics) -> Result<Submissions> {
         let device = model.device().clone();
         let program = model.opened(self.capacity).await?.program(self.program)?;
-        let mut submissions = Submissions::new(program, board, self.steps_per_epoch(), &device)?;
+        let mut submissions = Submissions::new(program, metrics, self.steps_per_epoch(), &device)?;
         submissions.begin_at(self.absorbed);
         Ok(submissions)
     }
@@ -102,12 +102,12 @@ impl<'a> RowPass<'a> {
         let Some((steps, copied)) = sums else {
             return Ok(Some((done, 0..0)));
         };
-        let each = (copied.len() / self.ledgers.len().max(1)).max(1);
-        if let [only] = &mut self.ledgers[..] {
+        let each = (copied.len() / self.epoch_sums.len().max(1)).max(1);
+        if let [only] = &mut self.epoch_sums[..] {
             only.hold(copied);
         } else {
-            for (ledger, copied) in self.ledgers.iter_mut().zip(copied.chunks_exact(each)) {
-                ledger.hold(copied.to_vec());
+            for (epoch_sums, copied) in self.epoch_sums.iter_mut().zip(copied.chunks_exact(each)) {
+                epoch_sums.hold(copied.to_vec());
             }
         }
         Ok(Some((done, steps)))
@@ -120,8 +120,8 @@ impl<'a> RowPass<'a> {
         if cut.rows == 0 {
             return Ok(());
         }
-        for ledger in &mut self.ledgers {
-            ledger.cut(cut.epoch, cut.rows as u64);
+        for epoch_sums in &mut self.epoch_sums {
+            epoch_sums.cut(cut.epoch, cut.rows as u64);
         }
         let rows = u32::try_from(cut.rows).unwrap_or(u32::MAX);
         let open = model.opened(self.capacity).await?;

@@ -7,7 +7,7 @@ use crate::edge::WallTime;
 use crate::session::{Handle, Pending, ProgramHandle};
 use crate::{Device, Result, Session};
 
-use crate::train::metric::Board;
+use crate::train::metric::ModelMetrics;
 use crate::train::programs::RunHandles;
 use crate::train::sizes::{READBACKS, RING_ROWS};
 
@@ -51,7 +51,7 @@ impl Submissions {
     /// For a program of a session, in epochs of `per_epoch` steps, beginning with one.
     pub fn new(
         (session, handles): (&mut Session, &RunHandles),
-        board: &Board,
+        metrics: &ModelMetrics,
         per_epoch: u64,
         device: &Device,
     ) -> Result<Self> {
@@ -59,7 +59,7 @@ impl Submissions {
         Ok(Submissions {
             program: handles.program,
             sums: handles.sums.clone(),
-            slots: board.layout().slots as u64,
+            slots: metrics.layout().slots as u64,
             per_epoch,
             pace: Pace::new(device),
             queue: VecDeque::new(),

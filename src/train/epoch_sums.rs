@@ -8,7 +8,7 @@ use super::sizes::RING_ROWS;
 
 /// The figures of a finished epoch.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Means {
+pub(super) struct EpochFigures {
     /// Loss first, then the metrics that are means.
     pub values: Vec<f64>,
     /// The cells of each tally.
@@ -18,7 +18,7 @@ pub(super) struct Means {
 
 /// Sums of an epoch under way.
 #[derive(Debug, Clone)]
-pub(super) struct Ledger {
+pub(super) struct EpochSums {
     layout: RingLayout,
     parts: usize,
     batch: u64,
@@ -36,10 +36,10 @@ pub(super) struct Ledger {
     copied: Vec<f32>,
 }
 
-impl Ledger {
+impl EpochSums {
     /// Epochs of `rows` rows in batches of `batch`, the first of which the clock counts as `epoch`.
     pub fn new(rows: u64, batch: u64, layout: RingLayout, epoch: u64) -> Self {
-        Ledger {
+        EpochSums {
             parts: Parts::of(usize::try_from(batch).unwrap_or(usize::MAX)).count,
             batch,
             rows,
@@ -99,7 +99,7 @@ impl Ledger {
 
     /// Takes the next step's sums from the ring that it holds; the epoch's figures when it is the last of its epoch. The
     /// step's own mean loss comes first.
-    pub fn absorb(&mut self, step: u64) -> (f64, Option<Means>) {
+    pub fn absorb(&mut self, step: u64) -> (f64, Option<EpochFigures>) {
         let row = (step % RING_ROWS as u64) as usize * self.layout.columns * self.parts;
         let rows = self.batch.min(self.of_epoch().saturating_sub(self.seen));
         let columns = self
@@ -124,7 +124,7 @@ impl Ledger {
     }
 
     /// The figures so far, if there are any; starts the next epoch.
-    pub fn take(&mut self) -> Option<Means> {
+    pub fn take(&mut self) -> Option<EpochFigures> {
         if self.seen == 0 {
             return None;
         }
@@ -137,7 +137,7 @@ impl Ledger {
             .collect();
         let tallies = self.tallies();
         self.epoch += 1;
-        Some(Means {
+        Some(EpochFigures {
             values,
             tallies,
             samples,
@@ -180,29 +180,30 @@ mod tests {
     #[test]
     fn a_ragged_last_batch_counts_by_its_own_rows() {
         // Ten rows in batches of four: sums over 4, 4 and 2 rows.
-        let mut ledger = Ledger::new(10, 4, layout(2, 2, &[]), 0);
+        let mut epoch_sums = EpochSums::new(10, 4, layout(2, 2, &[]), 0);
         let mut ring = vec![0.0; 2 * RING_ROWS];
         ring[..6].copy_from_slice(&[4.0, 1.0, 8.0, 2.0, 6.0, 2.0]);
-        ledger.hold(ring);
-        assert_eq!(ledger.absorb(0), (1.0, None));
-        assert_eq!(ledger.absorb(1), (2.0, None));
-        let means = Means {
+        epoch_sums.hold(ring);
+        assert_eq!(epoch_sums.absorb(0), (1.0, None));
+        assert_eq!(epoch_sums.absorb(1), (2.0, None));
+        let figures = EpochFigures {
             values: vec![1.8, 0.5],
             tallies: Vec::new(),
             samples: 10,
         };
-        assert_eq!(ledger.absorb(2), (3.0, Some(means)));
-        assert_eq!(ledger.take(), None);
+        assert_eq!(epoch_sums.absorb(2), (3.0, Some(figures)));
+        assert_eq!(epoch_sums.take(), None);
     }
 
     #[test]
     fn each_epoch_of_a_submission_has_its_own_slot_of_a_tally() {
         // Two steps an epoch from epoch 5; two slots of two tallies.
-        let mut ledger = Ledger::new(8, 4, layout(1, 2, &[1, 2]), 5);
+        let mut epoch_sums = EpochSums::new(8, 4, layout(1, 2, &[1, 2]), 5);
         let mut copied = vec![0.0; RING_ROWS];
         copied.extend([60.0, 50.0, 61.0, 62.0, 51.0, 52.0]);
-        ledger.hold(copied);
-        let tallies = [0, 1, 2, 3].map(|step| ledger.absorb(step).1.map(|means| means.tallies));
+        epoch_sums.hold(copied);
+        let tallies =
+            [0, 1, 2, 3].map(|step| epoch_sums.absorb(step).1.map(|figures| figures.tallies));
         let fifth = vec![vec![50.0], vec![51.0, 52.0]];
         let sixth = vec![vec![60.0], vec![61.0, 62.0]];
         assert_eq!(tallies, [None, Some(fifth), None, Some(sixth)]);
