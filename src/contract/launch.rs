@@ -122,7 +122,7 @@ pub struct Launch {
     pub params: Vec<(&'static str, Param)>,
     /// What bindings 1, 2, … hold, in the order of the entry point's declarations.
     pub bindings: Vec<Binding>,
-    /// A word of an operand: where it is not 0 the dispatch does nothing. See [`Guarded`](crate::op::Guarded).
+    /// A word of an operand: where it is not 0 the dispatch does nothing. See `Guarded`.
     pub guard: Option<(Binding, u32)>,
     /// Workgroups in x, y, z.
     pub grid: [u32; 3],

@@ -180,7 +180,8 @@ fn cases() -> Vec<Case> {
 }
 
 impl Tensor {
-    /// The share of right predictions in each row, see [`Accuracy`]; the last dimension is dropped.
+    /// The share of right predictions in each row, from 0 to 1: `[…, columns]` becomes `[…]`. `target` is as [`Accuracy`] says for
+    /// the kind. A row with a NaN gives NaN. It has no gradient.
     #[track_caller]
     pub fn accuracy(&self, target: &Tensor, kind: Accuracy) -> Tensor {
         self.graph().apply_one(kind, &[self, target])

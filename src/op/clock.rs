@@ -33,10 +33,10 @@ pub const ENTRY: Entry = Entry {
 /// Numbers in a clock's rates: the learning rate, β₁ᵗ, β₂ᵗ, and the host's factor of the learning rate.
 pub const RATES: usize = 4;
 
-/// Numbers in the rates of a clock with a [`UpdateCount`].
+/// Numbers in the rates of a clock with a `UpdateCount`.
 pub const LONG_RATES: usize = 12;
 
-/// The numbers in a clock's rates, the later ones where there is a [`UpdateCount`].
+/// The numbers in a clock's rates, the later ones where there is a `UpdateCount`.
 pub mod rate {
     /// η, the schedule's times the factor.
     pub const LEARNING_RATE: usize = 0;
@@ -51,11 +51,11 @@ pub mod rate {
     /// 1 if this step updates, not only adds its gradient up; plus 2 if what comes every so many updates is due; plus 4
     /// if it is the first of the steps that make an update.
     pub const FLAGS: usize = 5;
-    /// Two numbers of a [`Series`](super::Series).
+    /// Two numbers of a `Series`.
     pub const SERIES: usize = 6;
-    /// Three sums of squares, which [`SumOfSquares`](crate::op::SumOfSquares) leaves here for the updates after it.
+    /// Three sums of squares, which `SumOfSquares` leaves here for the updates after it.
     pub const SQUARES: usize = 8;
-    /// Updates that were skipped so far, which [`EndScale`](crate::op::EndScale) counts.
+    /// Updates that were skipped so far, which `EndScale` counts.
     pub const SKIPPED: usize = 11;
 }
 
@@ -79,7 +79,7 @@ pub mod cursor {
     pub const SHUFFLE: usize = 5;
     /// The seed of the orders.
     pub const SEED: usize = 6;
-    /// The bits of the f32 that a training step's gradients are scaled by, where a [`ScaleLoss`](crate::op::ScaleLoss) is in
+    /// The bits of the f32 that a training step's gradients are scaled by, where a `ScaleLoss` is in
     /// the program, which sets it.
     pub const SCALE: usize = 7;
     /// Words in all.

@@ -178,7 +178,8 @@ fn cases() -> Vec<Case> {
 }
 
 impl Tensor {
-    /// How each row goes with the target's, see [`Correlation`], over the last dimension, which is dropped.
+    /// How each row goes with the row of `target`, a tensor of the same shape, from −1 to 1: `[…, columns]` becomes `[…]`. A row
+    /// that does not vary has 0.
     #[track_caller]
     pub fn correlation(&self, target: &Tensor, kind: Correlation) -> Tensor {
         self.graph().apply_one(kind, &[self, target])

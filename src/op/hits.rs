@@ -148,7 +148,8 @@ fn cases() -> Vec<Case> {
 }
 
 impl Tensor {
-    /// Right answers of each row, see [`Hits`]; the last dimension is dropped.
+    /// 1 for each row whose answer is right by `kind`, or the share of right ones, else 0: `[…, columns]` becomes `[…]`. `target` is
+    /// as [`Hits`] says for the kind. A row with a NaN gives NaN. It has no gradient.
     #[track_caller]
     pub fn hits(&self, target: &Tensor, kind: Hits) -> Tensor {
         self.graph().apply_one(kind, &[self, target])

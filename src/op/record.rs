@@ -24,7 +24,7 @@ pub const ENTRY: Entry = Entry {
 
 /// Sums the values of this step's rows into the step's place in a ring. Inputs: ring, \[rows, columns, parts\], updated in
 /// place; cursor, the clock's; values, \[batch\], of which the first cursor\[ROWS\] count. No output. The batch lies in
-/// [`Parts::of`] it.
+/// `Parts::of` it.
 ///
 /// The sum is kept, not the mean: the host adds sums over steps and divides by all their rows, so that a short last
 /// batch weighs as much as it has rows.
@@ -202,7 +202,7 @@ fn cases() -> Vec<Case> {
 
 impl Tensor {
     /// Sums the first rows of these values, as many as the clock's `cursor` counts, into the step's row of `ring`,
-    /// \[rows, columns, parts\], a variable, where the batch lies in [`Parts::of`](crate::op::Parts::of) it. The handle is for [`Program::update`](crate::Program::update).
+    /// \[rows, columns, parts\], a variable, where the batch lies in `Parts::of` it. The handle is for [`Program::update`](crate::Program::update).
     #[track_caller]
     pub fn record(&self, ring: &Tensor, cursor: &Tensor, column: usize) -> Tensor {
         self.graph()

@@ -293,7 +293,7 @@ fn cases() -> Vec<Case> {
 }
 
 impl Tensor {
-    /// The sum over one dimension, which is dropped.
+    /// The sum over one dimension, counted from 0, which is dropped: `[2, 3]` over 0 becomes `[3]`.
     #[track_caller]
     pub fn sum_over(&self, dimension: usize) -> Tensor {
         self.graph().apply_one(

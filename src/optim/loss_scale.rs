@@ -12,7 +12,7 @@ use super::optimizer::{Clock, Optimizer, OptimizerConfig, Rates, rates_of};
 /// The variable of its state, u32 \[8\]: see [`scale`](crate::op::scale).
 pub const LOSS_SCALE: &str = "loss_scale.state";
 
-/// The variable of what the clock's rates were before a step: see [`EndScale`].
+/// The variable of what the clock's rates were before a step: see `EndScale`.
 const POWERS_KEPT: &str = "loss_scale.powers";
 
 /// Dynamic loss scaling with the names and defaults of Keras' `LossScaleOptimizer`.

@@ -109,7 +109,7 @@ pub struct Outcomes {
 }
 
 impl ThresholdTally {
-    /// From the cells of [`op::ThresholdCounts`](crate::op::ThresholdCounts).
+    /// From the cells of `op::ThresholdCounts`.
     pub(super) fn new(thresholds: usize, cells: Vec<f64>) -> Self {
         ThresholdTally { thresholds, cells }
     }
@@ -199,7 +199,7 @@ pub struct ColumnMoments {
 }
 
 impl ColumnMoments {
-    /// From the cells of [`op::Moments`](crate::op::Moments).
+    /// From the cells of `op::Moments`.
     pub(super) fn read(cells: &[f64]) -> Vec<Self> {
         let column = |cells: &[f64]| ColumnMoments {
             weight: cells[0],
