@@ -1,6 +1,6 @@
 // m ← m + (g − m)(1 − β₁), v ← v + (g² − v)(1 − β₂), w ← w − α·m/(√v + ε) with α = η·√(1 − β₂ᵗ)/(1 − β₁ᵗ).
 //
-// w, m, v, g: `len` elements, four to an invocation; the last invocation keeps what lies behind the end. Workgroups of
+// w, m, v, g: `len` elements, four to an invocation; the last invocation keeps what lies beyond the end. Workgroups of
 // 256 and no loop: 13 GB/s on lavapipe against 7 with single elements and 4 with a stride over the grid.
 
 struct Params {

@@ -74,7 +74,7 @@ fn advance_by_table(@builtin(local_invocation_index) local: u32) {
     begin(local, rate);
 }
 
-// The value of a step in the table, or behind the boundaries.
+// The value of a step in the table, or after the boundaries.
 fn listed(step: u32) -> f32 {
     if SCHEDULE == 9u {
         return table[min(step, params.decay_steps - 1u)];

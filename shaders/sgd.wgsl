@@ -1,6 +1,6 @@
 // w ← w − η·g; with momentum v ← μ·v − η·g, w ← w + v; with Nesterov's look-ahead w ← w + μ·v − η·g.
 //
-// w, v, g: `len` elements, four to an invocation; the last invocation keeps what lies behind the end. Workgroups of 256
+// w, v, g: `len` elements, four to an invocation; the last invocation keeps what lies beyond the end. Workgroups of 256
 // and no loop: twice as fast as single elements on lavapipe, three times as fast as a stride over the grid.
 
 struct Params {

@@ -1,6 +1,7 @@
 //! An open plan: programs run by name, on any device.
 
 mod access;
+mod clock;
 mod handle;
 mod snapshot;
 
@@ -12,6 +13,7 @@ use crate::plan::{Place, Plan};
 use crate::{Error, Result, cpu, gpu};
 
 use access::floats;
+pub(crate) use clock::{note_powers, resize_rates};
 pub(crate) use handle::{ElementsRef, Handle, HostElements, ProgramHandle};
 pub(crate) use snapshot::PendingSnapshot;
 pub use snapshot::Snapshot;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use common::device;
 use kiln::check::{self, Report};
-use kiln::op::{self, Case};
+use kiln::op::Case;
 use kiln::op::{Compute, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature};
 use kiln::plan::Target;
 use kiln::{Device, TensorType};
@@ -20,7 +20,7 @@ fn every_op(device: &Device) {
     println!("on {device}");
     let mut names = BTreeSet::new();
     let mut failed = Vec::new();
-    for entry in op::all() {
+    for entry in check::all() {
         assert!(names.insert(entry.name), "two ops are named {}", entry.name);
         let survey = check::survey(&entry, device);
         println!("{survey}");

@@ -110,7 +110,7 @@ fn doctor() -> Result<bool> {
 
 /// The ops to check.
 fn entries(only: Option<String>) -> Result<Vec<op::Entry>> {
-    let all = op::all();
+    let all = check::all();
     let Some(name) = only else { return Ok(all) };
     let known = all.iter().map(|entry| entry.name.to_string()).collect();
     let found: Vec<_> = all.into_iter().filter(|entry| entry.name == name).collect();

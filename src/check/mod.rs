@@ -27,10 +27,18 @@ pub use gradient::gradcheck;
 pub use survey::{Survey, survey};
 pub use targets::{Variant, variants};
 
-use crate::contract::{Case, Sample, Signature};
-use crate::{Device, Error, Result, Values};
+use crate::contract::{Case, Entry, Sample, Signature};
+use crate::{Device, Error, Result, Values, op, optim};
 
 use trial::Trial;
+
+/// Every op that ships, and the rules of all optimizers: what the parity, gradient, shader and benchmark harnesses iterate
+/// over.
+pub fn all() -> Vec<Entry> {
+    let mut all = op::all();
+    all.push(optim::ENTRY);
+    all
+}
 
 /// The seed of all draws: a check is the same on every run.
 const SEED: u64 = 1;

@@ -151,9 +151,9 @@ impl fmt::Display for Survey {
 /// What goes wrong is in [`Survey::failures`]; that an element or a case was left out is among it.
 ///
 /// ```
-/// use kiln::{Device, check, op};
+/// use kiln::{Device, check};
 ///
-/// for entry in op::all().iter().filter(|entry| entry.name == "accuracy") {
+/// for entry in check::all().iter().filter(|entry| entry.name == "accuracy") {
 ///     let survey = check::survey(entry, &Device::cpu());
 ///     println!("{survey}");
 ///     assert!(survey.passed());

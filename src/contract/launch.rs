@@ -70,6 +70,19 @@ macro_rules! shader {
 }
 pub(crate) use shader;
 
+/// The text of a file in `shaders/`.
+macro_rules! wgsl {
+    ($name:literal) => {
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/shaders/",
+            $name,
+            ".wgsl"
+        ))
+    };
+}
+pub(crate) use wgsl;
+
 /// The value of a field of a kernel's `params`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Param {
@@ -89,6 +102,13 @@ impl From<usize> for Param {
     /// Sizes are checked against the adapter's limits, which are far below `u32::MAX`, before a launch is used.
     fn from(value: usize) -> Self {
         Param::U32(u32::try_from(value).unwrap_or(u32::MAX))
+    }
+}
+
+impl From<bool> for Param {
+    /// A switch: 1 or 0.
+    fn from(value: bool) -> Self {
+        Param::U32(value.into())
     }
 }
 

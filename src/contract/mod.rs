@@ -11,8 +11,8 @@ mod signature;
 
 pub use case::{Case, Entry, Fill};
 pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
-pub(crate) use launch::shader;
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
+pub(crate) use launch::{shader, wgsl};
 pub use op::{Op, Slab, Vjp};
 pub use row_loss::{BinaryCrossEntropy, Form, RowLoss, SquaredError};
 pub use sample::Sample;

@@ -225,6 +225,7 @@ impl EntryPoint {
     }
 }
 
+/// The fields of `params`, those of a struct in it among the others, and its size in bytes.
 fn fields(
     module: &naga::Module,
     kind: naga::Handle<naga::Type>,
@@ -232,18 +233,30 @@ fn fields(
     let TypeInner::Struct { members, span } = &module.types[kind].inner else {
         return Err("params must be a struct".into());
     };
-    let field = |member: &naga::StructMember| {
+    let mut found: Vec<ParamField> = Vec::new();
+    for member in members {
         let name = member.name.clone().unwrap_or_default();
         match module.types[member.ty].inner {
             TypeInner::Scalar(scalar) if scalar.width == 4 && scalar.kind != ScalarKind::Bool => {
-                Ok(ParamField {
+                found.push(ParamField {
                     name,
                     offset: member.offset,
                     float: scalar.kind == ScalarKind::Float,
-                })
+                });
             }
-            _ => Err(format!("params.{name} must be a u32 or an f32")),
+            TypeInner::Struct { .. } => {
+                let (inner, _) = fields(module, member.ty)?;
+                found.extend(inner.into_iter().map(|field| ParamField {
+                    offset: member.offset + field.offset,
+                    ..field
+                }));
+            }
+            _ => return Err(format!("params.{name} must be a u32 or an f32")),
         }
-    };
-    Ok((members.iter().map(field).collect::<Result<_, _>>()?, *span))
+    }
+    let twice = |i: &usize| found[..*i].iter().any(|other| other.name == found[*i].name);
+    if let Some(i) = (0..found.len()).find(twice) {
+        return Err(format!("params has two fields `{}`", found[i].name));
+    }
+    Ok((found, *span))
 }

@@ -8,7 +8,7 @@ use crate::op::pointwise::functions::{self, functions};
 use crate::op::{Function, UnaryFunction};
 use crate::{Error, Result, Tensor};
 
-use super::plain;
+use crate::lookup::plain;
 
 macro_rules! activations {
     ({

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lookup::{self, Named};
+use crate::range::{above_zero, at_least_zero, within};
 use crate::{Error, Result, Tensor};
 
 /// What Keras adds to norms before it divides by them.
@@ -9,6 +11,8 @@ const EPSILON: f32 = 1e-7;
 
 /// A constraint by Keras' names and defaults. Norms are over the dimension `axis`: 0, the default, of a dense kernel
 /// `[inputs, units]` is the norm of each unit's weights.
+// Functions are compared by address: a function equals itself, which is all that a comparison of settings asks.
+#[allow(unpredictable_function_pointer_comparisons)]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Constraint {
@@ -37,6 +41,47 @@ pub enum Constraint {
         /// The dimension that norms are over.
         axis: usize,
     },
+    /// A function of one's own, from weights to weights of the same shape. A model with one is not written to a model file.
+    #[serde(skip)]
+    Own(fn(&Tensor) -> Tensor),
+}
+
+/// What there is, by Keras' names and with Keras' defaults.
+const TABLE: &[Named<Constraint>] = &[
+    (
+        Constraint::MaxNorm {
+            max_value: 2.0,
+            axis: 0,
+        },
+        &["max_norm"],
+    ),
+    (Constraint::NonNeg, &["non_neg", "non_negative"]),
+    (Constraint::UnitNorm { axis: 0 }, &["unit_norm"]),
+    (
+        Constraint::MinMaxNorm {
+            min_value: 0.0,
+            max_value: 1.0,
+            rate: 1.0,
+            axis: 0,
+        },
+        &["min_max_norm"],
+    ),
+];
+
+impl Constraint {
+    /// Every constraint by Keras' name, with Keras' defaults.
+    pub fn all() -> impl Iterator<Item = (&'static str, Constraint)> {
+        lookup::all(TABLE)
+    }
+
+    /// The constraint of that name with Keras' defaults: `max_norm`, `non_neg`, `unit_norm`, `min_max_norm`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] with the names that there are.
+    pub fn from_name(name: &str) -> Result<Self> {
+        lookup::find("constraint", name, TABLE)
+    }
 }
 
 impl Constraint {
@@ -62,6 +107,7 @@ impl Constraint {
         };
         match self {
             Constraint::NonNeg => w.relu(),
+            Constraint::Own(constrained) => constrained(w),
             Constraint::MaxNorm { max_value, axis } => {
                 to(axis, &|norms| norms.minimum(&number(max_value)))
             }
@@ -79,14 +125,14 @@ impl Constraint {
         }
     }
 
-    /// Puts a parameter under the constraint; the handle is for [`Program::update`](crate::Program::update), behind those
+    /// Puts a parameter under the constraint; the handle is for [`Program::update`](crate::Program::update), after those
     /// of the optimizer.
     #[track_caller]
     pub fn apply(self, parameter: &Tensor) -> Tensor {
         parameter.assign(&self.of(parameter))
     }
 
-    /// Checks that a parameter with so many dimensions has that of the norms.
+    /// Checks that a parameter of this rank has the dimension of the norms.
     pub(super) fn check_axis(self, name: impl FnOnce() -> String, rank: usize) -> Result<()> {
         match self {
             Constraint::MaxNorm { axis, .. }
@@ -110,33 +156,20 @@ impl Constraint {
     ///
     /// [`Error::Argument`] with the field's name.
     pub fn validate(self) -> Result<()> {
-        let refuse = |name, range: &str, got: f32| {
-            Err(Error::argument(name, format!("must be {range}, got {got}")))
-        };
         match self {
-            Constraint::NonNeg | Constraint::UnitNorm { .. } => Ok(()),
-            Constraint::MaxNorm { max_value, .. }
-                if !(max_value > 0.0 && max_value.is_finite()) =>
-            {
-                refuse("max_value", "above 0 and finite", max_value)
-            }
-            Constraint::MaxNorm { .. } => Ok(()),
+            Constraint::NonNeg | Constraint::UnitNorm { .. } | Constraint::Own(_) => Ok(()),
+            Constraint::MaxNorm { max_value, .. } => above_zero("max_value", max_value),
             Constraint::MinMaxNorm {
                 min_value,
                 max_value,
                 rate,
                 ..
             } => {
-                if !(0.0..f32::INFINITY).contains(&min_value) {
-                    return refuse("min_value", "at least 0 and finite", min_value);
-                }
-                if !(max_value >= min_value && max_value.is_finite()) {
-                    return refuse("max_value", "at least min_value and finite", max_value);
-                }
-                if !(rate > 0.0 && rate <= 1.0) {
-                    return refuse("rate", "in (0, 1]", rate);
-                }
-                Ok(())
+                at_least_zero("min_value", min_value)?;
+                let fits = max_value >= min_value && max_value.is_finite();
+                let range = "at least min_value and finite";
+                within(fits, "max_value", range, max_value)?;
+                within(rate > 0.0 && rate <= 1.0, "rate", "in (0, 1]", rate)
             }
         }
     }
@@ -156,6 +189,17 @@ mod tests {
         let mut session = device.open(&plan).unwrap();
         session.run("constrain", 1).unwrap();
         session.read("w").unwrap()
+    }
+
+    #[test]
+    fn keras_names_of_functions_and_classes_are_found_and_each_means_one() {
+        for (name, known) in Constraint::all() {
+            assert_eq!(Constraint::from_name(name).ok(), Some(known), "{name}");
+        }
+        let unknown = Constraint::from_name("max").unwrap_err().to_string();
+        for word in ["constraint", "`max`", "max_norm", "unit_norm"] {
+            assert!(unknown.contains(word), "{unknown}");
+        }
     }
 
     #[test]
@@ -183,6 +227,10 @@ mod tests {
             [3.0, 0.3, 0.0, 4.0, 0.0, 0.0],
         );
         close(constrained(range), [2.1, 0.45, 0.0, 2.8, -0.6, 0.0]);
+        close(
+            constrained(Constraint::Own(|w| w.scale(0.5))),
+            [1.5, 0.15, 0.0, 2.0, -0.2, 0.0],
+        );
     }
 
     #[test]

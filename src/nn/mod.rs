@@ -24,6 +24,7 @@ mod constraint;
 mod dense;
 mod describe;
 mod dot;
+mod draws;
 mod forward;
 mod functional;
 mod initializer;
@@ -31,7 +32,6 @@ mod lambda;
 mod layer;
 mod layer_ref;
 mod merge;
-mod names;
 mod nested;
 mod noise;
 mod normalization;
@@ -66,7 +66,6 @@ pub(crate) use layer::batch_of;
 pub use layer::{Layer, Parameter};
 pub use layer_ref::LayerRef;
 pub use merge::{Add, Average, Maximum, Minimum, Multiply, Subtract};
-pub(crate) use names::plain;
 pub use noise::{AlphaDropout, Dropout, GaussianDropout, GaussianNoise};
 pub use normalization::{
     BatchNormalization, GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization,

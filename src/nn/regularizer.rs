@@ -2,10 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lookup::{self, Named};
+use crate::range::at_least_zero;
 use crate::{Error, Result, Tensor};
 
 /// A penalty by Keras' names and defaults. PyTorch has none; its optimizers' `weight_decay` is the gradient of ½·λ·Σ W²:
 /// [`Common::l2`](crate::optim::Common).
+// Functions are compared by address: a function equals itself, which is all that a comparison of settings asks.
+#[allow(unpredictable_function_pointer_comparisons)]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Regularizer {
@@ -27,6 +31,39 @@ pub enum Regularizer {
         /// Whether of columns. Keras' default: rows.
         columns: bool,
     },
+    /// A function of one's own, from weights to a scalar. A model with one is not written to a model file.
+    #[serde(skip)]
+    Own(fn(&Tensor) -> Tensor),
+}
+
+/// What there is, by Keras' names and with Keras' defaults.
+const TABLE: &[Named<Regularizer>] = &[
+    (Regularizer::L1(0.01), &["l1"]),
+    (Regularizer::L2(0.01), &["l2"]),
+    (Regularizer::L1L2 { l1: 0.0, l2: 0.0 }, &["l1_l2"]),
+    (
+        Regularizer::Orthogonal {
+            factor: 0.01,
+            columns: false,
+        },
+        &["orthogonal_regularizer", "orthogonal"],
+    ),
+];
+
+impl Regularizer {
+    /// Every penalty by Keras' name, with Keras' defaults.
+    pub fn all() -> impl Iterator<Item = (&'static str, Regularizer)> {
+        lookup::all(TABLE)
+    }
+
+    /// The penalty of that name with Keras' defaults: `l1`, `l2`, `l1_l2`, `orthogonal_regularizer`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] with the names that there are.
+    pub fn from_name(name: &str) -> Result<Self> {
+        lookup::find("regularizer", name, TABLE)
+    }
 }
 
 impl Regularizer {
@@ -38,6 +75,7 @@ impl Regularizer {
             Regularizer::L2(factor) => x.l2_penalty(factor),
             Regularizer::L1L2 { l1, l2 } => x.l1_l2_penalty(l1, l2),
             Regularizer::Orthogonal { factor, columns } => x.orthogonal_penalty(factor, columns),
+            Regularizer::Own(penalty) => penalty(x),
         }
     }
 
@@ -49,7 +87,7 @@ impl Regularizer {
             Regularizer::L1(l1) => (l1, 0.0),
             Regularizer::L2(l2) => (0.0, l2),
             Regularizer::L1L2 { l1, l2 } => (l1, l2),
-            Regularizer::Orthogonal { .. } => {
+            Regularizer::Orthogonal { .. } | Regularizer::Own(_) => {
                 return x.refuse_penalty("is no sum over rows, so no penalty on outputs".into());
             }
         };
@@ -67,8 +105,8 @@ impl Regularizer {
 
     /// Checks the penalty as one on outputs.
     pub(super) fn validate_activity(self) -> Result<()> {
-        if let Regularizer::Orthogonal { .. } = self {
-            let message = "must be L1, L2 or L1L2, got one of pairs of rows";
+        if let Regularizer::Orthogonal { .. } | Regularizer::Own(_) = self {
+            let message = "must be L1, L2 or L1L2, got one that is no sum over rows";
             return Err(Error::argument("activity_regularizer", message));
         }
         self.validate()
@@ -85,12 +123,10 @@ impl Regularizer {
             Regularizer::L2(l2) => [("l1", 0.0), ("l2", l2)],
             Regularizer::L1L2 { l1, l2 } => [("l1", l1), ("l2", l2)],
             Regularizer::Orthogonal { factor, .. } => [("factor", factor), ("l2", 0.0)],
+            Regularizer::Own(_) => return Ok(()),
         };
         for (name, factor) in factors {
-            if !(0.0..f32::INFINITY).contains(&factor) {
-                let message = format!("must be at least 0 and finite, got {factor}");
-                return Err(Error::argument(name, message));
-            }
+            at_least_zero(name, factor)?;
         }
         Ok(())
     }
@@ -171,6 +207,17 @@ impl Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keras_names_of_functions_and_classes_are_found_and_each_means_one() {
+        for (name, known) in Regularizer::all() {
+            assert_eq!(Regularizer::from_name(name).ok(), Some(known), "{name}");
+        }
+        assert_eq!(
+            Regularizer::from_name("L1L2").ok(),
+            Regularizer::from_name("l1_l2").ok()
+        );
+    }
 
     #[test]
     fn factors_outside_their_range_are_refused_by_name() {

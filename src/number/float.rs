@@ -73,12 +73,42 @@ impl Known for f32 {
     fn decides(self) -> f64 {
         f64::from(self)
     }
+
+    #[inline(always)]
+    fn power(self, exponent: Self) -> Self {
+        self.powf(exponent)
+    }
+
+    #[inline(always)]
+    fn whole_power(self, exponent: i32) -> Self {
+        self.powi(exponent)
+    }
+
+    #[inline(always)]
+    fn sine_of_quarter(self) -> Self {
+        self.sin()
+    }
 }
 
 impl Known for f64 {
     #[inline(always)]
     fn decides(self) -> f64 {
         self
+    }
+
+    #[inline(always)]
+    fn power(self, exponent: Self) -> Self {
+        self.powf(exponent)
+    }
+
+    #[inline(always)]
+    fn whole_power(self, exponent: i32) -> Self {
+        self.powi(exponent)
+    }
+
+    #[inline(always)]
+    fn sine_of_quarter(self) -> Self {
+        self.sin()
     }
 }
 

@@ -137,6 +137,15 @@ pub trait Number:
 pub trait Known: Number {
     /// The number itself, to decide by.
     fn decides(self) -> f64;
+
+    /// x^exponent for x ≥ 0.
+    fn power(self, exponent: Self) -> Self;
+
+    /// x^exponent by products.
+    fn whole_power(self, exponent: i32) -> Self;
+
+    /// The sine of x for x in [0, π/2], accurate to its first step: on devices the series of `schedule.wgsl`.
+    fn sine_of_quarter(self) -> Self;
 }
 
 #[inline(always)]

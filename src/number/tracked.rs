@@ -358,6 +358,35 @@ impl Known for Tracked {
     fn decides(self) -> f64 {
         self.value
     }
+
+    /// 2^y with y = exponent·log2 x, of which the logarithm may be computed as ln(1 + …): 20 units of it, and 8 of 1 near 1.
+    fn power(self, exponent: Self) -> Self {
+        if exponent.value == 1.0 && exponent.error == 0.0 {
+            return self;
+        }
+        let value = self.value.powf(exponent.value);
+        let (x, power) = (self.value.abs(), exponent.value.abs());
+        if x == 0.0 {
+            let error = self.error.powf(power);
+            return Tracked { value, error };
+        }
+        let log = x.log2().abs();
+        let log_error = UNIT * (8.0 + 20.0 * log) + 1.45 * self.error / x;
+        let passed = 0.7 * (power * log_error + log * exponent.error);
+        let own = UNIT * (6.0 + 5.0 * power * log);
+        Self::rounded(value, value * (passed.min(700.0).exp_m1() + own), 1.0)
+    }
+
+    fn whole_power(self, exponent: i32) -> Self {
+        let times = f64::from(exponent.unsigned_abs());
+        let value = self.value.powi(exponent);
+        let relative = times * (UNIT + self.error / self.value.abs());
+        Self::rounded(value, 1.1 * relative * value.abs(), 1.0)
+    }
+
+    fn sine_of_quarter(self) -> Self {
+        Self::rounded(self.value.sin(), self.error, 6.0)
+    }
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use crate::contract::{
     arity, fold, shader,
 };
 use crate::number::parallel::pieces;
-use crate::number::{Real, UNIT};
+use crate::number::{Number, Real, Tracked};
 use crate::target::Target;
 use crate::{Tensor, TensorType};
 
-use super::RATES;
 use super::sgd::{check_factor, check_operands};
+use super::{RATES, complement, moved, rest};
 
 const SHADER: Shader = shader!("adam");
 
@@ -34,15 +34,53 @@ pub struct Adam {
     pub epsilon: f32,
 }
 
-/// 1 − β of the decimal number that β stands for. The f32 next to 0.999 is 1.3e-8 above it, which in 1 − β₂ would be an
-/// error of 1.3e-5; Keras subtracts in f64.
-pub(in crate::op) fn complement(beta: f32) -> f64 {
-    let exact = f64::from(beta);
-    let decimal = (exact * 1e7).round() / 1e7;
-    1.0 - if decimal as f32 == beta {
-        decimal
-    } else {
-        exact
+/// The formula with its numbers as the type that computes it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AdamFormula<N> {
+    rest_1: N,
+    rest_2: N,
+    epsilon: N,
+}
+
+impl<N: Number> AdamFormula<N> {
+    #[inline(always)]
+    pub fn new(beta_1: f32, beta_2: f32, epsilon: f32) -> Self {
+        Self::from_rests([beta_1, beta_2].map(rest), N::given(epsilon))
+    }
+
+    /// With 1 − β₁ and 1 − β₂ of one's own.
+    #[inline(always)]
+    pub fn from_rests([rest_1, rest_2]: [N; 2], epsilon: N) -> Self {
+        AdamFormula {
+            rest_1,
+            rest_2,
+            epsilon,
+        }
+    }
+
+    /// m and v after a step.
+    #[inline(always)]
+    pub fn means(&self, m: N, v: N, g: N) -> [N; 2] {
+        [moved(m, g, self.rest_1), moved(v, g * g, self.rest_2)]
+    }
+
+    /// What m·α is divided by.
+    #[inline(always)]
+    pub fn divisor(&self, v: N) -> N {
+        v.root() + self.epsilon
+    }
+
+    /// The same where ε is added after the correction of v, as in PyTorch: √(1 − β₂ᵗ) is the correction's root.
+    #[inline(always)]
+    pub fn corrected_divisor(&self, v: N, root: N) -> N {
+        v.root() / root + self.epsilon
+    }
+
+    /// α of the clock's rates.
+    #[inline(always)]
+    fn alpha(rates: &[N]) -> N {
+        let one = N::constant(1.0);
+        rates[0] * (one - rates[2]).root() / (one - rates[1])
     }
 }
 
@@ -95,12 +133,10 @@ impl Op for Adam {
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        let [m, v, g, rates] = [1, 2, 3, 4].map(|i| &sample.inputs[i]);
-        let [w_after, m_after, v_after] = [0, 1, 2].map(|i| &sample.results[i]);
+        let [w, m, v, g] = [0, 1, 2, 3].map(|i| &sample.inputs[i]);
         let mut bounds = [const { Vec::new() }; 3];
         for i in 0..m.len() {
-            let after = [w_after[i], m_after[i], v_after[i]];
-            let errors = self.errors([m[i], v[i]], g[i], 0.0, rates, after);
+            let errors = self.errors([w[i], m[i], v[i]], Tracked::exact(g[i]), &sample.inputs[4]);
             for (bounds, error) in bounds.iter_mut().zip(errors) {
                 bounds.push(error);
             }
@@ -110,43 +146,22 @@ impl Op for Adam {
 }
 
 impl Adam {
-    /// How far a device's w, m and v may be off after a step from m and v with a gradient g that is off by `g_error`.
-    pub(super) fn errors(
-        &self,
-        [m_before, v_before]: [f64; 2],
-        g: f64,
-        g_error: f64,
-        rates: &[f64],
-        [w, m, v]: [f64; 3],
-    ) -> [f64; 3] {
-        let epsilon = f64::from(self.epsilon);
-        let (c1, c2) = (complement(self.beta_1), complement(self.beta_2));
-        let alpha = rates[0] * (1.0 - rates[2]).sqrt() / (1.0 - rates[1]);
-        // Each mean: a difference, 1 − β as f32, their product, a sum; the second one also a square.
-        let square = g * g;
-        let m_error =
-            1.01 * (UNIT * (3.0 * c1 * (g - m_before).abs() + m.abs()) + c1 * g_error) + 1e-37;
-        let drift = 3.0 * c2 * (square - v_before).abs();
-        let from_g = c2 * g_error * (2.0 * g.abs() + g_error);
-        let v_error = 1.01 * (UNIT * (drift + c2 * square + v) + from_g) + 1e-37;
-        // |√a − √b| is at most |a − b|/√a and at most √|a − b|. WGSL's sqrt is a division (2.5 ulp) by an inverse
-        // root (2 ulp): 10 units; one more for the sum with ε.
-        let root = v.sqrt();
-        let divisor = root + epsilon;
-        let through_root = if root > 0.0 {
-            (v_error / root).min(v_error.sqrt())
-        } else {
-            v_error.sqrt()
-        };
-        let divisor_error = through_root + 11.0 * UNIT * divisor;
-        // The quotient grows most where the divisor is smallest.
-        let least = (divisor - divisor_error).max(0.5 * epsilon);
-        // α: two differences, a root, a product, a division: 18 units. Then a product and a division: 6.
-        let delta = (m * alpha / divisor).abs();
-        let delta_error =
-            (alpha.abs() * m_error + 1e-37) / least + delta * (24.0 * UNIT + divisor_error / least);
-        let w_error = 1.01 * (delta_error + UNIT * w.abs()) + 1e-37;
-        [w_error, m_error, v_error]
+    fn formula<N: Number>(&self) -> AdamFormula<N> {
+        AdamFormula::new(self.beta_1, self.beta_2, self.epsilon)
+    }
+
+    /// How far a device's w, m and v may be off after a step, given these numbers before it.
+    pub(super) fn errors(&self, before: [f64; 3], g: Tracked, rates: &[f64]) -> [f64; 3] {
+        let [w, m, v] = before.map(Tracked::exact);
+        let rates: Vec<Tracked> = rates.iter().map(|&rate| Tracked::exact(rate)).collect();
+        let formula = self.formula::<Tracked>();
+        let [m, v] = formula.means(m, v, g);
+        let mut divisor = formula.divisor(v);
+        // However far v is off, a root is at least 0: the quotient grows most where the divisor is ε alone.
+        let most = divisor.value - 0.5 * f64::from(self.epsilon);
+        divisor.error = divisor.error.min(most);
+        let w = w - m * AdamFormula::alpha(&rates) / divisor;
+        [w, m, v].map(|number| number.error)
     }
 
     /// 1 − β₁, 1 − β₂ and ε, as the shaders take them.
@@ -167,10 +182,8 @@ impl Adam {
         g: &[T],
         rates: &[T],
     ) {
-        let one = T::one();
-        let (c1, c2) = (complement(self.beta_1), complement(self.beta_2));
-        let (c1, c2, epsilon) = (T::of(c1), T::of(c2), T::of(f64::from(self.epsilon)));
-        let alpha = rates[0] * (one - rates[2]).sqrt() / (one - rates[1]);
+        let formula = self.formula::<T>();
+        let alpha = AdamFormula::alpha(rates);
         pieces::<T, _>(
             g.len(),
             28,
@@ -178,9 +191,8 @@ impl Adam {
             #[inline(always)]
             |_, (w, m, v, g)| {
                 for (((w, m), v), &g) in w.iter_mut().zip(m).zip(v).zip(g) {
-                    *m = (*m + (g - *m) * c1).flushed();
-                    *v = (*v + (g * g - *v) * c2).flushed();
-                    *w = *w - *m * alpha / (v.sqrt() + epsilon);
+                    [*m, *v] = formula.means(*m, *v, g).map(Real::flushed);
+                    *w = *w - *m * alpha / formula.divisor(*v);
                 }
             },
         );

@@ -14,10 +14,12 @@ use crate::target::Target;
 use super::Permutation;
 
 mod cases;
+mod record;
 mod schedule;
 mod update_count;
 
-use schedule::error;
+pub use record::{Clock, Rates};
+pub(crate) use record::{cursor_of, rates_of};
 pub(super) use schedule::schedule;
 pub use update_count::{Series, UpdateCount};
 
@@ -48,7 +50,7 @@ pub mod rate {
     pub const FACTOR: usize = 3;
     /// t, the number of the update that this step is or is a part of, from 1; those that were skipped are not counted.
     pub const UPDATE: usize = 4;
-    /// 1 if this step updates, not only adds its gradient up; plus 2 if what comes every so many updates is due; plus 4
+    /// 1 if this step updates, not only adds its gradient up; plus 2 if what comes every few updates is due; plus 4
     /// if it is the first of the steps that make an update.
     pub const FLAGS: usize = 5;
     /// Two numbers of a `Series`.
@@ -92,7 +94,7 @@ use cursor::{DATA_ROWS, EPOCH, OFFSET, ROWS, SEED, SHUFFLE, STEP, WORDS};
 /// the numbers of a schedule that is a table; output: the batch's row
 /// numbers, u32 \[batch\], 0 beyond the rows of a short batch.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Clock {
+pub struct AdvanceClock {
     /// The most rows of a batch, up to 65 536.
     pub batch: usize,
     /// η.
@@ -105,7 +107,7 @@ pub struct Clock {
     pub update_count: Option<UpdateCount>,
 }
 
-impl Clock {
+impl AdvanceClock {
     /// How many numbers its rates are.
     pub fn rates(&self) -> usize {
         match self.update_count {
@@ -171,9 +173,12 @@ impl Clock {
     /// How far the learning rate after `step` others may be off on a device, given the host's factor.
     pub(super) fn rate_error(&self, step: u32, factor: f64) -> f64 {
         let value: f64 = self.schedule.value(step);
-        // The schedule's error, and the product with the factor.
-        let units = error(&self.schedule, step) + if factor == 1.0 { 0.0 } else { value };
-        units * UNIT * factor.abs() + 1e-37
+        let product = if factor == 1.0 {
+            0.0
+        } else {
+            UNIT * value.abs()
+        };
+        (self.schedule.error(step) + product) * factor.abs() + 1e-37
     }
 
     /// The next state of the cursor.
@@ -193,7 +198,7 @@ impl Clock {
     }
 }
 
-impl Op for Clock {
+impl Op for AdvanceClock {
     fn name(&self) -> &'static str {
         "clock"
     }
@@ -204,7 +209,7 @@ impl Op for Clock {
             let wanted = TensorType::f32([table.len()]);
             if inputs.get(2) != Some(&wanted) {
                 return Err(format!(
-                    "takes the schedule's table {wanted} behind the rates"
+                    "takes the schedule's table {wanted} after the rates"
                 ));
             }
         }
@@ -288,7 +293,7 @@ impl Op for Clock {
     }
 }
 
-impl Compute for Clock {
+impl Compute for AdvanceClock {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let mut state = [0; WORDS];
@@ -314,7 +319,7 @@ mod tests {
 
     #[test]
     fn every_epoch_visits_every_row_once_and_its_last_batch_is_short() {
-        let clock = Clock {
+        let clock = AdvanceClock {
             batch: 32,
             schedule: 0.01.into(),
             beta_1: 0.9,

@@ -1,8 +1,8 @@
 //! Dynamic loss scaling (Micikevicius et al., 2018), as in Keras' `LossScaleOptimizer` and PyTorch's `GradScaler`: gradients
 //! are computed S times too large, so that small ones are not lost in 16 bits, and divided by S before they are used.
 //!
-//! If any of them is then no finite number, the step's updates are skipped and S is halved; after so many steps without,
-//! S doubles. S, a power of two, is kept on the device: see `optim::LossScale` for the whole step.
+//! If any of them is then no finite number, the step's updates are skipped and S is halved; after a number of steps
+//! in a row without that, S doubles. S, a power of two, is kept on the device: see `optim::LossScale` for the whole step.
 
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
@@ -25,8 +25,8 @@ pub const ENTRY: Entry = Entry {
 };
 
 /// S stays between the two, which are far beyond what any training takes it to.
-const LEAST: f32 = 1.0 / (1u128 << 100) as f32;
-const MOST: f32 = (1u128 << 100) as f32;
+const MIN_SCALE: f32 = 1.0 / (1u128 << 100) as f32;
+const MAX_SCALE: f32 = (1u128 << 100) as f32;
 
 /// The words of a loss scale's state.
 pub mod scale {
@@ -77,7 +77,7 @@ impl EndScale {
     /// Steps after which S doubles, and the range that it is kept in.
     fn rule(self) -> (u32, f32, f32) {
         match self.growth_steps {
-            Some(steps) => (steps, LEAST, MOST),
+            Some(steps) => (steps, MIN_SCALE, MAX_SCALE),
             None => (u32::MAX, 1.0, 1.0),
         }
     }
@@ -116,7 +116,7 @@ impl Op for ScaleLoss {
         expect("state", state, TensorType::u32([scale::WORDS]))?;
         expect("cursor", cursor, TensorType::u32([WORDS]))?;
         let bits = self.first.to_bits();
-        if !(LEAST..=MOST).contains(&self.first) || bits & 0x7f_ffff != 0 {
+        if !(MIN_SCALE..=MAX_SCALE).contains(&self.first) || bits & 0x7f_ffff != 0 {
             return Err(format!("S must be a power of two, got {}", self.first));
         }
         Ok(vec![TensorType::f32([])])
@@ -127,7 +127,7 @@ impl Op for ScaleLoss {
     }
 
     fn launch(&self, _signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        Ok(launch("begin", 1, 0, self.first, (1, LEAST, MOST))
+        Ok(launch("begin", 1, 0, self.first, (1, MIN_SCALE, MAX_SCALE))
             .bind(Binding::Input(0))
             .bind(Binding::Input(1))
             .bind(Binding::Output(0))
@@ -172,7 +172,7 @@ impl Op for Unscale {
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
         const WORKGROUP: u32 = 256;
         let len = signature.inputs[0].elements();
-        Ok(launch("unscale", len, 0, 1.0, (1, LEAST, MOST))
+        Ok(launch("unscale", len, 0, 1.0, (1, MIN_SCALE, MAX_SCALE))
             .set("WORKGROUP", WORKGROUP)
             .bind_all(3, 1)
             .grid(fold(len.div_ceil(4), WORKGROUP))
@@ -342,8 +342,8 @@ fn cases() -> Vec<Case> {
                 (1, 0, 32_768.0),
                 (2, 1, 4.0),
                 (9, 2, 1.0),
-                (70_000, 2, MOST),
-                (3, 0, LEAST),
+                (70_000, 2, MAX_SCALE),
+                (3, 0, MIN_SCALE),
             ] {
                 for growth_steps in [Some(3), None] {
                     let value = if growth_steps.is_some() { first } else { 1.0 };

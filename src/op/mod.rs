@@ -66,10 +66,11 @@ pub use crate::number::UNIT;
 pub use crate::number::{Dual, Known, Number, Tracked};
 pub use accuracy::Accuracy;
 pub use adam::Adam;
+pub(crate) use adam::AdamFormula;
 pub(crate) use batch_mean::Backward as BatchMeanBackward;
 pub use binary::{Binary, Operator};
-pub use clock::{Clock, LONG_RATES, cursor, rate};
-pub(crate) use clock::{RATES, Series, UpdateCount};
+pub(crate) use clock::{AdvanceClock, RATES, cursor_of, rates_of};
+pub use clock::{Clock, LONG_RATES, Rates, Series, UpdateCount, cursor, rate};
 pub(crate) use confusion::{Confusion, Says};
 pub use correlation::Correlation;
 pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
@@ -105,8 +106,10 @@ pub(crate) use sum::Sum;
 pub(crate) use sum_of_squares::SumOfSquares;
 pub(crate) use tally::{Feed, slots};
 pub(crate) use threshold_counts::{Select, ThresholdCounts};
-pub use update::Update;
-pub(crate) use update::{Clipped, Formula, Running};
+pub use update::{
+    Clipped, Element, MAX_STATES, Moment, RuleState, Running, Treatment, Update, UpdateRule,
+};
+pub(crate) use update::{complement, moved, over_root, rest};
 
 /// Every op that ships; the parity, gradient, shader and benchmark harnesses iterate over it.
 pub fn all() -> Vec<Entry> {
@@ -155,6 +158,5 @@ pub fn all() -> Vec<Entry> {
         sum_of_squares::ENTRY,
         take::ENTRY,
         threshold_counts::ENTRY,
-        update::ENTRY,
     ]
 }

@@ -28,7 +28,7 @@ pub struct RunningAverage {
     pub keep: f32,
     /// For a variance: the number of values it is of, whose bias is taken out.
     pub unbiased: Option<usize>,
-    /// The values are of the rows of a batch, each of which holds so many; those of the cursor's rows count.
+    /// Values that a row of a batch holds, where batches are ragged: only those of the cursor's rows count.
     pub ragged: Option<usize>,
 }
 
@@ -68,10 +68,10 @@ impl Op for RunningAverage {
         {
             return Err(format!("the cursor must be [{WORDS}] u32, got {cursor}"));
         }
-        match (0.0..=1.0).contains(&self.keep) {
-            true => Ok(Vec::new()),
-            false => Err(format!("keep must be between 0 and 1, got {}", self.keep)),
+        if (0.0..=1.0).contains(&self.keep) {
+            return Ok(Vec::new());
         }
+        Err(format!("keep must be between 0 and 1, got {}", self.keep))
     }
 
     fn writes(&self) -> &[usize] {

@@ -6,7 +6,7 @@ use crate::contract::{
     arity, expect_dtype, fold, shader,
 };
 use crate::number::parallel::pieces;
-use crate::number::{Real, UNIT};
+use crate::number::{Number, Real, Tracked};
 use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
 
@@ -93,14 +93,13 @@ impl Op for Sgd {
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // A product and a difference.
-        let (g, rate) = (&sample.inputs[1], sample.inputs[2][0]);
-        let bound = sample.results[0].iter().zip(g);
-        vec![
-            bound
-                .map(|(w, g)| 1.01 * UNIT * (w.abs() + (rate * g).abs()) + 1e-37)
-                .collect(),
-        ]
+        let rate = Tracked::exact(sample.inputs[2][0]);
+        let operands = sample.inputs[0].iter().zip(&sample.inputs[1]);
+        let step = |(&w, &g): (&f64, &f64)| {
+            let (w, g) = (Tracked::exact(w), Tracked::exact(g));
+            (w - rate * g).error
+        };
+        vec![operands.map(step).collect()]
     }
 }
 
@@ -159,22 +158,14 @@ impl Op for Momentum {
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        let momentum = f64::from(self.momentum);
-        let (v_before, g, rate) = (&sample.inputs[1], &sample.inputs[2], sample.inputs[3][0]);
-        let (w, v) = (&sample.results[0], &sample.results[1]);
+        let (g, rate) = (&sample.inputs[2], Tracked::exact(sample.inputs[3][0]));
         let (mut w_bound, mut v_bound) = (Vec::new(), Vec::new());
-        for i in 0..w.len() {
-            // v: two products and a difference. w: that error, and its own operations.
-            let step = (rate * g[i]).abs();
-            let velocity = step + momentum * v_before[i].abs() + v[i].abs();
-            let ahead = momentum * v[i].abs();
-            let weight = if self.nesterov {
-                momentum * velocity + ahead + (w[i].abs() + step) + step + w[i].abs()
-            } else {
-                velocity + w[i].abs()
-            };
-            w_bound.push(1.01 * UNIT * weight + 1e-37);
-            v_bound.push(1.01 * UNIT * velocity + 1e-37);
+        for (i, &g) in g.iter().enumerate() {
+            let [w, v] = [0, 1].map(|input| Tracked::exact(sample.inputs[input][i]));
+            let step = rate * Tracked::exact(g);
+            let v = self.velocity(v, step);
+            w_bound.push(self.weight(w, v, step).error);
+            v_bound.push(v.error);
         }
         vec![w_bound, v_bound]
     }
@@ -196,18 +187,30 @@ impl Compute for Momentum {
 }
 
 impl Momentum {
+    /// v after a step of length η·g.
+    #[inline(always)]
+    pub(crate) fn velocity<N: Number>(&self, v: N, step: N) -> N {
+        N::given(self.momentum) * v - step
+    }
+
+    /// w after a step, given v after it.
+    #[inline(always)]
+    pub(crate) fn weight<N: Number>(&self, w: N, v: N, step: N) -> N {
+        if self.nesterov {
+            w + N::given(self.momentum) * v - step
+        } else {
+            w + v
+        }
+    }
+
     /// One step of w and v.
     #[inline(always)]
     pub(super) fn step<T: Real>(&self, w: &mut [T], v: &mut [T], g: &[T], rates: &[T]) {
-        let (momentum, rate) = (T::of(f64::from(self.momentum)), rates[0]);
+        let rate = rates[0];
         for ((w, v), &g) in w.iter_mut().zip(v).zip(g) {
             let step = rate * g;
-            *v = (momentum * *v - step).flushed();
-            *w = if self.nesterov {
-                *w + momentum * *v - step
-            } else {
-                *w + *v
-            };
+            *v = self.velocity(*v, step).flushed();
+            *w = self.weight(*w, *v, step);
         }
     }
 }

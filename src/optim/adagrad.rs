@@ -1,169 +1,139 @@
 //! Adagrad, and Adadelta, which forgets.
 
-use serde::{Deserialize, Serialize};
-
 use crate::Result;
-use crate::op::Formula;
-use crate::schedule::Schedule;
+use crate::contract::{Param, wgsl};
+use crate::number::Known;
+use crate::op::{Element, Moment, RuleState, UpdateRule, complement, moved, over_root, rest};
+use crate::range::{above_zero, at_least_zero, share};
 
-use super::OptimizerConfig;
-use super::common::{Common, common_settings, share};
-use super::elementwise::Elementwise;
-use super::optimizer::{above_zero, at_least};
+use super::define::optimizer;
+use super::samples::Samples;
 
-/// Adagrad (Duchi et al., 2011) with Keras' defaults and its ε inside the root: a ← a + g², W ← W − η·g/√(a + ε).
-///
-/// [`Adagrad::pytorch`] is PyTorch's form, √a + ε; its defaults are η 0.01, a 0 at first, ε 1e-10. Its `lr_decay` is a
-/// [`Schedule::InverseTimeDecay`] in steps of 1.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Adagrad {
-    /// η. Default 0.001.
-    pub learning_rate: Schedule,
-    /// a at first, at least 0. Default 0.1.
-    pub initial_accumulator_value: f32,
-    /// ε, above 0. Default 1e-7.
-    pub epsilon: f32,
-    /// Whether ε stands where PyTorch has it. Default false.
-    pub pytorch: bool,
-    /// What all optimizers have.
-    #[serde(skip_serializing_if = "Common::is_default")]
-    pub common: Common,
-}
-
-common_settings!(Adagrad);
-
-impl Default for Adagrad {
-    fn default() -> Self {
-        Adagrad::new(0.001)
+optimizer! {
+    /// Adagrad (Duchi et al., 2011) with Keras' defaults and its ε inside the root: a ← a + g², W ← W − η·g/√(a + ε).
+    ///
+    /// [`Adagrad::pytorch`] is PyTorch's form, √a + ε; its defaults are η 0.01, a 0 at first, ε 1e-10. Its `lr_decay` is a
+    /// [`Schedule::InverseTimeDecay`](crate::optim::Schedule::InverseTimeDecay) in steps of 1.
+    elementwise Adagrad "adagrad", 0.001 {
+        /// a at first, at least 0. Default 0.1.
+        initial_accumulator_value: f32 = 0.1, at_least_zero;
+        /// ε, above 0. Default 1e-7.
+        epsilon: f32 = 1e-7, above_zero;
+        /// Whether ε stands where PyTorch has it. Default false.
+        pytorch: bool = false;
     }
 }
 
 impl Adagrad {
-    /// The optimizer with this learning rate, a number or a [`Schedule`].
-    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
-        Adagrad {
-            learning_rate: learning_rate.into(),
-            initial_accumulator_value: 0.1,
-            epsilon: 1e-7,
-            pytorch: false,
-            common: Common::default(),
-        }
-    }
-
     /// The same with ε outside of the root.
     pub fn pytorch(mut self) -> Self {
         self.pytorch = true;
         self
     }
+
+    pub(super) fn samples(samples: &mut Samples) {
+        let adagrad = Adagrad::default();
+        samples.add(adagrad.clone()).add(adagrad.pytorch());
+    }
 }
 
-impl Elementwise for Adagrad {
+impl UpdateRule for Adagrad {
     fn label(&self) -> &'static str {
-        "adagrad"
+        "update.adagrad"
     }
 
-    fn schedule(&self) -> &Schedule {
-        &self.learning_rate
+    fn states(&self) -> &'static [RuleState] {
+        const { &[RuleState::positive("accumulator")] }
     }
 
-    fn common(&self) -> &Common {
-        &self.common
-    }
-
-    fn initial(&self, state: &str) -> f32 {
-        match state {
-            "accumulator" => self.initial_accumulator_value,
-            _ => 0.0,
-        }
-    }
-
-    fn formula(&self) -> Formula {
-        Formula::Adagrad {
-            epsilon: self.epsilon,
-            outside: self.pytorch,
-        }
+    fn initial(&self, _state: &str) -> f32 {
+        self.initial_accumulator_value
     }
 
     fn check(&self) -> Result<()> {
-        at_least(
-            "initial_accumulator_value",
-            self.initial_accumulator_value,
-            0.0,
-        )?;
-        above_zero("epsilon", self.epsilon)
+        self.check_settings()
     }
 
-    fn settings(&self) -> OptimizerConfig {
-        OptimizerConfig::Adagrad(self.clone())
+    fn wgsl(&self) -> &'static str {
+        wgsl!("update/adagrad")
+    }
+
+    fn numbers(&self) -> Vec<(&'static str, Param)> {
+        vec![
+            ("epsilon", self.epsilon.into()),
+            ("pytorch", self.pytorch.into()),
+        ]
+    }
+
+    #[inline(always)]
+    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let (eta, epsilon) = (at.eta, N::given(self.epsilon));
+        move |(w, [a, y, z]), g| {
+            let a = a + g * g;
+            (w - over_root(eta * g, a, epsilon, self.pytorch), [a, y, z])
+        }
     }
 }
 
-/// Adadelta (Zeiler, 2012) with Keras' defaults:
-///
-/// a ← ρ·a + (1 − ρ)·g², δ = √(d + ε)/√(a + ε)·g, d ← ρ·d + (1 − ρ)·δ², W ← W − η·δ.
-///
-/// PyTorch's is the same with η 1, ρ 0.9, ε 1e-6.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Adadelta {
-    /// η. Default 0.001.
-    pub learning_rate: Schedule,
-    /// ρ, in [0, 1). Default 0.95.
-    pub rho: f32,
-    /// ε, above 0. Default 1e-7.
-    pub epsilon: f32,
-    /// What all optimizers have.
-    #[serde(skip_serializing_if = "Common::is_default")]
-    pub common: Common,
-}
-
-common_settings!(Adadelta);
-
-impl Default for Adadelta {
-    fn default() -> Self {
-        Adadelta::new(0.001)
+optimizer! {
+    /// Adadelta (Zeiler, 2012) with Keras' defaults:
+    ///
+    /// a ← ρ·a + (1 − ρ)·g², δ = √(d + ε)/√(a + ε)·g, d ← ρ·d + (1 − ρ)·δ², W ← W − η·δ.
+    ///
+    /// PyTorch's is the same with η 1, ρ 0.9, ε 1e-6.
+    elementwise Adadelta "adadelta", 0.001 {
+        /// ρ, in [0, 1). Default 0.95.
+        rho: f32 = 0.95, share;
+        /// ε, above 0. Default 1e-7.
+        epsilon: f32 = 1e-7, above_zero;
     }
 }
 
 impl Adadelta {
-    /// The optimizer with this learning rate, a number or a [`Schedule`].
-    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
-        Adadelta {
-            learning_rate: learning_rate.into(),
-            rho: 0.95,
-            epsilon: 1e-7,
-            common: Common::default(),
-        }
+    pub(super) fn samples(samples: &mut Samples) {
+        samples.add(Adadelta {
+            epsilon: 1e-6,
+            ..Adadelta::default()
+        });
     }
 }
 
-impl Elementwise for Adadelta {
+impl UpdateRule for Adadelta {
     fn label(&self) -> &'static str {
-        "adadelta"
+        "update.adadelta"
     }
 
-    fn schedule(&self) -> &Schedule {
-        &self.learning_rate
-    }
-
-    fn common(&self) -> &Common {
-        &self.common
-    }
-
-    fn formula(&self) -> Formula {
-        Formula::Adadelta {
-            rho: self.rho,
-            epsilon: self.epsilon,
+    fn states(&self) -> &'static [RuleState] {
+        const {
+            &[
+                RuleState::positive("accumulated_grad"),
+                RuleState::positive("accumulated_delta_var"),
+            ]
         }
     }
 
     fn check(&self) -> Result<()> {
-        share("rho", self.rho)?;
-        above_zero("epsilon", self.epsilon)
+        self.check_settings()
     }
 
-    fn settings(&self) -> OptimizerConfig {
-        OptimizerConfig::Adadelta(self.clone())
+    fn wgsl(&self) -> &'static str {
+        wgsl!("update/adadelta")
+    }
+
+    fn numbers(&self) -> Vec<(&'static str, Param)> {
+        vec![
+            ("rate", (complement(self.rho) as f32).into()),
+            ("epsilon", self.epsilon.into()),
+        ]
+    }
+
+    #[inline(always)]
+    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let (eta, rest, epsilon) = (at.eta, rest::<N>(self.rho), N::given(self.epsilon));
+        move |(w, [a, d, z]), g| {
+            let a = moved(a, g * g, rest);
+            let delta = (d + epsilon).root() / (a + epsilon).root() * g;
+            (w - eta * delta, [a, moved(d, delta * delta, rest), z])
+        }
     }
 }

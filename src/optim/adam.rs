@@ -1,67 +1,43 @@
 //! Adam: steps scaled by running means of the gradient and its square; AdamW and AMSGrad.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-use crate::op::Formula;
+use crate::Result;
+use crate::contract::{Op, Param, wgsl};
+use crate::number::Known;
+use crate::op::{self, AdamFormula, Element, Moment, RuleState, UpdateRule, complement};
+use crate::range::{above_zero, share};
 use crate::schedule::Schedule;
-use crate::{Result, op};
 
-use super::OptimizerConfig;
-use super::common::{Common, common_settings, share};
-use super::elementwise::{Elementwise, Plain};
-use super::optimizer::above_zero;
+use super::define::optimizer;
+use super::samples::Samples;
 
-/// Adam (Kingma and Ba, 2014) with Keras' defaults and its placement of ε ("epsilon hat"):
-///
-/// m ← m + (1 − β₁)(g − m), v ← v + (1 − β₂)(g² − v),
-/// W ← W − η·√(1 − β₂ᵗ)/(1 − β₁ᵗ) · m/(√v + ε)
-///
-/// PyTorch adds its ε (default 1e-8) after the correction of v, the same as ε·√(1 − β₂ᵗ) here: [`Adam::pytorch`]. Its
-/// `weight_decay` is `l2` here; that of its AdamW is `weight_decay`, 0.01 by default, where Keras has 0.004: [`AdamW`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Adam {
-    /// η. Default 0.001.
-    pub learning_rate: Schedule,
-    /// β₁, in [0, 1). Default 0.9.
-    pub beta_1: f32,
-    /// β₂, in [0, 1). Default 0.999.
-    pub beta_2: f32,
-    /// ε, above 0. Default 1e-7.
-    pub epsilon: f32,
-    /// Whether the largest v so far counts (Reddi et al., 2018). Default false.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub amsgrad: bool,
-    /// Whether ε stands where PyTorch has it. Default false.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub pytorch: bool,
-    /// What all optimizers have.
-    #[serde(skip_serializing_if = "Common::is_default")]
-    pub common: Common,
-}
-
-common_settings!(Adam);
-
-impl Default for Adam {
-    fn default() -> Self {
-        Adam::new(0.001)
+optimizer! {
+    /// Adam (Kingma and Ba, 2014) with Keras' defaults and its placement of ε ("epsilon hat"):
+    ///
+    /// m ← m + (1 − β₁)(g − m), v ← v + (1 − β₂)(g² − v),
+    /// W ← W − η·√(1 − β₂ᵗ)/(1 − β₁ᵗ) · m/(√v + ε)
+    ///
+    /// AMSGrad (Reddi et al., 2018) takes the largest v so far. PyTorch adds its ε (default 1e-8) after the correction of v,
+    /// the same as ε·√(1 − β₂ᵗ) here: [`Adam::pytorch`]. Its `weight_decay` is `l2` here; that of its AdamW is
+    /// `weight_decay`, 0.01 by default, where Keras has 0.004: [`AdamW`].
+    elementwise Adam "adam", 0.001 {
+        /// β₁, in [0, 1). Default 0.9.
+        beta_1: f32 = 0.9, share;
+        /// β₂, in [0, 1). Default 0.999.
+        beta_2: f32 = 0.999, share;
+        /// ε, above 0. Default 1e-7.
+        epsilon: f32 = 1e-7, above_zero;
+        /// Whether the largest v so far counts. Default false.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        amsgrad: bool = false;
+        /// Whether ε stands where PyTorch has it. Default false.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        pytorch: bool = false;
     }
 }
 
 impl Adam {
-    /// The optimizer with this learning rate, a number or a [`Schedule`].
-    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
-        Adam {
-            learning_rate: learning_rate.into(),
-            beta_1: 0.9,
-            beta_2: 0.999,
-            epsilon: 1e-7,
-            amsgrad: false,
-            pytorch: false,
-            common: Common::default(),
-        }
-    }
-
     /// The same with the largest v so far, AMSGrad.
     pub fn amsgrad(mut self) -> Self {
         self.amsgrad = true;
@@ -73,52 +49,86 @@ impl Adam {
         self.pytorch = true;
         self
     }
+
+    pub(super) fn samples(samples: &mut Samples) {
+        let adam = Adam::default();
+        samples.add(adam.clone()).add(adam.clone().pytorch());
+        let adam = adam.amsgrad();
+        samples.add(adam.clone()).add(adam.pytorch());
+    }
 }
 
-impl Elementwise for Adam {
+impl UpdateRule for Adam {
     fn label(&self) -> &'static str {
-        "adam"
+        if self.amsgrad {
+            "update.amsgrad"
+        } else {
+            "update.adam"
+        }
     }
 
-    fn schedule(&self) -> &Schedule {
-        &self.learning_rate
-    }
-
-    fn common(&self) -> &Common {
-        &self.common
+    fn states(&self) -> &'static [RuleState] {
+        const STATES: [RuleState; 3] = [
+            RuleState::signed("m"),
+            RuleState::positive("v"),
+            RuleState::positive("v_hat"),
+        ];
+        if self.amsgrad { &STATES } else { &STATES[..2] }
     }
 
     fn betas(&self) -> [f32; 2] {
         [self.beta_1, self.beta_2]
     }
 
-    fn formula(&self) -> Formula {
-        Formula::Adam {
-            beta_1: self.beta_1,
-            beta_2: self.beta_2,
-            epsilon: self.epsilon,
-            amsgrad: self.amsgrad,
-            corrected: self.pytorch,
-        }
-    }
-
-    fn plain(&self) -> Option<Plain> {
-        let rule = op::Adam {
-            beta_1: self.beta_1,
-            beta_2: self.beta_2,
-            epsilon: self.epsilon,
-        };
-        (!self.amsgrad && !self.pytorch).then_some(Plain::Adam(rule))
-    }
-
     fn check(&self) -> Result<()> {
-        share("beta_1", self.beta_1)?;
-        share("beta_2", self.beta_2)?;
-        above_zero("epsilon", self.epsilon)
+        self.check_settings()
     }
 
-    fn settings(&self) -> OptimizerConfig {
-        OptimizerConfig::Adam(self.clone())
+    fn own_op(&self) -> Option<Arc<dyn Op>> {
+        if self.amsgrad || self.pytorch {
+            return None;
+        }
+        Some(Arc::new(op::Adam {
+            beta_1: self.beta_1,
+            beta_2: self.beta_2,
+            epsilon: self.epsilon,
+        }))
+    }
+
+    fn wgsl(&self) -> &'static str {
+        wgsl!("update/adam")
+    }
+
+    fn numbers(&self) -> Vec<(&'static str, Param)> {
+        vec![
+            ("rate_1", (complement(self.beta_1) as f32).into()),
+            ("rate_2", (complement(self.beta_2) as f32).into()),
+            ("epsilon", self.epsilon.into()),
+            ("amsgrad", self.amsgrad.into()),
+            ("pytorch", self.pytorch.into()),
+        ]
+    }
+
+    #[inline(always)]
+    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let formula = AdamFormula::<N>::new(self.beta_1, self.beta_2, self.epsilon);
+        let (one, [power_1, power_2]) = (N::constant(1.0), at.powers());
+        let (root, rate) = ((one - power_2).root(), at.eta / (one - power_1));
+        move |(w, [m, v, largest]), g| {
+            let [m, v] = formula.means(m, v, g);
+            let largest = if self.amsgrad {
+                largest.larger(v)
+            } else {
+                largest
+            };
+            let v_used = if self.amsgrad { largest } else { v };
+            let change = if self.pytorch {
+                m * rate / formula.corrected_divisor(v_used, root)
+            } else {
+                m * (rate * root) / formula.divisor(v_used)
+            };
+            (w - change, [m, v, largest])
+        }
     }
 }
 

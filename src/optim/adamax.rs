@@ -1,100 +1,89 @@
 //! Adamax: Adam with the largest gradient so far instead of a mean of squares.
 
-use serde::{Deserialize, Serialize};
-
 use crate::Result;
-use crate::op::Formula;
-use crate::schedule::Schedule;
+use crate::contract::{Param, wgsl};
+use crate::number::Known;
+use crate::op::{Element, Moment, RuleState, UpdateRule, complement, moved, rest};
+use crate::range::{above_zero, share};
 
-use super::OptimizerConfig;
-use super::common::{Common, common_settings, share};
-use super::elementwise::Elementwise;
-use super::optimizer::above_zero;
+use super::define::optimizer;
+use super::samples::Samples;
 
-/// Adamax (Kingma and Ba, 2014) with Keras' defaults:
-///
-/// m ← m + (1 − β₁)(g − m), u ← max(β₂·u, |g|), W ← W − η/(1 − β₁ᵗ)·m/(u + ε).
-///
-/// [`Adamax::pytorch`] is PyTorch's form, u ← max(β₂·u, |g| + ε), m/u; its defaults are η 0.002, ε 1e-8.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Adamax {
-    /// η. Default 0.001.
-    pub learning_rate: Schedule,
-    /// β₁, in [0, 1). Default 0.9.
-    pub beta_1: f32,
-    /// β₂, in [0, 1). Default 0.999.
-    pub beta_2: f32,
-    /// ε, above 0. Default 1e-7.
-    pub epsilon: f32,
-    /// Whether ε stands where PyTorch has it. Default false.
-    pub pytorch: bool,
-    /// What all optimizers have.
-    #[serde(skip_serializing_if = "Common::is_default")]
-    pub common: Common,
-}
-
-common_settings!(Adamax);
-
-impl Default for Adamax {
-    fn default() -> Self {
-        Adamax::new(0.001)
+optimizer! {
+    /// Adamax (Kingma and Ba, 2014) with Keras' defaults:
+    ///
+    /// m ← m + (1 − β₁)(g − m), u ← max(β₂·u, |g|), W ← W − η/(1 − β₁ᵗ)·m/(u + ε).
+    ///
+    /// [`Adamax::pytorch`] is PyTorch's form, u ← max(β₂·u, |g| + ε), m/u; its defaults are η 0.002, ε 1e-8.
+    elementwise Adamax "adamax", 0.001 {
+        /// β₁, in [0, 1). Default 0.9.
+        beta_1: f32 = 0.9, share;
+        /// β₂, in [0, 1). Default 0.999.
+        beta_2: f32 = 0.999, share;
+        /// ε, above 0. Default 1e-7.
+        epsilon: f32 = 1e-7, above_zero;
+        /// Whether ε stands where PyTorch has it. Default false.
+        pytorch: bool = false;
     }
 }
 
 impl Adamax {
-    /// The optimizer with this learning rate, a number or a [`Schedule`].
-    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
-        Adamax {
-            learning_rate: learning_rate.into(),
-            beta_1: 0.9,
-            beta_2: 0.999,
-            epsilon: 1e-7,
-            pytorch: false,
-            common: Common::default(),
-        }
-    }
-
     /// The same with ε in the norm.
     pub fn pytorch(mut self) -> Self {
         self.pytorch = true;
         self
     }
+
+    pub(super) fn samples(samples: &mut Samples) {
+        let adamax = Adamax::default();
+        samples.add(adamax.clone()).add(adamax.pytorch());
+    }
 }
 
-impl Elementwise for Adamax {
+impl UpdateRule for Adamax {
     fn label(&self) -> &'static str {
-        "adamax"
+        "update.adamax"
     }
 
-    fn schedule(&self) -> &Schedule {
-        &self.learning_rate
-    }
-
-    fn common(&self) -> &Common {
-        &self.common
+    fn states(&self) -> &'static [RuleState] {
+        const { &[RuleState::signed("m"), RuleState::positive("u")] }
     }
 
     fn betas(&self) -> [f32; 2] {
         [self.beta_1, self.beta_2]
     }
 
-    fn formula(&self) -> Formula {
-        Formula::Adamax {
-            beta_1: self.beta_1,
-            beta_2: self.beta_2,
-            epsilon: self.epsilon,
-            inside: self.pytorch,
-        }
-    }
-
     fn check(&self) -> Result<()> {
-        share("beta_1", self.beta_1)?;
-        share("beta_2", self.beta_2)?;
-        above_zero("epsilon", self.epsilon)
+        self.check_settings()
     }
 
-    fn settings(&self) -> OptimizerConfig {
-        OptimizerConfig::Adamax(self.clone())
+    fn wgsl(&self) -> &'static str {
+        wgsl!("update/adamax")
+    }
+
+    fn numbers(&self) -> Vec<(&'static str, Param)> {
+        vec![
+            ("rate_1", (complement(self.beta_1) as f32).into()),
+            ("beta_2", self.beta_2.into()),
+            ("epsilon", self.epsilon.into()),
+            ("pytorch", self.pytorch.into()),
+        ]
+    }
+
+    #[inline(always)]
+    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let (rest_1, beta_2) = (rest::<N>(self.beta_1), N::given(self.beta_2));
+        let rate = at.eta / (N::constant(1.0) - at.powers()[0]);
+        let (within, beside) = if self.pytorch {
+            (self.epsilon, 0.0)
+        } else {
+            (0.0, self.epsilon)
+        };
+        let (within, beside) = (N::given(within), N::given(beside));
+        move |(w, [m, u, z]), g| {
+            let m = moved(m, g, rest_1);
+            let u = (beta_2 * u).larger(g.magnitude() + within);
+            (w - m * rate / (u + beside), [m, u, z])
+        }
     }
 }

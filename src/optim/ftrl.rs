@@ -1,125 +1,112 @@
 //! FTRL-proximal: follow the regularised leader.
 
-use serde::{Deserialize, Serialize};
-
 use crate::Result;
-use crate::op::Formula;
-use crate::schedule::Schedule;
+use crate::contract::{Param, wgsl};
+use crate::number::Known;
+use crate::op::{Element, Moment, RuleState, UpdateRule};
+use crate::range::{at_least_zero, within};
 
-use super::OptimizerConfig;
-use super::common::{Common, common_settings};
-use super::elementwise::Elementwise;
-use super::optimizer::at_least;
+use super::define::optimizer;
+use super::samples::Samples;
 
-/// FTRL-proximal (McMahan et al., 2013) with Keras' names and defaults, p being −`learning_rate_power`:
-///
-/// n' = n + g², z ← z + g + 2s·W − (n'^p − n^p)/η·W, W ← (clip(z, ±λ₁) − z)/(n'^p/η + 2λ₂ + β/η), n ← n'.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Ftrl {
-    /// η. Default 0.001.
-    pub learning_rate: Schedule,
-    /// −p, at most 0. Default −0.5.
-    pub learning_rate_power: f32,
-    /// n at first, at least 0. Default 0.1.
-    pub initial_accumulator_value: f32,
-    /// λ₁, at least 0. Default 0.
-    pub l1_regularization_strength: f32,
-    /// λ₂, at least 0. Default 0.
-    pub l2_regularization_strength: f32,
-    /// s, at least 0. Default 0.
-    pub l2_shrinkage_regularization_strength: f32,
-    /// β, at least 0. Default 0.
-    pub beta: f32,
-    /// What all optimizers have.
-    #[serde(skip_serializing_if = "Common::is_default")]
-    pub common: Common,
+optimizer! {
+    /// FTRL-proximal (McMahan et al., 2013) with Keras' names and defaults, p being −`learning_rate_power`:
+    ///
+    /// n' = n + g², z ← z + g + 2s·W − (n'^p − n^p)/η·W, W ← (clip(z, ±λ₁) − z)/(n'^p/η + 2λ₂ + β/η), n ← n'.
+    elementwise Ftrl "ftrl", 0.001 {
+        /// −p, at most 0. Default −0.5.
+        learning_rate_power: f32 = -0.5, at_most_zero;
+        /// n at first, at least 0. Default 0.1.
+        initial_accumulator_value: f32 = 0.1, at_least_zero;
+        /// λ₁, at least 0. Default 0.
+        l1_regularization_strength: f32 = 0.0, at_least_zero;
+        /// λ₂, at least 0. Default 0.
+        l2_regularization_strength: f32 = 0.0, at_least_zero;
+        /// s, at least 0. Default 0.
+        l2_shrinkage_regularization_strength: f32 = 0.0, at_least_zero;
+        /// β, at least 0. Default 0.
+        beta: f32 = 0.0, at_least_zero;
+    }
 }
 
-common_settings!(Ftrl);
-
-impl Default for Ftrl {
-    fn default() -> Self {
-        Ftrl::new(0.001)
-    }
+fn at_most_zero(name: &'static str, value: f32) -> Result<()> {
+    let fits = value <= 0.0 && value.is_finite();
+    within(fits, name, "at most 0 and finite", value)
 }
 
 impl Ftrl {
-    /// The optimizer with this learning rate, a number or a [`Schedule`].
-    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
-        Ftrl {
-            learning_rate: learning_rate.into(),
-            learning_rate_power: -0.5,
-            initial_accumulator_value: 0.1,
-            l1_regularization_strength: 0.0,
-            l2_regularization_strength: 0.0,
-            l2_shrinkage_regularization_strength: 0.0,
-            beta: 0.0,
-            common: Common::default(),
-        }
+    pub(super) fn samples(samples: &mut Samples) {
+        let ftrl = |learning_rate_power, l1_regularization_strength| Ftrl {
+            learning_rate_power,
+            l1_regularization_strength,
+            l2_regularization_strength: 0.02,
+            l2_shrinkage_regularization_strength: 0.01,
+            beta: 0.1,
+            ..Ftrl::default()
+        };
+        samples.add(ftrl(-0.5, 0.0)).add(ftrl(-0.4, 0.1));
     }
 }
 
-impl Elementwise for Ftrl {
+impl UpdateRule for Ftrl {
     fn label(&self) -> &'static str {
-        "ftrl"
+        "update.ftrl"
     }
 
-    fn schedule(&self) -> &Schedule {
-        &self.learning_rate
-    }
-
-    fn common(&self) -> &Common {
-        &self.common
-    }
-
-    fn initial(&self, state: &str) -> f32 {
-        match state {
-            "accumulator" => self.initial_accumulator_value,
-            _ => 0.0,
+    fn states(&self) -> &'static [RuleState] {
+        const {
+            &[
+                RuleState::positive("accumulator"),
+                RuleState::signed("linear"),
+            ]
         }
     }
 
-    fn formula(&self) -> Formula {
-        Formula::Ftrl {
-            power: -self.learning_rate_power,
-            l1: self.l1_regularization_strength,
-            l2: self.l2_regularization_strength,
-            shrinkage: self.l2_shrinkage_regularization_strength,
-            beta: self.beta,
+    fn initial(&self, state: &str) -> f32 {
+        if state == "accumulator" {
+            self.initial_accumulator_value
+        } else {
+            0.0
         }
     }
 
     fn check(&self) -> Result<()> {
-        if !(self.learning_rate_power <= 0.0 && self.learning_rate_power.is_finite()) {
-            let message = format!(
-                "must be at most 0 and finite, got {}",
-                self.learning_rate_power
-            );
-            return Err(crate::Error::argument("learning_rate_power", message));
-        }
-        for (name, value) in [
-            ("initial_accumulator_value", self.initial_accumulator_value),
-            (
-                "l1_regularization_strength",
-                self.l1_regularization_strength,
-            ),
-            (
-                "l2_regularization_strength",
-                self.l2_regularization_strength,
-            ),
-            (
-                "l2_shrinkage_regularization_strength",
-                self.l2_shrinkage_regularization_strength,
-            ),
-            ("beta", self.beta),
-        ] {
-            at_least(name, value, 0.0)?;
-        }
-        Ok(())
+        self.check_settings()
     }
 
-    fn settings(&self) -> OptimizerConfig {
-        OptimizerConfig::Ftrl(self.clone())
+    fn shows_nan(&self) -> bool {
+        false
+    }
+
+    fn wgsl(&self) -> &'static str {
+        wgsl!("update/ftrl")
+    }
+
+    fn numbers(&self) -> Vec<(&'static str, Param)> {
+        let shrinkage = 2.0 * self.l2_shrinkage_regularization_strength;
+        vec![
+            ("power", (-self.learning_rate_power).into()),
+            ("l1", self.l1_regularization_strength.into()),
+            ("twice_l2", (2.0 * self.l2_regularization_strength).into()),
+            ("twice_shrinkage", shrinkage.into()),
+            ("beta", self.beta.into()),
+        ]
+    }
+
+    #[inline(always)]
+    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let power = f64::from(-self.learning_rate_power);
+        let (eta, l1) = (at.eta, f64::from(self.l1_regularization_strength));
+        let shrinkage = N::given(2.0 * self.l2_shrinkage_regularization_strength);
+        let l2 = N::given(2.0 * self.l2_regularization_strength);
+        let constant = l2 + N::given(self.beta) / eta;
+        move |(w, [n, z, y]), g| {
+            let sum = n + g * g;
+            let root = sum.to_the(power);
+            let gradient = g + shrinkage * w;
+            let z = z + (gradient - (root - n.to_the(power)) / eta * w);
+            let w = (z.limited(l1) - z) / (root / eta + constant);
+            (w, [sum, z, y])
+        }
     }
 }

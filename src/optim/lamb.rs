@@ -1,73 +1,37 @@
 //! LAMB: Adam's direction, as long as its layer's weights are.
 
-use serde::{Deserialize, Serialize};
-
-use crate::op::{Formula, Series, SumOfSquares, Update};
-use crate::schedule::Schedule;
+use crate::contract::{Param, wgsl};
+use crate::number::Known;
+use crate::op::{
+    AdamFormula, Element, Moment, RuleState, Series, SumOfSquares, Treatment, Update, UpdateRule,
+    complement,
+};
+use crate::range::{above_zero, share};
 use crate::{Result, Tensor};
 
-use super::common::{Common, common_settings, record, share, sum_of_squares};
-use super::optimizer::{Clock, Optimizer, OptimizerConfig, Rates, above_zero, state};
+use super::define::optimizer;
+use super::gradients::sum_of_squares;
+use super::samples::Samples;
+use super::wrap::{operands, record, states};
+use super::{Clock, Rates};
 
-/// LAMB (You et al., 2019) with Keras' defaults. m and v are Adam's, u = m/(1 − β₁ᵗ)/(√(v/(1 − β₂ᵗ)) + ε), and
-/// W ← W − η·‖W‖/‖u‖·u for each parameter, the ratio being 1 where a norm is 0.
-///
-/// One dispatch for all directions, and two for each parameter: its norms, its step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Lamb {
-    /// η. Default 0.001.
-    pub learning_rate: Schedule,
-    /// β₁, in [0, 1). Default 0.9.
-    pub beta_1: f32,
-    /// β₂, in [0, 1). Default 0.999.
-    pub beta_2: f32,
-    /// ε, above 0. Default 1e-7.
-    pub epsilon: f32,
-    /// What all optimizers have.
-    #[serde(skip_serializing_if = "Common::is_default")]
-    pub common: Common,
-}
-
-common_settings!(Lamb);
-
-impl Default for Lamb {
-    fn default() -> Self {
-        Lamb::new(0.001)
+optimizer! {
+    /// LAMB (You et al., 2019) with Keras' defaults. m and v are Adam's, u = m/(1 − β₁ᵗ)/(√(v/(1 − β₂ᵗ)) + ε), and
+    /// W ← W − η·‖W‖/‖u‖·u for each parameter, the ratio being 1 where a norm is 0.
+    ///
+    /// One dispatch for all directions, and two for each parameter: its norms, its step.
+    composed Lamb "lamb", 0.001 {
+        /// β₁, in [0, 1). Default 0.9.
+        beta_1: f32 = 0.9, share;
+        /// β₂, in [0, 1). Default 0.999.
+        beta_2: f32 = 0.999, share;
+        /// ε, above 0. Default 1e-7.
+        epsilon: f32 = 1e-7, above_zero;
     }
 }
 
 impl Lamb {
-    /// The optimizer with this learning rate, a number or a [`Schedule`].
-    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
-        Lamb {
-            learning_rate: learning_rate.into(),
-            beta_1: 0.9,
-            beta_2: 0.999,
-            epsilon: 1e-7,
-            common: Common::default(),
-        }
-    }
-}
-
-impl Optimizer for Lamb {
-    fn name(&self) -> &'static str {
-        "lamb"
-    }
-
-    fn validate(&self) -> Result<()> {
-        self.learning_rate.validate()?;
-        share("beta_1", self.beta_1)?;
-        share("beta_2", self.beta_2)?;
-        above_zero("epsilon", self.epsilon)?;
-        self.common.validate()
-    }
-
-    fn config(&self) -> Option<OptimizerConfig> {
-        Some(OptimizerConfig::Lamb(self.clone()))
-    }
-
-    fn rates(&self) -> Rates {
+    fn clock_rates(&self) -> Rates {
         Rates {
             learning_rate: self.learning_rate.clone(),
             beta_1: self.beta_1,
@@ -76,13 +40,9 @@ impl Optimizer for Lamb {
         }
     }
 
-    fn updates(&self, parameters: &[(&str, &Tensor, &Tensor)], clock: &Clock) -> Vec<Tensor> {
+    #[track_caller]
+    fn record(&self, parameters: &[(&str, &Tensor, &Tensor)], clock: &Clock) -> Vec<Tensor> {
         let common = &self.common;
-        let formula = Formula::Lamb {
-            beta_1: self.beta_1,
-            beta_2: self.beta_2,
-            epsilon: self.epsilon,
-        };
         // Both parts see the weights before and after, so gradients are summed apart.
         let (gradients, mut updates) = common.collected(parameters, clock, true);
         updates.extend(common.global_norm(&gradients, clock));
@@ -90,18 +50,16 @@ impl Optimizer for Lamb {
         for ((name, parameter, _), gradient) in parameters.iter().zip(&gradients) {
             updates.extend(common.own_norm(gradient, clock));
             let update = Update {
-                batches: 1,
-                ..common.update(formula, name)
+                rule: self.rule(),
+                treatment: Treatment {
+                    batches: 1,
+                    ..common.treatment(name)
+                },
             };
-            let direction = state(name, "direction", parameter, 0.0);
-            let states = [
-                state(name, "m", parameter, 0.0),
-                state(name, "v", parameter, 0.0),
-            ];
-            let [m, v] = &states;
-            let operands = [*parameter, m, v, &direction, gradient, &clock.rates];
+            let states = states(&update.rule, name, parameter);
+            let operands = operands(parameter, &states, &[gradient, &clock.rates]);
             updates.push(parameter.graph().apply_one(update, &operands));
-            directions.push(direction);
+            directions.extend(states.into_iter().next_back());
         }
         let norms = SumOfSquares {
             separate: true,
@@ -109,13 +67,89 @@ impl Optimizer for Lamb {
         };
         for ((name, parameter, _), direction) in parameters.iter().zip(&directions) {
             updates.push(sum_of_squares(norms, &[parameter, direction], clock));
-            let factor = common.update(formula, name).factor;
-            let step = common.last(Update {
-                factor,
-                ..Update::from(Formula::Trust)
-            });
-            updates.extend(record(&step, name, parameter, direction, clock, &|_| 0.0));
+            let step = Update {
+                rule: Trust,
+                treatment: Treatment {
+                    decay: 0.0,
+                    running: common.running(),
+                    ..common.pace(name)
+                },
+            };
+            updates.extend(record(step, name, parameter, direction, clock));
         }
         updates
+    }
+
+    pub(super) fn samples(samples: &mut Samples) {
+        samples.add(Lamb::default()).add(Trust);
+    }
+}
+
+/// The first part: m and v as Adam's, u ← m/(1 − β₁ᵗ)/(√(v/(1 − β₂ᵗ)) + ε); w stays.
+impl UpdateRule for Lamb {
+    fn label(&self) -> &'static str {
+        "update.lamb"
+    }
+
+    fn states(&self) -> &'static [RuleState] {
+        const {
+            &[
+                RuleState::signed("m"),
+                RuleState::positive("v"),
+                RuleState::signed("direction").hides_nan(),
+            ]
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.check_settings()
+    }
+
+    fn wgsl(&self) -> &'static str {
+        wgsl!("update/lamb")
+    }
+
+    fn numbers(&self) -> Vec<(&'static str, Param)> {
+        vec![
+            ("rate_1", (complement(self.beta_1) as f32).into()),
+            ("rate_2", (complement(self.beta_2) as f32).into()),
+            ("epsilon", self.epsilon.into()),
+        ]
+    }
+
+    #[inline(always)]
+    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let formula = AdamFormula::<N>::new(self.beta_1, self.beta_2, self.epsilon);
+        let [left_1, left_2] = at.powers().map(|power| N::constant(1.0) - power);
+        move |(w, [m, v, _]), g| {
+            let [m, v] = formula.means(m, v, g);
+            (w, [m, v, m / left_1 / formula.divisor(v / left_2)])
+        }
+    }
+}
+
+/// The second part, g being u: w ← w − η·‖w‖/‖u‖·g by the sums of squares in the rates; 1 for the ratio where a norm is 0.
+#[derive(Debug, Clone)]
+struct Trust;
+
+impl UpdateRule for Trust {
+    fn label(&self) -> &'static str {
+        "update.trust"
+    }
+
+    fn wgsl(&self) -> &'static str {
+        wgsl!("update/trust")
+    }
+
+    #[inline(always)]
+    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let [weights, direction] = at.squares();
+        let ratio = if weights.decides() > 0.0 && direction.decides() > 0.0 {
+            weights.root() / direction.root()
+        } else {
+            N::constant(1.0)
+        };
+        let rate = ratio * at.eta;
+        move |(w, states), g| (w - rate * g, states)
     }
 }

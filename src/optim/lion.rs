@@ -1,76 +1,64 @@
 //! Lion: steps of one size, by the sign of a mean.
 
-use serde::{Deserialize, Serialize};
-
 use crate::Result;
-use crate::op::Formula;
-use crate::schedule::Schedule;
+use crate::contract::{Param, wgsl};
+use crate::number::Known;
+use crate::op::{Element, Moment, RuleState, UpdateRule, complement, rest};
+use crate::range::share;
 
-use super::OptimizerConfig;
-use super::common::{Common, common_settings, share};
-use super::elementwise::Elementwise;
+use super::define::optimizer;
+use super::samples::Samples;
 
-/// Lion (Chen et al., 2023) with Keras' defaults: W ← W − η·sign(β₁·m + (1 − β₁)·g), m ← β₂·m + (1 − β₂)·g.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Lion {
-    /// η. Default 0.001.
-    pub learning_rate: Schedule,
-    /// β₁, in [0, 1). Default 0.9.
-    pub beta_1: f32,
-    /// β₂, in [0, 1). Default 0.99.
-    pub beta_2: f32,
-    /// What all optimizers have.
-    #[serde(skip_serializing_if = "Common::is_default")]
-    pub common: Common,
-}
-
-common_settings!(Lion);
-
-impl Default for Lion {
-    fn default() -> Self {
-        Lion::new(0.001)
+optimizer! {
+    /// Lion (Chen et al., 2023) with Keras' defaults: W ← W − η·sign(β₁·m + (1 − β₁)·g), m ← β₂·m + (1 − β₂)·g.
+    elementwise Lion "lion", 0.001 {
+        /// β₁, in [0, 1). Default 0.9.
+        beta_1: f32 = 0.9, share;
+        /// β₂, in [0, 1). Default 0.99.
+        beta_2: f32 = 0.99, share;
     }
 }
 
 impl Lion {
-    /// The optimizer with this learning rate, a number or a [`Schedule`].
-    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
-        Lion {
-            learning_rate: learning_rate.into(),
-            beta_1: 0.9,
-            beta_2: 0.99,
-            common: Common::default(),
-        }
+    pub(super) fn samples(samples: &mut Samples) {
+        samples.add(Lion::default());
     }
 }
 
-impl Elementwise for Lion {
+impl UpdateRule for Lion {
     fn label(&self) -> &'static str {
-        "lion"
+        "update.lion"
     }
 
-    fn schedule(&self) -> &Schedule {
-        &self.learning_rate
-    }
-
-    fn common(&self) -> &Common {
-        &self.common
-    }
-
-    fn formula(&self) -> Formula {
-        Formula::Lion {
-            beta_1: self.beta_1,
-            beta_2: self.beta_2,
-        }
+    fn states(&self) -> &'static [RuleState] {
+        const { &[RuleState::signed("m")] }
     }
 
     fn check(&self) -> Result<()> {
-        share("beta_1", self.beta_1)?;
-        share("beta_2", self.beta_2)
+        self.check_settings()
     }
 
-    fn settings(&self) -> OptimizerConfig {
-        OptimizerConfig::Lion(self.clone())
+    fn wgsl(&self) -> &'static str {
+        wgsl!("update/lion")
+    }
+
+    fn numbers(&self) -> Vec<(&'static str, Param)> {
+        vec![
+            ("beta_1", self.beta_1.into()),
+            ("rate_1", (complement(self.beta_1) as f32).into()),
+            ("beta_2", self.beta_2.into()),
+            ("rate_2", (complement(self.beta_2) as f32).into()),
+        ]
+    }
+
+    #[inline(always)]
+    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let eta = at.eta;
+        let [beta_1, beta_2] = [self.beta_1, self.beta_2].map(N::given);
+        let [rest_1, rest_2] = [self.beta_1, self.beta_2].map(rest::<N>);
+        move |(w, [m, y, z]), g| {
+            let direction = (beta_1 * m + rest_1 * g).sign();
+            (w - eta * direction, [beta_2 * m + rest_2 * g, y, z])
+        }
     }
 }

@@ -4,16 +4,16 @@ use std::panic::Location;
 
 use serde::{Deserialize, Serialize};
 
-use crate::op::{EndScale, Finite, MOST_LOOKED_AT, POWERS, ScaleLoss, Unscale, power_at, scale};
-use crate::{Error, Initial, Result, Session, Snapshot, Tensor, TensorType, Values};
+use crate::op::{EndScale, Finite, MOST_LOOKED_AT, POWERS, ScaleLoss, Unscale, scale};
+use crate::{Error, Initial, Result, Tensor, TensorType};
 
-use super::optimizer::{Clock, Optimizer, OptimizerConfig, Rates, rates_of};
+use super::{Clock, Optimizer, OptimizerConfig, Rates};
 
 /// The variable of its state, u32 \[8\]: see [`scale`](crate::op::scale).
 pub const LOSS_SCALE: &str = "loss_scale.state";
 
 /// The variable of what the clock's rates were before a step: see `EndScale`.
-const POWERS_KEPT: &str = "loss_scale.powers";
+pub(crate) const POWERS_KEPT: &str = "loss_scale.powers";
 
 /// Dynamic loss scaling with the names and defaults of Keras' `LossScaleOptimizer`.
 ///
@@ -86,31 +86,8 @@ fn state_of(clock: &Clock) -> Tensor {
     graph.variable(LOSS_SCALE, kind, Initial::Zeros)
 }
 
-/// Where a session skips steps, tells it what the rates of this clock are now: steps of another program, which skips none, may
-/// have advanced them since it was noted what a skipped step goes back to.
-pub(crate) async fn note_powers(session: &mut Session, clock: &str) -> Result<()> {
-    let Ok(variable) = session.plan().variable(POWERS_KEPT) else {
-        return Ok(());
-    };
-    let kind = variable.kind.clone();
-    fn of<T: Copy + Default>(rates: &[T]) -> Vec<T> {
-        let at = (0..POWERS).map(power_at);
-        at.map(|at| rates.get(at).copied().unwrap_or_default())
-            .collect()
-    }
-    let powers = match session.read_values_async(&rates_of(clock)).await? {
-        Values::F32(rates) => Values::F32(of(&rates)),
-        Values::F64(rates) => Values::F64(of(&rates)),
-        Values::U32(_) => return Ok(()),
-    };
-    let variables = std::iter::once((POWERS_KEPT.into(), (kind, powers)));
-    session.restore(&Snapshot {
-        variables: variables.collect(),
-    })
-}
-
 /// What else belongs to a step's updates.
-pub(crate) struct Beside<'a> {
+pub(crate) struct Extras<'a> {
     /// Updates that layers have recorded, left out as well in a step that is skipped.
     pub layers: &'a [Tensor],
     /// Records what follows the updates of the parameters.
@@ -173,22 +150,22 @@ impl Scaling {
         parameters: &[(&str, &Tensor)],
         clock: &Clock,
     ) -> Vec<Tensor> {
-        let beside = Beside {
+        let extras = Extras {
             layers: &[],
             after: &Vec::new,
         };
-        self.minimize_beside(optimizer, loss, parameters, clock, &beside)
+        self.minimize_with(optimizer, loss, parameters, clock, &extras)
     }
 
     /// [`minimize`](Self::minimize), with what else a skipped step leaves out.
     #[track_caller]
-    pub(crate) fn minimize_beside(
+    pub(crate) fn minimize_with(
         &self,
         optimizer: &dyn Optimizer,
         loss: &Tensor,
         parameters: &[(&str, &Tensor)],
         clock: &Clock,
-        beside: &Beside<'_>,
+        extras: &Extras<'_>,
     ) -> Vec<Tensor> {
         let graph = loss.graph();
         if optimizer
@@ -214,10 +191,10 @@ impl Scaling {
         // What is written into the rates is for this step alone.
         let updates = graph.unless(&self.state, scale::SKIP, &clock.rates, || {
             // The layers' first: what they read is the parameters before the step.
-            let layers = beside.layers.iter().map(|update| graph.again(update));
+            let layers = extras.layers.iter().map(|update| graph.again(update));
             let mut updates: Vec<Tensor> = layers.collect();
             updates.extend(optimizer.updates(&named, clock));
-            updates.extend((beside.after)());
+            updates.extend((extras.after)());
             updates
         });
         std::iter::once(clock.indices.clone())
@@ -265,7 +242,7 @@ impl Optimizer for LossScaleOptimizer {
         self.inner.validate()
     }
 
-    /// Those of the inner optimizer: how activations are stored is the device's business, not the file's.
+    /// The settings of the inner optimizer: how activations are stored is the device's business, not the file's.
     fn config(&self) -> Option<OptimizerConfig> {
         self.inner.config()
     }

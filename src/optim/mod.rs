@@ -1,13 +1,17 @@
-//! Optimizers and learning-rate schedules.
+//! Optimizers: what changes parameters by their gradients.
+//!
+//! An optimizer is a file here, a file in `shaders/update/`, and a line in the table below. Its file holds the settings with
+//! defaults and ranges, the formula of an element, and what the formula is tried on.
 
 mod adafactor;
 mod adagrad;
 mod adam;
 mod adamax;
 mod asgd;
-mod common;
-mod elementwise;
+mod config;
+mod define;
 mod ftrl;
+mod gradients;
 mod lamb;
 mod lion;
 mod loss_scale;
@@ -15,24 +19,65 @@ mod muon;
 mod nadam;
 mod optimizer;
 mod rmsprop;
+mod samples;
+mod settings;
 mod sgd;
+mod wrap;
 
-pub use crate::schedule::Schedule;
+pub use crate::op::{Clock, Rates};
+pub use crate::schedule::{
+    CosineAnnealing, CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay,
+    OneCycle, PiecewiseConstant, PolynomialDecay, Schedule, Warmup,
+};
 pub use adafactor::Adafactor;
 pub use adagrad::{Adadelta, Adagrad};
 pub use adam::{Adam, AdamW};
 pub use adamax::Adamax;
 pub use asgd::{Asgd, Rprop};
-pub(crate) use common::is_accumulator;
-pub use common::{Common, Lookahead};
+pub(crate) use config::ENTRY;
+use config::configs;
 pub use ftrl::Ftrl;
+pub(crate) use gradients::is_accumulator;
 pub use lamb::Lamb;
 pub use lion::Lion;
-pub(crate) use loss_scale::{Beside, note_powers};
+pub(crate) use loss_scale::{Extras, POWERS_KEPT};
 pub use loss_scale::{LOSS_SCALE, LossScale, LossScaleOptimizer, Scaling};
 pub use muon::{Muon, StepLength};
 pub use nadam::{Nadam, Radam};
-pub use optimizer::{Clock, Optimizer, OptimizerConfig, Rates};
-pub(crate) use optimizer::{cursor_of, rates_of, resize_rates};
+pub use optimizer::Optimizer;
 pub use rmsprop::RmsProp;
+pub use settings::{Common, Lookahead};
 pub use sgd::Sgd;
+
+configs! {
+    /// Gradient descent.
+    Sgd,
+    /// RMSprop.
+    RmsProp,
+    /// Adagrad.
+    Adagrad,
+    /// Adadelta.
+    Adadelta,
+    /// Adam, AdamW, AMSGrad.
+    Adam,
+    /// Adamax.
+    Adamax,
+    /// Nadam.
+    Nadam,
+    /// RAdam.
+    Radam,
+    /// Adafactor.
+    Adafactor,
+    /// FTRL-proximal.
+    Ftrl,
+    /// Lion.
+    Lion,
+    /// LAMB.
+    Lamb,
+    /// Muon.
+    Muon,
+    /// Averaged gradient descent.
+    Asgd,
+    /// Resilient propagation.
+    Rprop,
+}

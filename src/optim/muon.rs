@@ -2,13 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::op::{Formula, MatMul, Series, Update};
+use crate::op::{MatMul, Series, Treatment, Update};
+use crate::range::{above_zero, at_least_one, at_least_zero, finite, share};
 use crate::schedule::Schedule;
-use crate::{Error, Result, Tensor};
+use crate::{Result, Tensor};
 
 use super::adafactor::no_coupled_decay;
-use super::common::{Common, common_settings, record, share};
-use super::optimizer::{Clock, Optimizer, OptimizerConfig, Rates, above_zero, at_least, state};
+use super::define::{common_settings, recorded};
+use super::gradients::Buffer;
+use super::samples::Samples;
+use super::sgd::Descent;
+use super::wrap::{record, state};
+use super::{Adam, Clock, Common, Rates};
 
 /// How long a matrix's step is, whose elements would otherwise have a root mean square of about 1/√max(rows, columns).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -64,6 +69,7 @@ pub struct Muon {
 }
 
 common_settings!(Muon);
+recorded!(composed Muon "muon");
 
 impl Default for Muon {
     fn default() -> Self {
@@ -111,15 +117,13 @@ impl Muon {
     fn direction(&self, x: &Tensor) -> Tensor {
         let shape = x.shape();
         let (rows, columns) = shape.rows_and_columns();
-        let kept = |x: Tensor| match self.pytorch {
-            true => x.bfloat16(),
-            false => x,
-        };
+        let kept = |x: Tensor| if self.pytorch { x.bfloat16() } else { x };
         let x = kept(x.clone());
         let norm = kept(x.square().sum().sqrt());
-        let norm = match self.pytorch {
-            true => norm.maximum(&x.graph().constant([1], &[self.epsilon])),
-            false => norm.offset(self.epsilon),
+        let norm = if self.pytorch {
+            norm.maximum(&x.graph().constant([1], &[self.epsilon]))
+        } else {
+            norm.offset(self.epsilon)
         };
         let mut x = kept(x.div(&norm));
         let [a, b, c] = self.coefficients;
@@ -135,9 +139,10 @@ impl Muon {
         for _ in 0..self.ns_steps {
             let gram = kept(product(&x, &x, upright, !upright));
             let sum = kept(gram.scale(b).add(&gram.matmul(&gram).scale(c)));
-            let turned = match upright {
-                true => x.matmul(&sum),
-                false => sum.matmul(&x),
+            let turned = if upright {
+                x.matmul(&sum)
+            } else {
+                sum.matmul(&x)
             };
             x = kept(x.scale(a).add(&turned));
         }
@@ -149,40 +154,24 @@ impl Muon {
         };
         x.scale(length as f32)
     }
-}
 
-impl Optimizer for Muon {
-    fn name(&self) -> &'static str {
-        "muon"
-    }
-
-    fn validate(&self) -> Result<()> {
-        self.learning_rate.validate()?;
+    fn check_settings(&self) -> Result<()> {
         share("adam_beta_1", self.adam_beta_1)?;
         share("adam_beta_2", self.adam_beta_2)?;
-        at_least("adam_weight_decay", self.adam_weight_decay, 0.0)?;
-        at_least("adam_lr_ratio", self.adam_lr_ratio, 0.0)?;
+        at_least_zero("adam_weight_decay", self.adam_weight_decay)?;
+        at_least_zero("adam_lr_ratio", self.adam_lr_ratio)?;
         above_zero("epsilon", self.epsilon)?;
         share("momentum", self.momentum)?;
-        if let Some(wrong) = self.coefficients.iter().find(|c| !c.is_finite()) {
-            let message = format!("must be finite, got {wrong}");
-            return Err(Error::argument("coefficients", message));
-        }
-        if self.ns_steps == 0 {
-            return Err(Error::argument("ns_steps", "must be at least 1, got 0"));
-        }
+        let mut coefficients = self.coefficients.into_iter();
+        coefficients.try_for_each(|coefficient| finite("coefficients", coefficient))?;
+        at_least_one("ns_steps", self.ns_steps)?;
         if let StepLength::Rms(share) = self.step_length {
             above_zero("step_length", share)?;
         }
-        no_coupled_decay(self.common.l2)?;
-        self.common.validate()
+        no_coupled_decay(self.common.l2)
     }
 
-    fn config(&self) -> Option<OptimizerConfig> {
-        Some(OptimizerConfig::Muon(self.clone()))
-    }
-
-    fn rates(&self) -> Rates {
+    fn clock_rates(&self) -> Rates {
         Rates {
             learning_rate: self.learning_rate.clone(),
             beta_1: self.adam_beta_1,
@@ -191,7 +180,8 @@ impl Optimizer for Muon {
         }
     }
 
-    fn updates(&self, parameters: &[(&str, &Tensor, &Tensor)], clock: &Clock) -> Vec<Tensor> {
+    #[track_caller]
+    fn record(&self, parameters: &[(&str, &Tensor, &Tensor)], clock: &Clock) -> Vec<Tensor> {
         let (gradients, mut updates) = self.common.prepared(parameters, clock);
         let mu = self.momentum;
         let share = if self.pytorch {
@@ -200,49 +190,59 @@ impl Optimizer for Muon {
             1.0
         };
         for ((name, parameter, _), gradient) in parameters.iter().zip(&gradients) {
-            let treated = self.common.update(Formula::Descent, name);
-            let bare = |formula: Formula| Update {
-                decay: treated.decay,
-                factor: treated.factor,
-                ..Update::from(formula)
+            let pace = Treatment {
+                running: self.common.running(),
+                ..self.common.pace(name)
             };
             if !self.is_matrix(name, parameter) {
-                let formula = Formula::Adam {
-                    beta_1: self.adam_beta_1,
-                    beta_2: self.adam_beta_2,
-                    epsilon: self.epsilon,
-                    amsgrad: false,
-                    corrected: false,
-                };
-                // Decay goes with η itself, not with Adam's share of it.
-                let ratio = self.adam_lr_ratio;
-                let decayed = treated.decay != 0.0 && ratio > 0.0;
-                let update = self.common.last(Update {
-                    factor: treated.factor * ratio,
-                    decay: if decayed {
-                        self.adam_weight_decay / ratio
-                    } else {
-                        0.0
-                    },
-                    ..bare(formula)
-                });
-                updates.extend(record(&update, name, parameter, gradient, clock, &|_| 0.0));
+                let update = self.by_adam(pace);
+                updates.extend(record(update, name, parameter, gradient, clock));
                 continue;
             }
             let m = state(name, "momentum", parameter, 0.0);
-            let buffer = Update::from(Formula::Buffer {
+            let buffer = Buffer {
                 momentum: mu,
                 share,
-            });
-            updates.extend(record(&buffer, name, &m, gradient, clock, &|_| 0.0));
-            let x = match self.nesterov {
-                true => gradient.scale(share).add(&m.scale(mu)),
-                false => m,
             };
-            let step = self.common.last(bare(Formula::Descent));
+            updates.extend(record(buffer.into(), name, &m, gradient, clock));
+            let x = if self.nesterov {
+                gradient.scale(share).add(&m.scale(mu))
+            } else {
+                m
+            };
             let direction = self.direction(&x);
-            updates.extend(record(&step, name, parameter, &direction, clock, &|_| 0.0));
+            let step = Update {
+                rule: Descent,
+                treatment: pace,
+            };
+            updates.extend(record(step, name, parameter, &direction, clock));
         }
         updates
     }
+
+    /// The update of what is no matrix. Decay goes with η itself, not with Adam's share of it.
+    fn by_adam(&self, pace: Treatment) -> Update<Adam> {
+        let ratio = self.adam_lr_ratio;
+        let decay = if pace.decay != 0.0 && ratio > 0.0 {
+            self.adam_weight_decay / ratio
+        } else {
+            0.0
+        };
+        Update {
+            rule: Adam {
+                beta_1: self.adam_beta_1,
+                beta_2: self.adam_beta_2,
+                epsilon: self.epsilon,
+                ..Adam::default()
+            },
+            treatment: Treatment {
+                factor: pace.factor * ratio,
+                decay,
+                ..pace
+            },
+        }
+    }
+
+    /// Muon's updates are by rules of other files.
+    pub(super) fn samples(_samples: &mut Samples) {}
 }

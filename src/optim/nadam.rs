@@ -1,78 +1,67 @@
 //! Nadam: Adam with Nesterov's look-ahead; and RAdam, which waits until its variance is known.
 
-use serde::{Deserialize, Serialize};
-
 use crate::Result;
-use crate::op::{Formula, Series};
-use crate::schedule::Schedule;
+use crate::contract::{Param, wgsl};
+use crate::number::Known;
+use crate::op::{AdamFormula, Element, Moment, RuleState, Series, UpdateRule, complement};
+use crate::range::{above_zero, at_least_zero, share};
 
-use super::OptimizerConfig;
-use super::common::{Common, common_settings, share};
-use super::elementwise::Elementwise;
-use super::optimizer::above_zero;
+use super::define::optimizer;
+use super::samples::Samples;
 
-/// Nadam (Dozat, 2016) with Keras' defaults. m and v are Adam's, μₜ = β₁·(1 − ½·0.96^(t·d)), and
-///
-/// W ← W − η·(μₜ₊₁·m/(1 − Π μᵢ, i ≤ t+1) + (1 − μₜ)·g/(1 − Π μᵢ, i ≤ t))/(√(v/(1 − β₂ᵗ)) + ε).
-///
-/// PyTorch's is the same with η 0.002, ε 1e-8 and a momentum decay d of 0.004. With Keras' d, 1 − β is that of the f32 next
-/// to β, as Keras computes it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Nadam {
-    /// η. Default 0.001.
-    pub learning_rate: Schedule,
-    /// β₁, in [0, 1). Default 0.9.
-    pub beta_1: f32,
-    /// β₂, in [0, 1). Default 0.999.
-    pub beta_2: f32,
-    /// ε, above 0. Default 1e-7.
-    pub epsilon: f32,
-    /// d, at least 0. Default 1, which is what Keras has.
-    pub momentum_decay: f32,
-    /// What all optimizers have.
-    #[serde(skip_serializing_if = "Common::is_default")]
-    pub common: Common,
-}
-
-common_settings!(Nadam);
-
-impl Default for Nadam {
-    fn default() -> Self {
-        Nadam::new(0.001)
+optimizer! {
+    /// Nadam (Dozat, 2016) with Keras' defaults. m and v are Adam's, μₜ = β₁·(1 − ½·0.96^(t·d)), and
+    ///
+    /// W ← W − η·(μₜ₊₁·m/(1 − Π μᵢ, i ≤ t+1) + (1 − μₜ)·g/(1 − Π μᵢ, i ≤ t))/(√(v/(1 − β₂ᵗ)) + ε).
+    ///
+    /// PyTorch's is the same with η 0.002, ε 1e-8 and a momentum decay d of 0.004. With Keras' d, 1 − β is that of the f32
+    /// next to β, 1.3e-5 off for 0.999, as Keras computes it.
+    elementwise Nadam "nadam", 0.001 {
+        /// β₁, in [0, 1). Default 0.9.
+        beta_1: f32 = 0.9, share;
+        /// β₂, in [0, 1). Default 0.999.
+        beta_2: f32 = 0.999, share;
+        /// ε, above 0. Default 1e-7.
+        epsilon: f32 = 1e-7, above_zero;
+        /// d, at least 0. Default 1, which is what Keras has.
+        momentum_decay: f32 = 1.0, at_least_zero;
     }
 }
 
 impl Nadam {
-    /// The optimizer with this learning rate, a number or a [`Schedule`].
-    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
-        Nadam {
-            learning_rate: learning_rate.into(),
-            beta_1: 0.9,
-            beta_2: 0.999,
-            epsilon: 1e-7,
-            momentum_decay: 1.0,
-            common: Common::default(),
-        }
-    }
-
     /// 0.96^d.
     fn base(&self) -> f32 {
         0.96f64.powf(f64::from(self.momentum_decay)) as f32
     }
+
+    /// 1 − β, of the float with Keras' d, of the decimal number with any other.
+    fn rest(&self, beta: f32) -> f64 {
+        if self.momentum_decay == 1.0 {
+            1.0 - f64::from(beta)
+        } else {
+            complement(beta)
+        }
+    }
+
+    pub(super) fn samples(samples: &mut Samples) {
+        let nadam = Nadam::default();
+        samples.add(nadam.clone()).add(Nadam {
+            momentum_decay: 0.004,
+            ..nadam
+        });
+    }
 }
 
-impl Elementwise for Nadam {
+/// The states of Adam's kin.
+const MEANS: [RuleState; 2] = [RuleState::signed("m"), RuleState::positive("v")];
+
+impl UpdateRule for Nadam {
     fn label(&self) -> &'static str {
-        "nadam"
+        "update.nadam"
     }
 
-    fn schedule(&self) -> &Schedule {
-        &self.learning_rate
-    }
-
-    fn common(&self) -> &Common {
-        &self.common
+    fn states(&self) -> &'static [RuleState] {
+        &MEANS
     }
 
     fn betas(&self) -> [f32; 2] {
@@ -83,81 +72,72 @@ impl Elementwise for Nadam {
         Series::Nadam { base: self.base() }
     }
 
-    fn formula(&self) -> Formula {
-        Formula::Nadam {
-            beta_1: self.beta_1,
-            beta_2: self.beta_2,
-            epsilon: self.epsilon,
-            base: self.base(),
-            rounded: self.momentum_decay == 1.0,
+    fn check(&self) -> Result<()> {
+        self.check_settings()
+    }
+
+    fn wgsl(&self) -> &'static str {
+        wgsl!("update/nadam")
+    }
+
+    fn numbers(&self) -> Vec<(&'static str, Param)> {
+        vec![
+            ("beta_1", self.beta_1.into()),
+            ("rate_1", (self.rest(self.beta_1) as f32).into()),
+            ("rate_2", (self.rest(self.beta_2) as f32).into()),
+            ("epsilon", self.epsilon.into()),
+            ("base", self.base().into()),
+        ]
+    }
+
+    #[inline(always)]
+    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let rest = [self.beta_1, self.beta_2].map(|beta| N::constant(self.rest(beta)));
+        let formula = AdamFormula::from_rests(rest, N::given(self.epsilon));
+        let ([power, product], eta) = (at.series(), at.eta);
+        let (one, half, beta_1) = (N::constant(1.0), N::constant(0.5), N::given(self.beta_1));
+        let now = beta_1 * (one - half * power);
+        let next = beta_1 * (one - half * (power * N::given(self.base())));
+        let of_mean = next / (one - product * next);
+        let of_gradient = (one - now) / (one - product);
+        let left = one - at.powers()[1];
+        move |(w, [m, v, z]), g| {
+            let [m, v] = formula.means(m, v, g);
+            let ahead = m * of_mean + g * of_gradient;
+            (w - ahead * eta / formula.divisor(v / left), [m, v, z])
         }
     }
-
-    fn check(&self) -> Result<()> {
-        share("beta_1", self.beta_1)?;
-        share("beta_2", self.beta_2)?;
-        above_zero("epsilon", self.epsilon)?;
-        super::optimizer::at_least("momentum_decay", self.momentum_decay, 0.0)
-    }
-
-    fn settings(&self) -> OptimizerConfig {
-        OptimizerConfig::Nadam(self.clone())
-    }
 }
 
-/// RAdam (Liu et al., 2019) as PyTorch has it; Keras has none. m and v are Adam's, ρ∞ = 2/(1 − β₂) − 1 and
-/// ρₜ = ρ∞ − 2t·β₂ᵗ/(1 − β₂ᵗ). W ← W − η·m/(1 − β₁ᵗ)·r·√(1 − β₂ᵗ)/(√v + ε) with
-/// r = √((ρₜ − 4)(ρₜ − 2)ρ∞/((ρ∞ − 4)(ρ∞ − 2)ρₜ)) where ρₜ > 5, and W ← W − η·m/(1 − β₁ᵗ) before that.
-///
-/// PyTorch's ε is 1e-8.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Radam {
-    /// η. Default 0.001.
-    pub learning_rate: Schedule,
-    /// β₁, in [0, 1). Default 0.9.
-    pub beta_1: f32,
-    /// β₂, in [0, 1). Default 0.999.
-    pub beta_2: f32,
-    /// ε, above 0. Default 1e-7.
-    pub epsilon: f32,
-    /// What all optimizers have.
-    #[serde(skip_serializing_if = "Common::is_default")]
-    pub common: Common,
-}
-
-common_settings!(Radam);
-
-impl Default for Radam {
-    fn default() -> Self {
-        Radam::new(0.001)
+optimizer! {
+    /// RAdam (Liu et al., 2019) as PyTorch has it; Keras has none. m and v are Adam's, ρ∞ = 2/(1 − β₂) − 1 and
+    /// ρₜ = ρ∞ − 2t·β₂ᵗ/(1 − β₂ᵗ). W ← W − η·m/(1 − β₁ᵗ)·r·√(1 − β₂ᵗ)/(√v + ε) with
+    /// r = √((ρₜ − 4)(ρₜ − 2)ρ∞/((ρ∞ − 4)(ρ∞ − 2)ρₜ)) where ρₜ > 5, and W ← W − η·m/(1 − β₁ᵗ) before that.
+    ///
+    /// PyTorch's ε is 1e-8.
+    elementwise Radam "radam", 0.001 {
+        /// β₁, in [0, 1). Default 0.9.
+        beta_1: f32 = 0.9, share;
+        /// β₂, in [0, 1). Default 0.999.
+        beta_2: f32 = 0.999, share;
+        /// ε, above 0. Default 1e-7.
+        epsilon: f32 = 1e-7, above_zero;
     }
 }
 
 impl Radam {
-    /// The optimizer with this learning rate, a number or a [`Schedule`].
-    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
-        Radam {
-            learning_rate: learning_rate.into(),
-            beta_1: 0.9,
-            beta_2: 0.999,
-            epsilon: 1e-7,
-            common: Common::default(),
-        }
+    pub(super) fn samples(samples: &mut Samples) {
+        samples.add(Radam::default());
     }
 }
 
-impl Elementwise for Radam {
+impl UpdateRule for Radam {
     fn label(&self) -> &'static str {
-        "radam"
+        "update.radam"
     }
 
-    fn schedule(&self) -> &Schedule {
-        &self.learning_rate
-    }
-
-    fn common(&self) -> &Common {
-        &self.common
+    fn states(&self) -> &'static [RuleState] {
+        &MEANS
     }
 
     fn betas(&self) -> [f32; 2] {
@@ -168,21 +148,39 @@ impl Elementwise for Radam {
         Series::Radam
     }
 
-    fn formula(&self) -> Formula {
-        Formula::Radam {
-            beta_1: self.beta_1,
-            beta_2: self.beta_2,
-            epsilon: self.epsilon,
-        }
-    }
-
     fn check(&self) -> Result<()> {
-        share("beta_1", self.beta_1)?;
-        share("beta_2", self.beta_2)?;
-        above_zero("epsilon", self.epsilon)
+        self.check_settings()
     }
 
-    fn settings(&self) -> OptimizerConfig {
-        OptimizerConfig::Radam(self.clone())
+    fn wgsl(&self) -> &'static str {
+        wgsl!("update/radam")
+    }
+
+    fn numbers(&self) -> Vec<(&'static str, Param)> {
+        vec![
+            ("rate_1", (complement(self.beta_1) as f32).into()),
+            ("rate_2", (complement(self.beta_2) as f32).into()),
+            ("epsilon", self.epsilon.into()),
+        ]
+    }
+
+    #[inline(always)]
+    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let formula = AdamFormula::<N>::new(self.beta_1, self.beta_2, self.epsilon);
+        let (one, [power_1, power_2], [rectified, _]) =
+            (N::constant(1.0), at.powers(), at.series());
+        let rate = at.eta / (one - power_1);
+        let factor = rectified * (one - power_2).root();
+        let plain = rectified.decides() == 0.0;
+        move |(w, [m, v, z]), g| {
+            let [m, v] = formula.means(m, v, g);
+            let step = m * rate;
+            let step = if plain {
+                step
+            } else {
+                step * (factor / formula.divisor(v))
+            };
+            (w - step, [m, v, z])
+        }
     }
 }

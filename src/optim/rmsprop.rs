@@ -1,64 +1,36 @@
 //! RMSprop: steps divided by the root of a running mean of squares.
 
-use serde::{Deserialize, Serialize};
-
 use crate::Result;
-use crate::op::Formula;
-use crate::schedule::Schedule;
+use crate::contract::{Param, wgsl};
+use crate::number::Known;
+use crate::op::{Element, Moment, RuleState, UpdateRule, complement, moved, over_root, rest};
+use crate::range::{above_zero, share};
 
-use super::OptimizerConfig;
-use super::common::{Common, common_settings, share};
-use super::elementwise::Elementwise;
-use super::optimizer::above_zero;
+use super::define::optimizer;
+use super::samples::Samples;
 
-/// RMSprop (Hinton, 2012) with Keras' defaults and its ε inside the root:
-///
-/// v ← ρ·v + (1 − ρ)·g², W ← W − η·g/√(v + ε); centred: v − m² with the running mean m of g; with momentum μ:
-/// b ← μ·b + η·g/√…, W ← W − b.
-///
-/// [`RmsProp::pytorch`] is PyTorch's form, √v + ε and b without η; its defaults are η 0.01, ρ 0.99, ε 1e-8.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RmsProp {
-    /// η. Default 0.001.
-    pub learning_rate: Schedule,
-    /// ρ, in [0, 1). Default 0.9.
-    pub rho: f32,
-    /// μ, in [0, 1). Default 0.
-    pub momentum: f32,
-    /// ε, above 0. Default 1e-7.
-    pub epsilon: f32,
-    /// Whether the mean of gradients is taken off. Default false.
-    pub centered: bool,
-    /// Whether ε stands where PyTorch has it. Default false.
-    pub pytorch: bool,
-    /// What all optimizers have.
-    #[serde(skip_serializing_if = "Common::is_default")]
-    pub common: Common,
-}
-
-common_settings!(RmsProp);
-
-impl Default for RmsProp {
-    fn default() -> Self {
-        RmsProp::new(0.001)
+optimizer! {
+    /// RMSprop (Hinton, 2012) with Keras' defaults and its ε inside the root:
+    ///
+    /// v ← ρ·v + (1 − ρ)·g², W ← W − η·g/√(v + ε); centred (Graves, 2013): v − m² with the running mean m of g; with
+    /// momentum μ: b ← μ·b + η·g/√…, W ← W − b.
+    ///
+    /// [`RmsProp::pytorch`] is PyTorch's form, √v + ε and b without η; its defaults are η 0.01, ρ 0.99, ε 1e-8.
+    elementwise RmsProp "rmsprop", 0.001 {
+        /// ρ, in [0, 1). Default 0.9.
+        rho: f32 = 0.9, share;
+        /// μ, in [0, 1). Default 0.
+        momentum: f32 = 0.0, share;
+        /// ε, above 0. Default 1e-7.
+        epsilon: f32 = 1e-7, above_zero;
+        /// Whether the mean of gradients is taken off. Default false.
+        centered: bool = false;
+        /// Whether ε stands where PyTorch has it. Default false.
+        pytorch: bool = false;
     }
 }
 
 impl RmsProp {
-    /// The optimizer with this learning rate, a number or a [`Schedule`].
-    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
-        RmsProp {
-            learning_rate: learning_rate.into(),
-            rho: 0.9,
-            momentum: 0.0,
-            epsilon: 1e-7,
-            centered: false,
-            pytorch: false,
-            common: Common::default(),
-        }
-    }
-
     /// The same with momentum μ.
     pub fn momentum(mut self, momentum: f32) -> Self {
         self.momentum = momentum;
@@ -76,38 +48,76 @@ impl RmsProp {
         self.pytorch = true;
         self
     }
+
+    pub(super) fn samples(samples: &mut Samples) {
+        let rmsprop = RmsProp::default();
+        samples.add(rmsprop.clone());
+        samples.add(rmsprop.clone().centered().pytorch());
+        samples.add(rmsprop.clone().momentum(0.8).pytorch());
+        samples.add(rmsprop.momentum(0.8).centered());
+    }
 }
 
-impl Elementwise for RmsProp {
+impl UpdateRule for RmsProp {
     fn label(&self) -> &'static str {
-        "rmsprop"
+        "update.rmsprop"
     }
 
-    fn schedule(&self) -> &Schedule {
-        &self.learning_rate
-    }
-
-    fn common(&self) -> &Common {
-        &self.common
-    }
-
-    fn formula(&self) -> Formula {
-        Formula::RmsProp {
-            rho: self.rho,
-            momentum: self.momentum,
-            epsilon: self.epsilon,
-            centered: self.centered,
-            outside: self.pytorch,
+    fn states(&self) -> &'static [RuleState] {
+        const VELOCITY: RuleState = RuleState::positive("velocity");
+        const AVERAGE: RuleState = RuleState::signed("average_gradient");
+        const MOMENTUM: RuleState = RuleState::signed("momentum");
+        match (self.centered, self.momentum != 0.0) {
+            (false, false) => &[VELOCITY],
+            (false, true) => &[VELOCITY, MOMENTUM],
+            (true, false) => &[VELOCITY, AVERAGE],
+            (true, true) => &[VELOCITY, AVERAGE, MOMENTUM],
         }
     }
 
     fn check(&self) -> Result<()> {
-        share("rho", self.rho)?;
-        share("momentum", self.momentum)?;
-        above_zero("epsilon", self.epsilon)
+        self.check_settings()
     }
 
-    fn settings(&self) -> OptimizerConfig {
-        OptimizerConfig::RmsProp(self.clone())
+    fn wgsl(&self) -> &'static str {
+        wgsl!("update/rmsprop")
+    }
+
+    fn numbers(&self) -> Vec<(&'static str, Param)> {
+        vec![
+            ("rate", (complement(self.rho) as f32).into()),
+            ("momentum", self.momentum.into()),
+            ("epsilon", self.epsilon.into()),
+            ("centered", self.centered.into()),
+            ("pytorch", self.pytorch.into()),
+        ]
+    }
+
+    #[inline(always)]
+    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let (rest, mu) = (rest::<N>(self.rho), N::given(self.momentum));
+        let (centered, held) = (self.centered, self.momentum != 0.0);
+        let (epsilon, outside) = (N::given(self.epsilon), self.pytorch);
+        let over = move |x: N, v: N| over_root(x, v, epsilon, outside);
+        // Keras' buffer holds steps, PyTorch's what the rate is multiplied by.
+        let (eta, one) = (at.eta, N::constant(1.0));
+        let (into, out_of) = if outside { (one, eta) } else { (eta, one) };
+        move |(w, [v, y, z]), g| {
+            let v = moved(v, g * g, rest);
+            let (y, spread) = if centered {
+                let y = moved(y, g, rest);
+                // Rounding may put a variance below 0.
+                (y, (v - y * y).larger(N::constant(0.0)))
+            } else {
+                (y, v)
+            };
+            if !held {
+                return (w - over(eta * g, spread), [v, y, z]);
+            }
+            let before = if centered { z } else { y };
+            let buffer = mu * before + over(g * into, spread);
+            let (y, z) = if centered { (y, buffer) } else { (buffer, z) };
+            (w - buffer * out_of, [v, y, z])
+        }
     }
 }

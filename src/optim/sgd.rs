@@ -1,65 +1,82 @@
 //! Gradient descent, plain, with momentum, and with Nesterov's look-ahead.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-use crate::op::Formula;
+use crate::contract::{Op, Param, wgsl};
+use crate::number::Known;
+use crate::op::{self, Element, Moment, RuleState, UpdateRule, complement, rest};
+use crate::range::{fraction, share};
 use crate::schedule::Schedule;
-use crate::{Error, Result, op};
+use crate::{Error, Result, Tensor};
 
-use super::OptimizerConfig;
-use super::common::{Common, common_settings, share};
-use super::elementwise::{Elementwise, Plain};
+use super::define::optimizer;
+use super::samples::Samples;
+use super::{Clock, Rates};
 
-/// Stochastic gradient descent, as in Keras:
-///
-/// - without momentum: W ← W − η·g
-/// - with momentum μ: v ← μ·v − η·g, W ← W + v
-/// - Nesterov: v ← μ·v − η·g, W ← W + μ·v − η·g
-///
-/// where g = ∂L/∂W and η is the learning rate (default 0.01), a number or a [`Schedule`].
-///
-/// [`Sgd::dampening`] gives PyTorch's form, in which the rate is no part of the buffer: b ← μ·b + (1 − τ)·g with b = g
-/// in the first update, W ← W − η·b, or W ← W − η·(g + μ·b). At a rate that stays and τ = 0 it is the same.
-///
-/// [`Sgd::accumulated`] is the accumulated update of introductory texts, ΔW ← α·ΔW + β·∂L/∂W, W ← W − ΔW. There α is
-/// the momentum μ and β the learning rate η, and ΔW = −v: the update is subtracted, where v is added.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Sgd {
-    /// η. Default 0.01.
-    pub learning_rate: Schedule,
-    /// μ, in [0, 1). Default 0.
-    pub momentum: f32,
-    /// Whether to look ahead by the velocity. Default false; needs a momentum.
-    pub nesterov: bool,
-    /// τ of PyTorch's form, in [0, 1]. Default: Keras' form.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dampening: Option<f32>,
-    /// What all optimizers have.
-    #[serde(skip_serializing_if = "Common::is_default")]
-    pub common: Common,
+optimizer! {
+    /// Stochastic gradient descent, as in Keras:
+    ///
+    /// - without momentum: W ← W − η·g
+    /// - with momentum μ: v ← μ·v − η·g, W ← W + v
+    /// - Nesterov: v ← μ·v − η·g, W ← W + μ·v − η·g
+    ///
+    /// where g = ∂L/∂W and η is the learning rate (default 0.01), a number or a [`Schedule`].
+    ///
+    /// [`Sgd::dampening`] gives PyTorch's form, in which the rate is no part of the buffer: b ← μ·b + (1 − τ)·g with b = g
+    /// in the first update, W ← W − η·b, or W ← W − η·(g + μ·b). At a rate that stays and τ = 0 it is the same.
+    ///
+    /// [`Sgd::accumulated`] is the accumulated update of introductory texts, ΔW ← α·ΔW + β·∂L/∂W, W ← W − ΔW. There α is
+    /// the momentum μ and β the learning rate η, and ΔW = −v: the update is subtracted, where v is added.
+    composed Sgd "sgd", 0.01 {
+        /// μ, in [0, 1). Default 0.
+        momentum: f32 = 0.0, share;
+        /// Whether to look ahead by the velocity. Default false; needs a momentum.
+        nesterov: bool = false;
+        /// τ of PyTorch's form, in [0, 1]. Default: Keras' form.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dampening: Option<f32> = None, within_one;
+    }
+    also looks_ahead_by_something;
 }
 
-common_settings!(Sgd);
+fn within_one(name: &'static str, dampening: Option<f32>) -> Result<()> {
+    dampening.map_or(Ok(()), |dampening| fraction(name, dampening))
+}
 
-impl Default for Sgd {
-    fn default() -> Self {
-        Sgd::new(0.01)
+fn looks_ahead_by_something(sgd: &Sgd) -> Result<()> {
+    if sgd.nesterov && sgd.momentum == 0.0 {
+        let message = "looks ahead by the momentum, which is 0; set one";
+        return Err(Error::argument("nesterov", message));
     }
+    Ok(())
+}
+
+/// Does `$body` with the rule of the settings.
+macro_rules! with_rule {
+    ($sgd:expr, |$rule:ident| $body:expr) => {{
+        let (momentum, nesterov) = ($sgd.momentum, $sgd.nesterov);
+        match $sgd.dampening {
+            _ if momentum == 0.0 => {
+                let $rule = &Descent;
+                $body
+            }
+            None => {
+                let $rule = &Momentum(op::Momentum { momentum, nesterov });
+                $body
+            }
+            Some(dampening) => {
+                let $rule = &HeavyBall {
+                    momentum,
+                    dampening,
+                    nesterov,
+                };
+                $body
+            }
+        }
+    }};
 }
 
 impl Sgd {
-    /// Plain gradient descent.
-    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
-        Sgd {
-            learning_rate: learning_rate.into(),
-            momentum: 0.0,
-            nesterov: false,
-            dampening: None,
-            common: Common::default(),
-        }
-    }
-
     /// ΔW ← α·ΔW + β·∂L/∂W, W ← W − ΔW: `alpha` is the momentum, `beta` the learning rate.
     pub fn accumulated(alpha: f32, beta: impl Into<Schedule>) -> Self {
         Sgd::new(beta).momentum(alpha)
@@ -82,62 +99,141 @@ impl Sgd {
         self.dampening = Some(dampening);
         self
     }
+
+    fn clock_rates(&self) -> Rates {
+        with_rule!(self, |rule| self.common.rates(&self.learning_rate, rule))
+    }
+
+    #[track_caller]
+    fn record(&self, parameters: &[(&str, &Tensor, &Tensor)], clock: &Clock) -> Vec<Tensor> {
+        with_rule!(self, |rule| self.common.updates(rule, parameters, clock))
+    }
+
+    pub(super) fn samples(samples: &mut Samples) {
+        samples.add(Descent);
+        samples.extend(op::Update::cases_within_the_limit(Descent));
+        for nesterov in [false, true] {
+            let momentum = 0.9;
+            samples.add(Momentum(op::Momentum { momentum, nesterov }));
+            samples.add(HeavyBall {
+                momentum,
+                dampening: 0.5,
+                nesterov,
+            });
+        }
+    }
 }
 
-impl Elementwise for Sgd {
+/// w ← w − η·g.
+#[derive(Debug, Clone)]
+pub(super) struct Descent;
+
+impl UpdateRule for Descent {
     fn label(&self) -> &'static str {
-        "sgd"
+        "update.sgd"
     }
 
-    fn schedule(&self) -> &Schedule {
-        &self.learning_rate
+    fn own_op(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(op::Sgd))
     }
 
-    fn common(&self) -> &Common {
-        &self.common
+    fn wgsl(&self) -> &'static str {
+        wgsl!("update/sgd")
     }
 
-    fn formula(&self) -> Formula {
-        let (momentum, nesterov) = (self.momentum, self.nesterov);
-        match self.dampening {
-            _ if momentum == 0.0 => Formula::Descent,
-            None => Formula::Momentum { momentum, nesterov },
-            Some(dampening) => Formula::HeavyBall {
-                momentum,
-                dampening,
-                nesterov,
-            },
-        }
+    #[inline(always)]
+    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let eta = at.eta;
+        move |(w, states), g| (w - eta * g, states)
+    }
+}
+
+/// v ← μ·v − η·g, w ← w + v, or with Nesterov's look-ahead w ← w + μ·v − η·g.
+#[derive(Debug, Clone)]
+struct Momentum(op::Momentum);
+
+impl UpdateRule for Momentum {
+    fn label(&self) -> &'static str {
+        "update.momentum"
     }
 
-    fn plain(&self) -> Option<Plain> {
-        match self.formula() {
-            Formula::Descent => Some(Plain::Descent),
-            Formula::Momentum { momentum, nesterov } => {
-                Some(Plain::Momentum(op::Momentum { momentum, nesterov }))
-            }
-            _ => None,
-        }
+    fn states(&self) -> &'static [RuleState] {
+        const { &[RuleState::signed("momentum")] }
     }
 
     fn check(&self) -> Result<()> {
-        share("momentum", self.momentum)?;
-        if self.nesterov && self.momentum == 0.0 {
-            return Err(Error::argument(
-                "nesterov",
-                "looks ahead by the momentum, which is 0; set one",
-            ));
-        }
-        match self.dampening {
-            Some(dampening) if !(0.0..=1.0).contains(&dampening) => Err(Error::argument(
-                "dampening",
-                format!("must be in [0, 1], got {dampening}"),
-            )),
-            _ => Ok(()),
-        }
+        share("momentum", self.0.momentum)
     }
 
-    fn settings(&self) -> OptimizerConfig {
-        OptimizerConfig::Sgd(self.clone())
+    fn own_op(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(self.0))
+    }
+
+    fn wgsl(&self) -> &'static str {
+        wgsl!("update/momentum")
+    }
+
+    fn numbers(&self) -> Vec<(&'static str, Param)> {
+        vec![
+            ("momentum", self.0.momentum.into()),
+            ("nesterov", self.0.nesterov.into()),
+        ]
+    }
+
+    #[inline(always)]
+    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let (eta, mu) = (at.eta, N::given(self.0.momentum));
+        move |(w, [v, b, c]), g| {
+            let step = eta * g;
+            let v = self.0.velocity(v, step);
+            let ahead = if self.0.nesterov { mu * v - step } else { v };
+            (w + ahead, [v, b, c])
+        }
+    }
+}
+
+/// PyTorch's: b ← g in the first update, b ← μ·b + (1 − τ)·g after it, w ← w − η·b, or with Nesterov's look-ahead
+/// w ← w − η·(g + μ·b).
+#[derive(Debug, Clone)]
+struct HeavyBall {
+    momentum: f32,
+    dampening: f32,
+    nesterov: bool,
+}
+
+impl UpdateRule for HeavyBall {
+    fn label(&self) -> &'static str {
+        "update.heavy_ball"
+    }
+
+    fn states(&self) -> &'static [RuleState] {
+        const { &[RuleState::signed("momentum_buffer")] }
+    }
+
+    fn check(&self) -> Result<()> {
+        share("momentum", self.momentum)
+    }
+
+    fn wgsl(&self) -> &'static str {
+        wgsl!("update/heavy_ball")
+    }
+
+    fn numbers(&self) -> Vec<(&'static str, Param)> {
+        vec![
+            ("momentum", self.momentum.into()),
+            ("rate", (complement(self.dampening) as f32).into()),
+            ("nesterov", self.nesterov.into()),
+        ]
+    }
+
+    #[inline(always)]
+    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let (eta, first) = (at.eta, at.is_first());
+        let (mu, rest) = (N::given(self.momentum), rest::<N>(self.dampening));
+        move |(w, [b, y, z]), g| {
+            let b = if first { g } else { mu * b + rest * g };
+            let ahead = if self.nesterov { g + mu * b } else { b };
+            (w - eta * ahead, [b, y, z])
+        }
     }
 }

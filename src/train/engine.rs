@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
-use crate::optim::resize_rates;
+use crate::session::resize_rates;
 use crate::{Device, Error, Result, Role, Session, Snapshot};
 
 use super::programs::{Capacity, Handles, Recipe, RowProgram, RunHandles};

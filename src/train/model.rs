@@ -1,8 +1,8 @@
 //! A compiled model: architecture, loss, optimizer, metrics, and the session that holds its weights.
 
 use crate::nn::Functional;
-use crate::optim::{Optimizer, resize_rates};
-use crate::session::ElementsRef;
+use crate::optim::Optimizer;
+use crate::session::{ElementsRef, resize_rates};
 use crate::{Device, Error, Result, Session, Snapshot};
 
 use super::engine::{Engine, Open};

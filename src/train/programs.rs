@@ -8,7 +8,7 @@ mod measured;
 mod members;
 
 use crate::nn::{Functional, Parameter, batch_of};
-use crate::optim::{Beside, LossScale, Optimizer, Rates, Scaling};
+use crate::optim::{Extras, LossScale, Optimizer, Rates, Scaling};
 use crate::plan::{Plan, Program};
 use crate::target::{Precision, Target};
 use crate::{Graph, Result, Role, Tensor};
@@ -122,11 +122,11 @@ impl Recipe<'_> {
         };
         match scaling {
             Some(scaling) => {
-                let beside = Beside {
+                let extras = Extras {
                     layers: &measured.layers,
                     after: &constrained,
                 };
-                updates.extend(scaling.minimize_beside(optimizer, &loss, &named, &clock, &beside));
+                updates.extend(scaling.minimize_with(optimizer, &loss, &named, &clock, &extras));
             }
             None => {
                 updates.extend(measured.layers);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::{Config, plain};
+use crate::lookup::plain;
+use crate::nn::Config;
 use crate::{Error, Result};
 
 /// A loss or metric in a table.

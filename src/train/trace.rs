@@ -3,9 +3,9 @@
 use std::panic::Location;
 
 use crate::graph::Origin;
-use crate::optim::resize_rates;
 use crate::plan::{Place, Plan};
 use crate::session::ElementsRef;
+use crate::session::resize_rates;
 use crate::target::Target;
 use crate::{Dataset, Device, Error, Graph, Node, Result, Role, Session, Snapshot, Values};
 

@@ -1,8 +1,9 @@
 //! Optimizers and schedules.
 
 use kiln::optim::{
-    Adadelta, Adafactor, Adagrad, Adamax, Asgd, Ftrl, Lamb, Lion, LossScale, LossScaleOptimizer,
-    Muon, Nadam, Radam, RmsProp, Rprop,
+    Adadelta, Adafactor, Adagrad, Adamax, Asgd, CosineAnnealing, CosineDecay, CosineDecayRestarts,
+    Ftrl, Lamb, Lion, LossScale, LossScaleOptimizer, Muon, Nadam, OneCycle, PiecewiseConstant,
+    PolynomialDecay, Radam, RmsProp, Rprop,
 };
 use kiln::prelude::*;
 
@@ -376,33 +377,35 @@ pub fn schedules_out_of_range_name_the_field() {
         "decay_steps",
         &["at least 1"],
     );
-    let flat = Schedule::PolynomialDecay {
+    let flat = Schedule::PolynomialDecay(PolynomialDecay {
         initial: 0.1,
         decay_steps: 10,
         end: 0.0,
         power: 0.0,
         cycle: false,
-    };
+    });
     refuses(with(flat), "power", &["above 0"]);
-    let below = Schedule::PolynomialDecay {
+    let below = Schedule::PolynomialDecay(PolynomialDecay {
         initial: 0.1,
         decay_steps: 10,
         end: -1.0,
         power: 1.0,
         cycle: false,
-    };
+    });
     refuses(with(below), "end", &["-1"]);
     refuses(
         with(Schedule::cosine_decay(0.1, 0)),
         "decay_steps",
         &["at least 1"],
     );
-    let cosine = |alpha, warmup_target| Schedule::CosineDecay {
-        initial: 0.1,
-        decay_steps: 10,
-        alpha,
-        warmup_target,
-        warmup_steps: 0,
+    let cosine = |alpha, warmup_target| {
+        Schedule::CosineDecay(CosineDecay {
+            initial: 0.1,
+            decay_steps: 10,
+            alpha,
+            warmup_target,
+            warmup_steps: 0,
+        })
     };
     refuses(with(cosine(1.5, None)), "alpha", &["1.5"]);
     refuses(with(cosine(0.0, Some(-1.0))), "warmup_target", &["-1"]);
@@ -411,31 +414,37 @@ pub fn schedules_out_of_range_name_the_field() {
         "first_decay_steps",
         &["at least 1"],
     );
-    let restarts = |t_mul, m_mul, alpha| Schedule::CosineDecayRestarts {
-        initial: 0.1,
-        first_decay_steps: 10,
-        t_mul,
-        m_mul,
-        alpha,
+    let restarts = |t_mul, m_mul, alpha| {
+        Schedule::CosineDecayRestarts(CosineDecayRestarts {
+            initial: 0.1,
+            first_decay_steps: 10,
+            t_mul,
+            m_mul,
+            alpha,
+        })
     };
     refuses(with(restarts(0.5, 1.0, 0.0)), "t_mul", &["0.5"]);
     refuses(with(restarts(2.0, 0.0, 0.0)), "m_mul", &["above 0"]);
     refuses(with(restarts(2.0, 1.0, -0.5)), "alpha", &["-0.5"]);
-    let annealing = |steps, minimum| Schedule::CosineAnnealing {
-        initial: 0.1,
-        steps,
-        minimum,
+    let annealing = |steps, minimum| {
+        Schedule::CosineAnnealing(CosineAnnealing {
+            initial: 0.1,
+            steps,
+            minimum,
+        })
     };
     refuses(with(annealing(0, 0.0)), "steps", &["between 1 and 2^30"]);
     refuses(with(annealing(10, -0.5)), "minimum", &["-0.5"]);
     refuses(with(Schedule::one_cycle(0.1, 2)), "steps", &["2"]);
-    let cycle = |share, div_factor, final_div_factor| Schedule::OneCycle {
-        top: 0.1,
-        steps: 100,
-        share,
-        div_factor,
-        final_div_factor,
-        linear: false,
+    let cycle = |share, div_factor, final_div_factor| {
+        Schedule::OneCycle(OneCycle {
+            top: 0.1,
+            steps: 100,
+            share,
+            div_factor,
+            final_div_factor,
+            linear: false,
+        })
     };
     refuses(with(cycle(1.0, 25.0, 1e4)), "share", &["1"]);
     refuses(
@@ -448,9 +457,11 @@ pub fn schedules_out_of_range_name_the_field() {
         "final_div_factor",
         &["at least 1", "got 0"],
     );
-    let pieces = |boundaries: &[u32], values: &[f32]| Schedule::PiecewiseConstant {
-        boundaries: boundaries.to_vec(),
-        values: values.to_vec(),
+    let pieces = |boundaries: &[u32], values: &[f32]| {
+        Schedule::PiecewiseConstant(PiecewiseConstant {
+            boundaries: boundaries.to_vec(),
+            values: values.to_vec(),
+        })
     };
     refuses(
         with(pieces(&[5, 5], &[0.3, 0.2, 0.1])),

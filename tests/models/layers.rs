@@ -673,3 +673,34 @@ fn a_model_that_cannot_be_a_layer_says_why() {
     let broken = Functional::from(Sequential::new(4).dense(0, Linear));
     says(compiled(network(broken)), &["units"]);
 }
+
+#[test]
+fn functions_of_ones_own_initialise_penalise_and_constrain_a_layer() {
+    let layer = Dense::new(2)
+        .kernel_initializer(Initializer::Own(|shape, seed, _| {
+            let len = shape.iter().product::<usize>();
+            (0..len).map(|i| i as f32 + seed as f32).collect()
+        }))
+        .kernel_regularizer(Regularizer::Own(|w| w.square().sum().scale(0.5)))
+        .kernel_constraint(Constraint::Own(|w| {
+            w.minimum(&w.graph().constant([1], &[4.0]))
+        }));
+    let mut model = Sequential::new(3)
+        .layer(layer)
+        .seed(2)
+        .compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.1), [])
+        .unwrap();
+    let kernel = |model: &mut Model| model.weights().unwrap()[0].values.clone();
+    assert_eq!(kernel(&mut model), [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    // Inputs of 0 leave the penalty's gradient alone, which is the weights: W ← min(0.9·W, 4).
+    let data = kiln::Dataset::from_rows(&[[0.0f32; 3]], &[[0.0f32; 2]]).unwrap();
+    model.fit(&data, Fit::steps(1).silent()).unwrap();
+    for (w, expected) in kernel(&mut model)
+        .into_iter()
+        .zip([1.8, 2.7, 3.6, 4.0, 4.0, 4.0])
+    {
+        assert!((w - expected).abs() < 1e-6, "{w}, not {expected}");
+    }
+    let path = std::env::temp_dir().join("kiln_own_initializer.safetensors");
+    assert!(model.save(&path).is_err());
+}

@@ -1,10 +1,13 @@
 //! Facts about optimizers: what they refuse, how many calls they are, and what goes with every formula.
 
+use kiln::op::{Element, Known, Moment, Param, RuleState, Update, UpdateRule};
 use kiln::optim::{
-    Adafactor, Adagrad, Adam, AdamW, Asgd, Common, Ftrl, Lion, Lookahead, Muon, Nadam, Optimizer,
-    OptimizerConfig, RmsProp, Rprop, Sgd, StepLength,
+    Adafactor, Adagrad, Adam, AdamW, Asgd, Clock, Common, Ftrl, Lion, Lookahead, Muon, Nadam,
+    Optimizer, OptimizerConfig, Rates, RmsProp, Rprop, Schedule, Sgd, StepLength,
 };
-use kiln::{Device, Error, Graph, Plan, Program, Session, Tensor};
+use kiln::{Device, Error, Graph, Plan, Program, Session, Tensor, check};
+
+use crate::common;
 
 /// A session whose program "step" updates parameters of the given lengths, ones at first, by gradients that the host
 /// writes as `g0`, `g1`, …
@@ -391,5 +394,115 @@ fn fit_ends_with_the_running_mean_of_the_weights_in_their_place() {
         for (a, b) in numbers(&mut averaged).iter().zip(&mean) {
             assert!((a - b).abs() < 1e-5, "{overwrite:?}: {a} for {b}");
         }
+    }
+}
+
+/// An optimizer from outside the crate: v ← μ·v + g, w ← w − η·v/(1 + |v|/limit).
+#[derive(Debug, Clone)]
+struct Soft {
+    learning_rate: Schedule,
+    momentum: f32,
+    limit: f32,
+    common: Common,
+}
+
+impl UpdateRule for Soft {
+    fn label(&self) -> &'static str {
+        "update.soft"
+    }
+
+    fn states(&self) -> &'static [RuleState] {
+        const { &[RuleState::signed("velocity")] }
+    }
+
+    fn wgsl(&self) -> &'static str {
+        "struct Rule { momentum: f32, soft_limit: f32 }
+
+         fn take_step(p: Point, s: States) -> Next {
+             let v = params.rule.momentum * s.a + p.g;
+             let change = p.eta * v / (1.0 + abs(v) / params.rule.soft_limit);
+             return Next(p.w - change, States(v, s.b, s.c));
+         }"
+    }
+
+    fn numbers(&self) -> Vec<(&'static str, Param)> {
+        vec![
+            ("momentum", self.momentum.into()),
+            ("soft_limit", self.limit.into()),
+        ]
+    }
+
+    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let (eta, one) = (at.eta, N::constant(1.0));
+        let (mu, limit) = (N::given(self.momentum), N::given(self.limit));
+        move |(w, [v, b, c]), g| {
+            let v = mu * v + g;
+            (w - eta * v / (one + v.magnitude() / limit), [v, b, c])
+        }
+    }
+}
+
+impl Optimizer for Soft {
+    fn name(&self) -> &'static str {
+        "soft"
+    }
+
+    fn validate(&self) -> kiln::Result<()> {
+        self.learning_rate.validate()
+    }
+
+    fn rates(&self) -> Rates {
+        self.common.rates(&self.learning_rate, self)
+    }
+
+    fn updates(&self, parameters: &[(&str, &Tensor, &Tensor)], clock: &Clock) -> Vec<Tensor> {
+        self.common.updates(self, parameters, clock)
+    }
+}
+
+#[test]
+fn an_optimizer_of_ones_own_is_merged_into_slabs_and_checked_like_the_built_in_ones() {
+    let soft = Soft {
+        learning_rate: 0.1.into(),
+        momentum: 0.5,
+        limit: 2.0,
+        common: Common::default(),
+    };
+    let mut trial = Trial::new(&soft, &TWO);
+    assert_eq!(trial.calls(), ["update.soft"]);
+    trial.step(1.0);
+    near(trial.first("kernel"), 1.0 - 0.1 / 1.5);
+    trial.step(1.0);
+    near(trial.first("bias.velocity"), 1.5);
+    near(trial.first("bias"), 1.0 - 0.1 / 1.5 - 0.15 / 1.75);
+    let clipped = Soft {
+        common: Common {
+            global_clipnorm: Some(1.0),
+            use_ema: true,
+            ..Common::default()
+        },
+        ..soft.clone()
+    };
+    let calls = Trial::new(&clipped, &TWO).calls();
+    assert_eq!(calls, ["sum_of_squares", "update.soft"]);
+    let devices = common::devices();
+    for device in &devices {
+        for case in (0..6).flat_map(|number| Update::cases(soft.clone(), number)) {
+            check::parity(&case, device).unwrap();
+        }
+    }
+    let x: Vec<[f32; 2]> = (0..12).map(|i| [i as f32 / 12.0, 0.5]).collect();
+    let y: Vec<[f32; 1]> = x.iter().map(|x| [x[0] - 2.0 * x[1]]).collect();
+    let data = kiln::Dataset::from_rows(&x, &y).unwrap();
+    use kiln::prelude::*;
+    for device in &devices {
+        let network = Sequential::new(2).dense(1, Linear).seed(4);
+        let mut model = network
+            .compile_on(device, MeanSquaredError, soft.clone(), [])
+            .unwrap();
+        let history = model.fit(&data, Fit::epochs(40).silent()).unwrap();
+        let losses = &history.step_losses;
+        let (first, last) = (losses[0], losses[losses.len() - 1]);
+        assert!(last < 0.1 * first, "{first} to {last} on {device}");
     }
 }

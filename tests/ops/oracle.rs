@@ -1,10 +1,10 @@
 //! The oracle itself: what it must reject, and that it accepts what is within bounds.
 
 use kiln::check::{self, DeviceResult, Reference, compare};
-use kiln::op::{self, Case, Function, Pointwise};
 use kiln::op::{
     Binding, Compute, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, Vjp,
 };
+use kiln::op::{Case, Function, Pointwise};
 use kiln::plan::Target;
 use kiln::{Device, Error, Tensor, TensorType};
 
@@ -140,7 +140,7 @@ impl Count {
 /// Bounds so wide that they accept nonsense show here, op by op.
 #[test]
 fn the_bounds_of_every_op_reject_what_is_wrong_and_accept_the_rounded_reference() {
-    for entry in op::all() {
+    for entry in check::all() {
         let (mut nan, mut flip, mut zeros, mut shift) = <(Count, Count, Count, Count)>::default();
         let mut results = 0;
         for (number, case) in (entry.cases)().iter().enumerate() {

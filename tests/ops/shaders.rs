@@ -7,29 +7,37 @@ use std::sync::LazyLock;
 use std::thread;
 
 use kiln::gpu::{Canary, Module};
-use kiln::op::{self, Launch, Shader, Signature};
+use kiln::op::{Launch, Shader, Signature};
 use kiln::plan::{Class, Target};
 use kiln::{Device, check};
 use naga::back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants, spv};
 use naga::proc::BoundsCheckPolicies;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
-/// The texts of `shaders/`, by name.
+/// The texts of `shaders/` and the folders in it, by name: `update/adam`.
 fn files() -> BTreeMap<String, String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let shaders = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        assert_eq!(path.extension().unwrap(), "wgsl", "{path:?}");
-        let name = path.file_stem().unwrap().to_str().unwrap().to_string();
-        files.insert(name, std::fs::read_to_string(path).unwrap());
+    let mut folders = vec![shaders.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            assert_eq!(path.extension().unwrap(), "wgsl", "{path:?}");
+            let name = path.strip_prefix(&shaders).unwrap().with_extension("");
+            let name = name.to_str().unwrap().replace('\\', "/");
+            files.insert(name, std::fs::read_to_string(path).unwrap());
+        }
     }
     files
 }
 
 /// The modules that are files, by their texts: a file may be one with different parts behind it.
 fn listed() -> BTreeMap<String, Shader> {
-    let all = op::all().into_iter().flat_map(|entry| entry.shaders);
+    let all = check::all().into_iter().flat_map(|entry| entry.shaders);
     all.cloned()
         .chain(Canary::launches().into_iter().map(|launch| launch.shader))
         .map(|shader| (shader.source.to_string(), shader))
@@ -81,7 +89,7 @@ static LAUNCHED: LazyLock<Launched> = LazyLock::new(|| {
     }
     let mut launched = Launched::default();
     launched.add(Canary::launches());
-    for entry in op::all() {
+    for entry in check::all() {
         for case in (entry.cases)() {
             let inputs: Vec<_> = case.inputs.iter().map(|(kind, _)| kind.clone()).collect();
             let outputs = case.op.infer(&inputs).unwrap();

@@ -2,18 +2,21 @@
 
 use crate::contract::{Case, Fill};
 use crate::op::{LONG_RATES, RATES};
-use crate::schedule::Schedule;
+use crate::schedule::{
+    CosineAnnealing, CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay,
+    OneCycle, PolynomialDecay, Schedule,
+};
 
 use super::cursor::WORDS;
-use super::{Clock, Series, UpdateCount};
+use super::{AdvanceClock, Series, UpdateCount};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |clock: Clock, cursor: [u32; WORDS], rates: [f32; RATES]| {
+    let case = |clock: AdvanceClock, cursor: [u32; WORDS], rates: [f32; RATES]| {
         Case::new(clock)
             .words(&[WORDS], Fill::Words(cursor.into()))
             .constant(&[RATES], Fill::Values(rates.into()))
     };
-    let clock = |batch, schedule: Schedule| Clock {
+    let clock = |batch, schedule: Schedule| AdvanceClock {
         batch,
         schedule,
         beta_1: 0.9,
@@ -41,7 +44,7 @@ pub(super) fn cases() -> Vec<Case> {
         (65_536, [0, 0, 0, 0, 70_000, 1, 82, 0]),
         (65_536, [1, 0, 0, 65_536, 70_000, 1, 82, 0]),
         (300, [4_000_000_000, 70, 0, 300, 2_147_483_648, 1, 83, 0]),
-        // Through room for so many rows: the first part, beyond it, a batch around its end, a ragged one.
+        // Through room for a part of the rows: the first part, beyond it, a batch around its end, a ragged one.
         (17, [0, 0, 0, 0, 1000, 34, 5, 0]),
         (17, [9, 1, 102, 17, 1000, 34, 5, 0]),
         (64, [5, 0, 192, 64, 100_000, 255, 77, 0]),
@@ -60,38 +63,44 @@ pub(super) fn cases() -> Vec<Case> {
         [0.0; 4],
     ));
     // The rates.
-    let staircase = Schedule::ExponentialDecay {
+    let staircase = Schedule::ExponentialDecay(ExponentialDecay {
         initial: 0.1,
         decay_steps: 1000,
         decay_rate: 0.96,
         staircase: true,
-    };
-    let inverse = Schedule::InverseTimeDecay {
+    });
+    let inverse = Schedule::InverseTimeDecay(InverseTimeDecay {
         initial: 0.1,
         decay_steps: 5,
         decay_rate: 0.5,
         staircase: true,
+    });
+    let polynomial = |power| {
+        Schedule::PolynomialDecay(PolynomialDecay {
+            initial: 0.1,
+            decay_steps: 300,
+            end: 0.01,
+            power,
+            cycle: power == 2.0,
+        })
     };
-    let polynomial = |power| Schedule::PolynomialDecay {
-        initial: 0.1,
-        decay_steps: 300,
-        end: 0.01,
-        power,
-        cycle: power == 2.0,
+    let restarts = |t_mul, m_mul, alpha| {
+        Schedule::CosineDecayRestarts(CosineDecayRestarts {
+            initial: 0.1,
+            first_decay_steps: 10,
+            t_mul,
+            m_mul,
+            alpha,
+        })
     };
-    let restarts = |t_mul, m_mul, alpha| Schedule::CosineDecayRestarts {
-        initial: 0.1,
-        first_decay_steps: 10,
-        t_mul,
-        m_mul,
-        alpha,
-    };
-    let cosine = |alpha| Schedule::CosineDecay {
-        initial: 0.001,
-        decay_steps: 300,
-        alpha,
-        warmup_target: Some(0.1),
-        warmup_steps: 17,
+    let cosine = |alpha| {
+        Schedule::CosineDecay(CosineDecay {
+            initial: 0.001,
+            decay_steps: 300,
+            alpha,
+            warmup_target: Some(0.1),
+            warmup_steps: 17,
+        })
     };
     let schedules = [
         Schedule::exponential_decay(0.1, 7, 0.9),
@@ -108,20 +117,20 @@ pub(super) fn cases() -> Vec<Case> {
         Schedule::cosine_decay_restarts(0.1, 17),
         restarts(1.0, 0.9, 0.1),
         restarts(1.5, 0.9, 0.0),
-        Schedule::CosineAnnealing {
+        Schedule::CosineAnnealing(CosineAnnealing {
             initial: 0.1,
             steps: 40,
             minimum: 0.001,
-        },
+        }),
         Schedule::one_cycle(0.1, 300),
-        Schedule::OneCycle {
+        Schedule::OneCycle(OneCycle {
             top: 0.1,
             steps: 100,
             share: 0.25,
             div_factor: 10.0,
             final_div_factor: 100.0,
             linear: true,
-        },
+        }),
         Schedule::milestones(0.1, &[1, 17, 256], 0.3),
         Schedule::Table((1..=33).map(|i| 0.01 * i as f32).collect()),
         polynomial(2.0).warmup(0.001, 17),
@@ -165,7 +174,7 @@ fn tallies(cases: &mut Vec<Case>) {
     for (series, beta_2) in series {
         for (accumulate, every) in [(1, 0), (1, 5), (4, 3)] {
             for step in [0, 1, 3, 4, 6, 19, 33, 255, 699, 1000, 70_000] {
-                let clock = Clock {
+                let clock = AdvanceClock {
                     batch: 1,
                     schedule: 0.1.into(),
                     beta_1: 0.9,

@@ -68,9 +68,9 @@ impl Series {
     }
 }
 
-/// Of RAdam's β₂: −ln β₂, ρ∞ + 2/ln β₂, ρ∞ and ρ∞/((ρ∞ − 4)(ρ∞ − 2)).
+/// What RAdam needs of β₂: −ln β₂, ρ∞ + 2/ln β₂, ρ∞ and ρ∞/((ρ∞ − 4)(ρ∞ − 2)).
 fn radam(beta_2: f32) -> [f64; 4] {
-    let complement = crate::op::adam::complement(beta_2);
+    let complement = crate::op::complement(beta_2);
     let log = -(-complement).ln_1p();
     let most = 2.0 / complement - 1.0;
     [

@@ -5,7 +5,7 @@
 //! rows and the update.
 
 use crate::contract::{Compute, Entry, Io, Launches, Op, Sample, Signature, expect_dtype};
-use crate::number::{Product, Real, UNIT};
+use crate::number::{Product, Real, Tracked, UNIT};
 use crate::op::gather::row_of;
 use crate::op::sgd::check_factor;
 use crate::op::{Adam, RATES};
@@ -268,9 +268,12 @@ impl Op for LayerGradients {
                         bounds[0][i] = g_error;
                         continue;
                     };
-                    let before = [1, 2].map(|state| sample.inputs[state][i]);
-                    let after = [0, 1, 2].map(|result| sample.results[result][i]);
-                    let errors = rule.errors(before, g, g_error, &sample.inputs[3], after);
+                    let before = [0, 1, 2].map(|slab| sample.inputs[slab][i]);
+                    let g = Tracked {
+                        value: g,
+                        error: g_error,
+                    };
+                    let errors = rule.errors(before, g, &sample.inputs[3]);
                     for (bounds, error) in bounds.iter_mut().zip(errors) {
                         bounds[i] = error;
                     }

@@ -7,7 +7,7 @@ use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
 use crate::op::record::{Parts, place};
 use crate::op::shape::rows::RowTarget;
-use crate::op::{Clock, Form, RATES, RingColumn, RowLoss, SquaredError};
+use crate::op::{AdvanceClock, Form, RATES, RingColumn, RowLoss, SquaredError};
 
 use super::{Network, NetworkLayer, Operands, StepRule};
 
@@ -83,7 +83,7 @@ fn gradient(
     let mut magnitudes = vec![0.0; gradient.len()];
     let labels = sample.signature.inputs[y].shape.rank() == 1;
     for r in 0..counted {
-        let [row] = Clock::rows::<1>(state, order, r as u32);
+        let [row] = AdvanceClock::rows::<1>(state, order, r as u32);
         let row = (row as usize).min(sample.signature.inputs[x].shape.dims()[0] - 1);
         let outputs = network.outputs();
         let target = if labels {
@@ -285,9 +285,11 @@ fn update(
             );
             match network.rule {
                 StepRule::Adam(rule) => {
-                    let states = [before(3), before(4)];
-                    let results = [after(2), after(3), after(4)];
-                    let errors = rule.errors(states, g, g_error, &rates.values, results);
+                    let g = Tracked {
+                        value: g,
+                        error: g_error,
+                    };
+                    let errors = rule.errors([2, 3, 4].map(before), g, &rates.values);
                     for (slab, error) in (2..).zip(errors) {
                         bounds[slab][i] = error;
                     }

@@ -5,7 +5,7 @@ use crate::op::cursor::WORDS;
 use crate::op::pointwise::functions::{LeakyRelu, Relu, Sigmoid, Tanh};
 use crate::op::record::Parts;
 use crate::op::{
-    Accuracy, Adam, BinaryCrossEntropy, Clock, Form, Function, Momentum, RATES, RowLoss,
+    Accuracy, Adam, AdvanceClock, BinaryCrossEntropy, Form, Function, Momentum, RATES, RowLoss,
     SquaredError, UnaryFunction,
 };
 use crate::schedule::Schedule;
@@ -197,7 +197,7 @@ fn network(
     };
     let own_rates = members > 1 && matches!(schedule, Schedule::Constant(_));
     let network = Network {
-        clock: Clock {
+        clock: AdvanceClock {
             batch,
             schedule,
             beta_1: betas.0,

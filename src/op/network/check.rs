@@ -19,7 +19,7 @@ impl Network {
         if self.clock.schedule.table().is_some() || self.clock.update_count.is_some() {
             return Err("its clock has a table, or counts updates".into());
         }
-        if matches!(self.clock.schedule, Schedule::CosineDecayRestarts { .. }) {
+        if matches!(self.clock.schedule, Schedule::CosineDecayRestarts(_)) {
             return Err("its learning rate restarts, which takes a loop in every step".into());
         }
         for (what, size, most) in [

@@ -10,7 +10,7 @@ use crate::op::permutation::Permutation;
 use crate::op::pointwise::functions::{Relu, Sigmoid, Tanh};
 use crate::op::record::{Parts, place};
 use crate::op::shape::rows::Targets;
-use crate::op::{Clock, Function, RATES, UnaryFunction};
+use crate::op::{AdvanceClock, Function, RATES, UnaryFunction};
 
 use super::losses::Chunk;
 use super::{LANES, Lanes, MAX_PARAMETERS, MAX_VALUES, Network, Operands, StepRule};
@@ -143,7 +143,7 @@ impl Network {
         for chunk in 0..counted.div_ceil(LANES) {
             let first = chunk * LANES;
             // Behind the end row 0 stands in, as in the clock's indices; its slopes are zeros.
-            let rows: [u32; LANES] = Clock::rows(&batch.state, batch.order, first as u32);
+            let rows: [u32; LANES] = AdvanceClock::rows(&batch.state, batch.order, first as u32);
             let rows = rows.map(|row| (row as usize).min(batch.data_rows - 1));
             for (lane, &row) in rows.iter().enumerate() {
                 let x = &batch.x[row * self.inputs..][..self.inputs];

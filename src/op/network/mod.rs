@@ -17,7 +17,7 @@ use crate::{DType, TensorType};
 
 use super::clock::schedule;
 use super::cursor::WORDS;
-use super::{Accuracy, Adam, Clock, Form, Function, Momentum, RATES, RowLoss};
+use super::{Accuracy, Adam, AdvanceClock, Form, Function, Momentum, RATES, RowLoss};
 
 /// The line in [`op::all`](super::all). Its shaders are made for each network.
 pub const ENTRY: Entry = Entry {
@@ -114,7 +114,7 @@ impl StepRule {
 #[derive(Debug, Clone)]
 pub struct Network {
     /// How a step begins.
-    pub clock: Clock,
+    pub clock: AdvanceClock,
     /// Columns of x.
     pub inputs: usize,
     /// From input to output.

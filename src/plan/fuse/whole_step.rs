@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use crate::contract::Op;
 use crate::graph::{Initial, Node, Record};
 use crate::op::{
-    Accuracy, Adam, BatchMeanBackward, Binary, Clock, Gather, MatMul, Momentum, Network,
+    Accuracy, Adam, AdvanceClock, BatchMeanBackward, Binary, Gather, MatMul, Momentum, Network,
     NetworkLayer, Operator, Pointwise, PointwiseBackward, Record as Recording, RingColumn, RowLoss,
     Sgd, StepRule, Sum,
 };
@@ -40,7 +40,7 @@ pub(super) fn find(
         taken: HashSet::new(),
     };
     let (first, draft) = program.iter().next()?;
-    let clock = draft.op.downcast::<Clock>()?.clone();
+    let clock = draft.op.downcast::<AdvanceClock>()?.clone();
     let (&[cursor, rates], &[indices]) = (&draft.inputs[..], &draft.outputs[..]) else {
         return None;
     };

@@ -59,12 +59,12 @@ impl RowProgram {
 
     /// The variable that says where the program's clock is.
     pub fn cursor(self) -> String {
-        crate::optim::cursor_of(self.name())
+        crate::op::cursor_of(self.name())
     }
 
     /// The variable of the clock's learning rate and what goes with it.
     pub fn rates(self) -> String {
-        crate::optim::rates_of(self.name())
+        crate::op::rates_of(self.name())
     }
 
     /// The variable of the sums of single steps.

@@ -1,6 +1,6 @@
 //! Runs that outlive their device: the last state that was kept is taken up on a device made again.
 
-use crate::optim::note_powers;
+use crate::session::note_powers;
 use crate::train::evaluation::load;
 use crate::train::model::Model;
 use crate::train::programs::RowProgram;

@@ -1,6 +1,9 @@
 //! Learning-rate schedules: the rate as a function of the step.
 
-use kiln::optim::{Rates, Schedule};
+use kiln::optim::{
+    CosineAnnealing, CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay,
+    PiecewiseConstant, PolynomialDecay, Rates, Schedule,
+};
 use kiln::{Device, Graph, Plan, Program};
 use serde_json::Value;
 
@@ -82,26 +85,26 @@ pub fn learning_rate(
 fn named(class: &str, settings: &mut Settings<'_>) -> Result<Schedule, Stop> {
     settings.ignore(&["name", "last_epoch"]);
     let schedule = match class {
-        "ExponentialDecay" => Schedule::ExponentialDecay {
+        "ExponentialDecay" => Schedule::ExponentialDecay(ExponentialDecay {
             initial: initial(settings)?,
             decay_steps: settings.count("decay_steps")?,
             decay_rate: settings.required("decay_rate")? as f32,
             staircase: settings.flag("staircase", false)?,
-        },
-        "InverseTimeDecay" => Schedule::InverseTimeDecay {
+        }),
+        "InverseTimeDecay" => Schedule::InverseTimeDecay(InverseTimeDecay {
             initial: initial(settings)?,
             decay_steps: settings.count("decay_steps")?,
             decay_rate: settings.required("decay_rate")? as f32,
             staircase: settings.flag("staircase", false)?,
-        },
-        "PolynomialDecay" => Schedule::PolynomialDecay {
+        }),
+        "PolynomialDecay" => Schedule::PolynomialDecay(PolynomialDecay {
             cycle: settings.flag("cycle", false)?,
             initial: initial(settings)?,
             decay_steps: settings.count("decay_steps")?,
             end: settings.number("end_learning_rate", 0.0001)? as f32,
             power: settings.number("power", 1.0)? as f32,
-        },
-        "CosineDecay" => Schedule::CosineDecay {
+        }),
+        "CosineDecay" => Schedule::CosineDecay(CosineDecay {
             initial: initial(settings)?,
             decay_steps: settings.count("decay_steps")?,
             alpha: settings.number("alpha", 0.0)? as f32,
@@ -113,26 +116,26 @@ fn named(class: &str, settings: &mut Settings<'_>) -> Result<Schedule, Stop> {
                 None => 0,
                 Some(_) => settings.count("warmup_steps")?,
             },
-        },
-        "ExponentialLR" => Schedule::ExponentialDecay {
+        }),
+        "ExponentialLR" => Schedule::ExponentialDecay(ExponentialDecay {
             initial: base(settings)?,
             decay_steps: 1,
             decay_rate: settings.required("gamma")? as f32,
             staircase: false,
-        },
-        "StepLR" => Schedule::ExponentialDecay {
+        }),
+        "StepLR" => Schedule::ExponentialDecay(ExponentialDecay {
             initial: base(settings)?,
             decay_steps: settings.count("step_size")?,
             decay_rate: settings.required("gamma")? as f32,
             staircase: true,
-        },
-        "CosineDecayRestarts" => Schedule::CosineDecayRestarts {
+        }),
+        "CosineDecayRestarts" => Schedule::CosineDecayRestarts(CosineDecayRestarts {
             initial: initial(settings)?,
             first_decay_steps: settings.count("first_decay_steps")?,
             t_mul: settings.number("t_mul", 2.0)? as f32,
             m_mul: settings.number("m_mul", 1.0)? as f32,
             alpha: settings.number("alpha", 0.0)? as f32,
-        },
+        }),
         "PiecewiseConstantDecay" => {
             let boundaries = settings.integers("boundaries")?.unwrap_or_default();
             let values = settings.get("values").and_then(Value::as_array);
@@ -140,49 +143,49 @@ fn named(class: &str, settings: &mut Settings<'_>) -> Result<Schedule, Stop> {
                 .into_iter()
                 .flatten()
                 .filter_map(crate::conform::case::number);
-            Schedule::PiecewiseConstant {
+            Schedule::PiecewiseConstant(PiecewiseConstant {
                 boundaries: boundaries.into_iter().map(|step| step as u32).collect(),
                 values: values.map(|value| value as f32).collect(),
-            }
+            })
         }
         "MultiStepLR" => {
             let milestones = milestones(settings.text("milestones", "")?);
             let factor = settings.number("gamma", 0.1)? as f32;
             Schedule::milestones(base(settings)?, &milestones, factor)
         }
-        "CosineAnnealingLR" => Schedule::CosineAnnealing {
+        "CosineAnnealingLR" => Schedule::CosineAnnealing(CosineAnnealing {
             initial: base(settings)?,
             steps: settings.count("T_max")?,
             minimum: settings.number("eta_min", 0.0)? as f32,
-        },
+        }),
         "CosineAnnealingWarmRestarts" => {
             // Where the schedule stood when the case was written.
             settings.ignore(&["T_i", "T_cur"]);
             let base = base(settings)?;
             let minimum = settings.number("eta_min", 0.0)? as f32;
-            Schedule::CosineDecayRestarts {
+            Schedule::CosineDecayRestarts(CosineDecayRestarts {
                 initial: base,
                 first_decay_steps: settings.count("T_0")?,
                 t_mul: settings.number("T_mult", 1.0)? as f32,
                 m_mul: 1.0,
                 alpha: minimum / base,
-            }
+            })
         }
         // The case does not say what it was made with; its rates do: LinearLR from a tenth in 10 steps, then
         // CosineAnnealingLR over 50.
-        "SequentialLR" => Schedule::CosineAnnealing {
+        "SequentialLR" => Schedule::CosineAnnealing(CosineAnnealing {
             initial: 0.1,
             steps: 50,
             minimum: 0.0,
-        }
+        })
         .warmup(0.01, 10),
-        "PolynomialLR" => Schedule::PolynomialDecay {
+        "PolynomialLR" => Schedule::PolynomialDecay(PolynomialDecay {
             cycle: false,
             initial: base(settings)?,
             decay_steps: settings.count("total_iters")?,
             end: 0.0,
             power: settings.number("power", 1.0)? as f32,
-        },
+        }),
         other => return Stop::unsupported(format!("op {other}")),
     };
     Ok(schedule)

@@ -1,0 +1,34 @@
+//! Tables of things that are known by names: look-up by the names of Keras' functions and classes alike.
+
+use crate::{Error, Result};
+
+/// Something with its usual settings, and the names that it is known by, the first of which is its own.
+pub(crate) type Named<T> = (T, &'static [&'static str]);
+
+/// A name without what tells a function's (`he_normal`) from a class's (`HeNormal`).
+pub(crate) fn plain(name: &str) -> String {
+    name.replace('_', "").to_ascii_lowercase()
+}
+
+/// Everything in a table by its own name.
+pub(crate) fn all<T: Clone>(table: &'static [Named<T>]) -> impl Iterator<Item = (&'static str, T)> {
+    table.iter().map(|(known, names)| (names[0], known.clone()))
+}
+
+/// What a table has under that name.
+pub(crate) fn find<T: Clone>(
+    what: &'static str,
+    name: &str,
+    table: &'static [Named<T>],
+) -> Result<T> {
+    let wanted = plain(name);
+    let is = |(_, names): &&Named<T>| names.iter().any(|known| plain(known) == wanted);
+    let found = table.iter().find(is);
+    found
+        .map(|(known, _)| known.clone())
+        .ok_or_else(|| Error::NotFound {
+            what,
+            name: name.into(),
+            known: all(table).map(|(name, _)| name.into()).collect(),
+        })
+}

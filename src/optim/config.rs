@@ -1,0 +1,136 @@
+//! What follows from the table of built-in optimizers: their settings as one type, look-up by name, and what their rules are
+//! tried on.
+
+use crate::contract::Entry;
+use crate::lookup::plain;
+use crate::{Error, Result, Tensor};
+
+use super::{Clock, Optimizer, OptimizerConfig, Rates};
+
+/// The settings of built-in optimizers as one type, and the cases of all rules.
+macro_rules! configs {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The settings of a built-in optimizer, as model files keep them.
+        #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum OptimizerConfig {
+            $($(#[$doc])* $name($name),)*
+        }
+
+        impl OptimizerConfig {
+            /// The optimizer with these settings.
+            pub fn into_optimizer(self) -> Box<dyn Optimizer> {
+                match self {
+                    $(OptimizerConfig::$name(optimizer) => Box::new(optimizer),)*
+                }
+            }
+
+            /// The optimizer with these settings, as it is used.
+            fn as_optimizer(&self) -> &dyn Optimizer {
+                match self {
+                    $(OptimizerConfig::$name(optimizer) => optimizer,)*
+                }
+            }
+
+            /// The learning rate, to be set.
+            pub fn learning_rate_mut(&mut self) -> &mut Schedule {
+                match self {
+                    $(OptimizerConfig::$name(optimizer) => &mut optimizer.learning_rate,)*
+                }
+            }
+
+            /// What all optimizers have, to be set.
+            pub fn common_mut(&mut self) -> &mut Common {
+                match self {
+                    $(OptimizerConfig::$name(optimizer) => &mut optimizer.common,)*
+                }
+            }
+
+            /// Every optimizer as it is by default, in the order of this list.
+            pub fn defaults() -> Vec<OptimizerConfig> {
+                vec![$(OptimizerConfig::$name($name::default()),)*]
+            }
+        }
+
+        /// What the rules of all optimizers are tried on.
+        fn cases() -> Vec<$crate::contract::Case> {
+            let mut cases = samples::Samples::default();
+            gradients::samples(&mut cases);
+            $($name::samples(&mut cases);)*
+            cases.finish()
+        }
+    };
+}
+
+pub(super) use configs;
+
+/// The rules of all optimizers, as the harnesses try them.
+pub(crate) const ENTRY: Entry = Entry {
+    name: "update",
+    shaders: &[],
+    cases: super::cases,
+};
+
+impl OptimizerConfig {
+    /// The optimizer of that name with Keras' defaults: `adam`, `RMSprop`, `adamw` …
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] with the names that there are.
+    ///
+    /// ```
+    /// use kiln::optim::{OptimizerConfig, RmsProp};
+    ///
+    /// assert_eq!(OptimizerConfig::from_name("rmsprop")?, OptimizerConfig::RmsProp(RmsProp::default()));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn from_name(name: &str) -> Result<Self> {
+        let wanted = plain(name);
+        if wanted == ADAM_W {
+            return Ok(OptimizerConfig::Adam(super::AdamW::new(0.001)));
+        }
+        let mut all = Self::defaults();
+        let found = all.iter().position(|known| plain(known.name()) == wanted);
+        if let Some(found) = found {
+            return Ok(all.swap_remove(found));
+        }
+        let names = all.iter().map(Optimizer::name).chain([ADAM_W]);
+        Err(Error::NotFound {
+            what: "optimizer",
+            name: name.into(),
+            known: names.map(Into::into).collect(),
+        })
+    }
+}
+
+/// Adam with decoupled decay, which is no optimizer of its own here.
+const ADAM_W: &str = "adamw";
+
+impl Optimizer for OptimizerConfig {
+    fn name(&self) -> &'static str {
+        self.as_optimizer().name()
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.as_optimizer().validate()
+    }
+
+    fn config(&self) -> Option<OptimizerConfig> {
+        Some(self.clone())
+    }
+
+    fn rates(&self) -> Rates {
+        self.as_optimizer().rates()
+    }
+
+    fn updates(&self, parameters: &[(&str, &Tensor, &Tensor)], clock: &Clock) -> Vec<Tensor> {
+        self.as_optimizer().updates(parameters, clock)
+    }
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        OptimizerConfig::Adam(super::Adam::default())
+    }
+}

@@ -1,0 +1,30 @@
+//! The cases of the rules of all optimizers, counted, so that every treatment is tried with some of them.
+
+use crate::contract::Case;
+use crate::op::{Update, UpdateRule};
+
+/// Cases of rules, one after the other.
+#[derive(Default)]
+pub(super) struct Samples {
+    cases: Vec<Case>,
+    rules: usize,
+}
+
+impl Samples {
+    /// Adds a rule with these numbers.
+    pub fn add(&mut self, rule: impl UpdateRule) -> &mut Self {
+        self.cases.extend(Update::cases(rule, self.rules));
+        self.rules += 1;
+        self
+    }
+
+    /// Adds cases that are made.
+    pub fn extend(&mut self, cases: Vec<Case>) {
+        self.cases.extend(cases);
+    }
+
+    /// All cases.
+    pub fn finish(self) -> Vec<Case> {
+        self.cases
+    }
+}
