@@ -1,10 +1,10 @@
 //! Data sets and rows of input numbers from `ndarray`'s arrays; with the feature `ndarray`.
 
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::{ArrayView, ArrayView1, ArrayView2, Dimension};
 
 use crate::{Error, Result};
 
-use super::{Dataset, Features, Targets};
+use super::{Dataset, Features, Samples, Targets, TypedValues};
 
 impl Dataset {
     /// A data set of features `[rows, columns]` and the targets of these rows: another array's view, or [`Targets`].
@@ -43,6 +43,31 @@ impl Dataset {
         let shape = (self.rows(), self.columns());
         ArrayView2::from_shape(shape, self.cells()?)
             .map_err(|refusal| Error::data(format!("the features as an array: {refusal}")))
+    }
+}
+
+impl Samples<'static> {
+    /// An array `[rows, …]` of f32, u32 or u8 as the samples of its rows, copied in row-major order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Samples::new`].
+    ///
+    /// ```
+    /// use kiln::data::Samples;
+    /// use ndarray::Array3;
+    ///
+    /// let images = Array3::<u8>::zeros((5, 4, 3));
+    /// let samples = Samples::from_ndarray(images.view())?;
+    /// assert_eq!((samples.rows(), samples.shape().dims()), (5, &[4, 3][..]));
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn from_ndarray<T: Clone, D: Dimension>(array: ArrayView<'_, T, D>) -> Result<Self>
+    where
+        TypedValues<'static>: From<Vec<T>>,
+    {
+        let shape = array.shape().get(1..).unwrap_or_default().to_vec();
+        Samples::new(array.iter().cloned().collect::<Vec<T>>(), shape)
     }
 }
 
