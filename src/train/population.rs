@@ -137,8 +137,8 @@ impl Population {
     /// [`Model::fit`] does. A member whose loss becomes NaN does not stop the others: its history says so.
     ///
     /// Where the device is lost, it is made again, all members take up the last state that came to the host, and the steps since
-    /// then are repeated to the same bits, as often as [`Fit::recovery`] says. States come to the host as steps go
-    /// on, every 5 s, or every hundred times what the last one took where that is longer. After the call
+    /// then are repeated to the same bits, as often as [`Fit::recovery`] says. States come to the host between two
+    /// submissions, every 5 s, or every hundred times what the last one took where that is longer. After the call
     /// weights and the optimizers' states are on the host, so that a loss between two calls takes nothing. Where there is no
     /// memory to read them, which a warning says, they stay on the device alone: a call on as many rows goes on from there,
     /// without recovery, and other calls fail with [`Error::OutOfMemory`] as long as there is none.

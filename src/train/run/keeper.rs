@@ -141,7 +141,8 @@ impl Run<'_> {
         self.keeper.explains = self.non_finite == NonFinite::Stop
             && resident
             && session.snapshot_bytes(Role::is_kept) <= MAX_BYTES;
-        self.keeper.copies = true;
+        // What the members of a population have learned is little: it is read between two submissions.
+        self.keeper.copies = model.members.is_empty();
         if self.keeper.recovers || self.keeper.explains {
             self.keep_now(model).await?;
         }
