@@ -164,7 +164,7 @@ impl Device {
         let Some(device) = gpu::Device::open(selector, options)? else {
             return Ok(None);
         };
-        let canary = gpu::Canary::of(&device)?;
+        let canary = device.block_on(gpu::Canary::of(&device))?;
         canary.check(&device)?;
         let mut device = Self::from_gpu(device).with_target(|target| canary.restrict(target));
         device.canary = Some(canary);

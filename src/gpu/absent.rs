@@ -64,7 +64,7 @@ impl fmt::Display for AdapterSummary {
 pub(crate) struct Canary(Never);
 
 impl Canary {
-    pub fn of(device: &Device) -> Result<Arc<Self>> {
+    pub async fn of(device: &Device) -> Result<Arc<Self>> {
         match device.0 {}
     }
 

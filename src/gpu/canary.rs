@@ -70,13 +70,13 @@ impl Canary {
     /// # Errors
     ///
     /// What the device raises.
-    pub(crate) fn of(device: &Device) -> Result<Arc<Self>> {
+    pub(crate) async fn of(device: &Device) -> Result<Arc<Self>> {
         let key = device.summary().to_string();
         let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(canary) = known().as_ref().and_then(|known| known.get(&key)) {
             return Ok(Arc::clone(canary));
         }
-        let canary = Arc::new(device.block_on(tried(device))?);
+        let canary = Arc::new(tried(device).await?);
         for finding in &canary.findings {
             let Finding {
                 name,
