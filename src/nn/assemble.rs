@@ -1,5 +1,6 @@
 //! A model of layers is put together from symbols: every layer becomes a member, every use of it a call.
 
+use std::collections::HashSet;
 use std::panic::Location;
 
 use crate::{Error, Result, Shape};
@@ -61,15 +62,19 @@ impl Functional {
     /// Keras' automatic name: the class in snake case, numbered from the second on.
     fn free_name(&self, class: &str) -> String {
         let base = snake_case(class);
-        let taken = |name: &str| {
-            let named = |member: &NamedLayer| member.name == name;
-            self.members.iter().any(named)
+        let number = |member: &NamedLayer| {
+            let rest = member.name.strip_prefix(&base)?;
+            let digits = match rest.strip_prefix('_') {
+                Some(digits) if !digits.starts_with(['0', '+']) => digits,
+                _ => return rest.is_empty().then_some(0),
+            };
+            digits.parse().ok()
         };
-        let numbered = (1..).map(|number| format!("{base}_{number}"));
-        std::iter::once(base.clone())
-            .chain(numbered)
-            .find(|name| !taken(name))
-            .unwrap_or(base)
+        let taken: HashSet<usize> = self.members.iter().filter_map(number).collect();
+        match (0..).find(|number| !taken.contains(number)) {
+            None | Some(0) => base,
+            Some(number) => format!("{base}_{number}"),
+        }
     }
 }
 

@@ -308,13 +308,25 @@ impl Memory<'_> {
         let by_area: Rank = |tenant| (tenant.bytes().saturating_mul(tenant.life.length()), 0);
         let by_start: Rank = |tenant| (u64::MAX - tenant.life.first as u64, tenant.bytes());
         let by_end: Rank = |tenant| (tenant.life.last as u64, tenant.bytes());
-        let packings = [by_size, by_length, by_area, by_start, by_end].map(|order| {
+        // No packing is tighter than what is in use at once.
+        let bound = self.live_bytes(lengths.len()).into_iter().max();
+        let bytes = |packing: &Packing| packing.slots.iter().map(Slot::bytes).sum::<u64>();
+        let mut best: Option<Packing> = None;
+        for order in [by_size, by_length, by_area, by_start, by_end] {
             tenants.sort_by_key(|tenant| tenant.block);
             tenants.sort_by_key(|tenant| std::cmp::Reverse(order(tenant)));
-            pack(tenants.iter().copied(), &self.apart, lengths)
-        });
-        let bytes = |packing: &Packing| packing.slots.iter().map(Slot::bytes).sum::<u64>();
-        if let Some(best) = packings.into_iter().min_by_key(bytes) {
+            let packing = pack(tenants.iter().copied(), &self.apart, lengths);
+            if best
+                .as_ref()
+                .is_none_or(|best| bytes(&packing) < bytes(best))
+            {
+                best = Some(packing);
+            }
+            if best.as_ref().map(bytes) == bound {
+                break;
+            }
+        }
+        if let Some(best) = best {
             for (index, slot, offset) in best.places {
                 (self.blocks[index].slot, self.blocks[index].offset) = (slots.len() + slot, offset);
             }
