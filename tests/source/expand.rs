@@ -15,7 +15,7 @@ struct Bindings {
 enum Part<'a> {
     /// `$name:kind`, or `$name` in a body.
     Name(&'a str, Option<&'a str>),
-    /// `$(…)*`, with a separator or without, and the sign behind it.
+    /// `$(…)*`, with a separator or without, and the sign after it.
     Repeated(&'a [Tree], Option<&'a Tree>, &'a str),
     Other(&'a Tree),
 }
