@@ -229,8 +229,9 @@ impl Reader {
                 let rules = rules.map(|rule| (group(&rule[0]), group(&rule[2])));
                 self.macros.insert(name.clone(), rules.collect());
             }
-            name if item.get(1).is_some_and(|tree| tree.is("!")) => {
-                self.expand(name, item, folder, path)
+            _ if call(item).is_some() => {
+                let name = call(item).unwrap_or_default().to_string();
+                self.expand(&name, item, folder, path);
             }
             _ => {
                 let Some(at) = at else { return };
@@ -272,6 +273,16 @@ impl Reader {
             rest = self.item(rest, folder, path);
         }
     }
+}
+
+/// The name of the macro that an item calls, by its path or without: `name! { … }`.
+fn call(item: &[Tree]) -> Option<&str> {
+    let at = item.iter().position(|tree| tree.is("!"))?;
+    let path = item[..at]
+        .iter()
+        .all(|tree| tree.is("::") || tree.is("$") || tree.word().is_some());
+    let called = matches!(item.get(at + 1), Some(Tree::Group(..)));
+    (path && called).then(|| item[at - 1].word())?
 }
 
 fn is_test(attribute: &[Tree]) -> bool {
@@ -451,7 +462,7 @@ fn what_a_macro_writes_is_seen() {
         macro_rules! methods { ($($(#[$doc:meta])* $name:ident => $f:expr;)*) => { impl Tensor { $($(#[$doc])* pub fn $name(&self) {})* } }; }
         methods! { /// One.
             one => 1; two => f(2, 3); three => 3; }
-        settings!(First);
+        $crate::of::settings!(First);
         settings!(Second);
         macro_rules! settings { ($of:ty) => { impl $of { pub fn a(&self) {} pub fn b(&self) {} } }; }
         macro_rules! layers { ($($name:ident),*) => { $(pub struct $name;)* }; }
