@@ -80,7 +80,8 @@ fn every_gradient_rule_agrees_with_differences() {
         ops += usize::from(checked > 0);
     }
     println!("differentiated twice: {twice:?}");
-    assert!(ops >= 23, "only {ops} ops have a gradient");
+    // Squared errors and binary cross-entropies are cases of `pointwise_loss`.
+    assert!(ops >= 21, "only {ops} ops have a gradient");
     for name in TWICE {
         assert!(twice.contains(name), "{name} is not differentiated again");
     }
