@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 
+use super::rows::whole_rows;
 use super::{Dataset, Targets};
 
 impl Dataset {
@@ -91,23 +92,6 @@ pub(crate) fn check_finite(features: &[f32], columns: usize) -> Result<()> {
         at % columns,
         features[at]
     )))
-}
-
-/// The number of rows that `len` elements make.
-pub(super) fn whole_rows(what: &str, len: usize, columns: usize) -> Result<usize> {
-    if len == 0 || columns == 0 {
-        return Err(Error::data(format!(
-            "there are no {what} ({len} elements in rows of {columns}): give at least one row and one column"
-        )));
-    }
-    if !len.is_multiple_of(columns) {
-        return Err(Error::data(format!(
-            "{len} {what} are not whole rows of {columns}: row {} would have only {} of its {columns} columns",
-            len / columns,
-            len % columns
-        )));
-    }
-    Ok(len / columns)
 }
 
 /// Refuses labels that name no class.

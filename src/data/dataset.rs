@@ -3,9 +3,10 @@
 use crate::Shape;
 use crate::error::{Error, Result};
 
-use super::check::{check_targets, whole_rows};
+use super::check::check_targets;
+use super::rows::picked;
+use super::rows::whole_rows;
 use super::table::ColumnNames;
-use super::targets::picked;
 use super::{Samples, Targets};
 
 /// Inputs by name, each an array `[rows, …]` of f32, u32 or u8 ([`Samples`]), with [`Targets`] and weights of as many rows;

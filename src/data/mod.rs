@@ -5,6 +5,7 @@
 //! | `dataset` | [`Dataset`]: inputs by name, with targets and weights |
 //! | `samples` | [`Samples`]: an array `[rows, …]` of f32, u32 or u8 |
 //! | `targets` | [`Targets`]: what a model learns to say about each row |
+//! | `classes`, `rows` | classes of labels by name; rows counted and picked |
 //! | `weights` | how much each row counts |
 //! | `table` | names of a table's columns and of categories |
 //! | `features` | [`Features`]: rows of a model's inputs in the forms that callers have them in |
@@ -24,6 +25,7 @@
 
 mod categories;
 pub(crate) mod check;
+mod classes;
 #[cfg(feature = "csv")]
 mod csv;
 mod dataset;
@@ -34,6 +36,7 @@ mod imputing;
 mod ndarray;
 pub mod npy;
 mod preprocessing;
+mod rows;
 mod samples;
 mod scaling;
 mod source;

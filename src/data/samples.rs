@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::reserve::reserved;
 use crate::{DType, Shape, TensorType};
 
-use super::check::whole_rows;
-use super::targets::picked;
+use super::rows::picked;
+use super::rows::whole_rows;
 
 /// The elements of an array, row-major, borrowed or owned.
 #[derive(Debug, Clone, PartialEq)]

@@ -26,14 +26,14 @@ pub const ENTRY: Entry = Entry {
 pub struct CategoricalHinge;
 
 /// What a row is measured by.
-struct Sides<T> {
+struct HingeSides<T> {
     /// Σ t·y.
     right: T,
     /// max (1 − t)·y.
     wrong: T,
 }
 
-impl<T: Real> Sides<T> {
+impl<T: Real> HingeSides<T> {
     #[inline(always)]
     fn of(y: &[T], t: &[T]) -> Self {
         let (mut right, mut wrong) = (T::zero(), against(y[0], t[0]));
@@ -41,7 +41,7 @@ impl<T: Real> Sides<T> {
             right += t * y;
             wrong = wrong.max(against(y, t));
         }
-        Sides { right, wrong }
+        HingeSides { right, wrong }
     }
 
     #[inline(always)]
@@ -58,7 +58,7 @@ fn against<T: Real>(y: T, t: T) -> T {
 /// γ of the sum, two roundings of the largest, two of the margin.
 fn margin_error(y: &[f64], t: &[f64]) -> f64 {
     let terms: f64 = y.iter().zip(t).map(|(y, t)| (y * t).abs()).sum();
-    let sides = Sides::of(y, t);
+    let sides = HingeSides::of(y, t);
     Sample::gamma(y.len()) * terms
         + UNIT * (4.0 * sides.wrong.abs() + 2.0 * sides.right.abs() + 2.0)
 }
@@ -82,7 +82,7 @@ impl Comparison for CategoricalHinge {
 
     #[inline(always)]
     fn value<T: Real>(&self, y: &[T], t: &[T]) -> T {
-        let margin = Sides::of(y, t).margin();
+        let margin = HingeSides::of(y, t).margin();
         if margin < T::zero() {
             T::zero()
         } else {
@@ -92,7 +92,7 @@ impl Comparison for CategoricalHinge {
 
     #[inline(always)]
     fn slopes<T: Real>(&self, dy: &mut [T], y: &[T], t: &[T], dloss: T) {
-        let sides = Sides::of(y, t);
+        let sides = HingeSides::of(y, t);
         let largest = |y: T, t: T| against(y, t) == sides.wrong;
         let count = y.iter().zip(t).filter(|(y, t)| largest(**y, **t)).count();
         for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
@@ -137,7 +137,7 @@ impl Comparison for CategoricalHinge {
     /// Where rounding may put the margin on the other side of 0, or another element among the largest, the whole slope is in
     /// doubt.
     fn add_slope_errors(&self, bound: &mut [f64], y: &[f64], t: &[f64], dloss: f64) {
-        let sides = Sides::of(y, t);
+        let sides = HingeSides::of(y, t);
         let near = |y: f64, t: f64| {
             let value = against(y, t);
             value != sides.wrong && (value - sides.wrong).abs() <= 4.0 * UNIT * sides.wrong.abs()

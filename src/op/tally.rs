@@ -36,7 +36,7 @@ impl Default for Feed {
 
 /// The rows that a step counts, on the processor.
 #[derive(Clone, Copy)]
-pub(super) struct Counted<'a, T> {
+pub(super) struct CountedRows<'a, T> {
     y: &'a [T],
     columns: usize,
     targets: Targets<'a, T>,
@@ -155,9 +155,9 @@ impl Feed {
 
     /// The rows of the step at hand.
     #[inline(always)]
-    pub(super) fn counted<'a, T: Real>(self, io: &Io<'a, T>) -> Counted<'a, T> {
+    pub(super) fn counted<'a, T: Real>(self, io: &Io<'a, T>) -> CountedRows<'a, T> {
         let (batch, columns) = io.matrix(2);
-        Counted {
+        CountedRows {
             y: io.input(2),
             columns,
             targets: Targets::of(io, 3),
@@ -192,7 +192,7 @@ impl Feed {
     }
 }
 
-impl<'a, T: Real> Counted<'a, T> {
+impl<'a, T: Real> CountedRows<'a, T> {
     /// Of each row that counts: predictions, target (none where its label names no class) and weight.
     #[inline(always)]
     pub(super) fn rows(self) -> impl Iterator<Item = (&'a [T], Option<RowTarget<'a, T>>, T)> {

@@ -25,7 +25,7 @@ enum Terms {
 }
 
 /// The outputs and targets of a batch of numbers.
-struct Batch<'a, T> {
+struct HeadBatch<'a, T> {
     y: &'a [T],
     t: &'a [T],
     indices: Option<&'a [u32]>,
@@ -68,7 +68,7 @@ impl Head {
     #[inline(always)]
     fn part<T: Real>(
         &self,
-        batch: &Batch<'_, T>,
+        batch: &HeadBatch<'_, T>,
         first: usize,
         rows: usize,
         terms: Terms,
@@ -197,7 +197,7 @@ impl Compute for Head {
         if let (Targets::Dense(t), Some(terms)) = (targets, self.loss.terms())
             && columns <= ROOM
         {
-            let batch = Batch {
+            let batch = HeadBatch {
                 y: &y[..batch * columns],
                 t,
                 indices,

@@ -12,10 +12,10 @@ use crate::op::{AdvanceClock, Form, RATES, RingColumn, RowLoss, SquaredError};
 use super::{Network, NetworkLayer, Operands, StepRule};
 
 /// A number with its error.
-type Known = (f64, f64);
+type KnownNumber = (f64, f64);
 
 /// A step's rates with the relative error of what an update multiplies by.
-struct Rates {
+struct RateBounds {
     values: [f64; RATES],
     relative: f64,
 }
@@ -46,7 +46,7 @@ pub(super) fn bound(network: &Network, sample: &Sample<'_>) -> Vec<Vec<f64>> {
             StepRule::Adam(_) => amplified(1) + amplified(2),
             _ => 0.0,
         };
-        let rates = Rates {
+        let rates = RateBounds {
             values: rates,
             relative: relative + rate / rates[0].abs().max(1e-37) + UNIT,
         };
@@ -65,7 +65,7 @@ fn gradient(
     state: &[u32; WORDS],
     order: Permutation,
     ring_bound: &mut [f64],
-) -> Vec<Known> {
+) -> Vec<KnownNumber> {
     let Operands { x, y, .. } = network.operands();
     let ring = sample.signature.inputs[1].shape.dims();
     let ring = &ring[ring.len() - 3..];
@@ -126,7 +126,7 @@ fn gradient(
                     *dy = (dz.value, dz.error);
                 }
             }
-            let mut add = |i: usize, (x, x_error): Known, (d, d_error): Known| {
+            let mut add = |i: usize, (x, x_error): KnownNumber, (d, d_error): KnownNumber| {
                 gradient[i].0 += x * d;
                 gradient[i].1 += x_error * (d.abs() + d_error) + x.abs() * d_error;
                 magnitudes[i] += (x * d).abs();
@@ -149,8 +149,17 @@ fn gradient(
 }
 
 /// The numbers of a row, of the inputs and of all layers, and those of the last layer before its function.
-fn forward(network: &Network, w: &[f64], inputs: &[f64]) -> (Vec<Vec<Known>>, Vec<Known>) {
-    let mut layers = vec![inputs.iter().map(|&x| (x, 0.0)).collect::<Vec<Known>>()];
+fn forward(
+    network: &Network,
+    w: &[f64],
+    inputs: &[f64],
+) -> (Vec<Vec<KnownNumber>>, Vec<KnownNumber>) {
+    let mut layers = vec![
+        inputs
+            .iter()
+            .map(|&x| (x, 0.0))
+            .collect::<Vec<KnownNumber>>(),
+    ];
     let mut before = Vec::new();
     for (fan_in, layer) in network.layers() {
         let x = &layers[layers.len() - 1];
@@ -158,7 +167,7 @@ fn forward(network: &Network, w: &[f64], inputs: &[f64]) -> (Vec<Vec<Known>>, Ve
             .map(|j| {
                 let bias = layer.bias.map_or(0.0, |bias| w[bias + j]);
                 let weights = (0..fan_in).map(|i| w[layer.kernel + i * layer.units + j]);
-                let products: Vec<Known> = weights
+                let products: Vec<KnownNumber> = weights
                     .zip(x)
                     .map(|(w, &(x, e))| (w * x, w.abs() * e))
                     .collect();
@@ -173,7 +182,7 @@ fn forward(network: &Network, w: &[f64], inputs: &[f64]) -> (Vec<Vec<Known>>, Ve
             None => before.clone(),
             Some(f) => before
                 .iter()
-                .map(|&(value, error): &Known| {
+                .map(|&(value, error): &KnownNumber| {
                     let y = f.tracked(Tracked { value, error });
                     (y.value, y.error)
                 })
@@ -184,7 +193,12 @@ fn forward(network: &Network, w: &[f64], inputs: &[f64]) -> (Vec<Vec<Known>>, Ve
 }
 
 /// The slopes by what a layer takes, from those by what it gives before its function.
-fn before_layer(w: &[f64], fan_in: usize, layer: &NetworkLayer, dy: &[Known]) -> Vec<Known> {
+fn before_layer(
+    w: &[f64],
+    fan_in: usize,
+    layer: &NetworkLayer,
+    dy: &[KnownNumber],
+) -> Vec<KnownNumber> {
     (0..fan_in)
         .map(|i| {
             let weights = &w[layer.kernel + i * layer.units..][..layer.units];
@@ -201,7 +215,12 @@ fn before_layer(w: &[f64], fan_in: usize, layer: &NetworkLayer, dy: &[Known]) ->
 }
 
 /// A row's loss, and the slopes by each of the numbers y that it reads, times `share`, which is off by a division.
-fn of_loss(loss: RowLoss, y: &[Known], t: &[f64], share: f64) -> (Known, Vec<Known>) {
+fn of_loss(
+    loss: RowLoss,
+    y: &[KnownNumber],
+    t: &[f64],
+    share: f64,
+) -> (KnownNumber, Vec<KnownNumber>) {
     let numbers: Vec<f64> = y.iter().map(|y| y.0).collect();
     let columns = y.len() as f64;
     let target = Some(RowTarget::Shares(t));
@@ -255,7 +274,7 @@ fn of_loss(loss: RowLoss, y: &[Known], t: &[f64], share: f64) -> (Known, Vec<Kno
 }
 
 /// Whether an accuracy is the same for all numbers within their errors.
-fn is_sure(p: &[Known], kind: crate::op::Accuracy) -> bool {
+fn is_sure(p: &[KnownNumber], kind: crate::op::Accuracy) -> bool {
     if let crate::op::Accuracy::Binary { threshold } = kind {
         return p.iter().all(|p| (p.0 - f64::from(threshold)).abs() > p.1);
     }
@@ -268,8 +287,8 @@ fn update(
     network: &Network,
     sample: &Sample<'_>,
     member: usize,
-    rates: &Rates,
-    gradient: &[Known],
+    rates: &RateBounds,
+    gradient: &[KnownNumber],
     bounds: &mut [Vec<f64>],
 ) {
     let slab = network.slab(sample);

@@ -15,9 +15,9 @@ use super::{Network, NetworkLayer, RingColumn, StepRule};
 const RING_ROWS: usize = 5;
 
 /// A loss, whether it and its metric read numbers before the function, the last function, metric and targets.
-type Head = (RowLoss, bool, Option<Function>, Option<Accuracy>, Fill);
+type CaseHead = (RowLoss, bool, Option<Function>, Option<Accuracy>, Fill);
 
-fn heads() -> Vec<Head> {
+fn heads() -> Vec<CaseHead> {
     let binary = |form| RowLoss::Binary(BinaryCrossEntropy { form });
     let squared = |scale| RowLoss::Squared(SquaredError { scale });
     let above = |threshold| Some(Accuracy::Binary { threshold });
@@ -158,7 +158,7 @@ fn network(
     batch: usize,
     rule: StepRule,
     schedule: Schedule,
-    (loss, loss_before, last, accuracy, _): &Head,
+    (loss, loss_before, last, accuracy, _): &CaseHead,
     members: usize,
 ) -> (Network, usize) {
     let hidden = [
@@ -221,7 +221,7 @@ fn case(
     batch: usize,
     rule: StepRule,
     schedule: Schedule,
-    head: &Head,
+    head: &CaseHead,
     members: usize,
     cursor: [u32; WORDS],
 ) -> Case {

@@ -30,7 +30,7 @@ impl Compute for Network {
 }
 
 /// Cursors and rates, rings, weights and states of all members, or of some.
-type Members<'a, T> = (
+type NetworkMembers<'a, T> = (
     (Table<&'a mut [u32]>, Table<&'a mut [T]>),
     Table<&'a mut [T]>,
     Table<&'a mut [T]>,
@@ -39,7 +39,7 @@ type Members<'a, T> = (
 );
 
 /// One member's numbers.
-struct Member<'a, T> {
+struct NetworkMember<'a, T> {
     rates: &'a [T],
     /// The step's row of the ring.
     sums: &'a mut [T],
@@ -48,7 +48,7 @@ struct Member<'a, T> {
 }
 
 /// The batch of one member.
-struct Batch<'a, T> {
+struct NetworkBatch<'a, T> {
     state: [u32; WORDS],
     order: Permutation,
     x: &'a [T],
@@ -80,7 +80,7 @@ impl Network {
             true => 1,
             false => self.pieces().unwrap_or(1).min(threads()),
         };
-        let body = |_, ((words, rates), rings, w, first, second): Members<'_, T>| {
+        let body = |_, ((words, rates), rings, w, first, second): NetworkMembers<'_, T>| {
             let (words, rates) = (
                 words.0.chunks_exact_mut(WORDS),
                 rates.0.chunks_exact_mut(RATES),
@@ -97,14 +97,14 @@ impl Network {
                     rates[0] = rates[3];
                 }
                 let start = place(state[STEP], ring_dims, 0).start;
-                let batch = Batch {
+                let batch = NetworkBatch {
                     state,
                     order,
                     x: x_values,
                     y: targets,
                     data_rows,
                 };
-                let member = Member {
+                let member = NetworkMember {
                     rates,
                     sums: &mut ring[start..start + ring_dims[1] * ring_dims[2]],
                     w,
@@ -116,7 +116,7 @@ impl Network {
                 self.train::<T, VALUES, PARAMETERS>(&batch, member);
             }
         };
-        let body = |number: usize, members: Members<'_, T>| {
+        let body = |number: usize, members: NetworkMembers<'_, T>| {
             T::vectorized(
                 #[inline(always)]
                 || body(number, members),
@@ -128,8 +128,8 @@ impl Network {
     #[inline(always)]
     fn train<T: Real, const VALUES: usize, const PARAMETERS: usize>(
         &self,
-        batch: &Batch<'_, T>,
-        mut member: Member<'_, T>,
+        batch: &NetworkBatch<'_, T>,
+        mut member: NetworkMember<'_, T>,
     ) {
         // Numbers of each row: inputs, then the layers' outputs, then the last layer's before its function.
         let mut values = [[T::zero(); LANES]; VALUES];
@@ -276,7 +276,7 @@ impl Network {
     }
 
     #[inline(always)]
-    fn update<T: Real>(&self, member: &mut Member<'_, T>, at: usize, g: &[T]) {
+    fn update<T: Real>(&self, member: &mut NetworkMember<'_, T>, at: usize, g: &[T]) {
         let range = at..at + g.len();
         let w = &mut member.w[range.clone()];
         let [first, second] = &mut member.states;

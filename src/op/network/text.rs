@@ -35,7 +35,7 @@ const COMPONENT: [&str; 4] = ["x", "y", "z", "w"];
 
 /// Where a layer's things lie, counted in vectors.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct TextPlace {
     inputs: usize,
     units: usize,
     /// The first vector of W among the parameters: for each unit the weights of its inputs.
@@ -49,7 +49,7 @@ struct Place {
 /// The text of one network, before it is written.
 pub(super) struct Text<'a> {
     network: &'a Network,
-    layers: Vec<Place>,
+    layers: Vec<TextPlace>,
     /// Vectors of parameters.
     vectors: usize,
     /// Where a row's record keeps a one and the numbers to be summed into the ring, and the vectors of a record.
@@ -68,7 +68,7 @@ impl<'a> Text<'a> {
             vectors += layer.units * fours(inputs);
             let bias = layer.bias.map(|_| vectors);
             vectors += bias.map_or(0, |_| fours(layer.units));
-            layers.push(Place {
+            layers.push(TextPlace {
                 inputs,
                 units: layer.units,
                 kernel,
@@ -134,7 +134,7 @@ impl<'a> Text<'a> {
 
     /// Blocks of four inputs by four units, each of which has its gradient from one lane.
     fn blocks(&self) -> usize {
-        let of = |place: &Place| fours(place.inputs) * fours(place.units);
+        let of = |place: &TextPlace| fours(place.inputs) * fours(place.units);
         self.layers.iter().map(of).sum()
     }
 

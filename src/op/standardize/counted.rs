@@ -6,14 +6,14 @@ use crate::op::shape::along::Along;
 use super::{Backward, Standardize};
 
 /// Which elements of a row count, as nodes.
-pub(super) struct Counted {
+pub(super) struct CountedMoments {
     /// How many do.
     pub(super) count: Tensor,
     /// Ones where they do and zeros elsewhere, as `[outer, len, inner]`, where not all of them do.
     mask: Option<Tensor>,
 }
 
-impl Counted {
+impl CountedMoments {
     pub(super) fn of(
         op: Standardize,
         y: &Tensor,
@@ -32,7 +32,7 @@ impl Counted {
             let inputs = [&ones.offset(-1.0), &variance.equal(variance), &ones, cursor];
             along.wide(&y.graph().apply_one(Backward(plain), &inputs))
         });
-        Counted {
+        CountedMoments {
             count: match &mask {
                 Some(mask) => along.sums(mask),
                 None => y.graph().constant([1], &[along.len as f32]),

@@ -18,7 +18,7 @@ use crate::{Shape, Tensor, TensorType};
 
 use super::cursor::{ROWS, WORDS};
 
-use counted::Counted;
+use counted::CountedMoments;
 
 const SHADER: Shader = shader!("standardize", "rows", "along");
 
@@ -133,7 +133,7 @@ impl Op for Standardize {
         if statistics.iter().any(|gradient| gradient.is_some()) {
             let along = Along::admitted(&x.kind(), self.axis);
             let wide = |t: &Tensor| t.reshape([along.outer, 1, along.inner]);
-            let counted = Counted::of(*self, y, variance, vjp.inputs.get(1));
+            let counted = CountedMoments::of(*self, y, variance, vjp.inputs.get(1));
             let [dmean, dvariance] = statistics.map(|gradient| gradient.as_ref().map(wide));
             let of_variance = dvariance.map(|dv| {
                 let root = wide(variance).offset(self.epsilon).sqrt();
@@ -244,7 +244,7 @@ impl Op for Backward {
         let spread = variance.reshape([along.outer, 1, along.inner]);
         let spread = spread.offset(self.0.epsilon);
         let by_y = || {
-            let counted = Counted::of(self.0, y, variance, vjp.inputs.get(3));
+            let counted = CountedMoments::of(self.0, y, variance, vjp.inputs.get(3));
             let mean =
                 |a: &Tensor, b: &Tensor| along.sums(&counted.only(a.mul(b))).div(&counted.count);
             let terms = wide_g.mul(&mean(&wide_dy, &wide_y));

@@ -33,16 +33,16 @@ pub(super) fn join(program: &mut Calls, slabs: &mut Slabs, target: &Target) {
     let calls = program.iter();
     let updates = calls.filter(|(_, draft)| draft.op.downcast::<Adam>().is_some());
     for update in updates.map(|(call, _)| call).collect::<Vec<_>>() {
-        let found = Found::taken_by(program, slabs, update);
+        let found = FoundLayer::taken_by(program, slabs, update);
         if let Some(found) = found.filter(|found| !few || found.layers.len() <= 2) {
             found.replace(program, slabs, target);
         }
     }
-    while Found::store(program, slabs, target) {}
+    while FoundLayer::store(program, slabs, target) {}
 }
 
 /// Gradients that all come from dense layers.
-struct Found {
+struct FoundLayer {
     /// The update that takes them, and its place; or none, and the last of the calls that compute them.
     update: Option<Adam>,
     at: CallId,
@@ -61,7 +61,7 @@ struct Group {
     merged: usize,
 }
 
-impl Found {
+impl FoundLayer {
     /// The gradients that the update at a call takes from their slab, which nothing else reads.
     fn taken_by(program: &Calls, slabs: &Slabs, at: CallId) -> Option<Self> {
         let draft = program.get(at)?;
@@ -189,7 +189,7 @@ impl Found {
             && alike
             && (batch <= MAX_ROWS || busy)
             && calls.all(|call| call == at || program.may_wait(call, at));
-        fits.then_some(Found {
+        fits.then_some(FoundLayer {
             update,
             at,
             slabs,

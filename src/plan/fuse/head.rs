@@ -17,7 +17,7 @@ pub(super) fn join(program: &mut Calls, records: &[GraphRecord]) {
     let losses: Vec<CallId> = losses.map(|(call, _)| call).collect();
     let find = |program: &Calls| {
         let mut losses = losses.iter();
-        losses.find_map(|&call| Found::at(program, records, call))
+        losses.find_map(|&call| FoundHead::at(program, records, call))
     };
     while let Some(found) = find(program) {
         found.replace(program);
@@ -93,7 +93,7 @@ fn with_last_layer(program: &Calls, call: CallId) -> Option<(CallId, Draft)> {
 }
 
 /// A loss with what surrounds it: the calls, by their places in the program.
-struct Found {
+struct FoundHead {
     loss: RowLoss,
     calls: Vec<CallId>,
     loss_column: usize,
@@ -104,7 +104,7 @@ struct Found {
     ring: CallId,
 }
 
-impl Found {
+impl FoundHead {
     fn at(program: &Calls, records: &[GraphRecord], call: CallId) -> Option<Self> {
         let draft = program.get(call)?;
         let loss = draft.op.row_loss()?;
@@ -117,7 +117,7 @@ impl Found {
         }
         let (recorded, loss_column) = recorded(program, call)?;
         let (ring, cursor) = (program[recorded].inputs[0], program[recorded].inputs[1]);
-        let mut found = Found {
+        let mut found = FoundHead {
             loss,
             calls: vec![call, recorded],
             loss_column,

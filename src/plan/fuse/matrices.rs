@@ -126,11 +126,11 @@ fn most_elements(target: &Target) -> u64 {
 /// The most bytes that a program's temporaries take, each from the first call that uses it, or its slab, to the last.
 fn peak(program: &Calls, slabs: &Slabs) -> u64 {
     #[derive(PartialEq, Eq, Hash)]
-    enum Tenant {
+    enum MatrixTenant {
         Alone(Key),
         Slab(usize),
     }
-    let mut lives: HashMap<Tenant, (usize, usize, u64)> = HashMap::new();
+    let mut lives: HashMap<MatrixTenant, (usize, usize, u64)> = HashMap::new();
     let mut live = |operand: &Operand, kind: &TensorType, step: usize| {
         let bytes = kind.dtype.bytes();
         let slab = match *operand {
@@ -142,11 +142,11 @@ fn peak(program: &Calls, slabs: &Slabs) -> u64 {
                 // A slab outlives a run as a whole or not at all.
                 let first = slabs.members(slab).first();
                 let temporary = first.is_some_and(|member| member.key.program.is_some());
-                (Tenant::Slab(slab), slabs.elements(slab), temporary)
+                (MatrixTenant::Slab(slab), slabs.elements(slab), temporary)
             }
             (None, Operand::Value(key)) => {
                 let elements = slabs.padded(kind.elements());
-                (Tenant::Alone(key), elements, key.program.is_some())
+                (MatrixTenant::Alone(key), elements, key.program.is_some())
             }
             (None, Operand::Slab(_)) => return,
         };

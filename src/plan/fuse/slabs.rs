@@ -11,13 +11,13 @@ use super::calls::{CallId, Calls};
 /// Tensors laid out one behind the other in one slot, so that a call can take them all as one operand.
 #[derive(Debug, Clone)]
 pub(in crate::plan) struct Slab {
-    pub members: Vec<Member>,
+    pub members: Vec<SlabMember>,
     /// Elements of the whole, each member's length rounded up to the device's alignment.
     pub elements: u64,
 }
 
 #[derive(Debug, Clone)]
-pub(in crate::plan) struct Member {
+pub(in crate::plan) struct SlabMember {
     pub key: Key,
     pub offset: u64,
 }
@@ -108,7 +108,7 @@ fn key(operand: &Operand) -> Option<Key> {
 
 /// Updates that may lie in common slabs.
 #[derive(Default)]
-struct Part {
+struct SlabPart {
     calls: Vec<CallId>,
     /// The tensors of each column, and of all of them.
     columns: Vec<HashSet<Key>>,
@@ -117,12 +117,12 @@ struct Part {
 
 /// The group in parts, each of which may lie in common slabs.
 fn compatible(program: &Calls, group: &[CallId], apart: &Apart) -> Vec<Vec<CallId>> {
-    let mut parts: Vec<Part> = Vec::new();
+    let mut parts: Vec<SlabPart> = Vec::new();
     for &call in group {
         let draft = &program[call];
         let operands = draft.op.slab().map_or(0, |slab| slab.operands);
         let operands = &draft.inputs[..operands];
-        let clashes = |part: &Part| {
+        let clashes = |part: &SlabPart| {
             let mut columns = operands.iter().zip(&part.columns);
             let one_call = columns.any(|(operand, column)| {
                 let neighbours = key(operand).map(|key| apart.neighbours(key));
@@ -139,7 +139,7 @@ fn compatible(program: &Calls, group: &[CallId], apart: &Apart) -> Vec<Vec<CallI
         };
         let place = parts.iter().position(|part| !clashes(part));
         let place = place.unwrap_or_else(|| {
-            parts.push(Part::default());
+            parts.push(SlabPart::default());
             parts.len() - 1
         });
         let part = &mut parts[place];
@@ -202,7 +202,7 @@ impl Slabs {
         self.slabs
     }
 
-    pub fn members(&self, slab: usize) -> &[Member] {
+    pub fn members(&self, slab: usize) -> &[SlabMember] {
         &self.slabs[slab].members
     }
 
@@ -307,7 +307,7 @@ impl Slabs {
         };
         for &(key, len) in column {
             self.home.insert(key, (self.slabs.len(), slab.elements));
-            slab.members.push(Member {
+            slab.members.push(SlabMember {
                 key,
                 offset: slab.elements,
             });

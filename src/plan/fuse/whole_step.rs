@@ -34,7 +34,7 @@ pub(super) fn find(
     records: &[Record],
     most: usize,
 ) -> Option<(Network, StepTensors)> {
-    let mut walk = Walk {
+    let mut walk = StepWalk {
         program,
         records,
         taken: HashSet::new(),
@@ -135,7 +135,7 @@ impl ForwardLayer {
 }
 
 /// The loss, and what is recorded of it and of the accuracies.
-struct Measured {
+struct MeasuredLoss {
     loss: RowLoss,
     loss_before: bool,
     columns: Vec<RingColumn>,
@@ -175,13 +175,13 @@ fn same_rule(a: StepRule, b: StepRule) -> bool {
 }
 
 /// The calls that are accounted for so far.
-struct Walk<'a> {
+struct StepWalk<'a> {
     program: &'a Calls,
     records: &'a [Record],
     taken: HashSet<CallId>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> StepWalk<'a> {
     /// The first call not yet taken that is such an op and reads these tensors, and any where none is given. Takes it.
     fn take<const N: usize>(
         &mut self,
@@ -265,7 +265,7 @@ impl<'a> Walk<'a> {
         last: &ForwardLayer,
         targets: Operand,
         cursor: Operand,
-    ) -> Option<Measured> {
+    ) -> Option<MeasuredLoss> {
         // Where there is no function both are one; then nothing is before it.
         let places = [false, true]
             .into_iter()
@@ -284,7 +284,7 @@ impl<'a> Walk<'a> {
                 columns.push((draft, RingColumn::Accuracy { kind, before }));
             }
         }
-        let mut measured = Measured {
+        let mut measured = MeasuredLoss {
             loss: rows.op.row_loss()?,
             loss_before,
             columns: Vec::new(),

@@ -48,7 +48,7 @@ pub(super) fn cases() -> Vec<Case> {
             let tells_nan = number % 3 == 1 && !slabs;
             let mut len = 0;
             let mut layers = Vec::new();
-            let mut operands = Operands::default();
+            let mut operands = CaseOperands::default();
             for (index, pair) in widths.windows(2).enumerate() {
                 let kernel_at = len;
                 len += (pair[0] * pair[1]).next_multiple_of(64);
@@ -107,9 +107,9 @@ pub(super) fn cases() -> Vec<Case> {
 
 /// What X and dZ lie in, as it grows.
 #[derive(Default)]
-struct Operands(Vec<Vec<[usize; 2]>>);
+struct CaseOperands(Vec<Vec<[usize; 2]>>);
 
-impl Operands {
+impl CaseOperands {
     /// Puts a matrix behind those that the operand holds.
     fn add(&mut self, operand: usize, rows: usize, columns: usize) -> LayerPart {
         if self.0.len() <= operand {

@@ -1,0 +1,60 @@
+//! The classes of a data set whose targets are labels.
+
+use crate::error::{Error, Result};
+
+use super::Dataset;
+use super::check::check_targets;
+
+impl Dataset {
+    /// Names the classes of labels, in the order of their numbers; an empty list takes the names away.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where there are not as many names as classes, or where the targets are not labels.
+    pub fn with_class_names(mut self, names: Vec<String>) -> Result<Self> {
+        let classes = self.classes().unwrap_or(0);
+        if !names.is_empty() && names.len() != classes {
+            let given = names.len();
+            return Err(Error::data(format!(
+                "{given} class names for {classes} classes: give one name per class, or none"
+            )));
+        }
+        self.class_names = names;
+        Ok(self)
+    }
+
+    /// Says that there are `classes` classes, where the labels at hand may lack the last ones.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where the targets are not labels, where a label is not below `classes`, and where class names
+    /// are set and are not as many.
+    pub fn with_classes(mut self, classes: usize) -> Result<Self> {
+        self.targets = self.targets.with_classes(classes)?;
+        check_targets(&self.targets, self.rows())?;
+        let names = std::mem::take(&mut self.class_names);
+        self.with_class_names(names)
+    }
+
+    /// The number of classes, where the targets are labels.
+    pub fn classes(&self) -> Option<usize> {
+        self.targets.as_labels().map(|(_, _, classes)| classes)
+    }
+
+    /// The classes' names in the order of the labels; empty where they have none.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// Turns labels into values `[rows, classes]`: 1 in the column of the row's class, 0 elsewhere; those of several positions
+    /// into `[rows, positions × classes]`. Class names go.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where the targets are not labels, or where the one-hot numbers do not fit into memory.
+    pub fn one_hot(mut self) -> Result<Self> {
+        self.targets = self.targets.one_hot()?;
+        self.class_names = Vec::new();
+        Ok(self)
+    }
+}
