@@ -61,7 +61,7 @@ macro_rules! with_rule {
                 $body
             }
             None => {
-                let $rule = &Momentum(op::Momentum { momentum, nesterov });
+                let $rule = &Velocity(op::Momentum { momentum, nesterov });
                 $body
             }
             Some(dampening) => {
@@ -114,7 +114,7 @@ impl Sgd {
         samples.extend(op::Update::cases_within_the_limit(Descent));
         for nesterov in [false, true] {
             let momentum = 0.9;
-            samples.add(Momentum(op::Momentum { momentum, nesterov }));
+            samples.add(Velocity(op::Momentum { momentum, nesterov }));
             samples.add(HeavyBall {
                 momentum,
                 dampening: 0.5,
@@ -150,9 +150,9 @@ impl UpdateRule for Descent {
 
 /// v ← μ·v − η·g, w ← w + v, or with Nesterov's look-ahead w ← w + μ·v − η·g.
 #[derive(Debug, Clone)]
-struct Momentum(op::Momentum);
+struct Velocity(op::Momentum);
 
-impl UpdateRule for Momentum {
+impl UpdateRule for Velocity {
     fn label(&self) -> &'static str {
         "update.momentum"
     }

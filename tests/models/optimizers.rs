@@ -500,7 +500,7 @@ fn an_optimizer_of_ones_own_is_merged_into_slabs_and_checked_like_the_built_in_o
         let mut model = network
             .compile_on(device, MeanSquaredError, soft.clone(), [])
             .unwrap();
-        let history = model.fit(&data, Fit::epochs(40).silent()).unwrap();
+        let history = model.fit(&data, Fit::epochs(400).silent()).unwrap();
         let losses = &history.step_losses;
         let (first, last) = (losses[0], losses[losses.len() - 1]);
         assert!(last < 0.1 * first, "{first} to {last} on {device}");

@@ -62,7 +62,25 @@ pub(super) fn cases() -> Vec<Case> {
         [4, 0, 0, 0, 0, 1, 0, 0],
         [0.0; 4],
     ));
-    // The rates.
+    for schedule in schedules() {
+        for step in [0, 1, 16, 17, 33, 255, 256, 299, 1000, 70_000] {
+            let mut case = case(
+                clock(5, schedule.clone()),
+                [step, 0, 10, 5, 33, 0, 0, 0],
+                [0.0, 0.3, 0.9, if step % 2 == 0 { 1.0 } else { 0.3 }],
+            );
+            if let Some(table) = schedule.table() {
+                case = case.constant(&[table.len()], Fill::Values(table));
+            }
+            cases.push(case);
+        }
+    }
+    tallies(&mut cases);
+    cases
+}
+
+/// Every schedule, with settings that take each branch of its formula.
+fn schedules() -> Vec<Schedule> {
     let staircase = Schedule::ExponentialDecay(ExponentialDecay {
         initial: 0.1,
         decay_steps: 1000,
@@ -102,7 +120,7 @@ pub(super) fn cases() -> Vec<Case> {
             warmup_steps: 17,
         })
     };
-    let schedules = [
+    vec![
         Schedule::exponential_decay(0.1, 7, 0.9),
         Schedule::exponential_decay(0.1, 100_000, 0.999),
         staircase,
@@ -136,22 +154,7 @@ pub(super) fn cases() -> Vec<Case> {
         polynomial(2.0).warmup(0.001, 17),
         Schedule::Table(vec![0.1, 0.2, 0.3]).warmup(0.0, 17),
         Schedule::milestones(0.1, &[17, 256], 0.3).warmup(0.3, 3),
-    ];
-    for schedule in schedules {
-        for step in [0, 1, 16, 17, 33, 255, 256, 299, 1000, 70_000] {
-            let mut case = case(
-                clock(5, schedule.clone()),
-                [step, 0, 10, 5, 33, 0, 0, 0],
-                [0.0, 0.3, 0.9, if step % 2 == 0 { 1.0 } else { 0.3 }],
-            );
-            if let Some(table) = schedule.table() {
-                case = case.constant(&[table.len()], Fill::Values(table));
-            }
-            cases.push(case);
-        }
-    }
-    tallies(&mut cases);
-    cases
+    ]
 }
 
 /// The numbers of updates, and the series.
