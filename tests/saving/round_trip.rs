@@ -98,8 +98,16 @@ fn types_of_inputs_survive_saving_and_loading() {
 fn classes_in_the_sources() -> BTreeSet<String> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/nn");
     let mut classes = BTreeSet::new();
-    for file in std::fs::read_dir(folder).unwrap() {
-        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+    let (mut open, mut files) = (vec![folder], Vec::new());
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let list = if path.is_dir() { &mut open } else { &mut files };
+            list.push(path);
+        }
+    }
+    for file in files {
+        let text = std::fs::read_to_string(file).unwrap();
         let name = |text: &str| -> String {
             let letter = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
             text.chars().take_while(letter).collect()
