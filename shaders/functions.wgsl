@@ -92,8 +92,7 @@ fn gelu_tanh_slope(x: f32, c: vec3<f32>) -> f32 {
 
 fn silu_value(x: f32, c: vec3<f32>) -> f32 { return keep_nan(x, x * sigmoid(c.x * x)); }
 fn silu_slope(x: f32, c: vec3<f32>) -> f32 {
-    // Beyond 150 the sigmoid is 0 or 1, and the second term 0.
-    let scaled = clamp(c.x * x, -150.0, 150.0);
+    let scaled = c.x * x;
     let share = sigmoid(scaled);
     return keep_nan(x, share + scaled * share * sigmoid(-scaled));
 }

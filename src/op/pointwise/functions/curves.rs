@@ -111,11 +111,10 @@ unary! {
 
     /// x·σ(beta·x): SiLU for beta 1, else swish (Ramachandran, Zoph, Le 2017).
     Silu "silu" [beta: Finite = 1.0]
-        tried Tried { settings: &[[1.0, 0.0, 0.0], [1.7, 0.0, 0.0]], ..Tried::far_out() };
+        tried Tried { settings: &[[1.0, 0.0, 0.0], [0.7, 0.0, 0.0]], ..Tried::far_out() };
     |x| x * (beta * x).logistic();
     |x| {
-        // Beyond 150 σ is 0 or 1, and the second term 0.
-        let scaled = (beta * x).limited(150.0);
+        let scaled = beta * x;
         let share = scaled.logistic();
         share + scaled * share * (-scaled).logistic()
     };
