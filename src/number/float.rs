@@ -1,6 +1,6 @@
 //! Formulas on the two float types, and their special functions: at f32 in steps that vectorise, at f64 the platform's.
 
-use super::operations::{Known, Number};
+use super::operations::Number;
 
 macro_rules! float {
     ($float:ident) => {
@@ -66,50 +66,6 @@ macro_rules! float {
             $float::$own(self)
         })*
     };
-}
-
-impl Known for f32 {
-    #[inline(always)]
-    fn decides(self) -> f64 {
-        f64::from(self)
-    }
-
-    #[inline(always)]
-    fn power(self, exponent: Self) -> Self {
-        self.powf(exponent)
-    }
-
-    #[inline(always)]
-    fn whole_power(self, exponent: i32) -> Self {
-        self.powi(exponent)
-    }
-
-    #[inline(always)]
-    fn sine_of_quarter(self) -> Self {
-        self.sin()
-    }
-}
-
-impl Known for f64 {
-    #[inline(always)]
-    fn decides(self) -> f64 {
-        self
-    }
-
-    #[inline(always)]
-    fn power(self, exponent: Self) -> Self {
-        self.powf(exponent)
-    }
-
-    #[inline(always)]
-    fn whole_power(self, exponent: i32) -> Self {
-        self.powi(exponent)
-    }
-
-    #[inline(always)]
-    fn sine_of_quarter(self) -> Self {
-        self.sin()
-    }
 }
 
 impl Number for f64 {

@@ -133,21 +133,6 @@ pub trait Number:
     }
 }
 
-/// A number that is known while a formula runs, so that the formula may branch on it: no value of a graph.
-pub trait Known: Number {
-    /// The number itself, to decide by.
-    fn decides(self) -> f64;
-
-    /// x^exponent for x ≥ 0.
-    fn power(self, exponent: Self) -> Self;
-
-    /// x^exponent by products.
-    fn whole_power(self, exponent: i32) -> Self;
-
-    /// The sine of x for x in [0, π/2], accurate to its first step: on devices the series of `schedule.wgsl`.
-    fn sine_of_quarter(self) -> Self;
-}
-
 #[inline(always)]
 pub(super) fn zero_and_one<N: Number>() -> (N, N) {
     (N::constant(0.0), N::constant(1.0))

@@ -3,7 +3,7 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::UNIT;
-use super::operations::{self, Known, Number};
+use super::operations::{self, Number};
 
 /// What is flushed to zero where a device does not keep the smallest numbers.
 const FLUSHED: f64 = 1.2e-38;
@@ -35,7 +35,7 @@ impl Tracked {
     }
 
     /// A result whose operands bring `error`, with `units` of rounding, two of which are a unit in the last place.
-    fn rounded(value: f64, error: f64, units: f64) -> Self {
+    pub(super) fn rounded(value: f64, error: f64, units: f64) -> Self {
         // Not 0·∞ where a power has faded.
         let rounding = if value == 0.0 {
             0.0
@@ -351,41 +351,6 @@ impl Number for Tracked {
                     steepest * self.error
                 },
         }
-    }
-}
-
-impl Known for Tracked {
-    fn decides(self) -> f64 {
-        self.value
-    }
-
-    /// 2^y with y = exponent·log2 x, of which the logarithm may be computed as ln(1 + …): 20 units of it, and 8 of 1 near 1.
-    fn power(self, exponent: Self) -> Self {
-        if exponent.value == 1.0 && exponent.error == 0.0 {
-            return self;
-        }
-        let value = self.value.powf(exponent.value);
-        let (x, power) = (self.value.abs(), exponent.value.abs());
-        if x == 0.0 {
-            let error = self.error.powf(power);
-            return Tracked { value, error };
-        }
-        let log = x.log2().abs();
-        let log_error = UNIT * (8.0 + 20.0 * log) + 1.45 * self.error / x;
-        let passed = 0.7 * (power * log_error + log * exponent.error);
-        let own = UNIT * (6.0 + 5.0 * power * log);
-        Self::rounded(value, value * (passed.min(700.0).exp_m1() + own), 1.0)
-    }
-
-    fn whole_power(self, exponent: i32) -> Self {
-        let times = f64::from(exponent.unsigned_abs());
-        let value = self.value.powi(exponent);
-        let relative = times * (UNIT + self.error / self.value.abs());
-        Self::rounded(value, 1.1 * relative * value.abs(), 1.0)
-    }
-
-    fn sine_of_quarter(self) -> Self {
-        Self::rounded(self.value.sin(), self.error, 6.0)
     }
 }
 

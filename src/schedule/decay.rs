@@ -113,8 +113,14 @@ impl ScheduleFormula for PolynomialDecay {
         };
         let whole = self.decay_steps.saturating_mul(times);
         let left = count::<N>(whole.saturating_sub(step)) / count(whole);
+        // A straight line is no power on devices either.
+        let fall = if self.power == 1.0 {
+            left
+        } else {
+            left.power(N::given(self.power))
+        };
         let (initial, end) = (N::given(self.initial), N::given(self.end));
-        (initial - end) * left.power(N::given(self.power)) + end
+        (initial - end) * fall + end
     }
 
     fn device(&self) -> DeviceNumbers {

@@ -4,8 +4,8 @@ use crate::Error;
 
 use super::*;
 
-#[test]
-fn numbers_outside_their_range_are_refused_by_name() {
+/// Schedules with a number outside of its range, and the number's name.
+fn refused() -> Vec<(Schedule, &'static str)> {
     let exponential = |initial, decay_steps, decay_rate| {
         Schedule::exponential_decay(initial, decay_steps, decay_rate)
     };
@@ -59,7 +59,7 @@ fn numbers_outside_their_range_are_refused_by_name() {
             warmup_steps: 3,
         })
     };
-    let refused = [
+    vec![
         (Schedule::Constant(f32::NAN), "learning_rate"),
         (Schedule::Constant(-0.1), "learning_rate"),
         (Schedule::Constant(f32::INFINITY), "learning_rate"),
@@ -102,8 +102,12 @@ fn numbers_outside_their_range_are_refused_by_name() {
         (Schedule::from(0.1).warmup(0.0, 5).warmup(0.0, 5), "then"),
         (cosine(0.0, Some(0.1)).warmup(0.0, 5), "then"),
         (Schedule::from(-0.1).warmup(0.0, 5), "learning_rate"),
-    ];
-    for (schedule, field) in refused {
+    ]
+}
+
+#[test]
+fn numbers_outside_their_range_are_refused_by_name() {
+    for (schedule, field) in refused() {
         match schedule.validate() {
             Err(Error::Argument { name, .. }) => assert_eq!(name, field, "{schedule:?}"),
             other => panic!("{schedule:?}: {other:?}"),
