@@ -2,6 +2,9 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+/// Half the distance between 1 and the next f32: the rounding error of one operation.
+pub const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
+
 /// What a formula may do with numbers.
 ///
 /// A formula is written once, generic over `Number`, and then runs

@@ -8,9 +8,6 @@ use num_traits::Float;
 
 use super::{Known, Number, Product};
 
-/// Half the distance between 1 and the next f32: the rounding error of one operation.
-pub const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
-
 /// `f32` or `f64`: what an op's CPU form is generic over.
 pub trait Real:
     Float + Known + Number<Truth = bool> + AddAssign + Sum + Default + Debug + Send + Sync + 'static
