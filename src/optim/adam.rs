@@ -11,6 +11,7 @@ use crate::schedule::Schedule;
 
 use super::define::optimizer;
 use super::samples::Samples;
+use super::settings::ADAM_W_DECAY;
 
 optimizer! {
     /// Adam (Kingma and Ba, 2014) with Keras' defaults and its placement of ε ("epsilon hat"):
@@ -140,7 +141,7 @@ impl AdamW {
     /// W ← W − 0.004·η·W before each update; [`Adam::weight_decay`] sets another factor.
     #[allow(clippy::new_ret_no_self)] // It is Adam, by the name that people look for.
     pub fn new(learning_rate: impl Into<Schedule>) -> Adam {
-        Adam::new(learning_rate).weight_decay(0.004)
+        Adam::new(learning_rate).weight_decay(ADAM_W_DECAY)
     }
 }
 

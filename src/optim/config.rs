@@ -5,6 +5,7 @@ use crate::contract::Entry;
 use crate::lookup::plain;
 use crate::{Error, Result, Tensor};
 
+use super::settings::ADAM_W_DECAY;
 use super::{Clock, Optimizer, OptimizerConfig, Rates};
 
 /// The settings of built-in optimizers as one type, and the cases of all rules.
@@ -88,7 +89,9 @@ impl OptimizerConfig {
     pub fn from_name(name: &str) -> Result<Self> {
         let wanted = plain(name);
         if wanted == ADAM_W {
-            return Ok(OptimizerConfig::Adam(super::AdamW::new(0.001)));
+            let mut adam = Self::default();
+            adam.common_mut().weight_decay = ADAM_W_DECAY;
+            return Ok(adam);
         }
         let mut all = Self::defaults();
         let found = all.iter().position(|known| plain(known.name()) == wanted);
@@ -131,6 +134,6 @@ impl Optimizer for OptimizerConfig {
 
 impl Default for OptimizerConfig {
     fn default() -> Self {
-        OptimizerConfig::Adam(super::Adam::default())
+        OptimizerConfig::Adam(Default::default())
     }
 }

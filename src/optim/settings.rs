@@ -6,6 +6,9 @@ use crate::{Error, Result};
 
 use crate::range::at_least_zero;
 
+/// The decoupled decay of AdamW, as in Keras.
+pub(super) const ADAM_W_DECAY: f32 = 0.004;
+
 /// Settings that all optimizers have, by Keras' names; as they are by default none of them does anything.
 ///
 /// Optimizers have methods of the same names: `Adam::new(0.001).weight_decay(0.01).clipnorm(1.0)`. In one update they
