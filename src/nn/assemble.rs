@@ -1,6 +1,5 @@
 //! A model of layers is put together from symbols: every layer becomes a member, every use of it a call.
 
-use std::collections::HashSet;
 use std::panic::Location;
 
 use crate::{Error, Result, Shape};
@@ -70,8 +69,14 @@ impl Functional {
             };
             digits.parse().ok()
         };
-        let taken: HashSet<usize> = self.members.iter().filter_map(number).collect();
-        match (0..).find(|number| !taken.contains(number)) {
+        // Of one more number than there are members one is free.
+        let mut taken = vec![false; self.members.len() + 1];
+        for number in self.members.iter().filter_map(number) {
+            if let Some(taken) = taken.get_mut(number) {
+                *taken = true;
+            }
+        }
+        match taken.iter().position(|taken| !taken) {
             None | Some(0) => base,
             Some(number) => format!("{base}_{number}"),
         }

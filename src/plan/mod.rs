@@ -3,6 +3,7 @@
 mod bytes;
 mod compile;
 mod display;
+mod full_slots;
 mod fuse;
 mod life;
 mod memory;

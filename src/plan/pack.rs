@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::DType;
 
 use super::Slot;
+use super::full_slots::{FullSlots, others};
 use super::life::Life;
 
 /// What is to be placed.
@@ -135,42 +136,61 @@ impl Packer {
     }
 }
 
-/// Tensors of a slot by first step and number: last step, offset and end.
-type ByFirstStep = BTreeMap<(usize, usize), (usize, u64, u64)>;
+/// A member of a slot: the first and the last step of its life, its offset and its end.
+type Member = ((usize, usize), u64, u64);
 
 /// What lies in a slot.
 #[derive(Default)]
 struct Members {
-    /// Tensors that live 2ⁿ up to 2ⁿ⁺¹ steps, for each n.
-    by_length: Vec<ByFirstStep>,
-    count: usize,
+    all: Vec<Member>,
+    /// For lives of 2ⁿ up to 2ⁿ⁺¹ steps each: numbers of members by first step. Only where there are many.
+    by_length: Vec<BTreeMap<(usize, usize), usize>>,
     /// The lives of members as long as the slot.
     filling: Vec<(usize, usize)>,
 }
 
+/// Members that are looked at one by one.
+const FEW: usize = 16;
+
 impl Members {
-    fn insert(&mut self, (first, last): (usize, usize), offset: u64, size: u64) {
-        let power = (last - first + 1).ilog2() as usize;
-        if self.by_length.len() <= power {
-            self.by_length.resize_with(power + 1, BTreeMap::new);
+    fn insert(&mut self, life: (usize, usize), offset: u64, size: u64) {
+        self.all.push((life, offset, offset.saturating_add(size)));
+        let from = match self.all.len() {
+            count if count <= FEW => return,
+            count if count == FEW + 1 => 0,
+            count => count - 1,
+        };
+        for number in from..self.all.len() {
+            let ((first, last), ..) = self.all[number];
+            let power = (last - first + 1).ilog2() as usize;
+            if self.by_length.len() <= power {
+                self.by_length.resize_with(power + 1, BTreeMap::new);
+            }
+            self.by_length[power].insert((first, number), number);
         }
-        self.by_length[power].insert(
-            (first, self.count),
-            (last, offset, offset.saturating_add(size)),
-        );
-        self.count += 1;
+    }
+
+    /// The parts of the slot that are in use at some step of `life`.
+    fn in_use(&self, (first, last): (usize, usize)) -> Vec<(u64, u64)> {
+        let alive = |((begin, end), ..): &Member| *begin <= last && first <= *end;
+        let part = |&(_, offset, end): &Member| (offset, end);
+        if self.all.len() <= FEW {
+            let members = self.all.iter().filter(|member| alive(member));
+            return members.map(part).collect();
+        }
+        let classes = self.by_length.iter().enumerate();
+        let near = classes.flat_map(|(power, members)| {
+            // A life that began earlier than this is over.
+            let earliest = (first + 1).saturating_sub(2 << power);
+            members.range((earliest, 0)..=(last, usize::MAX))
+        });
+        let members = near.map(|(_, &number)| &self.all[number]);
+        members.filter(|member| alive(member)).map(part).collect()
     }
 
     /// The first offset where `size` elements overlap no member that is in use at the same time.
-    fn lowest_gap(&self, (first, last): (usize, usize), size: u64) -> u64 {
-        let mut taken: Vec<(u64, u64)> = Vec::new();
-        for (power, members) in self.by_length.iter().enumerate() {
-            // A life that began earlier than this is over.
-            let earliest = (first + 1).saturating_sub(2 << power);
-            let near = members.range((earliest, 0)..=(last, usize::MAX));
-            let alive = near.filter(|(_, (end, ..))| *end >= first);
-            taken.extend(alive.map(|(_, &(_, offset, end))| (offset, end)));
-        }
+    fn lowest_gap(&self, life: (usize, usize), size: u64) -> u64 {
+        let mut taken = self.in_use(life);
         taken.sort_unstable();
         let mut gap = 0u64;
         for (start, end) in taken {
@@ -180,105 +200,6 @@ impl Members {
             gap = gap.max(end);
         }
         gap
-    }
-}
-
-/// Sets of slots over time, as a tree of spans: each is half of the one above it.
-struct FullSlots {
-    /// The number of steps, a power of two.
-    steps: usize,
-    /// The slots that are full throughout a span.
-    throughout: Vec<Vec<u64>>,
-    /// The slots that are full at some time of a span.
-    sometime: Vec<Vec<u64>>,
-}
-
-impl FullSlots {
-    fn new(steps: usize) -> Self {
-        let steps = (steps + 1).next_power_of_two();
-        FullSlots {
-            steps,
-            throughout: vec![Vec::new(); 2 * steps],
-            sometime: vec![Vec::new(); 2 * steps],
-        }
-    }
-
-    fn set(&mut self, time: (usize, usize), slot: usize) {
-        let (word, bit) = (slot / 64, 1 << (slot % 64));
-        let put = |words: &mut Vec<u64>| {
-            if words.len() <= word {
-                words.resize(word + 1, 0);
-            }
-            words[word] |= bit;
-        };
-        let (throughout, sometime) = (&mut self.throughout, &mut self.sometime);
-        visit((1, 0, self.steps), time, &mut |span, whole| {
-            put(&mut sometime[span]);
-            if whole {
-                put(&mut throughout[span]);
-            }
-        });
-    }
-
-    /// A slot is full no longer when it was.
-    fn clear(&mut self, time: (usize, usize), slot: usize) {
-        let (word, bit) = (slot / 64, 1 << (slot % 64));
-        let (throughout, sometime) = (&mut self.throughout, &mut self.sometime);
-        visit((1, 0, self.steps), time, &mut |span, _| {
-            for words in [&mut throughout[span], &mut sometime[span]] {
-                if let Some(word) = words.get_mut(word) {
-                    *word &= !bit;
-                }
-            }
-        });
-    }
-
-    /// Those of `count` slots that are full at some step of `time`, a bit each.
-    fn at(&self, time: (usize, usize), count: usize) -> Vec<u64> {
-        let mut full = vec![0; count.div_ceil(64)];
-        visit((1, 0, self.steps), time, &mut |span, whole| {
-            let sets = if whole {
-                &self.sometime
-            } else {
-                &self.throughout
-            };
-            for (word, set) in full.iter_mut().zip(&sets[span]) {
-                *word |= set;
-            }
-        });
-        full
-    }
-}
-
-/// The numbers below `count` whose bit is not set, in order.
-fn others(bits: &[u64], count: usize) -> impl Iterator<Item = usize> {
-    let words = bits
-        .iter()
-        .enumerate()
-        .filter(|(_, bits)| **bits != u64::MAX);
-    let numbers = words.flat_map(|(word, bits)| {
-        let unset = (0..64).filter(move |bit| bits >> bit & 1 == 0);
-        unset.map(move |bit| 64 * word + bit)
-    });
-    numbers.take_while(move |&number| number < count)
-}
-
-/// Calls `at` for every span that `time` reaches into, down to those that lie in it as a whole.
-fn visit(
-    (span, begin, end): (usize, usize, usize),
-    time: (usize, usize),
-    at: &mut impl FnMut(usize, bool),
-) {
-    let (first, last) = time;
-    if last < begin || end <= first {
-        return;
-    }
-    let whole = first <= begin && end <= last + 1;
-    at(span, whole);
-    if !whole {
-        let middle = begin + (end - begin) / 2;
-        visit((2 * span, begin, middle), time, at);
-        visit((2 * span + 1, middle, end), time, at);
     }
 }
 
