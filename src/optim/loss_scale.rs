@@ -2,44 +2,16 @@
 
 use std::panic::Location;
 
-use serde::{Deserialize, Serialize};
-
 use crate::op::{EndScale, Finite, MOST_LOOKED_AT, POWERS, ScaleLoss, Unscale, scale};
-use crate::{Error, Initial, Result, Tensor, TensorType};
+use crate::{Initial, Result, Tensor, TensorType};
 
-use super::{Clock, Optimizer, OptimizerConfig, Rates};
+use super::{Clock, LossScale, Optimizer, OptimizerConfig, Rates};
 
 /// The variable of its state, u32 \[8\]: see [`scale`](crate::op::scale).
 pub const LOSS_SCALE: &str = "loss_scale.state";
 
 /// The variable of what the clock's rates were before a step: see `EndScale`.
 pub(crate) const POWERS_KEPT: &str = "loss_scale.powers";
-
-/// Dynamic loss scaling with the names and defaults of Keras' `LossScaleOptimizer`.
-///
-/// Gradients are those of S·L, divided by S in f32. If any is then no finite number, the step changes neither parameters nor
-/// optimizer states, nor βᵗ, and S is halved; after `dynamic_growth_steps` steps in a row without that, S doubles. All of
-/// it on the device. PyTorch's `GradScaler` does the same and begins with 65 536. A learning rate's schedule counts
-/// skipped steps too, as PyTorch's do where they are stepped every time; Keras' do not.
-///
-/// Models whose device stores activations as f16 ([`Precision::Half`](crate::target::Precision::Half)) train with one of these
-/// settings; a [`LossScaleOptimizer`] has others.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct LossScale {
-    /// S before the first step: a power of two. Default 32 768.
-    pub initial_scale: f32,
-    /// Steps in a row after which S doubles; at least 1. Default 2000.
-    pub dynamic_growth_steps: u32,
-}
-
-impl Default for LossScale {
-    fn default() -> Self {
-        LossScale {
-            initial_scale: 32_768.0,
-            dynamic_growth_steps: 2000,
-        }
-    }
-}
 
 /// Loss scaling that has begun a step: see [`LossScale::begin`].
 #[derive(Debug, Clone)]
@@ -52,24 +24,6 @@ pub struct Scaling {
 }
 
 impl LossScale {
-    /// Whether every setting is in its range.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] with the field's name.
-    pub fn validate(&self) -> Result<()> {
-        let scale = self.initial_scale;
-        if !scale.is_normal() || scale < 0.0 || scale.to_bits() & 0x7f_ffff != 0 {
-            let message = format!("must be a power of two, got {scale}");
-            return Err(Error::argument("initial_scale", message));
-        }
-        if self.dynamic_growth_steps == 0 {
-            let message = "must be at least 1, got 0";
-            return Err(Error::argument("dynamic_growth_steps", message));
-        }
-        Ok(())
-    }
-
     /// Records the first part of a step, which tells the clock's cursor S. Best before the forward pass: the plan can then
     /// scale the gradient of the loss where it is computed.
     #[track_caller]

@@ -32,7 +32,7 @@ const MAX_CIRCLE: usize = 4;
 const KNOWN_ARROWS: &[(&str, &str)] = &[];
 
 /// Circles of more files that are known and on their way out, by the start of their files' paths.
-const KNOWN_CIRCLES: &[&[&str]] = &[&["src/op/"], &["src/train/"]];
+const KNOWN_CIRCLES: &[&[&str]] = &[];
 
 /// One file's use of what another defines.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,0 +1,51 @@
+//! The settings of loss scaling.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Dynamic loss scaling with the names and defaults of Keras' `LossScaleOptimizer`.
+///
+/// Gradients are those of S·L, divided by S in f32. If any is then no finite number, the step changes neither parameters nor
+/// optimizer states, nor βᵗ, and S is halved; after `dynamic_growth_steps` steps in a row without that, S doubles. All of
+/// it on the device. PyTorch's `GradScaler` does the same and begins with 65 536. A learning rate's schedule counts
+/// skipped steps too, as PyTorch's do where they are stepped every time; Keras' do not.
+///
+/// Models whose device stores activations as f16 ([`Precision::Half`](crate::target::Precision::Half)) train with one of these
+/// settings; a [`LossScaleOptimizer`](super::LossScaleOptimizer) has others.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LossScale {
+    /// S before the first step: a power of two. Default 32 768.
+    pub initial_scale: f32,
+    /// Steps in a row after which S doubles; at least 1. Default 2000.
+    pub dynamic_growth_steps: u32,
+}
+
+impl Default for LossScale {
+    fn default() -> Self {
+        LossScale {
+            initial_scale: 32_768.0,
+            dynamic_growth_steps: 2000,
+        }
+    }
+}
+
+impl LossScale {
+    /// Whether every setting is in its range.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] with the field's name.
+    pub fn validate(&self) -> Result<()> {
+        let scale = self.initial_scale;
+        if !scale.is_normal() || scale < 0.0 || scale.to_bits() & 0x7f_ffff != 0 {
+            let message = format!("must be a power of two, got {scale}");
+            return Err(Error::argument("initial_scale", message));
+        }
+        if self.dynamic_growth_steps == 0 {
+            let message = "must be at least 1, got 0";
+            return Err(Error::argument("dynamic_growth_steps", message));
+        }
+        Ok(())
+    }
+}
