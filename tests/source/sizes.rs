@@ -12,7 +12,7 @@ const MAX_FUNCTION: usize = 100;
 const KNOWN_FILES: &[&str] = &[];
 
 /// Functions that are still longer, with their files. This list only ever gets shorter.
-const KNOWN_FUNCTIONS: &[(&str, &str)] = &[("src/train/programs/measured.rs", "measured")];
+const KNOWN_FUNCTIONS: &[(&str, &str)] = &[];
 
 /// The functions of a file that are too long, with their lengths.
 fn long_functions(source: &Source) -> Vec<(String, usize)> {

@@ -37,14 +37,8 @@ impl Recipe<'_> {
         let (targets, weights) = rest.split_at(self.objectives.len());
         let inputs: Vec<Tensor> = inputs.iter().map(|(input, _)| input.clone()).collect();
         let (targets, wholes): (Vec<Tensor>, Vec<Vec<Tensor>>) = targets.iter().cloned().unzip();
-        let weights = |index: usize| {
-            let (weights, _) = weights.first()?;
-            Some(match extent.weights {
-                1 => weights.reshape([extent.batch]),
-                _ => weights.slice(1, index, 1).reshape([extent.batch]),
-            })
-        };
-        let weights: Vec<Option<Tensor>> = (0..self.objectives.len()).map(weights).collect();
+        let weights = weights.first().map(|(weights, _)| weights);
+        let weights = self.weights_of_outputs(weights, extent);
         let training = program == RowProgram::Train;
         let scope = if training {
             Scope::Part(extent.micro.max(1))
@@ -76,22 +70,7 @@ impl Recipe<'_> {
                 loss.reduced(&rows, weights, of, &clock.cursor, scope)
             })
             .collect();
-        let weighed =
-            losses
-                .iter()
-                .zip(self.objectives)
-                .map(|(rows, objective)| match objective.weight {
-                    1.0 => rows.clone(),
-                    weight => rows.scale(weight),
-                });
-        let total = weighed.reduce(|a, b| a.add(&b));
-        let total = total.ok_or_else(|| Error::argument("objectives", "there is none"))?;
-        // The layers' own losses are part of each row's, so that the mean over rows is that of the whole loss.
-        let own = pass.losses.iter();
-        let total = own.fold(total, |rows, loss| match loss.shape().rank() {
-            0 => rows.add(&loss.reshape([1])),
-            _ => rows.add(loss),
-        });
+        let total = self.total(&losses, &pass.losses)?;
         let mut recorded = vec![total.clone()];
         if metrics.several() {
             recorded.extend(losses);
@@ -143,5 +122,41 @@ impl Recipe<'_> {
             layers,
             tallies,
         })
+    }
+
+    /// The loss of each row over all outputs: the weighted sum of the outputs' losses and the layers' own.
+    fn total(&self, losses: &[Tensor], own: &[Tensor]) -> Result<Tensor> {
+        let weighed = losses.iter().zip(self.objectives).map(|(rows, objective)| {
+            if objective.weight == 1.0 {
+                rows.clone()
+            } else {
+                rows.scale(objective.weight)
+            }
+        });
+        let total = weighed.reduce(|a, b| a.add(&b));
+        let total = total.ok_or_else(|| Error::argument("objectives", "there is none"))?;
+        // The layers' own losses are part of each row's, so that the mean over rows is that of the whole loss.
+        let add = |rows: Tensor, loss: &Tensor| {
+            if loss.shape().rank() == 0 {
+                rows.add(&loss.reshape([1]))
+            } else {
+                rows.add(loss)
+            }
+        };
+        Ok(own.iter().fold(total, add))
+    }
+
+    /// The weights of rows for each output: one column for all outputs, or a column for each.
+    fn weights_of_outputs(&self, weights: Option<&Tensor>, extent: Extent) -> Vec<Option<Tensor>> {
+        let of_output = |index: usize| {
+            let weights = weights?;
+            let column = if extent.weights == 1 {
+                weights.clone()
+            } else {
+                weights.slice(1, index, 1)
+            };
+            Some(column.reshape([extent.batch]))
+        };
+        (0..self.objectives.len()).map(of_output).collect()
     }
 }
