@@ -10,7 +10,7 @@ use super::{DynCompute, Launches, RowLoss, Sample, Signature};
 
 /// One operation on tensors: shape rule, gradient, GPU launch, CPU form, rounding bound.
 ///
-/// Object-safe, so that a user's op stands beside the built-in ones. The CPU form is the separate trait [`Compute`],
+/// Object-safe, so that a user's op stands beside the built-in ones. The CPU form is the separate trait [`Compute`](super::Compute),
 /// generic over the float type; it comes with this one by a blanket rule.
 pub trait Op: Any + fmt::Debug + DynCompute + Send + Sync {
     /// The op's noun with the verb of a derived form: `matmul`, `cross_entropy.backward`.

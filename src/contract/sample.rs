@@ -4,7 +4,7 @@ use crate::number::UNIT;
 
 use super::Signature;
 
-/// One run of an op on the reference, as [`Op::bound`] sees it.
+/// One run of an op on the reference, as [`Op::bound`](super::Op::bound) sees it.
 #[derive(Debug)]
 pub struct Sample<'a> {
     /// The inputs before the call, integers as numbers.

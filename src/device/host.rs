@@ -7,7 +7,7 @@ use super::Device;
 impl Device {
     /// Runs on a device and queue of the host program, whose own handlers of errors and loss stay as they are.
     ///
-    /// Where it is lost only the host program can make another one. A run under way then ends in [`Error::DeviceLost`], which
+    /// Where it is lost only the host program can make another one. A run under way then ends in [`Error::DeviceLost`](crate::Error::DeviceLost), which
     /// says so; the model is left at the last state that was kept, on the host, and
     /// [`Model::take_unfinished`](crate::train::Model::take_unfinished) gives it to be gone on from on another device. The
     /// generation stays 0, the bytes of the lost device come off its account, and whatever is asked of it is the same error.

@@ -146,7 +146,7 @@ impl Initializer {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] with the names that there are.
+    /// [`Error::NotFound`](crate::Error::NotFound) with the names that there are.
     ///
     /// ```
     /// use kiln::nn::Initializer;

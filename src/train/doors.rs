@@ -211,7 +211,7 @@ impl Model {
     /// is now: what Keras users read from a `GradientTape`.
     ///
     /// `value` takes the outputs `[rows, …]` in order and gives any tensor; the derivatives are those of the sum of its
-    /// elements. Layers pass as in prediction. For anything else there is [`Graph::gradients`],
+    /// elements. Layers pass as in prediction. For anything else there is [`Graph::gradients`](crate::Graph::gradients),
     /// gradients of gradients among it: products, sums, arithmetic, functions element by element, softmax, normalisations
     /// and most losses have them.
     ///

@@ -10,13 +10,13 @@ use std::panic::Location;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum NonFinite {
-    /// Ends the run with [`Error::NonFinite`] at the first step whose loss is NaN or infinite; the default.
+    /// Ends the run with [`Error::NonFinite`](crate::Error::NonFinite) at the first step whose loss is NaN or infinite; the default.
     ///
     /// The steps before it are then run again, from the beginning of the call or from a later state that was kept in memory,
     /// and the step by itself on the processor: the error names the op that made the first such number. The model is
     /// left as it was before that step, so that it can go on with a smaller learning rate. That is left out where it would
     /// take more than a minute, where the model's state has more than 64 MiB, and where the rows come to the device in parts:
-    /// then the error says that it was the loss, and the model has the weights of the last step; see [`Model::find_nan`].
+    /// then the error says that it was the loss, and the model has the weights of the last step; see [`Model::find_nan`](super::Model::find_nan).
     ///
     /// A gradient that is not finite shows in the loss of the next step.
     #[default]
@@ -39,7 +39,7 @@ pub enum NonFinite {
 pub struct FirstNonFinite {
     /// The training step, counted from 1.
     pub step: u64,
-    /// The number of the node in the graph, as [`Model::inspect`] gives it.
+    /// The number of the node in the graph, as [`Model::inspect`](super::Model::inspect) gives it.
     pub node: usize,
     /// The op, `matmul` or `softmax.backward`; `variable` where it was there before the step.
     pub op: String,

@@ -167,7 +167,7 @@ impl<N: Known> Moment<'_, N> {
         [self.rates[rate::SERIES], self.rates[rate::SERIES + 1]]
     }
 
-    /// The first two sums of squares that a [`SumOfSquares`](crate::op::SumOfSquares) left.
+    /// The first two sums of squares that the op `SumOfSquares` left.
     #[inline(always)]
     pub fn squares(&self) -> [N; 2] {
         [self.rates[rate::SQUARES], self.rates[rate::SQUARES + 1]]
