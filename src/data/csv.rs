@@ -228,7 +228,7 @@ impl Csv {
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read).
+    /// The same errors as [`read`](Self::read).
     pub fn read_from(&self, reader: impl Read, name: &str) -> Result<Dataset> {
         self.read_all(reader, Path::new(name))
     }

@@ -100,7 +100,7 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// As [`from_samples`](Self::from_samples), and [`Error::Data`] where the pixels are not whole images.
+    /// The same errors as [`from_samples`](Self::from_samples), and [`Error::Data`] where the pixels are not whole images.
     ///
     /// ```
     /// use kiln::prelude::*;
@@ -180,7 +180,7 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// As [`from_inputs`](Self::from_inputs), and [`Error::Data`] where values are not whole rows.
+    /// The same errors as [`from_inputs`](Self::from_inputs), and [`Error::Data`] where values are not whole rows.
     ///
     /// ```
     /// use kiln::{Dataset, Targets};

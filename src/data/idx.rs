@@ -86,7 +86,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Idx> {
 ///
 /// # Errors
 ///
-/// As [`read`].
+/// The same errors as [`read`].
 pub fn read_from(reader: impl Read, name: &str) -> Result<Idx> {
     let path = Path::new(name);
     read_all(

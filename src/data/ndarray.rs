@@ -25,7 +25,7 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// As [`Dataset::new`].
+    /// The same errors as [`Dataset::new`].
     pub fn from_ndarray(
         features: ArrayView2<'_, f32>,
         targets: impl Into<Targets>,
@@ -51,7 +51,7 @@ impl Samples<'static> {
     ///
     /// # Errors
     ///
-    /// As [`Samples::new`].
+    /// The same errors as [`Samples::new`].
     ///
     /// ```
     /// use kiln::data::Samples;

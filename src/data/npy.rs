@@ -79,7 +79,7 @@ impl Array {
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load).
+    /// The same errors as [`load`](Self::load).
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
         let mut copy = reserved(Some(bytes.len()), "the array")?;
         copy.extend_from_slice(bytes);

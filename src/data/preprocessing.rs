@@ -167,7 +167,7 @@ impl Preprocessing {
     ///
     /// # Errors
     ///
-    /// As [`transform`](Self::transform); [`Error::Data`] where `rows` is not a whole number of rows.
+    /// The same errors as [`transform`](Self::transform); [`Error::Data`] where `rows` is not a whole number of rows.
     pub fn transform_rows<'a>(&self, rows: Cow<'a, [f32]>) -> Result<Cow<'a, [f32]>> {
         if !rows.len().is_multiple_of(self.inputs()) {
             return Err(Error::data(format!(

@@ -78,7 +78,7 @@ impl Scaler {
     ///
     /// # Errors
     ///
-    /// As [`standard`](Self::standard), and [`Error::Argument`] where `low` is not below `high` or one is not finite.
+    /// The same errors as [`standard`](Self::standard), and [`Error::Argument`] where `low` is not below `high` or one is not finite.
     pub fn min_max(train: &Dataset, low: f32, high: f32) -> Result<Self> {
         if !(low < high && low.is_finite() && high.is_finite()) {
             let message = format!("must be finite and above low, got {high} above {low}");
@@ -100,7 +100,7 @@ impl Scaler {
     ///
     /// # Errors
     ///
-    /// As [`standard`](Self::standard).
+    /// The same errors as [`standard`](Self::standard).
     pub fn robust(train: &Dataset) -> Result<Self> {
         Self::fit(train, 0.0, |column| {
             column.sort_unstable_by(f32::total_cmp);

@@ -85,7 +85,7 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// As [`split`](Self::split), and [`Error::Data`] where the targets are not labels or a class has only one row.
+    /// The same errors as [`split`](Self::split), and [`Error::Data`] where the targets are not labels or a class has only one row.
     ///
     /// ```
     /// # let labels = kiln::Targets::Labels { labels: vec![0, 0, 0, 0, 0, 0, 0, 0, 1, 1], classes: 2 };
@@ -149,7 +149,7 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// As [`k_fold`](Self::k_fold), and [`Error::Data`] where the targets are not labels.
+    /// The same errors as [`k_fold`](Self::k_fold), and [`Error::Data`] where the targets are not labels.
     pub fn stratified_k_fold(
         &self,
         folds: usize,

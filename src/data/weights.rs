@@ -24,7 +24,7 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// As [`with_weights`](Self::with_weights). Whether there is such an output is seen when a model is given the data.
+    /// The same errors as [`with_weights`](Self::with_weights). Whether there is such an output is seen when a model is given the data.
     pub fn with_output_weights(
         mut self,
         output: impl Into<String>,

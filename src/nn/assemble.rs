@@ -69,7 +69,7 @@ impl Functional {
             };
             digits.parse().ok()
         };
-        // Of one more number than there are members one is free.
+        // Among one more number than there are members, at least one is free.
         let mut taken = vec![false; self.members.len() + 1];
         for number in self.members.iter().filter_map(number) {
             if let Some(taken) = taken.get_mut(number) {

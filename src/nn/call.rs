@@ -159,7 +159,7 @@ impl Call {
         self.losses.push(loss.clone());
     }
 
-    /// f(x) where f ends the layer: a cross-entropy behind a sigmoid or softmax then reads x, where nothing saturates.
+    /// f(x) where f ends the layer: a cross-entropy after a sigmoid or softmax then reads x, where nothing saturates.
     #[track_caller]
     pub fn activate(&mut self, activation: Activation, x: &Tensor) -> Tensor {
         let after = activation.apply(x);
@@ -170,7 +170,7 @@ impl Call {
         });
         after
     }
-    /// The first input, `x`, handed on as it is: a loss reads the logits behind it as if the layer were not there.
+    /// The first input, `x`, handed on as it is: a loss after it reads the logits as if the layer were not there.
     pub(crate) fn hand_on(&mut self, x: &Tensor) -> Tensor {
         self.activated = self.given.take();
         x.clone()

@@ -1,7 +1,7 @@
 //! The share of right predictions in each row, as Keras's BinaryAccuracy, CategoricalAccuracy and
 //! SparseCategoricalAccuracy.
 //!
-//! Of equal numbers the first counts as the largest. A NaN in a row gives NaN, where Keras counts a miss: a diverged
+//! Among equal numbers the first counts as the largest. A NaN in a row gives NaN, where Keras counts a miss: a diverged
 //! model should not pass for a bad one.
 
 use crate::contract::{

@@ -21,7 +21,7 @@ pub const ENTRY: Entry = Entry {
 const AT_ONCE: usize = 4;
 
 /// Most tensors of one node; [`Tensor::concat`] joins more in several.
-pub(crate) const MOST_PARTS: usize = MAX_OPERANDS - 1;
+pub(crate) const MAX_JOINED: usize = MAX_OPERANDS - 1;
 
 /// The inputs, alike in all sizes but that of dimension `axis`, one behind the other along it.
 #[derive(Debug, Clone, Copy)]
@@ -39,9 +39,9 @@ impl Op for Concat {
         let Some((first, rest)) = inputs.split_first() else {
             return Err("needs at least one tensor".into());
         };
-        if inputs.len() > MOST_PARTS {
+        if inputs.len() > MAX_JOINED {
             return Err(format!(
-                "joins {MOST_PARTS} tensors at most, got {}",
+                "joins {MAX_JOINED} tensors at most, got {}",
                 inputs.len()
             ));
         }
@@ -196,7 +196,7 @@ impl Tensor {
     #[track_caller]
     pub fn concat(&self, others: &[&Tensor], axis: usize) -> Tensor {
         let parts = [&[self], others].concat();
-        let (head, rest) = parts.split_at(parts.len().min(MOST_PARTS));
+        let (head, rest) = parts.split_at(parts.len().min(MAX_JOINED));
         let joined = self.graph().apply_one(Concat { axis }, head);
         if rest.is_empty() {
             joined

@@ -1,6 +1,6 @@
 //! The confusion matrix of an epoch: tally\[slot, wanted, said\] += w for each row.
 //!
-//! Of equal numbers the first counts as the largest. A NaN, or a class that is none, makes cell \[0, 0\] NaN.
+//! Among equal numbers the first counts as the largest. A NaN, or a class that is none, makes cell \[0, 0\] NaN.
 
 use crate::TensorType;
 use crate::contract::{
@@ -27,7 +27,7 @@ pub const ENTRY: Entry = Entry {
 pub enum Says {
     /// The class of the largest number.
     Largest,
-    /// Of a single number: class 1 where it exceeds this, else class 0.
+    /// The decision on a single number: class 1 where it exceeds this, else class 0.
     Above(f32),
     /// A single number that is the class.
     Class,

@@ -20,7 +20,7 @@ pub const ENTRY: Entry = Entry {
 };
 
 /// Most tensors of a call: with the state as many storage buffers as every adapter binds, one left for a guard.
-pub const MOST_LOOKED_AT: usize = 6;
+pub const MAX_CHECKED_TENSORS: usize = 6;
 
 /// Looks for numbers that are not finite. Inputs: a loss scale's state u32 \[8\], updated in place, whose word
 /// [`scale::FOUND`] is set if there is one; up to 6 tensors. No output.
@@ -40,9 +40,9 @@ impl Op for Finite {
             let wanted = TensorType::u32([scale::WORDS]);
             return Err(format!("state must be {wanted}, got {state}"));
         }
-        if !(1..=MOST_LOOKED_AT).contains(&tensors.len()) {
+        if !(1..=MAX_CHECKED_TENSORS).contains(&tensors.len()) {
             return Err(format!(
-                "takes 1 to {MOST_LOOKED_AT} tensors, got {}",
+                "takes 1 to {MAX_CHECKED_TENSORS} tensors, got {}",
                 tensors.len()
             ));
         }
@@ -58,7 +58,7 @@ impl Op for Finite {
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
         const WORKGROUP: u32 = 256;
-        const NAMES: [&str; MOST_LOOKED_AT] =
+        const NAMES: [&str; MAX_CHECKED_TENSORS] =
             ["len_0", "len_1", "len_2", "len_3", "len_4", "len_5"];
         let tensors = &signature.inputs[1..];
         let fours = tensors.iter().map(|tensor| tensor.elements().div_ceil(4));

@@ -26,7 +26,7 @@ pub const ENTRY: Entry = Entry {
 /// Which answers are right. Answers: `[rows, columns]`; the result: `[rows]`. It has no gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hits {
-    /// Whether fewer than so many numbers exceed that of the wanted class: of the label, u32 \[rows\], or of the target's
+    /// Whether fewer than this many numbers exceed that of the wanted class: of the label, u32 \[rows\], or of the target's
     /// largest, \[rows, columns\]. A label that names no column gives NaN.
     Top(usize),
     /// The share of numbers that equal the target's, \[rows, columns\].

@@ -76,7 +76,7 @@ pub use correlation::Correlation;
 pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub(crate) use cross_entropy::CrossEntropy;
 pub use extremum::Extremum;
-pub(crate) use finite::{Finite, MOST_LOOKED_AT};
+pub(crate) use finite::{Finite, MAX_CHECKED_TENSORS};
 pub(crate) use gather::{Gather, GatherBytes, MAX_CHUNKS};
 pub(crate) use head::{Head, LastLayer};
 pub use hits::Hits;

@@ -12,7 +12,7 @@ use super::{RunningAverage, Standardize};
 
 impl Tensor {
     /// (x − μ)/√(v + ε) along dimension `axis`, counted from the back where it is negative, with the mean μ and the biased
-    /// variance v; behind it μ and v, which lack that dimension.
+    /// variance v; after it μ and v, which lack that dimension.
     #[track_caller]
     pub fn standardize(&self, axis: isize, epsilon: f32) -> (Tensor, Tensor, Tensor) {
         let op = Standardize {

@@ -22,7 +22,7 @@ pub const ENTRY: Entry = Entry {
 };
 
 /// Inputs: labels u32, one for each row, and, if there are class weights, `[classes]` numbers; output: the labels' shape
-/// with a dimension of `classes` behind it.
+/// with a dimension of `classes` after it.
 ///
 /// A label that names no class gives NaN, unless it is ignored.
 #[derive(Debug, Clone, Copy, PartialEq)]

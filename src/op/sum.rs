@@ -26,7 +26,7 @@ const CHUNK: u64 = 256;
 pub struct Sum {
     /// The first dimension summed over.
     pub first: usize,
-    /// The dimension behind the last one summed over.
+    /// The dimension after the last one summed over.
     pub last: usize,
 }
 

@@ -22,7 +22,7 @@ pub const ENTRY: Entry = Entry {
 };
 
 /// Most tensors of a call.
-pub const MOST_TENSORS: usize = 6;
+pub const MAX_TENSORS: usize = 6;
 
 /// Workgroups of the first pass.
 const PARTS: u32 = 64;
@@ -53,7 +53,7 @@ impl Op for SumOfSquares {
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
-        let most = if self.separate { 3 } else { MOST_TENSORS };
+        let most = if self.separate { 3 } else { MAX_TENSORS };
         let Some((rates, tensors)) = inputs.split_first() else {
             return Err("got no inputs".into());
         };
@@ -110,7 +110,7 @@ impl Op for SumOfSquares {
         };
         let bind = |launch: Launch| {
             // What is not there is the first one, of which nothing is read.
-            (0..MOST_TENSORS).fold(launch, |launch, i| {
+            (0..MAX_TENSORS).fold(launch, |launch, i| {
                 launch.bind(Binding::Input(if i < tensors.len() { i + 1 } else { 1 }))
             })
         };

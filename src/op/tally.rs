@@ -106,7 +106,7 @@ impl Feed {
         Ok(())
     }
 
-    /// A dispatch of so many workgroups with the params and bindings that all tallies have.
+    /// A dispatch of the given number of workgroups with the params and bindings that all tallies have.
     pub(super) fn launch(
         self,
         shader: Shader,
@@ -168,7 +168,7 @@ impl Feed {
         }
     }
 
-    /// Rows of y that so many rows of the batch have.
+    /// Rows of y that belong to the given number of rows of the batch.
     pub(super) fn rows(self, rows: usize) -> usize {
         rows.saturating_mul(self.each)
     }
@@ -193,7 +193,7 @@ impl Feed {
 }
 
 impl<'a, T: Real> CountedRows<'a, T> {
-    /// Of each row that counts: predictions, target (none where its label names no class) and weight.
+    /// What is known of each row that counts: predictions, target (none where its label names no class) and weight.
     #[inline(always)]
     pub(super) fn rows(self) -> impl Iterator<Item = (&'a [T], Option<RowTarget<'a, T>>, T)> {
         (0..self.rows).map(move |r| {

@@ -113,7 +113,7 @@ struct Row<'a, T> {
     /// Whether a number that all depend on is NaN.
     lost: bool,
     largest: T,
-    /// Of the softmax.
+    /// The values of the softmax.
     sum: T,
 }
 
@@ -271,7 +271,7 @@ fn cases() -> Vec<Case> {
             };
             let rows = if feed.gather { batch + 3 } else { batch };
             let labels = number % 2 == 0;
-            // Of a softmax few are near a threshold: one that none of them comes to within rounding.
+            // Few values of a softmax are near a threshold: one that none of them comes to within rounding.
             let (y, at) = match softmax {
                 true => (Fill::Uniform(-3.0, 3.0), vec![0.999_999; thresholds]),
                 false => (Fill::Uniform(0.0, 1.0), spread(thresholds)),

@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use crate::op::{EndScale, Finite, MOST_LOOKED_AT, POWERS, ScaleLoss, Unscale, scale};
+use crate::op::{EndScale, Finite, MAX_CHECKED_TENSORS, POWERS, ScaleLoss, Unscale, scale};
 use crate::{Initial, Result, Tensor, TensorType};
 
 use super::{Clock, LossScale, Optimizer, OptimizerConfig, Rates};
@@ -90,7 +90,7 @@ impl Scaling {
             let operands: Vec<&Tensor> = std::iter::once(&self.state).chain(some).collect();
             graph.apply_one(Finite, &operands)
         };
-        let looked = gradients.chunks(MOST_LOOKED_AT).map(look).collect();
+        let looked = gradients.chunks(MAX_CHECKED_TENSORS).map(look).collect();
         (gradients, looked)
     }
 

@@ -50,7 +50,7 @@ impl FullSlots {
         });
     }
 
-    /// Those of `count` slots that are full at some step of `time`, a bit each.
+    /// The slots, out of `count`, that are full at some step of `time`, a bit each.
     pub fn at(&self, time: (usize, usize), count: usize) -> Vec<u64> {
         let mut full = vec![0; count.div_ceil(64)];
         visit((1, 0, self.steps), time, &mut |span, whole| {

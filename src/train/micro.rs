@@ -11,9 +11,9 @@ use super::programs::Recipe;
 /// Into how many parts the batches of a run are split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Micro {
-    /// As many as asked for.
+    /// The number of parts that was asked for.
     Count(u32),
-    /// As few as find room on the device.
+    /// The fewest parts that find room on the device.
     Fitting,
 }
 

@@ -6,7 +6,7 @@ use super::Stop;
 use super::case::{Array, Case, Kind};
 
 /// The largest whole number up to which f32 has all of them.
-const MOST_WHOLE: f64 = 16_777_216.0;
+const MAX_WHOLE: f64 = 16_777_216.0;
 
 /// A graph with the values of its inputs and the tensors to bring back.
 #[derive(Default)]
@@ -31,7 +31,7 @@ impl Work {
     /// An input that holds this array, as numbers.
     pub fn number(&mut self, name: &str, array: &Array) -> Result<Tensor, Stop> {
         let whole = matches!(array.kind, Kind::Integer | Kind::Byte);
-        if whole && array.values.iter().any(|value| value.abs() > MOST_WHOLE) {
+        if whole && array.values.iter().any(|value| value.abs() > MAX_WHOLE) {
             return Stop::unsupported("whole numbers beyond 2²⁴");
         }
         let beyond = |value: &f64| value.is_finite() && value.abs() > f64::from(f32::MAX);

@@ -17,7 +17,7 @@ use super::{Idx, IdxData, read};
 ///
 /// # Errors
 ///
-/// As [`read_images`].
+/// The same errors as [`read_images`].
 pub fn read_images_and_labels(
     images: impl AsRef<Path>,
     labels: impl AsRef<Path>,
@@ -34,7 +34,7 @@ pub fn read_images_and_labels(
 ///
 /// # Errors
 ///
-/// As [`read`]; [`Error::Format`] where the images have fewer than two dimensions, where the labels are not one
+/// The same errors as [`read`]; [`Error::Format`] where the images have fewer than two dimensions, where the labels are not one
 /// whole number from 0 per image; [`Error::Data`] where there is no image or no pixel.
 pub fn read_images(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Dataset> {
     labelled(images.as_ref(), labels.as_ref(), None)
@@ -147,7 +147,7 @@ pub fn mnist(dir: impl AsRef<Path>) -> Result<(Dataset, Dataset)> {
 ///
 /// # Errors
 ///
-/// As [`mnist`].
+/// The same errors as [`mnist`].
 ///
 /// ```no_run
 /// use kiln::prelude::*;

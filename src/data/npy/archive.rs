@@ -31,7 +31,7 @@ pub fn load_all(path: impl AsRef<Path>) -> Result<BTreeMap<String, Array>> {
 ///
 /// # Errors
 ///
-/// As [`load_all`].
+/// The same errors as [`load_all`].
 pub fn all_from_bytes(bytes: &[u8], name: &str) -> Result<BTreeMap<String, Array>> {
     read(Cursor::new(bytes), Path::new(name))
 }

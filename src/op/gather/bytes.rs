@@ -23,7 +23,7 @@ pub struct GatherBytes {
 }
 
 impl GatherBytes {
-    /// Words of a row of so many bytes.
+    /// Words of a row, given its bytes.
     pub fn words(bytes: usize) -> usize {
         bytes.div_ceil(BYTES)
     }

@@ -157,7 +157,7 @@ fn vector_slices(rows: u32, k: u32, products: Products) -> u32 {
     most.min(1 << (k / 16).max(1).ilog2())
 }
 
-/// The tile of `vector` for so many rows.
+/// The tile of `vector` for a number of rows.
 fn vector_tile(rows: u32, slices: u32) -> Tile {
     let (tall, blocks) = match rows {
         0 | 1 => (1, 1),
@@ -264,7 +264,7 @@ impl Tile {
         [LARGE, MIDDLE].into_iter().find(fits).unwrap_or(small)
     }
 
-    /// Of the small tiles the one that covers these matrices at the least cost.
+    /// The small tile that covers these matrices at the least cost.
     fn small(matrices: &[[u32; 2]]) -> Self {
         let [first, rest @ ..] = SMALL;
         rest.into_iter().fold(first, |best, tile| {

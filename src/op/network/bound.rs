@@ -250,7 +250,7 @@ fn of_loss(
         }
         RowLoss::CrossEntropy => {
             let weight: f64 = t.iter().map(|t| t.abs()).sum();
-            // Of softmax: p moves by p·(its own error and the widest).
+            // For softmax, p moves by p·(its own error and the widest).
             let growth = numbers.iter().map(|z| 2.2 * weight * z.exp() / powers);
             let own = logits_error(&numbers, t);
             (own, logits_slope_errors(&numbers, t), growth.collect())

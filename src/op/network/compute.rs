@@ -339,7 +339,7 @@ const PARTIAL: usize = 8;
 /// Units whose products are kept before they are folded.
 const AT_ONCE: usize = 32;
 
-/// Partial sums of a·b over the first so many vectors, for each b.
+/// Partial sums of a·b over the given number of leading vectors, for each b.
 ///
 /// They are left in memory, and the number of vectors is not a constant: else the compiler goes along the b instead of
 /// along the rows, with a shuffle for every number, at four times the instructions.

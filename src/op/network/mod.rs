@@ -238,7 +238,7 @@ impl Op for Network {
     fn touched(&self, signature: &Signature, input: usize) -> u64 {
         let Operands { x, y, .. } = self.operands();
         let dims = signature.inputs[input].shape.dims();
-        // Of the data a batch, of the ring a step's row, each for every member.
+        // One batch of the data and one step's row of the ring, each for every member.
         let rows = self.members * self.clock.batch;
         let touched = match input {
             1 if self.members > 1 => self.members * dims[2] * dims[3],

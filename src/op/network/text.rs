@@ -26,7 +26,7 @@ const TERMS: &str = include_str!(concat!(
     "/shaders/binary_cross_entropy_terms.wgsl"
 ));
 
-/// Vectors of four that hold so many numbers.
+/// Vectors of four that hold the given count of numbers.
 fn fours(numbers: usize) -> usize {
     numbers.div_ceil(4)
 }
@@ -59,7 +59,7 @@ pub(super) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// With as many lanes as fit in so many vectors of workgroup memory, or the fewest.
+    /// With as many lanes as fit in the given number of vectors of workgroup memory, or the fewest.
     pub fn of(network: &'a Network, workgroup_vectors: usize) -> Self {
         let (mut vectors, mut record) = (0, 0);
         let mut layers = Vec::new();

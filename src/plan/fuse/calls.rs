@@ -7,7 +7,7 @@ use std::ops::Index;
 use crate::TensorType;
 use crate::plan::schedule::{Draft, Key, Operand, Scheduled};
 
-/// A call by its place in the order: its step, and its number among the calls that were put behind that step.
+/// A call by its place in the order: its step, and its number among the calls that were put after that step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct CallId {
     step: usize,

@@ -98,7 +98,7 @@ impl GradientGroup {
             let mut readers = program.readers(layer.dz(program));
             layer.sum = readers.find_map(|(call, position)| {
                 let same = gradient(program, call).is_some_and(|key| slabs.slab_of(key) == slab);
-                // Of layers that share dZ one has the bias.
+                // One of the layers that share dZ has the bias.
                 let free = !group.sums.contains(&call);
                 let fits = position == 0 && same && free && is_column_sum(&program[call]);
                 fits.then_some(call)

@@ -1,4 +1,4 @@
-//! A product with the bias and the function behind it, or the derivative, as one call; on GPUs with the gathering of its
+//! A product with the bias and the function after it, or the derivative, as one call; on GPUs with the gathering of its
 //! rows too.
 
 use std::sync::Arc;

@@ -237,7 +237,7 @@ fn evaluation_fits(
         });
     };
     let read = read_back_bytes(model, batch)?;
-    // Of the little that a run may have left, its readbacks and these share one half.
+    // If memory is short, readbacks get at most half of it.
     let spare = SPARE_BYTES.saturating_add(read).min(free / 2);
     let free = free.saturating_sub(spare);
     let bytes = |train: Option<&Extent>, rows: usize| {

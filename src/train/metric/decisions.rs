@@ -53,7 +53,7 @@ impl Decision {
         }
     }
 
-    /// Of this class alone.
+    /// The figure of this class alone.
     pub fn class_id(mut self, class: usize) -> Self {
         self.class_id = Some(class);
         self

@@ -24,7 +24,7 @@ pub fn roc_auc(truth: &[f32], scores: &[f32], weights: Option<&[f32]>) -> Result
 ///
 /// # Errors
 ///
-/// Those of [`roc_auc`].
+/// The errors of [`roc_auc`].
 pub fn average_precision(truth: &[f32], scores: &[f32], weights: Option<&[f32]>) -> Result<f64> {
     let steps = steps(truth, scores, weights)?;
     let (mut tp, mut fp, mut sum) = (0.0, 0.0, 0.0);

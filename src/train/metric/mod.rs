@@ -259,7 +259,7 @@ impl Metric {
     ///
     /// # Errors
     ///
-    /// Those of [`Metric::values`].
+    /// The errors of [`Metric::values`].
     pub fn value(&self, tally: &Tally) -> Result<f64> {
         Ok(self.values(tally)?.first().copied().unwrap_or(f64::NAN))
     }

@@ -23,7 +23,7 @@ impl LayerGradients {
         // Beside them: the indices, and g, or w, m, v and the rates.
         let others = if update { 5 } else { 2 };
         let bound = target.max_storage_buffers.saturating_sub(others) as usize;
-        // Of a layer by itself there are two.
+        // A layer by itself has two.
         bound.clamp(2, MAX_OPERANDS)
     }
 
