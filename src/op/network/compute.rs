@@ -185,6 +185,7 @@ impl Network {
             let (x, y) = values[from..].split_at_mut(inputs);
             let kernel = &w[layer.kernel..][..inputs * units];
             let last = index + 1 == self.layers.len();
+            let function = layer.function.map(Inlined::of);
             for j in 0..units {
                 let mut sum = [layer.bias.map_or(T::zero(), |bias| w[bias + j]); LANES];
                 for (x, row) in x.iter().zip(kernel.chunks_exact(units)) {
@@ -196,8 +197,8 @@ impl Network {
                 if last {
                     y[units + j] = sum;
                 }
-                if let Some(function) = layer.function {
-                    apply(function, &mut sum);
+                if let Some(function) = function {
+                    function.apply(&mut sum);
                 }
                 y[j] = sum;
             }
@@ -227,8 +228,9 @@ impl Network {
             let (x, y) = values[from..to].split_at(inputs);
             let last = index + 1 == self.layers.len();
             if let Some(function) = layer.function.filter(|_| !(last && self.loss_before)) {
+                let function = Inlined::of(function);
                 for (slopes, y) in z_slopes.iter_mut().zip(y) {
-                    descend(function, slopes, y);
+                    function.descend(slopes, y);
                 }
             }
             for slopes in z_slopes.iter_mut() {
@@ -300,36 +302,54 @@ impl Network {
     }
 }
 
-/// y = f(y), the function told apart outside of the loop.
-#[inline(always)]
-fn apply<T: Real>(function: Function, y: &mut Lanes<T>) {
-    if function.is::<Relu>() {
-        *y = y.map(|z| Relu::value(z, [0.0; 3]));
-    } else if function.is::<Tanh>() {
-        *y = y.map(|z| Tanh::value(z, [0.0; 3]));
-    } else if function.is::<Sigmoid>() {
-        *y = y.map(|z| Sigmoid::value(z, [0.0; 3]));
-    } else {
-        function.apply(y);
-    }
+/// A layer's function, told apart once for all units: which one it is takes a call by pointer to see.
+#[derive(Clone, Copy)]
+enum Inlined {
+    Relu,
+    Tanh,
+    Sigmoid,
+    Other(Function),
 }
 
-/// dz = dy·f′(y), the function told apart outside of the loop.
-#[inline(always)]
-fn descend<T: Real>(function: Function, slopes: &mut Lanes<T>, y: &Lanes<T>) {
-    fn each<T: Real>(slopes: &mut Lanes<T>, y: &Lanes<T>, derivative: impl Fn(T) -> T) {
-        for (slope, &y) in slopes.iter_mut().zip(y) {
-            *slope = *slope * derivative(y);
+impl Inlined {
+    fn of(function: Function) -> Self {
+        if function.is::<Relu>() {
+            Inlined::Relu
+        } else if function.is::<Tanh>() {
+            Inlined::Tanh
+        } else if function.is::<Sigmoid>() {
+            Inlined::Sigmoid
+        } else {
+            Inlined::Other(function)
         }
     }
-    if function.is::<Relu>() {
-        each(slopes, y, |y| Relu::slope(y, [0.0; 3]));
-    } else if function.is::<Tanh>() {
-        each(slopes, y, |y| Tanh::slope(y, [0.0; 3]));
-    } else if function.is::<Sigmoid>() {
-        each(slopes, y, |y| Sigmoid::slope(y, [0.0; 3]));
-    } else {
-        function.apply_slope(y, slopes);
+
+    /// y = f(y).
+    #[inline(always)]
+    fn apply<T: Real>(self, y: &mut Lanes<T>) {
+        match self {
+            Inlined::Relu => *y = y.map(|z| Relu::value(z, [0.0; 3])),
+            Inlined::Tanh => *y = y.map(|z| Tanh::value(z, [0.0; 3])),
+            Inlined::Sigmoid => *y = y.map(|z| Sigmoid::value(z, [0.0; 3])),
+            Inlined::Other(function) => function.apply(y),
+        }
+    }
+
+    /// dz = dy·f′(y).
+    #[inline(always)]
+    fn descend<T: Real>(self, slopes: &mut Lanes<T>, y: &Lanes<T>) {
+        #[inline(always)]
+        fn each<T: Real>(slopes: &mut Lanes<T>, y: &Lanes<T>, derivative: impl Fn(T) -> T) {
+            for (slope, &y) in slopes.iter_mut().zip(y) {
+                *slope = *slope * derivative(y);
+            }
+        }
+        match self {
+            Inlined::Relu => each(slopes, y, |y| Relu::slope(y, [0.0; 3])),
+            Inlined::Tanh => each(slopes, y, |y| Tanh::slope(y, [0.0; 3])),
+            Inlined::Sigmoid => each(slopes, y, |y| Sigmoid::slope(y, [0.0; 3])),
+            Inlined::Other(function) => function.apply_slope(y, slopes),
+        }
     }
 }
 
