@@ -91,7 +91,12 @@ impl Common {
         *self == Common::default()
     }
 
-    pub(super) fn validate(&self) -> Result<()> {
+    /// Checks the settings that all optimizers have.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] with the name of the first setting that is out of its range.
+    pub fn validate(&self) -> Result<()> {
         at_least_zero("weight_decay", self.weight_decay)?;
         at_least_zero("l2", self.l2)?;
         let limits = [
