@@ -8,7 +8,7 @@ use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
 };
 use crate::number::Real;
-use crate::op::shape::rows::{RowTarget, Rows, Targets, dense, sparse};
+use crate::op::shape::rows::{RowTarget, Rows, TargetRows, dense, sparse};
 use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
 
@@ -81,7 +81,7 @@ impl Compute for Hits {
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (_, columns) = io.matrix(0);
         let rows = io.input(0).chunks_exact(columns);
-        let targets = Targets::of(io, 1);
+        let targets = TargetRows::of(io, 1);
         for (r, (hit, y)) in io.output(0).iter_mut().zip(rows).enumerate() {
             *hit = self.of_row(y, targets.row(r, columns));
         }

@@ -6,7 +6,7 @@
 
 use crate::contract::{Binding, Io, Launch, Sample, Shader, Signature, expect_dtype};
 use crate::number::Real;
-use crate::op::shape::rows::{RowTarget, Targets, dense, sparse};
+use crate::op::shape::rows::{RowTarget, TargetRows, dense, sparse};
 use crate::{DType, TensorType};
 
 use super::cursor::{EPOCH, OFFSET, ROWS, WORDS};
@@ -39,7 +39,7 @@ impl Default for Feed {
 pub(super) struct CountedRows<'a, T> {
     y: &'a [T],
     columns: usize,
-    targets: Targets<'a, T>,
+    targets: TargetRows<'a, T>,
     last: usize,
     indices: Option<&'a [u32]>,
     weights: Option<&'a [T]>,
@@ -160,7 +160,7 @@ impl Feed {
         CountedRows {
             y: io.input(2),
             columns,
-            targets: Targets::of(io, 3),
+            targets: TargetRows::of(io, 3),
             last: io.dims(3)[0] - 1,
             indices: self.gather.then(|| io.words(4)),
             weights: self.weighted.then(|| io.input(self.weights())),

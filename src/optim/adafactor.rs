@@ -7,8 +7,8 @@ use crate::range::{above_zero, within};
 use crate::{Result, Tensor, TensorType};
 
 use super::define::optimizer;
-use super::gradients::{Buffer, sum_of_squares};
-use super::samples::Samples;
+use super::gradients::{MomentumBuffer, sum_of_squares};
+use super::samples::RuleSamples;
 use super::wrap::{record, shaped_state, state};
 use super::{Clock, Rates};
 
@@ -133,7 +133,7 @@ impl Adafactor {
             let mut pace = self.common.pace(name);
             if pace.decay != 0.0 && !self.pytorch {
                 let keep = Update {
-                    rule: Buffer {
+                    rule: MomentumBuffer {
                         momentum: 1.0,
                         share: 0.0,
                     },
@@ -161,7 +161,7 @@ impl Adafactor {
         updates
     }
 
-    pub(super) fn samples(samples: &mut Samples) {
+    pub(super) fn samples(samples: &mut RuleSamples) {
         samples.add(Blend).add(Relative {
             epsilon: 1e-3,
             threshold: 1.0,

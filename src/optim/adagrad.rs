@@ -7,7 +7,7 @@ use crate::op::{Element, Moment, RuleState, UpdateRule, complement, moved, over_
 use crate::range::{above_zero, at_least_zero, share};
 
 use super::define::optimizer;
-use super::samples::Samples;
+use super::samples::RuleSamples;
 
 optimizer! {
     /// Adagrad (Duchi et al., 2011) with Keras' defaults and its ε inside the root: a ← a + g², W ← W − η·g/√(a + ε).
@@ -31,7 +31,7 @@ impl Adagrad {
         self
     }
 
-    pub(super) fn samples(samples: &mut Samples) {
+    pub(super) fn samples(samples: &mut RuleSamples) {
         let adagrad = Adagrad::default();
         samples.add(adagrad.clone()).add(adagrad.pytorch());
     }
@@ -90,7 +90,7 @@ optimizer! {
 }
 
 impl Adadelta {
-    pub(super) fn samples(samples: &mut Samples) {
+    pub(super) fn samples(samples: &mut RuleSamples) {
         samples.add(Adadelta {
             epsilon: 1e-6,
             ..Adadelta::default()

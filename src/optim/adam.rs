@@ -10,7 +10,7 @@ use crate::range::{above_zero, share};
 use crate::schedule::Schedule;
 
 use super::define::optimizer;
-use super::samples::Samples;
+use super::samples::RuleSamples;
 use super::settings::ADAM_W_DECAY;
 
 optimizer! {
@@ -51,7 +51,7 @@ impl Adam {
         self
     }
 
-    pub(super) fn samples(samples: &mut Samples) {
+    pub(super) fn samples(samples: &mut RuleSamples) {
         let adam = Adam::default();
         samples.add(adam.clone()).add(adam.clone().pytorch());
         let adam = adam.amsgrad();

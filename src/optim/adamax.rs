@@ -7,7 +7,7 @@ use crate::op::{Element, Moment, RuleState, UpdateRule, complement, moved, rest}
 use crate::range::{above_zero, share};
 
 use super::define::optimizer;
-use super::samples::Samples;
+use super::samples::RuleSamples;
 
 optimizer! {
     /// Adamax (Kingma and Ba, 2014) with Keras' defaults:
@@ -34,7 +34,7 @@ impl Adamax {
         self
     }
 
-    pub(super) fn samples(samples: &mut Samples) {
+    pub(super) fn samples(samples: &mut RuleSamples) {
         let adamax = Adamax::default();
         samples.add(adamax.clone()).add(adamax.pytorch());
     }

@@ -7,7 +7,7 @@ use crate::op::{Element, Moment, RuleState, Series, UpdateRule, moved};
 use crate::range::{above_zero, at_least_zero};
 
 use super::define::optimizer;
-use super::samples::Samples;
+use super::samples::RuleSamples;
 
 optimizer! {
     /// Averaged gradient descent (Polyak and Juditsky, 1992) with PyTorch's names and defaults; Keras has none:
@@ -25,7 +25,7 @@ optimizer! {
 }
 
 impl Asgd {
-    pub(super) fn samples(samples: &mut Samples) {
+    pub(super) fn samples(samples: &mut RuleSamples) {
         samples.add(Asgd {
             lambd: 1e-2,
             ..Asgd::default()
@@ -108,7 +108,7 @@ fn sizes(name: &'static str, [least, most]: [f32; 2]) -> Result<()> {
 }
 
 impl Rprop {
-    pub(super) fn samples(samples: &mut Samples) {
+    pub(super) fn samples(samples: &mut RuleSamples) {
         samples.add(Rprop {
             step_sizes: [1e-6, 0.6],
             ..Rprop::default()

@@ -56,7 +56,7 @@ macro_rules! configs {
 
         /// What the rules of all optimizers are tried on.
         fn cases() -> Vec<$crate::contract::Case> {
-            let mut cases = samples::Samples::default();
+            let mut cases = samples::RuleSamples::default();
             gradients::samples(&mut cases);
             $($name::samples(&mut cases);)*
             cases.finish()

@@ -7,7 +7,7 @@ use crate::op::{Element, Moment, RuleState, UpdateRule};
 use crate::range::{at_least_zero, within};
 
 use super::define::optimizer;
-use super::samples::Samples;
+use super::samples::RuleSamples;
 
 optimizer! {
     /// FTRL-proximal (McMahan et al., 2013) with Keras' names and defaults, p being −`learning_rate_power`:
@@ -35,7 +35,7 @@ fn at_most_zero(name: &'static str, value: f32) -> Result<()> {
 }
 
 impl Ftrl {
-    pub(super) fn samples(samples: &mut Samples) {
+    pub(super) fn samples(samples: &mut RuleSamples) {
         let ftrl = |learning_rate_power, l1_regularization_strength| Ftrl {
             learning_rate_power,
             l1_regularization_strength,

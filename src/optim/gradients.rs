@@ -5,7 +5,7 @@ use crate::contract::{Param, wgsl};
 use crate::number::Known;
 use crate::op::{Element, Moment, SumOfSquares, Treatment, Update, UpdateRule};
 
-use super::samples::Samples;
+use super::samples::RuleSamples;
 use super::wrap::{record, state};
 use super::{Clock, Common};
 
@@ -60,12 +60,12 @@ impl UpdateRule for Collect {
 
 /// w ← μ·w + share·g.
 #[derive(Debug, Clone)]
-pub(super) struct Buffer {
+pub(super) struct MomentumBuffer {
     pub momentum: f32,
     pub share: f32,
 }
 
-impl UpdateRule for Buffer {
+impl UpdateRule for MomentumBuffer {
     fn label(&self) -> &'static str {
         "update.buffer"
     }
@@ -129,7 +129,7 @@ impl Common {
             updates.extend(self.own_norm(gradient, clock));
             let treated = Update {
                 // The gradient alone.
-                rule: Buffer {
+                rule: MomentumBuffer {
                     momentum: 0.0,
                     share: 1.0,
                 },
@@ -189,8 +189,8 @@ pub(super) fn sum_of_squares(op: SumOfSquares, tensors: &[&Tensor], clock: &Cloc
 }
 
 /// What the rules of this file are tried on.
-pub(super) fn samples(samples: &mut Samples) {
+pub(super) fn samples(samples: &mut RuleSamples) {
     let (momentum, share) = (0.95, 1.0);
-    samples.add(Buffer { momentum, share });
+    samples.add(MomentumBuffer { momentum, share });
     samples.add(Collect { share: 0.25 });
 }

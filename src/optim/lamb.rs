@@ -11,7 +11,7 @@ use crate::{Result, Tensor};
 
 use super::define::optimizer;
 use super::gradients::sum_of_squares;
-use super::samples::Samples;
+use super::samples::RuleSamples;
 use super::wrap::{operands, record, states};
 use super::{Clock, Rates};
 
@@ -80,7 +80,7 @@ impl Lamb {
         updates
     }
 
-    pub(super) fn samples(samples: &mut Samples) {
+    pub(super) fn samples(samples: &mut RuleSamples) {
         samples.add(Lamb::default()).add(Trust);
     }
 }

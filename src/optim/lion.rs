@@ -7,7 +7,7 @@ use crate::op::{Element, Moment, RuleState, UpdateRule, complement, rest};
 use crate::range::share;
 
 use super::define::optimizer;
-use super::samples::Samples;
+use super::samples::RuleSamples;
 
 optimizer! {
     /// Lion (Chen et al., 2023) with Keras' defaults: W ← W − η·sign(β₁·m + (1 − β₁)·g), m ← β₂·m + (1 − β₂)·g.
@@ -20,7 +20,7 @@ optimizer! {
 }
 
 impl Lion {
-    pub(super) fn samples(samples: &mut Samples) {
+    pub(super) fn samples(samples: &mut RuleSamples) {
         samples.add(Lion::default());
     }
 }

@@ -9,8 +9,8 @@ use crate::{Result, Tensor};
 
 use super::adafactor::no_coupled_decay;
 use super::define::{common_settings, recorded};
-use super::gradients::Buffer;
-use super::samples::Samples;
+use super::gradients::MomentumBuffer;
+use super::samples::RuleSamples;
 use super::sgd::Descent;
 use super::wrap::{record, state};
 use super::{Adam, Clock, Common, Rates};
@@ -200,7 +200,7 @@ impl Muon {
                 continue;
             }
             let m = state(name, "momentum", parameter, 0.0);
-            let buffer = Buffer {
+            let buffer = MomentumBuffer {
                 momentum: mu,
                 share,
             };
@@ -244,5 +244,5 @@ impl Muon {
     }
 
     /// Muon's updates are by rules of other files.
-    pub(super) fn samples(_samples: &mut Samples) {}
+    pub(super) fn samples(_samples: &mut RuleSamples) {}
 }

@@ -7,7 +7,7 @@ use crate::op::{AdamFormula, Element, Moment, RuleState, Series, UpdateRule, com
 use crate::range::{above_zero, at_least_zero, share};
 
 use super::define::optimizer;
-use super::samples::Samples;
+use super::samples::RuleSamples;
 
 optimizer! {
     /// Nadam (Dozat, 2016) with Keras' defaults. m and v are Adam's, μₜ = β₁·(1 − ½·0.96^(t·d)), and
@@ -43,7 +43,7 @@ impl Nadam {
         }
     }
 
-    pub(super) fn samples(samples: &mut Samples) {
+    pub(super) fn samples(samples: &mut RuleSamples) {
         let nadam = Nadam::default();
         samples.add(nadam.clone()).add(Nadam {
             momentum_decay: 0.004,
@@ -126,7 +126,7 @@ optimizer! {
 }
 
 impl Radam {
-    pub(super) fn samples(samples: &mut Samples) {
+    pub(super) fn samples(samples: &mut RuleSamples) {
         samples.add(Radam::default());
     }
 }

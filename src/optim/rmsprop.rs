@@ -7,7 +7,7 @@ use crate::op::{Element, Moment, RuleState, UpdateRule, complement, moved, over_
 use crate::range::{above_zero, share};
 
 use super::define::optimizer;
-use super::samples::Samples;
+use super::samples::RuleSamples;
 
 optimizer! {
     /// RMSprop (Hinton, 2012) with Keras' defaults and its ε inside the root:
@@ -49,7 +49,7 @@ impl RmsProp {
         self
     }
 
-    pub(super) fn samples(samples: &mut Samples) {
+    pub(super) fn samples(samples: &mut RuleSamples) {
         let rmsprop = RmsProp::default();
         samples.add(rmsprop.clone());
         samples.add(rmsprop.clone().centered().pytorch());

@@ -5,12 +5,12 @@ use crate::op::{Update, UpdateRule};
 
 /// Cases of rules, one after the other.
 #[derive(Default)]
-pub(super) struct Samples {
+pub(super) struct RuleSamples {
     cases: Vec<Case>,
     rules: usize,
 }
 
-impl Samples {
+impl RuleSamples {
     /// Adds a rule with these numbers.
     pub fn add(&mut self, rule: impl UpdateRule) -> &mut Self {
         self.cases.extend(Update::cases(rule, self.rules));

@@ -10,7 +10,7 @@ use crate::schedule::Schedule;
 use crate::{Error, Result, Tensor};
 
 use super::define::optimizer;
-use super::samples::Samples;
+use super::samples::RuleSamples;
 use super::{Clock, Rates};
 
 optimizer! {
@@ -109,7 +109,7 @@ impl Sgd {
         with_rule!(self, |rule| self.common.updates(rule, parameters, clock))
     }
 
-    pub(super) fn samples(samples: &mut Samples) {
+    pub(super) fn samples(samples: &mut RuleSamples) {
         samples.add(Descent);
         samples.extend(op::Update::cases_within_the_limit(Descent));
         for nesterov in [false, true] {

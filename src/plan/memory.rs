@@ -7,7 +7,7 @@ use crate::graph::{Node, Record};
 use crate::target::Target;
 use crate::{DType, Error, Result, TensorType};
 
-use super::fuse::Slab;
+use super::fuse::TensorSlab;
 use super::life::{Life, peak_of};
 use super::pack::{Packing, Tenant, pack};
 use super::schedule::{Key, Operand, Scheduled};
@@ -26,7 +26,7 @@ struct Block {
 
 struct Memory<'a> {
     records: &'a [Record],
-    slabs: &'a [Slab],
+    slabs: &'a [TensorSlab],
     /// The multiple, in bytes, of every block.
     alignment: u64,
     blocks: Vec<Block>,
@@ -50,7 +50,7 @@ struct BlockCall {
 pub(super) fn place(
     records: &[Record],
     programs: Vec<Scheduled>,
-    slabs: Vec<Slab>,
+    slabs: Vec<TensorSlab>,
     target: &Target,
 ) -> Result<Plan> {
     let members = slabs.iter().enumerate().flat_map(|(number, slab)| {

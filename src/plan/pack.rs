@@ -137,12 +137,12 @@ impl Packer {
 }
 
 /// A member of a slot: the first and the last step of its life, its offset and its end.
-type Member = ((usize, usize), u64, u64);
+type PackedMember = ((usize, usize), u64, u64);
 
 /// What lies in a slot.
 #[derive(Default)]
 struct Members {
-    all: Vec<Member>,
+    all: Vec<PackedMember>,
     /// For lives of 2ⁿ up to 2ⁿ⁺¹ steps each: numbers of members by first step. Only where there are many.
     by_length: Vec<BTreeMap<(usize, usize), usize>>,
     /// The lives of members as long as the slot.
@@ -172,8 +172,8 @@ impl Members {
 
     /// The parts of the slot that are in use at some step of `life`.
     fn in_use(&self, (first, last): (usize, usize)) -> Vec<(u64, u64)> {
-        let alive = |((begin, end), ..): &Member| *begin <= last && first <= *end;
-        let part = |&(_, offset, end): &Member| (offset, end);
+        let alive = |((begin, end), ..): &PackedMember| *begin <= last && first <= *end;
+        let part = |&(_, offset, end): &PackedMember| (offset, end);
         if self.all.len() <= FEW {
             let members = self.all.iter().filter(|member| alive(member));
             return members.map(part).collect();

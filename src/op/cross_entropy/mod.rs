@@ -14,7 +14,7 @@ use crate::contract::{
 };
 use crate::number::Real;
 use crate::number::parallel::{Table, pieces};
-use crate::op::shape::rows::{Rows, Targets, dense, sparse};
+use crate::op::shape::rows::{Rows, TargetRows, dense, sparse};
 use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
 
@@ -109,7 +109,7 @@ impl Compute for CrossEntropy {
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (rows, columns) = io.matrix(0);
         let y = io.input(0);
-        let targets = Targets::of(io, 1);
+        let targets = TargetRows::of(io, 1);
         let operands = (io.output(0), Table(y, columns));
         pieces::<T, _>(
             rows,
@@ -223,7 +223,7 @@ impl Compute for Backward {
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (rows, columns) = io.matrix(0);
         let (y, dloss) = (io.input(0), io.input(2));
-        let targets = Targets::of(io, 1);
+        let targets = TargetRows::of(io, 1);
         let operands = (Table(io.output(0), columns), Table(y, columns), dloss);
         pieces::<T, _>(
             rows,

@@ -8,7 +8,7 @@ use crate::op::cross_entropy::{
 use crate::op::cursor::{ROWS, STEP};
 use crate::op::gather::row_of;
 use crate::op::record::{Parts, place};
-use crate::op::shape::rows::{RowTarget, Targets};
+use crate::op::shape::rows::{RowTarget, TargetRows};
 use crate::op::softmax::{Powers, largest, powers};
 use crate::op::{BinaryCrossEntropy, Form, SquaredError};
 
@@ -181,7 +181,7 @@ impl Compute for Head {
         };
         // Only plans for GPUs compute the last layer here, so that this allocates in tests only.
         let computed = self.computed(io);
-        let (given, targets) = (io.input(2), Targets::of(io, 3));
+        let (given, targets) = (io.input(2), TargetRows::of(io, 3));
         let y = computed.as_deref().unwrap_or(given);
         let cursor = io.words(1);
         let counted = (cursor[ROWS] as usize).min(batch);
@@ -194,7 +194,7 @@ impl Compute for Head {
             .accuracy
             .map(|(kind, column)| (kind, place(cursor[STEP], ring, column).start));
         let parts = Parts::of(batch);
-        if let (Targets::Dense(t), Some(terms)) = (targets, self.loss.terms())
+        if let (TargetRows::Dense(t), Some(terms)) = (targets, self.loss.terms())
             && columns <= ROOM
         {
             let batch = HeadBatch {

@@ -9,7 +9,7 @@ use crate::op::record::{Parts, place};
 use crate::op::shape::rows::RowTarget;
 use crate::op::{AdvanceClock, Form, RATES, RingColumn, RowLoss, SquaredError};
 
-use super::{Network, NetworkLayer, Operands, StepRule};
+use super::{Network, NetworkLayer, NetworkOperands, StepRule};
 
 /// A number with its error.
 type KnownNumber = (f64, f64);
@@ -21,7 +21,7 @@ struct RateBounds {
 }
 
 pub(super) fn bound(network: &Network, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-    let Operands { cursor, .. } = network.operands();
+    let NetworkOperands { cursor, .. } = network.operands();
     let mut bounds: Vec<Vec<f64>> = sample.results[..cursor]
         .iter()
         .map(|result| vec![0.0; result.len()])
@@ -66,7 +66,7 @@ fn gradient(
     order: Permutation,
     ring_bound: &mut [f64],
 ) -> Vec<KnownNumber> {
-    let Operands { x, y, .. } = network.operands();
+    let NetworkOperands { x, y, .. } = network.operands();
     let ring = sample.signature.inputs[1].shape.dims();
     let ring = &ring[ring.len() - 3..];
     let start = member * ring.iter().product::<usize>();

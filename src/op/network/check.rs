@@ -10,7 +10,7 @@ use super::super::sgd::check_factor;
 use super::super::{Accuracy, Function, RATES, RowLoss};
 use super::{
     MAX_BATCH, MAX_PARAMETERS, MAX_VALUES, MAX_VECTORS, MAX_VECTORS_ON_CPU_ADAPTERS, Network,
-    NetworkLayer, Operands, RingColumn, StepRule, WORKGROUP_VECTORS, text,
+    NetworkLayer, NetworkOperands, RingColumn, StepRule, WORKGROUP_VECTORS, text,
 };
 
 impl Network {
@@ -71,7 +71,7 @@ impl Network {
     }
 
     pub(super) fn check(&self, inputs: &[TensorType]) -> Result<(), String> {
-        let Operands { cursor, x, y } = self.operands();
+        let NetworkOperands { cursor, x, y } = self.operands();
         if inputs.len() != y + 1 {
             return Err(format!("takes {} inputs, got {}", y + 1, inputs.len()));
         }

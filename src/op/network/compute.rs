@@ -9,11 +9,11 @@ use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
 use crate::op::pointwise::functions::{Relu, Sigmoid, Tanh};
 use crate::op::record::{Parts, place};
-use crate::op::shape::rows::Targets;
+use crate::op::shape::rows::TargetRows;
 use crate::op::{AdvanceClock, Function, RATES, UnaryFunction};
 
 use super::losses::Chunk;
-use super::{LANES, Lanes, MAX_PARAMETERS, MAX_VALUES, Network, Operands, StepRule};
+use super::{LANES, Lanes, MAX_PARAMETERS, MAX_VALUES, Network, NetworkOperands, StepRule};
 
 impl Compute for Network {
     #[inline(always)]
@@ -52,15 +52,15 @@ struct NetworkBatch<'a, T> {
     state: [u32; WORDS],
     order: Permutation,
     x: &'a [T],
-    y: Targets<'a, T>,
+    y: TargetRows<'a, T>,
     data_rows: usize,
 }
 
 impl Network {
     #[inline(always)]
     fn step<T: Real, const VALUES: usize, const PARAMETERS: usize>(&self, io: &mut Io<'_, T>) {
-        let Operands { cursor, x, y } = self.operands();
-        let (x_values, targets, data_rows) = (io.input(x), Targets::of(io, y), io.dims(x)[0]);
+        let NetworkOperands { cursor, x, y } = self.operands();
+        let (x_values, targets, data_rows) = (io.input(x), TargetRows::of(io, y), io.dims(x)[0]);
         let ring_dims = io.dims(1);
         let ring_dims = &ring_dims[ring_dims.len() - 3..];
         let ring_len: usize = ring_dims.iter().product();

@@ -4,7 +4,7 @@
 //! from vector to vector.
 
 use crate::number::Real;
-use crate::op::shape::rows::Targets;
+use crate::op::shape::rows::TargetRows;
 use crate::op::{Accuracy, BinaryCrossEntropy, Form, RowLoss, SquaredError};
 
 use super::{LANES, Lanes, Network, RingColumn};
@@ -12,7 +12,7 @@ use super::{LANES, Lanes, Network, RingColumn};
 /// The rows at hand.
 pub(super) struct Chunk<'a, T> {
     /// The targets of the whole data set.
-    pub(super) targets: Targets<'a, T>,
+    pub(super) targets: TargetRows<'a, T>,
     /// The places of the rows in it.
     pub(super) rows: &'a [usize; LANES],
     /// How many of them count.
@@ -70,7 +70,7 @@ impl<T: Real> Chunk<'_, T> {
     fn load(&self, targets: &mut [Lanes<T>]) {
         let columns = targets.len();
         match self.targets {
-            Targets::Dense(t) => {
+            TargetRows::Dense(t) => {
                 for (lane, &row) in self.rows.iter().enumerate() {
                     let t = &t[row * columns..][..columns];
                     for (targets, &t) in targets.iter_mut().zip(t) {
@@ -78,7 +78,7 @@ impl<T: Real> Chunk<'_, T> {
                     }
                 }
             }
-            Targets::Sparse(labels) => {
+            TargetRows::Sparse(labels) => {
                 for (lane, &row) in self.rows.iter().enumerate() {
                     let label = labels[row] as usize;
                     let others = if label < columns { T::zero() } else { T::nan() };

@@ -135,16 +135,16 @@ pub struct Network {
 
 /// Where things stand among a network's operands.
 #[derive(Debug, Clone, Copy)]
-struct Operands {
+struct NetworkOperands {
     cursor: usize,
     x: usize,
     y: usize,
 }
 
 impl Network {
-    fn operands(&self) -> Operands {
+    fn operands(&self) -> NetworkOperands {
         let cursor = 3 + self.rule.states();
-        Operands {
+        NetworkOperands {
             cursor,
             x: cursor + 1,
             y: cursor + 2,
@@ -236,7 +236,7 @@ impl Op for Network {
     }
 
     fn touched(&self, signature: &Signature, input: usize) -> u64 {
-        let Operands { x, y, .. } = self.operands();
+        let NetworkOperands { x, y, .. } = self.operands();
         let dims = signature.inputs[input].shape.dims();
         // One batch of the data and one step's row of the ring, each for every member.
         let rows = self.members * self.clock.batch;
@@ -255,7 +255,7 @@ impl Op for Network {
 
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
         self.fits(target)?;
-        let Operands { cursor, x, y } = self.operands();
+        let NetworkOperands { cursor, x, y } = self.operands();
         let types = &signature.inputs;
         let text = text::Text::of(self, Self::budget(target).1);
         let (number, numbers) = schedule(&self.clock.schedule);

@@ -153,7 +153,7 @@ pub(crate) fn per_row(name: &str, matrix: &TensorType) -> Result<Shape, String> 
 
 /// The targets of rows on the processor, input `input` of an op.
 #[derive(Clone, Copy)]
-pub(crate) enum Targets<'a, T> {
+pub(crate) enum TargetRows<'a, T> {
     Dense(&'a [T]),
     Sparse(&'a [u32]),
 }
@@ -165,13 +165,13 @@ pub(crate) enum RowTarget<'a, T> {
     Label(usize),
 }
 
-impl<'a, T: Real> Targets<'a, T> {
+impl<'a, T: Real> TargetRows<'a, T> {
     #[inline(always)]
     pub(crate) fn of(io: &Io<'a, T>, input: usize) -> Self {
         if io.is_words(input) {
-            Targets::Sparse(io.words(input))
+            TargetRows::Sparse(io.words(input))
         } else {
-            Targets::Dense(io.input(input))
+            TargetRows::Dense(io.input(input))
         }
     }
 
@@ -179,8 +179,8 @@ impl<'a, T: Real> Targets<'a, T> {
     #[inline(always)]
     pub(crate) fn row(self, r: usize, columns: usize) -> Option<RowTarget<'a, T>> {
         match self {
-            Targets::Dense(t) => Some(RowTarget::Shares(&t[r * columns..(r + 1) * columns])),
-            Targets::Sparse(t) => {
+            TargetRows::Dense(t) => Some(RowTarget::Shares(&t[r * columns..(r + 1) * columns])),
+            TargetRows::Sparse(t) => {
                 let label = t[r] as usize;
                 (label < columns).then_some(RowTarget::Label(label))
             }

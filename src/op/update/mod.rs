@@ -49,7 +49,7 @@ impl<R: UpdateRule> From<R> for Update<R> {
 const LANES: usize = 64;
 
 /// A few weights with their states and gradients.
-struct Lanes<N, const B: usize> {
+struct UpdateLanes<N, const B: usize> {
     w: [N; B],
     states: [[N; B]; MAX_STATES],
     g: [N; B],
@@ -65,7 +65,7 @@ impl<R: UpdateRule> Update<R> {
     #[inline(always)]
     fn step<N: Known, const B: usize>(
         &self,
-        lanes: &mut Lanes<N, B>,
+        lanes: &mut UpdateLanes<N, B>,
         sum: Option<&mut [N; B]>,
         average: Option<&mut [N; B]>,
         rates: &[N],
@@ -179,7 +179,7 @@ impl<R: UpdateRule> Op for Update<R> {
                     [Tracked::exact(0.0)]
                 }
             };
-            let mut lanes = Lanes {
+            let mut lanes = UpdateLanes {
                 w: exact(0, at),
                 states: std::array::from_fn(state),
                 g: exact(written, at),
@@ -262,7 +262,7 @@ impl<R: UpdateRule> Compute for Update<R> {
                     let mut gradient = [T::zero(); LANES];
                     let count = LANES.min(g.len() - at);
                     gradient[..count].copy_from_slice(&g[at..at + count]);
-                    let mut lanes = Lanes {
+                    let mut lanes = UpdateLanes {
                         w: w.lanes(at),
                         states: [a.lanes(at), b.lanes(at), c.lanes(at)],
                         g: gradient,

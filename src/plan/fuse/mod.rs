@@ -18,14 +18,14 @@ use crate::target::{Class, Precision, Target};
 use super::schedule::Scheduled;
 use calls::Calls;
 
-pub(super) use slabs::Slab;
+pub(super) use slabs::TensorSlab;
 
 /// All rewrites, in order: each finds the calls that the one before has left or made.
 pub(super) fn rewrite(
     programs: Vec<Scheduled>,
     records: &[Record],
     target: &Target,
-) -> (Vec<Scheduled>, Vec<Slab>) {
+) -> (Vec<Scheduled>, Vec<TensorSlab>) {
     if !target.tuning.fusion {
         return (programs, Vec::new());
     }

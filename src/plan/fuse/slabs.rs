@@ -10,7 +10,7 @@ use super::calls::{CallId, Calls};
 
 /// Tensors laid out one behind the other in one slot, so that a call can take them all as one operand.
 #[derive(Debug, Clone)]
-pub(in crate::plan) struct Slab {
+pub(in crate::plan) struct TensorSlab {
     pub members: Vec<SlabMember>,
     /// Elements of the whole, each member's length rounded up to the device's alignment.
     pub elements: u64,
@@ -183,7 +183,7 @@ fn independent(program: &Calls, group: &[CallId]) -> bool {
 /// The slabs of a plan so far.
 #[derive(Clone)]
 pub(super) struct Slabs {
-    slabs: Vec<Slab>,
+    slabs: Vec<TensorSlab>,
     /// The slab in which a tensor lies, and where.
     home: HashMap<Key, (usize, u64)>,
     unit: u64,
@@ -198,7 +198,7 @@ impl Slabs {
         }
     }
 
-    pub fn into_list(self) -> Vec<Slab> {
+    pub fn into_list(self) -> Vec<TensorSlab> {
         self.slabs
     }
 
@@ -301,7 +301,7 @@ impl Slabs {
         if let Some(slab) = column.first().and_then(|(key, _)| self.slab_of(*key)) {
             return slab;
         }
-        let mut slab = Slab {
+        let mut slab = TensorSlab {
             members: Vec::new(),
             elements: 0,
         };
