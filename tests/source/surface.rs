@@ -9,8 +9,8 @@ use super::rust::{self, Modules};
 /// traits; neither fields nor variants. What is public is what we promise. The bound shrinks, to 900 in the end.
 const MAX_PUBLIC_ITEMS: usize = 1530;
 
-/// Names that may belong to more than one type, `Backward` apart, which each op's file has. The bound shrinks, to 15.
-const MAX_NAMES_USED_TWICE: usize = 34;
+/// Names that may belong to more than one type, `Backward` apart, which each op's file has.
+const MAX_NAMES_USED_TWICE: usize = 15;
 
 /// The module and name of an item.
 type Place = (Vec<String>, String);
