@@ -80,46 +80,47 @@ impl Network {
             true => 1,
             false => self.pieces().unwrap_or(1).min(threads()),
         };
-        let body = |_, ((words, rates), rings, w, first, second): NetworkMembers<'_, T>| {
-            let (words, rates) = (
-                words.0.chunks_exact_mut(WORDS),
-                rates.0.chunks_exact_mut(RATES),
-            );
-            let (rings, w) = (
-                rings.0.chunks_exact_mut(ring_len),
-                w.0.chunks_exact_mut(len),
-            );
-            for (index, (((words, rates), ring), w)) in
-                words.zip(rates).zip(rings).zip(w).enumerate()
-            {
-                let (state, order) = self.clock.begin(words, rates);
-                if self.own_rates {
-                    rates[0] = rates[3];
-                }
-                let start = place(state[STEP], ring_dims, 0).start;
-                let batch = NetworkBatch {
-                    state,
-                    order,
-                    x: x_values,
-                    y: targets,
-                    data_rows,
-                };
-                let member = NetworkMember {
-                    rates,
-                    sums: &mut ring[start..start + ring_dims[1] * ring_dims[2]],
-                    w,
-                    states: [
-                        &mut first.0[index * lens[0]..][..lens[0]],
-                        &mut second.0[index * lens[1]..][..lens[1]],
-                    ],
-                };
-                self.train::<T, VALUES, PARAMETERS>(&batch, member);
-            }
-        };
-        let body = |number: usize, members: NetworkMembers<'_, T>| {
+        // In the closure that is inlined: one outside of it would be compiled for the oldest processors.
+        let body = |_, members: NetworkMembers<'_, T>| {
             T::vectorized(
                 #[inline(always)]
-                || body(number, members),
+                || {
+                    let ((words, rates), rings, w, first, second) = members;
+                    let (words, rates) = (
+                        words.0.chunks_exact_mut(WORDS),
+                        rates.0.chunks_exact_mut(RATES),
+                    );
+                    let (rings, w) = (
+                        rings.0.chunks_exact_mut(ring_len),
+                        w.0.chunks_exact_mut(len),
+                    );
+                    for (index, (((words, rates), ring), w)) in
+                        words.zip(rates).zip(rings).zip(w).enumerate()
+                    {
+                        let (state, order) = self.clock.begin(words, rates);
+                        if self.own_rates {
+                            rates[0] = rates[3];
+                        }
+                        let start = place(state[STEP], ring_dims, 0).start;
+                        let batch = NetworkBatch {
+                            state,
+                            order,
+                            x: x_values,
+                            y: targets,
+                            data_rows,
+                        };
+                        let member = NetworkMember {
+                            rates,
+                            sums: &mut ring[start..start + ring_dims[1] * ring_dims[2]],
+                            w,
+                            states: [
+                                &mut first.0[index * lens[0]..][..lens[0]],
+                                &mut second.0[index * lens[1]..][..lens[1]],
+                            ],
+                        };
+                        self.train::<T, VALUES, PARAMETERS>(&batch, member);
+                    }
+                },
             )
         };
         share(0, self.members, pieces, 1, members, &body);
