@@ -47,7 +47,6 @@ struct NetworkMember<'a, T> {
     states: [&'a mut [T]; 2],
 }
 
-/// The batch of one member.
 struct NetworkBatch<'a, T> {
     state: [u32; WORDS],
     order: Permutation,
