@@ -112,7 +112,7 @@ pub mod prelude {
         AlphaDropout, BatchNormalization, Dropout, GaussianDropout, GaussianNoise,
         GroupNormalization, LayerNormalization, PRelu, RMSNormalization, UnitNormalization,
     };
-    pub use crate::optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
+    pub use crate::optim::{Adam, AdamW, CommonSettings, Optimizer, RmsProp, Sgd};
     pub use crate::schedule::Schedule;
     pub use crate::train::{
         Callback, Compile, EarlyStopping, Evaluation, Fit, History, Loss, Metric, Model,

@@ -4,7 +4,6 @@
 mod common;
 
 use common::device;
-use kiln::op::cursor;
 use kiln::optim::{Optimizer as _, OptimizerConfig};
 use kiln::plan::{Class, Products, Target};
 use kiln::prelude::*;
@@ -473,9 +472,7 @@ fn a_nan_in_a_row_shows_in_the_losses_of_this_step_and_the_next_fused_or_not() {
                     x[place * setting.widths[0] + setting.widths[0] / 2] = f32::NAN;
                 }
                 session.write("train.x.0", &x).unwrap();
-                let mut words = vec![0; cursor::WORDS];
-                words[cursor::DATA_ROWS] = rows as u32;
-                session.write_labels("train.cursor", &words).unwrap();
+                session.start_clock("train", rows as u32, None).unwrap();
                 session.run("train", 2).unwrap();
                 let sums = session.read("train.ring").unwrap();
                 for step in 0..2 {

@@ -6,8 +6,8 @@ mod common;
 // In turns: wgpu panics where one thread waits for a device's queue while another submits to it.
 use common::{alone, device, shipped};
 use kiln::cpu::{half_bits, half_value};
-use kiln::op::{self, End, MatMul, scale};
-use kiln::optim::{LOSS_SCALE, Lookahead, LossScale, LossScaleOptimizer, OptimizerConfig};
+use kiln::op::{self, End, MatMul};
+use kiln::optim::{Lookahead, LossScale, LossScaleOptimizer, OptimizerConfig};
 use kiln::plan::{Class, Precision, Products, Target};
 use kiln::prelude::*;
 use kiln::{DType, Initial, Plan, Session, TensorType, Values};
@@ -275,12 +275,17 @@ fn scaled_step_of(device: &Device, optimizer: LossScaleOptimizer) -> Session {
     device.open(&plan).unwrap()
 }
 
+/// Words of the scale's state: the bits of S, whether this step is skipped, steps skipped so far.
+const VALUE: usize = 0;
+const SKIP: usize = 3;
+const SKIPPED: usize = 4;
+
 /// The words of the scale's state, and S.
 fn state(session: &mut Session) -> (Vec<u32>, f32) {
-    let Values::U32(words) = session.read_values(LOSS_SCALE).unwrap() else {
+    let Values::U32(words) = session.read_values("loss_scale.state").unwrap() else {
         panic!("the state is words");
     };
-    let scale = f32::from_bits(words[scale::VALUE]);
+    let scale = f32::from_bits(words[VALUE]);
     (words, scale)
 }
 
@@ -324,11 +329,7 @@ fn a_step_that_overflows_changes_no_parameter_and_halves_the_scale() {
                 session.run("step", 1).unwrap();
                 let (words, scale) = state(&mut session);
                 assert_eq!(all(&mut session), before, "{device}");
-                assert_eq!(
-                    (words[scale::SKIP], words[scale::SKIPPED]),
-                    (1, skipped),
-                    "{device}"
-                );
+                assert_eq!((words[SKIP], words[SKIPPED]), (1, skipped), "{device}");
                 assert_eq!(
                     scale,
                     initial_scale / 2_f32.powi(skipped as i32),
@@ -371,7 +372,7 @@ fn every_optimizer_leaves_all_its_states_alone_in_a_step_that_overflows() {
             // Once the scale fits it trains.
             session.run("step", 40).unwrap();
             let (words, _) = state(&mut session);
-            assert_eq!(words[scale::SKIP], 0, "{name} on {device}");
+            assert_eq!(words[SKIP], 0, "{name} on {device}");
             assert_ne!(kept(&mut session), before, "{name} on {device}");
         }
     }
@@ -409,7 +410,7 @@ fn averages_and_series_of_every_optimizer_count_the_updates_that_are_made() {
                 all.retain(|name, _| {
                     !name.starts_with("clock.") && !name.starts_with("loss_scale.")
                 });
-                (all, scale, words[scale::SKIPPED])
+                (all, scale, words[SKIPPED])
             };
             let name = format!("{inner:?} on {device}");
             let (ended, scale, skipped) = run(2_f32.powi(24), 40);
@@ -434,11 +435,7 @@ fn the_scale_doubles_after_as_many_good_steps_as_asked_for() {
         for _ in 0..7 {
             session.run("step", 1).unwrap();
             let (words, scale) = state(&mut session);
-            assert_eq!(
-                (words[scale::SKIP], words[scale::SKIPPED]),
-                (0, 0),
-                "{device}"
-            );
+            assert_eq!((words[SKIP], words[SKIPPED]), (0, 0), "{device}");
             scales.push(scale);
         }
         assert_eq!(scales, [8.0, 8.0, 16.0, 16.0, 16.0, 32.0, 32.0], "{device}");
@@ -458,7 +455,7 @@ fn a_scale_that_settles_trains_as_if_it_had_begun_there() {
             let mut session = scaled_step(&half(&device), settings);
             session.run("step", steps).unwrap();
             let (words, scale) = state(&mut session);
-            (session.read("w").unwrap(), scale, words[scale::SKIPPED])
+            (session.read("w").unwrap(), scale, words[SKIPPED])
         };
         let (w, scale, skipped) = run(2_f32.powi(24), 40);
         assert!(skipped > 0, "{device}");

@@ -150,10 +150,7 @@ fn steps_come_to_the_same_bits_in_dispatches_of_any_length() {
         session.write("train.x.0", &features).unwrap();
         let labels: Vec<u32> = (0..200).map(|i| i * 7 % 3).collect();
         session.write_labels("train.y.0", &labels).unwrap();
-        let mut cursor = vec![0; kiln::op::cursor::WORDS];
-        cursor[kiln::op::cursor::DATA_ROWS] = 200;
-        cursor[kiln::op::cursor::SHUFFLE] = 1;
-        session.write_labels("train.cursor", &cursor).unwrap();
+        session.start_clock("train", 200, Some(0)).unwrap();
         let before = device.counters();
         for &limit in limits {
             session.limit_steps_per_dispatch("train", limit).unwrap();

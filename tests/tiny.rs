@@ -5,7 +5,6 @@ mod common;
 
 use common::device;
 use kiln::nn::Activation;
-use kiln::op::cursor;
 use kiln::optim::{OptimizerConfig, Schedule};
 use kiln::plan::{Class, Target};
 use kiln::prelude::*;
@@ -66,11 +65,10 @@ impl Net {
             }
             session.write("train.y.0", &y).unwrap();
         }
-        let mut words = vec![0; cursor::WORDS];
-        words[cursor::DATA_ROWS] = self.rows as u32;
-        words[cursor::SHUFFLE] = u32::from(self.shuffle);
-        words[cursor::SEED] = 3;
-        session.write_labels("train.cursor", &words).unwrap();
+        let shuffle = self.shuffle.then_some(3);
+        session
+            .start_clock("train", self.rows as u32, shuffle)
+            .unwrap();
         session
     }
 }

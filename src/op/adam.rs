@@ -1,6 +1,7 @@
 //! Adam's update (Kingma and Ba, 2014) with Keras 3's placement of ε, the paper's ε̂: m ← m + (g − m)(1 − β₁),
 //! v ← v + (g² − v)(1 − β₂), w ← w − α·m/(√v + ε) with α = η·√(1 − β₂ᵗ)/(1 − β₁ᵗ). η, β₁ᵗ and β₂ᵗ are the clock's.
 
+use crate::TensorType;
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Slab,
     arity, fold, shader,
@@ -8,7 +9,6 @@ use crate::contract::{
 use crate::number::parallel::pieces;
 use crate::number::{Number, Real, Tracked};
 use crate::target::Target;
-use crate::{Tensor, TensorType};
 
 use super::sgd::{check_factor, check_operands};
 use super::{RATES, complement, moved, rest};
@@ -264,20 +264,4 @@ fn cases() -> Vec<Case> {
         );
     }
     cases
-}
-
-impl Tensor {
-    /// This parameter's step of Adam; `m` and `v` are variables of the same shape, zeros at first, and `rates` those of a
-    /// clock with the rule's β₁ and β₂. The handle is for [`Program::update`](crate::Program::update).
-    #[track_caller]
-    pub fn adam_step(
-        &self,
-        m: &Tensor,
-        v: &Tensor,
-        gradient: &Tensor,
-        rates: &Tensor,
-        rule: Adam,
-    ) -> Tensor {
-        self.graph().apply_one(rule, &[self, m, v, gradient, rates])
-    }
 }

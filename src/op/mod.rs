@@ -65,12 +65,13 @@ pub use crate::number::UNIT;
 
 pub use crate::number::{Dual, Known, Number, Tracked};
 pub use accuracy::Accuracy;
-pub use adam::Adam;
-pub(crate) use adam::AdamFormula;
+pub(crate) use adam::{Adam, AdamFormula};
 pub(crate) use batch_mean::Backward as BatchMeanBackward;
 pub use binary::{Binary, Operator};
-pub(crate) use clock::{AdvanceClock, RATES, cursor_of, rates_of};
-pub use clock::{Clock, LONG_RATES, Rates, Series, UpdateCount, cursor, rate};
+pub(crate) use clock::{
+    AdvanceClock, LONG_RATES, RATES, UpdateCount, cursor, cursor_of, rate, rates_of,
+};
+pub use clock::{Clock, Rates, Series};
 pub(crate) use confusion::{Confusion, Says};
 pub use correlation::Correlation;
 pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
@@ -80,9 +81,7 @@ pub(crate) use finite::{Finite, MAX_CHECKED_TENSORS};
 pub(crate) use gather::{Gather, GatherBytes, MAX_CHUNKS};
 pub(crate) use head::{Head, LastLayer};
 pub use hits::Hits;
-pub(crate) use loss_scale::power_at;
-pub use loss_scale::scale;
-pub(crate) use loss_scale::{EndScale, POWERS, ScaleLoss, Unscale};
+pub(crate) use loss_scale::{EndScale, POWERS, ScaleLoss, Unscale, power_at, scale};
 pub use matmul::{Dense, End, MatMul, candidates};
 pub(crate) use matmul::{LayerGradients, LayerPart, LayerSlab};
 pub(crate) use moments::{MOMENTS, Moments};
@@ -98,8 +97,7 @@ pub(crate) use pointwise_loss::PointwiseLoss;
 pub(crate) use record::{Parts, Record};
 pub(crate) use row_reduction::{RowReduction, RowReductionBackward};
 pub use running_average::RunningAverage;
-pub use sgd::Momentum;
-pub use sgd::Sgd;
+pub(crate) use sgd::{Momentum, Sgd};
 pub use similarity::Similarity;
 pub(crate) use standardize::Standardize;
 pub(crate) use sum::Sum;

@@ -202,9 +202,9 @@ fn cases() -> Vec<Case> {
 
 impl Tensor {
     /// Sums the first rows of these values, as many as the clock's `cursor` counts, into the step's row of `ring`,
-    /// \[rows, columns, parts\], a variable, where the batch lies in `Parts::of` it. The handle is for [`Program::update`](crate::Program::update).
+    /// \[rows, columns, parts\], where the batch lies in `Parts::of` it.
     #[track_caller]
-    pub fn record(&self, ring: &Tensor, cursor: &Tensor, column: usize) -> Tensor {
+    pub(crate) fn record(&self, ring: &Tensor, cursor: &Tensor, column: usize) -> Tensor {
         self.graph()
             .apply_one(Record { column }, &[ring, cursor, self])
     }

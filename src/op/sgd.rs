@@ -8,7 +8,7 @@ use crate::contract::{
 use crate::number::parallel::pieces;
 use crate::number::{Number, Real, Tracked};
 use crate::target::Target;
-use crate::{DType, Tensor, TensorType};
+use crate::{DType, TensorType};
 
 use super::RATES;
 
@@ -259,27 +259,4 @@ fn cases() -> Vec<Case> {
         }
     }
     cases
-}
-
-impl Tensor {
-    /// This parameter's step of plain gradient descent, w ← w − η·g, with the η of a clock's `rates`. The handle is for
-    /// [`Program::update`](crate::Program::update).
-    #[track_caller]
-    pub fn sgd_step(&self, gradient: &Tensor, rates: &Tensor) -> Tensor {
-        self.graph().apply_one(Sgd, &[self, gradient, rates])
-    }
-
-    /// This parameter's step with momentum; the `velocity` is a variable of the same shape, zeros at first. The handle is
-    /// for [`Program::update`](crate::Program::update).
-    #[track_caller]
-    pub fn momentum_step(
-        &self,
-        velocity: &Tensor,
-        gradient: &Tensor,
-        rates: &Tensor,
-        rule: Momentum,
-    ) -> Tensor {
-        self.graph()
-            .apply_one(rule, &[self, velocity, gradient, rates])
-    }
 }

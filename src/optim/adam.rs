@@ -9,6 +9,7 @@ use crate::op::{self, AdamFormula, Element, Moment, RuleState, UpdateRule, compl
 use crate::range::{above_zero, share};
 use crate::schedule::Schedule;
 
+use super::CommonSettings;
 use super::define::optimizer;
 use super::samples::RuleSamples;
 use super::settings::ADAM_W_DECAY;
@@ -138,7 +139,7 @@ impl UpdateRule for Adam {
 pub struct AdamW;
 
 impl AdamW {
-    /// W ← W − 0.004·η·W before each update; [`Adam::weight_decay`] sets another factor.
+    /// W ← W − 0.004·η·W before each update; [`CommonSettings::weight_decay`] sets another factor.
     #[allow(clippy::new_ret_no_self)] // It is Adam, by the name that people look for.
     pub fn new(learning_rate: impl Into<Schedule>) -> Adam {
         Adam::new(learning_rate).weight_decay(ADAM_W_DECAY)

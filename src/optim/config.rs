@@ -6,7 +6,7 @@ use crate::lookup::plain;
 use crate::{Error, Result, Tensor};
 
 use super::settings::ADAM_W_DECAY;
-use super::{Clock, Optimizer, OptimizerConfig, Rates};
+use super::{Clock, CommonSettings, Optimizer, OptimizerConfig, Rates};
 
 /// The settings of built-in optimizers as one type, and the cases of all rules.
 macro_rules! configs {
@@ -20,13 +20,6 @@ macro_rules! configs {
         }
 
         impl OptimizerConfig {
-            /// The optimizer with these settings.
-            pub fn into_optimizer(self) -> Box<dyn Optimizer> {
-                match self {
-                    $(OptimizerConfig::$name(optimizer) => Box::new(optimizer),)*
-                }
-            }
-
             /// The optimizer with these settings, as it is used.
             fn as_optimizer(&self) -> &dyn Optimizer {
                 match self {
@@ -41,16 +34,17 @@ macro_rules! configs {
                 }
             }
 
-            /// What all optimizers have, to be set.
-            pub fn common_mut(&mut self) -> &mut Common {
-                match self {
-                    $(OptimizerConfig::$name(optimizer) => &mut optimizer.common,)*
-                }
-            }
-
             /// Every optimizer as it is by default, in the order of this list.
             pub fn defaults() -> Vec<OptimizerConfig> {
                 vec![$(OptimizerConfig::$name($name::default()),)*]
+            }
+        }
+
+        impl CommonSettings for OptimizerConfig {
+            fn common_mut(&mut self) -> &mut Common {
+                match self {
+                    $(OptimizerConfig::$name(optimizer) => &mut optimizer.common,)*
+                }
             }
         }
 
@@ -89,9 +83,7 @@ impl OptimizerConfig {
     pub fn from_name(name: &str) -> Result<Self> {
         let wanted = plain(name);
         if wanted == ADAM_W {
-            let mut adam = Self::default();
-            adam.common_mut().weight_decay = ADAM_W_DECAY;
-            return Ok(adam);
+            return Ok(Self::default().weight_decay(ADAM_W_DECAY));
         }
         let mut all = Self::defaults();
         let found = all.iter().position(|known| plain(known.name()) == wanted);

@@ -1,5 +1,5 @@
-//! How an optimizer is defined: its settings with defaults and ranges once, from which follow the struct, its builder
-//! methods, its checks, its form in files, and the [`Optimizer`](super::Optimizer).
+//! How an optimizer is defined: its settings with defaults and ranges once, from which follow the struct, its checks, its
+//! form in files, and the [`Optimizer`](super::Optimizer).
 
 /// Defines an optimizer: its kind, its name as a type and in files, the default of η, and its own settings, each with its
 /// default and, where it has one, its range (a function of [`range`](crate::range) or one like them).
@@ -60,7 +60,6 @@ macro_rules! optimizer {
             }
         }
 
-        $crate::optim::define::common_settings!($name);
         $crate::optim::define::recorded!($kind $name $label);
     };
 }
@@ -89,6 +88,12 @@ macro_rules! recorded {
         |$own:ident| $rates:expr,
         |$too:ident, $parameters:ident, $clock:ident| $updates:expr
     ) => {
+        impl $crate::optim::CommonSettings for $name {
+            fn common_mut(&mut self) -> &mut $crate::optim::Common {
+                &mut self.common
+            }
+        }
+
         impl $crate::optim::Optimizer for $name {
             fn name(&self) -> &'static str {
                 $label
@@ -121,89 +126,3 @@ macro_rules! recorded {
     };
 }
 pub(super) use recorded;
-
-/// Methods of an optimizer for the settings that all have.
-macro_rules! common_settings {
-    ($optimizer:ty) => {
-        impl $optimizer {
-            /// The same with decoupled weight decay: W ← W − λ·η·W before each update.
-            pub fn weight_decay(mut self, rate: f32) -> Self {
-                self.common.weight_decay = rate;
-                self
-            }
-
-            /// The same with coupled weight decay, PyTorch's `weight_decay`: g ← g + λ·W.
-            pub fn l2(mut self, rate: f32) -> Self {
-                self.common.l2 = rate;
-                self
-            }
-
-            /// The same without decay of parameters whose names contain one of these.
-            pub fn exclude_from_weight_decay<S: Into<String>>(
-                mut self,
-                names: impl IntoIterator<Item = S>,
-            ) -> Self {
-                let names = names.into_iter().map(Into::into);
-                self.common.exclude_from_weight_decay.extend(names);
-                self
-            }
-
-            /// The same with each parameter's gradient cut to this norm.
-            pub fn clipnorm(mut self, limit: f32) -> Self {
-                self.common.clipnorm = Some(limit);
-                self
-            }
-
-            /// The same with all gradients together cut to this norm.
-            pub fn global_clipnorm(mut self, limit: f32) -> Self {
-                self.common.global_clipnorm = Some(limit);
-                self
-            }
-
-            /// The same with each element of a gradient cut into ± this.
-            pub fn clipvalue(mut self, limit: f32) -> Self {
-                self.common.clipvalue = Some(limit);
-                self
-            }
-
-            /// The same with one update for the mean gradient of this many batches.
-            pub fn gradient_accumulation_steps(mut self, batches: u32) -> Self {
-                self.common.gradient_accumulation_steps = batches;
-                self
-            }
-
-            /// The same with a running mean of the weights, of which `momentum` is kept.
-            pub fn use_ema(mut self, momentum: f32) -> Self {
-                self.common.use_ema = true;
-                self.common.ema_momentum = momentum;
-                self
-            }
-
-            /// The same with the mean in the weights' place after every `updates` updates.
-            pub fn ema_overwrite_frequency(mut self, updates: u32) -> Self {
-                self.common.ema_overwrite_frequency = Some(updates);
-                self
-            }
-
-            /// The same with slow weights, which go `share` of the way to the fast ones after every `steps` updates.
-            pub fn lookahead(mut self, steps: u32, share: f32) -> Self {
-                self.common.lookahead = Some($crate::optim::Lookahead { steps, share });
-                self
-            }
-
-            /// The same making the loss large.
-            pub fn maximize(mut self) -> Self {
-                self.common.maximize = true;
-                self
-            }
-
-            /// The same with the learning rate of parameters whose names contain `part` times `factor`.
-            pub fn learning_rate_factor(mut self, part: impl Into<String>, factor: f32) -> Self {
-                let factors = &mut self.common.learning_rate_factors;
-                factors.push((part.into(), factor));
-                self
-            }
-        }
-    };
-}
-pub(super) use common_settings;

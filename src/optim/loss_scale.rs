@@ -7,15 +7,15 @@ use crate::{Initial, Result, Tensor, TensorType};
 
 use super::{Clock, LossScale, Optimizer, OptimizerConfig, Rates};
 
-/// The variable of its state, u32 \[8\]: see [`scale`](crate::op::scale).
-pub const LOSS_SCALE: &str = "loss_scale.state";
+/// The variable of its state: see [`LossScale`].
+const LOSS_SCALE: &str = "loss_scale.state";
 
 /// The variable of what the clock's rates were before a step: see `EndScale`.
 pub(crate) const POWERS_KEPT: &str = "loss_scale.powers";
 
 /// Loss scaling that has begun a step: see [`LossScale::begin`].
 #[derive(Debug, Clone)]
-pub struct Scaling {
+pub(crate) struct Scaling {
     /// Steps after which S doubles; none where it stays 1.
     growth_steps: Option<u32>,
     state: Tensor,
@@ -27,7 +27,7 @@ impl LossScale {
     /// Records the first part of a step, which tells the clock's cursor S. Best before the forward pass: the plan can then
     /// scale the gradient of the loss where it is computed.
     #[track_caller]
-    pub fn begin(&self, clock: &Clock) -> Scaling {
+    pub(crate) fn begin(&self, clock: &Clock) -> Scaling {
         Scaling::new(self.initial_scale, self.dynamic_growth_steps, clock)
     }
 }
@@ -95,25 +95,9 @@ impl Scaling {
     }
 
     /// [`Optimizer::minimize`] with scaled gradients: their division, what becomes of S, and the updates, which a step whose
-    /// gradients are not all finite leaves out. `loss` is a scalar.
+    /// gradients are not all finite leaves out, as it does the extras. `loss` is a scalar.
     #[track_caller]
-    pub fn minimize(
-        &self,
-        optimizer: &dyn Optimizer,
-        loss: &Tensor,
-        parameters: &[(&str, &Tensor)],
-        clock: &Clock,
-    ) -> Vec<Tensor> {
-        let extras = Extras {
-            layers: &[],
-            after: &Vec::new,
-        };
-        self.minimize_with(optimizer, loss, parameters, clock, &extras)
-    }
-
-    /// [`minimize`](Self::minimize), with what else a skipped step leaves out.
-    #[track_caller]
-    pub(crate) fn minimize_with(
+    pub(crate) fn minimize(
         &self,
         optimizer: &dyn Optimizer,
         loss: &Tensor,
@@ -219,7 +203,11 @@ impl Optimizer for LossScaleOptimizer {
         parameters: &[(&str, &Tensor)],
         clock: &Clock,
     ) -> Vec<Tensor> {
+        let extras = Extras {
+            layers: &[],
+            after: &Vec::new,
+        };
         let scaling = self.scale.begin(clock);
-        scaling.minimize(self.inner.as_ref(), loss, parameters, clock)
+        scaling.minimize(self.inner.as_ref(), loss, parameters, clock, &extras)
     }
 }

@@ -8,7 +8,7 @@ use crate::schedule::Schedule;
 use crate::{Result, Tensor};
 
 use super::adafactor::no_coupled_decay;
-use super::define::{common_settings, recorded};
+use super::define::recorded;
 use super::gradients::MomentumBuffer;
 use super::samples::RuleSamples;
 use super::sgd::Descent;
@@ -68,7 +68,6 @@ pub struct Muon {
     pub common: Common,
 }
 
-common_settings!(Muon);
 recorded!(composed Muon "muon");
 
 impl Default for Muon {

@@ -11,6 +11,10 @@ use crate::{Error, Result};
 /// it on the device. PyTorch's `GradScaler` does the same and begins with 65 536. A learning rate's schedule counts
 /// skipped steps too, as PyTorch's do where they are stepped every time; Keras' do not.
 ///
+/// The state is the variable `loss_scale.state`, u32 \[8\]: the bits of S, an f32, 0 before the first step; steps in a row
+/// without a number that is not finite; whether this step has found one; whether this step's updates are skipped; steps
+/// skipped so far; the rest is reserved.
+///
 /// Models whose device stores activations as f16 ([`Precision::Half`](crate::target::Precision::Half)) train with one of these
 /// settings; a [`LossScaleOptimizer`](super::LossScaleOptimizer) has others.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -31,12 +35,8 @@ impl Default for LossScale {
 }
 
 impl LossScale {
-    /// Whether every setting is in its range.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] with the field's name.
-    pub fn validate(&self) -> Result<()> {
+    /// Whether every setting is in its range; the error names the field.
+    pub(super) fn validate(&self) -> Result<()> {
         let scale = self.initial_scale;
         if !scale.is_normal() || scale < 0.0 || scale.to_bits() & 0x7f_ffff != 0 {
             let message = format!("must be a power of two, got {scale}");

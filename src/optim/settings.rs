@@ -11,8 +11,8 @@ pub(super) const ADAM_W_DECAY: f32 = 0.004;
 
 /// Settings that all optimizers have, by Keras' names; as they are by default none of them does anything.
 ///
-/// Optimizers have methods of the same names: `Adam::new(0.001).weight_decay(0.01).clipnorm(1.0)`. In one update they
-/// come in this order: the mean of accumulated gradients, clipping, decay, the optimizer's formula, the average.
+/// Optimizers have methods of the same names, [`CommonSettings`](super::CommonSettings):
+/// `Adam::new(0.001).weight_decay(0.01).clipnorm(1.0)`. In one update they come in this order: the mean of accumulated gradients, clipping, decay, the optimizer's formula, the average.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Common {

@@ -1,12 +1,25 @@
 //! A clock's rates in an open session: the factor of the learning rate, and what goes on where plans change.
 
-use crate::op::{POWERS, power_at, rate, rates_of};
+use crate::op::{POWERS, cursor, cursor_of, power_at, rate, rates_of};
 use crate::optim::POWERS_KEPT;
 use crate::plan::Plan;
 use crate::range::at_least_zero;
 use crate::{Result, Session, Snapshot, Values};
 
 impl Session {
+    /// Begins a clock's first pass over `rows` rows of data: in order, or each pass in another order of the seed `shuffle`.
+    ///
+    /// # Errors
+    ///
+    /// No clock of that name, a device that fails.
+    pub fn start_clock(&mut self, clock: &str, rows: u32, shuffle: Option<u32>) -> Result<()> {
+        let mut words = [0; cursor::WORDS];
+        words[cursor::DATA_ROWS] = rows;
+        words[cursor::SHUFFLE] = u32::from(shuffle.is_some());
+        words[cursor::SEED] = shuffle.unwrap_or(0);
+        self.write_labels(&cursor_of(clock), &words)
+    }
+
     /// What a clock's scheduled learning rate is multiplied by: 1 until it is set.
     ///
     /// # Errors

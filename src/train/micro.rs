@@ -1,6 +1,6 @@
 //! Batches split into micro-batches: gradients of the parts collected, one update for them all.
 
-use crate::optim::Optimizer;
+use crate::optim::{CommonSettings, Optimizer};
 use crate::schedule::Schedule;
 use crate::{Error, Result};
 
@@ -69,7 +69,7 @@ pub(super) fn accumulating(optimizer: &dyn Optimizer, count: u32) -> Result<Box<
     })?;
     let steps = &mut config.common_mut().gradient_accumulation_steps;
     *steps = steps.saturating_mul(count);
-    Ok(config.into_optimizer())
+    Ok(Box::new(config))
 }
 
 fn refused(message: String) -> Error {

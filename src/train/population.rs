@@ -292,7 +292,7 @@ fn alone(
         architecture.clone().seed(member.seed),
         device,
         loss,
-        optimizer.into_optimizer(),
+        Box::new(optimizer),
         metrics,
     )
 }

@@ -126,7 +126,7 @@ impl Recipe<'_> {
                     layers: &measured.layers,
                     after: &constrained,
                 };
-                updates.extend(scaling.minimize_with(optimizer, &loss, &named, &clock, &extras));
+                updates.extend(scaling.minimize(optimizer, &loss, &named, &clock, &extras));
             }
             None => {
                 updates.extend(measured.layers);

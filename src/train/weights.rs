@@ -2,6 +2,7 @@
 
 use crate::nn::Parameter;
 use crate::op::rate;
+use crate::optim::CommonSettings;
 use crate::{Error, Result, Shape, Snapshot, TensorType, Values};
 
 use super::Model;

@@ -62,10 +62,8 @@ impl Layer for Gain {
             // Gradient descent on −1 with the clock's rate counts rates.
             let one = call.graph().constant([1], &[-1.0]);
             let seen = call.weight("seen");
-            let count = call
-                .graph()
-                .apply_one(kiln::op::Sgd, &[&seen, &one, &clock.rates.clone()]);
-            call.update(&count);
+            let count = Sgd::default().updates(&[("seen", &seen, &one)], clock);
+            call.update(&count[0]);
         }
         inputs[0].mul(&factor)
     }

@@ -2,8 +2,8 @@
 
 use kiln::op::{Element, Known, Moment, Param, RuleState, Update, UpdateRule};
 use kiln::optim::{
-    Adafactor, Adagrad, Adam, AdamW, Asgd, Clock, Common, Ftrl, Lion, Lookahead, Muon, Nadam,
-    Optimizer, OptimizerConfig, Rates, RmsProp, Rprop, Schedule, Sgd, StepLength,
+    Adafactor, Adagrad, Adam, AdamW, Asgd, Clock, Common, CommonSettings, Ftrl, Lion, Lookahead,
+    Muon, Nadam, Optimizer, OptimizerConfig, Rates, RmsProp, Rprop, Schedule, Sgd, StepLength,
 };
 use kiln::{Device, Error, Graph, Plan, Program, Session, Tensor, check};
 

@@ -4,29 +4,13 @@ use crate::common;
 
 use kiln::plan::{Class, Plan, Products, Target};
 use kiln::prelude::*;
-use kiln::{Graph, Initial, Program, Tensor, TensorType, op};
+use kiln::{Graph, Program, Tensor};
 
-const RULE: op::Adam = op::Adam {
-    beta_1: 0.9,
-    beta_2: 0.999,
-    epsilon: 1e-7,
-};
-
-/// Adam's updates of `parameters` for `loss`, their states and the clock's rates being variables.
-fn adam(graph: &Graph, loss: &Tensor, parameters: &[Tensor]) -> Program {
-    let wanted: Vec<&Tensor> = parameters.iter().collect();
-    let gradients = graph.gradients(loss, &wanted);
-    let rates = graph.parameter("rates", [4], &[0.01, 0.9, 0.999, 0.0]);
-    let updates: Vec<Tensor> = (0..)
-        .zip(parameters.iter().zip(&gradients))
-        .map(|(i, (w, g))| {
-            let state = |name: &str| {
-                let kind = TensorType::f32(w.shape());
-                graph.variable(format!("{name}{i}"), kind, Initial::Zeros)
-            };
-            w.adam_step(&state("m"), &state("v"), g, &rates, RULE)
-        })
-        .collect();
+/// Adam's updates of the parameters `w` and `b` for `loss`.
+fn adam(graph: &Graph, loss: &Tensor, [w, b]: [Tensor; 2]) -> Program {
+    let adam = Adam::new(0.01);
+    let clock = graph.clock("clock", 1, adam.rates());
+    let updates = adam.minimize(loss, &[("w", &w), ("b", &b)], &clock);
     Program::new("train").update(&updates)
 }
 
@@ -37,7 +21,7 @@ fn updates_merge_into_one_call_and_their_states_stay_readable() {
     let w = graph.parameter("w", [2, 3], &[0.5; 6]);
     let b = graph.parameter("b", [3], &[0.25; 3]);
     let y = x.mul(&w).add(&b);
-    let program = adam(&graph, &y.square().mean(), &[w, b]);
+    let program = adam(&graph, &y.square().mean(), [w, b]);
     let device = Device::reference();
     let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let merged: Vec<_> = plan.programs[0]
@@ -59,7 +43,7 @@ fn updates_merge_into_one_call_and_their_states_stay_readable() {
         );
     }
     let snapshot = session.snapshot().unwrap();
-    for name in ["m0", "v0", "m1", "v1"] {
+    for name in ["w.m", "w.v", "b.m", "b.v"] {
         assert!(snapshot.variables.contains_key(name), "{name}");
         assert!(session.read(name).unwrap()[0] != 0.0, "{name}");
     }
@@ -71,8 +55,11 @@ fn a_gradient_that_the_host_writes_outlives_those_that_are_computed() {
     let w = graph.parameter("w", [3], &[0.5; 3]);
     let b = graph.parameter("b", [3], &[0.5; 3]);
     let given = graph.parameter("g", [3], &[1.0, -2.0, 3.0]);
-    let rates = graph.parameter("rates", [4], &[0.25, 0.0, 0.0, 0.0]);
-    let updates = [w.sgd_step(&given, &rates), b.sgd_step(&given.neg(), &rates)];
+    let sgd = Sgd::new(0.25);
+    let clock = graph.clock("clock", 1, sgd.rates());
+    let wanted = [("w", &w, &given), ("b", &b, &given.neg())];
+    let mut updates = vec![clock.indices.clone()];
+    updates.extend(sgd.updates(&wanted, &clock));
     let device = Device::reference();
     let plan = Plan::compile(
         &graph,
@@ -97,7 +84,7 @@ fn gradients_that_are_computed_from_each_other_are_updated_apart() {
     let w = graph.parameter("w", [3], &[0.5; 3]);
     let b = graph.parameter("b", [3], &[0.25; 3]);
     let y = x.mul(&w).add(&b);
-    let program = adam(&graph, &y.square().sum(), &[w, b]);
+    let program = adam(&graph, &y.square().sum(), [w, b]);
     let device = Device::reference();
     let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let mut session = device.open(&plan).unwrap();

@@ -8,9 +8,13 @@ use super::{AdvanceClock, UpdateCount, cursor, rate};
 /// The device-resident values that vary per step, and the batch's row numbers: see [`Graph::clock`].
 #[derive(Debug, Clone)]
 pub struct Clock {
-    /// Step, epoch, offset, rows: the words of [`cursor`].
+    /// The variable `<name>.cursor`, u32 \[8\]: steps begun; the pass over the data, from 0; the place of this step's batch in
+    /// that pass; the batch's rows; the rows of the data; the switch and the seed of the shuffle; the bits of the f32 that the
+    /// step's gradients are scaled by.
     pub cursor: Tensor,
-    /// Learning rate, β₁ᵗ, β₂ᵗ, and more: the numbers of [`rate`].
+    /// The variable `<name>.rates`, f32 \[4\]: the learning rate, β₁ᵗ, β₂ᵗ, and the factor that the host multiplies the schedule
+    /// by. \[12\] where updates are counted besides steps: then the number of the update from 1, flags, two numbers of a
+    /// [`Series`](super::Series), three sums of squares, and how many updates were skipped.
     pub rates: Tensor,
     /// The rows of the data set that make this step's batch.
     pub indices: Tensor,
@@ -26,7 +30,7 @@ pub struct Rates {
     /// The base of β₂ᵗ; 0 where there is none.
     pub beta_2: f32,
     /// What is counted beside steps; none for plain gradient descent and plain Adam.
-    pub update_count: Option<UpdateCount>,
+    pub(crate) update_count: Option<UpdateCount>,
 }
 
 impl<S: Into<Schedule>> From<S> for Rates {
@@ -54,8 +58,8 @@ pub(crate) fn rates_of(clock: &str) -> String {
 impl Graph {
     /// Records a clock that advances by one batch of up to `batch` rows in every run of a program that uses it.
     ///
-    /// Its variables are `<name>.cursor` and `<name>.rates`; the host sets the number of data rows, the shuffle switch
-    /// and the seed in the cursor before the first step (see [`cursor`]). The words' order is that of the module.
+    /// It goes through as many rows as a batch has, in order, unless [`Session::start_clock`](crate::Session::start_clock) says
+    /// otherwise before the first step.
     #[track_caller]
     pub fn clock(&self, name: &str, batch: usize, rates: Rates) -> Clock {
         self.clock_as([Role::Progress, Role::State], name, batch, rates)

@@ -167,7 +167,6 @@ impl Model {
             _ => return Err(unfit("the file holds tensors, but no kiln model".into())),
         }
         let description: ModelDescription = file.json("model")?;
-        let optimizer = description.optimizer.unwrap_or_default().into_optimizer();
         let objective = |description: ObjectiveDescription| Objective {
             weight: description.weight,
             metrics: description.metrics,
@@ -175,7 +174,7 @@ impl Model {
             ..Objective::new(description.output, description.loss)
         };
         let compile = Compile {
-            optimizer,
+            optimizer: Box::new(description.optimizer.unwrap_or_default()),
             objectives: description.objectives.into_iter().map(objective).collect(),
         };
         let architecture = Functional::from_description(description.architecture, layers)

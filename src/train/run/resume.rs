@@ -1,7 +1,7 @@
 //! The state of a run, taken between two steps, and taken up by another run.
 
 use crate::edge::WallTime;
-use crate::optim::is_accumulator;
+use crate::optim::{CommonSettings, is_accumulator};
 use crate::train::history::{History, Stop};
 use crate::train::hook::{Due, StateHook};
 use crate::train::model::Model;

@@ -37,11 +37,11 @@ fn by_the_clock(schedule: Schedule, steps: &[u32], device: &Device) -> Result<Ve
     let program = Program::new("tick").update([&clock.indices]);
     let plan = Plan::compile(&graph, device.target(), [program])?;
     let mut session = device.open(&plan)?;
-    let mut words = vec![0; kiln::op::cursor::WORDS];
-    words[kiln::op::cursor::DATA_ROWS] = 1;
+    // The words of a cursor: the first counts steps, the fifth the rows of the data.
+    let mut words = [0, 0, 0, 0, 1, 0, 0, 0];
     let mut rates = Vec::new();
     for &step in steps {
-        words[kiln::op::cursor::STEP] = step;
+        words[0] = step;
         session.write_labels("clock.cursor", &words)?;
         session.run("tick", 1)?;
         rates.extend(to_f64(session.read_values("clock.rates")?).first());

@@ -4,8 +4,7 @@ pub mod settings;
 
 use std::collections::BTreeMap;
 
-use kiln::op::rate;
-use kiln::optim::OptimizerConfig;
+use kiln::optim::{Optimizer as _, OptimizerConfig};
 use kiln::{Device, Graph, Plan, Program, Session, Tensor};
 
 use crate::conform::Stop;
@@ -14,6 +13,10 @@ use crate::conform::check::Check;
 use crate::conform::compute::to_f64;
 use crate::conform::settings::Settings;
 use settings::{keras, torch};
+
+/// Places in a clock's rates: the number of the update, and the product that Nadam keeps.
+const UPDATE: usize = 4;
+const MOMENTUM_PRODUCT: usize = 7;
 
 /// param.P and grads.P → after.P, lr, slot.*, final.*, ema_final.P.
 pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), Stop> {
@@ -50,7 +53,7 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
             .max_by_key(|owner| owner.len());
         let Some(owner) = owner.map(String::from) else {
             if matches!(rule, OptimizerConfig::Nadam(_)) {
-                let product = steps.rate(rate::SERIES + 1)?;
+                let product = steps.rate(MOMENTUM_PRODUCT)?;
                 check.values(&name, &[product])?;
             }
             continue;
@@ -104,8 +107,8 @@ pub fn run_torch(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<
             continue;
         };
         let values = match torch {
-            "step" => vec![steps.rate(rate::UPDATE)?],
-            "mu_product" => vec![steps.rate(rate::SERIES + 1)?],
+            "step" => vec![steps.rate(UPDATE)?],
+            "mu_product" => vec![steps.rate(MOMENTUM_PRODUCT)?],
             // PyTorch keeps those of the step to come.
             "eta" | "mu" => {
                 check.skip(&name);
@@ -211,7 +214,6 @@ impl<'a> Steps<'a> {
         rule: OptimizerConfig,
         device: &Device,
     ) -> Result<Self, Stop> {
-        let rule = rule.into_optimizer();
         rule.validate()?;
         let graph = Graph::new();
         let clock = graph.clock("clock", 1, rule.rates());

@@ -1,9 +1,9 @@
 //! Optimizers by the settings that Keras, PyTorch and ONNX have.
 
-use kiln::op::{LONG_RATES, rate};
 use kiln::optim::{
-    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, Common, Ftrl, Lamb, Lion, Muon, Nadam,
-    Optimizer, OptimizerConfig, Radam, RmsProp, Rprop, Schedule, Sgd, StepLength,
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, Common, CommonSettings, Ftrl, Lamb,
+    Lion, Muon, Nadam, Optimizer, OptimizerConfig, Radam, RmsProp, Rprop, Schedule, Sgd,
+    StepLength,
 };
 use serde_json::Value;
 
@@ -122,7 +122,7 @@ pub fn keras(
     *rule.learning_rate_mut() = learning_rate(case, settings, default)?;
     let common = rule.common_mut();
     *common = keras_common(settings, common)?;
-    rule.clone().into_optimizer().validate()?;
+    rule.validate()?;
     Ok(rule)
 }
 
@@ -396,14 +396,15 @@ fn attributes(case: &Case) -> Result<&serde_json::Map<String, Value>, Stop> {
 /// The clock's rates for a step of ONNX', which is given the rate and the number of steps done: no power where it is 0.
 pub fn onnx_rates(case: &Case, rate: f64, steps: f64) -> Result<Vec<f32>, Stop> {
     let mut settings = Settings::within(case, attributes(case)?);
-    let mut rates = vec![0.0; LONG_RATES];
+    // The numbers of a clock that counts updates: η, β₁ᵗ, β₂ᵗ, a factor, t, flags, and six more.
+    let mut rates = vec![0.0; 12];
     let slower = 1.0 + steps * settings.number("decay_factor", 0.0)?;
-    rates[rate::LEARNING_RATE] = (rate / slower) as f32;
+    rates[0] = (rate / slower) as f32;
     if case.op == "Adam" && steps > 0.0 {
-        rates[rate::POWER_1] = settings.number("alpha", 0.9)?.powf(steps) as f32;
-        rates[rate::POWER_2] = settings.number("beta", 0.999)?.powf(steps) as f32;
+        rates[1] = settings.number("alpha", 0.9)?.powf(steps) as f32;
+        rates[2] = settings.number("beta", 0.999)?.powf(steps) as f32;
     }
     // Not the first update, which has no buffer before it; one that updates.
-    (rates[rate::UPDATE], rates[rate::FLAGS]) = (2.0, 1.0);
+    (rates[4], rates[5]) = (2.0, 1.0);
     Ok(rates)
 }
