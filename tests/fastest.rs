@@ -92,7 +92,7 @@ fn a_summary_names_the_other_device_only_where_it_would_be_much_faster() {
     assert!(!small.contains(hint), "{small}");
     let large = network(&[784, 4096, 4096, 10], &Device::cpu()).summary();
     // Many fast cores are nearly as good as the modest GPU of the rule.
-    if kiln::cpu::parallel::threads() <= 8 {
+    if std::thread::available_parallelism().unwrap().get() <= 8 {
         assert!(
             large.contains("on a GPU") && large.contains(hint),
             "{large}"

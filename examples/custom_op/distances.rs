@@ -154,7 +154,7 @@ impl Compute for Backward {
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let ((rows, columns), (units, _)) = (io.matrix(0), io.matrix(1));
         let (x, c, dd) = (io.input(0), io.input(1), io.input(2));
-        let factor = T::of(match self {
+        let factor = T::constant(match self {
             Backward::X => 2.0,
             Backward::C => -2.0,
         });

@@ -81,7 +81,7 @@ impl Case {
 
     /// Says that a NaN in the input added last must not be lost either, where `shown`: for operands of calls that may leave
     /// some of their elements out.
-    pub fn nan_if(mut self, shown: bool) -> Self {
+    pub(crate) fn nan_if(mut self, shown: bool) -> Self {
         if shown {
             self.nan.push(self.inputs.len() - 1);
         }

@@ -1,18 +1,17 @@
 //! The CPU form of an op: one function, generic over f32 and f64, on slices.
 
-use crate::number::Real;
+use crate::number::{Machine, Real};
 
 use super::Signature;
 
 /// The most operands that one call may have.
-pub const MAX_OPERANDS: usize = 12;
+pub(crate) const MAX_OPERANDS: usize = 12;
 
 /// An op's arithmetic on the processor.
 pub trait Compute {
     /// Reads the inputs and fills the outputs of `io`.
     ///
-    /// Marked `#[inline(always)]`, its loops are compiled for AVX2 and AVX-512 too. Long loops go through
-    /// [`pieces`](crate::number::parallel::pieces), which shares them out among threads.
+    /// Marked `#[inline(always)]`, its loops are compiled for AVX2 and AVX-512 too. A call has at most twelve operands.
     fn compute<T: Real>(&self, io: &mut Io<'_, T>);
 }
 
@@ -25,7 +24,7 @@ pub trait DynCompute {
 }
 
 impl<O: Compute> DynCompute for O {
-    /// Compiled once for each width of vectors, of which the processor at hand gets its widest; see [`Real::vectorized`].
+    /// Compiled once for each width of vectors, of which the processor at hand gets its widest; see [`Machine::vectorized`].
     fn compute_f32(&self, io: &mut Io<'_, f32>) {
         f32::vectorized(
             #[inline(always)]
@@ -40,7 +39,7 @@ impl<O: Compute> DynCompute for O {
 
 /// Elements that an op reads.
 #[derive(Debug, Clone, Copy)]
-pub enum View<'a, T> {
+pub(crate) enum View<'a, T> {
     /// Numbers.
     Floats(&'a [T]),
     /// Integers.
@@ -49,7 +48,7 @@ pub enum View<'a, T> {
 
 /// Elements that an op writes.
 #[derive(Debug)]
-pub enum ViewMut<'a, T> {
+pub(crate) enum ViewMut<'a, T> {
     /// Numbers.
     Floats(&'a mut [T]),
     /// Integers.
@@ -61,25 +60,13 @@ pub enum ViewMut<'a, T> {
 /// Inputs keep their argument positions; those updated in place are not among the readable ones but come first among
 /// the written, in the order of [`Op::writes`](super::Op::writes), before the outputs.
 pub struct Io<'a, T> {
-    signature: &'a Signature,
+    /// The operands' types.
+    pub signature: &'a Signature,
     inputs: [Option<View<'a, T>>; MAX_OPERANDS],
     written: [Option<ViewMut<'a, T>>; MAX_OPERANDS],
 }
 
 impl<'a, T: Real> Io<'a, T> {
-    /// Binds operands: `inputs` by argument position (`None` for those updated in place), `written` in order.
-    pub fn new(
-        signature: &'a Signature,
-        inputs: [Option<View<'a, T>>; MAX_OPERANDS],
-        written: [Option<ViewMut<'a, T>>; MAX_OPERANDS],
-    ) -> Self {
-        Io {
-            signature,
-            inputs,
-            written,
-        }
-    }
-
     /// No operands yet.
     #[inline(always)]
     pub(crate) fn empty(signature: &'a Signature) -> Self {
@@ -112,13 +99,8 @@ impl<'a, T: Real> Io<'a, T> {
         self.signature.inputs[i].shape.rows_and_columns()
     }
 
-    /// The operands' types.
-    pub fn signature(&self) -> &'a Signature {
-        self.signature
-    }
-
     /// Whether input `i` holds integers.
-    pub fn is_words(&self, i: usize) -> bool {
+    pub(crate) fn is_words(&self, i: usize) -> bool {
         matches!(self.inputs[i], Some(View::Words(_)))
     }
 
@@ -155,7 +137,7 @@ impl<'a, T: Real> Io<'a, T> {
     }
 
     /// The first `count` written operands at once, numbers all, of up to `N`.
-    pub fn first_outputs<const N: usize>(&mut self, count: usize) -> [Option<&mut [T]>; N] {
+    pub(crate) fn first_outputs<const N: usize>(&mut self, count: usize) -> [Option<&mut [T]>; N] {
         let mut written = self.written.iter_mut().take(count);
         std::array::from_fn(|_| match written.next() {
             Some(Some(ViewMut::Floats(values))) => Some(&mut **values),
@@ -173,7 +155,7 @@ impl<'a, T: Real> Io<'a, T> {
     }
 
     /// Written operand `words`, integers, beside the first `count`, numbers all, of up to `N`; those beyond are empty.
-    pub fn words_and_outputs<const N: usize>(
+    pub(crate) fn words_and_outputs<const N: usize>(
         &mut self,
         words: usize,
         count: usize,

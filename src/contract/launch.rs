@@ -210,13 +210,13 @@ impl Launch {
     }
 
     /// Sets the most steps of a dispatch, and gives the params' field `steps` its value for one.
-    pub fn steps(mut self, most: u32) -> Self {
+    pub(crate) fn steps(mut self, most: u32) -> Self {
         self.steps = most;
         self.param("steps", 1u32)
     }
 
     /// The same launch with `steps` steps a dispatch.
-    pub fn with_steps(&self, steps: u32) -> Self {
+    pub(crate) fn with_steps(&self, steps: u32) -> Self {
         let mut launch = self.clone();
         let field = launch.params.iter_mut().find(|(name, _)| *name == "steps");
         if let Some((_, value)) = field {
@@ -239,7 +239,7 @@ impl Launch {
     }
 
     /// Sets the operations that the kernel executes, where they are more than are useful.
-    pub fn padded_flops(mut self, flops: u64) -> Self {
+    pub(crate) fn padded_flops(mut self, flops: u64) -> Self {
         self.padded_flops = self.padded_flops.max(flops);
         self
     }

@@ -10,10 +10,11 @@ mod sample;
 mod signature;
 
 pub use case::{Case, Entry, Fill};
-pub use compute::{Compute, DynCompute, Io, MAX_OPERANDS, View, ViewMut};
+pub use compute::{Compute, DynCompute, Io};
+pub(crate) use compute::{MAX_OPERANDS, View, ViewMut};
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
 pub(crate) use launch::{shader, wgsl};
 pub use op::{Op, Slab, Vjp};
-pub use row_loss::{BinaryCrossEntropy, Form, RowLoss, SquaredError};
+pub use row_loss::{Form, RowLoss};
 pub use sample::Sample;
 pub use signature::{Signature, arity, expect_dtype};

@@ -83,7 +83,7 @@ pub trait Op: Any + fmt::Debug + DynCompute + Send + Sync {
 
 impl dyn Op {
     /// This op as a `T`, if it is one: how the plan's rewrites know ops.
-    pub fn downcast<T: Op>(&self) -> Option<&T> {
+    pub(crate) fn downcast<T: Op>(&self) -> Option<&T> {
         let any: &dyn Any = self;
         any.downcast_ref()
     }

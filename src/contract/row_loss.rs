@@ -9,27 +9,13 @@ pub enum Form {
     Probabilities,
 }
 
-/// The mean binary cross-entropy over the last dimension.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct BinaryCrossEntropy {
-    /// Whether predictions are logits or probabilities.
-    pub form: Form,
-}
-
-/// scale·Σ (y − t)² over the last dimension.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SquaredError {
-    /// The factor of the sum.
-    pub scale: f32,
-}
-
 /// A loss of each row that a head can compute.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RowLoss {
     /// The cross-entropy of logits.
     CrossEntropy,
-    /// The binary cross-entropy of logits or probabilities.
-    Binary(BinaryCrossEntropy),
-    /// The squared error of numbers.
-    Squared(SquaredError),
+    /// The mean binary cross-entropy over the last dimension.
+    Binary(Form),
+    /// scale·Σ (y − t)² over the last dimension, by its scale.
+    Squared(f32),
 }

@@ -2,5 +2,5 @@
 
 mod session;
 
-pub use crate::number::{Product, Real, half_bits, half_value, parallel};
+pub use crate::number::Real;
 pub(crate) use session::Session;

@@ -200,7 +200,7 @@ impl<T: SessionFloat> Session<T> {
         let halves = self.plan.slots[place.slot].dtype == DType::F16;
         if let Some(ViewMut::Floats(slot)) = self.buffers[place.slot].view_mut(place) {
             for (slot, &value) in slot.iter_mut().zip(values) {
-                let value = T::of(f64::from(value));
+                let value = T::constant(f64::from(value));
                 *slot = if halves { half::stored(value) } else { value };
             }
         }

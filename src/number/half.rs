@@ -48,7 +48,7 @@ pub fn half_value(bits: u16) -> f32 {
 /// What is left of a number that is stored in 16 bits.
 #[inline(always)]
 pub(crate) fn stored<T: Real>(value: T) -> T {
-    T::of(f64::from(half_value(half_bits(value.double()))))
+    T::constant(f64::from(half_value(half_bits(value.double()))))
 }
 
 /// How far apart two numbers may be once both are stored in 16 bits, if they were apart by `error` before: each is rounded by

@@ -11,7 +11,7 @@ pub const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
 ///
 /// - on `f32` and `f64`: what the CPU session and the reference compute;
 /// - on [`Tracked`](crate::op::Tracked) numbers, which carry their rounding error: how far a device may be off;
-/// - on [`Dual`](crate::op::Dual) numbers, which carry their slope: the derivative of the formula;
+/// - on `Dual` numbers, which carry their slope: the derivative of the formula;
 /// - on values of a graph, which record each step as a node: gradients of gradients.
 ///
 /// So a formula does not branch on its numbers: it computes both sides and chooses, and what it does not choose may be

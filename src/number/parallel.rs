@@ -46,17 +46,6 @@ impl<S: Split> Split for Table<S> {
     }
 }
 
-/// A matrix all of whose columns every piece sees, such as one that is broadcast.
-#[derive(Debug, Clone, Copy)]
-pub struct Whole<S>(pub S);
-
-impl<S: Copy + Send> Split for Whole<S> {
-    #[inline(always)]
-    fn split(self, _at: usize) -> (Self, Self) {
-        (self, self)
-    }
-}
-
 macro_rules! split_tuples {
     ($(($($name:ident $index:tt),*))*) => {$(
         impl<$($name: Split),*> Split for ($($name,)*) {

@@ -23,12 +23,12 @@ use std::cell::Cell;
 
 use pulp::Arch;
 
-use super::Real;
 use super::aligned::Aligned;
 use super::parallel;
 use super::parallel::Table;
 use super::tiles;
 use super::tiles::{Panels, TILE_ROWS, Width};
+use super::{Machine, Real};
 
 /// Below this many multiply-adds one thread is done before a second has begun: some 5 µs.
 const THREADS_FROM: usize = 400_000;
@@ -186,7 +186,7 @@ impl Product {
                     self.pack_panel(width, b, (first + index) * width.panel, 0, panel);
                 }
             };
-            <f32 as Real>::vectorized(body);
+            <f32 as Machine>::vectorized(body);
         };
         if k > 0 {
             let count = n.div_ceil(width.panel);

@@ -8,18 +8,24 @@ use num_traits::Float;
 
 use super::{Known, Number, Product};
 
-/// `f32` or `f64`: what an op's CPU form is generic over.
-pub trait Real:
+/// `f32` or `f64`: what an op's CPU form is generic over. Constants come by [`Number::constant`].
+pub trait Real: Machine {}
+
+impl Real for f32 {}
+impl Real for f64 {}
+
+/// What the CPU session does with its float types.
+pub trait Machine:
     Float + Known + Number<Truth = bool> + AddAssign + Sum + Default + Debug + Send + Sync + 'static
 {
     /// Whether this is the type of the reference, which runs as it is written: on one thread, without vectors.
     const REFERENCE: bool;
 
-    /// Rounds a double to this type.
-    fn of(value: f64) -> Self;
-
     /// This number as a double.
-    fn double(self) -> f64;
+    #[inline(always)]
+    fn double(self) -> f64 {
+        self.decides()
+    }
 
     /// Calls `body`, compiled for the widest vectors of the processor at hand as far as it is inlined: AVX-512, AVX2,
     /// what the target has at least. At f64 a plain call.
@@ -41,7 +47,7 @@ pub trait Real:
     /// its way back would take it among the numbers below the least normal one, on which processors take many times as long.
     #[inline(always)]
     fn faded(self) -> Self {
-        if !Self::REFERENCE && self.abs() < Self::of(7.888_609_052_210_118e-31) {
+        if !Self::REFERENCE && self.abs() < Self::constant(7.888_609_052_210_118e-31) {
             Self::zero()
         } else {
             self
@@ -62,18 +68,8 @@ pub trait Real:
     );
 }
 
-impl Real for f64 {
+impl Machine for f64 {
     const REFERENCE: bool = true;
-
-    #[inline(always)]
-    fn of(value: f64) -> Self {
-        value
-    }
-
-    #[inline(always)]
-    fn double(self) -> f64 {
-        self
-    }
 
     #[inline(always)]
     fn vectorized<R>(body: impl FnOnce() -> R) -> R {
@@ -98,18 +94,8 @@ impl Real for f64 {
     }
 }
 
-impl Real for f32 {
+impl Machine for f32 {
     const REFERENCE: bool = false;
-
-    #[inline(always)]
-    fn of(value: f64) -> Self {
-        value as f32
-    }
-
-    #[inline(always)]
-    fn double(self) -> f64 {
-        f64::from(self)
-    }
 
     #[inline(always)]
     fn vectorized<R>(body: impl FnOnce() -> R) -> R {

@@ -99,7 +99,7 @@ impl Accuracy {
         let right = |condition: bool| if condition { T::one() } else { T::zero() };
         match (self, target) {
             (Binary { threshold }, Some(RowTarget::Shares(t))) => {
-                let threshold = T::of(f64::from(threshold));
+                let threshold = T::constant(f64::from(threshold));
                 let hits = p.iter().zip(t).map(|(&p, &t)| {
                     if p.is_nan() || t.is_nan() {
                         T::nan()
@@ -107,7 +107,7 @@ impl Accuracy {
                         right(right(p > threshold) == t)
                     }
                 });
-                hits.sum::<T>() / T::of(p.len() as f64)
+                hits.sum::<T>() / T::constant(p.len() as f64)
             }
             (Categorical | Sparse, Some(target)) => {
                 let wanted = match target {

@@ -191,7 +191,7 @@ impl Adam {
             #[inline(always)]
             |_, (w, m, v, g)| {
                 for (((w, m), v), &g) in w.iter_mut().zip(m).zip(v).zip(g) {
-                    [*m, *v] = formula.means(*m, *v, g).map(Real::flushed);
+                    [*m, *v] = formula.means(*m, *v, g).map(T::flushed);
                     *w = *w - *m * alpha / formula.divisor(*v);
                 }
             },

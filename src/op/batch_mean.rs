@@ -98,9 +98,9 @@ impl Op for BatchMean {
 impl Compute for BatchMean {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let n = count(&io.signature().inputs[0].shape, io.words(1)[ROWS]);
+        let n = count(&io.signature.inputs[0].shape, io.words(1)[ROWS]);
         let sum = T::total(&io.input(0)[..n]);
-        io.output(0)[0] = sum / T::of(n.max(1) as f64);
+        io.output(0)[0] = sum / T::constant(n.max(1) as f64);
     }
 }
 
@@ -134,7 +134,7 @@ impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let n = count(&self.shape, io.words(1)[ROWS]);
-        let share = io.input(0)[0] / T::of(n.max(1) as f64);
+        let share = io.input(0)[0] / T::constant(n.max(1) as f64);
         let (own, stale) = io.output(0).split_at_mut(n);
         own.fill(share);
         stale.fill(T::zero());

@@ -67,7 +67,7 @@ impl Compute for Bfloat16 {
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let x = io.input(0);
         for (y, &x) in io.output(0).iter_mut().zip(x) {
-            *y = T::of(f64::from(rounded(x.double() as f32)));
+            *y = T::constant(f64::from(rounded(x.double() as f32)));
         }
     }
 }

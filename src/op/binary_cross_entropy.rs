@@ -3,7 +3,7 @@
 //! Of logits, p = sigmoid z: max(z, 0) − z·t + ln(1 + e^−|z|), and the slope is sigmoid z − t. Of probabilities as Keras 3
 //! has it: p is kept between 1e-7 and 1 − 1e-7, and the slope is (p − t)/(p·(1 − p)), 0 outside.
 
-use crate::contract::{BinaryCrossEntropy, Form};
+use crate::contract::Form;
 use crate::number::{Number, Tracked};
 
 /// The least probability that a logarithm is taken of, as Keras's epsilon.
@@ -29,16 +29,13 @@ pub(super) fn inside<N: Number>(p: N, slope: N) -> N {
     N::choose(N::given(HIGHEST).is_less(p), zero, low)
 }
 
-impl BinaryCrossEntropy {
-    pub(super) fn logits(self) -> bool {
-        self.form == Form::Logits
-    }
-
+/// The binary cross-entropy of predictions of this form.
+impl Form {
     /// The loss of one element, as a sum of terms of one sign: small losses keep their digits.
     #[inline(always)]
     pub(super) fn term<N: Number>(self, y: N, t: N) -> N {
         let (zero, one) = (N::constant(0.0), N::constant(1.0));
-        match self.form {
+        match self {
             Form::Logits => {
                 let wrong = N::choose(zero.is_less(y), one - t, t);
                 y.magnitude() * wrong + (-y.magnitude()).power_of_e().log_of_one_plus()
@@ -54,7 +51,7 @@ impl BinaryCrossEntropy {
     #[inline(always)]
     pub(super) fn slope<N: Number>(self, y: N, t: N) -> N {
         let (zero, one) = (N::constant(0.0), N::constant(1.0));
-        match self.form {
+        match self {
             Form::Logits => {
                 let below = y.is_less(zero);
                 let e = N::choose(below, y, -y).power_of_e();

@@ -97,7 +97,7 @@ impl Comparison for CategoricalHinge {
         let count = y.iter().zip(t).filter(|(y, t)| largest(**y, **t)).count();
         for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
             let up = if largest(y, t) {
-                (T::one() - t) / T::of(count as f64)
+                (T::one() - t) / T::constant(count as f64)
             } else {
                 T::zero()
             };

@@ -138,8 +138,8 @@ impl AdvanceClock {
         }
         rates[0] = self.schedule.value::<T>(before) * rates[rate::FACTOR];
         if self.update_count.is_none_or(|count| count.begins(before)) {
-            rates[1] = rates[1] * T::of(f64::from(self.beta_1));
-            rates[2] = rates[2] * T::of(f64::from(self.beta_2));
+            rates[1] = rates[1] * T::constant(f64::from(self.beta_1));
+            rates[2] = rates[2] * T::constant(f64::from(self.beta_2));
         }
         if let Some(count) = self.update_count {
             count.advance(before, self.beta_1, self.beta_2, rates);

@@ -135,7 +135,7 @@ pub(super) fn matrix(shape: &Shape, axis: usize) -> (usize, usize) {
 impl Compute for Concat {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let signature = io.signature();
+        let signature = io.signature;
         let (_, whole) = matrix(&signature.outputs[0].shape, self.axis);
         let mut offset = 0;
         for (i, width) in self.widths(signature).enumerate() {

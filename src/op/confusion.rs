@@ -53,10 +53,10 @@ impl Confusion {
         match self.says {
             Says::Largest => largest(row),
             Says::Above(_) if row[0].is_nan() => None,
-            Says::Above(_) => Some(usize::from(row[0] > T::of(f64::from(threshold)))),
+            Says::Above(_) => Some(usize::from(row[0] > T::constant(f64::from(threshold)))),
             Says::Class => {
                 let class = row[0].to_usize()?;
-                let whole = T::of(class as f64) == row[0] && !row[0].is_sign_negative();
+                let whole = T::constant(class as f64) == row[0] && !row[0].is_sign_negative();
                 (whole && class < self.classes).then_some(class)
             }
         }

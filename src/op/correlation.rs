@@ -42,7 +42,7 @@ struct PairSums<T> {
 impl<T: Real> PairSums<T> {
     #[inline(always)]
     fn of(y: &[T], t: &[T]) -> Self {
-        let n = T::of(y.len() as f64);
+        let n = T::constant(y.len() as f64);
         let (mean_y, mean_t) = (T::total(y) / n, T::total(t) / n);
         let (mut a, mut b, mut c) = (T::zero(), T::zero(), T::zero());
         for (&y, &t) in y.iter().zip(t) {
@@ -62,7 +62,7 @@ impl Correlation {
         match self {
             Correlation::Pearson if sums.b == T::zero() || sums.c == T::zero() => T::zero(),
             Correlation::Pearson => sums.a / sums.b.sqrt() / sums.c.sqrt(),
-            Correlation::Concordance => T::of(2.0) * sums.a / (sums.b + sums.c + sums.apart),
+            Correlation::Concordance => T::constant(2.0) * sums.a / (sums.b + sums.c + sums.apart),
         }
     }
 }

@@ -110,7 +110,7 @@ impl Op for Extremum {
 impl Compute for Extremum {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let along = Along::admitted(&io.signature().inputs[0], self.axis);
+        let along = Along::admitted(&io.signature.inputs[0], self.axis);
         let x = io.input(0);
         for row in 0..along.rows() {
             let index = self.index(along.row(x, row));
@@ -145,14 +145,14 @@ impl Op for Backward {
 impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let along = Along::admitted(&io.signature().inputs[0], self.0.axis);
+        let along = Along::admitted(&io.signature.inputs[0], self.0.axis);
         let (x, y, index, dy) = (io.input(0), io.input(1), io.words(2), io.input(3));
         let dx = io.output(0);
         for row in 0..along.rows() {
             let extreme = y[row];
             let equal = |x: T| x == extreme || x.is_nan() && extreme.is_nan();
             let count = along.row(x, row).filter(|&x| equal(x)).count().max(1);
-            let share = dy[row] / T::of(count as f64);
+            let share = dy[row] / T::constant(count as f64);
             for (i, at) in along.places(row).enumerate() {
                 dx[at] = match self.0.shared {
                     true if equal(x[at]) => share,

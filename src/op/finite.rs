@@ -85,7 +85,7 @@ impl Op for Finite {
 impl Compute for Finite {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        for i in 1..io.signature().inputs.len() {
+        for i in 1..io.signature.inputs.len() {
             let x = io.input(i);
             // A sum that cannot be finite if any element is not; f32 may overflow it otherwise, so elements are asked then.
             let unsure = !T::total(x).is_finite();

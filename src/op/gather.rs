@@ -226,7 +226,7 @@ impl Compute for Gather {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let indices = io.words(0);
-        let home = Home::of(io.signature());
+        let home = Home::of(io.signature);
         let (chunks, len) = (home.chunks, home.len);
         if io.is_words(1) {
             let data: [&[u32]; MAX_CHUNKS] =

@@ -114,7 +114,7 @@ fn slopes<N: Number>(a: N, b: N, dy: N) -> (N, N) {
 impl Compute for Glu {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let half = self.half(&io.signature().inputs[0]);
+        let half = self.half(&io.signature.inputs[0]);
         let halves = io.input(0).chunks_exact(2 * half);
         for (y, x) in io.output(0).chunks_exact_mut(half).zip(halves) {
             let (a, b) = x.split_at(half);
@@ -183,7 +183,7 @@ impl Op for Backward {
 impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let half = self.0.half(&io.signature().inputs[0]);
+        let half = self.0.half(&io.signature.inputs[0]);
         let halves = io.input(0).chunks_exact(2 * half);
         let dy = io.input(1).chunks_exact(half);
         let rows = io.output(0).chunks_exact_mut(2 * half);

@@ -43,7 +43,7 @@ impl Guarded {
     /// For both float types: the op finds its operands where they are without a guard, which is the last.
     #[inline(always)]
     fn is_set<T: Real>(&self, io: &Io<'_, T>) -> bool {
-        io.words(io.signature().inputs.len() - 1)[self.word] != 0
+        io.words(io.signature.inputs.len() - 1)[self.word] != 0
     }
 }
 

@@ -97,7 +97,7 @@ impl Hits {
                     let lost = y.is_nan() || t.is_nan();
                     if lost { T::nan() } else { right(y == t) }
                 });
-                hits.sum::<T>() / T::of(y.len() as f64)
+                hits.sum::<T>() / T::constant(y.len() as f64)
             }
             (Top(k), Some(target)) if !y.iter().any(|x| x.is_nan()) => {
                 let wanted = match target {

@@ -148,7 +148,7 @@ impl Compute for ScaleLoss {
             bits => bits,
         };
         io.output_words(0)[SCALE] = bits;
-        io.output(1)[0] = T::of(f64::from(f32::from_bits(bits)));
+        io.output(1)[0] = T::constant(f64::from(f32::from_bits(bits)));
     }
 }
 
@@ -189,7 +189,7 @@ impl Op for Unscale {
 impl Compute for Unscale {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let share = T::one() / T::of(f64::from(f32::from_bits(io.words(1)[SCALE])));
+        let share = T::one() / T::constant(f64::from(f32::from_bits(io.words(1)[SCALE])));
         let g = io.input(0);
         // A sum that cannot be finite if any element is not; f32 may overflow it otherwise, so elements are asked then.
         let unsure = !T::total(g).is_finite();

@@ -57,13 +57,12 @@ mod threshold_counts;
 mod update;
 
 pub use crate::contract::{
-    BinaryCrossEntropy, Binding, Case, Compute, DynCompute, Entry, Fill, Form, Io, Launch,
-    Launches, MAX_OPERANDS, Op, Param, RowLoss, Sample, Shader, Signature, Slab, SquaredError,
-    View, ViewMut, Vjp, arity, expect_dtype, fold,
+    Binding, Case, Compute, Entry, Fill, Form, Io, Launch, Launches, Op, Param, RowLoss, Sample,
+    Shader, Signature, Slab, Vjp, arity, expect_dtype, fold,
 };
 pub use crate::number::UNIT;
 
-pub use crate::number::{Dual, Known, Number, Tracked};
+pub use crate::number::{Known, Number, Tracked};
 pub use accuracy::Accuracy;
 pub(crate) use adam::{Adam, AdamFormula};
 pub(crate) use batch_mean::Backward as BatchMeanBackward;

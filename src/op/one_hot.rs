@@ -100,9 +100,12 @@ impl Compute for OneHot {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let labels = io.words(0);
-        let weights = (io.signature().inputs.len() > 1).then(|| io.input(1));
-        let smoothing = T::of(f64::from(self.smoothing));
-        let (own, all) = (T::one() - smoothing, smoothing / T::of(self.classes as f64));
+        let weights = (io.signature.inputs.len() > 1).then(|| io.input(1));
+        let smoothing = T::constant(f64::from(self.smoothing));
+        let (own, all) = (
+            T::one() - smoothing,
+            smoothing / T::constant(self.classes as f64),
+        );
         let rows = io.output(0).chunks_exact_mut(self.classes);
         for (row, &label) in rows.zip(labels) {
             if self.ignored == Some(label) {

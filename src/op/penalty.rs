@@ -5,7 +5,7 @@
 //! session and the reference run it, a device's allowance is what it comes to on tracked numbers, and second gradients are
 //! what it comes to on dual ones.
 
-use crate::contract::{BinaryCrossEntropy, Form};
+use crate::contract::Form;
 use crate::number::Number;
 
 use super::binary_cross_entropy::{inside, kept, minus_log};
@@ -148,7 +148,7 @@ impl Penalty {
                 weights,
             } => {
                 let chance = Chance::of(form, y, t);
-                let term = BinaryCrossEntropy { form }.term(y, t);
+                let term = form.term(y, t);
                 mixed(weights, t) * power(chance.wrong, gamma) * term
             }
             LogLikelihood => N::choose(zero.is_less(t.magnitude()), -(t * y), zero),
@@ -157,7 +157,7 @@ impl Penalty {
                 t * N::given(alpha) * power(one - p, gamma) * minus_log(p)
             }
             Squared => difference * difference,
-            Penalty::BinaryCrossEntropy(form) => BinaryCrossEntropy { form }.term(y, t),
+            Penalty::BinaryCrossEntropy(form) => form.term(y, t),
         };
         y.keep_nan(t.keep_nan(value))
     }
@@ -191,7 +191,7 @@ impl Penalty {
                 gamma,
                 weights,
             } => {
-                let (chance, cross) = (Chance::of(form, y, t), BinaryCrossEntropy { form });
+                let (chance, cross) = (Chance::of(form, y, t), form);
                 let own = power(chance.wrong, gamma) * cross.slope(y, t);
                 let towards = (one - two * t) * chance.slope * cross.term(y, t);
                 mixed(weights, t) * focused(chance.wrong, gamma, towards, own)
@@ -204,7 +204,7 @@ impl Penalty {
                 inside(y, slope)
             }
             Squared => two * difference,
-            Penalty::BinaryCrossEntropy(form) => BinaryCrossEntropy { form }.slope(y, t),
+            Penalty::BinaryCrossEntropy(form) => form.slope(y, t),
         };
         y.keep_nan(t.keep_nan(slope))
     }

@@ -121,7 +121,7 @@ impl Op for Permute {
 impl Compute for Permute {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let dims = self.padded(&io.signature().inputs[0].shape);
+        let dims = self.padded(&io.signature.inputs[0].shape);
         if io.is_words(0) {
             let x = io.words(0);
             copy(dims, x, io.output_words(0));

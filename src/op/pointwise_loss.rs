@@ -5,10 +5,7 @@
 //! binary cross-entropy is divided by the columns.
 
 use crate::Tensor;
-use crate::contract::{
-    BinaryCrossEntropy, Case, Entry, Fill, Form, Launch, RowLoss, Sample, Shader, SquaredError,
-    Vjp, shader,
-};
+use crate::contract::{Case, Entry, Fill, Form, Launch, RowLoss, Sample, Shader, Vjp, shader};
 use crate::number::{Real, Tracked};
 
 use crate::op::shape::pair_gradients::pair_gradients;
@@ -49,28 +46,26 @@ pub enum Summed {
     Mean,
 }
 
-impl From<SquaredError> for PointwiseLoss {
-    fn from(loss: SquaredError) -> Self {
+impl PointwiseLoss {
+    /// scale·Σ (y − t)².
+    pub fn squared(scale: f32) -> Self {
         PointwiseLoss {
             penalty: Penalty::Squared,
-            sum: Summed::Times(loss.scale),
+            sum: Summed::Times(scale),
         }
     }
-}
 
-impl From<BinaryCrossEntropy> for PointwiseLoss {
-    fn from(loss: BinaryCrossEntropy) -> Self {
+    /// The mean binary cross-entropy.
+    pub fn binary(form: Form) -> Self {
         PointwiseLoss {
-            penalty: Penalty::BinaryCrossEntropy(loss.form),
+            penalty: Penalty::BinaryCrossEntropy(form),
             sum: Summed::Mean,
         }
     }
-}
 
-impl PointwiseLoss {
     fn factor<T: Real>(self) -> T {
         match self.sum {
-            Summed::Times(scale) => T::of(f64::from(scale)),
+            Summed::Times(scale) => T::constant(f64::from(scale)),
             Summed::Mean => T::one(),
         }
     }
@@ -80,7 +75,7 @@ impl PointwiseLoss {
     fn divided<T: Real>(self, number: T, columns: usize) -> T {
         match self.sum {
             Summed::Times(_) => number,
-            Summed::Mean => number / T::of(columns as f64),
+            Summed::Mean => number / T::constant(columns as f64),
         }
     }
 }
@@ -191,12 +186,8 @@ impl Comparison for PointwiseLoss {
 
     fn row_loss(&self) -> Option<RowLoss> {
         match (self.penalty, self.sum) {
-            (Penalty::Squared, Summed::Times(scale)) => {
-                Some(RowLoss::Squared(SquaredError { scale }))
-            }
-            (Penalty::BinaryCrossEntropy(form), Summed::Mean) => {
-                Some(RowLoss::Binary(BinaryCrossEntropy { form }))
-            }
+            (Penalty::Squared, Summed::Times(scale)) => Some(RowLoss::Squared(scale)),
+            (Penalty::BinaryCrossEntropy(form), Summed::Mean) => Some(RowLoss::Binary(form)),
             _ => None,
         }
     }
@@ -334,7 +325,7 @@ impl Tensor {
     /// The mean squared error has `scale` 1/columns, the half squared error ½.
     #[track_caller]
     pub fn squared_error(&self, target: &Tensor, scale: f32) -> Tensor {
-        let op = RowReduction(PointwiseLoss::from(SquaredError { scale }));
+        let op = RowReduction(PointwiseLoss::squared(scale));
         self.graph().apply_one(op, &[self, target])
     }
 
@@ -342,7 +333,7 @@ impl Tensor {
     /// for each row. The target has this tensor's shape and holds zeros and ones, or shares between them.
     #[track_caller]
     pub fn binary_cross_entropy(&self, target: &Tensor, form: Form) -> Tensor {
-        let op = RowReduction(PointwiseLoss::from(BinaryCrossEntropy { form }));
+        let op = RowReduction(PointwiseLoss::binary(form));
         self.graph().apply_one(op, &[self, target])
     }
 }

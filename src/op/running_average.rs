@@ -117,8 +117,8 @@ impl Compute for RunningAverage {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let rows = self.ragged.map(|_| io.words(2)[ROWS]);
-        let factor = T::of(self.factor(rows));
-        let keep = T::of(f64::from(self.keep));
+        let factor = T::constant(self.factor(rows));
+        let keep = T::constant(f64::from(self.keep));
         let value = io.input(1);
         for (average, &value) in io.output(0).iter_mut().zip(value) {
             *average = keep * *average + (T::one() - keep) * (factor * value);

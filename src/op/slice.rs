@@ -110,7 +110,7 @@ impl Op for Slice {
 impl Compute for Slice {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let signature = io.signature();
+        let signature = io.signature;
         let (_, whole) = matrix(&signature.inputs[0].shape, self.axis);
         let (_, width) = matrix(&signature.outputs[0].shape, self.axis);
         let range = self.range(width);
@@ -162,7 +162,7 @@ impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (_, whole) = matrix(&self.shape, self.slice.axis);
-        let (_, width) = matrix(&io.signature().inputs[0].shape, self.slice.axis);
+        let (_, width) = matrix(&io.signature.inputs[0].shape, self.slice.axis);
         let range = self.slice.range(width);
         let dy = io.input(0).chunks_exact(width);
         for (dx, dy) in io.output(0).chunks_exact_mut(whole).zip(dy) {

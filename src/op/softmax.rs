@@ -76,7 +76,7 @@ impl Op for Softmax {
 impl Compute for Softmax {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let along = Along::admitted(&io.signature().inputs[0], self.axis);
+        let along = Along::admitted(&io.signature.inputs[0], self.axis);
         let (x, columns) = (io.input(0), along.len);
         if along.inner != 1 {
             return apart(along, x, io.output(0));
@@ -225,7 +225,7 @@ impl Op for Backward {
 impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let along = Along::admitted(&io.signature().inputs[0], self.0.axis);
+        let along = Along::admitted(&io.signature.inputs[0], self.0.axis);
         let (y, dy, columns) = (io.input(0), io.input(1), along.len);
         if along.inner != 1 {
             let dx = io.output(0);

@@ -78,7 +78,7 @@ impl Op for Sparsemax {
 impl Compute for Sparsemax {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let along = Along::admitted(&io.signature().inputs[0], self.axis);
+        let along = Along::admitted(&io.signature.inputs[0], self.axis);
         let x = io.input(0);
         let y = io.output(0);
         for row in 0..along.rows() {
@@ -151,7 +151,7 @@ impl Op for Backward {
 impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let along = Along::admitted(&io.signature().inputs[0], self.0.axis);
+        let along = Along::admitted(&io.signature.inputs[0], self.0.axis);
         let (y, dy) = (io.input(0), io.input(1));
         let dx = io.output(0);
         for row in 0..along.rows() {

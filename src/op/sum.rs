@@ -157,7 +157,7 @@ impl Compute for Sum {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let [_, reduced, inner] = self
-            .folded(&io.signature().inputs[0].shape)
+            .folded(&io.signature.inputs[0].shape)
             .map(|size| size as usize);
         let x = io.input(0);
         let y = io.output(0);

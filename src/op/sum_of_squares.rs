@@ -159,7 +159,7 @@ impl Compute for SumOfSquares {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         const BLOCK: usize = 1024;
-        let tensors = io.signature().inputs.len() - 1;
+        let tensors = io.signature.inputs.len() - 1;
         for i in 0..tensors {
             let x = io.input(i + 1);
             // Blocks in order: the same sum on any number of threads.

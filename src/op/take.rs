@@ -151,7 +151,7 @@ impl Op for Take {
 impl Compute for Take {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let signature = io.signature();
+        let signature = io.signature;
         let walk = self.walk(&signature.inputs[0].shape, &signature.inputs[1].shape);
         let (x, indices) = (io.input(0), io.words(1));
         for (t, y) in io.output(0).iter_mut().enumerate() {
@@ -219,7 +219,7 @@ impl Op for Backward {
 impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let walk = self.take.walk(&self.shape, &io.signature().inputs[1].shape);
+        let walk = self.take.walk(&self.shape, &io.signature.inputs[1].shape);
         let (dy, indices) = (io.input(0), io.words(1));
         let dx = io.output(0);
         dx.fill(T::zero());

@@ -89,13 +89,13 @@ impl ThresholdCounts {
         }
         match self.select {
             Select::Largest { floor } => {
-                let said = x == row.largest && x.abs() > T::of(f64::from(floor));
+                let said = x == row.largest && x.abs() > T::constant(f64::from(floor));
                 return if said { T::one() } else { T::zero() };
             }
             Select::Top(k) => {
                 let before = |&(i, &other): &(usize, &T)| other > x || (other == x && i < j);
                 if y.iter().enumerate().filter(before).count() >= k {
-                    return T::of(f64::from(f32::MIN));
+                    return T::constant(f64::from(f32::MIN));
                 }
             }
             Select::All => {}

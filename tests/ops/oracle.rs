@@ -260,7 +260,7 @@ impl Op for Broken {
 impl Compute for Broken {
     fn compute<T: kiln::cpu::Real>(&self, io: &mut Io<'_, T>) {
         let double = size_of::<T>() == 8;
-        let factor = T::of(if self.0 == Fault::Value && !double {
+        let factor = T::constant(if self.0 == Fault::Value && !double {
             2.000_001
         } else {
             2.0

@@ -107,13 +107,13 @@ impl UpdateCount {
         }
         let skipped = rates[rate::SKIPPED].double() as u32;
         let update = (before / self.accumulate).saturating_sub(skipped) + 1;
-        let of = |value: f32| T::of(f64::from(value));
-        let (one, half) = (T::one(), T::of(0.5));
-        let t = T::of(f64::from(update));
+        let of = |value: f32| T::constant(f64::from(value));
+        let (one, half) = (T::one(), T::constant(0.5));
+        let t = T::constant(f64::from(update));
         rates[rate::UPDATE] = t;
         let updates = (before + 1).is_multiple_of(self.accumulate);
         let due = self.every != 0 && update.is_multiple_of(self.every);
-        rates[rate::FLAGS] = T::of(f64::from(
+        rates[rate::FLAGS] = T::constant(f64::from(
             u32::from(updates) + 2 * u32::from(due) + 4 * u32::from(self.begins(before)),
         ));
         let [mut a, mut b] = [rates[rate::SERIES], rates[rate::SERIES + 1]];
@@ -129,19 +129,20 @@ impl UpdateCount {
                 }
             }
             Series::Radam => {
-                let [log, rest, most, factor] = radam(beta_2).map(T::of);
+                let [log, rest, most, factor] = radam(beta_2).map(T::constant);
                 let x = t * log;
                 // 2t/(e^x − 1) is ρ∞ but for a few units while x is small: its series without that part.
-                let rho = if x < T::of(0.7) {
+                let rho = if x < T::constant(0.7) {
                     let q = x * x;
-                    let odd = one / T::of(6.0) - q * (one / T::of(360.0) - q / T::of(15_120.0));
+                    let odd = one / T::constant(6.0)
+                        - q * (one / T::constant(360.0) - q / T::constant(15_120.0));
                     rest + t * (one - x * odd)
                 } else {
-                    most - T::of(2.0) * t / x.exp_m1()
+                    most - T::constant(2.0) * t / x.exp_m1()
                 };
-                let (four, two) = (T::of(4.0), T::of(2.0));
+                let (four, two) = (T::constant(4.0), T::constant(2.0));
                 a = T::zero();
-                if rho > T::of(5.0) {
+                if rho > T::constant(5.0) {
                     a = ((rho - four) * (rho - two) * factor / rho).sqrt();
                 }
                 b = T::zero();

@@ -85,7 +85,7 @@ impl Compute for GatherBytes {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let indices = io.words(0);
-        let home = Home::of(io.signature());
+        let home = Home::of(io.signature);
         let data: [&[u32]; MAX_CHUNKS] = std::array::from_fn(|i| {
             if i < home.chunks {
                 io.words(1 + i)
@@ -104,7 +104,7 @@ impl Compute for GatherBytes {
                     let (chunk, range) = home.place(index);
                     for (four, word) in y.chunks_mut(BYTES).zip(&data[chunk][range]) {
                         for (value, byte) in four.iter_mut().zip(word.to_le_bytes()) {
-                            *value = T::of(f64::from(byte));
+                            *value = T::constant(f64::from(byte));
                         }
                     }
                 }

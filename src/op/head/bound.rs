@@ -1,13 +1,13 @@
 //! How far a device may be off: the bounds of the ops that a head stands for, and what a computed output carries into them.
 
-use crate::contract::{Io, MAX_OPERANDS, Op, Sample, Signature, View, ViewMut};
+use crate::contract::{Io, Op, Sample, Signature, View, ViewMut};
 use crate::number::UNIT;
 use crate::op::cursor::{ROWS, STEP};
 use crate::op::gather::row_of;
 use crate::op::record::{Parts, place};
 use crate::op::{
     Accuracy, CrossEntropy, CrossEntropyBackward, Form, PointwiseLoss, RowReduction,
-    RowReductionBackward, SquaredError, matmul,
+    RowReductionBackward, matmul,
 };
 use crate::{DType, TensorType};
 
@@ -92,8 +92,8 @@ impl Head {
     fn rows(&self) -> Box<dyn Op> {
         match self.loss {
             RowLoss::CrossEntropy => Box::new(CrossEntropy { form: Form::Logits }),
-            RowLoss::Binary(loss) => Box::new(RowReduction(PointwiseLoss::from(loss))),
-            RowLoss::Squared(loss) => Box::new(RowReduction(PointwiseLoss::from(loss))),
+            RowLoss::Binary(form) => Box::new(RowReduction(PointwiseLoss::binary(form))),
+            RowLoss::Squared(scale) => Box::new(RowReduction(PointwiseLoss::squared(scale))),
         }
     }
 
@@ -103,8 +103,10 @@ impl Head {
             RowLoss::CrossEntropy => {
                 Box::new(CrossEntropyBackward(CrossEntropy { form: Form::Logits }))
             }
-            RowLoss::Binary(loss) => Box::new(RowReductionBackward(PointwiseLoss::from(loss))),
-            RowLoss::Squared(loss) => Box::new(RowReductionBackward(PointwiseLoss::from(loss))),
+            RowLoss::Binary(form) => Box::new(RowReductionBackward(PointwiseLoss::binary(form))),
+            RowLoss::Squared(scale) => {
+                Box::new(RowReductionBackward(PointwiseLoss::squared(scale)))
+            }
         }
     }
 
@@ -157,7 +159,7 @@ impl RowLoss {
             RowLoss::CrossEntropy => sum,
             // |sigmoid z − t| ≤ 1.
             RowLoss::Binary(_) => sum / y.len() as f64,
-            RowLoss::Squared(SquaredError { scale }) => {
+            RowLoss::Squared(scale) => {
                 let t = &t[r * y.len()..(r + 1) * y.len()];
                 let terms = y.iter().zip(t).zip(errors);
                 let moved = terms.map(|((y, t), e)| e * (2.0 * (y - t).abs() + e));
@@ -172,7 +174,7 @@ impl RowLoss {
             // ∂p_i/∂z_j = p_i·(δ_ij − p_j), at most ¼.
             RowLoss::CrossEntropy => 0.25 * sum,
             RowLoss::Binary(_) => 0.25 * own / columns as f64,
-            RowLoss::Squared(SquaredError { scale }) => 2.0 * f64::from(scale) * own,
+            RowLoss::Squared(scale) => 2.0 * f64::from(scale) * own,
         }
     }
 }
@@ -193,16 +195,16 @@ fn reference(
         .iter()
         .map(|values| values.iter().map(|&value| value as u32).collect())
         .collect();
-    let view = |i: usize| {
-        let kind = signature.inputs.get(i)?;
-        Some(match kind.dtype {
-            DType::F32 | DType::F16 | DType::U8 => View::Floats(&inputs[i][..]),
+    let mut io = Io::empty(&signature);
+    for (i, kind) in signature.inputs.iter().enumerate() {
+        let view = match kind.dtype {
             DType::U32 => View::Words(&words[i][..]),
-        })
-    };
-    let mut written = [const { None }; MAX_OPERANDS];
-    written[0] = Some(ViewMut::Floats(&mut result[..]));
-    op.compute_f64(&mut Io::new(&signature, std::array::from_fn(view), written));
+            _ => View::Floats(&inputs[i][..]),
+        };
+        io.set_input(i, Some(view));
+    }
+    io.set_written(0, Some(ViewMut::Floats(&mut result[..])));
+    op.compute_f64(&mut io);
     let results = [result];
     let bound = op.bound(&Sample {
         inputs: &inputs,

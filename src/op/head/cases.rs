@@ -3,7 +3,7 @@
 use crate::DType;
 use crate::contract::{Case, Fill};
 use crate::op::cursor::{ROWS, SCALE, STEP, WORDS};
-use crate::op::{Accuracy, BinaryCrossEntropy, Form, Parts, SquaredError};
+use crate::op::{Accuracy, Form, Parts};
 
 use super::{Head, LastLayer, RowLoss};
 
@@ -25,7 +25,7 @@ pub(super) fn cases() -> Vec<Case> {
         (3, 3, 1000, 19),
         (33, 33, 257, 20),
     ];
-    let binary = |form| RowLoss::Binary(BinaryCrossEntropy { form });
+    let binary = |form| RowLoss::Binary(form);
     let mut cases = Vec::new();
     for (number, (batch, counted, columns, step)) in shapes.into_iter().enumerate() {
         let kinds = [
@@ -33,7 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
             (RowLoss::CrossEntropy, false),
             (binary(Form::Logits), false),
             (binary(Form::Probabilities), false),
-            (RowLoss::Squared(SquaredError { scale: 0.5 }), false),
+            (RowLoss::Squared(0.5), false),
         ];
         for (turn, (loss, labels)) in kinds.into_iter().enumerate() {
             let gather = (number + turn) % 2 == 0;
@@ -60,7 +60,7 @@ pub(super) fn cases() -> Vec<Case> {
             (cursor[STEP], cursor[ROWS]) = (step, counted);
             cursor[SCALE] = 1024_f32.to_bits();
             let y = match loss {
-                RowLoss::Binary(loss) if !loss.logits() => Fill::Uniform(0.01, 0.99),
+                RowLoss::Binary(Form::Probabilities) => Fill::Uniform(0.01, 0.99),
                 _ => Fill::Uniform(-4.0, 4.0),
             };
             let ring = [5, 3, Parts::of(batch).count];
@@ -97,8 +97,8 @@ pub(super) fn cases() -> Vec<Case> {
 
 /// Heads that compute the last layer.
 fn last_layer_cases() -> Vec<Case> {
-    let binary = RowLoss::Binary(BinaryCrossEntropy { form: Form::Logits });
-    let squared = RowLoss::Squared(SquaredError { scale: 0.5 });
+    let binary = RowLoss::Binary(Form::Logits);
+    let squared = RowLoss::Squared(0.5);
     // Batch, rows that count, inputs, columns.
     let shapes = [
         (1, 1, 1, 1),

@@ -2,6 +2,7 @@
 
 use crate::contract::{Compute, Io};
 use crate::number::Real;
+use crate::op::Form;
 use crate::op::cross_entropy::{
     loss_of_logits, loss_of_powers, slopes_of_logits, slopes_of_powers,
 };
@@ -10,19 +11,11 @@ use crate::op::gather::row_of;
 use crate::op::record::{Parts, place};
 use crate::op::shape::rows::{RowTarget, TargetRows};
 use crate::op::softmax::{Powers, largest, powers};
-use crate::op::{BinaryCrossEntropy, Form, SquaredError};
 
 use super::{Head, RowLoss};
 
 /// Most elements that are computed at once: of several rows, because a row may be shorter than a vector.
 const ROOM: usize = 256;
-
-/// A loss that is a sum over elements, each by itself.
-#[derive(Clone, Copy)]
-enum Terms {
-    Binary(Form),
-    Squared(f32),
-}
 
 /// The outputs and targets of a batch of numbers.
 struct HeadBatch<'a, T> {
@@ -40,7 +33,7 @@ impl Head {
     fn computed<T: Real>(&self, io: &Io<'_, T>) -> Option<Vec<T>> {
         let last = self.last?;
         let indices = self.has_indices().then(|| io.words(4));
-        let (product, x) = self.product(&io.signature().inputs, io.input(2), indices);
+        let (product, x) = self.product(&io.signature.inputs, io.input(2), indices);
         let mut y = vec![T::zero(); product.m * product.n];
         T::product(&product, &x, io.input(self.kernel()), &mut y, &|_, _| {});
         if last.bias {
@@ -71,7 +64,6 @@ impl Head {
         batch: &HeadBatch<'_, T>,
         first: usize,
         rows: usize,
-        terms: Terms,
         io: &mut Io<'_, T>,
     ) -> [T; 2] {
         let columns = batch.columns;
@@ -96,7 +88,7 @@ impl Head {
             }
             let y = &batch.y[first * columns..][..rows * columns];
             let live = batch.counted.saturating_sub(first).min(rows);
-            terms.losses(y, targets, values);
+            self.loss.losses(y, targets, values);
             loss += T::total(&values[..live * columns]);
             if let Some((kind, _)) = self.accuracy {
                 let rows = y.chunks_exact(columns).zip(targets.chunks_exact(columns));
@@ -107,65 +99,11 @@ impl Head {
             if self.gradient {
                 let dy = &mut io.output(1)[first * columns..][..rows * columns];
                 let (own, behind) = dy.split_at_mut(live * columns);
-                terms.slopes(y, targets, share, columns, own);
+                self.loss.slopes(y, targets, share, columns, own);
                 behind.fill(T::zero());
             }
         }
-        [loss * terms.factor(columns), right]
-    }
-}
-
-impl Terms {
-    #[inline(always)]
-    fn losses<T: Real>(self, y: &[T], t: &[T], losses: &mut [T]) {
-        const LOGITS: BinaryCrossEntropy = BinaryCrossEntropy { form: Form::Logits };
-        let terms = losses.iter_mut().zip(y.iter().zip(t));
-        // The form told apart outside of the loops, so that they vectorise.
-        match self {
-            Terms::Binary(Form::Logits) => terms.for_each(
-                #[inline(always)]
-                |(loss, (&y, &t))| *loss = LOGITS.term(y, t),
-            ),
-            Terms::Binary(form) => {
-                terms.for_each(|(loss, (&y, &t))| *loss = BinaryCrossEntropy { form }.term(y, t));
-            }
-            Terms::Squared(_) => terms.for_each(
-                #[inline(always)]
-                |(loss, (&y, &t))| *loss = (y - t) * (y - t),
-            ),
-        }
-    }
-
-    /// dy for the first rows, as many as `dy` has.
-    #[inline(always)]
-    fn slopes<T: Real>(self, y: &[T], t: &[T], share: T, columns: usize, dy: &mut [T]) {
-        const LOGITS: BinaryCrossEntropy = BinaryCrossEntropy { form: Form::Logits };
-        let count = T::of(columns as f64);
-        let slopes = dy.iter_mut().zip(y.iter().zip(t));
-        match self {
-            Terms::Binary(Form::Logits) => slopes.for_each(
-                #[inline(always)]
-                |(dy, (&y, &t))| *dy = LOGITS.slope(y, t) * share / count,
-            ),
-            Terms::Binary(form) => slopes.for_each(|(dy, (&y, &t))| {
-                *dy = BinaryCrossEntropy { form }.slope(y, t) * share / count;
-            }),
-            Terms::Squared(scale) => {
-                let scale = T::of(2.0 * f64::from(scale));
-                slopes.for_each(
-                    #[inline(always)]
-                    |(dy, (&y, &t))| *dy = scale * (y - t) * share,
-                );
-            }
-        }
-    }
-
-    /// What the sum of a row's terms is multiplied by.
-    fn factor<T: Real>(self, columns: usize) -> T {
-        match self {
-            Terms::Binary(_) => T::one() / T::of(columns as f64),
-            Terms::Squared(scale) => T::of(f64::from(scale)),
-        }
+        [loss * self.loss.factor(columns), right]
     }
 }
 
@@ -174,10 +112,7 @@ impl Compute for Head {
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (batch, columns) = match self.last {
             None => io.matrix(2),
-            Some(_) => self
-                .outputs(&io.signature().inputs)
-                .shape
-                .rows_and_columns(),
+            Some(_) => self.outputs(&io.signature.inputs).shape.rows_and_columns(),
         };
         // Only plans for GPUs compute the last layer here, so that this allocates in tests only.
         let computed = self.computed(io);
@@ -188,13 +123,14 @@ impl Compute for Head {
         let indices = self.gather.then(|| io.words(4));
         let (ring, data_rows) = (io.dims(0), io.dims(3).first().copied().unwrap_or(1));
         let scale = self.scale(|word| cursor[word]);
-        let share = T::of(f64::from(scale)) / T::of(counted.max(1) as f64);
+        let share = T::constant(f64::from(scale)) / T::constant(counted.max(1) as f64);
         let loss_at = place(cursor[STEP], ring, self.loss_column).start;
         let accuracy = self
             .accuracy
             .map(|(kind, column)| (kind, place(cursor[STEP], ring, column).start));
         let parts = Parts::of(batch);
-        if let (TargetRows::Dense(t), Some(terms)) = (targets, self.loss.terms())
+        if let TargetRows::Dense(t) = targets
+            && self.loss != RowLoss::CrossEntropy
             && columns <= ROOM
         {
             let batch = HeadBatch {
@@ -205,11 +141,10 @@ impl Compute for Head {
                 counted,
                 share,
             };
-            let accuracy_at = accuracy.map(|(_, at)| at);
             for part in 0..parts.count {
-                let [loss, right] = self.part(&batch, part * parts.rows, parts.rows, terms, io);
+                let [loss, right] = self.part(&batch, part * parts.rows, parts.rows, io);
                 io.output(0)[loss_at + part] = loss;
-                if let Some(at) = accuracy_at {
+                if let Some((_, at)) = accuracy {
                     io.output(0)[at + part] = right;
                 }
             }
@@ -259,26 +194,70 @@ impl Compute for Head {
     }
 }
 
+/// Losses of numbers are sums over elements, each by itself; the cross-entropy goes along a row.
 impl RowLoss {
-    /// What a loss adds up, if every element stands by itself.
-    fn terms(self) -> Option<Terms> {
+    #[inline(always)]
+    fn losses<T: Real>(self, y: &[T], t: &[T], losses: &mut [T]) {
+        let terms = losses.iter_mut().zip(y.iter().zip(t));
+        // The form told apart outside of the loops, so that they vectorise.
         match self {
-            RowLoss::CrossEntropy => None,
-            RowLoss::Binary(loss) => Some(Terms::Binary(loss.form)),
-            RowLoss::Squared(loss) => Some(Terms::Squared(loss.scale)),
+            RowLoss::CrossEntropy => {}
+            RowLoss::Binary(Form::Logits) => terms.for_each(
+                #[inline(always)]
+                |(loss, (&y, &t))| *loss = Form::Logits.term(y, t),
+            ),
+            RowLoss::Binary(form) => {
+                terms.for_each(|(loss, (&y, &t))| *loss = form.term(y, t));
+            }
+            RowLoss::Squared(_) => terms.for_each(
+                #[inline(always)]
+                |(loss, (&y, &t))| *loss = (y - t) * (y - t),
+            ),
+        }
+    }
+
+    /// dy for the first rows, as many as `dy` has.
+    #[inline(always)]
+    fn slopes<T: Real>(self, y: &[T], t: &[T], share: T, columns: usize, dy: &mut [T]) {
+        let count = T::constant(columns as f64);
+        let slopes = dy.iter_mut().zip(y.iter().zip(t));
+        match self {
+            RowLoss::CrossEntropy => {}
+            RowLoss::Binary(Form::Logits) => slopes.for_each(
+                #[inline(always)]
+                |(dy, (&y, &t))| *dy = Form::Logits.slope(y, t) * share / count,
+            ),
+            RowLoss::Binary(form) => {
+                slopes.for_each(|(dy, (&y, &t))| *dy = form.slope(y, t) * share / count);
+            }
+            RowLoss::Squared(scale) => {
+                let scale = T::constant(2.0 * f64::from(scale));
+                slopes.for_each(
+                    #[inline(always)]
+                    |(dy, (&y, &t))| *dy = scale * (y - t) * share,
+                );
+            }
+        }
+    }
+
+    /// What the sum of a row's terms is multiplied by.
+    fn factor<T: Real>(self, columns: usize) -> T {
+        match self {
+            RowLoss::Squared(scale) => T::given(scale),
+            _ => T::one() / T::constant(columns as f64),
         }
     }
 
     pub(in crate::op) fn of_row<T: Real>(self, y: &[T], target: Option<RowTarget<'_, T>>) -> T {
         match (self, target) {
             (RowLoss::CrossEntropy, Some(target)) => loss_of_logits(y, target),
-            (RowLoss::Binary(loss), Some(RowTarget::Shares(t))) => {
-                let sum: T = y.iter().zip(t).map(|(&y, &t)| loss.term(y, t)).sum();
-                sum / T::of(y.len() as f64)
+            (RowLoss::Binary(form), Some(RowTarget::Shares(t))) => {
+                let sum: T = y.iter().zip(t).map(|(&y, &t)| form.term(y, t)).sum();
+                sum / T::constant(y.len() as f64)
             }
-            (RowLoss::Squared(SquaredError { scale }), Some(RowTarget::Shares(t))) => {
+            (RowLoss::Squared(scale), Some(RowTarget::Shares(t))) => {
                 let squares = y.iter().zip(t).map(|(&y, &t)| (y - t) * (y - t));
-                T::of(f64::from(scale)) * squares.sum()
+                T::given(scale) * squares.sum()
             }
             _ => T::nan(),
         }
@@ -293,18 +272,7 @@ impl RowLoss {
     ) {
         match (self, target) {
             (RowLoss::CrossEntropy, Some(target)) => slopes_of_logits(y, target, dloss, dy),
-            (RowLoss::Binary(loss), Some(RowTarget::Shares(t))) => {
-                let count = T::of(y.len() as f64);
-                for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
-                    *dy = loss.slope(y, t) * dloss / count;
-                }
-            }
-            (RowLoss::Squared(SquaredError { scale }), Some(RowTarget::Shares(t))) => {
-                let scale = T::of(2.0 * f64::from(scale));
-                for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
-                    *dy = scale * (y - t) * dloss;
-                }
-            }
+            (_, Some(RowTarget::Shares(t))) => self.slopes(y, t, dloss, y.len(), dy),
             _ => dy.fill(T::nan()),
         }
     }

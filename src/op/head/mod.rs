@@ -19,7 +19,7 @@ use crate::{DType, TensorType};
 use super::cursor::{SCALE, WORDS};
 use super::gather::row_of;
 use super::record::Parts;
-use super::{Accuracy, SquaredError};
+use super::{Accuracy, Form};
 
 const STORED: Shader = shader!(
     "head",
@@ -272,7 +272,7 @@ impl Op for Head {
         let (loss, scale) = match self.loss {
             RowLoss::CrossEntropy => (0u32, 0.0),
             RowLoss::Binary(_) => (1, 0.0),
-            RowLoss::Squared(SquaredError { scale }) => (2, scale),
+            RowLoss::Squared(scale) => (2, scale),
         };
         let (kind, threshold) = match self.accuracy {
             None => (0u32, 0.0),
@@ -293,10 +293,7 @@ impl Op for Head {
         };
         let launch = Launch::new(shader, entry)
             .set("LOSS", loss)
-            .set(
-                "LOGITS",
-                !matches!(self.loss, RowLoss::Binary(loss) if !loss.logits()),
-            )
+            .set("LOGITS", self.loss != RowLoss::Binary(Form::Probabilities))
             .set("ACCURACY", kind)
             .set("SPARSE", t.dtype == DType::U32)
             .set("GATHER", self.gather)

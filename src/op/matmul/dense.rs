@@ -235,7 +235,7 @@ impl Op for Dense {
 impl Compute for Dense {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let product = self.of(io.signature());
+        let product = self.of(io.signature);
         let [indices, bias, saved] = self.positions();
         let (a, b) = (io.input(0), io.input(1));
         // Only plans for GPUs gather here, so that this allocates in tests only.

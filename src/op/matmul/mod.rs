@@ -138,7 +138,7 @@ impl Compute for MatMul {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (a, b) = (io.input(0), io.input(1));
-        let product = self.of(io.signature());
+        let product = self.of(io.signature);
         T::product(&product, a, b, io.output(0), &|_, _| {});
     }
 }

@@ -7,7 +7,7 @@ use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
 use crate::op::record::{Parts, place};
 use crate::op::shape::rows::RowTarget;
-use crate::op::{AdvanceClock, Form, RATES, RingColumn, RowLoss, SquaredError};
+use crate::op::{AdvanceClock, Form, RATES, RingColumn, RowLoss};
 
 use super::{Network, NetworkLayer, NetworkOperands, StepRule};
 
@@ -231,17 +231,17 @@ fn of_loss(
     let powers: f64 = numbers.iter().map(|z| z.exp()).sum();
     // The error of the formula itself, and how fast its slope grows.
     let (own, own_slopes, growth): (f64, Vec<f64>, Vec<f64>) = match loss {
-        RowLoss::Squared(SquaredError { scale }) => {
+        RowLoss::Squared(scale) => {
             let scale = f64::from(scale).abs();
             let slopes = slopes.iter().map(|slope| 3.0 * UNIT * slope.abs());
             let own = Sample::gamma(y.len() + 3) * value.abs();
             (own, slopes.collect(), vec![2.0 * scale; y.len()])
         }
-        RowLoss::Binary(binary) => {
+        RowLoss::Binary(form) => {
             let pairs = || numbers.iter().zip(t);
-            let terms: f64 = pairs().map(|(&y, &t)| binary.term_error(y, t)).sum();
-            let slopes = pairs().map(|(&y, &t)| binary.slope_error(y, t) / columns);
-            let growth = y.iter().map(|&(p, e)| match binary.form {
+            let terms: f64 = pairs().map(|(&y, &t)| form.term_error(y, t)).sum();
+            let slopes = pairs().map(|(&y, &t)| form.slope_error(y, t) / columns);
+            let growth = y.iter().map(|&(p, e)| match form {
                 Form::Logits => 0.25 / columns,
                 Form::Probabilities => (p.min(1.0 - p) - e).max(1e-7).powi(-2) / columns,
             });

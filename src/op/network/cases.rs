@@ -5,8 +5,7 @@ use crate::op::cursor::WORDS;
 use crate::op::pointwise::functions::{LeakyRelu, Relu, Sigmoid, Tanh};
 use crate::op::record::Parts;
 use crate::op::{
-    Accuracy, Adam, AdvanceClock, BinaryCrossEntropy, Form, Function, Momentum, RATES, RowLoss,
-    SquaredError, UnaryFunction,
+    Accuracy, Adam, AdvanceClock, Form, Function, Momentum, RATES, RowLoss, UnaryFunction,
 };
 use crate::schedule::Schedule;
 
@@ -18,8 +17,8 @@ const RING_ROWS: usize = 5;
 type CaseHead = (RowLoss, bool, Option<Function>, Option<Accuracy>, Fill);
 
 fn heads() -> Vec<CaseHead> {
-    let binary = |form| RowLoss::Binary(BinaryCrossEntropy { form });
-    let squared = |scale| RowLoss::Squared(SquaredError { scale });
+    let binary = |form| RowLoss::Binary(form);
+    let squared = |scale| RowLoss::Squared(scale);
     let above = |threshold| Some(Accuracy::Binary { threshold });
     vec![
         (binary(Form::Logits), false, None, above(0.1), Fill::Binary),

@@ -137,7 +137,7 @@ impl Network {
         let mut slopes = [[T::zero(); LANES]; VALUES];
         let mut gradient = [T::zero(); PARAMETERS];
         let counted = (batch.state[ROWS] as usize).min(self.clock.batch);
-        let share = T::one() / T::of(counted.max(1) as f64);
+        let share = T::one() / T::constant(counted.max(1) as f64);
         member.sums.fill(T::zero());
         let parts = Parts::of(self.clock.batch);
         for chunk in 0..counted.div_ceil(LANES) {

@@ -5,7 +5,7 @@
 
 use crate::number::Real;
 use crate::op::shape::rows::TargetRows;
-use crate::op::{Accuracy, BinaryCrossEntropy, Form, RowLoss, SquaredError};
+use crate::op::{Accuracy, Form, RowLoss};
 
 use super::{LANES, Lanes, Network, RingColumn};
 
@@ -40,10 +40,13 @@ impl Network {
         let targets = &mut targets[..outputs];
         chunk.load(targets);
         let y = read(self.loss_before);
+        let share = chunk.share;
         let mut loss = match self.loss {
-            RowLoss::Binary(loss) => binary(loss, y, targets, chunk.share, slopes),
-            RowLoss::Squared(loss) => squared(loss, y, targets, chunk.share, slopes),
-            RowLoss::CrossEntropy => cross_entropy(y, targets, chunk.share, slopes),
+            // The form told apart outside of the loops, so that they vectorise.
+            RowLoss::Binary(Form::Logits) => binary(Form::Logits, y, targets, share, slopes),
+            RowLoss::Binary(form) => binary(form, y, targets, share, slopes),
+            RowLoss::Squared(scale) => squared(scale, y, targets, share, slopes),
+            RowLoss::CrossEntropy => cross_entropy(y, targets, share, slopes),
         };
         // Other rows stand in behind the last.
         if chunk.live < LANES {
@@ -94,38 +97,18 @@ impl<T: Real> Chunk<'_, T> {
 /// The mean over a row's columns of the binary cross-entropy.
 #[inline(always)]
 fn binary<T: Real>(
-    loss: BinaryCrossEntropy,
+    form: Form,
     y: &[Lanes<T>],
     t: &[Lanes<T>],
     share: T,
     slopes: &mut [Lanes<T>],
 ) -> Lanes<T> {
-    // The form told apart outside of the loops, so that they vectorise.
-    match loss.form {
-        Form::Logits => binary_of::<T, true>(y, t, share, slopes),
-        Form::Probabilities => binary_of::<T, false>(y, t, share, slopes),
-    }
-}
-
-#[inline(always)]
-fn binary_of<T: Real, const LOGITS: bool>(
-    y: &[Lanes<T>],
-    t: &[Lanes<T>],
-    share: T,
-    slopes: &mut [Lanes<T>],
-) -> Lanes<T> {
-    let form = if LOGITS {
-        Form::Logits
-    } else {
-        Form::Probabilities
-    };
-    let loss = BinaryCrossEntropy { form };
-    let count = T::of(y.len() as f64);
+    let count = T::constant(y.len() as f64);
     let mut sum = [T::zero(); LANES];
     for ((y, t), slopes) in y.iter().zip(t).zip(slopes) {
         for lane in 0..LANES {
-            sum[lane] += loss.term(y[lane], t[lane]);
-            slopes[lane] = loss.slope(y[lane], t[lane]) * share / count;
+            sum[lane] += form.term(y[lane], t[lane]);
+            slopes[lane] = form.slope(y[lane], t[lane]) * share / count;
         }
     }
     sum.map(
@@ -137,14 +120,14 @@ fn binary_of<T: Real, const LOGITS: bool>(
 /// The scaled sum over a row's columns of squared differences.
 #[inline(always)]
 fn squared<T: Real>(
-    loss: SquaredError,
+    scale: f32,
     y: &[Lanes<T>],
     t: &[Lanes<T>],
     share: T,
     slopes: &mut [Lanes<T>],
 ) -> Lanes<T> {
-    let scale = T::of(f64::from(loss.scale));
-    let twice = T::of(2.0 * f64::from(loss.scale));
+    let (twice, scale) = (2.0 * f64::from(scale), T::given(scale));
+    let twice = T::constant(twice);
     let mut sum = [T::zero(); LANES];
     for ((y, t), slopes) in y.iter().zip(t).zip(slopes) {
         for lane in 0..LANES {
@@ -197,8 +180,8 @@ fn cross_entropy<T: Real>(
 fn accuracy<T: Real>(kind: Accuracy, p: &[Lanes<T>], t: &[Lanes<T>]) -> Lanes<T> {
     match kind {
         Accuracy::Binary { threshold } => {
-            let threshold = T::of(f64::from(threshold));
-            let count = T::of(p.len() as f64);
+            let threshold = T::constant(f64::from(threshold));
+            let count = T::constant(p.len() as f64);
             let mut hits = [T::zero(); LANES];
             for (p, t) in p.iter().zip(t) {
                 for lane in 0..LANES {
@@ -244,7 +227,7 @@ fn largest<T: Real>(rows: &[Lanes<T>]) -> Lanes<T> {
         |x| if x.is_nan() { x } else { T::zero() },
     );
     for (j, row) in rows.iter().enumerate().skip(1) {
-        let j = T::of(j as f64);
+        let j = T::constant(j as f64);
         for lane in 0..LANES {
             let x = row[lane];
             let better = x > largest[lane];

@@ -289,8 +289,8 @@ impl Op for Network {
         for input in [x, y, cursor].into_iter().chain(0..cursor) {
             launch = launch.bind(Binding::Input(input));
         }
-        if let RowLoss::Binary(loss) = self.loss {
-            launch = launch.set("LOGITS", loss.form == Form::Logits);
+        if let RowLoss::Binary(form) = self.loss {
+            launch = launch.set("LOGITS", form == Form::Logits);
         }
         Ok(launch
             .steps(Self::most_steps(text.iterations(), target))

@@ -6,7 +6,7 @@
 //! over sizes known at run time reach a fifth of the speed on lavapipe.
 
 use crate::contract::Shader;
-use crate::op::{RowLoss, SquaredError};
+use crate::op::RowLoss;
 
 use super::{LANES, Network, StepRule};
 
@@ -145,7 +145,7 @@ impl<'a> Text<'a> {
             StepRule::Momentum(rule) => vec![("momentum", rule.momentum)],
             StepRule::Adam(rule) => rule.constants().to_vec(),
         };
-        if let RowLoss::Squared(SquaredError { scale }) = self.network.loss {
+        if let RowLoss::Squared(scale) = self.network.loss {
             constants.push(("scale", scale));
         }
         constants

@@ -65,7 +65,7 @@ impl Noise {
     #[inline(always)]
     fn apply<T: Real>(self, x: &[T], step: u32, y: &mut [T], slope: bool) {
         let constants = self.kind.constants();
-        let of = |constant: f32| T::of(f64::from(constant));
+        let of = |constant: f32| T::constant(f64::from(constant));
         let (kept, more) = (
             of(constants.kept),
             [constants.dropped_more, constants.kept_more].map(of),
@@ -91,8 +91,8 @@ impl Noise {
                             own + more[usize::from(keeps)]
                         }
                     }
-                    1 => x + kept * T::of(drawn[j]),
-                    _ => x * (T::one() + kept * T::of(drawn[j])),
+                    1 => x + kept * T::constant(drawn[j]),
+                    _ => x * (T::one() + kept * T::constant(drawn[j])),
                 };
             }
         }

@@ -12,7 +12,7 @@ pub(crate) const RANK: usize = 4;
 #[inline(always)]
 pub(crate) fn combine<T: Real>(io: &mut Io<'_, T>, apply: impl Fn(T, T) -> T + Copy + Sync) {
     let (a, b) = (io.input(0), io.input(1));
-    let signature = io.signature();
+    let signature = io.signature;
     let [a_shape, b_shape, y_shape] = [
         &signature.inputs[0].shape,
         &signature.inputs[1].shape,

@@ -207,20 +207,20 @@ impl Op for Standardize {
 impl Compute for Standardize {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let along = Along::admitted(&io.signature().inputs[0], self.axis);
+        let along = Along::admitted(&io.signature.inputs[0], self.axis);
         let n = self.counted(io, along, 1);
         let (x, share) = (io.input(0), n as f64);
-        let epsilon = T::of(f64::from(self.epsilon));
+        let epsilon = T::constant(f64::from(self.epsilon));
         let [y, mean, variance] = io.outputs();
         for row in 0..along.rows() {
             // Sums in f64: they are one after the other, so that the wider numbers cost nothing.
             let counted = along.row(x, row).take(n);
             let center = match self.center {
-                true => T::of(counted.clone().map(Real::double).sum::<f64>() / share),
+                true => T::constant(counted.clone().map(T::double).sum::<f64>() / share),
                 false => T::zero(),
             };
             let squares = counted.map(|x| (x - center).double().powi(2));
-            let v = T::of(squares.sum::<f64>() / share);
+            let v = T::constant(squares.sum::<f64>() / share);
             let root = (v + epsilon).sqrt();
             for at in along.places(row) {
                 y[at] = (x[at] - center) / root;
@@ -314,10 +314,10 @@ impl Op for Backward {
 impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let along = Along::admitted(&io.signature().inputs[0], self.0.axis);
+        let along = Along::admitted(&io.signature.inputs[0], self.0.axis);
         let n = self.0.counted(io, along, 3);
         let (y, variance, dy) = (io.input(0), io.input(1), io.input(2));
-        let (share, epsilon) = (n as f64, T::of(f64::from(self.0.epsilon)));
+        let (share, epsilon) = (n as f64, T::constant(f64::from(self.0.epsilon)));
         let dx = io.output(0);
         for (row, &variance) in variance.iter().enumerate() {
             let counted = along.places(row).take(n);
@@ -326,10 +326,10 @@ impl Compute for Backward {
                 (sum + dy, products + dy * y[at].double())
             });
             let mean = match self.0.center {
-                true => T::of(sum / share),
+                true => T::constant(sum / share),
                 false => T::zero(),
             };
-            let slope = T::of(products / share);
+            let slope = T::constant(products / share);
             let root = (variance + epsilon).sqrt();
             for (i, at) in along.places(row).enumerate() {
                 dx[at] = if i < n {

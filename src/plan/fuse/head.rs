@@ -54,7 +54,7 @@ fn with_last_layer(program: &Calls, call: CallId) -> Option<(CallId, Draft)> {
         && dense.end == End::Plain
         && !dense.matmul.transpose_a
         && !dense.matmul.transpose_b
-        && !matches!(head.loss, RowLoss::Binary(loss) if loss.form != Form::Logits)
+        && !matches!(head.loss, RowLoss::Binary(Form::Probabilities))
         && columns <= LastLayer::MAX_COLUMNS
         && inputs <= LastLayer::MAX_INPUTS;
     if !fits {
