@@ -23,7 +23,7 @@ pub const ENTRY: Entry = Entry {
 
 /// Which predictions are right. Predictions: `[rows, columns]`; the result: `[rows]`. It has no gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Accuracy {
+pub(crate) enum Accuracy {
     /// Each column by itself, averaged: whether \[p > threshold\] equals the target \[rows, columns\] of zeros and ones.
     Binary {
         /// Above it a prediction means one; usually ½, of logits 0.
@@ -84,19 +84,40 @@ impl Op for Accuracy {
 impl Compute for Accuracy {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (_, columns) = io.matrix(0);
-        let rows = io.input(0).chunks_exact(columns);
-        let targets = TargetRows::of(io, 1);
-        for (r, (y, p)) in io.output(0).iter_mut().zip(rows).enumerate() {
-            *y = self.of_row(p, targets.row(r, columns));
-        }
+        scores(io, |p, target| self.of_row(p, target));
+    }
+}
+
+/// A number of each row of input 0 and its target, input 1, which is none where its label names no column.
+#[inline(always)]
+pub(super) fn scores<T: Real>(
+    io: &mut Io<'_, T>,
+    of_row: impl Fn(&[T], Option<RowTarget<'_, T>>) -> T,
+) {
+    let (_, columns) = io.matrix(0);
+    let rows = io.input(0).chunks_exact(columns);
+    let targets = TargetRows::of(io, 1);
+    for (r, (score, row)) in io.output(0).iter_mut().zip(rows).enumerate() {
+        *score = of_row(row, targets.row(r, columns));
+    }
+}
+
+/// One where it is so, else zero.
+pub(super) fn one_if<T: Real>(condition: bool) -> T {
+    if condition { T::one() } else { T::zero() }
+}
+
+/// The class that a target names; none where it has a NaN.
+pub(super) fn wanted<T: Real>(target: RowTarget<'_, T>) -> Option<usize> {
+    match target {
+        RowTarget::Shares(t) => largest(t),
+        RowTarget::Label(label) => Some(label),
     }
 }
 
 impl Accuracy {
     /// The share of right predictions in a row; NaN where its label names no column, or where there is one in it.
     pub(super) fn of_row<T: Real>(self, p: &[T], target: Option<RowTarget<'_, T>>) -> T {
-        let right = |condition: bool| if condition { T::one() } else { T::zero() };
         match (self, target) {
             (Binary { threshold }, Some(RowTarget::Shares(t))) => {
                 let threshold = T::constant(f64::from(threshold));
@@ -104,21 +125,15 @@ impl Accuracy {
                     if p.is_nan() || t.is_nan() {
                         T::nan()
                     } else {
-                        right(right(p > threshold) == t)
+                        one_if(one_if::<T>(p > threshold) == t)
                     }
                 });
                 hits.sum::<T>() / T::constant(p.len() as f64)
             }
-            (Categorical | Sparse, Some(target)) => {
-                let wanted = match target {
-                    RowTarget::Shares(t) => largest(t),
-                    RowTarget::Label(label) => Some(label),
-                };
-                match (largest(p), wanted) {
-                    (Some(said), Some(wanted)) => right(said == wanted),
-                    _ => T::nan(),
-                }
-            }
+            (Categorical | Sparse, Some(target)) => match (largest(p), wanted(target)) {
+                (Some(said), Some(wanted)) => one_if(said == wanted),
+                _ => T::nan(),
+            },
             (_, None) | (Binary { .. }, Some(RowTarget::Label(_))) => T::nan(),
         }
     }
@@ -138,24 +153,26 @@ pub(super) fn largest<T: Real>(row: &[T]) -> Option<usize> {
     Some(best)
 }
 
+/// Shapes of answers to count right ones in.
+pub(super) const SHAPES: [&[usize]; 13] = [
+    &[3],
+    &[1, 1],
+    &[2, 3],
+    &[3, 2],
+    &[17, 10],
+    &[33, 17],
+    &[255, 1],
+    &[256, 10],
+    &[257, 3],
+    &[1000, 10],
+    &[2, 3, 5],
+    &[33, 257],
+    &[2, 70_000],
+];
+
 fn cases() -> Vec<Case> {
-    let shapes: [&[usize]; 13] = [
-        &[3],
-        &[1, 1],
-        &[2, 3],
-        &[3, 2],
-        &[17, 10],
-        &[33, 17],
-        &[255, 1],
-        &[256, 10],
-        &[257, 3],
-        &[1000, 10],
-        &[2, 3, 5],
-        &[33, 257],
-        &[2, 70_000],
-    ];
     let mut cases = Vec::new();
-    for shape in shapes {
+    for shape in SHAPES {
         let rows = &shape[..shape.len() - 1];
         let classes = shape[shape.len() - 1] as u32;
         let binary = Case::new(Binary { threshold: 0.3 }).input(shape, Fill::Uniform(0.0, 1.0));
@@ -183,7 +200,7 @@ impl Tensor {
     /// The share of right predictions in each row, from 0 to 1: `[…, columns]` becomes `[…]`. `target` is as [`Accuracy`] says for
     /// the kind. A row with a NaN gives NaN. It has no gradient.
     #[track_caller]
-    pub fn accuracy(&self, target: &Tensor, kind: Accuracy) -> Tensor {
+    pub(crate) fn accuracy(&self, target: &Tensor, kind: Accuracy) -> Tensor {
         self.graph().apply_one(kind, &[self, target])
     }
 }

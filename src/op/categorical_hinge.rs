@@ -23,7 +23,7 @@ pub const ENTRY: Entry = Entry {
 /// loss = max(1 + max (1 − t)·y − Σ t·y, 0) over the last dimension. y and t: one shape, t one-hot; loss: the same
 /// without the last dimension.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct CategoricalHinge;
+pub(crate) struct CategoricalHinge;
 
 /// What a row is measured by.
 struct HingeSides<T> {
@@ -187,7 +187,7 @@ impl Tensor {
     /// The categorical hinge max(1 + max (1 − t)·y − Σ t·y, 0) over the last dimension, which is dropped: a loss for each
     /// row. The target has this tensor's shape and is one-hot.
     #[track_caller]
-    pub fn categorical_hinge(&self, target: &Tensor) -> Tensor {
+    pub(crate) fn categorical_hinge(&self, target: &Tensor) -> Tensor {
         self.graph()
             .apply_one(RowReduction(CategoricalHinge), &[self, target])
     }

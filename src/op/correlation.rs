@@ -23,7 +23,7 @@ pub const ENTRY: Entry = Entry {
 
 /// A correlation of each row. y and t: one shape; the result: the same without the last dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Correlation {
+pub(crate) enum Correlation {
     /// How near they are to a straight line, −1 to 1.
     Pearson,
     /// How near they are to being equal, −1 to 1.
@@ -181,7 +181,7 @@ impl Tensor {
     /// How each row goes with the row of `target`, a tensor of the same shape, from −1 to 1: `[…, columns]` becomes `[…]`. A row
     /// that does not vary has 0.
     #[track_caller]
-    pub fn correlation(&self, target: &Tensor, kind: Correlation) -> Tensor {
+    pub(crate) fn correlation(&self, target: &Tensor, kind: Correlation) -> Tensor {
         self.graph().apply_one(kind, &[self, target])
     }
 }

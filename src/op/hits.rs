@@ -8,11 +8,11 @@ use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
 };
 use crate::number::Real;
-use crate::op::shape::rows::{RowTarget, Rows, TargetRows, dense, sparse};
+use crate::op::shape::rows::{RowTarget, Rows, dense, sparse};
 use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
 
-use super::accuracy::largest;
+use super::accuracy::{SHAPES, one_if, scores, wanted};
 
 const SHADER: Shader = shader!("hits", "rows");
 
@@ -25,7 +25,7 @@ pub const ENTRY: Entry = Entry {
 
 /// Which answers are right. Answers: `[rows, columns]`; the result: `[rows]`. It has no gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hits {
+pub(crate) enum Hits {
     /// Whether fewer than this many numbers exceed that of the wanted class: of the label, u32 \[rows\], or of the target's
     /// largest, \[rows, columns\]. A label that names no column gives NaN.
     Top(usize),
@@ -79,33 +79,23 @@ impl Op for Hits {
 impl Compute for Hits {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (_, columns) = io.matrix(0);
-        let rows = io.input(0).chunks_exact(columns);
-        let targets = TargetRows::of(io, 1);
-        for (r, (hit, y)) in io.output(0).iter_mut().zip(rows).enumerate() {
-            *hit = self.of_row(y, targets.row(r, columns));
-        }
+        scores(io, |y, target| self.of_row(y, target));
     }
 }
 
 impl Hits {
     fn of_row<T: Real>(self, y: &[T], target: Option<RowTarget<'_, T>>) -> T {
-        let right = |condition: bool| if condition { T::one() } else { T::zero() };
         match (self, target) {
             (Equal, Some(RowTarget::Shares(t))) => {
                 let hits = y.iter().zip(t).map(|(&y, &t)| {
                     let lost = y.is_nan() || t.is_nan();
-                    if lost { T::nan() } else { right(y == t) }
+                    if lost { T::nan() } else { one_if(y == t) }
                 });
                 hits.sum::<T>() / T::constant(y.len() as f64)
             }
             (Top(k), Some(target)) if !y.iter().any(|x| x.is_nan()) => {
-                let wanted = match target {
-                    RowTarget::Shares(t) => largest(t),
-                    RowTarget::Label(label) => Some(label),
-                };
                 let before = |wanted: usize| y.iter().filter(|&&x| x > y[wanted]).count();
-                wanted.map_or(T::nan(), |wanted| right(before(wanted) < k))
+                wanted(target).map_or(T::nan(), |wanted| one_if(before(wanted) < k))
             }
             _ => T::nan(),
         }
@@ -113,23 +103,8 @@ impl Hits {
 }
 
 fn cases() -> Vec<Case> {
-    let shapes: [&[usize]; 13] = [
-        &[3],
-        &[1, 1],
-        &[2, 3],
-        &[3, 2],
-        &[17, 10],
-        &[33, 17],
-        &[255, 1],
-        &[256, 10],
-        &[257, 3],
-        &[1000, 10],
-        &[2, 3, 5],
-        &[33, 257],
-        &[2, 70_000],
-    ];
     let mut cases = Vec::new();
-    for (number, shape) in shapes.into_iter().enumerate() {
+    for (number, shape) in SHAPES.into_iter().enumerate() {
         let rows = &shape[..shape.len() - 1];
         let classes = shape[shape.len() - 1];
         let equal = Case::new(Equal).input(shape, Fill::Binary);
@@ -151,7 +126,7 @@ impl Tensor {
     /// 1 for each row whose answer is right by `kind`, or the share of right ones, else 0: `[…, columns]` becomes `[…]`. `target` is
     /// as [`Hits`] says for the kind. A row with a NaN gives NaN. It has no gradient.
     #[track_caller]
-    pub fn hits(&self, target: &Tensor, kind: Hits) -> Tensor {
+    pub(crate) fn hits(&self, target: &Tensor, kind: Hits) -> Tensor {
         self.graph().apply_one(kind, &[self, target])
     }
 }

@@ -63,7 +63,7 @@ pub use crate::contract::{
 pub use crate::number::UNIT;
 
 pub use crate::number::{Known, Number, Tracked};
-pub use accuracy::Accuracy;
+pub(crate) use accuracy::Accuracy;
 pub(crate) use adam::{Adam, AdamFormula};
 pub(crate) use batch_mean::Backward as BatchMeanBackward;
 pub use binary::{Binary, Operator};
@@ -72,14 +72,14 @@ pub(crate) use clock::{
 };
 pub use clock::{Clock, Rates, Series};
 pub(crate) use confusion::{Confusion, Says};
-pub use correlation::Correlation;
+pub(crate) use correlation::Correlation;
 pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub(crate) use cross_entropy::CrossEntropy;
 pub use extremum::Extremum;
 pub(crate) use finite::{Finite, MAX_CHECKED_TENSORS};
 pub(crate) use gather::{Gather, GatherBytes, MAX_CHUNKS};
 pub(crate) use head::{Head, LastLayer};
-pub use hits::Hits;
+pub(crate) use hits::Hits;
 pub(crate) use loss_scale::{EndScale, POWERS, ScaleLoss, Unscale, power_at, scale};
 pub use matmul::{Dense, End, MatMul, candidates};
 pub(crate) use matmul::{LayerGradients, LayerPart, LayerSlab};
@@ -87,7 +87,7 @@ pub(crate) use moments::{MOMENTS, Moments};
 pub(crate) use network::{Network, NetworkLayer, RingColumn, StepRule};
 pub use noise::{Noise, NoiseKind};
 pub use one_hot::OneHot;
-pub use penalty::Penalty;
+pub(crate) use penalty::Penalty;
 pub(crate) use permutation::Permutation;
 pub(crate) use pointwise::Backward as PointwiseBackward;
 pub use pointwise::{Allowed, Edges, Function, Pointwise, Setting, Settings, Tried, UnaryFunction};
@@ -97,11 +97,11 @@ pub(crate) use record::{Parts, Record};
 pub(crate) use row_reduction::{RowReduction, RowReductionBackward};
 pub use running_average::RunningAverage;
 pub(crate) use sgd::{Momentum, Sgd};
-pub use similarity::Similarity;
+pub(crate) use similarity::Similarity;
 pub(crate) use standardize::Standardize;
 pub(crate) use sum::Sum;
 pub(crate) use sum_of_squares::SumOfSquares;
-pub(crate) use tally::{Feed, slots};
+pub(crate) use tally::{Feed, Tallied, slots};
 pub(crate) use threshold_counts::{Select, ThresholdCounts};
 pub use update::{
     Clipped, Element, MAX_STATES, Moment, RuleState, Running, Treatment, Update, UpdateRule,

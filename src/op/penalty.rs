@@ -15,8 +15,7 @@ const EPSILON: f32 = 1e-7;
 
 /// A function of a prediction y and its target t.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub enum Penalty {
+pub(crate) enum Penalty {
     /// |y − t|; its slope at 0 is 0.
     Absolute,
     /// 100·|y − t|/max(|t|, 1e-7).

@@ -30,7 +30,7 @@ pub const ENTRY: Entry = Entry {
 
 /// loss = scale·Σ φ(y, t) over the last dimension. y and t: one shape; loss: the same without the last dimension.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PointwiseLoss {
+pub(crate) struct PointwiseLoss {
     /// φ.
     pub penalty: Penalty,
     /// What the sum becomes.
@@ -39,7 +39,7 @@ pub struct PointwiseLoss {
 
 /// What becomes of the sum over a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Summed {
+pub(crate) enum Summed {
     /// The sum times a factor.
     Times(f32),
     /// The mean over the columns, by a division.
@@ -314,7 +314,7 @@ impl Tensor {
     /// `scale`·Σ φ(y, target) over the last dimension, which is dropped: a loss for each row. The mean over a row has
     /// `scale` 1/columns.
     #[track_caller]
-    pub fn pointwise_loss(&self, target: &Tensor, penalty: Penalty, scale: f32) -> Tensor {
+    pub(crate) fn pointwise_loss(&self, target: &Tensor, penalty: Penalty, scale: f32) -> Tensor {
         let sum = Summed::Times(scale);
         let op = RowReduction(PointwiseLoss { penalty, sum });
         self.graph().apply_one(op, &[self, target])

@@ -13,7 +13,7 @@ use crate::op::shape::row_pairs::{gradients, losses, of_sample};
 use crate::op::shape::rows::{Rows, dense, elementwise};
 
 /// How a row of predictions y is compared with its row of targets t.
-pub trait Comparison: Copy + fmt::Debug + Send + Sync + 'static {
+pub(crate) trait Comparison: Copy + fmt::Debug + Send + Sync + 'static {
     /// The names of the op and of its gradient.
     fn names(&self) -> [&'static str; 2];
 
@@ -66,7 +66,7 @@ pub trait Comparison: Copy + fmt::Debug + Send + Sync + 'static {
 
 /// The gradient by the targets.
 #[derive(Debug, Clone, Copy)]
-pub enum TargetGradient<C> {
+pub(crate) enum TargetGradient<C> {
     /// Targets are data.
     None,
     /// dt = −dy.
@@ -77,7 +77,7 @@ pub enum TargetGradient<C> {
 
 /// The number of each row. y and t: one shape; loss: the same without the last dimension.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RowReduction<C>(pub C);
+pub(crate) struct RowReduction<C>(pub C);
 
 /// dy. Inputs: y, t, dloss; output dy, shaped as y.
 #[derive(Debug, Clone, Copy, PartialEq)]

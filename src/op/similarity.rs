@@ -24,7 +24,7 @@ const SHORTEST: f32 = 1e-12;
 
 /// A loss of each row by three sums over it. y and t: one shape; loss: the same without the last dimension.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Similarity {
+pub(crate) enum Similarity {
     /// −cos of the angle between y and t: −1 for the same direction, 1 for opposite ones.
     Cosine,
     /// 1 − A/(A + α·Σ t·(1 − y) + β·Σ y·(1 − t) + ε) with A = Σ y·t: 0 where y = t and both are zeros and ones.
@@ -247,7 +247,7 @@ impl Tensor {
     /// 1 for opposite ones, or from 0 for equal zeros and ones to 1 for no overlap, as `kind` says. The target has this
     /// tensor's shape.
     #[track_caller]
-    pub fn similarity(&self, target: &Tensor, kind: Similarity) -> Tensor {
+    pub(crate) fn similarity(&self, target: &Tensor, kind: Similarity) -> Tensor {
         self.graph().apply_one(RowReduction(kind), &[self, target])
     }
 }

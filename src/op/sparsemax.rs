@@ -25,7 +25,7 @@ pub const ENTRY: Entry = Entry {
 
 /// y = sparsemax x, row by row. x: at least one dimension; y: the same shape.
 #[derive(Debug, Clone, Copy)]
-pub struct Sparsemax {
+pub(crate) struct Sparsemax {
     /// The dimension that rows go along, counted from the back where it is negative.
     pub axis: isize,
 }

@@ -4,18 +4,21 @@
 //! the first batch of an epoch begins it anew, so that nothing comes from the host between epochs and several epochs may
 //! lie in one submission.
 
-use crate::contract::{Binding, Io, Launch, Sample, Shader, Signature, expect_dtype};
+use std::fmt;
+
+use crate::contract::{
+    Binding, Case, Compute, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, expect_dtype,
+};
 use crate::number::Real;
 use crate::op::shape::rows::{RowTarget, TargetRows, dense, sparse};
+use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::cursor::{EPOCH, OFFSET, ROWS, WORDS};
 
-/// What a tally reads beside predictions and targets. Inputs: tally; cursor; y \[batch, columns\]; t, shaped as y, or labels
-/// u32 \[batch\]; with `gather` the batch's row numbers u32 \[batch\], by which rows of t and of the weights are chosen from a
-/// data set; with `weighted` the weights, one a row of t.
+/// Where a tally's rows come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Feed {
+pub(crate) struct Feed {
     /// Whether rows of the target are chosen by the batch's row numbers.
     pub gather: bool,
     /// Whether rows have weights; else each weighs one.
@@ -24,51 +27,88 @@ pub struct Feed {
     pub each: usize,
 }
 
-impl Default for Feed {
-    fn default() -> Self {
-        Feed {
-            gather: false,
-            weighted: false,
-            each: 1,
-        }
+/// What a tally counts of each row.
+pub(crate) trait RowCount: Copy + fmt::Debug + Send + Sync + 'static {
+    const NAME: &'static str;
+    /// The kernel and its entry.
+    const KERNEL: (Shader, &'static str);
+    /// Whether numbers follow the inputs that all tallies have.
+    const MORE: bool = false;
+
+    /// The cells of an epoch for y's columns and the types of the targets and of what follows them.
+    fn cells(
+        &self,
+        columns: usize,
+        t: &TensorType,
+        more: Option<&TensorType>,
+    ) -> Result<usize, String>;
+
+    /// Sets overrides, params and iterations of a dispatch, for as many numbers as follow; the number of workgroups too.
+    fn launch(&self, launch: Launch, signature: &Signature, more: usize) -> (Launch, usize);
+
+    /// Adds rows to the epoch's cells; `begins` where they are its first, with cells of 0.
+    fn add<T: Real>(&self, cells: &mut [T], rows: CountedRows<'_, T>, more: &[T], begins: bool);
+
+    /// How far a device may be from the cells in the end: γ of the rows that a step adds, for sums of what is not negative.
+    fn errors(
+        &self,
+        rows: CountedRows<'_, f64>,
+        before: Option<&[f64]>,
+        after: &[f64],
+    ) -> Vec<f64> {
+        let _unused = before;
+        let gamma = Sample::gamma(rows.rows + 2);
+        after
+            .iter()
+            .map(|cell| gamma * cell.abs() + 1e-37)
+            .collect()
     }
+}
+
+/// Adds a batch to a tally, in place; no output. Inputs: tally; cursor; y \[batch, columns\]; t, shaped as y, or labels
+/// u32 \[batch\]; with `gather` the batch's row numbers u32 \[batch\], by which rows of t and of the weights are chosen from
+/// a data set; with `weighted` the weights, one a row of t; then what a [`RowCount`] needs more.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Tallied<C> {
+    pub feed: Feed,
+    pub count: C,
 }
 
 /// The rows that a step counts, on the processor.
 #[derive(Clone, Copy)]
-pub(super) struct CountedRows<'a, T> {
+pub(crate) struct CountedRows<'a, T> {
     y: &'a [T],
     columns: usize,
     targets: TargetRows<'a, T>,
     last: usize,
     indices: Option<&'a [u32]>,
     weights: Option<&'a [T]>,
-    rows: usize,
+    pub rows: usize,
+}
+
+/// What is known of a row that counts.
+pub(crate) struct CountedRow<'a, T> {
+    pub y: &'a [T],
+    /// None where its label names no column.
+    pub target: Option<RowTarget<'a, T>>,
+    pub label: Option<u32>,
+    pub weight: T,
 }
 
 impl Feed {
-    /// Inputs before those of a single op.
-    pub(super) fn inputs(self) -> usize {
-        4 + usize::from(self.gather) + usize::from(self.weighted)
+    /// Inputs before those of a single count.
+    fn inputs(self) -> usize {
+        self.weights() + usize::from(self.weighted)
     }
 
+    /// The input that holds the weights.
     fn weights(self) -> usize {
         4 + usize::from(self.gather)
     }
 
-    /// Checks the inputs of a tally of `cells` cells for y's columns.
-    pub(super) fn check(
-        self,
-        inputs: &[TensorType],
-        more: usize,
-        cells: impl Fn(usize) -> Result<usize, String>,
-    ) -> Result<(), String> {
-        let wanted = self.inputs() + more;
-        if inputs.len() != wanted {
-            return Err(format!("takes {wanted} inputs, got {}", inputs.len()));
-        }
-        let (tally, cursor, y, t) = (&inputs[0], &inputs[1], &inputs[2], &inputs[3]);
-        expect_dtype("the tally", tally, DType::F32)?;
+    /// Checks all inputs but the tally, and returns y's columns.
+    fn check(self, inputs: &[TensorType]) -> Result<usize, String> {
+        let (cursor, y, t) = (&inputs[1], &inputs[2], &inputs[3]);
         if *cursor != TensorType::u32([WORDS]) {
             return Err(format!("the cursor must be [{WORDS}] u32, got {cursor}"));
         }
@@ -78,12 +118,6 @@ impl Feed {
         if self.each == 0 || !batch.is_multiple_of(self.each) || (self.gather && self.each > 1) {
             let each = self.each;
             return Err(format!("y {y} is no {each} rows for each of a batch"));
-        }
-        let cells = cells(columns)?;
-        if !matches!(tally.shape.dims(), &[slots, own] if slots > 0 && own == cells) {
-            return Err(format!(
-                "the tally must be [slots, {cells}], at least one slot, got {tally}"
-            ));
         }
         let mut rows = batch;
         if self.gather {
@@ -98,112 +132,167 @@ impl Feed {
             DType::U32 => sparse(&all, t)?,
         };
         if self.weighted && inputs[self.weights()] != TensorType::f32([rows]) {
+            let weights = &inputs[self.weights()];
+            return Err(format!("the weights must be [{rows}], got {weights}"));
+        }
+        Ok(columns)
+    }
+
+    /// Rows of y that count, of a step with this cursor.
+    fn rows(self, cursor: &[u32], batch: usize) -> usize {
+        (cursor[ROWS] as usize).saturating_mul(self.each).min(batch)
+    }
+}
+
+impl<C: RowCount> Op for Tallied<C> {
+    fn name(&self) -> &'static str {
+        C::NAME
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let wanted = self.feed.inputs() + usize::from(C::MORE);
+        if inputs.len() != wanted {
+            return Err(format!("takes {wanted} inputs, got {}", inputs.len()));
+        }
+        let tally = &inputs[0];
+        expect_dtype("the tally", tally, DType::F32)?;
+        let columns = self.feed.check(inputs)?;
+        let more = inputs.get(self.feed.inputs());
+        let cells = self.count.cells(columns, &inputs[3], more)?;
+        if !matches!(tally.shape.dims(), &[slots, own] if slots > 0 && own == cells) {
             return Err(format!(
-                "the weights must be [{rows}], got {}",
-                inputs[self.weights()]
+                "the tally must be [slots, {cells}], at least one slot, got {tally}"
             ));
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
-    /// A dispatch of the given number of workgroups with the params and bindings that all tallies have.
-    pub(super) fn launch(
-        self,
-        shader: Shader,
-        entry: &'static str,
-        signature: &Signature,
-        groups: usize,
-    ) -> Launch {
-        let (batch, columns) = signature.inputs[2].shape.rows_and_columns();
-        let tally = signature.inputs[0].shape.dims();
-        let t = &signature.inputs[3];
-        // Bound where there is nothing to read, and never read.
-        let nothing = |there: bool, input: usize, instead: usize| {
-            Binding::Input(if there { input } else { instead })
-        };
-        Launch::new(shader, entry)
-            .set("WORKGROUP", workgroup(batch))
-            .set("SPARSE", t.dtype == DType::U32)
-            .set("GATHER", self.gather)
-            .set("WEIGHTED", self.weighted)
-            .param("batch", batch)
-            .param("columns", columns)
-            .param("slots", tally[0])
-            .param("cells", tally[1])
-            .param("last", t.shape.dims()[0] - 1)
-            .param("each", self.each)
-            .bind(Binding::Input(1))
-            .bind(Binding::Input(2))
-            .bind(Binding::Input(3))
-            .bind(nothing(self.gather, 4, 1))
-            .bind(nothing(self.weighted, self.weights(), 2))
-            .grid([u32::try_from(groups).unwrap_or(u32::MAX), 1, 1])
-            .flops((batch * columns) as u64)
+    fn writes(&self) -> &[usize] {
+        &[0]
     }
 
-    /// Elements that a step touches: an epoch's slot, and what the batch reads of a data set.
-    pub(super) fn touched(self, signature: &Signature, input: usize) -> u64 {
+    /// An epoch's slot, and what the batch reads of a data set.
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
         let (batch, columns) = signature.inputs[2].shape.rows_and_columns();
         match input {
             0 => signature.inputs[0].shape.dims()[1] as u64,
             3 if signature.inputs[3].dtype == DType::F32 => (batch * columns) as u64,
             3 => batch as u64,
-            _ if self.weighted && input == self.weights() => batch as u64,
+            _ if self.feed.weighted && input == self.feed.weights() => batch as u64,
             _ => signature.inputs[input].elements(),
         }
     }
 
-    /// The rows of the step at hand.
-    #[inline(always)]
-    pub(super) fn counted<'a, T: Real>(self, io: &Io<'a, T>) -> CountedRows<'a, T> {
-        let (batch, columns) = io.matrix(2);
-        CountedRows {
-            y: io.input(2),
+    fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
+        let feed = self.feed;
+        let (batch, columns) = signature.inputs[2].shape.rows_and_columns();
+        let (tally, t) = (signature.inputs[0].shape.dims(), &signature.inputs[3]);
+        // Bound where there is nothing to read, and never read.
+        let or = |there: bool, input: usize, instead: usize| if there { input } else { instead };
+        let (shader, entry) = C::KERNEL;
+        let launch = Launch::new(shader, entry)
+            .set("WORKGROUP", workgroup(batch))
+            .set("SPARSE", t.dtype == DType::U32)
+            .set("GATHER", feed.gather)
+            .set("WEIGHTED", feed.weighted)
+            .param("batch", batch)
+            .param("columns", columns)
+            .param("slots", tally[0])
+            .param("cells", tally[1])
+            .param("last", t.shape.dims()[0] - 1)
+            .param("each", feed.each)
+            .flops((batch * columns) as u64);
+        let more = signature.inputs.get(feed.inputs());
+        let numbers = more.map_or(0, |more| more.elements() as usize);
+        let (launch, groups) = self.count.launch(launch, signature, numbers);
+        let indices = or(feed.gather, 4, 1);
+        let weights = or(feed.weighted, feed.weights(), 2);
+        let inputs = [1, 2, 3, indices, weights].into_iter();
+        let inputs = inputs.chain(more.map(|_| feed.inputs())).chain([0]);
+        let launch = inputs.map(Binding::Input).fold(launch, Launch::bind);
+        let groups = u32::try_from(groups).unwrap_or(u32::MAX);
+        Ok(launch.grid([groups, 1, 1]).into())
+    }
+
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        let words = |input: usize| -> Vec<u32> {
+            let words = sample.inputs[input].iter();
+            words.map(|&word| word as u32).collect()
+        };
+        let inputs = &sample.signature.inputs;
+        let (batch, columns) = inputs[2].shape.rows_and_columns();
+        let (cursor, labels) = (words(1), words(3));
+        let indices = self.feed.gather.then(|| words(4));
+        let rows = CountedRows {
+            y: &sample.inputs[2],
             columns,
-            targets: TargetRows::of(io, 3),
-            last: io.dims(3)[0] - 1,
-            indices: self.gather.then(|| io.words(4)),
-            weights: self.weighted.then(|| io.input(self.weights())),
-            rows: self.rows(io.words(1)[ROWS] as usize).min(batch),
-        }
-    }
-
-    /// Rows of y that belong to the given number of rows of the batch.
-    pub(super) fn rows(self, rows: usize) -> usize {
-        rows.saturating_mul(self.each)
-    }
-
-    /// γ of the rows that a step adds to a cell, on what the cell holds in the end; for sums of what is not negative.
-    pub(super) fn bound(self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        let tally = sample.signature.inputs[0].shape.dims();
-        let own = home(
-            &sample.inputs[1]
-                .iter()
-                .map(|&word| word as u32)
-                .collect::<Vec<_>>(),
-            tally,
-        );
-        let rows = self.rows(sample.inputs[1][ROWS] as usize);
-        let mut bound = vec![0.0; sample.results[0].len()];
-        for (bound, value) in bound[own.clone()].iter_mut().zip(&sample.results[0][own]) {
-            *bound = Sample::gamma(rows + 2) * value.abs() + 1e-37;
-        }
+            targets: match inputs[3].dtype {
+                DType::U32 => TargetRows::Sparse(&labels),
+                _ => TargetRows::Dense(&sample.inputs[3]),
+            },
+            last: inputs[3].shape.dims()[0] - 1,
+            indices: indices.as_deref(),
+            weights: self
+                .feed
+                .weighted
+                .then(|| &sample.inputs[self.feed.weights()][..]),
+            rows: self.feed.rows(&cursor, batch),
+        };
+        let own = home(&cursor, inputs[0].shape.dims());
+        let before = (!begins_epoch(&cursor)).then(|| &sample.inputs[0][own.clone()]);
+        let after = &sample.results[0];
+        let mut bound = vec![0.0; after.len()];
+        bound[own.clone()].copy_from_slice(&self.count.errors(rows, before, &after[own]));
         vec![bound]
     }
 }
 
-impl<'a, T: Real> CountedRows<'a, T> {
-    /// What is known of each row that counts: predictions, target (none where its label names no class) and weight.
+impl<C: RowCount> Compute for Tallied<C> {
     #[inline(always)]
-    pub(super) fn rows(self) -> impl Iterator<Item = (&'a [T], Option<RowTarget<'a, T>>, T)> {
+    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
+        let (feed, cursor) = (self.feed, io.words(1));
+        let (batch, columns) = io.matrix(2);
+        let rows = CountedRows {
+            y: io.input(2),
+            columns,
+            targets: TargetRows::of(io, 3),
+            last: io.dims(3)[0] - 1,
+            indices: feed.gather.then(|| io.words(4)),
+            weights: feed.weighted.then(|| io.input(feed.weights())),
+            rows: feed.rows(cursor, batch),
+        };
+        let more = if C::MORE {
+            io.input(feed.inputs())
+        } else {
+            &[]
+        };
+        let own = home(cursor, io.dims(0));
+        let begins = begins_epoch(cursor);
+        let cells = &mut io.output(0)[own];
+        if begins {
+            cells.fill(T::zero());
+        }
+        self.count.add(cells, rows, more, begins);
+    }
+}
+
+impl<'a, T: Real> CountedRows<'a, T> {
+    #[inline(always)]
+    pub fn each(self) -> impl Iterator<Item = CountedRow<'a, T>> {
         (0..self.rows).map(move |r| {
             let row = match self.indices {
                 Some(indices) => (indices[r] as usize).min(self.last),
                 None => r,
             };
-            let y = &self.y[r * self.columns..(r + 1) * self.columns];
-            let weight = self.weights.map_or(T::one(), |weights| weights[row]);
-            (y, self.targets.row(row, self.columns), weight)
+            CountedRow {
+                y: &self.y[r * self.columns..(r + 1) * self.columns],
+                target: self.targets.row(row, self.columns),
+                label: match self.targets {
+                    TargetRows::Sparse(labels) => Some(labels[row]),
+                    TargetRows::Dense(_) => None,
+                },
+                weight: self.weights.map_or(T::one(), |weights| weights[row]),
+            }
         })
     }
 }
@@ -222,26 +311,84 @@ pub(super) fn iterations(batch: usize, row: u64, cells: usize) -> u64 {
 }
 
 /// The cells of the epoch's slot in a tally `[slots, cells]`.
-pub(super) fn home(cursor: &[u32], tally: &[usize]) -> std::ops::Range<usize> {
+fn home(cursor: &[u32], tally: &[usize]) -> std::ops::Range<usize> {
     let start = cursor[EPOCH] as usize % tally[0] * tally[1];
     start..start + tally[1]
 }
 
 /// Whether the batch is the first of its epoch.
-pub(super) fn begins_epoch(cursor: &[u32]) -> bool {
+fn begins_epoch(cursor: &[u32]) -> bool {
     cursor[OFFSET] == 0
 }
 
 /// Slots of a tally of `cells` cells: as many as some 256 KiB hold, between 2 and 64. A submission may touch as many epochs.
-pub fn slots(cells: usize) -> usize {
+pub(crate) fn slots(cells: usize) -> usize {
     (65_536 / cells.max(1)).clamp(2, 64)
 }
 
-/// Cursors to try tallies on: rows that count of a batch, whether the epoch begins, and which it is.
-pub(super) fn cursor(rows: usize, begins: bool, epoch: u32) -> Vec<u32> {
-    let mut words = vec![0; WORDS];
-    words[ROWS] = rows as u32;
-    words[OFFSET] = if begins { 0 } else { 7 };
-    words[EPOCH] = epoch;
-    words
+/// A batch to try tallies on, in one of four turns: with rows of a data set or not, with weights or not.
+#[derive(Clone, Copy)]
+pub(super) struct Trial {
+    batch: usize,
+    /// Rows that count.
+    counted: usize,
+    epoch: u32,
+    slots: usize,
+    turn: usize,
+}
+
+impl Trial {
+    pub fn new(
+        (batch, counted): (usize, usize),
+        (epoch, slots): (u32, usize),
+        turn: usize,
+    ) -> Self {
+        Trial {
+            batch,
+            counted,
+            epoch,
+            slots,
+            turn,
+        }
+    }
+
+    /// Rows of the targets.
+    pub fn rows(self) -> usize {
+        self.batch + 3 * (self.turn % 2)
+    }
+
+    /// Whether a NaN in any row must show.
+    pub fn is_whole(self) -> bool {
+        self.counted == self.batch && self.turn == 0
+    }
+
+    /// The case of a count of `cells` cells; `operands` adds predictions and targets.
+    pub fn case<C: RowCount>(
+        self,
+        count: C,
+        cells: usize,
+        operands: impl FnOnce(Case) -> Case,
+    ) -> Case {
+        let Trial { batch, turn, .. } = self;
+        let feed = Feed {
+            gather: turn % 2 == 1,
+            weighted: turn > 1,
+            each: if turn == 2 && batch % 3 == 0 { 3 } else { 1 },
+        };
+        let mut cursor = vec![0; WORDS];
+        cursor[ROWS] = (self.counted / feed.each) as u32;
+        cursor[OFFSET] = if turn % 3 == 0 { 0 } else { 7 };
+        cursor[EPOCH] = self.epoch;
+        let case = Case::new(Tallied { feed, count })
+            .constant(&[self.slots, cells], Fill::Uniform(0.0, 5.0))
+            .words(&[WORDS], Fill::Words(cursor));
+        let mut case = operands(case);
+        if feed.gather {
+            case = case.words(&[batch], Fill::Below(self.rows() as u32 + 2));
+        }
+        if feed.weighted {
+            case = case.constant(&[self.rows()], Fill::Uniform(0.0, 2.0));
+        }
+        case
+    }
 }

@@ -5,15 +5,11 @@
 //! of the ascending thresholds. True positives at threshold i are the sum of side 0 over b > i, as Keras counts
 //! predictions above a threshold; false positives that of side 1.
 
-use crate::contract::{
-    Binding, Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, expect_dtype,
-    shader,
-};
+use crate::contract::{Case, Entry, Fill, Launch, Shader, Signature, expect_dtype, shader};
 use crate::number::Real;
-use crate::target::Target;
 use crate::{DType, TensorType};
 
-use super::tally::{Feed, begins_epoch, cursor, home, iterations};
+use super::tally::{CountedRows, RowCount, Trial, iterations};
 
 const SHADER: Shader = shader!("threshold_counts", "tally");
 
@@ -26,7 +22,7 @@ pub const ENTRY: Entry = Entry {
 
 /// Which of a row's numbers are predictions.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Select {
+pub(crate) enum Select {
     /// All of them, compared with the thresholds.
     All,
     /// The largest counts as one, the others as zero; equals count all, and none whose size is at most `floor`.
@@ -38,14 +34,12 @@ pub enum Select {
     Top(usize),
 }
 
-/// Counts predictions by thresholds. Inputs: those of [`Feed`], then the thresholds, ascending, \[n\]. The tally is
-/// \[slots, columns·2·(n + 1)\], updated in place. No output.
+/// Counts predictions by thresholds, \[n\], ascending, which follow the inputs of all tallies. The tally is
+/// \[slots, columns·2·(n + 1)\].
 ///
 /// A row with a NaN among what a prediction depends on, or with a label that names no class, makes the lowest bucket NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ThresholdCounts {
-    /// Targets and weights.
-    pub feed: Feed,
+pub(crate) struct ThresholdCounts {
     /// Whether predictions are the softmax of y's rows.
     pub softmax: bool,
     /// Which of them count.
@@ -55,9 +49,14 @@ pub struct ThresholdCounts {
 }
 
 impl ThresholdCounts {
+    /// Columns of `columns` that count.
+    fn counted(&self, columns: usize) -> usize {
+        self.column.map_or(columns, |_| 1)
+    }
+
     /// Cells for `columns` predictions a row and `thresholds` thresholds.
-    pub fn cells(&self, columns: usize, thresholds: usize) -> usize {
-        self.column.map_or(columns, |_| 1) * 2 * (thresholds + 1)
+    pub fn buckets(&self, columns: usize, thresholds: usize) -> usize {
+        self.counted(columns) * 2 * (thresholds + 1)
     }
 
     /// What the predictions of a row have in common.
@@ -100,9 +99,10 @@ impl ThresholdCounts {
             }
             Select::All => {}
         }
-        match self.softmax {
-            true => (x - row.largest).exp() / row.sum,
-            false => x,
+        if self.softmax {
+            (x - row.largest).exp() / row.sum
+        } else {
+            x
         }
     }
 }
@@ -117,40 +117,36 @@ struct Row<'a, T> {
     sum: T,
 }
 
-impl Op for ThresholdCounts {
-    fn name(&self) -> &'static str {
-        "threshold_counts"
-    }
+/// Weights are not negative, so a cell's terms do not cancel. A softmax may come down on another side of a threshold
+/// than the reference's: the cases keep away from that.
+impl RowCount for ThresholdCounts {
+    const NAME: &'static str = "threshold_counts";
+    const KERNEL: (Shader, &'static str) = (SHADER, "count");
+    const MORE: bool = true;
 
-    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
-        let given = inputs.get(self.feed.inputs());
-        let thresholds = match given.map(|kind| (kind, kind.shape.dims())) {
+    fn cells(
+        &self,
+        columns: usize,
+        _: &TensorType,
+        more: Option<&TensorType>,
+    ) -> Result<usize, String> {
+        let thresholds = match more.map(|kind| (kind, kind.shape.dims())) {
             Some((kind, &[thresholds])) if thresholds > 0 => {
                 expect_dtype("the thresholds", kind, DType::F32)?;
                 thresholds
             }
             _ => return Err("the last input must be the thresholds, [n]".into()),
         };
-        self.feed.check(inputs, 1, |columns| match self.column {
+        match self.column {
             Some(column) if column >= columns => {
                 Err(format!("there is no column {column} among {columns}"))
             }
-            _ => Ok(self.cells(columns, thresholds)),
-        })?;
-        Ok(Vec::new())
+            _ => Ok(self.buckets(columns, thresholds)),
+        }
     }
 
-    fn writes(&self) -> &[usize] {
-        &[0]
-    }
-
-    fn touched(&self, signature: &Signature, input: usize) -> u64 {
-        self.feed.touched(signature, input)
-    }
-
-    fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
+    fn launch(&self, launch: Launch, signature: &Signature, thresholds: usize) -> (Launch, usize) {
         let (batch, columns) = signature.inputs[2].shape.rows_and_columns();
-        let thresholds = signature.inputs[self.feed.inputs()].elements() as usize;
         let (select, top_k, floor) = match self.select {
             Select::All => (0u32, 0, 0.0),
             Select::Largest { floor } => (1, 0, floor),
@@ -162,55 +158,35 @@ impl Op for ThresholdCounts {
             0
         };
         let search = u64::from((thresholds as u32).ilog2()) + 2;
-        let groups = self.column.map_or(columns, |_| 1);
-        Ok(self
-            .feed
-            .launch(SHADER, "count", signature, groups)
+        let launch = launch
             .set("SOFTMAX", self.softmax)
             .set("SELECT", select)
             .param("first_column", self.column.unwrap_or(0))
             .param("thresholds", thresholds)
             .param("top_k", top_k)
             .param("floor", floor)
-            .bind(Binding::Input(self.feed.inputs()))
-            .bind(Binding::Input(0))
-            .iterations(iterations(batch, row + search, 2 * (thresholds + 1)))
-            .into())
+            .iterations(iterations(batch, row + search, 2 * (thresholds + 1)));
+        (launch, self.counted(columns))
     }
 
-    /// Weights are not negative, so a cell's terms do not cancel. A softmax may come down on another side of a threshold
-    /// than the reference's: the cases keep away from that.
-    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        self.feed.bound(sample)
-    }
-}
-
-impl Compute for ThresholdCounts {
     #[inline(always)]
-    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (cursor, thresholds) = (io.words(1), io.input(self.feed.inputs()));
-        let own = home(cursor, io.dims(0));
-        let rows = self.feed.counted(io).rows();
-        let tally = &mut io.output(0)[own];
-        if begins_epoch(cursor) {
-            tally.fill(T::zero());
-        }
+    fn add<T: Real>(&self, cells: &mut [T], rows: CountedRows<'_, T>, thresholds: &[T], _: bool) {
         let buckets = thresholds.len() + 1;
-        for (y, target, weight) in rows {
-            let row = self.row(y);
-            let first = self.column.unwrap_or(0);
-            for (c, cells) in tally.chunks_exact_mut(2 * buckets).enumerate() {
+        let first = self.column.unwrap_or(0);
+        for counted in rows.each() {
+            let row = self.row(counted.y);
+            for (c, cells) in cells.chunks_exact_mut(2 * buckets).enumerate() {
                 let x = self.prediction(&row, first + c);
+                let target = counted.target;
                 let share = target.map_or(T::nan(), |target| target.at(first + c));
-                let lost = x.is_nan() || share.is_nan() || weight.is_nan();
-                let bucket = if lost {
-                    0
+                let lost = x.is_nan() || share.is_nan() || counted.weight.is_nan();
+                let (bucket, lost) = if lost {
+                    (0, T::nan())
                 } else {
-                    thresholds.partition_point(|&t| x > t)
+                    (thresholds.partition_point(|&t| x > t), T::zero())
                 };
-                let lost = if lost { T::nan() } else { T::zero() };
-                cells[bucket] += share * weight + lost;
-                cells[buckets + bucket] += (T::one() - share) * weight + lost;
+                cells[bucket] += share * counted.weight + lost;
+                cells[buckets + bucket] += (T::one() - share) * counted.weight + lost;
             }
         }
     }
@@ -252,60 +228,33 @@ fn cases() -> Vec<Case> {
         (true, Select::Top(1)),
     ];
     let mut cases = Vec::new();
-    for (number, (batch, counted, columns, thresholds, epoch, slots)) in
-        settings.into_iter().enumerate()
-    {
+    for (number, setting) in settings.into_iter().enumerate() {
+        let (batch, counted, columns, thresholds, epoch, slots) = setting;
         // Pipelines are what takes time here: two of the four ways to feed it for each setting.
         for turn in [number % 2, 2 + number / 2 % 2] {
             let (softmax, select) = selects[(number + turn) % selects.len()];
-            let feed = Feed {
-                gather: turn % 2 == 1,
-                weighted: turn > 1,
-                each: if turn == 2 && batch % 3 == 0 { 3 } else { 1 },
-            };
-            let op = ThresholdCounts {
-                feed,
+            let count = ThresholdCounts {
                 softmax,
                 select,
                 column: ((number + turn) % 3 == 0).then_some(columns - 1),
             };
-            let rows = if feed.gather { batch + 3 } else { batch };
-            let labels = number % 2 == 0;
             // Few values of a softmax are near a threshold: one that none of them comes to within rounding.
-            let (y, at) = match softmax {
-                true => (Fill::Uniform(-3.0, 3.0), vec![0.999_999; thresholds]),
-                false => (Fill::Uniform(0.0, 1.0), spread(thresholds)),
-            };
-            let full = counted == batch && turn == 0;
-            let case = Case::new(op)
-                .constant(
-                    &[slots, op.cells(columns, thresholds)],
-                    Fill::Uniform(0.0, 5.0),
-                )
-                .words(
-                    &[8],
-                    Fill::Words(cursor(counted / feed.each, turn % 3 == 0, epoch)),
-                );
-            let case = if full && op.column.is_none() {
-                case.input(&[batch, columns], y).without_gradient()
+            let (y, at) = if softmax {
+                (Fill::Uniform(-3.0, 3.0), vec![0.999_999; thresholds])
             } else {
-                case.constant(&[batch, columns], y)
+                (Fill::Uniform(0.0, 1.0), spread(thresholds))
             };
-            let case = match labels {
-                true => case.words(
-                    &[rows],
-                    Fill::Below(columns as u32 + u32::from(number == 4)),
-                ),
-                false => case.constant(&[rows, columns], Fill::Binary),
-            };
-            let case = match feed.gather {
-                true => case.words(&[batch], Fill::Below(rows as u32 + 2)),
-                false => case,
-            };
-            let case = match feed.weighted {
-                true => case.constant(&[rows], Fill::Uniform(0.0, 2.0)),
-                false => case,
-            };
+            let trial = Trial::new((batch, counted), (epoch, slots), turn);
+            let (rows, whole) = (trial.rows(), trial.is_whole() && count.column.is_none());
+            let case = trial.case(count, count.buckets(columns, thresholds), |case| {
+                let case = case.constant(&[batch, columns], y).nan_if(whole);
+                if number % 2 == 0 {
+                    let labels = columns as u32 + u32::from(number == 4);
+                    case.words(&[rows], Fill::Below(labels))
+                } else {
+                    case.constant(&[rows, columns], Fill::Binary)
+                }
+            });
             cases.push(case.constant(&[thresholds], Fill::Values(at)));
         }
     }

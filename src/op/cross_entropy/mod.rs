@@ -43,7 +43,7 @@ pub const ENTRY: Entry = Entry {
 ///
 /// A label that names no class gives NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct CrossEntropy {
+pub(crate) struct CrossEntropy {
     /// Whether y are logits or probabilities.
     pub form: Form,
 }

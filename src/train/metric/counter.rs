@@ -1,7 +1,7 @@
 //! What a metric has the device count: the mean of a number for each row, or counts and sums of a whole epoch.
 
 use crate::nn::Activation;
-use crate::op::{self, Confusion, Feed, Moments, Says, Select, ThresholdCounts};
+use crate::op::{self, Confusion, Feed, Moments, Says, Select, Tallied, ThresholdCounts};
 use crate::train::loss::{Loss, Output, Reduction, Takes};
 use crate::{DType, Error, Initial, Result, Role, Tensor, TensorType};
 
@@ -116,7 +116,6 @@ impl Counter {
                 .for_each(|threshold| *threshold = logit(*threshold));
         }
         let op = ThresholdCounts {
-            feed: Feed::default(),
             softmax: softmax && !matches!(select, Select::Largest { .. }),
             select,
             column: class_id,
@@ -155,7 +154,6 @@ impl Counter {
         Ok(Counter(Counted::Epoch(EpochCounter::Confusion {
             before: says == Says::Above(0.0) || (says == Says::Largest && softmax),
             op: Confusion {
-                feed: Feed::default(),
                 says,
                 classes,
                 ignored: settings.ignore_class,
@@ -216,7 +214,9 @@ impl EpochCounter {
     /// The numbers that an epoch's tally has, for this many output columns.
     pub fn cells(&self, columns: usize) -> usize {
         match self {
-            EpochCounter::Thresholds { op, thresholds, .. } => op.cells(columns, thresholds.len()),
+            EpochCounter::Thresholds { op, thresholds, .. } => {
+                op.buckets(columns, thresholds.len())
+            }
             EpochCounter::Confusion { op, .. } => op.classes * op.classes,
             EpochCounter::Moments => columns * op::MOMENTS,
         }
@@ -275,12 +275,18 @@ impl EpochCounter {
                 let thresholds = graph.constant([thresholds.len()], thresholds);
                 let mut operands = operands(*before);
                 operands.push(&thresholds);
-                graph.apply_one(ThresholdCounts { feed, ..*op }, &operands)
+                graph.apply_one(Tallied { feed, count: *op }, &operands)
             }
             EpochCounter::Confusion { op, before } => {
-                graph.apply_one(Confusion { feed, ..*op }, &operands(*before))
+                graph.apply_one(Tallied { feed, count: *op }, &operands(*before))
             }
-            EpochCounter::Moments => graph.apply_one(Moments { feed }, &operands(false)),
+            EpochCounter::Moments => graph.apply_one(
+                Tallied {
+                    feed,
+                    count: Moments,
+                },
+                &operands(false),
+            ),
         }
     }
 

@@ -1,7 +1,7 @@
 //! PyTorch's losses, from Kiln's and a reduction.
 
-use kiln::Tensor;
-use kiln::op::{Form, OneHot, Penalty};
+use kiln::op::{Form, OneHot};
+use kiln::{Tensor, train};
 
 use super::Call;
 use super::arguments::Arguments;
@@ -161,18 +161,21 @@ impl Loss {
         let rows = x.shape().dims().first().copied().unwrap_or(1);
         let losses = match self.name {
             "MSELoss" => x.sub(&call.tensor(forward, 1, "target")?).square().into(),
-            "L1Loss" => each(&x, &call.tensor(forward, 1, "target")?, Penalty::Absolute).into(),
+            "L1Loss" => {
+                let target = call.tensor(forward, 1, "target")?;
+                each(&x, &target, &train::Loss::MeanAbsoluteError).into()
+            }
             "HuberLoss" => {
-                let penalty = Penalty::Huber(self.setting("delta") as f32);
-                each(&x, &call.tensor(forward, 1, "target")?, penalty).into()
+                let huber = train::Loss::huber(self.setting("delta") as f32);
+                each(&x, &call.tensor(forward, 1, "target")?, &huber).into()
             }
             "SmoothL1Loss" => {
                 let (target, beta) = (call.tensor(forward, 1, "target")?, self.setting("beta"));
-                match beta == 0.0 {
-                    true => each(&x, &target, Penalty::Absolute).into(),
-                    false => each(&x, &target, Penalty::Huber(beta as f32))
-                        .scale((1.0 / beta) as f32)
-                        .into(),
+                if beta == 0.0 {
+                    each(&x, &target, &train::Loss::MeanAbsoluteError).into()
+                } else {
+                    let huber = each(&x, &target, &train::Loss::huber(beta as f32));
+                    huber.scale((1.0 / beta) as f32).into()
                 }
             }
             "BCELoss" | "BCEWithLogitsLoss" => {
@@ -380,11 +383,10 @@ pub fn of_labels(
         }
     };
     let target = shares(settings.smoothing);
-    let losses = match settings.logits {
-        true => scores.x.cross_entropy(&target, Form::Logits),
-        false => scores
-            .x
-            .pointwise_loss(&target, Penalty::LogLikelihood, 1.0),
+    let losses = if settings.logits {
+        scores.x.cross_entropy(&target, Form::Logits)
+    } else {
+        train::Loss::NegativeLogLikelihood.each_row(&scores.x, &target)
     };
     Ok(Losses {
         values: scores.shaped(&losses),
@@ -416,10 +418,9 @@ fn column(x: &Tensor) -> Tensor {
     x.reshape([x.shape().elements() as usize, 1])
 }
 
-fn each(x: &Tensor, target: &Tensor, penalty: Penalty) -> Tensor {
-    column(x)
-        .pointwise_loss(&column(target), penalty, 1.0)
-        .reshape(x.shape())
+fn each(x: &Tensor, target: &Tensor, loss: &train::Loss) -> Tensor {
+    let losses = loss.each_row(&column(x), &column(target));
+    losses.reshape(x.shape())
 }
 
 /// Binary cross-entropy, element by element.

@@ -1,7 +1,7 @@
 //! PyTorch's losses of margins and distances, from Kiln's tensors.
 
-use kiln::Tensor;
-use kiln::op::{Form, Similarity};
+use kiln::op::Form;
+use kiln::{Tensor, train};
 
 use super::Call;
 use super::arguments::Arguments;
@@ -41,7 +41,7 @@ pub fn losses(
         "CosineEmbeddingLoss" => {
             let other = call.tensor(forward, 1, "other")?;
             let target = call.tensor(forward, 2, "target")?;
-            let unlike = x.similarity(&other, Similarity::Cosine);
+            let unlike = train::Loss::CosineSimilarity.each_row(x, &other);
             let apart = positive(&unlike.neg().offset(-margin));
             let alike = unlike.offset(1.0).mul(&is(&target, 1.0));
             alike.add(&apart.mul(&is(&target, -1.0))).into()
