@@ -20,7 +20,7 @@ pub use crate::gpu::Options;
 pub const DEVICE_VARIABLE: &str = "KILN_DEVICE";
 
 /// The environment variable with the file of measured choices that [`Device::from_env`] reads: see [`Device::with_tuning`].
-pub const TUNING_VARIABLE: &str = "KILN_TUNING";
+const TUNING_VARIABLE: &str = "KILN_TUNING";
 
 /// Where plans run. Clones share the same machine.
 #[derive(Debug, Clone)]
@@ -45,9 +45,8 @@ impl Device {
     /// # Errors
     ///
     /// [`Error::OutOfMemory`] where the budget is too small for a device at all, and [`Error::DeviceLost`] or
-    /// [`Error::Timeout`] where
-    /// the adapter opens and then fails its trials. An adapter that is refused is none: the CPU session takes its
-    /// place.
+    /// [`Error::Timeout`] where the adapter opens and then fails its trials. An adapter that is refused is none: the CPU
+    /// session takes its place.
     pub fn best() -> Result<Self> {
         Self::best_with(Options::default())
     }
@@ -153,7 +152,10 @@ impl Device {
         let table = TuningTable::read(file)?;
         let mut adapters = self.adapter_summary().into_iter();
         if adapters.any(|adapter| adapter.is_in(&table)) {
-            return Ok(self.with_target(|target| target.with_table(table)));
+            return Ok(self.with_target(|target| Target {
+                table: Some(Arc::new(table)),
+                ..target
+            }));
         }
         let (adapter, driver) = (&table.adapter, &table.driver);
         tracing::warn!(%adapter, %driver, "a tuning table of another adapter or driver is ignored");
@@ -202,7 +204,7 @@ impl Device {
     }
 
     /// Most bytes of buffers; none where no budget was set, and on the CPU sessions.
-    pub fn budget(&self) -> Option<u64> {
+    pub(crate) fn budget(&self) -> Option<u64> {
         self.gpu().and_then(gpu::Device::budget)
     }
 
@@ -220,9 +222,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfMemory`] and [`Error::Limit`] where the plan has no room on the device, [`Error::Shader`] for a
-    /// kernel that does not
-    /// fit its op, [`Error::Gpu`], [`Error::DeviceLost`] and [`Error::Timeout`] from the driver.
+    /// [`Error::OutOfMemory`] and [`Error::Limit`] where the plan has no room on the device, [`Error::Shader`] for a kernel
+    /// that does not fit its op, [`Error::Gpu`], [`Error::DeviceLost`] and [`Error::Timeout`] from the driver.
     pub fn open(&self, plan: &Plan) -> Result<Session> {
         let programs = plan.programs.len();
         tracing::debug!(device = %self, programs, bytes = plan.slot_bytes(), "plan opened");

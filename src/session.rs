@@ -62,7 +62,7 @@ impl Values {
     }
 }
 
-/// A readback under way: see [`Session::run_and_copy`].
+/// Steps under way, and what is copied after them: see [`Session::submit`].
 #[derive(Debug)]
 pub struct Pending(PendingKind);
 
@@ -74,27 +74,24 @@ enum PendingKind {
 
 impl Session {
     pub(crate) fn open_cpu(plan: &Plan) -> Result<Self> {
-        Ok(Session {
-            executor: Executor::Cpu(cpu::Session::open(plan)?),
-            last: None,
-            identity: Identity::new(),
-        })
+        cpu::Session::open(plan).map(|session| Self::of(Executor::Cpu(session)))
     }
 
     pub(crate) fn open_reference(plan: &Plan) -> Result<Self> {
-        Ok(Session {
-            executor: Executor::Reference(cpu::Session::open(plan)?),
-            last: None,
-            identity: Identity::new(),
-        })
+        cpu::Session::open(plan).map(|session| Self::of(Executor::Reference(session)))
     }
 
     pub(crate) fn open_gpu(device: &gpu::Device, plan: &Plan) -> Result<Self> {
-        Ok(Session {
-            executor: Executor::Gpu(Box::new(gpu::Session::open(device, plan)?)),
+        let session = gpu::Session::open(device, plan)?;
+        Ok(Self::of(Executor::Gpu(Box::new(session))))
+    }
+
+    fn of(executor: Executor) -> Self {
+        Session {
+            executor,
             last: None,
             identity: Identity::new(),
-        })
+        }
     }
 
     /// The plan it runs.
@@ -108,20 +105,18 @@ impl Session {
 
     /// The bytes it holds now, and the least that any assignment of the plan's tensors to memory would need.
     pub fn bytes(&self) -> (u64, u64) {
-        let (slots, bound) = (self.plan().slot_bytes(), self.plan().lower_bound_bytes());
+        let plan = self.plan();
+        let bound = plan.lower_bound_bytes();
+        // The CPU sessions keep every element in their own precision's room.
+        let elements: u64 = plan.slots.iter().map(|slot| slot.elements).sum();
         match &self.executor {
-            Executor::Cpu(_) => (self.elements() * 4, bound),
-            Executor::Reference(_) => (self.elements() * 8, bound * 2),
-            Executor::Gpu(session) => (
-                slots + session.overhead_bytes(),
-                bound + session.overhead_bytes(),
-            ),
+            Executor::Cpu(_) => (elements * 4, bound),
+            Executor::Reference(_) => (elements * 8, bound * 2),
+            Executor::Gpu(session) => {
+                let overhead = session.overhead_bytes();
+                (plan.slot_bytes() + overhead, bound + overhead)
+            }
         }
-    }
-
-    /// Elements of all slots: the CPU sessions keep each in their own precision's room.
-    fn elements(&self) -> u64 {
-        self.plan().slots.iter().map(|slot| slot.elements).sum()
     }
 
     /// Runs `steps` steps of a program. A GPU gets them in one submission, or in several where they are very many dispatches,
@@ -141,29 +136,10 @@ impl Session {
         Ok(())
     }
 
-    fn first_not_finite_at(&mut self, index: usize) -> Option<(usize, Place, f32)> {
-        match &mut self.executor {
-            Executor::Cpu(session) => session.first_not_finite(index),
-            Executor::Reference(session) => {
-                let found = session.first_not_finite(index);
-                found.map(|(call, place, value)| (call, place, value as f32))
-            }
-            Executor::Gpu(_) => None,
-        }
-    }
-
-    /// Runs `steps` steps and copies a tensor of numbers for the host, without waiting for it.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`Session::submit`].
-    pub fn run_and_copy(&mut self, program: &str, steps: u64, tensor: &str) -> Result<Pending> {
-        self.submit(program, steps, &[tensor])
-    }
-
     /// Runs `steps` steps without waiting for them, in one submission unless they are very many dispatches:
     /// [`Session::finish`] says when the last has ended, and returns the numbers of the tensors that were to be copied, one
-    /// after the other. Where too many are under way, it waits for the first with the device's deadline.
+    /// after the other. No steps only copy: how a tensor is read without blocking the thread. Where too many are under way, it
+    /// waits for the first with the device's deadline.
     ///
     /// # Errors
     ///
@@ -200,32 +176,8 @@ impl Session {
     /// [`Error::NotFound`] where there is no such program.
     pub fn limit_steps_per_dispatch(&mut self, program: &str, steps: u64) -> Result<()> {
         let index = self.begin(program, 0)?;
-        self.limit_at(index, steps);
+        self.limit_program(ProgramHandle(index), steps);
         Ok(())
-    }
-
-    fn limit_at(&mut self, index: usize, steps: u64) {
-        if let Executor::Gpu(session) = &mut self.executor {
-            session.limit_steps_per_dispatch(index, steps);
-        }
-    }
-
-    /// Makes the buffers for `count` copies of these tensors under way at once, which are else made when they are needed.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`] where there is no such tensor, [`Error::OutOfMemory`] where there is no room for the
-    /// buffers.
-    pub fn reserve_readbacks(&mut self, tensors: &[&str], count: usize) -> Result<()> {
-        let places = self.places(tensors)?;
-        self.reserve_at(&places, count)
-    }
-
-    fn reserve_at(&mut self, places: &[Place], count: usize) -> Result<()> {
-        match &mut self.executor {
-            Executor::Gpu(session) => session.reserve_readbacks(places, count),
-            Executor::Cpu(_) | Executor::Reference(_) => Ok(()),
-        }
     }
 
     /// Waits for a submission to end, and returns its copy.

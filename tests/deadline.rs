@@ -28,7 +28,7 @@ fn opened() -> Option<(Device, MutexGuard<'static, ()>)> {
     let device = Device::named_with(&name, options).unwrap();
     let software = device
         .adapter_summary()
-        .is_some_and(|adapter| adapter.kind_name() == "software");
+        .is_some_and(|adapter| adapter.kind == "software");
     if !software {
         println!("{device}: only a software adapter is slow enough");
         return None;
@@ -94,7 +94,7 @@ fn a_wait_ends_within_a_second_of_its_deadline_and_dropping_what_hangs_blocks_no
     };
     let mut session = busy(&device);
     timed_out("one submission that copies", || {
-        let pending = session.run_and_copy("busy", 15, "y")?;
+        let pending = session.submit("busy", 15, &["y"])?;
         device.block_on(session.finish(pending))
     });
     is_given_up(device, session);
@@ -122,7 +122,7 @@ fn several_submissions_under_way_end_in_time() {
     timed_out("three submissions", || {
         let mut last = None;
         for _ in 0..3 {
-            last = Some(session.run_and_copy("busy", 15, "y")?);
+            last = Some(session.submit("busy", 15, &["y"])?);
         }
         device.block_on(session.finish(last.unwrap()))
     });

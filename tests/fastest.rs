@@ -25,7 +25,7 @@ fn network(widths: &[usize], device: &Device) -> Model {
 
 #[test]
 fn without_a_gpu_the_cpu_session_is_chosen_by_rule() {
-    let hardware = |adapter: &kiln::gpu::AdapterSummary| adapter.kind != wgpu::DeviceType::Cpu;
+    let hardware = |adapter: &kiln::gpu::AdapterSummary| adapter.kind != "software";
     if kiln::gpu::adapters().iter().any(hardware) {
         return;
     }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::device;
+use common::{device, unfused};
 use kiln::optim::{Optimizer as _, OptimizerConfig};
 use kiln::plan::{Class, Products, Target};
 use kiln::prelude::*;
@@ -224,7 +224,7 @@ fn a_plan_says_what_its_rewrites_did_and_can_do_without() {
         plan
     };
     let fused = plan(&device);
-    let plain = plan(&device.clone().with_target(Target::without_fusion));
+    let plain = plan(&device.clone().with_target(unfused));
     let notes = &fused.program("train").unwrap().notes;
     assert!(notes.len() > 5, "{notes:?}");
     let printed = fused.to_string();
@@ -394,14 +394,12 @@ fn devices() -> Vec<Device> {
     let mut devices = vec![Device::cpu(), Device::reference()];
     if let Some(device) = device() {
         devices.push(device.clone());
-        if device.target().has_shaders() {
+        if device.adapter_summary().is_some() {
             for products in [Products::Shared, Products::Registers] {
-                devices.push(device.clone().with_target(|target| {
-                    Target {
-                        class: Class::Gpu,
-                        ..target
-                    }
-                    .with_products(products)
+                devices.push(device.clone().with_target(|target| Target {
+                    class: Class::Gpu,
+                    products,
+                    ..target
                 }));
             }
         }
@@ -415,8 +413,7 @@ fn fused_plans_train_as_the_unfused_graph_in_f64() {
     let devices = devices();
     let mut compared = 0;
     for (number, setting) in settings().iter().enumerate() {
-        let (weights, measured) =
-            setting.train(&Device::reference().with_target(Target::without_fusion));
+        let (weights, measured) = setting.train(&Device::reference().with_target(unfused));
         for device in &devices {
             if setting.widths.len() > 5 && setting.adam && device.target().class == Class::Gpu {
                 let (_, plan) = setting.model(device).inspect(100, 33).unwrap();
@@ -424,7 +421,7 @@ fn fused_plans_train_as_the_unfused_graph_in_f64() {
                 let updates = calls.iter();
                 let updates = updates.filter(|call| call.op.name().starts_with("layer_gradients"));
                 let dispatches: usize = updates.map(|call| call.launches.len()).sum();
-                let whole = device.target().tuning.products == Products::Shared;
+                let whole = device.target().products == Products::Shared;
                 assert_eq!(dispatches == 1, whole, "{plan}");
             }
             let (own, own_measured) = setting.train(device);
@@ -455,7 +452,7 @@ fn a_nan_in_a_row_shows_in_the_losses_of_this_step_and_the_next_fused_or_not() {
     let (rows, place) = (33, 5);
     let devices = devices();
     let plain = devices[..3.min(devices.len())].iter();
-    let plain = plain.map(|device| device.clone().with_target(Target::without_fusion));
+    let plain = plain.map(|device| device.clone().with_target(unfused));
     let mut tried = 0;
     for device in devices.iter().cloned().chain(plain) {
         // Every loss, hidden function and kind of fusion, each opened once: first with numbers, then with the NaN.

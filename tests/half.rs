@@ -12,8 +12,14 @@ use kiln::prelude::*;
 use kiln::{DType, Initial, Plan, Session, TensorType, Values};
 
 fn half(device: &Device) -> Device {
-    let change = |target: Target| target.with_precision(Precision::Half);
-    device.clone().with_target(change)
+    with_precision(device.clone(), Precision::Half)
+}
+
+fn with_precision(device: Device, precision: Precision) -> Device {
+    device.with_target(|target| Target {
+        precision,
+        ..target
+    })
 }
 
 /// A desktop GPU as a plan sees it.
@@ -66,7 +72,7 @@ fn devices() -> Vec<Device> {
     if let Some(device) = device() {
         for products in [Products::Subgroups, Products::Registers, Products::Shared] {
             if products != Products::Subgroups || device.target().subgroup.is_some() {
-                let change = |target: Target| target.with_products(products);
+                let change = |target: Target| Target { products, ..target };
                 devices.push(device.clone().with_target(change));
             }
         }
@@ -332,7 +338,7 @@ fn a_step_that_overflows_changes_no_parameter_and_halves_the_scale() {
             if precision == Precision::Single && device.is_reference() {
                 continue;
             }
-            let device = device.with_target(|target| target.with_precision(precision));
+            let device = with_precision(device, precision);
             let initial_scale = 2_f32.powi(power);
             let mut session = scaled_step(
                 &device,

@@ -304,10 +304,10 @@ fn what_waits_for_another_use_is_given_back_where_the_driver_has_no_memory() {
         call: 1,
         kind: kiln::gpu::FaultKind::OutOfMemory,
     });
-    let fired = device.faults_fired();
+    let fired = device.counters().faults;
     let between = device.counters();
     let opened = device.open(&plan).unwrap();
-    assert_eq!(device.faults_fired(), fired + 1);
+    assert_eq!(device.counters().faults, fired + 1);
     let now = device.counters();
     assert!(now.bytes < own.bytes, "no buffer was given back: {now:?}");
     let made = now.since(&between).objects;
@@ -361,7 +361,7 @@ fn what_waits_for_another_use_is_given_back_where_the_budget_has_no_room() {
     };
     let plan = probe(&device);
     let mut first = device.open(&plan).unwrap();
-    let pending = [(); 2].map(|()| first.run_and_copy("p", 1, "y").unwrap());
+    let pending = [(); 2].map(|()| first.submit("p", 1, &["y"]).unwrap());
     for pending in pending {
         device.block_on(first.finish(pending)).unwrap();
     }

@@ -7,7 +7,7 @@ use std::sync::MutexGuard;
 use std::time::Duration;
 
 use common::device;
-use kiln::gpu::{Fault, FaultKind, WgpuCall};
+use kiln::gpu::{Fault, FaultKind};
 use kiln::optim::OptimizerConfig;
 use kiln::prelude::*;
 use kiln::train::{Callback, Member, Moment, NonFinite, Population, Recovery, Timing};
@@ -94,9 +94,8 @@ fn rows() -> Dataset {
 /// Calls to wgpu so far, and those that looked for adapters.
 fn calls(device: &Device) -> (u64, u64) {
     let calls = device.calls();
-    let looked = calls.iter().filter(|(call, _)| *call == WgpuCall::Adapters);
-    let count =
-        |calls: &mut dyn Iterator<Item = &(WgpuCall, u64)>| calls.map(|(_, count)| count).sum();
+    let looked = calls.iter().filter(|(call, _)| *call == "adapters");
+    let count = |calls: &mut dyn Iterator<Item = &(&str, u64)>| calls.map(|(_, count)| count).sum();
     (count(&mut calls.iter()), count(&mut looked.into_iter()))
 }
 
@@ -118,10 +117,10 @@ fn a_run_of_any_kind_ends_in_the_same_bits_when_its_device_is_lost() {
         let total = calls(device).0 - before;
         let mut lost = 0;
         for point in [1, 3, 5, 7, 9] {
-            let (generation, fired) = (device.generation(), device.faults_fired());
+            let (generation, fired) = (device.generation(), device.counters().faults);
             inject(device, total * point / 10, FaultKind::Lost);
             // How many calls a run makes follows from how long its steps take: the fault may come in the next run.
-            while device.faults_fired() == fired {
+            while device.counters().faults == fired {
                 let ended = kind.trained(device).unwrap();
                 assert_eq!(ended, expected, "{kind:?}, lost at {point} tenths");
             }
@@ -265,11 +264,11 @@ fn a_device_that_cannot_be_made_again_at_once_is_tried_once_more() {
     let mut tried_again = 0;
     for later in 1..40 {
         let looked = calls(device).1;
-        let fired = device.faults_fired();
+        let fired = device.counters().faults;
         inject(device, total / 2, FaultKind::Lost);
         inject(device, total / 2 + later, FaultKind::Error);
         let ended = Kind::Resident.trained(device);
-        assert_eq!(device.faults_fired(), fired + 2, "{later}");
+        assert_eq!(device.counters().faults, fired + 2, "{later}");
         // An error elsewhere is told.
         let Ok(ended) = ended else { continue };
         assert_eq!(ended, expected, "{later} calls later");
@@ -405,9 +404,9 @@ fn a_population_whose_device_is_lost_ends_in_the_same_bits() {
         let total = calls(device).0 - before;
         let mut lost = 0;
         for point in [1, 3, 5, 7, 9] {
-            let fired = device.faults_fired();
+            let fired = device.counters().faults;
             inject(device, total * point / 10, FaultKind::Lost);
-            while device.faults_fired() == fired {
+            while device.counters().faults == fired {
                 let generation = device.generation();
                 assert!(trained() == expected, "{name}, lost at {point} tenths");
                 // The one before took leave by itself.
@@ -434,13 +433,13 @@ fn a_population_that_cannot_go_on_keeps_its_last_state_and_goes_on_from_it_later
     let total = calls(device).0 - before;
     let mut kept = Vec::new();
     for point in [2, 5, 7, 8] {
-        let fired = device.faults_fired();
+        let fired = device.counters().faults;
         inject(device, total * point / 10, FaultKind::Timeout);
         let (mut disturbed, error) = loop {
             let mut disturbed = population(device);
             match disturbed.fit(&data, steps(96)) {
                 Err(error) => break (disturbed, error),
-                Ok(_) => assert_eq!(device.faults_fired(), fired),
+                Ok(_) => assert_eq!(device.counters().faults, fired),
             }
         };
         assert!(matches!(error, Error::Timeout { .. }), "{error}");

@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::MutexGuard;
 
-use common::device;
+use common::{device, unfused};
 use kiln::Plan;
 use kiln::prelude::*;
 
@@ -352,7 +352,7 @@ fn a_data_set_larger_than_a_binding_is_split_and_trains_alike() {
         (split, bits(&mut model))
     };
     // In parts the step is not one call, which would add up in another order.
-    let device = &device.clone().with_target(|target| target.without_fusion());
+    let device = &device.clone().with_target(unfused);
     let (whole, expected) = run(device);
     // 16 KiB hold 409 rows of 40 bytes, and every other tensor of the model.
     let small = device.clone().with_target(|target| kiln::plan::Target {

@@ -96,7 +96,7 @@ fn a_copy_is_refused_by_every_session_but_its_own() {
     for device in &devices {
         for other in &devices {
             let (mut own, mut other) = (opened(device), opened(other));
-            let pending = own.run_and_copy("p", 2, "count").unwrap();
+            let pending = own.submit("p", 2, &["count"]).unwrap();
             let begun = Instant::now();
             let error = device.block_on(other.finish(pending)).unwrap_err();
             let text = error.to_string();

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::device;
+use common::{device, unfused};
 use kiln::nn::Activation;
 use kiln::optim::{OptimizerConfig, Schedule};
 use kiln::plan::{Class, Target};
@@ -95,7 +95,7 @@ fn compare(net: &Net, device: &Device, optimizer: OptimizerConfig, steps: u64) {
         "{:?} {:?} batch {} of {} rows",
         net.layers, net.loss, net.batch, net.rows
     );
-    let reference = Device::reference().with_target(|target| target.without_fusion());
+    let reference = Device::reference().with_target(unfused);
     let plan = net.plan(device, optimizer.clone());
     let specification = net.plan(&reference, optimizer);
     let train = plan.program("train").unwrap();

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::device;
 use kiln::op::{MatMul, candidates};
 use kiln::plan::{Class, Plan, ProductChoice, ProductShape, Target, TuningTable};
@@ -19,6 +21,13 @@ fn shape(sizes: [u32; 3]) -> ProductShape {
 /// The last way to compute a product that the target knows: never the default one.
 fn unusual(sizes: [u32; 3], target: &Target) -> ProductChoice {
     *candidates(shape(sizes), target).last().unwrap()
+}
+
+fn tuned_by(target: &Target, table: TuningTable) -> Target {
+    Target {
+        table: Some(Arc::new(table)),
+        ..target.clone()
+    }
 }
 
 fn plan(target: &Target, [m, n, k]: [usize; 3]) -> Plan {
@@ -117,7 +126,7 @@ fn only_what_the_targets_kernels_can_do_is_taken_from_a_table() {
         let tuned = |choice| {
             let mut table = TuningTable::new("a", "d");
             table.insert(shape(sizes), choice);
-            grid(&plan(&target.clone().with_table(table), [300; 3]))
+            grid(&plan(&tuned_by(&target, table), [300; 3]))
         };
         let mut grids: Vec<_> = candidates(shape(sizes), &target)
             .into_iter()

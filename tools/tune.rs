@@ -1,8 +1,10 @@
 //! Measures every product kernel that an adapter offers on a model's shapes, and writes the fastest to a table.
 #![allow(clippy::print_stdout)]
 
+use std::sync::Arc;
+
 use kiln::op::candidates;
-use kiln::plan::{ProductChoice, ProductShape, TuningTable};
+use kiln::plan::{ProductChoice, ProductShape, Target, TuningTable};
 use kiln::prelude::*;
 use kiln_tools::product::Product;
 
@@ -91,9 +93,10 @@ fn tune(device: &Device, shape: ProductShape, table: &mut TuningTable) -> Result
     let with = |choice| {
         let mut alone = TuningTable::new("", "");
         alone.insert(shape, choice);
-        device
-            .clone()
-            .with_target(|target| target.with_table(alone))
+        device.clone().with_target(|target| Target {
+            table: Some(Arc::new(alone)),
+            ..target
+        })
     };
     let default = seconds(device, shape)?;
     let mut best: Option<(f64, ProductChoice)> = None;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use kiln::check::{self, Survey};
 use kiln::gpu::{self, AdapterSummary, Finding, Verdict};
-use kiln::plan::Target;
+use kiln::plan::{Class, Target};
 use kiln::{Device, Error, Result, op};
 use serde_json::{Value, json};
 
@@ -194,7 +194,7 @@ fn canary_json(device: &Device) -> Value {
         })
     };
     json!({
-        "sound": canary.is_sound(),
+        "sound": canary.findings.iter().all(|finding| finding.verdict != Verdict::Unsound),
         "seconds": canary.seconds,
         "findings": canary.findings.iter().map(finding).collect::<Vec<_>>(),
     })
@@ -231,7 +231,7 @@ fn bytes(count: u64) -> String {
 /// Null where there is no limit; null altogether for the CPU session.
 fn limits_json(target: &Target) -> Value {
     let finite = |limit: u64| (limit < u64::MAX).then_some(limit);
-    if !target.has_shaders() {
+    if target.class == Class::Cpu {
         return Value::Null;
     }
     json!({
@@ -248,8 +248,8 @@ fn limits_json(target: &Target) -> Value {
 fn adapter_json(adapter: &AdapterSummary) -> Value {
     json!({
         "name": adapter.name,
-        "kind": adapter.kind_name(),
-        "backend": adapter.backend.to_string(),
+        "kind": adapter.kind,
+        "backend": adapter.backend,
         "driver": adapter.driver,
         "limits": limits_json(&adapter.target),
         "features": adapter.features,

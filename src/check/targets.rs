@@ -71,13 +71,11 @@ pub fn variants(case: &Case, device: &Device) -> Result<Vec<Variant>> {
             for products in [Products::Shared, Products::Registers, Products::Subgroups] {
                 let able = products != Products::Subgroups || own.subgroup.is_some();
                 if able {
-                    choices.push(
-                        Target {
-                            class,
-                            ..own.clone()
-                        }
-                        .with_products(products),
-                    );
+                    choices.push(Target {
+                        class,
+                        products,
+                        ..own.clone()
+                    });
                 }
             }
         }
@@ -94,12 +92,12 @@ pub fn variants(case: &Case, device: &Device) -> Result<Vec<Variant>> {
     let elements: u64 = signature.outputs.iter().map(TensorType::elements).sum();
     if own.has_shaders() && elements >= LARGE {
         for table in LARGE_TILES.iter() {
-            let target = Target {
+            choices.push(Target {
                 class: Class::Gpu,
+                products: Products::Shared,
                 table: Some(table.clone()),
                 ..own.clone()
-            };
-            choices.push(target.with_products(Products::Shared));
+            });
         }
     }
     let mut seen = Vec::new();

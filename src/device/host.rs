@@ -28,8 +28,8 @@ impl Device {
         self.canary.as_deref()
     }
 
-    /// Calls that passed the door to wgpu so far, by what they asked; none on the CPU sessions.
-    pub fn calls(&self) -> Vec<(gpu::WgpuCall, u64)> {
+    /// Calls to wgpu so far, by what they asked; none on the CPU sessions.
+    pub fn calls(&self) -> Vec<(&'static str, u64)> {
         self.gpu().map(gpu::Device::calls).unwrap_or_default()
     }
 
@@ -39,11 +39,6 @@ impl Device {
         if let Some(device) = self.gpu() {
             device.inject(fault);
         }
-    }
-
-    /// Faults that were let in and have fired.
-    pub fn faults_fired(&self) -> u64 {
-        self.gpu().map_or(0, gpu::Device::faults_fired)
     }
 
     /// Destroys the GPU device, as a reset of the driver does: it seems healthy until something is read back from it.

@@ -11,29 +11,16 @@ use crate::target::{Class, Target, TuningTable};
 pub struct AdapterSummary {
     /// The adapter's name.
     pub name: String,
-    /// Vulkan, Metal, DX12 or GL.
-    pub backend: Backend,
-    /// Discrete, integrated, virtual, or the processor.
-    pub kind: DeviceType,
+    /// `vulkan`, `metal`, `dx12` or `gl`.
+    pub backend: String,
+    /// `discrete GPU`, `integrated GPU`, `virtual GPU`, `software` or `other`.
+    pub kind: &'static str,
     /// The driver's name and version.
     pub driver: String,
     /// What a plan may ask of it.
     pub target: Target,
     /// The optional features that Kiln can use.
     pub features: Vec<&'static str>,
-}
-
-impl AdapterSummary {
-    /// The kind in words: `discrete GPU`, `integrated GPU`, `virtual GPU`, `software` or `other`.
-    pub fn kind_name(&self) -> &'static str {
-        match self.kind {
-            DeviceType::DiscreteGpu => "discrete GPU",
-            DeviceType::IntegratedGpu => "integrated GPU",
-            DeviceType::VirtualGpu => "virtual GPU",
-            DeviceType::Cpu => "software",
-            DeviceType::Other => "other",
-        }
-    }
 }
 
 impl AdapterSummary {
@@ -48,13 +35,19 @@ impl fmt::Display for AdapterSummary {
         write!(
             f,
             "{} ({}, {}, {})",
-            self.name,
-            self.kind_name(),
-            self.backend,
-            self.driver
+            self.name, self.kind, self.backend, self.driver
         )
     }
 }
+
+/// The kinds of adapters in words, the best first.
+const KINDS: [(DeviceType, &str); 5] = [
+    (DeviceType::DiscreteGpu, "discrete GPU"),
+    (DeviceType::IntegratedGpu, "integrated GPU"),
+    (DeviceType::VirtualGpu, "virtual GPU"),
+    (DeviceType::Other, "other"),
+    (DeviceType::Cpu, "software"),
+];
 
 /// A choice among adapters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,33 +77,29 @@ impl Selector {
     }
 
     /// How well an adapter answers the choice, smallest first; `None` if it does not.
-    fn rank(&self, summary: &AdapterSummary) -> Option<u32> {
-        let kind = match summary.kind {
-            DeviceType::DiscreteGpu => 0,
-            DeviceType::IntegratedGpu => 1,
-            DeviceType::VirtualGpu => 2,
-            DeviceType::Other => 3,
-            DeviceType::Cpu => 4,
-        };
+    fn rank(&self, adapter: &wgpu::Adapter) -> Option<usize> {
+        let (info, limits) = (adapter.get_info(), adapter.limits());
+        let kind = KINDS.iter().position(|(kind, _)| *kind == info.device_type);
         // GL reaches the same hardware with fewer features, so it comes last among equals.
-        let backend = u32::from(summary.backend == Backend::Gl);
-        let software = summary.kind == DeviceType::Cpu;
+        let backend = usize::from(info.backend == Backend::Gl);
+        let software = info.device_type == DeviceType::Cpu;
         // GL without compute shaders reports no workgroups.
-        let computes = summary.target.max_workgroups > 0 && summary.target.max_storage_buffers > 0;
+        let computes = limits.max_compute_workgroups_per_dimension > 0
+            && limits.max_storage_buffers_per_shader_stage > 0;
         let fits = match self {
             Selector::Hardware => !software && computes,
             Selector::Software => software,
-            Selector::Backend(backend) => summary.backend == *backend,
-            Selector::Name(name) => summary.name.to_lowercase().contains(&name.to_lowercase()),
+            Selector::Backend(backend) => info.backend == *backend,
+            Selector::Name(name) => info.name.to_lowercase().contains(&name.to_lowercase()),
         };
-        fits.then_some(kind * 2 + backend)
+        fits.then_some(kind? * 2 + backend)
     }
 
     /// The best adapter for the choice.
     pub(crate) fn choose(&self, adapters: &[wgpu::Adapter]) -> Option<wgpu::Adapter> {
         let ranked = adapters
             .iter()
-            .filter_map(|adapter| self.rank(&summarise(adapter)).map(|rank| (rank, adapter)));
+            .filter_map(|adapter| Some((self.rank(adapter)?, adapter)));
         ranked
             .min_by_key(|(rank, _)| *rank)
             .map(|(_, adapter)| adapter.clone())
@@ -134,8 +123,11 @@ pub(crate) fn summary_of(
     ];
     AdapterSummary {
         name: info.name.clone(),
-        backend: info.backend,
-        kind: info.device_type,
+        backend: info.backend.to_string(),
+        kind: KINDS
+            .iter()
+            .find(|(kind, _)| *kind == info.device_type)
+            .map_or("other", |(_, name)| name),
         driver: format!("{} {}", info.driver, info.driver_info)
             .trim()
             .to_string(),

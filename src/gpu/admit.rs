@@ -98,9 +98,10 @@ fn advice(plan: &Plan) -> String {
         .iter()
         .map(|(bytes, name, _)| format!("{name} ({bytes} bytes)"))
         .collect();
-    let change = match data {
-        true => "fewer rows at a time, or a larger budget",
-        false => "a smaller batch, micro-batches, or a larger budget",
+    let change = if data {
+        "fewer rows at a time, or a larger budget"
+    } else {
+        "a smaller batch, micro-batches, or a larger budget"
     };
     format!(
         "the largest are {}; what helps is {change}",

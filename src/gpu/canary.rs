@@ -4,14 +4,14 @@
 //! whose results nobody could trust is refused.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::contract::{Binding, Launch, Shader, shader};
 use crate::edge::WallTime;
 use crate::target::Target;
 use crate::{Error, Result};
 
-use super::device::{Buffer, Device, Kernel, Purpose};
+use super::device::{Buffer, Device, Kernel, Purpose, locked};
 use super::readback::Readback;
 use super::request::{kernels, request};
 
@@ -72,7 +72,7 @@ impl Canary {
     /// What the device raises.
     pub(crate) async fn of(device: &Device) -> Result<Arc<Self>> {
         let key = device.summary().to_string();
-        let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = || locked(&KNOWN);
         if let Some(canary) = known().as_ref().and_then(|known| known.get(&key)) {
             return Ok(Arc::clone(canary));
         }
@@ -95,12 +95,6 @@ impl Canary {
         Ok(canary)
     }
 
-    /// Whether results can be trusted.
-    pub fn is_sound(&self) -> bool {
-        let mut findings = self.findings.iter();
-        !findings.any(|finding| finding.verdict == Verdict::Unsound)
-    }
-
     /// Refuses a driver whose results cannot be trusted, with what it got wrong.
     pub(crate) fn check(&self, device: &Device) -> Result<()> {
         let unsound = self.findings.iter();
@@ -108,16 +102,16 @@ impl Canary {
         let told: Vec<String> = unsound
             .map(|finding| format!("{}: {}", finding.name, finding.found))
             .collect();
-        match told.is_empty() {
-            true => Ok(()),
-            false => Err(Error::Device {
-                message: format!(
-                    "{} computes wrong results ({}); update its driver or use another device",
-                    device.summary(),
-                    told.join("; ")
-                ),
-            }),
+        if told.is_empty() {
+            return Ok(());
         }
+        Err(Error::Device {
+            message: format!(
+                "{} computes wrong results ({}); update its driver or use another device",
+                device.summary(),
+                told.join("; ")
+            ),
+        })
     }
 
     /// The target with what the driver cannot do ruled out.

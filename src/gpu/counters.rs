@@ -21,12 +21,16 @@ pub struct Counters {
     pub bytes: u64,
     /// The most bytes of buffers that were alive at once.
     pub peak_bytes: u64,
+    /// The part of the bytes alive in buffers that the host reads.
+    pub readback_bytes: u64,
     /// The peak without the buffers that the host reads, which a GPU with memory of its own keeps in the host's.
     pub peak_resident_bytes: u64,
+    /// Faults that were let in and have fired: see [`Device::inject`](crate::Device::inject).
+    pub faults: u64,
 }
 
 impl Counters {
-    /// What was added since `before`; bytes alive and their peak as they are now.
+    /// What was added since `before`; bytes alive and their peaks as they are now.
     pub fn since(&self, before: &Counters) -> Counters {
         Counters {
             objects: self.objects.saturating_sub(before.objects),
@@ -36,9 +40,8 @@ impl Counters {
             submits: self.submits.saturating_sub(before.submits),
             passes: self.passes.saturating_sub(before.passes),
             dispatches: self.dispatches.saturating_sub(before.dispatches),
-            bytes: self.bytes,
-            peak_bytes: self.peak_bytes,
-            peak_resident_bytes: self.peak_resident_bytes,
+            faults: self.faults.saturating_sub(before.faults),
+            ..*self
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// How an entry point uses a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BindingUse {
+pub(super) enum BindingUse {
     /// `var<uniform>`: the params.
     Uniform,
     /// `var<storage, read>`.
@@ -19,23 +19,19 @@ pub enum BindingUse {
 
 /// An entry point's bindings by number, from 0.
 #[derive(Debug, Clone)]
-pub struct EntryPoint {
-    /// Its name.
+pub(super) struct EntryPoint {
     pub name: String,
     /// The bindings it uses, in order of their numbers.
     pub bindings: Vec<BindingUse>,
     /// The fields of its `params`.
     pub params: Vec<ParamField>,
-    /// Bytes of `params`.
     pub params_bytes: u32,
 }
 
 /// A field of the `params` struct.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParamField {
-    /// Its name.
+pub(super) struct ParamField {
     pub name: String,
-    /// Its offset in bytes.
     pub offset: u32,
     /// Whether it is an f32; else a u32.
     pub float: bool,
@@ -43,27 +39,16 @@ pub struct ParamField {
 
 /// A shader as reflected.
 #[derive(Debug, Clone)]
-pub struct Module {
-    /// The shader's name.
+pub(super) struct Module {
     pub name: &'static str,
-    /// Its entry points.
     pub entries: Vec<EntryPoint>,
     /// The names of its override constants.
     pub overrides: Vec<String>,
 }
 
 impl Module {
-    /// Parses, validates and reflects a shader.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Shader`] with the compiler's words.
-    pub fn parse(shader: &Shader) -> Result<Self> {
-        Self::parse_with_tree(shader).map(|(reflected, _)| reflected)
-    }
-
-    /// The same, and naga's tree of the text.
-    pub(super) fn parse_with_tree(shader: &Shader) -> Result<(Self, naga::Module)> {
+    /// Parses, validates and reflects a shader; with it naga's tree of the text.
+    pub fn parse(shader: &Shader) -> Result<(Self, naga::Module)> {
         let refused = |message: String| Error::Shader {
             shader: shader.name.into(),
             message,
@@ -136,10 +121,6 @@ impl Module {
 
     /// The entry point that a launch names, after checking the launch against it. `written` tells for each of the
     /// launch's bindings whether the op writes it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Shader`] where there is no such entry point, or where it does not declare what the launch binds.
     pub fn entry(&self, launch: &Launch, written: impl Fn(Binding) -> bool) -> Result<&EntryPoint> {
         let refused = |message: String| Error::Shader {
             shader: self.name.into(),
@@ -187,10 +168,6 @@ impl Module {
 
 impl EntryPoint {
     /// The bytes of `params` with a launch's values, each at its field's offset.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Shader`] where a field has no value or one of another type.
     pub fn pack(&self, launch: &Launch) -> Result<Vec<u8>> {
         let refused = |message: String| Error::Shader {
             shader: launch.shader.name.into(),

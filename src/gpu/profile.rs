@@ -57,9 +57,10 @@ impl Session {
             .zip(samples)
             .map(|((at, label), sample)| {
                 let seconds = median(sample.iter().map(|(_, seconds)| *seconds).collect());
-                let begun = match timestamps {
-                    true => median(sample.iter().map(|(begin, _)| *begin).collect()),
-                    false => begin,
+                let begun = if timestamps {
+                    median(sample.iter().map(|(begin, _)| *begin).collect())
+                } else {
+                    begin
                 };
                 begin += seconds;
                 LaunchTiming {

@@ -23,7 +23,7 @@ pub(crate) use bytes::RowBytes;
 pub use program::Program;
 
 pub use crate::target::{
-    Class, Precision, ProductChoice, ProductShape, Products, Target, Tuning, TuningTable,
+    Class, Precision, ProductChoice, ProductShape, Products, Target, TuningTable,
 };
 
 /// A whole buffer on the device, shared by tensors whose lifetimes do not overlap.
@@ -39,7 +39,7 @@ pub struct Slot {
 
 impl Slot {
     /// Its size on a device.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.elements.saturating_mul(self.dtype.bytes())
     }
 }
@@ -93,7 +93,7 @@ pub struct PlannedCall {
 
 impl PlannedCall {
     /// Whether input `i` is updated in place.
-    pub fn updates(&self, i: usize) -> bool {
+    pub(crate) fn updates(&self, i: usize) -> bool {
         self.op.writes().contains(&i)
     }
 
@@ -136,7 +136,7 @@ pub struct PlannedProgram {
 
 impl PlannedProgram {
     /// Type and place of what it fetches under that name.
-    pub fn fetched(&self, name: &str) -> Option<(&TensorType, Place)> {
+    pub(crate) fn fetched(&self, name: &str) -> Option<(&TensorType, Place)> {
         let mut fetches = self.fetches.iter();
         fetches
             .find(|(known, ..)| known == name)
@@ -240,11 +240,7 @@ impl Plan {
     }
 
     /// Type and place of a variable, or of what a program fetches: of the first that fetches something of that name.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`] with the names that can be read.
-    pub fn readable(&self, name: &str) -> Result<(&TensorType, Place)> {
+    pub(crate) fn readable(&self, name: &str) -> Result<(&TensorType, Place)> {
         if let Some(variable) = self.find_variable(name) {
             return Ok((&variable.kind, variable.place));
         }
@@ -266,7 +262,7 @@ impl Plan {
     }
 
     /// The stretches of slots that none of `places` covers: what no kernel that binds only these may write.
-    pub fn outside(&self, places: impl IntoIterator<Item = Place>) -> Vec<Place> {
+    pub(crate) fn outside(&self, places: impl IntoIterator<Item = Place>) -> Vec<Place> {
         let mut covered: Vec<Vec<(u64, u64)>> = vec![Vec::new(); self.slots.len()];
         for place in places {
             covered[place.slot].push((place.offset, place.offset.saturating_add(place.len)));

@@ -1,32 +1,20 @@
 //! Tensors by name: variables written before a run, variables and results read after it.
 
 use crate::number::half_value;
-use crate::plan::Place;
+use crate::plan::{Place, PlannedVariable};
 use crate::{DType, Error, Result, TensorType};
 
-use super::{Executor, Session, Values};
+use super::{ElementsRef, Executor, Session, Values};
 
 impl Session {
     /// Writes a variable of numbers, row-major, before the next run.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] where there is no such variable, [`Error::Argument`] where the values are not as many or
-    /// not of its type; on a
-    /// GPU [`Error::DeviceLost`] and [`Error::Timeout`].
+    /// [`Error::NotFound`] where there is no such variable, [`Error::Argument`] where the values are not as many or not of its
+    /// type; on a GPU [`Error::DeviceLost`] and [`Error::Timeout`].
     pub fn write(&mut self, variable: &str, values: &[f32]) -> Result<()> {
-        let place = self.sized(variable, self.numbers(variable)?, values.len())?;
-        self.write_at(place, values)
-    }
-
-    /// Writes the leading elements of a variable of numbers and leaves the others.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`Session::write`].
-    pub fn write_head(&mut self, variable: &str, values: &[f32]) -> Result<()> {
-        let place = self.head(variable, DType::F32, values.len())?;
-        self.write_at(place, values)
+        self.write_elements(variable, ElementsRef::F32(values), true)
     }
 
     /// Writes a variable of integers, row-major, before the next run.
@@ -35,34 +23,48 @@ impl Session {
     ///
     /// The errors of [`Session::write`].
     pub fn write_labels(&mut self, variable: &str, values: &[u32]) -> Result<()> {
-        let place = self.sized(variable, DType::U32, values.len())?;
-        self.write_words_at(place, values)
+        self.write_elements(variable, ElementsRef::U32(values), true)
     }
 
-    /// Writes the leading elements of a variable of integers and leaves the others.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`Session::write`].
-    pub fn write_labels_head(&mut self, variable: &str, values: &[u32]) -> Result<()> {
-        let place = self.head(variable, DType::U32, values.len())?;
-        self.write_words_at(place, values)
-    }
-
-    pub(super) fn write_at(&mut self, place: Place, values: &[f32]) -> Result<()> {
-        match &mut self.executor {
-            Executor::Cpu(session) => session.write(place, values),
-            Executor::Reference(session) => session.write(place, values),
-            Executor::Gpu(session) => session.write(place, values)?,
+    /// Writes the leading elements of a variable and leaves the others, unless all are to be written.
+    pub(crate) fn write_elements(
+        &mut self,
+        variable: &str,
+        values: ElementsRef<'_>,
+        all: bool,
+    ) -> Result<()> {
+        let PlannedVariable { kind, place, .. } = self.plan().variable(variable)?;
+        let (given, fits) = match values {
+            ElementsRef::F32(_) => ("f32", matches!(kind.dtype, DType::F32 | DType::F16)),
+            ElementsRef::U32(_) => ("u32", kind.dtype == DType::U32),
+        };
+        if !fits {
+            let message = format!("`{variable}` holds {}, not {given}", kind.dtype);
+            return Err(Error::argument("name", message));
         }
-        Ok(())
+        let len = values.len() as u64;
+        if len > place.len || (all && len < place.len) {
+            let message = format!("`{variable}` is {kind}, but {len} values were given");
+            return Err(Error::argument("values", message));
+        }
+        let place = Place { len, ..*place };
+        self.write_at(place, values)
     }
 
-    pub(super) fn write_words_at(&mut self, place: Place, values: &[u32]) -> Result<()> {
-        match &mut self.executor {
-            Executor::Cpu(session) => session.write_words(place, values),
-            Executor::Reference(session) => session.write_words(place, values),
-            Executor::Gpu(session) => session.write_words(place, values)?,
+    pub(super) fn write_at(&mut self, place: Place, values: ElementsRef<'_>) -> Result<()> {
+        match (&mut self.executor, values) {
+            (Executor::Cpu(session), ElementsRef::F32(values)) => session.write(place, values),
+            (Executor::Cpu(session), ElementsRef::U32(words)) => session.write_words(place, words),
+            (Executor::Reference(session), ElementsRef::F32(values)) => {
+                session.write(place, values)
+            }
+            (Executor::Reference(session), ElementsRef::U32(words)) => {
+                session.write_words(place, words)
+            }
+            (Executor::Gpu(session), ElementsRef::F32(values)) => session.write(place, values)?,
+            (Executor::Gpu(session), ElementsRef::U32(words)) => {
+                session.write_words(place, words)?
+            }
         }
         Ok(())
     }
@@ -74,28 +76,15 @@ impl Session {
     /// # Errors
     ///
     /// [`Error::NotFound`] where there is neither such a variable nor such a result of the program run last,
-    /// [`Error::Argument`] where it holds
-    /// no numbers; on a GPU [`Error::DeviceLost`] and [`Error::Timeout`].
+    /// [`Error::Argument`] where it holds no numbers; on a GPU [`Error::DeviceLost`] and [`Error::Timeout`].
     pub fn read(&mut self, name: &str) -> Result<Vec<f32>> {
         self.block_on(async |session| session.read_async(name).await)
     }
 
     /// [`Session::read`] without blocking the thread.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`Session::read`].
-    pub async fn read_async(&mut self, name: &str) -> Result<Vec<f32>> {
+    pub(crate) async fn read_async(&mut self, name: &str) -> Result<Vec<f32>> {
         let place = self.place(name, DType::F32)?;
-        match &mut self.executor {
-            Executor::Cpu(session) => Ok(session.read(place).to_vec()),
-            Executor::Reference(session) => Ok(session
-                .read(place)
-                .iter()
-                .map(|&value| value as f32)
-                .collect()),
-            Executor::Gpu(session) => session.read(place, floats).await,
-        }
+        floats_of(self.values_at(place, DType::F32).await?)
     }
 
     /// Reads numbers or integers in the session's own precision.
@@ -108,11 +97,7 @@ impl Session {
     }
 
     /// [`Session::read_values`] without blocking the thread.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`Session::read`].
-    pub async fn read_values_async(&mut self, name: &str) -> Result<Values> {
+    pub(crate) async fn read_values_async(&mut self, name: &str) -> Result<Values> {
         let (kind, place) = self.readable(name)?;
         let dtype = kind.dtype;
         self.values_at(place, dtype).await
@@ -135,44 +120,28 @@ impl Session {
                 (place, slot.dtype, bits)
             })
             .collect();
+        let on_gpu = matches!(self.executor, Executor::Gpu(_));
         for (place, dtype, bits) in free {
             let len = usize::try_from(place.len).unwrap_or(usize::MAX);
-            match (&mut self.executor, dtype) {
-                (_, DType::U32) => self.write_words_at(place, &vec![bits; len])?,
-                (Executor::Cpu(session), _) => {
-                    session.write(place, &vec![f32::from_bits(bits); len])
-                }
-                (Executor::Reference(session), _) => {
-                    session.write(place, &vec![f32::from_bits(bits); len]);
-                }
-                (Executor::Gpu(session), DType::F16) => {
-                    session.write(place, &vec![f32::from_bits(bits); len])?;
-                }
-                (Executor::Gpu(session), _) => session.write_words(place, &vec![bits; len])?,
+            if dtype == DType::U32 || (on_gpu && dtype != DType::F16) {
+                self.write_at(place, ElementsRef::U32(&vec![bits; len]))?;
+            } else {
+                let value = f32::from_bits(bits);
+                self.write_at(place, ElementsRef::F32(&vec![value; len]))?;
             }
         }
         Ok(())
     }
 
-    /// For debugging: the elements of a whole slot of the plan, variables, temporaries and padding.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] where the plan has no such slot; on a GPU [`Error::DeviceLost`] and [`Error::Timeout`].
-    pub fn read_slot(&mut self, slot: usize) -> Result<Values> {
-        let Some(kind) = self.plan().slots.get(slot) else {
-            let count = self.plan().slots.len();
-            return Err(Error::argument(
-                "slot",
-                format!("the plan has {count} slots, so there is no slot {slot}"),
-            ));
-        };
+    /// The elements of a whole slot of the plan: variables, temporaries and padding.
+    pub(crate) fn read_slot(&mut self, slot: usize) -> Result<Values> {
+        let kind = &self.plan().slots[slot];
+        let dtype = kind.dtype;
         let place = Place {
             slot,
             offset: 0,
             len: kind.elements,
         };
-        let dtype = kind.dtype;
         self.block_on(async move |session| session.values_at(place, dtype).await)
     }
 
@@ -228,57 +197,18 @@ impl Session {
         Err(Error::argument("name", message))
     }
 
-    /// How a variable of numbers is stored; f32 for one of integers, which is then refused.
-    fn numbers(&self, variable: &str) -> Result<DType> {
-        let stored = self.plan().variable(variable)?.kind.dtype;
-        Ok(if stored == DType::F16 {
-            stored
-        } else {
-            DType::F32
-        })
-    }
-
     fn place(&self, name: &str, dtype: DType) -> Result<Place> {
         let (kind, place) = self.readable(name)?;
         if kind.dtype == dtype {
             return Ok(place);
         }
-        Err(Error::Argument {
-            name: "name",
-            message: format!("`{name}` holds {}, not {dtype}", kind.dtype),
-        })
+        let message = format!("`{name}` holds {}, not {dtype}", kind.dtype);
+        Err(Error::argument("name", message))
     }
 
     pub(super) fn places(&self, tensors: &[&str]) -> Result<Vec<Place>> {
         let place = |tensor: &&str| self.place(tensor, DType::F32);
         tensors.iter().map(place).collect()
-    }
-
-    fn head(&self, variable: &str, dtype: DType, len: usize) -> Result<Place> {
-        let kind = &self.plan().variable(variable)?.kind;
-        let place = self.place(variable, dtype)?;
-        if len as u64 <= place.len {
-            return Ok(Place {
-                len: len as u64,
-                ..place
-            });
-        }
-        Err(Error::argument(
-            "values",
-            format!("`{variable}` is {kind}, but {len} values were given"),
-        ))
-    }
-
-    fn sized(&self, variable: &str, dtype: DType, len: usize) -> Result<Place> {
-        let place = self.head(variable, dtype, len)?;
-        let kind = &self.plan().variable(variable)?.kind;
-        if kind.elements() == place.len {
-            return Ok(place);
-        }
-        Err(Error::argument(
-            "values",
-            format!("`{variable}` is {kind}, but {len} values were given"),
-        ))
     }
 }
 
@@ -297,4 +227,13 @@ pub(super) fn values_of(dtype: DType, len: u64, bytes: &[u8]) -> Values {
 
 pub(super) fn floats(bytes: &[u8]) -> Vec<f32> {
     bytemuck::pod_collect_to_vec(bytes)
+}
+
+/// Numbers of either precision as f32.
+pub(super) fn floats_of(values: Values) -> Result<Vec<f32>> {
+    match values {
+        Values::F32(values) => Ok(values),
+        Values::F64(values) => Ok(values.into_iter().map(|value| value as f32).collect()),
+        Values::U32(_) => Err(Error::argument("tensor", "it holds u32, not f32")),
+    }
 }

@@ -6,7 +6,8 @@ use std::ops::Range;
 use crate::plan::{Place, Plan};
 use crate::{DType, Error, Pending, Result, Session};
 
-use super::Values;
+use super::access::floats_of;
+use super::{Executor, Values};
 
 /// A variable of a plan, or what one of its programs fetches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl Handle {
 
 /// A program of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ProgramHandle(usize);
+pub(crate) struct ProgramHandle(pub(super) usize);
 
 /// Elements on the host that are written to a variable.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -172,10 +173,7 @@ impl Session {
             len,
             ..place
         };
-        match elements {
-            ElementsRef::F32(values) => self.write_at(place, values),
-            ElementsRef::U32(values) => self.write_words_at(place, values),
-        }
+        self.write_at(place, elements)
     }
 
     /// The elements of a variable, or of what the program that ran last fetches, in the session's own precision.
@@ -185,11 +183,7 @@ impl Session {
 
     /// The numbers of a variable as f32.
     pub(crate) async fn get_floats(&mut self, tensor: Handle) -> Result<Vec<f32>> {
-        match self.get(tensor).await? {
-            Values::F32(values) => Ok(values),
-            Values::F64(values) => Ok(values.into_iter().map(|value| value as f32).collect()),
-            Values::U32(_) => Err(Error::argument("tensor", "it holds u32, not f32")),
-        }
+        floats_of(self.get(tensor).await?)
     }
 
     /// Runs steps of a program without waiting for them: see [`submit`](Self::submit).
@@ -212,18 +206,30 @@ impl Session {
         program: ProgramHandle,
     ) -> Option<(usize, Place, f32)> {
         self.last = Some(program.0);
-        self.first_not_finite_at(program.0)
+        match &mut self.executor {
+            Executor::Cpu(session) => session.first_not_finite(program.0),
+            Executor::Reference(session) => {
+                let found = session.first_not_finite(program.0);
+                found.map(|(call, place, value)| (call, place, value as f32))
+            }
+            Executor::Gpu(_) => None,
+        }
     }
 
     /// The most steps of a program that one dispatch does: see
     /// [`limit_steps_per_dispatch`](Self::limit_steps_per_dispatch).
     pub(crate) fn limit_program(&mut self, program: ProgramHandle, steps: u64) {
-        self.limit_at(program.0, steps);
+        if let Executor::Gpu(session) = &mut self.executor {
+            session.limit_steps_per_dispatch(program.0, steps);
+        }
     }
 
-    /// Makes the buffers for `count` copies of these tensors under way at once.
+    /// Makes the buffers for `count` copies of these tensors under way at once, which are else made when they are needed.
     pub(crate) fn reserve(&mut self, copied: &[Handle], count: usize) -> Result<()> {
-        self.reserve_at(&places(copied), count)
+        match &mut self.executor {
+            Executor::Gpu(session) => session.reserve_readbacks(&places(copied), count),
+            Executor::Cpu(_) | Executor::Reference(_) => Ok(()),
+        }
     }
 }
 

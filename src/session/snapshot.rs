@@ -7,7 +7,7 @@ use crate::plan::Place;
 use crate::{DType, Error, Result, Role, TensorType, gpu};
 
 use super::access::values_of;
-use super::{Executor, Session, Values};
+use super::{ElementsRef, Executor, Session, Values};
 
 /// The most bytes that are read back at once.
 const MAX_AT_ONCE: u64 = 64 << 20;
@@ -225,15 +225,15 @@ impl Session {
         }
         for (place, values) in found {
             match (values, &mut self.executor) {
-                (Values::U32(values), _) => self.write_words_at(place, values)?,
+                (Values::U32(values), _) => self.write_at(place, ElementsRef::U32(values))?,
                 (Values::F64(values), Executor::Reference(session)) => {
                     session.write_exact(place, values)
                 }
                 (Values::F64(values), _) => {
                     let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-                    self.write_at(place, &values)?;
+                    self.write_at(place, ElementsRef::F32(&values))?;
                 }
-                (Values::F32(values), _) => self.write_at(place, values)?,
+                (Values::F32(values), _) => self.write_at(place, ElementsRef::F32(values))?,
             }
         }
         Ok(())

@@ -64,25 +64,19 @@ pub enum Precision {
     Half,
 }
 
-/// Choices that suit one class of adapter better than another; [`Target::new`] sets them by rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Tuning {
-    /// The family of matrix products.
-    pub products: Products,
-    /// Whether the plan may join nodes into one call. Default: true.
-    pub fusion: bool,
-    /// How what layers hand to each other is stored. Default: [`Precision::Single`]. Half needs `fusion`.
-    pub precision: Precision,
-}
-
-/// An adapter as a plan sees it.
+/// An adapter as a plan sees it. [`Target::new`] sets by rule what suits one class of adapter better than another.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
     /// The kind of machine.
     pub class: Class,
-    /// Kernel choices.
-    pub tuning: Tuning,
-    /// Measured choices, which go before the rules of `tuning`. Default: none, so that every run chooses alike.
+    /// The family of matrix products.
+    pub products: Products,
+    /// Whether the plan may join nodes into one call. Default: true. Without it every recorded node is a call of its own: the
+    /// specification that fused plans are tested against.
+    pub fusion: bool,
+    /// How what layers hand to each other is stored. Default: [`Precision::Single`]. Half needs `fusion`.
+    pub precision: Precision,
+    /// Measured choices of kernels, which go before the rules. Default: none, so that every run chooses alike.
     pub table: Option<Arc<TuningTable>>,
     /// The lanes of a subgroup, where the adapter has one size only and subgroup operations.
     pub subgroup: Option<u32>,
@@ -122,11 +116,9 @@ impl Target {
         };
         Target {
             class,
-            tuning: Tuning {
-                products,
-                fusion: true,
-                precision: Precision::Single,
-            },
+            products,
+            fusion: true,
+            precision: Precision::Single,
             table: None,
             subgroup,
             max_binding_bytes: 128 << 20,
@@ -142,32 +134,8 @@ impl Target {
         }
     }
 
-    /// The same with another family of matrix products.
-    pub fn with_products(mut self, products: Products) -> Self {
-        self.tuning.products = products;
-        self
-    }
-
-    /// The same with every recorded node as a call of its own: the specification that fused plans are tested against.
-    pub fn without_fusion(mut self) -> Self {
-        self.tuning.fusion = false;
-        self
-    }
-
-    /// The same with activations stored in another precision.
-    pub fn with_precision(mut self, precision: Precision) -> Self {
-        self.tuning.precision = precision;
-        self
-    }
-
-    /// The same with measured choices.
-    pub fn with_table(mut self, table: TuningTable) -> Self {
-        self.table = Some(Arc::new(table));
-        self
-    }
-
     /// Whether shaders run at all.
-    pub fn has_shaders(&self) -> bool {
+    pub(crate) fn has_shaders(&self) -> bool {
         self.class != Class::Cpu
     }
 }
@@ -176,12 +144,12 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.class)?;
         if self.has_shaders() {
-            write!(f, ", {} products", self.tuning.products)?;
+            write!(f, ", {} products", self.products)?;
         }
         if let Some(lanes) = self.subgroup {
             write!(f, ", subgroups of {lanes}")?;
         }
-        if self.tuning.precision == Precision::Half {
+        if self.precision == Precision::Half {
             f.write_str(", activations stored as f16")?;
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::fmt;
 /// The first line of a table.
 const HEAD: &str = "kiln tuning 1";
 
-/// C `[m, n]` over k. A table knows sizes by the next power of two, which [`ProductShape::bucket`] gives.
+/// C `[m, n]` over k. A table knows sizes by the next power of two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProductShape {
     /// m, n and k.
@@ -19,7 +19,7 @@ pub struct ProductShape {
 
 impl ProductShape {
     /// The shape under which a table knows this one.
-    pub fn bucket(mut self) -> Self {
+    fn bucket(mut self) -> Self {
         self.sizes = self
             .sizes
             .map(|size| size.checked_next_power_of_two().unwrap_or(u32::MAX));
@@ -74,11 +74,11 @@ impl TuningTable {
         self.products.get(&shape.bucket()).copied()
     }
 
-    /// The table that `Display` wrote; else the number of the first bad line, from 1, and what is wrong with it.
+    /// The table that `Display` wrote.
     ///
     /// # Errors
     ///
-    /// The line's number and what is wrong with it.
+    /// The number of the first bad line, from 1, and what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, (u64, String)> {
         let mut table = TuningTable::default();
         let mut head = false;
@@ -104,10 +104,10 @@ impl TuningTable {
                 )));
             }
         }
-        match head {
-            true => Ok(table),
-            false => Err((1, "the file is empty".into())),
+        if !head {
+            return Err((1, "the file is empty".into()));
         }
+        Ok(table)
     }
 }
 

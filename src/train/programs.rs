@@ -182,7 +182,7 @@ impl Recipe<'_> {
 
     /// The optimizer's own, or the default where activations are 16 bits long.
     fn loss_scale(&self) -> Option<LossScale> {
-        let half = self.target.tuning.precision == Precision::Half;
+        let half = self.target.precision == Precision::Half;
         self.optimizer
             .loss_scale()
             .or(half.then(LossScale::default))

@@ -63,7 +63,10 @@ impl Trace {
         snapshot: &Snapshot,
         data: &Prepared<'_>,
     ) -> Result<Self> {
-        let target = Target::cpu().without_fusion();
+        let target = Target {
+            fusion: false,
+            ..Target::cpu()
+        };
         let recipe = Recipe {
             target: &target,
             ..model.recipe()

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use kiln::plan::Target;
 use kiln::{DEVICE_VARIABLE, Device, Options};
 
 /// Whether tests may open adapters: not under `KILN_NO_GPU=1`, the only skip.
@@ -34,6 +35,14 @@ pub fn device() -> Option<&'static Device> {
 pub fn devices() -> Vec<Device> {
     let devices = [Some(Device::cpu()), device().cloned()];
     devices.into_iter().flatten().collect()
+}
+
+/// The target with every node as a call of its own, for [`Device::with_target`].
+pub fn unfused(target: Target) -> Target {
+    Target {
+        fusion: false,
+        ..target
+    }
 }
 
 /// A turn, one test at a time: for what is counted, lost or budgeted for a whole process.

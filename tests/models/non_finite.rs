@@ -17,13 +17,11 @@ fn devices() -> Vec<Device> {
     let mut devices = vec![Device::cpu(), Device::reference()];
     if let Some(device) = device() {
         devices.push(device.clone());
-        if device.target().has_shaders() {
-            devices.push(device.clone().with_target(|target| {
-                let target = Target {
-                    class: Class::Gpu,
-                    ..target
-                };
-                target.with_products(Products::Shared)
+        if device.adapter_summary().is_some() {
+            devices.push(device.clone().with_target(|target| Target {
+                class: Class::Gpu,
+                products: Products::Shared,
+                ..target
             }));
         }
     }
@@ -379,7 +377,7 @@ fn a_model_that_was_trained_in_parts_of_batches_is_looked_through_as_any_other()
 #[test]
 fn looking_costs_no_dispatch_by_default_and_two_a_step_where_steps_are_skipped() {
     let devices = devices().into_iter();
-    for device in devices.filter(|device| device.target().has_shaders()) {
+    for device in devices.filter(|device| device.adapter_summary().is_some()) {
         // Three layers, six gradients.
         let network = || {
             Sequential::new(40)

@@ -1,6 +1,6 @@
 //! Facts about optimizer updates in a plan: merged into one call over slabs, and what must not be merged.
 
-use crate::common;
+use crate::common::{self, unfused};
 
 use kiln::plan::{Class, Plan, Products, Target};
 use kiln::prelude::*;
@@ -196,14 +196,15 @@ fn layers_of_branches_in_slabs_train_as_the_unfused_graph() {
         model.fit(&data, fit).unwrap();
         model.weights().unwrap()
     };
-    let expected = train(&Device::reference().with_target(Target::without_fusion));
+    let expected = train(&Device::reference().with_target(unfused));
     let as_gpu = |target: Target| Target {
         class: Class::Gpu,
-        ..target.with_products(Products::Shared)
+        products: Products::Shared,
+        ..target
     };
     let mut devices = vec![Device::reference(), Device::cpu()];
     if let Some(device) = common::device()
-        && device.target().has_shaders()
+        && device.adapter_summary().is_some()
     {
         devices.push(device.clone().with_target(as_gpu));
     }

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::thread;
 
-use kiln::gpu::{Canary, Module};
+use kiln::gpu::Canary;
 use kiln::op::{Launch, Shader, Signature};
 use kiln::plan::{Class, Target};
 use kiln::{Device, check};
 use naga::back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants, spv};
 use naga::proc::BoundsCheckPolicies;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::{AddressSpace, Handle, Scalar, ScalarKind, Type, TypeInner};
 
 /// The texts of `shaders/` and the folders in it, by name: `update/adam`.
 fn files() -> BTreeMap<String, String> {
@@ -148,21 +149,65 @@ fn every_shader_file_belongs_to_an_op_and_ends_in_the_prelude() {
 fn binding_0_is_params_and_the_others_follow_without_gaps() {
     let mut entries = 0;
     for shader in shaders().values() {
-        // Parsing into a `Module` refuses everything else.
-        let module = Module::parse(shader).unwrap();
+        let parsed = Parsed::new(shader);
+        let module = &parsed.module;
         assert!(
-            !module.entries.is_empty(),
+            !module.entry_points.is_empty(),
             "{} has no entry point",
             shader.name
         );
-        for entry in &module.entries {
+        for (index, entry) in module.entry_points.iter().enumerate() {
             entries += 1;
-            assert!(!entry.params.is_empty(), "{}.{}", shader.name, entry.name);
-            assert!(entry.bindings.len() >= 2, "{}.{}", shader.name, entry.name);
+            let what = format!("{}.{}", shader.name, entry.name);
+            let uses = parsed.info.get_entry_point(index);
+            let mut bindings = BTreeMap::new();
+            for (handle, global) in module.global_variables.iter() {
+                if let Some(binding) = &global.binding
+                    && !uses[handle].is_empty()
+                {
+                    let before = bindings.insert(binding.binding, global);
+                    assert!(before.is_none() && binding.group == 0, "{what}");
+                }
+            }
+            assert!(bindings.len() >= 2, "{what}");
+            assert!(
+                bindings.keys().copied().eq(0..bindings.len() as u32),
+                "{what}"
+            );
+            for (&number, global) in &bindings {
+                let fits = match global.space {
+                    AddressSpace::Uniform => number == 0,
+                    AddressSpace::Storage { .. } => number > 0,
+                    _ => false,
+                };
+                assert!(fits, "{what}: binding {number} in {:?}", global.space);
+            }
+            let mut fields = Vec::new();
+            add_fields(module, bindings[&0].ty, &mut fields);
+            assert!(!fields.is_empty(), "{what}");
+            let names: BTreeSet<&String> = fields.iter().collect();
+            assert_eq!(names.len(), fields.len(), "{what}: {fields:?}");
             assert_ne!(entry.name, "main", "{}", shader.name);
         }
     }
     assert!(entries >= 6, "{entries} entry points");
+}
+
+/// The names of the fields of `params`, which are u32 or f32, those of a struct in it among the others.
+fn add_fields(module: &naga::Module, kind: Handle<Type>, fields: &mut Vec<String>) {
+    let TypeInner::Struct { members, .. } = &module.types[kind].inner else {
+        panic!("params must be a struct");
+    };
+    for member in members {
+        let name = member.name.clone().unwrap();
+        match module.types[member.ty].inner {
+            TypeInner::Scalar(Scalar { kind, width: 4 }) if kind != ScalarKind::Bool => {
+                fields.push(name);
+            }
+            TypeInner::Struct { .. } => add_fields(module, member.ty, fields),
+            _ => panic!("params.{name} must be a u32 or an f32"),
+        }
+    }
 }
 
 #[test]
@@ -204,7 +249,7 @@ fn every_entry_point_is_launched_by_a_case() {
         .map(|(shader, entry, _)| (without_function(shader), entry.clone()))
         .collect();
     for shader in shaders().values() {
-        for entry in Module::parse(shader).unwrap().entries {
+        for entry in Parsed::new(shader).module.entry_points {
             assert!(
                 launched.contains(&(without_function(&shader.source), entry.name.clone())),
                 "no case launches {}.{}",
@@ -220,7 +265,7 @@ fn every_entry_point_translates_for_every_back_end() {
     let shaders = shaders();
     let mut choices = LAUNCHED.choices.clone();
     for shader in shaders.values() {
-        for entry in Module::parse(shader).unwrap().entries {
+        for entry in Parsed::new(shader).module.entry_points {
             choices.insert((shader.source.to_string(), entry.name, Vec::new()));
         }
     }

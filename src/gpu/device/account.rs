@@ -1,11 +1,10 @@
 //! Buffers on the account of their device: a budget before the driver is asked, bytes given back when they are dropped.
 
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use crate::{Error, Result};
 
-use super::{Device, Refusal, WgpuCall, typed};
+use super::{Device, Refusal, WgpuCall, locked, typed};
 
 /// What a buffer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +52,7 @@ pub(in crate::gpu) struct Pool(Arc<Mutex<Vec<Buffer>>>);
 
 impl Pool {
     fn buffers(&self) -> MutexGuard<'_, Vec<Buffer>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0)
     }
 
     /// The smallest one that is large enough.
@@ -81,14 +80,13 @@ pub(super) struct Pools(Mutex<Vec<Weak<Mutex<Vec<Buffer>>>>>);
 
 impl Pools {
     fn add(&self, pool: &Pool) {
-        let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pools = locked(&self.0);
         pools.retain(|pool| pool.strong_count() > 0);
         pools.push(Arc::downgrade(&pool.0));
     }
 
     fn give_back(&self) {
-        let pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for pool in pools.iter().filter_map(Weak::upgrade) {
+        for pool in locked(&self.0).iter().filter_map(Weak::upgrade) {
             Pool(pool).buffers().clear();
         }
     }
@@ -103,10 +101,10 @@ struct Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let meter = &self.device.inner.meter;
-        meter.bytes.fetch_sub(self.bytes, Relaxed);
+        let mut meter = self.device.meter();
+        meter.bytes -= self.bytes;
         if self.readback {
-            meter.readback_bytes.fetch_sub(self.bytes, Relaxed);
+            meter.readback_bytes -= self.bytes;
         }
     }
 }
@@ -114,9 +112,8 @@ impl Drop for Lease {
 impl Device {
     /// Bytes that the budget leaves; none where there is no budget.
     pub(in crate::gpu) fn left_of_budget(&self) -> Option<u64> {
-        let alive = self.inner.meter.bytes.load(Relaxed);
         let budget = self.inner.options.budget?;
-        Some(budget.saturating_sub(alive))
+        Some(budget.saturating_sub(self.meter().bytes))
     }
 
     /// A pool for a session's buffers.
@@ -133,27 +130,30 @@ impl Device {
     }
 
     /// Bytes put on the account, until they are dropped; where the budget has no room for them, after the pools have given
-    /// their buffers back. With them all bytes now, and those of them that the host does not read.
-    fn lease(&self, label: &str, bytes: u64, readback: bool) -> Result<(Lease, u64, u64)> {
-        let meter = &self.inner.meter;
-        let own = if readback { bytes } else { 0 };
+    /// their buffers back.
+    fn lease(&self, label: &str, bytes: u64, readback: bool) -> Result<Lease> {
         let ask = || {
-            let alive = meter.bytes.fetch_add(bytes, Relaxed) + bytes;
-            let readbacks = meter.readback_bytes.fetch_add(own, Relaxed) + own;
-            let lease = Lease {
+            let mut meter = self.meter();
+            let alive = meter.bytes.saturating_add(bytes);
+            if let Some(budget) = self.inner.options.budget
+                && alive > budget
+            {
+                return Err(Error::OutOfMemory {
+                    what: label.into(),
+                    needed: bytes,
+                    available: Some(budget.saturating_sub(meter.bytes)),
+                    advice: None,
+                });
+            }
+            meter.bytes = alive;
+            if readback {
+                meter.readback_bytes += bytes;
+            }
+            Ok(Lease {
                 device: self.clone(),
                 bytes,
                 readback,
-            };
-            match self.inner.options.budget {
-                Some(budget) if alive > budget => Err(Error::OutOfMemory {
-                    what: label.into(),
-                    needed: bytes,
-                    available: Some(budget.saturating_sub(alive - bytes)),
-                    advice: None,
-                }),
-                _ => Ok((lease, alive, alive.saturating_sub(readbacks))),
-            }
+            })
         };
         ask().or_else(|_| {
             self.inner.pools.give_back();
@@ -169,9 +169,7 @@ impl Device {
         bytes: u64,
         purpose: Purpose,
     ) -> Result<Buffer> {
-        let meter = &self.inner.meter;
-        let readback = matches!(purpose, Purpose::Readback);
-        let (lease, alive, resident) = self.lease(label, bytes, readback)?;
+        let lease = self.lease(label, bytes, purpose == Purpose::Readback)?;
         let descriptor = wgpu::BufferDescriptor {
             label: Some(label),
             size: bytes,
@@ -205,9 +203,11 @@ impl Device {
             },
             other => typed(&during, other),
         })?;
-        meter.peak_bytes.fetch_max(alive, Relaxed);
-        meter.peak_resident_bytes.fetch_max(resident, Relaxed);
-        meter.made(1);
+        let mut meter = self.meter();
+        let resident = meter.bytes - meter.readback_bytes;
+        meter.peak_bytes = meter.peak_bytes.max(meter.bytes);
+        meter.peak_resident_bytes = meter.peak_resident_bytes.max(resident);
+        meter.objects += 1;
         Ok(Buffer {
             wgpu,
             bytes,
@@ -217,9 +217,11 @@ impl Device {
 
     /// Writes bytes before the next submission.
     pub(in crate::gpu) fn upload(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
-        let meter = &self.inner.meter;
-        meter.uploads.fetch_add(1, Relaxed);
-        meter.upload_bytes.fetch_add(bytes.len() as u64, Relaxed);
+        {
+            let mut meter = self.meter();
+            meter.uploads += 1;
+            meter.upload_bytes += bytes.len() as u64;
+        }
         self.guard(WgpuCall::Write, "writing to a buffer", |inner| {
             inner.queue.write_buffer(&buffer.wgpu, offset, bytes)
         })

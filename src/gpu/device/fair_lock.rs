@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use crate::edge::WallTime;
 
+use super::locked;
+
 /// A lock that is fair: a thread that asks again comes after those that wait.
 #[derive(Debug, Default)]
 pub(super) struct FairLock {
@@ -29,7 +31,7 @@ pub(super) struct Turn<'a>(&'a FairLock);
 
 impl FairLock {
     fn tickets(&self) -> MutexGuard<'_, Tickets> {
-        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.tickets)
     }
 
     /// Waits for the turn; none where it did not come within `limit`.

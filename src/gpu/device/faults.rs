@@ -1,15 +1,15 @@
 //! Faults on purpose: the n-th call through the door fails, so that tests see what a failing driver does.
 
-use std::fmt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 
 use crate::gpu::options::{Fault, FaultKind};
 
+use super::locked;
+
 /// What passes the door, by what is asked of wgpu.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum WgpuCall {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::gpu) enum WgpuCall {
     /// Asking the drivers for their adapters.
     Adapters,
     /// Opening an adapter.
@@ -36,48 +36,27 @@ pub enum WgpuCall {
     Read,
 }
 
-impl WgpuCall {
-    /// Every call.
-    pub const ALL: [WgpuCall; 12] = [
-        WgpuCall::Adapters,
-        WgpuCall::Open,
-        WgpuCall::Buffer,
-        WgpuCall::Write,
-        WgpuCall::Pipeline,
-        WgpuCall::Bind,
-        WgpuCall::Timestamps,
-        WgpuCall::Submit,
-        WgpuCall::Signal,
-        WgpuCall::Map,
-        WgpuCall::Wait,
-        WgpuCall::Read,
-    ];
-}
-
-impl fmt::Display for WgpuCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            WgpuCall::Adapters => "adapters",
-            WgpuCall::Open => "open",
-            WgpuCall::Buffer => "buffer",
-            WgpuCall::Write => "write",
-            WgpuCall::Pipeline => "pipeline",
-            WgpuCall::Bind => "bind",
-            WgpuCall::Timestamps => "timestamps",
-            WgpuCall::Submit => "submit",
-            WgpuCall::Signal => "signal",
-            WgpuCall::Map => "map",
-            WgpuCall::Wait => "wait",
-            WgpuCall::Read => "read",
-        })
-    }
-}
+/// Every call by its name, in the order of the enum.
+const NAMES: [&str; 12] = [
+    "adapters",
+    "open",
+    "buffer",
+    "write",
+    "pipeline",
+    "bind",
+    "timestamps",
+    "submit",
+    "signal",
+    "map",
+    "wait",
+    "read",
+];
 
 /// The calls of a device so far, and the faults that wait for theirs.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     calls: AtomicU64,
-    of_each: [AtomicU64; WgpuCall::ALL.len()],
+    of_each: [AtomicU64; NAMES.len()],
     fired: AtomicU64,
     armed: AtomicBool,
     waiting: Mutex<Vec<Fault>>,
@@ -96,10 +75,7 @@ impl Faults {
     /// Lets a fault wait, at a call counted from now on.
     pub fn arm(&self, fault: Fault) {
         let call = self.calls.load(Relaxed).saturating_add(fault.call);
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Fault { call, ..fault });
+        locked(&self.waiting).push(Fault { call, ..fault });
         self.armed.store(true, Relaxed);
     }
 
@@ -110,7 +86,7 @@ impl Faults {
         if !self.armed.load(Relaxed) {
             return None;
         }
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = locked(&self.waiting);
         let due = |fault: &Fault| match fault.kind {
             FaultKind::Map => number >= fault.call && call == WgpuCall::Map,
             _ => number == fault.call,
@@ -122,14 +98,14 @@ impl Faults {
         Some(fault.kind)
     }
 
-    /// Calls so far, and faults that fired.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.calls.load(Relaxed), self.fired.load(Relaxed))
+    /// Faults that fired.
+    pub fn fired(&self) -> u64 {
+        self.fired.load(Relaxed)
     }
 
     /// Calls so far, by what they ask.
-    pub fn by_call(&self) -> Vec<(WgpuCall, u64)> {
-        let count = |call: WgpuCall| (call, self.of_each[call as usize].load(Relaxed));
-        WgpuCall::ALL.into_iter().map(count).collect()
+    pub fn by_call(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.of_each.iter().map(|count| count.load(Relaxed));
+        NAMES.into_iter().zip(counts).collect()
     }
 }

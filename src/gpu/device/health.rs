@@ -1,10 +1,12 @@
 //! Whether a device still answers, and how it is left when it does not.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::edge::threads;
 use crate::{Error, Result};
+
+use super::locked;
 
 /// What is known to be wrong with a device.
 #[derive(Debug, Default)]
@@ -21,7 +23,7 @@ pub(super) struct Health {
 impl Health {
     /// Notes that the device is gone; the first reason stays.
     pub fn lose(&self, reason: impl Into<String>) {
-        let mut first = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first = locked(&self.reason);
         if !self.gone.load(Relaxed) {
             *first = reason.into();
             self.gone.store(true, Relaxed);
@@ -36,8 +38,7 @@ impl Health {
 
     /// Notes an error that came without a call.
     pub fn stray(&self, error: String) {
-        let mut stray = self.stray.lock().unwrap_or_else(PoisonError::into_inner);
-        stray.get_or_insert(error);
+        locked(&self.stray).get_or_insert(error);
     }
 
     pub fn is_gone(&self) -> bool {
@@ -46,8 +47,7 @@ impl Health {
 
     /// Why it is gone.
     pub fn reason(&self) -> String {
-        let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
-        reason.clone()
+        locked(&self.reason).clone()
     }
 
     pub fn is_hung(&self) -> bool {
@@ -62,8 +62,7 @@ impl Health {
                 message: self.reason(),
             });
         }
-        let mut stray = self.stray.lock().unwrap_or_else(PoisonError::into_inner);
-        match stray.take() {
+        match locked(&self.stray).take() {
             Some(message) => Err(Error::Gpu {
                 during: format!("a call before {during}"),
                 message,

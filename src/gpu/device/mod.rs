@@ -7,36 +7,32 @@ mod account;
 mod fair_lock;
 mod faults;
 mod health;
-mod lineage;
 mod open;
 mod pipeline;
 mod queue;
 mod record;
 mod wait;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::edge::block_on;
 use crate::target::Target;
 use crate::{Error, Result};
 
-use super::adapter::AdapterSummary;
+use super::adapter::{AdapterSummary, Selector};
 use super::counters::Counters;
-use super::live_counters::LiveCounters;
 use super::options::{Fault, FaultKind, Options};
 
 pub(super) use account::{Buffer, Pool, Purpose};
-pub use faults::WgpuCall;
 pub use open::adapters;
 pub(super) use pipeline::{Kernel, KernelKey, KernelSource, LoadedModule};
 pub(super) use record::{Pass, Recorder};
 
 use account::Pools;
-use faults::Faults;
+use faults::{Faults, WgpuCall};
 use health::{Health, LastHandles, caught};
-use lineage::Lineage;
 use pipeline::Library;
 use queue::QueueAccess;
 
@@ -51,7 +47,8 @@ struct Inner {
     access: Arc<QueueAccess>,
     /// The host program has it too.
     of_host: bool,
-    meter: Arc<LiveCounters>,
+    /// For all devices of its lineage.
+    meter: Arc<Mutex<Counters>>,
     faults: Arc<Faults>,
     health: Arc<Health>,
     /// How many devices of its lineage were lost before it.
@@ -59,11 +56,18 @@ struct Inner {
     _last_handles: LastHandles,
 }
 
+/// The devices that one adapter was opened as, each made after the one before was lost.
+struct Lineage {
+    /// How the adapter was chosen; none where the device is the host program's, which nobody else can make again.
+    selector: Option<Selector>,
+    latest: Mutex<Arc<Inner>>,
+}
+
 /// An open adapter. Clones share it.
 #[derive(Clone)]
 pub struct Device {
     inner: Arc<Inner>,
-    lineage: Arc<Lineage<Inner>>,
+    lineage: Arc<Lineage>,
 }
 
 /// Bindings of a kernel.
@@ -112,22 +116,24 @@ impl Device {
 
     /// What has been asked of wgpu so far.
     pub fn counters(&self) -> Counters {
-        self.inner.meter.read()
+        Counters {
+            faults: self.inner.faults.fired(),
+            ..*self.meter()
+        }
+    }
+
+    fn meter(&self) -> MutexGuard<'_, Counters> {
+        locked(&self.inner.meter)
     }
 
     /// Calls through the door so far, by what they ask of wgpu.
-    pub fn calls(&self) -> Vec<(WgpuCall, u64)> {
+    pub fn calls(&self) -> Vec<(&'static str, u64)> {
         self.inner.faults.by_call()
     }
 
     /// Lets a call fail, counted from now on: for tests of what a failing driver does.
     pub fn inject(&self, fault: Fault) {
         self.inner.faults.arm(fault);
-    }
-
-    /// Faults that were let in and have fired.
-    pub fn faults_fired(&self) -> u64 {
-        self.inner.faults.counts().1
     }
 
     /// Destroys the device, as a reset of the driver would: it goes on looking healthy until a readback fails.
@@ -140,7 +146,7 @@ impl Device {
 
     /// How often it was lost and made again: the generation of what is made on it now.
     pub fn generation(&self) -> u64 {
-        self.lineage.latest().generation
+        locked(&self.lineage.latest).generation
     }
 
     /// Whether it was lost, or is given up because it hangs: what was on it cannot be read any more.
@@ -151,7 +157,7 @@ impl Device {
     /// The device as it was made last.
     pub(crate) fn latest(&self) -> Device {
         Device {
-            inner: Arc::clone(&self.lineage.latest()),
+            inner: Arc::clone(&locked(&self.lineage.latest)),
             lineage: Arc::clone(&self.lineage),
         }
     }
@@ -284,7 +290,7 @@ impl Device {
         )?;
         // A driver that offers timestamps and then has no room for them is one without.
         let Ok(set) = made else { return Ok(None) };
-        inner.meter.made(1);
+        self.meter().objects += 1;
         Ok(Some(Timestamps {
             set,
             period: f64::from(inner.queue.get_timestamp_period()) * 1e-9,
@@ -328,4 +334,9 @@ fn typed(during: &str, refusal: Refusal) -> Error {
             Refusal::Other(message) => message,
         },
     }
+}
+
+/// What a lock holds, also where a thread panicked with it: all that is kept behind locks here is whole at any time.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

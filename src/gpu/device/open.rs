@@ -1,17 +1,17 @@
 //! Adapters found and opened.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::edge::{block_on, clock};
-use crate::gpu::live_counters::LiveCounters;
+use crate::gpu::counters::Counters;
 use crate::gpu::options::{FaultKind, Options};
 use crate::{Error, Result};
 
 use super::super::adapter::{self, AdapterSummary, Selector};
 use super::faults::{Faults, WgpuCall};
 use super::health::{Health, LastHandles, caught};
-use super::{Device, Inner, Library, Lineage, Pools, QueueAccess};
+use super::{Device, Inner, Library, Lineage, Pools, QueueAccess, locked};
 
 /// Every adapter that a driver offers.
 pub fn adapters() -> Vec<AdapterSummary> {
@@ -36,12 +36,7 @@ impl Device {
             return Ok(None);
         };
         let access = QueueAccess::new(&device);
-        let inner = inner(
-            (device, queue),
-            access,
-            options,
-            (0, Arc::default(), faults),
-        );
+        let inner = inner((device, queue), access, options, Arc::default(), faults);
         inner.listen();
         Ok(Some(Device::first(inner, Some(selector.clone()))))
     }
@@ -52,23 +47,16 @@ impl Device {
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue, options: Options) -> Self {
         let faults = Arc::new(Faults::of(options.fault));
         let access = QueueAccess::shared(&device);
-        let mut inner = inner(
-            (device, queue),
-            access,
-            options,
-            (0, Arc::default(), faults),
-        );
+        let mut inner = inner((device, queue), access, options, Arc::default(), faults);
         inner.of_host = true;
         Device::first(inner, None)
     }
 
     fn first(inner: Inner, selector: Option<Selector>) -> Self {
         let inner = Arc::new(inner);
-        let lineage = Lineage::new(selector, Arc::clone(&inner));
-        Device {
-            inner,
-            lineage: Arc::new(lineage),
-        }
+        let latest = Mutex::new(Arc::clone(&inner));
+        let lineage = Arc::new(Lineage { selector, latest });
+        Device { inner, lineage }
     }
 
     /// The device as it was made last, or made again where that one is gone, on the same account.
@@ -78,7 +66,7 @@ impl Device {
     /// [`Error::DeviceLost`] for a device of the host program, which nobody else can make; what opening raises; and
     /// [`Error::Device`] where the adapter is no longer the same, or not there within a second or so.
     pub(crate) fn answering(&self) -> Result<Device> {
-        let mut latest = self.lineage.latest();
+        let mut latest = locked(&self.lineage.latest);
         if latest.health.is_gone() {
             *latest = Arc::new(self.in_some_tries(&latest)?);
         }
@@ -120,14 +108,10 @@ impl Device {
         };
         let (device, queue) = opened(selector, options, &lost.faults)?.ok_or_else(gone)?;
         let generation = lost.generation + 1;
-        let shared = (Arc::clone(&lost.meter), Arc::clone(&lost.faults));
+        let (meter, faults) = (Arc::clone(&lost.meter), Arc::clone(&lost.faults));
         let access = QueueAccess::new(&device);
-        let made = inner(
-            (device, queue),
-            access,
-            *options,
-            (generation, shared.0, shared.1),
-        );
+        let mut made = inner((device, queue), access, *options, meter, faults);
+        made.generation = generation;
         let (was, is) = (&lost.summary, &made.summary);
         if (&was.name, &was.driver, &was.target) != (&is.name, &is.driver, &is.target) {
             return Err(gone());
@@ -180,9 +164,10 @@ impl Inner {
     fn listen(&self) {
         let health = Arc::clone(&self.health);
         self.wgpu.set_device_lost_callback(move |reason, message| {
-            health.lose(match message.is_empty() {
-                true => format!("{reason:?}").to_lowercase(),
-                false => message,
+            health.lose(if message.is_empty() {
+                format!("{reason:?}").to_lowercase()
+            } else {
+                message
             });
         });
         let health = Arc::clone(&self.health);
@@ -191,12 +176,13 @@ impl Inner {
     }
 }
 
-/// A device of a generation, with what it shares with those before it.
+/// A device of the first generation, with what it shares with those that follow.
 fn inner(
     (wgpu, queue): (wgpu::Device, wgpu::Queue),
     access: Arc<QueueAccess>,
     options: Options,
-    (generation, meter, faults): (u64, Arc<LiveCounters>, Arc<Faults>),
+    meter: Arc<Mutex<Counters>>,
+    faults: Arc<Faults>,
 ) -> Inner {
     let health: Arc<Health> = Arc::default();
     let handles = Some((wgpu.clone(), queue.clone()));
@@ -211,7 +197,7 @@ fn inner(
         of_host: false,
         meter,
         faults,
-        generation,
+        generation: 0,
         _last_handles: LastHandles {
             health: Arc::clone(&health),
             handles,

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::Result;
 use crate::contract::Shader;
 
 use super::super::kernel::{BindingUse, Module};
-use super::{Bindings, Buffer, Device, WgpuCall};
+use super::{Bindings, Buffer, Device, WgpuCall, locked};
 
 /// A shader as parsed: each pipeline is made from its own part of the tree.
 pub(in crate::gpu) struct LoadedModule {
@@ -56,8 +56,7 @@ pub(super) struct Library {
 impl Library {
     /// Gives back the pipelines that no session uses.
     pub fn give_back(&self) {
-        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
-        drop_unused(&mut kernels);
+        drop_unused(&mut locked(&self.kernels));
     }
 }
 
@@ -80,12 +79,11 @@ fn drop_unused<K: Eq + Hash, V>(kept: &mut HashMap<K, Arc<V>>) {
 impl Device {
     /// A shader, parsed once while it is kept.
     pub(in crate::gpu) fn module(&self, shader: &Shader) -> Result<Arc<LoadedModule>> {
-        let modules = self.inner.library.modules.lock();
-        let mut modules = modules.unwrap_or_else(PoisonError::into_inner);
+        let mut modules = locked(&self.inner.library.modules);
         if let Some(module) = modules.get(&shader.source) {
             return Ok(Arc::clone(module));
         }
-        let (reflected, tree) = Module::parse_with_tree(shader)?;
+        let (reflected, tree) = Module::parse(shader)?;
         let module = Arc::new(LoadedModule { reflected, tree });
         keep(&mut modules, shader.source.clone(), &module);
         Ok(module)
@@ -93,11 +91,7 @@ impl Device {
 
     /// The pipeline of that key, if it was made before.
     pub(in crate::gpu) fn known(&self, key: &KernelKey) -> Option<Arc<Kernel>> {
-        let kernels = self.inner.library.kernels.lock();
-        kernels
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(key)
-            .map(Arc::clone)
+        locked(&self.inner.library.kernels).get(key).cloned()
     }
 
     /// Makes a pipeline and keeps it for later sessions; of two made at once for one key the first is kept.
@@ -111,9 +105,8 @@ impl Device {
             make(&inner.wgpu, source)
         })?;
         // Its module, its two layouts, itself.
-        self.inner.meter.made(4);
-        let kernels = self.inner.library.kernels.lock();
-        let mut kernels = kernels.unwrap_or_else(PoisonError::into_inner);
+        self.meter().objects += 4;
+        let mut kernels = locked(&self.inner.library.kernels);
         if let Some(first) = kernels.get(&key) {
             return Ok(Arc::clone(first));
         }
@@ -149,7 +142,7 @@ impl Device {
         let group = self.guard(WgpuCall::Bind, &format!("binding {label}"), |inner| {
             inner.wgpu.create_bind_group(&descriptor)
         })?;
-        self.inner.meter.made(1);
+        self.meter().objects += 1;
         Ok(Bindings(group))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use crate::edge::{WallTime, clock};
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 use super::fair_lock::{FairLock, Turn};
 use super::health::caught;
-use super::{Inner, Submission};
+use super::{Inner, Submission, locked};
 
 /// How long a thread keeps its [turn](super::fair_lock) while it waits: what another one's submission may wait for it.
 const SLICE: Duration = Duration::from_millis(2);
@@ -50,7 +50,7 @@ impl QueueAccess {
 
     /// The access to a host program's device: the same one each time.
     pub fn shared(wgpu: &wgpu::Device) -> Arc<Self> {
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = locked(&SHARED);
         shared.retain(|access| access.strong_count() > 0);
         let mut known = shared.iter().filter_map(Weak::upgrade);
         if let Some(access) = known.find(|access| access.wgpu == *wgpu) {
@@ -133,19 +133,18 @@ impl Inner {
     }
 
     fn under_way(&self) -> MutexGuard<'_, VecDeque<Submission>> {
-        let under_way = self.access.under_way.lock();
-        under_way.unwrap_or_else(PoisonError::into_inner)
+        locked(&self.access.under_way)
     }
 
     /// How to wait for a slice until a submission, or the last one, has ended. A host program's threads do not take turns
     /// with ours, and a wait that times out while one of them polls is wgpu's panic: there nothing waits but by looking.
     pub fn awaiting(&self, submission_index: Option<wgpu::SubmissionIndex>) -> wgpu::PollType {
-        match self.of_host {
-            true => wgpu::PollType::Poll,
-            false => wgpu::PollType::Wait {
-                submission_index,
-                timeout: Some(SLICE),
-            },
+        if self.of_host {
+            return wgpu::PollType::Poll;
+        }
+        wgpu::PollType::Wait {
+            submission_index,
+            timeout: Some(SLICE),
         }
     }
 

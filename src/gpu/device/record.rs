@@ -99,7 +99,12 @@ impl Device {
         });
         let submission = submitted.transpose()?;
         let (passes, dispatches) = guarded?;
-        self.inner.meter.submitted(passes, dispatches);
+        {
+            let mut meter = self.meter();
+            meter.submits += 1;
+            meter.passes += passes;
+            meter.dispatches += dispatches;
+        }
         submission.ok_or_else(|| Error::Gpu {
             during: during.into(),
             message: "nothing was submitted".into(),

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 
@@ -25,7 +24,7 @@ impl Device {
         bytes: u64,
         done: impl FnOnce(bool) + Send + 'static,
     ) -> Result<()> {
-        self.inner.meter.readbacks.fetch_add(1, Relaxed);
+        self.meter().readbacks += 1;
         let during = "mapping a buffer";
         match self.inner.faults.pass(WgpuCall::Map) {
             Some(FaultKind::Map) => {

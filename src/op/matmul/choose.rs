@@ -61,7 +61,7 @@ const SMALL: [Tile; 5] = [
 /// and 256 on a CPU adapter.
 pub fn choose(shape: ProductShape, target: &Target) -> Choice {
     let [m, n, k] = shape.sizes;
-    match target.tuning.products {
+    match target.products {
         Products::Shared => {
             let tile = gpu_tile(m, n);
             let splits = splits(tile.count(m, n), 64, k, 1024);
@@ -90,7 +90,7 @@ pub fn choose(shape: ProductShape, target: &Target) -> Choice {
 /// Invocations that share their loads, where the adapter has subgroups of exactly one size and the kernel knows it.
 fn lanes(target: &Target) -> Option<u32> {
     target.subgroup.filter(|lanes| {
-        target.tuning.products == Products::Subgroups
+        target.products == Products::Subgroups
             && lanes.is_power_of_two()
             && (4..=32).contains(lanes)
     })
@@ -131,7 +131,7 @@ const MAX_VECTORS: u32 = 8;
 fn choose_vector(shape: ProductShape, target: &Target) -> Option<Choice> {
     let [m, n, k] = shape.sizes;
     let few = m.min(n);
-    let products = target.tuning.products;
+    let products = target.products;
     if products != Products::Shared || few > MAX_VECTORS || k < 64 {
         return None;
     }
@@ -171,7 +171,7 @@ fn vector_tile(rows: u32, slices: u32) -> Tile {
 pub fn candidates(shape: ProductShape, target: &Target) -> Vec<ProductChoice> {
     let lanes = lanes(target);
     let mut tiles = Vec::new();
-    if target.tuning.products == Products::Shared {
+    if target.products == Products::Shared {
         let shared = [LARGE, MIDDLE];
         let shared = shared.into_iter().chain(SMALL);
         tiles.extend(shared.map(|tile| ("tiled", tile, false)));
@@ -191,7 +191,7 @@ pub fn candidates(shape: ProductShape, target: &Target) -> Vec<ProductChoice> {
     let [m, n, k] = shape.sizes;
     for (rows, swapped) in [(m, false), (n, true)] {
         if rows <= MAX_VECTORS {
-            let slices = vector_slices(rows, k, target.tuning.products);
+            let slices = vector_slices(rows, k, target.products);
             tiles.push(("vector", vector_tile(rows, slices), swapped));
         }
     }

@@ -1,5 +1,5 @@
 //! Rewrites of the schedule: nodes that become one call. The unfused schedule stays the specification: tests compile it
-//! with [`Target::without_fusion`] and compare.
+//! with [`Target::fusion`] off and compare.
 
 mod calls;
 mod dense_gradient;
@@ -26,7 +26,7 @@ pub(super) fn rewrite(
     records: &[Record],
     target: &Target,
 ) -> (Vec<Scheduled>, Vec<TensorSlab>) {
-    if !target.tuning.fusion {
+    if !target.fusion {
         return (programs, Vec::new());
     }
     let mut slabs = slabs::Slabs::new(target);
@@ -41,7 +41,7 @@ pub(super) fn rewrite(
     }
     slabs::merge_updates(&mut programs, &mut slabs);
     for program in &mut programs {
-        match target.tuning.precision {
+        match target.precision {
             Precision::Single => gradients::join(program, &mut slabs, target),
             // A gradient that is never stored cannot be looked at before it is used.
             Precision::Half => halves::store(program),

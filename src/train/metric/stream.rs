@@ -2,6 +2,7 @@
 
 use crate::nn::Activation;
 use crate::op::{Parts, cursor};
+use crate::session::ElementsRef;
 use crate::train::epoch_sums::EpochFigures;
 use crate::train::loss::Output;
 use crate::{
@@ -156,20 +157,18 @@ impl Streaming {
         for first in (0..rows).step_by(BATCH) {
             let end = rows.min(first + BATCH);
             let columns = first * self.columns..end * self.columns;
-            self.session
-                .write_head("y", &predictions[columns.clone()])?;
+            let mut write = |name, elements| self.session.write_elements(name, elements, false);
+            write("y", ElementsRef::F32(&predictions[columns.clone()]))?;
             match targets {
                 Targets::Labels { labels, .. } | Targets::LabelTable { labels, .. } => {
-                    self.session.write_labels_head("t", &labels[first..end])?;
+                    write("t", ElementsRef::U32(&labels[first..end]))?;
                 }
-                Targets::Values { values, .. } => {
-                    self.session.write_head("t", &values[columns])?;
-                }
+                Targets::Values { values, .. } => write("t", ElementsRef::F32(&values[columns]))?,
                 Targets::None => {}
             }
             match weights {
-                Some(weights) => self.session.write_head("w", &weights[first..end])?,
-                None => self.session.write_head("w", &vec![1.0; end - first])?,
+                Some(weights) => write("w", ElementsRef::F32(&weights[first..end]))?,
+                None => write("w", ElementsRef::F32(&vec![1.0; end - first]))?,
             }
             self.step((end - first) as u64)?;
         }

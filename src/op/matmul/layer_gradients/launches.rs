@@ -15,7 +15,7 @@ const MAX_OPERANDS: usize = 6;
 impl LayerGradients {
     /// Whether a target computes gradients so: the kernel is the one that GPUs multiply matrices with.
     pub fn suits(target: &Target) -> bool {
-        target.class == Class::Gpu && target.tuning.products == Products::Shared
+        target.class == Class::Gpu && target.products == Products::Shared
     }
 
     /// Most operands that X and dZ of a call's layers may lie in.
