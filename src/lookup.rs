@@ -10,11 +10,6 @@ pub(crate) fn plain(name: &str) -> String {
     name.replace('_', "").to_ascii_lowercase()
 }
 
-/// Everything in a table by its own name.
-pub(crate) fn all<T: Clone>(table: &'static [Named<T>]) -> impl Iterator<Item = (&'static str, T)> {
-    table.iter().map(|(known, names)| (names[0], known.clone()))
-}
-
 /// What a table has under that name.
 pub(crate) fn find<T: Clone>(
     what: &'static str,
@@ -29,6 +24,6 @@ pub(crate) fn find<T: Clone>(
         .ok_or_else(|| Error::NotFound {
             what,
             name: name.into(),
-            known: all(table).map(|(name, _)| name.into()).collect(),
+            known: table.iter().map(|(_, names)| names[0].into()).collect(),
         })
 }

@@ -280,7 +280,7 @@ fn a_loaded_model_predicts_the_same_bits_on_unscaled_input() {
         .read(shipped("pima.csv"))
         .unwrap();
     let model = Sequential::new(8)
-        .dense(10, Activation::leaky_relu())
+        .dense(10, LeakyRelu(0.2))
         .dense(1, Sigmoid)
         .seed(7);
     let model = model.preprocessing(Scaler::standard(&data).unwrap());

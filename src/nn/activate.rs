@@ -2,13 +2,11 @@
 
 use crate::{Result, Shape, Tensor};
 
-use super::layer::single;
-use super::{Activation, Call, Config, Layer};
+use super::layer::{saved_as, single};
+use super::{Activation, Call, Layer};
 
 impl Layer for Activation {
-    fn class(&self) -> &'static str {
-        "Activation"
-    }
+    saved_as!("Activation");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let mut dims = single(inputs)?.dims().to_vec();
@@ -26,9 +24,5 @@ impl Layer for Activation {
     fn validate(&self) -> Result<()> {
         // Two columns suit them all: what the input has is for the shape rule to see.
         Activation::validate(*self, 2)
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
     }
 }

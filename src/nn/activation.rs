@@ -106,11 +106,6 @@ macro_rules! activations {
 functions!(activations);
 
 impl Activation {
-    /// Leaky ReLU with the slope of Keras' function `leaky_relu`, 0.2.
-    pub fn leaky_relu() -> Self {
-        Activation::LeakyRelu(0.2)
-    }
-
     /// f(x).
     #[track_caller]
     pub fn apply(self, x: &Tensor) -> Tensor {
@@ -242,7 +237,7 @@ mod tests {
         };
         let wanted = "relu(max_value=4, negative_slope=0.1, threshold=0.5)";
         assert_eq!(full.to_string(), wanted);
-        assert_eq!(Activation::leaky_relu().to_string(), "leaky_relu(0.2)");
+        assert_eq!(LeakyRelu(0.2).to_string(), "leaky_relu(0.2)");
         assert_eq!(Gelu.to_string(), "gelu");
     }
 

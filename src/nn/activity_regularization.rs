@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Result, Shape, Tensor};
 
-use super::layer::single;
-use super::{Call, Config, Layer, Regularizer};
+use super::layer::{saved_as, single};
+use super::{Call, Layer, Regularizer};
 
 /// Hands its input on and adds (l1·Σ|x| + l2·Σ x²)/rows to the loss, over the rows of the batch, as Keras does.
 ///
-/// Behind the last activation it changes nothing of what a cross-entropy reads: the logits, where nothing saturates.
+/// After the last activation it changes nothing of what a cross-entropy reads: the logits, where nothing saturates.
 ///
 /// ```
 /// use kiln::nn::ActivityRegularization;
@@ -17,7 +17,7 @@ use super::{Call, Config, Layer, Regularizer};
 ///
 /// let sparse = ActivityRegularization { l1: 1e-3, l2: 0.0 };
 /// let model = Sequential::new(8).dense(16, Relu).layer(sparse).dense(1, Sigmoid);
-/// assert_eq!(model.outputs(), 1);
+/// assert_eq!(model.parameter_count(), 9 * 16 + 17);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct ActivityRegularization {
@@ -35,9 +35,7 @@ impl ActivityRegularization {
 }
 
 impl Layer for ActivityRegularization {
-    fn class(&self) -> &'static str {
-        "ActivityRegularization"
-    }
+    saved_as!("ActivityRegularization");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         single(inputs).cloned()
@@ -50,9 +48,5 @@ impl Layer for ActivityRegularization {
 
     fn validate(&self) -> Result<()> {
         self.regularizer().validate()
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
     }
 }

@@ -17,14 +17,14 @@ use super::concatenate::dimension;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written", into = "Written")]
-pub struct Axes(Vec<i32>);
+pub struct Axes(Vec<isize>);
 
 /// How a model file has them: a number, or a list as in Keras.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Written {
-    One(i32),
-    Several(Vec<i32>),
+    One(isize),
+    Several(Vec<isize>),
 }
 
 impl From<Written> for Axes {
@@ -45,20 +45,20 @@ impl From<Axes> for Written {
     }
 }
 
-impl From<i32> for Axes {
-    fn from(axis: i32) -> Self {
+impl From<isize> for Axes {
+    fn from(axis: isize) -> Self {
         Axes(vec![axis])
     }
 }
 
-impl From<Vec<i32>> for Axes {
-    fn from(axes: Vec<i32>) -> Self {
+impl From<Vec<isize>> for Axes {
+    fn from(axes: Vec<isize>) -> Self {
         Axes(axes)
     }
 }
 
-impl<const N: usize> From<[i32; N]> for Axes {
-    fn from(axes: [i32; N]) -> Self {
+impl<const N: usize> From<[isize; N]> for Axes {
+    fn from(axes: [isize; N]) -> Self {
         Axes(axes.into())
     }
 }

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, Tensor};
 
-use super::{Call, Config, Layer};
+use super::layer::saved_as;
+use super::{Call, Layer};
 
 /// How [`CategoryEncoding`] writes an integer as numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,9 +50,7 @@ impl CategoryEncoding {
 }
 
 impl Layer for CategoryEncoding {
-    fn class(&self) -> &'static str {
-        "CategoryEncoding"
-    }
+    saved_as!("CategoryEncoding");
 
     fn takes_integers(&self) -> bool {
         true
@@ -73,9 +72,5 @@ impl Layer for CategoryEncoding {
             return Err(Error::argument("num_tokens", "must be at least 1, got 0"));
         }
         Ok(())
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
     }
 }

@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Result, Shape, Tensor};
 
-use super::{Call, Config, Layer};
+use super::layer::saved_as;
+use super::{Call, Layer};
 
 /// Inputs side by side along one dimension; alike in all other sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Concatenate {
     /// The dimension, counted with the batch as 0, or from the back where negative, as in Keras. Default: −1, the last.
-    pub axis: i32,
+    pub axis: isize,
 }
 
 impl Default for Concatenate {
@@ -26,16 +27,18 @@ impl Concatenate {
     }
 
     /// Sets the dimension, counted with the batch as 0.
-    pub fn axis(axis: i32) -> Self {
+    pub fn axis(axis: isize) -> Self {
         Concatenate { axis }
     }
 }
 
 /// The dimension of a batch of samples with that many dimensions; never that of the batch itself.
-pub(super) fn dimension(axis: i32, rank: usize) -> Result<usize, String> {
-    let all = rank as i64 + 1;
-    let axis = i64::from(axis);
-    let counted = if axis < 0 { axis + all } else { axis };
+pub(super) fn dimension(axis: isize, rank: usize) -> Result<usize, String> {
+    let counted = if axis < 0 {
+        axis + rank as isize + 1
+    } else {
+        axis
+    };
     match usize::try_from(counted) {
         Ok(counted) if counted > 0 && counted <= rank => Ok(counted),
         _ => Err(format!(
@@ -45,9 +48,7 @@ pub(super) fn dimension(axis: i32, rank: usize) -> Result<usize, String> {
 }
 
 impl Layer for Concatenate {
-    fn class(&self) -> &'static str {
-        "Concatenate"
-    }
+    saved_as!("Concatenate");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let Some((first, rest)) = inputs.split_first() else {
@@ -76,9 +77,5 @@ impl Layer for Concatenate {
             Ok(axis) => inputs[0].concat(&rest, axis),
             Err(message) => call.refuse(message),
         }
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
     }
 }

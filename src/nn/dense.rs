@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Result, Shape, Tensor};
 
-use super::layer::single;
-use super::{Activation, Call, Config, Constraint, Initializer, Layer, Parameter, Regularizer};
+use super::layer::{saved_as, single};
+use super::{Activation, Call, Constraint, Initializer, Layer, Parameter, Regularizer};
 
 /// y = f(xW + b) over the last dimension: x `[…, inputs]`, W `[inputs, units]`, b `[units]`, y `[…, units]`.
 ///
@@ -117,9 +117,7 @@ impl Dense {
 }
 
 impl Layer for Dense {
-    fn class(&self) -> &'static str {
-        "Dense"
-    }
+    saved_as!("Dense");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let mut dims = single(inputs)?.dims().to_vec();
@@ -133,13 +131,14 @@ impl Layer for Dense {
     fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
         let columns = inputs.first().and_then(|input| input.dims().last());
         let shape = [columns.copied().unwrap_or(1), self.units];
-        let kernel = Parameter::new("kernel", shape, self.kernel_initializer)
-            .constraint(self.kernel_constraint);
-        let bias = || {
-            Parameter::new("bias", [self.units], self.bias_initializer)
-                .constraint(self.bias_constraint)
+        let kernel = Parameter {
+            constraint: self.kernel_constraint,
+            ..Parameter::new("kernel", shape, self.kernel_initializer)
         };
-        let bias = self.use_bias.then(bias);
+        let bias = self.use_bias.then(|| Parameter {
+            constraint: self.bias_constraint,
+            ..Parameter::new("bias", [self.units], self.bias_initializer)
+        });
         std::iter::once(kernel).chain(bias).collect()
     }
 
@@ -147,12 +146,11 @@ impl Layer for Dense {
         let x = &inputs[0];
         let shape = x.shape();
         let flat = shape.rank() == 2;
-        let rows = match flat {
-            true => x.clone(),
-            false => {
-                let (rows, columns) = shape.rows_and_columns();
-                x.reshape([rows, columns])
-            }
+        let rows = if flat {
+            x.clone()
+        } else {
+            let (rows, columns) = shape.rows_and_columns();
+            x.reshape([rows, columns])
         };
         let kernel = call.weight("kernel");
         let bias = self.use_bias.then(|| call.weight("bias"));
@@ -187,24 +185,12 @@ impl Layer for Dense {
             ));
         }
         self.activation.validate(self.units)?;
-        self.kernel_initializer.validate()?;
-        self.bias_initializer.validate()?;
         let regularizers = [self.kernel_regularizer, self.bias_regularizer];
-        regularizers
-            .into_iter()
-            .flatten()
-            .try_for_each(Regularizer::validate)?;
+        for regularizer in regularizers.into_iter().flatten() {
+            regularizer.validate()?;
+        }
         self.activity_regularizer
-            .map_or(Ok(()), Regularizer::validate_activity)?;
-        let constraints = [self.kernel_constraint, self.bias_constraint];
-        constraints
-            .into_iter()
-            .flatten()
-            .try_for_each(Constraint::validate)
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
+            .map_or(Ok(()), Regularizer::validate_activity)
     }
 
     fn detail(&self) -> Option<String> {

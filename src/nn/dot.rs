@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Result, Shape, Tensor};
 
 use super::concatenate::dimension;
-use super::{Call, Config, Layer};
+use super::layer::saved_as;
+use super::{Call, Layer};
 
 /// Keras' least square of a norm that is divided by.
 const LEAST_SQUARE: f32 = 1e-12;
@@ -17,19 +18,19 @@ const LEAST_SQUARE: f32 = 1e-12;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dot {
     /// The dimensions summed over, counted with the batch as 0, or from the back where negative, as in Keras.
-    pub axes: (i32, i32),
+    pub axes: (isize, isize),
     /// Whether both are divided by their norms along these dimensions first. Default: false.
     pub normalize: bool,
 }
 
 impl Dot {
     /// Over this dimension of both.
-    pub fn new(axis: i32) -> Self {
+    pub fn new(axis: isize) -> Self {
         Dot::axes(axis, axis)
     }
 
     /// Over one dimension of the first, and another of the second.
-    pub fn axes(first: i32, second: i32) -> Self {
+    pub fn axes(first: isize, second: isize) -> Self {
         Dot {
             axes: (first, second),
             normalize: false,
@@ -44,9 +45,7 @@ impl Dot {
 }
 
 impl Layer for Dot {
-    fn class(&self) -> &'static str {
-        "Dot"
-    }
+    saved_as!("Dot");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let [a, b] = inputs else {
@@ -83,7 +82,7 @@ impl Layer for Dot {
         };
         let rows = inputs[0].shape().dims()[0];
         // [batch, what is left, summed].
-        let table = |x: &Tensor, axis: i32| -> Result<Tensor, String> {
+        let table = |x: &Tensor, axis: isize| -> Result<Tensor, String> {
             let dims = x.shape().dims().to_vec();
             let axis = dimension(axis, dims.len() - 1)?;
             let order: Vec<usize> = (0..dims.len())
@@ -115,9 +114,5 @@ impl Layer for Dot {
         let products = a.reshape([rows, i, 1, k]).mul(&b.reshape([rows, 1, j, k]));
         let dims = [&[rows], output.dims()].concat();
         products.sum_over(3).reshape(dims)
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
     }
 }

@@ -23,13 +23,25 @@ impl Draws {
         f64::from(self.0.next_u32() >> 8) / f64::from(1 << 24)
     }
 
-    /// A number between the two.
-    pub fn uniform(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * self.unit()
+    /// Numbers between the two.
+    pub fn uniforms(&mut self, len: usize, low: f64, high: f64) -> Vec<f32> {
+        (0..len)
+            .map(|_| (low + (high - low) * self.unit()) as f32)
+            .collect()
+    }
+
+    /// Numbers in ±`limit`.
+    pub fn within(&mut self, len: usize, limit: f64) -> Vec<f32> {
+        self.uniforms(len, -limit, limit)
+    }
+
+    /// A function of standard normals.
+    pub fn normals(&mut self, len: usize, f: impl Fn(f64) -> f64) -> Vec<f32> {
+        (0..len).map(|_| f(self.normal()) as f32).collect()
     }
 
     /// A standard normal, by Box and Muller (1958).
-    pub fn normal(&mut self) -> f64 {
+    fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.unit()).cos()
     }

@@ -89,21 +89,22 @@ impl Functional {
             let operands: Vec<Tensor> = step.inputs.iter().map(value).collect();
             let member = &self.members[step.member];
             let graph = operands[0].graph().clone();
-            let mut call = Call::new(&graph)
-                .of_layer(&member.name, member.layer.trainable && mode.trainable)
-                .with_stream(mode.seed, mode.stream(number));
-            for (spec, (_, tensor)) in member.parameters.iter().zip(weights[step.member]) {
-                call = call.with_weight(&spec.name, tensor);
-            }
-            if mode.training {
-                call = call.in_training();
-            }
-            if let Some(clock) = mode.clock {
-                call = call.with_clock(clock);
-            }
-            call.given = match step.inputs.first() {
+            let given = match step.inputs.first() {
                 Some(&TensorSource::Call(index)) => Some(values[index].clone()),
                 _ => None,
+            };
+            let weights = member.parameters.iter().zip(weights[step.member]);
+            let weights = weights.map(|(spec, (_, tensor))| (spec.name.clone(), tensor.clone()));
+            let mut call = Call {
+                training: mode.training,
+                trainable: member.layer.trainable && mode.trainable,
+                clock: mode.clock.cloned(),
+                seed: mode.seed,
+                stream: mode.stream(number),
+                layer: member.name.clone(),
+                given,
+                weights: weights.collect(),
+                ..Call::new(&graph)
             };
             let layer = &member.layer.layer;
             let output = graph.in_layer(&member.name, || layer.forward(&operands, &mut call));

@@ -137,11 +137,6 @@ const TABLE: &[Named<Initializer>] = &[
 ];
 
 impl Initializer {
-    /// Every initializer by Keras' name, with Keras' defaults.
-    pub fn all() -> impl Iterator<Item = (&'static str, Initializer)> {
-        lookup::all(TABLE)
-    }
-
     /// The initializer of that name with Keras' defaults: the name of Keras' function (`he_normal`) or class (`HeNormal`).
     ///
     /// # Errors
@@ -158,53 +153,30 @@ impl Initializer {
     pub fn from_name(name: &str) -> Result<Self> {
         lookup::find("initializer", name, TABLE)
     }
-}
 
-impl Initializer {
-    /// `fan_in`·`fan_out` values of a dense kernel, or `fan_out` of a bias with fan-in 1; `stream` numbers the tensor
-    /// within its model.
-    pub fn draw(self, fan_in: usize, fan_out: usize, seed: u64, stream: u64) -> Vec<f32> {
-        self.draw_shape(&[fan_in, fan_out], seed, stream)
-    }
-
-    /// The values of a tensor of any shape, row-major. Of a kernel the last two sizes are fan-in and fan-out, times all
-    /// sizes before them; of a vector its length is both.
-    pub fn draw_shape(self, shape: &[usize], seed: u64, stream: u64) -> Vec<f32> {
+    /// The values of a tensor of any shape, row-major; `stream` numbers the tensor within its model. The last two sizes of
+    /// a kernel are fan-in and fan-out, times all sizes before them; the length of a vector is both.
+    pub fn draw(self, shape: &[usize], seed: u64, stream: u64) -> Vec<f32> {
         let len = shape.iter().product();
         let (fan_in, fan_out) = fans(shape);
         let (fan_in, fan_out) = (fan_in.max(1) as f64, fan_out.max(1) as f64);
+        let both = fan_in + fan_out;
+        let columns = shape.last().copied().unwrap_or(1).max(1);
         let mut draws = Draws::new(seed, stream);
-        let mut uniform =
-            |low: f64, high: f64| (0..len).map(|_| draws.uniform(low, high) as f32).collect();
         match self {
-            Initializer::GlorotUniform => {
-                let limit = (6.0 / (fan_in + fan_out)).sqrt();
-                uniform(-limit, limit)
-            }
-            Initializer::HeUniform => {
-                let limit = (6.0 / fan_in).sqrt();
-                uniform(-limit, limit)
-            }
-            Initializer::Uniform(low, high) => uniform(f64::from(low), f64::from(high)),
-            Initializer::GlorotNormal => draws.cut_normals(len, (2.0 / (fan_in + fan_out)).sqrt()),
+            Initializer::GlorotUniform => draws.within(len, (6.0 / both).sqrt()),
+            Initializer::HeUniform => draws.within(len, (6.0 / fan_in).sqrt()),
+            Initializer::LecunUniform => draws.within(len, (3.0 / fan_in).sqrt()),
+            Initializer::Uniform(low, high) => draws.uniforms(len, low.into(), high.into()),
+            Initializer::GlorotNormal => draws.cut_normals(len, (2.0 / both).sqrt()),
             Initializer::HeNormal => draws.cut_normals(len, (2.0 / fan_in).sqrt()),
+            Initializer::LecunNormal => draws.cut_normals(len, (1.0 / fan_in).sqrt()),
             Initializer::Normal(mean, deviation) => {
                 let (mean, deviation) = (f64::from(mean), f64::from(deviation));
-                (0..len)
-                    .map(|_| (mean + deviation * draws.normal()) as f32)
-                    .collect()
+                draws.normals(len, |normal| mean + deviation * normal)
             }
-            Initializer::Own(values) => values(shape, seed, stream),
-            Initializer::Zeros => vec![0.0; len],
-            Initializer::Constant(value) => vec![value; len],
-            Initializer::LecunUniform => {
-                let limit = (3.0 / fan_in).sqrt();
-                uniform(-limit, limit)
-            }
-            Initializer::LecunNormal => draws.cut_normals(len, (1.0 / fan_in).sqrt()),
             Initializer::TruncatedNormal(mean, deviation) => {
-                let deviation = f64::from(deviation) * CUT_DEVIATION;
-                let drawn = draws.cut_normals(len, deviation);
+                let drawn = draws.cut_normals(len, f64::from(deviation) * CUT_DEVIATION);
                 drawn.into_iter().map(|value| mean + value).collect()
             }
             Initializer::VarianceScaling {
@@ -215,34 +187,30 @@ impl Initializer {
                 let fan = match fan {
                     Fan::In => fan_in,
                     Fan::Out => fan_out,
-                    Fan::Average => 0.5 * (fan_in + fan_out),
+                    Fan::Average => 0.5 * both,
                 };
                 let variance = f64::from(scale) / fan;
+                let deviation = variance.sqrt();
                 match distribution {
-                    Distribution::Uniform => {
-                        let limit = (3.0 * variance).sqrt();
-                        uniform(-limit, limit)
+                    Distribution::Uniform => draws.within(len, (3.0 * variance).sqrt()),
+                    Distribution::TruncatedNormal => draws.cut_normals(len, deviation),
+                    Distribution::UntruncatedNormal => {
+                        draws.normals(len, |normal| deviation * normal)
                     }
-                    Distribution::TruncatedNormal => draws.cut_normals(len, variance.sqrt()),
-                    Distribution::UntruncatedNormal => (0..len)
-                        .map(|_| (variance.sqrt() * draws.normal()) as f32)
-                        .collect(),
                 }
             }
             Initializer::Orthogonal(gain) => {
-                let columns = shape.last().copied().unwrap_or(1);
-                draws.orthogonal(len / columns.max(1), columns, f64::from(gain))
+                draws.orthogonal(len / columns, columns, f64::from(gain))
             }
             Initializer::Identity(gain) => {
-                let columns = shape.last().copied().unwrap_or(1).max(1);
                 let mut values = vec![0.0; len];
-                values
-                    .iter_mut()
-                    .step_by(columns + 1)
-                    .take(columns)
-                    .for_each(|own| *own = gain);
+                let diagonal = values.iter_mut().step_by(columns + 1).take(columns);
+                diagonal.for_each(|own| *own = gain);
                 values
             }
+            Initializer::Zeros => vec![0.0; len],
+            Initializer::Constant(value) => vec![value; len],
+            Initializer::Own(values) => values(shape, seed, stream),
         }
     }
 

@@ -178,31 +178,40 @@ impl Parameter {
         }
     }
 
-    /// Sets what training puts it under after every update.
-    pub fn constraint(mut self, constraint: Option<Constraint>) -> Self {
-        self.constraint = constraint;
-        self
-    }
-
-    /// A state, which gradients do not train: see [`Call::update`].
+    /// A state, which gradients do not train: see [`Call::updates`].
     pub fn state(mut self) -> Self {
         self.trainable = false;
         self
     }
 
     /// The number of elements; the largest number where it does not fit, which no memory holds.
-    pub fn elements(&self) -> usize {
+    pub(crate) fn elements(&self) -> usize {
         usize::try_from(self.shape.elements()).unwrap_or(usize::MAX)
     }
 
     /// The first values; `stream` numbers the tensor within its model.
     pub(crate) fn drawn(&self, seed: u64, stream: u64) -> Vec<f32> {
         match self.shape.dims() {
-            [] | [_] => self.initializer.draw(1, self.elements(), seed, stream),
-            dims => self.initializer.draw_shape(dims, seed, stream),
+            [] | [_] => self.initializer.draw(&[1, self.elements()], seed, stream),
+            dims => self.initializer.draw(dims, seed, stream),
         }
     }
 }
+
+/// The class of a layer of which a model file keeps every field.
+macro_rules! saved_as {
+    ($class:expr) => {
+        fn class(&self) -> &'static str {
+            $class
+        }
+
+        fn config(&self) -> Option<$crate::nn::Config> {
+            $crate::nn::Config::of(self)
+        }
+    };
+}
+
+pub(super) use saved_as;
 
 /// The type of a sample's output, by recording the forward pass on a batch.
 pub(crate) fn tried(

@@ -36,6 +36,14 @@ impl<L: Layer + 'static> From<L> for LayerRef {
     }
 }
 
+impl std::ops::Deref for LayerRef {
+    type Target = dyn Layer + 'static;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.layer
+    }
+}
+
 impl LayerRef {
     /// Gives the layer a name of its own, unique within its model.
     pub fn named(mut self, name: impl Into<String>) -> Self {
@@ -59,11 +67,6 @@ impl LayerRef {
     pub(crate) fn output_type(&self, inputs: &[TensorType]) -> Result<TensorType, String> {
         let widened: Vec<TensorType> = inputs.iter().map(TensorType::widened).collect();
         self.layer.output_type(&widened)
-    }
-
-    /// The layer itself.
-    pub fn layer(&self) -> &dyn Layer {
-        &*self.layer
     }
 
     /// Whether both are one layer.

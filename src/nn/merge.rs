@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Result, Shape, Tensor};
 
-use super::{Call, Config, Layer};
+use super::layer::saved_as;
+use super::{Call, Layer};
 
 /// The common shape of several, or which two do not broadcast.
 fn common(inputs: &[Shape]) -> Result<Shape, String> {
@@ -59,9 +60,7 @@ macro_rules! merges {
         pub struct $name;
 
         impl Layer for $name {
-            fn class(&self) -> &'static str {
-                stringify!($name)
-            }
+            saved_as!(stringify!($name));
 
             fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
                 common(inputs)
@@ -70,10 +69,6 @@ macro_rules! merges {
             fn forward(&self, inputs: &[Tensor], _call: &mut Call) -> Tensor {
                 let forward: fn(&[Tensor]) -> Tensor = $forward;
                 forward(inputs)
-            }
-
-            fn config(&self) -> Option<Config> {
-                Config::of(self)
             }
         }
     )*};

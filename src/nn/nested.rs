@@ -54,15 +54,15 @@ impl Layer for Functional {
         let parameters: Vec<(Parameter, Tensor)> =
             Functional::parameters(self).map(of_call).collect();
         let mode = PassMode {
-            training: call.training(),
-            trainable: call.trainable(),
-            clock: call.clock(),
-            seed: call.seed(),
-            within: Some(call.stream()),
+            training: call.training,
+            trainable: call.trainable,
+            clock: call.clock.as_ref(),
+            seed: call.seed,
+            within: Some(call.stream),
         };
         let pass = self.pass(inputs, &parameters, mode);
-        pass.updates.iter().for_each(|update| call.update(update));
-        pass.losses.iter().for_each(|loss| call.add_loss(loss));
+        call.updates.extend(pass.updates);
+        call.losses.extend(pass.losses);
         match pass.outputs.into_iter().next() {
             Some(output) => {
                 let after = output.after.clone();

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::op::{Noise, NoiseKind};
 use crate::{Error, Result, Shape, Tensor};
 
-use super::layer::single;
-use super::{Call, Config, Layer};
+use super::layer::{saved_as, single};
+use super::{Call, Layer};
 
 /// In training 0 with the probability `rate`, else x/(1 − rate) (Srivastava et al., 2014).
 ///
@@ -42,15 +42,15 @@ pub struct GaussianDropout {
 /// x with noise on it in training; x otherwise.
 #[track_caller]
 fn noisy(x: &Tensor, call: &Call, kind: NoiseKind) -> Tensor {
-    if !call.training() {
+    if !call.training {
         return x.clone();
     }
     let noise = Noise {
         kind,
-        seed: call.seed(),
-        stream: call.stream(),
+        seed: call.seed,
+        stream: call.stream,
     };
-    match call.clock() {
+    match &call.clock {
         Some(clock) => x.noise(&clock.cursor, noise),
         None => call.refuse("draws by the step of a clock, and this training has none"),
     }
@@ -77,9 +77,7 @@ macro_rules! layers {
         }
 
         impl Layer for $name {
-            fn class(&self) -> &'static str {
-                stringify!($name)
-            }
+            saved_as!(stringify!($name));
 
             fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
                 single(inputs).cloned()
@@ -96,10 +94,6 @@ macro_rules! layers {
 
             fn detail(&self) -> Option<String> {
                 Some(self.$setting.to_string())
-            }
-
-            fn config(&self) -> Option<Config> {
-                Config::of(self)
             }
         }
     )*};

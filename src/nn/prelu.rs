@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Result, Shape, Tensor};
 
-use super::layer::single;
-use super::{Call, Config, Initializer, Layer, Parameter};
+use super::layer::{saved_as, single};
+use super::{Call, Initializer, Layer, Parameter};
 
 /// x for x ≥ 0 and α·x below, with a trained α for every element of a sample (He et al., 2015), 0 at first as in Keras;
 /// PyTorch has one for all, 0.25 at first.
@@ -47,9 +47,7 @@ impl PRelu {
 }
 
 impl Layer for PRelu {
-    fn class(&self) -> &'static str {
-        "PReLU"
-    }
+    saved_as!("PReLU");
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
         let mut dims = inputs
@@ -76,13 +74,5 @@ impl Layer for PRelu {
 
     fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
         inputs[0].prelu(&call.weight("alpha"))
-    }
-
-    fn validate(&self) -> Result<()> {
-        self.initializer.validate()
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
     }
 }

@@ -4,17 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Result, Shape, Tensor};
 
-use super::layer::single;
-use super::{Call, Config, Layer};
+use super::layer::{saved_as, single};
+use super::{Call, Layer};
 
 /// The elements of a sample in one row: `[28, 28]` to `[784]`. A single number becomes a row of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Flatten;
 
 impl Layer for Flatten {
-    fn class(&self) -> &'static str {
-        "Flatten"
-    }
+    saved_as!("Flatten");
 
     fn takes_integers(&self) -> bool {
         true
@@ -29,10 +27,6 @@ impl Layer for Flatten {
         let shape = inputs[0].shape();
         let (rows, sample) = shape.dims().split_at(1.min(shape.rank()));
         inputs[0].reshape([rows, &[sample.iter().product()]].concat())
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
     }
 }
 
@@ -78,9 +72,7 @@ impl Reshape {
 }
 
 impl Layer for Reshape {
-    fn class(&self) -> &'static str {
-        "Reshape"
-    }
+    saved_as!("Reshape");
 
     fn takes_integers(&self) -> bool {
         true
@@ -97,10 +89,6 @@ impl Layer for Reshape {
             Ok(target) => inputs[0].reshape([rows, target.dims()].concat()),
             Err(message) => call.refuse(message),
         }
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
     }
 }
 
@@ -119,9 +107,7 @@ impl Permute {
 }
 
 impl Layer for Permute {
-    fn class(&self) -> &'static str {
-        "Permute"
-    }
+    saved_as!("Permute");
 
     fn takes_integers(&self) -> bool {
         true
@@ -147,10 +133,6 @@ impl Layer for Permute {
             .collect();
         inputs[0].permute(&order)
     }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
-    }
 }
 
 /// A row repeated: `[features]` to `[n, features]`.
@@ -168,9 +150,7 @@ impl RepeatVector {
 }
 
 impl Layer for RepeatVector {
-    fn class(&self) -> &'static str {
-        "RepeatVector"
-    }
+    saved_as!("RepeatVector");
 
     fn takes_integers(&self) -> bool {
         true
@@ -193,9 +173,5 @@ impl Layer for RepeatVector {
             return Err(crate::Error::argument("n", message));
         }
         Ok(())
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
     }
 }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, Shape, Tensor};
 
-use super::layer::single;
-use super::{Call, Config, Layer};
+use super::layer::{saved_as, single};
+use super::{Call, Layer};
 
 /// y = scale·x + offset: `Rescaling::new(1.0 / 255.0)` brings pixels into 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -30,9 +30,7 @@ impl Rescaling {
 }
 
 impl Layer for Rescaling {
-    fn class(&self) -> &'static str {
-        "Rescaling"
-    }
+    saved_as!("Rescaling");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         single(inputs).cloned()
@@ -56,9 +54,5 @@ impl Layer for Rescaling {
             }
         }
         Ok(())
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
     }
 }

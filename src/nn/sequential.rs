@@ -5,7 +5,7 @@ use std::panic::Location;
 use crate::{Error, Preprocessing, TensorType};
 
 use super::symbol::Symbol;
-use super::{Activation, Dense, Functional, Input, Layer, LayerRef};
+use super::{Activation, Dense, Functional, Input, LayerRef};
 
 /// Layers in order, and the seed of their weights: a way of writing a [`Functional`] model without branches.
 ///
@@ -16,7 +16,7 @@ use super::{Activation, Dense, Functional, Input, Layer, LayerRef};
 /// assert_eq!(model.parameter_count(), 187);
 ///
 /// let images = Sequential::new([28, 28]).layer(Flatten).dense(10, Softmax);
-/// assert_eq!(images.outputs(), 10);
+/// assert_eq!(images.parameter_count(), 7850);
 /// ```
 #[derive(Debug, Clone)]
 pub struct Sequential {
@@ -62,24 +62,6 @@ impl Sequential {
     pub fn preprocessing(mut self, preprocessing: impl Into<Preprocessing>) -> Self {
         self.preprocessing = Some(preprocessing.into());
         self
-    }
-
-    /// Numbers of a sample's output; 0 where the layers do not fit each other.
-    pub fn outputs(&self) -> usize {
-        match self.layers.is_empty() {
-            true => self.inputs(),
-            false => Functional::from(self).output_width(),
-        }
-    }
-
-    /// Numbers of a sample's input.
-    pub fn inputs(&self) -> usize {
-        usize::try_from(self.inputs.elements()).unwrap_or(usize::MAX)
-    }
-
-    /// The layers, in order.
-    pub fn layers(&self) -> impl ExactSizeIterator<Item = &dyn Layer> {
-        self.layers.iter().map(|(layer, _)| layer.layer())
     }
 
     /// The number of numbers that the layers keep, trained or not.

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Result, Shape, Tensor};
 
-use super::{Axes, Call, Config, Layer};
+use super::layer::saved_as;
+use super::{Axes, Call, Layer};
 
 /// What Keras adds to what is masked.
 const FAR_BELOW: f32 = 1e9;
@@ -34,9 +35,7 @@ impl Softmax {
 }
 
 impl Layer for Softmax {
-    fn class(&self) -> &'static str {
-        "Softmax"
-    }
+    saved_as!("Softmax");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let ([x] | [x, _]) = inputs else {
@@ -63,9 +62,5 @@ impl Layer for Softmax {
         };
         let y = self.axis.apply(&x, Tensor::softmax_along);
         y.unwrap_or_else(|message| call.refuse(message))
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
     }
 }

@@ -10,9 +10,10 @@ impl Functional {
         for member in &self.members {
             member.layer.layer.validate()?;
             for parameter in &member.parameters {
-                let name = || format!("{}/{}", member.name, parameter.name);
+                parameter.initializer.validate()?;
                 if let Some(constraint) = parameter.constraint {
-                    constraint.check_axis(name, parameter.shape.rank())?;
+                    let name = || format!("{}/{}", member.name, parameter.name);
+                    constraint.validate(name, parameter.shape.rank())?;
                 }
             }
         }

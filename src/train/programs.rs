@@ -117,7 +117,9 @@ impl Recipe<'_> {
             .collect();
         let constrained = || -> Vec<Tensor> {
             trained()
-                .filter_map(|(parameter, tensor)| Some(parameter.constraint?.apply(tensor)))
+                .filter_map(|(parameter, tensor)| {
+                    Some(tensor.assign(&parameter.constraint?.apply(tensor)))
+                })
                 .collect()
         };
         match scaling {

@@ -51,6 +51,17 @@ pub fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Everything that a look-up knows, by the names that it lists where it knows none.
+pub fn known<T>(from_name: fn(&str) -> kiln::Result<T>) -> Vec<(String, T)> {
+    match from_name("") {
+        Err(kiln::Error::NotFound { known, .. }) => {
+            let named = |name: String| (name.clone(), from_name(&name).unwrap());
+            known.into_iter().map(named).collect()
+        }
+        _ => panic!("a look-up that knows nothing by no name"),
+    }
+}
+
 /// A file that ships with the examples.
 pub fn shipped(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -9,6 +9,7 @@ use kiln::op;
 use kiln::optim::OptimizerConfig;
 use kiln::prelude::*;
 
+use crate::common::known;
 use crate::documented;
 
 /// Names as code, in the order of their table.
@@ -36,6 +37,21 @@ fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>, least: usize) -> St
         line += name.len() + 2;
     }
     text + "\n"
+}
+
+/// What a look-up knows: each is another thing, and found by the names of Keras' function and class alike.
+fn names<T: PartialEq + std::fmt::Debug>(from_name: fn(&str) -> Result<T>) -> Vec<String> {
+    let all = known(from_name);
+    for (at, (name, one)) in all.iter().enumerate() {
+        let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
+        let class: String = name.split('_').map(capital).collect();
+        assert_eq!(from_name(&class).unwrap(), *one, "{class}");
+        assert!(all[..at].iter().all(|(_, other)| other != one), "{name}");
+    }
+    let unknown = from_name("max").err().unwrap().to_string();
+    assert!(unknown.contains("`max`"), "{unknown}");
+    assert!(all.iter().all(|(name, _)| unknown.contains(name)));
+    all.into_iter().map(|(name, _)| name).collect()
 }
 
 /// The first word of an optimizer's entry in a model file.
@@ -114,18 +130,9 @@ fn the_catalogue_lists_what_the_code_has() {
             ),
             ("optimizers", listed(optimizers.iter().map(name_of), 15)),
             ("schedules", listed(schedules(), 8)),
-            (
-                "initializers",
-                listed(Initializer::all().map(|(name, _)| name), 10),
-            ),
-            (
-                "regularizers",
-                listed(Regularizer::all().map(|(name, _)| name), 4),
-            ),
-            (
-                "constraints",
-                listed(Constraint::all().map(|(name, _)| name), 4),
-            ),
+            ("initializers", listed(names(Initializer::from_name), 10)),
+            ("regularizers", listed(names(Regularizer::from_name), 4)),
+            ("constraints", listed(names(Constraint::from_name), 4)),
             ("callbacks", listed(callbacks(), 10)),
             ("ops", listed(ops, 40)),
         ],

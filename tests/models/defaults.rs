@@ -9,6 +9,7 @@ use kiln::train::{Checkpoints, Loss, StopAfter, StopAt, TensorBoard};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::common::known;
 use crate::documented;
 
 /// Settings as a file has them: numbers in their shortest form.
@@ -156,9 +157,9 @@ fn losses() -> String {
 }
 
 /// A line for each of a kind that has settings, by name: those of a variant, without the variant's name.
-fn variants<'a, T: Serialize>(
+fn variants<T: Serialize>(
     kind: &str,
-    all: impl IntoIterator<Item = (&'a str, T)>,
+    all: impl IntoIterator<Item = (impl std::fmt::Display, T)>,
     least: usize,
 ) -> String {
     let mut text = format!("| {kind} | settings |\n|---|---|\n");
@@ -297,13 +298,16 @@ fn sections() -> [(&'static str, String); 10] {
         ("activations", activations()),
         (
             "initializers",
-            variants("initializer", Initializer::all(), 8),
+            variants("initializer", known(Initializer::from_name), 8),
         ),
         (
             "regularizers",
-            variants("regularizer", Regularizer::all(), 4),
+            variants("regularizer", known(Regularizer::from_name), 4),
         ),
-        ("constraints", variants("constraint", Constraint::all(), 3)),
+        (
+            "constraints",
+            variants("constraint", known(Constraint::from_name), 3),
+        ),
         ("optimizers", optimizers()),
         ("schedules", schedules()),
         ("layers", layers()),

@@ -58,12 +58,12 @@ impl Layer for Gain {
         if self.penalty > 0.0 {
             call.add_loss(&factor.square().sum().scale(self.penalty));
         }
-        if let Some(clock) = call.clock().filter(|_| call.training()) {
+        if let Some(clock) = call.clock.as_ref().filter(|_| call.training) {
             // Gradient descent on −1 with the clock's rate counts rates.
-            let one = call.graph().constant([1], &[-1.0]);
+            let one = call.graph.constant([1], &[-1.0]);
             let seen = call.weight("seen");
             let count = Sgd::default().updates(&[("seen", &seen, &one)], clock);
-            call.update(&count[0]);
+            call.updates.extend(count);
         }
         inputs[0].mul(&factor)
     }

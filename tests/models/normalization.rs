@@ -188,7 +188,8 @@ fn of_batch(
     let graph = Graph::new();
     let mut inputs = vec![graph.input("x", shape)];
     inputs.extend(mask.map(|_| graph.input("mask", &shape[..2])));
-    let mut call = kiln::nn::Call::new(&graph).in_training();
+    let mut call = kiln::nn::Call::new(&graph);
+    call.training = true;
     for (name, value) in [
         ("gamma", 2.0),
         ("beta", 0.5),
@@ -202,7 +203,7 @@ fn of_batch(
     let dx = graph.gradients(&y.mul(&y).mul(&y), &[&inputs[0]]);
     let program = Program::new("call").fetch("y", &y).fetch("dx", &dx[0]);
     let device = Device::reference();
-    let program = program.update(call.updates());
+    let program = program.update(&call.updates);
     let plan = kiln::Plan::compile(&graph, device.target(), [program]).unwrap();
     let mut session = device.open(&plan).unwrap();
     session.write("x", x).unwrap();
@@ -215,7 +216,7 @@ fn of_batch(
         other => panic!("{other:?}"),
     };
     let mut values = vec![read("y"), read("dx")];
-    if !call.updates().is_empty() {
+    if !call.updates.is_empty() {
         values.extend([read("moving_mean"), read("moving_variance")]);
     }
     values

@@ -72,7 +72,7 @@ fn the_models_have_every_layer_that_a_file_can_hold() {
     let models = [every_layer(), typed_inputs()];
     let used: BTreeSet<&str> = models
         .iter()
-        .flat_map(|model| model.layers().map(|(_, layer)| layer.layer().class()))
+        .flat_map(|model| model.layers().map(|(_, layer)| layer.class()))
         .collect();
     // A layer that is new among these needs a place in the models above.
     assert_eq!(used, built_in_classes().collect());
@@ -227,7 +227,7 @@ fn a_model_file_of_version_2_is_read() {
     let classes: BTreeSet<_> = model
         .architecture()
         .layers()
-        .map(|(_, layer)| layer.layer().class())
+        .map(|(_, layer)| layer.class())
         .collect();
     assert!(classes.len() >= 28, "{classes:?}");
     let summary = model.summary();

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::nn::concatenate::dimension;
-use crate::nn::layer::single;
-use crate::nn::{Call, Config, Initializer, Layer, Parameter};
+use crate::nn::layer::{saved_as, single};
+use crate::nn::{Call, Initializer, Layer, Parameter};
 use crate::op::RunningAverage;
 use crate::{Error, Result, Shape, Tensor};
 
@@ -33,7 +33,7 @@ pub struct BatchNormalization {
     pub unbiased: bool,
     /// The dimension of the channels, counted with the batch as 0, or from the back where negative. Default: −1, the last.
     #[serde(default = "last")]
-    pub axis: i32,
+    pub axis: isize,
 }
 
 impl Default for BatchNormalization {
@@ -78,16 +78,14 @@ impl BatchNormalization {
     }
 
     /// Sets the dimension of the channels, counted with the batch as 0.
-    pub fn axis(mut self, axis: i32) -> Self {
+    pub fn axis(mut self, axis: isize) -> Self {
         self.axis = axis;
         self
     }
 }
 
 impl Layer for BatchNormalization {
-    fn class(&self) -> &'static str {
-        "BatchNormalization"
-    }
+    saved_as!("BatchNormalization");
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
         let channels = channels(inputs, self.axis);
@@ -129,15 +127,15 @@ impl Layer for BatchNormalization {
     fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
         let x = &inputs[0];
         let [gamma, beta] = kept(call, self.scale, self.center);
-        let axis = self.axis as isize;
+        let axis = self.axis;
         let averages = [call.weight("moving_mean"), call.weight("moving_variance")];
-        if !(call.training() && call.trainable()) {
+        if !(call.training && call.trainable) {
             let [mean, variance] = &averages;
             let averages = [mean, variance];
             let (gamma, beta) = (gamma.as_ref(), beta.as_ref());
             return x.batch_norm(axis, averages, gamma, beta, self.epsilon);
         }
-        let cursor = call.clock().map(|clock| clock.cursor.clone());
+        let cursor = call.clock.as_ref().map(|clock| clock.cursor.clone());
         let (gamma, beta) = (gamma.as_ref(), beta.as_ref());
         let (y, mean, variance) = match inputs.get(1) {
             None => x.batch_norm_training(axis, gamma, beta, self.epsilon, cursor.as_ref()),
@@ -162,9 +160,8 @@ impl Layer for BatchNormalization {
                 unbiased: (self.unbiased && is_variance).then_some(values),
                 ragged: cursor.as_ref().map(|_| values / rows),
             };
-            for update in average.running_average(op, &value, cursor.as_ref()) {
-                call.update(&update);
-            }
+            let updates = average.running_average(op, &value, cursor.as_ref());
+            call.updates.extend(updates);
         }
         y
     }
@@ -175,9 +172,5 @@ impl Layer for BatchNormalization {
             return Err(Error::argument("momentum", message));
         }
         above_zero(self.epsilon)
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
     }
 }

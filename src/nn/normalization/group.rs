@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::layer::single;
-use crate::nn::{Call, Config, Layer, Parameter};
+use crate::nn::layer::{saved_as, single};
+use crate::nn::{Call, Layer, Parameter};
 use crate::{Error, Result, Shape, Tensor};
 
 use super::{above_zero, affine, channels, kept};
@@ -50,9 +50,7 @@ impl GroupNormalization {
 }
 
 impl Layer for GroupNormalization {
-    fn class(&self) -> &'static str {
-        "GroupNormalization"
-    }
+    saved_as!("GroupNormalization");
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
         affine(&[channels(inputs, -1)], self.scale, self.center).collect()
@@ -90,9 +88,5 @@ impl Layer for GroupNormalization {
             return Err(Error::argument("groups", "must be at least 1, got 0"));
         }
         above_zero(self.epsilon)
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::{Call, Config, Layer, Parameter};
+use crate::nn::layer::saved_as;
+use crate::nn::{Call, Layer, Parameter};
 use crate::{Result, Shape, Tensor};
 
 use super::{above_zero, affine, dims_in_range, kept, of_dims, one, trailing};
@@ -54,9 +55,7 @@ impl LayerNormalization {
 }
 
 impl Layer for LayerNormalization {
-    fn class(&self) -> &'static str {
-        "LayerNormalization"
-    }
+    saved_as!("LayerNormalization");
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
         affine(&trailing(inputs, self.dims), self.scale, self.center).collect()
@@ -74,9 +73,5 @@ impl Layer for LayerNormalization {
     fn validate(&self) -> Result<()> {
         above_zero(self.epsilon)?;
         dims_in_range(self.dims)
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
     }
 }

@@ -20,7 +20,7 @@ pub use rms::RMSNormalization;
 pub use unit::UnitNormalization;
 
 /// The default dimension of channels in a model file that does not name it.
-fn last() -> i32 {
+fn last() -> isize {
     -1
 }
 
@@ -46,7 +46,7 @@ fn affine(shape: &[usize], scale: bool, center: bool) -> impl Iterator<Item = Pa
 }
 
 /// The size of the channels' dimension of a sample; one where there is none, which the shape rule refuses.
-fn channels(inputs: &[Shape], axis: i32) -> usize {
+fn channels(inputs: &[Shape], axis: isize) -> usize {
     let size = inputs.first().and_then(|shape| {
         let at = dimension(axis, shape.rank()).ok()?;
         shape.dims().get(at - 1)

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::{Call, Config, Initializer, Layer, Parameter};
+use crate::nn::layer::saved_as;
+use crate::nn::{Call, Initializer, Layer, Parameter};
 use crate::{Result, Shape, Tensor};
 
 use super::{above_zero, dims_in_range, of_dims, one, trailing};
@@ -46,9 +47,7 @@ impl RMSNormalization {
 }
 
 impl Layer for RMSNormalization {
-    fn class(&self) -> &'static str {
-        "RMSNormalization"
-    }
+    saved_as!("RMSNormalization");
 
     fn parameters(&self, inputs: &[Shape]) -> Vec<Parameter> {
         let one = Initializer::Constant(1.0);
@@ -66,9 +65,5 @@ impl Layer for RMSNormalization {
     fn validate(&self) -> Result<()> {
         above_zero(self.epsilon)?;
         dims_in_range(self.dims)
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
     }
 }

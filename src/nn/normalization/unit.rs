@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::layer::single;
-use crate::nn::{Axes, Call, Config, Layer};
+use crate::nn::layer::{saved_as, single};
+use crate::nn::{Axes, Call, Layer};
 use crate::{Result, Shape, Tensor};
 
 /// x/|x| along one dimension of each sample, or along several together: vectors of length 1.
@@ -28,9 +28,7 @@ impl UnitNormalization {
 }
 
 impl Layer for UnitNormalization {
-    fn class(&self) -> &'static str {
-        "UnitNormalization"
-    }
+    saved_as!("UnitNormalization");
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let shape = single(inputs)?;
@@ -41,9 +39,5 @@ impl Layer for UnitNormalization {
     fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
         let y = self.axis.apply(&inputs[0], Tensor::unit_norm);
         y.unwrap_or_else(|message| call.refuse(message))
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(self)
     }
 }

@@ -74,7 +74,7 @@ pub fn architecture(
     }
     let (mut shape, mut number) = (shape.clone(), 0);
     for piece in &mut pieces {
-        let layer = piece.layer.layer();
+        let layer = &piece.layer;
         let inputs = [shape];
         let tensors = layer.parameters(&inputs);
         let names = tensors

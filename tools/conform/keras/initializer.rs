@@ -20,7 +20,7 @@ pub fn run(case: &Case, check: &mut Check<'_>) -> Result<(), Stop> {
     let initializer = named(case)?;
     if case.find("value").is_some() {
         let expected = case.tensor("value")?;
-        let drawn = initializer.draw_shape(&expected.shape, 0, 0);
+        let drawn = initializer.draw(&expected.shape, 0, 0);
         let drawn: Vec<f64> = drawn.into_iter().map(f64::from).collect();
         check.values("value", &drawn)?;
     }
@@ -152,7 +152,7 @@ fn statistics(
         return Err(Stop::Failed(case.error(message)));
     };
     let draw = |seed| {
-        let drawn = initializer.draw_shape(&dims, seed, 0);
+        let drawn = initializer.draw(&dims, seed, 0);
         Statistics::of(&drawn.into_iter().map(f64::from).collect::<Vec<_>>())
     };
     let ours: Vec<Statistics> = (0..SEEDS).map(draw).collect();

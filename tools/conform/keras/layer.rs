@@ -35,9 +35,9 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
         call.finish()?;
     }
     settings.finish()?;
-    layer.layer().validate()?;
+    layer.validate()?;
     if training && noise::draws(&case.op) {
-        return noise::run(case, layer.layer(), device, check);
+        return noise::run(case, &*layer, device, check);
     }
     let mut inputs = inputs(case, &mut work)?;
     let mut weights = Vec::new();
@@ -49,14 +49,7 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
         inputs.push(("call.mask".into(), work.input(case, "call.mask")?));
     }
     let tensors: Vec<Tensor> = inputs.iter().map(|(_, tensor)| tensor.clone()).collect();
-    let y = output(
-        case,
-        layer.layer(),
-        training,
-        &work.graph,
-        &tensors,
-        &weights,
-    )?;
+    let y = output(case, &*layer, training, &work.graph, &tensors, &weights)?;
     inputs.truncate(given);
     let dy = work.input(case, "dy")?;
     work.fetch("y", &y);
@@ -100,18 +93,19 @@ fn states(
     let mut inputs = vec![graph.input("x", x.shape.as_slice())];
     let mask = masked.then(|| case.tensor("call.mask")).transpose()?;
     inputs.extend(mask.map(|mask| graph.input("mask", mask.shape.as_slice())));
-    let mut call = Call::new(&graph).in_training();
+    let mut call = Call::new(&graph);
+    call.training = true;
     for name in case.names("w.") {
         let array = case.tensor(&format!("w.{name}"))?;
         let kind = TensorType::f32(array.shape.as_slice());
         let initial = Initial::Floats(array.to_f32().as_slice().into());
         call = call.with_weight(&name, &graph.variable(&name, kind, initial));
     }
-    layer.layer().forward(&inputs, &mut call);
-    if call.updates().is_empty() {
+    layer.forward(&inputs, &mut call);
+    if call.updates.is_empty() {
         return unchanged(case, check);
     }
-    let program = Program::new("call").update(call.updates());
+    let program = Program::new("call").update(&call.updates);
     let plan = Plan::compile(&graph, device.target(), [program])?;
     let mut session = device.open(&plan)?;
     session.write("x", &x.to_f32())?;
@@ -151,9 +145,7 @@ fn output(
     weights: &[(String, Tensor)],
 ) -> Result<Tensor, Stop> {
     let mut call = Call::new(graph);
-    if training {
-        call = call.in_training();
-    }
+    call.training = training;
     for (name, tensor) in weights {
         call = call.with_weight(name.trim_start_matches("w."), tensor);
     }

@@ -101,8 +101,8 @@ pub fn drawn(
         rates: work.graph.constant([8], &[0.0; 8]),
         indices: work.label("indices", &cursor, &[8].into())?,
     };
-    let call = Call::new(&work.graph).in_training();
-    let mut call = call.with_clock(&clock).with_stream(1, 0);
+    let mut call = Call::new(&work.graph);
+    (call.training, call.clock, call.seed) = (true, Some(clock), 1);
     let y = layer.forward(std::slice::from_ref(&x), &mut call);
     work.fetch("y", &y);
     for dx in work.graph.gradients(&y.mul(&dy), &[&x]) {

@@ -30,10 +30,10 @@ pub fn named(
     let float = |settings: &mut Settings<'_>, key: &str, default: f64| {
         settings.number(key, default).map(|value| value as f32)
     };
-    let axis = |settings: &mut Settings<'_>| settings.number("axis", -1.0).map(|a| a as i32);
-    let axes = |settings: &mut Settings<'_>| -> Result<Vec<i32>, Stop> {
+    let axis = |settings: &mut Settings<'_>| settings.number("axis", -1.0).map(|a| a as isize);
+    let axes = |settings: &mut Settings<'_>| -> Result<Vec<isize>, Stop> {
         let axes = settings.integers("axis")?.unwrap_or_else(|| vec![-1]);
-        Ok(axes.into_iter().map(|axis| axis as i32).collect())
+        Ok(axes.into_iter().map(|axis| axis as isize).collect())
     };
     let whole = |settings: &mut Settings<'_>, key: &str| -> Result<Vec<i64>, Stop> {
         Ok(settings.integers(key)?.unwrap_or_default())
@@ -91,8 +91,8 @@ pub fn named(
         "Concatenate" => Concatenate::axis(axis(settings)?).into(),
         "Dot" => {
             let axes = match whole(settings, "axes")?[..] {
-                [axis] => (axis as i32, axis as i32),
-                [first, second] => (first as i32, second as i32),
+                [axis] => (axis as isize, axis as isize),
+                [first, second] => (first as isize, second as isize),
                 ref axes => return Stop::unsupported(format!("axes {axes:?}")),
             };
             let layer = Dot::axes(axes.0, axes.1);
@@ -136,7 +136,7 @@ pub fn named(
             let mut layer = layer.epsilon(float(settings, "epsilon", 1e-3)?);
             layer.center = settings.flag("center", true)?;
             layer.scale = settings.flag("scale", true)?;
-            if ![-1, rank as i32 - 1].contains(&axis(settings)?) {
+            if ![-1, rank as isize - 1].contains(&axis(settings)?) {
                 return Stop::unsupported("channels that do not come last");
             }
             layer.into()

@@ -141,12 +141,13 @@ fn first_batch(case: &Case, recipe: &Recipe, device: &Device) -> Result<Recordin
     let (mut before, mut after) = (x.clone(), x);
     let mut rest = recipe.parameters.iter().zip(&weights);
     for piece in &recipe.layers {
-        let mut call = Call::new(&work.graph).in_training();
+        let mut call = Call::new(&work.graph);
+        call.training = true;
         for (name, weight) in rest.by_ref().take(piece.parameters.len()) {
             let (_, name) = name.split_once('.').unwrap_or_default();
             call = call.with_weight(name, weight);
         }
-        before = piece.layer.layer().forward(&[after], &mut call);
+        before = piece.layer.forward(&[after], &mut call);
         after = piece.activation.apply(&before);
     }
     let (reads_after, loss) = recipe.reads();
