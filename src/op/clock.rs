@@ -21,7 +21,8 @@ mod update_count;
 pub use record::{Clock, Rates};
 pub(crate) use record::{cursor_of, rates_of};
 pub(super) use schedule::schedule;
-pub use update_count::{Series, UpdateCount};
+pub use update_count::Series;
+pub(crate) use update_count::UpdateCount;
 
 const SHADER: Shader = shader!("clock", "schedule");
 
@@ -42,10 +43,8 @@ pub const LONG_RATES: usize = 12;
 pub mod rate {
     /// η, the schedule's times the factor.
     pub const LEARNING_RATE: usize = 0;
-    /// β₁ᵗ.
-    pub const POWER_1: usize = 1;
-    /// β₂ᵗ.
-    pub const POWER_2: usize = 2;
+    /// β₁ᵗ, and β₂ᵗ after it.
+    pub const POWERS: usize = 1;
     /// What the host multiplies the schedule by, 1 at first: how a callback lowers the rate between epochs.
     pub const FACTOR: usize = 3;
     /// t, the number of the update that this step is or is a part of, from 1; those that were skipped are not counted.

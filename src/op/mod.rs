@@ -103,10 +103,11 @@ pub(crate) use sum::Sum;
 pub(crate) use sum_of_squares::SumOfSquares;
 pub(crate) use tally::{Feed, Tallied, slots};
 pub(crate) use threshold_counts::{Select, ThresholdCounts};
-pub use update::{
-    Clipped, Element, MAX_STATES, Moment, RuleState, Running, Treatment, Update, UpdateRule,
+pub(crate) use update::{
+    Clipped, Running, Treatment, Update, cases_within_the_limit, complement, moved, over_root,
+    rest, rest_of,
 };
-pub(crate) use update::{complement, moved, over_root, rest};
+pub use update::{Element, Moment, RuleForm, RuleState, UpdateRule};
 
 /// Every op that ships; the parity, gradient, shader and benchmark harnesses iterate over it.
 pub fn all() -> Vec<Entry> {

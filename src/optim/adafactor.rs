@@ -1,8 +1,8 @@
 //! Adafactor: the mean of squares of a matrix by its rows and columns alone.
 
-use crate::contract::{Param, wgsl};
+use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{Element, Moment, Series, SumOfSquares, Treatment, Update, UpdateRule, moved};
+use crate::op::{Element, Moment, RuleForm, Series, SumOfSquares, Update, UpdateRule, moved};
 use crate::range::{above_zero, within};
 use crate::{Result, Tensor, TensorType};
 
@@ -132,31 +132,30 @@ impl Adafactor {
         for ((name, parameter, _), gradient) in parameters.iter().zip(&gradients) {
             let mut pace = self.common.pace(name);
             if pace.decay != 0.0 && !self.pytorch {
-                let keep = Update {
-                    rule: MomentumBuffer {
-                        momentum: 1.0,
-                        share: 0.0,
-                    },
-                    treatment: pace.clone(),
+                let keep = MomentumBuffer {
+                    momentum: 1.0,
+                    share: 0.0,
                 };
+                let keep = Update::new(keep, pace.clone());
                 pace.decay = 0.0;
                 updates.extend(record(keep, name, parameter, gradient, clock));
             }
             let squares = self.squares(name, gradient, clock, &mut updates);
             let direction = gradient.div(&squares.sqrt());
             updates.push(sum_of_squares(norms, &[parameter, &direction], clock));
-            let step = Update {
-                rule: Relative {
-                    epsilon: self.epsilon_2,
-                    threshold: self.clip_threshold,
-                    elements: u32::try_from(parameter.kind().elements()).unwrap_or(u32::MAX),
-                },
-                treatment: Treatment {
-                    running: self.common.running(),
-                    ..pace
-                },
+            let step = Relative {
+                epsilon: self.epsilon_2,
+                threshold: self.clip_threshold,
+                elements: u32::try_from(parameter.kind().elements()).unwrap_or(u32::MAX),
             };
-            updates.extend(record(step, name, parameter, &direction, clock));
+            pace.running = self.common.running();
+            updates.extend(record(
+                Update::new(step, pace),
+                name,
+                parameter,
+                &direction,
+                clock,
+            ));
         }
         updates
     }
@@ -175,17 +174,17 @@ impl Adafactor {
 struct Blend;
 
 impl UpdateRule for Blend {
-    fn label(&self) -> &'static str {
-        "update.blend"
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/blend")
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.blend",
+            wgsl: wgsl!("update/blend"),
+            ..RuleForm::default()
+        }
     }
 
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
-        let [share, _] = at.series();
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let [share, _] = at.series;
         move |(w, states), g| (moved(w, g, share), states)
     }
 }
@@ -208,33 +207,26 @@ impl Relative {
 }
 
 impl UpdateRule for Relative {
-    fn label(&self) -> &'static str {
-        "update.relative"
-    }
-
-    fn check(&self) -> Result<()> {
-        above_zero("epsilon", self.epsilon)
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/relative")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![
-            ("epsilon", self.epsilon.into()),
-            ("threshold", self.threshold.into()),
-            ("part", (self.part() as f32).into()),
-        ]
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.relative",
+            wgsl: wgsl!("update/relative"),
+            numbers: vec![
+                ("epsilon", self.epsilon.into()),
+                ("threshold", self.threshold.into()),
+                ("part", (self.part() as f32).into()),
+            ],
+            ..RuleForm::default()
+        }
     }
 
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let (one, part) = (N::constant(1.0), N::constant(self.part()));
-        let [weights, direction] = at.squares().map(|square| (square * part).root());
+        let [weights, direction] = at.squares.map(|square| (square * part).root());
         let size = N::given(self.epsilon).larger(weights);
         let excess = one.larger(direction / N::given(self.threshold));
-        let slowest = one / at.update().root();
+        let slowest = one / at.update.root();
         let rate = size * at.eta.smaller(slowest) / excess;
         move |(w, states), g| (w - g * rate, states)
     }

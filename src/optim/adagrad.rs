@@ -1,9 +1,10 @@
 //! Adagrad, and Adadelta, which forgets.
 
-use crate::Result;
-use crate::contract::{Param, wgsl};
+use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{Element, Moment, RuleState, UpdateRule, complement, moved, over_root, rest};
+use crate::op::{
+    Element, Moment, RuleForm, RuleState, UpdateRule, moved, over_root, rest, rest_of,
+};
 use crate::range::{above_zero, at_least_zero, share};
 
 use super::define::optimizer;
@@ -38,35 +39,24 @@ impl Adagrad {
 }
 
 impl UpdateRule for Adagrad {
-    fn label(&self) -> &'static str {
-        "update.adagrad"
-    }
-
-    fn states(&self) -> &'static [RuleState] {
-        const { &[RuleState::positive("accumulator")] }
-    }
-
-    fn initial(&self, _state: &str) -> f32 {
-        self.initial_accumulator_value
-    }
-
-    fn check(&self) -> Result<()> {
-        self.check_settings()
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/adagrad")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![
-            ("epsilon", self.epsilon.into()),
-            ("pytorch", self.pytorch.into()),
-        ]
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.adagrad",
+            wgsl: wgsl!("update/adagrad"),
+            numbers: vec![
+                ("epsilon", self.epsilon.into()),
+                ("pytorch", self.pytorch.into()),
+            ],
+            states: vec![RuleState {
+                first: self.initial_accumulator_value,
+                ..RuleState::positive("accumulator")
+            }],
+            ..RuleForm::default()
+        }
     }
 
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let (eta, epsilon) = (at.eta, N::given(self.epsilon));
         move |(w, [a, y, z]), g| {
             let a = a + g * g;
@@ -99,36 +89,23 @@ impl Adadelta {
 }
 
 impl UpdateRule for Adadelta {
-    fn label(&self) -> &'static str {
-        "update.adadelta"
-    }
-
-    fn states(&self) -> &'static [RuleState] {
-        const {
-            &[
-                RuleState::positive("accumulated_grad"),
-                RuleState::positive("accumulated_delta_var"),
-            ]
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.adadelta",
+            wgsl: wgsl!("update/adadelta"),
+            numbers: vec![
+                ("rate", rest_of(self.rho)),
+                ("epsilon", self.epsilon.into()),
+            ],
+            states: ["accumulated_grad", "accumulated_delta_var"]
+                .map(RuleState::positive)
+                .into(),
+            ..RuleForm::default()
         }
     }
 
-    fn check(&self) -> Result<()> {
-        self.check_settings()
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/adadelta")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![
-            ("rate", (complement(self.rho) as f32).into()),
-            ("epsilon", self.epsilon.into()),
-        ]
-    }
-
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let (eta, rest, epsilon) = (at.eta, rest::<N>(self.rho), N::given(self.epsilon));
         move |(w, [a, d, z]), g| {
             let a = moved(a, g * g, rest);

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::Result;
-use crate::contract::{Op, Param, wgsl};
+use crate::contract::{Op, wgsl};
 use crate::number::Known;
-use crate::op::{self, AdamFormula, Element, Moment, RuleState, UpdateRule, complement};
+use crate::op::{self, AdamFormula, Element, Moment, RuleForm, RuleState, UpdateRule, rest_of};
 use crate::range::{above_zero, share};
 use crate::schedule::Schedule;
 
@@ -61,60 +60,43 @@ impl Adam {
 }
 
 impl UpdateRule for Adam {
-    fn label(&self) -> &'static str {
+    fn form(&self) -> RuleForm {
+        let mut states = vec![RuleState::signed("m"), RuleState::positive("v")];
         if self.amsgrad {
-            "update.amsgrad"
-        } else {
-            "update.adam"
+            states.push(RuleState::positive("v_hat"));
         }
-    }
-
-    fn states(&self) -> &'static [RuleState] {
-        const STATES: [RuleState; 3] = [
-            RuleState::signed("m"),
-            RuleState::positive("v"),
-            RuleState::positive("v_hat"),
-        ];
-        if self.amsgrad { &STATES } else { &STATES[..2] }
-    }
-
-    fn betas(&self) -> [f32; 2] {
-        [self.beta_1, self.beta_2]
-    }
-
-    fn check(&self) -> Result<()> {
-        self.check_settings()
-    }
-
-    fn own_op(&self) -> Option<Arc<dyn Op>> {
-        if self.amsgrad || self.pytorch {
-            return None;
+        let (beta_1, beta_2, epsilon) = (self.beta_1, self.beta_2, self.epsilon);
+        let own_op = op::Adam {
+            beta_1,
+            beta_2,
+            epsilon,
+        };
+        let has_own = !self.amsgrad && !self.pytorch;
+        RuleForm {
+            label: if self.amsgrad {
+                "update.amsgrad"
+            } else {
+                "update.adam"
+            },
+            wgsl: wgsl!("update/adam"),
+            numbers: vec![
+                ("rate_1", rest_of(beta_1)),
+                ("rate_2", rest_of(beta_2)),
+                ("epsilon", epsilon.into()),
+                ("amsgrad", self.amsgrad.into()),
+                ("pytorch", self.pytorch.into()),
+            ],
+            states,
+            betas: [beta_1, beta_2],
+            own_op: has_own.then(|| Arc::new(own_op) as Arc<dyn Op>),
+            ..RuleForm::default()
         }
-        Some(Arc::new(op::Adam {
-            beta_1: self.beta_1,
-            beta_2: self.beta_2,
-            epsilon: self.epsilon,
-        }))
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/adam")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![
-            ("rate_1", (complement(self.beta_1) as f32).into()),
-            ("rate_2", (complement(self.beta_2) as f32).into()),
-            ("epsilon", self.epsilon.into()),
-            ("amsgrad", self.amsgrad.into()),
-            ("pytorch", self.pytorch.into()),
-        ]
     }
 
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let formula = AdamFormula::<N>::new(self.beta_1, self.beta_2, self.epsilon);
-        let (one, [power_1, power_2]) = (N::constant(1.0), at.powers());
+        let (one, [power_1, power_2]) = (N::constant(1.0), at.powers);
         let (root, rate) = ((one - power_2).root(), at.eta / (one - power_1));
         move |(w, [m, v, largest]), g| {
             let [m, v] = formula.means(m, v, g);

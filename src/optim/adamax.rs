@@ -1,9 +1,8 @@
 //! Adamax: Adam with the largest gradient so far instead of a mean of squares.
 
-use crate::Result;
-use crate::contract::{Param, wgsl};
+use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{Element, Moment, RuleState, UpdateRule, complement, moved, rest};
+use crate::op::{Element, Moment, RuleForm, RuleState, UpdateRule, moved, rest, rest_of};
 use crate::range::{above_zero, share};
 
 use super::define::optimizer;
@@ -41,39 +40,26 @@ impl Adamax {
 }
 
 impl UpdateRule for Adamax {
-    fn label(&self) -> &'static str {
-        "update.adamax"
-    }
-
-    fn states(&self) -> &'static [RuleState] {
-        const { &[RuleState::signed("m"), RuleState::positive("u")] }
-    }
-
-    fn betas(&self) -> [f32; 2] {
-        [self.beta_1, self.beta_2]
-    }
-
-    fn check(&self) -> Result<()> {
-        self.check_settings()
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/adamax")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![
-            ("rate_1", (complement(self.beta_1) as f32).into()),
-            ("beta_2", self.beta_2.into()),
-            ("epsilon", self.epsilon.into()),
-            ("pytorch", self.pytorch.into()),
-        ]
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.adamax",
+            wgsl: wgsl!("update/adamax"),
+            numbers: vec![
+                ("rate_1", rest_of(self.beta_1)),
+                ("beta_2", self.beta_2.into()),
+                ("epsilon", self.epsilon.into()),
+                ("pytorch", self.pytorch.into()),
+            ],
+            states: vec![RuleState::signed("m"), RuleState::positive("u")],
+            betas: [self.beta_1, self.beta_2],
+            ..RuleForm::default()
+        }
     }
 
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let (rest_1, beta_2) = (rest::<N>(self.beta_1), N::given(self.beta_2));
-        let rate = at.eta / (N::constant(1.0) - at.powers()[0]);
+        let rate = at.eta / (N::constant(1.0) - at.powers[0]);
         let (within, beside) = if self.pytorch {
             (self.epsilon, 0.0)
         } else {

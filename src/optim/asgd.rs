@@ -1,9 +1,9 @@
 //! Averaged gradient descent, and resilient propagation, as PyTorch has them.
 
 use crate::Result;
-use crate::contract::{Param, wgsl};
+use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{Element, Moment, RuleState, Series, UpdateRule, moved};
+use crate::op::{Element, Moment, RuleForm, RuleState, Series, UpdateRule, moved};
 use crate::range::{above_zero, at_least_zero};
 
 use super::define::optimizer;
@@ -34,37 +34,27 @@ impl Asgd {
 }
 
 impl UpdateRule for Asgd {
-    fn label(&self) -> &'static str {
-        "update.asgd"
-    }
-
-    fn states(&self) -> &'static [RuleState] {
-        const { &[RuleState::signed("ax").hides_nan()] }
-    }
-
-    fn series(&self) -> Series {
-        Series::Asgd {
-            lambda: self.lambd,
-            alpha: self.alpha,
-            start: self.t0,
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.asgd",
+            wgsl: wgsl!("update/asgd"),
+            numbers: vec![("lambda", self.lambd.into())],
+            states: vec![RuleState {
+                hides_nan: true,
+                ..RuleState::signed("ax")
+            }],
+            series: Series::Asgd {
+                lambda: self.lambd,
+                alpha: self.alpha,
+                start: self.t0,
+            },
+            ..RuleForm::default()
         }
     }
 
-    fn check(&self) -> Result<()> {
-        self.check_settings()
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/asgd")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![("lambda", self.lambd.into())]
-    }
-
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
-        let [rate, share] = at.series();
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let [rate, share] = at.series;
         let rate = rate * at.factor;
         let decay = N::given(self.lambd) * rate;
         let whole = share.decides() == 1.0;
@@ -117,38 +107,28 @@ impl Rprop {
 }
 
 impl UpdateRule for Rprop {
-    fn label(&self) -> &'static str {
-        "update.rprop"
-    }
-
-    fn states(&self) -> &'static [RuleState] {
-        const {
-            &[
-                RuleState::signed("prev").hides_nan(),
-                RuleState::positive("step_size").hides_nan(),
-            ]
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.rprop",
+            wgsl: wgsl!("update/rprop"),
+            numbers: vec![
+                ("shrink", self.etas[0].into()),
+                ("grow", self.etas[1].into()),
+                ("least", self.step_sizes[0].into()),
+                ("most", self.step_sizes[1].into()),
+            ],
+            states: [RuleState::signed("prev"), RuleState::positive("step_size")]
+                .map(|state| RuleState {
+                    hides_nan: true,
+                    ..state
+                })
+                .into(),
+            ..RuleForm::default()
         }
     }
 
-    fn check(&self) -> Result<()> {
-        self.check_settings()
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/rprop")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![
-            ("shrink", self.etas[0].into()),
-            ("grow", self.etas[1].into()),
-            ("least", self.step_sizes[0].into()),
-            ("most", self.step_sizes[1].into()),
-        ]
-    }
-
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let (first, eta) = (at.is_first(), at.eta);
         let (zero, one) = (N::constant(0.0), N::constant(1.0));
         let [shrink, grow] = self.etas.map(N::given);

@@ -68,26 +68,22 @@ pub(super) use optimizer;
 /// The [`Optimizer`](super::Optimizer) of settings with a `learning_rate`, the `common` ones, and `check_settings`.
 macro_rules! recorded {
     (elementwise $name:ident $label:literal) => {
-        $crate::optim::define::recorded!(
-            $name,
-            $label,
-            |own| own.common.rates(&own.learning_rate, own),
-            |own, parameters, clock| own.common.updates(&own.rule(), parameters, clock)
-        );
+        impl $name {
+            fn clock_rates(&self) -> $crate::optim::Rates {
+                self.common.rates(&self.learning_rate, self)
+            }
+
+            fn record(
+                &self,
+                parameters: &[(&str, &$crate::Tensor, &$crate::Tensor)],
+                clock: &$crate::optim::Clock,
+            ) -> Vec<$crate::Tensor> {
+                self.common.updates(&self.rule(), parameters, clock)
+            }
+        }
+        $crate::optim::define::recorded!(composed $name $label);
     };
     (composed $name:ident $label:literal) => {
-        $crate::optim::define::recorded!(
-            $name,
-            $label,
-            |own| own.clock_rates(),
-            |own, parameters, clock| own.record(parameters, clock)
-        );
-    };
-    (
-        $name:ident, $label:literal,
-        |$own:ident| $rates:expr,
-        |$too:ident, $parameters:ident, $clock:ident| $updates:expr
-    ) => {
         impl $crate::optim::CommonSettings for $name {
             fn common_mut(&mut self) -> &mut $crate::optim::Common {
                 &mut self.common
@@ -110,17 +106,18 @@ macro_rules! recorded {
             }
 
             fn rates(&self) -> $crate::optim::Rates {
-                let $own = self;
-                $rates
+                self.clock_rates()
             }
 
             fn updates(
                 &self,
-                $parameters: &[(&str, &$crate::Tensor, &$crate::Tensor)],
-                $clock: &$crate::optim::Clock,
+                parameters: &[(&str, &$crate::Tensor, &$crate::Tensor)],
+                clock: &$crate::optim::Clock,
             ) -> Vec<$crate::Tensor> {
-                let $too = self;
-                $updates
+                match self.validate() {
+                    Ok(()) => self.record(parameters, clock),
+                    Err(refusal) => $crate::optim::wrap::refused($label, &refusal, clock),
+                }
             }
         }
     };

@@ -1,9 +1,9 @@
 //! FTRL-proximal: follow the regularised leader.
 
 use crate::Result;
-use crate::contract::{Param, wgsl};
+use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{Element, Moment, RuleState, UpdateRule};
+use crate::op::{Element, Moment, RuleForm, RuleState, UpdateRule};
 use crate::range::{at_least_zero, within};
 
 use super::define::optimizer;
@@ -49,52 +49,34 @@ impl Ftrl {
 }
 
 impl UpdateRule for Ftrl {
-    fn label(&self) -> &'static str {
-        "update.ftrl"
-    }
-
-    fn states(&self) -> &'static [RuleState] {
-        const {
-            &[
-                RuleState::positive("accumulator"),
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.ftrl",
+            wgsl: wgsl!("update/ftrl"),
+            numbers: vec![
+                ("power", (-self.learning_rate_power).into()),
+                ("l1", self.l1_regularization_strength.into()),
+                ("twice_l2", (2.0 * self.l2_regularization_strength).into()),
+                (
+                    "twice_shrinkage",
+                    (2.0 * self.l2_shrinkage_regularization_strength).into(),
+                ),
+                ("beta", self.beta.into()),
+            ],
+            states: vec![
+                RuleState {
+                    first: self.initial_accumulator_value,
+                    ..RuleState::positive("accumulator")
+                },
                 RuleState::signed("linear"),
-            ]
+            ],
+            hides_nan: true,
+            ..RuleForm::default()
         }
-    }
-
-    fn initial(&self, state: &str) -> f32 {
-        if state == "accumulator" {
-            self.initial_accumulator_value
-        } else {
-            0.0
-        }
-    }
-
-    fn check(&self) -> Result<()> {
-        self.check_settings()
-    }
-
-    fn shows_nan(&self) -> bool {
-        false
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/ftrl")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        let shrinkage = 2.0 * self.l2_shrinkage_regularization_strength;
-        vec![
-            ("power", (-self.learning_rate_power).into()),
-            ("l1", self.l1_regularization_strength.into()),
-            ("twice_l2", (2.0 * self.l2_regularization_strength).into()),
-            ("twice_shrinkage", shrinkage.into()),
-            ("beta", self.beta.into()),
-        ]
     }
 
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let power = f64::from(-self.learning_rate_power);
         let (eta, l1) = (at.eta, f64::from(self.l1_regularization_strength));
         let shrinkage = N::given(2.0 * self.l2_shrinkage_regularization_strength);

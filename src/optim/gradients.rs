@@ -1,9 +1,9 @@
 //! Gradients before an optimizer takes them: summed over the batches of an update, their norms, clipped.
 
 use crate::Tensor;
-use crate::contract::{Param, wgsl};
+use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{Element, Moment, SumOfSquares, Treatment, Update, UpdateRule};
+use crate::op::{Element, Moment, RuleForm, SumOfSquares, Treatment, Update, UpdateRule};
 
 use super::samples::RuleSamples;
 use super::wrap::{record, state};
@@ -28,28 +28,19 @@ pub(super) struct Collect {
 }
 
 impl UpdateRule for Collect {
-    fn label(&self) -> &'static str {
-        "update.collect"
-    }
-
-    fn always(&self) -> bool {
-        true
-    }
-
-    fn shows_nan(&self) -> bool {
-        false
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/collect")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![("gradient_share", self.share.into())]
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.collect",
+            wgsl: wgsl!("update/collect"),
+            numbers: vec![("gradient_share", self.share.into())],
+            hides_nan: true,
+            always: true,
+            ..RuleForm::default()
+        }
     }
 
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let (share, begins) = (N::given(self.share), at.begins());
         move |(w, states), g| {
             let before = if begins { N::constant(0.0) } else { w };
@@ -66,23 +57,20 @@ pub(super) struct MomentumBuffer {
 }
 
 impl UpdateRule for MomentumBuffer {
-    fn label(&self) -> &'static str {
-        "update.buffer"
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/buffer")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![
-            ("momentum", self.momentum.into()),
-            ("gradient_share", self.share.into()),
-        ]
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.buffer",
+            wgsl: wgsl!("update/buffer"),
+            numbers: vec![
+                ("momentum", self.momentum.into()),
+                ("gradient_share", self.share.into()),
+            ],
+            ..RuleForm::default()
+        }
     }
 
     #[inline(always)]
-    fn step<N: Known>(&self, _at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, _at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let (mu, share) = (N::given(self.momentum), N::given(self.share));
         move |(w, states), g| (mu * w + share * g, states)
     }
@@ -127,21 +115,24 @@ impl Common {
         updates.extend(self.global_norm(&gradients, clock));
         for ((name, parameter, _), gradient) in parameters.iter().zip(&mut gradients) {
             updates.extend(self.own_norm(gradient, clock));
-            let treated = Update {
-                // The gradient alone.
-                rule: MomentumBuffer {
-                    momentum: 0.0,
-                    share: 1.0,
-                },
-                treatment: Treatment {
-                    batches: 1,
-                    decay: 0.0,
-                    l2: 0.0,
-                    ..self.treatment(name)
-                },
+            let alone = MomentumBuffer {
+                momentum: 0.0,
+                share: 1.0,
+            };
+            let treatment = Treatment {
+                batches: 1,
+                decay: 0.0,
+                l2: 0.0,
+                ..self.treatment(name)
             };
             let clipped = state(name, "gradient", parameter, 0.0);
-            updates.extend(record(treated, name, &clipped, gradient, clock));
+            updates.extend(record(
+                Update::new(alone, treatment),
+                name,
+                &clipped,
+                gradient,
+                clock,
+            ));
             *gradient = clipped;
         }
         (gradients, updates)

@@ -1,13 +1,13 @@
 //! LAMB: Adam's direction, as long as its layer's weights are.
 
-use crate::contract::{Param, wgsl};
+use crate::Tensor;
+use crate::contract::wgsl;
 use crate::number::Known;
 use crate::op::{
-    AdamFormula, Element, Moment, RuleState, Series, SumOfSquares, Treatment, Update, UpdateRule,
-    complement,
+    AdamFormula, Element, Moment, RuleForm, RuleState, Series, SumOfSquares, Treatment, Update,
+    UpdateRule, rest_of,
 };
 use crate::range::{above_zero, share};
-use crate::{Result, Tensor};
 
 use super::define::optimizer;
 use super::gradients::sum_of_squares;
@@ -49,14 +49,12 @@ impl Lamb {
         let mut directions = Vec::new();
         for ((name, parameter, _), gradient) in parameters.iter().zip(&gradients) {
             updates.extend(common.own_norm(gradient, clock));
-            let update = Update {
-                rule: self.rule(),
-                treatment: Treatment {
-                    batches: 1,
-                    ..common.treatment(name)
-                },
+            let treatment = Treatment {
+                batches: 1,
+                ..common.treatment(name)
             };
-            let states = states(&update.rule, name, parameter);
+            let update = Update::new(self.rule(), treatment);
+            let states = states(&update.form.states, name, parameter);
             let operands = operands(parameter, &states, &[gradient, &clock.rates]);
             updates.push(parameter.graph().apply_one(update, &operands));
             directions.extend(states.into_iter().next_back());
@@ -67,14 +65,12 @@ impl Lamb {
         };
         for ((name, parameter, _), direction) in parameters.iter().zip(&directions) {
             updates.push(sum_of_squares(norms, &[parameter, direction], clock));
-            let step = Update {
-                rule: Trust,
-                treatment: Treatment {
-                    decay: 0.0,
-                    running: common.running(),
-                    ..common.pace(name)
-                },
+            let treatment = Treatment {
+                decay: 0.0,
+                running: common.running(),
+                ..common.pace(name)
             };
+            let step = Update::new(Trust, treatment);
             updates.extend(record(step, name, parameter, direction, clock));
         }
         updates
@@ -87,40 +83,32 @@ impl Lamb {
 
 /// The first part: m and v as Adam's, u ← m/(1 − β₁ᵗ)/(√(v/(1 − β₂ᵗ)) + ε); w stays.
 impl UpdateRule for Lamb {
-    fn label(&self) -> &'static str {
-        "update.lamb"
-    }
-
-    fn states(&self) -> &'static [RuleState] {
-        const {
-            &[
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.lamb",
+            wgsl: wgsl!("update/lamb"),
+            numbers: vec![
+                ("rate_1", rest_of(self.beta_1)),
+                ("rate_2", rest_of(self.beta_2)),
+                ("epsilon", self.epsilon.into()),
+            ],
+            states: vec![
                 RuleState::signed("m"),
                 RuleState::positive("v"),
-                RuleState::signed("direction").hides_nan(),
-            ]
+                RuleState {
+                    hides_nan: true,
+                    ..RuleState::signed("direction")
+                },
+            ],
+            betas: [self.beta_1, self.beta_2],
+            ..RuleForm::default()
         }
     }
 
-    fn check(&self) -> Result<()> {
-        self.check_settings()
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/lamb")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![
-            ("rate_1", (complement(self.beta_1) as f32).into()),
-            ("rate_2", (complement(self.beta_2) as f32).into()),
-            ("epsilon", self.epsilon.into()),
-        ]
-    }
-
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let formula = AdamFormula::<N>::new(self.beta_1, self.beta_2, self.epsilon);
-        let [left_1, left_2] = at.powers().map(|power| N::constant(1.0) - power);
+        let [left_1, left_2] = at.powers.map(|power| N::constant(1.0) - power);
         move |(w, [m, v, _]), g| {
             let [m, v] = formula.means(m, v, g);
             (w, [m, v, m / left_1 / formula.divisor(v / left_2)])
@@ -133,17 +121,17 @@ impl UpdateRule for Lamb {
 struct Trust;
 
 impl UpdateRule for Trust {
-    fn label(&self) -> &'static str {
-        "update.trust"
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/trust")
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.trust",
+            wgsl: wgsl!("update/trust"),
+            ..RuleForm::default()
+        }
     }
 
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
-        let [weights, direction] = at.squares();
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
+        let [weights, direction] = at.squares;
         let ratio = if weights.decides() > 0.0 && direction.decides() > 0.0 {
             weights.root() / direction.root()
         } else {

@@ -1,9 +1,8 @@
 //! Lion: steps of one size, by the sign of a mean.
 
-use crate::Result;
-use crate::contract::{Param, wgsl};
+use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{Element, Moment, RuleState, UpdateRule, complement, rest};
+use crate::op::{Element, Moment, RuleForm, RuleState, UpdateRule, rest, rest_of};
 use crate::range::share;
 
 use super::define::optimizer;
@@ -26,33 +25,23 @@ impl Lion {
 }
 
 impl UpdateRule for Lion {
-    fn label(&self) -> &'static str {
-        "update.lion"
-    }
-
-    fn states(&self) -> &'static [RuleState] {
-        const { &[RuleState::signed("m")] }
-    }
-
-    fn check(&self) -> Result<()> {
-        self.check_settings()
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/lion")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![
-            ("beta_1", self.beta_1.into()),
-            ("rate_1", (complement(self.beta_1) as f32).into()),
-            ("beta_2", self.beta_2.into()),
-            ("rate_2", (complement(self.beta_2) as f32).into()),
-        ]
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.lion",
+            wgsl: wgsl!("update/lion"),
+            numbers: vec![
+                ("beta_1", self.beta_1.into()),
+                ("rate_1", rest_of(self.beta_1)),
+                ("beta_2", self.beta_2.into()),
+                ("rate_2", rest_of(self.beta_2)),
+            ],
+            states: vec![RuleState::signed("m")],
+            ..RuleForm::default()
+        }
     }
 
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let eta = at.eta;
         let [beta_1, beta_2] = [self.beta_1, self.beta_2].map(N::given);
         let [rest_1, rest_2] = [self.beta_1, self.beta_2].map(rest::<N>);

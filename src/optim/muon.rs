@@ -210,10 +210,7 @@ impl Muon {
                 m
             };
             let direction = self.direction(&x);
-            let step = Update {
-                rule: Descent,
-                treatment: pace,
-            };
+            let step = Update::new(Descent, pace);
             updates.extend(record(step, name, parameter, &direction, clock));
         }
         updates
@@ -227,19 +224,18 @@ impl Muon {
         } else {
             0.0
         };
-        Update {
-            rule: Adam {
-                beta_1: self.adam_beta_1,
-                beta_2: self.adam_beta_2,
-                epsilon: self.epsilon,
-                ..Adam::default()
-            },
-            treatment: Treatment {
-                factor: pace.factor * ratio,
-                decay,
-                ..pace
-            },
-        }
+        let adam = Adam {
+            beta_1: self.adam_beta_1,
+            beta_2: self.adam_beta_2,
+            epsilon: self.epsilon,
+            ..Adam::default()
+        };
+        let treatment = Treatment {
+            factor: pace.factor * ratio,
+            decay,
+            ..pace
+        };
+        Update::new(adam, treatment)
     }
 
     /// Muon's updates are by rules of other files.

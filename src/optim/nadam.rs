@@ -1,9 +1,10 @@
 //! Nadam: Adam with Nesterov's look-ahead; and RAdam, which waits until its variance is known.
 
-use crate::Result;
-use crate::contract::{Param, wgsl};
+use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{AdamFormula, Element, Moment, RuleState, Series, UpdateRule, complement};
+use crate::op::{
+    AdamFormula, Element, Moment, RuleForm, RuleState, Series, UpdateRule, complement, rest_of,
+};
 use crate::range::{above_zero, at_least_zero, share};
 
 use super::define::optimizer;
@@ -52,55 +53,36 @@ impl Nadam {
     }
 }
 
-/// The states of Adam's kin.
-const MEANS: [RuleState; 2] = [RuleState::signed("m"), RuleState::positive("v")];
-
 impl UpdateRule for Nadam {
-    fn label(&self) -> &'static str {
-        "update.nadam"
-    }
-
-    fn states(&self) -> &'static [RuleState] {
-        &MEANS
-    }
-
-    fn betas(&self) -> [f32; 2] {
-        [self.beta_1, self.beta_2]
-    }
-
-    fn series(&self) -> Series {
-        Series::Nadam { base: self.base() }
-    }
-
-    fn check(&self) -> Result<()> {
-        self.check_settings()
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/nadam")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![
-            ("beta_1", self.beta_1.into()),
-            ("rate_1", (self.rest(self.beta_1) as f32).into()),
-            ("rate_2", (self.rest(self.beta_2) as f32).into()),
-            ("epsilon", self.epsilon.into()),
-            ("base", self.base().into()),
-        ]
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.nadam",
+            wgsl: wgsl!("update/nadam"),
+            numbers: vec![
+                ("beta_1", self.beta_1.into()),
+                ("rate_1", (self.rest(self.beta_1) as f32).into()),
+                ("rate_2", (self.rest(self.beta_2) as f32).into()),
+                ("epsilon", self.epsilon.into()),
+                ("base", self.base().into()),
+            ],
+            states: vec![RuleState::signed("m"), RuleState::positive("v")],
+            betas: [self.beta_1, self.beta_2],
+            series: Series::Nadam { base: self.base() },
+            ..RuleForm::default()
+        }
     }
 
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let rest = [self.beta_1, self.beta_2].map(|beta| N::constant(self.rest(beta)));
         let formula = AdamFormula::from_rests(rest, N::given(self.epsilon));
-        let ([power, product], eta) = (at.series(), at.eta);
+        let ([power, product], eta) = (at.series, at.eta);
         let (one, half, beta_1) = (N::constant(1.0), N::constant(0.5), N::given(self.beta_1));
         let now = beta_1 * (one - half * power);
         let next = beta_1 * (one - half * (power * N::given(self.base())));
         let of_mean = next / (one - product * next);
         let of_gradient = (one - now) / (one - product);
-        let left = one - at.powers()[1];
+        let left = one - at.powers[1];
         move |(w, [m, v, z]), g| {
             let [m, v] = formula.means(m, v, g);
             let ahead = m * of_mean + g * of_gradient;
@@ -132,43 +114,26 @@ impl Radam {
 }
 
 impl UpdateRule for Radam {
-    fn label(&self) -> &'static str {
-        "update.radam"
-    }
-
-    fn states(&self) -> &'static [RuleState] {
-        &MEANS
-    }
-
-    fn betas(&self) -> [f32; 2] {
-        [self.beta_1, self.beta_2]
-    }
-
-    fn series(&self) -> Series {
-        Series::Radam
-    }
-
-    fn check(&self) -> Result<()> {
-        self.check_settings()
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/radam")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![
-            ("rate_1", (complement(self.beta_1) as f32).into()),
-            ("rate_2", (complement(self.beta_2) as f32).into()),
-            ("epsilon", self.epsilon.into()),
-        ]
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.radam",
+            wgsl: wgsl!("update/radam"),
+            numbers: vec![
+                ("rate_1", rest_of(self.beta_1)),
+                ("rate_2", rest_of(self.beta_2)),
+                ("epsilon", self.epsilon.into()),
+            ],
+            states: vec![RuleState::signed("m"), RuleState::positive("v")],
+            betas: [self.beta_1, self.beta_2],
+            series: Series::Radam,
+            ..RuleForm::default()
+        }
     }
 
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let formula = AdamFormula::<N>::new(self.beta_1, self.beta_2, self.epsilon);
-        let (one, [power_1, power_2], [rectified, _]) =
-            (N::constant(1.0), at.powers(), at.series());
+        let (one, [power_1, power_2], [rectified, _]) = (N::constant(1.0), at.powers, at.series);
         let rate = at.eta / (one - power_1);
         let factor = rectified * (one - power_2).root();
         let plain = rectified.decides() == 0.0;

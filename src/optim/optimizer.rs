@@ -12,8 +12,8 @@ use super::{Clock, LossScale, OptimizerConfig, Rates};
 /// of [`Common`](super::Common) with the settings that all optimizers have:
 ///
 /// ```
-/// use kiln::op::{Element, Known, Moment, Param, Update, UpdateRule};
-/// use kiln::optim::{Clock, Common, Optimizer, Rates, Schedule};
+/// use kiln::op::{Element, Known, Moment, RuleForm, UpdateRule};
+/// use kiln::optim::{Clock, Common, CommonSettings, Optimizer, Rates, Schedule};
 /// use kiln::{Result, Tensor};
 ///
 /// /// w ← w − η·g/(1 + |g|/limit).
@@ -25,22 +25,19 @@ use super::{Clock, LossScale, OptimizerConfig, Rates};
 /// }
 ///
 /// impl UpdateRule for Soft {
-///     fn label(&self) -> &'static str {
-///         "update.soft"
+///     fn form(&self) -> RuleForm {
+///         RuleForm {
+///             label: "update.soft",
+///             wgsl: "struct Rule { limit: f32 }
+///                    fn take_step(p: Point, s: States) -> Next {
+///                        return Next(p.w - p.eta * p.g / (1.0 + abs(p.g) / params.rule.limit), s);
+///                    }",
+///             numbers: vec![("limit", self.limit.into())],
+///             ..RuleForm::default()
+///         }
 ///     }
 ///
-///     fn wgsl(&self) -> &'static str {
-///         "struct Rule { limit: f32 }
-///          fn take_step(p: Point, s: States) -> Next {
-///              return Next(p.w - p.eta * p.g / (1.0 + abs(p.g) / params.rule.limit), s);
-///          }"
-///     }
-///
-///     fn numbers(&self) -> Vec<(&'static str, Param)> {
-///         vec![("limit", self.limit.into())]
-///     }
-///
-///     fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+///     fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
 ///         let (eta, one, limit) = (at.eta, N::constant(1.0), N::given(self.limit));
 ///         move |(w, states), g| (w - eta * g / (one + g.magnitude() / limit), states)
 ///     }
@@ -65,8 +62,15 @@ use super::{Clock, LossScale, OptimizerConfig, Rates};
 ///     }
 /// }
 ///
+/// impl CommonSettings for Soft {
+///     fn common_mut(&mut self) -> &mut Common {
+///         &mut self.common
+///     }
+/// }
+///
 /// let soft = Soft { learning_rate: 0.1.into(), limit: 2.0, common: Common::default() };
-/// for case in Update::cases(soft, 0) {
+/// soft.clone().clipnorm(1.0).validate()?;
+/// for case in soft.cases(0) {
 ///     kiln::check::parity(&case, &kiln::Device::cpu())?;
 /// }
 /// # Ok::<(), kiln::Error>(())

@@ -1,9 +1,10 @@
 //! RMSprop: steps divided by the root of a running mean of squares.
 
-use crate::Result;
-use crate::contract::{Param, wgsl};
+use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{Element, Moment, RuleState, UpdateRule, complement, moved, over_root, rest};
+use crate::op::{
+    Element, Moment, RuleForm, RuleState, UpdateRule, moved, over_root, rest, rest_of,
+};
 use crate::range::{above_zero, share};
 
 use super::define::optimizer;
@@ -59,42 +60,31 @@ impl RmsProp {
 }
 
 impl UpdateRule for RmsProp {
-    fn label(&self) -> &'static str {
-        "update.rmsprop"
-    }
-
-    fn states(&self) -> &'static [RuleState] {
-        const VELOCITY: RuleState = RuleState::positive("velocity");
-        const AVERAGE: RuleState = RuleState::signed("average_gradient");
-        const MOMENTUM: RuleState = RuleState::signed("momentum");
-        match (self.centered, self.momentum != 0.0) {
-            (false, false) => &[VELOCITY],
-            (false, true) => &[VELOCITY, MOMENTUM],
-            (true, false) => &[VELOCITY, AVERAGE],
-            (true, true) => &[VELOCITY, AVERAGE, MOMENTUM],
+    fn form(&self) -> RuleForm {
+        let mut states = vec![RuleState::positive("velocity")];
+        if self.centered {
+            states.push(RuleState::signed("average_gradient"));
+        }
+        if self.momentum != 0.0 {
+            states.push(RuleState::signed("momentum"));
+        }
+        RuleForm {
+            label: "update.rmsprop",
+            wgsl: wgsl!("update/rmsprop"),
+            numbers: vec![
+                ("rate", rest_of(self.rho)),
+                ("momentum", self.momentum.into()),
+                ("epsilon", self.epsilon.into()),
+                ("centered", self.centered.into()),
+                ("pytorch", self.pytorch.into()),
+            ],
+            states,
+            ..RuleForm::default()
         }
     }
 
-    fn check(&self) -> Result<()> {
-        self.check_settings()
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/rmsprop")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![
-            ("rate", (complement(self.rho) as f32).into()),
-            ("momentum", self.momentum.into()),
-            ("epsilon", self.epsilon.into()),
-            ("centered", self.centered.into()),
-            ("pytorch", self.pytorch.into()),
-        ]
-    }
-
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let (rest, mu) = (rest::<N>(self.rho), N::given(self.momentum));
         let (centered, held) = (self.centered, self.momentum != 0.0);
         let (epsilon, outside) = (N::given(self.epsilon), self.pytorch);

@@ -1,7 +1,7 @@
 //! The cases of the rules of all optimizers, counted, so that every treatment is tried with some of them.
 
 use crate::contract::Case;
-use crate::op::{Update, UpdateRule};
+use crate::op::UpdateRule;
 
 /// Cases of rules, one after the other.
 #[derive(Default)]
@@ -13,7 +13,7 @@ pub(super) struct RuleSamples {
 impl RuleSamples {
     /// Adds a rule with these numbers.
     pub fn add(&mut self, rule: impl UpdateRule) -> &mut Self {
-        self.cases.extend(Update::cases(rule, self.rules));
+        self.cases.extend(rule.cases(self.rules));
         self.rules += 1;
         self
     }

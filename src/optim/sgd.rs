@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::contract::{Op, Param, wgsl};
+use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{self, Element, Moment, RuleState, UpdateRule, complement, rest};
+use crate::op::{self, Element, Moment, RuleForm, RuleState, UpdateRule, rest, rest_of};
 use crate::range::{fraction, share};
 use crate::schedule::Schedule;
 use crate::{Error, Result, Tensor};
@@ -111,7 +111,7 @@ impl Sgd {
 
     pub(super) fn samples(samples: &mut RuleSamples) {
         samples.add(Descent);
-        samples.extend(op::Update::cases_within_the_limit(Descent));
+        samples.extend(op::cases_within_the_limit(Descent));
         for nesterov in [false, true] {
             let momentum = 0.9;
             samples.add(Velocity(op::Momentum { momentum, nesterov }));
@@ -129,20 +129,17 @@ impl Sgd {
 pub(super) struct Descent;
 
 impl UpdateRule for Descent {
-    fn label(&self) -> &'static str {
-        "update.sgd"
-    }
-
-    fn own_op(&self) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(op::Sgd))
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/sgd")
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.sgd",
+            wgsl: wgsl!("update/sgd"),
+            own_op: Some(Arc::new(op::Sgd)),
+            ..RuleForm::default()
+        }
     }
 
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let eta = at.eta;
         move |(w, states), g| (w - eta * g, states)
     }
@@ -153,35 +150,22 @@ impl UpdateRule for Descent {
 struct Velocity(op::Momentum);
 
 impl UpdateRule for Velocity {
-    fn label(&self) -> &'static str {
-        "update.momentum"
-    }
-
-    fn states(&self) -> &'static [RuleState] {
-        const { &[RuleState::signed("momentum")] }
-    }
-
-    fn check(&self) -> Result<()> {
-        share("momentum", self.0.momentum)
-    }
-
-    fn own_op(&self) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(self.0))
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/momentum")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![
-            ("momentum", self.0.momentum.into()),
-            ("nesterov", self.0.nesterov.into()),
-        ]
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.momentum",
+            wgsl: wgsl!("update/momentum"),
+            numbers: vec![
+                ("momentum", self.0.momentum.into()),
+                ("nesterov", self.0.nesterov.into()),
+            ],
+            states: vec![RuleState::signed("momentum")],
+            own_op: Some(Arc::new(self.0)),
+            ..RuleForm::default()
+        }
     }
 
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let (eta, mu) = (at.eta, N::given(self.0.momentum));
         move |(w, [v, b, c]), g| {
             let step = eta * g;
@@ -202,32 +186,22 @@ struct HeavyBall {
 }
 
 impl UpdateRule for HeavyBall {
-    fn label(&self) -> &'static str {
-        "update.heavy_ball"
-    }
-
-    fn states(&self) -> &'static [RuleState] {
-        const { &[RuleState::signed("momentum_buffer")] }
-    }
-
-    fn check(&self) -> Result<()> {
-        share("momentum", self.momentum)
-    }
-
-    fn wgsl(&self) -> &'static str {
-        wgsl!("update/heavy_ball")
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![
-            ("momentum", self.momentum.into()),
-            ("rate", (complement(self.dampening) as f32).into()),
-            ("nesterov", self.nesterov.into()),
-        ]
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.heavy_ball",
+            wgsl: wgsl!("update/heavy_ball"),
+            numbers: vec![
+                ("momentum", self.momentum.into()),
+                ("rate", rest_of(self.dampening)),
+                ("nesterov", self.nesterov.into()),
+            ],
+            states: vec![RuleState::signed("momentum_buffer")],
+            ..RuleForm::default()
+        }
     }
 
     #[inline(always)]
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let (eta, first) = (at.eta, at.is_first());
         let (mu, rest) = (N::given(self.momentum), rest::<N>(self.dampening));
         move |(w, [b, y, z]), g| {

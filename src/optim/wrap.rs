@@ -2,8 +2,8 @@
 
 use std::panic::Location;
 
-use crate::op::{Clipped, Running, Series, Treatment, Update, UpdateCount, UpdateRule};
-use crate::{Initial, Tensor, TensorType};
+use crate::op::{Clipped, RuleState, Running, Series, Treatment, Update, UpdateCount, UpdateRule};
+use crate::{Error, Initial, Tensor, TensorType};
 
 use super::gradients::ACCUMULATOR;
 use super::{Clock, Common, Rates, Schedule};
@@ -12,13 +12,14 @@ impl Common {
     /// What the clock computes for a rule with these settings: [`Optimizer::rates`](super::Optimizer::rates) of an
     /// optimizer whose formula is a rule.
     pub fn rates<R: UpdateRule>(&self, learning_rate: &Schedule, rule: &R) -> Rates {
-        let [beta_1, beta_2] = rule.betas();
-        let alone = self.does_nothing() && rule.own_op().is_some();
+        let form = rule.form();
+        let [beta_1, beta_2] = form.betas;
+        let alone = self.does_nothing() && form.own_op.is_some();
         Rates {
             learning_rate: learning_rate.clone(),
             beta_1,
             beta_2,
-            update_count: (!alone).then(|| self.update_count(rule.series())),
+            update_count: (!alone).then(|| self.update_count(form.series)),
         }
     }
 
@@ -32,10 +33,11 @@ impl Common {
         parameters: &[(&str, &Tensor, &Tensor)],
         clock: &Clock,
     ) -> Vec<Tensor> {
-        if let Some(op) = rule.own_op().filter(|_| self.does_nothing()) {
+        let form = rule.form();
+        if let Some(op) = form.own_op.filter(|_| self.does_nothing()) {
             let location = Location::caller();
             let update = |&(name, w, g): &(&str, &Tensor, &Tensor)| {
-                let states = states(rule, name, w);
+                let states = states(&form.states, name, w);
                 let operands = operands(w, &states, &[g, &clock.rates]);
                 w.graph().apply_at(op.clone(), &operands, location)
             };
@@ -51,9 +53,8 @@ impl Common {
             if self.collects() {
                 treatment.batches = 1;
             }
-            let rule = rule.clone();
             updates.extend(self.own_norm(gradient, clock));
-            let update = Update { rule, treatment };
+            let update = Update::new(rule.clone(), treatment);
             updates.extend(record(update, name, parameter, gradient, clock));
         }
         updates
@@ -129,7 +130,7 @@ pub(super) fn record<R: UpdateRule>(
     gradient: &Tensor,
     clock: &Clock,
 ) -> Option<Tensor> {
-    let mut states = states(&update.rule, name, parameter);
+    let mut states = states(&update.form.states, name, parameter);
     if update.treatment.batches > 1 {
         states.push(state(name, ACCUMULATOR, parameter, 0.0));
     }
@@ -152,9 +153,10 @@ pub(super) fn operands<'a>(
 }
 
 /// The states of a rule for a parameter, variables `<name>.<state>` of its shape.
-pub(super) fn states<R: UpdateRule>(rule: &R, name: &str, parameter: &Tensor) -> Vec<Tensor> {
-    let states = rule.states().iter();
-    let made = states.map(|kind| state(name, kind.name, parameter, rule.initial(kind.name)));
+pub(super) fn states(states: &[RuleState], name: &str, parameter: &Tensor) -> Vec<Tensor> {
+    let made = states
+        .iter()
+        .map(|kind| state(name, kind.name, parameter, kind.first));
     made.collect()
 }
 
@@ -183,4 +185,11 @@ fn filled(kind: &TensorType, value: f32) -> Initial {
     }
     let elements = usize::try_from(kind.elements()).unwrap_or(usize::MAX);
     Initial::Floats(vec![value; elements].into())
+}
+
+/// What is recorded in place of the updates of an optimizer whose settings are refused.
+#[track_caller]
+pub(super) fn refused(optimizer: &str, refusal: &Error, clock: &Clock) -> Vec<Tensor> {
+    let graph = clock.rates.graph();
+    vec![graph.refuse_at(optimizer, refusal.to_string(), Location::caller())]
 }

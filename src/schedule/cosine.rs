@@ -6,7 +6,7 @@ use crate::Result;
 use crate::number::{Known, UNIT};
 use crate::range::{above_zero, at_least_one, at_least_zero, fraction, within};
 
-use super::formula::{DeviceNumbers, ScheduleFormula, count, log2, rise};
+use super::formula::{DeviceNumbers, ScheduleFormula, count, decimal, log2, rise};
 
 /// η = top·((1 − alpha)·½(1 + cos(π·s/decay_steps)) + alpha), and top·alpha from `decay_steps` on.
 ///
@@ -267,16 +267,5 @@ impl ScheduleFormula for OneCycle {
             staircase: self.linear,
             ..DeviceNumbers::new(7)
         }
-    }
-}
-
-/// The decimal number that a float stands for: 0.3 is not the f32 next to it.
-fn decimal(value: f32) -> f64 {
-    let exact = f64::from(value);
-    let decimal = (exact * 1e7).round() / 1e7;
-    if decimal as f32 == value {
-        decimal
-    } else {
-        exact
     }
 }

@@ -88,3 +88,14 @@ pub(super) fn rise<N: Known>(x: N) -> N {
 pub(super) fn log2(value: f32) -> f32 {
     f64::from(value).log2() as f32
 }
+
+/// The decimal number that a float stands for: 0.3 is not the f32 next to it.
+pub(crate) fn decimal(value: f32) -> f64 {
+    let exact = f64::from(value);
+    let decimal = (exact * 1e7).round() / 1e7;
+    if decimal as f32 == value {
+        decimal
+    } else {
+        exact
+    }
+}

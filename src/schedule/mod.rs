@@ -14,8 +14,8 @@ use crate::number::Known;
 
 pub use cosine::{CosineAnnealing, CosineDecay, CosineDecayRestarts, OneCycle};
 pub use decay::{ExponentialDecay, InverseTimeDecay, PolynomialDecay};
-pub(crate) use formula::DeviceNumbers;
 use formula::ScheduleFormula;
+pub(crate) use formula::{DeviceNumbers, decimal};
 pub use listed::{PiecewiseConstant, Warmup};
 
 /// The table of schedules: a line each, whose formula is in a file of this folder.

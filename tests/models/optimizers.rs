@@ -1,6 +1,6 @@
 //! Facts about optimizers: what they refuse, how many calls they are, and what goes with every formula.
 
-use kiln::op::{Element, Known, Moment, Param, RuleState, Update, UpdateRule};
+use kiln::op::{Element, Known, Moment, RuleForm, RuleState, UpdateRule};
 use kiln::optim::{
     Adafactor, Adagrad, Adam, AdamW, Asgd, Clock, Common, CommonSettings, Ftrl, Lion, Lookahead,
     Muon, Nadam, Optimizer, OptimizerConfig, Rates, RmsProp, Rprop, Schedule, Sgd, StepLength,
@@ -407,32 +407,26 @@ struct Soft {
 }
 
 impl UpdateRule for Soft {
-    fn label(&self) -> &'static str {
-        "update.soft"
+    fn form(&self) -> RuleForm {
+        RuleForm {
+            label: "update.soft",
+            wgsl: "struct Rule { momentum: f32, soft_limit: f32 }
+
+                fn take_step(p: Point, s: States) -> Next {
+                    let v = params.rule.momentum * s.a + p.g;
+                    let change = p.eta * v / (1.0 + abs(v) / params.rule.soft_limit);
+                    return Next(p.w - change, States(v, s.b, s.c));
+                }",
+            numbers: vec![
+                ("momentum", self.momentum.into()),
+                ("soft_limit", self.limit.into()),
+            ],
+            states: vec![RuleState::signed("velocity")],
+            ..RuleForm::default()
+        }
     }
 
-    fn states(&self) -> &'static [RuleState] {
-        const { &[RuleState::signed("velocity")] }
-    }
-
-    fn wgsl(&self) -> &'static str {
-        "struct Rule { momentum: f32, soft_limit: f32 }
-
-         fn take_step(p: Point, s: States) -> Next {
-             let v = params.rule.momentum * s.a + p.g;
-             let change = p.eta * v / (1.0 + abs(v) / params.rule.soft_limit);
-             return Next(p.w - change, States(v, s.b, s.c));
-         }"
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![
-            ("momentum", self.momentum.into()),
-            ("soft_limit", self.limit.into()),
-        ]
-    }
-
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N> {
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let (eta, one) = (at.eta, N::constant(1.0));
         let (mu, limit) = (N::given(self.momentum), N::given(self.limit));
         move |(w, [v, b, c]), g| {
@@ -487,7 +481,7 @@ fn an_optimizer_of_ones_own_is_merged_into_slabs_and_checked_like_the_built_in_o
     assert_eq!(calls, ["sum_of_squares", "update.soft"]);
     let devices = common::devices();
     for device in &devices {
-        for case in (0..6).flat_map(|number| Update::cases(soft.clone(), number)) {
+        for case in (0..6).flat_map(|number| soft.cases(number)) {
             check::parity(&case, device).unwrap();
         }
     }

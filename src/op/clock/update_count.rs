@@ -8,7 +8,7 @@ use super::rate;
 
 /// Counts updates beside steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct UpdateCount {
+pub(crate) struct UpdateCount {
     /// Batches whose gradients make one update; at least 1.
     pub accumulate: u32,
     /// Updates after which something is due, such as putting the average in the weights' place; 0 for never.
@@ -27,10 +27,12 @@ impl Default for UpdateCount {
     }
 }
 
-/// The two numbers that vary with the number t of the update, from 1: see [`rate::SERIES`].
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The two numbers that the clock computes from the number t of the update, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
 pub enum Series {
     /// Zeros.
+    #[default]
     None,
     /// pₜ = baseᵗ and Π μᵢ with μᵢ = β₁·(1 − ½pᵢ) (Dozat, 2016), both advanced by products.
     Nadam {

@@ -9,7 +9,7 @@ mod rule;
 mod treatment;
 
 use crate::contract::{
-    Binding, Compute, Io, Launch, Launches, Op, Sample, Signature, Slab, expect_dtype, fold,
+    Binding, Compute, Io, Launch, Launches, Op, Param, Sample, Signature, Slab, expect_dtype, fold,
 };
 use crate::number::parallel::{Split, pieces};
 use crate::number::{Known, Real, Tracked};
@@ -18,9 +18,11 @@ use crate::{DType, TensorType};
 
 use super::LONG_RATES;
 
-pub use rule::{Element, MAX_STATES, Moment, RuleState, UpdateRule};
-pub(crate) use rule::{complement, moved, over_root, rest};
-pub use treatment::{Clipped, Running, Treatment};
+pub(crate) use cases::cases_within_the_limit;
+use rule::MAX_STATES;
+pub use rule::{Element, Moment, RuleForm, RuleState, UpdateRule};
+pub(crate) use rule::{complement, moved, over_root, rest, rest_of};
+pub(crate) use treatment::{Clipped, Running, Treatment};
 
 /// One update of a parameter.
 ///
@@ -28,9 +30,11 @@ pub use treatment::{Clipped, Running, Treatment};
 /// one, all updated in place; g of the same shape; the rates of a clock with an [`UpdateCount`](super::UpdateCount). No
 /// output.
 #[derive(Debug, Clone)]
-pub struct Update<R> {
+pub(crate) struct Update<R> {
     /// How w changes.
-    pub rule: R,
+    rule: R,
+    /// The rule's own.
+    pub form: RuleForm,
     /// What is done before and after.
     pub treatment: Treatment,
 }
@@ -38,10 +42,7 @@ pub struct Update<R> {
 impl<R: UpdateRule> From<R> for Update<R> {
     /// The rule and nothing else.
     fn from(rule: R) -> Self {
-        Update {
-            rule,
-            treatment: Treatment::default(),
-        }
+        Update::new(rule, Treatment::default())
     }
 }
 
@@ -56,9 +57,18 @@ struct UpdateLanes<N, const B: usize> {
 }
 
 impl<R: UpdateRule> Update<R> {
+    /// The rule, and what is done before and after it.
+    pub fn new(rule: R, treatment: Treatment) -> Self {
+        Update {
+            form: rule.form(),
+            rule,
+            treatment,
+        }
+    }
+
     /// How many tensors it updates in place.
-    pub fn written(&self) -> usize {
-        1 + self.rule.states().len() + self.treatment.written()
+    fn written(&self) -> usize {
+        1 + self.form.states.len() + self.treatment.written()
     }
 
     /// The update of a few weights, all numbers in place.
@@ -79,7 +89,7 @@ impl<R: UpdateRule> Update<R> {
             let (after, [x, y, z]) = step((w[i], [a[i], b[i], c[i]]), g[i]);
             (w[i], a[i], b[i], c[i]) = (after, x, y, z);
         }
-        if !Treatment::is_live(rates) && !self.rule.always() {
+        if !at.is_live() && !self.form.always {
             (lanes.w, lanes.states) = (before, states);
         }
         if let Some(average) = average {
@@ -90,12 +100,12 @@ impl<R: UpdateRule> Update<R> {
 
 impl<R: UpdateRule> Op for Update<R> {
     fn name(&self) -> &'static str {
-        self.rule.label()
+        self.form.label
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let written = self.written();
-        if self.rule.states().len() > MAX_STATES {
+        if self.form.states.len() > MAX_STATES {
             return Err(format!("keeps more than {MAX_STATES} states"));
         }
         if inputs.len() != written + 2 {
@@ -124,7 +134,6 @@ impl<R: UpdateRule> Op for Update<R> {
             // All operands together would be more than some devices bind.
             return Err("an average takes gradients that are collected before".into());
         }
-        self.rule.check().map_err(|refusal| refusal.to_string())?;
         Ok(Vec::new())
     }
 
@@ -135,10 +144,10 @@ impl<R: UpdateRule> Op for Update<R> {
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
         const WORKGROUP: u32 = 256;
         let len = signature.inputs[0].elements();
-        let (written, states) = (self.written(), self.rule.states().len());
-        let launch = Launch::new(self.treatment.shader(self.rule.wgsl(), states), "update")
+        let (written, states) = (self.written(), self.form.states.len());
+        let launch = Launch::new(self.treatment.shader(self.form.wgsl, states), "update")
             .set("WORKGROUP", WORKGROUP)
-            .set("ALWAYS", self.rule.always())
+            .set("ALWAYS", self.form.always)
             .param("len", len as usize)
             .grid(fold(len.div_ceil(4), WORKGROUP))
             .flops(16 * len)
@@ -148,23 +157,28 @@ impl<R: UpdateRule> Op for Update<R> {
         // What runs along before the states, so that its number is the same for all rules.
         let order = (states + 1..written).chain(1..=states);
         let launch = order.fold(launch, |launch, i| launch.bind(Binding::Input(i)));
-        let numbers = self.rule.numbers().into_iter();
-        let launch = numbers.fold(self.treatment.params(launch), |launch, (name, value)| {
-            launch.param(name, value)
-        });
+        let numbers = match &self.form.numbers[..] {
+            [] => &[("none", Param::U32(0))],
+            numbers => numbers,
+        };
+        let launch = numbers
+            .iter()
+            .fold(self.treatment.params(launch), |launch, &(name, value)| {
+                launch.param(name, value)
+            });
         Ok(launch.into())
     }
 
     fn slab(&self) -> Option<Slab> {
         Some(Slab {
-            key: format!("{self:?}"),
+            key: format!("{:?}, {:?}", self.rule, self.treatment),
             operands: self.written() + 1,
         })
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         // The update itself, run on numbers that carry what a device may be off by.
-        let (written, states) = (self.written(), self.rule.states().len());
+        let (written, states) = (self.written(), self.form.states.len());
         let exact = |i: usize, at: usize| [Tracked::exact(sample.inputs[i][at])];
         let rates: Vec<Tracked> = sample.inputs[written + 1]
             .iter()
@@ -240,7 +254,7 @@ impl<T: Real> Part<'_, T> {
 impl<R: UpdateRule> Compute for Update<R> {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (written, states) = (self.written(), self.rule.states().len());
+        let (written, states) = (self.written(), self.form.states.len());
         let (g, rates) = (io.input(written), io.input(written + 1));
         let mut parts = io.first_outputs::<5>(written).map(Part).into_iter();
         let mut next = |there: bool| {

@@ -4,13 +4,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::Result;
-use crate::contract::{Op, Param};
+use crate::contract::{Case, Op, Param};
 use crate::number::{Known, Number};
-use crate::op::{Series, rate};
+use crate::op::Series;
+use crate::schedule::decimal;
 
 /// Most states of a rule: with the weights, the gradient, the rates and an average they fill eight buffers.
-pub const MAX_STATES: usize = 3;
+pub(crate) const MAX_STATES: usize = 3;
 
 /// An element of a parameter with its states. A rule passes on states that it does not have.
 pub type Element<N> = (N, [N; MAX_STATES]);
@@ -20,157 +20,124 @@ pub type Element<N> = (N, [N; MAX_STATES]);
 pub struct RuleState {
     /// The name of the variable after the parameter's.
     pub name: &'static str,
+    /// What it holds before the first update, everywhere.
+    pub first: f32,
     /// Whether it is never below 0, as a mean of squares is: cases then fill it so.
     pub positive: bool,
-    /// Whether a NaN in it must show in the results.
-    pub shows_nan: bool,
+    /// Whether a NaN in it need not show in the results: a state that is only written, or of which only the sign is read.
+    pub hides_nan: bool,
 }
 
 impl RuleState {
-    /// A state of either sign, such as a mean of gradients.
-    pub const fn signed(name: &'static str) -> Self {
+    /// A state of either sign, zeros at first, such as a mean of gradients.
+    pub fn signed(name: &'static str) -> Self {
         RuleState {
             name,
+            first: 0.0,
             positive: false,
-            shows_nan: true,
+            hides_nan: false,
         }
     }
 
-    /// A state that is never below 0, such as a mean of squares.
-    pub const fn positive(name: &'static str) -> Self {
+    /// A state that is never below 0, zeros at first, such as a mean of squares.
+    pub fn positive(name: &'static str) -> Self {
         RuleState {
             positive: true,
             ..RuleState::signed(name)
         }
     }
+}
 
-    /// The same, but no NaN need show: a state that is only written, or of which only the sign is read.
-    pub const fn hides_nan(self) -> Self {
-        RuleState {
-            shows_nan: false,
-            ..self
-        }
-    }
+/// What a rule needs beside its formula: its name, its text for devices with numbers and states, and what the clock counts.
+#[derive(Debug, Clone, Default)]
+pub struct RuleForm {
+    /// The name of the op in plans: `update.adam`.
+    pub label: &'static str,
+    /// The text of the struct `Rule` and the function `take_step`, which `shaders/update.wgsl` calls.
+    pub wgsl: &'static str,
+    /// The fields of the text's struct `Rule`. A rule without numbers declares `struct Rule { none: u32 }`.
+    pub numbers: Vec<(&'static str, Param)>,
+    /// What it keeps for each parameter; at most 3.
+    pub states: Vec<RuleState>,
+    /// The bases β₁ and β₂ of the powers that the clock keeps, in [0, 1).
+    pub betas: [f32; 2],
+    /// What else the clock computes from the number of the update.
+    pub series: Series,
+    /// Whether a NaN in the weight need not show in the results of every step.
+    pub hides_nan: bool,
+    /// Whether it changes in every step, not only in those that update.
+    pub always: bool,
+    /// An op that does the update alone, without any treatment, if there is one: into it plans fuse gradients and whole
+    /// steps. It takes w, the states, g and the rates of a clock that counts no updates.
+    pub own_op: Option<Arc<dyn Op>>,
 }
 
 /// How an update changes an element of a parameter by the same element of its gradient.
 ///
 /// A rule is written twice. [`step`](UpdateRule::step) runs on f32 and f64 on the CPU session, and on numbers that carry
-/// their rounding errors, which gives the bound. [`wgsl`](UpdateRule::wgsl) is the text that runs on devices: a struct
-/// `Rule` of the rule's numbers and a function `take_step`, which `shaders/update.wgsl` calls. [`Update::cases`](super::Update::cases)
-/// compares the two.
+/// their rounding errors, which gives the bound. The text of its [`form`](UpdateRule::form) runs on devices.
+/// [`cases`](UpdateRule::cases) are for comparing the two.
 ///
-/// Decay, clipping, accumulation and averages are no part of it: see [`Treatment`](super::Treatment). An optimizer that
-/// implements this trait is recorded by [`Common::updates`](crate::optim::Common::updates); all parameters' updates are
+/// Decay, clipping, accumulation and averages are no part of it: they are [`Common`](crate::optim::Common), whose
+/// [`updates`](crate::optim::Common::updates) record an optimizer that implements this trait; all parameters' updates are
 /// then one dispatch.
 pub trait UpdateRule: fmt::Debug + Clone + Send + Sync + 'static {
-    /// The name of the op in plans: `update.adam`.
-    fn label(&self) -> &'static str;
-
-    /// What it keeps for each parameter; at most [`MAX_STATES`].
-    fn states(&self) -> &'static [RuleState] {
-        &[]
-    }
-
-    /// What a state holds before the first update, everywhere.
-    fn initial(&self, _state: &str) -> f32 {
-        0.0
-    }
-
-    /// The bases β₁ and β₂ of the powers that the clock keeps, in [0, 1).
-    fn betas(&self) -> [f32; 2] {
-        [0.0; 2]
-    }
-
-    /// What else the clock computes from the number of the update.
-    fn series(&self) -> Series {
-        Series::None
-    }
-
-    /// Whether every number is in its range.
-    ///
-    /// # Errors
-    ///
-    /// The first number that is not, by name.
-    fn check(&self) -> Result<()> {
-        Ok(())
-    }
-
-    /// Whether it changes in every step, not only in those that update.
-    fn always(&self) -> bool {
-        false
-    }
-
-    /// Whether a NaN in the weight shows in the results of every step.
-    fn shows_nan(&self) -> bool {
-        true
-    }
-
-    /// An op that does the update alone, without any treatment, if there is one: into it plans fuse gradients and whole
-    /// steps. It takes w, the states, g and the rates of a clock that counts no updates.
-    fn own_op(&self) -> Option<Arc<dyn Op>> {
-        None
-    }
-
-    /// The text of the struct `Rule` and the function `take_step`.
-    fn wgsl(&self) -> &'static str;
-
-    /// The fields of the text's struct `Rule`. A rule without numbers declares `struct Rule { none: u32 }`.
-    fn numbers(&self) -> Vec<(&'static str, Param)> {
-        vec![("none", 0u32.into())]
-    }
+    /// What it needs beside the formula.
+    fn form(&self) -> RuleForm;
 
     /// The formula: from what is alike for all elements, the function that takes an element, already decayed, and its
     /// gradient, already treated, to the element after the update.
-    fn step<N: Known>(&self, at: &Moment<'_, N>) -> impl Fn(Element<N>, N) -> Element<N>;
+    fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N>;
+
+    /// What the rule is tried on, for [`check::survey`](crate::check::survey) and the harnesses: a few shapes of its own, and
+    /// treatments that differ by `number`, so that rules which are counted cover all treatments.
+    fn cases(&self, number: usize) -> Vec<Case> {
+        super::cases::cases(self, number)
+    }
 }
 
 /// What an update's formula reads that is alike for all elements.
 #[derive(Debug)]
-pub struct Moment<'a, N> {
+pub struct Moment<N> {
     /// η, times the parameter's factor.
     pub eta: N,
     /// The factor of this parameter's learning rate.
     pub factor: N,
-    /// The numbers of a clock that counts updates: see [`rate`].
-    pub(super) rates: &'a [N],
+    /// β₁ᵗ and β₂ᵗ.
+    pub powers: [N; 2],
+    /// t, the number of this update from 1.
+    pub update: N,
+    /// The two numbers of the rule's [`Series`].
+    pub series: [N; 2],
+    /// The first two sums of squares that the op `SumOfSquares` left.
+    pub(crate) squares: [N; 2],
+    /// The clock's flags.
+    pub(super) flags: u32,
 }
 
-impl<N: Known> Moment<'_, N> {
-    /// β₁ᵗ and β₂ᵗ.
-    #[inline(always)]
-    pub fn powers(&self) -> [N; 2] {
-        [self.rates[rate::POWER_1], self.rates[rate::POWER_2]]
-    }
-
-    /// t, the number of this update from 1.
-    #[inline(always)]
-    pub fn update(&self) -> N {
-        self.rates[rate::UPDATE]
-    }
-
+impl<N: Known> Moment<N> {
     /// Whether this is the first update.
     #[inline(always)]
     pub fn is_first(&self) -> bool {
-        self.update().decides() == 1.0
+        self.update.decides() == 1.0
+    }
+
+    /// Whether this step updates, not only adds its gradient up.
+    #[inline(always)]
+    pub(super) fn is_live(&self) -> bool {
+        self.flags & 1 != 0
+    }
+
+    /// Whether what comes every few updates is due.
+    #[inline(always)]
+    pub(super) fn is_due(&self) -> bool {
+        self.flags & 2 != 0
     }
 
     /// Whether this is the first of the steps that make an update.
     #[inline(always)]
-    pub fn begins(&self) -> bool {
-        (self.rates[rate::FLAGS].decides() as u32) & 4 != 0
-    }
-
-    /// The two numbers of the rule's [`Series`].
-    #[inline(always)]
-    pub fn series(&self) -> [N; 2] {
-        [self.rates[rate::SERIES], self.rates[rate::SERIES + 1]]
-    }
-
-    /// The first two sums of squares that the op `SumOfSquares` left.
-    #[inline(always)]
-    pub fn squares(&self) -> [N; 2] {
-        [self.rates[rate::SQUARES], self.rates[rate::SQUARES + 1]]
+    pub(crate) fn begins(&self) -> bool {
+        self.flags & 4 != 0
     }
 }
 
@@ -199,11 +166,10 @@ pub(crate) fn over_root<N: Number>(x: N, v: N, epsilon: N, outside: bool) -> N {
 /// 1 − β of the decimal number that β stands for. The f32 next to 0.999 is 1.3e-8 above it, which in 1 − β₂ would be an
 /// error of 1.3e-5; Keras subtracts in f64.
 pub(crate) fn complement(beta: f32) -> f64 {
-    let exact = f64::from(beta);
-    let decimal = (exact * 1e7).round() / 1e7;
-    1.0 - if decimal as f32 == beta {
-        decimal
-    } else {
-        exact
-    }
+    1.0 - decimal(beta)
+}
+
+/// 1 − β as a kernel's number.
+pub(crate) fn rest_of(beta: f32) -> Param {
+    (complement(beta) as f32).into()
 }

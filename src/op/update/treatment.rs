@@ -8,7 +8,7 @@ use super::rule::{Moment, moved};
 
 /// How a gradient is cut down.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Clipped {
+pub(crate) enum Clipped {
     /// Each element into ± this.
     Value(f32),
     /// To this norm, if the root of the sum of squares in the rates is larger.
@@ -17,7 +17,7 @@ pub enum Clipped {
 
 /// What runs along with the weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Running {
+pub(crate) enum Running {
     /// a ← k·a + (1 − k)·w, and w where the first update is; when due, w ← a.
     Mean {
         /// k, in [0, 1].
@@ -33,7 +33,7 @@ pub enum Running {
 /// What comes before and after a rule, in this order: g ← −g if the loss is to be maximised; the mean of the batches'
 /// gradients; clipping; w ← w − decay·η·w; g ← g + l2·w; the rule; the average. By default nothing.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Treatment {
+pub(crate) struct Treatment {
     /// Whether the loss is made large instead of small.
     pub maximize: bool,
     /// Batches whose gradients make one update; the clock counts them.
@@ -70,21 +70,26 @@ impl Treatment {
         usize::from(self.batches > 1) + usize::from(self.running.is_some())
     }
 
-    /// Whether this step updates.
-    #[inline(always)]
-    pub(super) fn is_live<N: Known>(rates: &[N]) -> bool {
-        (rates[rate::FLAGS].decides() as u32) & 1 != 0
-    }
-
     /// Treats a few weights and their gradients before the rule.
     #[inline(always)]
-    pub(super) fn before<'a, N: Known, const B: usize>(
+    pub(super) fn before<N: Known, const B: usize>(
         &self,
         w: &mut [N; B],
         g: &mut [N; B],
         sum: Option<&mut [N; B]>,
-        rates: &'a [N],
-    ) -> Moment<'a, N> {
+        rates: &[N],
+    ) -> Moment<N> {
+        let factor = N::given(self.factor);
+        let at = |place: usize| [rates[place], rates[place + 1]];
+        let at = Moment {
+            eta: rates[rate::LEARNING_RATE] * factor,
+            factor,
+            powers: at(rate::POWERS),
+            update: rates[rate::UPDATE],
+            series: at(rate::SERIES),
+            squares: at(rate::SQUARES),
+            flags: rates[rate::FLAGS].decides() as u32,
+        };
         if self.maximize {
             for g in &mut *g {
                 *g = -*g;
@@ -96,7 +101,7 @@ impl Treatment {
                 *sum = *sum + *g;
                 *g = *sum * share;
             }
-            if Self::is_live(rates) {
+            if at.is_live() {
                 *sum = [N::constant(0.0); B];
             }
         }
@@ -108,7 +113,7 @@ impl Treatment {
                 }
             }
             Some(Clipped::Norm(limit)) => {
-                let norm = rates[rate::SQUARES].root();
+                let norm = at.squares[0].root();
                 // The scale is continuous where the norm is the limit, so either side will do there.
                 let scale = N::given(limit) / norm.larger(N::given(limit));
                 for g in &mut *g {
@@ -116,14 +121,12 @@ impl Treatment {
                 }
             }
         }
-        let factor = N::given(self.factor);
-        let eta = rates[rate::LEARNING_RATE] * factor;
-        let decay = eta * N::given(self.decay);
+        let decay = at.eta * N::given(self.decay);
         for (w, g) in w.iter_mut().zip(g) {
             *w = *w - *w * decay;
             *g = *g + N::given(self.l2) * *w;
         }
-        Moment { eta, factor, rates }
+        at
     }
 
     /// Lets the average follow the weights, which were `before` and are `w`.
@@ -133,10 +136,9 @@ impl Treatment {
         before: &[N; B],
         w: &mut [N; B],
         average: &mut [N; B],
-        at: &Moment<'_, N>,
+        at: &Moment<N>,
     ) {
         let (one, zero) = (N::constant(1.0), N::constant(0.0));
-        let due = (at.rates[rate::FLAGS].decides() as u32) & 2 != 0;
         match self.running {
             None => {}
             Some(Running::Mean { keep }) => {
@@ -144,7 +146,7 @@ impl Treatment {
                 for (average, w) in average.iter_mut().zip(&*w) {
                     *average = keep * *average + (one - keep) * *w;
                 }
-                if due {
+                if at.is_due() {
                     *w = *average;
                 }
             }
@@ -152,7 +154,7 @@ impl Treatment {
                 if at.is_first() {
                     *average = *before;
                 }
-                if due && Self::is_live(at.rates) {
+                if at.is_due() && at.is_live() {
                     for (slow, w) in average.iter_mut().zip(w) {
                         *slow = moved(*slow, *w, N::given(share));
                         *w = *slow;
