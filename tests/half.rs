@@ -5,7 +5,7 @@ mod common;
 
 // In turns: wgpu panics where one thread waits for a device's queue while another submits to it.
 use common::{alone, device, shipped};
-use kiln::op::{self, End, MatMul};
+use kiln::op::MatMul;
 use kiln::optim::{Lookahead, LossScale, LossScaleOptimizer, OptimizerConfig};
 use kiln::plan::{Class, Precision, Products, Target};
 use kiln::prelude::*;
@@ -171,15 +171,13 @@ fn every_family_of_kernels_stores_and_loads_16_bits_as_ieee_has_them() {
     let ones = graph.parameter("ones", [1, 2], &[1.0, 1.0]);
     let one = graph.parameter("one", [1, 1], &[1.0]);
     let h = graph.variable("h", TensorType::f16([halves.len(), 1]), Initial::Zeros);
-    let dense = |half| op::Dense {
-        matmul: MatMul::default(),
-        gather: false,
-        bias: false,
-        end: End::Plain,
+    let product = |half| MatMul {
         half,
+        loads_half: !half,
+        ..MatMul::default()
     };
-    let stored = graph.apply_one(dense(true), &[&x, &ones]);
-    let loaded = graph.apply_one(dense(false), &[&h, &one]);
+    let stored = graph.apply_one(product(true), &[&x, &ones]);
+    let loaded = graph.apply_one(product(false), &[&h, &one]);
     for device in devices() {
         let program = Program::new("both")
             .fetch("stored", &stored)

@@ -36,8 +36,8 @@ fn plan(target: &Target, [m, n, k]: [usize; 3]) -> Plan {
     let a = graph.parameter("a", [m, k], &values(m * k));
     let b = graph.parameter("b", [n, k], &values(n * k));
     let product = MatMul {
-        transpose_a: false,
         transpose_b: true,
+        ..MatMul::default()
     };
     let y = graph.apply_one(product, &[&a, &b]);
     Plan::compile(&graph, target, [Program::new("product").fetch("y", &y)]).unwrap()

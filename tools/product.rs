@@ -34,6 +34,7 @@ impl Product {
         let product = MatMul {
             transpose_a,
             transpose_b,
+            ..MatMul::default()
         };
         let y = graph.apply_one(product, &[&a, &b]);
         let plan = Plan::compile(

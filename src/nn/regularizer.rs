@@ -145,13 +145,9 @@ impl Tensor {
         }
         let axis = usize::from(!columns);
         let unit = self.div(&self.norms(axis, 1e-6));
-        let products = unit.graph().apply_one(
-            crate::op::MatMul {
-                transpose_a: columns,
-                transpose_b: !columns,
-            },
-            &[&unit, &unit],
-        );
+        let products = unit
+            .graph()
+            .apply_one(crate::op::MatMul::plain(columns, !columns), &[&unit, &unit]);
         let mut others = vec![1.0; count * count];
         let diagonal = others.iter_mut().step_by(count + 1);
         diagonal.for_each(|own| *own = 0.0);

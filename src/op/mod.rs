@@ -81,7 +81,7 @@ pub(crate) use gather::{Gather, GatherBytes, MAX_CHUNKS};
 pub(crate) use head::{Head, LastLayer};
 pub(crate) use hits::Hits;
 pub(crate) use loss_scale::{EndScale, POWERS, ScaleLoss, Unscale, power_at, scale};
-pub use matmul::{Dense, End, MatMul, candidates};
+pub use matmul::{End, MatMul, candidates};
 pub(crate) use matmul::{LayerGradients, LayerPart, LayerSlab};
 pub(crate) use moments::{MOMENTS, Moments};
 pub(crate) use network::{Network, NetworkLayer, RingColumn, StepRule};

@@ -127,10 +127,7 @@ impl Muon {
         let mut x = kept(x.div(&norm));
         let [a, b, c] = self.coefficients;
         let product = |x: &Tensor, y: &Tensor, transpose_a, transpose_b| {
-            let op = MatMul {
-                transpose_a,
-                transpose_b,
-            };
+            let op = MatMul::plain(transpose_a, transpose_b);
             x.graph().apply_one(op, &[x, y])
         };
         // The products of the shorter side, from whichever side of x they are.

@@ -1,23 +1,25 @@
-//! Matrix product: Y = op(A)·op(B), where op transposes or not.
+//! Matrix product: Y = f(op(A)·op(B) + bias), where op transposes or not, or dX = (dY·Wᵀ) ⊙ f′, in one dispatch.
 //!
-//! dA = dY·Bᵀ and dB = Aᵀ·dY, each in the transposition that A and B are stored in, so that no transposed copy is made.
+//! Graphs hold plain products, whose gradients are dA = dY·Bᵀ and dB = Aᵀ·dY, each in the transposition that A and B are
+//! stored in, so that no transposed copy is made. The plan joins them with a bias and a function, or with a function's
+//! derivative, and where it pays with the gathering of A's rows; such a product has no gradient of its own.
 
-use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Signature, Vjp, arity, expect_dtype,
-};
-use crate::number::{Product, Real};
+use std::borrow::Cow;
+
+use crate::contract::{Compute, Entry, Io, Launches, Op, Sample, Signature, Vjp, expect_dtype};
+use crate::number::{Product, Real, Tracked, UNIT};
+use crate::op::Function;
+use crate::op::gather::row_of;
 use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
 
+mod cases;
 mod choose;
-mod dense;
-mod dense_cases;
 mod launches;
 mod layer_gradients;
 mod layout;
 
 pub use choose::candidates;
-pub use dense::{Dense, ENTRY as DENSE, End};
 pub use layer_gradients::{ENTRY as LAYER_GRADIENTS, LayerGradients, LayerPart, LayerSlab};
 
 use launches::{COMBINE, Halves, LANES, Operands, REGISTERS, TILED, VECTOR, launches};
@@ -26,24 +28,105 @@ use launches::{COMBINE, Halves, LANES, Operands, REGISTERS, TILED, VECTOR, launc
 pub const ENTRY: Entry = Entry {
     name: "matmul",
     shaders: &[TILED, REGISTERS, LANES, VECTOR, COMBINE],
-    cases,
+    cases: cases::plain,
 };
 
-/// Y `[m, n]` from A `[m, k]` and B `[k, n]`; stored `[k, m]` and `[n, k]` where transposed.
+/// The line of products that end as layers do.
+pub const DENSE: Entry = Entry {
+    name: "dense",
+    cases: cases::dense,
+    ..ENTRY
+};
+
+/// The longest sum beside f16: every kernel computes it in one piece within the iterations that every driver allows.
+const MAX_K_OF_HALF: usize = 1 << 14;
+
+/// What happens to a product, after the bias.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum End {
+    /// It is the result.
+    #[default]
+    Plain,
+    /// It goes through a function.
+    Function(Function),
+    /// It is multiplied by a function's derivative, which is computed from what the function saved.
+    Slope(Function),
+}
+
+/// Y `[m, n]` from A `[m, k]` and B `[k, n]`; stored `[k, m]` and `[n, k]` where transposed. The default is the plain product.
+///
+/// Inputs: A, B; then, as far as the fields ask for them, indices u32 \[rows\], bias \[n\], saved \[m, n\].
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct MatMul {
     /// A is stored `[k, m]`.
     pub transpose_a: bool,
     /// B is stored `[n, k]`.
     pub transpose_b: bool,
+    /// A's stored rows are rows of a data set, chosen by indices; an index beyond the last row stands for that row.
+    pub gather: bool,
+    /// A bias is added to every row.
+    pub bias: bool,
+    /// What the result goes through.
+    pub end: End,
+    /// Whether operands may be stored as f16: all numbers but a data set and a bias.
+    pub loads_half: bool,
+    /// Whether the result is stored as f16; its rows must be even then.
+    pub half: bool,
 }
 
 impl MatMul {
-    /// m, n and k, or why the shapes do not fit.
-    fn product(self, a: &TensorType, b: &TensorType) -> Result<Product, String> {
-        let MatMul {
+    /// The product of operands that are stored so or so, and nothing else.
+    pub(crate) fn plain(transpose_a: bool, transpose_b: bool) -> Self {
+        MatMul {
             transpose_a,
             transpose_b,
+            ..MatMul::default()
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        *self == MatMul::plain(self.transpose_a, self.transpose_b)
+    }
+
+    /// The positions of indices, bias and saved among the inputs.
+    fn positions(&self) -> [Option<usize>; 3] {
+        let mut next = 2;
+        [self.gather, self.bias, matches!(self.end, End::Slope(_))].map(|there| {
+            there.then(|| {
+                next += 1;
+                next - 1
+            })
+        })
+    }
+
+    fn takes_half(&self, input: usize) -> bool {
+        let [_, _, saved] = self.positions();
+        self.loads_half
+            && match input {
+                0 => !self.gather,
+                1 => true,
+                _ => saved == Some(input),
+            }
+    }
+
+    /// A as the product sees it: as many stored rows as there are indices.
+    fn gathered<'a>(&self, inputs: &'a [TensorType]) -> Cow<'a, TensorType> {
+        let a = &inputs[0];
+        match (self.gather, a.shape.dims()) {
+            (true, &[_, columns]) => {
+                Cow::Owned(TensorType::f32([inputs[2].elements() as usize, columns]))
+            }
+            _ => Cow::Borrowed(a),
+        }
+    }
+
+    /// m, n and k, or why the shapes do not fit.
+    fn product(&self, inputs: &[TensorType]) -> Result<Product, String> {
+        let (a, b) = (self.gathered(inputs), &inputs[1]);
+        let &MatMul {
+            transpose_a,
+            transpose_b,
+            ..
         } = self;
         let (&[a0, a1], &[b0, b1]) = (a.shape.dims(), b.shape.dims()) else {
             return Err(format!("takes two matrices, got {a} × {b}"));
@@ -67,59 +150,166 @@ impl MatMul {
         })
     }
 
-    fn of(self, signature: &Signature) -> Product {
-        self.product(&signature.inputs[0], &signature.inputs[1])
+    fn of(&self, signature: &Signature) -> Product {
+        self.product(&signature.inputs)
             .unwrap_or_else(|_source| unreachable!("the shape rule admitted these shapes"))
+    }
+
+    /// A's stored rows at the indices.
+    fn rows<T: Real>(a: &[T], dims: &[usize], indices: impl Iterator<Item = u32>) -> Vec<T> {
+        let (rows, columns) = (dims[0], dims[1]);
+        let row = |index| &a[row_of(index, rows) * columns..][..columns];
+        indices.flat_map(row).copied().collect()
     }
 }
 
 impl Op for MatMul {
     fn name(&self) -> &'static str {
-        "matmul"
+        match self.end {
+            End::Slope(_) => "dense.backward",
+            _ if self.is_plain() => "matmul",
+            _ => "dense",
+        }
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
-        let [a, b] = arity::<2>(inputs)?;
-        expect_dtype("a", a, DType::F32)?;
-        expect_dtype("b", b, DType::F32)?;
-        let Product { m, n, .. } = self.product(a, b)?;
-        Ok(vec![TensorType::f32([m, n])])
+        let [indices, bias, saved] = self.positions();
+        let wanted = 2 + self.positions().iter().flatten().count();
+        if inputs.len() != wanted {
+            return Err(format!("takes {wanted} inputs, got {}", inputs.len()));
+        }
+        for (i, input) in inputs.iter().enumerate() {
+            let dtype = match input.dtype {
+                DType::F16 if self.takes_half(i) => DType::F16,
+                _ if indices == Some(i) => DType::U32,
+                _ => DType::F32,
+            };
+            let name = ["a", "b"].get(i).unwrap_or(&"an operand");
+            expect_dtype(name, input, dtype)?;
+        }
+        let product = self.product(inputs)?;
+        let y = TensorType {
+            dtype: if self.half { DType::F16 } else { DType::F32 },
+            ..TensorType::f32([product.m, product.n])
+        };
+        if self.half && !product.n.is_multiple_of(2) {
+            return Err(format!("rows of f16 must be even, got {y}"));
+        }
+        let saved_half = saved.is_some_and(|i| inputs[i].dtype == DType::F16);
+        if (self.half || saved_half) && product.k > MAX_K_OF_HALF {
+            return Err(format!(
+                "beside f16 sums of {MAX_K_OF_HALF} are the longest, got {}",
+                product.k
+            ));
+        }
+        if let Some(bias) = bias.map(|i| &inputs[i])
+            && bias.shape.dims() != [product.n]
+        {
+            return Err(format!("the bias of {y} is {bias}"));
+        }
+        if let Some(saved) = saved.map(|i| &inputs[i])
+            && saved.shape != y.shape
+        {
+            return Err(format!("the derivative of {y} would come from {saved}"));
+        }
+        Ok(vec![y])
+    }
+
+    fn touched(&self, signature: &Signature, input: usize) -> u64 {
+        match input {
+            0 => self.gathered(&signature.inputs).elements(),
+            _ => signature.inputs[input].elements(),
+        }
     }
 
     fn sums_nothing_to_zero(&self) -> bool {
-        true
+        self.is_plain()
     }
 
     fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        if !self.is_plain() {
+            return Err("a product that ends in more has no gradient".into());
+        }
         let (a, b, dy) = (&vjp.inputs[0], &vjp.inputs[1], vjp.dy()?);
         let product = |a: &Tensor, transpose_a, b: &Tensor, transpose_b| {
-            a.graph().apply_one(
-                MatMul {
-                    transpose_a,
-                    transpose_b,
-                },
-                &[a, b],
-            )
+            a.graph()
+                .apply_one(MatMul::plain(transpose_a, transpose_b), &[a, b])
         };
         // With A stored as op(A)ᵀ its gradient is the transpose of dY·op(B)ᵀ, which is op(B)·dYᵀ.
-        let da = || match self.transpose_a {
-            false => product(dy, false, b, !self.transpose_b),
-            true => product(b, self.transpose_b, dy, true),
+        let da = || {
+            if self.transpose_a {
+                product(b, self.transpose_b, dy, true)
+            } else {
+                product(dy, false, b, !self.transpose_b)
+            }
         };
-        let db = || match self.transpose_b {
-            false => product(a, !self.transpose_a, dy, false),
-            true => product(dy, true, a, self.transpose_a),
+        let db = || {
+            if self.transpose_b {
+                product(dy, true, a, self.transpose_a)
+            } else {
+                product(a, !self.transpose_a, dy, false)
+            }
         };
         Ok(vec![vjp.wanted[0].then(da), vjp.wanted[1].then(db)])
     }
 
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
-        launches(&self.of(signature), &Operands::default(), target)
+        let [indices, bias, saved] = self.positions();
+        let rows = signature.inputs[0].shape.dims()[0];
+        let last = u32::try_from(rows.saturating_sub(1))
+            .map_err(|_source| format!("{rows} rows are more than 32 bits can number"))?;
+        let is_half = |input: usize| signature.inputs[input].dtype == DType::F16;
+        let operands = Operands {
+            indices: indices.map(|input| (input, last)),
+            bias,
+            function: match self.end {
+                End::Plain => None,
+                End::Function(f) | End::Slope(f) => Some(f),
+            },
+            saved,
+            halves: Halves {
+                a: is_half(0),
+                b: is_half(1),
+                saved: saved.is_some_and(is_half),
+                c: self.half,
+            },
+        };
+        launches(&self.of(signature), &operands, target)
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         let product = self.of(sample.signature);
-        vec![rounding(&product, &sample.inputs[0], &sample.inputs[1])]
+        let [indices, bias, saved] = self.positions();
+        let input = |i: usize| sample.inputs[i].as_slice();
+        let a = match indices {
+            Some(i) => {
+                let indices = input(i).iter().map(|&index| index as u32);
+                Self::rows(input(0), sample.signature.inputs[0].shape.dims(), indices)
+            }
+            None => input(0).to_vec(),
+        };
+        let mut errors = rounding(&product, &a, input(1));
+        let mut sums = vec![0.0; product.m * product.n];
+        product.plain(&a, input(1), &mut sums);
+        for (at, (error, sum)) in errors.iter_mut().zip(&mut sums).enumerate() {
+            if let Some(bias) = bias {
+                *sum += input(bias)[at % product.n];
+                *error += 2.0 * UNIT * sum.abs();
+            }
+            let tracked = Tracked {
+                value: *sum,
+                error: *error,
+            };
+            match self.end {
+                End::Plain => {}
+                End::Function(f) => *error = f.tracked(tracked).error,
+                End::Slope(f) => {
+                    let saved = Tracked::exact(saved.map_or(0.0, |i| input(i)[at]));
+                    *error = (tracked * f.tracked_slope(saved)).error;
+                }
+            }
+        }
+        vec![errors]
     }
 }
 
@@ -137,58 +327,40 @@ pub(super) fn rounding(product: &Product, a: &[f64], b: &[f64]) -> Vec<f64> {
 impl Compute for MatMul {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (a, b) = (io.input(0), io.input(1));
         let product = self.of(io.signature);
-        T::product(&product, a, b, io.output(0), &|_, _| {});
-    }
-}
-
-fn cases() -> Vec<Case> {
-    let shapes = [
-        (1, 1, 1),
-        (1, 1, 257),
-        (1, 257, 1),
-        (2, 3, 1),
-        (3, 2, 17),
-        (17, 33, 5),
-        (32, 10, 8),
-        (10, 8, 32),
-        (33, 1, 10),
-        (64, 64, 64),
-        (65, 63, 66),
-        (128, 10, 257),
-        (8, 256, 255),
-        (255, 8, 256),
-        (130, 127, 129),
-        (5, 7, 1000),
-        (3, 2, 70_000),
-        // A vector, or a few.
-        (1, 1000, 255),
-        (1, 33, 64),
-        (257, 1, 130),
-        (4, 130, 516),
-        (7, 66, 1023),
-        (67, 6, 513),
-        // With fewer slices of k than rows.
-        (7, 66, 96),
-        (65, 8, 64),
-    ];
-    let mut cases = Vec::new();
-    for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false), (true, true)] {
-        for (m, n, k) in shapes {
-            let a = if transpose_a { [k, m] } else { [m, k] };
-            let b = if transpose_b { [n, k] } else { [k, n] };
-            let case = Case::new(MatMul {
-                transpose_a,
-                transpose_b,
-            });
-            cases.push(
-                case.input(&a, Fill::Uniform(-1.0, 1.0))
-                    .input(&b, Fill::Uniform(-1.0, 1.0)),
-            );
+        let [indices, bias, saved] = self.positions();
+        let (a, b) = (io.input(0), io.input(1));
+        if self.is_plain() {
+            return T::product(&product, a, b, io.output(0), &|_, _| {});
         }
+        // Only plans for GPUs gather here, so that this allocates in tests only.
+        let gathered = indices.map(|i| Self::rows(a, io.dims(0), io.words(i).iter().copied()));
+        let (bias, saved) = (bias.map(|i| io.input(i)), saved.map(|i| io.input(i)));
+        let finish = |first: usize, rows: &mut [T]| {
+            T::vectorized(
+                #[inline(always)]
+                || {
+                    if let Some(bias) = bias {
+                        for row in rows.chunks_exact_mut(product.n) {
+                            for (y, &bias) in row.iter_mut().zip(bias) {
+                                *y += bias;
+                            }
+                        }
+                    }
+                    match self.end {
+                        End::Plain => {}
+                        End::Function(f) => f.apply(rows),
+                        End::Slope(f) => {
+                            let saved = saved.map_or(&[][..], |saved| &saved[first * product.n..]);
+                            f.apply_slope(saved, rows);
+                        }
+                    }
+                },
+            );
+        };
+        let a = gathered.as_deref().unwrap_or(a);
+        T::product(&product, a, b, io.output(0), &finish);
     }
-    cases
 }
 
 impl Tensor {

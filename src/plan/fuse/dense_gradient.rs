@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::DType;
-use crate::op::{Dense, End, LayerPart, LayerSlab, MatMul, Sum};
+use crate::op::{End, LayerPart, LayerSlab, MatMul, Sum};
 use crate::plan::schedule::{Draft, Key, Operand};
 
 use super::calls::{CallId, Calls};
@@ -135,13 +135,10 @@ pub(super) fn sole_producer(program: &Calls, gradient: Key, update: CallId) -> O
 
 /// Whether a call is Xᵀ·dZ, and if so whether it gathers the rows of X.
 fn matrix_gradient(draft: &Draft) -> Option<bool> {
-    let is_gradient = |matmul: &MatMul| matmul.transpose_a && !matmul.transpose_b;
-    if draft.op.downcast().is_some_and(is_gradient) {
-        return Some(false);
-    }
-    let dense = draft.op.downcast::<Dense>()?;
-    let plain = is_gradient(&dense.matmul) && !dense.bias && dense.end == End::Plain;
-    plain.then_some(dense.gather)
+    let product: &MatMul = draft.op.downcast()?;
+    let transposed = product.transpose_a && !product.transpose_b;
+    let plain = transposed && !product.bias && product.end == End::Plain;
+    plain.then_some(product.gather)
 }
 
 /// Whether a call sums the rows of a matrix.

@@ -8,11 +8,10 @@ use std::sync::Arc;
 
 use crate::DType;
 use crate::contract::Op;
-use crate::op::{Dense, Head, Sum};
+use crate::op::{Head, MatMul, Sum};
 use crate::plan::schedule::Draft;
 
 use super::calls::{CallId, Calls};
-use super::layers::dense;
 
 pub(super) fn store(program: &mut Calls) {
     let (mut tensors, mut saved) = (0, 0);
@@ -39,9 +38,9 @@ fn halved(program: &Calls, call: CallId) -> Option<Vec<(CallId, Draft)>> {
     let draft = &program[call];
     let result = *draft.outputs.first()?;
     let mut producer = draft.clone();
-    producer.op = Arc::new(Dense {
+    producer.op = Arc::new(MatMul {
         half: true,
-        ..dense(draft)?
+        ..*draft.op.downcast()?
     });
     producer.signature.outputs[0].dtype = DType::F16;
     let mut changed = vec![(call, producer)];
@@ -68,8 +67,11 @@ fn halved(program: &Calls, call: CallId) -> Option<Vec<(CallId, Draft)>> {
 
 /// A call's op as one that can load f16 from some of its operands.
 fn loads_half(draft: &Draft) -> Option<Arc<dyn Op>> {
-    if let Some(dense) = dense(draft) {
-        return Some(Arc::new(dense));
+    if let Some(&product) = draft.op.downcast::<MatMul>() {
+        return Some(Arc::new(MatMul {
+            loads_half: true,
+            ..product
+        }));
     }
     let loads = draft.op.downcast::<Sum>().is_some() || draft.op.downcast::<Head>().is_some();
     loads.then(|| Arc::clone(&draft.op))

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::graph::{Initial, Node, Record as GraphRecord};
 use crate::op::{
-    Accuracy, BatchMeanBackward, End, Form, Gather, Head, LastLayer, Record, RowLoss, ScaleLoss,
+    Accuracy, BatchMeanBackward, End, Form, Gather, Head, LastLayer, MatMul, Record, RowLoss,
+    ScaleLoss,
 };
 use crate::plan::schedule::{Draft, Key, Operand};
 
 use super::calls::{CallId, Calls};
-use super::layers::dense;
 
 pub(super) fn join(program: &mut Calls, records: &[GraphRecord]) {
     let calls = program.iter();
@@ -46,14 +46,14 @@ fn with_last_layer(program: &Calls, call: CallId) -> Option<(CallId, Draft)> {
     let y = draft.inputs[2];
     let product = program.maker(y)?;
     let made = &program[product];
-    let dense = dense(made)?;
+    let dense: &MatMul = made.op.downcast()?;
     let (inputs, columns) = made.signature.inputs[1].shape.rows_and_columns();
     let fits = head.last.is_none()
         && program.only_use(y) == Some((call, 2))
         && program.may_wait(product, call)
         && dense.end == End::Plain
-        && !dense.matmul.transpose_a
-        && !dense.matmul.transpose_b
+        && !dense.transpose_a
+        && !dense.transpose_b
         && !matches!(head.loss, RowLoss::Binary(Form::Probabilities))
         && columns <= LastLayer::MAX_COLUMNS
         && inputs <= LastLayer::MAX_INPUTS;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::DType;
-use crate::op::{Binary, Dense, End, Gather, MatMul, Operator, Pointwise, PointwiseBackward};
+use crate::op::{Binary, End, Gather, MatMul, Operator, Pointwise, PointwiseBackward};
 use crate::plan::schedule::Draft;
 use crate::target::{Class, Target};
 
@@ -29,7 +29,7 @@ pub(super) fn join(program: &mut Calls, target: &Target) {
 struct Joined {
     product: CallId,
     next: CallId,
-    op: Dense,
+    op: MatMul,
     /// An operand that the next call brings: a bias, or what a function saved.
     operand: Option<usize>,
 }
@@ -38,7 +38,7 @@ impl Joined {
     /// The product at `call` with the only call that takes its result, if that is something a product may end in.
     fn find(program: &Calls, call: CallId) -> Option<Self> {
         let draft = program.get(call)?;
-        let op = dense(draft)?;
+        let op: MatMul = *draft.op.downcast()?;
         let result = *draft.outputs.first()?;
         let (next, position) = program.only_use(result)?;
         if op.end != End::Plain || !program.may_wait(call, next) {
@@ -49,15 +49,15 @@ impl Joined {
             let bias = 1 - position;
             let columns = *draft.signature.outputs[0].shape.dims().last()?;
             let fits = follower.signature.inputs[bias].shape.dims() == [columns];
-            (!op.bias && fits).then_some((Dense { bias: true, ..op }, Some(bias)))?
+            (!op.bias && fits).then_some((MatMul { bias: true, ..op }, Some(bias)))?
         } else if let Some(Pointwise(function)) = follower.op.downcast() {
             let end = End::Function(*function);
-            (function.ends_layers()).then_some((Dense { end, ..op }, None))?
+            (function.ends_layers()).then_some((MatMul { end, ..op }, None))?
         } else if let Some(PointwiseBackward(function)) = follower.op.downcast() {
             // Its operands: what the function saved, and dY.
             let end = End::Slope(*function);
             let fits = position == 1 && !op.bias && function.ends_layers();
-            fits.then_some((Dense { end, ..op }, Some(0)))?
+            fits.then_some((MatMul { end, ..op }, Some(0)))?
         } else {
             return None;
         };
@@ -103,20 +103,6 @@ impl Joined {
     }
 }
 
-/// A call that is a product, as the op that may end in more.
-pub(super) fn dense(draft: &Draft) -> Option<Dense> {
-    match (draft.op.downcast::<MatMul>(), draft.op.downcast::<Dense>()) {
-        (Some(matmul), _) => Some(Dense {
-            matmul: *matmul,
-            gather: false,
-            bias: false,
-            end: End::Plain,
-            half: false,
-        }),
-        (_, dense) => dense.copied(),
-    }
-}
-
 /// Lets the products that take a gathered batch gather it themselves, if all of its users are such.
 fn gather(program: &mut Calls, call: CallId) {
     let draft = &program[call];
@@ -131,7 +117,8 @@ fn gather(program: &mut Calls, call: CallId) {
     };
     let uses: Vec<(CallId, usize)> = uses.collect();
     let takes = |&(user, position): &(CallId, usize)| {
-        let fits = dense(&program[user]).is_some_and(|op| !op.gather);
+        let fits = |op: &MatMul| !op.gather;
+        let fits = program[user].op.downcast().is_some_and(fits);
         fits && position == 0 && program.may_wait(call, user)
     };
     if uses.is_empty() || !uses.iter().all(takes) {
@@ -140,8 +127,10 @@ fn gather(program: &mut Calls, call: CallId) {
     let gather = draft.clone();
     for &(user, _) in &uses {
         let mut joined = program[user].clone();
-        let Some(op) = dense(&joined) else { continue };
-        joined.op = Arc::new(Dense { gather: true, ..op });
+        let Some(&op) = joined.op.downcast::<MatMul>() else {
+            continue;
+        };
+        joined.op = Arc::new(MatMul { gather: true, ..op });
         let types = &gather.signature.inputs;
         (joined.inputs[0], joined.signature.inputs[0]) = (gather.inputs[1], types[1].clone());
         joined.inputs.insert(2, gather.inputs[0]);

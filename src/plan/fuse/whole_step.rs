@@ -150,8 +150,7 @@ fn is<T: Op>(op: &dyn Op) -> bool {
 }
 
 fn is_product(op: &dyn Op, transpose_a: bool, transpose_b: bool) -> bool {
-    let fits = |op: &MatMul| (op.transpose_a, op.transpose_b) == (transpose_a, transpose_b);
-    op.downcast().is_some_and(fits)
+    op.downcast() == Some(&MatMul::plain(transpose_a, transpose_b))
 }
 
 /// How a call updates its first input, if in a way that whole steps know.

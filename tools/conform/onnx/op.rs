@@ -296,6 +296,7 @@ impl Run<'_> {
         let op = MatMul {
             transpose_a,
             transpose_b: attributes.flag("transB", false)?,
+            ..MatMul::default()
         };
         attributes.ignore(&["broadcast"]);
         let (alpha, beta) = (

@@ -91,8 +91,8 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
     let shape = x.shape();
     let (rows, columns) = shape.rows_and_columns();
     let transposed = MatMul {
-        transpose_a: false,
         transpose_b: true,
+        ..MatMul::default()
     };
     let product = x
         .graph()
