@@ -234,11 +234,19 @@ impl Graph {
     /// Records an op that has a single output.
     #[track_caller]
     pub fn apply_one(&self, op: impl Op, inputs: &[&Tensor]) -> Tensor {
+        let [output] = self.apply_many(op, inputs);
+        output
+    }
+
+    /// Records an op that has `N` outputs; what was refused has one handle, which stands for all of them.
+    #[track_caller]
+    pub(crate) fn apply_many<const N: usize>(
+        &self,
+        op: impl Op,
+        inputs: &[&Tensor],
+    ) -> [Tensor; N] {
         let outputs = self.apply_at(Arc::new(op), inputs, Location::caller());
-        outputs
-            .into_iter()
-            .next()
-            .unwrap_or_else(|| unreachable!("a record has at least one output"))
+        std::array::from_fn(|i| outputs.get(i).unwrap_or(&outputs[0]).clone())
     }
 
     pub(crate) fn apply_at(

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Most elements of a tensor: 4 TiB, beyond any machine; arithmetic on smaller sizes does not overflow.
+/// The most elements of a tensor: 4 TiB, beyond any machine; arithmetic on smaller sizes does not overflow.
 const MAX_ELEMENTS: u64 = 1 << 40;
 
 /// The type of a tensor's elements.
@@ -63,6 +63,33 @@ impl Shape {
         self.0
             .iter()
             .fold(1u64, |product, &dim| product.saturating_mul(dim as u64))
+    }
+
+    /// The place of dimension `axis`, which counts from the back where it is negative.
+    pub(crate) fn axis(&self, axis: isize) -> Result<usize, String> {
+        self.axis_among(self.rank(), axis)
+    }
+
+    /// The place of dimension `axis` of a shape with `rank` dimensions that is made from this one.
+    pub(crate) fn axis_among(&self, rank: usize, axis: isize) -> Result<usize, String> {
+        let from_front = if axis < 0 {
+            axis.checked_add_unsigned(rank)
+        } else {
+            Some(axis)
+        };
+        let at = from_front.and_then(|at| usize::try_from(at).ok());
+        at.filter(|&at| at < rank)
+            .ok_or_else(|| format!("axis must be one of {rank} dimensions, got {axis} for {self}"))
+    }
+
+    /// The same sizes without that of dimension `at`.
+    pub(crate) fn without(&self, at: usize) -> Shape {
+        Shape([&self.0[..at], &self.0[at + 1..]].concat())
+    }
+
+    /// The same sizes with another one for dimension `at`.
+    pub(crate) fn resized(&self, at: usize, size: usize) -> Shape {
+        Shape([&self.0[..at], &[size], &self.0[at + 1..]].concat())
     }
 
     /// Whether some machine might hold it. One without elements must be so for its other sizes too, as there are tensors of

@@ -1,13 +1,16 @@
 //! The handle of a value in a graph.
 
 use std::fmt;
+use std::panic::Location;
 
 use crate::graph::{Graph, ValueId};
 use crate::{DType, Shape, TensorType};
 
 /// A value in a [`Graph`]: operators and methods on it record more nodes.
 ///
-/// Each op's file in `src/op/` adds the methods of that op.
+/// A call whose shapes, types or settings do not fit is recorded as an error with the caller's source line, and
+/// [`Plan::compile`](crate::Plan::compile) returns the first one. Every method that gives numbers has a gradient, unless it says
+/// that it has none.
 #[derive(Clone)]
 pub struct Tensor {
     graph: Graph,
@@ -17,6 +20,12 @@ pub struct Tensor {
 impl Tensor {
     pub(crate) fn new(graph: Graph, id: ValueId) -> Self {
         Tensor { graph, id }
+    }
+
+    /// Records that a call on it was refused.
+    #[track_caller]
+    pub(crate) fn refuse(&self, op: &str, message: String) -> Tensor {
+        self.graph.refuse_at(op, message, Location::caller())
     }
 
     /// The graph it belongs to.

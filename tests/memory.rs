@@ -289,7 +289,7 @@ fn what_waits_for_another_use_is_given_back_where_the_driver_has_no_memory() {
     model.fit(&data, fit()).unwrap();
     let graph = kiln::Graph::new();
     let x = graph.input("x", [64, 300]);
-    let program = kiln::Program::new("p").fetch("y", &x.tanh().softmax());
+    let program = kiln::Program::new("p").fetch("y", &x.tanh().softmax(-1));
     let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let before = device.counters();
     drop(device.open(&plan).unwrap());

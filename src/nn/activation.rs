@@ -111,10 +111,10 @@ impl Activation {
     pub fn apply(self, x: &Tensor) -> Tensor {
         match (self, self.function()) {
             (_, Some(function)) => x.map(function),
-            (Activation::Softmax, _) => x.softmax(),
-            (Activation::LogSoftmax, _) => x.log_softmax(),
-            (Activation::Sparsemax, _) => x.sparsemax(),
-            (Activation::Glu, _) => x.glu(),
+            (Activation::Softmax, _) => x.softmax(-1),
+            (Activation::LogSoftmax, _) => x.log_softmax(-1),
+            (Activation::Sparsemax, _) => x.sparsemax(-1),
+            (Activation::Glu, _) => x.glu(-1),
             (_, None) => x.clone(),
         }
     }

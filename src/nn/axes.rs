@@ -100,10 +100,11 @@ impl Axes {
         }
         // The others first, then these as one dimension.
         let others = (0..rank).filter(|axis| !axes.contains(axis));
-        let order: Vec<usize> = others.chain(axes.iter().copied()).collect();
+        let order = others.chain(axes.iter().copied());
+        let order: Vec<isize> = order.map(|axis| axis as isize).collect();
         let mut back = vec![0; rank];
-        for (to, &from) in order.iter().enumerate() {
-            back[from] = to;
+        for (to, &from) in (0..).zip(&order) {
+            back[from as usize] = to;
         }
         let moved = x.permute(&order);
         let dims = moved.shape().dims().to_vec();

@@ -74,7 +74,7 @@ impl Layer for Concatenate {
         let rank = inputs[0].shape().rank().saturating_sub(1);
         let rest: Vec<&Tensor> = inputs[1..].iter().collect();
         match dimension(self.axis, rank) {
-            Ok(axis) => inputs[0].concat(&rest, axis),
+            Ok(axis) => inputs[0].concat(&rest, axis as isize),
             Err(message) => call.refuse(message),
         }
     }

@@ -21,14 +21,14 @@ pub enum Constraint {
         /// The largest norm; above 0. Keras' default: 2.
         max_value: f32,
         /// The dimension that norms are over.
-        axis: usize,
+        axis: isize,
     },
     /// max(W, 0).
     NonNeg,
     /// Norms of 1: W/(norm + 1e-7).
     UnitNorm {
         /// The dimension that norms are over.
-        axis: usize,
+        axis: isize,
     },
     /// Norms between two: W·(rate·clip(norm) + (1 − rate)·norm)/(norm + 1e-7).
     MinMaxNorm {
@@ -39,7 +39,7 @@ pub enum Constraint {
         /// How far a norm goes to its range in one step, in (0, 1]. Keras' default: 1.
         rate: f32,
         /// The dimension that norms are over.
-        axis: usize,
+        axis: isize,
     },
     /// A function of one's own, from weights to weights of the same shape. A model with one is not written to a model file.
     #[serde(skip)]
@@ -94,7 +94,7 @@ impl Constraint {
     pub fn apply(self, w: &Tensor) -> Tensor {
         let graph = w.graph();
         let number = |value: f32| graph.constant([1], &[value]);
-        let to = |axis: usize, wanted: &dyn Fn(&Tensor) -> Tensor| {
+        let to = |axis: isize, wanted: &dyn Fn(&Tensor) -> Tensor| {
             let norms = w.norms(axis, 0.0);
             w.mul(&wanted(&norms).div(&norms.offset(EPSILON)))
         };
@@ -141,7 +141,7 @@ impl Constraint {
                 axis
             }
         };
-        if axis < rank {
+        if (-(rank as isize)..rank as isize).contains(&axis) {
             return Ok(());
         }
         let message = format!(

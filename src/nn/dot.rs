@@ -85,13 +85,12 @@ impl Layer for Dot {
         let table = |x: &Tensor, axis: isize| -> Result<Tensor, String> {
             let dims = x.shape().dims().to_vec();
             let axis = dimension(axis, dims.len() - 1)?;
-            let order: Vec<usize> = (0..dims.len())
-                .filter(|&i| i != axis)
-                .chain([axis])
-                .collect();
-            let moved = match axis + 1 == dims.len() {
-                true => x.clone(),
-                false => x.permute(&order),
+            let others = (0..dims.len()).filter(|&i| i != axis);
+            let order: Vec<isize> = others.chain([axis]).map(|axis| axis as isize).collect();
+            let moved = if axis + 1 == dims.len() {
+                x.clone()
+            } else {
+                x.permute(&order)
             };
             let summed = dims[axis];
             let left = dims[1..].iter().product::<usize>() / summed.max(1);

@@ -128,9 +128,8 @@ impl Layer for Permute {
     }
 
     fn forward(&self, inputs: &[Tensor], _call: &mut Call) -> Tensor {
-        let order: Vec<usize> = std::iter::once(0)
-            .chain(self.dims.iter().copied())
-            .collect();
+        let dims = self.dims.iter().map(|&dim| dim as isize);
+        let order: Vec<isize> = [0].into_iter().chain(dims).collect();
         inputs[0].permute(&order)
     }
 }

@@ -143,7 +143,7 @@ impl Tensor {
         if count < 2 {
             return self.refuse_penalty(format!("takes at least two rows or columns, got {shape}"));
         }
-        let axis = usize::from(!columns);
+        let axis = isize::from(!columns);
         let unit = self.div(&self.norms(axis, 1e-6));
         let products = unit
             .graph()
@@ -159,12 +159,12 @@ impl Tensor {
 
     /// √Σ x² over one dimension of a matrix, which stays with size 1, but at least `least`.
     #[track_caller]
-    pub(super) fn norms(&self, axis: usize, least: f32) -> Tensor {
-        let mut dims = self.shape().dims().to_vec();
-        if let Some(size) = dims.get_mut(axis) {
-            *size = 1;
-        }
-        let squares = self.square().sum_over(axis).reshape(dims);
+    pub(super) fn norms(&self, axis: isize, least: f32) -> Tensor {
+        let shape = self.shape();
+        let kept = shape
+            .axis(axis)
+            .map_or(shape.clone(), |at| shape.resized(at, 1));
+        let squares = self.square().sum_over(axis).reshape(kept);
         let least = self.graph().constant([1], &[least * least]);
         squares.maximum(&least).sqrt()
     }

@@ -60,7 +60,7 @@ impl Layer for Softmax {
             None => inputs[0].clone(),
             Some(mask) => inputs[0].add(&mask.offset(-1.0).scale(FAR_BELOW)),
         };
-        let y = self.axis.apply(&x, Tensor::softmax_along);
+        let y = self.axis.apply(&x, Tensor::softmax);
         y.unwrap_or_else(|message| call.refuse(message))
     }
 }

@@ -1,7 +1,7 @@
 //! The mean over a batch's own rows: y = Σᵣ xᵣ/n for r < n, where n is the number of rows in the batch at hand.
 //!
-//! Buffers have room for a full batch. The last batch of an epoch may have fewer rows; what lies behind them is left
-//! from earlier batches and counts neither in the mean nor in the gradient, dx = dy/n for r < n and 0 behind.
+//! Buffers have room for a full batch. The last batch of an epoch may have fewer rows; what lies after them is left
+//! from earlier batches and counts neither in the mean nor in the gradient, dx = dy/n for r < n and 0 after them.
 
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp,
@@ -27,7 +27,7 @@ pub const ENTRY: Entry = Entry {
 ///
 /// More rows than there are count as all, and the mean of none is 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct BatchMean;
+pub(super) struct BatchMean;
 
 /// dvalues of `shape`. Inputs: dy, a scalar, and cursor.
 #[derive(Debug, Clone, PartialEq)]
@@ -182,12 +182,4 @@ fn cases() -> Vec<Case> {
         }
     }
     cases
-}
-
-impl Tensor {
-    /// The mean over the rows of the batch at hand, a scalar: `cursor` says how many of the rows are its own.
-    #[track_caller]
-    pub fn batch_mean(&self, cursor: &Tensor) -> Tensor {
-        self.graph().apply_one(BatchMean, &[self, cursor])
-    }
 }

@@ -2,10 +2,11 @@
 //! where it is, 0 elsewhere. What is not chosen has no part in anything, be it NaN or infinite.
 
 use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Shader, Signature, Vjp, arity,
     expect_dtype, fold, shader,
 };
 use crate::number::Real;
+use crate::op::shape::broadcast::broadcast;
 use crate::target::Target;
 use crate::{DType, Shape, Tensor, TensorType};
 
@@ -68,11 +69,6 @@ impl Op for Choose {
         let launch = launch("forward", &signature.outputs[0].shape);
         Ok(launch.bind_all(3, 1).into())
     }
-
-    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // A copy.
-        vec![vec![0.0; sample.results[0].len()]]
-    }
 }
 
 fn holds<T: Real>(condition: T) -> bool {
@@ -109,11 +105,6 @@ impl Op for Backward {
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
         let launch = launch("backward", &signature.outputs[0].shape);
         Ok(launch.set("CHOSEN", self.chosen).bind_all(2, 1).into())
-    }
-
-    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // A copy.
-        vec![vec![0.0; sample.results[0].len()]]
     }
 }
 
@@ -175,8 +166,7 @@ impl Tensor {
     #[track_caller]
     pub fn choose(&self, a: &Tensor, b: &Tensor) -> Tensor {
         let shape = [a, b].iter().try_fold(self.shape(), |shape, tensor| {
-            crate::op::shape::broadcast::broadcast(shape.dims(), tensor.shape().dims())
-                .map(Shape::from)
+            broadcast(shape.dims(), tensor.shape().dims()).map(Shape::from)
         });
         let Some(shape) = shape else {
             let message = format!(
@@ -185,8 +175,7 @@ impl Tensor {
                 a.shape(),
                 b.shape()
             );
-            let location = std::panic::Location::caller();
-            return self.graph().refuse_at("choose", message, location);
+            return self.refuse("choose", message);
         };
         let [condition, a, b] = [self, a, b].map(|tensor| tensor.expand(&shape));
         self.graph().apply_one(Choose, &[&condition, &a, &b])

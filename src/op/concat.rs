@@ -1,12 +1,13 @@
 //! Tensors side by side along one dimension: y`[…, j, …]` = xᵢ`[…, j − startᵢ, …]`; dxᵢ is its own stretch of dy.
 
 use crate::contract::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, MAX_OPERANDS, Op, Sample, Shader,
-    Signature, Vjp, fold, shader,
+    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, MAX_OPERANDS, Op, Shader, Signature,
+    Vjp, fold, shader,
 };
 use crate::number::Real;
+use crate::op::shape::along::{Along, copy_columns};
 use crate::target::Target;
-use crate::{Shape, Tensor, TensorType};
+use crate::{Tensor, TensorType};
 
 const SHADER: Shader = shader!("concat");
 
@@ -20,14 +21,14 @@ pub const ENTRY: Entry = Entry {
 /// Tensors that one dispatch copies.
 const AT_ONCE: usize = 4;
 
-/// Most tensors of one node; [`Tensor::concat`] joins more in several.
-pub(crate) const MAX_JOINED: usize = MAX_OPERANDS - 1;
+/// The most tensors of one node; [`Tensor::concat`] joins more in several.
+pub(super) const MAX_JOINED: usize = MAX_OPERANDS - 1;
 
-/// The inputs, alike in all sizes but that of dimension `axis`, one behind the other along it.
+/// The inputs, alike in all sizes but that of dimension `axis` (counted from the back where it is negative), one after the
+/// other along it.
 #[derive(Debug, Clone, Copy)]
-pub struct Concat {
-    /// The dimension.
-    pub axis: usize,
+pub(super) struct Concat {
+    pub axis: isize,
 }
 
 impl Op for Concat {
@@ -45,23 +46,21 @@ impl Op for Concat {
                 inputs.len()
             ));
         }
-        let mut dims = first.shape.dims().to_vec();
-        if self.axis >= dims.len() {
-            return Err(format!("dimension {} of {}", self.axis, first.shape));
-        }
+        let Along { at, mut len, .. } = Along::of(first, self.axis)?;
+        let dims = first.shape.dims();
         for x in rest {
             let other = x.shape.dims();
-            let alike = |axis: usize| axis == self.axis || other[axis] == dims[axis];
+            let alike = |axis: usize| axis == at || other[axis] == dims[axis];
             if other.len() != dims.len() || !(0..dims.len()).all(alike) || x.dtype != first.dtype {
                 return Err(format!(
                     "{first} and {x} differ in more than dimension {}",
                     self.axis
                 ));
             }
-            dims[self.axis] = dims[self.axis].saturating_add(other[self.axis]);
+            len = len.saturating_add(other[at]);
         }
         Ok(vec![TensorType {
-            shape: dims.into(),
+            shape: first.shape.resized(at, len),
             dtype: first.dtype,
         }])
     }
@@ -70,7 +69,7 @@ impl Op for Concat {
         let dy = vjp.dy()?;
         let mut start = 0;
         let stretch = |(x, wanted): (&Tensor, &bool)| {
-            let len = x.shape().dims()[self.axis];
+            let len = Along::admitted(&x.kind(), self.axis).len;
             let from = start;
             start += len;
             wanted.then(|| dy.slice(self.axis, from, len))
@@ -80,7 +79,8 @@ impl Op for Concat {
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
         const WORKGROUP: u32 = 64;
-        let (rows, whole) = matrix(&signature.outputs[0].shape, self.axis);
+        let y = Along::admitted(&signature.outputs[0], self.axis);
+        let (rows, whole) = (y.outer, y.width());
         let widths: Vec<usize> = self.widths(signature).collect();
         let vectors = widths.iter().all(|width| width.is_multiple_of(4));
         let words = |elements: usize| if vectors { elements / 4 } else { elements };
@@ -111,53 +111,31 @@ impl Op for Concat {
         }
         Ok(launches)
     }
-
-    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // A copy.
-        vec![vec![0.0; sample.results[0].len()]]
-    }
 }
 
 impl Concat {
     /// Elements that each input adds to a row of the output.
     fn widths(self, signature: &Signature) -> impl Iterator<Item = usize> {
-        let width = move |x: &TensorType| matrix(&x.shape, self.axis).1;
+        let width = move |x: &TensorType| Along::admitted(x, self.axis).width();
         signature.inputs.iter().map(width)
     }
-}
-
-/// A tensor as a matrix: the dimensions before `axis` as rows, the others as columns.
-pub(super) fn matrix(shape: &Shape, axis: usize) -> (usize, usize) {
-    let (rows, columns) = shape.dims().split_at(axis);
-    (rows.iter().product(), columns.iter().product())
 }
 
 impl Compute for Concat {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let signature = io.signature;
-        let (_, whole) = matrix(&signature.outputs[0].shape, self.axis);
+        let whole = Along::admitted(&signature.outputs[0], self.axis).width();
         let mut offset = 0;
         for (i, width) in self.widths(signature).enumerate() {
-            let own = offset..offset + width;
-            if io.is_words(i) {
-                let x = io.words(i).chunks_exact(width);
-                for (y, x) in io.output_words(0).chunks_exact_mut(whole).zip(x) {
-                    y[own.clone()].copy_from_slice(x);
-                }
-            } else {
-                let x = io.input(i).chunks_exact(width);
-                for (y, x) in io.output(0).chunks_exact_mut(whole).zip(x) {
-                    y[own.clone()].copy_from_slice(x);
-                }
-            }
+            copy_columns(io, i, (0..width, width), (offset..offset + width, whole));
             offset += width;
         }
     }
 }
 
 fn cases() -> Vec<Case> {
-    // The sizes before the dimension, its sizes in each tensor, the sizes behind it.
+    // The sizes before the dimension, its sizes in each tensor, the sizes after it.
     let shapes: [(&[usize], &[usize], &[usize]); 17] = [
         (&[], &[1], &[]),
         (&[], &[1, 2], &[]),
@@ -178,30 +156,23 @@ fn cases() -> Vec<Case> {
         (&[2], &[70_000, 1], &[]),
     ];
     let mut cases = Vec::new();
-    for (before, sizes, behind) in shapes {
-        let concat = Concat { axis: before.len() };
+    for (number, (before, sizes, after)) in shapes.into_iter().enumerate() {
+        // From the front and from the back by turns.
+        let rank = if number % 2 == 0 {
+            0
+        } else {
+            before.len() + 1 + after.len()
+        };
+        let concat = Concat {
+            axis: before.len() as isize - rank as isize,
+        };
         let (mut numbers, mut words) = (Case::new(concat), Case::new(concat));
         for &size in sizes {
-            let shape = [before, &[size], behind].concat();
+            let shape = [before, &[size], after].concat();
             numbers = numbers.input(&shape, Fill::Uniform(-2.0, 2.0));
             words = words.words(&shape, Fill::Below(u32::MAX));
         }
         cases.extend([numbers, words]);
     }
     cases
-}
-
-impl Tensor {
-    /// This tensor and `others` side by side along dimension `axis`; alike in all other sizes.
-    #[track_caller]
-    pub fn concat(&self, others: &[&Tensor], axis: usize) -> Tensor {
-        let parts = [&[self], others].concat();
-        let (head, rest) = parts.split_at(parts.len().min(MAX_JOINED));
-        let joined = self.graph().apply_one(Concat { axis }, head);
-        if rest.is_empty() {
-            joined
-        } else {
-            joined.concat(rest, axis)
-        }
-    }
 }

@@ -5,12 +5,12 @@
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    shader,
+    expect_dtype, shader,
 };
 use crate::number::Real;
 use crate::op::shape::along::Along;
 use crate::target::Target;
-use crate::{Shape, Tensor, TensorType};
+use crate::{DType, Tensor, TensorType};
 
 const SHADER: Shader = shader!("extremum", "rows", "along");
 
@@ -78,10 +78,8 @@ impl Op for Extremum {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [x] = arity::<1>(inputs)?;
-        Along::of(x, self.axis)?;
-        let mut dims = x.shape.dims().to_vec();
-        dims.remove(self.axis.rem_euclid(dims.len() as isize) as usize);
-        let shape = Shape::from(dims);
+        expect_dtype("x", x, DType::F32)?;
+        let shape = x.shape.without(Along::of(x, self.axis)?.at);
         Ok(vec![TensorType::f32(shape.clone()), TensorType::u32(shape)])
     }
 
@@ -191,12 +189,12 @@ fn cases() -> Vec<Case> {
         cases.push(Case::new(op).input(shape, Fill::Uniform(-2.0, 2.0)));
         // Many are equal.
         cases.push(Case::new(op).input(shape, Fill::Binary).without_gradient());
-        let mut rows = shape.to_vec();
-        let len = rows.remove(axis.rem_euclid(shape.len() as isize) as usize);
+        let along = Along::admitted(&TensorType::from(shape), axis);
+        let rows = [&shape[..along.at], &shape[along.at + 1..]].concat();
         let backward = Case::new(Backward(op))
             .constant(shape, Fill::Binary)
             .constant(&rows, Fill::Binary)
-            .words(&rows, Fill::Below(len as u32))
+            .words(&rows, Fill::Below(along.len as u32))
             .input(&rows, Fill::Uniform(-2.0, 2.0));
         let backward = backward.without_gradient();
         // Where no element equals y there is nobody to show a NaN of dy.
@@ -222,11 +220,7 @@ impl Tensor {
     /// The extreme elements along a dimension and, in u32, where they stand; both lack that dimension.
     #[track_caller]
     pub fn extremum(&self, op: Extremum) -> (Tensor, Tensor) {
-        let outputs = self.graph().apply(op, &[self]);
-        match &outputs[..] {
-            [y, index] => (y.clone(), index.clone()),
-            // What was refused has one handle.
-            _ => (outputs[0].clone(), outputs[0].clone()),
-        }
+        let [y, index] = self.graph().apply_many(op, &[self]);
+        (y, index)
     }
 }

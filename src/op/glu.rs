@@ -3,12 +3,12 @@
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    fold, shader,
+    expect_dtype, fold, shader,
 };
 use crate::number::{Dual, Number, Real, Tracked};
 use crate::op::shape::along::Along;
 use crate::target::Target;
-use crate::{Tensor, TensorType};
+use crate::{DType, Shape, Tensor, TensorType};
 
 use super::pointwise::GraphNumber;
 
@@ -23,7 +23,7 @@ pub const ENTRY: Entry = Entry {
 
 /// y = a·σ(b). x: an even size along the axis; y: half of it there.
 #[derive(Debug, Clone, Copy)]
-pub struct Glu {
+pub(super) struct Glu {
     /// The dimension whose halves are a and b, counted from the back where it is negative.
     pub axis: isize,
 }
@@ -60,6 +60,7 @@ impl Op for Glu {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [x] = arity::<1>(inputs)?;
+        expect_dtype("x", x, DType::F32)?;
         let along = Along::of(x, self.axis)?;
         if along.len % 2 == 1 {
             return Err(format!(
@@ -67,10 +68,8 @@ impl Op for Glu {
                 x.shape, self.axis, along.len
             ));
         }
-        let mut dims = x.shape.dims().to_vec();
-        let at = self.axis.rem_euclid(dims.len() as isize) as usize;
-        dims[at] /= 2;
-        Ok(vec![TensorType::f32(dims)])
+        let half = x.shape.resized(along.at, along.len / 2);
+        Ok(vec![TensorType::f32(half)])
     }
 
     fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
@@ -220,27 +219,13 @@ fn cases() -> Vec<Case> {
     for (shape, axis) in shapes {
         let op = Glu { axis };
         cases.push(Case::new(op).input(shape, Fill::Uniform(-4.0, 4.0)));
-        let mut half = shape.to_vec();
-        half[axis.rem_euclid(shape.len() as isize) as usize] /= 2;
+        let along = Along::admitted(&TensorType::from(shape), axis);
+        let half = Shape::from(shape).resized(along.at, along.len / 2);
         let backward = Case::new(Backward(op)).input(shape, Fill::Uniform(-4.0, 4.0));
-        let backward = backward.input(&half, Fill::Uniform(-2.0, 2.0));
+        let backward = backward.input(half.dims(), Fill::Uniform(-2.0, 2.0));
         cases.push(backward);
     }
     let far = vec![3.0, -2.0, 1e4, 5.0, -100.0, 100.0, 40.0, -1e4];
     cases.push(Case::new(Glu { axis: 0 }).constant(&[8], Fill::Values(far)));
     cases
-}
-
-impl Tensor {
-    /// a·σ(b) with a and b the halves of the last dimension, whose size must be even.
-    #[track_caller]
-    pub fn glu(&self) -> Tensor {
-        self.glu_along(-1)
-    }
-
-    /// [`glu`](Tensor::glu) along dimension `axis`, counted from the back where it is negative.
-    #[track_caller]
-    pub fn glu_along(&self, axis: isize) -> Tensor {
-        self.graph().apply_one(Glu { axis }, &[self])
-    }
 }

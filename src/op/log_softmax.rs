@@ -3,13 +3,14 @@
 //! No logarithm of a small number is taken, so that y is right where softmax is 0. Rows and m as in `softmax`.
 
 use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity,
+    expect_dtype, shader,
 };
 use crate::number::parallel::{Table, pieces};
 use crate::number::{Real, UNIT};
 use crate::op::shape::along::Along;
 use crate::target::Target;
-use crate::{Tensor, TensorType};
+use crate::{DType, Tensor, TensorType};
 
 use super::softmax::{Powers, exp_error, largest};
 
@@ -24,7 +25,7 @@ pub const ENTRY: Entry = Entry {
 
 /// y = ln softmax x, row by row. x: at least one dimension; y: the same shape.
 #[derive(Debug, Clone, Copy)]
-pub struct LogSoftmax {
+pub(super) struct LogSoftmax {
     /// The dimension that rows go along, counted from the back where it is negative.
     pub axis: isize,
 }
@@ -40,6 +41,7 @@ impl Op for LogSoftmax {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [x] = arity::<1>(inputs)?;
+        expect_dtype("x", x, DType::F32)?;
         Along::of(x, self.axis)?;
         Ok(vec![x.clone()])
     }
@@ -222,18 +224,4 @@ fn cases() -> Vec<Case> {
         cases.push(case.without_gradient());
     }
     cases
-}
-
-impl Tensor {
-    /// ln softmax over the last dimension. Right where softmax itself is 0, for logits of any size.
-    #[track_caller]
-    pub fn log_softmax(&self) -> Tensor {
-        self.log_softmax_along(-1)
-    }
-
-    /// [`log_softmax`](Tensor::log_softmax) along dimension `axis`, counted from the back where it is negative.
-    #[track_caller]
-    pub fn log_softmax_along(&self, axis: isize) -> Tensor {
-        self.graph().apply_one(LogSoftmax { axis }, &[self])
-    }
 }

@@ -1,7 +1,8 @@
 //! All ops, and the list of them; the trait that they implement is in `contract`.
 //!
 //! An op is two files, `shaders/<op>.wgsl` and `src/op/<op>.rs`, and one line in [`all`]. The Rust file reads in one
-//! order: formula and source, struct, shape rule, gradient, launch, CPU form, bound, cases, the `Tensor` method.
+//! order: formula and source, struct, shape rule, gradient, launch, CPU form, bound, cases, and the `Tensor` method, unless
+//! it is one of those that `tensor` has together.
 
 mod accuracy;
 mod adam;
@@ -53,6 +54,7 @@ mod sum;
 mod sum_of_squares;
 mod take;
 mod tally;
+mod tensor;
 mod threshold_counts;
 mod update;
 

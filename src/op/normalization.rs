@@ -4,9 +4,8 @@
 //! PyTorch, 1e-6 for RMS normalisation in Keras and the machine's in PyTorch. For running variances see
 //! [`RunningAverage`].
 
-use std::panic::Location;
-
 use crate::Tensor;
+use crate::op::shape::along::Along;
 
 use super::{RunningAverage, Standardize};
 
@@ -55,8 +54,7 @@ impl Tensor {
     #[track_caller]
     pub fn unit_norm(&self, axis: isize) -> Tensor {
         let shape = self.shape();
-        let at = axis.rem_euclid(shape.rank().max(1) as isize) as usize;
-        let len = shape.dims().get(at).copied().unwrap_or(1) as f32;
+        let len = shape.axis(axis).map_or(1, |at| shape.dims()[at]) as f32;
         // Keras has no lengths below 1e-6.
         let op = Standardize {
             axis,
@@ -83,9 +81,7 @@ impl Tensor {
             [rows, channels, ..] if groups > 0 && channels % groups == 0 => (rows, channels),
             _ => {
                 let message = format!("{groups} groups of the channels of {shape}, dimension 1");
-                return self
-                    .graph()
-                    .refuse_at("group_norm", message, Location::caller());
+                return self.refuse("group_norm", message);
             }
         };
         let size = shape.elements() as usize / (rows * groups).max(1);
@@ -108,19 +104,15 @@ impl Tensor {
         offset: Option<&Tensor>,
         epsilon: f32,
     ) -> Tensor {
-        let (shape, at) = (self.shape(), self.axis(axis));
-        let size = |dims: &[usize]| dims.iter().product::<usize>();
-        let channels = shape.dims().get(at).copied().unwrap_or(1);
-        let (before, behind) = match shape.rank() {
-            0 => (1, 1),
-            _ => (size(&shape.dims()[..at]), size(&shape.dims()[at + 1..])),
+        let along = match Along::of(&self.kind(), axis) {
+            Ok(along) => along,
+            Err(message) => return self.refuse("batch_norm", message),
         };
-        let wide = |t: &Tensor| t.reshape([channels, 1]);
+        let wide = |t: &Tensor| t.reshape([along.len, 1]);
         let factor = variance.offset(epsilon).rsqrt();
         let factor = scale.map_or(factor.clone(), |scale| factor.mul(scale));
-        let x = self.reshape([before, channels, behind]);
-        let y = x.sub(&wide(mean)).mul(&wide(&factor));
-        scaled(y, None, offset.map(wide).as_ref()).reshape(shape)
+        let y = along.wide(self).sub(&wide(mean)).mul(&wide(&factor));
+        scaled(y, None, offset.map(wide).as_ref()).reshape(self.shape())
     }
 
     /// Batch normalisation in training: mean 0 and variance 1 of every channel, dimension `axis` (counted from the back where
@@ -138,15 +130,21 @@ impl Tensor {
         epsilon: f32,
         cursor: Option<&Tensor>,
     ) -> (Tensor, Tensor, Tensor) {
-        let (shape, at) = (self.shape(), self.axis(axis));
-        let rank = shape.rank();
-        let last: Vec<usize> = (0..rank).filter(|&i| i != at).chain([at]).collect();
+        let shape = self.shape();
+        let (rank, at) = match shape.axis(axis) {
+            Ok(at) => (shape.rank() as isize, at as isize),
+            Err(message) => {
+                let refused = self.refuse("batch_norm", message);
+                return (refused.clone(), refused.clone(), refused);
+            }
+        };
+        let last: Vec<isize> = (0..rank).filter(|&i| i != at).chain([at]).collect();
         let moved = if at + 1 == rank {
             self.clone()
         } else {
             self.permute(&last)
         };
-        let channels = shape.dims().get(at).copied().unwrap_or(1);
+        let channels = shape.dims()[at as usize];
         let all = shape.elements() as usize / channels.max(1);
         let rows = shape.dims().first().copied().unwrap_or(1);
         let op = Standardize {
@@ -161,10 +159,7 @@ impl Tensor {
         if at + 1 == rank {
             return (y, mean, variance);
         }
-        let mut back = vec![0; rank];
-        for (to, from) in last.into_iter().enumerate() {
-            back[from] = to;
-        }
+        let back: Vec<isize> = (0..at).chain([rank - 1]).chain(at..rank - 1).collect();
         (y.permute(&back), mean, variance)
     }
 
@@ -181,23 +176,14 @@ impl Tensor {
         inputs.extend(cursor);
         self.graph().apply(op, &inputs)
     }
-
-    /// A dimension from the front; the first where there is none of that number, which the ops refuse.
-    fn axis(&self, axis: isize) -> usize {
-        axis.rem_euclid(self.shape().rank().max(1) as isize) as usize
-    }
 }
 
 #[track_caller]
 fn standardized(x: &Tensor, op: Standardize, cursor: Option<&Tensor>) -> (Tensor, Tensor, Tensor) {
     let mut inputs = vec![x];
     inputs.extend(cursor);
-    let outputs = x.graph().apply(op, &inputs);
-    match &outputs[..] {
-        [y, mean, variance] => (y.clone(), mean.clone(), variance.clone()),
-        // What was refused has one handle.
-        _ => (outputs[0].clone(), outputs[0].clone(), outputs[0].clone()),
-    }
+    let [y, mean, variance] = x.graph().apply_many(op, &inputs);
+    (y, mean, variance)
 }
 
 /// Standardised over the last `dims` dimensions.
@@ -206,7 +192,7 @@ fn over_last(x: &Tensor, name: &'static str, dims: usize, center: bool, epsilon:
     let shape = x.shape();
     let Some(lead) = shape.rank().checked_sub(dims).filter(|_| dims > 0) else {
         let message = format!("the last {dims} dimensions of {shape}");
-        return x.graph().refuse_at(name, message, Location::caller());
+        return x.refuse(name, message);
     };
     let columns: usize = shape.dims()[lead..].iter().product();
     let rows: usize = shape.dims()[..lead].iter().product();

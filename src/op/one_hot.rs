@@ -164,17 +164,3 @@ fn cases() -> Vec<Case> {
     }
     cases
 }
-
-impl Tensor {
-    /// Rows of shares of class labels: a one in the column of the label, zeros elsewhere. See [`OneHot`] for smoothed,
-    /// weighted and ignored classes.
-    #[track_caller]
-    pub fn one_hot(&self, classes: usize) -> Tensor {
-        let plain = OneHot {
-            classes,
-            smoothing: 0.0,
-            ignored: None,
-        };
-        self.graph().apply_one(plain, &[self])
-    }
-}

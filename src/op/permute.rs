@@ -1,8 +1,8 @@
 //! Dimensions in another order: y`[i₀, i₁, …]` = x with i_k at dimension order`[k]`; dx is dy in the order turned back.
 
 use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    fold, shader,
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Shader, Signature, Vjp, arity, fold,
+    shader,
 };
 use crate::number::Real;
 use crate::target::Target;
@@ -17,12 +17,12 @@ pub const ENTRY: Entry = Entry {
     cases,
 };
 
-/// Most dimensions that remain when those that stay side by side are one.
+/// The most dimensions that remain when those that stay side by side are one.
 const RANK: usize = 6;
 
 /// Dimension k of y is dimension `order[k]` of x: NumPy's `transpose`.
 #[derive(Debug, Clone)]
-pub struct Permute(pub Vec<usize>);
+pub(super) struct Permute(pub Vec<usize>);
 
 impl Permute {
     fn inverse(&self) -> Permute {
@@ -111,11 +111,6 @@ impl Op for Permute {
         }
         Ok(launch.into())
     }
-
-    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // A copy.
-        vec![vec![0.0; sample.results[0].len()]]
-    }
 }
 
 impl Compute for Permute {
@@ -181,12 +176,4 @@ fn cases() -> Vec<Case> {
         cases.push(Case::new(permute).words(shape, Fill::Below(u32::MAX)));
     }
     cases
-}
-
-impl Tensor {
-    /// The dimensions in another order: dimension k of the result is dimension `order[k]` of this tensor.
-    #[track_caller]
-    pub fn permute(&self, order: &[usize]) -> Tensor {
-        self.graph().apply_one(Permute(order.to_vec()), &[self])
-    }
 }

@@ -7,7 +7,7 @@ use crate::{Shape, Tensor, TensorType};
 
 /// y holds the elements of x in the same row-major order.
 #[derive(Debug, Clone)]
-pub struct Reshape(pub Shape);
+pub(super) struct Reshape(pub Shape);
 
 impl Op for Reshape {
     fn name(&self) -> &'static str {
@@ -52,12 +52,4 @@ impl Compute for Reshape {
     /// The plan follows views to what they show, so nothing is left to compute.
     #[inline(always)]
     fn compute<T: Real>(&self, _io: &mut Io<'_, T>) {}
-}
-
-impl Tensor {
-    /// The same elements in the same order under another shape, without a copy.
-    #[track_caller]
-    pub fn reshape(&self, shape: impl Into<Shape>) -> Tensor {
-        self.graph().apply_one(Reshape(shape.into()), &[self])
-    }
 }

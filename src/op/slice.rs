@@ -1,14 +1,15 @@
 //! A stretch of one dimension: y`[…, j, …]` = x`[…, start + j, …]`; dx is dy in its place and zero around it.
 
+use std::ops::Range;
+
 use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Shader, Signature, Vjp, arity,
     expect_dtype, fold, shader,
 };
 use crate::number::Real;
+use crate::op::shape::along::{Along, copy_columns};
 use crate::target::Target;
 use crate::{Shape, Tensor, TensorType};
-
-use super::concat::matrix;
 
 const SHADER: Shader = shader!("slice");
 
@@ -19,43 +20,40 @@ pub const ENTRY: Entry = Entry {
     cases,
 };
 
-/// Elements `start..start + len` of dimension `axis`.
+/// Elements `start..start + len` of dimension `axis`, counted from the back where it is negative.
 #[derive(Debug, Clone, Copy)]
-pub struct Slice {
-    /// The dimension.
-    pub axis: usize,
-    /// The first element taken.
+pub(super) struct Slice {
+    pub axis: isize,
     pub start: usize,
-    /// How many are taken; at least 1.
+    /// At least 1.
     pub len: usize,
 }
 
 /// dx of a slice of a tensor of that shape: dy with zeros around it.
 #[derive(Debug, Clone)]
 pub(super) struct Backward {
-    pub(super) slice: Slice,
-    pub(super) shape: Shape,
+    pub slice: Slice,
+    pub shape: Shape,
 }
 
 impl Slice {
-    fn launch_of(self, entry: &'static str, x: &Shape, y: &Shape, threads: u64) -> Launch {
+    /// The columns of x that y has, of a row's columns.
+    fn columns(self, x: &TensorType) -> (Range<usize>, usize) {
+        let along = Along::admitted(x, self.axis);
+        (along.stretch(self.start, self.len), along.width())
+    }
+
+    fn launch_of(self, entry: &'static str, x: &TensorType, threads: u64) -> Launch {
         const WORKGROUP: u32 = 64;
-        let ((rows, whole), (_, width)) = (matrix(x, self.axis), matrix(y, self.axis));
-        let inner = width / self.len;
+        let (columns, whole) = self.columns(x);
         Launch::new(SHADER, entry)
             .set("WORKGROUP", WORKGROUP)
-            .param("rows", rows)
-            .param("width", width)
-            .param("offset", self.start * inner)
+            .param("rows", Along::admitted(x, self.axis).outer)
+            .param("width", columns.len())
+            .param("offset", columns.start)
             .param("whole", whole)
             .bind_all(1, 1)
             .grid(fold(threads, WORKGROUP))
-    }
-
-    /// Where a row of y lies in a row of x.
-    fn range(self, width: usize) -> std::ops::Range<usize> {
-        let start = self.start * (width / self.len);
-        start..start + width
     }
 }
 
@@ -66,19 +64,15 @@ impl Op for Slice {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [x] = arity::<1>(inputs)?;
-        let mut dims = x.shape.dims().to_vec();
+        let along = Along::of(x, self.axis)?;
         let Slice { axis, start, len } = *self;
-        let Some(size) = dims.get_mut(axis) else {
-            return Err(format!("dimension {axis} of {x}"));
-        };
-        if len == 0 || start.saturating_add(len) > *size {
+        if len == 0 || start.saturating_add(len) > along.len {
             return Err(format!(
                 "{len} elements from {start} on of dimension {axis} of {x}"
             ));
         }
-        *size = len;
         Ok(vec![TensorType {
-            shape: dims.into(),
+            shape: x.shape.resized(along.at, len),
             dtype: x.dtype,
         }])
     }
@@ -93,38 +87,23 @@ impl Op for Slice {
     }
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        let (x, y) = (&signature.inputs[0].shape, &signature.outputs[0].shape);
-        Ok(self.launch_of("forward", x, y, y.elements()).into())
+        let threads = signature.outputs[0].elements();
+        Ok(self
+            .launch_of("forward", &signature.inputs[0], threads)
+            .into())
     }
 
     fn touched(&self, signature: &Signature, _input: usize) -> u64 {
         signature.outputs[0].elements()
-    }
-
-    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // A copy.
-        vec![vec![0.0; sample.results[0].len()]]
     }
 }
 
 impl Compute for Slice {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let signature = io.signature;
-        let (_, whole) = matrix(&signature.inputs[0].shape, self.axis);
-        let (_, width) = matrix(&signature.outputs[0].shape, self.axis);
-        let range = self.range(width);
-        if io.is_words(0) {
-            let x = io.words(0).chunks_exact(whole);
-            for (y, x) in io.output_words(0).chunks_exact_mut(width).zip(x) {
-                y.copy_from_slice(&x[range.clone()]);
-            }
-        } else {
-            let x = io.input(0).chunks_exact(whole);
-            for (y, x) in io.output(0).chunks_exact_mut(width).zip(x) {
-                y.copy_from_slice(&x[range.clone()]);
-            }
-        }
+        let (columns, whole) = self.columns(&io.signature.inputs[0]);
+        let width = columns.len();
+        copy_columns(io, 0, (columns, whole), (0..width, width));
     }
 }
 
@@ -145,46 +124,34 @@ impl Op for Backward {
     }
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        let dy = &signature.inputs[0].shape;
-        let launch = self
-            .slice
-            .launch_of("backward", &self.shape, dy, self.shape.elements());
-        Ok(launch.into())
-    }
-
-    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // A copy.
-        vec![vec![0.0; sample.results[0].len()]]
+        let (x, threads) = (&signature.outputs[0], self.shape.elements());
+        Ok(self.slice.launch_of("backward", x, threads).into())
     }
 }
 
 impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (_, whole) = matrix(&self.shape, self.slice.axis);
-        let (_, width) = matrix(&io.signature.inputs[0].shape, self.slice.axis);
-        let range = self.slice.range(width);
-        let dy = io.input(0).chunks_exact(width);
-        for (dx, dy) in io.output(0).chunks_exact_mut(whole).zip(dy) {
-            dx.fill(T::zero());
-            dx[range.clone()].copy_from_slice(dy);
-        }
+        let (columns, whole) = self.slice.columns(&io.signature.outputs[0]);
+        let width = columns.len();
+        io.output(0).fill(T::zero());
+        copy_columns(io, 0, (0..width, width), (columns, whole));
     }
 }
 
 fn cases() -> Vec<Case> {
     // Shape, dimension, first element, number of elements.
-    let shapes: [(&[usize], usize, usize, usize); 17] = [
+    let shapes: [(&[usize], isize, usize, usize); 17] = [
         (&[1], 0, 0, 1),
         (&[2], 0, 1, 1),
         (&[17], 0, 3, 11),
         (&[257], 0, 0, 255),
         (&[257], 0, 256, 1),
         (&[3, 2], 1, 0, 1),
-        (&[33, 17], 1, 5, 12),
+        (&[33, 17], -1, 5, 12),
         (&[33, 17], 0, 5, 12),
         (&[256, 255], 1, 0, 255),
-        (&[2, 3, 5], 1, 1, 2),
+        (&[2, 3, 5], -2, 1, 2),
         (&[2, 3, 5], 2, 4, 1),
         (&[2, 3, 5], 0, 0, 2),
         (&[4, 8, 6], 1, 2, 4),
@@ -196,25 +163,18 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (shape, axis, start, len) in shapes {
         let slice = Slice { axis, start, len };
-        let taken = [&shape[..axis], &[len], &shape[axis + 1..]].concat();
-        let input = |op| Case::new(op).input(shape, Fill::Uniform(-2.0, 2.0));
-        let whole = len == shape[axis];
-        cases.push(if whole {
-            input(slice)
+        let x = Shape::from(shape);
+        let along = Along::admitted(&TensorType::f32(&x), axis);
+        let taken = x.resized(along.at, len);
+        let forward = Case::new(slice).input(shape, Fill::Uniform(-2.0, 2.0));
+        cases.push(if len == along.len {
+            forward
         } else {
-            input(slice).without_nan()
+            forward.without_nan()
         });
         cases.push(Case::new(slice).words(shape, Fill::Below(u32::MAX)));
-        let shape = shape.into();
-        cases.push(Case::new(Backward { slice, shape }).input(&taken, Fill::Uniform(-2.0, 2.0)));
+        let backward = Case::new(Backward { slice, shape: x });
+        cases.push(backward.input(taken.dims(), Fill::Uniform(-2.0, 2.0)));
     }
     cases
-}
-
-impl Tensor {
-    /// `len` elements of dimension `axis` from `start` on; at least one.
-    #[track_caller]
-    pub fn slice(&self, axis: usize, start: usize, len: usize) -> Tensor {
-        self.graph().apply_one(Slice { axis, start, len }, &[self])
-    }
 }

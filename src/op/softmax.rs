@@ -4,13 +4,14 @@
 //! Courville: Deep Learning, 2016, section 4.1).
 
 use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity,
+    expect_dtype, shader,
 };
 use crate::number::parallel::{Table, pieces};
 use crate::number::{Real, UNIT};
 use crate::op::shape::along::Along;
 use crate::target::Target;
-use crate::{Tensor, TensorType};
+use crate::{DType, Tensor, TensorType};
 
 const SHADER: Shader = shader!("softmax", "rows", "along");
 
@@ -23,7 +24,7 @@ pub const ENTRY: Entry = Entry {
 
 /// y = softmax x, row by row. x: at least one dimension; y: the same shape.
 #[derive(Debug, Clone, Copy)]
-pub struct Softmax {
+pub(super) struct Softmax {
     /// The dimension that rows go along, counted from the back where it is negative.
     pub axis: isize,
 }
@@ -39,6 +40,7 @@ impl Op for Softmax {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [x] = arity::<1>(inputs)?;
+        expect_dtype("x", x, DType::F32)?;
         Along::of(x, self.axis)?;
         Ok(vec![x.clone()])
     }
@@ -312,18 +314,4 @@ fn cases() -> Vec<Case> {
     ];
     cases.push(Case::new(Softmax { axis: -1 }).constant(&[4, 3], Fill::Values(edges)));
     cases
-}
-
-impl Tensor {
-    /// e^xⱼ/Σₖ e^xₖ over the last dimension: rows of probabilities that sum to one. Stable for logits of any size.
-    #[track_caller]
-    pub fn softmax(&self) -> Tensor {
-        self.softmax_along(-1)
-    }
-
-    /// [`softmax`](Tensor::softmax) along dimension `axis`, counted from the back where it is negative.
-    #[track_caller]
-    pub fn softmax_along(&self, axis: isize) -> Tensor {
-        self.graph().apply_one(Softmax { axis }, &[self])
-    }
 }

@@ -7,12 +7,13 @@
 //! stays where it is afterwards. No sort is needed, and lanes share a row.
 
 use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity,
+    expect_dtype, shader,
 };
 use crate::number::{Real, UNIT};
 use crate::op::shape::along::Along;
 use crate::target::Target;
-use crate::{Tensor, TensorType};
+use crate::{DType, Tensor, TensorType};
 
 const SHADER: Shader = shader!("sparsemax", "rows", "along");
 
@@ -25,7 +26,7 @@ pub const ENTRY: Entry = Entry {
 
 /// y = sparsemax x, row by row. x: at least one dimension; y: the same shape.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sparsemax {
+pub(super) struct Sparsemax {
     /// The dimension that rows go along, counted from the back where it is negative.
     pub axis: isize,
 }
@@ -46,6 +47,7 @@ impl Op for Sparsemax {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [x] = arity::<1>(inputs)?;
+        expect_dtype("x", x, DType::F32)?;
         Along::of(x, self.axis)?;
         Ok(vec![x.clone()])
     }
@@ -206,19 +208,4 @@ fn cases() -> Vec<Case> {
     let steep: Vec<f32> = (0..20).map(|i| -(0.5f32.powi(i))).collect();
     cases.push(Case::new(Sparsemax { axis: -1 }).constant(&[20], Fill::Values(steep)));
     cases
-}
-
-impl Tensor {
-    /// The nearest row of probabilities to each row of the last dimension: max(x − τ, 0), which sums to one. Unlike softmax's,
-    /// most of them may be 0.
-    #[track_caller]
-    pub fn sparsemax(&self) -> Tensor {
-        self.sparsemax_along(-1)
-    }
-
-    /// [`sparsemax`](Tensor::sparsemax) along dimension `axis`, counted from the back where it is negative.
-    #[track_caller]
-    pub fn sparsemax_along(&self, axis: isize) -> Tensor {
-        self.graph().apply_one(Sparsemax { axis }, &[self])
-    }
 }

@@ -18,23 +18,21 @@ pub const ENTRY: Entry = Entry {
     cases,
 };
 
-/// Longest sum of one invocation where there are too few outputs to fill the device.
+/// The longest sum of one invocation where there are too few outputs to fill the device.
 const CHUNK: u64 = 256;
 
 /// The sum over dimensions `first..last` of x, which are dropped; all others stay. x may be f16.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sum {
-    /// The first dimension summed over.
+pub(crate) struct Sum {
     pub first: usize,
-    /// The dimension after the last one summed over.
     pub last: usize,
 }
 
 /// dx of a sum: dy repeated to `shape`.
 #[derive(Debug, Clone)]
-struct Backward {
-    sum: Sum,
-    shape: Shape,
+pub(super) struct Backward {
+    pub sum: Sum,
+    pub shape: Shape,
 }
 
 impl Sum {
@@ -290,95 +288,4 @@ fn cases() -> Vec<Case> {
         );
     }
     cases
-}
-
-impl Tensor {
-    /// The sum over one dimension, counted from 0, which is dropped: `[2, 3]` over 0 becomes `[3]`.
-    #[track_caller]
-    pub fn sum_over(&self, dimension: usize) -> Tensor {
-        self.graph().apply_one(
-            Sum {
-                first: dimension,
-                last: dimension.saturating_add(1),
-            },
-            &[self],
-        )
-    }
-
-    /// The sum of all elements, a scalar.
-    #[track_caller]
-    pub fn sum(&self) -> Tensor {
-        self.graph().apply_one(
-            Sum {
-                first: 0,
-                last: self.shape().rank(),
-            },
-            &[self],
-        )
-    }
-
-    /// This tensor `times` times along a new dimension at place `dimension`; the gradient is the sum over it.
-    #[track_caller]
-    pub fn repeat(&self, dimension: usize, times: usize) -> Tensor {
-        let mut dims = self.shape().dims().to_vec();
-        if dimension > dims.len() || times == 0 {
-            let message = format!(
-                "{times} times along dimension {dimension} of {}",
-                self.kind()
-            );
-            let location = std::panic::Location::caller();
-            return self.graph().refuse_at("repeat", message, location);
-        }
-        dims.insert(dimension, times);
-        let sum = Sum {
-            first: dimension,
-            last: dimension + 1,
-        };
-        let shape = dims.into();
-        self.graph().apply_one(Backward { sum, shape }, &[self])
-    }
-
-    /// The mean of all elements, a scalar.
-    #[track_caller]
-    pub fn mean(&self) -> Tensor {
-        self.sum().scale(1.0 / self.shape().elements() as f32)
-    }
-
-    /// The sum over what broadcasting repeated to come from `shape` to this tensor's shape; `shape` again.
-    #[track_caller]
-    pub fn sum_to(&self, shape: impl Into<Shape>) -> Tensor {
-        let shape = shape.into();
-        let from = self.shape();
-        let mut pairs = from.dims().iter().rev().zip(shape.dims().iter().rev());
-        if shape.rank() > from.rank() || !pairs.all(|(&from, &to)| to == from || to == 1) {
-            let message = format!("{shape} does not broadcast to {from}");
-            return self
-                .graph()
-                .refuse_at("sum_to", message, std::panic::Location::caller());
-        }
-        let mut sum = self.clone();
-        let extra = from.rank() - shape.rank();
-        if extra > 0 {
-            sum = sum.graph().apply_one(
-                Sum {
-                    first: 0,
-                    last: extra,
-                },
-                &[&sum],
-            );
-        }
-        for dimension in 0..shape.rank() {
-            if shape.dims()[dimension] == 1 && sum.shape().dims()[dimension] != 1 {
-                let kept: Vec<usize> = sum
-                    .shape()
-                    .dims()
-                    .iter()
-                    .enumerate()
-                    .map(|(i, &d)| if i == dimension { 1 } else { d })
-                    .collect();
-                sum = sum.sum_over(dimension).reshape(kept);
-            }
-        }
-        sum
-    }
 }

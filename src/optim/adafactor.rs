@@ -86,7 +86,7 @@ impl Adafactor {
         let share = |count: usize| (1.0 / count as f64) as f32;
         let last = dims.len() - 1;
         let mut kept = |kind: &str, over: usize| {
-            let mean = square.sum_over(over).scale(share(dims[over]));
+            let mean = square.sum_over(over as isize).scale(share(dims[over]));
             let held = TensorType::f32(mean.shape());
             let held = shaped_state(name, kind, gradient, held, 0.0);
             updates.extend(record(Blend.into(), name, &held, &mean, clock));
@@ -94,7 +94,7 @@ impl Adafactor {
         };
         let (r, c) = (kept("r", last), kept("c", last - 1));
         let shaped = |tensor: &Tensor, end: [usize; 2]| tensor.reshape([outer, &end[..]].concat());
-        let mean = shaped(&r.sum_over(last - 1).scale(share(*rows)), [1, 1]);
+        let mean = shaped(&r.sum_over(-1).scale(share(*rows)), [1, 1]);
         let mean = self.bounded(&mean, self.epsilon_1);
         let (r, c) = (shaped(&r, [*rows, 1]), shaped(&c, [1, *columns]));
         let v = if self.pytorch {

@@ -235,7 +235,7 @@ impl Loss {
         self.ignore_class?;
         let (_, classes) = y.shape().rows_and_columns();
         let shares = rows::shares_of_labels(target, classes, 0.0, self.ignore_class);
-        Some(shares.sum_over(target.shape().rank()))
+        Some(shares.sum_over(-1))
     }
 
     /// Refuses settings out of their range, and such as the loss does not have.

@@ -38,7 +38,7 @@ impl RowFunction for Missing {
 
     fn rows(&self, y: &Tensor, target: &Tensor, form: Form) -> Tensor {
         let p = match form {
-            Form::Logits => y.softmax(),
+            Form::Logits => y.softmax(-1),
             Form::Probabilities => y.clone(),
         };
         p.mul(target).sum_over(1).neg().offset(1.0)

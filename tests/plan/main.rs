@@ -151,7 +151,7 @@ fn a_sum_splits_rather_than_exceed_the_loop_limit_of_cpu_adapters() {
     let target = Target::new(Class::CpuAdapter, None);
     for shape in [vec![3_000_000], vec![100_000, 2], vec![2000, 70_000]] {
         let graph = Graph::new();
-        let y = graph.input("x", shape.clone()).sum_over(shape.len() - 1);
+        let y = graph.input("x", shape.clone()).sum_over(-1);
         let program = Program::new("p").fetch("y", &y);
         let target = Target {
             max_binding_bytes: 1 << 40,

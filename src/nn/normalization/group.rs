@@ -76,8 +76,9 @@ impl Layer for GroupNormalization {
             return x.group_norm(self.groups, gamma, beta, self.epsilon);
         }
         // The tensor method's channels come second.
-        let second: Vec<usize> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
-        let last: Vec<usize> = [0].into_iter().chain(2..rank).chain([1]).collect();
+        let rank = rank as isize;
+        let second: Vec<isize> = [0, -1].into_iter().chain(1..rank - 1).collect();
+        let last: Vec<isize> = [0].into_iter().chain(2..rank).chain([1]).collect();
         x.permute(&second)
             .group_norm(self.groups, gamma, beta, self.epsilon)
             .permute(&last)

@@ -21,8 +21,9 @@ pub fn moments(
         let counted = mask.batch_mean(cursor);
         weights = mask.mul(&mask.graph().gradients(&counted, &[mask])[0]);
     }
-    let weights = weights.repeat(rank - 1, dims[rank - 1]);
-    let order: Vec<usize> = (0..rank).filter(|&i| i != axis).chain([axis]).collect();
+    let weights = weights.repeat(-1, dims[rank - 1]);
+    let others = (0..rank).filter(|&i| i != axis);
+    let order: Vec<isize> = others.chain([axis]).map(|axis| axis as isize).collect();
     let channels = dims[axis];
     let all = dims.iter().product::<usize>() / channels.max(1);
     let matrix = |t: &Tensor| t.permute(&order).reshape([all, channels]);

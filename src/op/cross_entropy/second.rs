@@ -12,7 +12,7 @@ pub(super) fn second_of_logits(
     t: &Tensor,
     g: &Tensor,
 ) -> (Tensor, Tensor) {
-    let p = z.softmax();
+    let p = z.softmax(-1);
     let own = softmax::Backward(Softmax { axis: -1 });
     let by_z = z.graph().apply_one(own, &[&p, g]).mul(weights);
     (p.mul(weights).sub(t), by_z)

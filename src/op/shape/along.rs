@@ -1,15 +1,19 @@
 //! Ops that go along one dimension of a tensor of any shape, as they go along the rows of a matrix.
 
-use crate::contract::{Launch, Shader, expect_dtype};
+use std::ops::Range;
+
+use crate::contract::{Io, Launch, Shader};
 use crate::number::Real;
 use crate::target::Target;
-use crate::{DType, Tensor, TensorType};
+use crate::{Tensor, TensorType};
 
 use super::rows::Rows;
 
 /// A shape with one dimension picked: `[outer, len, inner]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Along {
+    /// The dimension, counted from the front.
+    pub(crate) at: usize,
     pub(crate) outer: usize,
     pub(crate) len: usize,
     pub(crate) inner: usize,
@@ -18,25 +22,10 @@ pub(crate) struct Along {
 impl Along {
     /// Dimension `axis` of x, counted from the back where it is negative.
     pub(crate) fn of(x: &TensorType, axis: isize) -> Result<Self, String> {
-        expect_dtype("x", x, DType::F32)?;
-        let dims = x.shape.dims();
-        let from_front = if axis < 0 {
-            axis + dims.len() as isize
-        } else {
-            axis
-        };
-        let at = usize::try_from(from_front)
-            .ok()
-            .filter(|&at| at < dims.len());
-        let at = at.ok_or_else(|| {
-            format!(
-                "axis must be a dimension of x {}, got {axis} of {}",
-                x.shape,
-                dims.len()
-            )
-        })?;
+        let (dims, at) = (x.shape.dims(), x.shape.axis(axis)?);
         let size = |dims: &[usize]| dims.iter().fold(1, |n: usize, &dim| n.saturating_mul(dim));
         Ok(Along {
+            at,
             outer: size(&dims[..at]),
             len: dims[at],
             inner: size(&dims[at + 1..]),
@@ -66,6 +55,16 @@ impl Along {
             .param("inner", self.inner)
     }
 
+    /// Where `len` elements of the dimension from `start` on lie in each of the `outer` rows of numbers.
+    pub(crate) fn stretch(self, start: usize, len: usize) -> Range<usize> {
+        start * self.inner..(start + len) * self.inner
+    }
+
+    /// The numbers of each of the `outer` rows.
+    pub(crate) fn width(self) -> usize {
+        self.len * self.inner
+    }
+
     /// x as `[outer, len, inner]`.
     pub(crate) fn wide(self, x: &Tensor) -> Tensor {
         x.reshape([self.outer, self.len, self.inner])
@@ -87,5 +86,27 @@ impl Along {
     #[inline(always)]
     pub(crate) fn row<T: Real>(self, x: &[T], row: usize) -> impl Iterator<Item = T> + Clone {
         self.places(row).map(|at| x[at])
+    }
+}
+
+/// Copies the columns `from` of each row of input `input` to the columns `to` of each row of the output: both with the
+/// number of columns in a row.
+#[inline(always)]
+pub(crate) fn copy_columns<T: Real>(
+    io: &mut Io<'_, T>,
+    input: usize,
+    from: (Range<usize>, usize),
+    to: (Range<usize>, usize),
+) {
+    #[inline(always)]
+    fn copy<E: Copy>(x: &[E], y: &mut [E], from: (Range<usize>, usize), to: (Range<usize>, usize)) {
+        for (y, x) in y.chunks_exact_mut(to.1).zip(x.chunks_exact(from.1)) {
+            y[to.0.clone()].copy_from_slice(&x[from.0.clone()]);
+        }
+    }
+    if io.is_words(input) {
+        copy(io.words(input), io.output_words(0), from, to);
+    } else {
+        copy(io.input(input), io.output(0), from, to);
     }
 }

@@ -9,12 +9,13 @@ mod cases;
 mod counted;
 
 use crate::contract::{
-    Binding, Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, shader,
+    Binding, Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp,
+    expect_dtype, shader,
 };
 use crate::number::{Real, UNIT};
 use crate::op::shape::along::Along;
 use crate::target::Target;
-use crate::{Shape, Tensor, TensorType};
+use crate::{DType, Tensor, TensorType};
 
 use super::cursor::{ROWS, WORDS};
 
@@ -109,14 +110,13 @@ impl Op for Standardize {
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         self.inputs(1, inputs)?;
         let x = &inputs[0];
-        Along::of(x, self.axis)?;
+        expect_dtype("x", x, DType::F32)?;
+        let along = Along::of(x, self.axis)?;
         // One below 0 is for whoever knows that the variance is larger, as in PyTorch.
         if !self.epsilon.is_finite() {
             return Err(format!("epsilon must be finite, got {}", self.epsilon));
         }
-        let mut dims = x.shape.dims().to_vec();
-        dims.remove(self.axis.rem_euclid(dims.len() as isize) as usize);
-        let statistics = TensorType::f32(Shape::from(dims));
+        let statistics = TensorType::f32(x.shape.without(along.at));
         Ok(vec![x.clone(), statistics.clone(), statistics])
     }
 

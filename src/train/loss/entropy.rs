@@ -137,7 +137,7 @@ impl RowFunction for CategoricalFocalCrossentropy {
 
     fn rows(&self, y: &Tensor, target: &Tensor, form: Form) -> Tensor {
         let p = match form {
-            Form::Logits => y.softmax(),
+            Form::Logits => y.softmax(-1),
             Form::Probabilities => y.clone(),
         };
         let (rows, columns) = y.shape().rows_and_columns();

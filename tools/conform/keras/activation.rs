@@ -48,10 +48,10 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
 /// The function of that name in Keras with its settings.
 pub fn named(name: &str, settings: &mut Settings<'_>) -> Result<Function, Stop> {
     let along: Option<fn(&Tensor, isize) -> Tensor> = match name {
-        "softmax" => Some(Tensor::softmax_along),
-        "log_softmax" => Some(Tensor::log_softmax_along),
-        "sparsemax" => Some(Tensor::sparsemax_along),
-        "glu" => Some(Tensor::glu_along),
+        "softmax" => Some(Tensor::softmax),
+        "log_softmax" => Some(Tensor::log_softmax),
+        "sparsemax" => Some(Tensor::sparsemax),
+        "glu" => Some(Tensor::glu),
         _ => None,
     };
     if let Some(along) = along {

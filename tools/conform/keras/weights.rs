@@ -38,7 +38,7 @@ pub fn regularizer(case: &Case, device: &Device, check: &mut Check<'_>) -> Resul
 /// x → y.
 pub fn constraint(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), Stop> {
     let mut settings = Settings::of(case);
-    let axis = settings.number("axis", 0.0)? as usize;
+    let axis = settings.number("axis", 0.0)? as isize;
     let mut float = |key: &str, default: f64| {
         let value = settings.number(key, default);
         value.map(|value| value as f32)

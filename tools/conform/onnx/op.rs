@@ -179,8 +179,8 @@ impl Run<'_> {
             }
             "MatMul" => algebra::matmul(&self.input(node, 0)?, &self.input(node, 1)?)?,
             "Gemm" => self.gemm(node, attributes)?,
-            "Softmax" => self.softmax(node, attributes, Tensor::softmax_along)?,
-            "LogSoftmax" => self.softmax(node, attributes, Tensor::log_softmax_along)?,
+            "Softmax" => self.softmax(node, attributes, Tensor::softmax)?,
+            "LogSoftmax" => self.softmax(node, attributes, Tensor::log_softmax)?,
             "SwiGLU" => {
                 let (a, b) = (self.input(node, 0)?, self.input(node, 1)?);
                 a.swish(attributes.number("alpha", 1.0)? as f32).mul(&b)
@@ -403,7 +403,7 @@ impl Run<'_> {
             logits: node.op == "SoftmaxCrossEntropyLoss",
         };
         if let Some(name) = node.outputs.get(1) {
-            let logarithms = scores.unrows(&scores.x.log_softmax());
+            let logarithms = scores.unrows(&scores.x.log_softmax(-1));
             self.values.insert(name.clone(), logarithms);
         }
         let given = (node.inputs[1].as_str(), labels);

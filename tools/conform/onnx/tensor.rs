@@ -37,7 +37,7 @@ impl Run<'_> {
                 let parts = self.all(node)?;
                 let default = if self.opset < 4 { 1.0 } else { f64::NAN };
                 let axis = axis(attributes, default, parts[0].shape().rank())?;
-                parts[0].concat(&parts[1..].iter().collect::<Vec<_>>(), axis)
+                parts[0].concat(&parts[1..].iter().collect::<Vec<_>>(), axis as isize)
             }
             "Split" => {
                 let x = self.input(node, 0)?;
@@ -77,9 +77,9 @@ impl Run<'_> {
             }
             "Transpose" => {
                 let x = self.input(node, 0)?;
-                let rank = x.shape().rank();
+                let rank = x.shape().rank() as isize;
                 let order = attributes.integers("perm")?;
-                let order = order.map(|order| order.iter().map(|&axis| axis as usize).collect());
+                let order = order.map(|order| order.iter().map(|&axis| axis as isize).collect());
                 x.permute(&order.unwrap_or_else(|| (0..rank).rev().collect::<Vec<_>>()))
             }
             "Expand" => {
@@ -266,13 +266,13 @@ impl Run<'_> {
                 let x = self.input(node, 0)?;
                 let axis = of_x(&x, attributes, 0.0)?;
                 let indices = self.places(node, 1, x.shape().dims()[axis])?;
-                x.take(axis, &indices)
+                x.take(axis as isize, &indices)
             }
             "GatherElements" => {
                 let x = self.input(node, 0)?;
                 let axis = of_x(&x, attributes, 0.0)?;
                 let indices = self.places(node, 1, x.shape().dims()[axis])?;
-                x.take_along(axis, &indices)
+                x.take_along(axis as isize, &indices)
             }
             "ScatterElements" => {
                 let x = self.input(node, 0)?;
@@ -431,8 +431,8 @@ impl Run<'_> {
 /// Ones at the indices along a new dimension at place `axis`.
 fn one_hot(indices: &Tensor, depth: usize, axis: usize) -> Tensor {
     let rank = indices.shape().rank();
-    let mut order: Vec<usize> = (0..rank).collect();
-    order.insert(axis, rank);
+    let mut order: Vec<isize> = (0..rank as isize).collect();
+    order.insert(axis, -1);
     let last = indices.one_hot(depth);
     if axis == rank {
         last
@@ -457,14 +457,15 @@ fn scattered(
         let axes = narrow.iter().enumerate();
         axes.fold(part.clone(), |part, (axis, &len)| match to[axis] - len {
             0 => part,
-            more => part.pad(axis, 0, more),
+            more => part.pad(axis as isize, 0, more),
         })
     };
     let narrowed = |x: &Tensor| {
         let axes = narrow.iter().enumerate();
-        axes.fold(x.clone(), |x, (axis, &len)| x.slice(axis, 0, len))
+        axes.fold(x.clone(), |x, (axis, &len)| x.slice(axis as isize, 0, len))
     };
     let mut y = x;
+    let axis = axis as isize;
     for turn in 0..count {
         let (index, update) = (indices.slice(axis, turn, 1), updates.slice(axis, turn, 1));
         let there = narrowed(&y).take_along(axis, &index);

@@ -44,7 +44,9 @@ pub fn einsum(equation: &str, operands: &[Tensor]) -> Result<Tensor, Stop> {
         .iter()
         .fold(first[0].clone(), |product, x| product.mul(x));
     let summed = result.len()..product.shape().rank();
-    Ok(summed.rev().fold(product, |sum, axis| sum.sum_over(axis)))
+    Ok(summed
+        .rev()
+        .fold(product, |sum, axis| sum.sum_over(axis as isize)))
 }
 
 /// An operand with a dimension for every letter, of size one for those that it does not have.
@@ -60,8 +62,8 @@ fn aligned(term: &[char], x: &Tensor, letters: &[char]) -> Tensor {
         .collect();
     let dims: Vec<usize> = own.iter().map(|letter| sizes[letter]).collect();
     let x = if own.len() == term.len() {
-        let place = |letter: &char| term.iter().position(|own| own == letter).unwrap_or(0);
-        let order: Vec<usize> = own.iter().map(place).collect();
+        let place = |letter: &char| term.iter().position(|own| own == letter).unwrap_or(0) as isize;
+        let order: Vec<isize> = own.iter().map(place).collect();
         if order.is_sorted() {
             x.clone()
         } else {

@@ -23,10 +23,10 @@ pub fn pick(x: &Tensor, axis: usize, places: &[usize]) -> Result<Tensor, Stop> {
         return Stop::unsupported("tensors without elements");
     };
     if places.iter().copied().eq(first..first + places.len()) {
-        return Ok(x.slice(axis, first, places.len()));
+        return Ok(x.slice(axis as isize, first, places.len()));
     }
     let places = constants(x.graph(), &[places.len()], places);
-    Ok(x.take(axis, &places))
+    Ok(x.take(axis as isize, &places))
 }
 
 /// `start..end` in steps, as NumPy: negative numbers count from the back, and what lies outside is cut off.
@@ -59,7 +59,7 @@ pub fn split(x: &Tensor, axis: usize, sizes: &[usize]) -> Result<Vec<Tensor>, St
     }
     let mut start = 0;
     let part = |&size: &usize| {
-        let part = x.slice(axis, start, size);
+        let part = x.slice(axis as isize, start, size);
         start += size;
         part
     };
@@ -123,7 +123,7 @@ impl Padding {
         let x = stretch(x, axis, (-before).max(0), len + behind.min(0), 1)?;
         let (before, behind) = (before.max(0) as usize, behind.max(0) as usize);
         if value == 0.0 {
-            return Ok(x.pad(axis, before, behind));
+            return Ok(x.pad(axis as isize, before, behind));
         }
         let beside = |size: usize| {
             let mut dims = x.shape().dims().to_vec();
@@ -133,7 +133,7 @@ impl Padding {
         let front = (before > 0).then(|| beside(before));
         let back = (behind > 0).then(|| beside(behind));
         let parts: Vec<&Tensor> = front.iter().chain([&x]).chain(back.iter()).collect();
-        Ok(parts[0].concat(&parts[1..], axis))
+        Ok(parts[0].concat(&parts[1..], axis as isize))
     }
 
     /// PyTorch's list: before and behind the last dimension, then those of the one before …
@@ -151,7 +151,7 @@ impl Padding {
 pub fn tile(x: &Tensor, axis: usize, times: usize) -> Tensor {
     let mut dims = x.shape().dims().to_vec();
     dims[axis] *= times;
-    x.repeat(axis, times).reshape(dims)
+    x.repeat(axis as isize, times).reshape(dims)
 }
 
 /// Where the last two dimensions are on the diagonal `k` or on the wanted side of it the elements, else 0.
@@ -173,10 +173,11 @@ pub fn triangle(x: &Tensor, k: i64, upper: bool) -> Tensor {
 /// Sums of all elements up to each, itself included or not, from the front or the back: in doubling steps.
 pub fn running_sum(x: &Tensor, axis: usize, exclusive: bool, reverse: bool) -> Tensor {
     let len = x.shape().dims()[axis];
+    let at = axis as isize;
     let shift = |x: &Tensor, by: usize| match (by < len, reverse) {
         (false, _) => x.sub(x),
-        (true, false) => x.slice(axis, 0, len - by).pad(axis, by, 0),
-        (true, true) => x.slice(axis, by, len - by).pad(axis, 0, by),
+        (true, false) => x.slice(at, 0, len - by).pad(at, by, 0),
+        (true, true) => x.slice(at, by, len - by).pad(at, 0, by),
     };
     let mut sum = if exclusive { shift(x, 1) } else { x.clone() };
     let mut step = 1;
@@ -221,7 +222,7 @@ pub fn shuffle(x: &Tensor, groups: usize) -> Tensor {
 
 /// Dimensions `first` and `second` in each other's place.
 pub fn swap(x: &Tensor, first: usize, second: usize) -> Tensor {
-    let mut order: Vec<usize> = (0..x.shape().rank()).collect();
+    let mut order: Vec<isize> = (0..x.shape().rank() as isize).collect();
     if first == second {
         return x.clone();
     }

@@ -38,7 +38,8 @@ fn left(dims: &[usize], axes: &[usize], keep: bool) -> Vec<usize> {
 fn rows(x: &Tensor, axes: &[usize]) -> Tensor {
     let dims = x.shape().dims().to_vec();
     let rest = (0..dims.len()).filter(|axis| !axes.contains(axis));
-    let order: Vec<usize> = rest.chain(axes.iter().copied()).collect();
+    let order = rest.chain(axes.iter().copied()).map(|axis| axis as isize);
+    let order: Vec<isize> = order.collect();
     let len = axes.iter().map(|&axis| dims[axis]).product::<usize>();
     let count = dims.iter().product::<usize>() / len.max(1);
     let moved = match order.is_sorted() {
@@ -67,7 +68,7 @@ pub fn sum(x: &Tensor, axes: Option<&[i64]>, keep: bool) -> Result<Tensor, Stop>
         false => axes
             .iter()
             .rev()
-            .fold(x.clone(), |sum, &axis| sum.sum_over(axis)),
+            .fold(x.clone(), |sum, &axis| sum.sum_over(axis as isize)),
     };
     Ok(sum.reshape(left(&dims, &axes, keep)))
 }
@@ -161,8 +162,8 @@ pub fn top(x: &Tensor, axis: usize, k: usize, least: bool) -> [Tensor; 2] {
     };
     let worst = x.graph().constant([], &[worst]);
     // The place of the classes that `one_hot` puts last.
-    let mut order: Vec<usize> = (0..dims.len() - 1).collect();
-    order.insert(axis, dims.len() - 1);
+    let mut order: Vec<isize> = (0..dims.len() as isize - 1).collect();
+    order.insert(axis, -1);
     let (mut rest, mut found) = (x.clone(), Vec::new());
     for turn in 0..k {
         let [_, index] = extremum(&rest, axis, least, false, false);
@@ -173,6 +174,6 @@ pub fn top(x: &Tensor, axis: usize, k: usize, least: bool) -> [Tensor; 2] {
         found.push(index.reshape(left(&dims, &[axis], true)));
     }
     let (first, others) = found.split_at(1);
-    let indices = first[0].concat(&others.iter().collect::<Vec<_>>(), axis);
-    [x.take_along(axis, &indices), indices]
+    let indices = first[0].concat(&others.iter().collect::<Vec<_>>(), axis as isize);
+    [x.take_along(axis as isize, &indices), indices]
 }

@@ -73,8 +73,8 @@ pub fn apply(
         "softshrink" => x.soft_shrink(number(0, "lambd", 0.5)?),
         "tanhshrink" => x.tanh_shrink(),
         "threshold" => x.threshold(number(0, "threshold", 0.0)?, number(1, "value", 0.0)?),
-        "glu" => x.glu_along(number(0, "dim", -1.0)? as isize),
-        "softmax2d" => x.softmax_along(-3),
+        "glu" => x.glu(number(0, "dim", -1.0)? as isize),
+        "softmax2d" => x.softmax(-3),
         "softmax" | "softmin" | "logsoftmax" => {
             // What PyTorch takes where no dimension is named.
             let default = match x.shape().rank() {
@@ -91,9 +91,9 @@ pub fn apply(
                 x.clone()
             };
             let y = match name.as_str() {
-                "softmax" => x.softmax_along(dim),
-                "softmin" => x.neg().softmax_along(dim),
-                _ => x.log_softmax_along(dim),
+                "softmax" => x.softmax(dim),
+                "softmin" => x.neg().softmax(dim),
+                _ => x.log_softmax(dim),
             };
             y.reshape(dims)
         }

@@ -38,7 +38,7 @@ pub fn apply(
             let axis = axis(given, 1, "dim", 0.0, &x)?;
             let indices = call.name(given, 2, "index")?;
             let len = x.shape().dims()[axis];
-            let y = x.take(axis, &places(call, &indices, len)?);
+            let y = x.take(axis as isize, &places(call, &indices, len)?);
             if shape.rank() == 0 { y.reshape([]) } else { y }
         }
         "gather" => {
@@ -48,7 +48,7 @@ pub fn apply(
             let indices = places(call, &indices, x.shape().dims()[axis])?;
             let shape = indices.shape();
             let indices = at_least_vector(&indices);
-            let y = cut(&x, indices.shape().dims(), Some(axis)).take_along(axis, &indices);
+            let y = cut(&x, indices.shape().dims(), Some(axis)).take_along(axis as isize, &indices);
             y.reshape(shape)
         }
         "scatter_add" => {
@@ -122,7 +122,7 @@ fn cut(x: &Tensor, dims: &[usize], but: Option<usize>) -> Tensor {
         .filter(|(axis, _)| Some(*axis) != but);
     axes.fold(x.clone(), |x, (axis, &len)| match x.shape().dims()[axis] {
         whole if whole == len => x,
-        _ => x.slice(axis, 0, len),
+        _ => x.slice(axis as isize, 0, len),
     })
 }
 
@@ -131,10 +131,10 @@ fn scattered(x: &Tensor, axis: usize, indices: &Tensor, source: &Tensor) -> Tens
     let to = x.shape().dims().to_vec();
     let mut narrow = source.shape().dims().to_vec();
     narrow[axis] = to[axis];
-    let sums = source.scatter_along(axis, indices, narrow.as_slice());
+    let sums = source.scatter_along(axis as isize, indices, narrow.as_slice());
     let axes = narrow.iter().enumerate();
     axes.fold(sums, |sums, (axis, &len)| match to[axis] - len {
         0 => sums,
-        more => sums.pad(axis, 0, more),
+        more => sums.pad(axis as isize, 0, more),
     })
 }

@@ -51,8 +51,7 @@ pub fn losses(
             let values = binary(x, &target, Form::Logits);
             let values = weight.map_or(values.clone(), |weight| values.mul(weight));
             let (_, classes) = x.shape().rows_and_columns();
-            let last = x.shape().rank() - 1;
-            values.sum_over(last).scale(1.0 / classes as f32).into()
+            values.sum_over(-1).scale(1.0 / classes as f32).into()
         }
         "MultiMarginLoss" => {
             let labels = call.name(forward, 1, "target")?;
@@ -92,10 +91,9 @@ fn is(x: &Tensor, value: f64) -> Tensor {
 /// ‖a − b + ε‖ of each row.
 fn distance(loss: &Loss, a: &Tensor, b: &Tensor) -> Result<Tensor, Stop> {
     let difference = a.sub(b).offset(loss.setting("eps") as f32);
-    let last = difference.shape().rank() - 1;
     match loss.setting("p") {
-        2.0 => Ok(difference.square().sum_over(last).sqrt()),
-        1.0 => Ok(difference.abs().sum_over(last)),
+        2.0 => Ok(difference.square().sum_over(-1).sqrt()),
+        1.0 => Ok(difference.abs().sum_over(-1)),
         p => Stop::unsupported(format!("the norm of p = {p}")),
     }
 }

@@ -87,7 +87,7 @@ pub fn apply(
             let shape = a.add(&b.mul(&zero)).shape();
             let wide = [shape.dims(), &[1]].concat();
             let [a, b] = [&a, &b].map(|x| x.expand(&shape).reshape(wide.as_slice()));
-            a.concat(&[&b], shape.rank()).log_sum_exp(-1)
+            a.concat(&[&b], -1).log_sum_exp(-1)
         }
         "div.trunc_rounding" | "div.floor_rounding" => {
             let (a, b) = (
@@ -136,7 +136,7 @@ pub fn apply(
                 _ => parts,
             };
             let rest: Vec<&Tensor> = parts.iter().skip(1).collect();
-            parts[0].concat(&rest, axis)
+            parts[0].concat(&rest, axis as isize)
         }
         "split" | "split.list_args" => {
             let x = call.tensor(given, 0, "input")?;
@@ -157,8 +157,7 @@ pub fn apply(
             let x = call.tensor(given, 0, "input")?;
             let rank = x.shape().rank();
             let order = list(given, 1, "dims")?.unwrap_or_default();
-            let order = order.iter().map(|&axis| dimension(axis, rank));
-            let order = order.collect::<Result<Vec<_>, _>>()?;
+            let order: Vec<isize> = order.iter().map(|&axis| axis as isize).collect();
             if rank == 0 {
                 x.scale(1.0)
             } else {
