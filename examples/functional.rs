@@ -82,8 +82,8 @@ fn points(count: usize) -> Result<Dataset> {
         values: distance,
         columns: 1,
     };
-    Dataset::from_parts(
-        [("p", p, 2), ("q", q, 2)],
+    Dataset::from_inputs(
+        [("p", (p, 2)), ("q", (q, 2))],
         [("farther", farther), ("distance", distance)],
     )
 }

@@ -29,23 +29,22 @@ fn main() -> std::process::ExitCode {
         arguments.finish()?;
         println!("device: {device}\n");
 
-        let (train, test, hidden) = match &folder {
+        let (train, test, model) = match &folder {
             Some(folder) => {
+                // Pixels stay bytes, on the device too; the first layer brings them into 0 to 1.
                 let (train, test) = kiln::data::mnist(folder)?;
-                (train, test, 128)
+                let images = Sequential::new(TensorType::u8([28, 28, 1]));
+                let pixels = images.layer(Rescaling::new(1.0 / 255.0)).layer(Flatten);
+                (train, test, pixels.dense(128, Relu))
             }
             None => {
                 let digits = Csv::new().labels().read(common::shipped("digits.csv.gz"))?;
                 let (train, test) = digits.scaled(1.0 / 16.0)?.split(0.2, seed)?;
-                (train, test, 64)
+                (train, test, Sequential::new(64).dense(64, Relu))
             }
         };
         println!("{} rows to train on, {} to test", train.rows(), test.rows());
-        let model = Sequential::new(train.columns())
-            .dense(hidden, Relu)
-            .dense(10, Softmax)
-            .seed(seed);
-        let mut model = model.compile_on(
+        let mut model = model.dense(10, Softmax).seed(seed).compile_on(
             &device,
             SparseCategoricalCrossentropy,
             Adam::new(1e-3),

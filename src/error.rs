@@ -1,5 +1,6 @@
 //! The one error type: every variant carries the data of what went wrong, every message is a sentence with the numbers.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::panic::Location;
 use std::path::PathBuf;
@@ -161,6 +162,12 @@ impl Error {
             line,
             message: message.into(),
         }
+    }
+}
+
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use kiln::data::npy::{self, Array};
+use kiln::data::{Array, npy};
 use kiln::prelude::*;
 use kiln::train::TensorBoard;
 use serde_json::{Value, json};

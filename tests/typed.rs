@@ -42,7 +42,7 @@ fn images(rows: usize, side: usize) -> [Dataset; 2] {
     let numbers = Samples::new(numbers, [side, side, 1]).unwrap();
     [
         Dataset::images(pixels, [side, side, 1], labels(rows)).unwrap(),
-        Dataset::from_samples(numbers, labels(rows)).unwrap(),
+        Dataset::from_arrays(numbers, labels(rows)).unwrap(),
     ]
 }
 
@@ -153,7 +153,7 @@ const WORDS: usize = 9;
 
 fn tokens(rows: usize) -> Dataset {
     let tokens = Samples::new(whole(rows * TIME, WORDS as u32, 5), TIME).unwrap();
-    Dataset::from_samples(tokens, labels(rows)).unwrap()
+    Dataset::from_arrays(tokens, labels(rows)).unwrap()
 }
 
 fn of_tokens(device: &Device) -> Model {
@@ -409,7 +409,7 @@ fn types_that_do_not_fit_are_refused_by_name() {
     );
     // A token that there is no word for is found as other numbers that are not finite.
     let beyond = Samples::new(vec![WORDS as u32; TIME * 2], TIME).unwrap();
-    let beyond = Dataset::from_samples(beyond, labels(2)).unwrap();
+    let beyond = Dataset::from_arrays(beyond, labels(2)).unwrap();
     let found = of_tokens(&device).find_nan(&beyond, 2).unwrap();
     assert!(found.is_some());
 }

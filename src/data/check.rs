@@ -21,8 +21,7 @@ impl Dataset {
 
     /// The part of [`check_finite`](Self::check_finite) that looks at targets only.
     pub(crate) fn check_finite_targets(&self) -> Result<()> {
-        let named = self.outputs().iter().map(|(_, targets)| targets);
-        for targets in std::iter::once(self.targets()).chain(named) {
+        for (_, targets) in &self.outputs {
             if let Targets::Values { values, columns } = targets
                 && let Some(at) = first_unfit(values, |x| x.is_finite())
             {

@@ -30,15 +30,16 @@ impl Dataset {
     /// [`Error::Data`] where the targets are not labels, where a label is not below `classes`, and where class names
     /// are set and are not as many.
     pub fn with_classes(mut self, classes: usize) -> Result<Self> {
-        self.targets = self.targets.with_classes(classes)?;
-        check_targets(&self.targets, self.rows())?;
+        let targets = self.targets().clone().with_classes(classes)?;
+        check_targets(&targets, self.rows())?;
+        self.outputs = vec![(String::new(), targets)];
         let names = std::mem::take(&mut self.class_names);
         self.with_class_names(names)
     }
 
     /// The number of classes, where the targets are labels.
     pub fn classes(&self) -> Option<usize> {
-        self.targets.as_labels().map(|(_, _, classes)| classes)
+        self.targets().as_labels().map(|(_, _, classes)| classes)
     }
 
     /// The classes' names in the order of the labels; empty where they have none.
@@ -53,7 +54,7 @@ impl Dataset {
     ///
     /// [`Error::Data`] where the targets are not labels, or where the one-hot numbers do not fit into memory.
     pub fn one_hot(mut self) -> Result<Self> {
-        self.targets = self.targets.one_hot()?;
+        self.outputs = vec![(String::new(), self.targets().one_hot()?)];
         self.class_names = Vec::new();
         Ok(self)
     }

@@ -17,40 +17,31 @@ use crate::error::{Error, Result};
 use super::Dataset;
 use super::source::{decompressed, unreadable};
 
-/// Whether the first record of a CSV file names the columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Header {
-    /// Found out from the cells: a first record without a number in it is a header.
-    ///
-    /// Where it has both numbers and texts, and one of the texts stands above a number, it may be a header with numbers
-    /// for names or data with a bad cell; that is an error which asks for `Yes` or `No`.
-    #[default]
-    Auto,
-    /// It does.
-    Yes,
-    /// It does not; the columns have no names.
-    No,
-}
-
-/// A column, as the caller pointed it out.
+/// A column of a file, by its name in the header or by its index, which counts targets and skipped columns too.
 #[derive(Debug, Clone, PartialEq)]
-enum ColumnRef {
+pub enum Column {
+    /// The only column of this name.
     Name(String),
+    /// The column of this index, counted from 0.
     Index(usize),
 }
 
-/// Which columns are targets.
-#[derive(Debug, Clone, PartialEq)]
-enum TargetColumns {
-    Last,
-    None,
-    Given(Vec<ColumnRef>),
+impl From<&str> for Column {
+    fn from(name: &str) -> Self {
+        Column::Name(name.into())
+    }
+}
+
+impl From<usize> for Column {
+    fn from(index: usize) -> Self {
+        Column::Index(index)
+    }
 }
 
 /// A reader of CSV files: what the columns mean, then [`read`](Self::read).
 ///
 /// By default the last column is the target, the other columns are features, all are numbers, cells are parted by
-/// commas, and the header is found out ([`Header::Auto`]). Columns are counted from 0. Cells may be quoted with `"`;
+/// commas, and whether there is a header is found out from the cells. Columns go by name or index ([`Column`]). Cells may be quoted with `"`;
 /// blanks around a cell are dropped, and so are empty lines. [`delimiter`](Self::delimiter), [`quote`](Self::quote),
 /// [`comment`](Self::comment) and [`missing`](Self::missing) read other dialects.
 ///
@@ -71,14 +62,15 @@ enum TargetColumns {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Csv {
-    header: Header,
+    header: Option<bool>,
     delimiter: u8,
     quote: Option<u8>,
     comment: Option<u8>,
     missing: Vec<String>,
-    target: TargetColumns,
-    skipped: Vec<ColumnRef>,
-    categorical: Vec<(ColumnRef, Vec<String>)>,
+    /// The last column where none are given; no column where the list is empty.
+    targets: Option<Vec<Column>>,
+    skipped: Vec<Column>,
+    categorical: Vec<(Column, Vec<String>)>,
     labels: bool,
     class_names: Vec<String>,
 }
@@ -93,12 +85,12 @@ impl Csv {
     /// A reader with the defaults above.
     pub fn new() -> Self {
         Csv {
-            header: Header::Auto,
+            header: None,
             delimiter: b',',
             quote: Some(b'"'),
             comment: None,
             missing: ["?", "na", "n/a", "nan", "null"].map(String::from).to_vec(),
-            target: TargetColumns::Last,
+            targets: None,
             skipped: Vec::new(),
             categorical: Vec::new(),
             labels: false,
@@ -106,9 +98,12 @@ impl Csv {
         }
     }
 
-    /// Says whether the first record is a header; default [`Header::Auto`].
-    pub fn header(mut self, header: Header) -> Self {
-        self.header = header;
+    /// Says whether the first record is a header that names the columns.
+    ///
+    /// By default a first record without a number in it is one. A first record that has both numbers and texts, one of the texts
+    /// above a number, may be a header with numbers for names or data with a bad cell, and is an error that asks for this.
+    pub fn header(mut self, header: bool) -> Self {
+        self.header = Some(header);
         self
     }
 
@@ -137,56 +132,41 @@ impl Csv {
         self
     }
 
-    /// Reads the feature of this name as categories: their texts are sorted and numbered in that order, and kept in
-    /// [`Dataset::categories`].
-    pub fn categorical(self, name: impl Into<String>) -> Self {
-        self.with_categorical(ColumnRef::Name(name.into()), Vec::new())
+    /// Reads a feature as categories: their texts are sorted and numbered in that order, and kept in [`Dataset::categories`].
+    pub fn categorical(mut self, column: impl Into<Column>) -> Self {
+        self.categorical.push((column.into(), Vec::new()));
+        self
     }
 
-    /// Reads the feature of this column as categories; the column is counted in the file, targets and skipped ones
-    /// too.
-    pub fn categorical_index(self, index: usize) -> Self {
-        self.with_categorical(ColumnRef::Index(index), Vec::new())
-    }
-
-    /// Reads the feature of this name as these categories, in the order of their numbers; another text is an error.
+    /// Reads a feature as these categories, in the order of their numbers; another text is an error.
     ///
     /// A test set wants those of its training set, as it may lack some of them:
     /// `Csv::new().categories("island", train.categories(0))`.
     pub fn categories<S: Into<String>>(
-        self,
-        name: impl Into<String>,
+        mut self,
+        column: impl Into<Column>,
         categories: impl IntoIterator<Item = S>,
     ) -> Self {
         let categories = categories.into_iter().map(Into::into).collect();
-        self.with_categorical(ColumnRef::Name(name.into()), categories)
+        self.categorical.push((column.into(), categories));
+        self
     }
 
-    /// Makes the column of this name a target; call it again for more targets, in the order wanted.
-    pub fn target(self, name: impl Into<String>) -> Self {
-        self.with_target(ColumnRef::Name(name.into()))
-    }
-
-    /// Makes the column of this index a target; call it again for more targets, in the order wanted.
-    pub fn target_index(self, index: usize) -> Self {
-        self.with_target(ColumnRef::Index(index))
+    /// Makes a column a target; call it again for more targets, in the order wanted.
+    pub fn target(mut self, column: impl Into<Column>) -> Self {
+        self.targets.get_or_insert_default().push(column.into());
+        self
     }
 
     /// Makes every column a feature.
     pub fn no_target(mut self) -> Self {
-        self.target = TargetColumns::None;
+        self.targets = Some(Vec::new());
         self
     }
 
-    /// Leaves out the column of this name; it need not hold numbers.
-    pub fn skip(mut self, name: impl Into<String>) -> Self {
-        self.skipped.push(ColumnRef::Name(name.into()));
-        self
-    }
-
-    /// Leaves out the column of this index; it need not hold numbers.
-    pub fn skip_index(mut self, index: usize) -> Self {
-        self.skipped.push(ColumnRef::Index(index));
+    /// Leaves out a column, which need not hold numbers.
+    pub fn skip(mut self, column: impl Into<Column>) -> Self {
+        self.skipped.push(column.into());
         self
     }
 
@@ -231,19 +211,6 @@ impl Csv {
     /// The same errors as [`read`](Self::read).
     pub fn read_from(&self, reader: impl Read, name: &str) -> Result<Dataset> {
         self.read_all(reader, Path::new(name))
-    }
-
-    fn with_target(mut self, column: ColumnRef) -> Self {
-        match &mut self.target {
-            TargetColumns::Given(columns) => columns.push(column),
-            target => *target = TargetColumns::Given(vec![column]),
-        }
-        self
-    }
-
-    fn with_categorical(mut self, column: ColumnRef, categories: Vec<String>) -> Self {
-        self.categorical.push((column, categories));
-        self
     }
 
     fn read_all(&self, reader: impl Read, path: &Path) -> Result<Dataset> {

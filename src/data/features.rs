@@ -49,79 +49,49 @@ impl<'a> Features<'a> {
     }
 }
 
-impl<'a, V> From<&'a [(&'a str, V)]> for Features<'a>
-where
-    &'a V: Into<TypedValues<'a>>,
-{
-    fn from(inputs: &'a [(&'a str, V)]) -> Self {
-        let named = inputs
-            .iter()
-            .map(|(name, values)| (*name, values.into(), None));
-        Features(Given::Named(named.collect()))
-    }
-}
-
-impl<'a, V, const N: usize> From<&'a [(&'a str, V); N]> for Features<'a>
-where
-    &'a V: Into<TypedValues<'a>>,
-{
-    fn from(inputs: &'a [(&'a str, V); N]) -> Self {
-        Features::from(&inputs[..])
-    }
-}
-
 impl<'a> From<&'a Dataset> for Features<'a> {
     fn from(data: &'a Dataset) -> Self {
         match data.inputs() {
             [(name, only)] if name.is_empty() => only.into(),
-            inputs => {
-                let named = inputs.iter();
-                let named = named
-                    .map(|(name, own)| (name.as_str(), own.values().borrowed(), Some(own.width())));
-                Features(Given::Named(named.collect()))
-            }
+            inputs => Features(Given::Named(
+                inputs
+                    .iter()
+                    .map(|(name, own)| (name.as_str(), own.into(), Some(own.width())))
+                    .collect(),
+            )),
         }
     }
 }
 
 impl<'a> From<&'a Samples<'_>> for Features<'a> {
     fn from(samples: &'a Samples<'_>) -> Self {
-        Features::rows(samples.values().borrowed(), Some(samples.width()))
+        Features::rows(samples, Some(samples.width()))
     }
 }
 
-macro_rules! slices {
-    ($($element:ty),*) => {$(
-        impl<'a> From<&'a [$element]> for Features<'a> {
-            fn from(values: &'a [$element]) -> Self {
-                Features::rows(values, None)
-            }
-        }
-
-        impl<'a> From<&'a Vec<$element>> for Features<'a> {
-            fn from(values: &'a Vec<$element>) -> Self {
-                Features::rows(values, None)
-            }
-        }
-
-        impl<'a, const N: usize> From<&'a [$element; N]> for Features<'a> {
-            fn from(row: &'a [$element; N]) -> Self {
-                Features::rows(&row[..], None)
-            }
-        }
-
-        impl<'a, const N: usize> From<&'a [[$element; N]]> for Features<'a> {
-            fn from(rows: &'a [[$element; N]]) -> Self {
-                Features::rows(rows.as_flattened(), None)
-            }
-        }
-
-        impl<'a, const N: usize, const M: usize> From<&'a [[$element; N]; M]> for Features<'a> {
-            fn from(rows: &'a [[$element; N]; M]) -> Self {
-                Features::rows(rows.as_flattened(), None)
+/// Forms that hold rows, made of a reference to them.
+macro_rules! forms {
+    ($($form:ty [$($generics:tt)*] where $element:ty; $rows:ident => $features:expr),*) => {$(
+        impl<'a, $($generics)*> From<&'a $form> for Features<'a>
+        where
+            &'a $element: Into<TypedValues<'a>>,
+        {
+            fn from($rows: &'a $form) -> Self {
+                $features
             }
         }
     )*};
 }
 
-slices!(f32, u32, u8);
+forms!(
+    [(&'a str, V)] [V] where V; named => Features(Given::Named(
+        named.iter().map(|(name, values)| (*name, values.into(), None)).collect(),
+    )),
+    [(&'a str, V); N] [V, const N: usize] where V; named => Features::from(&named[..]),
+    [T] [T] where [T]; values => Features::rows(values, None),
+    Vec<T> [T] where [T]; values => Features::rows(&values[..], None),
+    [T; N] [T, const N: usize] where [T]; row => Features::rows(&row[..], None),
+    [[T; N]] [T, const N: usize] where [T]; rows => Features::rows(rows.as_flattened(), None),
+    [[T; N]; M] [T, const N: usize, const M: usize] where [T];
+        rows => Features::rows(rows.as_flattened(), None)
+);

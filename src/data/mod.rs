@@ -12,6 +12,7 @@
 //! | `check` | what a data set must be: lengths that fit, labels in range, finite numbers |
 //! | `splits` | rows picked, shuffled and parted: [`Dataset::select`], [`Dataset::split`], [`Dataset::k_fold`] … |
 //! | `csv` | [`Csv`]: tables in text files, plain or gzipped |
+//! | `array` | [`Array`]: elements of any type as a file holds them |
 //! | [`idx`] | the format of MNIST, plain or gzipped |
 //! | [`npy`] | arrays in NumPy's files, `.npy` and `.npz` |
 //! | `preprocessing` | [`Preprocessing`]: the steps that make a model's inputs of raw columns |
@@ -23,6 +24,7 @@
 //!
 //! Rows and columns are counted from 0, as Rust counts; lines of a text file from 1, as editors do.
 
+mod array;
 mod categories;
 pub(crate) mod check;
 mod classes;
@@ -45,8 +47,9 @@ mod table;
 mod targets;
 mod weights;
 
+pub use array::Array;
 #[cfg(feature = "csv")]
-pub use csv::{Csv, Header};
+pub use csv::{Column, Csv};
 pub use dataset::Dataset;
 pub use features::Features;
 pub(crate) use features::Given;

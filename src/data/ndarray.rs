@@ -1,73 +1,47 @@
 //! Data sets and rows of input numbers from `ndarray`'s arrays; with the feature `ndarray`.
+//!
+//! Views of any layout are samples, targets and rows to predict on. Numbers `[rows, columns]` or `[rows]` are target values, integers
+//! labels of as many classes as the largest says; [`Dataset::with_classes`] names more.
+//!
+//! ```
+//! use kiln::Dataset;
+//! use ndarray::array;
+//!
+//! let x = array![[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]];
+//! let y = array![0u32, 2, 1];
+//! let data = Dataset::from_arrays(x.view(), y.view())?;
+//! assert_eq!((data.rows(), data.columns(), data.classes()), (3, 2, Some(3)));
+//! # Ok::<(), kiln::Error>(())
+//! ```
 
 use ndarray::{ArrayView, ArrayView1, ArrayView2, Dimension};
 
 use crate::{Error, Result};
 
+use super::targets::classes;
 use super::{Dataset, Features, Samples, Targets, TypedValues};
 
-impl Dataset {
-    /// A data set of features `[rows, columns]` and the targets of these rows: another array's view, or [`Targets`].
-    ///
-    /// Numbers `[rows, columns]` or `[rows]` are values, integers `[rows]` labels of as many classes as the largest says;
-    /// [`Dataset::with_classes`] names more. Arrays of any layout are taken; the data set is a copy in row-major order.
-    ///
-    /// ```
-    /// use kiln::Dataset;
-    /// use ndarray::array;
-    ///
-    /// let x = array![[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]];
-    /// let y = array![0u32, 2, 1];
-    /// let data = Dataset::from_ndarray(x.view(), y.view())?;
-    /// assert_eq!((data.rows(), data.columns(), data.classes()), (3, 2, Some(3)));
-    /// # Ok::<(), kiln::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The same errors as [`Dataset::new`].
-    pub fn from_ndarray(
-        features: ArrayView2<'_, f32>,
-        targets: impl Into<Targets>,
-    ) -> Result<Self> {
-        let columns = features.ncols();
-        Dataset::new(features.iter().copied().collect(), columns, targets.into())
-    }
+impl<T: Clone, D: Dimension> TryFrom<ArrayView<'_, T, D>> for Samples<'static>
+where
+    TypedValues<'static>: From<Vec<T>>,
+{
+    type Error = Error;
 
-    /// The features as a view `[rows, columns]`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Data`] where the data set is no table of numbers.
-    pub fn features_ndarray(&self) -> Result<ArrayView2<'_, f32>> {
-        let shape = (self.rows(), self.columns());
-        ArrayView2::from_shape(shape, self.cells()?)
-            .map_err(|refusal| Error::data(format!("the features as an array: {refusal}")))
+    /// An array `[rows, …]` of f32, u32 or u8 of any layout, copied in row-major order.
+    fn try_from(array: ArrayView<'_, T, D>) -> Result<Self> {
+        let shape = array.shape().get(1..).unwrap_or_default().to_vec();
+        Samples::new(array.iter().cloned().collect::<Vec<T>>(), shape)
     }
 }
 
-impl Samples<'static> {
-    /// An array `[rows, …]` of f32, u32 or u8 as the samples of its rows, copied in row-major order.
-    ///
-    /// # Errors
-    ///
-    /// The same errors as [`Samples::new`].
-    ///
-    /// ```
-    /// use kiln::data::Samples;
-    /// use ndarray::Array3;
-    ///
-    /// let images = Array3::<u8>::zeros((5, 4, 3));
-    /// let samples = Samples::from_ndarray(images.view())?;
-    /// assert_eq!((samples.rows(), samples.shape().dims()), (5, &[4, 3][..]));
-    /// # Ok::<(), kiln::Error>(())
-    /// ```
-    pub fn from_ndarray<T: Clone, D: Dimension>(array: ArrayView<'_, T, D>) -> Result<Self>
-    where
-        TypedValues<'static>: From<Vec<T>>,
-    {
-        let shape = array.shape().get(1..).unwrap_or_default().to_vec();
-        Samples::new(array.iter().cloned().collect::<Vec<T>>(), shape)
+impl<'a> TryFrom<&'a Dataset> for ArrayView2<'a, f32> {
+    type Error = Error;
+
+    /// The features as a view `[rows, columns]`; [`Error::Data`] where the data set is no table of numbers.
+    fn try_from(data: &'a Dataset) -> Result<Self> {
+        let shape = (data.rows(), data.columns());
+        ArrayView2::from_shape(shape, data.cells()?)
+            .map_err(|refusal| Error::data(format!("the features as an array: {refusal}")))
     }
 }
 
@@ -86,7 +60,7 @@ impl From<ArrayView1<'_, f32>> for Targets {
     fn from(values: ArrayView1<'_, f32>) -> Self {
         Targets::Values {
             columns: 1,
-            values: values.iter().copied().collect(),
+            values: values.to_vec(),
         }
     }
 }
@@ -94,22 +68,19 @@ impl From<ArrayView1<'_, f32>> for Targets {
 impl From<ArrayView1<'_, u32>> for Targets {
     /// A label a row, of as many classes as the largest says.
     fn from(labels: ArrayView1<'_, u32>) -> Self {
-        let largest = labels.iter().copied().max().unwrap_or(0);
-        Targets::Labels {
-            labels: labels.iter().copied().collect(),
-            classes: (largest as usize).saturating_add(1),
-        }
+        labels.to_vec().into()
     }
 }
 
 impl From<ArrayView2<'_, u32>> for Targets {
     /// Labels of several positions a row, of as many classes as the largest says.
     fn from(labels: ArrayView2<'_, u32>) -> Self {
-        let largest = labels.iter().copied().max().unwrap_or(0);
+        let columns = labels.ncols();
+        let labels: Vec<u32> = labels.iter().copied().collect();
         Targets::LabelTable {
-            columns: labels.ncols(),
-            labels: labels.iter().copied().collect(),
-            classes: (largest as usize).saturating_add(1),
+            columns,
+            classes: classes(&labels),
+            labels,
         }
     }
 }

@@ -6,63 +6,21 @@
 
 #[cfg(feature = "npz")]
 mod archive;
-#[cfg(not(feature = "npz"))]
-#[path = "npy/no_archive.rs"]
-mod archive;
 mod header;
 
+use std::collections::BTreeMap;
+use std::io::{BufReader, Cursor};
 use std::path::Path;
 
+use crate::edge::files::File;
 use crate::error::{Error, Result};
+use crate::formats::{System, read, write};
 use crate::reserve::reserved;
 
-use super::{Dataset, Samples, Targets, TypedValues};
-use header::{ArrayHeader, ElementKind};
-
-pub use archive::{all_from_bytes, load_all, save_all};
-
-/// An array as a file holds it: a shape, and elements in row-major order.
-///
-/// ```
-/// use kiln::data::npy::Array;
-///
-/// let array = Array::from_f32(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-/// let read = Array::from_bytes(&array.to_bytes(), "x.npy")?;
-/// assert_eq!((read.shape(), read.to_f32()?[4]), (&[2, 3][..], 5.0));
-/// # Ok::<(), kiln::Error>(())
-/// ```
-#[derive(Debug, Clone, PartialEq)]
-pub struct Array {
-    header: ArrayHeader,
-    /// The elements as the file has them.
-    data: Vec<u8>,
-}
+use super::Array;
+use super::array::ArrayHeader;
 
 impl Array {
-    /// An array of these elements, row-major.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] where `values` are not as many as the shape has elements.
-    pub fn from_f32(shape: &[usize], values: &[f32]) -> Result<Self> {
-        let elements = shape
-            .iter()
-            .try_fold(1, |n: usize, dim| n.checked_mul(*dim));
-        if elements != Some(values.len()) {
-            let message = format!(
-                "must be as many as {shape:?} has elements, got {}",
-                values.len()
-            );
-            return Err(Error::argument("values", message));
-        }
-        let header = ArrayHeader::of_f32(shape);
-        let data = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        Ok(Array { header, data })
-    }
-
     /// Reads a `.npy` file.
     ///
     /// # Errors
@@ -71,7 +29,7 @@ impl Array {
     /// or holds another type than those above.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = crate::formats::read(path)?;
+        let bytes = read(path)?;
         Self::parse(bytes, path)
     }
 
@@ -120,135 +78,61 @@ impl Array {
     ///
     /// [`Error::Io`] where the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        crate::formats::write(&crate::formats::System, path, [self.to_bytes()])
-    }
-
-    /// The shape; empty for a single number.
-    pub fn shape(&self) -> &[usize] {
-        &self.header.shape
-    }
-
-    /// Whether its elements are integers or booleans.
-    pub fn is_integer(&self) -> bool {
-        self.header.kind.is_integer()
-    }
-
-    /// The elements as f32, row-major; wider numbers are rounded to the nearest.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Data`] where they do not fit into memory.
-    pub fn to_f32(&self) -> Result<Vec<f32>> {
-        self.elements(|kind, bytes| Ok(kind.float(bytes) as f32))
-    }
-
-    /// The elements as bytes, row-major; none where it does not hold integers of 8 bits without a sign.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Data`] where they do not fit into memory.
-    pub fn to_u8(&self) -> Result<Option<Vec<u8>>> {
-        if !self.header.kind.is_u8() {
-            return Ok(None);
-        }
-        self.elements(|_, bytes| Ok(bytes[0])).map(Some)
-    }
-
-    /// The elements as labels, row-major.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Data`] with the first element that is not a whole number from 0 below 2³² − 1.
-    pub fn to_labels(&self) -> Result<Vec<u32>> {
-        self.elements(|kind, bytes| {
-            let value = kind.float(bytes);
-            if value.fract() == 0.0 && (0.0..f64::from(u32::MAX)).contains(&value) {
-                return Ok(value as u32);
-            }
-            Err(Error::data(format!(
-                "{value} is not a label: labels are whole numbers from 0; numbers to learn are read by `to_f32`"
-            )))
-        })
-    }
-
-    fn elements<T>(&self, decode: impl Fn(ElementKind, &[u8]) -> Result<T>) -> Result<Vec<T>> {
-        let (kind, width) = (self.header.kind, self.header.kind.width());
-        let len = self.data.len() / width;
-        let mut values = reserved(Some(len), "the array's elements")?;
-        if !self.header.fortran {
-            for bytes in self.data.chunks_exact(width) {
-                values.push(decode(kind, bytes)?);
-            }
-            return Ok(values);
-        }
-        // Column-major: the first index runs fastest in the file, the last one in the result.
-        let mut index = vec![0; self.header.shape.len()];
-        for _ in 0..len {
-            let place = index.iter().zip(&self.header.shape).rev();
-            let place = place.fold(0, |place, (i, dim)| place * dim + i);
-            values.push(decode(
-                kind,
-                &self.data[place * width..(place + 1) * width],
-            )?);
-            for (i, dim) in index.iter_mut().zip(&self.header.shape).rev() {
-                *i += 1;
-                if *i < *dim {
-                    break;
-                }
-                *i = 0;
-            }
-        }
-        Ok(values)
+        write(&System, path, [self.to_bytes()])
     }
 }
 
-impl Dataset {
-    /// A data set of an array of features, one row for each first index, and one of targets: labels where that one is a
-    /// list of integers, values otherwise.
-    ///
-    /// Features of 8 bits without a sign stay bytes, others become f32; tokens are [`Samples`] of [`Array::to_labels`].
-    ///
-    /// Integers of more dimensions are values too, because one-hot classes come so. Labels in a single column or of several
-    /// positions, and integers of a list that are numbers, are said to be what they are:
-    ///
-    /// ```
-    /// use kiln::data::npy::Array;
-    /// use kiln::{Dataset, Targets};
-    ///
-    /// # let (x, y) = (Array::from_f32(&[2, 4], &[0.0; 8])?, Array::from_f32(&[2, 3], &[0.0, 1.0, 2.0, 2.0, 1.0, 0.0])?);
-    /// // Two rows of four features, each with a class at three positions.
-    /// let (columns, classes) = (y.shape()[1], 3);
-    /// let targets = Targets::LabelTable { labels: y.to_labels()?, columns, classes };
-    /// let data = Dataset::new(x.to_f32()?, 4, targets)?;
-    /// // The same as numbers.
-    /// let numbers = Targets::Values { values: y.to_f32()?, columns };
-    /// # assert_eq!((data.rows(), data.classes()), (2, Some(3)));
-    /// # Ok::<(), kiln::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Data`] where an array has no rows, where the two differ in rows, and where an integer is no label.
-    pub fn from_arrays(features: &Array, targets: &Array) -> Result<Self> {
-        // An array without rows may claim any number of columns.
-        let product = |n: usize, dim: &usize| n.saturating_mul(*dim);
-        let columns = |array: &Array| array.shape().iter().skip(1).fold(1, product);
-        let sample = features.shape().get(1..).unwrap_or(&[]);
-        let targets = match targets.shape() {
-            [_] if targets.is_integer() => {
-                let labels = targets.to_labels()?;
-                let classes = labels.iter().max().map_or(0, |label| *label as usize + 1);
-                Targets::Labels { labels, classes }
-            }
-            _ => Targets::Values {
-                values: targets.to_f32()?,
-                columns: columns(targets),
-            },
-        };
-        let values = match features.to_u8()? {
-            Some(bytes) => bytes.into(),
-            None => TypedValues::from(features.to_f32()?),
-        };
-        Self::from_samples(Samples::called("features", values, sample.into())?, targets)
+/// Reads every array of a `.npz` file, by name without the ending `.npy`.
+///
+/// # Errors
+///
+/// [`Error::Io`] where the file cannot be read, [`Error::Format`] where it is no such archive, where an array in it is
+/// damaged (its name is in the message), and where this build has no archives.
+pub fn load_all(path: impl AsRef<Path>) -> Result<BTreeMap<String, Array>> {
+    let path = path.as_ref();
+    let file = File::open(path).map_err(|refusal| Error::io(path, refusal))?;
+    archive::read(BufReader::new(file), path)
+}
+
+/// Reads every array of the bytes of a `.npz` file; `name` stands for the path in errors.
+///
+/// # Errors
+///
+/// The same errors as [`load_all`].
+pub fn all_from_bytes(bytes: &[u8], name: &str) -> Result<BTreeMap<String, Array>> {
+    archive::read(Cursor::new(bytes), Path::new(name))
+}
+
+/// Writes a `.npz` file of these arrays, uncompressed as NumPy's `savez` does. It appears whole or not at all.
+///
+/// # Errors
+///
+/// [`Error::Io`] where the file cannot be written, [`Error::Argument`] where two arrays have one name, [`Error::Format`] where this
+/// build has no archives.
+pub fn save_all<'a>(
+    path: impl AsRef<Path>,
+    arrays: impl IntoIterator<Item = (&'a str, &'a Array)>,
+) -> Result<()> {
+    let path = path.as_ref();
+    let bytes = archive::to_bytes(arrays, path)?;
+    write(&System, path, [bytes])
+}
+
+/// What stands for archives where the crate is built without them.
+#[cfg(not(feature = "npz"))]
+mod archive {
+    use super::{Array, BTreeMap, Error, Path, Result};
+
+    fn refused<T>(path: &Path) -> Result<T> {
+        let message = "this build of Kiln has no `.npz` archives: the feature `npz` is off";
+        Err(Error::format(path, None, message))
+    }
+
+    pub(super) fn read<R>(_file: R, path: &Path) -> Result<BTreeMap<String, Array>> {
+        refused(path)
+    }
+
+    pub(super) fn to_bytes<A>(_arrays: A, path: &Path) -> Result<Vec<u8>> {
+        refused(path)
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 use super::categories::CategoryColumns;
 use super::imputing::{Fill, Imputer};
-use super::table::ColumnNames;
+use super::table::{ColumnNames, check_rows};
 use super::{Dataset, Scaler};
 
 /// One thing that is done to the columns; each is fitted on what the steps before it made of the training part.
@@ -143,14 +143,7 @@ impl Preprocessing {
     /// [`Error::Data`] where `data` does not have the columns that were fitted, and where a category is missing or not
     /// one of those that were fitted.
     pub fn transform(&self, data: &Dataset) -> Result<Dataset> {
-        if data.columns() != self.inputs() {
-            return Err(Error::data(format!(
-                "the preprocessing was fitted on {} columns and the data has {}: give it the same columns in the same \
-                 order",
-                self.inputs(),
-                data.columns()
-            )));
-        }
+        data.check_columns("preprocessing", self.inputs())?;
         let cells = self.transform_rows(Cow::Borrowed(data.cells()?))?;
         let widened = self.steps.iter().find_map(|step| match step {
             Fitted::OneHot(one_hot) => Some(one_hot),
@@ -168,14 +161,8 @@ impl Preprocessing {
     /// # Errors
     ///
     /// The same errors as [`transform`](Self::transform); [`Error::Data`] where `rows` is not a whole number of rows.
-    pub fn transform_rows<'a>(&self, rows: Cow<'a, [f32]>) -> Result<Cow<'a, [f32]>> {
-        if !rows.len().is_multiple_of(self.inputs()) {
-            return Err(Error::data(format!(
-                "{} features are not whole rows of the {} columns that the preprocessing was fitted on",
-                rows.len(),
-                self.inputs()
-            )));
-        }
+    pub(crate) fn transform_rows<'a>(&self, rows: Cow<'a, [f32]>) -> Result<Cow<'a, [f32]>> {
+        check_rows("preprocessing", rows.len(), self.inputs())?;
         let mut rows = rows;
         for step in &self.steps {
             match step {

@@ -33,9 +33,19 @@ macro_rules! same_type {
     };
 }
 
+/// What the body makes of the elements, whatever their type.
+macro_rules! any_type {
+    ($values:expr, $elements:ident => $body:expr) => {
+        match $values {
+            TypedValues::F32($elements) => $body,
+            TypedValues::U32($elements) => $body,
+            TypedValues::U8($elements) => $body,
+        }
+    };
+}
+
 impl<'a> TypedValues<'a> {
-    /// The type of the elements.
-    pub fn dtype(&self) -> DType {
+    pub(crate) fn dtype(&self) -> DType {
         match self {
             TypedValues::F32(_) => DType::F32,
             TypedValues::U32(_) => DType::U32,
@@ -43,22 +53,12 @@ impl<'a> TypedValues<'a> {
         }
     }
 
-    /// The number of elements.
-    pub fn len(&self) -> usize {
-        match self {
-            TypedValues::F32(values) => values.len(),
-            TypedValues::U32(values) => values.len(),
-            TypedValues::U8(values) => values.len(),
-        }
-    }
-
-    /// Whether there are no elements.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub(crate) fn len(&self) -> usize {
+        any_type!(self, values => values.len())
     }
 
     /// The numbers, if they are f32.
-    pub fn as_f32(&self) -> Option<&[f32]> {
+    pub(crate) fn as_f32(&self) -> Option<&[f32]> {
         match self {
             TypedValues::F32(values) => Some(values),
             TypedValues::U32(_) | TypedValues::U8(_) => None,
@@ -111,29 +111,40 @@ impl<'a> TypedValues<'a> {
     /// # Errors
     ///
     /// [`Error::Data`] where the types do not fit each other, or memory has no room for the wider elements.
-    pub(crate) fn converted(self, wanted: DType) -> Result<TypedValues<'a>> {
-        Ok(match (self, wanted) {
-            (TypedValues::U8(bytes), DType::F32) => {
-                TypedValues::F32(mapped(&bytes, f32::from)?.into())
-            }
+    pub(crate) fn converted(self, wanted: DType) -> Result<Self> {
+        match (self, wanted) {
+            (values, DType::F32) => values.numbers().map(TypedValues::F32),
             (TypedValues::U8(bytes), DType::U32) => {
-                TypedValues::U32(mapped(&bytes, u32::from)?.into())
+                Ok(TypedValues::U32(wider(&bytes, u32::from)?.into()))
             }
-            (values, wanted) if values.dtype() == wanted => values,
-            (values, wanted) => {
-                return Err(Error::data(format!(
-                    "it takes {wanted}, but the values are {}",
-                    values.dtype()
-                )));
-            }
-        })
+            (values, wanted) if values.dtype() == wanted => Ok(values),
+            (values, wanted) => Err(values.refusal(wanted)),
+        }
+    }
+
+    /// The elements as f32.
+    ///
+    /// # Errors
+    ///
+    /// The same errors as [`converted`](Self::converted).
+    pub(crate) fn numbers(self) -> Result<Cow<'a, [f32]>> {
+        match self {
+            TypedValues::F32(values) => Ok(values),
+            TypedValues::U8(bytes) => Ok(wider(&bytes, f32::from)?.into()),
+            TypedValues::U32(_) => Err(self.refusal(DType::F32)),
+        }
+    }
+
+    fn refusal(&self, wanted: DType) -> Error {
+        let dtype = self.dtype();
+        Error::data(format!("it takes {wanted}, but the values are {dtype}"))
     }
 }
 
-fn mapped<T: Copy, U>(values: &[T], to: impl Fn(T) -> U) -> Result<Vec<U>> {
-    let mut mapped = reserved(Some(values.len()), "the wider elements")?;
-    mapped.extend(values.iter().map(|&value| to(value)));
-    Ok(mapped)
+fn wider<U>(bytes: &[u8], to: impl Fn(u8) -> U) -> Result<Vec<U>> {
+    let mut wider = reserved(Some(bytes.len()), "the wider elements")?;
+    wider.extend(bytes.iter().map(|&byte| to(byte)));
+    Ok(wider)
 }
 
 macro_rules! conversions {
@@ -220,8 +231,13 @@ impl<'a> Samples<'a> {
         &self.shape
     }
 
+    /// The elements, row-major.
+    pub fn values(&self) -> &TypedValues<'a> {
+        &self.values
+    }
+
     /// The shape and type of a row.
-    pub fn kind(&self) -> TensorType {
+    pub(super) fn kind(&self) -> TensorType {
         TensorType {
             shape: self.shape.clone(),
             dtype: self.values.dtype(),
@@ -229,21 +245,18 @@ impl<'a> Samples<'a> {
     }
 
     /// Elements of a row, at least 1.
-    pub fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         self.width
     }
 
-    /// The elements, row-major.
-    pub fn values(&self) -> &TypedValues<'a> {
-        &self.values
-    }
-
-    /// The elements as numbers.
-    pub(super) fn into_numbers(self) -> Result<Vec<f32>> {
-        match self.values.converted(DType::F32)? {
-            TypedValues::F32(values) => Ok(values.into_owned()),
-            TypedValues::U32(_) | TypedValues::U8(_) => Ok(Vec::new()),
-        }
+    /// Every number times `factor`.
+    pub(super) fn scaled(self, factor: f32) -> Result<Self> {
+        let mut numbers = self.values.numbers()?.into_owned();
+        numbers.iter_mut().for_each(|x| *x *= factor);
+        Ok(Samples {
+            values: numbers.into(),
+            ..self
+        })
     }
 
     /// The rows of these numbers in this order.
@@ -253,5 +266,14 @@ impl<'a> Samples<'a> {
             width: self.width,
             values: self.values.picked(self.width, rows)?,
         })
+    }
+}
+
+impl<'a, V: Into<TypedValues<'a>>, S: Into<Shape>> TryFrom<(V, S)> for Samples<'a> {
+    type Error = Error;
+
+    /// Values and the shape of a row, as for [`Samples::new`].
+    fn try_from((values, shape): (V, S)) -> Result<Self> {
+        Samples::new(values, shape)
     }
 }

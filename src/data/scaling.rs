@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 use super::Dataset;
+use super::table::check_rows;
 
 /// Subtracts a number from each column and divides by another: `z = (x − center) / scale`.
 ///
@@ -30,23 +31,17 @@ use super::Dataset;
 /// # Ok::<(), kiln::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "ScalerFile", into = "ScalerFile")]
+#[serde(try_from = "ScalerFile")]
 pub struct Scaler {
     center: Vec<f64>,
     scale: Vec<f64>,
 }
 
-/// The form in which a fitted scaler stands in a model file.
-#[derive(Serialize, Deserialize)]
+/// A scaler as a model file has it, before its numbers are checked.
+#[derive(Deserialize)]
 struct ScalerFile {
     center: Vec<f64>,
     scale: Vec<f64>,
-}
-
-impl From<Scaler> for ScalerFile {
-    fn from(Scaler { center, scale }: Scaler) -> Self {
-        ScalerFile { center, scale }
-    }
 }
 
 impl TryFrom<ScalerFile> for Scaler {
@@ -187,13 +182,7 @@ impl Scaler {
     ///
     /// [`Error::Data`] where `data` does not have as many columns as the data that was fitted.
     pub fn transform(&self, data: &Dataset) -> Result<Dataset> {
-        if data.columns() != self.center.len() {
-            return Err(Error::data(format!(
-                "the scaler was fitted on {} columns and the data has {}: give it the same columns in the same order",
-                self.center.len(),
-                data.columns()
-            )));
-        }
+        data.check_columns("scaler", self.columns())?;
         let mut cells = data.cells()?.to_vec();
         self.transform_rows(&mut cells)?;
         data.with_table(cells, data.columns(), data.table.clone())
@@ -206,12 +195,7 @@ impl Scaler {
     /// [`Error::Data`] where `rows` is not a whole number of rows of as many columns as were fitted.
     pub fn transform_rows(&self, rows: &mut [f32]) -> Result<()> {
         let columns = self.center.len();
-        if !rows.len().is_multiple_of(columns) {
-            return Err(Error::data(format!(
-                "{} features are not whole rows of the {columns} columns that the scaler was fitted on",
-                rows.len()
-            )));
-        }
+        check_rows("scaler", rows.len(), columns)?;
         for row in rows.chunks_exact_mut(columns) {
             for ((x, center), scale) in row.iter_mut().zip(&self.center).zip(&self.scale) {
                 *x = ((f64::from(*x) - center) / scale) as f32;
@@ -221,7 +205,7 @@ impl Scaler {
     }
 
     /// The number of columns that it was fitted on.
-    pub fn columns(&self) -> usize {
+    pub(super) fn columns(&self) -> usize {
         self.center.len()
     }
 

@@ -64,19 +64,14 @@ impl Dataset {
     /// # Ok::<(), kiln::Error>(())
     /// ```
     pub fn split(&self, test_fraction: f64, seed: u64) -> Result<(Self, Self)> {
-        if !(test_fraction > 0.0 && test_fraction < 1.0) {
-            let message = format!("{test_fraction} is not between 0 and 1, both excluded");
-            return Err(Error::argument("test_fraction", message));
-        }
+        check_fraction(test_fraction)?;
         if self.rows() < 2 {
             return Err(Error::data(
                 "one row cannot be split into two parts: give at least 2 rows",
             ));
         }
-        let tested =
-            ((self.rows() as f64 * test_fraction).round() as usize).clamp(1, self.rows() - 1);
         let order = permutation(self.rows(), seed);
-        let (test, train) = order.split_at(tested);
+        let (test, train) = order.split_at(tested(order.len(), test_fraction));
         Ok((self.select(train)?, self.select(test)?))
     }
 
@@ -96,10 +91,7 @@ impl Dataset {
     /// # Ok::<(), kiln::Error>(())
     /// ```
     pub fn split_stratified(&self, test_fraction: f64, seed: u64) -> Result<(Self, Self)> {
-        if !(test_fraction > 0.0 && test_fraction < 1.0) {
-            let message = format!("{test_fraction} is not between 0 and 1, both excluded");
-            return Err(Error::argument("test_fraction", message));
-        }
+        check_fraction(test_fraction)?;
         let (mut train, mut test) = (Vec::new(), Vec::new());
         for (class, rows) in self.by_class(seed)? {
             if rows.len() == 1 {
@@ -107,9 +99,7 @@ impl Dataset {
                     "class {class} has one row, which cannot be in both parts: give at least 2 of each class"
                 )));
             }
-            let tested =
-                ((rows.len() as f64 * test_fraction).round() as usize).clamp(1, rows.len() - 1);
-            let (in_test, in_train) = rows.split_at(tested);
+            let (in_test, in_train) = rows.split_at(tested(rows.len(), test_fraction));
             test.extend_from_slice(in_test);
             train.extend_from_slice(in_train);
         }
@@ -174,16 +164,14 @@ impl Dataset {
             return Err(Error::argument("folds", message));
         }
         Ok((0..folds).map(move |fold| {
-            let (mut train, mut test) = (Vec::new(), Vec::new());
-            for (place, row) in order.iter().enumerate() {
-                let part = if place % folds == fold {
-                    &mut test
-                } else {
-                    &mut train
-                };
-                part.push(*row);
-            }
-            Ok((self.select(&train)?, self.select(&test)?))
+            let rows = order.iter().copied().enumerate();
+            let (test, train): (Vec<_>, Vec<_>) =
+                rows.partition(|(place, _)| place % folds == fold);
+            let part = |rows: Vec<(usize, usize)>| {
+                let rows: Vec<usize> = rows.into_iter().map(|(_, row)| row).collect();
+                self.select(&rows)
+            };
+            Ok((part(train)?, part(test)?))
         }))
     }
 
@@ -204,11 +192,8 @@ impl Dataset {
     /// [`Error::Data`] where the targets are not labels, or of more classes than memory has room for.
     pub fn class_counts(&self) -> Result<Vec<usize>> {
         let (labels, classes) = self.labels()?;
-        drop(reserved::<usize>(
-            Some(classes),
-            "the counts of the classes",
-        )?);
-        let mut counts = vec![0; classes];
+        let mut counts = reserved(Some(classes), "the counts of the classes")?;
+        counts.resize(classes, 0);
         labels.iter().for_each(|label| counts[*label as usize] += 1);
         Ok(counts)
     }
@@ -264,6 +249,19 @@ impl Dataset {
     pub fn shuffled(&self, seed: u64) -> Result<Self> {
         self.select(&permutation(self.rows(), seed))
     }
+}
+
+fn check_fraction(test_fraction: f64) -> Result<()> {
+    if test_fraction > 0.0 && test_fraction < 1.0 {
+        return Ok(());
+    }
+    let message = format!("{test_fraction} is not between 0 and 1, both excluded");
+    Err(Error::argument("test_fraction", message))
+}
+
+/// How many of `rows` rows, at least 2, are the test part.
+fn tested(rows: usize, test_fraction: f64) -> usize {
+    ((rows as f64 * test_fraction).round() as usize).clamp(1, rows - 1)
 }
 
 /// The numbers below `len` in an order drawn with `seed`: Durstenfeld's shuffle (Communications of the ACM 7, 1964).

@@ -45,6 +45,18 @@ impl Dataset {
         only.values().as_f32().ok_or_else(not_numbers)
     }
 
+    /// Refuses other columns than those that `what` was fitted on.
+    pub(super) fn check_columns(&self, what: &str, fitted: usize) -> Result<()> {
+        let columns = self.columns();
+        if columns == fitted {
+            return Ok(());
+        }
+        Err(Error::data(format!(
+            "the {what} was fitted on {fitted} columns and the data has {columns}: give it the same columns in the same \
+             order"
+        )))
+    }
+
     /// Names the features, in the order of their columns; an empty list takes the names away.
     ///
     /// # Errors
@@ -108,4 +120,14 @@ impl Dataset {
     pub fn categories(&self, column: usize) -> &[String] {
         self.table.categories.get(column).map_or(&[], Vec::as_slice)
     }
+}
+
+/// Refuses `len` numbers that are not whole rows of the columns that `what` was fitted on.
+pub(super) fn check_rows(what: &str, len: usize, columns: usize) -> Result<()> {
+    if len.is_multiple_of(columns) {
+        return Ok(());
+    }
+    Err(Error::data(format!(
+        "{len} features are not whole rows of the {columns} columns that the {what} was fitted on"
+    )))
 }

@@ -50,15 +50,6 @@ impl Targets {
         }
     }
 
-    /// Elements of a row: 0 where there are no targets, 1 for a label a row.
-    pub(super) fn columns(&self) -> usize {
-        match self {
-            Targets::None => 0,
-            Targets::Values { columns, .. } | Targets::LabelTable { columns, .. } => *columns,
-            Targets::Labels { .. } => 1,
-        }
-    }
-
     /// The targets of these rows, in this order.
     pub(super) fn select(&self, rows: &[usize]) -> Result<Self> {
         Ok(match self {
@@ -120,10 +111,21 @@ impl Targets {
 impl From<Vec<u32>> for Targets {
     /// A label a row, of as many classes as the largest says.
     fn from(labels: Vec<u32>) -> Self {
-        let largest = labels.iter().copied().max().unwrap_or(0);
         Targets::Labels {
+            classes: classes(&labels),
             labels,
-            classes: (largest as usize).saturating_add(1),
         }
     }
+}
+
+/// How many classes the largest label says that there are, at least 1.
+pub(super) fn classes(labels: &[u32]) -> usize {
+    let largest = labels.iter().copied().max().unwrap_or(0);
+    (largest as usize).saturating_add(1)
+}
+
+/// A number as a label: whole, from 0, below 2³² − 1.
+pub(super) fn label(number: f64) -> Option<u32> {
+    let fits = number.fract() == 0.0 && (0.0..f64::from(u32::MAX)).contains(&number);
+    fits.then_some(number as u32)
 }

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 
 use super::Dataset;
+use super::dataset::named;
 
 impl Dataset {
     /// Gives every row a weight: what its loss is multiplied by in training and evaluation (Keras' `sample_weight`).
@@ -13,10 +14,8 @@ impl Dataset {
     /// # Errors
     ///
     /// [`Error::Data`] where there are not as many weights as rows, or one is not a finite number.
-    pub fn with_weights(mut self, weights: Vec<f32>) -> Result<Self> {
-        self.check_weights(&weights)?;
-        self.weights = Some(weights);
-        Ok(self)
+    pub fn with_weights(self, weights: Vec<f32>) -> Result<Self> {
+        self.with_output_weights("", weights)
     }
 
     /// Gives every row a weight for the output of that name alone, as an entry of a dictionary that is Keras'
@@ -31,10 +30,10 @@ impl Dataset {
         weights: Vec<f32>,
     ) -> Result<Self> {
         let output = output.into();
-        let named = |error: Error| Error::data(format!("`{output}`: {error}"));
-        self.check_weights(&weights).map_err(named)?;
-        self.output_weights.retain(|(known, _)| *known != output);
-        self.output_weights.push((output, weights));
+        self.check_weights(&weights)
+            .map_err(|error| named(&output, error))?;
+        self.weights.retain(|(known, _)| *known != output);
+        self.weights.push((output, weights));
         Ok(self)
     }
 
@@ -56,11 +55,13 @@ impl Dataset {
 
     /// The weights of the rows; none where all weigh the same.
     pub fn weights(&self) -> Option<&[f32]> {
-        self.weights.as_deref()
+        let mut all = self.weights.iter();
+        let plain = all.find(|(output, _)| output.is_empty());
+        plain.map(|(_, weights)| &weights[..])
     }
 
-    /// The weights of the rows for single outputs, by their names.
-    pub fn output_weights(&self) -> &[(String, Vec<f32>)] {
-        &self.output_weights
+    /// The weights of the rows for single outputs, with their names.
+    pub(crate) fn output_weights(&self) -> impl Iterator<Item = &(String, Vec<f32>)> {
+        self.weights.iter().filter(|(output, _)| !output.is_empty())
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::data::{Features, Given, TypedValues};
 use crate::nn::InputSpec;
 use crate::session::{ElementsRef, Handle};
-use crate::{DType, Error, Result, Session};
+use crate::{Error, Result, Session};
 
 use super::programs::Recipe;
 
@@ -36,11 +36,7 @@ impl Arranged<'_> {
             match values.rows(width, rows) {
                 TypedValues::U32(values) => session.put(handle, 0, ElementsRef::U32(&values))?,
                 // Bytes are numbers to a model.
-                values => {
-                    if let TypedValues::F32(values) = values.converted(DType::F32)? {
-                        session.put(handle, 0, ElementsRef::F32(&values))?;
-                    }
-                }
+                values => session.put(handle, 0, ElementsRef::F32(&values.numbers()?))?,
             }
         }
         Ok(())

@@ -53,10 +53,9 @@ pub(super) fn gradients(
                 inputs.push(graph.variable_as(Role::Data, name, kind, words));
                 continue;
             }
-            values => values.converted(DType::F32)?,
+            values => values.numbers()?,
         };
-        let values = values.as_f32().unwrap_or_default();
-        inputs.push(graph.parameter(name, shape, values));
+        inputs.push(graph.parameter(name, shape, &values));
     }
     let pass = architecture.forward(&inputs, &parameters, false, None);
     let outputs: Vec<Tensor> = pass

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use kiln::data::Header;
 use kiln::{Csv, Error};
 
 use crate::{Folder, assert_says, gzipped};
@@ -46,12 +45,12 @@ fn lines_are_counted_over_empty_ones_and_any_line_end() {
     assert_line(Csv::new(), "a,y\r\n\r\n1,2\r\n\r\nx,3\r\n", 5, &["`x`"]);
     assert_line(Csv::new(), "a,y\r1,2\rx,3\r", 3, &["`x`"]);
     assert_line(
-        Csv::new().skip_index(0),
+        Csv::new().skip(0),
         "t,a,y\n\"two\nlines\",1,2\n\"\n\",x,2\n",
         4,
         &["`x`"],
     );
-    assert_line(Csv::new().header(Header::No), "x,1\n", 1, &["`x`"]);
+    assert_line(Csv::new().header(false), "x,1\n", 1, &["`x`"]);
     assert_line(Csv::new(), "\u{feff}a,y\nx,3", 2, &["`x`"]);
 }
 
@@ -136,7 +135,7 @@ fn a_first_record_that_may_be_either_asks_for_a_decision() {
         Csv::new(),
         "0,1,label\n5,6,7\n",
         1,
-        &["`label`", "7", "Header::Yes", "Header::No"],
+        &["`label`", "7", "header(true)", "header(false)"],
     );
     assert_line(Csv::new(), "6,14b,1\n1,85,0\n", 1, &["`14b`", "85"]);
 }
@@ -167,14 +166,11 @@ fn a_column_that_is_not_there_is_refused() {
         &["columns 1 and 2", "`b`"],
     );
     let error = assert_says(
-        read(Csv::new().target_index(4), text),
+        read(Csv::new().target(4), text),
         &["no column 4", "4 columns"],
     );
     assert!(matches!(error, Error::Argument { name: "target", .. }));
-    assert_says(
-        read(Csv::new().skip_index(9), text),
-        &["skip", "no column 9"],
-    );
+    assert_says(read(Csv::new().skip(9), text), &["skip", "no column 9"]);
     assert_says(read(Csv::new().target("y"), "1,2\n"), &["no header", "`y`"]);
 }
 

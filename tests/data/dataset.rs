@@ -36,7 +36,7 @@ fn rows_written_in_the_program_become_a_table() {
         &[[0., 9.], [1., 8.], [1., 7.]],
     )
     .unwrap();
-    assert_eq!((xor.rows(), xor.columns(), xor.target_columns()), (3, 2, 2));
+    assert_eq!((xor.rows(), xor.columns()), (3, 2));
     assert_eq!(xor.features(), [0., 0., 0., 1., 1., 0.]);
     assert_eq!(
         *xor.targets(),
@@ -45,19 +45,14 @@ fn rows_written_in_the_program_become_a_table() {
             columns: 2
         }
     );
-    assert_eq!(xor.row(2), Some(&[1., 0.][..]));
-    assert_eq!(xor.row(3), None);
-    assert_eq!(xor.row(usize::MAX), None);
     assert_eq!(xor.classes(), None);
 }
 
 #[test]
 fn one_row_of_one_column_without_a_target_is_a_data_set() {
     let data = Dataset::new(vec![7.0], 1, Targets::None).unwrap();
-    assert_eq!(
-        (data.rows(), data.columns(), data.target_columns()),
-        (1, 1, 0)
-    );
+    assert_eq!((data.rows(), data.columns()), (1, 1));
+    assert_eq!(*data.targets(), Targets::None);
 }
 
 #[test]

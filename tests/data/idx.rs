@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use kiln::data::idx::{self, Idx, IdxData};
-use kiln::{Error, Targets};
+use kiln::data::{Array, TypedValues, idx};
+use kiln::{Dataset, Error, Targets};
 
 use crate::{Folder, assert_says, gzipped};
 
@@ -15,7 +15,7 @@ fn idx_file(kind: u8, dims: &[u32], elements: &[u8]) -> Vec<u8> {
 }
 
 /// Reads the file both plain and gzipped, asserts that both agree, and passes the plain answer on.
-fn read(content: &[u8]) -> kiln::Result<Idx> {
+fn read(content: &[u8]) -> kiln::Result<Array> {
     let folder = Folder::new();
     let plain = idx::read(folder.file("array", content));
     let zipped = idx::read(folder.file("zipped", &gzipped(content)));
@@ -29,55 +29,41 @@ fn read(content: &[u8]) -> kiln::Result<Idx> {
     plain
 }
 
+/// Asserts that an array is of this type, as NumPy writes it, and of exactly these bytes.
+fn assert_holds(array: &Array, descr: &str, elements: &[u8]) {
+    let file = array.to_bytes();
+    assert!(file.ends_with(elements));
+    let header = String::from_utf8_lossy(&file[..file.len() - elements.len()]);
+    assert!(header.contains(&format!("'{descr}'")), "{header}");
+    assert!(header.ends_with('\n'), "{header}");
+}
+
 #[test]
 fn every_type_of_the_format_is_read_big_endian() {
-    let read = |kind, count, bytes: &[u8]| read(&idx_file(kind, &[count], bytes)).unwrap();
-    assert_eq!(read(8, 2, &[0, 255]).data, IdxData::U8(vec![0, 255]));
-    assert_eq!(read(9, 2, &[1, 255]).data, IdxData::I8(vec![1, -1]));
-    assert_eq!(
-        read(11, 2, &[1, 2, 255, 254]).data,
-        IdxData::I16(vec![258, -2])
-    );
-    assert_eq!(
-        read(12, 1, &[255, 255, 0, 0]).data,
-        IdxData::I32(vec![-65536])
-    );
-    assert_eq!(
-        read(13, 1, &1.5f32.to_be_bytes()).data,
-        IdxData::F32(vec![1.5])
-    );
-    let pi = read(14, 1, &std::f64::consts::PI.to_be_bytes());
-    assert_eq!(pi.data, IdxData::F64(vec![std::f64::consts::PI]));
-    assert_eq!(pi.into_f32().unwrap(), [std::f32::consts::PI]);
-    assert_eq!(read(9, 2, &[1, 255]).into_f32().unwrap(), [1.0, -1.0]);
-    assert_eq!(
-        read(11, 2, &[1, 2, 255, 254]).into_f32().unwrap(),
-        [258.0, -2.0]
-    );
-    assert_eq!(
-        read(12, 1, &[255, 255, 0, 0]).into_f32().unwrap(),
-        [-65536.0]
-    );
+    let pi = std::f64::consts::PI;
+    let cases: [(u8, &str, &[u8], &[f32]); 6] = [
+        (8, "|u1", &[0, 255], &[0.0, 255.0]),
+        (9, "|i1", &[1, 255], &[1.0, -1.0]),
+        (11, ">i2", &[1, 2, 255, 254], &[258.0, -2.0]),
+        (12, ">i4", &[255, 255, 0, 0], &[-65536.0]),
+        (13, ">f4", &1.5f32.to_be_bytes(), &[1.5]),
+        (14, ">f8", &pi.to_be_bytes(), &[std::f32::consts::PI]),
+    ];
+    for (kind, descr, bytes, values) in cases {
+        let array = read(&idx_file(kind, &[values.len() as u32], bytes)).unwrap();
+        assert_holds(&array, descr, bytes);
+        assert_eq!(array.to_f32().unwrap(), values);
+    }
 }
 
 #[test]
 fn dimensions_are_kept_and_may_be_empty() {
     let array = read(&idx_file(8, &[2, 1, 3], &[1, 2, 3, 4, 5, 6])).unwrap();
-    assert_eq!(
-        array,
-        Idx {
-            dims: vec![2, 1, 3],
-            data: IdxData::U8(vec![1, 2, 3, 4, 5, 6])
-        }
-    );
+    assert_eq!(array.shape(), [2, 1, 3]);
+    assert_holds(&array, "|u1", &[1, 2, 3, 4, 5, 6]);
     let empty = read(&idx_file(13, &[0, 28], &[])).unwrap();
-    assert_eq!(
-        empty,
-        Idx {
-            dims: vec![0, 28],
-            data: IdxData::F32(vec![])
-        }
-    );
+    assert_eq!(empty.shape(), [0, 28]);
+    assert_holds(&empty, ">f4", &[]);
 }
 
 #[test]
@@ -86,11 +72,10 @@ fn elements_are_whole_across_the_pieces_that_are_read() {
     let bytes: Vec<u8> = (0..count)
         .flat_map(|i| f64::from(i).to_be_bytes())
         .collect();
-    let expected = (0..count).map(f64::from).collect();
-    assert_eq!(
-        read(&idx_file(14, &[count], &bytes)).unwrap().data,
-        IdxData::F64(expected)
-    );
+    let array = read(&idx_file(14, &[count], &bytes)).unwrap();
+    assert_holds(&array, ">f8", &bytes);
+    let expected: Vec<f32> = (0..count).map(|i| i as f32).collect();
+    assert_eq!(array.to_f32().unwrap(), expected);
 }
 
 #[test]
@@ -200,14 +185,33 @@ fn pair(folder: &Path, part: &str, joint: &str, labels: &[u8], count: u32) {
     .unwrap();
 }
 
+/// The pixels of a data set of images of bytes.
+fn pixels(data: &Dataset) -> &[u8] {
+    let [(_, images)] = data.inputs() else {
+        panic!("one input");
+    };
+    let TypedValues::U8(pixels) = images.values() else {
+        panic!("pixels are bytes");
+    };
+    pixels
+}
+
 #[test]
-fn a_set_of_four_files_is_read_with_pixels_from_0_to_1_and_ten_classes() {
+fn a_set_of_four_files_is_read_with_its_bytes_and_ten_classes() {
     for joint in ["-", "."] {
         let folder = Folder::new();
         pair(folder.path(), "train", joint, &[7, 0, 2], 3);
         pair(folder.path(), "t10k", joint, &[9], 1);
         let (train, test) = idx::mnist(folder.path()).unwrap();
-        assert_eq!(train.features(), [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
+        assert_eq!(pixels(&train), [0, 51, 102, 153, 204, 255]);
+        let fractions = train.clone().scaled(1.0 / 255.0).unwrap();
+        for (x, fraction) in fractions
+            .features()
+            .iter()
+            .zip([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+        {
+            assert!((x - fraction).abs() <= f32::EPSILON, "{x}");
+        }
         assert_eq!(
             *train.targets(),
             Targets::Labels {
@@ -258,40 +262,30 @@ fn images_and_labels_that_do_not_belong_together_are_refused() {
 
     let few = labels(8, &[1], &[0]);
     assert_says(
-        idx::read_images_and_labels(&images, &few),
+        idx::read_images(&images, &few),
         &["labels: ", "1 labels", "2 images", "images"],
     );
-    assert_says(idx::read_images_and_labels(&few, &few), &["swapped"]);
+    assert_says(idx::read_images(&few, &few), &["swapped"]);
     assert_says(
-        idx::read_images_and_labels(&images, &images),
+        idx::read_images(&images, &images),
         &["1 dimension", "[2, 1, 1]"],
     );
     let negative = labels(9, &[2], &[0, 255]);
-    assert_says(
-        idx::read_images_and_labels(&images, &negative),
-        &["row 1", "label -1"],
-    );
+    assert_says(idx::read_images(&images, &negative), &["row 1", "label -1"]);
     let floats = labels(13, &[2], &[0; 8]);
-    assert_says(
-        idx::read_images_and_labels(&images, &floats),
-        &["whole numbers"],
-    );
+    assert_says(idx::read_images(&images, &floats), &["whole numbers"]);
 
     let wide = labels(12, &[2], &[0, 0, 0, 1, 0, 0, 1, 0]);
-    let data = idx::read_images_and_labels(&images, &wide).unwrap();
-    assert_eq!(
-        (data.features(), data.classes()),
-        (&[0.0, 1.0][..], Some(257))
-    );
+    let data = idx::read_images(&images, &wide).unwrap();
+    assert_eq!((pixels(&data), data.classes()), (&[0, 255][..], Some(257)));
+    let scaled = data.scaled(1.0 / 255.0).unwrap();
+    assert_eq!(scaled.features(), [0.0, 1.0]);
     let none = labels(8, &[0], &[]);
     let empty = folder.file(
         "empty",
         &idx_file(8, &[0, u32::MAX, u32::MAX, u32::MAX], &[]),
     );
-    assert_says(
-        idx::read_images_and_labels(&empty, &none),
-        &["at least one row"],
-    );
+    assert_says(idx::read_images(&empty, &none), &["at least one row"]);
 }
 
 #[test]
@@ -300,7 +294,7 @@ fn images_of_floats_keep_their_values() {
     let pixels = [2.5f32.to_be_bytes(), (-1f32).to_be_bytes()].concat();
     let images = folder.file("images", &idx_file(13, &[1, 2], &pixels));
     let labels = folder.file("labels", &idx_file(11, &[1], &[0, 3]));
-    let data = idx::read_images_and_labels(images, labels).unwrap();
+    let data = idx::read_images(images, labels).unwrap();
     assert_eq!(
         (data.features(), data.classes()),
         (&[2.5, -1.0][..], Some(4))

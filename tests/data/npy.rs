@@ -1,6 +1,7 @@
 //! NumPy's files: bytes as NumPy writes them, and what is wrong with others.
 
-use kiln::data::npy::{Array, load_all, save_all};
+use kiln::data::Array;
+use kiln::data::npy::{load_all, save_all};
 use kiln::{Dataset, Targets};
 
 use crate::{Folder, assert_says};

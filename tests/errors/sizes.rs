@@ -1,6 +1,6 @@
 //! Sizes that no machine has: refused before anything is multiplied, made or counted.
 
-use kiln::data::npy::Array;
+use kiln::data::Array;
 use kiln::nn::Permute;
 use kiln::prelude::*;
 use kiln::train::Every;
@@ -134,9 +134,9 @@ pub fn data_of_absurd_sizes_is_refused() {
     says(Dataset::from_arrays(&empty, &empty), &[]);
     let table = "1,2,0\n3,4,1\n";
     for csv in [
-        Csv::new().target_index(HUGE),
-        Csv::new().skip_index(HUGE),
-        Csv::new().categorical_index(HUGE),
+        Csv::new().target(HUGE),
+        Csv::new().skip(HUGE),
+        Csv::new().categorical(HUGE),
     ] {
         says(csv.read_from(table.as_bytes(), "table.csv"), &["column"]);
     }

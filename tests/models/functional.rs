@@ -62,15 +62,15 @@ fn labels() -> Targets {
     }
 }
 
-fn inputs() -> [(&'static str, Vec<f32>, usize); 2] {
+fn inputs() -> [(&'static str, (Vec<f32>, usize)); 2] {
     [
-        ("a", numbers(ROWS * 3, 1), 3),
-        ("b", numbers(ROWS * 6, 2), 6),
+        ("a", (numbers(ROWS * 3, 1), 3)),
+        ("b", (numbers(ROWS * 6, 2), 6)),
     ]
 }
 
 fn data() -> Dataset {
-    Dataset::from_parts(inputs(), [("price", values()), ("kind", labels())]).unwrap()
+    Dataset::from_inputs(inputs(), [("price", values()), ("kind", labels())]).unwrap()
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn training_lowers_every_loss_and_the_history_has_their_series() {
 #[test]
 fn an_output_without_an_objective_needs_no_targets() {
     let mut model = compile([kind()]).unwrap();
-    let data = Dataset::from_parts(inputs(), [("kind", labels())]).unwrap();
+    let data = Dataset::from_inputs(inputs(), [("kind", labels())]).unwrap();
     let before = model.weights().unwrap();
     let history = model.fit(&data, Fit::epochs(2).silent()).unwrap();
     assert!(history.get("kind_loss").is_empty());
@@ -299,7 +299,7 @@ fn losses_and_metrics_of_ones_own_are_closures_over_rows() {
 
     let wrong = Objective::own("price", "wrong", |y, _| y.clone());
     let mut model = compile([wrong]).unwrap();
-    let data = Dataset::from_parts(inputs(), [("price", self::values())]).unwrap();
+    let data = Dataset::from_inputs(inputs(), [("price", self::values())]).unwrap();
     says(
         model.evaluate(&data),
         &["wrong", "a number for each of", "rows"],
@@ -329,7 +329,7 @@ fn a_saved_model_of_several_outputs_is_the_same_to_the_bit() {
 fn the_order_in_which_inputs_are_given_does_not_matter() {
     let mut model = compile([price(), kind()]).unwrap();
     let [a, b] = inputs();
-    let turned = Dataset::from_parts(
+    let turned = Dataset::from_inputs(
         [b.clone(), a.clone()],
         [("kind", labels()), ("price", values())],
     )
@@ -341,7 +341,7 @@ fn the_order_in_which_inputs_are_given_does_not_matter() {
     let predicted = model.predict(&data()).unwrap();
     assert_eq!(model.predict(&turned).unwrap(), predicted);
     assert_eq!(
-        model.predict(&[("b", &b.1[..]), ("a", &a.1)]).unwrap(),
+        model.predict(&[("b", &b.1.0[..]), ("a", &a.1.0)]).unwrap(),
         predicted
     );
 }
@@ -378,28 +378,28 @@ fn what_does_not_fit_several_inputs_and_outputs_is_refused_in_words() {
 
     let mut model = compile([price(), kind()]).unwrap();
     let [a, b] = inputs();
-    let mut refused = |inputs: Vec<(&'static str, Vec<f32>, usize)>,
+    let mut refused = |inputs: Vec<(&'static str, (Vec<f32>, usize))>,
                        targets: Vec<(&'static str, Targets)>,
                        words: &[&str]| {
-        let data = Dataset::from_parts(inputs, targets).unwrap();
+        let data = Dataset::from_inputs(inputs, targets).unwrap();
         says(model.evaluate(&data), words);
     };
     let both = || vec![("price", values()), ("kind", labels())];
     refused(vec![a.clone()], both(), &["`b` is missing"]);
     refused(
-        vec![a.clone(), ("c", b.1.clone(), 6)],
+        vec![a.clone(), ("c", b.1.clone())],
         both(),
         &["input", "`c`", "a, b"],
     );
     refused(
-        vec![("a", b.1.clone(), 6), b.clone()],
+        vec![("a", b.1.clone()), b.clone()],
         both(),
         &["`a` has 6", "[3]"],
     );
     refused(
         vec![a.clone(), b.clone()],
         vec![("price", values())],
-        &["`kind`", "from_parts"],
+        &["`kind`", "from_inputs"],
     );
     let third = vec![("price", values()), ("kind", labels()), ("x", labels())];
     refused(vec![a.clone(), b.clone()], third, &["output", "`x`"]);
@@ -410,13 +410,13 @@ fn what_does_not_fit_several_inputs_and_outputs_is_refused_in_words() {
         &["`kind`", "integer labels"],
     );
 
-    says(model.predict(&[("a", &a.1[..])]), &["`b` is missing"]);
+    says(model.predict(&[("a", &a.1.0[..])]), &["`b` is missing"]);
     says(
-        model.predict(&[("a", &a.1[..]), ("b", &b.1[..6])]),
+        model.predict(&[("a", &a.1.0[..]), ("b", &b.1.0[..6])]),
         &["`b` has 1 rows"],
     );
     says(
-        model.predict(&[("a", &a.1[..]), ("b", &b.1[..7])]),
+        model.predict(&[("a", &a.1.0[..]), ("b", &b.1.0[..7])]),
         &["`b`", "whole rows of 6"],
     );
     says(
@@ -429,13 +429,14 @@ fn what_does_not_fit_several_inputs_and_outputs_is_refused_in_words() {
         &["class_weight", "one trained output"],
     );
 
-    says(Dataset::from_parts([], [("y", labels())]), &["no input"]);
+    let none: [(&str, (Vec<f32>, usize)); 0] = [];
+    says(Dataset::from_inputs(none, [("y", labels())]), &["no input"]);
     says(
-        Dataset::from_parts([a.clone(), a.clone()], []),
+        Dataset::from_inputs([a.clone(), a.clone()], []),
         &["two parts", "`a`"],
     );
     says(
-        Dataset::from_parts([a.clone(), ("b", b.1[..6].to_vec(), 6)], []),
+        Dataset::from_inputs([a.clone(), ("b", (b.1.0[..6].to_vec(), 6))], []),
         &["`b` has 1 rows"],
     );
     says(data().with_weights(vec![1.0]), &["1 weights", "50 rows"]);
@@ -481,8 +482,8 @@ fn each_output_has_weights_of_its_own_and_weighted_metrics_divide_by_their_sum()
         values: t.to_vec(),
         columns: 1,
     };
-    let inputs = [("a", a.to_vec(), 1), ("b", b.to_vec(), 1)];
-    let plain = Dataset::from_parts(inputs, [("p", values()), ("q", values())]).unwrap();
+    let inputs = [("a", (a.to_vec(), 1)), ("b", (b.to_vec(), 1))];
+    let plain = Dataset::from_inputs(inputs, [("p", values()), ("q", values())]).unwrap();
     let weighted = plain.clone().with_output_weights("p", w.to_vec()).unwrap();
     let (mut model, _) = passing();
     let fit = Fit::epochs(1).batch_size(2).silent();

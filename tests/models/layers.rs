@@ -586,7 +586,10 @@ fn a_model_within_another_shares_its_weights_trains_and_is_saved_like_layers() {
         values: rows(40, 2),
         columns: 2,
     };
-    let data = Dataset::from_parts([("a", x.clone(), 4), ("b", rows(40, 4), 4)], [("last", y)]);
+    let data = Dataset::from_inputs(
+        [("a", (x.clone(), 4)), ("b", (rows(40, 4), 4))],
+        [("last", y)],
+    );
     let data = data.unwrap();
     let mut models = [compiled(nested).unwrap(), compiled(flat).unwrap()];
     let names: Vec<String> = models[0]

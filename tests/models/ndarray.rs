@@ -1,7 +1,7 @@
 //! Data sets from `ndarray`'s arrays and predictions as such.
 
 use kiln::prelude::*;
-use ndarray::{Array1, Array2, Axis, Slice, array};
+use ndarray::{Array1, Array2, ArrayView2, Axis, Slice, array};
 
 fn model(columns: usize) -> Model {
     let network = Sequential::new(columns).dense(4, Tanh).dense(2, Linear);
@@ -20,21 +20,21 @@ fn arrays_of_any_layout_are_the_rows_that_they_show() {
     let transposed = every_other.t().to_owned();
     for x in [every_other, transposed.t()] {
         let y = array![1.0, 2.0, 3.0];
-        let data = Dataset::from_ndarray(x, y.view()).unwrap();
+        let data = Dataset::from_arrays(x, y.view()).unwrap();
         assert_eq!((data.rows(), data.columns()), (3, 2));
         assert_eq!(data.features(), expected);
-        assert_eq!(data.features_ndarray().unwrap(), x);
+        assert_eq!(ArrayView2::try_from(&data).unwrap(), x);
         let values = vec![1.0, 2.0, 3.0];
         assert_eq!(*data.targets(), Targets::Values { values, columns: 1 });
     }
     let wide =
-        Dataset::from_ndarray(all.view(), all.slice_axis(Axis(1), Slice::from(1..3))).unwrap();
-    assert_eq!(wide.target_columns(), 2);
+        Dataset::from_arrays(all.view(), all.slice_axis(Axis(1), Slice::from(1..3))).unwrap();
+    assert!(matches!(wide.targets(), Targets::Values { columns: 2, .. }));
     let labels = Array1::from_vec(vec![0u32, 1, 3, 0, 1, 2]);
-    let data = Dataset::from_ndarray(all.view(), labels.view()).unwrap();
+    let data = Dataset::from_arrays(all.view(), labels.view()).unwrap();
     assert_eq!(data.classes(), Some(4));
-    let data = Dataset::from_ndarray(all.view(), Targets::None).unwrap();
-    assert_eq!(data.target_columns(), 0);
+    let data = Dataset::from_arrays(all.view(), Targets::None).unwrap();
+    assert_eq!(*data.targets(), Targets::None);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn predictions_are_an_array_and_come_from_one() {
     // A view that is not row-major in memory is read as it shows.
     let columns_first = x.t().to_owned();
     assert_eq!(model.predict(columns_first.t()).unwrap(), predictions);
-    let data = Dataset::from_ndarray(x.view(), array.view()).unwrap();
+    let data = Dataset::from_arrays(x.view(), array.view()).unwrap();
     assert!(model.evaluate(&data).unwrap().loss < 1e-12);
 }
 
@@ -58,10 +58,10 @@ fn predictions_are_an_array_and_come_from_one() {
 fn what_does_not_fit_is_refused() {
     let x = Array2::<f32>::zeros((4, 3));
     let y = array![1.0f32, 2.0];
-    let told = Dataset::from_ndarray(x.view(), y.view()).unwrap_err();
+    let told = Dataset::from_arrays(x.view(), y.view()).unwrap_err();
     assert!(told.to_string().contains('4'), "{told}");
-    assert!(Dataset::from_ndarray(x.slice_axis(Axis(0), Slice::from(..0)), Targets::None).is_err());
-    assert!(Dataset::from_ndarray(x.slice_axis(Axis(1), Slice::from(..0)), Targets::None).is_err());
+    assert!(Dataset::from_arrays(x.slice_axis(Axis(0), Slice::from(..0)), Targets::None).is_err());
+    assert!(Dataset::from_arrays(x.slice_axis(Axis(1), Slice::from(..0)), Targets::None).is_err());
     // As many numbers as rows of the model's width, but in rows of another.
     let told = model(2).predict(x.view()).unwrap_err().to_string();
     assert!(told.contains("3 columns") && told.contains('2'), "{told}");

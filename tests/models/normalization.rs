@@ -72,7 +72,9 @@ fn batch_normalisation_keeps_running_averages_and_predicts_with_them() {
     }
     // A row alone is predicted as among others: by the averages, not by its batch.
     let all = model.predict(&data).unwrap();
-    let one = model.predict(data.row(5).unwrap()).unwrap();
+    let one = model
+        .predict(&data.features()[5 * data.columns()..][..data.columns()])
+        .unwrap();
     assert!((all.values()[5] - one.values()[0]).abs() < 1e-5);
 }
 
@@ -287,8 +289,8 @@ fn rows_after_a_ragged_batch_have_no_part_in_its_masked_statistics() {
         values: vec![0.0; rows],
         columns: 1,
     };
-    let inputs = [("x", x.clone(), steps), ("mask", mask.clone(), steps)];
-    let data = Dataset::from_parts(inputs, [("y", targets)]).unwrap();
+    let inputs = [("x", (x.clone(), steps)), ("mask", (mask.clone(), steps))];
+    let data = Dataset::from_inputs(inputs, [("y", targets)]).unwrap();
     model
         .fit(&data, Fit::epochs(1).batch_size(4).shuffle(false).silent())
         .unwrap();

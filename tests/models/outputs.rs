@@ -368,8 +368,8 @@ fn outputs_of_one_and_of_several_positions_have_their_labels_side_by_side() {
             labels: kinds.clone(),
             classes: 2,
         };
-        let data = Dataset::from_parts(
-            [("x", features, POSITIONS * FEATURES)],
+        let data = Dataset::from_inputs(
+            [("x", (features, POSITIONS * FEATURES))],
             [("tags", tagged().targets().clone()), ("kind", of_kind)],
         );
         let data = data.unwrap();

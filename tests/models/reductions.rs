@@ -172,8 +172,10 @@ fn each_output_has_its_own_reduction_and_weighted_metrics_stay_what_they_are() {
             values: Y.to_vec(),
             columns: 1,
         };
-        let data =
-            Dataset::from_parts([("x", X.to_vec(), 1)], [("a", targets()), ("b", targets())]);
+        let data = Dataset::from_inputs(
+            [("x", (X.to_vec(), 1))],
+            [("a", targets()), ("b", targets())],
+        );
         let data = data.unwrap().with_weights(W.to_vec()).unwrap();
         let rows = [0, 1, 2, 3, 4];
         let (sum, down) = by_hand(&rows, 0.5, true, Reduction::Sum);

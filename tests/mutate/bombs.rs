@@ -4,7 +4,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use kiln::data::{idx, npy};
+use kiln::data::{Array, idx, npy};
 use kiln::prelude::*;
 use kiln::train::RunState;
 
@@ -75,9 +75,7 @@ fn sizes_are_not_believed_before_the_bytes_are_there() {
         let mut file = b"\x93NUMPY\x01\x00".to_vec();
         file.extend((header.len() as u16).to_le_bytes());
         file.extend(header.bytes());
-        refused("npy", &file, |file| {
-            npy::Array::from_bytes(file, "huge.npy")
-        });
+        refused("npy", &file, |file| Array::from_bytes(file, "huge.npy"));
     }
     // An archive whose directory says to list as many files as there can be.
     let end = [&b"PK\x05\x06"[..], &[0, 0, 0, 0], &[0xff; 4], &[0; 10]].concat();

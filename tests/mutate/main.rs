@@ -23,7 +23,7 @@ use std::time::Instant;
 // In turns: the allocator counts for the whole process.
 use common::alone;
 use kiln::Error;
-use kiln::data::{idx, npy};
+use kiln::data::{Array, idx, npy};
 use kiln::io::Import;
 use kiln::plan::TuningTable;
 use kiln::prelude::*;
@@ -160,7 +160,7 @@ fn weights_of_other_programs() {
 #[test]
 fn arrays() {
     torture("npy", &seeds::arrays(), |_, bytes| {
-        let array = npy::Array::from_bytes(&bytes, "mutated")?;
+        let array = Array::from_bytes(&bytes, "mutated")?;
         drop(array.to_labels());
         drop(Dataset::from_arrays(&array, &array));
         array.to_f32().map(drop)
@@ -177,7 +177,7 @@ fn archives() {
 #[test]
 fn idx_files() {
     torture("IDX", &seeds::idx(), |_, bytes| {
-        idx::read_from(&bytes[..], "mutated")?.into_f32().map(drop)
+        idx::read_from(&bytes[..], "mutated")?.to_f32().map(drop)
     });
 }
 
@@ -185,7 +185,7 @@ fn idx_files() {
 fn idx_files_that_are_compressed() {
     torture("compressed IDX", &seeds::idx(), |_, bytes| {
         let packed = seeds::gzipped(&bytes);
-        idx::read_from(&packed[..], "mutated")?.into_f32().map(drop)
+        idx::read_from(&packed[..], "mutated")?.to_f32().map(drop)
     });
 }
 
@@ -195,8 +195,8 @@ fn tables() {
         let csv = match numbers.below(5) {
             0 => Csv::new(),
             1 => Csv::new().labels(),
-            2 => Csv::new().categorical_index(0),
-            3 => Csv::new().target_index(1).skip_index(0),
+            2 => Csv::new().categorical(0),
+            3 => Csv::new().target(1).skip(0),
             _ => Csv::new().no_target().comment(b'#').delimiter(b';'),
         };
         csv.read_from(&bytes[..], "mutated").map(drop)

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use kiln::data::npy::{Array, save_all};
+use kiln::data::Array;
+use kiln::data::npy::save_all;
 use kiln::data::{Fill, Preprocessing, Step};
 use kiln::optim::Schedule;
 use kiln::prelude::*;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kiln::data::npy;
+use kiln::data::{Array, npy};
 use kiln::io::Import;
 use kiln::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
@@ -159,9 +159,9 @@ fn variables_of_keras_by_their_paths_are_read_from_safetensors_and_npz() {
         model.import_weights(file, &Import::keras()).unwrap();
     });
     predicts(&mut model);
-    let arrays: Vec<(&str, npy::Array)> = tensors
+    let arrays: Vec<(&str, Array)> = tensors
         .iter()
-        .map(|(name, shape, values)| (*name, npy::Array::from_f32(shape, values).unwrap()))
+        .map(|(name, shape, values)| (*name, Array::from_f32(shape, values).unwrap()))
         .collect();
     let file = path("keras.npz");
     npy::save_all(&file, arrays.iter().map(|(name, array)| (*name, array))).unwrap();

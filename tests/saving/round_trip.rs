@@ -4,7 +4,7 @@ use crate::common;
 
 use std::collections::BTreeSet;
 
-use kiln::data::npy::Array;
+use kiln::data::Array;
 use kiln::nn::{ActivityRegularization, Regularizer, built_in_classes};
 use kiln::prelude::*;
 

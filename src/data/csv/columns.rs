@@ -1,6 +1,5 @@
 //! The columns of a CSV file: which of them are features and which targets, and the cells read so far.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use csv::ByteRecord;
@@ -9,8 +8,8 @@ use crate::data::{Dataset, Targets};
 use crate::error::{Error, Result};
 
 use super::cells::{Cell, text};
-use super::labels::{Labels, sorted_places};
-use super::{ColumnRef, Csv, TargetColumns};
+use super::labels::{CellNames, Labels};
+use super::{Column, Csv};
 
 /// The table while it is being read.
 pub(super) struct Columns {
@@ -22,35 +21,8 @@ pub(super) struct Columns {
     values: Vec<f32>,
     labels: Option<Labels>,
     /// For each feature, its categories if it is one of them.
-    categories: Vec<Option<Categories>>,
+    categories: Vec<Option<CellNames>>,
     missing: Vec<String>,
-}
-
-/// The categories of a feature.
-enum Categories {
-    /// Names, numbered in the order in which they came up.
-    Found(BTreeMap<String, u32>),
-    /// Names that the caller listed.
-    Listed(Vec<String>),
-}
-
-impl Categories {
-    /// The number of a category, as a cell holds it.
-    fn number(&mut self, text: String) -> Result<f32, String> {
-        match self {
-            Categories::Found(found) => {
-                let next = found.len() as u32;
-                Ok(*found.entry(text).or_insert(next) as f32)
-            }
-            Categories::Listed(listed) => match listed.iter().position(|name| *name == text) {
-                Some(place) => Ok(place as f32),
-                None => Err(format!(
-                    "`{text}` is none of the categories {}",
-                    listed.join(", ")
-                )),
-            },
-        }
-    }
 }
 
 impl Columns {
@@ -61,19 +33,15 @@ impl Columns {
         width: usize,
         names: Option<Vec<String>>,
     ) -> Result<Self> {
-        let find = |column: &ColumnRef, argument| find(column, argument, width, names.as_deref());
+        let find = |column: &Column, argument| find(column, argument, width, names.as_deref());
         let skipped = csv
             .skipped
             .iter()
             .map(|column| find(column, "skip"))
             .collect::<Result<Vec<_>>>()?;
-        let targets = match &csv.target {
-            TargetColumns::None => Vec::new(),
-            TargetColumns::Last => (0..width)
-                .rfind(|column| !skipped.contains(column))
-                .into_iter()
-                .collect(),
-            TargetColumns::Given(given) => given
+        let targets: Vec<usize> = match &csv.targets {
+            None => Vec::from_iter((0..width).rfind(|column| !skipped.contains(column))),
+            Some(given) => given
                 .iter()
                 .map(|column| find(column, "target"))
                 .collect::<Result<_>>()?,
@@ -108,7 +76,7 @@ impl Columns {
         let labels = csv
             .labels
             .then(|| Labels::new(&csv.class_names, &csv.missing));
-        let mut categories: Vec<Option<Categories>> = features.iter().map(|_| None).collect();
+        let mut categories: Vec<Option<CellNames>> = features.iter().map(|_| None).collect();
         for (column, listed) in &csv.categorical {
             let column = find(column, "categorical")?;
             let Some(feature) = features.iter().position(|feature| *feature == column) else {
@@ -117,10 +85,7 @@ impl Columns {
                 );
                 return Err(Error::argument("categorical", message));
             };
-            categories[feature] = Some(match listed.is_empty() {
-                true => Categories::Found(BTreeMap::new()),
-                false => Categories::Listed(listed.clone()),
-            });
+            categories[feature] = Some(CellNames::new(listed));
         }
         Ok(Columns {
             width,
@@ -149,9 +114,10 @@ impl Columns {
                 match (Cell::of(cell, &self.missing), &mut self.categories[feature]) {
                     (Cell::Empty | Cell::Missing, _) => f32::NAN,
                     (_, Some(categories)) => {
-                        let number = categories.number(text(cell));
+                        let number = categories.number(&text(cell), "categories");
                         number
                             .map_err(|message| format!("{}: {message}", self.describe(*column)))?
+                            as f32
                     }
                     (Cell::Number(number), None) => number,
                     (other, None) => return Err(self.refuse(*column, cell, other)),
@@ -202,18 +168,14 @@ impl Columns {
         let width = self.features.len();
         let mut names_of = Vec::new();
         for (feature, categories) in self.categories.into_iter().enumerate() {
-            match categories {
-                None => {}
-                Some(Categories::Listed(listed)) => names_of.push((feature, listed)),
-                Some(Categories::Found(found)) => {
-                    let sorted = sorted_places(&found);
-                    let cells = read.iter_mut().skip(feature).step_by(width);
-                    cells
-                        .filter(|x| !x.is_nan())
-                        .for_each(|x| *x = sorted[*x as usize] as f32);
-                    names_of.push((feature, found.into_keys().collect()));
-                }
-            }
+            let Some((names, places)) = categories.map(CellNames::finish) else {
+                continue;
+            };
+            let cells = read.iter_mut().skip(feature).step_by(width);
+            cells
+                .filter(|x| !x.is_nan())
+                .for_each(|x| *x = places[*x as usize] as f32);
+            names_of.push((feature, names));
         }
         let data = Dataset::new(read, width, targets)?
             .with_feature_names(names)?
@@ -235,7 +197,7 @@ impl Columns {
                 let mend = if target {
                     "`.labels()` reads names of classes"
                 } else {
-                    "`.skip_index()` leaves the column out, `.categorical_index()` reads it as categories"
+                    "`.skip()` leaves the column out, `.categorical()` reads it as categories"
                 };
                 format!("{column}: `{cell}` is not a number; {mend}")
             }
@@ -253,24 +215,24 @@ impl Columns {
 
 /// The index of a column that the caller pointed out.
 fn find(
-    column: &ColumnRef,
+    column: &Column,
     argument: &'static str,
     width: usize,
     names: Option<&[String]>,
 ) -> Result<usize> {
     match (column, names) {
-        (ColumnRef::Index(index), _) if *index < width => Ok(*index),
-        (ColumnRef::Index(index), _) => {
+        (Column::Index(index), _) if *index < width => Ok(*index),
+        (Column::Index(index), _) => {
             let message = format!("there is no column {index}: {width} columns are counted from 0");
             Err(Error::argument(argument, message))
         }
-        (ColumnRef::Name(name), None) => {
+        (Column::Name(name), None) => {
             let message = format!(
                 "the file has no header to find `{name}` in: point to the column by its index"
             );
             Err(Error::argument(argument, message))
         }
-        (ColumnRef::Name(name), Some(names)) => {
+        (Column::Name(name), Some(names)) => {
             let mut same = (0..width).filter(|index| names[*index] == *name);
             match (same.next(), same.next()) {
                 (Some(index), None) => Ok(index),

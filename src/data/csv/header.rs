@@ -2,19 +2,17 @@
 
 use csv::ByteRecord;
 
+use super::Csv;
 use super::cells::{Cell, text};
-use super::{Csv, Header};
 
-/// Decides by the setting, and in `Auto` by the first two records.
+/// Decides by the setting, and without one by the first two records.
 pub(super) fn is_header(
     csv: &Csv,
     first: &ByteRecord,
     second: Option<&ByteRecord>,
 ) -> Result<bool, String> {
-    match csv.header {
-        Header::Yes => return Ok(true),
-        Header::No => return Ok(false),
-        Header::Auto => {}
+    if let Some(said) = csv.header {
+        return Ok(said);
     }
     // An empty cell tells nothing: some writers leave the name of the row numbers' column empty.
     let is_data = |cell: &[u8]| !matches!(Cell::of(cell, &csv.missing), Cell::Text | Cell::Empty);
@@ -31,7 +29,7 @@ pub(super) fn is_header(
         None => Ok(false),
         Some((top, cell)) => Err(format!(
             "`{}` is a text above the number {}, next to other numbers: is it a name or a bad cell? Say whether the \
-             file has a header with `.header(Header::Yes)` or `.header(Header::No)`",
+             file has a header with `.header(true)` or `.header(false)`",
             text(top),
             text(cell)
         )),

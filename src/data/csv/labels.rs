@@ -1,8 +1,62 @@
-//! The column of class labels: whole numbers, or names that become numbers in their sorted order.
+//! Texts that stand for numbers: categories of a feature, and the column of class labels.
 
 use std::collections::BTreeMap;
 
+use crate::data::targets::{classes, label};
+
 use super::cells::Cell;
+
+/// The names of categories or classes and their numbers.
+pub(super) enum CellNames {
+    /// Numbered in the order in which they came up, to be sorted in the end.
+    Found(BTreeMap<String, u32>),
+    /// Those that the caller listed.
+    Listed(Vec<String>),
+}
+
+impl CellNames {
+    /// The names in `listed`, or those that come up where there are none.
+    pub(super) fn new(listed: &[String]) -> Self {
+        if listed.is_empty() {
+            CellNames::Found(BTreeMap::new())
+        } else {
+            CellNames::Listed(listed.to_vec())
+        }
+    }
+
+    /// The number of a name; `what` says what names stand for.
+    pub(super) fn number(&mut self, text: &str, what: &str) -> Result<u32, String> {
+        match self {
+            CellNames::Found(found) => {
+                let next = found.len() as u32;
+                Ok(*found.entry(text.to_owned()).or_insert(next))
+            }
+            CellNames::Listed(listed) => {
+                let place = (0..).zip(&*listed).find(|(_, name)| *name == text);
+                place
+                    .map(|(place, _)| place)
+                    .ok_or_else(|| format!("`{text}` is none of the {what} {}", listed.join(", ")))
+            }
+        }
+    }
+
+    /// The names in order, and for each number that was given its place in that order.
+    pub(super) fn finish(self) -> (Vec<String>, Vec<u32>) {
+        match self {
+            CellNames::Found(found) => {
+                let mut sorted = vec![0; found.len()];
+                for (place, came_up) in (0..).zip(found.values()) {
+                    sorted[*came_up as usize] = place;
+                }
+                (found.into_keys().collect(), sorted)
+            }
+            CellNames::Listed(listed) => {
+                let same = (0..).zip(&listed).map(|(place, _)| place).collect();
+                (listed, same)
+            }
+        }
+    }
+}
 
 /// The labels read so far; the first cell decides whether they are numbers or names.
 pub(super) struct Labels {
@@ -14,19 +68,15 @@ pub(super) struct Labels {
 enum LabelKind {
     /// The labels themselves.
     Numbers,
-    /// Names, numbered in the order in which they came up.
-    Found(BTreeMap<String, u32>),
-    /// Names that the caller listed.
-    Listed(Vec<String>),
+    Named(CellNames),
 }
 
 impl Labels {
     /// An empty column, of the classes in `listed` if there are any.
     pub(super) fn new(listed: &[String], missing: &[String]) -> Self {
-        let kind = (!listed.is_empty()).then(|| LabelKind::Listed(listed.to_vec()));
         Labels {
             labels: Vec::new(),
-            kind,
+            kind: (!listed.is_empty()).then(|| LabelKind::Named(CellNames::new(listed))),
             missing: missing.to_vec(),
         }
     }
@@ -35,34 +85,29 @@ impl Labels {
     pub(super) fn push(&mut self, text: &str) -> Result<(), String> {
         let cell = Cell::of(text.as_bytes(), &self.missing);
         let kind = self.kind.get_or_insert_with(|| match cell {
-            Cell::Text => LabelKind::Found(BTreeMap::new()),
+            Cell::Text => LabelKind::Named(CellNames::new(&[])),
             _ => LabelKind::Numbers,
         });
-        let label = match (kind, cell) {
-            (LabelKind::Listed(listed), _) => {
-                let place = listed.iter().position(|name| name == text);
-                let place = place.and_then(|place| u32::try_from(place).ok());
-                place.ok_or_else(|| {
-                    format!("`{text}` is none of the classes {}", listed.join(", "))
-                })?
-            }
+        self.labels.push(match (kind, cell) {
+            (LabelKind::Named(names @ CellNames::Listed(_)), _) => names.number(text, "classes")?,
             (_, Cell::Empty | Cell::Missing) => {
                 return Err(format!("the label is missing (`{text}`)"));
             }
-            (LabelKind::Numbers, _) => whole(text)?,
-            (LabelKind::Found(names), Cell::Text) => {
-                let next = u32::try_from(names.len())
-                    .map_err(|refusal| format!("too many classes: {refusal}"))?;
-                *names.entry(text.to_owned()).or_insert(next)
+            (LabelKind::Numbers, _) => {
+                // `2.0` is one too, as some writers know floats only.
+                let number = text.parse().ok().and_then(label);
+                number.ok_or_else(|| {
+                    format!("`{text}` is not a label: labels are whole numbers from 0, or all of them are names of classes")
+                })?
             }
-            (LabelKind::Found(_), _) => {
+            (LabelKind::Named(names), Cell::Text) => names.number(text, "classes")?,
+            (LabelKind::Named(_), _) => {
                 return Err(format!(
                     "`{text}` is a number, and the labels before it are names of classes: list the names with \
                      `.class_names(…)` if it is one"
                 ));
             }
-        };
-        self.labels.push(label);
+        });
         Ok(())
     }
 
@@ -71,37 +116,16 @@ impl Labels {
         let mut labels = self.labels;
         match self.kind {
             None | Some(LabelKind::Numbers) => {
-                let classes = labels.iter().max().map_or(0, |label| *label as usize + 1);
+                let classes = classes(&labels);
                 (labels, classes, Vec::new())
             }
-            Some(LabelKind::Listed(names)) => (labels, names.len(), names),
-            Some(LabelKind::Found(found)) => {
-                let sorted = sorted_places(&found);
+            Some(LabelKind::Named(names)) => {
+                let (names, places) = names.finish();
                 labels
                     .iter_mut()
-                    .for_each(|label| *label = sorted[*label as usize]);
-                (labels, found.len(), found.into_keys().collect())
+                    .for_each(|label| *label = places[*label as usize]);
+                (labels, names.len(), names)
             }
         }
     }
-}
-
-/// For each number by which a name came up, its place among the sorted names.
-pub(super) fn sorted_places(found: &BTreeMap<String, u32>) -> Vec<u32> {
-    let mut sorted = vec![0; found.len()];
-    for (place, came_up) in (0..).zip(found.values()) {
-        sorted[*came_up as usize] = place;
-    }
-    sorted
-}
-
-/// A label that is a number: whole, from 0, below 2³² − 1. `2.0` is one too, as some writers know floats only.
-fn whole(text: &str) -> Result<u32, String> {
-    let label = text
-        .parse::<f64>()
-        .ok()
-        .filter(|x| x.fract() == 0.0 && (0.0..f64::from(u32::MAX)).contains(x));
-    label.map(|label| label as u32).ok_or_else(|| {
-        format!("`{text}` is not a label: labels are whole numbers from 0, or all of them are names of classes")
-    })
 }

@@ -1,7 +1,7 @@
 //! `.npz` files: zip archives of `.npy` files, stored or deflated.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom, Write};
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use zip::result::ZipError;
@@ -9,34 +9,13 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::data::source::check_unpacked;
-use crate::edge::files::File;
 use crate::error::{Error, Result};
 use crate::reserve::reserved;
 
 use super::Array;
 
-/// Reads every array of a `.npz` file, by name without the ending `.npy`.
-///
-/// # Errors
-///
-/// [`Error::Io`] where the file cannot be read, [`Error::Format`] where it is no such archive or an array in it is
-/// damaged (its name is in the message).
-pub fn load_all(path: impl AsRef<Path>) -> Result<BTreeMap<String, Array>> {
-    let path = path.as_ref();
-    let file = File::open(path).map_err(|refusal| Error::io(path, refusal))?;
-    read(BufReader::new(file), path)
-}
-
-/// Reads every array of the bytes of a `.npz` file; `name` stands for the path in errors.
-///
-/// # Errors
-///
-/// The same errors as [`load_all`].
-pub fn all_from_bytes(bytes: &[u8], name: &str) -> Result<BTreeMap<String, Array>> {
-    read(Cursor::new(bytes), Path::new(name))
-}
-
-fn read(mut file: impl Read + Seek, path: &Path) -> Result<BTreeMap<String, Array>> {
+/// Every array of an archive, by its name; `path` is named in errors.
+pub(super) fn read(mut file: impl Read + Seek, path: &Path) -> Result<BTreeMap<String, Array>> {
     let packed = file.seek(SeekFrom::End(0));
     let packed = packed.map_err(|refusal| Error::io(path, refusal))?;
     let counted = check_counts(&mut file, packed).map_err(|refusal| Error::io(path, refusal))?;
@@ -70,16 +49,11 @@ fn read(mut file: impl Read + Seek, path: &Path) -> Result<BTreeMap<String, Arra
     Ok(arrays)
 }
 
-/// Writes a `.npz` file of these arrays, uncompressed as NumPy's `savez` does. It appears whole or not at all.
-///
-/// # Errors
-///
-/// [`Error::Io`] where the file cannot be written, [`Error::Argument`] where two arrays have one name.
-pub fn save_all<'a>(
-    path: impl AsRef<Path>,
+/// The bytes of an archive of these arrays; `path` is named in errors.
+pub(super) fn to_bytes<'a>(
     arrays: impl IntoIterator<Item = (&'a str, &'a Array)>,
-) -> Result<()> {
-    let path = path.as_ref();
+    path: &Path,
+) -> Result<Vec<u8>> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     for (name, array) in arrays {
@@ -94,7 +68,7 @@ pub fn save_all<'a>(
         written.map_err(|refusal| Error::io(path, refusal))?;
     }
     let file = archive.finish().map_err(|refusal| unfit(path, refusal))?;
-    crate::formats::write(&crate::formats::System, path, [file.into_inner()])
+    Ok(file.into_inner())
 }
 
 /// Refuses a directory that says to list more files than an archive of arrays has: room for them is made before they are
@@ -137,12 +111,12 @@ fn check_counts(file: &mut (impl Read + Seek), len: u64) -> io::Result<Result<()
             window.drain(..window.len().saturating_sub(39));
         }
     }
-    Ok(match most > MAX_FILES {
-        true => Err(format!(
+    if most > MAX_FILES {
+        return Ok(Err(format!(
             "its directory says to list {most} files; {MAX_FILES} arrays are the most"
-        )),
-        false => Ok(()),
-    })
+        )));
+    }
+    Ok(Ok(()))
 }
 
 fn unfit(path: &Path, refusal: ZipError) -> Error {

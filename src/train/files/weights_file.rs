@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::data::npy;
+use crate::data::{Array, npy};
 use crate::formats::System;
 use crate::formats::safetensors::{Elements, NewTensor, header};
 use crate::nn::Parameter;
@@ -53,7 +53,7 @@ impl Model {
         if path.extension().is_some_and(|ending| ending == "npz") {
             let mut arrays = Vec::new();
             for weights in &weights {
-                let array = npy::Array::from_f32(weights.shape.dims(), &weights.values)?;
+                let array = Array::from_f32(weights.shape.dims(), &weights.values)?;
                 arrays.push((weights.name.as_str(), array));
             }
             return npy::save_all(path, arrays.iter().map(|(name, array)| (*name, array)));

@@ -53,7 +53,7 @@ impl Recipe<'_> {
         let found = named.iter().find(|(name, _)| *name == objective.output);
         found.map(|(_, targets)| targets).ok_or_else(|| {
             Error::data(format!(
-                "the data set has no targets called `{}`, as the output is; `Dataset::from_parts` gives them names",
+                "the data set has no targets called `{}`, as the output is; `Dataset::from_inputs` gives them names",
                 objective.output
             ))
         })

@@ -55,9 +55,9 @@ impl Recipe<'_> {
 
     /// The weights of the rows: a table of those of each output where some have their own.
     pub(super) fn weights_of<'a>(&self, data: &'a Dataset) -> Result<Option<Cow<'a, [f32]>>> {
-        let own = data.output_weights();
+        let own: Vec<&(String, Vec<f32>)> = data.output_weights().collect();
         let outputs = &self.architecture.outputs;
-        let unknown = |(name, _): &&(String, _)| !outputs.iter().any(|o| o.name == *name);
+        let unknown = |(name, _): &&&(String, _)| !outputs.iter().any(|o| o.name == *name);
         if let Some((name, _)) = own.iter().find(unknown) {
             return Err(Error::NotFound {
                 what: "output",

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use kiln::Shape;
+use kiln::data::TypedValues;
 use kiln::nn::{Activation, Sequential};
 use kiln::optim::OptimizerConfig;
 use kiln::train::{Fit, Loss, Metric, Model, Reads};
@@ -192,8 +193,17 @@ fn dataset(
         let Some(folder) = folder else {
             return Stop::unsupported("the folder data/mnist is not there");
         };
-        let (train, _) = kiln::data::idx::mnist(folder)?;
-        return Ok(train.select(&(0..count).collect::<Vec<usize>>())?);
+        let (train, _) = kiln::data::mnist(folder)?;
+        let train = train.select(&(0..count).collect::<Vec<usize>>())?;
+        let [(_, images)] = train.inputs() else {
+            return Stop::unsupported("images of several inputs");
+        };
+        let TypedValues::U8(pixels) = images.values() else {
+            return Stop::unsupported("images whose pixels are no bytes");
+        };
+        let pixels = pixels.iter().map(|&pixel| f32::from(pixel) / 255.0);
+        let labels = train.targets().clone();
+        return Ok(Dataset::new(pixels.collect(), train.columns(), labels)?);
     }
     let (x, y) = (case.tensor("x")?, case.tensor("y")?);
     if x.shape.len() != 2 {
