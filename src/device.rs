@@ -213,11 +213,6 @@ impl Device {
         self.gpu().map(gpu::Device::counters).unwrap_or_default()
     }
 
-    /// How often it was lost and made again; 0 for the CPU sessions.
-    pub fn generation(&self) -> u64 {
-        self.gpu().map_or(0, gpu::Device::generation)
-    }
-
     /// Opens a plan: allocates, compiles, uploads the variables' initial values. A device that was lost is made again first.
     ///
     /// # Errors

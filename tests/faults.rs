@@ -229,7 +229,7 @@ fn a_run_that_loses_its_device_too_often_leaves_the_model_at_the_last_state() {
         .fit(&data, disturbed.states(Every::Steps(1_000_000), states))
         .unwrap_err();
     assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
-    assert_eq!(device.generation(), 2);
+    assert_eq!(device.counters().generation, 2);
     let state = model.take_unfinished().unwrap();
     assert_eq!(written, [state.steps]);
     // The model works, on a device made again, and the run goes on to the bits of one that was never disturbed.

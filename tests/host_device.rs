@@ -124,7 +124,7 @@ fn a_hosts_device_that_is_lost_is_an_error_and_the_run_goes_on_on_another() {
         text.contains("the host program's, which alone can make it"),
         "{text}"
     );
-    assert_eq!(device.generation(), 0);
+    assert_eq!(device.counters().generation, 0);
     // Nothing of it stays on the account, and what is asked of it is the same error.
     assert_eq!(device.counters().bytes, 0);
     let error = lost.predict(&data).unwrap_err();

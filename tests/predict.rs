@@ -194,5 +194,5 @@ fn a_device_lost_while_many_rows_are_predicted_is_made_again() {
         });
         assert!(bits(&mut model, &all) == expected, "call {call}");
     }
-    assert!(device.generation() > 0);
+    assert!(device.counters().generation > 0);
 }

@@ -117,14 +117,14 @@ fn a_run_of_any_kind_ends_in_the_same_bits_when_its_device_is_lost() {
         let total = calls(device).0 - before;
         let mut lost = 0;
         for point in [1, 3, 5, 7, 9] {
-            let (generation, fired) = (device.generation(), device.counters().faults);
+            let (generation, fired) = (device.counters().generation, device.counters().faults);
             inject(device, total * point / 10, FaultKind::Lost);
             // How many calls a run makes follows from how long its steps take: the fault may come in the next run.
             while device.counters().faults == fired {
                 let ended = kind.trained(device).unwrap();
                 assert_eq!(ended, expected, "{kind:?}, lost at {point} tenths");
             }
-            lost += device.generation() - generation;
+            lost += device.counters().generation - generation;
         }
         println!("{kind:?}: lost {lost} times");
         assert!(lost >= 4, "{kind:?}: the device was lost {lost} times only");
@@ -223,10 +223,10 @@ fn weights_put_back_by_a_callback_as_the_device_is_lost_are_trained_on_the_rows_
             let losses = history.loss().into_iter().map(f64::to_bits);
             (losses.collect::<Vec<_>>(), model.snapshot().unwrap())
         };
-        let generation = device.generation();
+        let generation = device.counters().generation;
         let expected = trained(None);
         assert!(trained(Some(4)) == expected, "{kind:?}");
-        assert_eq!(device.generation(), generation + 1, "{kind:?}");
+        assert_eq!(device.counters().generation, generation + 1, "{kind:?}");
     }
 }
 
@@ -314,7 +314,7 @@ fn a_device_lost_while_a_nan_is_looked_for_takes_neither_the_error_nor_the_model
     let total = calls(device).0 - before;
     let mut lost = 0;
     for point in (0..25).step_by(3) {
-        let generation = device.generation();
+        let generation = device.counters().generation;
         let (mut model, data) = diverging(device);
         inject(device, total - 1 - point, FaultKind::Lost);
         let error = model.fit(&data, fit()).unwrap_err();
@@ -326,7 +326,7 @@ fn a_device_lost_while_a_nan_is_looked_for_takes_neither_the_error_nor_the_model
         });
         assert!(finite, "{point}");
         model.predict(data.features()).unwrap();
-        lost += device.generation() - generation;
+        lost += device.counters().generation - generation;
     }
     assert!(lost >= 4, "the device was lost {lost} times only");
 }
@@ -407,10 +407,10 @@ fn a_population_whose_device_is_lost_ends_in_the_same_bits() {
             let fired = device.counters().faults;
             inject(device, total * point / 10, FaultKind::Lost);
             while device.counters().faults == fired {
-                let generation = device.generation();
+                let generation = device.counters().generation;
                 assert!(trained() == expected, "{name}, lost at {point} tenths");
                 // The one before took leave by itself.
-                lost += (device.generation() - generation).saturating_sub(1);
+                lost += (device.counters().generation - generation).saturating_sub(1);
             }
         }
         println!("{name}: lost {lost} times in its runs");

@@ -56,9 +56,9 @@ fn lose() -> Result<bool> {
             0 => Lose::AtStep((draw * total as f64) as u64 + 1),
             _ => Lose::After(alone.mul_f64(draw)),
         };
-        let before = device.generation();
+        let before = device.counters().generation;
         let (weights, steps) = trained(&device, moment)?;
-        lost += u64::from(device.generation() > before);
+        lost += u64::from(device.counters().generation > before);
         if weights == expected && steps == total {
             equal += 1;
         } else {

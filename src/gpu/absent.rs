@@ -9,6 +9,7 @@ mod options;
 mod timings;
 
 use std::fmt;
+use std::future::Ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,15 @@ pub use timings::{LaunchTiming, Profile};
 /// What there is no value of. Inside of types of which nobody sees that, so that code for GPUs compiles as it is.
 #[derive(Debug, Clone, Copy)]
 enum Never {}
+
+/// Methods of types of which there is no value.
+macro_rules! never {
+    ($($type:ident { $(fn $name:ident$(<$r:ident>)?(&$self:ident$(, $of:ty)*)$( -> $to:ty)?;)* })*) => {
+        $(impl $type {
+            $(pub(crate) fn $name$(<$r>)?(&$self$(, _: $of)*)$( -> $to)? { match $self.0 {} })*
+        })*
+    };
+}
 
 /// A choice among adapters, of which there are none.
 #[derive(Debug)]
@@ -47,12 +57,6 @@ pub(crate) fn adapters() -> Vec<AdapterSummary> {
 #[derive(Debug)]
 pub struct AdapterSummary(Never);
 
-impl AdapterSummary {
-    pub(crate) fn is_in(&self, _table: &TuningTable) -> bool {
-        match self.0 {}
-    }
-}
-
 impl fmt::Display for AdapterSummary {
     fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {}
@@ -67,14 +71,6 @@ impl Canary {
     pub async fn of(device: &Device) -> Result<Arc<Self>> {
         match device.0 {}
     }
-
-    pub fn check(&self, _device: &Device) -> Result<()> {
-        match self.0 {}
-    }
-
-    pub fn restrict(&self, _target: Target) -> Target {
-        match self.0 {}
-    }
 }
 
 /// An open adapter.
@@ -86,57 +82,11 @@ impl Device {
         tracing::debug!(?selector, ?options, "built without the feature `gpu`");
         Ok(None)
     }
-
-    pub fn target(&self) -> &Target {
-        match self.0 {}
-    }
-
-    pub fn summary(&self) -> &AdapterSummary {
-        match self.0 {}
-    }
-
-    pub fn budget(&self) -> Option<u64> {
-        match self.0 {}
-    }
-
-    pub fn counters(&self) -> Counters {
-        match self.0 {}
-    }
-
-    pub fn generation(&self) -> u64 {
-        match self.0 {}
-    }
-
-    pub fn answering(&self) -> Result<Self> {
-        match self.0 {}
-    }
-
-    pub fn deadline(&self) -> Duration {
-        match self.0 {}
-    }
-
-    pub fn is_gone(&self) -> bool {
-        match self.0 {}
-    }
-
-    pub fn admit(&self, _plan: &Plan, _freed: u64) -> Result<()> {
-        match self.0 {}
-    }
-
-    pub fn block_on<T>(&self, _future: impl Future<Output = T>) -> T {
-        match self.0 {}
-    }
 }
 
 /// What a submission is reading back.
 #[derive(Debug)]
 pub(crate) struct Pending(Never);
-
-impl Pending {
-    pub fn arrived(&self) -> Option<WallTime> {
-        match self.0 {}
-    }
-}
 
 /// An open plan.
 #[derive(Debug)]
@@ -146,64 +96,44 @@ impl Session {
     pub fn open(device: &Device, _plan: &Plan) -> Result<Self> {
         match device.0 {}
     }
+}
 
-    pub fn plan(&self) -> &Plan {
-        match self.0 {}
+never! {
+    AdapterSummary {
+        fn is_in(&self, &TuningTable) -> bool;
     }
-
-    pub fn device(&self) -> &Device {
-        match self.0 {}
+    Canary {
+        fn check(&self, &Device) -> Result<()>;
+        fn restrict(&self, Target) -> Target;
     }
-
-    pub fn overhead_bytes(&self) -> u64 {
-        match self.0 {}
+    Device {
+        fn target(&self) -> &Target;
+        fn summary(&self) -> &AdapterSummary;
+        fn budget(&self) -> Option<u64>;
+        fn counters(&self) -> Counters;
+        fn answering(&self) -> Result<Device>;
+        fn deadline(&self) -> Duration;
+        fn is_gone(&self) -> bool;
+        fn admit(&self, &Plan, u64) -> Result<()>;
+        fn block_on<T>(&self, impl Future<Output = T>) -> T;
     }
-
-    pub fn run(&mut self, _program: usize, _steps: u64) -> Result<()> {
-        match self.0 {}
+    Pending {
+        fn arrived(&self) -> Option<WallTime>;
     }
-
-    pub fn submit(&mut self, _program: usize, _steps: u64, _places: &[Place]) -> Result<Pending> {
-        match self.0 {}
-    }
-
-    pub fn copy(&mut self, _places: &[Place]) -> Result<Pending> {
-        match self.0 {}
-    }
-
-    pub fn limit_steps_per_dispatch(&mut self, _program: usize, _steps: u64) {
-        match self.0 {}
-    }
-
-    pub fn reserve_readbacks(&mut self, _places: &[Place], _count: usize) -> Result<()> {
-        match self.0 {}
-    }
-
-    pub async fn finish<R>(
-        &mut self,
-        _pending: Pending,
-        _read: impl FnOnce(&[u8]) -> R,
-    ) -> Result<R> {
-        match self.0 {}
-    }
-
-    pub async fn profile(&mut self, _program: usize, _repeat: u64) -> Result<Profile> {
-        match self.0 {}
-    }
-
-    pub fn write(&mut self, _place: Place, _values: &[f32]) -> Result<()> {
-        match self.0 {}
-    }
-
-    pub fn write_words(&mut self, _place: Place, _values: &[u32]) -> Result<()> {
-        match self.0 {}
-    }
-
-    pub async fn read<R>(&mut self, _place: Place, _read: impl FnOnce(&[u8]) -> R) -> Result<R> {
-        match self.0 {}
-    }
-
-    pub fn copied_bytes(&self, _place: Place) -> usize {
-        match self.0 {}
+    Session {
+        fn plan(&self) -> &Plan;
+        fn device(&self) -> &Device;
+        fn overhead_bytes(&self) -> u64;
+        fn run(&self, usize, u64) -> Result<()>;
+        fn submit(&self, usize, u64, &[Place]) -> Result<Pending>;
+        fn copy(&self, &[Place]) -> Result<Pending>;
+        fn limit_steps_per_dispatch(&self, usize, u64);
+        fn reserve_readbacks(&self, &[Place], usize) -> Result<()>;
+        fn finish<R>(&self, Pending, impl FnOnce(&[u8]) -> R) -> Ready<Result<R>>;
+        fn profile(&self, usize, u64) -> Ready<Result<Profile>>;
+        fn write(&self, Place, &[f32]) -> Result<()>;
+        fn write_words(&self, Place, &[u32]) -> Result<()>;
+        fn read<R>(&self, Place, impl FnOnce(&[u8]) -> R) -> Ready<Result<R>>;
+        fn copied_bytes(&self, Place) -> usize;
     }
 }

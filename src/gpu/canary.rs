@@ -66,10 +66,6 @@ static KNOWN: Mutex<Option<HashMap<String, Arc<Canary>>>> = Mutex::new(None);
 
 impl Canary {
     /// What is known of a device's driver, tried out the first time in a process.
-    ///
-    /// # Errors
-    ///
-    /// What the device raises.
     pub(crate) async fn of(device: &Device) -> Result<Arc<Self>> {
         let key = device.summary().to_string();
         let known = || locked(&KNOWN);
@@ -125,28 +121,28 @@ impl Canary {
             ..target
         }
     }
+}
 
-    /// What it dispatches.
-    pub fn launches() -> Vec<Launch> {
-        let launch = |entry, round: u32| {
-            Launch::new(text(), entry)
-                .param("iterations", ITERATIONS)
-                .param("round", round)
-                .bind(Binding::Input(0))
-                .bind(Binding::Output(0))
-        };
-        let mut launches = vec![
-            launch("count_loops", 0).iterations(u64::from(ITERATIONS)),
-            launch("keep_nans", 0),
-            launch("squash", 1),
-            launch("cross_barriers", 0),
-        ];
-        launches.extend((1..=ROUNDS).map(|round| launch("follow", round)));
-        let mut neighbours = launch("write_neighbours", 5);
-        neighbours.bindings = vec![Binding::Output(0), Binding::Output(1)];
-        launches.push(neighbours);
-        launches
-    }
+/// What it dispatches.
+fn launches() -> Vec<Launch> {
+    let launch = |entry, round: u32| {
+        Launch::new(text(), entry)
+            .param("iterations", ITERATIONS)
+            .param("round", round)
+            .bind(Binding::Input(0))
+            .bind(Binding::Output(0))
+    };
+    let mut launches = vec![
+        launch("count_loops", 0).iterations(u64::from(ITERATIONS)),
+        launch("keep_nans", 0),
+        launch("squash", 1),
+        launch("cross_barriers", 0),
+    ];
+    launches.extend((1..=ROUNDS).map(|round| launch("follow", round)));
+    let mut neighbours = launch("write_neighbours", 5);
+    neighbours.bindings = vec![Binding::Output(0), Binding::Output(1)];
+    launches.push(neighbours);
+    launches
 }
 
 fn text() -> Shader {
@@ -157,7 +153,7 @@ fn text() -> Shader {
 async fn tried(device: &Device) -> Result<Canary> {
     let begun = WallTime::now();
     let alignment = device.target().alignment;
-    let launches = Canary::launches();
+    let launches = launches();
     let written = |binding: Binding| matches!(binding, Binding::Output(_));
     let requests = launches
         .iter()
@@ -205,12 +201,22 @@ async fn tried(device: &Device) -> Result<Canary> {
         });
         recorder.copy((&found, 0), (&staging, 0), 3 * part);
     })?;
-    let readback = Readback::begin(device, staging, 3 * part, submission)?;
+    let readback = Readback::begin(device, Some((staging, 3 * part)), submission)?;
     let (words, _staging) = readback
         .finish(device, bytemuck::pod_collect_to_vec::<u8, u32>)
         .await?;
     let part = (part / 4) as usize;
     Ok(judged(&words, part, begun.elapsed().as_secs_f64()))
+}
+
+/// What the lanes of a workgroup hold after they have handed their numbers on 16 times.
+fn across_barriers() -> Vec<u32> {
+    let first = |i: u32| i.wrapping_mul(2_654_435_761).wrapping_add(INPUTS[0]);
+    (0..16).fold((0..64).map(first).collect(), |lanes: Vec<u32>, i| {
+        let other = |local: u32| lanes[(63 - ((local + i) & 63)) as usize];
+        let next = (0..64).map(|local| other(local).wrapping_mul(3).wrapping_add(i));
+        next.collect()
+    })
 }
 
 /// The findings from what came out: `found`, and after it the two neighbours, `part` words apart.
@@ -260,14 +266,7 @@ fn judged(words: &[u32], part: usize, seconds: f64) -> Canary {
     let sound = one(word(6)) && one(word(7));
     tell("tanh", sound_or(sound, Verdict::Avoided), told);
 
-    let mut lanes: Vec<u32> = (0..64u32)
-        .map(|i| i.wrapping_mul(2_654_435_761).wrapping_add(INPUTS[0]))
-        .collect();
-    for i in 0..16 {
-        let other = |local: usize| lanes[63 - ((local + i) & 63)];
-        let next = (0..64).map(|local| other(local).wrapping_mul(3).wrapping_add(i as u32));
-        lanes = next.collect();
-    }
+    let lanes = across_barriers();
     let wrong = (0..48).filter(|&i| word(16 + i) != lanes[i]).count();
     let told = format!("{wrong} of 48 words wrong behind 33 barriers");
     tell("barriers", sound_or(wrong == 0, Verdict::Unsound), told);
@@ -301,6 +300,7 @@ fn judged(words: &[u32], part: usize, seconds: f64) -> Canary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::kernel::Module;
     use crate::target::Class;
 
     /// What a driver without faults finds.
@@ -310,15 +310,7 @@ mod tests {
         words[2..6].copy_from_slice(&[INPUTS[0], INPUTS[0], INPUTS[0], 1]);
         words[6..8].copy_from_slice(&[1f32.to_bits(); 2]);
         words[8] = (1..=ROUNDS).fold(0, |n, round| n * 3 + round);
-        let mut lanes: Vec<u32> = (0..64u32)
-            .map(|i| i.wrapping_mul(2_654_435_761).wrapping_add(INPUTS[0]))
-            .collect();
-        for i in 0..16u32 {
-            let other = |local: u32| lanes[(63 - ((local + i) & 63)) as usize];
-            let next = (0..64).map(|local| other(local).wrapping_mul(3).wrapping_add(i));
-            lanes = next.collect();
-        }
-        words[16..64].copy_from_slice(&lanes[..48]);
+        words[16..64].copy_from_slice(&across_barriers()[..48]);
         for i in 0..WORDS {
             words[WORDS + i] = 68;
             words[2 * WORDS + i] = 204;
@@ -353,6 +345,20 @@ mod tests {
         assert_eq!(verdicts(|words| words[20] += 1), unsound("barriers"));
         assert_eq!(verdicts(|words| words[8] -= 1), unsound("order"));
         assert_eq!(verdicts(|words| words[WORDS] = 0), unsound("aliasing"));
+    }
+
+    #[test]
+    fn every_entry_point_of_the_canary_is_launched() {
+        let (module, _) = Module::parse(&text()).unwrap();
+        let launches = launches();
+        for entry in module.entries {
+            let mut launches = launches.iter();
+            assert!(
+                launches.any(|launch| launch.entry == entry.name),
+                "{}",
+                entry.name
+            );
+        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Counters {
     pub readback_bytes: u64,
     /// The peak without the buffers that the host reads, which a GPU with memory of its own keeps in the host's.
     pub peak_resident_bytes: u64,
+    /// How often the device was lost and made again.
+    pub generation: u64,
     /// Faults that were let in and have fired: see [`Device::inject`](crate::Device::inject).
     pub faults: u64,
 }
@@ -40,6 +42,7 @@ impl Counters {
             submits: self.submits.saturating_sub(before.submits),
             passes: self.passes.saturating_sub(before.passes),
             dispatches: self.dispatches.saturating_sub(before.dispatches),
+            generation: self.generation.saturating_sub(before.generation),
             faults: self.faults.saturating_sub(before.faults),
             ..*self
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::contract::{Binding, Launch};
+use crate::contract::{Binding, Launch, Param};
 use crate::graph::Initial;
 use crate::identity::Identity;
 use crate::plan::{Plan, PlannedCall, PlannedProgram};
@@ -22,11 +22,6 @@ type ReadyLaunch = (Arc<Kernel>, Vec<(u64, u64)>);
 
 impl Session {
     /// Makes every buffer, pipeline and bind group of the plan, and uploads the variables' initial values.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Device`] for a plan of the CPU, [`Error::OutOfMemory`] where the plan does not fit, [`Error::Shader`] for a
-    /// kernel that does not fit its launch, and what the driver refuses.
     pub fn open(device: &Device, plan: &Plan) -> Result<Self> {
         if !plan.target.has_shaders() {
             return Err(Error::Device {
@@ -129,7 +124,11 @@ fn prepared(device: &Device, plan: &Plan) -> Result<(Vec<ReadyLaunch>, Buffer)> 
     for (call, launch) in plan.programs.iter().flat_map(launches) {
         let first = requests.len();
         for power in 0..powers(launch) {
-            let launch = launch.with_steps(1 << power);
+            let mut launch = launch.clone();
+            let mut params = launch.params.iter_mut();
+            if let Some((_, steps)) = params.find(|(name, _)| *name == "steps") {
+                *steps = Param::U32(1 << power);
+            }
             let written = |binding| is_written(call, binding);
             requests.push(request(device, &launch, written)?);
         }

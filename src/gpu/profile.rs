@@ -14,11 +14,6 @@ const MOST: usize = MAX_TIMESTAMPS / 2;
 
 impl Session {
     /// Measures every dispatch of a program `repeat` times.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Gpu`](crate::Error::Gpu), [`Error::DeviceLost`](crate::Error::DeviceLost) and
-    /// [`Error::Timeout`](crate::Error::Timeout).
     pub async fn profile(&mut self, program: usize, repeat: u64) -> Result<Profile> {
         let mut labels = Vec::new();
         for (c, call) in self.plan.programs[program].calls.iter().enumerate() {
@@ -96,7 +91,7 @@ impl Session {
             recorder.resolve(queries, 2 * dispatches.len() as u32, &resolved);
             recorder.copy((&resolved, 0), (&staging, 0), bytes);
         })?;
-        let readback = Readback::begin(&self.device, staging, bytes, submission)?;
+        let readback = Readback::begin(&self.device, Some((staging, bytes)), submission)?;
         let (ticks, _staging) = readback
             .finish(&self.device, |bytes| {
                 bytes

@@ -25,41 +25,26 @@ pub(super) struct Readback {
 }
 
 impl Readback {
-    /// Asks for the map; to be called after `submission`, which fills `buffer`.
+    /// Asks to be told when `submission`, the last one, has ended and the bytes of the buffer that it fills can be read.
     pub fn begin(
         device: &Device,
-        buffer: Buffer,
-        bytes: u64,
+        buffer: Option<(Buffer, u64)>,
         submission: Submission,
     ) -> Result<Self> {
         let (sender, done) = oneshot_channel();
         let arrived: Arc<OnceLock<WallTime>> = Arc::default();
         let noted = Arc::clone(&arrived);
-        device.begin_map(&buffer, bytes, move |mapped| {
+        let tell = move |readable| {
             noted.get_or_init(WallTime::now);
             // The receiver is gone when the caller lost interest; then nobody misses the message.
-            drop(sender.send(mapped));
-        })?;
+            drop(sender.send(readable));
+        };
+        match &buffer {
+            Some((buffer, bytes)) => device.begin_map(buffer, *bytes, tell)?,
+            None => device.begin_signal(move || tell(true))?,
+        }
         Ok(Readback {
-            buffer: Some((buffer, bytes)),
-            done,
-            arrived,
-            submission,
-            begun: WallTime::now(),
-        })
-    }
-
-    /// Reads nothing: only waits for `submission`, the last one.
-    pub fn signal(device: &Device, submission: Submission) -> Result<Self> {
-        let (sender, done) = oneshot_channel();
-        let arrived: Arc<OnceLock<WallTime>> = Arc::default();
-        let noted = Arc::clone(&arrived);
-        device.begin_signal(move || {
-            noted.get_or_init(WallTime::now);
-            drop(sender.send(true));
-        })?;
-        Ok(Readback {
-            buffer: None,
+            buffer,
             done,
             arrived,
             submission,

@@ -90,11 +90,6 @@ impl Session {
     }
 
     /// Submits `steps` steps of a program: one encoder and one pass, or several for very many dispatches.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Gpu`](crate::Error::Gpu), [`Error::DeviceLost`](crate::Error::DeviceLost) and
-    /// [`Error::Timeout`](crate::Error::Timeout).
     pub fn run(&mut self, program: usize, steps: u64) -> Result<()> {
         let rest = self.run_all_but_the_last(program, steps)?;
         if rest > 0 {
@@ -125,36 +120,34 @@ impl Session {
     }
 
     fn record(&self, recorder: &mut Recorder, program: usize, steps: u64) {
-        let at_once = self.at_once(program);
-        record(recorder, &self.programs[program], steps, at_once);
+        let (dispatches, at_once) = (&self.programs[program], self.at_once(program));
+        if dispatches.is_empty() || steps == 0 {
+            return;
+        }
+        recorder.pass(|pass| {
+            let mut left = steps;
+            while left > 0 {
+                // The largest power of two that is left and that a dispatch does.
+                let power = left.min(at_once).ilog2();
+                for dispatch in dispatches {
+                    dispatch.record(pass, power as usize);
+                }
+                left -= 1 << power;
+            }
+        });
     }
 
     /// Submits `steps` steps, and in the last submission a copy of all `copied` one after the other for the host, which goes
     /// on meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Gpu`](crate::Error::Gpu), [`Error::DeviceLost`](crate::Error::DeviceLost) and
-    /// [`Error::Timeout`](crate::Error::Timeout).
     pub fn submit(&mut self, program: usize, steps: u64, copied: &[Place]) -> Result<Pending> {
-        self.submit_all(Some((program, steps)), copied)
-    }
-
-    /// Steps of a program, if there are any, and copies.
-    fn submit_all(&mut self, work: Option<(usize, u64)>, copied: &[Place]) -> Result<Pending> {
         let bytes = self.total_bytes(copied);
         let staging = match copied {
             [] => None,
             _ => Some(self.take_staging(bytes)?),
         };
-        let last = match work {
-            Some((program, steps)) => Some((program, self.run_all_but_the_last(program, steps)?)),
-            None => None,
-        };
+        let last = self.run_all_but_the_last(program, steps)?;
         let submission = self.device.submit(|recorder| {
-            if let Some((program, steps)) = last {
-                self.record(recorder, program, steps);
-            }
+            self.record(recorder, program, last);
             let mut to = 0;
             for (place, staging) in copied.iter().zip(staging.iter().cycle()) {
                 let (from, bytes) = (&self.slots[place.slot], self.bytes(*place));
@@ -163,11 +156,11 @@ impl Session {
                 to += len;
             }
         })?;
-        let readback = match staging {
-            Some(staging) => Readback::begin(&self.device, staging, bytes, submission),
-            None => Readback::signal(&self.device, submission),
-        };
-        Ok(self.pending(readback?))
+        let buffer = staging.map(|staging| (staging, bytes));
+        Ok(Pending {
+            readback: Readback::begin(&self.device, buffer, submission)?,
+            of: self.identity,
+        })
     }
 
     /// Sets the most steps that one dispatch of a program does.
@@ -184,11 +177,6 @@ impl Session {
     }
 
     /// Makes staging buffers for `count` copies of all `places`, unless they are too large to be kept.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::Gpu`](crate::Error::Gpu),
-    /// [`Error::DeviceLost`](crate::Error::DeviceLost) and [`Error::Timeout`](crate::Error::Timeout).
     pub fn reserve_readbacks(&mut self, places: &[Place], count: usize) -> Result<()> {
         let bytes = self.total_bytes(places);
         if bytes > MAX_KEPT_STAGING {
@@ -199,9 +187,9 @@ impl Session {
             Err(Error::OutOfMemory { .. }) => self.take_several(bytes, count)?,
             taken => taken?,
         };
-        taken
-            .into_iter()
-            .for_each(|staging| self.staging.put(staging));
+        for staging in taken {
+            self.staging.put(staging);
+        }
         Ok(())
     }
 
@@ -209,18 +197,8 @@ impl Session {
         (0..count).map(|_| self.take_staging(bytes)).collect()
     }
 
-    fn pending(&self, readback: Readback) -> Pending {
-        Pending {
-            readback,
-            of: self.identity,
-        }
-    }
-
-    /// Waits for a submission to end; `read` gets its copy, nothing where there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] at once for what another session submitted, of which the device may know nothing.
+    /// Waits for a submission to end; `read` gets its copy, nothing where there is none. What another session submitted is
+    /// refused at once: the device may know nothing of it.
     pub async fn finish<R>(
         &mut self,
         pending: Pending,
@@ -235,31 +213,14 @@ impl Session {
     }
 
     /// Copies `place` to the host.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Gpu`](crate::Error::Gpu), [`Error::DeviceLost`](crate::Error::DeviceLost) and
-    /// [`Error::Timeout`](crate::Error::Timeout).
     pub async fn read<R>(&mut self, place: Place, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
-        let bytes = self.bytes(place);
-        let len = bytes.end - bytes.start;
-        let staging = self.take_staging(len)?;
-        let slot = &self.slots[place.slot];
-        let submission = self.device.submit(|recorder| {
-            recorder.copy((slot, bytes.start), (&staging, 0), len);
-        })?;
-        let readback = Readback::begin(&self.device, staging, len, submission)?;
-        self.finish(self.pending(readback), read).await
+        let pending = self.copy(&[place])?;
+        self.finish(pending, read).await
     }
 
     /// Copies all `places` for the host in one readback, one after the other, each in whole words.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Gpu`](crate::Error::Gpu), [`Error::DeviceLost`](crate::Error::DeviceLost) and
-    /// [`Error::Timeout`](crate::Error::Timeout).
     pub fn copy(&mut self, places: &[Place]) -> Result<Pending> {
-        self.submit_all(None, places)
+        self.submit(0, 0, places)
     }
 
     /// Bytes of a place in a readback.
@@ -276,11 +237,6 @@ impl Session {
     }
 
     /// Copies numbers in, before the next submission; as f16 where the slot holds those, an odd last one with a zero.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Gpu`](crate::Error::Gpu), [`Error::DeviceLost`](crate::Error::DeviceLost) and
-    /// [`Error::Timeout`](crate::Error::Timeout).
     pub fn write(&mut self, place: Place, values: &[f32]) -> Result<()> {
         if self.plan.slots[place.slot].dtype == DType::F16 {
             let bits = |value: &f32| u32::from(half_bits(f64::from(*value)));
@@ -288,19 +244,10 @@ impl Session {
             let words: Vec<u32> = values.chunks(2).map(word).collect();
             return self.write_words(place, &words);
         }
-        self.device.upload(
-            &self.slots[place.slot],
-            self.bytes(place).start,
-            bytemuck::cast_slice(values),
-        )
+        self.write_words(place, bytemuck::cast_slice(values))
     }
 
     /// Copies words in, before the next submission.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Gpu`](crate::Error::Gpu), [`Error::DeviceLost`](crate::Error::DeviceLost) and
-    /// [`Error::Timeout`](crate::Error::Timeout).
     pub fn write_words(&mut self, place: Place, values: &[u32]) -> Result<()> {
         self.device.upload(
             &self.slots[place.slot],
@@ -315,21 +262,4 @@ impl Dispatch {
     pub(super) fn record(&self, pass: &mut Pass<'_>, power: usize) {
         pass.dispatch(&self.kernel, &self.bindings[power], self.grid);
     }
-}
-
-fn record(recorder: &mut Recorder, dispatches: &[Dispatch], steps: u64, at_once: u64) {
-    if dispatches.is_empty() || steps == 0 {
-        return;
-    }
-    recorder.pass(|pass| {
-        let mut left = steps;
-        while left > 0 {
-            // The largest power of two that is left and that a dispatch does.
-            let power = left.min(at_once).ilog2();
-            for dispatch in dispatches {
-                dispatch.record(pass, power as usize);
-            }
-            left -= 1 << power;
-        }
-    });
 }

@@ -117,6 +117,7 @@ impl Device {
     /// What has been asked of wgpu so far.
     pub fn counters(&self) -> Counters {
         Counters {
+            generation: locked(&self.lineage.latest).generation,
             faults: self.inner.faults.fired(),
             ..*self.meter()
         }
@@ -142,11 +143,6 @@ impl Device {
         if let Err(panic) = caught(|| inner.wgpu.destroy()) {
             inner.health.lose(panic);
         }
-    }
-
-    /// How often it was lost and made again: the generation of what is made on it now.
-    pub fn generation(&self) -> u64 {
-        locked(&self.lineage.latest).generation
     }
 
     /// Whether it was lost, or is given up because it hangs: what was on it cannot be read any more.

@@ -65,10 +65,6 @@ impl QueueAccess {
 impl Inner {
     /// Submits, and remembers what is under way. Lavapipe holds a submission in its driver until the one before has ended,
     /// and wgpu holds its locks meanwhile; so on the processor there is one at a time, and what waits for it has a deadline.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Timeout`] where the turn, or the end of what is under way, did not come before the deadline.
     pub fn submit(&self, commands: wgpu::CommandBuffer, during: &str) -> Result<Submission> {
         let _turn = self.turn_to_submit(during)?;
         let submission = Submission {
