@@ -422,7 +422,7 @@ fn a_run_in_parts_that_is_stopped_ends_with_an_update() {
     let data = rows(1000);
     let mut model = model(&Device::cpu(), 24);
     let fit = || Fit::epochs(50).batch_size(100).micro_batches(5).silent();
-    let interrupt = Interrupt::new();
+    let interrupt = Interrupt::default();
     interrupt.raise();
     let history = model.fit(&data, fit().interrupt(&interrupt)).unwrap();
     assert!(history.steps.is_multiple_of(5), "{} steps", history.steps);

@@ -319,7 +319,7 @@ fn an_interrupt_ends_all_members_after_the_running_steps_with_their_histories() 
     let _alone = alone();
     let data = data(100);
     for device in devices() {
-        let interrupt = Interrupt::new();
+        let interrupt = Interrupt::default();
         let mut stopped = population(&device);
         // Raised beforehand, and in the midst of the run.
         for wait in [None, Some(std::time::Duration::from_millis(30))] {
@@ -370,7 +370,7 @@ fn a_run_that_ends_within_an_epoch_goes_on_with_the_next_as_a_model_does() {
     // Four steps an epoch.
     let data = data(100);
     for device in devices() {
-        let raised = Interrupt::new();
+        let raised = Interrupt::default();
         raised.raise();
         for first in [fit(9).max_steps(6), fit(100_000_000).interrupt(&raised)] {
             let mut population = population(&device);

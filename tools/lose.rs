@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use kiln::prelude::*;
-use kiln::train::{Lambda, Recovery};
+use kiln::train::{Lambda, Recovery, Timing};
 
 const ABOUT: &str =
     "lose: destroy the device at random moments of a training run, and compare the weights to the bit
@@ -113,7 +113,7 @@ fn trained(device: &Device, lose: Lose) -> Result<(Vec<u32>, u64)> {
             }
             Ok(())
         });
-        fit = fit.callback(destroy.every(1));
+        fit = fit.callback(destroy.at(Timing::Steps(1)));
     }
     let history = std::thread::scope(|scope| {
         if let Lose::After(wait) = lose {

@@ -7,8 +7,9 @@ use crate::edge::files;
 use crate::formats::{Disk, PART, System};
 use crate::{Error, Result};
 
-use super::callback::{Mode, Monitor};
+use super::callback::{Monitor, at_least_one};
 use super::fit::Resumed;
+use super::history::figure;
 use super::hook::{Every, StateHook};
 use super::model::Model;
 use super::state::RunState;
@@ -72,14 +73,8 @@ impl Checkpoints {
     }
 
     /// Keeps that of the best epoch too, by a figure such as `val_loss`, of those that were written after an epoch.
-    pub fn keep_best(mut self, figure: impl Into<String>) -> Self {
-        self.best = Some(Monitor::new(figure));
-        self
-    }
-
-    /// Which way the figure gets better; default: told by the metric, see [`Mode::Auto`].
-    pub fn mode(mut self, mode: Mode) -> Self {
-        self.best = self.best.map(|best| best.with_mode(mode));
+    pub fn keep_best(mut self, figure: impl Into<Monitor>) -> Self {
+        self.best = Some(figure.into());
         self
     }
 
@@ -131,9 +126,7 @@ impl Checkpoints {
         model: &Model,
     ) -> Result<()> {
         self.every.validate()?;
-        if self.last == 0 {
-            return Err(Error::argument("keep_last", "must be at least 1, got 0"));
-        }
+        at_least_one("keep_last", self.last)?;
         if let Some(monitor) = &mut self.best {
             monitor.begin(validates, model)?;
         }
@@ -207,7 +200,7 @@ impl Checkpoints {
     /// Writes a checkpoint, and then takes away those that are not to stay.
     fn write(&self, state: &RunState) -> Result<()> {
         if let (Some(monitor), Some(epoch)) = (&self.best, state.history.epochs.last()) {
-            epoch.figure(monitor.name())?;
+            figure(Some(epoch), &monitor.name)?;
         }
         let path = self.folder.join(name(state.steps));
         state.save_on(self.disk.as_ref(), path)?;
@@ -238,7 +231,7 @@ impl Checkpoints {
             let figures = epoch
                 .checked_sub(1)
                 .and_then(|e| state.history.epochs.get(e));
-            let figure = figures.and_then(|epoch| epoch.get(monitor.name()));
+            let figure = figures.and_then(|epoch| epoch.get(&monitor.name));
             if let Some(value) = figure.filter(|value| !value.is_nan())
                 && best.is_none_or(|(_, known)| monitor.is_better(value, known))
             {

@@ -6,6 +6,7 @@ use crate::{Error, Result, Snapshot};
 
 use super::epoch_sums::EpochSums;
 use super::feed::{Feeder, evaluation_place, make_room};
+use super::history::find;
 use super::metric::{ConfusionMatrix, ModelMetrics};
 use super::model::Model;
 use super::prepare::Prepared;
@@ -31,10 +32,7 @@ impl Evaluation {
         if name == "loss" {
             return Some(self.loss);
         }
-        self.metrics
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| *value)
+        find(&self.metrics, name)
     }
 }
 

@@ -75,26 +75,30 @@ impl Epoch {
         }
     }
 
-    /// A figure as [`get`](Self::get) finds it, which must be there.
-    pub(super) fn figure(&self, name: &str) -> Result<f64> {
-        self.get(name).ok_or_else(|| Error::NotFound {
-            what: "figure of an epoch",
-            name: name.into(),
-            known: self.names(),
-        })
+    /// All figures by name: the loss, the metrics, and those on validation data.
+    pub fn figures(&self) -> impl Iterator<Item = (String, f64)> {
+        let val_loss = self.val_loss.map(|loss| ("val_loss".to_string(), loss));
+        let validation = self.val_metrics.iter();
+        let validation = validation.map(|(name, value)| (format!("val_{name}"), *value));
+        std::iter::once(("loss".to_string(), self.loss))
+            .chain(self.metrics.iter().cloned())
+            .chain(val_loss)
+            .chain(validation)
     }
+}
 
-    /// The names of all figures: the loss, the metrics, and those on validation data.
-    pub fn names(&self) -> Vec<String> {
-        let own = self.metrics.iter().map(|(name, _)| name.clone());
-        let val_loss = self.val_loss.map(|_| "val_loss".to_string());
-        let validation = self
-            .val_metrics
-            .iter()
-            .map(|(name, _)| format!("val_{name}"));
-        let first = std::iter::once("loss".to_string()).chain(own);
-        first.chain(val_loss).chain(validation).collect()
-    }
+/// A figure of an epoch, as [`Epoch::get`] finds it, which must be there.
+pub(super) fn figure(epoch: Option<&Epoch>, name: &str) -> Result<f64> {
+    let found = epoch.and_then(|epoch| epoch.get(name));
+    found.ok_or_else(|| Error::NotFound {
+        what: "figure of an epoch",
+        name: name.into(),
+        known: epoch
+            .into_iter()
+            .flat_map(Epoch::figures)
+            .map(|(name, _)| name)
+            .collect(),
+    })
 }
 
 /// A record of every epoch, and why the run ended.
@@ -145,26 +149,19 @@ impl History {
     }
 }
 
-fn find(metrics: &[(String, f64)], name: &str) -> Option<f64> {
-    metrics
-        .iter()
-        .find(|(known, _)| known == name)
-        .map(|(_, value)| *value)
+/// The figure of that name.
+pub(super) fn find(figures: &[(String, f64)], name: &str) -> Option<f64> {
+    let found = figures.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| *value)
 }
 
 impl fmt::Display for History {
     /// One line an epoch, then why the run ended.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, epoch) in self.epochs.iter().enumerate() {
-            write!(f, "epoch {:>4}  loss {:.4}", number + 1, epoch.loss)?;
-            for (name, value) in &epoch.metrics {
+            write!(f, "epoch {:>4}", number + 1)?;
+            for (name, value) in epoch.figures() {
                 write!(f, "  {name} {value:.4}")?;
-            }
-            if let Some(loss) = epoch.val_loss {
-                write!(f, "  val_loss {loss:.4}")?;
-            }
-            for (name, value) in &epoch.val_metrics {
-                write!(f, "  val_{name} {value:.4}")?;
             }
             writeln!(f)?;
         }

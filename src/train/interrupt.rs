@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// ```
 /// use kiln::train::Interrupt;
 ///
-/// let interrupt = Interrupt::new();
+/// let interrupt = Interrupt::default();
 /// let button = interrupt.clone();
 /// std::thread::spawn(move || button.raise()).join().unwrap();
 /// assert!(interrupt.is_raised());
@@ -18,11 +18,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// One that is not raised.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// One that Ctrl-C raises, and a termination signal; the second one ends the process. Only one may be made in a
     /// process.
     ///
@@ -31,7 +26,7 @@ impl Interrupt {
     /// [`Error::Argument`](crate::Error::Argument) where the program handles these signals already.
     #[cfg(feature = "ctrl-c")]
     pub fn on_ctrl_c() -> crate::Result<Self> {
-        let interrupt = Self::new();
+        let interrupt = Self::default();
         let raised = interrupt.clone();
         let handler = move || {
             if raised.is_raised() {

@@ -40,7 +40,7 @@ mod weights;
 
 pub use crate::data::Features;
 pub use callback::{
-    Callback, CsvLog, EarlyStopping, JsonLines, Keep, Lambda, LearningRateScheduler, Mode,
+    Callback, CsvLog, EarlyStopping, JsonLines, Lambda, LearningRateScheduler, Mode,
     ModelCheckpoint, Moment, Monitor, ReduceOnPlateau, StopAfter, StopAt, TensorBoard,
     TerminateOnNaN, Timing,
 };
@@ -69,7 +69,8 @@ pub use population::Population;
 pub use predict::Predictions;
 pub use programs::Member;
 pub use recovery::Recovery;
-pub use state::{Kept, MemberState, Order, RunState};
+pub(crate) use state::MemberState;
+pub use state::{Kept, Order, RunState};
 pub use weights::Weights;
 
 /// What a loss takes for its predictions: see [`RowFunction::rows`].

@@ -1,6 +1,5 @@
 //! The progress bar of `fit`.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use crate::edge::progress::ProgressBar;
@@ -46,24 +45,15 @@ impl Progress {
 
 /// The line of a finished epoch, its number counted from 0.
 fn line(number: u64, epochs: u64, epoch: &Epoch) -> String {
-    let mut line = format!("Epoch {}/{epochs}  loss {:.4}", number + 1, epoch.loss);
-    let mut push = |name: &str, value: f64| {
-        // Writing to a string cannot fail.
-        write!(line, "  {name} {value:.4}").unwrap_or_default();
-    };
-    epoch
-        .metrics
-        .iter()
-        .for_each(|(name, value)| push(name, *value));
-    if let Some(loss) = epoch.val_loss {
-        push("val_loss", loss);
-    }
-    epoch
-        .val_metrics
-        .iter()
-        .for_each(|(name, value)| push(&format!("val_{name}"), *value));
+    let figures = epoch.figures();
+    let figures: String = figures
+        .map(|(name, value)| format!("  {name} {value:.4}"))
+        .collect();
     let rate = epoch.samples as f64 / epoch.time.max(Duration::from_nanos(1)).as_secs_f64();
-    format!("{line}  ({rate:.0} samples/s)")
+    format!(
+        "Epoch {}/{epochs}{figures}  ({rate:.0} samples/s)",
+        number + 1
+    )
 }
 
 #[cfg(test)]

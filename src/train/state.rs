@@ -45,12 +45,12 @@ pub struct RunState {
     pub callbacks: Vec<Kept>,
     /// The members of a [`Population`](super::Population), in order; none where the run is a model's. `history` is the first
     /// member's then, and `sums` are those of all members one after the other.
-    pub members: Vec<MemberState>,
+    pub(crate) members: Vec<MemberState>,
 }
 
 /// What is kept of one member of a population beside the others.
 #[derive(Debug, Clone, PartialEq)]
-pub struct MemberState {
+pub(crate) struct MemberState {
     /// Epochs and losses so far.
     pub history: History,
     /// Weights and states that the member ended with, where others went on.
@@ -105,7 +105,8 @@ impl fmt::Display for Order {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Kept {
     pub(crate) values: serde_json::Value,
-    pub(crate) snapshot: Option<Snapshot>,
+    /// A snapshot of the model, where the callback holds one.
+    pub snapshot: Option<Snapshot>,
 }
 
 impl Kept {
@@ -126,12 +127,6 @@ impl Kept {
         })
     }
 
-    /// With a snapshot of the model beside them.
-    pub fn with_snapshot(mut self, snapshot: Option<Snapshot>) -> Self {
-        self.snapshot = snapshot;
-        self
-    }
-
     /// The values.
     ///
     /// # Errors
@@ -142,11 +137,6 @@ impl Kept {
             let message = format!("holds the state of another callback: {error}");
             Error::argument("resume", message)
         })
-    }
-
-    /// The snapshot.
-    pub fn snapshot(&self) -> Option<&Snapshot> {
-        self.snapshot.as_ref()
     }
 }
 

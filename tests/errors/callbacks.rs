@@ -2,8 +2,8 @@
 
 use kiln::prelude::*;
 use kiln::train::{
-    Callback, CsvLog, LearningRateScheduler, Mode, Moment, StopAfter, StopAt, TensorBoard,
-    TerminateOnNaN,
+    Callback, CsvLog, LearningRateScheduler, Mode, Moment, Monitor, StopAfter, StopAt, TensorBoard,
+    TerminateOnNaN, Timing,
 };
 
 use super::{labelled, model, refuses, says};
@@ -43,9 +43,9 @@ pub fn settings_of_callbacks_out_of_range_name_the_field() {
     );
     let never = ["at least 1", "got 0", "`every`"];
     let lambda = kiln::train::Lambda::new(|_: &mut Moment<'_>| Ok(()));
-    refuses(with(lambda.every(0)), "Timing::Steps", &never);
+    refuses(with(lambda.at(Timing::Steps(0))), "Timing::Steps", &never);
     refuses(
-        with(TerminateOnNaN::new().every(0)),
+        with(TerminateOnNaN::default().every(0)),
         "Timing::Steps",
         &never,
     );
@@ -125,7 +125,7 @@ pub fn a_figure_that_the_run_does_not_measure_is_refused() {
         &["val_loss", "validation"],
     );
     // Which way a metric of one's own gets better must be said.
-    let own = |callback: EarlyStopping| {
+    let own = |gain: Monitor| {
         let objective = Objective::new("output", MeanSquaredError)
             .own_metric("gain", |y, target| y.mul(target).sum_over(1));
         let output = Dense::new(1).named("output");
@@ -135,9 +135,10 @@ pub fn a_figure_that_the_run_does_not_measure_is_refused() {
         let network = Functional::new([&input], [&output]);
         let mut model = network.compile_with(&Device::cpu(), compile).unwrap();
         let data = Dataset::from_rows(&[[0.0, 1.0], [1.0, 0.0]], &[[1.0], [0.0]]).unwrap();
-        model.fit(&data, Fit::epochs(2).silent().callback(callback))
+        let stopping = EarlyStopping::new(gain, 1);
+        model.fit(&data, Fit::epochs(2).silent().callback(stopping))
     };
-    let watched = EarlyStopping::new("gain", 1);
+    let watched = Monitor::new("gain");
     refuses(own(watched.clone()), "monitor", &["gain", "`mode`"]);
     assert_eq!(own(watched.mode(Mode::Max)).unwrap().steps, 2);
     // A name that no epoch will have is told before the first step.
@@ -154,7 +155,8 @@ pub fn a_figure_that_the_run_does_not_measure_is_refused() {
         assert_eq!(model.weights().unwrap(), before);
     };
     unknown(&mut EarlyStopping::new("no such figure", 1));
-    unknown(&mut StopAt::new("no such figure", 1.0).mode(Mode::Max));
+    let rising = Monitor::new("no such figure").mode(Mode::Max);
+    unknown(&mut StopAt::new(rising, 1.0));
     unknown(&mut ReduceOnPlateau::new("no such figure"));
     unknown(&mut ModelCheckpoint::new("m").best("no such figure"));
     let best = kiln::train::Checkpoints::in_folder("no such folder").keep_best("no such figure");

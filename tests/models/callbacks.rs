@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use kiln::prelude::*;
 use kiln::train::{
     Checkpoints, CsvLog, Every, Interrupt, JsonLines, Lambda, LearningRateScheduler, Mode, Moment,
-    R2, StopAfter, StopAt, TensorBoard, Timing,
+    Monitor, R2, StopAfter, StopAt, TensorBoard, Timing,
 };
 
 /// y = 2x − 1 with some noise that can be learnt by heart.
@@ -101,7 +101,11 @@ fn a_baseline_must_be_beaten_and_the_first_epochs_may_be_left_out() {
             &[1., 2., 3., 4., 5., 6., 7., 8., 9.],
             8,
         ),
-        (stopping(1).mode(Mode::Max), &[1., 2., 3., 2., 9.], 4),
+        (
+            EarlyStopping::new(Monitor::new("loss").mode(Mode::Max), 1),
+            &[1., 2., 3., 2., 9.],
+            4,
+        ),
     ] {
         let told = format!("{stopping:?}");
         let history = scripted(levels, stopping);
@@ -585,7 +589,7 @@ fn interrupted(name: &str, interrupt: &Interrupt, raise: impl FnOnce() + Send + 
 
 #[test]
 fn an_interrupt_ends_a_run_after_its_running_steps_with_a_checkpoint() {
-    let interrupt = Interrupt::new();
+    let interrupt = Interrupt::default();
     let raising = interrupt.clone();
     interrupted("interrupt", &interrupt, move || {
         std::thread::sleep(std::time::Duration::from_millis(30));

@@ -273,8 +273,8 @@ fn a_run_that_goes_on_has_the_losses_and_a_callback_ends_it() {
         let finite: Vec<bool> = finite.collect();
         assert_eq!(finite, [true, true, false, false, false], "{device}");
         for (callback, steps) in [
-            (TerminateOnNaN::new(), 10),
-            (TerminateOnNaN::new().every(1), 3),
+            (TerminateOnNaN::default(), 10),
+            (TerminateOnNaN::default().every(1), 3),
         ] {
             let mut model = model(&device, false);
             // Once the epoch is over, those under way are done too.

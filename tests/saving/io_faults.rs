@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use kiln::io::{Disk, DiskFile, System};
 use kiln::optim::Schedule;
 use kiln::prelude::*;
-use kiln::train::{Checkpoints, Every, History, Mode, RunState};
+use kiln::train::{Checkpoints, Every, History, Mode, Monitor, RunState};
 use safetensors::SafeTensors;
 
 /// What goes wrong.
@@ -423,8 +423,7 @@ fn the_last_files_and_the_best_one_stay() {
     // The largest loss is that of an early epoch, which so can be told from the last ones.
     let checkpoints = Checkpoints::in_folder(&place)
         .keep_last(3)
-        .keep_best("loss")
-        .mode(Mode::Max);
+        .keep_best(Monitor::new("loss").mode(Mode::Max));
     let fit = Fit::epochs(30).batch_size(4).silent();
     let history = model().fit(&data(), fit.checkpoints(checkpoints)).unwrap();
     let losses = history.loss();

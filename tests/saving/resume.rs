@@ -448,7 +448,7 @@ fn a_checkpoint_of_version_1_is_read_and_gone_on_from() {
         assert!((then - now).abs() < 1e-4, "{then} then, {now} now");
     }
     assert_eq!(own.callbacks.len(), state.callbacks.len());
-    assert!(state.callbacks[1].snapshot().is_some());
+    assert!(state.callbacks[1].snapshot.is_some());
     let (history, ..) = run(&device, 0.0, Some(state));
     assert_eq!(*history.last().unwrap(), 200);
 }

@@ -3,7 +3,7 @@
 use crate::{Error, Result, Snapshot};
 
 use super::monitor::at_least_one;
-use super::{Callback, Kept, Mode, Moment, Monitor};
+use super::{Callback, Kept, Moment, Monitor};
 
 /// Ends a run after `patience` epochs in which the monitored figure did not get better by more than `min_delta`.
 ///
@@ -23,9 +23,9 @@ pub struct EarlyStopping {
 
 impl EarlyStopping {
     /// Watches a figure, such as `val_loss`, with patience for this many epochs without an improvement; at least 1.
-    pub fn new(monitor: impl Into<String>, patience: u64) -> Self {
+    pub fn new(monitor: impl Into<Monitor>, patience: u64) -> Self {
         EarlyStopping {
-            monitor: Monitor::new(monitor),
+            monitor: monitor.into(),
             patience,
             baseline: None,
             start_from_epoch: 0,
@@ -39,12 +39,6 @@ impl EarlyStopping {
     /// The least change that counts as an improvement; default 0.
     pub fn min_delta(mut self, difference: f64) -> Self {
         self.monitor.min_delta = difference;
-        self
-    }
-
-    /// Which way the figure gets better; default: told by the metric, see [`Mode::Auto`].
-    pub fn mode(mut self, mode: Mode) -> Self {
-        self.monitor = self.monitor.with_mode(mode);
         self
     }
 
@@ -69,7 +63,7 @@ impl EarlyStopping {
 
     /// The best epoch, counted from 1, and its figure.
     pub fn best(&self) -> Option<(u64, f64)> {
-        self.best_epoch.zip(self.monitor.best())
+        self.best_epoch.zip(self.monitor.best)
     }
 }
 
@@ -81,7 +75,7 @@ impl Callback for EarlyStopping {
         }
         self.monitor.begin(moment.validates, moment.model)?;
         (self.waited, self.best_epoch, self.best) = (0, None, None);
-        self.monitor.start_at(None);
+        self.monitor.best = None;
         Ok(())
     }
 
@@ -96,12 +90,8 @@ impl Callback for EarlyStopping {
             if self.restore_best {
                 self.best = Some(moment.model.snapshot()?);
             }
-            let value = self.monitor.best();
-            let beaten = self
-                .baseline
-                .zip(value)
-                .is_none_or(|(baseline, value)| self.monitor.is_better(value, baseline));
-            if beaten {
+            let beaten = self.baseline.zip(self.monitor.best);
+            if beaten.is_none_or(|(baseline, best)| self.monitor.is_better(best, baseline)) {
                 self.waited = 0;
             }
             return Ok(());
@@ -122,15 +112,17 @@ impl Callback for EarlyStopping {
     }
 
     fn state(&self) -> Result<Kept> {
-        let values = (self.waited, self.best_epoch, self.monitor.bits());
-        Ok(Kept::of(&values)?.with_snapshot(self.best.clone()))
+        Ok(Kept {
+            snapshot: self.best.clone(),
+            ..Kept::of(&(self.waited, self.best_epoch, self.monitor.bits()))?
+        })
     }
 
     fn restore(&mut self, kept: &Kept) -> Result<()> {
         let best;
         (self.waited, self.best_epoch, best) = kept.values()?;
         self.monitor.restore(best);
-        self.best = kept.snapshot().cloned();
+        self.best.clone_from(&kept.snapshot);
         Ok(())
     }
 

@@ -4,14 +4,14 @@ use crate::Result;
 
 use super::{Callback, Moment, Timing};
 
-/// Calls a closure after every epoch: `Lambda::new(|moment| { println!("{:?}", moment.figures()); Ok(()) })`.
+/// Calls a closure after every epoch: `Lambda::new(|moment| { println!("{}", moment.history); Ok(()) })`.
 pub struct Lambda<F> {
     closure: F,
     timing: Timing,
 }
 
 impl<F: FnMut(&mut Moment<'_>) -> Result<()> + Send> Lambda<F> {
-    /// Called before the next epoch begins.
+    /// Calls `closure` before the next epoch begins.
     pub fn new(closure: F) -> Self {
         Lambda {
             closure,
@@ -19,15 +19,9 @@ impl<F: FnMut(&mut Moment<'_>) -> Result<()> + Send> Lambda<F> {
         }
     }
 
-    /// Called after every `steps` steps too, before the next begin.
-    pub fn every(mut self, steps: u64) -> Self {
-        self.timing = Timing::Steps(steps);
-        self
-    }
-
-    /// Called while the device works on: it must neither read nor change the model, and costs nothing.
-    pub fn overlapping(mut self) -> Self {
-        self.timing = Timing::Overlapping;
+    /// When it is called; default [`Timing::Epochs`].
+    pub fn at(mut self, timing: Timing) -> Self {
+        self.timing = timing;
         self
     }
 }

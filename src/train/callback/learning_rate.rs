@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 
 use super::monitor::{at_least_one, not_below_zero};
-use super::{Callback, Kept, Mode, Moment, Monitor};
+use super::{Callback, Kept, Moment, Monitor};
 
 /// Lowers the learning rate when a figure no longer gets better: Keras' `ReduceLROnPlateau`.
 ///
@@ -23,8 +23,8 @@ pub struct ReduceOnPlateau {
 impl ReduceOnPlateau {
     /// Watches a figure, such as `val_loss`, with Keras' defaults: to a tenth after 10 epochs without an improvement by
     /// more than 1e-4, no cool-down, no least rate.
-    pub fn new(monitor: impl Into<String>) -> Self {
-        let mut monitor = Monitor::new(monitor);
+    pub fn new(monitor: impl Into<Monitor>) -> Self {
+        let mut monitor = monitor.into();
         monitor.min_delta = 1e-4;
         ReduceOnPlateau {
             monitor,
@@ -66,12 +66,6 @@ impl ReduceOnPlateau {
         self.min_learning_rate = rate;
         self
     }
-
-    /// Which way the figure gets better; default: told by the metric, see [`Mode::Auto`].
-    pub fn mode(mut self, mode: Mode) -> Self {
-        self.monitor = self.monitor.with_mode(mode);
-        self
-    }
 }
 
 impl Callback for ReduceOnPlateau {
@@ -84,7 +78,7 @@ impl Callback for ReduceOnPlateau {
         not_below_zero("min_learning_rate", self.min_learning_rate)?;
         self.monitor.begin(moment.validates, moment.model)?;
         (self.waited, self.cooling) = (0, 0);
-        self.monitor.start_at(None);
+        self.monitor.best = None;
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use crate::edge::files::{File, OpenOptions};
+use crate::train::history::Epoch;
 use crate::{Error, Result};
 
 use super::{Callback, Kept, Moment, Timing};
@@ -29,9 +30,10 @@ impl Lines {
     fn open(&mut self, moment: &Moment<'_>) -> Result<bool> {
         let mut options = OpenOptions::new();
         options.create(true);
-        let options = match self.append || moment.resumed {
-            true => options.append(true),
-            false => options.write(true).truncate(true),
+        let options = if self.append || moment.resumed {
+            options.append(true)
+        } else {
+            options.write(true).truncate(true)
         };
         let opened = options.open(&self.path);
         let opened = opened.and_then(|file| Ok((file.metadata()?.len() == 0, file)));
@@ -74,7 +76,6 @@ impl Lines {
 #[derive(Debug)]
 pub struct CsvLog {
     lines: Lines,
-    names: Vec<String>,
     /// Whether the next epoch writes the header first.
     header: bool,
 }
@@ -84,7 +85,6 @@ impl CsvLog {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         CsvLog {
             lines: Lines::new(path),
-            names: Vec::new(),
             header: true,
         }
     }
@@ -103,7 +103,6 @@ impl Callback for CsvLog {
 
     fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
         self.header = self.lines.open(moment)?;
-        self.names.clear();
         Ok(())
     }
 
@@ -119,19 +118,15 @@ impl Callback for CsvLog {
     }
 
     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
-        let Some(figures) = moment.figures() else {
-            return Ok(());
-        };
-        if self.names.is_empty() {
-            self.names = figures.names();
-            if std::mem::take(&mut self.header) {
-                self.lines
-                    .write(&format!("epoch,{}", self.names.join(",")))?;
-            }
+        let figures = moment.history.epochs.last().map(Epoch::figures);
+        let (names, cells): (Vec<String>, Vec<String>) = figures
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name, value.to_string()))
+            .unzip();
+        if std::mem::take(&mut self.header) {
+            self.lines.write(&format!("epoch,{}", names.join(",")))?;
         }
-        let values = self.names.iter().map(|name| figures.get(name));
-        let cells = values.map(|value| value.map_or(String::new(), |value| value.to_string()));
-        let cells: Vec<String> = cells.collect();
         self.lines
             .write(&format!("{},{}", moment.epoch() - 1, cells.join(",")))
     }
@@ -176,15 +171,12 @@ impl Callback for JsonLines {
     }
 
     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
-        let Some(figures) = moment.figures() else {
-            return Ok(());
-        };
         let mut object = serde_json::Map::new();
         object.insert("epoch".into(), (moment.epoch() - 1).into());
         object.insert("step".into(), moment.step.into());
         object.insert("seconds".into(), moment.elapsed.as_secs_f64().into());
-        for name in figures.names() {
-            let value = figures.get(&name).unwrap_or(f64::NAN);
+        let figures = moment.history.epochs.last().map(Epoch::figures);
+        for (name, value) in figures.into_iter().flatten() {
             let number = serde_json::Number::from_f64(value);
             let value = number.map_or_else(|| value.to_string().into(), serde_json::Value::Number);
             object.insert(name, value);

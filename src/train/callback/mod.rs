@@ -27,14 +27,15 @@ use std::time::Duration;
 
 use crate::{Error, Result};
 
-use super::history::{Epoch, History};
+use super::history::{History, figure};
 use super::{Kept, Model, Stop};
 
 pub use early_stopping::EarlyStopping;
 pub use lambda::Lambda;
 pub use learning_rate::{LearningRateScheduler, ReduceOnPlateau};
 pub use log::{CsvLog, JsonLines};
-pub use model_checkpoint::{Keep, ModelCheckpoint};
+pub use model_checkpoint::ModelCheckpoint;
+pub(super) use monitor::at_least_one;
 pub use monitor::{Mode, Monitor};
 pub use stop_after::StopAfter;
 pub use stop_at::StopAt;
@@ -179,10 +180,8 @@ impl Callbacks<'_> {
 
     /// Whether one must be called before the next epoch begins.
     pub fn wait(&self) -> bool {
-        let timings = self.0.iter().map(|callback| callback.timing());
-        timings
-            .into_iter()
-            .any(|timing| timing != Timing::Overlapping)
+        let mut timings = self.0.iter().map(|callback| callback.timing());
+        timings.any(|timing| timing != Timing::Overlapping)
     }
 
     /// The numbers of steps after which some are called.
@@ -220,25 +219,13 @@ impl Moment<'_> {
         self.history.epochs.len() as u64
     }
 
-    /// The figures of the epoch that has just ended.
-    pub fn figures(&self) -> Option<&Epoch> {
-        self.history.epochs.last()
-    }
-
     /// A figure of the epoch that has just ended, by Keras' name: `loss`, `accuracy`, `val_loss` …
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`] with the names that there are.
     pub fn figure(&self, name: &str) -> Result<f64> {
-        match self.figures() {
-            Some(epoch) => epoch.figure(name),
-            None => Err(Error::NotFound {
-                what: "figure of an epoch",
-                name: name.into(),
-                known: Vec::new(),
-            }),
-        }
+        figure(self.history.epochs.last(), name)
     }
 
     /// Ends the run after this epoch or these steps, for a reason that [`History::stop`] and its `Display` tell.

@@ -7,11 +7,11 @@ use crate::edge::files;
 use crate::{Error, Result};
 
 use super::monitor::at_least_one;
-use super::{Callback, Kept, Mode, Moment, Monitor};
+use super::{Callback, Kept, Moment, Monitor};
 
 /// Which files a [`ModelCheckpoint`] keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
+enum Keep {
     /// One, of the best epoch so far.
     Best,
     /// The files of the last epochs that were saved, as many as this.
@@ -47,15 +47,9 @@ impl ModelCheckpoint {
 
     /// Saves only epochs that are the best so far by this figure, and keeps one file. As in Keras, one callback in several runs
     /// (`&mut`) goes on from the best of the runs before: give each a new one where each is to have its own best.
-    pub fn best(mut self, monitor: impl Into<String>) -> Self {
-        self.monitor = Monitor::new(monitor);
+    pub fn best(mut self, monitor: impl Into<Monitor>) -> Self {
+        self.monitor = monitor.into();
         self.keep = Keep::Best;
-        self
-    }
-
-    /// Which way the figure gets better; default: told by the metric, see [`Mode::Auto`].
-    pub fn mode(mut self, mode: Mode) -> Self {
-        self.monitor = self.monitor.with_mode(mode);
         self
     }
 

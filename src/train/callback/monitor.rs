@@ -18,15 +18,24 @@ pub enum Mode {
     Max,
 }
 
-/// A figure of every epoch, the best of it so far, and how much better another must be.
+/// A figure of every epoch that a callback watches, and which way it gets better. A name alone makes one with [`Mode::Auto`]:
+/// `EarlyStopping::new("val_loss", 5)`, `EarlyStopping::new(Monitor::new("val_gain").mode(Mode::Max), 5)`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Monitor {
-    pub(super) name: String,
+    pub(in crate::train) name: String,
     mode: Mode,
+    /// How much better than the best another must be.
     pub(super) min_delta: f64,
-    best: Option<f64>,
+    /// The best so far.
+    pub(super) best: Option<f64>,
     /// Whether higher is better: known when a run has begun.
-    rises: bool,
+    pub(super) rises: bool,
+}
+
+impl<N: Into<String>> From<N> for Monitor {
+    fn from(name: N) -> Self {
+        Monitor::new(name)
+    }
 }
 
 impl Monitor {
@@ -41,44 +50,30 @@ impl Monitor {
         }
     }
 
-    /// The figure's name.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(crate) fn with_mode(mut self, mode: Mode) -> Self {
+    /// Which way the figure gets better; default: told by the metric, see [`Mode::Auto`].
+    pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    pub(super) fn rises(&self) -> bool {
-        self.rises
-    }
-
     /// Whether `value` is better than `other` by more than the least difference.
     pub(crate) fn is_better(&self, value: f64, other: f64) -> bool {
-        match self.rises() {
-            true => value - self.min_delta > other,
-            false => value + self.min_delta < other,
+        if self.rises {
+            value - self.min_delta > other
+        } else {
+            value + self.min_delta < other
         }
     }
 
     /// Takes the epoch's figure; whether it is the best so far.
     pub(super) fn improves(&mut self, moment: &Moment<'_>) -> Result<bool> {
         let value = moment.figure(&self.name)?;
-        let better = match self.best {
-            None => !value.is_nan(),
-            Some(best) => self.is_better(value, best),
-        };
+        let best = self.best;
+        let better = best.map_or(!value.is_nan(), |best| self.is_better(value, best));
         if better {
             self.best = Some(value);
         }
         Ok(better)
-    }
-
-    /// The best figure so far.
-    pub(super) fn best(&self) -> Option<f64> {
-        self.best
     }
 
     /// The bits of the best figure so far, which may be infinite.
@@ -89,11 +84,6 @@ impl Monitor {
     /// Takes the best figure so far from its bits.
     pub(super) fn restore(&mut self, bits: Option<u64>) {
         self.best = bits.map(f64::from_bits);
-    }
-
-    /// Takes `value` as the best so far.
-    pub(super) fn start_at(&mut self, value: Option<f64>) {
-        self.best = value;
     }
 
     /// Learns which way the figure gets better in a run of this model. Refuses a figure that no epoch of the run will have; the
@@ -190,7 +180,7 @@ pub(super) fn not_below_zero(name: &'static str, value: f64) -> Result<()> {
 }
 
 /// Refuses a count of 0.
-pub(super) fn at_least_one(name: &'static str, value: u64) -> Result<()> {
+pub(in crate::train) fn at_least_one(name: &'static str, value: u64) -> Result<()> {
     if value >= 1 {
         return Ok(());
     }
@@ -205,7 +195,7 @@ mod tests {
     fn rises(figure: &str, objectives: &[Objective]) -> bool {
         let mut monitor = Monitor::new(figure);
         monitor.resolve_direction(true, objectives).unwrap();
-        monitor.rises()
+        monitor.rises
     }
 
     #[test]
@@ -271,9 +261,9 @@ mod tests {
         assert!(refusal.to_string().contains("`mode`"), "{refusal}");
         for (mode, rises) in [(Mode::Max, true), (Mode::Min, false)] {
             for figure in ["gain", "loss"] {
-                let mut monitor = Monitor::new(figure).with_mode(mode);
+                let mut monitor = Monitor::new(figure).mode(mode);
                 monitor.resolve_direction(true, &own).unwrap();
-                assert_eq!(monitor.rises(), rises, "{figure} {mode:?}");
+                assert_eq!(monitor.rises, rises, "{figure} {mode:?}");
             }
         }
     }

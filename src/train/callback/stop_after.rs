@@ -83,7 +83,6 @@ impl Callback for StopAfter {
     }
 
     fn begin(&mut self, _moment: &mut Moment<'_>) -> Result<()> {
-        super::monitor::at_least_one("every", self.every)?;
         self.begun = WallTime::now();
         match &mut self.budget {
             Budget::Time(time) if time.is_zero() => Err(Error::argument(
@@ -156,10 +155,10 @@ impl Meter {
                 });
             }
         }
-        match packages.is_empty() {
-            true => Err(refuse("no processor has an energy counter")),
-            false => Ok(Meter { packages }),
+        if packages.is_empty() {
+            return Err(refuse("no processor has an energy counter"));
         }
+        Ok(Meter { packages })
     }
 
     /// Joules since the meter was opened.

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 
-use super::{Callback, Mode, Moment, Monitor};
+use super::{Callback, Moment, Monitor};
 
 /// Ends a run after the first epoch whose figure is at the target or beyond it: `StopAt::new("val_accuracy", 0.95)`.
 ///
@@ -15,17 +15,11 @@ pub struct StopAt {
 
 impl StopAt {
     /// Watches a figure, such as `val_accuracy`.
-    pub fn new(monitor: impl Into<String>, target: f64) -> Self {
+    pub fn new(monitor: impl Into<Monitor>, target: f64) -> Self {
         StopAt {
-            monitor: Monitor::new(monitor),
+            monitor: monitor.into(),
             target,
         }
-    }
-
-    /// Which way the figure gets better; default: told by the metric, see [`Mode::Auto`].
-    pub fn mode(mut self, mode: Mode) -> Self {
-        self.monitor = self.monitor.with_mode(mode);
-        self
     }
 }
 
@@ -40,9 +34,10 @@ impl Callback for StopAt {
     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
         let (name, target) = (&self.monitor.name, self.target);
         let value = moment.figure(name)?;
-        let reached = match self.monitor.rises() {
-            true => value >= target,
-            false => value <= target,
+        let reached = if self.monitor.rises {
+            value >= target
+        } else {
+            value <= target
         };
         if reached {
             moment.stop(format!("{name} {value:.6} reached the target {target}"));

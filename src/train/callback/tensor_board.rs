@@ -61,8 +61,7 @@ impl Callback for TensorBoard {
     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
         let step = moment.epoch() - 1;
         if let Some(figures) = moment.history.epochs.last() {
-            for name in figures.names() {
-                let value = figures.get(&name).unwrap_or(f64::NAN);
+            for (name, value) in figures.figures() {
                 let (events, name) = match name.strip_prefix("val_") {
                     Some(name) => (&mut self.validation, name),
                     None => (&mut self.train, name.as_str()),

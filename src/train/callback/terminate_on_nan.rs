@@ -2,7 +2,7 @@
 
 use crate::Result;
 
-use super::{Callback, Kept, Moment, Timing};
+use super::{Callback, Moment, Timing};
 
 /// Ends a run in which the loss of a step became NaN or infinite, by a reason in [`History::stop`](crate::train::History)
 /// instead of an error, as Keras' `TerminateOnNaN` does: for a run with
@@ -17,11 +17,6 @@ pub struct TerminateOnNaN {
 }
 
 impl TerminateOnNaN {
-    /// Looks after every epoch.
-    pub fn new() -> Self {
-        TerminateOnNaN::default()
-    }
-
     /// Looks whenever this many steps are done, before the next begin.
     pub fn every(mut self, steps: u64) -> Self {
         self.every = Some(steps);
@@ -30,12 +25,10 @@ impl TerminateOnNaN {
 
     fn look(&mut self, moment: &mut Moment<'_>) {
         let losses = &moment.history.step_losses;
-        let new = losses.iter().enumerate().skip(self.seen);
-        let found = new.map(|(step, loss)| (step + 1, *loss));
-        let found = found.into_iter().find(|(_, loss)| !loss.is_finite());
+        let mut new = losses.iter().enumerate().skip(self.seen);
         self.seen = losses.len();
-        if let Some((step, loss)) = found {
-            moment.stop(format!("the loss of step {step} is {loss}"));
+        if let Some((step, loss)) = new.find(|(_, loss)| !loss.is_finite()) {
+            moment.stop(format!("the loss of step {} is {loss}", step + 1));
         }
     }
 }
@@ -50,10 +43,7 @@ impl Callback for TerminateOnNaN {
 
     fn begin(&mut self, _moment: &mut Moment<'_>) -> Result<()> {
         self.seen = 0;
-        match self.every {
-            Some(0) => Err(crate::Error::argument("every", "must be at least 1, got 0")),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
@@ -63,11 +53,6 @@ impl Callback for TerminateOnNaN {
 
     fn steps(&mut self, moment: &mut Moment<'_>) -> Result<()> {
         self.look(moment);
-        Ok(())
-    }
-
-    /// The losses seen so far have no such number, or the run had ended: nothing to keep.
-    fn restore(&mut self, _kept: &Kept) -> Result<()> {
         Ok(())
     }
 }

@@ -134,11 +134,7 @@ impl RunState {
     }
 
     /// [`RunState::save`] by the operations of a disk of one's own.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`RunState::save`].
-    pub fn save_on(&self, disk: &dyn Disk, path: impl AsRef<Path>) -> Result<()> {
+    pub(in crate::train) fn save_on(&self, disk: &dyn Disk, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let content = Content::of(self, path)?;
         let (head, bytes) = content.bytes(path)?;
