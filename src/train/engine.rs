@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use crate::session::resize_rates;
-use crate::{Device, Error, Result, Role, Session, Snapshot};
+use crate::{Device, Error, Plan, Result, Role, Session, Snapshot};
 
 use super::programs::{Capacity, Handles, Recipe, RowProgram, RunHandles};
 
@@ -19,11 +19,15 @@ pub(super) struct Open {
 impl Open {
     /// A session on `device` with nothing learned.
     pub fn new(recipe: &Recipe<'_>, capacity: Capacity, device: &Device) -> Result<Self> {
-        let plan = recipe.build(capacity)?;
+        Self::of(&recipe.build(capacity)?, recipe, capacity, device)
+    }
+
+    /// The same with the plan of that capacity.
+    fn of(plan: &Plan, recipe: &Recipe<'_>, capacity: Capacity, device: &Device) -> Result<Self> {
         Ok(Open {
             capacity,
-            handles: recipe.handles(&plan)?,
-            session: device.open(&plan)?,
+            handles: recipe.handles(plan)?,
+            session: device.open(plan)?,
         })
     }
 
@@ -91,19 +95,14 @@ impl Engine {
             let plan = recipe.build(capacity)?;
             self.read().await?;
             self.open = None;
-            let handles = recipe.handles(&plan)?;
-            let mut session = self.device.open(&plan)?;
-            resize_rates(&mut self.kept, RowProgram::Train.name(), session.plan());
-            let variables = session.plan().variables.iter();
+            let mut open = Open::of(&plan, recipe, capacity, &self.device)?;
+            resize_rates(&mut self.kept, RowProgram::Train.name(), &plan);
+            let variables = plan.variables.iter();
             let progress = variables.filter(|variable| variable.role == Role::Progress);
             self.progress
                 .extend(progress.map(|variable| variable.name.clone()));
-            session.restore(&self.kept)?;
-            self.open = Some(Open {
-                capacity,
-                session,
-                handles,
-            });
+            open.session.restore(&self.kept)?;
+            self.open = Some(open);
         }
         self.open.as_mut().ok_or_else(|| Error::Device {
             message: "the session could not be opened".into(),
@@ -113,7 +112,7 @@ impl Engine {
     /// What the open session serves.
     pub fn capacity(&self) -> Capacity {
         let open = self.open.as_ref();
-        open.map_or(Capacity::default(), |open| open.capacity)
+        open.map(|open| open.capacity).unwrap_or_default()
     }
 
     /// Bytes that the device's budget leaves a session in place of the open one; none without a budget.

@@ -5,14 +5,6 @@ use crate::nn::Functional;
 use crate::number::parallel;
 use crate::target::Class;
 
-/// Where a step is estimated for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Machine {
-    class: Class,
-    /// Threads of the processor.
-    threads: usize,
-}
-
 /// The CPU session: a call, and a product's operations a second on one thread. AVX2 and AVX-512 processors made 50 to 85
 /// GFLOP/s a thread on wide layers and an eighth of that on layers of eight.
 const CPU_CALL: f64 = 1e-6;
@@ -36,34 +28,29 @@ const TINY_STEP: f64 = 16e-6;
 /// Parameters of the largest such network, about.
 const TINY_PARAMETERS: usize = 700;
 
-/// Seconds of a step of `batch` rows, within a factor of about two.
-fn seconds_per_step(model: &Functional, batch: usize, machine: Machine) -> f64 {
-    let threads = machine.threads.max(1) as f64;
-    // Every matrix that the layers keep is taken for the kernel of a product over the batch.
+/// Seconds of a step of `batch` rows on `threads` threads of a processor or on a GPU, within a factor of about two.
+fn seconds_per_step(model: &Functional, batch: usize, class: Class, threads: usize) -> f64 {
+    let threads = threads.max(1) as f64;
+    // Every matrix that the layers keep is taken for the kernel of a product over the batch: forward, gradient of the weights,
+    // and of the inputs but for the first layer's, 2·B·fan_in·fan_out each.
     let kernels = model
         .parameters()
-        .filter_map(|parameter| match parameter.shape.dims() {
-            &[fan_in, fan_out] => Some([fan_in as f64, fan_out as f64]),
-            _ => None,
-        });
-    let kernels: Vec<[f64; 2]> = kernels.collect();
-    // Forward, gradient of the weights, and of the inputs but for the first layer's: 2·B·fan_in·fan_out each.
-    let layers = kernels.iter().enumerate().map(|(index, ends)| {
+        .filter_map(|parameter| <[usize; 2]>::try_from(parameter.shape.dims()).ok());
+    let layers = kernels.enumerate().map(|(index, [fan_in, fan_out])| {
         let products = if index == 0 { 2.0 } else { 3.0 };
-        (
-            products * 2.0 * batch as f64 * ends[0] * ends[1],
-            ends[0].min(ends[1]),
-        )
+        let flops = products * 2.0 * batch as f64 * fan_in as f64 * fan_out as f64;
+        (flops, fan_in.min(fan_out) as f64)
     });
-    let flops: f64 = layers.clone().map(|(flops, _)| flops).sum();
-    let depth = kernels.len() as f64;
+    let layers: Vec<(f64, f64)> = layers.collect();
+    let flops: f64 = layers.iter().map(|(flops, _)| flops).sum();
+    let depth = layers.len() as f64;
     let tiny = model.parameter_count() <= TINY_PARAMETERS && batch <= 256;
-    match machine.class {
+    match class {
         Class::Cpu => {
             let calls = if tiny { 1.0 } else { 4.0 * depth + 3.0 };
-            let products = layers.map(|(flops, width)| {
+            let products = layers.iter().map(|(flops, width)| {
                 let rate = CPU_FLOPS * (width / CPU_WIDTH).min(1.0);
-                let threads = if flops >= CPU_SHARED { threads } else { 1.0 };
+                let threads = if *flops >= CPU_SHARED { threads } else { 1.0 };
                 flops / (rate * threads)
             });
             calls * CPU_CALL + products.sum::<f64>()
@@ -89,7 +76,7 @@ pub(super) fn other_device(model: &Functional, device: &Device, batch: usize) ->
         None => (Class::Gpu, "a GPU"),
     };
     let here = estimate(model, device, batch);
-    let there = seconds_per_step(model, batch, machine(class));
+    let there = seconds_per_step(model, batch, class, parallel::threads());
     (here > WORTH_A_WORD * there).then(|| {
         format!(
             "by estimate a step of {batch} rows takes {} here and {} on {name}; Device::fastest measures it\n",
@@ -101,20 +88,14 @@ pub(super) fn other_device(model: &Functional, device: &Device, batch: usize) ->
 
 /// Seconds of a step of `batch` rows on a device.
 pub(super) fn estimate(model: &Functional, device: &Device, batch: usize) -> f64 {
-    seconds_per_step(model, batch, machine(device.target().class))
-}
-
-fn machine(class: Class) -> Machine {
-    Machine {
-        class,
-        threads: parallel::threads(),
-    }
+    seconds_per_step(model, batch, device.target().class, parallel::threads())
 }
 
 fn time(seconds: f64) -> String {
-    match seconds {
-        s if s < 1e-3 => format!("{:.0} µs", s * 1e6),
-        s => format!("{:.1} ms", s * 1e3),
+    if seconds < 1e-3 {
+        format!("{:.0} µs", seconds * 1e6)
+    } else {
+        format!("{:.1} ms", seconds * 1e3)
     }
 }
 
@@ -144,17 +125,15 @@ mod tests {
             (Class::CpuAdapter, &[784, 1024, 1024, 10], 512, 0.213),
         ];
         for (class, widths, batch, seconds) in measured {
-            let machine = Machine { class, threads: 2 };
-            let ratio = seconds_per_step(&network(widths), batch, machine) / seconds;
+            let ratio = seconds_per_step(&network(widths), batch, class, 2) / seconds;
             assert!((0.5..2.0).contains(&ratio), "{class} {widths:?}: {ratio}");
         }
     }
 
     #[test]
     fn a_small_network_is_for_the_processor_and_a_large_one_for_a_gpu() {
-        let on = |class, widths: &[usize], batch| {
-            seconds_per_step(&network(widths), batch, Machine { class, threads: 8 })
-        };
+        let on =
+            |class, widths: &[usize], batch| seconds_per_step(&network(widths), batch, class, 8);
         let small = [8, 10, 8, 1];
         assert!(on(Class::Cpu, &small, 32) < on(Class::Gpu, &small, 32));
         let large = [784, 2048, 2048, 10];

@@ -87,10 +87,7 @@ async fn evaluate_once(
     // A session on the processor takes rows a batch at a time: it computes them while they are in its caches, and opens without
     // room for all of them, which took six times as long as to evaluate 60 000 rows of 784 numbers.
     let in_cache = model.device().gpu().is_none().then_some(MAX_EVALUATE_ROWS);
-    let capacity = Capacity {
-        evaluate: Some(evaluation_place(model, data, &trains, in_cache)?),
-        ..Capacity::default()
-    };
+    let capacity = Capacity::evaluating(evaluation_place(model, data, &trains, in_cache)?);
     if let Some(weights) = weights {
         model.session(capacity).await?.restore(weights)?;
     }

@@ -5,53 +5,43 @@ use std::time::Duration;
 
 use crate::edge::WallTime;
 use crate::session::ElementsRef;
-use crate::{Device, Error, Result, Session};
+use crate::{Device, Error, Result};
 
+use super::engine::Open;
 use super::estimate::estimate;
 use super::model::Model;
-use super::programs::{Capacity, ClockStart, Extent, Recipe, RowProgram, RunHandles};
+use super::programs::{Capacity, ClockStart, Extent, Recipe, RowProgram};
 
 /// The time for measuring each of two devices.
 const SHARE: Duration = Duration::from_millis(40);
 
 /// The answer of [`Device::fastest`].
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Fastest {
     /// The device that trains the model fastest.
     pub device: Device,
-    /// What a step takes on the CPU session, then on the adapter, if there is one that can train the model.
-    pub figures: Vec<Figure>,
+    /// Seconds of a step on the CPU session, then on the adapter, if there is one that can train the model.
+    pub seconds_per_step: Vec<(Device, f64)>,
+    /// Whether they were measured; else they are an estimate by rule.
+    pub measured: bool,
     /// Why an adapter that was found cannot.
     pub refused: Option<Error>,
     /// How long measuring took, without the opening of sessions and their first step.
     pub measured_in: Duration,
 }
 
-/// A device's time for a training step.
-#[derive(Debug, Clone)]
-pub struct Figure {
-    /// The device.
-    pub device: Device,
-    /// Seconds of a step.
-    pub seconds_per_step: f64,
-    /// Whether it was measured; else it is an estimate by rule.
-    pub measured: bool,
-}
-
 impl fmt::Display for Fastest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for figure in &self.figures {
-            let chosen = figure.device.to_string() == self.device.to_string();
-            let (mark, how) = (
-                if chosen { "→" } else { " " },
-                if figure.measured {
-                    "measured"
-                } else {
-                    "estimated"
-                },
-            );
-            let rate = 1.0 / figure.seconds_per_step;
-            writeln!(f, "{mark} {}: {rate:.0} steps/s ({how})", figure.device)?;
+        let how = if self.measured {
+            "measured"
+        } else {
+            "estimated"
+        };
+        for (device, seconds) in &self.seconds_per_step {
+            let chosen = device.to_string() == self.device.to_string();
+            let mark = if chosen { "→" } else { " " };
+            writeln!(f, "{mark} {device}: {:.0} steps/s ({how})", 1.0 / seconds)?;
         }
         match &self.refused {
             Some(error) => writeln!(f, "  an adapter cannot train it: {error}"),
@@ -89,43 +79,28 @@ impl Device {
                 Err(error) => (None, Some(error)),
             },
         };
-        let mut figures = Vec::new();
-        let mut measured_in = Duration::ZERO;
+        let (mut seconds_per_step, mut measured_in) = (Vec::new(), Duration::ZERO);
         if let Some(other) = other {
             match measure(model, &other, batch) {
-                Ok((seconds_per_step, time)) => {
-                    measured_in += time;
-                    figures.push(Figure {
-                        device: other,
-                        seconds_per_step,
-                        measured: true,
-                    });
+                Ok((seconds, time)) => {
+                    let (on_cpu, time_on_cpu) = measure(model, &cpu, batch)?;
+                    measured_in = time + time_on_cpu;
+                    seconds_per_step = vec![(cpu.clone(), on_cpu), (other, seconds)];
                 }
                 Err(error) => refused = Some(error),
             }
         }
-        let measured = !figures.is_empty();
-        let seconds_per_step = if measured {
-            let (seconds, time) = measure(model, &cpu, batch)?;
-            measured_in += time;
-            seconds
-        } else {
-            estimate(&model.architecture, &cpu, batch)
-        };
-        figures.insert(
-            0,
-            Figure {
-                device: cpu.clone(),
-                seconds_per_step,
-                measured,
-            },
-        );
-        let fastest = figures
-            .iter()
-            .min_by(|a, b| a.seconds_per_step.total_cmp(&b.seconds_per_step));
+        let measured = !seconds_per_step.is_empty();
+        if !measured {
+            let estimated = estimate(&model.architecture, &cpu, batch);
+            seconds_per_step.push((cpu.clone(), estimated));
+        }
+        let each = seconds_per_step.iter();
+        let fastest = each.min_by(|(_, a), (_, b)| a.total_cmp(b));
         Ok(Fastest {
-            device: fastest.map_or(cpu, |figure| figure.device.clone()),
-            figures,
+            device: fastest.map_or(cpu, |(device, _)| device.clone()),
+            seconds_per_step,
+            measured,
             refused,
             measured_in,
         })
@@ -153,32 +128,25 @@ fn measure(model: &Model, device: &Device, batch: usize) -> Result<(f64, Duratio
     }
 }
 
-fn run(device: &Device, open: &mut Opened, steps: u64) -> Result<()> {
-    let Opened { session, handles } = open;
+fn run(device: &Device, open: &mut Open, steps: u64) -> Result<()> {
+    let (session, handles) = open.program(RowProgram::Train)?;
     let pending = session.submit_program(handles.program, steps, &handles.sums[..1])?;
     device.block_on(session.finish(pending)).map(drop)
 }
 
-/// A session to measure, and what is reached of it.
-struct Opened {
-    session: Session,
-    handles: RunHandles,
-}
-
 /// A session that trains the model on random rows.
-fn opened(model: &Model, device: &Device, batch: usize) -> Result<Opened> {
+fn opened(model: &Model, device: &Device, batch: usize) -> Result<Open> {
     let rows = 8192.min(batch.saturating_mul(16)).max(batch);
     let recipe = Recipe {
         target: device.target(),
         ..model.recipe()
     };
-    let plan = recipe.build(Capacity {
-        train: Some(Extent::new(rows, batch)),
-        evaluate: None,
-    })?;
-    let handles = recipe.handles(&plan)?;
-    let handles = handles.rows(RowProgram::Train)?.clone();
-    let mut session = device.open(&plan)?;
+    let mut open = Open::new(
+        &recipe,
+        Capacity::training(Extent::new(rows, batch)),
+        device,
+    )?;
+    let (session, handles) = open.program(RowProgram::Train)?;
     // Any numbers will do, as long as none is special: Weyl's sequence in [0, 1).
     let number = |at: usize| (at as u32).wrapping_mul(0x9e37_79b9) >> 8;
     for chunk in handles.arrays.iter().flatten() {
@@ -201,5 +169,5 @@ fn opened(model: &Model, device: &Device, batch: usize) -> Result<Opened> {
         ..ClockStart::at_beginning(rows)
     };
     session.put(handles.cursor, 0, ElementsRef::U32(&start.words()))?;
-    Ok(Opened { session, handles })
+    Ok(open)
 }

@@ -46,7 +46,7 @@ pub use callback::{
 };
 pub use checkpoints::{Checkpoints, Newest};
 pub use evaluation::Evaluation;
-pub use fastest::{Fastest, Figure};
+pub use fastest::Fastest;
 pub use files::Import;
 pub use fit::Fit;
 pub use gradients::Gradients;

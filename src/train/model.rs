@@ -196,10 +196,8 @@ impl Model {
                 format!("and batch must be at least 1, got {rows} and {batch}"),
             ));
         }
-        self.recipe().graph_and_plan(Capacity {
-            train: Some(Extent::new(rows, batch.min(rows))),
-            evaluate: None,
-        })
+        let extent = Extent::new(rows, batch.min(rows));
+        self.recipe().graph_and_plan(Capacity::training(extent))
     }
 
     /// The bytes that the model's session holds now, and the least that its plan could do with.

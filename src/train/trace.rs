@@ -71,10 +71,7 @@ impl Trace {
             target: &target,
             ..model.recipe()
         };
-        let (graph, plan) = recipe.graph_and_plan(Capacity {
-            train: Some(extent),
-            evaluate: None,
-        })?;
+        let (graph, plan) = recipe.graph_and_plan(Capacity::training(extent))?;
         let mut session = Device::cpu().open(&plan)?;
         let mut snapshot = snapshot.clone();
         resize_rates(&mut snapshot, RowProgram::Train.name(), &plan);

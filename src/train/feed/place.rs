@@ -173,13 +173,9 @@ pub(in crate::train) fn evaluation_place(
     wanted: Option<usize>,
 ) -> Result<Extent> {
     let whole = evaluation_extent(data);
-    let covered = Capacity {
-        train: None,
-        evaluate: Some(whole),
-    };
     let open = model.engine.capacity();
     // A training that is to come may need another session, with less room.
-    if wanted.is_none() && trains.len() < 2 && open.covers(&covered) {
+    if wanted.is_none() && trains.len() < 2 && open.covers(&Capacity::evaluating(whole)) {
         return Ok(whole);
     }
     // Parts are whole batches, those of a session that is open already too.

@@ -44,6 +44,22 @@ pub(crate) struct Capacity {
 }
 
 impl Capacity {
+    /// A session that trains.
+    pub fn training(extent: Extent) -> Self {
+        Capacity {
+            train: Some(extent),
+            evaluate: None,
+        }
+    }
+
+    /// A session that evaluates.
+    pub fn evaluating(extent: Extent) -> Self {
+        Capacity {
+            train: None,
+            evaluate: Some(extent),
+        }
+    }
+
     /// Whether a session of this capacity serves `wanted` too.
     pub fn covers(&self, wanted: &Capacity) -> bool {
         // A step of training is over its batch.

@@ -137,10 +137,7 @@ impl Recipe<'_> {
             target: &target,
             ..*self
         };
-        let plan = single.build(Capacity {
-            train: Some(extent),
-            evaluate: None,
-        })?;
+        let plan = single.build(Capacity::training(extent))?;
         let train = plan.program(RowProgram::Train.name())?;
         let network = match &train.calls[..] {
             [call] => call.op.downcast::<Network>().map(|network| (network, call)),

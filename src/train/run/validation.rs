@@ -63,10 +63,8 @@ impl<'a> Validator<'a> {
         let capacity = match loaded {
             Some(loaded) => loaded,
             None => {
-                let capacity = Capacity {
-                    train: None,
-                    evaluate: Some(evaluation_place(model, data, &[], None)?),
-                };
+                let place = evaluation_place(model, data, &[], None)?;
+                let capacity = Capacity::evaluating(place);
                 load(model, capacity, data).await?;
                 self.loaded = Some(capacity);
                 capacity
