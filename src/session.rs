@@ -50,6 +50,15 @@ pub enum Values {
 }
 
 impl Values {
+    /// Numbers in the product's precision; none where they are integers.
+    pub(crate) fn to_f32(&self) -> Option<Vec<f32>> {
+        match self {
+            Values::F32(values) => Some(values.clone()),
+            Values::F64(values) => Some(values.iter().map(|&value| value as f32).collect()),
+            Values::U32(_) => None,
+        }
+    }
+
     /// Appends elements of the same precision.
     fn extend(&mut self, more: Values) {
         match (self, more) {

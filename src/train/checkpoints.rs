@@ -254,21 +254,18 @@ pub struct Newest {
 }
 
 impl Newest {
-    /// The state with a note in its history of where it comes from.
-    pub(super) fn noted(self) -> RunState {
-        let Newest {
-            mut state,
-            path,
-            passed_over,
-        } = self;
-        let notes = passed_over
-            .iter()
-            .map(|damage| format!("passed over a damaged checkpoint: {damage}"));
-        state.history.notes.extend(notes);
+    /// The state to go on from, with a note in its history of where it comes from.
+    pub(super) fn resumed(self) -> Resumed {
+        let (mut state, path) = (self.state, self.path);
+        let damaged = self.passed_over.iter();
+        let damaged = damaged.map(|damage| format!("passed over a damaged checkpoint: {damage}"));
         let note = format!("resumed from {} at step {}", path.display(), state.steps);
-        state.history.notes.push(note);
+        state.history.notes.extend(damaged.chain([note]));
         tracing::info!(path = %path.display(), step = state.steps, "run resumed");
-        state
+        Resumed {
+            state,
+            path: Some(path),
+        }
     }
 }
 

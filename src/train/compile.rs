@@ -2,9 +2,9 @@
 
 use crate::nn::{Functional, Sequential};
 use crate::optim::Optimizer;
-use crate::{Device, Result};
+use crate::{Device, Error, Result};
 
-use super::{Compile, Loss, Metric, Model};
+use super::{Compile, Loss, Metric, Model, Objective};
 
 impl Functional {
     /// Readies the architecture for training on the device that `KILN_DEVICE` names, or the best one.
@@ -18,15 +18,14 @@ impl Functional {
         optimizer: impl Optimizer + 'static,
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<Model> {
-        let device = Device::from_env()?;
-        self.compile_on(&device, loss, optimizer, metrics)
+        self.compile_on(&Device::from_env()?, loss, optimizer, metrics)
     }
 
     /// Readies the architecture for training on `device`.
     ///
     /// # Errors
     ///
-    /// Layers that do not fit each other, settings out of range, and what opening a device raises.
+    /// Layers that do not fit each other, settings out of range.
     pub fn compile_on(
         self,
         device: &Device,
@@ -34,13 +33,8 @@ impl Functional {
         optimizer: impl Optimizer + 'static,
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<Model> {
-        Model::new(
-            self,
-            device,
-            loss.into(),
-            Box::new(optimizer),
-            metrics.into_iter().collect(),
-        )
+        let objective = only_objective(&self, loss, metrics)?;
+        self.compile_with(device, Compile::new(optimizer).objective(objective))
     }
 
     /// Readies the architecture for training on `device` with a loss and metrics for each output.
@@ -49,16 +43,16 @@ impl Functional {
     ///
     /// Layers that do not fit each other, settings out of range, names of outputs that are not there.
     pub fn compile_with(self, device: &Device, compile: Compile) -> Result<Model> {
-        Model::with(self, device, compile)
+        Model::new(self, device, compile)
     }
 }
 
 impl Sequential {
-    /// Readies the architecture for training on the device that `KILN_DEVICE` names, or the best one.
+    /// Readies the layers for training, as [`Functional::compile`] does.
     ///
     /// # Errors
     ///
-    /// Layers that do not fit each other, settings out of range, and what opening a device raises.
+    /// The errors of [`Functional::compile`].
     pub fn compile(
         self,
         loss: impl Into<Loss>,
@@ -68,11 +62,11 @@ impl Sequential {
         Functional::from(self).compile(loss, optimizer, metrics)
     }
 
-    /// Readies the architecture for training on `device`.
+    /// Readies the layers for training on `device`.
     ///
     /// # Errors
     ///
-    /// Layers that do not fit each other, settings out of range, and what opening a device raises.
+    /// The errors of [`Functional::compile_on`].
     pub fn compile_on(
         self,
         device: &Device,
@@ -81,5 +75,31 @@ impl Sequential {
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<Model> {
         Functional::from(self).compile_on(device, loss, optimizer, metrics)
+    }
+}
+
+/// The objective of an architecture with one output.
+pub(super) fn only_objective(
+    architecture: &Functional,
+    loss: impl Into<Loss>,
+    metrics: impl IntoIterator<Item = Metric>,
+) -> Result<Objective> {
+    architecture.validate()?;
+    let outputs = architecture.outputs.iter();
+    match outputs
+        .map(|output| output.name.as_str())
+        .collect::<Vec<_>>()[..]
+    {
+        [only] => Ok(Objective {
+            metrics: metrics.into_iter().collect(),
+            ..Objective::new(only, loss)
+        }),
+        ref names => Err(Error::argument(
+            "loss",
+            format!(
+                "of a model of several outputs, {}, are given by `compile_with`, one for each",
+                names.join(", ")
+            ),
+        )),
     }
 }

@@ -12,7 +12,6 @@ use super::history::History;
 use super::model::Model;
 use super::non_finite::FirstNonFinite;
 use super::predict::{self, Predictions};
-use super::prepare::Prepared;
 use super::run::{Validation, fit_on};
 use super::sizes::MAX_BATCH;
 use super::state::RunState;
@@ -57,11 +56,8 @@ impl Model {
         if let Some(weights) = weights {
             train.weights = Some(weights.into());
         }
-        let validation = self.prepared_validation(validation)?;
-        let validation = validation.as_ref().map(Validation::Own);
-        let feeder = Feeder::whole(&train);
-        let histories = fit_on(self, feeder, validation, fit, begun).await?;
-        only(histories)
+        self.fit_fed(Feeder::whole(&train), validation, fit, begun)
+            .await
     }
 
     /// Trains on the batches that an iterator gives, which may go on for ever, and reports every epoch.
@@ -144,15 +140,22 @@ impl Model {
             return Err(Error::data("the iterator gives no batch"));
         };
         let feeder = Feeder::batches(batches, fit.batch_size, weights);
-        let validation = self.prepared_validation(fit.validation)?;
-        let validation = validation.as_ref().map(Validation::Own);
-        let histories = fit_on(self, feeder, validation, fit, begun).await?;
-        only(histories)
+        self.fit_fed(feeder, fit.validation, fit, begun).await
     }
 
-    fn prepared_validation<'a>(&self, data: Option<&'a Dataset>) -> Result<Option<Prepared<'a>>> {
+    async fn fit_fed<'a>(
+        &mut self,
+        feeder: Feeder<'a>,
+        validation: Option<&'a Dataset>,
+        fit: Fit<'a>,
+        begun: WallTime,
+    ) -> Result<History> {
         let prepare = |data| self.recipe().prepare_evaluation(data);
-        data.map(prepare).transpose()
+        let validation = validation.map(prepare).transpose()?;
+        let validation = validation.as_ref().map(Validation::Own);
+        let mut histories = fit_on(self, feeder, validation, fit, begun).await?;
+        let history = histories.pop();
+        history.ok_or_else(|| Error::argument("fit", "there is no network to train"))
     }
 
     /// Loss and metrics over `data`, averaged over its rows.
@@ -271,10 +274,4 @@ impl Model {
     pub fn take_unfinished(&mut self) -> Option<RunState> {
         self.unfinished.take().map(|state| *state)
     }
-}
-
-/// The history of the only network of a run.
-fn only(mut histories: Vec<History>) -> Result<History> {
-    let history = histories.pop();
-    history.ok_or_else(|| Error::argument("fit", "there is no network to train"))
 }

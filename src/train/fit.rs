@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{Dataset, Error, Result};
 
-use super::callback::{Callback, Callbacks};
+use super::callback::{Callback, Callbacks, at_least_one};
 use super::checkpoints::{Checkpoints, Newest};
 use super::hook::{Every, StateHook};
 use super::interrupt::Interrupt;
@@ -64,26 +64,19 @@ impl Resume {
     pub(super) fn state(self) -> Result<Option<Resumed>> {
         let newest = match self {
             Resume::State(state) => {
-                let (state, path) = (*state, None);
-                return Ok(Some(Resumed { state, path }));
+                return Ok(Some(Resumed {
+                    state: *state,
+                    path: None,
+                }));
             }
-            Resume::Path(path) if path.is_file() => {
-                let state = RunState::load(&path)?;
-                let passed_over = Vec::new();
-                let newest = Newest {
-                    state,
-                    path,
-                    passed_over,
-                };
-                Some(newest)
-            }
+            Resume::Path(path) if path.is_file() => Some(Newest {
+                state: RunState::load(&path)?,
+                path,
+                passed_over: Vec::new(),
+            }),
             Resume::Path(folder) => Checkpoints::newest(folder)?,
         };
-        Ok(newest.map(|newest| {
-            let path = Some(newest.path.clone());
-            let state = newest.noted();
-            Resumed { state, path }
-        }))
+        Ok(newest.map(Newest::resumed))
     }
 }
 
@@ -329,22 +322,11 @@ impl<'a> Fit<'a> {
     }
 
     pub(super) fn validate(&self) -> Result<()> {
-        if self.epochs == 0 {
-            return Err(Error::argument("epochs", "must be at least 1, got 0"));
-        }
-        if self.steps == Some(0) {
-            return Err(Error::argument("steps", "must be at least 1, got 0"));
-        }
-        if self.batch_size == 0 {
-            return Err(Error::argument("batch_size", "must be at least 1, got 0"));
-        }
-        if self.chunk_rows == Some(0) {
-            return Err(Error::argument("chunk_rows", "must be at least 1, got 0"));
-        }
-        if self.steps_per_epoch == Some(0) {
-            let message = "must be at least 1, got 0";
-            return Err(Error::argument("steps_per_epoch", message));
-        }
+        at_least_one("epochs", self.epochs)?;
+        at_least_one("steps", self.steps.unwrap_or(1))?;
+        at_least_one("batch_size", self.batch_size as u64)?;
+        at_least_one("chunk_rows", self.chunk_rows.unwrap_or(1) as u64)?;
+        at_least_one("steps_per_epoch", self.steps_per_epoch.unwrap_or(1))?;
         if !(0.0..1.0).contains(&self.validation_split) {
             let message = format!(
                 "must be at least 0 and below 1, got {}",
@@ -361,7 +343,9 @@ impl<'a> Fit<'a> {
         if self.target_loss.is_some_and(f64::is_nan) {
             return Err(Error::argument("until_loss", "must be a number, got NaN"));
         }
-        self.micro.map_or(Ok(()), Micro::validate)?;
+        if let Some(Micro::Count(count)) = self.micro {
+            at_least_one("micro_batches", count.into())?;
+        }
         let hooks = self.hooks.iter();
         hooks.map(|hook| hook.every).try_for_each(Every::validate)
     }

@@ -17,15 +17,6 @@ pub(super) enum Micro {
     Fitting,
 }
 
-impl Micro {
-    pub fn validate(self) -> Result<()> {
-        match self {
-            Micro::Count(0) => Err(refused("must be at least 1, got 0".into())),
-            Micro::Count(_) | Micro::Fitting => Ok(()),
-        }
-    }
-}
-
 /// Refuses what would not come to the same in micro-batches.
 pub(super) fn can_split(recipe: &Recipe<'_>, rows: usize, batch: usize, count: u32) -> Result<()> {
     if count == 1 {

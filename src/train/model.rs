@@ -7,8 +7,6 @@ use crate::{Device, Error, Result, Session, Snapshot};
 
 use super::engine::{Engine, Open};
 use super::estimate::other_device;
-use super::loss::Loss;
-use super::metric::Metric;
 use super::objective::{Compile, Objective, check_objectives, titles};
 use super::programs::{Capacity, ClockStart, Extent, Member, Recipe, RowProgram};
 use super::recovery::Recovery;
@@ -50,40 +48,7 @@ pub struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(
-        architecture: Functional,
-        device: &Device,
-        loss: Loss,
-        optimizer: Box<dyn Optimizer>,
-        metrics: Vec<Metric>,
-    ) -> Result<Self> {
-        architecture.validate()?;
-        let objective = match &architecture.outputs[..] {
-            [output] => Objective {
-                metrics,
-                ..Objective::new(&output.name, loss)
-            },
-            outputs => {
-                let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
-                let message = format!(
-                    "of a model of several outputs, {}, are given by `compile_with`, one for each",
-                    names.join(", ")
-                );
-                return Err(Error::argument("loss", message));
-            }
-        };
-        let compile = Compile {
-            optimizer,
-            objectives: vec![objective],
-        };
-        Model::with(architecture, device, compile)
-    }
-
-    pub(crate) fn with(
-        architecture: Functional,
-        device: &Device,
-        compile: Compile,
-    ) -> Result<Self> {
+    pub(super) fn new(architecture: Functional, device: &Device, compile: Compile) -> Result<Self> {
         let Compile {
             optimizer,
             mut objectives,
@@ -291,12 +256,9 @@ impl Model {
         let Some(handles) = &open.handles.train else {
             return Ok(());
         };
-        let factors: Vec<f32> = if self.members.is_empty() {
-            self.rate_factor.into_iter().collect()
-        } else {
-            let rates = self.members.iter().map(|member| member.learning_rate);
-            rates.collect()
-        };
+        let own = self.members.iter().map(|member| member.learning_rate);
+        let only = self.rate_factor.filter(|_| self.members.is_empty());
+        let factors: Vec<f32> = own.chain(only).collect();
         handles.write_rate_factors(&mut open.session, &factors)
     }
 
@@ -319,6 +281,7 @@ impl Model {
     /// A session that serves `capacity`: see [`Engine::opened`].
     pub(super) async fn opened(&mut self, capacity: Capacity) -> Result<&mut Open> {
         let device = self.engine.device.clone();
+        // Not by `recipe`, which would borrow the engine.
         let recipe = Recipe {
             architecture: &self.architecture,
             objectives: &self.objectives,

@@ -2,18 +2,20 @@
 
 use crate::data::Features;
 use crate::edge::WallTime;
-use crate::nn::{Functional, Parameter};
+use crate::nn::Functional;
 use crate::optim::OptimizerConfig;
 use crate::reserve::reserved;
 use crate::schedule::Schedule;
-use crate::{Dataset, Device, Error, Result, Values};
+use crate::{Dataset, Device, Error, Result};
 
+use super::compile::only_objective;
 use super::feed::Feeder;
 use super::fit::Fit;
 use super::history::History;
 use super::loss::Loss;
 use super::metric::Metric;
 use super::model::Model;
+use super::objective::{Compile, Objective};
 use super::programs::{Extent, Member, MemberLayout};
 use super::run::{Validation, Validator, fit_on};
 
@@ -50,9 +52,7 @@ use super::run::{Validation, Validator, fit_on};
 pub struct Population {
     /// All members side by side.
     model: Model,
-    loss: Loss,
     optimizer: OptimizerConfig,
-    metrics: Vec<Metric>,
     /// Where the parameters of a member lie; none before the first training.
     layout: Option<MemberLayout>,
 }
@@ -71,14 +71,11 @@ impl Population {
         optimizer: OptimizerConfig,
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<Self> {
-        let (architecture, loss) = (architecture.into(), loss.into());
+        let architecture = architecture.into();
         let members: Vec<Member> = members.into_iter().collect();
-        let metrics: Vec<Metric> = metrics.into_iter().collect();
-        let mut models = Vec::new();
-        for member in &members {
-            let settings = (loss.clone(), &optimizer, metrics.clone());
-            models.push(alone(&architecture, member, device, settings)?);
-        }
+        let objectives = [only_objective(&architecture, loss, metrics)?];
+        let model = |member| alone(&architecture, member, device, &optimizer, &objectives);
+        let models = members.iter().map(model).collect::<Result<Vec<_>>>()?;
         let Some(mut model) = models.into_iter().next() else {
             return Err(Error::argument(
                 "members",
@@ -94,9 +91,7 @@ impl Population {
         model.members = members;
         Ok(Population {
             model,
-            loss,
             optimizer,
-            metrics,
             layout: None,
         })
     }
@@ -116,12 +111,13 @@ impl Population {
                 format!("there are {count} members, so there is no member {index}"),
             ));
         };
-        let settings = (self.loss.clone(), &self.optimizer, self.metrics.clone());
+        let model = &self.model;
         alone(
-            &self.model.architecture,
+            &model.architecture,
             member,
-            self.model.device(),
-            settings,
+            model.device(),
+            &self.optimizer,
+            &model.objectives,
         )
     }
 
@@ -234,18 +230,14 @@ impl Population {
         let rows = rows.into();
         // One after the other the members lend one model their weights.
         let mut model = self.fresh(0)?;
-        let (members, architecture) = (self.members().to_vec(), self.model.architecture.clone());
         let learned = self.learned()?;
         let mut sums: Vec<f64> = Vec::new();
-        for (index, member) in members.iter().enumerate() {
+        for index in 0..self.members().len() {
             match &learned {
                 Some((layout, slabs)) => model.set_weights(layout.weights(slabs, index))?,
                 None => {
-                    let own = architecture.clone().seed(member.seed);
-                    let parameters: Vec<Parameter> = own.parameters().collect();
-                    let drawn: Vec<Vec<f32>> = own.drawn().collect();
-                    let named = parameters.iter().zip(&drawn);
-                    let named = named.map(|(parameter, own)| (parameter.name.as_str(), &own[..]));
+                    let drawn = self.fresh(index)?.weights()?;
+                    let named = drawn.iter().map(|own| (own.name.as_str(), &own.values[..]));
                     model.set_weights(named)?;
                 }
             }
@@ -258,24 +250,20 @@ impl Population {
                 *sum += f64::from(value);
             }
         }
-        let count = members.len() as f64;
+        let count = self.members().len() as f64;
         Ok(sums.into_iter().map(|sum| (sum / count) as f32).collect())
     }
 
     /// The weights of all members, and where each one's lie; none before the first training.
-    fn learned(&mut self) -> Result<Option<(&MemberLayout, Vec<f32>)>> {
+    fn learned(&mut self) -> Result<Option<(MemberLayout, Vec<f32>)>> {
         let engine = &mut self.model.engine;
         if engine.unread {
             let device = engine.device.clone();
             device.block_on(engine.read())?;
         }
         let weights = engine.kept.variables.get(MemberLayout::WEIGHTS);
-        let slabs = match weights {
-            Some((_, Values::F32(slabs))) => slabs.clone(),
-            Some((_, Values::F64(slabs))) => slabs.iter().map(|&value| value as f32).collect(),
-            _ => return Ok(None),
-        };
-        Ok(self.layout.as_ref().map(|layout| (layout, slabs)))
+        let slabs = weights.and_then(|(_, slabs)| slabs.to_f32());
+        Ok(self.layout.clone().zip(slabs))
     }
 }
 
@@ -284,15 +272,15 @@ fn alone(
     architecture: &Functional,
     member: &Member,
     device: &Device,
-    (loss, optimizer, metrics): (Loss, &OptimizerConfig, Vec<Metric>),
+    optimizer: &OptimizerConfig,
+    objectives: &[Objective],
 ) -> Result<Model> {
     let mut optimizer = optimizer.clone();
     *optimizer.learning_rate_mut() = Schedule::Constant(member.learning_rate);
-    Model::new(
-        architecture.clone().seed(member.seed),
-        device,
-        loss,
-        Box::new(optimizer),
-        metrics,
-    )
+    let compile = Compile {
+        optimizer: Box::new(optimizer),
+        objectives: objectives.to_vec(),
+    };
+    let own = architecture.clone().seed(member.seed);
+    own.compile_with(device, compile)
 }

@@ -53,11 +53,9 @@ impl Model {
             }
         }
         // A session for prediction does without what only training reads.
-        Ok(match self.engine.kept.variables.get(&parameter.name) {
-            Some((_, Values::F32(values))) => values.clone(),
-            Some((_, Values::F64(values))) => values.iter().map(|&value| value as f32).collect(),
-            _ => parameter.drawn(self.architecture.seed, index as u64),
-        })
+        let kept = self.engine.kept.variables.get(&parameter.name);
+        let kept = kept.and_then(|(_, values)| values.to_f32());
+        Ok(kept.unwrap_or_else(|| parameter.drawn(self.architecture.seed, index as u64)))
     }
 
     /// Puts the running means of the weights in their place, where the optimizer keeps some: what Keras' `fit` ends with,

@@ -179,7 +179,7 @@ impl Model {
         };
         let architecture = Functional::from_description(description.architecture, layers)
             .map_err(|error| unfit(format!("the model's layers: {error}")))?;
-        let mut model = Model::with(architecture, device, compile)?;
+        let mut model = architecture.compile_with(device, compile)?;
         let expected: Vec<Parameter> = model.architecture().parameters().collect();
         tensors::set(&mut model, path, &tensors::of(&file)?, &expected)?;
         Ok(model)
