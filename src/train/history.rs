@@ -3,11 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::gpu::Counters;
 use crate::{Error, Result};
 
 /// Why a run ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Stop {
     /// The number of epochs asked for was done.
@@ -18,8 +21,10 @@ pub enum Stop {
     /// An epoch's loss came down to the threshold.
     Loss {
         /// The loss of that epoch.
+        #[serde(with = "bits")]
         loss: f64,
         /// The threshold.
+        #[serde(with = "bits")]
         threshold: f64,
     },
     /// A callback ended it, for this reason.
@@ -30,6 +35,19 @@ pub enum Stop {
     Interrupted,
     /// The iterator that batches came from ended.
     Data,
+}
+
+/// Numbers that may be infinite, which JSON has not, as their bits.
+mod bits {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(value.to_bits())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        u64::deserialize(from).map(f64::from_bits)
+    }
 }
 
 impl fmt::Display for Stop {

@@ -7,7 +7,6 @@ use crate::reserve::reserved;
 use crate::target::Class;
 use crate::{Error, Result, Session};
 
-use super::engine::Open;
 use super::features::Arranged;
 use super::model::Model;
 use super::programs::{Capacity, PredictHandles};
@@ -34,7 +33,7 @@ fn max_bytes(class: Class) -> u64 {
     }
 }
 
-/// OutputRows under way at once: the device computes one while the host fills the next.
+/// Batches under way at once: the device computes one while the host fills the next.
 const IN_FLIGHT: usize = 2;
 
 /// The model's outputs for rows of input.
@@ -129,18 +128,17 @@ async fn predict_once(model: &mut Model, features: &Arranged<'_>) -> Result<Pred
     let columns = model.architecture.output_width();
     let rows = features.rows;
     let mut values = reserved(rows.checked_mul(columns), "the predictions")?;
-    let mut batches = OutputRows {
-        columns,
-        values: &mut values,
-    };
     if let Some((mut session, handles)) = session_for_many(model, rows)? {
-        batches.run(&mut session, &handles, features).await?;
+        run(&mut session, &handles, features, &mut values).await?;
     } else {
         let open = model.opened(Capacity::default()).await?;
-        let Open {
-            session, handles, ..
-        } = open;
-        batches.run(session, &handles.predict, features).await?;
+        run(
+            &mut open.session,
+            &open.handles.predict,
+            features,
+            &mut values,
+        )
+        .await?;
     }
     let outputs = model.architecture.outputs.iter().enumerate();
     let outputs = outputs.map(|(index, output)| OutputColumns {
@@ -195,66 +193,53 @@ fn batch_sizes(rows: usize) -> impl Iterator<Item = usize> {
         .filter(move |size| rows.next_multiple_of(*size) - rows <= rows / 8)
 }
 
-/// Rows on their way through a program, and the outputs so far.
-struct OutputRows<'a> {
-    /// Outputs of a row.
-    columns: usize,
-    values: &'a mut Vec<f32>,
+/// Adds the outputs for `features` to `values`: whole batches by the first of these programs, whose batches are the largest,
+/// and the rows that are left by the smallest one that takes them at once.
+async fn run(
+    session: &mut Session,
+    programs: &[PredictHandles],
+    features: &Arranged<'_>,
+    values: &mut Vec<f32>,
+) -> Result<()> {
+    let Some(largest) = programs.first() else {
+        return Ok(());
+    };
+    let rest = features.rows % largest.rows;
+    let whole = features.rows - rest;
+    let fitting = |program: &&PredictHandles| program.rows >= rest.max(1);
+    let smallest = programs.iter().rfind(fitting).unwrap_or(largest);
+    run_one(session, largest, (features, 0..whole), values).await?;
+    run_one(session, smallest, (features, whole..features.rows), values).await
 }
 
-impl OutputRows<'_> {
-    /// Runs `features` through the first of these programs, whose batches are the largest, in whole batches; the rows that are
-    /// left through the smallest program that takes them at once.
-    async fn run(
-        &mut self,
-        session: &mut Session,
-        programs: &[PredictHandles],
-        features: &Arranged<'_>,
-    ) -> Result<()> {
-        let Some(largest) = programs.first() else {
+/// Runs a program over a range of rows, one batch ahead of the outputs.
+async fn run_one(
+    session: &mut Session,
+    program: &PredictHandles,
+    (features, rows): (&Arranged<'_>, Range<usize>),
+    values: &mut Vec<f32>,
+) -> Result<()> {
+    let columns = program.y.elements() as usize / program.rows;
+    let mut batches = rows.clone().step_by(program.rows).peekable();
+    let mut under_way = VecDeque::new();
+    loop {
+        while under_way.len() < IN_FLIGHT
+            && let Some(&first) = batches.peek()
+        {
+            let batch = first..rows.end.min(first + program.rows);
+            features.write(session, &program.x, &batch)?;
+            match session.submit_program(program.program, 1, &[program.y]) {
+                // Tight budgets have room for one copy at a time.
+                Err(Error::OutOfMemory { .. }) if !under_way.is_empty() => break,
+                pending => under_way.push_back((batch.len() * columns, pending?)),
+            }
+            batches.next();
+        }
+        let Some((len, pending)) = under_way.pop_front() else {
             return Ok(());
         };
-        let rows = features.rows;
-        let rest = rows % largest.rows;
-        let mut fitting = programs
-            .iter()
-            .filter(|program| program.rows >= rest.max(1));
-        let smallest = fitting.next_back().unwrap_or(largest);
-        self.run_one(session, largest, features, 0..rows - rest)
-            .await?;
-        self.run_one(session, smallest, features, rows - rest..rows)
-            .await
-    }
-
-    /// Runs a program over a range of rows, one batch ahead of the outputs.
-    async fn run_one(
-        &mut self,
-        session: &mut Session,
-        program: &PredictHandles,
-        features: &Arranged<'_>,
-        rows: Range<usize>,
-    ) -> Result<()> {
-        let mut batches = rows.clone().step_by(program.rows).peekable();
-        let mut under_way = VecDeque::new();
-        loop {
-            while under_way.len() < IN_FLIGHT
-                && let Some(&first) = batches.peek()
-            {
-                let batch = first..rows.end.min(first + program.rows);
-                features.write(session, &program.x, &batch)?;
-                match session.submit_program(program.program, 1, &[program.y]) {
-                    // Tight budgets have room for one copy at a time.
-                    Err(Error::OutOfMemory { .. }) if !under_way.is_empty() => break,
-                    pending => under_way.push_back((batch.len() * self.columns, pending?)),
-                }
-                batches.next();
-            }
-            let Some((len, pending)) = under_way.pop_front() else {
-                return Ok(());
-            };
-            let outputs = session.finish(pending).await?;
-            self.values.extend_from_slice(&outputs[..len]);
-        }
+        let outputs = session.finish(pending).await?;
+        values.extend_from_slice(&outputs[..len]);
     }
 }
 

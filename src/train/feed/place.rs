@@ -28,35 +28,21 @@ enum Fits {
     Nothing,
 }
 
-/// What bindings hold of the rows of a data set.
-struct RowLimits {
-    /// Rows of the widest array that fit one binding.
-    bindable: usize,
+/// Rows of the widest array of a data set that fit one binding.
+fn bindable_rows(model: &Model, weights: usize) -> usize {
+    let arrays = model.recipe().arrays(weights);
+    let widest = arrays.iter().map(ArrayKind::words).max().unwrap_or(1);
+    chunk_rows(model.device().target(), widest)
 }
 
-impl RowLimits {
-    fn new(model: &Model, weights: usize) -> Self {
-        let arrays = model.recipe().arrays(weights);
-        let widest = arrays.iter().map(ArrayKind::words).max().unwrap_or(1);
-        RowLimits {
-            bindable: chunk_rows(model.device().target(), widest),
-        }
-    }
-
-    /// The most rows of a part, whole batches, of which two lie in one binding.
-    fn most_of_part(&self, batch: usize) -> usize {
-        whole_batches(self.bindable / PARTS_AT_ONCE, batch)
-    }
-
-    /// Whether all rows fit the bindings that one array may have.
-    fn binds(&self, rows: usize) -> bool {
-        rows.div_ceil(self.bindable) <= MAX_CHUNKS
-    }
+/// Whether all rows fit the bindings that one array may have.
+fn binds(bindable: usize, rows: usize) -> bool {
+    rows.div_ceil(bindable) <= MAX_CHUNKS
 }
 
-/// Rows in whole batches, at least one.
-fn whole_batches(rows: usize, batch: usize) -> usize {
-    (rows / batch).max(1) * batch
+/// Rows of a part, whole batches, where the device has room for `rows` rows, of which one binding takes `bindable`.
+fn part_of(rows: usize, bindable: usize, batch: usize) -> usize {
+    (rows.min(bindable) / PARTS_AT_ONCE / batch).max(1) * batch
 }
 
 /// The bytes of a session's slots by the rows of a program's data set, of which `capacity` has room for `rows`.
@@ -120,8 +106,7 @@ fn most_of_part(
     batch: usize,
     evaluate: Option<Extent>,
 ) -> Result<Option<usize>> {
-    let row = RowLimits::new(model, feeder.weights);
-    let bound = row.most_of_part(batch);
+    let bindable_rows = bindable_rows(model, feeder.weights);
     let capacity = |rows: usize| Capacity {
         train: Some(Extent {
             rows,
@@ -130,7 +115,8 @@ fn most_of_part(
         evaluate: evaluate.or(model.engine.capacity().evaluate),
     };
     let Some(free) = model.engine.free_bytes() else {
-        return Ok((!row.binds(feeder.rows)).then_some(bound));
+        let part = part_of(usize::MAX, bindable_rows, batch);
+        return Ok((!binds(bindable_rows, feeder.rows)).then_some(part));
     };
     let read = evaluate.map_or(Ok(0), |extent| read_back_bytes(model, extent.batch))?;
     let free = free.saturating_sub(SPARE_BYTES.saturating_add(read));
@@ -147,9 +133,8 @@ fn most_of_part(
         Some(whole) => whole,
         None => bytes(least)?,
     };
-    let rows = bytes.most_rows(free).unwrap_or(0).max(least);
-    let part = whole_batches(rows / PARTS_AT_ONCE, batch);
-    Ok(Some(part.min(bound)))
+    let rows = bytes.most_rows(free).unwrap_or(0);
+    Ok(Some(part_of(rows, bindable_rows, batch)))
 }
 
 /// Room for an evaluation that has all rows on the device.
@@ -223,13 +208,12 @@ fn evaluation_fits(
     whole: Extent,
     batch: usize,
 ) -> Result<Fits> {
-    let row = RowLimits::new(model, whole.weights);
-    let bound = row.most_of_part(batch);
+    let bindable_rows = bindable_rows(model, whole.weights);
     let Some(free) = model.engine.free_bytes() else {
-        return Ok(if row.binds(data.rows) {
+        return Ok(if binds(bindable_rows, data.rows) {
             Fits::All
         } else {
-            Fits::Parts(bound)
+            Fits::Parts(part_of(usize::MAX, bindable_rows, batch))
         });
     };
     let read = read_back_bytes(model, batch)?;
@@ -260,13 +244,12 @@ fn evaluation_fits(
         // A training divides its rows too, and has half of what is left for them.
         let base = bytes.at(least);
         limit = base + free.saturating_sub(base) / 2;
-        if row.binds(data.rows) && bytes.at(data.rows) <= limit {
+        if binds(bindable_rows, data.rows) && bytes.at(data.rows) <= limit {
             return Ok(Fits::All);
         }
     }
-    let rows = bytes.most_rows(limit).unwrap_or(0).max(least);
-    let part = whole_batches(rows / PARTS_AT_ONCE, batch);
-    Ok(Fits::Parts(part.min(bound)))
+    let rows = bytes.most_rows(limit).unwrap_or(0);
+    Ok(Fits::Parts(part_of(rows, bindable_rows, batch)))
 }
 
 /// Bytes that the figures of an evaluation in such batches are read back through.

@@ -50,7 +50,7 @@ struct RunHeader {
     seen: u64,
     elapsed_nanos: u64,
     first_step_nanos: u64,
-    ended: Ended,
+    ended: Stop,
     notes: Vec<String>,
     metrics: Vec<String>,
     /// None in a run without validation.
@@ -71,56 +71,9 @@ struct RunHeader {
 struct MemberHeader {
     steps: u64,
     first_step_nanos: u64,
-    ended: Ended,
+    ended: Stop,
     /// Whether the member keeps what it ended with.
     kept: bool,
-}
-
-/// Why the run ended, or how it will; numbers that may be infinite as their bits.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum Ended {
-    Epochs(u64),
-    Steps(u64),
-    Loss { loss: u64, threshold: u64 },
-    Callback(String),
-    Paused(String),
-    Interrupted,
-    Data,
-}
-
-impl From<&Stop> for Ended {
-    fn from(stop: &Stop) -> Self {
-        match stop {
-            Stop::Epochs(epochs) => Ended::Epochs(*epochs),
-            Stop::Steps(steps) => Ended::Steps(*steps),
-            Stop::Loss { loss, threshold } => Ended::Loss {
-                loss: loss.to_bits(),
-                threshold: threshold.to_bits(),
-            },
-            Stop::Callback(reason) => Ended::Callback(reason.clone()),
-            Stop::Paused(reason) => Ended::Paused(reason.clone()),
-            Stop::Interrupted => Ended::Interrupted,
-            Stop::Data => Ended::Data,
-        }
-    }
-}
-
-impl From<&Ended> for Stop {
-    fn from(ended: &Ended) -> Self {
-        match ended {
-            Ended::Epochs(epochs) => Stop::Epochs(*epochs),
-            Ended::Steps(steps) => Stop::Steps(*steps),
-            Ended::Loss { loss, threshold } => Stop::Loss {
-                loss: f64::from_bits(*loss),
-                threshold: f64::from_bits(*threshold),
-            },
-            Ended::Callback(reason) => Stop::Callback(reason.clone()),
-            Ended::Paused(reason) => Stop::Paused(reason.clone()),
-            Ended::Interrupted => Stop::Interrupted,
-            Ended::Data => Stop::Data,
-        }
-    }
 }
 
 impl RunState {

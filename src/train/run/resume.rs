@@ -193,61 +193,54 @@ impl Run<'_> {
             );
             there.micro = here.micro;
         }
-        if here != there {
-            return Err(refused(format!(
-                "is the state of a run over {there}, but this one is over {here}"
-            )));
-        }
-        let members = model.members.len();
-        if state.members.len() != members {
-            let told = |members: usize| match members {
-                0 => "a model".to_string(),
-                count => format!("a population of {count}"),
-            };
-            return Err(refused(format!(
-                "is the state of a run of {}, but this one is of {}",
-                told(state.members.len()),
-                told(members)
-            )));
-        }
+        let alike = |is_alike: bool, there: String, here: String| {
+            let message = || format!("is the state of a run {there}, but this one {here}");
+            is_alike.then_some(()).ok_or_else(|| refused(message()))
+        };
+        alike(
+            here == there,
+            format!("over {there}"),
+            format!("is over {here}"),
+        )?;
+        let told = |members: usize| match members {
+            0 => "of a model".to_string(),
+            count => format!("of a population of {count}"),
+        };
+        let (there, here) = (state.members.len(), model.members.len());
+        alike(there == here, told(there), format!("is {}", told(here)))?;
         // An epoch whose figures are sums of two metrics, or a history of epochs that differ, would be worth nothing.
         let metrics = self.metrics.names()?;
         let known = !state.metrics.is_empty() || !state.history.epochs.is_empty();
-        if known && state.metrics != metrics {
-            let listed = |names: &[String]| match names {
-                [] => "no metrics".to_string(),
-                names => format!("the metrics {}", names.join(", ")),
-            };
-            return Err(refused(format!(
-                "is the state of a run with {}, but this one has {}",
-                listed(&state.metrics),
-                listed(&metrics)
-            )));
-        }
-        if let Some(epoch) = state.history.epochs.first()
-            && epoch.val_loss.is_some() != self.validates()
-        {
-            let told = |validates: bool| if validates { "with" } else { "without" };
-            return Err(refused(format!(
-                "is the state of a run {} validation, but this one is {} it",
-                told(!self.validates()),
-                told(self.validates())
-            )));
-        }
-        let figures = self.under_way().1.len();
-        if state.sums.len() != figures {
-            let there = state.sums.len();
-            return Err(refused(format!(
-                "is the state of a run with {there} figures a step, but this one has {figures}"
-            )));
-        }
-        let (there, here) = (state.callbacks.len(), self.callbacks.0.len());
-        if there != here {
-            return Err(refused(format!(
-                "is the state of a run with {there} callbacks, but this one has {here}"
-            )));
-        }
-        Ok(())
+        let listed = |names: &[String]| match names {
+            [] => "no metrics".to_string(),
+            names => format!("the metrics {}", names.join(", ")),
+        };
+        alike(
+            !known || state.metrics == metrics,
+            format!("with {}", listed(&state.metrics)),
+            format!("has {}", listed(&metrics)),
+        )?;
+        let here = self.validates();
+        let first = state.history.epochs.first();
+        let there = first.map_or(here, |epoch| epoch.val_loss.is_some());
+        let told = |validates: bool| if validates { "with" } else { "without" };
+        alike(
+            there == here,
+            format!("{} validation", told(there)),
+            format!("is {} it", told(here)),
+        )?;
+        let counts = [
+            (
+                state.sums.len(),
+                self.under_way().1.len(),
+                " figures a step",
+            ),
+            (state.callbacks.len(), self.callbacks.0.len(), " callbacks"),
+        ];
+        counts.into_iter().try_for_each(|(there, here, what)| {
+            let (there_told, here_told) = (format!("with {there}{what}"), format!("has {here}"));
+            alike(there == here, there_told, here_told)
+        })
     }
 
     /// Refuses a place that no run ever is at: a file may say anything.

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crate::formats::safetensors::{Dtype, Elements, File, NewTensor, header};
 use crate::reserve::reserved;
-use crate::train::{Epoch, History, Kept, MemberState, RunState, Stop};
+use crate::train::{Epoch, History, Kept, MemberState, RunState};
 use crate::{DType, Error, Result, Snapshot, TensorType, Values};
 
 use super::{
-    Ended, FIXED_COLUMNS, FORMAT, HEADER_CHECKSUM, MemberHeader, RunHeader, VERSION, digits, nanos,
+    FIXED_COLUMNS, FORMAT, HEADER_CHECKSUM, MemberHeader, RunHeader, VERSION, digits, nanos,
 };
 
 /// The tensors of a state, and the rest of it.
@@ -48,7 +48,7 @@ impl<'a> Content<'a> {
                 seen: state.seen,
                 elapsed_nanos: nanos(state.elapsed),
                 first_step_nanos: nanos(history.first_step),
-                ended: Ended::from(&history.stop),
+                ended: history.stop.clone(),
                 notes: history.notes.clone(),
                 metrics,
                 val_metrics,
@@ -80,7 +80,7 @@ impl<'a> Content<'a> {
             content.run.members.push(MemberHeader {
                 steps: history.steps,
                 first_step_nanos: nanos(history.first_step),
-                ended: Ended::from(&history.stop),
+                ended: history.stop.clone(),
                 kept: member.ended.is_some(),
             });
         }
@@ -228,7 +228,7 @@ impl Read<'_> {
             };
             let mut history = self.history(&run, &prefix)?;
             history.steps = member.steps;
-            history.stop = Stop::from(&member.ended);
+            history.stop = member.ended.clone();
             history.first_step = Duration::from_nanos(member.first_step_nanos);
             members.push(MemberState { history, ended });
         }
@@ -313,7 +313,7 @@ impl Read<'_> {
         }
         Ok(History {
             epochs,
-            stop: Stop::from(&run.ended),
+            stop: run.ended.clone(),
             steps: run.steps,
             step_losses: self.doubles(&format!("{prefix}/step_losses"))?,
             first_step: Duration::from_nanos(run.first_step_nanos),
