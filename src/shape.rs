@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The most elements of a tensor: 4 TiB, beyond any machine; arithmetic on smaller sizes does not overflow.
 const MAX_ELEMENTS: u64 = 1 << 40;
 
 /// The type of a tensor's elements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DType {
     /// 32-bit floating point (64-bit in the reference session).

@@ -2,67 +2,16 @@
 
 use crate::Values;
 
-/// Numbers or integers that a device computed. Only [`compare`] takes it, and only on the device's side.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DeviceResult(Values);
-
-impl DeviceResult {
-    /// Numbers of the product's precision.
-    pub fn new(values: Vec<f32>) -> Self {
-        DeviceResult(Values::F32(values))
-    }
-
-    /// Integers.
-    pub fn words(values: Vec<u32>) -> Self {
-        DeviceResult(Values::U32(values))
-    }
-
-    pub(super) fn from_session(values: Values) -> Self {
-        DeviceResult(values)
-    }
-}
-
-/// Numbers that the f64 reference computed, integers among them exact.
+/// What the f64 reference computed, and how far a device may be from it. No device's numbers are of this type, so that none
+/// are compared with themselves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reference {
-    values: Vec<f64>,
-    words: bool,
-}
-
-impl Reference {
-    /// Numbers of the reference's precision.
-    pub fn new(values: Vec<f64>) -> Self {
-        Reference {
-            values,
-            words: false,
-        }
-    }
-
-    /// The numbers.
-    pub fn values(&self) -> &[f64] {
-        &self.values
-    }
-
+    /// The numbers, integers among them exact.
+    pub values: Vec<f64>,
+    /// The largest error of each, as the op argues it.
+    pub bounds: Vec<f64>,
     /// Whether they are integers.
-    pub fn is_words(&self) -> bool {
-        self.words
-    }
-
-    /// What a device without any error but the last rounding would give back.
-    pub fn rounded(&self) -> DeviceResult {
-        if self.words {
-            DeviceResult::words(self.values.iter().map(|&value| value as u32).collect())
-        } else {
-            DeviceResult::new(self.values.iter().map(|&value| value as f32).collect())
-        }
-    }
-
-    pub(super) fn from_session(values: Values) -> Self {
-        Reference {
-            values: super::exact(&values),
-            words: matches!(values, Values::U32(_)),
-        }
-    }
+    pub words: bool,
 }
 
 /// What a check looked at and how close it came to its bound.
@@ -88,7 +37,7 @@ impl Report {
     }
 }
 
-/// Compares element by element: |device − reference| ≤ bound.
+/// Compares what a device computed element by element: |device − reference| ≤ bound.
 ///
 /// A NaN must be a NaN on both sides, an infinity the same infinity, where a reference beyond the range of f32 counts
 /// as the infinity. A bound must be a number and not negative.
@@ -96,13 +45,9 @@ impl Report {
 /// # Errors
 ///
 /// A sentence that begins with the worst element.
-pub fn compare(
-    device: &DeviceResult,
-    reference: &Reference,
-    bound: &[f64],
-) -> std::result::Result<Report, String> {
-    let values = super::exact(&device.0);
-    let expected = &reference.values;
+pub fn compare(device: &Values, reference: &Reference) -> Result<Report, String> {
+    let values = super::exact(device);
+    let (expected, bound) = (&reference.values, &reference.bounds);
     if values.len() != expected.len() || bound.len() != expected.len() {
         return Err(format!(
             "lengths differ: {} elements on the device, {} on the reference, {} bounds",
@@ -136,7 +81,7 @@ pub fn compare(
 }
 
 /// The error as a share of the bound.
-fn ratio(value: f64, expected: f64, bound: f64) -> std::result::Result<f64, String> {
+fn ratio(value: f64, expected: f64, bound: f64) -> Result<f64, String> {
     if value.is_nan() != expected.is_nan() {
         return Err(format!(
             "{value} on the device, {expected} on the reference"
@@ -150,13 +95,12 @@ fn ratio(value: f64, expected: f64, bound: f64) -> std::result::Result<f64, Stri
         // Beyond, or so near the range's end that the allowed error reaches over it.
         let same = value.signum() == expected.signum();
         let reaches = expected.is_infinite() || expected.abs() + bound > most;
-        return if same && reaches {
-            Ok(0.0)
-        } else {
-            Err(format!(
-                "{value} on the device, {expected:e} on the reference"
-            ))
-        };
+        if same && reaches {
+            return Ok(0.0);
+        }
+        return Err(format!(
+            "{value} on the device, {expected:e} on the reference"
+        ));
     }
     if expected.is_infinite() || (bound.is_finite() && expected.abs() - bound > most) {
         return Err(format!(

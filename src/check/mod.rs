@@ -21,7 +21,7 @@ mod survey;
 mod targets;
 mod trial;
 
-pub use compare::{DeviceResult, Reference, Report, compare};
+pub use compare::{Reference, Report, compare};
 pub use draw::draw;
 pub use gradient::gradcheck;
 pub use survey::{Survey, survey};
@@ -43,52 +43,47 @@ pub fn all() -> Vec<Entry> {
 /// The seed of all draws: a check is the same on every run.
 const SEED: u64 = 1;
 
-/// What an op computes at f64, with the bounds that a device must keep.
-#[derive(Debug)]
-pub struct Expected {
-    /// The results: inputs updated in place, then outputs.
-    pub results: Vec<Reference>,
-    /// The largest error of each element of each result, as the op argues it.
-    pub bounds: Vec<Vec<f64>>,
-}
-
-/// Runs a case on the f64 reference, from the inputs that [`draw`] gives for the harnesses' own seed.
+/// What an op computes at f64: inputs updated in place, then outputs, with the bounds that a device must keep.
+///
+/// The inputs are those that [`draw`] gives for the harnesses' own seed.
 ///
 /// # Errors
 ///
 /// The errors of [`Plan::compile`](crate::Plan::compile) and of running the plan.
-pub fn reference(case: &Case) -> Result<Expected> {
+pub fn reference(case: &Case) -> Result<Vec<Reference>> {
     expected(case, &draw(case, SEED)?)
 }
 
-fn expected(case: &Case, inputs: &[Values]) -> Result<Expected> {
+fn expected(case: &Case, inputs: &[Values]) -> Result<Vec<Reference>> {
     let mut trial = Trial::open(case, &Device::reference())?;
-    let results: Vec<Reference> = trial
-        .run(inputs)?
-        .into_iter()
-        .map(Reference::from_session)
-        .collect();
+    let results = trial.run(inputs)?;
     let signature = Signature {
         inputs: case.inputs.iter().map(|(kind, _)| kind.clone()).collect(),
         outputs: trial.outputs().to_vec(),
     };
     let inputs: Vec<Vec<f64>> = inputs.iter().map(exact).collect();
-    let numbers: Vec<Vec<f64>> = results.iter().map(|r| r.values().to_vec()).collect();
+    let numbers: Vec<Vec<f64>> = results.iter().map(exact).collect();
     let bounds = case.op.bound(&Sample {
         inputs: &inputs,
         results: &numbers,
         signature: &signature,
     });
-    if bounds.len() == results.len() {
-        let bounds = stored(bounds, &numbers, &signature);
-        return Ok(Expected { results, bounds });
+    if bounds.len() != results.len() {
+        let message = format!(
+            "gives bounds for {} results, but has {}",
+            bounds.len(),
+            results.len()
+        );
+        return Err(failed(case, message));
     }
-    let message = format!(
-        "gives bounds for {} results, but has {}",
-        bounds.len(),
-        results.len()
-    );
-    Err(failed(case, message))
+    let bounds = stored(bounds, &numbers, &signature);
+    let of_result = |((values, bounds), result): ((Vec<f64>, Vec<f64>), &Values)| Reference {
+        values,
+        bounds,
+        words: matches!(result, Values::U32(_)),
+    };
+    let pairs = numbers.into_iter().zip(bounds);
+    Ok(pairs.zip(&results).map(of_result).collect())
 }
 
 /// The bounds of results that are stored as f16 hold once they are: both sides round to the nearest.
@@ -122,16 +117,11 @@ pub fn parity(case: &Case, device: &Device) -> Result<Report> {
         ));
     }
     let inputs = draw(case, SEED)?;
-    let expected = expected(case, &inputs)?;
+    let references = expected(case, &inputs)?;
     let results = Trial::open(case, device)?.run(&inputs)?;
     let mut report = Report::default();
-    let pairs = results
-        .into_iter()
-        .zip(&expected.results)
-        .zip(&expected.bounds);
-    for (number, ((result, reference), bound)) in pairs.enumerate() {
-        let readback = DeviceResult::from_session(result);
-        let found = compare(&readback, reference, bound)
+    for (number, (result, reference)) in results.iter().zip(&references).enumerate() {
+        let found = compare(result, reference)
             .map_err(|message| failed(case, format!("result {number}, {message}")))?;
         report.add(number, &found);
     }

@@ -124,21 +124,13 @@ pub fn variants(case: &Case, device: &Device) -> Result<Vec<Variant>> {
 
 /// All of the launches but the shaders' texts.
 fn digest(launches: &Launches) -> String {
-    let parts: Vec<String> = launches
-        .launches
-        .iter()
-        .map(|launch| {
-            format!(
-                "{} {} {:?} {:?} {:?} {:?} {:?}",
-                launch.shader.name,
-                launch.entry,
-                launch.overrides,
-                launch.params,
-                launch.bindings,
-                launch.guard,
-                launch.grid
-            )
-        })
-        .collect();
-    format!("{:?} {}", launches.scratch, parts.join("; "))
+    let mut digest = format!("{:?}", launches.scratch);
+    for launch in &launches.launches {
+        let (shader, entry) = (launch.shader.name, &launch.entry);
+        let (overrides, params) = (&launch.overrides, &launch.params);
+        let (bindings, guard, grid) = (&launch.bindings, &launch.guard, &launch.grid);
+        digest +=
+            &format!("; {shader} {entry} {overrides:?} {params:?} {bindings:?} {guard:?} {grid:?}");
+    }
+    digest
 }

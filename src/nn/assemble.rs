@@ -1,17 +1,47 @@
 //! A model of layers is put together from symbols: every layer becomes a member, every use of it a call.
 
+use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 
-use crate::{Error, Result, Shape};
+use crate::{Error, Result, Shape, TensorType};
 
 use super::functional::{InputSpec, LayerCall, NamedLayer, OutputSpec, TensorSource};
-use super::layer_ref::snake_case;
-use super::symbol::{Symbol, SymbolOrigin};
+use super::layer_ref::{refused, snake_case};
+use super::symbol::{ModelOutput, Symbol, SymbolOrigin};
 use super::{Functional, LayerRef, Parameter};
 
 impl Functional {
+    /// Adds a call of a layer that gives a tensor of this type.
+    pub(super) fn call(
+        &mut self,
+        layer: &LayerRef,
+        inputs: Vec<TensorSource>,
+        kind: TensorType,
+        location: Option<&'static Location<'static>>,
+    ) -> Result<TensorSource> {
+        let shape = |&source: &TensorSource| self.type_of(source).shape.clone();
+        let shapes: Vec<Shape> = inputs.iter().map(shape).collect();
+        let member = self.member(layer, &shapes, location)?;
+        self.calls.push(LayerCall {
+            member,
+            inputs,
+            kind,
+        });
+        Ok(TensorSource::Call(self.calls.len() - 1))
+    }
+
+    /// Makes a tensor of the model an output.
+    pub(super) fn output(&mut self, name: String, source: TensorSource) {
+        let shape = self.type_of(source).shape.clone();
+        self.outputs.push(OutputSpec {
+            name,
+            source,
+            shape,
+        });
+    }
+
     /// The index of a layer's member; a new one, named, where it is not there yet.
-    pub(crate) fn member(
+    fn member(
         &mut self,
         layer: &LayerRef,
         inputs: &[Shape],
@@ -53,7 +83,7 @@ impl Functional {
                 has.join(", "),
                 needs.join(", ")
             );
-            return Err(refused(&member.name, message, location));
+            return Err(refused(member.name.clone(), message, location));
         }
         Ok(known)
     }
@@ -83,33 +113,14 @@ impl Functional {
     }
 }
 
-/// An error of shapes, with the line if there is one.
-pub(crate) fn refused(
-    op: &str,
-    message: String,
-    location: Option<&'static Location<'static>>,
-) -> Error {
-    match location {
-        Some(location) => Error::Shape {
-            op: op.into(),
-            message,
-            location,
-        },
-        None => Error::data(format!("{op}: {message}")),
-    }
-}
-
 /// The model that computes these outputs from these inputs.
 ///
 /// # Errors
 ///
 /// What a layer refuses, names that are taken, inputs that no output depends on.
-pub(super) fn assemble(
-    inputs: &[Symbol],
-    outputs: Vec<(Option<String>, Symbol)>,
-) -> Result<Functional> {
+pub(super) fn assemble(inputs: &[Symbol], outputs: Vec<ModelOutput>) -> Result<Functional> {
     let mut model = Functional::empty();
-    let mut sources: Vec<(u64, TensorSource)> = Vec::new();
+    let mut sources: HashMap<u64, TensorSource> = HashMap::new();
     for (index, input) in inputs.iter().enumerate() {
         let recorded = input.recorded();
         let SymbolOrigin::Input(name) = &recorded.origin else {
@@ -120,7 +131,7 @@ pub(super) fn assemble(
             name: name.clone(),
             kind: recorded.kind.clone()?,
         });
-        sources.push((recorded.serial, TensorSource::Input(index)));
+        sources.insert(recorded.serial, TensorSource::Input(index));
     }
     for symbol in in_order(&outputs) {
         let recorded = symbol.recorded();
@@ -131,31 +142,22 @@ pub(super) fn assemble(
                 location,
             } => (layer, inputs, *location),
             SymbolOrigin::Input(name) => {
-                if sources.iter().any(|(serial, _)| *serial == recorded.serial) {
+                if sources.contains_key(&recorded.serial) {
                     continue;
                 }
                 let message = format!("lack `{name}`, which the outputs are computed from");
                 return Err(Error::argument("inputs", message));
             }
         };
-        let kind = recorded.kind.clone()?;
-        let shapes = operands
-            .iter()
-            .map(Symbol::shape)
-            .collect::<Result<Vec<_>>>()?;
-        let member = model.member(layer, &shapes, Some(location))?;
-        let find = |operand: &Symbol| {
-            let serial = operand.recorded().serial;
-            let known = sources.iter().find(|(known, _)| *known == serial);
-            known.map(|(_, source)| *source)
-        };
-        let operands = operands.iter().filter_map(find).collect();
-        sources.push((recorded.serial, TensorSource::Call(model.calls.len())));
-        model.calls.push(LayerCall {
-            member,
-            inputs: operands,
-            kind,
-        });
+        let operands = operands.iter();
+        let operands = operands.filter_map(|operand| sources.get(&operand.recorded().serial));
+        let made = model.call(
+            layer,
+            operands.copied().collect(),
+            recorded.kind.clone()?,
+            Some(location),
+        )?;
+        sources.insert(recorded.serial, made);
     }
     model.check_names()?;
     for (index, input) in model.inputs.iter().enumerate() {
@@ -165,30 +167,22 @@ pub(super) fn assemble(
             return Err(Error::argument("inputs", message));
         }
     }
-    for (name, symbol) in outputs {
-        let serial = symbol.recorded().serial;
-        let source = sources.iter().find(|(known, _)| *known == serial);
-        let Some((_, source @ TensorSource::Call(call))) = source.copied() else {
+    for ModelOutput { name, symbol } in outputs {
+        let Some(&source @ TensorSource::Call(_)) = sources.get(&symbol.recorded().serial) else {
             continue;
         };
-        let layer = &model.members[model.calls[call].member].name;
-        let name = name.unwrap_or_else(|| layer.clone());
-        let shape = model.calls[call].kind.shape.clone();
-        model.outputs.push(OutputSpec {
-            name,
-            source,
-            shape,
-        });
+        let name = name.unwrap_or_else(|| model.name_of(source).into());
+        model.output(name, source);
     }
     model.check_names()?;
     Ok(model)
 }
 
 /// Every symbol that the outputs depend on, each before those that take it.
-fn in_order(outputs: &[(Option<String>, Symbol)]) -> Vec<Symbol> {
+fn in_order(outputs: &[ModelOutput]) -> Vec<Symbol> {
     let mut found: Vec<Symbol> = Vec::new();
-    let mut seen = std::collections::HashSet::new();
-    let mut open: Vec<Symbol> = outputs.iter().map(|(_, symbol)| symbol.clone()).collect();
+    let mut seen = HashSet::new();
+    let mut open: Vec<Symbol> = outputs.iter().map(|output| output.symbol.clone()).collect();
     while let Some(symbol) = open.pop() {
         if !seen.insert(symbol.recorded().serial) {
             continue;

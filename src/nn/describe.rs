@@ -1,13 +1,10 @@
 //! An architecture as model files keep it: layers by class with their settings, calls by number.
 
-use std::sync::Arc;
-
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{DType, Error, Preprocessing, Result, Shape, TensorType};
+use crate::{DType, Error, Preprocessing, Result, TensorType};
 
-use super::assemble::refused;
 use super::config::Config;
 use super::functional::{InputSpec, LayerCall, OutputSpec, TensorSource};
 use super::{Activation, Dense, Functional, Layer, LayerRef};
@@ -22,19 +19,18 @@ use super::{
 };
 
 /// How a layer is read from its settings; the layers within one may be a user's own.
-type Reader = fn(&Config, Custom<'_>) -> Result<Arc<dyn Layer>>;
+type Reader = fn(&Config, Custom<'_>) -> Result<LayerRef>;
 
 fn read<L: Layer + DeserializeOwned + 'static>(
     config: &Config,
     _custom: Custom<'_>,
-) -> Result<Arc<dyn Layer>> {
-    let layer: L = config.read()?;
-    Ok(Arc::new(layer))
+) -> Result<LayerRef> {
+    config.read::<L>().map(LayerRef::from)
 }
 
-fn read_model(config: &Config, custom: Custom<'_>) -> Result<Arc<dyn Layer>> {
+fn read_model(config: &Config, custom: Custom<'_>) -> Result<LayerRef> {
     let model = config.read::<ArchitectureDescription>()?;
-    Ok(Arc::new(Functional::from_description(model, custom)?))
+    Functional::from_description(model, custom).map(LayerRef::from)
 }
 
 /// The built-in layers by class, all that model files know of them; a new layer that is to be saved has a line here.
@@ -76,12 +72,12 @@ pub fn built_in_classes() -> impl Iterator<Item = &'static str> {
 }
 
 /// The built-in layer of a class.
-fn built_in(class: &str, config: &Config, custom: Custom<'_>) -> Option<Result<Arc<dyn Layer>>> {
+fn built_in(class: &str, config: &Config, custom: Custom<'_>) -> Option<Result<LayerRef>> {
     let entry = BUILT_IN.iter().find(|(known, _)| *known == class);
     entry.map(|(_, read)| read(config, custom))
 }
 
-/// What of a layer is its own.
+/// A layer under its name in the model, with its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct LayerDescription {
     name: String,
@@ -94,49 +90,7 @@ struct LayerDescription {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct CallDescription {
     layer: usize,
-    inputs: Vec<SourceDescription>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum SourceDescription {
-    Input(usize),
-    Call(usize),
-}
-
-/// The type of an input in a model file.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum InputType {
-    F32,
-    U32,
-    U8,
-}
-
-impl From<InputType> for DType {
-    fn from(kind: InputType) -> Self {
-        match kind {
-            InputType::F32 => DType::F32,
-            InputType::U32 => DType::U32,
-            InputType::U8 => DType::U8,
-        }
-    }
-}
-
-impl InputType {
-    /// The types of the inputs of a model that is not all of f32.
-    fn of_all(inputs: &[InputSpec]) -> Vec<Self> {
-        if inputs.iter().all(|input| input.kind.dtype == DType::F32) {
-            return Vec::new();
-        }
-        let kind = |input: &InputSpec| match input.kind.dtype {
-            DType::U32 => InputType::U32,
-            DType::U8 => InputType::U8,
-            // A model of f16 inputs does not compile.
-            DType::F32 | DType::F16 => InputType::F32,
-        };
-        inputs.iter().map(kind).collect()
-    }
+    inputs: Vec<TensorSource>,
 }
 
 /// An architecture as data.
@@ -146,21 +100,12 @@ pub(crate) struct ArchitectureDescription {
     inputs: Vec<(String, Vec<usize>)>,
     /// The types of the inputs; none where all are f32, as in every file that knows of no others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    input_types: Vec<InputType>,
+    input_types: Vec<DType>,
     layers: Vec<LayerDescription>,
     calls: Vec<CallDescription>,
-    outputs: Vec<(String, SourceDescription)>,
+    outputs: Vec<(String, TensorSource)>,
     seed: u64,
     preprocessing: Option<Preprocessing>,
-}
-
-impl From<TensorSource> for SourceDescription {
-    fn from(source: TensorSource) -> Self {
-        match source {
-            TensorSource::Input(index) => SourceDescription::Input(index),
-            TensorSource::Call(index) => SourceDescription::Call(index),
-        }
-    }
 }
 
 /// Layers of a user's own by class and settings, for [`Model::load_with`](crate::train::Model::load_with).
@@ -196,13 +141,17 @@ impl Functional {
         }
         let call = |step: &LayerCall| CallDescription {
             layer: step.member,
-            inputs: step.inputs.iter().map(|&source| source.into()).collect(),
+            inputs: step.inputs.clone(),
         };
         let input = |input: &InputSpec| (input.name.clone(), input.kind.shape.dims().to_vec());
-        let output = |output: &OutputSpec| (output.name.clone(), output.source.into());
+        let output = |output: &OutputSpec| (output.name.clone(), output.source);
+        let mut types: Vec<DType> = self.inputs.iter().map(|input| input.kind.dtype).collect();
+        if types.iter().all(|&kind| kind == DType::F32) {
+            types.clear();
+        }
         Ok(ArchitectureDescription {
             inputs: self.inputs.iter().map(input).collect(),
-            input_types: InputType::of_all(&self.inputs),
+            input_types: types,
             layers,
             calls: self.calls.iter().map(call).collect(),
             outputs: self.outputs.iter().map(output).collect(),
@@ -228,66 +177,48 @@ impl Functional {
             name,
             kind: TensorType {
                 shape: dims.into(),
-                dtype: types.next().map_or(DType::F32, DType::from),
+                dtype: types.next().unwrap_or(DType::F32),
             },
         };
         model.inputs = description.inputs.into_iter().map(input).collect();
         let mut layers = Vec::new();
-        for description in description.layers {
-            let LayerDescription {
-                name,
-                class,
-                config,
-                trainable,
-            } = description;
+        for LayerDescription {
+            name,
+            class,
+            config,
+            trainable,
+        } in description.layers
+        {
+            let unknown = || Error::data(format!("{class} is no class of layers"));
+            let layer = built_in(&class, &config, custom)
+                .or_else(|| custom(&class, &config))
+                .ok_or_else(unknown)
+                .flatten();
             let of_class = |error: Error| Error::data(format!("the layer `{name}`: {error}"));
-            let layer = match built_in(&class, &config, custom) {
-                Some(layer) => LayerRef {
-                    layer: layer.map_err(of_class)?,
-                    name: None,
-                    trainable: true,
-                },
-                None => {
-                    let unknown = || Error::data(format!("{class} is no class of layers"));
-                    let layer = custom(&class, &config).ok_or_else(unknown).flatten();
-                    layer.map_err(of_class)?
-                }
-            };
-            layers.push(layer.named(&name).trainable(trainable));
+            layers.push(layer.map_err(of_class)?.named(&name).trainable(trainable));
         }
         for call in description.calls {
             let unknown = || Error::data("a call refers to a layer or tensor that is not there");
             let layer = layers.get(call.layer).ok_or_else(unknown)?;
-            if call.inputs.is_empty() {
+            if call.inputs.is_empty() || !call.inputs.iter().all(|&source| model.has(source)) {
                 return Err(unknown());
             }
-            let mut inputs = Vec::new();
-            for source in call.inputs {
-                inputs.push(model.source(source).ok_or_else(unknown)?);
-            }
-            let kind = |&source: &TensorSource| model.type_of(source).clone();
-            let kinds: Vec<TensorType> = inputs.iter().map(kind).collect();
-            let shapes: Vec<Shape> = kinds.iter().map(|kind| kind.shape.clone()).collect();
-            let name = layer.name.as_deref().unwrap_or_default();
-            layer.layer.validate()?;
-            let kind = layer.output_type(&kinds);
-            let kind = kind.map_err(|message| refused(name, message, None))?;
-            let member = model.member(layer, &shapes, None)?;
-            model.calls.push(LayerCall {
-                member,
-                inputs,
-                kind,
-            });
+            let kinds = call
+                .inputs
+                .iter()
+                .map(|&source| model.type_of(source).clone());
+            let kinds: Vec<TensorType> = kinds.collect();
+            layer.validate()?;
+            let kind = layer.checked_type(&kinds, None)?;
+            model.call(layer, call.inputs, kind, None)?;
         }
         for (name, source) in description.outputs {
-            let unknown = || Error::data(format!("the output `{name}` refers to nothing"));
-            let source = model.source(source).ok_or_else(unknown)?;
-            let shape = model.type_of(source).shape.clone();
-            model.outputs.push(OutputSpec {
-                name,
-                source,
-                shape,
-            });
+            if !model.has(source) {
+                return Err(Error::data(format!(
+                    "the output `{name}` refers to nothing"
+                )));
+            }
+            model.output(name, source);
         }
         model.seed = description.seed;
         model.preprocessing = description.preprocessing;
@@ -298,14 +229,11 @@ impl Functional {
         Ok(model)
     }
 
-    fn source(&self, source: SourceDescription) -> Option<TensorSource> {
+    /// Whether there is such a tensor.
+    fn has(&self, source: TensorSource) -> bool {
         match source {
-            SourceDescription::Input(index) => {
-                (index < self.inputs.len()).then_some(TensorSource::Input(index))
-            }
-            SourceDescription::Call(index) => {
-                (index < self.calls.len()).then_some(TensorSource::Call(index))
-            }
+            TensorSource::Input(index) => index < self.inputs.len(),
+            TensorSource::Call(index) => index < self.calls.len(),
         }
     }
 }

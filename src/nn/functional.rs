@@ -1,9 +1,13 @@
 //! The architecture of a model: layers and what flows from one to the next, from any number of inputs to any of outputs.
 
+use std::borrow::Borrow;
+
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, Preprocessing, Shape, TensorType};
 
 use super::assemble::assemble;
-use super::symbol::{Outputs, Symbols};
+use super::symbol::{ModelOutput, Symbol};
 use super::{LayerRef, Parameter};
 
 /// A network of layers with its inputs and outputs by name: Keras' functional model.
@@ -71,7 +75,8 @@ pub(crate) struct LayerCall {
 }
 
 /// Where a tensor of the model comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum TensorSource {
     Input(usize),
     Call(usize),
@@ -90,8 +95,13 @@ impl Functional {
     ///
     /// Outputs are called after the layers that make them, as in Keras, or by names given with them:
     /// `[("price", &y), ("kind", &z)]`.
-    pub fn new(inputs: impl Symbols, outputs: impl Outputs) -> Self {
-        let built = assemble(&inputs.symbols(), outputs.outputs());
+    pub fn new(
+        inputs: impl IntoIterator<Item: Borrow<Symbol>>,
+        outputs: impl IntoIterator<Item: Into<ModelOutput>>,
+    ) -> Self {
+        let inputs = inputs.into_iter().map(|input| input.borrow().clone());
+        let inputs: Vec<Symbol> = inputs.collect();
+        let built = assemble(&inputs, outputs.into_iter().map(Into::into).collect());
         built.unwrap_or_else(|error| Functional {
             refusal: Some(error),
             ..Functional::empty()
@@ -150,10 +160,8 @@ impl Functional {
 
     /// The numbers of a sample of the output of that number.
     pub(crate) fn width_of(&self, output: usize) -> usize {
-        let elements = self
-            .outputs
-            .get(output)
-            .map_or(0, |output| output.shape.elements());
+        let output = self.outputs.get(output);
+        let elements = output.map_or(0, |output| output.shape.elements());
         usize::try_from(elements).unwrap_or(usize::MAX)
     }
 

@@ -1,11 +1,12 @@
 //! What a layer is: a rule of shapes, tensors that it keeps, and a forward pass made of tensor methods.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use crate::{DType, Graph, Initial, Shape, Tensor, TensorType};
 
 use super::config::Config;
-use super::{Call, Constraint, Initializer, LayerRef, Symbol, Symbols};
+use super::{Call, Constraint, Initializer, LayerRef, Symbol};
 
 /// Rows of the batch with which a layer's forward pass is tried out for its shape; a number that few layers have as size.
 const TRIAL_ROWS: usize = 7;
@@ -143,7 +144,7 @@ pub trait Layer: fmt::Debug + Send + Sync {
     ///
     /// What does not fit is told by `compile`, with the line that called this.
     #[track_caller]
-    fn on(self, inputs: impl Symbols) -> Symbol
+    fn on(self, inputs: impl IntoIterator<Item: Borrow<Symbol>>) -> Symbol
     where
         Self: Sized + 'static,
     {

@@ -1,12 +1,13 @@
 //! A layer as models hold it: shared where it is cloned, with a name, frozen or not.
 
+use std::borrow::Borrow;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::TensorType;
+use crate::{Error, Result, TensorType};
 
 use super::Layer;
-use super::symbol::{Symbol, Symbols};
+use super::symbol::Symbol;
 
 /// A layer with what a model knows of it. Clones are the same layer: they share their weights.
 ///
@@ -59,19 +60,52 @@ impl LayerRef {
 
     /// The layer's output on these inputs; every call shares the weights.
     #[track_caller]
-    pub fn on(&self, inputs: impl Symbols) -> Symbol {
-        Symbol::call(self, inputs.symbols(), Location::caller())
+    pub fn on(&self, inputs: impl IntoIterator<Item: Borrow<Symbol>>) -> Symbol {
+        let inputs = inputs.into_iter().map(|input| input.borrow().clone());
+        Symbol::call(self, inputs.collect(), Location::caller())
     }
 
     /// The type of a sample's output for inputs of these types, of which bytes are numbers to a layer.
-    pub(crate) fn output_type(&self, inputs: &[TensorType]) -> Result<TensorType, String> {
+    fn output_type(&self, inputs: &[TensorType]) -> Result<TensorType, String> {
         let widened: Vec<TensorType> = inputs.iter().map(TensorType::widened).collect();
         self.layer.output_type(&widened)
+    }
+
+    /// The same, refused under the layer's name, or that of its class, with the line if there is one.
+    pub(crate) fn checked_type(
+        &self,
+        inputs: &[TensorType],
+        location: Option<&'static Location<'static>>,
+    ) -> Result<TensorType> {
+        let refuse = |message: String| {
+            let class = || snake_case(self.layer.class());
+            refused(self.name.clone().unwrap_or_else(class), message, location)
+        };
+        if inputs.is_empty() {
+            return Err(refuse("takes at least one input, got none".into()));
+        }
+        self.output_type(inputs).map_err(refuse)
     }
 
     /// Whether both are one layer.
     pub(crate) fn is(&self, other: &LayerRef) -> bool {
         Arc::ptr_eq(&self.layer, &other.layer)
+    }
+}
+
+/// An error of shapes, with the line if there is one.
+pub(crate) fn refused(
+    op: String,
+    message: String,
+    location: Option<&'static Location<'static>>,
+) -> Error {
+    match location {
+        Some(location) => Error::Shape {
+            op,
+            message,
+            location,
+        },
+        None => Error::data(format!("{op}: {message}")),
     }
 }
 

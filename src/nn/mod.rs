@@ -76,4 +76,4 @@ pub use regularizer::Regularizer;
 pub use rescaling::Rescaling;
 pub use sequential::Sequential;
 pub use softmax::Softmax;
-pub use symbol::{Input, Outputs, Symbol, Symbols};
+pub use symbol::{Input, ModelOutput, Symbol};

@@ -40,9 +40,10 @@ impl Functional {
                 title: title(member),
                 shape: batch(&step.kind),
                 // A shared layer's weights are counted once.
-                count: match again {
-                    true => "shared".into(),
-                    false => own_count(member).to_string(),
+                count: if again {
+                    "shared".into()
+                } else {
+                    own_count(member).to_string()
                 },
                 from: from.join(", "),
             });
@@ -58,9 +59,13 @@ impl Functional {
             widest(|l| &l.from, 14) + 2
         };
         let rule = format!("{}\n", "─".repeat(title + shape + 16 + from));
-        let line = |a: &str, b: &str, c: &str, d: &str| match chain {
-            true => format!("{a:<title$}{b:<shape$}{c:>16}\n"),
-            false => format!("{a:<title$}{b:<shape$}{c:>16}  {d}\n"),
+        let line = |a: &str, b: &str, c: &str, d: &str| {
+            let columns = format!("{a:<title$}{b:<shape$}{c:>16}");
+            if chain {
+                columns + "\n"
+            } else {
+                format!("{columns}  {d}\n")
+            }
         };
         let head = line("Layer (type)", "Output shape", "Parameters", "Connected to");
         let mut table = format!("{rule}{head}{rule}");
@@ -94,7 +99,7 @@ impl Functional {
     }
 
     /// The name of the input or layer that a tensor comes from.
-    fn name_of(&self, source: TensorSource) -> &str {
+    pub(super) fn name_of(&self, source: TensorSource) -> &str {
         match source {
             TensorSource::Input(index) => &self.inputs[index].name,
             TensorSource::Call(index) => &self.members[self.calls[index].member].name,

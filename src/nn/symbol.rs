@@ -4,10 +4,9 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{Error, Shape, TensorType};
+use crate::{Result, TensorType};
 
 use super::LayerRef;
-use super::layer_ref::snake_case;
 
 /// The inputs of a [`Functional`](super::Functional) model.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +42,7 @@ pub(crate) struct Recorded {
     /// Numbers in the order of the program, so that what a call takes comes before it.
     pub serial: u64,
     pub origin: SymbolOrigin,
-    pub kind: Result<TensorType, Error>,
+    pub kind: Result<TensorType>,
 }
 
 #[derive(Debug)]
@@ -57,7 +56,7 @@ pub(crate) enum SymbolOrigin {
 }
 
 impl Symbol {
-    fn new(origin: SymbolOrigin, kind: Result<TensorType, Error>) -> Self {
+    fn new(origin: SymbolOrigin, kind: Result<TensorType>) -> Self {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         Symbol(Arc::new(Recorded {
@@ -72,27 +71,9 @@ impl Symbol {
         inputs: Vec<Symbol>,
         location: &'static Location<'static>,
     ) -> Self {
-        let nothing = || Error::Shape {
-            op: snake_case(layer.layer.class()),
-            message: "takes at least one input, got none".into(),
-            location,
-        };
-        let kinds: Result<Vec<TensorType>, Error> = if inputs.is_empty() {
-            Err(nothing())
-        } else {
-            inputs.iter().map(|input| input.0.kind.clone()).collect()
-        };
-        let kind = kinds.and_then(|kinds| {
-            let refused = |message| Error::Shape {
-                op: match &layer.name {
-                    Some(name) => name.clone(),
-                    None => snake_case(layer.layer.class()),
-                },
-                message,
-                location,
-            };
-            layer.output_type(&kinds).map_err(refused)
-        });
+        let kinds = inputs.iter().map(|input| input.0.kind.clone());
+        let kinds: Result<Vec<TensorType>> = kinds.collect();
+        let kind = kinds.and_then(|kinds| layer.checked_type(&kinds, Some(location)));
         let layer = layer.clone();
         let origin = SymbolOrigin::Call {
             layer,
@@ -102,21 +83,12 @@ impl Symbol {
         Symbol::new(origin, kind)
     }
 
-    /// The shape of a sample, or why there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Shape`] of the call that did not fit.
-    pub fn shape(&self) -> Result<Shape, Error> {
-        self.kind().map(|kind| kind.shape)
-    }
-
     /// The shape and type of a sample, or why there is none.
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] of the call that did not fit.
-    pub fn kind(&self) -> Result<TensorType, Error> {
+    /// [`Error::Shape`](crate::Error::Shape) of the call that did not fit.
+    pub fn kind(&self) -> Result<TensorType> {
         self.0.kind.clone()
     }
 
@@ -125,64 +97,40 @@ impl Symbol {
     }
 }
 
-/// One symbol or several: `&x`, `[&a, &b]`, a vector of them.
-pub trait Symbols {
-    /// The symbols, in order.
-    fn symbols(self) -> Vec<Symbol>;
-}
+/// A list of one: what takes symbols takes `&x` as well as `[&a, &b]` or a vector.
+impl<'a> IntoIterator for &'a Symbol {
+    type Item = &'a Symbol;
+    type IntoIter = std::iter::Once<&'a Symbol>;
 
-impl Symbols for &Symbol {
-    fn symbols(self) -> Vec<Symbol> {
-        vec![self.clone()]
+    fn into_iter(self) -> Self::IntoIter {
+        std::iter::once(self)
     }
 }
 
-impl<const N: usize> Symbols for [&Symbol; N] {
-    fn symbols(self) -> Vec<Symbol> {
-        self.into_iter().cloned().collect()
+/// An output of a model: a symbol, which is called after its layer, or a pair of a name and a symbol.
+#[derive(Debug, Clone)]
+pub struct ModelOutput {
+    pub(super) name: Option<String>,
+    pub(super) symbol: Symbol,
+}
+
+impl From<&Symbol> for ModelOutput {
+    fn from(symbol: &Symbol) -> Self {
+        symbol.clone().into()
     }
 }
 
-impl<const N: usize> Symbols for [Symbol; N] {
-    fn symbols(self) -> Vec<Symbol> {
-        self.into()
+impl From<Symbol> for ModelOutput {
+    fn from(symbol: Symbol) -> Self {
+        ModelOutput { name: None, symbol }
     }
 }
 
-impl Symbols for &[Symbol] {
-    fn symbols(self) -> Vec<Symbol> {
-        self.to_vec()
-    }
-}
-
-impl Symbols for &Vec<Symbol> {
-    fn symbols(self) -> Vec<Symbol> {
-        self.clone()
-    }
-}
-
-impl Symbols for Vec<Symbol> {
-    fn symbols(self) -> Vec<Symbol> {
-        self
-    }
-}
-
-/// The outputs of a model: symbols, which are called after their layers, or pairs of a name and a symbol.
-pub trait Outputs {
-    /// The symbols, with the names that were given.
-    fn outputs(self) -> Vec<(Option<String>, Symbol)>;
-}
-
-impl<S: Symbols> Outputs for S {
-    fn outputs(self) -> Vec<(Option<String>, Symbol)> {
-        let unnamed = |symbol| (None, symbol);
-        self.symbols().into_iter().map(unnamed).collect()
-    }
-}
-
-impl<N: Into<String>, const M: usize> Outputs for [(N, &Symbol); M] {
-    fn outputs(self) -> Vec<(Option<String>, Symbol)> {
-        let named = |(name, symbol): (N, &Symbol)| (Some(name.into()), symbol.clone());
-        self.into_iter().map(named).collect()
+impl<N: Into<String>> From<(N, &Symbol)> for ModelOutput {
+    fn from((name, symbol): (N, &Symbol)) -> Self {
+        ModelOutput {
+            name: Some(name.into()),
+            symbol: symbol.clone(),
+        }
     }
 }

@@ -244,7 +244,7 @@ fn what_does_not_fit_names_the_layer_the_shapes_and_the_line() {
         compiled(Functional::new(&input, &y)),
         &["first", "dimension", "layers.rs"],
     );
-    assert!(x.shape().unwrap_err().to_string().contains(&line));
+    assert!(x.kind().unwrap_err().to_string().contains(&line));
 
     let shaped = Sequential::new(6).layer(Reshape::new([4, -1]));
     says(

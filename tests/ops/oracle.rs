@@ -1,42 +1,61 @@
 //! The oracle itself: what it must reject, and that it accepts what is within bounds.
 
-use kiln::check::{self, DeviceResult, Reference, compare};
+use kiln::check::{self, Reference, compare};
 use kiln::op::{
     Binding, Compute, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, Vjp,
 };
 use kiln::op::{Case, Function, Pointwise};
 use kiln::plan::Target;
-use kiln::{Device, Error, Tensor, TensorType};
+use kiln::{Device, Error, Tensor, TensorType, Values};
+
+/// Numbers with one bound for all.
+fn reference(values: Vec<f64>, bound: f64) -> Reference {
+    Reference {
+        bounds: vec![bound; values.len()],
+        values,
+        words: false,
+    }
+}
+
+/// What a device without any error but the last rounding would give back.
+fn rounded(reference: &Reference) -> Values {
+    let values = reference.values.iter();
+    if reference.words {
+        Values::U32(values.map(|&value| value as u32).collect())
+    } else {
+        Values::F32(values.map(|&value| value as f32).collect())
+    }
+}
 
 /// A matrix of distinct numbers, 17 × 5, with bounds of one unit in the last place.
-fn example() -> (Vec<f32>, Reference, Vec<f64>) {
+fn example() -> (Vec<f32>, Reference) {
     let values: Vec<f64> = (0..85).map(|i| f64::from(i) * 0.37 - 11.0).collect();
     let device = values.iter().map(|&value| value as f32).collect();
-    let bound = values
+    let bounds = values
         .iter()
         .map(|value| 2.0 * UNIT * value.abs())
         .collect();
-    (device, Reference::new(values), bound)
+    let reference = Reference {
+        values,
+        bounds,
+        words: false,
+    };
+    (device, reference)
 }
 
 fn rejected(change: impl FnOnce(&mut Vec<f32>)) -> String {
-    let (mut device, reference, bound) = example();
+    let (mut device, reference) = example();
     change(&mut device);
-    compare(&DeviceResult::new(device), &reference, &bound).unwrap_err()
+    compare(&Values::F32(device), &reference).unwrap_err()
 }
 
 #[test]
 fn what_is_within_the_bound_is_accepted_and_reported() {
-    let (device, reference, bound) = example();
-    let report = compare(&DeviceResult::new(device), &reference, &bound).unwrap();
+    let (device, expected) = example();
+    let report = compare(&Values::F32(device), &expected).unwrap();
     assert_eq!(report.elements, 85);
     assert!(report.worst > 0.0 && report.worst <= 1.0);
-    let exact = compare(
-        &DeviceResult::new(vec![1.5]),
-        &Reference::new(vec![1.5]),
-        &[0.0],
-    )
-    .unwrap();
+    let exact = compare(&Values::F32(vec![1.5]), &reference(vec![1.5], 0.0)).unwrap();
     assert_eq!(exact.worst, 0.0);
 }
 
@@ -52,9 +71,9 @@ fn a_flipped_element_is_rejected_and_named() {
 #[test]
 fn a_nan_is_rejected_on_either_side() {
     assert!(rejected(|device| device[3] = f32::NAN).starts_with("element 3: NaN"));
-    let nan = Reference::new(vec![f64::NAN]);
-    compare(&DeviceResult::new(vec![1.0]), &nan, &[1.0]).unwrap_err();
-    compare(&DeviceResult::new(vec![f32::NAN]), &nan, &[f64::NAN]).unwrap();
+    let nan = |bound| reference(vec![f64::NAN], bound);
+    compare(&Values::F32(vec![1.0]), &nan(1.0)).unwrap_err();
+    compare(&Values::F32(vec![f32::NAN]), &nan(f64::NAN)).unwrap();
 }
 
 #[test]
@@ -87,19 +106,15 @@ fn a_shift_is_rejected() {
 fn other_lengths_are_rejected() {
     assert!(rejected(|device| device.truncate(84)).starts_with("lengths differ"));
     assert!(rejected(Vec::clear).starts_with("lengths differ"));
-    let (device, reference, mut bound) = example();
-    bound.pop();
-    compare(&DeviceResult::new(device), &reference, &bound).unwrap_err();
+    let (device, mut reference) = example();
+    reference.bounds.pop();
+    compare(&Values::F32(device), &reference).unwrap_err();
 }
 
 #[test]
 fn infinities_must_match() {
-    let one = |device: f32, reference: f64| {
-        compare(
-            &DeviceResult::new(vec![device]),
-            &Reference::new(vec![reference]),
-            &[1e30],
-        )
+    let one = |device: f32, expected: f64| {
+        compare(&Values::F32(vec![device]), &reference(vec![expected], 1e30))
     };
     one(f32::INFINITY, f64::INFINITY).unwrap();
     one(f32::INFINITY, 1e39).unwrap();
@@ -112,12 +127,7 @@ fn infinities_must_match() {
 #[test]
 fn a_bound_that_would_accept_anything_is_rejected() {
     for bound in [f64::INFINITY, f64::NAN, -1.0] {
-        let message = compare(
-            &DeviceResult::new(vec![1.0]),
-            &Reference::new(vec![1.0]),
-            &[bound],
-        )
-        .unwrap_err();
+        let message = compare(&Values::F32(vec![1.0]), &reference(vec![1.0], bound)).unwrap_err();
         assert!(message.contains("bound"), "{message}");
     }
 }
@@ -130,10 +140,9 @@ struct Count {
 }
 
 impl Count {
-    fn add(&mut self, device: Vec<f32>, reference: &Reference, bound: &[f64]) {
+    fn add(&mut self, device: Vec<f32>, reference: &Reference) {
         self.tried += 1;
-        self.rejected +=
-            usize::from(compare(&DeviceResult::new(device), reference, bound).is_err());
+        self.rejected += usize::from(compare(&Values::F32(device), reference).is_err());
     }
 }
 
@@ -144,17 +153,20 @@ fn the_bounds_of_every_op_reject_what_is_wrong_and_accept_the_rounded_reference(
         let (mut nan, mut flip, mut zeros, mut shift) = <(Count, Count, Count, Count)>::default();
         let mut results = 0;
         for (number, case) in (entry.cases)().iter().enumerate() {
-            let expected = check::reference(case).unwrap();
-            for (reference, bound) in expected.results.iter().zip(&expected.bounds) {
-                let outcome = compare(&reference.rounded(), reference, bound);
+            for reference in &check::reference(case).unwrap() {
+                let outcome = compare(&rounded(reference), reference);
                 assert!(outcome.is_ok(), "{} case {number}: {outcome:?}", entry.name);
                 results += 1;
-                if reference.is_words() {
+                if reference.words {
                     // Integers are exact.
-                    assert!(bound.iter().all(|&bound| bound == 0.0), "{}", entry.name);
+                    assert!(
+                        reference.bounds.iter().all(|&bound| bound == 0.0),
+                        "{}",
+                        entry.name
+                    );
                     continue;
                 }
-                let device: Vec<f32> = reference.values().iter().map(|&v| v as f32).collect();
+                let device: Vec<f32> = reference.values.iter().map(|&v| v as f32).collect();
                 let last = device.len() - 1;
                 let with = |at: usize, value: f32| {
                     let mut device = device.clone();
@@ -163,7 +175,7 @@ fn the_bounds_of_every_op_reject_what_is_wrong_and_accept_the_rounded_reference(
                 };
                 // Where a NaN belongs it is no fault.
                 if !device[last].is_nan() {
-                    nan.add(with(last, f32::NAN), reference, bound);
+                    nan.add(with(last, f32::NAN), reference);
                 }
                 let largest = (0..device.len())
                     .filter(|&i| device[i].is_finite())
@@ -173,12 +185,12 @@ fn the_bounds_of_every_op_reject_what_is_wrong_and_accept_the_rounded_reference(
                 if device[largest] == 0.0 {
                     continue;
                 }
-                flip.add(with(largest, -device[largest]), reference, bound);
-                zeros.add(vec![0.0; device.len()], reference, bound);
+                flip.add(with(largest, -device[largest]), reference);
+                zeros.add(vec![0.0; device.len()], reference);
                 if device.iter().any(|&value| value != device[0]) {
                     let mut shifted = device.clone();
                     shifted.rotate_right(1);
-                    shift.add(shifted, reference, bound);
+                    shift.add(shifted, reference);
                 }
             }
         }
