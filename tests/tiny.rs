@@ -8,6 +8,7 @@ use kiln::nn::Activation;
 use kiln::optim::{OptimizerConfig, Schedule};
 use kiln::plan::{Class, Target};
 use kiln::prelude::*;
+use kiln::train::Takes;
 use kiln::{Plan, Session, Values};
 
 /// The names of a training program's variables that steps change.
@@ -53,7 +54,7 @@ impl Net {
         let labels: Vec<u32> = (0..self.rows)
             .map(|_| (draw() * outputs as f32) as u32)
             .collect();
-        if self.loss.takes_labels() {
+        if self.loss.takes() == Takes::Labels {
             session.write_labels("train.y.0", &labels).unwrap();
         } else {
             let one_hot =

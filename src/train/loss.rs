@@ -24,11 +24,9 @@ use crate::op::Form;
 use crate::{Error, Result, Tensor};
 
 use super::held::Held;
-use function::Closure;
 
 pub use entropy::{BinaryFocalCrossentropy, CategoricalFocalCrossentropy};
-pub use errors::Huber;
-pub(super) use function::RowFormula;
+pub(super) use function::{Closure, RowFormula};
 pub use function::{RowFunction, Span, Takes};
 pub use reduction::Reduction;
 pub(crate) use rows::{Output, Scope};
@@ -38,12 +36,11 @@ use serde::{Deserialize, Serialize};
 /// Which values of the last layer a cross-entropy reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Reads {
+pub(super) enum Reads {
     /// The logits where the last activation matches the loss (sigmoid, softmax), else probabilities.
     #[default]
     Auto,
-    /// The model's output holds logits: Keras' `from_logits=True`.
+    /// The model's output holds logits.
     Logits,
     /// The model's output holds probabilities, whatever the activation: what Keras does on JAX.
     Probabilities,
@@ -67,14 +64,34 @@ pub enum Reads {
 #[derive(Clone)]
 pub struct Loss {
     function: Held<dyn RowFunction>,
-    /// What a cross-entropy reads.
+    pub(super) settings: LossSettings,
+}
+
+/// The settings that every loss has.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct LossSettings {
     pub reads: Reads,
-    /// The share s of every target that is spread over the classes; 0 by default.
+    /// The share of every target that is spread over the classes.
     pub label_smoothing: f32,
-    /// The label of rows that do not count; none by default.
+    /// The label of rows that do not count.
     pub ignore_class: Option<u32>,
-    /// What becomes of the losses of a batch's rows; their mean by default.
     pub reduction: Reduction,
+}
+
+impl LossSettings {
+    const DEFAULT: Self = LossSettings {
+        reads: Reads::Auto,
+        label_smoothing: 0.0,
+        ignore_class: None,
+        reduction: Reduction::SumOverBatchSize,
+    };
+}
+
+impl Default for LossSettings {
+    fn default() -> Self {
+        LossSettings::DEFAULT
+    }
 }
 
 impl<F: RowFunction + 'static> From<F> for Loss {
@@ -89,7 +106,7 @@ impl PartialEq for Loss {
             (Some(own), Some(others)) => self.name() == other.name() && own == others,
             _ => self.function.is(&other.function),
         };
-        same_function && self.settings() == other.settings()
+        same_function && self.settings == other.settings
     }
 }
 
@@ -97,10 +114,7 @@ impl Loss {
     const fn of(function: Held<dyn RowFunction>) -> Self {
         Loss {
             function,
-            reads: Reads::Auto,
-            label_smoothing: 0.0,
-            ignore_class: None,
-            reduction: Reduction::SumOverBatchSize,
+            settings: LossSettings::DEFAULT,
         }
     }
 
@@ -122,37 +136,41 @@ impl Loss {
         name: impl Into<String>,
         rows: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static,
     ) -> Self {
-        Loss::from(Closure::new(name.into(), rows))
+        Loss::from(Closure {
+            name: name.into(),
+            takes: Takes::Any,
+            span: Span::Row,
+            logits_of: None,
+            config: None,
+            rows: move |y: &Tensor, target: &Tensor, _: Form| rows(y, target),
+        })
     }
 
-    /// Takes the output as logits.
-    pub fn from_logits(self) -> Self {
-        let reads = Reads::Logits;
-        Loss { reads, ..self }
+    /// Takes the output as logits: Keras' `from_logits=True`. By default a cross-entropy takes the logits before the last
+    /// activation where that matches the loss (sigmoid, softmax), and else the output as probabilities.
+    pub fn from_logits(mut self) -> Self {
+        self.settings.reads = Reads::Logits;
+        self
     }
 
-    /// Takes the output as probabilities, even after a sigmoid or softmax.
-    pub fn from_probabilities(self) -> Self {
-        let reads = Reads::Probabilities;
-        Loss { reads, ..self }
+    /// Takes the output as probabilities, even after a sigmoid or softmax: what Keras does on JAX.
+    pub fn from_probabilities(mut self) -> Self {
+        self.settings.reads = Reads::Probabilities;
+        self
     }
 
     /// Takes y*·(1 − s) + s/C for the targets y* of a cross-entropy over C classes, two for a binary one. PyTorch's
     /// `CrossEntropyLoss` has the same.
-    pub fn label_smoothing(self, share: f32) -> Self {
-        Loss {
-            label_smoothing: share,
-            ..self
-        }
+    pub fn label_smoothing(mut self, share: f32) -> Self {
+        self.settings.label_smoothing = share;
+        self
     }
 
     /// Leaves out the rows with this label, which need not be that of an output: their loss is 0, and they do not count
     /// in the mean over a batch. For losses that take labels.
-    pub fn ignore_class(self, class: u32) -> Self {
-        Loss {
-            ignore_class: Some(class),
-            ..self
-        }
+    pub fn ignore_class(mut self, class: u32) -> Self {
+        self.settings.ignore_class = Some(class);
+        self
     }
 
     /// Makes one number of the losses of a batch's rows: Keras' `reduction`, by default
@@ -176,8 +194,9 @@ impl Loss {
     /// let model = Sequential::new(2).dense(1, Linear).compile(loss, Sgd::new(0.01), [])?;
     /// # Ok::<(), kiln::Error>(())
     /// ```
-    pub fn reduction(self, reduction: Reduction) -> Self {
-        Loss { reduction, ..self }
+    pub fn reduction(mut self, reduction: Reduction) -> Self {
+        self.settings.reduction = reduction;
+        self
     }
 
     /// The name of the function, Keras' where Keras has it.
@@ -191,7 +210,7 @@ impl Loss {
     }
 
     /// Whether the targets are integer labels.
-    pub fn takes_labels(&self) -> bool {
+    pub(crate) fn takes_labels(&self) -> bool {
         self.takes() == Takes::Labels
     }
 
@@ -205,36 +224,34 @@ impl Loss {
         crate::train::table::is_listed::<Loss>(self.name(), self.config().as_ref())
     }
 
-    /// All settings but the function's own.
-    fn settings(&self) -> (Reads, f32, Option<u32>, Reduction) {
-        (
-            self.reads,
-            self.label_smoothing,
-            self.ignore_class,
-            self.reduction,
-        )
-    }
-
     /// The loss of each row: the last dimension of `y` is a row, and is dropped. A cross-entropy takes `y` for
     /// probabilities unless it is told that they are logits.
     ///
-    /// Labels have a number for each row, other targets the shape of `y`. Rows with the ignored class are 0; a
-    /// [`Reduction`] gets to know them from [`Loss::kept`].
+    /// Labels have a number for each row, other targets the shape of `y`. Rows with the ignored class are 0.
     #[track_caller]
     pub fn each_row(&self, y: &Tensor, target: &Tensor) -> Tensor {
-        let form = match self.reads {
+        let form = match self.settings.reads {
             Reads::Logits => Form::Logits,
             Reads::Auto | Reads::Probabilities => Form::Probabilities,
         };
         self.rows_of(y, form, target)
     }
 
+    /// The loss of a batch: that of [each row](Self::each_row), times the row's weight where there are weights, as the
+    /// [reduction](Self::reduction) has it: one number, or with [`Reduction::None`] a number for each row.
+    #[track_caller]
+    pub fn of_batch(&self, y: &Tensor, target: &Tensor, weights: Option<&Tensor>) -> Tensor {
+        let rows = self.each_row(y, target);
+        let kept = self.kept(y, target);
+        self.settings.reduction.apply(&rows, weights, kept.as_ref())
+    }
+
     /// A one for each row that counts and a zero for each that is left out, if a class is ignored.
     #[track_caller]
-    pub fn kept(&self, y: &Tensor, target: &Tensor) -> Option<Tensor> {
-        self.ignore_class?;
+    fn kept(&self, y: &Tensor, target: &Tensor) -> Option<Tensor> {
+        let ignored = self.settings.ignore_class?;
         let (_, classes) = y.shape().rows_and_columns();
-        let shares = rows::shares_of_labels(target, classes, 0.0, self.ignore_class);
+        let shares = rows::shares_of_labels(target, classes, 0.0, Some(ignored));
         Some(shares.sum_over(-1))
     }
 
@@ -245,29 +262,30 @@ impl Loss {
     /// [`Error::Argument`] with the setting's name.
     pub fn validate(&self) -> Result<()> {
         self.function.validate()?;
+        let settings = &self.settings;
         let refused = |field, kinds: &str| {
             let message = format!("must be left alone with {}: {kinds}", self.name());
             Err(Error::argument(field, message))
         };
         let reads_logits = self.function.logits_of().is_some();
-        if self.reads != Reads::Auto && !reads_logits {
+        if settings.reads != Reads::Auto && !reads_logits {
             return refused(
                 "reads",
                 "only a cross-entropy reads logits or probabilities",
             );
         }
-        between("label_smoothing", self.label_smoothing, 0.0, 1.0)?;
-        if self.label_smoothing != 0.0 && !reads_logits && !self.takes_labels() {
+        between("label_smoothing", settings.label_smoothing, 0.0, 1.0)?;
+        if settings.label_smoothing != 0.0 && !reads_logits && !self.takes_labels() {
             return refused("label_smoothing", "only a cross-entropy smooths targets");
         }
-        if self.reduction == Reduction::None {
+        if settings.reduction == Reduction::None {
             let message = "must make one number of a batch's losses, which None does not; Sum has the gradients of a vector";
             return Err(Error::argument("reduction", message));
         }
-        if self.reduction != Reduction::default() && self.function.span() == Span::Batch {
+        if settings.reduction != Reduction::default() && self.function.span() == Span::Batch {
             return refused("reduction", "it is one number for a batch as it is");
         }
-        if self.ignore_class.is_some() && !self.takes_labels() {
+        if settings.ignore_class.is_some() && !self.takes_labels() {
             return refused("ignore_class", "only a loss of integer labels ignores one");
         }
         Ok(())

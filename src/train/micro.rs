@@ -32,8 +32,9 @@ pub(super) fn can_split(recipe: &Recipe<'_>, rows: usize, batch: usize, count: u
         );
         return Err(refused(message));
     }
-    let of_weights =
-        |objective: &&Objective| objective.loss.reduction == Reduction::MeanWithSampleWeight;
+    let of_weights = |objective: &&Objective| {
+        objective.loss.settings.reduction == Reduction::MeanWithSampleWeight
+    };
     if let Some(objective) = recipe.objectives.iter().find(of_weights) {
         let message = format!(
             "need a reduction that adds up, but {} divides by the weights of a whole batch",

@@ -54,8 +54,8 @@ pub use history::{Epoch, History, Stop};
 pub use hook::Every;
 pub use interrupt::Interrupt;
 pub use loss::{
-    BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Huber, Loss, Reads, Reduction,
-    RowFunction, Span, Takes,
+    BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Loss, Reduction, RowFunction, Span,
+    Takes,
 };
 pub use metric::{
     Auc, Averaging, ClassAggregation, Classes, ColumnMoments, ConfusionMatrix, Counter, Curve,

@@ -3,7 +3,7 @@
 use kiln::prelude::*;
 use kiln::train::{
     Auc, BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Classes, Compile, Decision, FBeta,
-    Huber, Objective, Point, Reduction,
+    Objective, Point, Reduction,
 };
 
 use super::{refuses, says};
@@ -37,7 +37,7 @@ fn measured(metric: Metric) -> Result<Model> {
 
 #[test]
 pub fn settings_of_losses_out_of_range_name_the_field() {
-    refuses(with(Huber { delta: 0.0 }), "delta", &["above 0", "got 0"]);
+    refuses(with(Loss::huber(0.0)), "delta", &["above 0", "got 0"]);
     refuses(with(Loss::huber(f32::NAN)), "delta", &["above 0", "NaN"]);
     let binary = |alpha, gamma| BinaryFocalCrossentropy { alpha, gamma };
     refuses(

@@ -34,8 +34,8 @@ fn outcome(
         Given::Labels(_) => graph.labels("t", [rows]),
     };
     let losses = spec.each_row(&predicted, &expected);
-    let kept = spec.kept(&predicted, &expected);
-    let value = reduction.apply(&losses, None, kept.as_ref());
+    let reduced = spec.reduction(reduction);
+    let value = reduced.of_batch(&predicted, &expected, None);
     let gradient = graph.gradients(&value.sum(), &[&predicted]).remove(0);
     let program = Program::new("p")
         .fetch("rows", &losses)
@@ -100,7 +100,7 @@ fn fitting(loss: &Loss) -> (Vec<f32>, Vec<f32>, Vec<u32>) {
 }
 
 fn given<'a>(loss: &Loss, t: &'a [f32], labels: &'a [u32]) -> Given<'a> {
-    match loss.takes_labels() {
+    match loss.takes() == Takes::Labels {
         true => Given::Labels(labels),
         false => Given::Numbers(t),
     }
@@ -243,9 +243,9 @@ fn losses_stay_finite_far_out() {
     let t = [0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0];
     for spec in [
         Loss::BinaryCrossentropy.from_logits(),
-        Loss::binary_focal().from_logits(),
+        Loss::from(BinaryFocalCrossentropy::default()).from_logits(),
         Loss::CategoricalCrossentropy.from_logits(),
-        Loss::categorical_focal().from_logits(),
+        Loss::from(CategoricalFocalCrossentropy::default()).from_logits(),
         Loss::MeanAbsoluteError,
         Loss::MeanSquaredLogarithmicError,
         Loss::huber(1.0),

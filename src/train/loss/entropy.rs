@@ -8,7 +8,7 @@ use crate::{DType, Result, Tensor};
 
 use super::errors::mean;
 use super::function::{RowFunction, Span, Takes, losses};
-use super::{Loss, between, rows};
+use super::{between, rows};
 
 losses! {
     /// −y*·ln y − (1 − y*)·ln(1 − y), averaged over rows and columns.
@@ -45,18 +45,6 @@ losses! {
     /// PyTorch's `KLDivLoss` takes ln y and, unless it is told `batchmean`, divides by the number of columns too.
     KlDivergence = "kl_divergence", Shares,
         |y, t, _| y.pointwise_loss(t, Penalty::KullbackLeibler, 1.0), by_position();
-}
-
-impl Loss {
-    /// [`BinaryFocalCrossentropy`] with Keras' defaults: γ = 2, both classes alike.
-    pub fn binary_focal() -> Self {
-        Loss::from(BinaryFocalCrossentropy::default())
-    }
-
-    /// [`CategoricalFocalCrossentropy`] with Keras' defaults: α = 0.25, γ = 2.
-    pub fn categorical_focal() -> Self {
-        Loss::from(CategoricalFocalCrossentropy::default())
-    }
 }
 
 /// [`Loss::BinaryCrossentropy`] times mᵞ, where m = y*·(1 − y) + (1 − y*)·y is the probability of the wrong answer:

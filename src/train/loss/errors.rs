@@ -67,19 +67,19 @@ losses! {
 }
 
 impl Loss {
-    /// [`Huber`] with δ.
+    /// The mean of ½(y − y*)² up to a distance of δ > 0, and of the line δ·|y − y*| − ½δ² from there on. Keras' default δ
+    /// is 1.
+    ///
+    /// PyTorch's `SmoothL1Loss` with its β is this with δ = β, divided by β.
     pub fn huber(delta: f32) -> Self {
         Loss::from(Huber { delta })
     }
 }
 
-/// The mean of ½(y − y*)² up to a distance of δ, and of the line δ·|y − y*| − ½δ² from there on.
-///
-/// PyTorch's `SmoothL1Loss` with its β is this with δ = β, divided by β.
+/// [`Loss::huber`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Huber {
-    /// The distance δ > 0 where the parabola becomes a line; Keras' default is 1.
-    pub delta: f32,
+pub(super) struct Huber {
+    delta: f32,
 }
 
 impl Default for Huber {

@@ -110,21 +110,22 @@ pub trait RowFunction: fmt::Debug + Send + Sync {
     }
 }
 
-/// A formula of rows.
-type Rows = fn(&Tensor, &Tensor, Form) -> Tensor;
-
 /// A built-in function without settings.
 pub(in crate::train) struct RowFormula {
     name: &'static str,
     takes: Takes,
     span: Span,
     logits_of: Option<Activation>,
-    rows: Rows,
+    rows: fn(&Tensor, &Tensor, Form) -> Tensor,
 }
 
 impl RowFormula {
     /// A function of whole rows.
-    pub const fn new(name: &'static str, takes: Takes, rows: Rows) -> Self {
+    pub const fn new(
+        name: &'static str,
+        takes: Takes,
+        rows: fn(&Tensor, &Tensor, Form) -> Tensor,
+    ) -> Self {
         RowFormula {
             name,
             takes,
@@ -183,16 +184,14 @@ impl RowFunction for RowFormula {
     }
 }
 
-/// A function of a user's own, from a closure. It takes the targets of the loss beside it.
-pub(super) struct Closure<F> {
-    name: String,
-    rows: F,
-}
-
-impl<F: Fn(&Tensor, &Tensor) -> Tensor> Closure<F> {
-    pub fn new(name: String, rows: F) -> Self {
-        Closure { name, rows }
-    }
+/// A function of rows made at run time, from a closure.
+pub(in crate::train) struct Closure<F> {
+    pub name: String,
+    pub takes: Takes,
+    pub span: Span,
+    pub logits_of: Option<Activation>,
+    pub config: Option<Config>,
+    pub rows: F,
 }
 
 impl<F> fmt::Debug for Closure<F> {
@@ -201,17 +200,29 @@ impl<F> fmt::Debug for Closure<F> {
     }
 }
 
-impl<F: Fn(&Tensor, &Tensor) -> Tensor + Send + Sync> RowFunction for Closure<F> {
+impl<F: Fn(&Tensor, &Tensor, Form) -> Tensor + Send + Sync> RowFunction for Closure<F> {
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn rows(&self, y: &Tensor, target: &Tensor, _form: Form) -> Tensor {
-        (self.rows)(y, target)
+    fn rows(&self, y: &Tensor, target: &Tensor, form: Form) -> Tensor {
+        (self.rows)(y, target, form)
     }
 
     fn takes(&self) -> Takes {
-        Takes::Any
+        self.takes
+    }
+
+    fn span(&self) -> Span {
+        self.span
+    }
+
+    fn logits_of(&self) -> Option<Activation> {
+        self.logits_of
+    }
+
+    fn config(&self) -> Option<Config> {
+        self.config.clone()
     }
 }
 

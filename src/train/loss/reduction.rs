@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tensor;
 
-/// Keras' epsilon, which keeps the count of kept rows from 0.
-const EPSILON: f32 = 1e-7;
+use super::rows::EPSILON;
 
 /// What becomes of the losses l of n rows with weights w.
 ///
@@ -47,9 +46,14 @@ impl Reduction {
     }
 
     /// Reduces the losses of rows, with a weight for each row (or what broadcasts to the rows), and with ones for rows
-    /// that count and zeros for those that a loss leaves out: see [`Loss::kept`](super::Loss::kept).
+    /// that count and zeros for those that a loss leaves out.
     #[track_caller]
-    pub fn apply(self, rows: &Tensor, weights: Option<&Tensor>, kept: Option<&Tensor>) -> Tensor {
+    pub(super) fn apply(
+        self,
+        rows: &Tensor,
+        weights: Option<&Tensor>,
+        kept: Option<&Tensor>,
+    ) -> Tensor {
         let weighted = weights.map_or(rows.clone(), |weights| rows.mul(weights));
         let weighted = kept.map_or(weighted.clone(), |kept| weighted.mul(kept));
         match self {

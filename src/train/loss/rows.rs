@@ -6,10 +6,10 @@ use crate::nn::Activation;
 use crate::op::{Form, OneHot};
 use crate::{DType, Tensor};
 
-use super::{Loss, Reads, Reduction, Span, Takes};
+use super::{Loss, LossSettings, Reads, Reduction, Span, Takes};
 
 /// What keeps a count of kept rows away from 0, as in Keras.
-const EPSILON: f32 = 1e-7;
+pub(super) const EPSILON: f32 = 1e-7;
 
 /// The last layer's values that losses and metrics read, `[batch, positions·columns]`.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ impl Loss {
     /// output. A function of the batch has its number in every row. Where rows are left out, those that are kept weigh more, but
     /// where another [`reduction`](Self::reduced) sees to them. A number that is not one for each row is an error of the graph.
     pub(crate) fn rows(&self, output: &Output, target: &Tensor, cursor: &Tensor) -> Tensor {
-        let (values, form) = match self.reads {
+        let (values, form) = match self.settings.reads {
             Reads::Auto if self.function.logits_of() == Some(output.activation) => {
                 (&output.before, Form::Logits)
             }
@@ -103,7 +103,7 @@ impl Loss {
                 .graph()
                 .refuse_at(self.name(), message, Location::caller());
         }
-        if self.ignore_class.is_none() || !self.reduction.is_mean() {
+        if self.settings.ignore_class.is_none() || !self.settings.reduction.is_mean() {
             return rows;
         }
         let kept = self.kept_of(output, target);
@@ -129,14 +129,14 @@ impl Loss {
     ) -> Tensor {
         let weighted = weights.map_or(rows.clone(), |weights| rows.mul(weights));
         let (graph, room) = (rows.graph(), rows.shape().elements() as usize);
-        match (self.reduction, scope) {
+        match (self.settings.reduction, scope) {
             (Reduction::Sum, Scope::Part(parts)) => {
                 // The mean of a one and zeros is 1/n.
                 let first: Vec<f32> = (0..room).map(|r| f32::from(u8::from(r == 0))).collect();
                 let share = graph.constant([room], &first).batch_mean(cursor);
                 weighted.div(&share.scale(1.0 / parts as f32))
             }
-            (Reduction::MeanWithSampleWeight, _) if self.ignore_class.is_some() => {
+            (Reduction::MeanWithSampleWeight, _) if self.settings.ignore_class.is_some() => {
                 let kept = self.kept_of(output, target);
                 let all = weights.map_or(kept.clone(), |weights| kept.mul(weights));
                 over(&weighted, &all.batch_mean(cursor))
@@ -159,12 +159,17 @@ impl Loss {
     /// The targets as the function takes them: smoothed, and labels as shares where labels alone do not tell.
     #[track_caller]
     fn prepared(&self, target: &Tensor, columns: usize) -> Tensor {
-        let smoothing = f64::from(self.label_smoothing);
-        if smoothing == 0.0 && self.ignore_class.is_none() {
+        let LossSettings {
+            label_smoothing,
+            ignore_class,
+            ..
+        } = self.settings;
+        let smoothing = f64::from(label_smoothing);
+        if smoothing == 0.0 && ignore_class.is_none() {
             return target.clone();
         }
         if self.takes() == Takes::Labels {
-            return shares_of_labels(target, columns, self.label_smoothing, self.ignore_class);
+            return shares_of_labels(target, columns, label_smoothing, ignore_class);
         }
         let classes = match self.function.logits_of() {
             Some(Activation::Sigmoid) => 2,

@@ -12,9 +12,10 @@ use crate::Result;
 use crate::train::table;
 use crate::train::table::{Listed, Listing, Tagged};
 
+use super::errors::Huber;
 use super::overlap::Tversky;
 use super::{
-    BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Huber, Loss, Reads, Reduction,
+    BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Loss, LossSettings, Reads, Reduction,
     RowFunction,
 };
 
@@ -89,41 +90,23 @@ impl Loss {
 #[derive(Serialize, Deserialize)]
 struct Description {
     loss: Tagged,
-    #[serde(default)]
-    reads: Reads,
-    #[serde(default)]
-    label_smoothing: f32,
-    #[serde(default)]
-    ignore_class: Option<u32>,
-    #[serde(default)]
-    reduction: Reduction,
+    #[serde(flatten)]
+    settings: LossSettings,
 }
 
 impl Serialize for Loss {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let loss = Tagged::new::<Loss>(self.name(), self.config()).map_err(ser::Error::custom)?;
-        let description = Description {
-            loss,
-            reads: self.reads,
-            label_smoothing: self.label_smoothing,
-            ignore_class: self.ignore_class,
-            reduction: self.reduction,
-        };
-        description.serialize(serializer)
+        let settings = self.settings;
+        Description { loss, settings }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Loss {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let description = Description::deserialize(deserializer)?;
-        let loss: Loss = description.loss.read().map_err(de::Error::custom)?;
-        Ok(Loss {
-            reads: description.reads,
-            label_smoothing: description.label_smoothing,
-            ignore_class: description.ignore_class,
-            reduction: description.reduction,
-            ..loss
-        })
+        let Description { loss, settings } = Description::deserialize(deserializer)?;
+        let loss: Loss = loss.read().map_err(de::Error::custom)?;
+        Ok(Loss { settings, ..loss })
     }
 }
 
@@ -141,19 +124,25 @@ impl fmt::Display for Loss {
             other => Some(format!("{name}={other}")),
         };
         let mut settings: Vec<String> = own.into_iter().flatten().filter_map(text).collect();
-        match self.reads {
+        let LossSettings {
+            reads,
+            label_smoothing,
+            ignore_class,
+            reduction,
+        } = self.settings;
+        match reads {
             Reads::Auto => {}
             Reads::Logits => settings.push("from_logits".into()),
             Reads::Probabilities => settings.push("from_probabilities".into()),
         }
-        if self.label_smoothing != 0.0 {
-            settings.push(format!("label_smoothing={}", self.label_smoothing));
+        if label_smoothing != 0.0 {
+            settings.push(format!("label_smoothing={label_smoothing}"));
         }
-        if let Some(class) = self.ignore_class {
+        if let Some(class) = ignore_class {
             settings.push(format!("ignore_class={class}"));
         }
-        if self.reduction != Reduction::default() {
-            settings.push(format!("reduction={}", self.reduction.name()));
+        if reduction != Reduction::default() {
+            settings.push(format!("reduction={}", reduction.name()));
         }
         f.write_str(self.name())?;
         if settings.is_empty() {
@@ -184,8 +173,14 @@ mod tests {
             ("KLDivergence", Loss::KlDivergence),
             ("logcosh", Loss::LogCosh),
             ("Huber", Loss::huber(1.0)),
-            ("BinaryFocalCrossentropy", Loss::binary_focal()),
-            ("CategoricalFocalCrossentropy", Loss::categorical_focal()),
+            (
+                "BinaryFocalCrossentropy",
+                BinaryFocalCrossentropy::default().into(),
+            ),
+            (
+                "CategoricalFocalCrossentropy",
+                CategoricalFocalCrossentropy::default().into(),
+            ),
             ("Tversky", Loss::tversky(0.5, 0.5)),
         ] {
             assert_eq!(Loss::from_name(name).ok(), Some(loss), "{name}");
@@ -218,7 +213,7 @@ mod tests {
         assert_eq!(Loss::MeanSquaredError.to_string(), "mean_squared_error");
         assert_eq!(Loss::huber(0.1).to_string(), "huber(delta=0.1)");
         assert_eq!(
-            Loss::binary_focal().to_string(),
+            Loss::from(BinaryFocalCrossentropy::default()).to_string(),
             "binary_focal_crossentropy(gamma=2)"
         );
         assert_eq!(

@@ -70,11 +70,11 @@ impl Counter {
     pub fn mean(rows: impl Into<Loss>) -> Result<Self> {
         let loss = rows.into();
         loss.validate()?;
-        if loss.ignore_class.is_some() {
+        if loss.settings.ignore_class.is_some() {
             let message = "must be left alone in a metric: its mean is over all rows";
             return Err(Error::argument("ignore_class", message));
         }
-        if loss.reduction != Reduction::default() {
+        if loss.settings.reduction != Reduction::default() {
             let message = "must be left alone in a metric: it is a mean over rows";
             return Err(Error::argument("reduction", message));
         }

@@ -75,7 +75,11 @@ fn fitted<'a>(
             )));
         }
         if takes_labels {
-            in_range((labels, each), columns, objective.loss.ignore_class)?;
+            in_range(
+                (labels, each),
+                columns,
+                objective.loss.settings.ignore_class,
+            )?;
             return Ok(HostElements::U32(labels.into()));
         }
         // Whole numbers are numbers like others to a loss of numbers.

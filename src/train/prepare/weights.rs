@@ -19,7 +19,7 @@ impl Recipe<'_> {
         data: &'a Dataset,
     ) -> Result<Prepared<'a>> {
         let mut prepared = self.prepare(data)?;
-        let plain = |objective: &Objective| objective.loss.reduction.is_mean();
+        let plain = |objective: &Objective| objective.loss.settings.reduction.is_mean();
         if self.objectives.iter().all(plain) {
             return Ok(prepared);
         }
@@ -37,9 +37,11 @@ impl Recipe<'_> {
         }
         for (column, objective) in self.objectives.iter().enumerate() {
             let own = || table.iter().skip(column).step_by(columns);
-            let factor = match objective.loss.reduction {
+            let factor = match objective.loss.settings.reduction {
                 Reduction::Sum => rows as f64,
-                Reduction::MeanWithSampleWeight if objective.loss.ignore_class.is_none() => {
+                Reduction::MeanWithSampleWeight
+                    if objective.loss.settings.ignore_class.is_none() =>
+                {
                     let sum: f64 = own().map(|weight| f64::from(*weight)).sum();
                     if sum > 0.0 { rows as f64 / sum } else { 0.0 }
                 }

@@ -1,7 +1,7 @@
 //! Losses: a number for each row, what the reductions make of them, and the gradients.
 
-use kiln::train::{BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Loss, Reduction};
-use kiln::{Device, Tensor};
+use kiln::Device;
+use kiln::train::{BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Loss, Reduction, Takes};
 
 use super::activation::last_axis;
 use crate::conform::Stop;
@@ -28,15 +28,14 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
     };
     let predicted = y.reshape(&shape);
     let given = case.tensor("y_true")?;
-    let target = match loss.takes_labels() {
-        true => {
+    let target = match loss.takes() {
+        Takes::Labels => {
             let rows = shape.dims().split_last().map_or(&[][..], |(_, rows)| rows);
             work.label("y_true", given, &rows.into())?
         }
-        false => work.number("y_true", given)?.reshape(&shape),
+        _ => work.number("y_true", given)?.reshape(&shape),
     };
     let rows = loss.each_row(&predicted, &target);
-    let kept = loss.kept(&predicted, &target);
     let weights = match case.find("sample_weight") {
         // One loss for the batch takes no weights of its rows.
         None => None,
@@ -50,7 +49,8 @@ pub fn run(case: &Case, device: &Device, check: &mut Check<'_>) -> Result<(), St
             Some(reduction) => (reduction, weights.as_ref()),
             None => (name.as_str(), None),
         };
-        let value: Tensor = reduction_of(reduction)?.apply(&rows, weights, kept.as_ref());
+        let loss = loss.clone().reduction(reduction_of(reduction)?);
+        let value = loss.of_batch(&predicted, &target, weights);
         work.fetch(format!("value.{name}"), &value);
         for gradient in work.graph.gradients(&value, &[&y]) {
             work.fetch(format!("grad.{name}"), &gradient);

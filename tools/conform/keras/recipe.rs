@@ -6,7 +6,7 @@ use kiln::Shape;
 use kiln::data::TypedValues;
 use kiln::nn::{Activation, Sequential};
 use kiln::optim::OptimizerConfig;
-use kiln::train::{Fit, Loss, Metric, Model, Reads};
+use kiln::train::{Fit, Loss, Metric, Model, Takes};
 use kiln::{Dataset, Device, Targets};
 use serde_json::Value;
 
@@ -148,9 +148,11 @@ impl Recipe {
             _ => false,
         };
         let loss = self.loss.clone();
-        match loss.reads {
-            Reads::Auto if matching => (false, loss.from_logits()),
-            _ => (true, loss),
+        let by_default = Loss::from_name(loss.name()).ok().as_ref() == Some(&loss);
+        if matching && by_default {
+            (false, loss.from_logits())
+        } else {
+            (true, loss)
         }
     }
 }
@@ -209,7 +211,7 @@ fn dataset(
     if x.shape.len() != 2 {
         return Stop::unsupported("inputs other than rows of numbers");
     }
-    let targets = if loss.takes_labels() {
+    let targets = if loss.takes() == Takes::Labels {
         let labels = y.values.iter().map(|&label| label as u32).collect();
         Targets::Labels {
             labels,
