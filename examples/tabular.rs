@@ -5,7 +5,7 @@ mod common;
 
 use kiln::data::{Fill, Preprocessing, Step};
 use kiln::prelude::*;
-use kiln::train::{Classes, CsvLog, TensorBoard};
+use kiln::train::{CsvLog, TensorBoard};
 
 const ABOUT: &str = "tabular: tell three species of penguins apart
   --epochs N      passes over the training rows at most (default 100)
@@ -55,7 +55,7 @@ fn main() -> std::process::ExitCode {
             &device,
             loss,
             Adam::new(0.01),
-            [Accuracy, Metric::CohenKappa(Classes::of(3))],
+            [Accuracy, Metric::CohenKappa(3)],
         )?;
         println!("{}", model.summary());
 

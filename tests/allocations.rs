@@ -8,7 +8,7 @@ use std::alloc::System;
 use kiln::optim::{Adafactor, Adagrad, Ftrl, Lion, Nadam};
 use kiln::plan::{Class, Target};
 use kiln::prelude::*;
-use kiln::train::{Auc, Averaging, Classes, Decision, R2};
+use kiln::train::{Averaging, Classes, Curve, Decision, R2};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -91,17 +91,20 @@ fn a_step_on_the_cpu_session_allocates_nothing_and_a_plan_in_proportion_to_its_l
     let classes = [
         Accuracy,
         Metric::SparseTopKCategoricalAccuracy(2),
-        Metric::auc(),
-        Metric::Auc(Auc::pr()).with_name("auc_pr"),
-        Metric::f1_score(Averaging::Macro),
-        Metric::Precision(Decision::thresholds([0.3, 0.6]).class_id(1)),
+        Metric::Auc(Curve::Roc),
+        Metric::Auc(Curve::Pr).with_name("auc_pr"),
+        Metric::F1Score(Averaging::Macro),
+        Metric::Precision(Decision {
+            class_id: Some(1),
+            ..Decision::from([0.3, 0.6])
+        }),
         Metric::Recall(Decision::top_k(2)),
         Metric::CohenKappa(Classes::default()),
     ];
     let numbers = [
         Metric::MeanAbsoluteError,
         Metric::CosineSimilarity,
-        Metric::r2_score(),
+        Metric::R2Score(R2::default()),
         Metric::ExplainedVariance(R2::default()).with_name("explained"),
         Metric::ConcordanceCorrelation,
     ];

@@ -7,7 +7,9 @@ use common::{alone, device, devices};
 use kiln::Options;
 use kiln::optim::OptimizerConfig;
 use kiln::prelude::*;
-use kiln::train::{Checkpoints, Every, Interrupt, Member, Population, Reduction, Stop, Weights};
+use kiln::train::{
+    Checkpoints, Curve, Every, Interrupt, Member, Population, Reduction, Stop, Weights,
+};
 
 fn data(rows: usize) -> Dataset {
     let number = |i: usize| ((i * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
@@ -304,7 +306,7 @@ fn members_take_means_under_all_their_names_and_weights_of_validation_rows_count
                 "reduction=sum",
             ),
             (Loss::huber(1.0), Accuracy, "huber"),
-            (BinaryCrossentropy, Metric::auc(), "auc"),
+            (BinaryCrossentropy, Metric::Auc(Curve::Roc), "auc"),
         ] {
             let refused = trained(spec, metric, &device).unwrap_err().to_string();
             for word in [word, "population", "default reduction"] {

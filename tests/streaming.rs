@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use common::alone;
 use kiln::prelude::*;
-use kiln::train::{Callback, Every, Moment, RunState, Stop, Timing};
+use kiln::train::{Callback, Curve, Every, Moment, RunState, Stop, Timing};
 use kiln::{Dataset, Options, Plan};
 
 /// Bytes that the adapter's sessions may have; the data of one test is more.
@@ -52,7 +52,7 @@ fn model(device: &Device, columns: usize, wide: bool) -> Model {
         .dense(units, Relu)
         .dense(1, Sigmoid);
     let metrics: Vec<Metric> = match wide {
-        true => vec![Accuracy, Metric::auc()],
+        true => vec![Accuracy, Metric::Auc(Curve::Roc)],
         false => vec![Accuracy],
     };
     let network = network.seed(5);

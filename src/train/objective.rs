@@ -2,7 +2,7 @@
 
 use crate::nn::Functional;
 use crate::optim::Optimizer;
-use crate::{Error, Result, Tensor};
+use crate::{Error, Result};
 
 use super::loss::Loss;
 use super::metric::Metric;
@@ -26,7 +26,7 @@ pub struct Objective {
 }
 
 impl Objective {
-    /// A loss for the output of that name.
+    /// A loss for the output of that name; one of a user's own is a [`Loss::from_fn`].
     pub fn new(output: impl Into<String>, loss: impl Into<Loss>) -> Self {
         Objective {
             output: output.into(),
@@ -35,22 +35,6 @@ impl Objective {
             metrics: Vec::new(),
             weighted_metrics: Vec::new(),
         }
-    }
-
-    /// A loss of one's own for the output of that name: a closure as [`Loss::from_fn`] takes it.
-    ///
-    /// ```
-    /// use kiln::prelude::*;
-    /// use kiln::train::Objective;
-    ///
-    /// let cubed = Objective::own("y", "cubed", |y, target| y.sub(target).abs().mul(&y.sub(target).square()).sum_over(1));
-    /// ```
-    pub fn own(
-        output: impl Into<String>,
-        name: impl Into<String>,
-        rows: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static,
-    ) -> Self {
-        Objective::new(output, Loss::from_fn(name, rows))
     }
 
     /// What the loss is multiplied by in the total, Keras' `loss_weights`; default 1.
@@ -86,15 +70,6 @@ impl Objective {
             }
         };
         self.weighted_metrics.iter().map(told).collect()
-    }
-
-    /// Adds a metric of one's own: a closure as [`Metric::from_fn`] takes it.
-    pub fn own_metric(
-        self,
-        name: impl Into<String>,
-        rows: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static,
-    ) -> Self {
-        self.metric(Metric::from_fn(name, rows))
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
@@ -163,20 +138,15 @@ pub(crate) fn check_objectives(architecture: &Functional, objectives: &[Objectiv
         let name = &objective.output;
         let mut outputs = architecture.outputs.iter();
         if !outputs.any(|output| output.name == *name) {
+            let known = architecture.outputs.iter();
             return Err(Error::NotFound {
                 what: "output",
                 name: name.clone(),
-                known: architecture
-                    .outputs
-                    .iter()
-                    .map(|o| o.name.clone())
-                    .collect(),
+                known: known.map(|output| output.name.clone()).collect(),
             });
         }
-        if objectives[..index]
-            .iter()
-            .any(|other| other.output == *name)
-        {
+        let mut earlier = objectives[..index].iter();
+        if earlier.any(|other| other.output == *name) {
             let message = format!("name the output `{name}` twice");
             return Err(Error::argument("objectives", message));
         }

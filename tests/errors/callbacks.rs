@@ -125,9 +125,9 @@ pub fn a_figure_that_the_run_does_not_measure_is_refused() {
         &["val_loss", "validation"],
     );
     // Which way a metric of one's own gets better must be said.
-    let own = |gain: Monitor| {
-        let objective = Objective::new("output", MeanSquaredError)
-            .own_metric("gain", |y, target| y.mul(target).sum_over(1));
+    let own = |watched: Monitor| {
+        let gain = Metric::from_fn("gain", |y, target| y.mul(target).sum_over(1));
+        let objective = Objective::new("output", MeanSquaredError).metric(gain);
         let output = Dense::new(1).named("output");
         let input = Input::named("x", 2);
         let output = output.on(&input);
@@ -135,7 +135,7 @@ pub fn a_figure_that_the_run_does_not_measure_is_refused() {
         let network = Functional::new([&input], [&output]);
         let mut model = network.compile_with(&Device::cpu(), compile).unwrap();
         let data = Dataset::from_rows(&[[0.0, 1.0], [1.0, 0.0]], &[[1.0], [0.0]]).unwrap();
-        let stopping = EarlyStopping::new(gain, 1);
+        let stopping = EarlyStopping::new(watched, 1);
         model.fit(&data, Fit::epochs(2).silent().callback(stopping))
     };
     let watched = Monitor::new("gain");

@@ -126,13 +126,13 @@ pub fn settings_of_metrics_out_of_range_name_the_field() {
         &["integer labels", "numbers"],
     );
     refuses(
-        measured(Metric::Precision(Decision::threshold(-0.5))),
+        measured(Metric::Precision(-0.5)),
         "thresholds",
         &["between 0 and 1", "-0.5"],
     );
     let none: [f32; 0] = [];
     refuses(
-        measured(Metric::Recall(Decision::thresholds(none))),
+        measured(Metric::Recall(none)),
         "thresholds",
         &["at least one"],
     );
@@ -147,7 +147,10 @@ pub fn settings_of_metrics_out_of_range_name_the_field() {
         &["got 9"],
     );
     refuses(
-        measured(Metric::Specificity(Decision::threshold(0.5).class_id(3))),
+        measured(Metric::Specificity(Decision {
+            class_id: Some(3),
+            ..Decision::default()
+        })),
         "class_id",
         &["3"],
     );
@@ -162,12 +165,18 @@ pub fn settings_of_metrics_out_of_range_name_the_field() {
         &["at least one"],
     );
     refuses(
-        measured(Metric::FBetaScore(FBeta::default().beta(0.0))),
+        measured(Metric::FBetaScore(FBeta {
+            beta: 0.0,
+            ..FBeta::default()
+        })),
         "beta",
         &["above 0", "got 0"],
     );
     refuses(
-        measured(Metric::F1Score(FBeta::default().threshold(2.0))),
+        measured(Metric::F1Score(FBeta {
+            threshold: Some(2.0),
+            ..FBeta::default()
+        })),
         "thresholds",
         &["got 2"],
     );
@@ -187,13 +196,13 @@ pub fn settings_of_metrics_out_of_range_name_the_field() {
     };
     refuses(auc(weighted), "label_weights", &["3 outputs", "got 1"]);
     refuses(
-        measured(Metric::RecallAtPrecision(Point::at(1.5))),
+        measured(Metric::RecallAtPrecision(1.5)),
         "at",
         &["between 0 and 1", "1.5"],
     );
     let none = Point {
         num_thresholds: 0,
-        ..Point::at(0.5)
+        ..Point::from(0.5)
     };
     refuses(
         measured(Metric::PrecisionAtRecall(none)),
@@ -202,20 +211,16 @@ pub fn settings_of_metrics_out_of_range_name_the_field() {
     );
     let fourth = Point {
         class_id: Some(3),
-        ..Point::at(0.5)
+        ..Point::from(0.5)
     };
     refuses(
         measured(Metric::SensitivityAtSpecificity(fourth)),
         "class_id",
         &["3"],
     );
+    refuses(measured(Metric::MeanIou(0)), "num_classes", &["at least 1"]);
     refuses(
-        measured(Metric::MeanIou(Classes::of(0))),
-        "num_classes",
-        &["at least 1"],
-    );
-    refuses(
-        measured(Metric::CohenKappa(Classes::of(5))),
+        measured(Metric::CohenKappa(5)),
         "num_classes",
         &["outputs, 3", "got 5"],
     );
@@ -225,10 +230,10 @@ pub fn settings_of_metrics_out_of_range_name_the_field() {
     };
     refuses(measured(Metric::MeanIou(ignored)), "ignore_class", &["7"]);
     let spec = SparseCategoricalCrossentropy.ignore_class(1);
-    refuses(measured(Metric::Loss(spec)), "ignore_class", &["metric"]);
+    refuses(measured(Metric::from(spec)), "ignore_class", &["metric"]);
     let sums = MeanSquaredError.reduction(Reduction::Sum);
     refuses(
-        measured(Metric::Loss(sums)),
+        measured(Metric::from(sums)),
         "reduction",
         &["metric", "mean over rows"],
     );

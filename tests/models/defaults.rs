@@ -177,7 +177,7 @@ fn variants<T: Serialize>(
 }
 
 fn metrics() -> String {
-    let point = kiln::train::Point::at(0.5);
+    let point = kiln::train::Point::from(0.5);
     let metrics = Metric::all();
     let named = metrics.iter().map(|metric| (metric.name(), metric));
     let points = [

@@ -5,7 +5,7 @@ use crate::common;
 use kiln::Plan;
 use kiln::nn::Activation;
 use kiln::prelude::*;
-use kiln::train::{Compile, Objective};
+use kiln::train::{Compile, Curve, Objective};
 
 /// The error's sentence holds every one of the words.
 #[track_caller]
@@ -272,13 +272,14 @@ fn weights_of_classes_are_those_of_their_rows() {
 
 #[test]
 fn losses_and_metrics_of_ones_own_are_closures_over_rows() {
-    let own = Objective::own("price", "cubes", |y, target| {
+    let cubes = Loss::from_fn("cubes", |y, target| {
         let distance = y.sub(target).abs();
         distance.mul(&distance.square()).sum_over(1)
-    })
-    .own_metric("largest", |y, _| {
+    });
+    let largest = Metric::from_fn("largest", |y, _| {
         y.slice(1, 0, 1).maximum(&y.slice(1, 1, 1)).sum_over(1)
     });
+    let own = Objective::new("price", cubes).metric(largest);
     let mut model = compile([own, kind()]).unwrap();
     let evaluation = model.evaluate(&data()).unwrap();
     let Targets::Values { values, .. } = values() else {
@@ -297,7 +298,7 @@ fn losses_and_metrics_of_ones_own_are_closures_over_rows() {
         &["objectives", "`cubes`", "save_weights"],
     );
 
-    let wrong = Objective::own("price", "wrong", |y, _| y.clone());
+    let wrong = Objective::new("price", Loss::from_fn("wrong", |y, _| y.clone()));
     let mut model = compile([wrong]).unwrap();
     let data = Dataset::from_inputs(inputs(), [("price", self::values())]).unwrap();
     says(
@@ -460,7 +461,7 @@ fn passing() -> (Model, Functional) {
             .metric(Metric::MeanAbsoluteError)
             .weighted_metric(Metric::MeanAbsoluteError)
             .weighted_metric(BinaryAccuracy(0.5))
-            .weighted_metric(Metric::auc())
+            .weighted_metric(Metric::Auc(Curve::Roc))
     };
     let compile = Compile::new(Sgd::new(0.0))
         .objective(objective("p"))

@@ -2,7 +2,7 @@
 
 use crate::common::devices;
 use kiln::prelude::*;
-use kiln::train::{Auc, Averaging, Classes, Decision, FBeta, Point, R2, Streaming};
+use kiln::train::{Averaging, Classes, Curve, Decision, FBeta, Point, R2, Streaming};
 
 fn data(rows: usize, classes: u32) -> Dataset {
     let number = |i: usize| ((i * 7919 + i * i * 31) % 2003) as f32 / 1001.5 - 1.0;
@@ -22,11 +22,14 @@ fn precision_and_recall_of_an_epoch_are_those_of_its_predictions() {
         let data = data(100, 2);
         let model = Sequential::new(5).dense(20, Relu).dense(1, Sigmoid).seed(3);
         let metrics = [
-            Metric::precision(),
-            Metric::recall(),
-            Metric::auc(),
+            Metric::Precision(0.5),
+            Metric::Recall(0.5),
+            Metric::Auc(Curve::Roc),
             Metric::CohenKappa(Classes::default()),
-            Metric::F1Score(FBeta::default().threshold(0.5)),
+            Metric::F1Score(FBeta {
+                threshold: Some(0.5),
+                ..FBeta::default()
+            }),
         ];
         let mut model = model
             .compile_on(&device, BinaryCrossentropy, Adam::new(0.02), metrics)
@@ -73,15 +76,18 @@ fn metrics_of_an_evaluation_are_those_streamed_over_its_predictions() {
         vec![
             Accuracy,
             Metric::SparseTopKCategoricalAccuracy(2),
-            Metric::auc(),
-            Metric::Auc(Auc::pr()).with_name("auc_pr"),
-            Metric::f1_score(Averaging::Macro),
-            Metric::Precision(Decision::thresholds([0.3, 0.6]).class_id(1)),
+            Metric::Auc(Curve::Roc),
+            Metric::Auc(Curve::Pr).with_name("auc_pr"),
+            Metric::F1Score(Averaging::Macro),
+            Metric::Precision(Decision {
+                class_id: Some(1),
+                ..Decision::from([0.3, 0.6])
+            }),
             Metric::Recall(Decision::top_k(2)),
-            Metric::SensitivityAtSpecificity(Point::at(0.5)),
+            Metric::SensitivityAtSpecificity(0.5),
             Metric::MeanIou(Classes::default()),
             Metric::MatthewsCorrelation(Classes::default()),
-            Metric::Loss(SparseCategoricalCrossentropy.from_probabilities()),
+            Metric::from(SparseCategoricalCrossentropy.from_probabilities()),
         ]
     };
     for device in devices() {
@@ -127,7 +133,7 @@ fn metrics_of_numbers_are_those_streamed_over_the_predictions() {
             Metric::RootMeanSquaredError,
             Metric::CosineSimilarity,
             Metric::LogCoshError,
-            Metric::r2_score(),
+            Metric::R2Score(R2::default()),
             Metric::ExplainedVariance(R2::default()).with_name("explained"),
             Metric::ConcordanceCorrelation,
         ]
@@ -165,49 +171,47 @@ fn settings_out_of_range_name_their_field() {
     };
     let points = Point {
         num_thresholds: 0,
-        ..Point::at(0.5)
+        ..Point::from(0.5)
     };
     let cases = [
         (Metric::SparseTopKCategoricalAccuracy(4), &labels, "k:"),
         (Metric::TopKCategoricalAccuracy(0), &numbers, "k:"),
         (Metric::BinaryAccuracy(1.5), &numbers, "threshold:"),
-        (
-            Metric::Precision(Decision::threshold(-0.1)),
-            &labels,
-            "thresholds:",
-        ),
-        (
-            Metric::Precision(Decision::thresholds([])),
-            &labels,
-            "thresholds:",
-        ),
+        (Metric::Precision(-0.1), &labels, "thresholds:"),
+        (Metric::Precision(Vec::new()), &labels, "thresholds:"),
         (Metric::Recall(Decision::top_k(4)), &labels, "top_k:"),
         (
-            Metric::Recall(Decision::default().class_id(3)),
+            Metric::Recall(Decision {
+                class_id: Some(3),
+                ..Decision::default()
+            }),
             &labels,
             "class_id:",
         ),
         (
-            Metric::FBetaScore(FBeta::default().beta(0.0)),
+            Metric::FBetaScore(FBeta {
+                beta: 0.0,
+                ..FBeta::default()
+            }),
             &labels,
             "beta:",
         ),
-        (Metric::PrecisionAtRecall(Point::at(1.1)), &labels, "at:"),
+        (Metric::PrecisionAtRecall(1.1), &labels, "at:"),
         (
             Metric::PrecisionAtRecall(points),
             &labels,
             "num_thresholds:",
         ),
-        (Metric::MeanIou(Classes::of(5)), &labels, "num_classes:"),
+        (Metric::MeanIou(5), &labels, "num_classes:"),
         (Metric::MeanSquaredError, &labels, "metrics:"),
         (Metric::SparseCategoricalAccuracy, &numbers, "metrics:"),
-        (Metric::r2_score(), &labels, "metrics:"),
+        (Metric::R2Score(R2::default()), &labels, "metrics:"),
     ];
     for (metric, targets, field) in cases {
         let message = refused(metric, 3, targets);
         assert!(message.starts_with(field), "{message}");
     }
-    let twice = [Metric::recall(), Metric::recall()];
+    let twice = [Metric::Recall(0.5), Metric::Recall(0.5)];
     let message = Streaming::new(&Device::cpu(), &twice, 3, &labels).unwrap_err();
     assert!(message.to_string().contains("with_name"), "{message}");
 }

@@ -3,7 +3,7 @@
 use crate::common::devices;
 use kiln::nn::{ActivityRegularization, LayerRef, Regularizer};
 use kiln::prelude::*;
-use kiln::train::{Classes, Compile, Decision, Objective};
+use kiln::train::{Classes, Compile, Curve, Decision, Objective};
 
 /// Numbers of no pattern in [−½, ½).
 fn numbers(count: usize) -> Vec<f32> {
@@ -290,7 +290,7 @@ fn metrics_count_every_position_of_every_row() {
         let shares_of = vec![
             Metric::CategoricalAccuracy,
             Metric::Precision(Decision::default()),
-            Metric::auc(),
+            Metric::Auc(Curve::Roc),
         ];
         let mut model = tagger(&device, CategoricalCrossentropy, shares_of.clone());
         let by_shares = model.evaluate(&tagged().one_hot().unwrap()).unwrap();

@@ -180,7 +180,7 @@ fn a_metric_of_ones_own_shares_counts_with_the_built_in_ones() {
     for device in devices() {
         let metrics: [Metric; 3] = [
             GeometricMean.into(),
-            Metric::recall(),
+            Metric::Recall(0.5),
             Metric::Specificity(kiln::train::Decision::default()),
         ];
         let model = Sequential::new(1).dense(1, Sigmoid).seed(2);
@@ -202,7 +202,7 @@ fn a_metric_of_ones_own_shares_counts_with_the_built_in_ones() {
             sum: 1.0,
             weight: 2.0,
         };
-        let other = Metric::from(GeometricMean).value(&mean).unwrap_err();
+        let other = GeometricMean.values(&mean).unwrap_err();
         assert!(other.to_string().contains("tally"), "{other}");
         let refused = model.save("nowhere").unwrap_err().to_string();
         assert!(refused.contains("`geometric_mean`"), "{refused}");

@@ -190,7 +190,7 @@ pub(in crate::train) fn at_least_one(name: &'static str, value: u64) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::{Classes, Loss, R2};
+    use crate::train::{Loss, R2};
 
     fn rises(figure: &str, objectives: &[Objective]) -> bool {
         let mut monitor = Monitor::new(figure);
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn the_direction_is_the_metrics_and_not_that_of_a_part_of_a_name() {
         let one = [Objective::new("y", Loss::CosineSimilarity)
-            .metric(Metric::MeanIou(Classes::of(2)))
+            .metric(Metric::MeanIou(2))
             .metric(Metric::ExplainedVariance(R2::default()))
             .metric(Metric::MeanAbsoluteError.with_name("inaccuracy"))
             .metric(Metric::TruePositives(vec![0.2, 0.8]))
@@ -231,7 +231,7 @@ mod tests {
         let objective = |name: &str| {
             Objective::new(name, Loss::MeanSquaredError)
                 .metric(Metric::MeanSquaredError)
-                .metric(Metric::r2_score())
+                .metric(Metric::R2Score(R2::default()))
         };
         let several = [
             objective("acceleration"),
@@ -253,8 +253,8 @@ mod tests {
 
     #[test]
     fn a_mode_overrides_and_a_metric_of_ones_own_needs_one() {
-        let own =
-            [Objective::new("y", Loss::MeanSquaredError).own_metric("gain", |y, _| y.clone())];
+        let own = [Objective::new("y", Loss::MeanSquaredError)
+            .metric(Metric::from_fn("gain", |y, _| y.clone()))];
         let refusal = Monitor::new("val_gain")
             .resolve_direction(true, &own)
             .unwrap_err();

@@ -93,7 +93,7 @@ impl RowFunction for Tversky {
         let rest = |values: &Tensor| values.neg().offset(1.0);
         let missed = mean(target.mul(&rest(y))).scale(self.alpha);
         let alarms = mean(y.mul(&rest(target))).scale(self.beta);
-        // EpochFigures, not sums, so that ε is a share of the batch too.
+        // Means, not sums, so that ε is a share of the batch too.
         let mistakes = missed
             .add(&alarms)
             .offset(self.epsilon() / (rows * columns) as f32);

@@ -17,9 +17,9 @@ pub struct Classes {
     pub ignore_class: Option<u32>,
 }
 
-impl Classes {
-    /// Outputs and targets are the numbers of `classes` classes.
-    pub fn of(classes: usize) -> Self {
+/// Outputs and targets are the numbers of that many classes.
+impl From<usize> for Classes {
+    fn from(classes: usize) -> Self {
         Classes {
             num_classes: Some(classes),
             ignore_class: None,
@@ -31,23 +31,26 @@ impl Classes {
 impl Metric {
     /// The mean over classes of TP/(TP + FP + FN); classes that neither occur nor are said do not count. Keras cuts the
     /// weights of rows to whole numbers before it counts them; here they count as they are.
-    pub fn MeanIou(classes: Classes) -> Metric {
+    pub fn MeanIou(classes: impl Into<Classes>) -> Metric {
         by_classes("mean_io_u", classes, ConfusionMatrix::mean_iou)
     }
 
     /// Cohen's κ = (pₒ − pₑ)/(1 − pₑ): agreement beyond that of chance. Not in Keras; as scikit-learn has it.
-    pub fn CohenKappa(classes: Classes) -> Metric {
+    pub fn CohenKappa(classes: impl Into<Classes>) -> Metric {
         by_classes("cohen_kappa", classes, ConfusionMatrix::cohen_kappa)
     }
 
     /// Matthews' correlation, of two classes or more (Gorodkin, 2004). Not in Keras; as scikit-learn has it.
-    pub fn MatthewsCorrelation(classes: Classes) -> Metric {
-        let value = ConfusionMatrix::matthews_correlation;
-        by_classes("matthews_correlation", classes, value)
+    pub fn MatthewsCorrelation(classes: impl Into<Classes>) -> Metric {
+        by_classes(
+            "matthews_correlation",
+            classes,
+            ConfusionMatrix::matthews_correlation,
+        )
     }
 
     /// The mean recall over the classes that occur. Not in Keras; as scikit-learn has it.
-    pub fn BalancedAccuracy(classes: Classes) -> Metric {
+    pub fn BalancedAccuracy(classes: impl Into<Classes>) -> Metric {
         by_classes(
             "balanced_accuracy",
             classes,
@@ -57,7 +60,12 @@ impl Metric {
 }
 
 /// A value of the confusion matrix.
-fn by_classes(name: &'static str, classes: Classes, value: fn(&ConfusionMatrix) -> f64) -> Metric {
+fn by_classes(
+    name: &'static str,
+    classes: impl Into<Classes>,
+    value: fn(&ConfusionMatrix) -> f64,
+) -> Metric {
+    let classes = classes.into();
     let counter = move |setting: &MetricSetting| Counter::classes(classes, setting);
     let values = move |tally: &Tally| Ok(vec![value(tally.confusion()?)]);
     Metric::composed(name, Config::of(&classes), true, counter, values)

@@ -31,11 +31,6 @@ impl ConfusionMatrix {
         self
     }
 
-    /// How many classes there are.
-    pub fn classes(&self) -> usize {
-        self.classes
-    }
-
     /// The rows, or their weights, of the wanted class that were said to be `said`; 0 for a class that is none.
     pub fn at(&self, wanted: usize, said: usize) -> f64 {
         if wanted.max(said) >= self.classes {
@@ -49,21 +44,20 @@ impl ConfusionMatrix {
         self.cells.chunks_exact(self.classes)
     }
 
-    /// Rows, or their weights, of each wanted class.
-    pub fn wanted(&self) -> Vec<f64> {
-        self.rows().map(|row| row.iter().sum()).collect()
+    /// Of every class the rows, or their weights, that are right, that were said to be of it, and that are of it.
+    fn sums(&self) -> impl Iterator<Item = [f64; 3]> {
+        let said = |class| (0..self.classes).map(|wanted| self.at(wanted, class)).sum();
+        let rows = self.rows().enumerate();
+        rows.map(move |(class, row)| [row[class], said(class), row.iter().sum()])
     }
 
-    /// Rows, or their weights, that were said to be of each class.
-    pub fn said(&self) -> Vec<f64> {
-        let of = |said| (0..self.classes).map(|wanted| self.at(wanted, said)).sum();
-        (0..self.classes).map(of).collect()
+    /// The rows, or their weights, of each class.
+    fn wanted(&self) -> Vec<f64> {
+        self.sums().map(|[_, _, wanted]| wanted).collect()
     }
 
-    fn right(&self) -> Vec<f64> {
-        (0..self.classes)
-            .map(|class| self.at(class, class))
-            .collect()
+    fn right(&self) -> f64 {
+        self.sums().map(|[right, ..]| right).sum()
     }
 
     fn total(&self) -> f64 {
@@ -72,76 +66,58 @@ impl ConfusionMatrix {
 
     /// Σ wanted·said of all classes.
     fn by_chance(&self) -> f64 {
-        self.wanted()
-            .iter()
-            .zip(self.said())
-            .map(|(a, b)| a * b)
-            .sum()
+        self.sums().map(|[_, said, wanted]| wanted * said).sum()
     }
 
     /// The share of rows that are right.
     pub fn accuracy(&self) -> f64 {
-        self.right().iter().sum::<f64>() / self.total()
+        self.right() / self.total()
     }
 
     /// Right rows among those said to be of each class; 0 where none was.
     pub fn precision(&self) -> Vec<f64> {
-        let said = self.said();
-        self.right()
-            .iter()
-            .zip(said)
-            .map(|(&right, said)| ratio(right, said))
-            .collect()
+        let precision = |[right, said, _]: [f64; 3]| ratio(right, said);
+        self.sums().map(precision).collect()
     }
 
     /// Right rows among those of each class; 0 where there is none.
     pub fn recall(&self) -> Vec<f64> {
-        let wanted = self.wanted();
-        self.right()
-            .iter()
-            .zip(wanted)
-            .map(|(&right, wanted)| ratio(right, wanted))
-            .collect()
+        let recall = |[right, _, wanted]: [f64; 3]| ratio(right, wanted);
+        self.sums().map(recall).collect()
     }
 
     /// 2·P·R/(P + R) of each class; 0 where both are.
     pub fn f1_score(&self) -> Vec<f64> {
-        let sums = self.said().into_iter().zip(self.wanted());
-        let f1 = |(right, (said, wanted)): (f64, (f64, f64))| ratio(2.0 * right, said + wanted);
-        self.right().into_iter().zip(sums).map(f1).collect()
+        let f1 = |[right, said, wanted]: [f64; 3]| ratio(2.0 * right, said + wanted);
+        self.sums().map(f1).collect()
     }
 
     /// The mean recall over the classes that occur.
-    pub fn balanced_accuracy(&self) -> f64 {
-        let wanted = self.wanted();
-        let there = wanted.iter().filter(|&&wanted| wanted > 0.0).count();
+    pub(super) fn balanced_accuracy(&self) -> f64 {
+        let there = self.sums().filter(|[_, _, wanted]| *wanted > 0.0).count();
         self.recall().iter().sum::<f64>() / there as f64
     }
 
     /// Cohen's κ = (pₒ − pₑ)/(1 − pₑ) of the observed agreement and that of chance (Cohen, 1960).
-    pub fn cohen_kappa(&self) -> f64 {
+    pub(super) fn cohen_kappa(&self) -> f64 {
         let total = self.total();
         let (observed, chance) = (self.accuracy(), self.by_chance() / (total * total));
         (observed - chance) / (1.0 - chance)
     }
 
     /// Matthews' correlation of two classes or more (Gorodkin, 2004); 0 where all rows are, or are said to be, of one class.
-    pub fn matthews_correlation(&self) -> f64 {
+    pub(super) fn matthews_correlation(&self) -> f64 {
         let total = self.total();
-        let squares = |sums: Vec<f64>| sums.iter().map(|sum| sum * sum).sum::<f64>();
-        let covariance = self.right().iter().sum::<f64>() * total - self.by_chance();
-        let of_said = total * total - squares(self.said());
-        let of_wanted = total * total - squares(self.wanted());
+        let squares = |of: usize| self.sums().map(|sums| sums[of] * sums[of]).sum::<f64>();
+        let covariance = self.right() * total - self.by_chance();
+        let (of_said, of_wanted) = (total * total - squares(1), total * total - squares(2));
         ratio(covariance, (of_said * of_wanted).sqrt())
     }
 
     /// The mean of TP/(TP + FP + FN) over the classes that occur or were said; 0 where none did.
-    pub fn mean_iou(&self) -> f64 {
-        let (wanted, said) = (self.wanted(), self.said());
-        let either = self.right().into_iter().zip(wanted.iter().zip(&said));
-        let mut sum = 0.0;
-        let mut classes = 0.0;
-        for (right, (wanted, said)) in either {
+    pub(super) fn mean_iou(&self) -> f64 {
+        let (mut sum, mut classes) = (0.0, 0.0);
+        for [right, said, wanted] in self.sums() {
             let all = wanted + said - right;
             if all > 0.0 {
                 sum += right / all;
@@ -162,9 +138,9 @@ impl fmt::Display for ConfusionMatrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.names.iter().map(|name| name.chars().count()).max();
         let name = name.unwrap_or(0).max("wanted".len());
-        let cell = |value: f64| match value.fract() == 0.0 {
-            true => format!("{value:.0}"),
-            false => format!("{value:.2}"),
+        let cell = |value: f64| {
+            let digits = if value.fract() == 0.0 { 0 } else { 2 };
+            format!("{value:.digits$}")
         };
         let cells = self.cells.iter().map(|&value| cell(value).len());
         let headings = self.names.iter().map(|name| name.chars().count());

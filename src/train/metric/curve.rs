@@ -57,23 +57,19 @@ pub struct Auc {
 
 impl Default for Auc {
     fn default() -> Self {
+        Curve::Roc.into()
+    }
+}
+
+impl From<Curve> for Auc {
+    fn from(curve: Curve) -> Self {
         Auc {
             num_thresholds: 200,
-            curve: Curve::Roc,
+            curve,
             summation: Summation::Interpolation,
             multi_label: false,
             label_weights: None,
             from_logits: false,
-        }
-    }
-}
-
-impl Auc {
-    /// Under precision over recall.
-    pub fn pr() -> Self {
-        Auc {
-            curve: Curve::Pr,
-            ..Auc::default()
         }
     }
 }
@@ -90,9 +86,9 @@ pub struct Point {
     pub class_id: Option<usize>,
 }
 
-impl Point {
-    /// Where the other quantity is at least `at`.
-    pub fn at(at: f32) -> Self {
+/// Where the other quantity is at least this.
+impl From<f32> for Point {
+    fn from(at: f32) -> Self {
         Point {
             at,
             num_thresholds: 200,
@@ -103,8 +99,10 @@ impl Point {
 
 #[expect(non_snake_case, reason = "metrics are spelled as Keras' classes are")]
 impl Metric {
-    /// The area under the curve of recall over false alarms (ROC), or of precision over recall.
-    pub fn Auc(auc: Auc) -> Metric {
+    /// The area under the curve of recall over false alarms (ROC), or of precision over recall. A curve alone stands for the
+    /// settings: `Metric::Auc(Curve::Roc)`.
+    pub fn Auc(auc: impl Into<Auc>) -> Metric {
+        let auc: Auc = auc.into();
         let own = auc.clone();
         let values = move |tally: &Tally| Ok(vec![area(&own, tally.thresholds()?)]);
         let config = Config::of(&auc);
@@ -112,13 +110,8 @@ impl Metric {
         Metric::composed("auc", config, true, counter, values)
     }
 
-    /// The area under the ROC curve by 200 thresholds.
-    pub fn auc() -> Metric {
-        Metric::Auc(Auc::default())
-    }
-
     /// The greatest sensitivity (recall) among thresholds at which the specificity is at least this.
-    pub fn SensitivityAtSpecificity(point: Point) -> Metric {
+    pub fn SensitivityAtSpecificity(point: impl Into<Point>) -> Metric {
         best_point(
             "sensitivity_at_specificity",
             point,
@@ -128,7 +121,7 @@ impl Metric {
     }
 
     /// The greatest specificity among thresholds at which the sensitivity is at least this.
-    pub fn SpecificityAtSensitivity(point: Point) -> Metric {
+    pub fn SpecificityAtSensitivity(point: impl Into<Point>) -> Metric {
         best_point(
             "specificity_at_sensitivity",
             point,
@@ -138,7 +131,7 @@ impl Metric {
     }
 
     /// The greatest precision among thresholds at which the recall is at least this.
-    pub fn PrecisionAtRecall(point: Point) -> Metric {
+    pub fn PrecisionAtRecall(point: impl Into<Point>) -> Metric {
         best_point(
             "precision_at_recall",
             point,
@@ -148,7 +141,7 @@ impl Metric {
     }
 
     /// The greatest recall among thresholds at which the precision is at least this.
-    pub fn RecallAtPrecision(point: Point) -> Metric {
+    pub fn RecallAtPrecision(point: impl Into<Point>) -> Metric {
         best_point(
             "recall_at_precision",
             point,
@@ -182,10 +175,11 @@ fn area_counter(auc: &Auc, setting: &MetricSetting) -> Result<Counter> {
 /// The greatest `wanted` where `given` is at least that of the point.
 fn best_point(
     name: &'static str,
-    point: Point,
+    point: impl Into<Point>,
     given: fn(Outcomes) -> f64,
     wanted: fn(Outcomes) -> f64,
 ) -> Metric {
+    let point: Point = point.into();
     let counter = move |setting: &MetricSetting| {
         between_0_and_1("at", point.at)?;
         if point.num_thresholds == 0 {
@@ -220,9 +214,12 @@ fn evenly(count: usize) -> Vec<f32> {
     if count == 1 {
         return vec![0.5];
     }
-    let at = |i: usize| match i {
-        0 => -1e-7,
-        i => (i as f64 / (count - 1) as f64) as f32,
+    let at = |i: usize| {
+        if i == 0 {
+            -1e-7
+        } else {
+            (i as f64 / (count - 1) as f64) as f32
+        }
     };
     (0..count).map(at).collect()
 }
@@ -231,9 +228,10 @@ fn area(auc: &Auc, tally: &ThresholdTally) -> f64 {
     if !auc.multi_label {
         return area_of(auc, &tally.all());
     }
-    let areas = (0..tally.columns()).map(|column| area_of(auc, &tally.column(column)));
+    let columns = tally.columns();
+    let areas = columns.iter().map(|column| area_of(auc, column));
     match &auc.label_weights {
-        None => areas.sum::<f64>() / tally.columns() as f64,
+        None => areas.sum::<f64>() / columns.len() as f64,
         Some(weights) => {
             let weights = weights.iter().map(|&weight| f64::from(weight));
             let sum: f64 = areas.zip(weights.clone()).map(|(area, w)| area * w).sum();

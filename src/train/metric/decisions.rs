@@ -22,28 +22,11 @@ pub struct Decision {
 
 impl Default for Decision {
     fn default() -> Self {
-        Decision {
-            thresholds: vec![0.5],
-            top_k: None,
-            class_id: None,
-        }
+        0.5.into()
     }
 }
 
 impl Decision {
-    /// Above this.
-    pub fn threshold(threshold: f32) -> Self {
-        Decision::thresholds([threshold])
-    }
-
-    /// Above each of these, for a value of each.
-    pub fn thresholds(thresholds: impl IntoIterator<Item = f32>) -> Self {
-        Decision {
-            thresholds: thresholds.into_iter().collect(),
-            ..Decision::default()
-        }
-    }
-
     /// Among the `k` largest outputs of its row, whatever its size, as Keras has it where no threshold is given.
     pub fn top_k(k: usize) -> Self {
         Decision {
@@ -52,38 +35,48 @@ impl Decision {
             class_id: None,
         }
     }
+}
 
-    /// The figure of this class alone.
-    pub fn class_id(mut self, class: usize) -> Self {
-        self.class_id = Some(class);
-        self
+/// Above each of these, for a value of each.
+impl From<Vec<f32>> for Decision {
+    fn from(thresholds: Vec<f32>) -> Self {
+        Decision {
+            thresholds,
+            top_k: None,
+            class_id: None,
+        }
+    }
+}
+
+/// Above each of these, for a value of each.
+impl<const N: usize> From<[f32; N]> for Decision {
+    fn from(thresholds: [f32; N]) -> Self {
+        thresholds.to_vec().into()
+    }
+}
+
+/// Above this.
+impl From<f32> for Decision {
+    fn from(threshold: f32) -> Self {
+        [threshold].into()
     }
 }
 
 #[expect(non_snake_case, reason = "metrics are spelled as Keras' classes are")]
 impl Metric {
-    /// TP/(TP + FP): the share of positive answers that are right. 0 where there is no positive answer.
-    pub fn Precision(decision: Decision) -> Metric {
+    /// TP/(TP + FP): the share of positive answers that are right. 0 where there is no positive answer. A threshold alone
+    /// stands for a [`Decision`]: `Metric::Precision(0.5)`.
+    pub fn Precision(decision: impl Into<Decision>) -> Metric {
         decided("precision", decision, Outcomes::precision)
     }
 
-    /// Precision above one half.
-    pub fn precision() -> Metric {
-        Metric::Precision(Decision::default())
-    }
-
     /// TP/(TP + FN): the share of positives that are found. 0 where there are none.
-    pub fn Recall(decision: Decision) -> Metric {
+    pub fn Recall(decision: impl Into<Decision>) -> Metric {
         decided("recall", decision, Outcomes::recall)
     }
 
-    /// Recall above one half.
-    pub fn recall() -> Metric {
-        Metric::Recall(Decision::default())
-    }
-
     /// TN/(TN + FP): the share of negatives that are left alone. Not in Keras.
-    pub fn Specificity(decision: Decision) -> Metric {
+    pub fn Specificity(decision: impl Into<Decision>) -> Metric {
         decided("specificity", decision, Outcomes::specificity)
     }
 
@@ -111,7 +104,12 @@ impl Metric {
 }
 
 /// A value of the outcomes at each threshold of a decision.
-fn decided(name: &'static str, decision: Decision, value: fn(Outcomes) -> f64) -> Metric {
+fn decided(
+    name: &'static str,
+    decision: impl Into<Decision>,
+    value: fn(Outcomes) -> f64,
+) -> Metric {
+    let decision = decision.into();
     at_thresholds(name, Config::of(&decision), true, decision, value)
 }
 
@@ -123,7 +121,7 @@ fn counted(
     value: fn(Outcomes) -> f64,
 ) -> Metric {
     let config = Config::of(&thresholds);
-    at_thresholds(name, config, rises, Decision::thresholds(thresholds), value)
+    at_thresholds(name, config, rises, thresholds.into(), value)
 }
 
 fn at_thresholds(

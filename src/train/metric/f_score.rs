@@ -41,54 +41,37 @@ pub struct FBeta {
 
 impl Default for FBeta {
     fn default() -> Self {
+        Averaging::None.into()
+    }
+}
+
+impl From<Averaging> for FBeta {
+    fn from(average: Averaging) -> Self {
         FBeta {
-            average: Averaging::None,
+            average,
             beta: 1.0,
             threshold: None,
         }
     }
 }
 
-impl FBeta {
-    /// Sets the average.
-    pub fn average(mut self, average: Averaging) -> Self {
-        self.average = average;
-        self
-    }
-
-    /// Sets β.
-    pub fn beta(mut self, beta: f32) -> Self {
-        self.beta = beta;
-        self
-    }
-
-    /// Sets the threshold, for several positive answers a row.
-    pub fn threshold(mut self, threshold: f32) -> Self {
-        self.threshold = Some(threshold);
-        self
-    }
-}
-
 #[expect(non_snake_case, reason = "metrics are spelled as Keras' classes are")]
 impl Metric {
-    /// F₁ = 2·P·R/(P + R) of precision P and recall R: [`Metric::FBetaScore`] with β = 1.
-    pub fn F1Score(settings: FBeta) -> Metric {
+    /// F₁ = 2·P·R/(P + R) of precision P and recall R: [`Metric::FBetaScore`] with β = 1. An average alone stands for its
+    /// settings: `Metric::F1Score(Averaging::Macro)`.
+    pub fn F1Score(settings: impl Into<FBeta>) -> Metric {
         scored("f1_score", settings)
     }
 
-    /// F₁ of each class, or of the class that an average is taken of: see [`FBeta`].
-    pub fn f1_score(average: Averaging) -> Metric {
-        Metric::F1Score(FBeta::default().average(average))
-    }
-
     /// Fᵦ = (1 + β²)·P·R/(β²·P + R) of precision P and recall R, of each class or averaged over classes.
-    pub fn FBetaScore(settings: FBeta) -> Metric {
+    pub fn FBetaScore(settings: impl Into<FBeta>) -> Metric {
         scored("fbeta_score", settings)
     }
 }
 
 /// [`Metric::FBetaScore`] under one of two names.
-fn scored(name: &'static str, settings: FBeta) -> Metric {
+fn scored(name: &'static str, settings: impl Into<FBeta>) -> Metric {
+    let settings = settings.into();
     let counter = move |setting: &MetricSetting| {
         let FBeta {
             beta, threshold, ..
@@ -117,9 +100,8 @@ fn f_score(settings: FBeta, tally: &ThresholdTally) -> Vec<f64> {
         let recall = counts.tp / (counts.tp + counts.fn_ + EPSILON);
         (1.0 + square) * precision * recall / (square * precision + recall + EPSILON)
     };
-    let classes: Vec<Outcomes> = (0..tally.columns())
-        .map(|class| tally.column(class)[0])
-        .collect();
+    let columns = tally.columns();
+    let classes: Vec<Outcomes> = columns.iter().map(|class| class[0]).collect();
     let scores = || classes.iter().map(|&counts| score(counts));
     match settings.average {
         Averaging::None => scores().collect(),

@@ -2,44 +2,14 @@
 
 use crate::nn::{Activation, Config};
 use crate::op::{Correlation, Form, Hits};
-use crate::train::loss::{Loss, RowFormula, RowFunction, Span, Takes};
+use crate::train::held::Held;
+use crate::train::loss::{Closure, Loss, RowFormula, Span, Takes};
 use crate::{Result, Tensor, op};
 
 use super::counter::logit;
 use super::{
     Counter, Metric, MetricFunction, MetricSetting, Tally, among_outputs, between_0_and_1,
 };
-
-/// The metric that a loss is: the mean over rows, reported under the loss's name.
-impl MetricFunction for Loss {
-    fn name(&self) -> &str {
-        Loss::name(self)
-    }
-
-    fn counter(&self, _setting: &MetricSetting) -> Result<Counter> {
-        Counter::mean(self.clone())
-    }
-
-    fn values(&self, tally: &Tally) -> Result<Vec<f64>> {
-        mean(tally)
-    }
-
-    fn rises(&self) -> Option<bool> {
-        self.is_built_in().then_some(false)
-    }
-
-    fn config(&self) -> Option<Config> {
-        if self.is_built_in() {
-            Config::of(self)
-        } else {
-            None
-        }
-    }
-
-    fn listed_name(&self) -> &str {
-        "loss"
-    }
-}
 
 /// A built-in mean without settings.
 #[derive(Debug)]
@@ -114,19 +84,19 @@ const CONCORDANCE: Loss = Loss::formula(
     .by_position(),
 );
 
-/// EpochFigures without settings, a constant of [`Metric`] for each: its name, whether it rises, the rows, and what the mean
+/// Metrics without settings, a constant of [`Metric`] for each: its name, whether it rises, the rows, and what the mean
 /// becomes, if that is another number.
 macro_rules! means {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $rises:literal, $rows:expr $(, $value:expr)?;)*) => {
         #[expect(non_upper_case_globals, reason = "metrics are spelled as Keras' classes are")]
         impl Metric {
             $($(#[$doc])*
-            pub const $name: Metric = Metric::built_in(&MeanMetric {
+            pub const $name: Metric = Metric::of(Held::Static(&MeanMetric {
                 name: $text,
                 rows: $rows,
                 rises: $rises,
                 value: means!(@value $($value)?),
-            });)*
+            }));)*
         }
     };
     (@value) => { |mean| mean };
@@ -201,28 +171,26 @@ impl Metric {
     /// The share of outputs on the right side of the threshold; Keras' default is 0.5.
     pub fn BinaryAccuracy(threshold: f32) -> Metric {
         let config = Config::of(&threshold);
-        let counter = move |_: &MetricSetting| Counter::mean(Sides { threshold });
+        let counter = move |_: &MetricSetting| {
+            between_0_and_1("threshold", threshold)?;
+            Counter::mean(on_the_right_side(threshold))
+        };
         Metric::composed("binary_accuracy", config, true, counter, mean)
     }
 
     /// The share of rows whose wanted class is among the k largest outputs, by one-hot targets; Keras' default is 5.
     pub fn TopKCategoricalAccuracy(k: usize) -> Metric {
-        top_k(TopK { k, labels: false })
+        top_k("top_k_categorical_accuracy", k, Takes::Shares)
     }
 
     /// The share of rows whose wanted class is among the k largest outputs, by labels; Keras' default is 5.
     pub fn SparseTopKCategoricalAccuracy(k: usize) -> Metric {
-        top_k(TopK { k, labels: true })
-    }
-
-    /// Any loss with its settings, averaged over rows: the cross-entropies, of logits or of probabilities.
-    pub fn Loss(loss: Loss) -> Metric {
-        Metric::from(loss)
+        top_k("sparse_top_k_categorical_accuracy", k, Takes::Labels)
     }
 }
 
 /// The mean of rows as it is.
-fn mean(tally: &Tally) -> Result<Vec<f64>> {
+pub(super) fn mean(tally: &Tally) -> Result<Vec<f64>> {
     Ok(vec![tally.mean()?])
 }
 
@@ -230,94 +198,42 @@ fn mean(tally: &Tally) -> Result<Vec<f64>> {
 fn fitting(setting: &MetricSetting) -> Loss {
     match setting.columns {
         _ if setting.labels => LARGEST_BY_LABEL,
-        1 => Loss::from(Sides { threshold: 0.5 }),
+        1 => on_the_right_side(0.5),
         _ => LARGEST,
     }
 }
 
-fn top_k(rows: TopK) -> Metric {
-    let counter = move |setting: &MetricSetting| {
-        among_outputs("k", rows.k, setting)?;
-        Counter::mean(rows)
+/// The share of a row's outputs on the right side of the threshold.
+fn on_the_right_side(threshold: f32) -> Loss {
+    Loss::from(Closure {
+        name: "binary_accuracy".into(),
+        takes: Takes::Numbers,
+        span: Span::Row,
+        logits_of: Some(Activation::Sigmoid),
+        config: Config::of(&threshold),
+        rows: move |y: &Tensor, target: &Tensor, form: Form| {
+            let threshold = match form {
+                Form::Logits => logit(threshold),
+                Form::Probabilities => threshold,
+            };
+            y.accuracy(target, op::Accuracy::Binary { threshold })
+        },
+    })
+}
+
+/// Whether a row's class is among the k largest outputs.
+fn top_k(name: &'static str, k: usize, takes: Takes) -> Metric {
+    let rows = move || Closure {
+        name: name.into(),
+        takes,
+        span: Span::Position,
+        logits_of: Some(Activation::Softmax),
+        config: Config::of(&k),
+        rows: move |y: &Tensor, target: &Tensor, _: Form| y.hits(target, Hits::Top(k)),
     };
-    Metric::composed(rows.title(), Config::of(&rows.k), true, counter, mean)
-}
-
-/// [`Metric::BinaryAccuracy`]: the share of a row's outputs on the right side of the threshold.
-#[derive(Debug, Clone, Copy)]
-struct Sides {
-    threshold: f32,
-}
-
-impl RowFunction for Sides {
-    fn name(&self) -> &str {
-        "binary_accuracy"
-    }
-
-    fn rows(&self, y: &Tensor, target: &Tensor, form: Form) -> Tensor {
-        let threshold = match form {
-            Form::Logits => logit(self.threshold),
-            Form::Probabilities => self.threshold,
-        };
-        y.accuracy(target, op::Accuracy::Binary { threshold })
-    }
-
-    fn logits_of(&self) -> Option<Activation> {
-        Some(Activation::Sigmoid)
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(&self.threshold)
-    }
-
-    fn validate(&self) -> Result<()> {
-        between_0_and_1("threshold", self.threshold)
-    }
-}
-
-/// [`Metric::TopKCategoricalAccuracy`], by one-hot targets or by labels.
-#[derive(Debug, Clone, Copy)]
-struct TopK {
-    k: usize,
-    labels: bool,
-}
-
-impl TopK {
-    fn title(self) -> &'static str {
-        if self.labels {
-            "sparse_top_k_categorical_accuracy"
-        } else {
-            "top_k_categorical_accuracy"
-        }
-    }
-}
-
-impl RowFunction for TopK {
-    fn name(&self) -> &str {
-        self.title()
-    }
-
-    fn rows(&self, y: &Tensor, target: &Tensor, _form: Form) -> Tensor {
-        y.hits(target, Hits::Top(self.k))
-    }
-
-    fn takes(&self) -> Takes {
-        if self.labels {
-            Takes::Labels
-        } else {
-            Takes::Shares
-        }
-    }
-
-    fn span(&self) -> Span {
-        Span::Position
-    }
-
-    fn logits_of(&self) -> Option<Activation> {
-        Some(Activation::Softmax)
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(&self.k)
-    }
+    let counter = move |setting: &MetricSetting| {
+        among_outputs("k", k, setting)?;
+        Counter::mean(rows())
+    };
+    Metric::composed(name, Config::of(&k), true, counter, mean)
 }

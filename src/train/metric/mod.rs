@@ -34,7 +34,7 @@ use crate::{Error, Result, Tensor};
 
 use super::held::Held;
 use super::loss::{Loss, Takes};
-use super::table::is_listed;
+use super::table::{Listed, is_listed};
 
 pub use classes::Classes;
 pub use confusion_matrix::ConfusionMatrix;
@@ -44,6 +44,7 @@ pub use curve::{Auc, Curve, Point, Summation};
 pub use decisions::Decision;
 pub use exact::{average_precision, median_absolute_error, roc_auc};
 pub use f_score::{Averaging, FBeta};
+use means::mean;
 pub(crate) use report::{ModelMetrics, OutputMetrics, RingLayout};
 pub use stream::Streaming;
 pub use tally::{ColumnMoments, Outcomes, Tally, ThresholdTally};
@@ -115,7 +116,8 @@ pub trait MetricFunction: fmt::Debug + Send + Sync {
     /// [`Error::Argument`] where the tally is of another kind than the metric needs.
     fn values(&self, tally: &Tally) -> Result<Vec<f64>>;
 
-    /// Whether the metric gets better as it rises; none, the default, for one that does not say.
+    /// Whether the metric gets better as it rises, which [`Mode::Auto`](crate::train::Mode::Auto) goes by; none, the default,
+    /// for one that does not say.
     fn rises(&self) -> Option<bool> {
         None
     }
@@ -123,11 +125,6 @@ pub trait MetricFunction: fmt::Debug + Send + Sync {
     /// The settings as model files keep them; none, the default, for metrics that only the program itself knows.
     fn config(&self) -> Option<Config> {
         None
-    }
-
-    /// The name in model files, by default that of reports.
-    fn listed_name(&self) -> &str {
-        self.name()
     }
 }
 
@@ -152,13 +149,26 @@ pub trait MetricFunction: fmt::Debug + Send + Sync {
 pub struct Metric {
     function: Held<dyn MetricFunction>,
     name: Option<String>,
+    /// The name in model files, where it is not that of reports.
+    listed: Option<&'static str>,
 }
 
 impl<F: MetricFunction + 'static> From<F> for Metric {
     fn from(function: F) -> Self {
+        Metric::of(Held::Shared(Arc::new(function)))
+    }
+}
+
+/// The mean of a loss over rows, under the loss's name.
+impl From<Loss> for Metric {
+    fn from(loss: Loss) -> Self {
+        let built_in = loss.is_built_in();
+        let config = if built_in { Config::of(&loss) } else { None };
+        let (name, rises) = (loss.name().to_string(), built_in.then_some(false));
+        let counter = move |_: &MetricSetting| Counter::mean(loss.clone());
         Metric {
-            function: Held::Shared(Arc::new(function)),
-            name: None,
+            listed: Some("loss"),
+            ..Metric::composed(name, config, rises, counter, mean)
         }
     }
 }
@@ -175,26 +185,26 @@ impl PartialEq for Metric {
 }
 
 impl Metric {
-    /// A built-in metric without settings.
-    const fn built_in(function: &'static dyn MetricFunction) -> Self {
+    const fn of(function: Held<dyn MetricFunction>) -> Self {
         Metric {
-            function: Held::Static(function),
+            function,
             name: None,
+            listed: None,
         }
     }
 
-    /// A built-in metric with settings.
+    /// A metric with settings.
     fn composed(
-        name: &'static str,
+        name: impl Into<String>,
         config: Option<Config>,
-        rises: bool,
+        rises: impl Into<Option<bool>>,
         counter: impl Fn(&MetricSetting) -> Result<Counter> + Send + Sync + 'static,
         values: impl Fn(&Tally) -> Result<Vec<f64>> + Send + Sync + 'static,
     ) -> Self {
         Metric::from(Composed {
-            name,
+            name: name.into(),
             config,
-            rises,
+            rises: rises.into(),
             counter,
             values,
         })
@@ -221,33 +231,22 @@ impl Metric {
     /// Whether the function stands in the table, so that a model file can keep the metric.
     pub(crate) fn is_built_in(&self) -> bool {
         let config = self.function.config();
-        is_listed::<Metric>(self.function.listed_name(), config.as_ref())
+        is_listed::<Metric>(self.listed_name(), config.as_ref())
     }
 
     /// Keras' name of the metric, or the one that it was given.
     pub fn name(&self) -> &str {
-        match &self.name {
-            Some(name) => name,
-            None => self.function.name(),
-        }
+        self.name.as_deref().unwrap_or(self.function.name())
     }
 
     /// Whether the metric gets better as it rises, as accuracies do; errors and losses get better as they fall. None for
     /// a metric of one's own that does not say.
-    ///
-    /// [`Mode::Auto`](crate::train::Mode::Auto) goes by this.
-    pub fn rises(&self) -> Option<bool> {
+    pub(crate) fn rises(&self) -> Option<bool> {
         self.function.rises()
     }
 
-    /// The metric's values over a tally: one, or one for each threshold, class or column where it does not average them.
-    ///
-    /// NaN where a prediction, a target or a weight was one.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] where the tally is of another kind than the metric needs.
-    pub fn values(&self, tally: &Tally) -> Result<Vec<f64>> {
+    /// The metric's values over a tally: NaN where a prediction, a target or a weight was one.
+    fn values(&self, tally: &Tally) -> Result<Vec<f64>> {
         let mut values = self.function.values(tally)?;
         if tally.is_lost() {
             values.fill(f64::NAN);
@@ -255,21 +254,7 @@ impl Metric {
         Ok(values)
     }
 
-    /// The one value of a metric over a tally, or the first.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`Metric::values`].
-    pub fn value(&self, tally: &Tally) -> Result<f64> {
-        Ok(self.values(tally)?.first().copied().unwrap_or(f64::NAN))
-    }
-
-    /// What the metric has the device count of outputs and targets as `setting` tells.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] that names the field: settings out of range, a class that there is not, targets that the metric
-    /// cannot read.
+    /// What the metric has the device count, where it can read the targets.
     fn counter(&self, setting: &MetricSetting) -> Result<Counter> {
         let counter = self.function.counter(setting)?;
         let labels = match counter.takes() {
@@ -294,18 +279,18 @@ impl Metric {
     }
 }
 
-/// A built-in metric with settings.
+/// A metric with settings.
 struct Composed<C, V> {
-    name: &'static str,
+    name: String,
     config: Option<Config>,
-    rises: bool,
+    rises: Option<bool>,
     counter: C,
     values: V,
 }
 
 impl<C, V> fmt::Debug for Composed<C, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
+        f.write_str(&self.name)
     }
 }
 
@@ -315,7 +300,7 @@ where
     V: Fn(&Tally) -> Result<Vec<f64>> + Send + Sync,
 {
     fn name(&self) -> &str {
-        self.name
+        &self.name
     }
 
     fn counter(&self, setting: &MetricSetting) -> Result<Counter> {
@@ -327,7 +312,7 @@ where
     }
 
     fn rises(&self) -> Option<bool> {
-        Some(self.rises)
+        self.rises
     }
 
     fn config(&self) -> Option<Config> {

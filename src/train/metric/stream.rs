@@ -25,7 +25,7 @@ const PROGRAM: &str = "update";
 /// use kiln::{Device, Targets};
 ///
 /// let labels = |labels: &[u32]| Targets::Labels { labels: labels.to_vec(), classes: 2 };
-/// let metrics = [Metric::Accuracy, Metric::recall()];
+/// let metrics = [Metric::Accuracy, Metric::Recall(0.5)];
 /// let mut stream = Streaming::new(&Device::cpu(), &metrics, 2, &labels(&[]))?;
 /// stream.update(&labels(&[1, 0]), &[0.1, 0.9, 0.3, 0.7], None)?;
 /// stream.update(&labels(&[1]), &[0.2, 0.8], None)?;

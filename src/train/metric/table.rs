@@ -11,12 +11,12 @@ use crate::train::table::{self, Listed, Listing, Tagged};
 
 use super::{Auc, Classes, Decision, FBeta, Metric, Point, R2};
 
-/// The entry of a metric with settings, made from these by default.
+/// The entry of a metric with settings of a type, made from these by default.
 macro_rules! with {
-    ($make:path, $default:expr $(, $short:literal)*) => {
+    ($make:path, $settings:ty = $default:expr $(, $short:literal)*) => {
         Listing {
             example: || $make($default),
-            read: Some(|config| config.read().map($make)),
+            read: Some(|config| config.read::<$settings>().map($make)),
             short: &[$($short),*],
             has_default: true,
         }
@@ -25,10 +25,10 @@ macro_rules! with {
 
 /// The entry of a metric whose settings have no default.
 macro_rules! without_default {
-    ($make:path, $example:expr) => {
+    ($make:path, $settings:ty = $example:expr) => {
         Listing {
             has_default: false,
-            ..with!($make, $example)
+            ..with!($make, $settings = $example)
         }
     };
 }
@@ -37,11 +37,11 @@ impl Listed for Metric {
     const WHAT: &'static str = "metric";
     const TABLE: &'static [Listing<Self>] = &[
         Listing::new(|| Metric::Accuracy, &["acc"]),
-        with!(Metric::BinaryAccuracy, 0.5),
+        with!(Metric::BinaryAccuracy, f32 = 0.5),
         Listing::new(|| Metric::CategoricalAccuracy, &[]),
         Listing::new(|| Metric::SparseCategoricalAccuracy, &[]),
-        with!(Metric::TopKCategoricalAccuracy, 5),
-        with!(Metric::SparseTopKCategoricalAccuracy, 5),
+        with!(Metric::TopKCategoricalAccuracy, usize = 5),
+        with!(Metric::SparseTopKCategoricalAccuracy, usize = 5),
         Listing::new(|| Metric::EqualAccuracy, &[]),
         Listing::new(|| Metric::MeanSquaredError, &["mse"]),
         Listing::new(|| Metric::RootMeanSquaredError, &["rmse"]),
@@ -57,31 +57,31 @@ impl Listed for Metric {
         Listing::new(|| Metric::CategoricalHinge, &[]),
         Listing::new(|| Metric::PearsonCorrelation, &[]),
         Listing::new(|| Metric::ConcordanceCorrelation, &[]),
-        with!(Metric::Precision, Decision::default()),
-        with!(Metric::Recall, Decision::default()),
-        with!(Metric::TruePositives, vec![0.5]),
-        with!(Metric::FalsePositives, vec![0.5]),
-        with!(Metric::TrueNegatives, vec![0.5]),
-        with!(Metric::FalseNegatives, vec![0.5]),
-        with!(Metric::Specificity, Decision::default()),
-        with!(Metric::F1Score, FBeta::default()),
-        with!(Metric::FBetaScore, FBeta::default()),
-        with!(Metric::Auc, Auc::default()),
-        with!(Metric::MeanIou, Classes::default(), "mean_iou"),
-        with!(Metric::CohenKappa, Classes::default()),
-        with!(Metric::MatthewsCorrelation, Classes::default()),
-        with!(Metric::BalancedAccuracy, Classes::default()),
-        with!(Metric::R2Score, R2::default()),
-        with!(Metric::ExplainedVariance, R2::default()),
-        without_default!(Metric::SensitivityAtSpecificity, Point::at(0.5)),
-        without_default!(Metric::SpecificityAtSensitivity, Point::at(0.5)),
-        without_default!(Metric::PrecisionAtRecall, Point::at(0.5)),
-        without_default!(Metric::RecallAtPrecision, Point::at(0.5)),
-        without_default!(Metric::Loss, Loss::MeanSquaredError),
+        with!(Metric::Precision, Decision = Decision::default()),
+        with!(Metric::Recall, Decision = Decision::default()),
+        with!(Metric::TruePositives, Vec<f32> = vec![0.5]),
+        with!(Metric::FalsePositives, Vec<f32> = vec![0.5]),
+        with!(Metric::TrueNegatives, Vec<f32> = vec![0.5]),
+        with!(Metric::FalseNegatives, Vec<f32> = vec![0.5]),
+        with!(Metric::Specificity, Decision = Decision::default()),
+        with!(Metric::F1Score, FBeta = FBeta::default()),
+        with!(Metric::FBetaScore, FBeta = FBeta::default()),
+        with!(Metric::Auc, Auc = Auc::default()),
+        with!(Metric::MeanIou, Classes = Classes::default(), "mean_iou"),
+        with!(Metric::CohenKappa, Classes = Classes::default()),
+        with!(Metric::MatthewsCorrelation, Classes = Classes::default()),
+        with!(Metric::BalancedAccuracy, Classes = Classes::default()),
+        with!(Metric::R2Score, R2 = R2::default()),
+        with!(Metric::ExplainedVariance, R2 = R2::default()),
+        without_default!(Metric::SensitivityAtSpecificity, Point = Point::from(0.5)),
+        without_default!(Metric::SpecificityAtSensitivity, Point = Point::from(0.5)),
+        without_default!(Metric::PrecisionAtRecall, Point = Point::from(0.5)),
+        without_default!(Metric::RecallAtPrecision, Point = Point::from(0.5)),
+        without_default!(Metric::from, Loss = Loss::MeanSquaredError),
     ];
 
     fn listed_name(&self) -> &str {
-        self.function.listed_name()
+        self.listed.unwrap_or(self.function.name())
     }
 }
 
@@ -102,10 +102,10 @@ impl Metric {
     /// [`Metric::PrecisionAtRecall`], have no default.
     ///
     /// ```
-    /// use kiln::train::{Loss, Metric};
+    /// use kiln::train::{Curve, Loss, Metric};
     ///
     /// assert_eq!(Metric::from_name("mae")?, Metric::MeanAbsoluteError);
-    /// assert_eq!(Metric::from_name("AUC")?, Metric::auc());
+    /// assert_eq!(Metric::from_name("AUC")?, Metric::Auc(Curve::Roc));
     /// assert_eq!(Metric::from_name("binary_crossentropy")?, Loss::BinaryCrossentropy.into());
     /// # Ok::<(), kiln::Error>(())
     /// ```
@@ -159,6 +159,7 @@ impl<'de> Deserialize<'de> for Metric {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Averaging;
     use super::*;
 
     #[test]
@@ -200,15 +201,14 @@ mod tests {
             (r#"{"binary_accuracy":0.25}"#, Metric::BinaryAccuracy(0.25)),
             (
                 r#"{"f_beta_score":{"average":"macro","beta":2.0,"threshold":null}}"#,
-                Metric::FBetaScore(
-                    FBeta::default()
-                        .average(super::super::Averaging::Macro)
-                        .beta(2.0),
-                ),
+                Metric::FBetaScore(FBeta {
+                    beta: 2.0,
+                    ..Averaging::Macro.into()
+                }),
             ),
             (
                 r#"{"named":{"name":"iou","metric":{"mean_iou":{"num_classes":3,"ignore_class":null}}}}"#,
-                Metric::MeanIou(Classes::of(3)).with_name("iou"),
+                Metric::MeanIou(3).with_name("iou"),
             ),
             (
                 r#"{"loss":{"loss":"hinge","reads":"auto"}}"#,

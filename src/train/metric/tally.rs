@@ -114,16 +114,15 @@ impl ThresholdTally {
         ThresholdTally { thresholds, cells }
     }
 
-    /// Output columns.
-    pub fn columns(&self) -> usize {
-        self.cells.len() / (2 * (self.thresholds + 1))
+    /// The outcomes of each output column at every threshold, ascending.
+    pub fn columns(&self) -> Vec<Vec<Outcomes>> {
+        let columns = self.cells.chunks_exact(2 * (self.thresholds + 1));
+        columns.map(Self::column).collect()
     }
 
-    /// The outcomes of a column at every threshold, ascending.
-    pub fn column(&self, column: usize) -> Vec<Outcomes> {
-        let size = self.thresholds + 1;
-        let own = &self.cells[column * 2 * size..][..2 * size];
-        let (yes, no) = own.split_at(size);
+    fn column(cells: &[f64]) -> Vec<Outcomes> {
+        let size = cells.len() / 2;
+        let (yes, no) = cells.split_at(size);
         let (all_yes, all_no): (f64, f64) = (yes.iter().sum(), no.iter().sum());
         // From the highest threshold down.
         let (mut tp, mut fp) = (0.0, 0.0);
@@ -147,8 +146,8 @@ impl ThresholdTally {
     /// The outcomes of all columns together at every threshold, ascending.
     pub fn all(&self) -> Vec<Outcomes> {
         let mut sums = vec![Outcomes::default(); self.thresholds];
-        for column in 0..self.columns() {
-            for (sum, own) in sums.iter_mut().zip(self.column(column)) {
+        for column in self.columns() {
+            for (sum, own) in sums.iter_mut().zip(column) {
                 sum.tp += own.tp;
                 sum.fp += own.fp;
                 sum.tn += own.tn;

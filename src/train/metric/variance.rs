@@ -37,11 +37,6 @@ impl Metric {
         explained("r2_score", settings, |column| column.ee)
     }
 
-    /// R², averaged over output columns.
-    pub fn r2_score() -> Metric {
-        Metric::R2Score(R2::default())
-    }
-
     /// 1 − Var(y − y*)/Var y*: R² that forgives a constant error. Not in Keras; as scikit-learn has it.
     pub fn ExplainedVariance(settings: R2) -> Metric {
         explained("explained_variance", settings, ColumnMoments::error_spread)

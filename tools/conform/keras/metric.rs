@@ -97,7 +97,7 @@ fn metric(case: &Case) -> Result<Metric, Stop> {
         "MeanIoU" | "OneHotMeanIoU" => {
             settings.ignore(&["sparse_y_true", "sparse_y_pred"]);
             settings.axis()?;
-            let mut classes = Classes::of(settings.count("num_classes")? as usize);
+            let mut classes = Classes::from(settings.count("num_classes")? as usize);
             let ignored = settings.number("ignore_class", -1.0)?;
             classes.ignore_class = (ignored >= 0.0).then_some(ignored as u32);
             Metric::MeanIou(classes)
@@ -228,7 +228,7 @@ fn crossentropy(settings: &mut Settings<'_>, loss: Loss) -> Result<Metric, Stop>
         true => loss.from_logits(),
         false => loss.from_probabilities(),
     };
-    Ok(Metric::Loss(loss.label_smoothing(smoothing)))
+    Ok(Metric::from(loss.label_smoothing(smoothing)))
 }
 
 /// What `evaluate` reports over the rows so far, of a model that hands its inputs on.

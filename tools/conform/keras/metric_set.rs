@@ -63,14 +63,17 @@ impl Set<'_> {
                 let mut clipped = y.clone();
                 let clip = |score: &mut f64| *score = score.clamp(1e-6, 1.0 - 1e-6);
                 clipped.values.iter_mut().for_each(clip);
-                let metric = Metric::Loss(Loss::BinaryCrossentropy.from_probabilities());
+                let metric = Metric::from(Loss::BinaryCrossentropy.from_probabilities());
                 return self.measure(metric, &targets(truth, 1, false), &clipped, None);
             }
             "brier" => Metric::MeanSquaredError,
             "accuracy@0.5" => Metric::BinaryAccuracy(0.5),
-            "precision@0.5" => Metric::precision(),
-            "recall@0.5" => Metric::recall(),
-            "f1@0.5" => Metric::F1Score(FBeta::default().threshold(0.5)),
+            "precision@0.5" => Metric::Precision(0.5),
+            "recall@0.5" => Metric::Recall(0.5),
+            "f1@0.5" => Metric::F1Score(FBeta {
+                threshold: Some(0.5),
+                ..FBeta::default()
+            }),
             "mcc@0.5" => Metric::MatthewsCorrelation(Classes::default()),
             "balanced_acc@0.5" => Metric::BalancedAccuracy(Classes::default()),
             other => return Stop::unsupported(format!("sklearn.metrics {other}")),
@@ -83,10 +86,10 @@ impl Set<'_> {
         let metric = match name {
             "accuracy" => Metric::SparseCategoricalAccuracy,
             "top2" => Metric::SparseTopKCategoricalAccuracy(2),
-            "f1_macro" => Metric::f1_score(Averaging::Macro),
-            "f1_micro" => Metric::f1_score(Averaging::Micro),
-            "f1_weighted" => Metric::f1_score(Averaging::Weighted),
-            "log_loss" => Metric::Loss(Loss::SparseCategoricalCrossentropy.from_probabilities()),
+            "f1_macro" => Metric::F1Score(Averaging::Macro),
+            "f1_micro" => Metric::F1Score(Averaging::Micro),
+            "f1_weighted" => Metric::F1Score(Averaging::Weighted),
+            "log_loss" => Metric::from(Loss::SparseCategoricalCrossentropy.from_probabilities()),
             "kappa" => Metric::CohenKappa(Classes::default()),
             "roc_auc_ovr" => return self.one_against_the_rest(y, truth),
             other => return Stop::unsupported(format!("sklearn.metrics {other}")),
@@ -120,8 +123,10 @@ impl Set<'_> {
             "mse" => Metric::MeanSquaredError,
             "rmse" => return self.roots_of_columns(truth, y),
             "mae" => Metric::MeanAbsoluteError,
-            "r2" => Metric::r2_score(),
-            "r2_w" => return self.measure(Metric::r2_score(), &targets, y, Some(&weights)),
+            "r2" => Metric::R2Score(R2::default()),
+            "r2_w" => {
+                return self.measure(Metric::R2Score(R2::default()), &targets, y, Some(&weights));
+            }
             "explained_variance" => Metric::ExplainedVariance(R2::default()),
             "medae" => {
                 return Ok(vec![median_absolute_error(
