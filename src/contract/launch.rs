@@ -71,11 +71,11 @@ pub(crate) use shader;
 
 /// The text of a file in `shaders/`.
 macro_rules! wgsl {
-    ($name:literal) => {
+    ($($name:literal),+) => {
         include_str!(concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/shaders/",
-            $name,
+            $($name,)+
             ".wgsl"
         ))
     };

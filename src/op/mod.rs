@@ -107,7 +107,7 @@ pub(crate) use tally::{Feed, Tallied, slots};
 pub(crate) use threshold_counts::{Select, ThresholdCounts};
 pub(crate) use update::{
     Clipped, Running, Treatment, Update, cases_within_the_limit, complement, moved, over_root,
-    rest, rest_of,
+    rest, rest_of, rule_form,
 };
 pub use update::{Element, Moment, RuleForm, RuleState, UpdateRule};
 

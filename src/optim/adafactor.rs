@@ -1,14 +1,14 @@
 //! Adafactor: the mean of squares of a matrix by its rows and columns alone.
 
-use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{Element, Moment, RuleForm, Series, SumOfSquares, Update, UpdateRule, moved};
+use crate::op::{
+    Element, Moment, RuleForm, Series, SumOfSquares, Update, UpdateRule, moved, rule_form,
+};
 use crate::range::{above_zero, within};
 use crate::{Result, Tensor, TensorType};
 
 use super::define::optimizer;
 use super::gradients::{MomentumBuffer, sum_of_squares};
-use super::samples::RuleSamples;
 use super::wrap::{record, shaped_state, state};
 use super::{Clock, Rates};
 
@@ -33,16 +33,13 @@ optimizer! {
         /// Whether as in PyTorch. Default false.
         pytorch: bool = false;
     }
-    also has_no_coupled_decay;
+    also |adafactor| no_coupled_decay(adafactor.common.l2);
+    tried on [Blend, Relative { epsilon: 1e-3, threshold: 1.0, elements: 33 }];
 }
 
 fn below_zero(name: &'static str, value: f32) -> Result<()> {
     let fits = value < 0.0 && value.is_finite();
     within(fits, name, "below 0 and finite", value)
-}
-
-fn has_no_coupled_decay(adafactor: &Adafactor) -> Result<()> {
-    no_coupled_decay(adafactor.common.l2)
 }
 
 /// Refuses coupled decay in an optimizer whose direction is not the gradient's.
@@ -116,10 +113,8 @@ impl Adafactor {
 
     fn clock_rates(&self) -> Rates {
         let exponent = self.beta_2_decay;
-        Rates {
-            update_count: Some(self.common.update_count(Series::Power { exponent })),
-            ..Rates::from(self.learning_rate.clone())
-        }
+        let series = Series::Power { exponent };
+        self.common.counted(&self.learning_rate, [0.0; 2], series)
     }
 
     #[track_caller]
@@ -159,14 +154,6 @@ impl Adafactor {
         }
         updates
     }
-
-    pub(super) fn samples(samples: &mut RuleSamples) {
-        samples.add(Blend).add(Relative {
-            epsilon: 1e-3,
-            threshold: 1.0,
-            elements: 33,
-        });
-    }
 }
 
 /// w ← w + (g − w)·p with the p of the clock's [`Series::Power`].
@@ -176,9 +163,7 @@ struct Blend;
 impl UpdateRule for Blend {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.blend",
-            wgsl: wgsl!("update/blend"),
-            ..RuleForm::default()
+            ..rule_form!("blend")
         }
     }
 
@@ -209,14 +194,12 @@ impl Relative {
 impl UpdateRule for Relative {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.relative",
-            wgsl: wgsl!("update/relative"),
             numbers: vec![
                 ("epsilon", self.epsilon.into()),
                 ("threshold", self.threshold.into()),
                 ("part", (self.part() as f32).into()),
             ],
-            ..RuleForm::default()
+            ..rule_form!("relative")
         }
     }
 

@@ -1,14 +1,12 @@
 //! Adagrad, and Adadelta, which forgets.
 
-use crate::contract::wgsl;
 use crate::number::Known;
 use crate::op::{
-    Element, Moment, RuleForm, RuleState, UpdateRule, moved, over_root, rest, rest_of,
+    Element, Moment, RuleForm, RuleState, UpdateRule, moved, over_root, rest, rest_of, rule_form,
 };
 use crate::range::{above_zero, at_least_zero, share};
 
 use super::define::optimizer;
-use super::samples::RuleSamples;
 
 optimizer! {
     /// Adagrad (Duchi et al., 2011) with Keras' defaults and its ε inside the root: a ← a + g², W ← W − η·g/√(a + ε).
@@ -23,6 +21,7 @@ optimizer! {
         /// Whether ε stands where PyTorch has it. Default false.
         pytorch: bool = false;
     }
+    tried on [Adagrad::default(), Adagrad::default().pytorch()];
 }
 
 impl Adagrad {
@@ -31,18 +30,11 @@ impl Adagrad {
         self.pytorch = true;
         self
     }
-
-    pub(super) fn samples(samples: &mut RuleSamples) {
-        let adagrad = Adagrad::default();
-        samples.add(adagrad.clone()).add(adagrad.pytorch());
-    }
 }
 
 impl UpdateRule for Adagrad {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.adagrad",
-            wgsl: wgsl!("update/adagrad"),
             numbers: vec![
                 ("epsilon", self.epsilon.into()),
                 ("pytorch", self.pytorch.into()),
@@ -51,7 +43,7 @@ impl UpdateRule for Adagrad {
                 first: self.initial_accumulator_value,
                 ..RuleState::positive("accumulator")
             }],
-            ..RuleForm::default()
+            ..rule_form!("adagrad")
         }
     }
 
@@ -77,22 +69,12 @@ optimizer! {
         /// ε, above 0. Default 1e-7.
         epsilon: f32 = 1e-7, above_zero;
     }
-}
-
-impl Adadelta {
-    pub(super) fn samples(samples: &mut RuleSamples) {
-        samples.add(Adadelta {
-            epsilon: 1e-6,
-            ..Adadelta::default()
-        });
-    }
+    tried on [Adadelta { epsilon: 1e-6, ..Adadelta::default() }];
 }
 
 impl UpdateRule for Adadelta {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.adadelta",
-            wgsl: wgsl!("update/adadelta"),
             numbers: vec![
                 ("rate", rest_of(self.rho)),
                 ("epsilon", self.epsilon.into()),
@@ -100,7 +82,7 @@ impl UpdateRule for Adadelta {
             states: ["accumulated_grad", "accumulated_delta_var"]
                 .map(RuleState::positive)
                 .into(),
-            ..RuleForm::default()
+            ..rule_form!("adadelta")
         }
     }
 

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::contract::{Op, wgsl};
+use crate::contract::Op;
 use crate::number::Known;
-use crate::op::{self, AdamFormula, Element, Moment, RuleForm, RuleState, UpdateRule, rest_of};
+use crate::op::{
+    self, AdamFormula, Element, Moment, RuleForm, RuleState, UpdateRule, rest_of, rule_form,
+};
 use crate::range::{above_zero, share};
 use crate::schedule::Schedule;
 
 use super::CommonSettings;
 use super::define::optimizer;
-use super::samples::RuleSamples;
 use super::settings::ADAM_W_DECAY;
 
 optimizer! {
@@ -36,6 +37,12 @@ optimizer! {
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         pytorch: bool = false;
     }
+    tried on [
+        Adam::default(),
+        Adam::default().pytorch(),
+        Adam::default().amsgrad(),
+        Adam::default().amsgrad().pytorch(),
+    ];
 }
 
 impl Adam {
@@ -49,13 +56,6 @@ impl Adam {
     pub fn pytorch(mut self) -> Self {
         self.pytorch = true;
         self
-    }
-
-    pub(super) fn samples(samples: &mut RuleSamples) {
-        let adam = Adam::default();
-        samples.add(adam.clone()).add(adam.clone().pytorch());
-        let adam = adam.amsgrad();
-        samples.add(adam.clone()).add(adam.pytorch());
     }
 }
 
@@ -78,7 +78,6 @@ impl UpdateRule for Adam {
             } else {
                 "update.adam"
             },
-            wgsl: wgsl!("update/adam"),
             numbers: vec![
                 ("rate_1", rest_of(beta_1)),
                 ("rate_2", rest_of(beta_2)),
@@ -89,7 +88,7 @@ impl UpdateRule for Adam {
             states,
             betas: [beta_1, beta_2],
             own_op: has_own.then(|| Arc::new(own_op) as Arc<dyn Op>),
-            ..RuleForm::default()
+            ..rule_form!("adam")
         }
     }
 

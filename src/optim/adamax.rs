@@ -1,12 +1,12 @@
 //! Adamax: Adam with the largest gradient so far instead of a mean of squares.
 
-use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{Element, Moment, RuleForm, RuleState, UpdateRule, moved, rest, rest_of};
+use crate::op::{
+    Element, Moment, RuleForm, RuleState, UpdateRule, moved, rest, rest_of, rule_form,
+};
 use crate::range::{above_zero, share};
 
 use super::define::optimizer;
-use super::samples::RuleSamples;
 
 optimizer! {
     /// Adamax (Kingma and Ba, 2014) with Keras' defaults:
@@ -24,6 +24,7 @@ optimizer! {
         /// Whether ε stands where PyTorch has it. Default false.
         pytorch: bool = false;
     }
+    tried on [Adamax::default(), Adamax::default().pytorch()];
 }
 
 impl Adamax {
@@ -32,18 +33,11 @@ impl Adamax {
         self.pytorch = true;
         self
     }
-
-    pub(super) fn samples(samples: &mut RuleSamples) {
-        let adamax = Adamax::default();
-        samples.add(adamax.clone()).add(adamax.pytorch());
-    }
 }
 
 impl UpdateRule for Adamax {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.adamax",
-            wgsl: wgsl!("update/adamax"),
             numbers: vec![
                 ("rate_1", rest_of(self.beta_1)),
                 ("beta_2", self.beta_2.into()),
@@ -52,7 +46,7 @@ impl UpdateRule for Adamax {
             ],
             states: vec![RuleState::signed("m"), RuleState::positive("u")],
             betas: [self.beta_1, self.beta_2],
-            ..RuleForm::default()
+            ..rule_form!("adamax")
         }
     }
 

@@ -1,13 +1,11 @@
 //! Averaged gradient descent, and resilient propagation, as PyTorch has them.
 
 use crate::Result;
-use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{Element, Moment, RuleForm, RuleState, Series, UpdateRule, moved};
-use crate::range::{above_zero, at_least_zero};
+use crate::op::{Element, Moment, RuleForm, RuleState, Series, UpdateRule, moved, rule_form};
+use crate::range::{above_zero, at_least_zero, within};
 
 use super::define::optimizer;
-use super::samples::RuleSamples;
 
 optimizer! {
     /// Averaged gradient descent (Polyak and Juditsky, 1992) with PyTorch's names and defaults; Keras has none:
@@ -22,22 +20,12 @@ optimizer! {
         /// t₀, at least 0. Default a million.
         t0: f32 = 1e6, at_least_zero;
     }
-}
-
-impl Asgd {
-    pub(super) fn samples(samples: &mut RuleSamples) {
-        samples.add(Asgd {
-            lambd: 1e-2,
-            ..Asgd::default()
-        });
-    }
+    tried on [Asgd { lambd: 1e-2, ..Asgd::default() }];
 }
 
 impl UpdateRule for Asgd {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.asgd",
-            wgsl: wgsl!("update/asgd"),
             numbers: vec![("lambda", self.lambd.into())],
             states: vec![RuleState {
                 hides_nan: true,
@@ -48,7 +36,7 @@ impl UpdateRule for Asgd {
                 alpha: self.alpha,
                 start: self.t0,
             },
-            ..RuleForm::default()
+            ..rule_form!("asgd")
         }
     }
 
@@ -78,39 +66,25 @@ optimizer! {
         /// s₋ and s₊, above 0 and in order. Default 1e-6 and 50.
         step_sizes: [f32; 2] = [1e-6, 50.0], sizes;
     }
+    tried on [Rprop { step_sizes: [1e-6, 0.6], ..Rprop::default() }];
 }
 
 fn factors(name: &'static str, [shrink, grow]: [f32; 2]) -> Result<()> {
-    if shrink > 0.0 && shrink < 1.0 && grow > 1.0 && grow.is_finite() {
-        return Ok(());
-    }
-    let message = format!("must be in (0, 1) and above 1, got {shrink} and {grow}");
-    Err(crate::Error::argument(name, message))
+    let fits = shrink > 0.0 && shrink < 1.0 && grow > 1.0 && grow.is_finite();
+    let given = format!("{shrink} and {grow}");
+    within(fits, name, "in (0, 1) and above 1", given)
 }
 
 fn sizes(name: &'static str, [least, most]: [f32; 2]) -> Result<()> {
     above_zero(name, least)?;
-    if most >= least && most.is_finite() {
-        return Ok(());
-    }
-    let message = format!("must be in order and finite, got {least} and {most}");
-    Err(crate::Error::argument(name, message))
-}
-
-impl Rprop {
-    pub(super) fn samples(samples: &mut RuleSamples) {
-        samples.add(Rprop {
-            step_sizes: [1e-6, 0.6],
-            ..Rprop::default()
-        });
-    }
+    let fits = most >= least && most.is_finite();
+    let given = format!("{least} and {most}");
+    within(fits, name, "in order and finite", given)
 }
 
 impl UpdateRule for Rprop {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.rprop",
-            wgsl: wgsl!("update/rprop"),
             numbers: vec![
                 ("shrink", self.etas[0].into()),
                 ("grow", self.etas[1].into()),
@@ -123,7 +97,7 @@ impl UpdateRule for Rprop {
                     ..state
                 })
                 .into(),
-            ..RuleForm::default()
+            ..rule_form!("rprop")
         }
     }
 

@@ -6,13 +6,37 @@
 ///
 /// An `elementwise` optimizer has a formula for each element: it implements [`UpdateRule`](crate::op::UpdateRule) itself. A
 /// `composed` one is made of several updates, with methods `clock_rates` and `record` that say which.
+///
+/// After the settings may stand `common`, the settings that all optimizers have where its own default is another; `also`, a
+/// check of several settings together; and `tried on`, the rules with numbers that make its cases, without which it has a
+/// function `samples`.
 macro_rules! optimizer {
+    (@or $common:expr) => { $common };
+    (@or) => { Default::default() };
+    (@parts composed $name:ident) => {};
+    (@parts elementwise $name:ident) => {
+        impl $name {
+            fn clock_rates(&self) -> $crate::optim::Rates {
+                self.common.rates(&self.learning_rate, self)
+            }
+
+            fn record(
+                &self,
+                parameters: &[(&str, &$crate::Tensor, &$crate::Tensor)],
+                clock: &$crate::optim::Clock,
+            ) -> Vec<$crate::Tensor> {
+                self.common.updates(&self.rule(), parameters, clock)
+            }
+        }
+    };
     (
         $(#[$doc:meta])*
         $kind:ident $name:ident $label:literal, $rate:literal {
             $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr $(, $check:path)?;)*
         }
-        $(also $together:path;)?
+        $(common $common:expr;)?
+        $(also |$own:ident| $together:expr;)?
+        $(tried on [$($rule:expr),* $(,)?];)?
     ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -22,7 +46,7 @@ macro_rules! optimizer {
             pub learning_rate: $crate::optim::Schedule,
             $($(#[$field_doc])* pub $field: $type,)*
             /// What all optimizers have.
-            #[serde(skip_serializing_if = "crate::optim::Common::is_default")]
+            #[serde(skip_serializing_if = "Self::goes_without_saying")]
             pub common: $crate::optim::Common,
         }
 
@@ -38,8 +62,14 @@ macro_rules! optimizer {
                 $name {
                     learning_rate: learning_rate.into(),
                     $($field: $default,)*
-                    common: Default::default(),
+                    common: $crate::optim::define::optimizer!(@or $($common)?),
                 }
+            }
+
+            /// Whether files need not say the settings that all optimizers have.
+            fn goes_without_saying(common: &$crate::optim::Common) -> bool {
+                let plain = Default::default();
+                *common == plain && Self::default().common == plain
             }
 
             /// The settings of the formula alone, as the op of an update holds them.
@@ -55,35 +85,25 @@ macro_rules! optimizer {
             /// Checks the settings that no other optimizer shares.
             fn check_settings(&self) -> $crate::Result<()> {
                 $($($check(stringify!($field), self.$field)?;)?)*
-                $($together(self)?;)?
+                $(
+                    let $own = self;
+                    $together?;
+                )?
                 Ok(())
             }
+
+            $(
+                /// What its rules are tried on.
+                pub(super) fn samples(
+                    samples: &mut $crate::optim::samples::RuleSamples,
+                ) -> &mut $crate::optim::samples::RuleSamples {
+                    samples$(.add($rule))*
+                }
+            )?
         }
 
-        $crate::optim::define::recorded!($kind $name $label);
-    };
-}
-pub(super) use optimizer;
+        $crate::optim::define::optimizer!(@parts $kind $name);
 
-/// The [`Optimizer`](super::Optimizer) of settings with a `learning_rate`, the `common` ones, and `check_settings`.
-macro_rules! recorded {
-    (elementwise $name:ident $label:literal) => {
-        impl $name {
-            fn clock_rates(&self) -> $crate::optim::Rates {
-                self.common.rates(&self.learning_rate, self)
-            }
-
-            fn record(
-                &self,
-                parameters: &[(&str, &$crate::Tensor, &$crate::Tensor)],
-                clock: &$crate::optim::Clock,
-            ) -> Vec<$crate::Tensor> {
-                self.common.updates(&self.rule(), parameters, clock)
-            }
-        }
-        $crate::optim::define::recorded!(composed $name $label);
-    };
-    (composed $name:ident $label:literal) => {
         impl $crate::optim::CommonSettings for $name {
             fn common_mut(&mut self) -> &mut $crate::optim::Common {
                 &mut self.common
@@ -122,4 +142,4 @@ macro_rules! recorded {
         }
     };
 }
-pub(super) use recorded;
+pub(super) use optimizer;

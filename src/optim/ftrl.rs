@@ -1,13 +1,11 @@
 //! FTRL-proximal: follow the regularised leader.
 
 use crate::Result;
-use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{Element, Moment, RuleForm, RuleState, UpdateRule};
+use crate::op::{Element, Moment, RuleForm, RuleState, UpdateRule, rule_form};
 use crate::range::{at_least_zero, within};
 
 use super::define::optimizer;
-use super::samples::RuleSamples;
 
 optimizer! {
     /// FTRL-proximal (McMahan et al., 2013) with Keras' names and defaults, p being −`learning_rate_power`:
@@ -27,6 +25,7 @@ optimizer! {
         /// β, at least 0. Default 0.
         beta: f32 = 0.0, at_least_zero;
     }
+    tried on [Ftrl::sample(-0.5, 0.0), Ftrl::sample(-0.4, 0.1)];
 }
 
 fn at_most_zero(name: &'static str, value: f32) -> Result<()> {
@@ -35,24 +34,21 @@ fn at_most_zero(name: &'static str, value: f32) -> Result<()> {
 }
 
 impl Ftrl {
-    pub(super) fn samples(samples: &mut RuleSamples) {
-        let ftrl = |learning_rate_power, l1_regularization_strength| Ftrl {
+    fn sample(learning_rate_power: f32, l1_regularization_strength: f32) -> Self {
+        Ftrl {
             learning_rate_power,
             l1_regularization_strength,
             l2_regularization_strength: 0.02,
             l2_shrinkage_regularization_strength: 0.01,
             beta: 0.1,
             ..Ftrl::default()
-        };
-        samples.add(ftrl(-0.5, 0.0)).add(ftrl(-0.4, 0.1));
+        }
     }
 }
 
 impl UpdateRule for Ftrl {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.ftrl",
-            wgsl: wgsl!("update/ftrl"),
             numbers: vec![
                 ("power", (-self.learning_rate_power).into()),
                 ("l1", self.l1_regularization_strength.into()),
@@ -71,7 +67,7 @@ impl UpdateRule for Ftrl {
                 RuleState::signed("linear"),
             ],
             hides_nan: true,
-            ..RuleForm::default()
+            ..rule_form!("ftrl")
         }
     }
 

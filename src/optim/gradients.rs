@@ -1,9 +1,10 @@
 //! Gradients before an optimizer takes them: summed over the batches of an update, their norms, clipped.
 
 use crate::Tensor;
-use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{Element, Moment, RuleForm, SumOfSquares, Treatment, Update, UpdateRule};
+use crate::op::{
+    Element, Moment, RuleForm, SumOfSquares, Treatment, Update, UpdateRule, rule_form,
+};
 
 use super::samples::RuleSamples;
 use super::wrap::{record, state};
@@ -30,12 +31,10 @@ pub(super) struct Collect {
 impl UpdateRule for Collect {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.collect",
-            wgsl: wgsl!("update/collect"),
             numbers: vec![("gradient_share", self.share.into())],
             hides_nan: true,
             always: true,
-            ..RuleForm::default()
+            ..rule_form!("collect")
         }
     }
 
@@ -59,13 +58,11 @@ pub(super) struct MomentumBuffer {
 impl UpdateRule for MomentumBuffer {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.buffer",
-            wgsl: wgsl!("update/buffer"),
             numbers: vec![
                 ("momentum", self.momentum.into()),
                 ("gradient_share", self.share.into()),
             ],
-            ..RuleForm::default()
+            ..rule_form!("buffer")
         }
     }
 

@@ -1,17 +1,15 @@
 //! LAMB: Adam's direction, as long as its layer's weights are.
 
 use crate::Tensor;
-use crate::contract::wgsl;
 use crate::number::Known;
 use crate::op::{
     AdamFormula, Element, Moment, RuleForm, RuleState, Series, SumOfSquares, Treatment, Update,
-    UpdateRule, rest_of,
+    UpdateRule, rest_of, rule_form,
 };
 use crate::range::{above_zero, share};
 
 use super::define::optimizer;
 use super::gradients::sum_of_squares;
-use super::samples::RuleSamples;
 use super::wrap::{operands, record, states};
 use super::{Clock, Rates};
 
@@ -28,16 +26,14 @@ optimizer! {
         /// ε, above 0. Default 1e-7.
         epsilon: f32 = 1e-7, above_zero;
     }
+    tried on [Lamb::default(), Trust];
 }
 
 impl Lamb {
     fn clock_rates(&self) -> Rates {
-        Rates {
-            learning_rate: self.learning_rate.clone(),
-            beta_1: self.beta_1,
-            beta_2: self.beta_2,
-            update_count: Some(self.common.update_count(Series::None)),
-        }
+        let betas = [self.beta_1, self.beta_2];
+        self.common
+            .counted(&self.learning_rate, betas, Series::None)
     }
 
     #[track_caller]
@@ -75,18 +71,12 @@ impl Lamb {
         }
         updates
     }
-
-    pub(super) fn samples(samples: &mut RuleSamples) {
-        samples.add(Lamb::default()).add(Trust);
-    }
 }
 
 /// The first part: m and v as Adam's, u ← m/(1 − β₁ᵗ)/(√(v/(1 − β₂ᵗ)) + ε); w stays.
 impl UpdateRule for Lamb {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.lamb",
-            wgsl: wgsl!("update/lamb"),
             numbers: vec![
                 ("rate_1", rest_of(self.beta_1)),
                 ("rate_2", rest_of(self.beta_2)),
@@ -101,7 +91,7 @@ impl UpdateRule for Lamb {
                 },
             ],
             betas: [self.beta_1, self.beta_2],
-            ..RuleForm::default()
+            ..rule_form!("lamb")
         }
     }
 
@@ -123,9 +113,7 @@ struct Trust;
 impl UpdateRule for Trust {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.trust",
-            wgsl: wgsl!("update/trust"),
-            ..RuleForm::default()
+            ..rule_form!("trust")
         }
     }
 

@@ -1,12 +1,10 @@
 //! Lion: steps of one size, by the sign of a mean.
 
-use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{Element, Moment, RuleForm, RuleState, UpdateRule, rest, rest_of};
+use crate::op::{Element, Moment, RuleForm, RuleState, UpdateRule, rest, rest_of, rule_form};
 use crate::range::share;
 
 use super::define::optimizer;
-use super::samples::RuleSamples;
 
 optimizer! {
     /// Lion (Chen et al., 2023) with Keras' defaults: W ← W − η·sign(β₁·m + (1 − β₁)·g), m ← β₂·m + (1 − β₂)·g.
@@ -16,19 +14,12 @@ optimizer! {
         /// β₂, in [0, 1). Default 0.99.
         beta_2: f32 = 0.99, share;
     }
-}
-
-impl Lion {
-    pub(super) fn samples(samples: &mut RuleSamples) {
-        samples.add(Lion::default());
-    }
+    tried on [Lion::default()];
 }
 
 impl UpdateRule for Lion {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.lion",
-            wgsl: wgsl!("update/lion"),
             numbers: vec![
                 ("beta_1", self.beta_1.into()),
                 ("rate_1", rest_of(self.beta_1)),
@@ -36,7 +27,7 @@ impl UpdateRule for Lion {
                 ("rate_2", rest_of(self.beta_2)),
             ],
             states: vec![RuleState::signed("m")],
-            ..RuleForm::default()
+            ..rule_form!("lion")
         }
     }
 

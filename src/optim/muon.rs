@@ -4,13 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::op::{MatMul, Series, Treatment, Update};
 use crate::range::{above_zero, at_least_one, at_least_zero, finite, share};
-use crate::schedule::Schedule;
 use crate::{Result, Tensor};
 
 use super::adafactor::no_coupled_decay;
-use super::define::recorded;
+use super::define::optimizer;
 use super::gradients::MomentumBuffer;
-use super::samples::RuleSamples;
 use super::sgd::Descent;
 use super::wrap::{record, state};
 use super::{Adam, Clock, Common, Rates};
@@ -27,79 +25,59 @@ pub enum StepLength {
     Spectral,
 }
 
-/// Muon (Jordan et al., 2024) with Keras' names and defaults.
-///
-/// Matrices: m ← μ·m + g; x = g + μ·m (Nesterov) or m; x ← x/(‖x‖ + ε); `ns_steps` times
-/// x ← a·x + (b·x·xᵀ + c·(x·xᵀ)²)·x, which makes it about orthogonal; W ← W − η·(step length)·x. What is no matrix, or is
-/// excluded by name, is updated by Adam.
-///
-/// [`Muon::pytorch`] is PyTorch's form: m ← μ·m + (1 − μ)·g, x = (1 − μ)·g + μ·m, ‖x‖ at least ε, step length
-/// `Original`, and the iteration in numbers rounded to bfloat16; its decay is 0.1.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Muon {
-    /// η. Default 0.001.
-    pub learning_rate: Schedule,
-    /// β₁ of Adam, in [0, 1). Default 0.9.
-    pub adam_beta_1: f32,
-    /// β₂ of Adam, in [0, 1). Default 0.999.
-    pub adam_beta_2: f32,
-    /// Adam's decoupled decay, at least 0. Default 0.004.
-    pub adam_weight_decay: f32,
-    /// The factor of η for Adam, at least 0. Default 1.
-    pub adam_lr_ratio: f32,
-    /// ε, above 0. Default 1e-7.
-    pub epsilon: f32,
-    /// Matrices whose names contain one of these are updated by Adam.
-    pub exclude_layers: Vec<String>,
-    /// a, b, c. Default 3.4445, −4.775, 2.0315.
-    pub coefficients: [f32; 3],
-    /// μ, in [0, 1). Default 0.95.
-    pub momentum: f32,
-    /// Steps of the iteration, at least 1. Default 5.
-    pub ns_steps: u32,
-    /// Whether to look ahead. Default true.
-    pub nesterov: bool,
-    /// Default `Rms(0.2)`.
-    pub step_length: StepLength,
-    /// Whether as in PyTorch. Default false.
-    pub pytorch: bool,
-    /// What all optimizers have; its weight decay, 0.004 by default, is that of matrices, and `l2` is none of it.
-    pub common: Common,
+optimizer! {
+    /// Muon (Jordan et al., 2024) with Keras' names and defaults.
+    ///
+    /// Matrices: m ← μ·m + g; x = g + μ·m (Nesterov) or m; x ← x/(‖x‖ + ε); `ns_steps` times
+    /// x ← a·x + (b·x·xᵀ + c·(x·xᵀ)²)·x, which makes it about orthogonal; W ← W − η·(step length)·x. What is no matrix, or is
+    /// excluded by name, is updated by Adam. The common weight decay, 0.004 by default, is that of matrices; the common `l2`
+    /// must be 0.
+    ///
+    /// [`Muon::pytorch`] is PyTorch's form: m ← μ·m + (1 − μ)·g, x = (1 − μ)·g + μ·m, ‖x‖ at least ε, step length
+    /// `Original`, and the iteration in numbers rounded to bfloat16; its decay is 0.1.
+    composed Muon "muon", 0.001 {
+        /// β₁ of Adam, in [0, 1). Default 0.9.
+        adam_beta_1: f32 = 0.9, share;
+        /// β₂ of Adam, in [0, 1). Default 0.999.
+        adam_beta_2: f32 = 0.999, share;
+        /// Adam's decoupled decay, at least 0. Default 0.004.
+        adam_weight_decay: f32 = 0.004, at_least_zero;
+        /// The factor of η for Adam, at least 0. Default 1.
+        adam_lr_ratio: f32 = 1.0, at_least_zero;
+        /// ε, above 0. Default 1e-7.
+        epsilon: f32 = 1e-7, above_zero;
+        /// Matrices whose names contain one of these are updated by Adam.
+        exclude_layers: Vec<String> = Vec::new();
+        /// a, b, c. Default 3.4445, −4.775, 2.0315.
+        coefficients: [f32; 3] = [3.4445, -4.775, 2.0315], all_finite;
+        /// μ, in [0, 1). Default 0.95.
+        momentum: f32 = 0.95, share;
+        /// Steps of the iteration, at least 1. Default 5.
+        ns_steps: u32 = 5, at_least_one;
+        /// Whether to look ahead. Default true.
+        nesterov: bool = true;
+        /// How long a matrix's step is. Default `Rms(0.2)`.
+        step_length: StepLength = StepLength::Rms(0.2), has_length;
+        /// Whether as in PyTorch. Default false.
+        pytorch: bool = false;
+    }
+    common Common { weight_decay: 0.004, ..Common::default() };
+    also |muon| no_coupled_decay(muon.common.l2);
+    tried on [];
 }
 
-recorded!(composed Muon "muon");
+fn all_finite(name: &'static str, values: [f32; 3]) -> Result<()> {
+    values.into_iter().try_for_each(|value| finite(name, value))
+}
 
-impl Default for Muon {
-    fn default() -> Self {
-        Muon::new(0.001)
+fn has_length(name: &'static str, length: StepLength) -> Result<()> {
+    match length {
+        StepLength::Rms(share) => above_zero(name, share),
+        StepLength::Original | StepLength::Spectral => Ok(()),
     }
 }
 
 impl Muon {
-    /// The optimizer with this learning rate, a number or a [`Schedule`].
-    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
-        Muon {
-            learning_rate: learning_rate.into(),
-            adam_beta_1: 0.9,
-            adam_beta_2: 0.999,
-            adam_weight_decay: 0.004,
-            adam_lr_ratio: 1.0,
-            epsilon: 1e-7,
-            exclude_layers: Vec::new(),
-            coefficients: [3.4445, -4.775, 2.0315],
-            momentum: 0.95,
-            ns_steps: 5,
-            nesterov: true,
-            step_length: StepLength::Rms(0.2),
-            pytorch: false,
-            common: Common {
-                weight_decay: 0.004,
-                ..Common::default()
-            },
-        }
-    }
-
     /// The same in PyTorch's form.
     pub fn pytorch(mut self) -> Self {
         self.pytorch = true;
@@ -151,29 +129,10 @@ impl Muon {
         x.scale(length as f32)
     }
 
-    fn check_settings(&self) -> Result<()> {
-        share("adam_beta_1", self.adam_beta_1)?;
-        share("adam_beta_2", self.adam_beta_2)?;
-        at_least_zero("adam_weight_decay", self.adam_weight_decay)?;
-        at_least_zero("adam_lr_ratio", self.adam_lr_ratio)?;
-        above_zero("epsilon", self.epsilon)?;
-        share("momentum", self.momentum)?;
-        let mut coefficients = self.coefficients.into_iter();
-        coefficients.try_for_each(|coefficient| finite("coefficients", coefficient))?;
-        at_least_one("ns_steps", self.ns_steps)?;
-        if let StepLength::Rms(share) = self.step_length {
-            above_zero("step_length", share)?;
-        }
-        no_coupled_decay(self.common.l2)
-    }
-
     fn clock_rates(&self) -> Rates {
-        Rates {
-            learning_rate: self.learning_rate.clone(),
-            beta_1: self.adam_beta_1,
-            beta_2: self.adam_beta_2,
-            update_count: Some(self.common.update_count(Series::None)),
-        }
+        let betas = [self.adam_beta_1, self.adam_beta_2];
+        self.common
+            .counted(&self.learning_rate, betas, Series::None)
     }
 
     #[track_caller]
@@ -234,7 +193,4 @@ impl Muon {
         };
         Update::new(adam, treatment)
     }
-
-    /// Muon's updates are by rules of other files.
-    pub(super) fn samples(_samples: &mut RuleSamples) {}
 }

@@ -1,14 +1,13 @@
 //! Nadam: Adam with Nesterov's look-ahead; and RAdam, which waits until its variance is known.
 
-use crate::contract::wgsl;
 use crate::number::Known;
 use crate::op::{
     AdamFormula, Element, Moment, RuleForm, RuleState, Series, UpdateRule, complement, rest_of,
+    rule_form,
 };
 use crate::range::{above_zero, at_least_zero, share};
 
 use super::define::optimizer;
-use super::samples::RuleSamples;
 
 optimizer! {
     /// Nadam (Dozat, 2016) with Keras' defaults. m and v are Adam's, μₜ = β₁·(1 − ½·0.96^(t·d)), and
@@ -27,6 +26,7 @@ optimizer! {
         /// d, at least 0. Default 1, which is what Keras has.
         momentum_decay: f32 = 1.0, at_least_zero;
     }
+    tried on [Nadam::default(), Nadam { momentum_decay: 0.004, ..Nadam::default() }];
 }
 
 impl Nadam {
@@ -43,21 +43,11 @@ impl Nadam {
             complement(beta)
         }
     }
-
-    pub(super) fn samples(samples: &mut RuleSamples) {
-        let nadam = Nadam::default();
-        samples.add(nadam.clone()).add(Nadam {
-            momentum_decay: 0.004,
-            ..nadam
-        });
-    }
 }
 
 impl UpdateRule for Nadam {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.nadam",
-            wgsl: wgsl!("update/nadam"),
             numbers: vec![
                 ("beta_1", self.beta_1.into()),
                 ("rate_1", (self.rest(self.beta_1) as f32).into()),
@@ -68,7 +58,7 @@ impl UpdateRule for Nadam {
             states: vec![RuleState::signed("m"), RuleState::positive("v")],
             betas: [self.beta_1, self.beta_2],
             series: Series::Nadam { base: self.base() },
-            ..RuleForm::default()
+            ..rule_form!("nadam")
         }
     }
 
@@ -105,19 +95,12 @@ optimizer! {
         /// ε, above 0. Default 1e-7.
         epsilon: f32 = 1e-7, above_zero;
     }
-}
-
-impl Radam {
-    pub(super) fn samples(samples: &mut RuleSamples) {
-        samples.add(Radam::default());
-    }
+    tried on [Radam::default()];
 }
 
 impl UpdateRule for Radam {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.radam",
-            wgsl: wgsl!("update/radam"),
             numbers: vec![
                 ("rate_1", rest_of(self.beta_1)),
                 ("rate_2", rest_of(self.beta_2)),
@@ -126,7 +109,7 @@ impl UpdateRule for Radam {
             states: vec![RuleState::signed("m"), RuleState::positive("v")],
             betas: [self.beta_1, self.beta_2],
             series: Series::Radam,
-            ..RuleForm::default()
+            ..rule_form!("radam")
         }
     }
 

@@ -1,14 +1,12 @@
 //! RMSprop: steps divided by the root of a running mean of squares.
 
-use crate::contract::wgsl;
 use crate::number::Known;
 use crate::op::{
-    Element, Moment, RuleForm, RuleState, UpdateRule, moved, over_root, rest, rest_of,
+    Element, Moment, RuleForm, RuleState, UpdateRule, moved, over_root, rest, rest_of, rule_form,
 };
 use crate::range::{above_zero, share};
 
 use super::define::optimizer;
-use super::samples::RuleSamples;
 
 optimizer! {
     /// RMSprop (Hinton, 2012) with Keras' defaults and its ε inside the root:
@@ -29,6 +27,12 @@ optimizer! {
         /// Whether ε stands where PyTorch has it. Default false.
         pytorch: bool = false;
     }
+    tried on [
+        RmsProp::default(),
+        RmsProp::default().centered().pytorch(),
+        RmsProp::default().momentum(0.8).pytorch(),
+        RmsProp::default().momentum(0.8).centered(),
+    ];
 }
 
 impl RmsProp {
@@ -49,14 +53,6 @@ impl RmsProp {
         self.pytorch = true;
         self
     }
-
-    pub(super) fn samples(samples: &mut RuleSamples) {
-        let rmsprop = RmsProp::default();
-        samples.add(rmsprop.clone());
-        samples.add(rmsprop.clone().centered().pytorch());
-        samples.add(rmsprop.clone().momentum(0.8).pytorch());
-        samples.add(rmsprop.momentum(0.8).centered());
-    }
 }
 
 impl UpdateRule for RmsProp {
@@ -69,8 +65,6 @@ impl UpdateRule for RmsProp {
             states.push(RuleState::signed("momentum"));
         }
         RuleForm {
-            label: "update.rmsprop",
-            wgsl: wgsl!("update/rmsprop"),
             numbers: vec![
                 ("rate", rest_of(self.rho)),
                 ("momentum", self.momentum.into()),
@@ -79,7 +73,7 @@ impl UpdateRule for RmsProp {
                 ("pytorch", self.pytorch.into()),
             ],
             states,
-            ..RuleForm::default()
+            ..rule_form!("rmsprop")
         }
     }
 

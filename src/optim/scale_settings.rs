@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::Result;
+use crate::range::{at_least_one, within};
 
 /// Dynamic loss scaling with the names and defaults of Keras' `LossScaleOptimizer`.
 ///
@@ -38,14 +39,8 @@ impl LossScale {
     /// Whether every setting is in its range; the error names the field.
     pub(super) fn validate(&self) -> Result<()> {
         let scale = self.initial_scale;
-        if !scale.is_normal() || scale < 0.0 || scale.to_bits() & 0x7f_ffff != 0 {
-            let message = format!("must be a power of two, got {scale}");
-            return Err(Error::argument("initial_scale", message));
-        }
-        if self.dynamic_growth_steps == 0 {
-            let message = "must be at least 1, got 0";
-            return Err(Error::argument("dynamic_growth_steps", message));
-        }
-        Ok(())
+        let fits = scale.is_normal() && scale > 0.0 && scale.to_bits() & 0x7f_ffff == 0;
+        within(fits, "initial_scale", "a power of two", scale)?;
+        at_least_one("dynamic_growth_steps", self.dynamic_growth_steps)
     }
 }

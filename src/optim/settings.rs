@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::range::{above_zero, at_least_one, at_least_zero, fraction};
 use crate::{Error, Result};
-
-use crate::range::at_least_zero;
 
 /// The decoupled decay of AdamW, as in Keras.
 pub(super) const ADAM_W_DECAY: f32 = 0.004;
@@ -86,11 +85,6 @@ impl Common {
         *self == idle
     }
 
-    /// Whether it is as by default, so that files need not say it.
-    pub(super) fn is_default(&self) -> bool {
-        *self == Common::default()
-    }
-
     /// Checks the settings that all optimizers have.
     ///
     /// # Errors
@@ -105,12 +99,7 @@ impl Common {
             ("clipvalue", self.clipvalue),
         ];
         for (name, limit) in limits {
-            if let Some(limit) = limit
-                && !(limit > 0.0 && limit.is_finite())
-            {
-                let message = format!("must be above 0 and finite, got {limit}");
-                return Err(Error::argument(name, message));
-            }
+            limit.map_or(Ok(()), |limit| above_zero(name, limit))?;
         }
         let set = limits.iter().filter(|(_, limit)| limit.is_some());
         if let [first, second, ..] = set.collect::<Vec<_>>()[..] {
@@ -120,24 +109,17 @@ impl Common {
             );
             return Err(Error::argument(first.0, message));
         }
-        let counts = [
-            (
-                "gradient_accumulation_steps",
-                Some(self.gradient_accumulation_steps),
-            ),
-            ("ema_overwrite_frequency", self.ema_overwrite_frequency),
-            ("lookahead", self.lookahead.map(|lookahead| lookahead.steps)),
-        ];
-        for (name, count) in counts {
-            if count == Some(0) {
-                return Err(Error::argument(name, "must be at least 1, got 0"));
-            }
-        }
-        if !(0.0..=1.0).contains(&self.ema_momentum) {
-            let message = format!("must be in [0, 1], got {}", self.ema_momentum);
-            return Err(Error::argument("ema_momentum", message));
-        }
+        at_least_one(
+            "gradient_accumulation_steps",
+            self.gradient_accumulation_steps,
+        )?;
+        at_least_one(
+            "ema_overwrite_frequency",
+            self.ema_overwrite_frequency.unwrap_or(1),
+        )?;
+        fraction("ema_momentum", self.ema_momentum)?;
         if let Some(lookahead) = self.lookahead {
+            at_least_one("lookahead", lookahead.steps)?;
             if !(lookahead.share > 0.0 && lookahead.share <= 1.0) {
                 let message = format!("must go a share in (0, 1], got {}", lookahead.share);
                 return Err(Error::argument("lookahead", message));

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::contract::wgsl;
 use crate::number::Known;
-use crate::op::{self, Element, Moment, RuleForm, RuleState, UpdateRule, rest, rest_of};
+use crate::op::{self, Element, Moment, RuleForm, RuleState, UpdateRule, rest, rest_of, rule_form};
 use crate::range::{fraction, share};
 use crate::schedule::Schedule;
 use crate::{Error, Result, Tensor};
@@ -36,7 +35,7 @@ optimizer! {
         #[serde(skip_serializing_if = "Option::is_none")]
         dampening: Option<f32> = None, within_one;
     }
-    also looks_ahead_by_something;
+    also |sgd| looks_ahead_by_something(sgd);
 }
 
 fn within_one(name: &'static str, dampening: Option<f32>) -> Result<()> {
@@ -109,7 +108,7 @@ impl Sgd {
         with_rule!(self, |rule| self.common.updates(rule, parameters, clock))
     }
 
-    pub(super) fn samples(samples: &mut RuleSamples) {
+    pub(super) fn samples(samples: &mut RuleSamples) -> &mut RuleSamples {
         samples.add(Descent);
         samples.extend(op::cases_within_the_limit(Descent));
         for nesterov in [false, true] {
@@ -121,6 +120,7 @@ impl Sgd {
                 nesterov,
             });
         }
+        samples
     }
 }
 
@@ -131,10 +131,8 @@ pub(super) struct Descent;
 impl UpdateRule for Descent {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.sgd",
-            wgsl: wgsl!("update/sgd"),
             own_op: Some(Arc::new(op::Sgd)),
-            ..RuleForm::default()
+            ..rule_form!("sgd")
         }
     }
 
@@ -152,15 +150,13 @@ struct Velocity(op::Momentum);
 impl UpdateRule for Velocity {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.momentum",
-            wgsl: wgsl!("update/momentum"),
             numbers: vec![
                 ("momentum", self.0.momentum.into()),
                 ("nesterov", self.0.nesterov.into()),
             ],
             states: vec![RuleState::signed("momentum")],
             own_op: Some(Arc::new(self.0)),
-            ..RuleForm::default()
+            ..rule_form!("momentum")
         }
     }
 
@@ -188,15 +184,13 @@ struct HeavyBall {
 impl UpdateRule for HeavyBall {
     fn form(&self) -> RuleForm {
         RuleForm {
-            label: "update.heavy_ball",
-            wgsl: wgsl!("update/heavy_ball"),
             numbers: vec![
                 ("momentum", self.momentum.into()),
                 ("rate", rest_of(self.dampening)),
                 ("nesterov", self.nesterov.into()),
             ],
             states: vec![RuleState::signed("momentum_buffer")],
-            ..RuleForm::default()
+            ..rule_form!("heavy_ball")
         }
     }
 

@@ -13,13 +13,31 @@ impl Common {
     /// optimizer whose formula is a rule.
     pub fn rates<R: UpdateRule>(&self, learning_rate: &Schedule, rule: &R) -> Rates {
         let form = rule.form();
-        let [beta_1, beta_2] = form.betas;
-        let alone = self.does_nothing() && form.own_op.is_some();
+        let mut rates = self.counted(learning_rate, form.betas, form.series);
+        if self.does_nothing() && form.own_op.is_some() {
+            rates.update_count = None;
+        }
+        rates
+    }
+
+    /// The rates of a clock that counts updates.
+    pub(super) fn counted(
+        &self,
+        learning_rate: &Schedule,
+        [beta_1, beta_2]: [f32; 2],
+        series: Series,
+    ) -> Rates {
+        let overwritten = self.ema_overwrite_frequency.filter(|_| self.use_ema);
+        let slow = self.lookahead.map(|lookahead| lookahead.steps);
         Rates {
             learning_rate: learning_rate.clone(),
             beta_1,
             beta_2,
-            update_count: (!alone).then(|| self.update_count(form.series)),
+            update_count: Some(UpdateCount {
+                accumulate: self.gradient_accumulation_steps,
+                every: overwritten.or(slow).unwrap_or(0),
+                series,
+            }),
         }
     }
 
@@ -58,17 +76,6 @@ impl Common {
             updates.extend(record(update, name, parameter, gradient, clock));
         }
         updates
-    }
-
-    /// What the clock is to count.
-    pub(super) fn update_count(&self, series: Series) -> UpdateCount {
-        let overwritten = self.ema_overwrite_frequency.filter(|_| self.use_ema);
-        let slow = self.lookahead.map(|lookahead| lookahead.steps);
-        UpdateCount {
-            accumulate: self.gradient_accumulation_steps,
-            every: overwritten.or(slow).unwrap_or(0),
-            series,
-        }
     }
 
     /// Whether a parameter of that name is decayed.

@@ -21,7 +21,7 @@ use super::LONG_RATES;
 pub(crate) use cases::cases_within_the_limit;
 use rule::MAX_STATES;
 pub use rule::{Element, Moment, RuleForm, RuleState, UpdateRule};
-pub(crate) use rule::{complement, moved, over_root, rest, rest_of};
+pub(crate) use rule::{complement, moved, over_root, rest, rest_of, rule_form};
 pub(crate) use treatment::{Clipped, Running, Treatment};
 
 /// One update of a parameter.

@@ -72,6 +72,18 @@ pub struct RuleForm {
     pub own_op: Option<Arc<dyn Op>>,
 }
 
+/// The form of the built-in rule of that name: its label and its text, `shaders/update/<name>.wgsl`.
+macro_rules! rule_form {
+    ($name:literal) => {
+        $crate::op::RuleForm {
+            label: concat!("update.", $name),
+            wgsl: $crate::contract::wgsl!("update/", $name),
+            ..Default::default()
+        }
+    };
+}
+pub(crate) use rule_form;
+
 /// How an update changes an element of a parameter by the same element of its gradient.
 ///
 /// A rule is written twice. [`step`](UpdateRule::step) runs on f32 and f64 on the CPU session, and on numbers that carry
