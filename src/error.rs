@@ -179,37 +179,29 @@ impl fmt::Display for Error {
                 message,
                 location,
             } => {
-                write!(
-                    f,
-                    "{op}: {message} ({}:{})",
-                    location.file(),
-                    location.line()
-                )
+                let (file, line) = (location.file(), location.line());
+                write!(f, "{op}: {message} ({file}:{line})")
             }
             Error::Argument { name, message } => write!(f, "{name}: {message}"),
-            Error::NotFound { what, name, known } if known.is_empty() => {
-                write!(f, "no {what} matches `{name}`, and there is none at all")
-            }
             Error::NotFound { what, name, known } => {
-                write!(
-                    f,
-                    "no {what} matches `{name}`; there is: {}",
-                    known.join(", ")
-                )
+                write!(f, "no {what} matches `{name}`")?;
+                match &known[..] {
+                    [] => f.write_str(", and there is none at all"),
+                    known => write!(f, "; there is: {}", known.join(", ")),
+                }
             }
-            Error::Data { message } => f.write_str(message),
+            Error::Data { message } | Error::Device { message } => f.write_str(message),
             Error::Format {
                 path,
-                line: Some(line),
+                line,
                 message,
             } => {
-                write!(f, "{}, line {line}: {message}", path.display())
+                write!(f, "{}", path.display())?;
+                if let Some(line) = line {
+                    write!(f, ", line {line}")?;
+                }
+                write!(f, ": {message}")
             }
-            Error::Format {
-                path,
-                line: None,
-                message,
-            } => write!(f, "{}: {message}", path.display()),
             Error::Io { path, source } => write!(f, "{}: {source}", path.display()),
             Error::Limit {
                 limit,
@@ -217,10 +209,10 @@ impl fmt::Display for Error {
                 needed,
                 allowed,
             } => {
+                let remedy = remedy(limit);
                 write!(
                     f,
-                    "{what} needs {needed}, but the adapter's {limit} is {allowed}; what helps is {}",
-                    remedy(limit)
+                    "{what} needs {needed}, but the adapter's {limit} is {allowed}; what helps is {remedy}"
                 )
             }
             Error::OutOfMemory {
@@ -234,12 +226,11 @@ impl fmt::Display for Error {
                     Some(available) => write!(f, "and {available} are left")?,
                     None => f.write_str("more than is free")?,
                 }
-                match advice {
-                    Some(advice) => write!(f, "; {advice}"),
-                    None => Ok(()),
+                if let Some(advice) = advice {
+                    write!(f, "; {advice}")?;
                 }
+                Ok(())
             }
-            Error::Device { message } => f.write_str(message),
             Error::Shader { shader, message } => write!(f, "shader {shader}: {message}"),
             Error::Gpu { during, message } => {
                 write!(f, "the GPU driver failed in {during}: {message}")

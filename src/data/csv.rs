@@ -5,17 +5,16 @@ mod columns;
 mod header;
 mod labels;
 
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
 use columns::Columns;
 use csv::{ByteRecord, ReaderBuilder};
 
-use crate::edge::files::File;
 use crate::error::{Error, Result};
 
 use super::Dataset;
-use super::source::{decompressed, unreadable};
+use super::source::{open, unpacked, unreadable};
 
 /// A column of a file, by its name in the header or by its index, which counts targets and skipped columns too.
 #[derive(Debug, Clone, PartialEq)]
@@ -200,8 +199,7 @@ impl Csv {
     /// - [`Error::Argument`] where the settings do not fit the file or each other.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Dataset> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(|refusal| Error::io(path, refusal))?;
-        self.read_all(BufReader::new(file), path)
+        self.parse(open(path)?, path)
     }
 
     /// Reads from `reader`, gzipped or not; `name` stands for the path in errors.
@@ -210,19 +208,24 @@ impl Csv {
     ///
     /// The same errors as [`read`](Self::read).
     pub fn read_from(&self, reader: impl Read, name: &str) -> Result<Dataset> {
-        self.read_all(reader, Path::new(name))
+        let path = Path::new(name);
+        self.parse(unpacked(reader, path)?, path)
     }
 
-    fn read_all(&self, reader: impl Read, path: &Path) -> Result<Dataset> {
+    fn parse(&self, mut reader: impl Read, path: &Path) -> Result<Dataset> {
         let mut text = Vec::new();
-        decompressed(reader)
-            .and_then(|mut reader| reader.read_to_end(&mut text))
+        reader
+            .read_to_end(&mut text)
             .map_err(|refusal| unreadable(path, refusal))?;
         // Some editors begin a file with a byte order mark; it is no part of the first cell.
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+        let empty = || Error::format(path, None, "it has no rows of data");
+        let unfit = |record: &ByteRecord, message: String| {
+            Error::format(path, Some(line(text, record, self.comment)), message)
+        };
 
         // Records of any length are let in here, so that our own check can say which line is ragged.
-        let records = ReaderBuilder::new()
+        let mut records = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .delimiter(self.delimiter)
@@ -232,39 +235,25 @@ impl Csv {
             .from_reader(text)
             .into_byte_records()
             .map(|record| record.map_err(|refusal| Error::format(path, None, refusal.to_string())));
-        self.assemble(records, &|record| line(text, record, self.comment), path)
-    }
-
-    /// Makes the data set of the file's records; `line` says where one of them begins.
-    fn assemble(
-        &self,
-        mut records: impl Iterator<Item = Result<ByteRecord>>,
-        line: &dyn Fn(&ByteRecord) -> u64,
-        path: &Path,
-    ) -> Result<Dataset> {
-        let first = records.next().transpose()?.ok_or_else(|| empty(path))?;
+        let first = records.next().transpose()?.ok_or_else(empty)?;
         let second = records.next().transpose()?;
         let named = header::is_header(self, &first, second.as_ref())
-            .map_err(|message| Error::format(path, Some(line(&first)), message))?;
+            .map_err(|message| unfit(&first, message))?;
         let names = named.then(|| first.iter().map(cells::text).collect());
-        let data = if named { None } else { Some(first.clone()) };
 
         let mut columns = Columns::new(self, path, first.len(), names)?;
+        let data = (!named).then_some(first);
         for record in data.into_iter().chain(second).map(Ok).chain(records) {
             let record = record?;
             columns
                 .push(&record)
-                .map_err(|message| Error::format(path, Some(line(&record)), message))?;
+                .map_err(|message| unfit(&record, message))?;
         }
         if columns.is_empty() {
-            return Err(empty(path));
+            return Err(empty());
         }
         columns.finish()
     }
-}
-
-fn empty(path: &Path) -> Error {
-    Error::format(path, None, "it has no rows of data")
 }
 
 /// The line, counted from 1, on which a record begins. A record's position is where the one before it ended, so the

@@ -17,7 +17,7 @@ use crate::reserve::reserved;
 
 use super::Array;
 use super::array::{ArrayHeader, ElementKind};
-use super::source::{decompressed, open, unreadable};
+use super::source::{open, unpacked, unreadable};
 
 pub use mnist::{mnist, read_images};
 
@@ -52,8 +52,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Array> {
 /// The same errors as [`read`].
 pub fn read_from(reader: impl Read, name: &str) -> Result<Array> {
     let path = Path::new(name);
-    let reader = decompressed(reader).map_err(|refusal| unreadable(path, refusal))?;
-    parse(reader, path)
+    parse(unpacked(reader, path)?, path)
 }
 
 fn parse(mut reader: impl Read, path: &Path) -> Result<Array> {

@@ -61,11 +61,16 @@ impl<R: Read> Read for Unpacked<R> {
 /// Opens `path` for reading; a gzipped file is decompressed on the way.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
     let file = File::open(path).map_err(|refusal| Error::io(path, refusal))?;
-    decompressed(BufReader::new(file)).map_err(|refusal| unreadable(path, refusal))
+    unpacked(BufReader::new(file), path)
+}
+
+/// The bytes of `reader`, decompressed if they are gzipped; `path` is named in errors.
+pub(super) fn unpacked<'a>(reader: impl Read + 'a, path: &Path) -> Result<Box<dyn Read + 'a>> {
+    decompressed(reader).map_err(|refusal| unreadable(path, refusal))
 }
 
 /// The bytes of `reader`, decompressed if they begin as a gzip file does.
-pub(super) fn decompressed<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+fn decompressed<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut start = Vec::new();
     reader
         .by_ref()

@@ -27,7 +27,7 @@ pub(crate) const PART: &str = "part";
 /// # Errors
 ///
 /// [`Error::Io`] with the path that was to be written.
-pub fn write<'a>(
+pub(crate) fn write<'a>(
     disk: &dyn Disk,
     path: impl AsRef<Path>,
     parts: impl IntoIterator<Item = impl AsRef<[u8]> + 'a>,

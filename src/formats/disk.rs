@@ -9,7 +9,8 @@ use crate::edge::files::{File, OpenOptions};
 
 /// Where files are written: the system's own disks by default.
 ///
-/// [`write`](super::write()) needs these five operations and no others; a test gives it a disk that fails in one of them.
+/// Writing a file whole or not at all needs these five operations and no others: it is created under a name of its own in the same
+/// folder, synced, renamed, and the folder is synced. A test gives a disk that fails in one of them.
 pub trait Disk: fmt::Debug + Send + Sync {
     /// Makes a folder and those above it, where they are not there yet.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
@@ -57,9 +58,10 @@ impl Disk for System {
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         // Windows opens no folders, and brings names down by itself.
-        match cfg!(unix) {
-            true => File::open(path)?.sync_all(),
-            false => Ok(()),
+        if cfg!(unix) {
+            File::open(path)?.sync_all()
+        } else {
+            Ok(())
         }
     }
 }

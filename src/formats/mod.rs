@@ -3,7 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `disk` | [`Disk`]: the operations by which files are written |
-//! | `atomic` | [`write()`] |
+//! | `atomic` | files written whole or not at all |
 //! | `safetensors` | the format of models, weights and checkpoints |
 //! | `tuning_file` | measured choices of an adapter |
 
@@ -12,6 +12,5 @@ mod disk;
 pub(crate) mod safetensors;
 mod tuning_file;
 
-pub use atomic::write;
-pub(crate) use atomic::{PART, read};
+pub(crate) use atomic::{PART, read, write};
 pub use disk::{Disk, DiskFile, System};

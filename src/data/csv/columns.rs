@@ -12,7 +12,8 @@ use super::labels::{CellNames, Labels};
 use super::{Column, Csv};
 
 /// The table while it is being read.
-pub(super) struct Columns {
+pub(super) struct Columns<'a> {
+    csv: &'a Csv,
     width: usize,
     names: Option<Vec<String>>,
     features: Vec<usize>,
@@ -22,13 +23,12 @@ pub(super) struct Columns {
     labels: Option<Labels>,
     /// For each feature, its categories if it is one of them.
     categories: Vec<Option<CellNames>>,
-    missing: Vec<String>,
 }
 
-impl Columns {
+impl<'a> Columns<'a> {
     /// The columns that `csv` asks for, of a file whose first record has `width` cells.
     pub(super) fn new(
-        csv: &Csv,
+        csv: &'a Csv,
         path: &Path,
         width: usize,
         names: Option<Vec<String>>,
@@ -73,9 +73,7 @@ impl Columns {
             );
             return Err(Error::format(path, None, message));
         }
-        let labels = csv
-            .labels
-            .then(|| Labels::new(&csv.class_names, &csv.missing));
+        let labels = csv.labels.then(|| Labels::new(&csv.class_names));
         let mut categories: Vec<Option<CellNames>> = features.iter().map(|_| None).collect();
         for (column, listed) in &csv.categorical {
             let column = find(column, "categorical")?;
@@ -88,6 +86,7 @@ impl Columns {
             categories[feature] = Some(CellNames::new(listed));
         }
         Ok(Columns {
+            csv,
             width,
             names,
             features,
@@ -96,7 +95,6 @@ impl Columns {
             values: Vec::new(),
             labels,
             categories,
-            missing: csv.missing.clone(),
         })
     }
 
@@ -111,7 +109,10 @@ impl Columns {
         for (feature, column) in self.features.iter().enumerate() {
             let cell = &record[*column];
             self.read.push(
-                match (Cell::of(cell, &self.missing), &mut self.categories[feature]) {
+                match (
+                    Cell::of(cell, &self.csv.missing),
+                    &mut self.categories[feature],
+                ) {
                     (Cell::Empty | Cell::Missing, _) => f32::NAN,
                     (_, Some(categories)) => {
                         let number = categories.number(&text(cell), "categories");
@@ -126,9 +127,9 @@ impl Columns {
         }
         for column in &self.targets {
             let cell = &record[*column];
-            match (&mut self.labels, Cell::of(cell, &self.missing)) {
+            match (&mut self.labels, Cell::of(cell, &self.csv.missing)) {
                 (Some(labels), _) => {
-                    let pushed = labels.push(&text(cell));
+                    let pushed = labels.push(&text(cell), &self.csv.missing);
                     pushed.map_err(|message| format!("{}: {message}", self.describe(*column)))?;
                 }
                 (None, Cell::Number(number)) => self.values.push(number),

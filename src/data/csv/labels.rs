@@ -62,7 +62,6 @@ impl CellNames {
 pub(super) struct Labels {
     labels: Vec<u32>,
     kind: Option<LabelKind>,
-    missing: Vec<String>,
 }
 
 enum LabelKind {
@@ -73,17 +72,16 @@ enum LabelKind {
 
 impl Labels {
     /// An empty column, of the classes in `listed` if there are any.
-    pub(super) fn new(listed: &[String], missing: &[String]) -> Self {
+    pub(super) fn new(listed: &[String]) -> Self {
         Labels {
             labels: Vec::new(),
             kind: (!listed.is_empty()).then(|| LabelKind::Named(CellNames::new(listed))),
-            missing: missing.to_vec(),
         }
     }
 
-    /// Reads one label; the error says what is wrong with it.
-    pub(super) fn push(&mut self, text: &str) -> Result<(), String> {
-        let cell = Cell::of(text.as_bytes(), &self.missing);
+    /// Reads one label; `missing` are the texts that stand for none. The error says what is wrong with it.
+    pub(super) fn push(&mut self, text: &str, missing: &[String]) -> Result<(), String> {
+        let cell = Cell::of(text.as_bytes(), missing);
         let kind = self.kind.get_or_insert_with(|| match cell {
             Cell::Text => LabelKind::Named(CellNames::new(&[])),
             _ => LabelKind::Numbers,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -26,14 +25,6 @@ pub(crate) struct File<'a> {
     metadata: BTreeMap<String, String>,
     tensors: BTreeMap<String, TensorEntry>,
     data: &'a [u8],
-}
-
-/// A tensor's place in a file.
-#[derive(Debug)]
-struct TensorEntry {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    place: Range<usize>,
 }
 
 /// A tensor of a file.
@@ -81,15 +72,15 @@ impl Dtype {
 /// A tensor as the header has it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Described {
+struct TensorEntry {
     dtype: Dtype,
     shape: Dims,
-    data_offsets: (u64, u64),
+    data_offsets: (usize, usize),
 }
 
 /// A shape of few dimensions.
 #[derive(Debug)]
-struct Dims(Vec<u64>);
+struct Dims(Vec<usize>);
 
 impl<'de> Deserialize<'de> for Dims {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -121,7 +112,7 @@ impl<'de> Deserialize<'de> for Dims {
 #[derive(Debug, Default)]
 struct FileHeader {
     metadata: BTreeMap<String, String>,
-    tensors: BTreeMap<String, Described>,
+    tensors: BTreeMap<String, TensorEntry>,
 }
 
 impl<'de> Deserialize<'de> for FileHeader {
@@ -185,27 +176,22 @@ impl<'a> File<'a> {
         };
         let header: FileHeader =
             serde_json::from_slice(json).map_err(|error| unfit(format!("its header: {error}")))?;
-        let mut tensors = BTreeMap::new();
-        for (name, described) in header.tensors {
-            let entry = described
-                .within(data.len())
+        for (name, entry) in &header.tensors {
+            entry
+                .check(data.len())
                 .map_err(|message| unfit(format!("the tensor `{name}` {message}")))?;
-            tensors.insert(name, entry);
         }
-        let mut places: Vec<(&Range<usize>, &String)> = tensors
-            .iter()
-            .map(|(name, entry)| (&entry.place, name))
-            .collect();
-        places.sort_by_key(|(place, _)| (place.start, place.end));
+        let entries = header.tensors.iter();
+        let mut places: Vec<_> = entries.map(|(name, e)| (e.data_offsets, name)).collect();
+        places.sort_by_key(|(place, _)| *place);
         let mut end = 0;
-        for (place, name) in places {
-            if place.start != end {
+        for ((begin, after), name) in places {
+            if begin != end {
                 return Err(unfit(format!(
-                    "the tensor `{name}` begins at byte {} of the data, but the one before it ends at {end}",
-                    place.start
+                    "the tensor `{name}` begins at byte {begin} of the data, but the one before it ends at {end}"
                 )));
             }
-            end = place.end;
+            end = after;
         }
         if end != data.len() {
             return Err(unfit(format!(
@@ -217,7 +203,7 @@ impl<'a> File<'a> {
             path,
             head: &bytes[..8 + len],
             metadata: header.metadata,
-            tensors,
+            tensors: header.tensors,
             data,
         })
     }
@@ -256,8 +242,8 @@ impl<'a> File<'a> {
             path: self.path,
             name: name.into(),
             dtype: entry.dtype,
-            shape: entry.shape.clone(),
-            bytes: &self.data[entry.place.clone()],
+            shape: entry.shape.0.clone(),
+            bytes: &self.data[entry.data_offsets.0..entry.data_offsets.1],
         })
     }
 
@@ -268,32 +254,19 @@ impl<'a> File<'a> {
     }
 }
 
-impl Described {
-    /// The tensor's place within `bytes` bytes of data, or why it has none.
-    fn within(self, bytes: usize) -> Result<TensorEntry, String> {
-        let dims = self.shape.0;
-        let shape: Option<Vec<usize>> = dims.iter().map(|&d| d.try_into().ok()).collect();
-        let size = shape.as_ref().and_then(|shape| {
-            let mut dims = shape.iter();
-            dims.try_fold(self.dtype.width(), |n, &dim| n.checked_mul(dim))
-        });
+impl TensorEntry {
+    /// Refuses a tensor whose place is not within `bytes` bytes of data, or not of its size.
+    fn check(&self, bytes: usize) -> Result<(), String> {
+        let mut dims = self.shape.0.iter();
+        let size = dims.try_fold(self.dtype.width(), |n, &dim| n.checked_mul(dim));
         let (begin, end) = self.data_offsets;
-        let place = usize::try_from(begin).ok().zip(usize::try_from(end).ok());
-        match (shape, size, place) {
-            (Some(shape), Some(size), Some((begin, end)))
-                if begin <= end && end <= bytes && end - begin == size =>
-            {
-                Ok(TensorEntry {
-                    dtype: self.dtype,
-                    shape,
-                    place: begin..end,
-                })
-            }
-            _ => Err(format!(
-                "is {:?} {dims:?} in bytes {begin} to {end} of {bytes}, which does not fit",
-                self.dtype
-            )),
+        if begin <= end && end <= bytes && size == Some(end - begin) {
+            return Ok(());
         }
+        Err(format!(
+            "is {:?} {:?} in bytes {begin} to {end} of {bytes}, which does not fit",
+            self.dtype, self.shape.0
+        ))
     }
 }
 

@@ -77,7 +77,7 @@ struct MemberHeader {
 }
 
 impl RunState {
-    /// Writes the state to one file, which appears whole or not at all: see [`io::write`](crate::formats::write()).
+    /// Writes the state to one file, which appears whole or not at all whatever happens meanwhile.
     ///
     /// # Errors
     ///
