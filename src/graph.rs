@@ -13,7 +13,7 @@ pub(crate) use nodes::{Nodes, Origin};
 
 /// One output of one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ValueId {
+pub(crate) struct ValueId {
     /// The node's number in order of recording.
     pub node: usize,
     /// Which of its outputs.
@@ -47,14 +47,14 @@ pub enum Role {
 
 impl Role {
     /// Whether a snapshot of a session keeps it.
-    pub fn is_kept(self) -> bool {
+    pub(crate) fn is_kept(self) -> bool {
         matches!(self, Role::State | Role::Progress)
     }
 }
 
 /// A named tensor that outlives a step: an input the host writes, a parameter, an optimizer's state, a constant.
 #[derive(Debug, Clone)]
-pub struct Variable {
+pub(crate) struct Variable {
     /// Unique within its graph.
     pub name: String,
     /// Its elements when a session opens.
@@ -67,7 +67,7 @@ pub struct Variable {
 
 /// What a node is.
 #[derive(Debug, Clone)]
-pub enum Node {
+pub(crate) enum Node {
     /// A leaf that lives as long as the session.
     Variable(Variable),
     /// An operation.
@@ -78,7 +78,7 @@ pub enum Node {
 
 /// A node with its operands.
 #[derive(Debug, Clone)]
-pub struct Record {
+pub(crate) struct Record {
     /// A variable, an op or an error.
     pub node: Node,
     /// Where its inputs come from.
@@ -167,7 +167,7 @@ impl Graph {
 
     /// A named tensor that outlives a step, in this role.
     #[track_caller]
-    pub fn variable_as(
+    pub(crate) fn variable_as(
         &self,
         role: Role,
         name: impl Into<String>,

@@ -34,7 +34,7 @@ impl Tensor {
     }
 
     /// Its node and output.
-    pub fn id(&self) -> ValueId {
+    pub(crate) fn id(&self) -> ValueId {
         self.id
     }
 

@@ -4,10 +4,10 @@
 //!
 //! ```
 //! use kiln::check;
-//! use kiln::op::{Case, Fill, Function, Pointwise};
+//! use kiln::op::{Case, Fill, Function};
 //! use kiln::Device;
 //!
-//! let case = Case::new(Pointwise(Function::from_name("tanh", &[])?)).input(&[33, 5], Fill::Uniform(-3.0, 3.0));
+//! let case = Case::new(Function::from_name("tanh", &[])?).input(&[33, 5], Fill::Uniform(-3.0, 3.0));
 //! check::parity(&case, &Device::cpu())?;
 //! check::gradcheck(&case)?;
 //! check::nan(&case, &Device::cpu())?;

@@ -96,8 +96,9 @@ fn cases() -> Vec<Case> {
     cases.collect()
 }
 
+/// # Training
 impl Tensor {
-    /// This variable takes the value `x`; the handle is for [`Program::update`](crate::Program::update).
+    /// This variable takes the value `x`, which has its shape; the handle is for [`Program::update`](crate::Program::update).
     #[track_caller]
     pub fn assign(&self, x: &Tensor) -> Tensor {
         self.graph().apply_one(Assign, &[self, x])

@@ -1,7 +1,7 @@
 //! Arithmetic of two tensors, element by element: y = a ∘ b, with NumPy's broadcasting.
 //!
-//! The larger and the smaller of two keep a NaN of either; of equals the gradient goes to a, as in TensorFlow (PyTorch shares
-//! it). A comparison is 1 or 0, without a gradient; a power is NaN where either is, or a < 0 and b no whole number.
+//! The larger and the smaller of two keep a NaN of either; where they are equal the gradient goes to a, as in TensorFlow
+//! (PyTorch shares it). A comparison is 1 or 0, without a gradient; a power is NaN where either is, or a < 0 and b no whole number.
 //!
 //! Shapes are aligned at their last dimension; a dimension of size one, or one that is missing, is repeated.
 //! Gradients are summed over what was repeated.
@@ -28,7 +28,7 @@ macro_rules! operators {
     ($($(#[$doc:meta])* $operator:ident $method:ident |$a:ident, $b:ident| $value:expr;)*) => {
         /// An operator between two numbers.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Operator {
+        pub(crate) enum Operator {
             $($(#[$doc])* $operator,)*
         }
 
@@ -53,6 +53,16 @@ macro_rules! operators {
             }
         }
 
+        /// # Arithmetic of two tensors
+        ///
+        /// Shapes broadcast as in NumPy: aligned at their last dimension, one that is missing or of size one is repeated. What
+        /// does not broadcast is refused. `+`, `-`, `*` and `/` work on references to tensors.
+        ///
+        /// ```
+        /// let graph = kiln::Graph::new();
+        /// let (a, b) = (graph.input("a", [4, 1, 6]), graph.input("b", [3, 1]));
+        /// assert_eq!((&a + &b).shape().dims(), [4, 3, 6]);
+        /// ```
         impl Tensor {
             $($(#[$doc])* #[track_caller]
             pub fn $method(&self, b: &Tensor) -> Tensor {
@@ -63,26 +73,26 @@ macro_rules! operators {
 }
 
 operators! {
-    /// a + b element by element, with broadcasting; also the operator `+`.
+    /// a + b; also the operator `+`.
     Add add |a, b| a + b;
-    /// a − b element by element, with broadcasting; also the operator `-`.
+    /// a − b; also the operator `-`.
     Sub sub |a, b| a - b;
-    /// a·b element by element, with broadcasting; also the operator `*`.
+    /// a·b; also the operator `*`.
     Mul mul |a, b| a * b;
-    /// a/b element by element, with broadcasting; also the operator `/`.
+    /// a/b; also the operator `/`.
     Div div |a, b| a / b;
-    /// The larger of a and b element by element, with broadcasting; NaN if either is. Of equals the gradient goes to a.
+    /// The larger of a and b; NaN if either is. Where they are equal the gradient goes to a.
     Maximum maximum |a, b| if b > a || b.is_nan() { b } else { a };
-    /// The smaller of a and b element by element, with broadcasting; NaN if either is. Of equals the gradient goes to a.
+    /// The smaller of a and b; NaN if either is. Where they are equal the gradient goes to a.
     Minimum minimum |a, b| if b < a || b.is_nan() { b } else { a };
-    /// 1 where a ≥ b, else 0, element by element, with broadcasting; it has no gradient.
+    /// 1 where a ≥ b, else 0. It has no gradient.
     GreaterEqual greater_equal |a, b| if a >= b { T::one() } else { T::zero() };
-    /// 1 where a > b, else 0, element by element, with broadcasting; it has no gradient.
+    /// 1 where a > b, else 0. It has no gradient.
     Greater greater |a, b| if a > b { T::one() } else { T::zero() };
-    /// 1 where a = b, else 0, element by element, with broadcasting; it has no gradient.
+    /// 1 where a = b, else 0. It has no gradient.
     Equal equal |a, b| if a == b { T::one() } else { T::zero() };
-    /// aᵇ element by element, with broadcasting; NaN where either is, and where a < 0 and b is no whole number. For an
-    /// exponent that is a constant see [`pow`](Tensor::pow).
+    /// aᵇ; NaN where either is, and where a < 0 and b is no whole number. For an exponent that is a constant see
+    /// [`pow`](Tensor::pow).
     Power power |a, b| match (a.is_nan(), b.is_nan()) {
         (true, _) => a,
         (_, true) => b,
@@ -92,7 +102,7 @@ operators! {
 
 /// y = a ∘ b.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Binary(pub Operator);
+pub(crate) struct Binary(pub Operator);
 
 impl Op for Binary {
     fn name(&self) -> &'static str {

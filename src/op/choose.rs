@@ -160,9 +160,10 @@ fn cases() -> Vec<Case> {
     cases
 }
 
+/// # Choice
 impl Tensor {
-    /// `a` where this tensor is not 0, else `b`, element by element, with broadcasting: NumPy's `where`. What is not chosen
-    /// has no part in the result, nor in a gradient.
+    /// `a` where this tensor is not 0, else `b`, element by element, all three broadcast to one shape: NumPy's `where`. What
+    /// is not chosen has no part in the result, nor in a gradient; the condition has no gradient.
     #[track_caller]
     pub fn choose(&self, a: &Tensor, b: &Tensor) -> Tensor {
         let shape = [a, b].iter().try_fold(self.shape(), |shape, tensor| {

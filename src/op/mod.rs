@@ -62,13 +62,11 @@ pub use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Form, Io, Launch, Launches, Op, Param, RowLoss, Sample,
     Shader, Signature, Slab, Vjp, arity, expect_dtype, fold,
 };
-pub use crate::number::UNIT;
-
-pub use crate::number::{Known, Number, Tracked};
+pub use crate::number::{Known, Number, Tracked, UNIT};
 pub(crate) use accuracy::Accuracy;
 pub(crate) use adam::{Adam, AdamFormula};
 pub(crate) use batch_mean::Backward as BatchMeanBackward;
-pub use binary::{Binary, Operator};
+pub(crate) use binary::{Binary, Operator};
 pub(crate) use clock::{
     AdvanceClock, LONG_RATES, RATES, UpdateCount, cursor, cursor_of, rate, rates_of,
 };
@@ -92,8 +90,7 @@ pub use one_hot::OneHot;
 pub(crate) use penalty::Penalty;
 pub(crate) use permutation::Permutation;
 pub(crate) use pointwise::Backward as PointwiseBackward;
-pub use pointwise::{Allowed, Edges, Function, Pointwise, Setting, Settings, Tried, UnaryFunction};
-
+pub use pointwise::{Allowed, Edges, Function, Setting, Settings, Tried, UnaryFunction};
 pub(crate) use pointwise_loss::PointwiseLoss;
 pub(crate) use record::{Parts, Record};
 pub(crate) use row_reduction::{RowReduction, RowReductionBackward};

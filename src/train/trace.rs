@@ -2,12 +2,12 @@
 
 use std::panic::Location;
 
-use crate::graph::Origin;
+use crate::graph::{Node, Origin};
 use crate::plan::{Place, Plan};
 use crate::session::ElementsRef;
 use crate::session::resize_rates;
 use crate::target::Target;
-use crate::{Dataset, Device, Error, Graph, Node, Result, Role, Session, Snapshot, Values};
+use crate::{Dataset, Device, Error, Graph, Result, Role, Session, Snapshot, Values};
 
 use super::model::Model;
 use super::non_finite::FirstNonFinite;

@@ -4,7 +4,7 @@ use kiln::check::{self, Reference, compare};
 use kiln::op::{
     Binding, Compute, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, UNIT, Vjp,
 };
-use kiln::op::{Case, Function, Pointwise};
+use kiln::op::{Case, Function};
 use kiln::plan::Target;
 use kiln::{Device, Error, Tensor, TensorType, Values};
 
@@ -318,13 +318,13 @@ fn neg() -> Function {
 
 #[test]
 fn the_reference_is_not_compared_with_itself() {
-    let case = Case::new(Pointwise(neg())).input(&[3], Fill::Uniform(-1.0, 1.0));
+    let case = Case::new(neg()).input(&[3], Fill::Uniform(-1.0, 1.0));
     check::parity(&case, &Device::reference()).unwrap_err();
 }
 
 #[test]
 fn draws_are_repeatable_and_keep_to_their_fill() {
-    let case = Case::new(Pointwise(neg()))
+    let case = Case::new(neg())
         .input(&[257, 10], Fill::Uniform(-1.0, 2.0))
         .constant(&[257, 10], Fill::Probabilities)
         .constant(&[257, 10], Fill::OneHot)
@@ -353,6 +353,6 @@ fn draws_are_repeatable_and_keep_to_their_fill() {
         kiln::Values::U32(words) => (0..7).for_each(|label| assert!(words.contains(&label))),
         other => panic!("{other:?}"),
     }
-    let short = Case::new(Pointwise(neg())).input(&[3], Fill::Values(vec![1.0]));
+    let short = Case::new(neg()).input(&[3], Fill::Values(vec![1.0]));
     assert!(check::draw(&short, 1).is_err());
 }

@@ -2,7 +2,7 @@
 
 use crate::common;
 use kiln::check;
-use kiln::op::{Entry, Function, Number, Settings, Tried, UnaryFunction};
+use kiln::op::{Allowed, Entry, Function, Number, Setting, Settings, Tried, UnaryFunction};
 use kiln::plan::{Class, Target};
 use kiln::prelude::*;
 
@@ -11,11 +11,11 @@ struct Bend;
 
 impl UnaryFunction for Bend {
     const NAME: &'static str = "bend";
-    const SETTINGS: &'static [kiln::op::Setting] = &[kiln::op::Setting::new(
-        "height",
-        1.0,
-        kiln::op::Allowed::AboveZero,
-    )];
+    const SETTINGS: &'static [Setting] = &[Setting {
+        name: "height",
+        default: 1.0,
+        allowed: Allowed::AboveZero,
+    }];
     const WGSL: &'static str = "
         fn bend_value(x: f32, c: vec3<f32>) -> f32 { return c.x * (x / (1.0 + abs(x))); }
         fn bend_slope(y: f32, c: vec3<f32>) -> f32 { let rest = c.x - abs(y); return rest * rest / c.x; }";

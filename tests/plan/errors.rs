@@ -1,6 +1,6 @@
 //! What a graph, a plan or a session refuses, and in which words.
 
-use kiln::op::{Binary, Operator};
+use kiln::op::OneHot;
 use kiln::plan::Target;
 use kiln::{DType, Device, Error, Graph, Plan, Program, Tensor};
 
@@ -37,8 +37,13 @@ fn the_line_is_the_callers_through_every_method_and_operator() {
         ("sum", |a, _| a.sum_over(7)),
         ("reshape", |a, _| a.reshape([5])),
         ("sigmoid", |a, _| a.graph().labels("l", [2]).sigmoid()),
-        ("add", |a, b| {
-            a.graph().apply_one(Binary(Operator::Add), &[b, a])
+        ("one_hot", |a, b| {
+            let op = OneHot {
+                classes: 3,
+                smoothing: 0.0,
+                ignored: None,
+            };
+            a.graph().apply_one(op, &[b, a])
         }),
     ];
     for (name, call) in wrong {

@@ -160,8 +160,8 @@ impl Layer for BatchNormalization {
                 unbiased: (self.unbiased && is_variance).then_some(values),
                 ragged: cursor.as_ref().map(|_| values / rows),
             };
-            let updates = average.running_average(op, &value, cursor.as_ref());
-            call.updates.extend(updates);
+            let update = average.running_average(op, &value, cursor.as_ref());
+            call.updates.push(update);
         }
         y
     }

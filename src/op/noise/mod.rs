@@ -243,9 +243,10 @@ fn cases() -> Vec<Case> {
     cases
 }
 
+/// # Noise
 impl Tensor {
-    /// The elements with noise on them, drawn for the step of `cursor` (the clock's) under a seed; `stream` tells these draws
-    /// from others of the same step.
+    /// The elements with noise on them, drawn anew for each element and step; the clock's `cursor` says which step. The
+    /// result has the shape of the tensor.
     #[track_caller]
     pub fn noise(&self, cursor: &Tensor, noise: Noise) -> Tensor {
         self.graph().apply_one(noise, &[self, cursor])

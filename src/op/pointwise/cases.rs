@@ -4,7 +4,7 @@ use crate::contract::{Case, Fill};
 
 use super::functions::{Gelu, LeakyRelu, Relu, Sigmoid, Square, Tanh};
 use super::methods::ALL;
-use super::{Backward, Edges, Function, Pointwise, Tried, UnaryFunction};
+use super::{Backward, Edges, Function, Tried, UnaryFunction};
 
 /// Not 0 itself and no kink: the sides are tested with whole numbers elsewhere.
 const EDGES: [f32; 19] = [
@@ -66,7 +66,7 @@ impl Function {
     /// What the function and its slope are tested on by the harness of [`check`](crate::check), as
     /// [`UnaryFunction::tried`] says: values, slopes, and gradients of both.
     pub fn cases(self) -> Vec<Case> {
-        let (tried, mut cases) = (self.tried(), Vec::new());
+        let (tried, mut cases) = ((self.formulas.tried)(), Vec::new());
         for shape in [&[1][..], &[3], &[33, 5], &[255], &[1000]] {
             both(&mut cases, self, shape, tried.range);
         }
@@ -80,7 +80,7 @@ impl Function {
         for values in [edges, huge].into_iter().flatten() {
             let len = values.len();
             let fill = || Fill::Values(values.clone());
-            cases.push(Case::new(Pointwise(self)).constant(&[len], fill()));
+            cases.push(Case::new(self).constant(&[len], fill()));
             if !self.saves_output() {
                 let backward = Case::new(Backward(self)).constant(&[len], fill());
                 cases.push(backward.constant(&[len], Fill::Uniform(-2.0, 2.0)));
@@ -92,10 +92,10 @@ impl Function {
 
 /// f and f′ on draws between two numbers.
 fn both(cases: &mut Vec<Case>, function: Function, shape: &[usize], (low, high): (f32, f32)) {
-    let tried = function.tried();
+    let tried = (function.formulas.tried)();
     let fill = Fill::Uniform(low, high);
-    let forward = Case::new(Pointwise(function)).input(shape, fill.clone());
-    cases.push(if (tried.jumps)(function.settings()) {
+    let forward = Case::new(function).input(shape, fill.clone());
+    cases.push(if (tried.jumps)(function.settings) {
         forward.without_gradient()
     } else {
         forward

@@ -13,17 +13,18 @@ use super::unary::{Setting, Settings, Tried, UnaryFunction};
 /// A function of one number with its settings: `Function::of::<Elu>(&[1.0])`, or by its name. See [`UnaryFunction`].
 #[derive(Clone, Copy)]
 pub struct Function {
-    formulas: &'static Formulas,
-    settings: Settings,
+    pub(super) formulas: &'static Formulas,
+    /// With zeros after them.
+    pub(crate) settings: Settings,
 }
 
 /// What is known of a type that is a [`UnaryFunction`], without the type.
 pub(super) struct Formulas {
     pub name: &'static str,
-    backward: &'static str,
+    pub backward: &'static str,
     settings: &'static [Setting],
     wgsl: &'static str,
-    flat: bool,
+    pub flat: bool,
     ends_layers: bool,
     kind: fn() -> TypeId,
     saves_output: fn(Settings) -> bool,
@@ -70,11 +71,6 @@ impl Function {
         F::simpler(function.settings).unwrap_or(function)
     }
 
-    /// What it is tested on.
-    pub(super) fn tried(self) -> Tried {
-        (self.formulas.tried)()
-    }
-
     pub(super) fn with(formulas: &'static Formulas, given: &[f32]) -> Self {
         let mut settings = [0.0; 3];
         let own = formulas.settings.iter().enumerate();
@@ -89,29 +85,9 @@ impl Function {
         (self.formulas.kind)() == TypeId::of::<F>()
     }
 
-    /// The settings, with zeros after them.
-    pub fn settings(self) -> Settings {
-        self.settings
-    }
-
-    /// The name in plans.
-    pub fn name(self) -> &'static str {
-        self.formulas.name
-    }
-
-    /// The name of its derivative's op in plans.
-    pub(super) fn backward_name(self) -> &'static str {
-        self.formulas.backward
-    }
-
     /// Whether f′ is computed from the output; else from the input.
     pub(super) fn saves_output(self) -> bool {
         (self.formulas.saves_output)(self.settings)
-    }
-
-    /// Whether f′ is 0 wherever there is one.
-    pub(super) fn is_flat(self) -> bool {
-        self.formulas.flat
     }
 
     /// Whether a layer may end in it: see [`UnaryFunction::ENDS_LAYERS`].
@@ -210,7 +186,7 @@ impl PartialEq for Function {
 impl fmt::Debug for Function {
     /// The name, with the settings where it has some.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())?;
+        f.write_str(self.formulas.name)?;
         let settings = self.formulas.settings.iter().zip(self.settings);
         let settings: Vec<String> = settings
             .map(|(s, value)| format!("{} {value}", s.name))

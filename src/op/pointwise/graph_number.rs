@@ -2,8 +2,9 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+use crate::graph::ValueId;
 use crate::number::Number;
-use crate::{Graph, Tensor, ValueId};
+use crate::{Graph, Tensor};
 
 /// factor·t + offset with a value t of a graph, or a constant: products with constants and sums with them fold, and only
 /// what is left is recorded.

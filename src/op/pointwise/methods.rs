@@ -2,7 +2,6 @@
 
 use crate::{Error, Result, Tensor};
 
-use super::Pointwise;
 use super::function::{Formulas, Function};
 use super::functions::*;
 
@@ -14,6 +13,9 @@ macro_rules! methods {
         $($(#[$other_doc:meta])* $other:ident($($other_setting:ident: $other_type:ty),*)
             = $other_function:ident[$($other_value:expr),*];)*
     }) => {
+        /// # Functions of one number
+        ///
+        /// Applied to each element: any shape, and the result has it too. Refused where a setting is out of its range.
         impl Tensor {
             $($(#[$doc])* #[track_caller]
             pub fn $method(&self $(, $setting: $type)?) -> Tensor {
@@ -24,6 +26,19 @@ macro_rules! methods {
             pub fn $other(&self $(, $other_setting: $other_type)*) -> Tensor {
                 self.map(Function::of::<$other_function>(&[$($other_value),*]))
             })*
+
+            /// y = f(x): the way to use a function of one's own. See [`UnaryFunction`](crate::op::UnaryFunction).
+            #[track_caller]
+            pub fn map(&self, function: Function) -> Tensor {
+                self.graph().apply_one(function, &[self])
+            }
+
+            /// x for x > 0 and `slope`·x below, where `slope` is a tensor that broadcasts to x: the slopes are trained. Its
+            /// derivative at 0 is 0, as in Keras.
+            #[track_caller]
+            pub fn prelu(&self, slope: &Tensor) -> Tensor {
+                self.relu().sub(&slope.mul(&self.neg().relu()))
+            }
         }
 
         /// Every function that the table names, some of them more than once.
@@ -35,21 +50,6 @@ macro_rules! methods {
 }
 
 functions!(methods);
-
-impl Tensor {
-    /// y = f(x), element by element: the way to use a function of one's own. See [`UnaryFunction`](crate::op::UnaryFunction).
-    #[track_caller]
-    pub fn map(&self, function: Function) -> Tensor {
-        self.graph().apply_one(Pointwise(function), &[self])
-    }
-
-    /// x for x > 0 and `slope`·x below, where `slope` is a tensor that broadcasts to x: the slopes are trained. Its
-    /// derivative at 0 is 0, as in Keras.
-    #[track_caller]
-    pub fn prelu(&self, slope: &Tensor) -> Tensor {
-        self.relu().sub(&slope.mul(&self.neg().relu()))
-    }
-}
 
 impl std::ops::Neg for &Tensor {
     type Output = Tensor;

@@ -23,11 +23,12 @@ mod methods;
 mod unary;
 
 use crate::contract::{
-    Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity, fold, shader,
+    Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity, expect_dtype,
+    fold, shader,
 };
 use crate::number::{Real, Tracked};
 use crate::target::Target;
-use crate::{Tensor, TensorType};
+use crate::{DType, Tensor, TensorType};
 
 pub use function::Function;
 pub(in crate::op) use graph_number::GraphNumber;
@@ -42,65 +43,60 @@ pub const ENTRY: Entry = Entry {
     cases: cases::cases,
 };
 
-/// y = f(x). x: any shape; y: the same.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Pointwise(pub Function);
-
 /// dx = dy·f′. Inputs: the saved x or y, dy; output dx; one shape.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Backward(pub Function);
 
-impl Op for Pointwise {
+/// y = f(x). x: any shape; y: the same.
+impl Op for Function {
     fn name(&self) -> &'static str {
-        self.0.name()
+        self.formulas.name
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [x] = arity::<1>(inputs)?;
-        crate::contract::expect_dtype("x", x, crate::DType::F32)?;
-        if let Some((setting, message)) = self.0.refusal() {
+        expect_dtype("x", x, DType::F32)?;
+        if let Some((setting, message)) = self.refusal() {
             return Err(format!("{setting} {message}"));
         }
         Ok(vec![x.clone()])
     }
 
     fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
-        if self.0.is_flat() {
+        if self.formulas.flat {
             return Ok(vec![None]);
         }
-        let saved = if self.0.saves_output() {
+        let saved = if self.saves_output() {
             &vjp.outputs[0]
         } else {
             &vjp.inputs[0]
         };
-        Ok(vec![Some(
-            saved
-                .graph()
-                .apply_one(Backward(self.0), &[saved, vjp.dy()?]),
-        )])
+        let backward = Backward(*self);
+        let dx = saved.graph().apply_one(backward, &[saved, vjp.dy()?]);
+        Ok(vec![Some(dx)])
     }
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        Ok(launch("forward", self.0, signature, 1))
+        Ok(launch("forward", *self, signature, 1))
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        let error = |&x: &f64| self.0.tracked(Tracked::exact(x)).error;
+        let error = |&x: &f64| self.tracked(Tracked::exact(x)).error;
         vec![sample.inputs[0].iter().map(error).collect()]
     }
 }
 
-impl Compute for Pointwise {
+impl Compute for Function {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let x = io.input(0);
-        (self.0.loops::<T>().forward)(x, io.output(0), self.0.settings());
+        (self.loops::<T>().forward)(x, io.output(0), self.settings);
     }
 }
 
 impl Op for Backward {
     fn name(&self) -> &'static str {
-        self.0.backward_name()
+        self.0.formulas.backward
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
@@ -143,7 +139,7 @@ impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (saved, dy) = (io.input(0), io.input(1));
-        (self.0.loops::<T>().backward)(saved, dy, io.output(0), self.0.settings());
+        (self.0.loops::<T>().backward)(saved, dy, io.output(0), self.0.settings);
     }
 }
 

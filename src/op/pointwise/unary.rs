@@ -118,8 +118,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// A setting of that name, default and range.
-    pub const fn new(name: &'static str, default: f32, allowed: Allowed) -> Self {
+    pub(super) const fn new(name: &'static str, default: f32, allowed: Allowed) -> Self {
         Setting {
             name,
             default,
@@ -188,7 +187,7 @@ pub enum Edges {
 
 impl Tried {
     /// These settings.
-    pub fn of(settings: &'static [Settings]) -> Self {
+    pub(super) fn of(settings: &'static [Settings]) -> Self {
         Tried {
             settings,
             ..Tried::default()
@@ -196,7 +195,7 @@ impl Tried {
     }
 
     /// Up to ±3e38 too.
-    pub fn far_out() -> Self {
+    pub(super) fn far_out() -> Self {
         Tried {
             huge: true,
             ..Tried::default()

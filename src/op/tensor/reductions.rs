@@ -8,8 +8,8 @@ use crate::{Shape, Tensor};
 
 /// # Reductions
 ///
-/// An axis is a dimension's number, counted from 0, or from the back where it is negative: −1 is the last. The dimension is dropped
-/// from the result: `[2, 3]` over axis 0 becomes `[3]`.
+/// An axis is a dimension's number, counted from 0, or from the back where it is negative: −1 is the last. The
+/// dimension is dropped from the result: `[2, 3]` over axis 0 becomes `[3]`.
 impl Tensor {
     /// The sum over `axis`.
     #[track_caller]
@@ -37,15 +37,15 @@ impl Tensor {
         self.sum().scale(1.0 / self.shape().elements() as f32)
     }
 
-    /// The mean over the rows, dimension 0, of the batch at hand, a scalar: the clock's `cursor` says how many of the rows are its
-    /// own. Refused for a scalar.
+    /// The mean over the rows, dimension 0, of the batch at hand, a scalar: the clock's `cursor` says how many of the
+    /// rows are its own. Refused for a scalar.
     #[track_caller]
     pub fn batch_mean(&self, cursor: &Tensor) -> Tensor {
         self.graph().apply_one(BatchMean, &[self, cursor])
     }
 
-    /// The sum over what broadcasting repeated to come from `shape` to this tensor's shape; `shape` again. Refused where that does
-    /// not broadcast to this one.
+    /// The sum over what broadcasting repeated to come from `shape` to this tensor's shape; `shape` again. Refused
+    /// where that does not broadcast to this one.
     #[track_caller]
     pub fn sum_to(&self, shape: impl Into<Shape>) -> Tensor {
         let (shape, from) = (shape.into(), self.shape());

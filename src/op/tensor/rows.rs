@@ -8,8 +8,8 @@ use crate::op::sparsemax::Sparsemax;
 
 /// # Softmax and gates
 ///
-/// A row goes along an axis: a dimension's number, counted from 0, or from the back where it is negative, so that −1 is the last.
-/// Results have the shape of the tensor, but for [`glu`](Self::glu).
+/// A row goes along an axis: a dimension's number, counted from 0, or from the back where it is negative, so that −1 is
+/// the last. Results have the shape of the tensor, but for [`glu`](Self::glu).
 impl Tensor {
     /// e^xⱼ/Σₖ e^xₖ: rows of probabilities that sum to one. Stable for logits of any size.
     #[track_caller]
@@ -23,13 +23,15 @@ impl Tensor {
         self.graph().apply_one(LogSoftmax { axis }, &[self])
     }
 
-    /// The nearest row of probabilities to each row: max(x − τ, 0), which sums to one. Unlike softmax's, most of them may be 0.
+    /// The nearest row of probabilities to each row: max(x − τ, 0), which sums to one. Unlike softmax's, most of them
+    /// may be 0.
     #[track_caller]
     pub fn sparsemax(&self, axis: isize) -> Tensor {
         self.graph().apply_one(Sparsemax { axis }, &[self])
     }
 
-    /// The gated linear unit a·σ(b), with a and b the halves along `axis`, whose size is halved. Refused where it is odd.
+    /// The gated linear unit a·σ(b), with a and b the halves along `axis`, whose size is halved. Refused where it is
+    /// odd.
     #[track_caller]
     pub fn glu(&self, axis: isize) -> Tensor {
         self.graph().apply_one(Glu { axis }, &[self])

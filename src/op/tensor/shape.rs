@@ -39,15 +39,15 @@ use crate::{Shape, Tensor};
 /// # Ok::<(), kiln::Error>(())
 /// ```
 impl Tensor {
-    /// The same elements in the same row-major order under another shape, without a copy. Refused where that shape has another
-    /// number of elements.
+    /// The same elements in the same row-major order under another shape, without a copy. Refused where that shape has
+    /// another number of elements.
     #[track_caller]
     pub fn reshape(&self, shape: impl Into<Shape>) -> Tensor {
         self.graph().apply_one(Reshape(shape.into()), &[self])
     }
 
-    /// The dimensions in another order: dimension k of the result is dimension `order[k]` of this tensor. NumPy's `transpose`.
-    /// Refused where `order` does not name every dimension once.
+    /// The dimensions in another order: dimension k of the result is dimension `order[k]` of this tensor. NumPy's
+    /// `transpose`. Refused where `order` does not name every dimension once.
     #[track_caller]
     pub fn permute(&self, order: &[isize]) -> Tensor {
         let shape = self.shape();
@@ -58,14 +58,15 @@ impl Tensor {
         }
     }
 
-    /// Elements `start..start + len` along `axis`, which keeps the size `len`. Refused where there are not as many, or `len` is 0.
+    /// Elements `start..start + len` along `axis`, which keeps the size `len`. Refused where there are not as many, or
+    /// `len` is 0.
     #[track_caller]
     pub fn slice(&self, axis: isize, start: usize, len: usize) -> Tensor {
         self.graph().apply_one(Slice { axis, start, len }, &[self])
     }
 
-    /// This tensor and `others`, one after the other along `axis`, whose sizes add up. Refused where they differ in another size or
-    /// in the type of their elements.
+    /// This tensor and `others`, one after the other along `axis`, whose sizes add up. Refused where they differ in
+    /// another size or in the type of their elements.
     #[track_caller]
     pub fn concat(&self, others: &[&Tensor], axis: isize) -> Tensor {
         let parts = [&[self], others].concat();
@@ -97,8 +98,8 @@ impl Tensor {
             .apply_one(slice::Backward { slice, shape }, &[self])
     }
 
-    /// This tensor `times` times along a new dimension, which is number `axis` of the result. The gradient is the sum over it.
-    /// Refused where `times` is 0.
+    /// This tensor `times` times along a new dimension, which is number `axis` of the result. The gradient is the sum
+    /// over it. Refused where `times` is 0.
     #[track_caller]
     pub fn repeat(&self, axis: isize, times: usize) -> Tensor {
         let from = self.shape();
@@ -118,8 +119,9 @@ impl Tensor {
             .apply_one(sum::Backward { sum, shape }, &[self])
     }
 
-    /// This tensor under a larger shape: dimensions of size one, and those that are missing in front, are repeated. NumPy's
-    /// `broadcast_to`. The gradient is the sum over what was repeated. Refused where this shape does not broadcast to that one.
+    /// This tensor under a larger shape: dimensions of size one, and those that are missing in front, are repeated.
+    /// NumPy's `broadcast_to`. The gradient is the sum over what was repeated. Refused where this shape does not
+    /// broadcast to that one.
     #[track_caller]
     pub fn expand(&self, shape: impl Into<Shape>) -> Tensor {
         let (shape, from) = (shape.into(), self.shape());
@@ -144,8 +146,8 @@ impl Tensor {
             .fold(narrow, |wide, axis| wide.repeat(axis as isize, dims[axis]))
     }
 
-    /// The elements along `axis` at these indices, u32, whose shape takes the place of that dimension: NumPy's `take`. An index
-    /// beyond the last element stands for the last. What is taken twice gets both gradients.
+    /// The elements along `axis` at these indices, u32, whose shape takes the place of that dimension: NumPy's `take`.
+    /// An index beyond the last element stands for the last. What is taken twice gets both gradients.
     #[track_caller]
     pub fn take(&self, axis: isize, indices: &Tensor) -> Tensor {
         let each = false;
@@ -153,8 +155,9 @@ impl Tensor {
             .apply_one(Take { axis, each }, &[self, indices])
     }
 
-    /// Along `axis` the elements at indices of their own: y`[…, j, …]` = x`[…, indices[…, j, …], …]`, NumPy's `take_along_axis`. The
-    /// indices, u32, are shaped as this tensor but for the size of that dimension, and so is the result.
+    /// Along `axis` the elements at indices of their own: y`[…, j, …]` = x`[…, indices[…, j, …], …]`, NumPy's
+    /// `take_along_axis`. The indices, u32, are shaped as this tensor but for the size of that dimension, and so is the
+    /// result.
     #[track_caller]
     pub fn take_along(&self, axis: isize, indices: &Tensor) -> Tensor {
         let each = true;
@@ -172,8 +175,8 @@ impl Tensor {
             .apply_one(take::Backward { take, shape }, &[self, indices])
     }
 
-    /// Class labels, u32, as rows of a new last dimension of size `classes`: a one at the label, zeros elsewhere; NaN where a label
-    /// names no class. See [`OneHot`] for smoothed, weighted and ignored classes.
+    /// Class labels, u32, as rows of a new last dimension of size `classes`: a one at the label, zeros elsewhere; NaN
+    /// where a label names no class. See [`OneHot`] for smoothed, weighted and ignored classes.
     #[track_caller]
     pub fn one_hot(&self, classes: usize) -> Tensor {
         let plain = OneHot {

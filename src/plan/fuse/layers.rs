@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::DType;
-use crate::op::{Binary, End, Gather, MatMul, Operator, Pointwise, PointwiseBackward};
+use crate::op::{Binary, End, Gather, MatMul, Operator, PointwiseBackward};
 use crate::plan::schedule::Draft;
 use crate::target::{Class, Target};
 
@@ -50,7 +50,7 @@ impl Joined {
             let columns = *draft.signature.outputs[0].shape.dims().last()?;
             let fits = follower.signature.inputs[bias].shape.dims() == [columns];
             (!op.bias && fits).then_some((MatMul { bias: true, ..op }, Some(bias)))?
-        } else if let Some(Pointwise(function)) = follower.op.downcast() {
+        } else if let Some(function) = follower.op.downcast() {
             let end = End::Function(*function);
             (function.ends_layers()).then_some((MatMul { end, ..op }, None))?
         } else if let Some(PointwiseBackward(function)) = follower.op.downcast() {

@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use crate::contract::Op;
 use crate::graph::{Initial, Node, Record};
 use crate::op::{
-    Accuracy, Adam, AdvanceClock, BatchMeanBackward, Binary, Gather, MatMul, Momentum, Network,
-    NetworkLayer, Operator, Pointwise, PointwiseBackward, Record as Recording, RingColumn, RowLoss,
+    Accuracy, Adam, AdvanceClock, BatchMeanBackward, Binary, Function, Gather, MatMul, Momentum,
+    Network, NetworkLayer, Operator, PointwiseBackward, Record as Recording, RingColumn, RowLoss,
     Sgd, StepRule, Sum,
 };
 use crate::plan::schedule::{Draft, Key, Operand};
@@ -111,7 +111,7 @@ struct ForwardLayer {
     kernel: Operand,
     bias: Option<Operand>,
     units: usize,
-    function: Option<Pointwise>,
+    function: Option<Function>,
     /// What the function reads, if there is one.
     before: Operand,
     y: Operand,
@@ -127,7 +127,7 @@ impl ForwardLayer {
     fn described(&self) -> NetworkLayer {
         NetworkLayer {
             units: self.units,
-            function: self.function.map(|op| op.0),
+            function: self.function,
             kernel: 0,
             bias: self.bias.map(|_| 0),
         }
@@ -237,8 +237,8 @@ impl<'a> StepWalk<'a> {
                 before = *sum.outputs.first()?;
             }
             let function = self.take([Some(before)], |op| {
-                let function: Option<&Pointwise> = op.downcast();
-                function.is_some_and(|op| op.0.in_small_networks())
+                let function: Option<&Function> = op.downcast();
+                function.is_some_and(|function| function.in_small_networks())
             });
             let y = match function {
                 Some(function) => *function.outputs.first()?,
@@ -322,7 +322,7 @@ impl<'a> StepWalk<'a> {
             if let Some(function) = layer.function
                 && !(is_last && loss_before)
             {
-                let is_slope = |op: &dyn Op| op.downcast() == Some(&PointwiseBackward(function.0));
+                let is_slope = |op: &dyn Op| op.downcast() == Some(&PointwiseBackward(function));
                 let dz = self.take([Some(layer.y), Some(slope)], is_slope)?;
                 slope = *dz.outputs.first()?;
             }

@@ -69,7 +69,7 @@ impl Running<'_> {
                 unbiased,
                 ragged: None,
             };
-            program = program.update(&average.running_average(op, &value, None));
+            program = program.update([&average.running_average(op, &value, None)]);
         }
         let plan = Plan::compile(&graph, device.target(), [program])?;
         let mut session = device.open(&plan)?;

@@ -138,7 +138,7 @@ fn exp_nan(x: f32) -> f32 {
                     if f.is::<Relu>() {
                         format!("relu(z{l}_{q})")
                     } else if f.is::<LeakyRelu>() {
-                        format!("leaky_relu(z{l}_{q}, {})", float(f.settings()[0]))
+                        format!("leaky_relu(z{l}_{q}, {})", float(f.settings[0]))
                     } else {
                         let name = if f.is::<Tanh>() {
                             "tanh_accurate"
@@ -196,7 +196,7 @@ fn exp_nan(x: f32) -> f32 {
                 let slope = match function.filter(|_| !(l == last && self.network.loss_before)) {
                     Some(f) if f.is::<Relu>() => format!(" * relu_slope(h{l}_{q})"),
                     Some(f) if f.is::<LeakyRelu>() => {
-                        format!(" * leaky_relu_slope(h{l}_{q}, {})", float(f.settings()[0]))
+                        format!(" * leaky_relu_slope(h{l}_{q}, {})", float(f.settings[0]))
                     }
                     Some(f) if f.is::<Tanh>() => format!(" * (1.0 - h{l}_{q} * h{l}_{q})"),
                     Some(_) => format!(" * (h{l}_{q} * (1.0 - h{l}_{q}))"),

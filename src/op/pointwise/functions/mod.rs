@@ -40,117 +40,114 @@ fn jumping() -> Tried {
 macro_rules! functions {
     ($then:ident) => {
         $then! {{
-            /// 1/(1 + e^−x), element by element.
+            /// 1/(1 + e^−x).
             Sigmoid: sigmoid() = Sigmoid[];
-            /// Hyperbolic tangent, element by element.
+            /// Hyperbolic tangent.
             Tanh: tanh() = Tanh[];
-            /// max(x, 0), element by element; NaN stays NaN. Its derivative at 0 is 0.
+            /// max(x, 0); NaN stays NaN. Its derivative at 0 is 0.
             Relu: relu() = Relu[];
-            /// min(max(x, 0), 6), element by element. Its derivative at 0 is 0, at 6 it is 1.
+            /// min(max(x, 0), 6). Its derivative at 0 is 0, at 6 it is 1.
             Relu6: relu6() = Rectify[0.0, 0.0, 6.0];
-            /// x for x ≥ 0 and `slope`·x below, element by element. Its derivative at 0 is the slope. The default of Keras'
-            /// function is 0.2, of its layer 0.3, of PyTorch 0.01.
+            /// x for x ≥ 0 and `slope`·x below. Its derivative at 0 is the slope. The default of Keras' function is
+            /// 0.2, of its layer 0.3, of PyTorch 0.01.
             LeakyRelu: leaky_relu(slope: f32 = 0.2) = LeakyRelu[slope];
-            /// x for x > 0 and `alpha`·(e^x − 1) below, element by element; the default of `alpha` is 1. Its derivative at 0
-            /// is `alpha`.
+            /// x for x > 0 and `alpha`·(e^x − 1) below; the default of `alpha` is 1. Its derivative at 0 is `alpha`.
             Elu: elu(alpha: f32 = 1.0) = Elu[alpha];
-            /// 1.0507·x for x > 0, 1.7581·(e^x − 1) below, element by element (Klambauer and others 2017). Its derivative at
+            /// 1.0507·x for x > 0, 1.7581·(e^x − 1) below (Klambauer and others 2017). Its derivative at
             /// 0 is that from below, as in PyTorch; Keras takes the one from above.
             Selu: selu() = Elu[1.673_263_2, 1.050_701];
-            /// x for x > 0 and `alpha`·(e^(x/`alpha`) − 1) below, element by element; the default of `alpha` is 1. Its
-            /// derivative at 0 is 1, as in PyTorch; Keras 3 adds both sides up to 2.
+            /// x for x > 0 and `alpha`·(e^(x/`alpha`) − 1) below; the default of `alpha` is 1. Its derivative at 0 is
+            /// 1, as in PyTorch; Keras 3 adds both sides up to 2.
             Celu: celu(alpha: f32 = 1.0) = Elu[alpha, 1.0, alpha];
-            /// x·Φ(x) with the normal distribution Φ, element by element; accurate on the far left too.
+            /// x·Φ(x) with the normal distribution Φ; accurate on the far left too.
             Gelu: gelu() = Gelu[];
-            /// ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))), element by element: GELU's older approximation, Keras' and PyTorch's
-            /// `gelu` with `approximate`.
+            /// ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))): GELU's older approximation, Keras' and PyTorch's `gelu` with
+            /// `approximate`.
             GeluTanh: gelu_tanh() = GeluTanh[];
-            /// x·σ(x), element by element; also called swish.
+            /// x·σ(x); also called swish.
             Silu: silu() = Silu[];
-            /// ln(1 + e^x), element by element, without overflow.
+            /// ln(1 + e^x), without overflow.
             Softplus: softplus() = Softplus[];
-            /// x/(1 + |x|), element by element.
+            /// x/(1 + |x|).
             Softsign: softsign() = Softsign[];
-            /// x·tanh(ln(1 + e^x)), element by element.
+            /// x·tanh(ln(1 + e^x)).
             Mish: mish() = Mish[];
-            /// x/6 + ½ between 0 and 1, element by element, as in Keras 3 and PyTorch.
+            /// x/6 + ½ between 0 and 1, as in Keras 3 and PyTorch.
             HardSigmoid: hard_sigmoid() = HardSigmoid[];
-            /// x·hard_sigmoid(x), element by element; also called hard swish.
+            /// x·hard_sigmoid(x); also called hard swish.
             HardSilu: hard_silu() = HardSilu[];
-            /// x, no less than −1 and no more than 1, element by element. Its derivative at both ends is 1, as in Keras; in
-            /// PyTorch 0.
+            /// x, no less than −1 and no more than 1. Its derivative at both ends is 1, as in Keras; in PyTorch 0.
             HardTanh: hard_tanh() = Clamp[];
-            /// ln σ(x), element by element, without overflow.
+            /// ln σ(x), without overflow.
             LogSigmoid: log_sigmoid() = LogSigmoid[];
-            /// e^x, element by element.
+            /// e^x.
             Exponential named "exponential": exp() = Exp[];
-            /// x − tanh x, element by element.
+            /// x − tanh x.
             TanhShrink: tanh_shrink() = TanhShrink[];
-            /// x moved by `lambda` towards 0, which it does not pass, element by element; Keras' default for `lambda` is 0.5.
+            /// x moved by `lambda` towards 0, which it does not pass; Keras' default for `lambda` is 0.5.
             SoftShrink: soft_shrink(lambda: f32 = 0.5) = Shrink[lambda, lambda];
-            /// 0 for |x| ≤ `lambda`, else x, element by element; Keras' default for `lambda` is 0.5.
+            /// 0 for |x| ≤ `lambda`, else x; Keras' default for `lambda` is 0.5.
             HardShrink: hard_shrink(lambda: f32 = 0.5) = Shrink[lambda, 0.0];
-            /// (x + √(x² + `b`))/2, element by element; Keras' default for `b` is 4.
+            /// (x + √(x² + `b`))/2; Keras' default for `b` is 4.
             Squareplus: squareplus(b: f32 = 4.0) = Squareplus[b];
-            /// 0 for x ≤ −1, ¼(x + 1)² up to 1, x from there, element by element.
+            /// 0 for x ≤ −1, ¼(x + 1)² up to 1, x from there.
             SparsePlus: sparse_plus() = SparsePlus[];
-            /// ½(x + 1) between 0 and 1, element by element.
+            /// ½(x + 1) between 0 and 1.
             SparseSigmoid: sparse_sigmoid() = HardSigmoid[0.5, 0.5];
         } {
-            /// min(x, `max`) for x > `threshold` and `slope`·(x − `threshold`) below, element by element: Keras' ReLU with all
-            /// its settings. `max` is infinity for none. Its derivative at the threshold is 0, at `max` it is 1.
+            /// min(x, `max`) for x > `threshold` and `slope`·(x − `threshold`) below: Keras' ReLU with all its
+            /// settings. `max` is infinity for none. Its derivative at the threshold is 0, at `max` it is 1.
             rectify(slope: f32, threshold: f32, max: f32) = Rectify[slope, threshold, max];
-            /// x·σ(`beta`·x), element by element.
+            /// x·σ(`beta`·x).
             swish(beta: f32) = Silu[beta];
-            /// ln(1 + e^(`beta`·x))/`beta`, and x where `beta`·x > `threshold`, element by element: PyTorch's softplus, whose
-            /// threshold is 20.
+            /// ln(1 + e^(`beta`·x))/`beta`, and x where `beta`·x > `threshold`: PyTorch's softplus, whose threshold is
+            /// 20.
             softplus_with(beta: f32, threshold: f32) = Softplus[beta, threshold];
-            /// `slope`·x + `offset` between 0 and 1, element by element.
+            /// `slope`·x + `offset` between 0 and 1.
             hard_sigmoid_with(slope: f32, offset: f32) = HardSigmoid[slope, offset];
-            /// x, no less than `low` and no more than `high`, element by element; infinities for none. Its derivative at both
-            /// ends is 1.
+            /// x, no less than `low` and no more than `high`; infinities for none. Its derivative at both ends is 1.
             clamp(low: f32, high: f32) = Clamp[low, high];
-            /// x − `bias` for x > `lambda`, x + `bias` for x < −`lambda`, 0 between, element by element.
+            /// x − `bias` for x > `lambda`, x + `bias` for x < −`lambda`, 0 between.
             shrink(lambda: f32, bias: f32) = Shrink[lambda, bias];
-            /// x for x > `threshold`, else `value`, element by element. Its derivative at the threshold is 0.
+            /// x for x > `threshold`, else `value`. Its derivative at the threshold is 0.
             threshold(threshold: f32, value: f32) = Threshold[threshold, value];
-            /// e^x − 1, element by element, accurate near 0.
+            /// e^x − 1, accurate near 0.
             expm1() = Expm1[];
-            /// Natural logarithm, element by element.
+            /// Natural logarithm.
             log() = Log[];
-            /// ln(1 + x), element by element, accurate near 0.
+            /// ln(1 + x), accurate near 0.
             log1p() = Log1p[];
-            /// √x, element by element.
+            /// √x.
             sqrt() = Sqrt[];
-            /// 1/√x, element by element.
+            /// 1/√x.
             rsqrt() = Rsqrt[];
-            /// 1/x, element by element.
+            /// 1/x.
             reciprocal() = Reciprocal[];
-            /// x², element by element.
+            /// x².
             square() = Square[];
-            /// x^`exponent`, element by element; NaN for x < 0, unless the exponent is a whole number.
+            /// x^`exponent`; NaN for x < 0, unless the exponent is a whole number.
             pow(exponent: f32) = Power[exponent];
-            /// `factor`·x, element by element.
+            /// `factor`·x.
             scale(factor: f32) = Scale[factor];
-            /// x + `constant`, element by element.
+            /// x + `constant`.
             offset(constant: f32) = Offset[constant];
-            /// |x|, element by element. Its derivative at 0 is 0.
+            /// |x|. Its derivative at 0 is 0.
             abs() = Abs[];
-            /// −1, 0 or 1, element by element. Its derivative is 0.
+            /// −1, 0 or 1. Its derivative is 0.
             sign() = Sign[];
-            /// −x, element by element; also the operator `-`.
+            /// −x; also the operator `-`.
             neg() = Neg[];
-            /// erf x, element by element.
+            /// erf x.
             erf() = Erf[];
-            /// Sine of angles in radians, element by element; accurate to some 10⁻⁶ + |x|·10⁻⁷.
+            /// Sine of angles in radians; accurate to some 10⁻⁶ + |x|·10⁻⁷.
             sin() = Sin[];
-            /// Cosine of angles in radians, element by element; accurate as the sine.
+            /// Cosine of angles in radians; accurate as the sine.
             cos() = Cos[];
-            /// The largest whole number that is not above x, element by element. Its derivative is 0.
+            /// The largest whole number that is not above x. Its derivative is 0.
             floor() = Floor[];
-            /// The least whole number that is not below x, element by element. Its derivative is 0.
+            /// The least whole number that is not below x. Its derivative is 0.
             ceil() = Ceil[];
-            /// The nearest whole number, of two the even one, element by element. Its derivative is 0.
+            /// The nearest whole number, of two the even one. Its derivative is 0.
             round() = Round[];
         }}
     };
