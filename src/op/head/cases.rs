@@ -7,6 +7,35 @@ use crate::op::{Accuracy, Form, Parts};
 
 use super::{Head, LastLayer, RowLoss};
 
+/// The cursor at a step of which `counted` rows count.
+fn cursor(step: u32, counted: u32, scale: f32) -> Fill {
+    let mut words = vec![0; WORDS];
+    (words[STEP], words[ROWS], words[SCALE]) = (step, counted, scale.to_bits());
+    Fill::Words(words)
+}
+
+/// Adds labels, or numbers that suit the loss.
+fn with_targets(case: Case, loss: RowLoss, labels: bool, [rows, columns]: [usize; 2]) -> Case {
+    let numbers = match loss {
+        RowLoss::CrossEntropy if labels => {
+            return case.words(&[rows], Fill::Below(columns as u32));
+        }
+        RowLoss::CrossEntropy => Fill::OneHot,
+        RowLoss::Binary(_) => Fill::Binary,
+        RowLoss::Squared(_) => Fill::Uniform(-2.0, 2.0),
+    };
+    case.constant(&[rows, columns], numbers)
+}
+
+/// Adds the indices of a batch, where something is gathered from `rows`; some lie beyond.
+fn with_indices(case: Case, gather: bool, batch: usize, rows: usize) -> Case {
+    if gather {
+        case.words(&[batch], Fill::Below(rows as u32 + 2))
+    } else {
+        case
+    }
+}
+
 pub(super) fn cases() -> Vec<Case> {
     // Batch, rows that count, columns, step.
     let shapes = [
@@ -25,14 +54,13 @@ pub(super) fn cases() -> Vec<Case> {
         (3, 3, 1000, 19),
         (33, 33, 257, 20),
     ];
-    let binary = |form| RowLoss::Binary(form);
     let mut cases = Vec::new();
     for (number, (batch, counted, columns, step)) in shapes.into_iter().enumerate() {
         let kinds = [
             (RowLoss::CrossEntropy, true),
             (RowLoss::CrossEntropy, false),
-            (binary(Form::Logits), false),
-            (binary(Form::Probabilities), false),
+            (RowLoss::Binary(Form::Logits), false),
+            (RowLoss::Binary(Form::Probabilities), false),
             (RowLoss::Squared(0.5), false),
         ];
         for (turn, (loss, labels)) in kinds.into_iter().enumerate() {
@@ -45,20 +73,13 @@ pub(super) fn cases() -> Vec<Case> {
             };
             let op = Head {
                 loss,
-                loss_column: if accuracy.is_some_and(|(_, column)| column == 0) {
-                    1
-                } else {
-                    0
-                },
+                loss_column: usize::from(accuracy.is_some_and(|(_, column)| column == 0)),
                 accuracy,
                 gather,
                 last: None,
                 gradient: (number + turn) % 3 != 0,
                 scaled: (number + turn) % 3 == 2,
             };
-            let mut cursor = vec![0; WORDS];
-            (cursor[STEP], cursor[ROWS]) = (step, counted);
-            cursor[SCALE] = 1024_f32.to_bits();
             let y = match loss {
                 RowLoss::Binary(Form::Probabilities) => Fill::Uniform(0.01, 0.99),
                 _ => Fill::Uniform(-4.0, 4.0),
@@ -69,26 +90,12 @@ pub(super) fn cases() -> Vec<Case> {
             let all = counted as usize == batch;
             let case = Case::new(op)
                 .constant(&ring, Fill::Uniform(-1.0, 1.0))
-                .words(&[WORDS], Fill::Words(cursor))
+                .words(&[WORDS], cursor(step, counted, 1024.0))
                 .constant(&[batch, columns], y)
                 .nan_if(all);
-            let targets = match loss {
-                RowLoss::CrossEntropy => Fill::OneHot,
-                RowLoss::Binary(_) => Fill::Binary,
-                RowLoss::Squared(_) => Fill::Uniform(-2.0, 2.0),
-            };
-            let case = match labels {
-                true => case.words(&[rows], Fill::Below(columns as u32)),
-                false => case
-                    .constant(&[rows, columns], targets)
-                    .nan_if(all && !gather),
-            };
-            let case = if gather {
-                case.words(&[batch], Fill::Below(rows as u32 + 2))
-            } else {
-                case
-            };
-            cases.push(case);
+            let case = with_targets(case, loss, labels, [rows, columns]);
+            let case = case.nan_if(all && !gather && !labels);
+            cases.push(with_indices(case, gather, batch, rows));
         }
     }
     cases.extend(last_layer_cases());
@@ -97,8 +104,11 @@ pub(super) fn cases() -> Vec<Case> {
 
 /// Heads that compute the last layer.
 fn last_layer_cases() -> Vec<Case> {
-    let binary = RowLoss::Binary(Form::Logits);
-    let squared = RowLoss::Squared(0.5);
+    let losses = [
+        RowLoss::CrossEntropy,
+        RowLoss::Binary(Form::Logits),
+        RowLoss::Squared(0.5),
+    ];
     // Batch, rows that count, inputs, columns.
     let shapes = [
         (1, 1, 1, 1),
@@ -113,21 +123,17 @@ fn last_layer_cases() -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     for (number, (batch, counted, inputs, columns)) in shapes.into_iter().enumerate() {
-        for (turn, loss) in [RowLoss::CrossEntropy, binary, squared]
-            .into_iter()
-            .enumerate()
-        {
+        for (turn, loss) in losses.into_iter().enumerate() {
             let labels = matches!(loss, RowLoss::CrossEntropy);
             let [gather, gather_x] = [(number + turn) % 2 == 0, (number + turn) % 4 == 0];
             let last = LastLayer {
                 bias: number % 3 > 0,
                 gather: gather_x,
             };
-            let threshold = 0.3;
             let kind = if labels {
                 Accuracy::Sparse
             } else {
-                Accuracy::Binary { threshold }
+                Accuracy::Binary { threshold: 0.3 }
             };
             let op = Head {
                 loss,
@@ -138,37 +144,21 @@ fn last_layer_cases() -> Vec<Case> {
                 gradient: number % 4 > 0,
                 scaled: turn == 2,
             };
-            let mut cursor = vec![0; WORDS];
-            (cursor[STEP], cursor[ROWS]) = (number as u32, counted);
-            cursor[SCALE] = 0.25_f32.to_bits();
             let most = 2.0 / (inputs as f32).sqrt();
-            let data = batch + 3;
-            let rows = |chosen: bool| if chosen { data } else { batch };
+            let rows = |chosen: bool| if chosen { batch + 3 } else { batch };
             let case = Case::new(op)
                 .constant(&[3, 2, Parts::of(batch).count], Fill::Uniform(-1.0, 1.0))
-                .words(&[WORDS], Fill::Words(cursor))
+                .words(&[WORDS], cursor(number as u32, counted, 0.25))
                 .constant(&[rows(gather_x), inputs], Fill::Uniform(-1.0, 1.0))
                 .nan_if(counted as usize == batch && !gather_x);
-            let case = match loss {
-                RowLoss::CrossEntropy => case.words(&[rows(gather)], Fill::Below(columns as u32)),
-                RowLoss::Binary(_) => case.constant(&[rows(gather), columns], Fill::Binary),
-                RowLoss::Squared(_) => {
-                    case.constant(&[rows(gather), columns], Fill::Uniform(-2.0, 2.0))
-                }
-            };
-            let case = match gather || gather_x {
-                true => case.words(&[batch], Fill::Below(data as u32 + 2)),
-                false => case,
-            };
-            let case = case
+            let case = with_targets(case, loss, labels, [rows(gather), columns]);
+            let mut case = with_indices(case, gather || gather_x, batch, batch + 3)
                 .constant(&[inputs, columns], Fill::Uniform(-most, most))
                 .nan_if(true);
-            let case = match last.bias {
-                true => case
-                    .constant(&[columns], Fill::Uniform(-0.5, 0.5))
-                    .nan_if(true),
-                false => case,
-            };
+            if last.bias {
+                case = case.constant(&[columns], Fill::Uniform(-0.5, 0.5));
+                case = case.nan_if(true);
+            }
             if !gather_x {
                 let mut half = case.clone();
                 half.inputs[2].0.dtype = DType::F16;

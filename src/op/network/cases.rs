@@ -1,7 +1,7 @@
 //! Networks to try the step on: every loss, rule, schedule and function, one layer to four, odd sizes, ragged batches.
 
 use crate::contract::{Case, Fill};
-use crate::op::cursor::WORDS;
+use crate::op::cursor::{DATA_ROWS, SEED, WORDS};
 use crate::op::pointwise::functions::{LeakyRelu, Relu, Sigmoid, Tanh};
 use crate::op::record::Parts;
 use crate::op::{
@@ -16,71 +16,31 @@ const RING_ROWS: usize = 5;
 /// A loss, whether it and its metric read numbers before the function, the last function, metric and targets.
 type CaseHead = (RowLoss, bool, Option<Function>, Option<Accuracy>, Fill);
 
-fn heads() -> Vec<CaseHead> {
-    let binary = |form| RowLoss::Binary(form);
-    let squared = |scale| RowLoss::Squared(scale);
+fn heads() -> [CaseHead; 9] {
+    use Form::{Logits, Probabilities};
+    use RowLoss::{Binary, CrossEntropy, Squared};
     let above = |threshold| Some(Accuracy::Binary { threshold });
-    vec![
-        (binary(Form::Logits), false, None, above(0.1), Fill::Binary),
-        (
-            squared(0.5),
-            false,
-            Some(Sigmoid::function()),
-            above(0.3),
-            Fill::Uniform(0.0, 1.0),
-        ),
-        (
-            binary(Form::Probabilities),
-            false,
-            Some(Sigmoid::function()),
-            None,
-            Fill::Binary,
-        ),
-        (
-            squared(0.2),
-            false,
-            Some(Tanh::function()),
-            None,
-            Fill::Uniform(-1.0, 1.0),
-        ),
-        (
-            RowLoss::CrossEntropy,
-            false,
-            None,
-            Some(Accuracy::Categorical),
-            Fill::OneHot,
-        ),
-        (
-            binary(Form::Logits),
-            true,
-            Some(Sigmoid::function()),
-            above(-0.2),
-            Fill::Uniform(0.0, 1.0),
-        ),
-        (
-            RowLoss::CrossEntropy,
-            false,
-            None,
-            Some(Accuracy::Sparse),
-            Fill::Below(0),
-        ),
-        (
-            squared(1.0),
-            false,
-            Some(LeakyRelu::function()),
-            None,
-            Fill::Uniform(-2.0, 2.0),
-        ),
-        (squared(0.5), false, None, None, Fill::Uniform(-2.0, 2.0)),
+    let [sigmoid, tanh] = [Sigmoid::function(), Tanh::function()].map(Some);
+    let leaky = Some(LeakyRelu::function());
+    let within = Fill::Uniform;
+    let (one_hot, labels) = (Some(Accuracy::Categorical), Some(Accuracy::Sparse));
+    [
+        (Binary(Logits), false, None, above(0.1), Fill::Binary),
+        (Squared(0.5), false, sigmoid, above(0.3), within(0.0, 1.0)),
+        (Binary(Probabilities), false, sigmoid, None, Fill::Binary),
+        (Squared(0.2), false, tanh, None, within(-1.0, 1.0)),
+        (CrossEntropy, false, None, one_hot, Fill::OneHot),
+        (Binary(Logits), true, sigmoid, above(-0.2), within(0.0, 1.0)),
+        (CrossEntropy, false, None, labels, Fill::Below(0)),
+        (Squared(1.0), false, leaky, None, within(-2.0, 2.0)),
+        (Squared(0.5), false, None, None, within(-2.0, 2.0)),
     ]
 }
 
 fn rules() -> [StepRule; 5] {
     let momentum = |nesterov| {
-        StepRule::Momentum(Momentum {
-            momentum: 0.9,
-            nesterov,
-        })
+        let momentum = 0.9;
+        StepRule::Momentum(Momentum { momentum, nesterov })
     };
     let adam = |beta_1, beta_2, epsilon| {
         StepRule::Adam(Adam {
@@ -126,40 +86,47 @@ pub(super) fn cases() -> Vec<Case> {
         (&[16, 12, 5], 32, 31, [0, 0, 0]),
         (&[7, 1, 2], 40, 1000, [77, 80, 40]),
     ];
+    let (heads, rules, schedules) = (heads(), rules(), schedules());
     let mut cases = Vec::new();
     for (s, (widths, batch, data_rows, at)) in settings.into_iter().enumerate() {
         for variant in 0..3 {
             let n = s + 4 * variant;
-            let (heads, rules, schedules) = (heads(), rules(), schedules());
-            let head = &heads[n % heads.len()];
-            let members = if n % 7 == 3 { 3 } else { 1 };
-            let rule = rules[(n + variant) % rules.len()];
-            let schedule = schedules[n % schedules.len()].clone();
-            let cursor = [
-                at[0],
-                0,
-                at[1],
-                at[2],
-                data_rows,
-                (n % 2) as u32,
-                n as u32,
-                0,
-            ];
-            cases.push(case(widths, batch, rule, schedule, head, members, cursor));
+            let [shuffle, seed] = [(n % 2) as u32, n as u32];
+            cases.push(case(CaseNetwork {
+                widths,
+                batch,
+                rule: rules[(n + variant) % rules.len()],
+                schedule: schedules[n % schedules.len()].clone(),
+                head: &heads[n % heads.len()],
+                members: if n % 7 == 3 { 3 } else { 1 },
+                cursor: [at[0], 0, at[1], at[2], data_rows, shuffle, seed, 0],
+            }));
         }
     }
     cases
 }
 
-/// A network of these widths, and the elements of its slab.
-fn network(
-    widths: &[usize],
+/// What a case tries.
+struct CaseNetwork<'a> {
+    widths: &'a [usize],
     batch: usize,
     rule: StepRule,
     schedule: Schedule,
-    (loss, loss_before, last, accuracy, _): &CaseHead,
+    head: &'a CaseHead,
     members: usize,
-) -> (Network, usize) {
+    cursor: [u32; WORDS],
+}
+
+/// The network, and the elements of its slab.
+fn network(case: &CaseNetwork<'_>) -> (Network, usize) {
+    let &CaseNetwork {
+        widths,
+        batch,
+        rule,
+        members,
+        ..
+    } = case;
+    let &(loss, loss_before, last, accuracy, _) = case.head;
     let hidden = [
         Relu::function(),
         Tanh::function(),
@@ -174,58 +141,48 @@ fn network(
         len += pair[0] * pair[1] + 3;
         let bias = ((l + batch) % 4 != 3).then_some(len);
         len += bias.map_or(0, |_| pair[1] + 1);
+        let own = Some(hidden[(l + batch) % hidden.len()]);
         layers.push(NetworkLayer {
             units: pair[1],
-            function: match l + 2 == widths.len() {
-                true => *last,
-                false => Some(hidden[(l + batch) % hidden.len()]),
-            },
+            function: if l + 2 == widths.len() { last } else { own },
             kernel,
             bias,
         });
     }
-    let len = len.next_multiple_of(4);
     let accuracy = accuracy.map(|kind| RingColumn::Accuracy {
         kind,
-        before: *loss_before,
+        before: loss_before,
     });
-    let columns: Vec<RingColumn> = std::iter::once(RingColumn::Loss).chain(accuracy).collect();
-    let betas = match rule {
+    let (beta_1, beta_2) = match rule {
         StepRule::Adam(rule) => (rule.beta_1, rule.beta_2),
         _ => (0.0, 0.0),
     };
-    let own_rates = members > 1 && matches!(schedule, Schedule::Constant(_));
     let network = Network {
         clock: AdvanceClock {
             batch,
-            schedule,
-            beta_1: betas.0,
-            beta_2: betas.1,
+            schedule: case.schedule.clone(),
+            beta_1,
+            beta_2,
             update_count: None,
         },
         inputs: widths[0],
         layers,
-        loss: *loss,
-        loss_before: *loss_before,
-        columns,
+        loss,
+        loss_before,
+        columns: std::iter::once(RingColumn::Loss).chain(accuracy).collect(),
         rule,
         members,
-        own_rates,
+        own_rates: members > 1 && matches!(case.schedule, Schedule::Constant(_)),
     };
-    (network, len)
+    (network, len.next_multiple_of(4))
 }
 
-fn case(
-    widths: &[usize],
-    batch: usize,
-    rule: StepRule,
-    schedule: Schedule,
-    head: &CaseHead,
-    members: usize,
-    cursor: [u32; WORDS],
-) -> Case {
-    let (network, len) = network(widths, batch, rule, schedule, head, members);
+fn case(tried: CaseNetwork<'_>) -> Case {
+    let (network, len) = network(&tried);
     let (own_rates, outputs) = (network.own_rates, network.outputs());
+    let CaseNetwork {
+        members, cursor, ..
+    } = tried;
     let stacked = |dims: &[usize]| match members {
         1 => dims.to_vec(),
         _ => [&[members], dims].concat(),
@@ -238,31 +195,32 @@ fn case(
         }
     };
     let rates = (0..members).flat_map(|m| [0.5, 0.43, 0.9, own(m)]);
-    let ring = [RING_ROWS, network.columns.len(), Parts::of(batch).count];
-    let rule = network.rule;
+    let ring = [
+        RING_ROWS,
+        network.columns.len(),
+        Parts::of(tried.batch).count,
+    ];
     let mut case = Case::new(network)
         .constant(&stacked(&[RATES]), Fill::Values(rates.collect()))
         .constant(&stacked(&ring), Fill::Uniform(-1.0, 1.0))
         .constant(&stacked(&[len]), Fill::Uniform(-1.0, 1.0));
-    if rule.states() > 0 {
-        case = case.constant(&stacked(&[len]), Fill::Uniform(-0.5, 0.5));
-    }
-    if rule.states() > 1 {
-        case = case.constant(&stacked(&[len]), Fill::Uniform(0.01, 1.0));
+    let states = [Fill::Uniform(-0.5, 0.5), Fill::Uniform(0.01, 1.0)];
+    for state in states.into_iter().take(tried.rule.states()) {
+        case = case.constant(&stacked(&[len]), state);
     }
     let words = (0..members as u32).flat_map(|m| {
         let mut words = cursor;
-        words[crate::op::cursor::SEED] += m;
+        words[SEED] += m;
         words
     });
-    let data_rows = cursor[crate::op::cursor::DATA_ROWS] as usize;
+    let data_rows = cursor[DATA_ROWS] as usize;
     // A NaN in a row that is not of the batch is in no result.
-    let all = batch >= data_rows;
+    let all = tried.batch >= data_rows;
     let case = case
         .words(&stacked(&[WORDS]), Fill::Words(words.collect()))
-        .constant(&[data_rows, widths[0]], Fill::Uniform(-1.5, 1.5))
+        .constant(&[data_rows, tried.widths[0]], Fill::Uniform(-1.5, 1.5))
         .nan_if(all);
-    match &head.4 {
+    match &tried.head.4 {
         Fill::Below(_) => case.words(&[data_rows], Fill::Below(outputs as u32)),
         fill => case
             .constant(&[data_rows, outputs], fill.clone())

@@ -264,6 +264,7 @@ impl Op for Network {
         let mut launch = Launch::new(text.shader(labels), "train")
             .set("SCHEDULE", number)
             .set("WORKGROUP", text.lanes() as u32)
+            .set("ONE_PASS", text.one_pass())
             .param("batch", self.clock.batch)
             .param("beta_1", self.clock.beta_1)
             .param("beta_2", self.clock.beta_2)
@@ -288,6 +289,9 @@ impl Op for Network {
         }
         for input in [x, y, cursor].into_iter().chain(0..cursor) {
             launch = launch.bind(Binding::Input(input));
+        }
+        if let StepRule::Momentum(rule) = self.rule {
+            launch = launch.set("NESTEROV", rule.nesterov);
         }
         if let RowLoss::Binary(form) = self.loss {
             launch = launch.set("LOGITS", form == Form::Logits);

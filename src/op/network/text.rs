@@ -5,26 +5,18 @@
 //! each lane sums the gradient of its own weights, as a product of a vector and a number a row, and updates them. Loops
 //! over sizes known at run time reach a fifth of the speed on lavapipe.
 
-use crate::contract::Shader;
-use crate::op::RowLoss;
+use crate::contract::{Shader, shader, wgsl};
+use crate::op::{Parts, RowLoss};
 
 use super::{LANES, Network, StepRule};
 
-mod entry;
-mod header;
 mod loss;
-mod parameters;
 mod row;
+mod tables;
 
-const PRELUDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/prelude.wgsl"));
-const SCHEDULE: &str = include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/shaders/schedule.wgsl"
-));
-const TERMS: &str = include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/shaders/binary_cross_entropy_terms.wgsl"
-));
+const SGD: Shader = shader!("network", "network_sgd", "schedule");
+const MOMENTUM: Shader = shader!("network", "network_momentum", "schedule");
+const ADAM: Shader = shader!("network", "network_adam", "schedule");
 
 /// Vectors of four that hold the given count of numbers.
 fn fours(numbers: usize) -> usize {
@@ -111,22 +103,22 @@ impl<'a> Text<'a> {
         self.record - self.sums
     }
 
-    fn one_pass(&self) -> bool {
+    /// Whether a batch has no more rows than there are lanes.
+    pub fn one_pass(&self) -> bool {
         self.network.clock.batch <= self.lanes
     }
 
     pub fn workgroup_vectors(&self) -> usize {
         // Weights, states, gradients; two vectors for every block.
         let copies = 2 + self.network.rule.states();
-        let blocks = 2 * (self.blocks() + self.sums_vectors());
-        copies * self.vectors + self.lanes * self.record + blocks
+        copies * self.vectors + self.lanes * self.record + 2 * self.all_blocks()
     }
 
     /// Loop iterations of a step.
     pub fn iterations(&self) -> u64 {
         let passes = self.network.clock.batch.div_ceil(self.lanes);
         let own = self.vectors.div_ceil(self.lanes);
-        let blocks = (self.blocks() + self.sums_vectors()).div_ceil(self.lanes);
+        let blocks = self.all_blocks().div_ceil(self.lanes);
         // The permutation: see the clock's launch; four sums are written one by one.
         let pass = 1 + 37 + blocks * (1 + self.lanes / 2 + 4);
         (1 + passes * pass + own) as u64
@@ -138,54 +130,108 @@ impl<'a> Text<'a> {
         self.layers.iter().map(of).sum()
     }
 
+    /// The blocks, and those of the ring's sums.
+    fn all_blocks(&self) -> usize {
+        self.blocks() + self.sums_vectors()
+    }
+
     /// Values of the fields of `params` that depend on rule and loss.
-    pub fn constants(&self) -> Vec<(&'static str, f32)> {
-        let mut constants = match self.network.rule {
-            StepRule::Sgd => Vec::new(),
-            StepRule::Momentum(rule) => vec![("momentum", rule.momentum)],
-            StepRule::Adam(rule) => rule.constants().to_vec(),
+    pub fn constants(&self) -> [(&'static str, f32); 5] {
+        let (momentum, adam) = match self.network.rule {
+            StepRule::Sgd => (0.0, [0.0; 3]),
+            StepRule::Momentum(rule) => (rule.momentum, [0.0; 3]),
+            StepRule::Adam(rule) => (0.0, rule.constants().map(|(_, value)| value)),
         };
-        if let RowLoss::Squared(scale) = self.network.loss {
-            constants.push(("scale", scale));
-        }
-        constants
+        let scale = match self.network.loss {
+            RowLoss::Squared(scale) => scale,
+            _ => 0.0,
+        };
+        [
+            ("momentum", momentum),
+            ("rate_1", adam[0]),
+            ("rate_2", adam[1]),
+            ("epsilon", adam[2]),
+            ("scale", scale),
+        ]
     }
 
     pub fn shader(&self, labels: bool) -> Shader {
-        let mut wgsl = self.write(labels);
+        let rule = match self.network.rule {
+            StepRule::Sgd => SGD,
+            StepRule::Momentum(_) => MOMENTUM,
+            StepRule::Adam(_) => ADAM,
+        };
         let terms = match self.network.loss {
-            RowLoss::Binary(_) => TERMS,
+            RowLoss::Binary(_) => wgsl!("binary_cross_entropy_terms"),
             _ => "",
         };
-        for part in [terms, SCHEDULE, PRELUDE] {
-            wgsl.push('\n');
-            wgsl.push_str(part);
-        }
+        let mut text = format!("{}\n{terms}\n", rule.source);
+        self.sizes(&mut text, labels);
+        self.tables(&mut text);
+        self.row(&mut text, labels);
         Shader {
-            name: "network",
-            source: wgsl.into(),
+            name: rule.name,
+            source: text.into(),
         }
     }
 
-    fn write(&self, labels: bool) -> String {
-        let mut text = String::new();
-        self.header(&mut text, labels);
-        self.tables(&mut text);
-        self.gradient(&mut text);
-        self.update(&mut text);
-        self.row(&mut text, labels);
-        self.entry(&mut text);
-        text
+    /// Sizes of the network, and the types in which its data are read.
+    fn sizes(&self, text: &mut String, labels: bool) {
+        let parts = Parts::of(self.network.clock.batch);
+        *text += &format!(
+            "// Written for the network {}, batch {}, by src/op/network/text.rs.\n",
+            self.network.widths(),
+            self.network.clock.batch
+        );
+        for (name, size) in [
+            ("VECTORS", self.vectors),
+            ("RECORD", self.record),
+            ("RECORDS", self.lanes * self.record),
+            ("SUMS", self.sums),
+            ("BLOCKS", self.blocks()),
+            ("ALL_BLOCKS", self.all_blocks()),
+            ("COLUMNS", self.network.columns.len()),
+            ("PARTS", parts.count),
+            ("PART_ROWS", parts.rows),
+        ] {
+            *text += &format!("const {name}: u32 = {size}u;\n");
+        }
+        let x = if self.x_in_vectors() {
+            "vec4<f32>"
+        } else {
+            "f32"
+        };
+        let y = if labels { "u32" } else { "f32" };
+        for (binding, name, kind) in [(1, "x", x), (2, "y", y)] {
+            *text += &format!(
+                "@group(0) @binding({binding}) var<storage, read> {name}: array<{kind}>;\n"
+            );
+        }
+    }
+
+    /// Whether the inputs of a row are whole vectors.
+    fn x_in_vectors(&self) -> bool {
+        self.network.inputs.is_multiple_of(4)
     }
 }
 
-/// A statement or several, of which the first is indented; an empty line before it stays empty.
-fn line(text: &mut String, depth: usize, statement: &str) {
-    let shown = statement.trim_start_matches('\n');
-    text.push_str(&statement[..statement.len() - shown.len()]);
-    text.push_str(&"    ".repeat(depth));
-    text.push_str(shown);
-    text.push('\n');
+/// Adds a line to the body of a function.
+macro_rules! put {
+    ($text:expr, $($line:tt)*) => {
+        *$text += &format!("    {}\n", format_args!($($line)*))
+    };
+}
+use put;
+
+/// Four numbers as a vector.
+fn vector(number: impl Fn(usize) -> String) -> String {
+    let numbers: Vec<String> = (0..4).map(number).collect();
+    format!("vec4<f32>({})", numbers.join(", "))
+}
+
+/// The first numbers, added up.
+fn sum(count: usize, number: impl Fn(usize) -> String) -> String {
+    (0..count).map(number).collect::<Vec<_>>().join(" + ")
 }
 
 /// A number as WGSL reads it back, bit by bit.

@@ -3,21 +3,26 @@
 use crate::op::{Accuracy, RowLoss};
 
 use super::super::RingColumn;
-use super::{Text, float, line};
+use super::{Text, float, put, sum};
+
+/// The largest of some numbers.
+fn largest(count: usize, number: impl Fn(usize) -> String) -> String {
+    (1..count).fold(number(0), |most, j| format!("max({most}, {})", number(j)))
+}
 
 impl Text<'_> {
     pub(super) fn targets(&self, text: &mut String, labels: bool) {
         let n = self.network.outputs();
-        line(text, 1, "\n// Targets.");
         if labels {
-            line(text, 1, "let label = y[row];");
+            put!(text, "let label = y[row];");
         }
         for j in 0..n {
-            let target = match labels {
-                true => format!("select(0.0, 1.0, label == {j}u)"),
-                false => format!("y[row * {n}u + {j}u]"),
+            let target = if labels {
+                format!("select(0.0, 1.0, label == {j}u)")
+            } else {
+                format!("y[row * {n}u + {j}u]")
             };
-            line(text, 1, &format!("let t{j} = {target};"));
+            put!(text, "let t{j} = {target};");
         }
     }
 
@@ -25,82 +30,50 @@ impl Text<'_> {
     pub(super) fn loss(&self, text: &mut String, labels: bool) {
         let n = self.network.outputs();
         let y = |j| self.output(self.network.loss_before, j);
-        line(text, 1, "\n// The loss and its slopes.");
+        put!(text, "// The loss and its slopes.");
         match self.network.loss {
             RowLoss::Squared(_) => {
-                let squares = (0..n).map(|j| format!("({0} - t{j}) * ({0} - t{j})", y(j)));
-                let sum = squares.collect::<Vec<_>>().join(" + ");
-                line(text, 1, &format!("let loss = params.scale * ({sum});"));
+                let squares = sum(n, |j| format!("({0} - t{j}) * ({0} - t{j})", y(j)));
+                put!(text, "let loss = params.scale * ({squares});");
                 for j in 0..n {
-                    line(
+                    put!(
                         text,
-                        1,
-                        &format!("let s{j} = 2.0 * params.scale * ({} - t{j}) * share;", y(j)),
+                        "let s{j} = 2.0 * params.scale * ({} - t{j}) * share;",
+                        y(j)
                     );
                 }
             }
             RowLoss::Binary(_) => {
-                let terms =
-                    (0..n).map(|j| format!("keep_nan({0}, keep_nan(t{j}, term({0}, t{j})))", y(j)));
-                let sum = terms.collect::<Vec<_>>().join(" + ");
-                line(text, 1, &format!("let loss = ({sum}) / {n}.0;"));
+                let of = |name: &str, j: usize| {
+                    format!("keep_nan({0}, keep_nan(t{j}, {name}({0}, t{j})))", y(j))
+                };
+                put!(text, "let loss = ({}) / {n}.0;", sum(n, |j| of("term", j)));
                 for j in 0..n {
-                    line(
-                        text,
-                        1,
-                        &format!(
-                            "let s{j} = keep_nan({0}, keep_nan(t{j}, slope({0}, t{j}))) * share / {n}.0;",
-                            y(j)
-                        ),
-                    );
+                    put!(text, "let s{j} = {} * share / {n}.0;", of("slope", j));
                 }
             }
             RowLoss::CrossEntropy => {
-                let joined = |part: &dyn Fn(usize) -> String| {
-                    (0..n).map(part).collect::<Vec<_>>().join(" + ")
-                };
-                let largest = (1..n).fold(y(0), |most, j| format!("max({most}, {})", y(j)));
-                line(text, 1, &format!("let largest = {largest};"));
+                put!(text, "let largest = {};", largest(n, y));
                 for j in 0..n {
-                    line(text, 1, &format!("let e{j} = exp_nan({} - largest);", y(j)));
+                    put!(text, "let e{j} = exp_nan({} - largest);", y(j));
                 }
-                line(
-                    text,
-                    1,
-                    &format!("let sum = {};", joined(&|j| format!("e{j}"))),
-                );
-                line(
-                    text,
-                    1,
-                    &format!("let weight = {};", joined(&|j| format!("t{j}"))),
-                );
-                line(
-                    text,
-                    1,
-                    "// A class that is ruled out by a logit of −∞ and by its target costs nothing.",
-                );
-                let distance =
-                    joined(&|j| format!("select(t{j} * (largest - {}), 0.0, t{j} == 0.0)", y(j)));
-                line(text, 1, &format!("let distance = {distance};"));
+                put!(text, "let sum = {};", sum(n, |j| format!("e{j}")));
+                put!(text, "let weight = {};", sum(n, |j| format!("t{j}")));
+                // A class that is ruled out by a logit of −∞ and by its target costs nothing.
+                let far = |j| format!("select(t{j} * (largest - {}), 0.0, t{j} == 0.0)", y(j));
+                put!(text, "let distance = {};", sum(n, far));
+                let known = |value: &str| {
+                    if labels {
+                        format!("known_label(label, {n}u, {value})")
+                    } else {
+                        value.into()
+                    }
+                };
                 let loss = "keep_nan(sum, weight * log1p(sum - 1.0) + distance)";
-                line(
-                    text,
-                    1,
-                    &match labels {
-                        true => format!("let loss = known_label(label, {n}u, {loss});"),
-                        false => format!("let loss = {loss};"),
-                    },
-                );
+                put!(text, "let loss = {};", known(loss));
                 for j in 0..n {
                     let slope = format!("(keep_nan(sum, e{j} / sum) * weight - t{j}) * share");
-                    line(
-                        text,
-                        1,
-                        &match labels {
-                            true => format!("let s{j} = known_label(label, {n}u, {slope});"),
-                            false => format!("let s{j} = {slope};"),
-                        },
-                    );
+                    put!(text, "let s{j} = {};", known(&slope));
                 }
             }
         }
@@ -110,7 +83,7 @@ impl Text<'_> {
         let n = self.network.outputs();
         for (c, column) in self.network.columns.iter().enumerate() {
             let RingColumn::Accuracy { kind, before } = *column else {
-                line(text, 1, &format!("let column{c} = loss;"));
+                put!(text, "let column{c} = loss;");
                 continue;
             };
             let p = |j| self.output(before, j);
@@ -118,34 +91,24 @@ impl Text<'_> {
                 Accuracy::Binary { threshold } => {
                     let right = |j| {
                         let said = format!("select(0.0, 1.0, {} > {})", p(j), float(threshold));
-                        format!(
-                            "keep_nan({}, keep_nan(t{j}, select(0.0, 1.0, {said} == t{j})))",
-                            p(j)
-                        )
+                        let right = format!("select(0.0, 1.0, {said} == t{j})");
+                        format!("keep_nan({}, keep_nan(t{j}, {right}))", p(j))
                     };
-                    let sum = (0..n).map(right).collect::<Vec<_>>().join(" + ");
-                    line(text, 1, &format!("let column{c} = ({sum}) / {n}.0;"));
+                    put!(text, "let column{c} = ({}) / {n}.0;", sum(n, right));
                 }
                 Accuracy::Categorical | Accuracy::Sparse => {
-                    self.first_largest(text, &format!("said{c}"), &p);
-                    if labels {
-                        line(
-                            text,
-                            1,
-                            &format!(
-                                "let column{c} = known_label(label, {n}u, keep_nan(said{c}_lost, select(0.0, 1.0, said{c} == label)));"
-                            ),
-                        );
+                    let said = format!("said{c}");
+                    self.first_largest(text, &said, &p);
+                    let value = if labels {
+                        let right = format!("select(0.0, 1.0, {said} == label)");
+                        format!("known_label(label, {n}u, keep_nan({said}_lost, {right}))")
                     } else {
-                        self.first_largest(text, &format!("wanted{c}"), &|j| format!("t{j}"));
-                        line(
-                            text,
-                            1,
-                            &format!(
-                                "let column{c} = keep_nan(said{c}_lost + wanted{c}_lost, select(0.0, 1.0, said{c} == wanted{c}));"
-                            ),
-                        );
-                    }
+                        let wanted = format!("wanted{c}");
+                        self.first_largest(text, &wanted, &|j| format!("t{j}"));
+                        let right = format!("select(0.0, 1.0, {said} == {wanted})");
+                        format!("keep_nan({said}_lost + {wanted}_lost, {right})")
+                    };
+                    put!(text, "let column{c} = {value};");
                 }
             }
         }
@@ -154,15 +117,14 @@ impl Text<'_> {
     /// `name`, the first of the largest numbers, and `name_lost`: a NaN where there is one among them.
     fn first_largest(&self, text: &mut String, name: &str, number: &dyn Fn(usize) -> String) {
         let n = self.network.outputs();
-        let largest = (1..n).fold(number(0), |most, j| format!("max({most}, {})", number(j)));
-        line(text, 1, &format!("let {name}_most = {largest};"));
+        put!(text, "let {name}_most = {};", largest(n, number));
         let first = (0..n).rev().fold("0xffffffffu".to_string(), |later, j| {
             format!("select({later}, {j}u, {} == {name}_most)", number(j))
         });
-        line(text, 1, &format!("let {name} = {first};"));
+        put!(text, "let {name} = {first};");
         let lost = (0..n).fold("0.0".to_string(), |lost, j| {
             format!("keep_nan({}, {lost})", number(j))
         });
-        line(text, 1, &format!("let {name}_lost = {lost};"));
+        put!(text, "let {name}_lost = {lost};");
     }
 }

@@ -1,95 +1,63 @@
 //! Forward and backward of one row, and what it leaves in its record.
 
+use crate::op::Function;
 use crate::op::pointwise::functions::{LeakyRelu, Relu, Tanh};
-use crate::op::{Function, RowLoss};
 
-use super::{COMPONENT, Text, float, fours, line};
+use super::{COMPONENT, Text, float, fours, put, sum, vector};
 
-impl Text<'_> {
-    /// The functions of the layers, where they are less than a word.
-    fn functions(&self, text: &mut String) {
-        let uses = |wanted: fn(&Function) -> bool| {
-            let mut functions = self
-                .network
-                .layers
-                .iter()
-                .filter_map(|layer| layer.function);
-            functions.any(|function| wanted(&function))
-        };
-        let relu = uses(|f| f.is::<Relu>());
-        let leaky = uses(|f| f.is::<LeakyRelu>());
-        if relu || leaky {
-            line(
-                text,
-                0,
-                "
-fn keep_nans(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
-    return select(y, x, (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u));
-}",
-            );
-        }
-        if relu {
-            line(
-                text,
-                0,
-                "
-fn relu(z: vec4<f32>) -> vec4<f32> {
-    return keep_nans(z, select(z, vec4<f32>(), z < vec4<f32>()));
-}
-
-fn relu_slope(h: vec4<f32>) -> vec4<f32> {
-    return keep_nans(h, select(vec4<f32>(), vec4<f32>(1.0), h > vec4<f32>()));
-}",
-            );
-        }
-        if leaky {
-            line(
-                text,
-                0,
-                "
-fn leaky_relu(z: vec4<f32>, slope: f32) -> vec4<f32> {
-    return select(z, slope * z, z < vec4<f32>());
-}
-
-fn leaky_relu_slope(h: vec4<f32>, slope: f32) -> vec4<f32> {
-    return keep_nans(h, select(vec4<f32>(slope), vec4<f32>(1.0), h > vec4<f32>()));
-}",
-            );
-        }
-        if matches!(self.network.loss, RowLoss::CrossEntropy) {
-            line(
-                text,
-                0,
-                "
-fn exp_nan(x: f32) -> f32 {
-    return keep_nan(x, exp(x));
-}",
-            );
+/// f of the vector `z`, of which the first `units` are there.
+fn value(function: Option<Function>, z: &str, units: usize) -> String {
+    match function {
+        None => z.into(),
+        Some(f) if f.is::<Relu>() => format!("relu({z})"),
+        Some(f) if f.is::<LeakyRelu>() => format!("leaky_relu({z}, {})", float(f.settings[0])),
+        Some(f) => {
+            let name = if f.is::<Tanh>() {
+                "tanh_accurate"
+            } else {
+                "sigmoid"
+            };
+            vector(|c| {
+                if c < units {
+                    format!("{name}({z}.{})", COMPONENT[c])
+                } else {
+                    // The function of zero need not be zero.
+                    "0.0".into()
+                }
+            })
         }
     }
+}
 
+/// The factor f′ of the vector `h` = f(z).
+fn slope(function: Option<Function>, h: &str) -> String {
+    match function {
+        None => String::new(),
+        Some(f) if f.is::<Relu>() => format!(" * relu_slope({h})"),
+        Some(f) if f.is::<LeakyRelu>() => {
+            format!(" * leaky_relu_slope({h}, {})", float(f.settings[0]))
+        }
+        Some(f) if f.is::<Tanh>() => format!(" * (1.0 - {h} * {h})"),
+        Some(_) => format!(" * ({h} * (1.0 - {h}))"),
+    }
+}
+
+impl Text<'_> {
     pub(super) fn row(&self, text: &mut String, labels: bool) {
-        self.functions(text);
-        line(
-            text,
-            0,
-            "\n// Forward and backward of one row of the data; its record. `share` is 1 by the rows of the batch, and 0 behind them.\nfn work(lane: u32, row: u32, live: bool, share: f32) {",
-        );
-        for q in 0..fours(self.network.inputs) {
+        *text += "
+// Forward and backward of one row of the data; its record. `share` is 1 by the rows of the batch, and 0 after them.
+fn work(lane: u32, row: u32, live: bool, share: f32) {\n";
+        let n = self.network.inputs;
+        for q in 0..fours(n) {
             let load = if self.x_in_vectors() {
-                format!("x[row * {}u + {q}u]", fours(self.network.inputs))
+                format!("x[row * {}u + {q}u]", fours(n))
             } else {
-                let n = self.network.inputs;
-                let parts = |c| match 4 * q + c {
+                vector(|c| match 4 * q + c {
                     i if i < n => format!("x[row * {n}u + {i}u]"),
                     _ => "0.0".into(),
-                };
-                format!(
-                    "vec4<f32>({})",
-                    (0..4).map(parts).collect::<Vec<_>>().join(", ")
-                )
+                })
             };
-            line(text, 1, &format!("let h0_{q} = {load};"));
+            put!(text, "let h0_{q} = {load};");
         }
         for l in 1..=self.layers.len() {
             self.layer(text, l);
@@ -99,7 +67,7 @@ fn exp_nan(x: f32) -> f32 {
         self.metrics(text, labels);
         self.slopes(text);
         self.store(text);
-        line(text, 0, "}");
+        *text += "}\n";
     }
 
     /// z = x·W + b and h = f(z) of layer `l`, from 1.
@@ -107,55 +75,35 @@ fn exp_nan(x: f32) -> f32 {
         let place = self.layers[l - 1];
         let function = self.network.layers[l - 1].function;
         let name = function.map_or("linear".into(), |f| format!("{f:?}"));
-        line(
+        put!(
             text,
-            1,
-            &format!(
-                "\n// NetworkLayer {l}: {} → {}, {name}.",
-                place.inputs, place.units
-            ),
+            "// Layer {l}: {} → {}, {name}.",
+            place.inputs,
+            place.units
         );
         for q in 0..fours(place.units) {
             let unit = |c: usize| match 4 * q + c {
                 j if j < place.units => {
                     let at = place.kernel + j * fours(place.inputs);
-                    let terms = (0..fours(place.inputs))
-                        .map(|i| format!("dot(h{}_{i}, weights[{}])", l - 1, at + i));
-                    terms.collect::<Vec<_>>().join(" + ")
+                    sum(fours(place.inputs), |i| {
+                        format!("dot(h{}_{i}, weights[{}])", l - 1, at + i)
+                    })
                 }
                 _ => "0.0".into(),
             };
-            let bias = place
-                .bias
-                .map_or(String::new(), |bias| format!("weights[{}] + ", bias + q));
-            line(text, 1, &format!("let z{l}_{q} = {bias}vec4<f32>("));
-            (0..4).for_each(|c| line(text, 2, &format!("{},", unit(c))));
-            line(text, 1, ");");
-            let value = match function {
-                None => format!("z{l}_{q}"),
-                Some(f) => {
-                    let units = (place.units - 4 * q).min(4);
-                    if f.is::<Relu>() {
-                        format!("relu(z{l}_{q})")
-                    } else if f.is::<LeakyRelu>() {
-                        format!("leaky_relu(z{l}_{q}, {})", float(f.settings[0]))
-                    } else {
-                        let name = if f.is::<Tanh>() {
-                            "tanh_accurate"
-                        } else {
-                            "sigmoid"
-                        };
-                        let part = |c| match c < units {
-                            true => format!("{name}(z{l}_{q}.{})", COMPONENT[c]),
-                            // The function of zero need not be zero.
-                            false => "0.0".into(),
-                        };
-                        let parts = (0..4).map(part).collect::<Vec<_>>().join(", ");
-                        format!("vec4<f32>({parts})")
-                    }
-                }
-            };
-            line(text, 1, &format!("let h{l}_{q} = {value};"));
+            let bias = place.bias.map(|bias| format!("weights[{}] + ", bias + q));
+            put!(
+                text,
+                "let z{l}_{q} = {}{};",
+                bias.unwrap_or_default(),
+                vector(unit)
+            );
+            let units = (place.units - 4 * q).min(4);
+            put!(
+                text,
+                "let h{l}_{q} = {};",
+                value(function, &format!("z{l}_{q}"), units)
+            );
         }
     }
 
@@ -170,77 +118,53 @@ fn exp_nan(x: f32) -> f32 {
         let last = self.layers.len();
         for l in (1..=last).rev() {
             let place = self.layers[l - 1];
-            line(text, 1, &format!("\n// Slopes of layer {l}."));
+            put!(text, "// Slopes of layer {l}.");
             for q in 0..fours(place.units) {
-                let dh = if l == last {
-                    let part = |c| match 4 * q + c {
+                let dh = match self.layers.get(l) {
+                    None => vector(|c| match 4 * q + c {
                         j if j < place.units => format!("s{j}"),
                         _ => "0.0".into(),
-                    };
-                    format!(
-                        "vec4<f32>({})",
-                        (0..4).map(part).collect::<Vec<_>>().join(", ")
-                    )
-                } else {
-                    let next = self.layers[l];
-                    let term = |j: usize| {
-                        let at = next.kernel + j * fours(next.inputs) + q;
-                        format!("d{}_{}.{} * weights[{at}]", l + 1, j / 4, COMPONENT[j % 4])
-                    };
-                    format!(
-                        "({})",
-                        (0..next.units).map(term).collect::<Vec<_>>().join(" + ")
-                    )
+                    }),
+                    Some(next) => {
+                        let term = |j: usize| {
+                            let at = next.kernel + j * fours(next.inputs) + q;
+                            format!("d{}_{}.{} * weights[{at}]", l + 1, j / 4, COMPONENT[j % 4])
+                        };
+                        format!("({})", sum(next.units, term))
+                    }
                 };
                 let function = self.network.layers[l - 1].function;
-                let slope = match function.filter(|_| !(l == last && self.network.loss_before)) {
-                    Some(f) if f.is::<Relu>() => format!(" * relu_slope(h{l}_{q})"),
-                    Some(f) if f.is::<LeakyRelu>() => {
-                        format!(" * leaky_relu_slope(h{l}_{q}, {})", float(f.settings[0]))
-                    }
-                    Some(f) if f.is::<Tanh>() => format!(" * (1.0 - h{l}_{q} * h{l}_{q})"),
-                    Some(_) => format!(" * (h{l}_{q} * (1.0 - h{l}_{q}))"),
-                    None => String::new(),
-                };
-                line(text, 1, &format!("let d{l}_{q} = {dh}{slope};"));
+                let function = function.filter(|_| !(l == last && self.network.loss_before));
+                put!(
+                    text,
+                    "let d{l}_{q} = {dh}{};",
+                    slope(function, &format!("h{l}_{q}"))
+                );
             }
         }
     }
 
     fn store(&self, text: &mut String) {
-        line(text, 1, "\nlet at = lane * RECORD;");
-        for (index, place) in self.layers.iter().enumerate() {
+        put!(text, "let at = lane * RECORD;");
+        for (l, place) in self.layers.iter().enumerate() {
             for q in 0..fours(place.inputs) {
-                line(
-                    text,
-                    1,
-                    &format!("records[at + {}u] = h{index}_{q};", place.x + q),
-                );
+                put!(text, "records[at + {}u] = h{l}_{q};", place.x + q);
             }
         }
-        for (index, place) in self.layers.iter().enumerate() {
+        for (l, place) in (1..).zip(&self.layers) {
             for q in 0..fours(place.units) {
-                line(
-                    text,
-                    1,
-                    &format!("records[at + {}u] = d{}_{q};", place.dz + q, index + 1),
-                );
+                put!(text, "records[at + {}u] = d{l}_{q};", place.dz + q);
             }
         }
         for q in 0..self.sums_vectors() {
-            let part = |c| match 4 * q + c {
+            let sums = vector(|c| match 4 * q + c {
                 0 => "1.0".into(),
                 i if i <= self.network.columns.len() => {
                     format!("select(0.0, column{}, live)", i - 1)
                 }
-                _ => "0.0".to_string(),
-            };
-            let parts = (0..4).map(part).collect::<Vec<_>>().join(", ");
-            line(
-                text,
-                1,
-                &format!("records[at + {}u] = vec4<f32>({parts});", self.sums + q),
-            );
+                _ => "0.0".into(),
+            });
+            put!(text, "records[at + {}u] = {sums};", self.sums + q);
         }
     }
 }
