@@ -16,6 +16,20 @@ pub struct Entry {
     pub cases: fn() -> Vec<Case>,
 }
 
+impl Entry {
+    pub(crate) const fn new(
+        name: &'static str,
+        shaders: &'static [Shader],
+        cases: fn() -> Vec<Case>,
+    ) -> Self {
+        Entry {
+            name,
+            shaders,
+            cases,
+        }
+    }
+}
+
 /// How a harness fills an input.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fill {

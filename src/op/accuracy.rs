@@ -14,12 +14,7 @@ use crate::{Tensor, TensorType};
 
 const SHADER: Shader = shader!("accuracy", "rows");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "accuracy",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("accuracy", &[SHADER], cases);
 
 /// Which predictions are right. Predictions: `[rows, columns]`; the result: `[rows]`. It has no gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -15,12 +15,7 @@ use super::{RATES, complement, moved, rest};
 
 const SHADER: Shader = shader!("adam");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "adam",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("adam", &[SHADER], cases);
 
 /// One step of Adam. Inputs: w, m and v, updated in place, g of the same shape, the rates of a clock with the same β₁
 /// and β₂. No output.

@@ -10,12 +10,7 @@ use crate::{DType, Tensor, TensorType};
 
 const SHADER: Shader = shader!("assign");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "assign",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("assign", &[SHADER], cases);
 
 /// w ← x. Inputs: w, updated in place, x of the same shape. No output.
 #[derive(Debug, Clone, Copy)]

@@ -16,12 +16,7 @@ use super::cursor::{ROWS, WORDS};
 
 const SHADER: Shader = shader!("batch_mean", "rows");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "batch_mean",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("batch_mean", &[SHADER], cases);
 
 /// y = the mean of the values of the batch's rows. Inputs: values `[rows, …]`, cursor u32 `[8]`; output a scalar.
 ///

@@ -13,12 +13,7 @@ use crate::{DType, Tensor, TensorType};
 
 const SHADER: Shader = shader!("bfloat16");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "bfloat16",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("bfloat16", &[SHADER], cases);
 
 /// y = x with eight significant bits, of the same shape. It has no gradient.
 #[derive(Debug, Clone, Copy)]

@@ -17,12 +17,7 @@ use crate::{DType, Tensor, TensorType};
 
 const SHADER: Shader = shader!("binary", "functions");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "binary",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("binary", &[SHADER], cases);
 
 macro_rules! operators {
     ($($(#[$doc:meta])* $operator:ident $method:ident |$a:ident, $b:ident| $value:expr;)*) => {

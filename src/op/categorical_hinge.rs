@@ -13,12 +13,7 @@ use super::row_reduction::{
 
 const SHADER: Shader = shader!("categorical_hinge", "rows");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "categorical_hinge",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("categorical_hinge", &[SHADER], cases);
 
 /// loss = max(1 + max (1 − t)·y − Σ t·y, 0) over the last dimension. y and t: one shape, t one-hot; loss: the same
 /// without the last dimension.

@@ -12,12 +12,7 @@ use crate::{DType, Shape, Tensor, TensorType};
 
 const SHADER: Shader = shader!("choose");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "choose",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("choose", &[SHADER], cases);
 
 /// Inputs: the condition, a, b, numbers of one shape; output: the same shape. A NaN is a condition that is not 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

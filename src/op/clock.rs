@@ -26,12 +26,7 @@ pub(crate) use update_count::UpdateCount;
 
 const SHADER: Shader = shader!("clock", "schedule");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "clock",
-    shaders: &[SHADER],
-    cases: cases::cases,
-};
+pub const ENTRY: Entry = Entry::new("clock", &[SHADER], cases::cases);
 
 /// Numbers in a clock's rates: the learning rate, β₁ᵗ, β₂ᵗ, and the host's factor of the learning rate.
 pub const RATES: usize = 4;

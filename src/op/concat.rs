@@ -11,12 +11,7 @@ use crate::{Tensor, TensorType};
 
 const SHADER: Shader = shader!("concat");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "concat",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("concat", &[SHADER], cases);
 
 /// Tensors that one dispatch copies.
 const AT_ONCE: usize = 4;

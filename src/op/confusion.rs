@@ -12,12 +12,7 @@ use super::tally::{CountedRows, RowCount, Trial, iterations};
 
 const SHADER: Shader = shader!("confusion", "tally");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "confusion",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("confusion", &[SHADER], cases);
 
 /// What a row of predictions says. Targets that are numbers say theirs in the same way, with ½ for a threshold.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -14,12 +14,7 @@ use crate::{Tensor, TensorType};
 
 const SHADER: Shader = shader!("correlation", "rows");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "correlation",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("correlation", &[SHADER], cases);
 
 /// A correlation of each row. y and t: one shape; the result: the same without the last dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

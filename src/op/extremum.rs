@@ -14,12 +14,7 @@ use crate::{DType, Tensor, TensorType};
 
 const SHADER: Shader = shader!("extremum", "rows", "along");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "extremum",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("extremum", &[SHADER], cases);
 
 /// y and its index in each row of x. x: at least one dimension; y, and the index in u32: the shape of x without the axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -12,12 +12,7 @@ use super::scale;
 
 const SHADER: Shader = shader!("finite");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "finite",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("finite", &[SHADER], cases);
 
 /// Most tensors of a call: with the state as many storage buffers as every adapter binds, one left for a guard.
 pub const MAX_CHECKED_TENSORS: usize = 6;

@@ -15,12 +15,7 @@ pub use bytes::GatherBytes;
 
 const SHADER: Shader = shader!("gather");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "gather",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("gather", &[SHADER], cases);
 
 /// Most chunks of one data set.
 pub const MAX_CHUNKS: usize = 4;

@@ -14,12 +14,7 @@ use super::pointwise::GraphNumber;
 
 const SHADER: Shader = shader!("glu");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "glu",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("glu", &[SHADER], cases);
 
 /// y = a·σ(b). x: an even size along the axis; y: half of it there.
 #[derive(Debug, Clone, Copy)]

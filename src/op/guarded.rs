@@ -16,12 +16,7 @@ use crate::{DType, Tensor, TensorType};
 
 use super::{Adam, Momentum, RATES, Sgd};
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "guarded",
-    shaders: &[],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("guarded", &[], cases);
 
 /// `op`, unless the guard's word is set. Inputs: the op's, and the guard, u32 \[n\]. No output.
 #[derive(Debug, Clone)]

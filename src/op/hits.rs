@@ -16,12 +16,7 @@ use super::accuracy::{SHAPES, one_if, scores, wanted};
 
 const SHADER: Shader = shader!("hits", "rows");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "hits",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("hits", &[SHADER], cases);
 
 /// Which answers are right. Answers: `[rows, columns]`; the result: `[rows]`. It has no gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,12 +16,7 @@ use super::softmax::{Powers, exp_error, largest};
 
 const SHADER: Shader = shader!("log_softmax", "rows", "along");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "log_softmax",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("log_softmax", &[SHADER], cases);
 
 /// y = ln softmax x, row by row. x: at least one dimension; y: the same shape.
 #[derive(Debug, Clone, Copy)]

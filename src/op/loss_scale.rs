@@ -17,12 +17,7 @@ use super::{LONG_RATES, RATES, rate};
 
 const SHADER: Shader = shader!("loss_scale");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "loss_scale",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("loss_scale", &[SHADER], cases);
 
 /// S stays between the two, which are far beyond what any training takes it to.
 const MIN_SCALE: f32 = 1.0 / (1u128 << 100) as f32;

@@ -12,12 +12,7 @@ use super::tally::{CountedRows, RowCount, Trial, workgroup};
 
 const SHADER: Shader = shader!("moments", "tally");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "moments",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("moments", &[SHADER], cases);
 
 /// Numbers of a column: Σ w, K, Σ w·d, Σ w·d², Σ w·e, Σ w·e², Σ w·d·e, rows.
 pub(crate) const MOMENTS: usize = 8;

@@ -14,12 +14,7 @@ use crate::{DType, Tensor, TensorType};
 
 const SHADER: Shader = shader!("one_hot");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "one_hot",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("one_hot", &[SHADER], cases);
 
 /// Inputs: labels u32, one for each row, and, if there are class weights, `[classes]` numbers; output: the labels' shape
 /// with a dimension of `classes` after it.

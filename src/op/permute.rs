@@ -10,12 +10,7 @@ use crate::{Shape, Tensor, TensorType};
 
 const SHADER: Shader = shader!("permute");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "permute",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("permute", &[SHADER], cases);
 
 /// The most dimensions that remain when those that stay side by side are one.
 const RANK: usize = 6;

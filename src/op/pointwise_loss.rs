@@ -21,12 +21,7 @@ const SHADER: Shader = shader!(
     "rows"
 );
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "pointwise_loss",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("pointwise_loss", &[SHADER], cases);
 
 /// loss = scale·Σ φ(y, t) over the last dimension. y and t: one shape; loss: the same without the last dimension.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -15,12 +15,7 @@ use super::cursor::{ROWS, STEP, WORDS};
 
 const SHADER: Shader = shader!("record");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "record",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("record", &[SHADER], cases);
 
 /// Sums the values of this step's rows into the step's place in a ring. Inputs: ring, \[rows, columns, parts\], updated in
 /// place; cursor, the clock's; values, \[batch\], of which the first cursor\[ROWS\] count. No output. The batch lies in

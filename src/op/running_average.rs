@@ -13,12 +13,7 @@ use super::cursor::{ROWS, WORDS};
 
 const SHADER: Shader = shader!("running_average");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "running_average",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("running_average", &[SHADER], cases);
 
 /// average ← keep·average + (1 − keep)·value. Inputs: average, updated in place, value of the same shape, and a cursor where
 /// batches are ragged. No output.

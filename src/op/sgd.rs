@@ -14,12 +14,7 @@ use super::RATES;
 
 const SHADER: Shader = shader!("sgd");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "sgd",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("sgd", &[SHADER], cases);
 
 /// w ← w − η·g. Inputs: w, updated in place, g of the same shape, the clock's rates. No output.
 #[derive(Debug, Clone, Copy, PartialEq)]

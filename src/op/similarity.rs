@@ -12,12 +12,7 @@ use super::row_reduction::{self, Comparison, RowReduction, SHAPES, TargetGradien
 
 const SHADER: Shader = shader!("similarity", "rows");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "similarity",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("similarity", &[SHADER], cases);
 
 /// The square of the least length that a vector is divided by.
 const SHORTEST: f32 = 1e-12;

@@ -13,12 +13,7 @@ use crate::{Shape, Tensor, TensorType};
 
 const SHADER: Shader = shader!("slice");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "slice",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("slice", &[SHADER], cases);
 
 /// Elements `start..start + len` of dimension `axis`, counted from the back where it is negative.
 #[derive(Debug, Clone, Copy)]

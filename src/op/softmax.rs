@@ -15,12 +15,7 @@ use crate::{DType, Tensor, TensorType};
 
 const SHADER: Shader = shader!("softmax", "rows", "along");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "softmax",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("softmax", &[SHADER], cases);
 
 /// y = softmax x, row by row. x: at least one dimension; y: the same shape.
 #[derive(Debug, Clone, Copy)]

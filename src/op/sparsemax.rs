@@ -17,12 +17,7 @@ use crate::{DType, Tensor, TensorType};
 
 const SHADER: Shader = shader!("sparsemax", "rows", "along");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "sparsemax",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("sparsemax", &[SHADER], cases);
 
 /// y = sparsemax x, row by row. x: at least one dimension; y: the same shape.
 #[derive(Debug, Clone, Copy)]

@@ -11,12 +11,7 @@ use crate::{DType, Shape, Tensor, TensorType};
 
 const SHADER: Shader = shader!("sum", "halves");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "sum",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("sum", &[SHADER], cases);
 
 /// The longest sum of one invocation where there are too few outputs to fill the device.
 const CHUNK: u64 = 256;

@@ -14,12 +14,7 @@ use super::{LONG_RATES, rate};
 
 const SHADER: Shader = shader!("sum_of_squares");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "sum_of_squares",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("sum_of_squares", &[SHADER], cases);
 
 /// Most tensors of a call.
 pub const MAX_TENSORS: usize = 6;

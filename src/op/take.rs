@@ -12,12 +12,7 @@ use crate::{DType, Shape, Tensor, TensorType};
 
 const SHADER: Shader = shader!("take");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "take",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("take", &[SHADER], cases);
 
 /// Inputs: x, and indices in u32, of which one beyond the last element stands for the last.
 ///

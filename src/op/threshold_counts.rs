@@ -13,12 +13,7 @@ use super::tally::{CountedRows, RowCount, Trial, iterations};
 
 const SHADER: Shader = shader!("threshold_counts", "tally");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "threshold_counts",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("threshold_counts", &[SHADER], cases);
 
 /// Which of a row's numbers are predictions.
 #[derive(Debug, Clone, Copy, PartialEq)]

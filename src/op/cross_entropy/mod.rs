@@ -32,12 +32,7 @@ pub(super) use rows::{
 
 const SHADER: Shader = shader!("cross_entropy", "cross_entropy_rows", "rows");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "cross_entropy",
-    shaders: &[SHADER],
-    cases: cases::cases,
-};
+pub const ENTRY: Entry = Entry::new("cross_entropy", &[SHADER], cases::cases);
 
 /// loss = −Σ t·ln p over the last dimension. y: `[rows, classes]`; t: the same, or labels `[rows]` of u32; loss: `[rows]`.
 ///

@@ -49,12 +49,7 @@ const DENSE_HALF: Shader = shader!(
     "rows"
 );
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "head",
-    shaders: &[STORED, DENSE, DENSE_HALF],
-    cases: cases::cases,
-};
+pub const ENTRY: Entry = Entry::new("head", &[STORED, DENSE, DENSE_HALF], cases::cases);
 
 /// The last layer, if a head computes its outputs too: y = x·W + b, of logits or numbers, a few columns wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,12 +18,7 @@ mod cases;
 mod launches;
 mod text;
 
-/// The line in [`op::all`](crate::op::all). Shaders are made for the layers at hand.
-pub const ENTRY: Entry = Entry {
-    name: "layer_gradients",
-    shaders: &[],
-    cases: cases::cases,
-};
+pub const ENTRY: Entry = Entry::new("layer_gradients", &[], cases::cases);
 
 /// Where a matrix of the batch lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,12 +24,11 @@ pub use layer_gradients::{ENTRY as LAYER_GRADIENTS, LayerGradients, LayerPart, L
 
 use launches::{COMBINE, Halves, LANES, Operands, REGISTERS, TILED, VECTOR, launches};
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "matmul",
-    shaders: &[TILED, REGISTERS, LANES, VECTOR, COMBINE],
-    cases: cases::plain,
-};
+pub const ENTRY: Entry = Entry::new(
+    "matmul",
+    &[TILED, REGISTERS, LANES, VECTOR, COMBINE],
+    cases::plain,
+);
 
 /// The line of products that end as layers do.
 pub const DENSE: Entry = Entry {

@@ -19,12 +19,7 @@ use super::clock::schedule;
 use super::cursor::WORDS;
 use super::{Accuracy, Adam, AdvanceClock, Form, Function, Momentum, RATES, RowLoss};
 
-/// The line in [`op::all`](super::all). Its shaders are made for each network.
-pub const ENTRY: Entry = Entry {
-    name: "network",
-    shaders: &[],
-    cases: cases::cases,
-};
+pub const ENTRY: Entry = Entry::new("network", &[], cases::cases);
 
 /// Rows that are worked on at once, as long as a part of a ring's sums.
 const LANES: usize = 32;

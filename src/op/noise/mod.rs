@@ -22,12 +22,7 @@ pub use kind::NoiseKind;
 
 const SHADER: Shader = shader!("noise", "philox", "functions");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "noise",
-    shaders: &[SHADER],
-    cases,
-};
+pub const ENTRY: Entry = Entry::new("noise", &[SHADER], cases);
 
 use NoiseKind::{AlphaDropout, Dropout, Gaussian, GaussianDropout};
 

@@ -36,12 +36,7 @@ pub use unary::{Allowed, Edges, Setting, Settings, Tried, UnaryFunction};
 
 const SHADER: Shader = shader!("pointwise", "functions", "identity");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "pointwise",
-    shaders: &[SHADER],
-    cases: cases::cases,
-};
+pub const ENTRY: Entry = Entry::new("pointwise", &[SHADER], cases::cases);
 
 /// dx = dy·f′. Inputs: the saved x or y, dy; output dx; one shape.
 #[derive(Debug, Clone, Copy, PartialEq)]

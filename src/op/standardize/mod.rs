@@ -23,12 +23,7 @@ use counted::CountedMoments;
 
 const SHADER: Shader = shader!("standardize", "rows", "along");
 
-/// The line in [`op::all`](super::all).
-pub const ENTRY: Entry = Entry {
-    name: "standardize",
-    shaders: &[SHADER],
-    cases: cases::cases,
-};
+pub const ENTRY: Entry = Entry::new("standardize", &[SHADER], cases::cases);
 
 /// Inputs: x, and a cursor where rows are ragged. Outputs: y, shaped as x; μ and v, without the axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
