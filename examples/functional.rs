@@ -19,7 +19,7 @@ fn main() -> std::process::ExitCode {
         let encoder = Dense::new(16).activation(Tanh).named("encoder");
         let (in_p, in_q) = (encoder.on(&p), encoder.on(&q));
         let difference = Subtract.on([&in_p, &in_q]);
-        let joined = Concatenate::new().on([&in_p, &in_q, &difference]);
+        let joined = Concatenate::default().on([&in_p, &in_q, &difference]);
         let hidden = Dense::new(32).activation(Relu).on(&joined);
         let farther = Dense::new(1)
             .activation(Sigmoid)

@@ -34,7 +34,7 @@ impl Case {
             Case::Tiny => model.dense(10, Relu).dense(8, Relu),
             Case::Layers => model
                 .dense(96, Relu)
-                .layer(BatchNormalization::new())
+                .layer(BatchNormalization::default())
                 .layer(Dropout { rate: 0.3 }),
         };
         let model = model.dense(3, Softmax).seed(11);

@@ -44,7 +44,7 @@ impl Kind {
         let mut model = Sequential::new(4).dense(70, Relu);
         if let Kind::Noisy = self {
             model = model
-                .layer(BatchNormalization::new())
+                .layer(BatchNormalization::default())
                 .layer(Dropout { rate: 0.3 });
         }
         let model = model.dense(3, Softmax).seed(8);

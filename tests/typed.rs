@@ -231,7 +231,7 @@ fn mixed(device: &Device) -> Model {
     let place = Input::named("place", 2);
     let x = Flatten.on(&CategoryEncoding::one_hot(WORDS).on(&words));
     let y = Flatten.on(&Rescaling::new(1.0 / 255.0).on(&image));
-    let joined = Concatenate::new().on([&x, &y, &place]);
+    let joined = Concatenate::default().on([&x, &y, &place]);
     let hidden = Dense::new(6).activation(Tanh).on(&joined);
     let kind = Dense::new(CLASSES as usize)
         .activation(Softmax)

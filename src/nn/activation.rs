@@ -52,7 +52,7 @@ macro_rules! activations {
 
         impl Activation {
             /// Every activation that has a name of its own, with its defaults.
-            pub fn all() -> Vec<Self> {
+            fn all() -> Vec<Self> {
                 let rows = [Self::Softmax, Self::LogSoftmax, Self::Sparsemax, Self::Glu];
                 let elementwise = [Self::Linear, $(Self::$variant $(($default))?,)*];
                 elementwise.into_iter().chain(rows).collect()
@@ -78,7 +78,7 @@ macro_rules! activations {
             }
 
             /// Keras' name of it; GELU by tanh, which Keras has no name for, is `gelu_tanh`.
-            pub fn name(self) -> &'static str {
+            fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant { .. } => [$($name,)? stringify!($method)][0],)*
                     Self::Linear => "linear",

@@ -4,82 +4,65 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tensor;
 
-use super::concatenate::dimension;
-
 /// Dimensions of a batch, counted with the batch as 0, or from the back where negative. Several are taken together, as if
 /// they were one long dimension.
 ///
 /// ```
 /// use kiln::nn::{Axes, Softmax};
 ///
-/// assert_eq!(Softmax::new().axis(-1), Softmax::new());
-/// assert_eq!(Softmax::new().axis([1, 2]).axis, Axes::from([1, 2]));
+/// assert_eq!(Softmax::default().axis(-1), Softmax::default());
+/// assert_eq!(Softmax::default().axis([1, 2]).axis, Axes::from([1, 2]));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Written", into = "Written")]
-pub struct Axes(Vec<isize>);
-
-/// How a model file has them: a number, or a list as in Keras.
-#[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Written {
+pub enum Axes {
+    /// One dimension.
     One(isize),
+    /// Several dimensions, taken together.
     Several(Vec<isize>),
-}
-
-impl From<Written> for Axes {
-    fn from(written: Written) -> Self {
-        match written {
-            Written::One(axis) => axis.into(),
-            Written::Several(axes) => axes.into(),
-        }
-    }
-}
-
-impl From<Axes> for Written {
-    fn from(axes: Axes) -> Self {
-        match axes.0[..] {
-            [axis] => Written::One(axis),
-            _ => Written::Several(axes.0),
-        }
-    }
 }
 
 impl From<isize> for Axes {
     fn from(axis: isize) -> Self {
-        Axes(vec![axis])
+        Axes::One(axis)
     }
 }
 
 impl From<Vec<isize>> for Axes {
     fn from(axes: Vec<isize>) -> Self {
-        Axes(axes)
+        match axes[..] {
+            [axis] => Axes::One(axis),
+            _ => Axes::Several(axes),
+        }
     }
 }
 
 impl<const N: usize> From<[isize; N]> for Axes {
     fn from(axes: [isize; N]) -> Self {
-        Axes(axes.into())
+        Vec::from(axes).into()
     }
 }
 
 /// The last dimension.
 impl Default for Axes {
     fn default() -> Self {
-        Axes::from(-1)
+        Axes::One(-1)
     }
 }
 
 impl Axes {
     /// The dimensions of a batch of samples with `rank` dimensions, in ascending order; never that of the batch itself.
     pub(super) fn of_samples(&self, rank: usize) -> Result<Vec<usize>, String> {
-        let axes = self.0.iter().map(|&axis| dimension(axis, rank));
+        let named = match self {
+            Axes::One(axis) => std::slice::from_ref(axis),
+            Axes::Several(axes) => axes,
+        };
+        let axes = named.iter().map(|&axis| dimension(axis, rank));
         let mut axes = axes.collect::<Result<Vec<_>, _>>()?;
         axes.sort_unstable();
         if axes.is_empty() || axes.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(format!(
-                "axes {:?} do not name one dimension or several different ones",
-                self.0
+                "axes {named:?} do not name one dimension or several different ones"
             ));
         }
         Ok(axes)
@@ -112,5 +95,20 @@ impl Axes {
         let (outer, inner) = (outer.iter().product(), inner.iter().product());
         let y = f(&moved.reshape([outer, inner]), -1);
         Ok(y.reshape(dims).permute(&back))
+    }
+}
+
+/// The dimension of a batch of samples with that many dimensions; never that of the batch itself.
+pub(super) fn dimension(axis: isize, rank: usize) -> Result<usize, String> {
+    let counted = if axis < 0 {
+        axis + rank as isize + 1
+    } else {
+        axis
+    };
+    match usize::try_from(counted) {
+        Ok(counted) if counted > 0 && counted <= rank => Ok(counted),
+        _ => Err(format!(
+            "axis {axis} is none of samples of {rank} dimensions: 1 to {rank}, or −{rank} to −1"
+        )),
     }
 }

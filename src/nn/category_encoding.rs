@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, Tensor};
+use crate::range::within;
+use crate::{Result, Tensor};
 
 use super::layer::saved_as;
 use super::{Call, Layer};
@@ -10,8 +11,7 @@ use super::{Call, Layer};
 /// How [`CategoryEncoding`] writes an integer as numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum OutputMode {
+enum OutputMode {
     /// A row of `num_tokens` numbers for each integer: a one in its place, zeros elsewhere.
     OneHot,
 }
@@ -36,7 +36,7 @@ pub struct CategoryEncoding {
     /// How many different integers there are.
     pub num_tokens: usize,
     /// How an integer is written.
-    pub output_mode: OutputMode,
+    output_mode: OutputMode,
 }
 
 impl CategoryEncoding {
@@ -68,9 +68,11 @@ impl Layer for CategoryEncoding {
     }
 
     fn validate(&self) -> Result<()> {
-        if self.num_tokens == 0 {
-            return Err(Error::argument("num_tokens", "must be at least 1, got 0"));
-        }
-        Ok(())
+        within(
+            self.num_tokens > 0,
+            "num_tokens",
+            "at least 1",
+            self.num_tokens,
+        )
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Result, Shape, Tensor};
 
+use super::axes::dimension;
 use super::layer::saved_as;
 use super::{Call, Layer};
 
@@ -21,29 +22,9 @@ impl Default for Concatenate {
 }
 
 impl Concatenate {
-    /// Along the last dimension.
-    pub fn new() -> Self {
-        Concatenate::default()
-    }
-
     /// Sets the dimension, counted with the batch as 0.
     pub fn axis(axis: isize) -> Self {
         Concatenate { axis }
-    }
-}
-
-/// The dimension of a batch of samples with that many dimensions; never that of the batch itself.
-pub(super) fn dimension(axis: isize, rank: usize) -> Result<usize, String> {
-    let counted = if axis < 0 {
-        axis + rank as isize + 1
-    } else {
-        axis
-    };
-    match usize::try_from(counted) {
-        Ok(counted) if counted > 0 && counted <= rank => Ok(counted),
-        _ => Err(format!(
-            "axis {axis} is none of samples of {rank} dimensions: 1 to {rank}, or −{rank} to −1"
-        )),
     }
 }
 

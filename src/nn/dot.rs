@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Result, Shape, Tensor};
 
-use super::concatenate::dimension;
+use super::axes::dimension;
 use super::layer::saved_as;
 use super::{Call, Layer};
 

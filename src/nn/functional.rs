@@ -19,7 +19,7 @@ use super::{LayerRef, Parameter};
 /// let b = Input::named("b", 4);
 /// let x = Dense::new(10).activation(Relu).on(&a);
 /// let y = Dense::new(10).activation(Relu).on(&b);
-/// let joined = Concatenate::new().on([&x, &y]);
+/// let joined = Concatenate::default().on([&x, &y]);
 /// let price = Dense::new(1).named("price").on(&joined);
 /// let kind = Dense::new(3).activation(Softmax).named("kind").on(&joined);
 /// let model = Functional::new([&a, &b], [&price, &kind]);

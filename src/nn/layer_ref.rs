@@ -16,7 +16,7 @@ use super::symbol::Symbol;
 ///
 /// let encoder = Dense::new(4).activation(Tanh).named("encoder");
 /// let (a, b) = (Input::named("a", 8), Input::named("b", 8));
-/// let both = Concatenate::new().on([&encoder.on(&a), &encoder.on(&b)]);
+/// let both = Concatenate::default().on([&encoder.on(&a), &encoder.on(&b)]);
 /// let model = Functional::new([&a, &b], &Dense::new(1).on(&both));
 /// assert_eq!(model.parameter_count(), 8 * 4 + 4 + 8 + 1);
 /// ```

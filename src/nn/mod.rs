@@ -50,7 +50,7 @@ pub use activation::Activation;
 pub use activity_regularization::ActivityRegularization;
 pub use axes::Axes;
 pub use call::Call;
-pub use category_encoding::{CategoryEncoding, OutputMode};
+pub use category_encoding::CategoryEncoding;
 pub use concatenate::Concatenate;
 pub use config::Config;
 pub use constraint::Constraint;

@@ -13,7 +13,7 @@ use super::{Call, Config, Functional, Layer, LayerRef, Parameter, Sequential};
 ///
 /// let encoder = Functional::from(Sequential::new(8).dense(6, Tanh).dense(3, Tanh)).named("encoder");
 /// let (a, b) = (Input::named("a", 8), Input::named("b", 8));
-/// let both = Concatenate::new().on([&encoder.on(&a), &encoder.on(&b)]);
+/// let both = Concatenate::default().on([&encoder.on(&a), &encoder.on(&b)]);
 /// let model = Functional::new([&a, &b], &Dense::new(1).on(&both));
 /// assert_eq!(model.parameter_count(), (9 * 6 + 7 * 3) + 7);
 /// ```

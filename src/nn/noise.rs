@@ -3,41 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::op::{Noise, NoiseKind};
-use crate::{Error, Result, Shape, Tensor};
+use crate::range::{at_least_zero, share};
+use crate::{Result, Shape, Tensor};
 
 use super::layer::{saved_as, single};
 use super::{Call, Layer};
-
-/// In training 0 with the probability `rate`, else x/(1 − rate) (Srivastava et al., 2014).
-///
-/// Draws go by counter, keyed by the model's seed, the layer, the step and the element: the same on every device, and in a
-/// run that is continued.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Dropout {
-    /// p, in [0, 1).
-    pub rate: f32,
-}
-
-/// In training dropout that keeps mean and variance of what SELU gives (Klambauer et al., 2017).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct AlphaDropout {
-    /// p, in [0, 1).
-    pub rate: f32,
-}
-
-/// In training x + deviation·N with standard normal draws N.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct GaussianNoise {
-    /// The standard deviation, at least 0.
-    pub deviation: f32,
-}
-
-/// In training x·(1 + N·√(rate/(1 − rate))) with standard normal draws N.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct GaussianDropout {
-    /// p, in [0, 1).
-    pub rate: f32,
-}
 
 /// x with noise on it in training; x otherwise.
 #[track_caller]
@@ -56,19 +26,16 @@ fn noisy(x: &Tensor, call: &Call, kind: NoiseKind) -> Tensor {
     }
 }
 
-fn rate_in_range(rate: f32) -> Result<()> {
-    if (0.0..1.0).contains(&rate) {
-        return Ok(());
-    }
-    Err(Error::argument(
-        "rate",
-        format!("must be at least 0 and below 1, got {rate}"),
-    ))
-}
-
-/// The layer of a name with one setting.
+/// A layer with one number as its setting.
 macro_rules! layers {
-    ($($name:ident, $setting:ident => $kind:expr, $check:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident($setting:ident: $range:literal by $check:ident) => $kind:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+        pub struct $name {
+            #[doc = $range]
+            pub $setting: f32,
+        }
+
         impl $name {
             /// With this setting.
             pub fn new($setting: f32) -> Self {
@@ -89,7 +56,7 @@ macro_rules! layers {
             }
 
             fn validate(&self) -> Result<()> {
-                $check(self.$setting)
+                $check(stringify!($setting), self.$setting)
             }
 
             fn detail(&self) -> Option<String> {
@@ -100,13 +67,15 @@ macro_rules! layers {
 }
 
 layers! {
-    Dropout, rate => NoiseKind::Dropout { rate }, rate_in_range;
-    AlphaDropout, rate => NoiseKind::AlphaDropout { rate }, rate_in_range;
-    GaussianDropout, rate => NoiseKind::GaussianDropout { rate }, rate_in_range;
-    GaussianNoise, deviation => NoiseKind::Gaussian { deviation }, |deviation: f32| {
-        if deviation >= 0.0 && deviation.is_finite() {
-            return Ok(());
-        }
-        Err(Error::argument("deviation", format!("must be at least 0 and finite, got {deviation}")))
-    };
+    /// In training 0 with the probability `rate`, else x/(1 − rate) (Srivastava et al., 2014).
+    ///
+    /// Draws go by counter, keyed by the model's seed, the layer, the step and the element: the same on every device, and
+    /// in a run that is continued.
+    Dropout(rate: "p, in [0, 1)." by share) => NoiseKind::Dropout { rate };
+    /// In training dropout that keeps mean and variance of what SELU gives (Klambauer et al., 2017).
+    AlphaDropout(rate: "p, in [0, 1)." by share) => NoiseKind::AlphaDropout { rate };
+    /// In training x·(1 + N·√(rate/(1 − rate))) with standard normal draws N.
+    GaussianDropout(rate: "p, in [0, 1)." by share) => NoiseKind::GaussianDropout { rate };
+    /// In training x + deviation·N with standard normal draws N.
+    GaussianNoise(deviation: "The standard deviation, at least 0." by at_least_zero) => NoiseKind::Gaussian { deviation };
 }

@@ -18,21 +18,17 @@ pub struct PRelu {
     pub shared_axes: Vec<usize>,
 }
 
+/// Keras' defaults.
 impl Default for PRelu {
     fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl PRelu {
-    /// With Keras' default.
-    pub fn new() -> Self {
         PRelu {
             initializer: Initializer::Zeros,
             shared_axes: Vec::new(),
         }
     }
+}
 
+impl PRelu {
     /// Sets how α begins.
     pub fn initializer(mut self, initializer: Initializer) -> Self {
         self.initializer = initializer;

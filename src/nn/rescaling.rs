@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, Shape, Tensor};
+use crate::range::finite;
+use crate::{Result, Shape, Tensor};
 
 use super::layer::{saved_as, single};
 use super::{Call, Layer};
@@ -45,14 +46,7 @@ impl Layer for Rescaling {
     }
 
     fn validate(&self) -> Result<()> {
-        for (name, value) in [("scale", self.scale), ("offset", self.offset)] {
-            if !value.is_finite() {
-                return Err(Error::argument(
-                    name,
-                    format!("must be finite, got {value}"),
-                ));
-            }
-        }
-        Ok(())
+        finite("scale", self.scale)?;
+        finite("offset", self.offset)
     }
 }

@@ -22,11 +22,6 @@ pub struct Softmax {
 }
 
 impl Softmax {
-    /// Along the last dimension.
-    pub fn new() -> Self {
-        Softmax::default()
-    }
-
     /// Sets the dimension or the dimensions, counted with the batch as 0.
     pub fn axis(mut self, axis: impl Into<Axes>) -> Self {
         self.axis = axis.into();

@@ -24,7 +24,7 @@ impl Input {
     /// let image = Input::named("image", TensorType::u8([8, 8, 1]));
     /// let words = Flatten.on(&CategoryEncoding::one_hot(50).on(&tokens));
     /// let pixels = Flatten.on(&Rescaling::new(1.0 / 255.0).on(&image));
-    /// let both = Concatenate::new().on([&words, &pixels]);
+    /// let both = Concatenate::default().on([&words, &pixels]);
     /// let model = Functional::new([&tokens, &image], &Dense::new(2).on(&both));
     /// assert_eq!(model.parameter_count(), (12 * 50 + 64 + 1) * 2);
     /// ```

@@ -25,7 +25,7 @@ impl Functional {
     }
 
     /// The number of trained numbers.
-    pub fn trainable_count(&self) -> usize {
+    pub(super) fn trainable_count(&self) -> usize {
         let trained = self.parameters().filter(|parameter| parameter.trainable);
         let counts = trained.map(|parameter| parameter.elements());
         counts.fold(0, usize::saturating_add)

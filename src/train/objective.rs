@@ -96,7 +96,7 @@ impl Objective {
 /// use kiln::train::{Compile, Objective};
 ///
 /// let (a, b) = (Input::named("a", 3), Input::named("b", 2));
-/// let x = Concatenate::new().on([&a, &b]);
+/// let x = Concatenate::default().on([&a, &b]);
 /// let price = Dense::new(1).named("price").on(&x);
 /// let kind = Dense::new(4).activation(Softmax).named("kind").on(&x);
 /// let compile = Compile::new(Adam::default())

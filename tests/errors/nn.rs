@@ -23,7 +23,7 @@ pub fn settings_of_groups_and_penalties_on_outputs_name_the_field() {
         &["group_normalization", "0 groups"],
     );
     refuses(
-        with(LayerNormalization::new().dims(0)),
+        with(LayerNormalization::default().dims(0)),
         "dims",
         &["at least 1", "0"],
     );
@@ -185,27 +185,27 @@ pub fn settings_of_layers_out_of_range_name_the_field() {
         &["NaN"],
     );
     refuses(
-        with(BatchNormalization::new().momentum(1.5)),
+        with(BatchNormalization::default().momentum(1.5)),
         "momentum",
         &["1.5"],
     );
     refuses(
-        with(BatchNormalization::new().momentum(-0.1)),
+        with(BatchNormalization::default().momentum(-0.1)),
         "momentum",
         &["-0.1"],
     );
     refuses(
-        with(BatchNormalization::new().epsilon(0.0)),
+        with(BatchNormalization::default().epsilon(0.0)),
         "epsilon",
         &["above 0", "got 0"],
     );
     refuses(
-        with(LayerNormalization::new().epsilon(-1.0)),
+        with(LayerNormalization::default().epsilon(-1.0)),
         "epsilon",
         &["above 0", "-1"],
     );
     refuses(
-        with(RMSNormalization::new().epsilon(f32::NAN)),
+        with(RMSNormalization::default().epsilon(f32::NAN)),
         "epsilon",
         &["above 0", "NaN"],
     );
@@ -216,7 +216,7 @@ pub fn settings_of_layers_out_of_range_name_the_field() {
         &["inf"],
     );
     refuses(
-        with(PRelu::new().initializer(Initializer::Constant(f32::NAN))),
+        with(PRelu::default().initializer(Initializer::Constant(f32::NAN))),
         "constant",
         &["NaN"],
     );

@@ -111,15 +111,7 @@ fn the_catalogue_lists_what_the_code_has() {
         "docs/catalogue.md",
         [
             ("layers", listed(built_in_classes(), 25)),
-            (
-                "activations",
-                listed(
-                    kiln::nn::Activation::all()
-                        .into_iter()
-                        .map(|own| own.name()),
-                    25,
-                ),
-            ),
+            ("activations", listed(names(Activation::from_name), 25)),
             (
                 "losses",
                 listed(Loss::all().map(|loss| loss.name().to_string()), 20),

@@ -104,15 +104,27 @@ fn layers() -> String {
     let of = |layer: &dyn Layer| layer.config();
     let all: [(&str, Option<kiln::nn::Config>); 18] = [
         ("Dense::new(1)", of(&Dense::new(1))),
-        ("PRelu::new()", of(&PRelu::new())),
-        ("BatchNormalization::new()", of(&BatchNormalization::new())),
-        ("LayerNormalization::new()", of(&LayerNormalization::new())),
+        ("PRelu::default()", of(&PRelu::default())),
+        (
+            "BatchNormalization::default()",
+            of(&BatchNormalization::default()),
+        ),
+        (
+            "LayerNormalization::default()",
+            of(&LayerNormalization::default()),
+        ),
         (
             "GroupNormalization::new(2)",
             of(&GroupNormalization::new(2)),
         ),
-        ("RMSNormalization::new()", of(&RMSNormalization::new())),
-        ("UnitNormalization::new()", of(&UnitNormalization::new())),
+        (
+            "RMSNormalization::default()",
+            of(&RMSNormalization::default()),
+        ),
+        (
+            "UnitNormalization::default()",
+            of(&UnitNormalization::default()),
+        ),
         ("Dropout::new(0.5)", of(&Dropout::new(0.5))),
         ("AlphaDropout::new(0.5)", of(&AlphaDropout::new(0.5))),
         ("GaussianDropout::new(0.5)", of(&GaussianDropout::new(0.5))),
@@ -126,10 +138,10 @@ fn layers() -> String {
             "CategoryEncoding::one_hot(9)",
             of(&CategoryEncoding::one_hot(9)),
         ),
-        ("Concatenate::new()", of(&Concatenate::new())),
+        ("Concatenate::default()", of(&Concatenate::default())),
         ("Dot::new(1)", of(&Dot::new(1))),
         ("RepeatVector::new(2)", of(&RepeatVector::new(2))),
-        ("Softmax::new()", of(&kiln::nn::Softmax::new())),
+        ("Softmax::default()", of(&kiln::nn::Softmax::default())),
     ];
     let mut text = String::from("| layer | settings |\n|---|---|\n");
     for (call, config) in all {
@@ -191,12 +203,7 @@ fn metrics() -> String {
 }
 
 fn activations() -> String {
-    let all = kiln::nn::Activation::all();
-    variants(
-        "activation",
-        all.into_iter().map(|own| (own.name(), own)),
-        6,
-    )
+    variants("activation", known(Activation::from_name), 6)
 }
 
 /// The settings of what only tells them in its debug form, without what it keeps as it goes.

@@ -556,7 +556,7 @@ fn a_penalty_on_outputs_is_divided_by_the_rows_of_a_ragged_batch_too() {
 fn a_model_within_another_shares_its_weights_trains_and_is_saved_like_layers() {
     let (a, b) = (Input::named("a", 4), Input::named("b", 4));
     let ends = |encoder: &dyn Fn(&kiln::nn::Symbol) -> kiln::nn::Symbol| {
-        let both = Concatenate::new().on([&encoder(&a), &encoder(&b)]);
+        let both = Concatenate::default().on([&encoder(&a), &encoder(&b)]);
         let last = Dense::new(2).named("last").on(&both);
         Functional::new([&a, &b], &last).seed(3)
     };
@@ -566,7 +566,7 @@ fn a_model_within_another_shares_its_weights_trains_and_is_saved_like_layers() {
                 .activation(Tanh)
                 .activity_regularizer(Regularizer::L2(0.1)),
         )
-        .layer(BatchNormalization::new())
+        .layer(BatchNormalization::default())
         .dense(3, Tanh);
     let encoder = Functional::from(inner).named("encoder");
     let nested = ends(&|x| encoder.on(x));
@@ -576,7 +576,7 @@ fn a_model_within_another_shares_its_weights_trains_and_is_saved_like_layers() {
         .activity_regularizer(Regularizer::L2(0.1))
         .shared();
     let (middle, third) = (
-        BatchNormalization::new().shared(),
+        BatchNormalization::default().shared(),
         Dense::new(3).activation(Tanh).shared(),
     );
     let flat = ends(&|x| third.on(&middle.on(&first.on(x))));
@@ -643,7 +643,7 @@ fn a_model_within_another_shares_its_weights_trains_and_is_saved_like_layers() {
 fn a_frozen_model_within_another_stays_as_it_is() {
     let inner = Sequential::new(4)
         .dense(3, Tanh)
-        .layer(BatchNormalization::new());
+        .layer(BatchNormalization::default());
     let inner = Functional::from(inner).trainable(false);
     let mut model = compiled(Sequential::new(4).layer(inner).dense(1, Linear)).unwrap();
     let before = model.weights().unwrap();

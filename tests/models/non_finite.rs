@@ -205,7 +205,7 @@ fn running_means_are_left_as_they_were_in_a_skipped_step() {
     let model = |device: &Device| {
         let model = Sequential::new(4)
             .layer(Lambda::new(|x| x[0].scale(1e10)))
-            .layer(BatchNormalization::new())
+            .layer(BatchNormalization::default())
             .dense(3, Tanh)
             .dense(1, Linear);
         model

@@ -44,7 +44,7 @@ fn weights(model: &mut Model, name: &str) -> Vec<f32> {
 fn batch_normalisation_keeps_running_averages_and_predicts_with_them() {
     // One batch an epoch, in order: the averages follow by hand.
     let data = data(24);
-    let layer = BatchNormalization::new().momentum(0.5);
+    let layer = BatchNormalization::default().momentum(0.5);
     let mut model = compile(Sequential::new(3).layer(layer).dense(1, Linear));
     model
         .fit(&data, Fit::epochs(3).batch_size(24).shuffle(false).silent())
@@ -83,7 +83,7 @@ fn a_frozen_batch_normalisation_leaves_its_averages_alone() {
     let data = data(40);
     let mut model = compile(
         Sequential::new(3)
-            .layer(BatchNormalization::new().trainable(false))
+            .layer(BatchNormalization::default().trainable(false))
             .dense(1, Linear),
     );
     model.fit(&data, fit()).unwrap();
@@ -132,15 +132,15 @@ fn a_model_of_every_such_layer_learns_and_comes_back_from_its_file_to_the_bit() 
         .layer(BatchNormalization::pytorch())
         .layer(GaussianNoise::new(0.01))
         .dense(16, Linear)
-        .layer(PRelu::new())
-        .layer(LayerNormalization::new())
+        .layer(PRelu::default())
+        .layer(LayerNormalization::default())
         .layer(Dropout::new(0.1))
         .dense(16, Selu)
         .layer(AlphaDropout::new(0.05))
-        .layer(RMSNormalization::new())
+        .layer(RMSNormalization::default())
         .layer(GaussianDropout::new(0.05))
         .dense(8, Linear)
-        .layer(UnitNormalization::new())
+        .layer(UnitNormalization::default())
         .dense(1, Linear);
     let mut model = compile(network);
     let history = model
@@ -171,13 +171,22 @@ fn settings_out_of_range_are_refused_by_name() {
         refused(GaussianDropout::new(rate).shared(), "rate");
     }
     refused(GaussianNoise::new(-1.0).shared(), "deviation");
-    refused(BatchNormalization::new().momentum(1.5).shared(), "momentum");
-    refused(BatchNormalization::new().epsilon(0.0).shared(), "epsilon");
     refused(
-        LayerNormalization::new().epsilon(f32::NAN).shared(),
+        BatchNormalization::default().momentum(1.5).shared(),
+        "momentum",
+    );
+    refused(
+        BatchNormalization::default().epsilon(0.0).shared(),
         "epsilon",
     );
-    refused(RMSNormalization::new().epsilon(-1.0).shared(), "epsilon");
+    refused(
+        LayerNormalization::default().epsilon(f32::NAN).shared(),
+        "epsilon",
+    );
+    refused(
+        RMSNormalization::default().epsilon(-1.0).shared(),
+        "epsilon",
+    );
 }
 
 /// What a layer makes of x `[batch, steps, columns]` in training, in f64, with gradients of Σ y³ where they exist.
@@ -235,7 +244,7 @@ fn positions_that_a_mask_leaves_out_have_no_part_in_the_statistics_of_a_batch() 
     let x: Vec<f32> = (0..24)
         .map(|i| ((i * 37) % 23) as f32 * 0.3 - 2.0)
         .collect();
-    let layer = BatchNormalization::new().momentum(0.5);
+    let layer = BatchNormalization::default().momentum(0.5);
     let unmasked = of_batch(&layer, [2, 4, 3], &x, None);
     let all = of_batch(&layer, [2, 4, 3], &x, Some(&[1.0; 8]));
     for (all, unmasked) in all.iter().zip(&unmasked) {
@@ -263,7 +272,7 @@ fn a_mask_of_another_shape_is_refused() {
         let shapes = [kiln::Shape::from([4, 3]), kiln::Shape::from(mask)];
         layer.output_shape(&shapes).unwrap_err()
     };
-    let layer = BatchNormalization::new();
+    let layer = BatchNormalization::default();
     assert!(refused(layer, &[3]).contains("the mask of [4, 3] is [4], got [3]"));
     assert!(refused(layer, &[4, 3]).contains("[4]"));
     assert!(refused(BatchNormalization::pytorch(), &[4]).contains("unbiased"));
@@ -278,7 +287,7 @@ fn rows_after_a_ragged_batch_have_no_part_in_its_masked_statistics() {
         .map(|i| f32::from(u8::from(i % 3 != 0)))
         .collect();
     let (input, shown) = (Input::named("x", [steps, 1]), Input::named("mask", [steps]));
-    let layer = BatchNormalization::new().momentum(0.0);
+    let layer = BatchNormalization::default().momentum(0.0);
     let normalised = LayerRef::from(layer).named("norm").on([&input, &shown]);
     let y = Dense::new(1).named("y").on(&Flatten.on(&normalised));
     let network = Functional::new([&input, &shown], &y).seed(3);
@@ -309,10 +318,10 @@ fn several_axes_count_as_one() {
     let x: Vec<f32> = (0..24)
         .map(|i| ((i * 37) % 23) as f32 * 0.3 - 2.0)
         .collect();
-    let unit = UnitNormalization::new();
+    let unit = UnitNormalization::default();
     let (softmax, softmaxes) = (
-        kiln::nn::Softmax::new(),
-        kiln::nn::Softmax::new().axis([1, 2]),
+        kiln::nn::Softmax::default(),
+        kiln::nn::Softmax::default().axis([1, 2]),
     );
     for (flat, several) in [
         (

@@ -173,7 +173,7 @@ fn branches(device: &Device) -> Model {
     let (left, right) = (dense(24).on(&trunk), dense(24).on(&trunk));
     let (left, right) = (dense(24).on(&left), dense(24).on(&right));
     let (left, right) = (dense(24).on(&left), dense(24).on(&right));
-    let again = Concatenate::new().on([&left, &right]);
+    let again = Concatenate::default().on([&left, &right]);
     let y = Dense::new(3).activation(Softmax).on(&again);
     let model = Functional::new([&x], [&y]).seed(9);
     model

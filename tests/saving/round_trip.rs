@@ -25,16 +25,16 @@ fn every_layer() -> Functional {
     // A model within, which draws, keeps states and is penalised.
     let inner = Sequential::new([6, 4])
         .layer(dense)
-        .layer(BatchNormalization::new())
+        .layer(BatchNormalization::default())
         .layer(Dropout::new(0.1));
     let x = Functional::from(inner).named("inner").on(&x);
-    let x = BatchNormalization::new().momentum(0.7).on(&x);
-    let x = PRelu::new().shared_axes([1]).on(&x);
-    let x = LayerNormalization::new().dims(2).on(&x);
+    let x = BatchNormalization::default().momentum(0.7).on(&x);
+    let x = PRelu::default().shared_axes([1]).on(&x);
+    let x = LayerNormalization::default().dims(2).on(&x);
     let x = GroupNormalization::new(3).on(&Dense::new(6).on(&x));
-    let x = RMSNormalization::new().on(&x);
-    let x = UnitNormalization::new().axis(1).on(&x);
-    let x = kiln::nn::Softmax::new().axis(1).on(&x);
+    let x = RMSNormalization::default().on(&x);
+    let x = UnitNormalization::default().axis(1).on(&x);
+    let x = kiln::nn::Softmax::default().axis(1).on(&x);
     // What draws.
     let y = Dropout::new(0.2).on(&Dense::new(12).on(&flat));
     let y = AlphaDropout::new(0.1).on(&Selu.on(&y));
@@ -63,7 +63,7 @@ fn typed_inputs() -> Functional {
     let image = Input::named("image", TensorType::u8([3, 3, 1]));
     let words = Flatten.on(&CategoryEncoding::one_hot(7).on(&tokens));
     let pixels = Flatten.on(&Rescaling::new(1.0 / 255.0).on(&image));
-    let joined = Concatenate::new().on([&words, &pixels]);
+    let joined = Concatenate::default().on([&words, &pixels]);
     Functional::new([&tokens, &image], &Dense::new(2).on(&joined)).seed(5)
 }
 

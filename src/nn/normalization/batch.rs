@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::concatenate::dimension;
+use crate::nn::axes::dimension;
 use crate::nn::layer::{saved_as, single};
 use crate::nn::{Call, Initializer, Layer, Parameter};
 use crate::op::RunningAverage;
-use crate::{Error, Result, Shape, Tensor};
+use crate::range::{above_zero, within};
+use crate::{Result, Shape, Tensor};
 
-use super::{above_zero, affine, channels, kept, last, masked};
+use super::{affine, channels, kept, last, masked};
 
 /// γ·(x − μ)/√(v + ε) + β for every channel (Ioffe and Szegedy, 2015): in training with mean and variance of the batch,
 /// otherwise with running averages of them.
@@ -36,15 +37,9 @@ pub struct BatchNormalization {
     pub axis: isize,
 }
 
+/// Keras' defaults.
 impl Default for BatchNormalization {
     fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl BatchNormalization {
-    /// With Keras' defaults.
-    pub fn new() -> Self {
         BatchNormalization {
             momentum: 0.99,
             epsilon: 1e-3,
@@ -54,14 +49,16 @@ impl BatchNormalization {
             axis: -1,
         }
     }
+}
 
+impl BatchNormalization {
     /// With PyTorch's defaults: momentum 0.9 (0.1 there), ε 1e-5, unbiased running variance.
     pub fn pytorch() -> Self {
         BatchNormalization {
             momentum: 0.9,
             epsilon: 1e-5,
             unbiased: true,
-            ..Self::new()
+            ..Self::default()
         }
     }
 
@@ -107,21 +104,17 @@ impl Layer for BatchNormalization {
         dimension(self.axis, shape.rank())?;
         let (_, positions) = shape.dims().split_last().unwrap_or((&0, &[]));
         match mask {
-            [] => {}
             [mask] if mask.dims() != positions => {
                 let positions = Shape::from(positions);
-                return Err(format!("the mask of {shape} is {positions}, got {mask}"));
+                Err(format!("the mask of {shape} is {positions}, got {mask}"))
             }
-            [_] if self.unbiased => return Err("the unbiased variance takes no mask".into()),
-            [_] => {}
-            _ => {
-                return Err(format!(
-                    "takes an input and a mask, got {} inputs",
-                    inputs.len()
-                ));
-            }
+            [_] if self.unbiased => Err("the unbiased variance takes no mask".into()),
+            [] | [_] => Ok(shape.clone()),
+            _ => Err(format!(
+                "takes an input and a mask, got {} inputs",
+                inputs.len()
+            )),
         }
-        Ok(shape.clone())
     }
 
     fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor {
@@ -167,10 +160,8 @@ impl Layer for BatchNormalization {
     }
 
     fn validate(&self) -> Result<()> {
-        if !(0.0..=1.0).contains(&self.momentum) {
-            let message = format!("must be between 0 and 1, got {}", self.momentum);
-            return Err(Error::argument("momentum", message));
-        }
-        above_zero(self.epsilon)
+        let fits = (0.0..=1.0).contains(&self.momentum);
+        within(fits, "momentum", "between 0 and 1", self.momentum)?;
+        above_zero("epsilon", self.epsilon)
     }
 }

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::nn::layer::{saved_as, single};
 use crate::nn::{Call, Layer, Parameter};
-use crate::{Error, Result, Shape, Tensor};
+use crate::range::{above_zero, within};
+use crate::{Result, Shape, Tensor};
 
-use super::{above_zero, affine, channels, kept};
+use super::{affine, channels, kept};
 
 /// γ·(x − μ)/√(v + ε) + β with mean and variance over groups of neighbouring channels of each sample, all other dimensions
 /// included (Wu and He, 2018). With a channel a group it is instance normalisation.
@@ -85,9 +86,7 @@ impl Layer for GroupNormalization {
     }
 
     fn validate(&self) -> Result<()> {
-        if self.groups == 0 {
-            return Err(Error::argument("groups", "must be at least 1, got 0"));
-        }
-        above_zero(self.epsilon)
+        within(self.groups > 0, "groups", "at least 1", self.groups)?;
+        above_zero("epsilon", self.epsilon)
     }
 }

@@ -6,7 +6,7 @@ use crate::nn::layer::saved_as;
 use crate::nn::{Call, Layer, Parameter};
 use crate::{Result, Shape, Tensor};
 
-use super::{above_zero, affine, dims_in_range, kept, of_dims, one, trailing};
+use super::{affine, in_range, kept, of_dims, one, trailing};
 
 /// γ·(x − μ)/√(v + ε) + β with mean and variance over the last dimensions of each sample (Ba et al., 2016).
 ///
@@ -24,15 +24,9 @@ pub struct LayerNormalization {
     pub dims: usize,
 }
 
+/// Keras' defaults.
 impl Default for LayerNormalization {
     fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl LayerNormalization {
-    /// With Keras' defaults.
-    pub fn new() -> Self {
         LayerNormalization {
             epsilon: 1e-3,
             center: true,
@@ -40,7 +34,9 @@ impl LayerNormalization {
             dims: 1,
         }
     }
+}
 
+impl LayerNormalization {
     /// Sets ε.
     pub fn epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = epsilon;
@@ -71,7 +67,6 @@ impl Layer for LayerNormalization {
     }
 
     fn validate(&self) -> Result<()> {
-        above_zero(self.epsilon)?;
-        dims_in_range(self.dims)
+        in_range(self.epsilon, self.dims)
     }
 }

@@ -7,9 +7,10 @@ mod masked;
 mod rms;
 mod unit;
 
-use crate::{Error, Result, Shape, Tensor};
+use crate::range::{above_zero, within};
+use crate::{Result, Shape, Tensor};
 
-use super::concatenate::dimension;
+use super::axes::dimension;
 use super::layer::single;
 use super::{Call, Initializer, Parameter};
 
@@ -71,19 +72,8 @@ fn of_dims(inputs: &[Shape], dims: usize) -> Result<Shape, String> {
     Ok(shape.clone())
 }
 
-fn dims_in_range(dims: usize) -> Result<()> {
-    if dims > 0 {
-        return Ok(());
-    }
-    Err(Error::argument("dims", "must be at least 1, got 0"))
-}
-
-fn above_zero(epsilon: f32) -> Result<()> {
-    if epsilon > 0.0 && epsilon.is_finite() {
-        return Ok(());
-    }
-    Err(Error::argument(
-        "epsilon",
-        format!("must be above 0 and finite, got {epsilon}"),
-    ))
+/// Checks ε and the number of dimensions that are normalised together.
+fn in_range(epsilon: f32, dims: usize) -> Result<()> {
+    above_zero("epsilon", epsilon)?;
+    within(dims > 0, "dims", "at least 1", dims)
 }

@@ -6,7 +6,7 @@ use crate::nn::layer::saved_as;
 use crate::nn::{Call, Initializer, Layer, Parameter};
 use crate::{Result, Shape, Tensor};
 
-use super::{above_zero, dims_in_range, of_dims, one, trailing};
+use super::{in_range, of_dims, one, trailing};
 
 /// γ·x/√(mean of x² + ε) over the last dimensions of each sample (Zhang and Sennrich, 2019).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -18,21 +18,17 @@ pub struct RMSNormalization {
     pub dims: usize,
 }
 
+/// Keras' defaults.
 impl Default for RMSNormalization {
     fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl RMSNormalization {
-    /// With Keras' default.
-    pub fn new() -> Self {
         RMSNormalization {
             epsilon: 1e-6,
             dims: 1,
         }
     }
+}
 
+impl RMSNormalization {
     /// Sets ε.
     pub fn epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = epsilon;
@@ -63,7 +59,6 @@ impl Layer for RMSNormalization {
     }
 
     fn validate(&self) -> Result<()> {
-        above_zero(self.epsilon)?;
-        dims_in_range(self.dims)
+        in_range(self.epsilon, self.dims)
     }
 }

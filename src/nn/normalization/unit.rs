@@ -15,11 +15,6 @@ pub struct UnitNormalization {
 }
 
 impl UnitNormalization {
-    /// Along the last dimension.
-    pub fn new() -> Self {
-        UnitNormalization::default()
-    }
-
     /// Sets the dimension or the dimensions, counted with the batch as 0.
     pub fn axis(mut self, axis: impl Into<Axes>) -> Self {
         self.axis = axis.into();

@@ -66,9 +66,9 @@ pub fn named(
         "PReLU" => {
             let shared = whole(settings, "shared_axes")?.into_iter();
             let shared: Vec<usize> = shared.map(|axis| axis as usize).collect();
-            PRelu::new().shared_axes(shared).into()
+            PRelu::default().shared_axes(shared).into()
         }
-        "Softmax" => Softmax::new().axis(axes(settings)?).into(),
+        "Softmax" => Softmax::default().axis(axes(settings)?).into(),
         "Flatten" => Flatten.into(),
         "Reshape" => Reshape::new(whole(settings, "target_shape")?).into(),
         "Permute" => {
@@ -106,7 +106,7 @@ pub fn named(
         "GaussianDropout" => GaussianDropout::new(float(settings, "rate", 0.5)?).into(),
         "GaussianNoise" => GaussianNoise::new(float(settings, "stddev", 1.0)?).into(),
         "BatchNormalization" => {
-            let mut layer = BatchNormalization::new()
+            let mut layer = BatchNormalization::default()
                 .momentum(float(settings, "momentum", 0.99)?)
                 .epsilon(float(settings, "epsilon", 1e-3)?)
                 .axis(axis(settings)?);
@@ -116,14 +116,14 @@ pub fn named(
             layer.into()
         }
         "LayerNormalization" => {
-            let layer = LayerNormalization::new().epsilon(float(settings, "epsilon", 1e-3)?);
+            let layer = LayerNormalization::default().epsilon(float(settings, "epsilon", 1e-3)?);
             let mut layer = layer.dims(trailing(settings, rank)?);
             layer.center = settings.flag("center", true)?;
             layer.scale = settings.flag("scale", true)?;
             layer.into()
         }
         "RMSNormalization" => {
-            let layer = RMSNormalization::new().epsilon(float(settings, "epsilon", 1e-6)?);
+            let layer = RMSNormalization::default().epsilon(float(settings, "epsilon", 1e-6)?);
             layer.dims(trailing(settings, rank)?).into()
         }
         "GroupNormalization" => {
@@ -141,7 +141,7 @@ pub fn named(
             }
             layer.into()
         }
-        "UnitNormalization" => UnitNormalization::new().axis(axes(settings)?).into(),
+        "UnitNormalization" => UnitNormalization::default().axis(axes(settings)?).into(),
         _ => return Ok(None),
     }))
 }
