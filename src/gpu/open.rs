@@ -100,13 +100,7 @@ impl Session {
             let len = (bytes.end - bytes.start).next_multiple_of(self.plan.target.alignment);
             parts.push((&self.slots[place.slot], bytes.start, len));
         }
-        let label = format!(
-            "{} ({}.{})",
-            call.op.name(),
-            launch.shader.name,
-            launch.entry
-        );
-        self.device.bind(&label, kernel, &parts)
+        self.device.bind(&call.label(launch), kernel, &parts)
     }
 }
 

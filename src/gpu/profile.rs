@@ -18,8 +18,7 @@ impl Session {
         let mut labels = Vec::new();
         for (c, call) in self.plan.programs[program].calls.iter().enumerate() {
             for (l, launch) in call.launches.iter().enumerate() {
-                let (op, shader, entry) = (call.op.name(), launch.shader.name, launch.entry);
-                labels.push(((c, l), format!("{op} ({shader}.{entry})")));
+                labels.push(((c, l), call.label(launch)));
             }
         }
         // The first run waits for what came before, and drivers compile in it.

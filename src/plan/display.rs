@@ -59,21 +59,13 @@ fn write_program(
         "", "op", "inputs", "output"
     )?;
     for (index, call) in program.calls.iter().enumerate() {
-        let merged = if call.merged > 1 {
-            format!(" ×{}", call.merged)
-        } else {
-            String::new()
-        };
-        let inputs: Vec<String> = call
-            .inputs
-            .iter()
-            .map(|&place| operand(place, by_slot))
-            .collect();
-        let outputs: Vec<String> = call
-            .written()
-            .map(|place| operand(place, by_slot))
-            .collect();
-        let op = format!("{}{merged}", call.op.name());
+        let mut op = call.op.name().to_string();
+        if call.merged > 1 {
+            op += &format!(" ×{}", call.merged);
+        }
+        let named = |place| operand(place, by_slot);
+        let inputs: Vec<String> = call.inputs.iter().copied().map(named).collect();
+        let outputs: Vec<String> = call.written().map(named).collect();
         let (inputs, outputs) = (inputs.join(" "), outputs.join(" "));
         writeln!(
             f,
@@ -107,9 +99,6 @@ fn kernels(call: &PlannedCall) -> String {
         };
         format!("{}.{} {x}×{y}×{z}{steps}", launch.shader.name, launch.entry)
     };
-    call.launches
-        .iter()
-        .map(kernel)
-        .collect::<Vec<_>>()
-        .join(", ")
+    let kernels: Vec<String> = call.launches.iter().map(kernel).collect();
+    kernels.join(", ")
 }

@@ -11,6 +11,15 @@ pub(super) struct Life {
 }
 
 impl Life {
+    /// One call of a program.
+    pub fn at(program: usize, step: usize) -> Self {
+        Life {
+            program,
+            first: step,
+            last: step,
+        }
+    }
+
     /// How many calls it covers.
     pub fn length(&self) -> u64 {
         (self.last - self.first) as u64 + 1

@@ -39,11 +39,14 @@ struct Memory<'a> {
     apart: Vec<Vec<usize>>,
 }
 
-/// The operands of a call as blocks: block, offset and elements of each.
+/// A block, an offset in it, and elements from there on.
+type BlockPart = (usize, u64, u64);
+
+/// The operands of a call as parts of blocks.
 struct BlockCall {
-    inputs: Vec<(usize, u64, u64)>,
-    outputs: Vec<(usize, u64, u64)>,
-    scratch: Vec<(usize, u64, u64)>,
+    inputs: Vec<BlockPart>,
+    outputs: Vec<BlockPart>,
+    scratch: Vec<BlockPart>,
     launches: Launches,
 }
 
@@ -71,33 +74,28 @@ pub(super) fn place(
     for (index, program) in programs.iter().enumerate() {
         drafts.push(memory.blocks_of(index, program, target)?);
     }
-    let lengths: Vec<usize> = programs
-        .iter()
-        .map(|program| program.drafts.len())
-        .collect();
+    let lengths = programs.iter().map(|program| program.drafts.len());
+    let lengths: Vec<usize> = lengths.collect();
     let slots = memory.assign(&lengths);
     let live_bytes = memory.live_bytes(programs.len());
     let mut planned = Vec::new();
     for ((program, drafts), live_bytes) in programs.into_iter().zip(drafts).zip(live_bytes) {
         let fetches = program.fetches.into_iter().map(|(name, kind, key)| {
-            let home = memory.of_key.get(&key).copied().unwrap_or_default();
-            let place = memory.place_of(home, kind.elements());
+            let (block, offset) = memory.of_key.get(&key).copied().unwrap_or_default();
+            let place = memory.place_of(&(block, offset, kind.elements()));
             (name, kind, place)
         });
         let fetches = fetches.collect();
-        let calls = program
-            .drafts
-            .into_iter()
-            .zip(drafts)
-            .map(|(call, draft)| PlannedCall {
-                op: call.op,
-                signature: call.signature,
-                inputs: memory.places(&draft.inputs),
-                outputs: memory.places(&draft.outputs),
-                scratch: memory.places(&draft.scratch),
-                launches: draft.launches.launches,
-                merged: call.merged,
-            });
+        let calls = program.drafts.into_iter().zip(drafts);
+        let calls = calls.map(|(call, blocks)| PlannedCall {
+            op: call.op,
+            signature: call.signature,
+            inputs: memory.places(&blocks.inputs),
+            outputs: memory.places(&blocks.outputs),
+            scratch: memory.places(&blocks.scratch),
+            launches: blocks.launches.launches,
+            merged: call.merged,
+        });
         planned.push(PlannedProgram {
             name: program.name,
             calls: calls.collect(),
@@ -129,55 +127,32 @@ impl Memory<'_> {
     ) -> Result<Vec<BlockCall>> {
         let mut drafts = Vec::new();
         for (step, call) in program.drafts.iter().enumerate() {
+            let life = Life::at(index, step);
             let launches = if target.has_shaders() {
-                call.op
-                    .launch(&call.signature, target)
-                    .map_err(|message| Error::Device {
-                        message: format!("{}: {message}", call.op.name()),
-                    })?
+                let launches = call.op.launch(&call.signature, target);
+                launches.map_err(|message| Error::Device {
+                    message: format!("{}: {message}", call.op.name()),
+                })?
             } else {
                 Launches::default()
             };
-            let mut operand = |operand: &Operand, kind: &TensorType| {
-                let (block, offset) = self.operand(*operand, kind.dtype, index, step);
-                (block, offset, kind.elements())
+            let mut parts = |operands: &[Operand], types: &[TensorType]| -> Vec<BlockPart> {
+                let operands = operands.iter().zip(types);
+                let part = |(operand, kind): (&Operand, _)| self.operand(*operand, kind, life);
+                operands.map(part).collect()
             };
-            let types = &call.signature;
-            let inputs: Vec<_> = call
-                .inputs
-                .iter()
-                .zip(&types.inputs)
-                .map(|(o, t)| operand(o, t))
-                .collect();
-            let outputs: Vec<_> = call
-                .outputs
-                .iter()
-                .zip(&types.outputs)
-                .map(|(o, t)| operand(o, t))
-                .collect();
-            let scratch: Vec<_> = launches
-                .scratch
-                .iter()
-                .map(|&elements| {
-                    let life = Life {
-                        program: index,
-                        first: step,
-                        last: step,
-                    };
-                    (self.block(DType::F32, elements, Some(life)), 0, elements)
-                })
+            let inputs = parts(&call.inputs, &call.signature.inputs);
+            let outputs = parts(&call.outputs, &call.signature.outputs);
+            let scratch = launches.scratch.iter();
+            let scratch: Vec<BlockPart> = scratch
+                .map(|&elements| (self.block(DType::F32, elements, Some(life)), 0, elements))
                 .collect();
             let writes = call.op.writes();
-            let reads = inputs
-                .iter()
-                .enumerate()
-                .filter(|(i, _)| !writes.contains(i))
-                .map(|(_, o)| o.0);
-            let written = writes
-                .iter()
-                .map(|&i| inputs[i].0)
-                .chain(outputs.iter().chain(&scratch).map(|o| o.0));
-            let written: Vec<usize> = written.collect();
+            let reads = (0..inputs.len()).filter(|i| !writes.contains(i));
+            let reads = reads.map(|i| inputs[i].0);
+            let updated = writes.iter().map(|&i| &inputs[i]);
+            let written = updated.chain(&outputs).chain(&scratch);
+            let written: Vec<usize> = written.map(|part| part.0).collect();
             for (i, &a) in written.iter().enumerate() {
                 for b in reads.clone().chain(written[i + 1..].iter().copied()) {
                     self.apart[a].push(b);
@@ -193,85 +168,60 @@ impl Memory<'_> {
         }
         // What is fetched lives to the end of the program.
         for (_, kind, key) in &program.fetches {
-            let steps = program.drafts.len();
-            let (block, _) = self.operand(Operand::Value(*key), kind.dtype, index, steps);
-            if let Some(life) = &mut self.blocks[block].life {
-                life.last = program.drafts.len();
-            }
+            let end = Life::at(index, program.drafts.len());
+            self.operand(Operand::Value(*key), kind, end);
         }
         Ok(drafts)
     }
 
-    /// Block and offset of an operand. A call's signature tells how it is stored, which a rewrite may have changed.
-    fn operand(
-        &mut self,
-        operand: Operand,
-        dtype: DType,
-        program: usize,
-        step: usize,
-    ) -> (usize, u64) {
+    /// The part of a block that an operand of a call is. A call's signature tells how it is stored, which a rewrite may have
+    /// changed.
+    fn operand(&mut self, operand: Operand, kind: &TensorType, life: Life) -> BlockPart {
         let (block, offset) = match operand {
-            Operand::Slab(slab) => (self.slab(slab, program, step), 0),
+            Operand::Slab(slab) => (self.slab(slab, life), 0),
             Operand::Value(key) => match self.homes.get(&key).copied() {
-                Some((slab, offset)) => {
-                    let block = self.slab(slab, program, step);
-                    self.of_key.insert(key, (block, offset));
-                    (block, offset)
-                }
-                None => (self.single(key, dtype, program, step), 0),
+                Some((slab, offset)) => (self.slab(slab, life), offset),
+                None => (self.single(key, kind.dtype, life), 0),
             },
         };
-        if let Some(life) = &mut self.blocks[block].life {
-            life.last = life.last.max(step);
+        if let Some(own) = &mut self.blocks[block].life {
+            own.last = own.last.max(life.last);
         }
-        (block, offset)
+        (block, offset, kind.elements())
     }
 
-    fn slab(&mut self, slab: usize, program: usize, step: usize) -> usize {
+    fn slab(&mut self, slab: usize, life: Life) -> usize {
         if let Some(&block) = self.of_slab.get(&slab) {
             return block;
         }
-        let temporary = self.slabs[slab]
-            .members
-            .iter()
-            .any(|member| member.key.program.is_some());
-        let life = temporary.then_some(Life {
-            program,
-            first: step,
-            last: step,
-        });
-        let block = self.block(DType::F32, self.slabs[slab].elements, life);
+        let TensorSlab { members, elements } = &self.slabs[slab];
+        let temporary = members.iter().any(|member| member.key.program.is_some());
+        let block = self.block(DType::F32, *elements, temporary.then_some(life));
         self.of_slab.insert(slab, block);
         // Members that no call takes by themselves, such as an optimizer's state, are variables all the same.
-        let members = self.slabs[slab].members.iter();
-        self.of_key
-            .extend(members.map(|member| (member.key, (block, member.offset))));
+        let places = members
+            .iter()
+            .map(|member| (member.key, (block, member.offset)));
+        self.of_key.extend(places);
         block
     }
 
-    fn single(&mut self, key: Key, dtype: DType, program: usize, step: usize) -> usize {
+    fn single(&mut self, key: Key, dtype: DType, life: Life) -> usize {
         if let Some(&(block, _)) = self.of_key.get(&key) {
             return block;
         }
         let kind = &self.records[key.id.node].outputs[key.id.port];
-        let life = key.program.map(|_| Life {
-            program,
-            first: step,
-            last: step,
-        });
-        let block = self.block(dtype, kind.elements(), life);
+        let block = self.block(dtype, kind.elements(), key.program.map(|_| life));
         self.of_key.insert(key, (block, 0));
         block
     }
 
     fn block(&mut self, dtype: DType, elements: u64, life: Option<Life>) -> usize {
-        let elements = elements
-            .max(1)
-            .checked_next_multiple_of(self.alignment / dtype.bytes())
-            .unwrap_or(u64::MAX);
+        let unit = self.alignment / dtype.bytes();
+        let elements = elements.max(1).checked_next_multiple_of(unit);
         self.blocks.push(Block {
             dtype,
-            elements,
+            elements: elements.unwrap_or(u64::MAX),
             life,
             slot: usize::MAX,
             offset: 0,
@@ -316,10 +266,8 @@ impl Memory<'_> {
             tenants.sort_by_key(|tenant| tenant.block);
             tenants.sort_by_key(|tenant| std::cmp::Reverse(order(tenant)));
             let packing = pack(tenants.iter().copied(), &self.apart, lengths);
-            if best
-                .as_ref()
-                .is_none_or(|best| bytes(&packing) < bytes(best))
-            {
+            let tighter = |best: &Packing| bytes(&packing) < bytes(best);
+            if best.as_ref().is_none_or(tighter) {
                 best = Some(packing);
             }
             if best.as_ref().map(bytes) == bound {
@@ -344,34 +292,30 @@ impl Memory<'_> {
                 uses[life.program].push((life.first, life.last, bytes));
             }
         }
-        uses.into_iter()
-            .map(|uses| peak_of(uses.into_iter()))
-            .collect()
+        let uses = uses.into_iter();
+        uses.map(|uses| peak_of(uses.into_iter())).collect()
     }
 
-    fn place_of(&self, (block, offset): (usize, u64), len: u64) -> Place {
+    fn place_of(&self, &(block, offset, len): &BlockPart) -> Place {
+        let Block {
+            slot, offset: own, ..
+        } = self.blocks[block];
         Place {
-            slot: self.blocks[block].slot,
-            offset: self.blocks[block].offset + offset,
+            slot,
+            offset: own + offset,
             len,
         }
     }
 
-    fn places(&self, operands: &[(usize, u64, u64)]) -> Vec<Place> {
-        operands
-            .iter()
-            .map(|&(block, offset, len)| self.place_of((block, offset), len))
-            .collect()
+    fn places(&self, parts: &[BlockPart]) -> Vec<Place> {
+        parts.iter().map(|part| self.place_of(part)).collect()
     }
 
     fn variables(&self) -> Vec<PlannedVariable> {
-        let mut keys: Vec<(&Key, &(usize, u64))> = self
-            .of_key
-            .iter()
-            .filter(|(key, _)| key.program.is_none())
-            .collect();
+        let keys = self.of_key.iter();
+        let mut keys: Vec<_> = keys.filter(|(key, _)| key.program.is_none()).collect();
         keys.sort();
-        let planned = keys.into_iter().filter_map(|(key, &home)| {
+        let planned = keys.into_iter().filter_map(|(key, &(block, offset))| {
             let record = &self.records[key.id.node];
             let Node::Variable(variable) = &record.node else {
                 return None;
@@ -382,7 +326,7 @@ impl Memory<'_> {
                 initial: variable.initial.clone(),
                 role: variable.role,
                 constant: variable.constant,
-                place: self.place_of(home, kind.elements()),
+                place: self.place_of(&(block, offset, kind.elements())),
                 kind,
             })
         });

@@ -97,6 +97,12 @@ impl PlannedCall {
         self.op.writes().contains(&i)
     }
 
+    /// One of its launches by the op and the kernel.
+    pub(crate) fn label(&self, launch: &Launch) -> String {
+        let (op, shader, entry) = (self.op.name(), launch.shader.name, launch.entry);
+        format!("{op} ({shader}.{entry})")
+    }
+
     /// Bytes that it reads and writes, each operand once.
     pub fn bytes(&self) -> u64 {
         let Signature { inputs, outputs } = &self.signature;
@@ -109,11 +115,8 @@ impl PlannedCall {
 
     /// The places written: inputs updated in place, then outputs.
     pub fn written(&self) -> impl Iterator<Item = Place> {
-        self.op
-            .writes()
-            .iter()
-            .map(|&i| self.inputs[i])
-            .chain(self.outputs.iter().copied())
+        let updated = self.op.writes().iter().map(|&i| self.inputs[i]);
+        updated.chain(self.outputs.iter().copied())
     }
 }
 
@@ -145,34 +148,31 @@ impl PlannedProgram {
 
     /// Dispatches of one step.
     pub fn dispatches(&self) -> usize {
-        self.calls.iter().map(|call| call.launches.len()).sum()
+        self.launches().count()
     }
 
     /// Most steps that one dispatch does: above 1 only where a step is one dispatch.
     pub fn steps_per_dispatch(&self) -> u32 {
-        let mut launches = self.calls.iter().flat_map(|call| &call.launches);
+        let mut launches = self.launches();
         match (launches.next(), launches.next()) {
             (Some(only), None) => only.steps.max(1),
             _ => 1,
         }
     }
 
+    /// The launches of all calls, in order.
+    fn launches(&self) -> impl Iterator<Item = &Launch> {
+        self.calls.iter().flat_map(|call| &call.launches)
+    }
+
     /// Floating-point operations of one step, as far as the launches state them.
     pub fn flops(&self) -> u64 {
-        self.calls
-            .iter()
-            .flat_map(|call| &call.launches)
-            .map(|launch| launch.flops)
-            .sum()
+        self.launches().map(|launch| launch.flops).sum()
     }
 
     /// The same with what kernels compute beyond the edges of their results.
     pub fn padded_flops(&self) -> u64 {
-        self.calls
-            .iter()
-            .flat_map(|call| &call.launches)
-            .map(|launch| launch.padded_flops)
-            .sum()
+        self.launches().map(|launch| launch.padded_flops).sum()
     }
 
     /// Bytes that one step's launches read and write, each operand once.
@@ -203,18 +203,10 @@ impl Plan {
     ///
     /// [`Error::NotFound`] with the programs that there are.
     pub fn program(&self, name: &str) -> Result<&PlannedProgram> {
-        self.programs
-            .iter()
-            .find(|program| program.name == name)
-            .ok_or_else(|| Error::NotFound {
-                what: "program",
-                name: name.into(),
-                known: self
-                    .programs
-                    .iter()
-                    .map(|program| program.name.clone())
-                    .collect(),
-            })
+        let names = self.programs.iter().map(|program| &program.name);
+        let place = names.clone().position(|known| known == name);
+        let place = place.ok_or_else(|| not_found("program", name, names))?;
+        Ok(&self.programs[place])
     }
 
     /// The variable of that name.
@@ -223,15 +215,9 @@ impl Plan {
     ///
     /// [`Error::NotFound`] with the variables that there are.
     pub fn variable(&self, name: &str) -> Result<&PlannedVariable> {
-        self.find_variable(name).ok_or_else(|| Error::NotFound {
-            what: "variable",
-            name: name.into(),
-            known: self
-                .variables
-                .iter()
-                .map(|variable| variable.name.clone())
-                .collect(),
-        })
+        let names = self.variables.iter().map(|variable| &variable.name);
+        self.find_variable(name)
+            .ok_or_else(|| not_found("variable", name, names))
     }
 
     /// The same where a missing variable is no error.
@@ -244,21 +230,14 @@ impl Plan {
         if let Some(variable) = self.find_variable(name) {
             return Ok((&variable.kind, variable.place));
         }
-        let variables = self
-            .variables
-            .iter()
-            .map(|variable| (&variable.name, &variable.kind, variable.place));
-        let fetches = self.programs.iter().flat_map(|program| &program.fetches);
-        let mut known = variables.chain(fetches.map(|(name, kind, place)| (name, kind, *place)));
-        known
-            .clone()
-            .find(|(known, ..)| *known == name)
-            .map(|(_, kind, place)| (kind, place))
-            .ok_or_else(|| Error::NotFound {
-                what: "tensor to read",
-                name: name.into(),
-                known: known.by_ref().map(|(name, ..)| name.clone()).collect(),
-            })
+        let mut programs = self.programs.iter();
+        let found = programs.find_map(|program| program.fetched(name));
+        found.ok_or_else(|| {
+            let variables = self.variables.iter().map(|variable| &variable.name);
+            let fetches = self.programs.iter().flat_map(|program| &program.fetches);
+            let known = variables.chain(fetches.map(|(name, ..)| name));
+            not_found("tensor to read", name, known)
+        })
     }
 
     /// The stretches of slots that none of `places` covers: what no kernel that binds only these may write.
@@ -305,31 +284,26 @@ impl Plan {
     /// Bytes that a session of it takes of a GPU: all slots, and the params of every dispatch. Readbacks come on top, as they
     /// are asked for.
     pub fn device_bytes(&self) -> u64 {
-        let calls = self.programs.iter().flat_map(|program| &program.calls);
-        let launches = calls.flat_map(|call| &call.launches);
+        let launches = self.programs.iter().flat_map(PlannedProgram::launches);
         // Each launch has params for 1, 2, 4, … steps.
         let params = launches.map(|launch| u64::from(launch.steps.max(1).ilog2()) + 1);
-        let params = params
-            .sum::<u64>()
-            .max(1)
-            .saturating_mul(self.target.alignment);
-        self.slot_bytes().saturating_add(params)
+        let params = params.sum::<u64>().max(1);
+        self.slot_bytes()
+            .saturating_add(params.saturating_mul(self.target.alignment))
     }
 
     /// The least bytes that any assignment needs: all variables, and the largest sum of temporaries alive at once.
     pub fn lower_bound_bytes(&self) -> u64 {
-        let persistent: u64 = self
-            .slots
-            .iter()
-            .filter(|slot| slot.persistent)
-            .map(Slot::bytes)
-            .sum();
-        persistent
-            + self
-                .programs
-                .iter()
-                .map(|program| program.live_bytes)
-                .max()
-                .unwrap_or(0)
+        let persistent = self.slots.iter().filter(|slot| slot.persistent);
+        let live = self.programs.iter().map(|program| program.live_bytes);
+        persistent.map(Slot::bytes).sum::<u64>() + live.max().unwrap_or(0)
+    }
+}
+
+fn not_found<'a>(what: &'static str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
+    Error::NotFound {
+        what,
+        name: name.into(),
+        known: known.cloned().collect(),
     }
 }

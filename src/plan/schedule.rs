@@ -25,6 +25,9 @@ pub(super) enum Operand {
     Slab(usize),
 }
 
+/// An operand and its type.
+pub(super) type Typed = (Operand, TensorType);
+
 /// A call before its operands have places.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
@@ -36,6 +39,43 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// A call of these operands, each with its type, that stands for `merged` nodes.
+    pub fn new(
+        op: impl Op,
+        inputs: impl IntoIterator<Item = Typed>,
+        outputs: impl IntoIterator<Item = Typed>,
+        merged: usize,
+    ) -> Self {
+        let (inputs, input_types) = inputs.into_iter().unzip();
+        let (outputs, output_types) = outputs.into_iter().unzip();
+        Draft {
+            op: Arc::new(op),
+            signature: Signature {
+                inputs: input_types,
+                outputs: output_types,
+            },
+            inputs,
+            outputs,
+            merged,
+        }
+    }
+
+    /// Input `i` and its type.
+    pub fn input(&self, i: usize) -> Typed {
+        (self.inputs[i], self.signature.inputs[i].clone())
+    }
+
+    /// The inputs with their types.
+    pub fn typed_inputs(&self) -> impl Iterator<Item = Typed> {
+        (0..self.inputs.len()).map(|i| self.input(i))
+    }
+
+    /// The outputs with their types.
+    pub fn typed_outputs(&self) -> impl Iterator<Item = Typed> {
+        let types = self.signature.outputs.iter().cloned();
+        self.outputs.iter().copied().zip(types)
+    }
+
     /// What it writes: inputs updated in place, then outputs.
     pub fn written(&self) -> impl Iterator<Item = &Operand> {
         let updated = self.op.writes().iter().map(|&i| &self.inputs[i]);

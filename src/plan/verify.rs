@@ -7,18 +7,13 @@ use super::{Place, Plan, PlannedCall, PlannedProgram};
 
 /// Refuses targets that no plan can be made for.
 pub(super) fn check_target(target: &Target) -> Result<()> {
-    if !target.alignment.is_power_of_two() || target.alignment < 16 {
-        let message = format!(
-            "of a target must be a power of two from 16, got {}",
-            target.alignment
-        );
+    let (alignment, iterations) = (target.alignment, target.max_iterations);
+    if !alignment.is_power_of_two() || alignment < 16 {
+        let message = format!("of a target must be a power of two from 16, got {alignment}");
         return Err(Error::argument("alignment", message));
     }
-    if target.max_iterations < 1024 {
-        let message = format!(
-            "of a target must be at least 1024, got {}",
-            target.max_iterations
-        );
+    if iterations < 1024 {
+        let message = format!("of a target must be at least 1024, got {iterations}");
         return Err(Error::argument("max_iterations", message));
     }
     Ok(())
@@ -61,12 +56,7 @@ fn check_slots(plan: &Plan) -> Result<()> {
 fn check_launches(plan: &Plan, call: &PlannedCall) -> Result<()> {
     let target = &plan.target;
     for launch in &call.launches {
-        let label = format!(
-            "{} ({}.{})",
-            call.op.name(),
-            launch.shader.name,
-            launch.entry
-        );
+        let label = call.label(launch);
         for groups in launch.grid {
             let (needed, allowed) = (u64::from(groups), u64::from(target.max_workgroups));
             limit("maxComputeWorkgroupsPerDimension", &label, needed, allowed)?;

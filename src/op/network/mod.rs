@@ -80,7 +80,7 @@ pub enum RingColumn {
 }
 
 /// How parameters change.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum StepRule {
     /// w ← w − η·g.
     Sgd,

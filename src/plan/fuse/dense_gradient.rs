@@ -26,16 +26,15 @@ impl DenseGradient {
         let &[inputs, units] = program[product].signature.outputs[0].shape.dims() else {
             return None;
         };
-        let slab = LayerSlab {
-            inputs,
-            units,
-            kernel_at: 0,
-            bias_at: None,
-            x: NOWHERE,
-            dz: NOWHERE,
-        };
         Some(DenseGradient {
-            slab,
+            slab: LayerSlab {
+                inputs,
+                units,
+                kernel_at: 0,
+                bias_at: None,
+                x: NOWHERE,
+                dz: NOWHERE,
+            },
             product,
             sum: None,
         })

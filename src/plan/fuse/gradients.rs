@@ -1,12 +1,9 @@
 //! On GPUs: the gradients of dense layers as one call; with the update that takes them, where that is all that does.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use crate::TensorType;
-use crate::contract::Signature;
 use crate::op::{Adam, LayerGradients, LayerPart, LayerSlab};
-use crate::plan::schedule::{Draft, Operand};
+use crate::plan::schedule::{Draft, Operand, Typed};
 use crate::target::Target;
 
 use super::calls::{CallId, Calls};
@@ -47,7 +44,7 @@ struct FoundLayer {
     update: Option<Adam>,
     at: CallId,
     /// The inputs before the operands: the slab of gradients, or those of parameters and states, and the rates.
-    slabs: Vec<(Operand, TensorType)>,
+    slabs: Vec<Typed>,
     layers: Vec<DenseGradient>,
     batch: usize,
     gather: bool,
@@ -57,7 +54,7 @@ struct FoundLayer {
 #[derive(Default)]
 struct Group {
     layers: Vec<LayerSlab>,
-    operands: Vec<(Operand, TensorType)>,
+    operands: Vec<Typed>,
     merged: usize,
 }
 
@@ -98,8 +95,7 @@ impl FoundLayer {
             let layer = of_dz.get_mut(&summed)?.pop()?;
             (layers[layer].sum, layers[layer].slab.bias_at) = (Some(call), Some(at));
         }
-        let of = |i: usize| (draft.inputs[i], draft.signature.inputs[i].clone());
-        let slabs = [0, 1, 2, 4].map(of).to_vec();
+        let slabs = [0, 1, 2, 4].map(|i| draft.input(i)).to_vec();
         Self::of(program, Some(rule), at, slabs, layers)
     }
 
@@ -108,8 +104,7 @@ impl FoundLayer {
     fn store(program: &mut Calls, slabs: &mut Slabs, target: &Target) -> bool {
         let mut stored = false;
         for group in GradientGroup::all(program, slabs) {
-            let found = Self::stored_in(program, slabs, group.slab, group.layers, target);
-            if let Some(found) = found {
+            if let Some(found) = Self::stored_in(program, slabs, group, target) {
                 found.replace(program, slabs, target);
                 stored = true;
             }
@@ -121,10 +116,12 @@ impl FoundLayer {
     fn stored_in(
         program: &Calls,
         slabs: &mut Slabs,
-        slab: Option<usize>,
-        mut layers: Vec<DenseGradient>,
+        group: GradientGroup,
         target: &Target,
     ) -> Option<Self> {
+        let GradientGroup {
+            slab, mut layers, ..
+        } = group;
         let calls: Vec<CallId> = layers.iter().flat_map(DenseGradient::calls).collect();
         let (&first, &at) = (calls.iter().min()?, calls.iter().max()?);
         let keys = calls.iter().filter_map(|&call| gradient(program, call));
@@ -151,14 +148,11 @@ impl FoundLayer {
         };
         for layer in &mut layers {
             layer.slab.kernel_at = place(layer.product)?;
-            layer.slab.bias_at = match layer.sum {
-                Some(sum) => Some(place(sum)?),
-                None => None,
-            };
+            if let Some(sum) = layer.sum {
+                layer.slab.bias_at = Some(place(sum)?);
+            }
         }
-        let elements = usize::try_from(own.elements(slab)).ok()?;
-        let operand = (Operand::Slab(slab), TensorType::f32([elements]));
-        let found = Self::of(program, None, at, vec![operand], layers)?;
+        let found = Self::of(program, None, at, vec![own.operand(slab)], layers)?;
         // As many calls as X and dZ need, against a product and a sum for each layer.
         let most = LayerGradients::most_operands(false, target);
         if found.calls_of(program, &own, most).len() >= calls.len() {
@@ -172,7 +166,7 @@ impl FoundLayer {
         program: &Calls,
         update: Option<Adam>,
         at: CallId,
-        slabs: Vec<(Operand, TensorType)>,
+        slabs: Vec<Typed>,
         mut layers: Vec<DenseGradient>,
     ) -> Option<Self> {
         // Only the first layer's rows may be gathered.
@@ -211,7 +205,7 @@ impl FoundLayer {
         if joined.len() > 1 {
             let matrices = self.layers.iter().map(|layer| {
                 let product = &program[layer.product];
-                [0, 1].map(|i| (product.inputs[i], product.signature.inputs[i].clone()))
+                [0, 1].map(|i| product.input(i))
             });
             let matrices: Vec<_> = matrices.collect();
             let mut apart = program.clone();
@@ -226,14 +220,10 @@ impl FoundLayer {
                 note += &format!("; {} more would raise the peak of bytes", laid.refused);
             }
         }
+        let updates = self.update.map_or("", |_| " and their updates");
         program.notes.push(format!(
-            "the gradients of {} layers{} are {} call(s){note}",
+            "the gradients of {} layers{updates} are {} call(s){note}",
             self.layers.len(),
-            if self.update.is_some() {
-                " and their updates"
-            } else {
-                ""
-            },
             joined.len()
         ));
         self.put(program, joined);
@@ -253,14 +243,10 @@ impl FoundLayer {
         let mut groups: Vec<Group> = Vec::new();
         for layer in &self.layers {
             let product = &program[layer.product];
-            let parts = [0, 1].map(|i| {
-                let (operand, kind) = (product.inputs[i], product.signature.inputs[i].clone());
-                home(slabs, operand, kind)
-            });
+            let parts = [0, 1].map(|i| home(slabs, product.input(i)));
             let takes = |group: &Group| {
-                let unknown = |(operand, ..): &&(Operand, TensorType, usize)| {
-                    group.operands.iter().all(|(other, _)| other != operand)
-                };
+                let known = |operand| group.operands.iter().any(|(other, _)| *other == operand);
+                let unknown = |((operand, _), _): &&(Typed, usize)| !known(*operand);
                 group.operands.len() + parts.iter().filter(unknown).count() <= most
             };
             if !groups.last().is_some_and(takes) {
@@ -269,11 +255,11 @@ impl FoundLayer {
             let Some(group) = groups.last_mut() else {
                 continue;
             };
-            let [x, dz] = parts.map(|(operand, kind, at)| {
+            let [x, dz] = parts.map(|(operand, at)| {
                 let known = &mut group.operands;
-                let place = known.iter().position(|(other, _)| *other == operand);
+                let place = known.iter().position(|other| other.0 == operand.0);
                 let operand = place.unwrap_or_else(|| {
-                    known.push((operand, kind));
+                    known.push(operand);
                     known.len() - 1
                 });
                 LayerPart { operand, at }
@@ -285,54 +271,38 @@ impl FoundLayer {
             });
             // The gradients, and their updates.
             let calls = layer.calls().map(|call| program[call].merged);
-            let updates = if self.update.is_some() {
-                layer.calls().count()
-            } else {
-                0
-            };
+            let updates = self.update.map_or(0, |_| layer.calls().count());
             group.merged += calls.sum::<usize>() + updates;
         }
         let calls = groups.into_iter().enumerate();
         let calls = calls.map(|(number, group)| {
             let gather = self.gather && number == 0;
             let product = &program[self.layers[0].product];
-            let indices = gather.then(|| (product.inputs[2], product.signature.inputs[2].clone()));
+            let indices = gather.then(|| product.input(2));
             let operands = group.operands.into_iter().chain(indices);
-            let (inputs, kinds) = self.slabs.iter().cloned().chain(operands).unzip();
+            let inputs = self.slabs.iter().cloned().chain(operands);
             let op = LayerGradients {
                 update: self.update,
                 layers: group.layers,
                 batch: self.batch,
                 gather,
             };
-            Draft {
-                op: Arc::new(op),
-                signature: Signature {
-                    inputs: kinds,
-                    outputs: Vec::new(),
-                },
-                inputs,
-                outputs: Vec::new(),
-                merged: group.merged,
-            }
+            Draft::new(op, inputs, [], group.merged)
         });
         calls.collect()
     }
 }
 
-/// The slab in which an operand lies, its type and the offset there; else the operand itself.
-fn home(slabs: &Slabs, operand: Operand, kind: TensorType) -> (Operand, TensorType, usize) {
-    let found = match operand {
+/// The slab in which an operand lies, and the offset there; else the operand itself.
+fn home(slabs: &Slabs, operand: Typed) -> (Typed, usize) {
+    let found = match operand.0 {
         Operand::Value(key) if key.program.is_some() => slabs.home(key),
         _ => None,
     };
-    let size = |elements: u64| usize::try_from(elements).unwrap_or(usize::MAX);
-    match found {
-        Some((slab, at)) => (
-            Operand::Slab(slab),
-            TensorType::f32([size(slabs.elements(slab))]),
-            size(at),
-        ),
-        None => (operand, kind, 0),
-    }
+    found.map_or((operand, 0), |(slab, at)| {
+        (
+            slabs.operand(slab),
+            usize::try_from(at).unwrap_or(usize::MAX),
+        )
+    })
 }

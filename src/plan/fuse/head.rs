@@ -1,7 +1,5 @@
 //! A model's loss, accuracy, their records and the gradient of the mean loss as one call.
 
-use std::sync::Arc;
-
 use crate::graph::{Initial, Node, Record as GraphRecord};
 use crate::op::{
     Accuracy, BatchMeanBackward, End, Form, Gather, Head, LastLayer, MatMul, Record, RowLoss,
@@ -60,17 +58,21 @@ fn with_last_layer(program: &Calls, call: CallId) -> Option<(CallId, Draft)> {
     if !fits {
         return None;
     }
-    let of = |draft: &Draft, i: usize| (draft.inputs[i], draft.signature.inputs[i].clone());
-    let mut operands = vec![of(draft, 0), of(draft, 1), of(made, 0), of(draft, 3)];
+    let mut operands = vec![
+        draft.input(0),
+        draft.input(1),
+        made.input(0),
+        draft.input(3),
+    ];
     match (head.gather, dense.gather) {
         (true, true) if draft.inputs[4] != made.inputs[2] => return None,
-        (true, _) => operands.push(of(draft, 4)),
-        (false, true) => operands.push(of(made, 2)),
+        (true, _) => operands.push(draft.input(4)),
+        (false, true) => operands.push(made.input(2)),
         (false, false) => {}
     }
-    operands.push(of(made, 1));
+    operands.push(made.input(1));
     if dense.bias {
-        operands.push(of(made, 2 + usize::from(dense.gather)));
+        operands.push(made.input(2 + usize::from(dense.gather)));
     }
     let op = Head {
         last: Some(LastLayer {
@@ -79,17 +81,11 @@ fn with_last_layer(program: &Calls, call: CallId) -> Option<(CallId, Draft)> {
         }),
         ..*head
     };
-    let (inputs, kinds) = operands.into_iter().unzip();
-    let mut signature = draft.signature.clone();
-    signature.inputs = kinds;
-    let joined = Draft {
-        op: Arc::new(op),
-        signature,
-        inputs,
-        outputs: draft.outputs.clone(),
-        merged: draft.merged + made.merged,
-    };
-    Some((product, joined))
+    let merged = draft.merged + made.merged;
+    Some((
+        product,
+        Draft::new(op, operands, draft.typed_outputs(), merged),
+    ))
 }
 
 /// A loss with what surrounds it: the calls, by their places in the program.
@@ -132,19 +128,15 @@ impl FoundHead {
             if position != 0 || draft.inputs.get(1) != Some(&t) {
                 continue;
             }
-            match draft.op.downcast::<Accuracy>() {
-                Some(&kind)
-                    if found.accuracy.is_none() && sparse == matches!(kind, Accuracy::Sparse) =>
-                {
-                    if let Some((record, column)) = self::recorded(program, other)
-                        && program[record].inputs[..2] == [ring, cursor]
-                        && column != loss_column
-                    {
-                        found.accuracy = Some((kind, column));
-                        found.calls.extend([other, record]);
-                    }
-                }
-                _ => {}
+            if let Some(&kind) = draft.op.downcast::<Accuracy>()
+                && found.accuracy.is_none()
+                && sparse == matches!(kind, Accuracy::Sparse)
+                && let Some((record, column)) = self::recorded(program, other)
+                && program[record].inputs[..2] == [ring, cursor]
+                && column != loss_column
+            {
+                found.accuracy = Some((kind, column));
+                found.calls.extend([other, record]);
             }
             if draft.op.row_loss_gradient() == Some(loss) && found.gradient.is_none() {
                 let (share, scaled) = mean_share(program, records, draft.inputs[2], cursor)?;
@@ -209,13 +201,10 @@ impl FoundHead {
     fn replace(self, program: &mut Calls) {
         let first = &program[self.calls[0]];
         let ring = &program[self.ring];
-        let types = |draft: &Draft, i: usize| (draft.inputs[i], draft.signature.inputs[i].clone());
-        let mut operands = vec![types(ring, 0), types(ring, 1), types(first, 0)];
+        let mut operands = vec![ring.input(0), ring.input(1), first.input(0)];
         match self.gather {
-            Some(gather) => {
-                operands.extend([types(&program[gather], 1), types(&program[gather], 0)]);
-            }
-            None => operands.push(types(first, 1)),
+            Some(gather) => operands.extend([1, 0].map(|i| program[gather].input(i))),
+            None => operands.push(first.input(1)),
         }
         let op = Head {
             loss: self.loss,
@@ -226,18 +215,9 @@ impl FoundHead {
             gradient: self.gradient.is_some(),
             scaled: self.scaled,
         };
-        let (inputs, kinds) = operands.into_iter().unzip();
-        let gradient = self.gradient.map(|call| &program[call]);
-        let mut signature = first.signature.clone();
-        signature.inputs = kinds;
-        signature.outputs = gradient.map_or_else(Vec::new, |g| g.signature.outputs.clone());
-        let joined = Draft {
-            op: Arc::new(op),
-            signature,
-            inputs,
-            outputs: gradient.map_or_else(Vec::new, |g| g.outputs.clone()),
-            merged: self.calls.len(),
-        };
+        let gradient = self.gradient.into_iter();
+        let outputs = gradient.flat_map(|call| program[call].typed_outputs());
+        let joined = Draft::new(op, operands, outputs, self.calls.len());
         let mut calls = self.calls;
         calls.sort_unstable();
         let names: Vec<&str> = calls.iter().map(|&call| program[call].op.name()).collect();
@@ -279,21 +259,24 @@ fn mean_share(
     let Operand::Value(seed) = draft.inputs[0] else {
         return None;
     };
+    let scaled = !is_one(records, seed);
     let record = &records[seed.id.node];
-    let scaled = match &record.node {
-        Node::Variable(variable) => {
-            let one = matches!(&variable.initial, Initial::Floats(values) if values[..] == [1.0]);
-            (one && variable.constant).then_some(false)?
-        }
-        Node::Op(op) => {
-            op.downcast::<ScaleLoss>()?;
-            let own = Operand::Value(Key {
-                program: None,
-                id: record.inputs[1],
-            });
-            (own == cursor).then_some(true)?
-        }
-        Node::Error => return None,
-    };
+    if scaled {
+        let Node::Op(op) = &record.node else {
+            return None;
+        };
+        op.downcast::<ScaleLoss>()?;
+        let own = Operand::Value(Key {
+            program: None,
+            id: record.inputs[1],
+        });
+        (own == cursor).then_some(())?;
+    }
     (draft.inputs[1] == cursor).then_some((call, scaled))
+}
+
+/// Whether a tensor is the constant 1.
+pub(super) fn is_one(records: &[GraphRecord], key: Key) -> bool {
+    matches!(&records[key.id.node].node, Node::Variable(variable) if variable.constant
+        && matches!(&variable.initial, Initial::Floats(values) if values[..] == [1.0]))
 }

@@ -13,8 +13,12 @@ use super::calls::{CallId, Calls};
 pub(super) fn join(program: &mut Calls, target: &Target) {
     // What a call becomes stands later than the call, so one walk through all of them meets it again.
     for call in program.ids() {
-        if let Some(joined) = Joined::find(program, call) {
-            joined.replace(program);
+        if let Some((next, joined)) = with_next(program, call) {
+            let (first, second) = (program[call].op.name(), program[next].op.name());
+            let note = format!("{first} and {second} are one call");
+            program.notes.push(note);
+            program.replace(next, joined);
+            program.remove(call);
         }
     }
     // On the processor a gathered copy costs less than an index for every load of the product.
@@ -25,82 +29,39 @@ pub(super) fn join(program: &mut Calls, target: &Target) {
     }
 }
 
-/// A product, what follows it, and what they become.
-struct Joined {
-    product: CallId,
-    next: CallId,
-    op: MatMul,
-    /// An operand that the next call brings: a bias, or what a function saved.
-    operand: Option<usize>,
-}
-
-impl Joined {
-    /// The product at `call` with the only call that takes its result, if that is something a product may end in.
-    fn find(program: &Calls, call: CallId) -> Option<Self> {
-        let draft = program.get(call)?;
-        let op: MatMul = *draft.op.downcast()?;
-        let result = *draft.outputs.first()?;
-        let (next, position) = program.only_use(result)?;
-        if op.end != End::Plain || !program.may_wait(call, next) {
-            return None;
-        }
-        let follower = &program[next];
-        let (op, operand) = if follower.op.downcast() == Some(&Binary(Operator::Add)) {
-            let bias = 1 - position;
-            let columns = *draft.signature.outputs[0].shape.dims().last()?;
-            let fits = follower.signature.inputs[bias].shape.dims() == [columns];
-            (!op.bias && fits).then_some((MatMul { bias: true, ..op }, Some(bias)))?
-        } else if let Some(function) = follower.op.downcast() {
-            let end = End::Function(*function);
-            (function.ends_layers()).then_some((MatMul { end, ..op }, None))?
-        } else if let Some(PointwiseBackward(function)) = follower.op.downcast() {
-            // Its operands: what the function saved, and dY.
-            let end = End::Slope(*function);
-            let fits = position == 1 && !op.bias && function.ends_layers();
-            fits.then_some((MatMul { end, ..op }, Some(0)))?
-        } else {
-            return None;
-        };
-        Some(Joined {
-            product: call,
-            next,
-            op,
-            operand,
-        })
+/// The only call that takes the result of the product at `call`, and what both become where that one stood, if it is something
+/// that a product may end in.
+fn with_next(program: &Calls, call: CallId) -> Option<(CallId, Draft)> {
+    let product = program.get(call)?;
+    let op: MatMul = *product.op.downcast()?;
+    let (next, position) = program.only_use(*product.outputs.first()?)?;
+    if op.end != End::Plain || !program.may_wait(call, next) {
+        return None;
     }
-
-    /// Puts the joined call where the later one stood.
-    fn replace(self, program: &mut Calls) {
-        let Joined {
-            product,
-            next,
-            op,
-            operand,
-        } = self;
-        let (first, follower) = (&program[product], &program[next]);
-        let note = format!(
-            "{} and {} are one call",
-            first.op.name(),
-            follower.op.name()
-        );
-        let mut joined = Draft {
-            op: Arc::new(op),
-            signature: first.signature.clone(),
-            inputs: first.inputs.clone(),
-            outputs: follower.outputs.clone(),
-            merged: first.merged + follower.merged,
-        };
-        if let Some(operand) = operand {
-            joined.inputs.push(follower.inputs[operand]);
-            joined
-                .signature
-                .inputs
-                .push(follower.signature.inputs[operand].clone());
-        }
-        program.notes.push(note);
-        program.replace(next, joined);
-        program.remove(product);
-    }
+    let follower = &program[next];
+    // With an operand that the next call brings: a bias, or what a function saved.
+    let (op, brought) = if follower.op.downcast() == Some(&Binary(Operator::Add)) {
+        let bias = 1 - position;
+        let columns = *product.signature.outputs[0].shape.dims().last()?;
+        let fits = follower.signature.inputs[bias].shape.dims() == [columns];
+        (!op.bias && fits).then_some((MatMul { bias: true, ..op }, Some(bias)))?
+    } else if let Some(function) = follower.op.downcast() {
+        let end = End::Function(*function);
+        (function.ends_layers()).then_some((MatMul { end, ..op }, None))?
+    } else if let Some(PointwiseBackward(function)) = follower.op.downcast() {
+        // Its operands: what the function saved, and dY.
+        let end = End::Slope(*function);
+        let fits = position == 1 && !op.bias && function.ends_layers();
+        fits.then_some((MatMul { end, ..op }, Some(0)))?
+    } else {
+        return None;
+    };
+    let brought = brought.map(|operand| follower.input(operand));
+    let inputs = product.typed_inputs().chain(brought);
+    let types = product.signature.outputs.iter().cloned();
+    let outputs = follower.outputs.iter().copied().zip(types);
+    let joined = Draft::new(op, inputs, outputs, product.merged + follower.merged);
+    Some((next, joined))
 }
 
 /// Lets the products that take a gathered batch gather it themselves, if all of its users are such.
@@ -131,10 +92,10 @@ fn gather(program: &mut Calls, call: CallId) {
             continue;
         };
         joined.op = Arc::new(MatMul { gather: true, ..op });
-        let types = &gather.signature.inputs;
-        (joined.inputs[0], joined.signature.inputs[0]) = (gather.inputs[1], types[1].clone());
-        joined.inputs.insert(2, gather.inputs[0]);
-        joined.signature.inputs.insert(2, types[0].clone());
+        let [indices, rows] = [0, 1].map(|i| gather.input(i));
+        (joined.inputs[0], joined.signature.inputs[0]) = rows;
+        joined.inputs.insert(2, indices.0);
+        joined.signature.inputs.insert(2, indices.1);
         joined.merged += 1;
         program.replace(user, joined);
     }

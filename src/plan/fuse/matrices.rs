@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::plan::life::peak_of;
-use crate::plan::schedule::{Key, Operand};
+use crate::plan::schedule::{Key, Operand, Typed};
 use crate::target::Target;
 use crate::{DType, TensorType};
 
@@ -36,12 +36,7 @@ pub(super) struct Laid {
 /// slots of their own: in a chain of layers every second X, and every second dZ. A slab lives from the first of its members to the
 /// last, and X lives longer than dZ does, so that they go to different slabs too. Where the peak would rise by more than a
 /// twentieth nevertheless, as where much else lives between forward and backward, tensors stay by themselves.
-pub(super) fn laid(
-    program: &Calls,
-    layers: &[[(Operand, TensorType); 2]],
-    slabs: &Slabs,
-    target: &Target,
-) -> Laid {
+pub(super) fn laid(program: &Calls, layers: &[[Typed; 2]], slabs: &Slabs, target: &Target) -> Laid {
     let apart = Apart::of(std::iter::once(program));
     let most = most_elements(target);
     let mut columns: Vec<SlabColumn> = Vec::new();
@@ -59,10 +54,9 @@ pub(super) fn laid(
                 continue;
             }
             let elements = slabs.padded(kind.elements());
-            let clashing = apart
-                .neighbours(key)
-                .filter_map(|other| column_of.get(&other));
-            let clashing: HashSet<usize> = clashing.copied().collect();
+            let neighbours = apart.neighbours(key);
+            let clashing = neighbours.filter_map(|other| column_of.get(&other).copied());
+            let clashing: HashSet<usize> = clashing.collect();
             let takes = |(number, column): &(usize, &SlabColumn)| {
                 column.side == side
                     && column.padded + elements <= most
@@ -125,45 +119,32 @@ fn most_elements(target: &Target) -> u64 {
 
 /// The most bytes that a program's temporaries take, each from the first call that uses it, or its slab, to the last.
 fn peak(program: &Calls, slabs: &Slabs) -> u64 {
-    #[derive(PartialEq, Eq, Hash)]
-    enum MatrixTenant {
-        Alone(Key),
-        Slab(usize),
-    }
-    let mut lives: HashMap<MatrixTenant, (usize, usize, u64)> = HashMap::new();
-    let mut live = |operand: &Operand, kind: &TensorType, step: usize| {
-        let bytes = kind.dtype.bytes();
-        let slab = match *operand {
+    let mut lives: HashMap<Operand, (usize, usize, u64)> = HashMap::new();
+    let mut live = |operand: Operand, kind: &TensorType, step: usize| {
+        let slab = match operand {
             Operand::Slab(slab) => Some(slab),
-            Operand::Value(key) => slabs.home(key).map(|(slab, _)| slab),
+            Operand::Value(key) => slabs.slab_of(key),
         };
-        let (place, elements, temporary) = match (slab, *operand) {
-            (Some(slab), _) => {
-                // A slab outlives a run as a whole or not at all.
-                let first = slabs.members(slab).first();
-                let temporary = first.is_some_and(|member| member.key.program.is_some());
-                (MatrixTenant::Slab(slab), slabs.elements(slab), temporary)
-            }
-            (None, Operand::Value(key)) => {
-                let elements = slabs.padded(kind.elements());
-                (MatrixTenant::Alone(key), elements, key.program.is_some())
-            }
-            (None, Operand::Slab(_)) => return,
+        let operand = slab.map_or(operand, Operand::Slab);
+        let (elements, key) = match operand {
+            // A slab outlives a run as a whole or not at all.
+            Operand::Slab(slab) => (slabs.elements(slab), slabs.members(slab)[0].key),
+            Operand::Value(key) => (slabs.padded(kind.elements()), key),
         };
-        if temporary {
-            let size = elements.saturating_mul(bytes);
-            lives.entry(place).or_insert((step, step, size)).1 = step;
+        if key.program.is_some() {
+            let size = elements.saturating_mul(kind.dtype.bytes());
+            lives.entry(operand).or_insert((step, step, size)).1 = step;
         }
     };
     for (step, (_, draft)) in program.iter().enumerate() {
         let inputs = draft.inputs.iter().zip(&draft.signature.inputs);
         let outputs = draft.outputs.iter().zip(&draft.signature.outputs);
         for (operand, kind) in inputs.chain(outputs) {
-            live(operand, kind, step);
+            live(*operand, kind, step);
         }
     }
     for (_, kind, key) in &program.fetches {
-        live(&Operand::Value(*key), kind, program.len());
+        live(Operand::Value(*key), kind, program.len());
     }
     peak_of(lives.into_values())
 }

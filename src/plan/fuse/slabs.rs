@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::TensorType;
-use crate::plan::schedule::{Draft, Key, Operand};
+use crate::plan::schedule::{Draft, Key, Operand, Typed};
 use crate::target::Target;
 
 use super::calls::{CallId, Calls};
@@ -126,16 +126,14 @@ fn compatible(program: &Calls, group: &[CallId], apart: &Apart) -> Vec<Vec<CallI
             let mut columns = operands.iter().zip(&part.columns);
             let one_call = columns.any(|(operand, column)| {
                 let neighbours = key(operand).map(|key| apart.neighbours(key));
-                neighbours
-                    .into_iter()
-                    .flatten()
-                    .any(|other| column.contains(&other))
+                let mut neighbours = neighbours.into_iter().flatten();
+                neighbours.any(|other| column.contains(&other))
             });
             // The same tensor under another role, or an update that reads what the other one writes.
-            let mixed = operands
-                .iter()
-                .any(|operand| part.operands.contains(operand));
-            one_call || mixed
+            one_call
+                || operands
+                    .iter()
+                    .any(|operand| part.operands.contains(operand))
         };
         let place = parts.iter().position(|part| !clashes(part));
         let place = place.unwrap_or_else(|| {
@@ -159,25 +157,20 @@ fn independent(program: &Calls, group: &[CallId]) -> bool {
         return false;
     };
     let own: HashSet<CallId> = group.iter().copied().collect();
-    let written: HashSet<Operand> = group
-        .iter()
-        .flat_map(|&call| program[call].written().copied())
-        .collect();
-    let read: HashSet<Operand> = group
-        .iter()
-        .flat_map(|&call| program[call].inputs.iter().copied())
-        .collect();
-    let unread = |&operand: &Operand| {
+    let drafts = || group.iter().map(|&call| &program[call]);
+    let written: HashSet<&Operand> = drafts().flat_map(Draft::written).collect();
+    let read: HashSet<&Operand> = drafts().flat_map(|draft| &draft.inputs).collect();
+    let unread = |&&operand: &&Operand| {
         let mut readers = program.readers_between(operand, first, last);
         readers.all(|call| own.contains(&call))
     };
-    let unwritten = |&operand: &Operand| {
+    let unwritten = |&&operand: &&Operand| {
         let mut writers = program.writers_between(operand, first, last);
         writers.all(|call| own.contains(&call))
     };
     written.iter().all(unread)
         && read.iter().all(unwritten)
-        && group.iter().all(|&call| program[call].outputs.is_empty())
+        && drafts().all(|draft| draft.outputs.is_empty())
 }
 
 /// The slabs of a plan so far.
@@ -223,6 +216,12 @@ impl Slabs {
             .unwrap_or(u64::MAX)
     }
 
+    /// All of a slab as an operand.
+    pub fn operand(&self, slab: usize) -> Typed {
+        let elements = usize::try_from(self.slabs[slab].elements).unwrap_or(usize::MAX);
+        (Operand::Slab(slab), TensorType::f32([elements]))
+    }
+
     /// Elements of a slab.
     pub fn elements(&self, slab: usize) -> u64 {
         self.slabs[slab].elements
@@ -254,25 +253,16 @@ impl Slabs {
                 group.iter().filter_map(of).collect()
             })
             .collect();
-        if columns
-            .iter()
-            .any(|column| column.len() != group.len() || !self.fits(column))
-        {
+        let fits = |column: &Vec<_>| column.len() == group.len() && self.fits(column);
+        if !columns.iter().all(fits) {
             return false;
         }
-        let (mut operands, mut types) = (Vec::new(), Vec::new());
-        for column in &columns {
-            let slab = self.find_or_make(column);
-            operands.push(Operand::Slab(slab));
-            types.push(TensorType::f32([usize::try_from(
-                self.slabs[slab].elements,
-            )
-            .unwrap_or(usize::MAX)]));
-        }
         let mut call = program[last].clone();
-        call.inputs.splice(..rule.operands, operands);
-        call.signature.inputs.splice(..rule.operands, types);
         call.merged = group.len();
+        for (i, column) in columns.iter().enumerate() {
+            let slab = self.find_or_make(column);
+            (call.inputs[i], call.signature.inputs[i]) = self.operand(slab);
+        }
         program.replace(last, call);
         true
     }
@@ -282,14 +272,9 @@ impl Slabs {
         let mut keys: Vec<Key> = column.iter().map(|(key, _)| *key).collect();
         let homes: Vec<Option<usize>> = keys.iter().map(|&key| self.slab_of(key)).collect();
         let existing = homes.iter().flatten().count();
-        let same = match homes.first() {
-            Some(&Some(slab)) => self.slabs[slab]
-                .members
-                .iter()
-                .map(|member| member.key)
-                .eq(keys.iter().copied()),
-            _ => false,
-        };
+        let members = |slab: usize| self.members(slab).iter().map(|member| member.key);
+        let same =
+            matches!(homes.first(), Some(&Some(slab)) if members(slab).eq(keys.iter().copied()));
         // A slab outlives a run as a whole or not at all.
         let alike = keys.iter().all(|key| key.program == keys[0].program);
         keys.sort();

@@ -1,9 +1,5 @@
 //! Training steps of small dense networks as one call each, which a GPU repeats many times in a dispatch.
 
-use std::sync::Arc;
-
-use crate::TensorType;
-use crate::contract::Signature;
 use crate::graph::Record;
 use crate::op::Network;
 use crate::plan::schedule::{Draft, Key, Operand};
@@ -36,7 +32,7 @@ pub(super) fn join(programs: &mut [Calls], records: &[Record], slabs: &mut Slabs
             program.oversized = Some(note);
             continue;
         }
-        let Some(draft) = step.call(&mut network, records, &apart, slabs) else {
+        let Some(draft) = step.call(&mut network, program.len(), records, &apart, slabs) else {
             continue;
         };
         let note = format!(
@@ -44,18 +40,16 @@ pub(super) fn join(programs: &mut [Calls], records: &[Record], slabs: &mut Slabs
             program.len()
         );
         program.notes.push(note);
-        program.replace_all(Draft {
-            merged: program.len(),
-            ..draft
-        });
+        program.replace_all(draft);
     }
 }
 
 impl StepTensors {
-    /// The call, its parameters and states in slabs; none where they cannot lie in slabs.
+    /// The call for `merged` nodes, its parameters and states in slabs; none where they cannot lie in slabs.
     fn call(
         self,
         network: &mut Network,
+        merged: usize,
         records: &[Record],
         apart: &Apart,
         slabs: &mut Slabs,
@@ -73,8 +67,8 @@ impl StepTensors {
                 return None;
             }
         }
-        let mut homes = columns.iter().map(|column| slabs.find_or_make(column));
-        let homes: Vec<usize> = homes.by_ref().collect();
+        let homes = columns.iter().map(|column| slabs.find_or_make(column));
+        let homes: Vec<usize> = homes.collect();
         let mut offsets = slabs.offsets(*homes.first()?).into_iter();
         for layer in &mut network.layers {
             layer.kernel = offsets.next()?;
@@ -82,25 +76,11 @@ impl StepTensors {
                 layer.bias = offsets.next();
             }
         }
-        let slab = |&home: &usize| {
-            let elements = usize::try_from(slabs.elements(home)).unwrap_or(usize::MAX);
-            (Operand::Slab(home), TensorType::f32([elements]))
-        };
         let value = |key: Key| (Operand::Value(key), kind(&key));
         let operands = [value(self.rates), value(self.ring)]
             .into_iter()
-            .chain(homes.iter().map(slab))
+            .chain(homes.iter().map(|&home| slabs.operand(home)))
             .chain([value(self.cursor), value(self.x), value(self.y)]);
-        let (inputs, types) = operands.unzip();
-        Some(Draft {
-            op: Arc::new(network.clone()),
-            signature: Signature {
-                inputs: types,
-                outputs: Vec::new(),
-            },
-            inputs,
-            outputs: Vec::new(),
-            merged: 1,
-        })
+        Some(Draft::new(network.clone(), operands, [], merged))
     }
 }

@@ -7,15 +7,16 @@
 use std::collections::HashSet;
 
 use crate::contract::Op;
-use crate::graph::{Initial, Node, Record};
+use crate::graph::{Node, Record};
 use crate::op::{
-    Accuracy, Adam, AdvanceClock, BatchMeanBackward, Binary, Function, Gather, MatMul, Momentum,
-    Network, NetworkLayer, Operator, PointwiseBackward, Record as Recording, RingColumn, RowLoss,
-    Sgd, StepRule, Sum,
+    Accuracy, AdvanceClock, BatchMeanBackward, Binary, Function, Gather, MatMul, Network,
+    NetworkLayer, Operator, PointwiseBackward, Record as Recording, RingColumn, RowLoss, Sgd,
+    StepRule, Sum,
 };
 use crate::plan::schedule::{Draft, Key, Operand};
 
 use super::calls::{CallId, Calls};
+use super::head::is_one;
 
 /// A program's tensors by their role in the step.
 pub(super) struct StepTensors {
@@ -60,7 +61,7 @@ pub(super) fn find(
     let ring = measured.ring?;
     // The gradient of the mean over the batch, whose own gradient is 1.
     let share = walk.take([None, Some(cursor)], is::<BatchMeanBackward>)?;
-    if !walk.is_one(share.inputs[0]) {
+    if !matches!(share.inputs[0], Operand::Value(seed) if is_one(records, seed)) {
         return None;
     }
     let read = last.read(measured.loss_before);
@@ -158,19 +159,8 @@ fn rule_of(op: &dyn Op) -> Option<StepRule> {
     if is::<Sgd>(op) {
         return Some(StepRule::Sgd);
     }
-    let momentum = op
-        .downcast()
-        .map(|&rule: &Momentum| StepRule::Momentum(rule));
-    momentum.or_else(|| op.downcast().map(|&rule: &Adam| StepRule::Adam(rule)))
-}
-
-fn same_rule(a: StepRule, b: StepRule) -> bool {
-    match (a, b) {
-        (StepRule::Sgd, StepRule::Sgd) => true,
-        (StepRule::Momentum(a), StepRule::Momentum(b)) => a == b,
-        (StepRule::Adam(a), StepRule::Adam(b)) => a == b,
-        _ => false,
-    }
+    let momentum = op.downcast().copied().map(StepRule::Momentum);
+    momentum.or_else(|| op.downcast().copied().map(StepRule::Adam))
 }
 
 /// The calls that are accounted for so far.
@@ -210,15 +200,6 @@ impl<'a> StepWalk<'a> {
         matches!(node, Node::Variable(variable) if !variable.constant).then_some(key)
     }
 
-    /// Whether a tensor is the constant 1.
-    fn is_one(&self, operand: Operand) -> bool {
-        let Operand::Value(key) = operand else {
-            return false;
-        };
-        matches!(&self.records[key.id.node].node, Node::Variable(variable) if variable.constant
-            && matches!(&variable.initial, Initial::Floats(values) if values[..] == [1.0]))
-    }
-
     /// The layers that a batch goes through.
     fn forward(&mut self, batch: Operand) -> Option<Vec<ForwardLayer>> {
         let mut layers = Vec::new();
@@ -231,19 +212,14 @@ impl<'a> StepWalk<'a> {
             let add = |op: &dyn Op| op.downcast() == Some(&Binary(Operator::Add));
             let sum = self.take([Some(before), None], add);
             if let Some(sum) = sum {
-                if sum.signature.inputs[1].shape.dims() != [units] {
-                    return None;
-                }
+                (sum.signature.inputs[1].shape.dims() == [units]).then_some(())?;
                 before = *sum.outputs.first()?;
             }
             let function = self.take([Some(before)], |op| {
                 let function: Option<&Function> = op.downcast();
                 function.is_some_and(|function| function.in_small_networks())
             });
-            let y = match function {
-                Some(function) => *function.outputs.first()?,
-                None => before,
-            };
+            let y = function.map_or(before, |function| function.outputs[0]);
             layers.push(ForwardLayer {
                 x,
                 kernel: product.inputs[1],
@@ -363,7 +339,7 @@ impl<'a> StepWalk<'a> {
         before: CallId,
     ) -> Option<Vec<Vec<Key>>> {
         let rule = network.rule;
-        let fits = |op: &dyn Op| rule_of(op).is_some_and(|other| same_rule(rule, other));
+        let fits = |op: &dyn Op| rule_of(op) == Some(rule);
         let mut columns = vec![Vec::new(); 1 + rule.states()];
         for &(parameter, gradient) in gradients {
             let (w, g, rates) = (Some(parameter), Some(gradient), Some(rates));
