@@ -130,7 +130,7 @@ pub(super) async fn measure(
     model.set_clock(program, capacity, &start).await?;
     let batch = model.engine.capacity().evaluate;
     let batch = batch.map_or(MAX_EVALUATE_ROWS, |extent| extent.batch);
-    let epoch_sums = EpochSums::new(data.rows as u64, batch as u64, metrics.layout(), 0);
+    let epoch_sums = EpochSums::new(data.rows as u64, batch as u64, metrics.layout.clone(), 0);
     let steps = epoch_sums.steps_per_epoch();
     let mut pass = RowPass::new((program, capacity), feeder, vec![epoch_sums], steps);
     let mut submissions = pass.begin(model, metrics).await?;

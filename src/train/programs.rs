@@ -203,9 +203,10 @@ impl Recipe<'_> {
                 loss: objective.loss.name().into(),
             };
             let weighted = objective.weighted();
-            columns.push(OutputMetrics::new(number, &objective.metrics, &setting)?);
+            let own = &objective.metrics;
+            columns.push(OutputMetrics::new(number, own, &setting, false)?);
             if !weighted.is_empty() {
-                columns.push(OutputMetrics::new(number, &weighted, &setting)?.weighted());
+                columns.push(OutputMetrics::new(number, &weighted, &setting, true)?);
             }
         }
         let outputs = self

@@ -23,17 +23,17 @@ pub(super) enum Counted {
 
 /// Counts or sums of an epoch, in a variable that a call a step adds to.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum EpochCounter {
-    Thresholds {
-        op: ThresholdCounts,
-        /// Ascending.
-        thresholds: Vec<f32>,
-        before: bool,
-    },
-    Confusion {
-        op: Confusion,
-        before: bool,
-    },
+pub(super) struct EpochCounter {
+    count: EpochCount,
+    /// Whether they are of the values before the last activation.
+    before: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum EpochCount {
+    /// By these thresholds, ascending.
+    Thresholds(ThresholdCounts, Vec<f32>),
+    Confusion(Confusion),
     Moments,
 }
 
@@ -120,11 +120,8 @@ impl Counter {
             select,
             column: class_id,
         };
-        Ok(Counter(Counted::Epoch(EpochCounter::Thresholds {
-            op,
-            thresholds,
-            before,
-        })))
+        let count = EpochCount::Thresholds(op, thresholds);
+        Ok(Counter(Counted::Epoch(EpochCounter { count, before })))
     }
 
     /// Rows by the class that was wanted and the class that was said, as [`Tally::Confusion`].
@@ -151,26 +148,28 @@ impl Counter {
             below("ignore_class", class as usize, classes, "classes")?;
         }
         let softmax = setting.activation == Activation::Softmax;
-        Ok(Counter(Counted::Epoch(EpochCounter::Confusion {
-            before: says == Says::Above(0.0) || (says == Says::Largest && softmax),
-            op: Confusion {
-                says,
-                classes,
-                ignored: settings.ignore_class,
-            },
-        })))
+        let before = says == Says::Above(0.0) || (says == Says::Largest && softmax);
+        let count = EpochCount::Confusion(Confusion {
+            says,
+            classes,
+            ignored: settings.ignore_class,
+        });
+        Ok(Counter(Counted::Epoch(EpochCounter { count, before })))
     }
 
     /// Sums of targets, errors and their squares in each column, as [`Tally::Moments`]. For targets that are numbers.
     pub fn moments() -> Self {
-        Counter(Counted::Epoch(EpochCounter::Moments))
+        Counter(Counted::Epoch(EpochCounter {
+            count: EpochCount::Moments,
+            before: false,
+        }))
     }
 
     /// What the targets must be.
     pub(super) fn takes(&self) -> Takes {
         match &self.0 {
             Counted::Mean(loss) => loss.takes(),
-            Counted::Epoch(EpochCounter::Moments) => Takes::Numbers,
+            Counted::Epoch(counter) if counter.count == EpochCount::Moments => Takes::Numbers,
             Counted::Epoch(_) => Takes::Any,
         }
     }
@@ -213,13 +212,15 @@ pub(crate) struct TallyInputs {
 impl EpochCounter {
     /// The numbers that an epoch's tally has, for this many output columns.
     pub fn cells(&self, columns: usize) -> usize {
-        match self {
-            EpochCounter::Thresholds { op, thresholds, .. } => {
-                op.buckets(columns, thresholds.len())
-            }
-            EpochCounter::Confusion { op, .. } => op.classes * op.classes,
-            EpochCounter::Moments => columns * op::MOMENTS,
+        match &self.count {
+            EpochCount::Thresholds(op, thresholds) => op.buckets(columns, thresholds.len()),
+            EpochCount::Confusion(op) => op.classes * op.classes,
+            EpochCount::Moments => columns * op::MOMENTS,
         }
+    }
+
+    pub fn is_confusion(&self) -> bool {
+        matches!(self.count, EpochCount::Confusion(_))
     }
 
     /// Adds a batch to the tally, a variable of that name.
@@ -254,52 +255,39 @@ impl EpochCounter {
                 table.reshape([batch * each])
             }
         });
-        let (logits, after) = (rows(&output.before), rows(&output.after));
-        let target = rows(&inputs.target);
-        let y = |before: bool| {
-            if before { &logits } else { &after }
+        let y = if self.before {
+            &output.before
+        } else {
+            &output.after
         };
-        let operands = |before: bool| -> Vec<&Tensor> {
-            let optional = [&inputs.indices, &weights].into_iter().flatten();
-            [&tally, &inputs.cursor, y(before), &target]
-                .into_iter()
-                .chain(optional)
-                .collect()
+        let (y, target) = (rows(y), rows(&inputs.target));
+        let thresholds = match &self.count {
+            EpochCount::Thresholds(_, at) => Some(graph.constant([at.len()], at)),
+            _ => None,
         };
-        match self {
-            EpochCounter::Thresholds {
-                op,
-                thresholds,
-                before,
-            } => {
-                let thresholds = graph.constant([thresholds.len()], thresholds);
-                let mut operands = operands(*before);
-                operands.push(&thresholds);
-                graph.apply_one(Tallied { feed, count: *op }, &operands)
+        let optional = [&inputs.indices, &weights, &thresholds].into_iter();
+        let operands = [&tally, &inputs.cursor, &y, &target].into_iter();
+        let operands: Vec<&Tensor> = operands.chain(optional.flatten()).collect();
+        match self.count {
+            EpochCount::Thresholds(count, _) => graph.apply_one(Tallied { feed, count }, &operands),
+            EpochCount::Confusion(count) => graph.apply_one(Tallied { feed, count }, &operands),
+            EpochCount::Moments => {
+                let count = Moments;
+                graph.apply_one(Tallied { feed, count }, &operands)
             }
-            EpochCounter::Confusion { op, before } => {
-                graph.apply_one(Tallied { feed, count: *op }, &operands(*before))
-            }
-            EpochCounter::Moments => graph.apply_one(
-                Tallied {
-                    feed,
-                    count: Moments,
-                },
-                &operands(false),
-            ),
         }
     }
 
     /// An epoch's tally from its cells.
     pub fn read(&self, cells: &[f64]) -> Tally {
-        match self {
-            EpochCounter::Thresholds { thresholds, .. } => {
+        match &self.count {
+            EpochCount::Thresholds(_, thresholds) => {
                 Tally::Thresholds(ThresholdTally::new(thresholds.len(), cells.to_vec()))
             }
-            EpochCounter::Confusion { op, .. } => {
+            EpochCount::Confusion(op) => {
                 Tally::Confusion(ConfusionMatrix::new(op.classes, cells.to_vec()))
             }
-            EpochCounter::Moments => Tally::Moments(ColumnMoments::read(cells)),
+            EpochCount::Moments => Tally::Moments(ColumnMoments::read(cells)),
         }
     }
 }

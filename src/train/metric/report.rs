@@ -22,19 +22,6 @@ pub(crate) struct RingLayout {
     pub tallies: Vec<usize>,
 }
 
-impl RingLayout {
-    fn new(columns: usize, tallies: Vec<usize>) -> Self {
-        RingLayout {
-            columns,
-            slots: match tallies.iter().sum() {
-                0 => RING_ROWS,
-                cells => op::slots(cells),
-            },
-            tallies,
-        }
-    }
-}
-
 /// Metrics of one output, all weighted or all not.
 #[derive(Debug, Clone)]
 pub(crate) struct OutputMetrics {
@@ -45,7 +32,11 @@ pub(crate) struct OutputMetrics {
     tallies: Vec<EpochCounter>,
     columns: usize,
     /// Whether rows count by their weights, whose sum is recorded after the means.
-    weighted: bool,
+    pub weighted: bool,
+    /// Where the model's ring has the first of its means.
+    first_mean: usize,
+    /// The number of its first tally among those of the model.
+    first_tally: usize,
 }
 
 /// Where a metric's numbers are.
@@ -56,19 +47,26 @@ enum Source {
 }
 
 impl OutputMetrics {
-    /// Metrics of an output in their setting.
+    /// Metrics of an output in their setting, `weighted` where rows count by their weights.
     ///
     /// # Errors
     ///
     /// Settings out of range, targets that a metric cannot read, and two metrics of one name.
-    pub fn new(output: usize, metrics: &[Metric], setting: &MetricSetting) -> Result<Self> {
+    pub fn new(
+        output: usize,
+        metrics: &[Metric],
+        setting: &MetricSetting,
+        weighted: bool,
+    ) -> Result<Self> {
         let mut own = OutputMetrics {
             output,
             metrics: Vec::new(),
             means: Vec::new(),
             tallies: Vec::new(),
             columns: setting.columns,
-            weighted: false,
+            weighted,
+            first_mean: 1,
+            first_tally: 0,
         };
         for metric in metrics {
             let name = metric.name();
@@ -84,18 +82,6 @@ impl OutputMetrics {
             own.metrics.push((metric.clone(), source));
         }
         Ok(own)
-    }
-
-    /// The same with rows that count by their weights.
-    pub fn weighted(self) -> Self {
-        OutputMetrics {
-            weighted: true,
-            ..self
-        }
-    }
-
-    pub fn is_weighted(&self) -> bool {
-        self.weighted
     }
 
     /// The numbers of each row to be recorded after the losses.
@@ -125,16 +111,17 @@ impl OutputMetrics {
         self.metrics.iter().map(|(metric, _)| metric.name())
     }
 
-    /// Adds a batch to the tallies of a program, which are numbered from `first` on and have room for `slots` epochs.
+    /// Adds a batch to the tallies of a program, which have room for `slots` epochs.
     pub fn tally(
         &self,
         program: &str,
-        (first, slots): (usize, usize),
+        slots: usize,
         output: &Output,
         inputs: &TallyInputs,
     ) -> Vec<Tensor> {
         let record = |(index, counter): (usize, &EpochCounter)| {
-            counter.record(&tally_name(program, first + index), slots, output, inputs)
+            let name = tally_name(program, self.first_tally + index);
+            counter.record(&name, slots, output, inputs)
         };
         self.tallies.iter().enumerate().map(record).collect()
     }
@@ -144,20 +131,9 @@ impl OutputMetrics {
         self.means.len() + usize::from(self.weighted)
     }
 
-    fn cells(&self) -> impl Iterator<Item = usize> {
-        self.tallies
-            .iter()
-            .map(|counter| counter.cells(self.columns))
-    }
-
-    /// Where the numbers lie if there is no other output.
-    pub fn layout(&self) -> RingLayout {
-        RingLayout::new(1 + self.recorded(), self.cells().collect())
-    }
-
-    fn read(&self, source: Source, figures: &EpochFigures, mean: usize, tally: usize) -> Tally {
+    fn read(&self, source: Source, figures: &EpochFigures) -> Tally {
         let sum = |index: usize| {
-            let mean = figures.values.get(mean + index).copied();
+            let mean = figures.values.get(self.first_mean + index).copied();
             mean.unwrap_or(f64::NAN) * figures.samples as f64
         };
         match source {
@@ -169,26 +145,18 @@ impl OutputMetrics {
                     figures.samples as f64
                 },
             },
-            Source::Tally(index) => self.tallies[index].read(&figures.tallies[tally + index]),
+            Source::Tally(index) => {
+                self.tallies[index].read(&figures.tallies[self.first_tally + index])
+            }
         }
     }
 
-    /// The metrics of an epoch by name, their means from that place on in the ring and their tallies from that number on.
-    /// One with several values has a number after its name for each.
-    ///
-    /// # Errors
-    ///
-    /// What a metric of a user's own raises.
-    pub fn report(
-        &self,
-        figures: &EpochFigures,
-        mean: usize,
-        tally: usize,
-    ) -> Result<Vec<(String, f64)>> {
+    /// The metrics of an epoch by name; one with several values has a number after its name for each.
+    fn report(&self, figures: &EpochFigures) -> Result<Vec<(String, f64)>> {
         let mut report = Vec::new();
         for (metric, source) in &self.metrics {
             let name = metric.name();
-            match metric.values(&self.read(*source, figures, mean, tally))?[..] {
+            match metric.values(&self.read(*source, figures))?[..] {
                 [value] => report.push((name.to_string(), value)),
                 ref values => {
                     let numbered = values.iter().enumerate();
@@ -200,16 +168,9 @@ impl OutputMetrics {
     }
 
     /// The confusion matrix, if a metric had one counted.
-    pub fn confusion(
-        &self,
-        figures: &EpochFigures,
-        mean: usize,
-        tally: usize,
-    ) -> Option<ConfusionMatrix> {
-        let mut counted = self.tallies.iter().enumerate();
-        let (index, _) =
-            counted.find(|(_, counter)| matches!(counter, EpochCounter::Confusion { .. }))?;
-        match self.read(Source::Tally(index), figures, mean, tally) {
+    fn confusion(&self, figures: &EpochFigures) -> Option<ConfusionMatrix> {
+        let index = self.tallies.iter().position(EpochCounter::is_confusion)?;
+        match self.read(Source::Tally(index), figures) {
             Tally::Confusion(matrix) => Some(matrix),
             _ => None,
         }
@@ -220,9 +181,10 @@ impl OutputMetrics {
 #[derive(Debug, Clone)]
 pub(crate) struct ModelMetrics {
     /// Two of an output whose metrics are weighted in part.
-    columns: Vec<OutputMetrics>,
+    pub columns: Vec<OutputMetrics>,
     /// The names of the outputs that are trained.
     outputs: Vec<String>,
+    pub layout: RingLayout,
 }
 
 impl ModelMetrics {
@@ -232,7 +194,7 @@ impl ModelMetrics {
     ///
     /// [`Error::Argument`] where two metrics have one name.
     pub fn new(outputs: Vec<String>, columns: Vec<OutputMetrics>) -> Result<Self> {
-        let metrics = ModelMetrics { columns, outputs };
+        let metrics = ModelMetrics::laid_out(outputs, columns);
         let own = metrics.columns.iter().flat_map(|column| {
             let names = column.names();
             names.map(|name| metrics.title(column, name))
@@ -244,6 +206,32 @@ impl ModelMetrics {
                 format!("must differ in name, got `{}` twice", names[i]),
             )),
             None => Ok(metrics),
+        }
+    }
+
+    /// The same, whatever the metrics' names are.
+    pub fn laid_out(outputs: Vec<String>, mut columns: Vec<OutputMetrics>) -> Self {
+        let losses = if outputs.len() > 1 { outputs.len() } else { 0 };
+        let (mut means, mut tallies) = (1 + losses, Vec::new());
+        for column in &mut columns {
+            (column.first_mean, column.first_tally) = (means, tallies.len());
+            means += column.recorded();
+            let counters = column.tallies.iter();
+            tallies.extend(counters.map(|counter| counter.cells(column.columns)));
+        }
+        let slots = match tallies.iter().sum() {
+            0 => RING_ROWS,
+            cells => op::slots(cells),
+        };
+        let layout = RingLayout {
+            columns: means,
+            slots,
+            tallies,
+        };
+        ModelMetrics {
+            columns,
+            outputs,
+            layout,
         }
     }
 
@@ -275,10 +263,9 @@ impl ModelMetrics {
     /// What a metric of a user's own raises.
     pub fn names(&self) -> Result<Vec<String>> {
         // How many values a metric has follows from what is counted.
-        let layout = self.layout();
-        let cells = layout.tallies.iter();
+        let cells = self.layout.tallies.iter();
         let nothing = EpochFigures {
-            values: vec![0.0; layout.columns],
+            values: vec![0.0; self.layout.columns],
             tallies: cells.map(|&cells| vec![0.0; cells]).collect(),
             samples: 0,
         };
@@ -286,40 +273,12 @@ impl ModelMetrics {
         Ok(report.into_iter().map(|(name, _)| name).collect())
     }
 
-    /// The metrics of each output, in the order in which their numbers lie.
-    pub fn columns(&self) -> impl Iterator<Item = &OutputMetrics> {
-        self.columns.iter()
-    }
-
-    /// Places of an output's first mean in the ring and of its first tally, output by output.
-    fn places(&self) -> impl Iterator<Item = (&OutputMetrics, usize, usize)> {
-        let mut next = (1 + self.loss_names().len(), 0);
-        self.columns.iter().map(move |column| {
-            let (mean, tally) = next;
-            next = (mean + column.recorded(), tally + column.tallies.len());
-            (column, mean, tally)
-        })
-    }
-
-    /// Every output's number of its first tally.
-    pub fn first_tallies(&self) -> Vec<usize> {
-        self.places().map(|(_, _, tally)| tally).collect()
-    }
-
     /// The variables of a program that are copied for the host, in the order in which their numbers lie.
     pub fn copied(&self, program: &str) -> Vec<String> {
-        let tallies = 0..self.layout().tallies.len();
+        let tallies = 0..self.layout.tallies.len();
         std::iter::once(format!("{program}.ring"))
             .chain(tallies.map(|index| tally_name(program, index)))
             .collect()
-    }
-
-    /// Where the numbers of all outputs lie.
-    pub fn layout(&self) -> RingLayout {
-        let recorded: usize = self.columns.iter().map(OutputMetrics::recorded).sum();
-        let columns = 1 + self.loss_names().len() + recorded;
-        let cells = self.columns.iter().flat_map(OutputMetrics::cells);
-        RingLayout::new(columns, cells.collect())
     }
 
     /// Losses of the outputs where there are several, then metrics, by name.
@@ -331,25 +290,22 @@ impl ModelMetrics {
         let value = |index: usize| figures.values.get(index).copied().unwrap_or(f64::NAN);
         let losses = self.loss_names().into_iter().enumerate();
         let mut report: Vec<(String, f64)> = losses.map(|(i, name)| (name, value(1 + i))).collect();
-        for (column, mean, tally) in self.places() {
-            let own = column.report(figures, mean, tally)?;
-            report.extend(
-                own.into_iter()
-                    .map(|(name, value)| (self.title(column, &name), value)),
-            );
+        for column in &self.columns {
+            let own = column.report(figures)?.into_iter();
+            report.extend(own.map(|(name, value)| (self.title(column, &name), value)));
         }
         Ok(report)
     }
 
     /// The confusion matrix of the first output that has one counted.
     pub fn confusion(&self, figures: &EpochFigures) -> Option<ConfusionMatrix> {
-        let mut places = self.places();
-        places.find_map(|(column, mean, tally)| column.confusion(figures, mean, tally))
+        let mut columns = self.columns.iter();
+        columns.find_map(|column| column.confusion(figures))
     }
 }
 
 /// The name of a tally's variable.
-pub(super) fn tally_name(program: &str, index: usize) -> String {
+fn tally_name(program: &str, index: usize) -> String {
     format!("{program}.tally.{index}")
 }
 

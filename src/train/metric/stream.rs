@@ -9,8 +9,7 @@ use crate::{
     Device, Error, Graph, Initial, Plan, Program, Result, Role, Session, Targets, TensorType,
 };
 
-use super::report::tally_name;
-use super::{ConfusionMatrix, Metric, MetricSetting, OutputMetrics, TallyInputs};
+use super::{ConfusionMatrix, Metric, MetricSetting, ModelMetrics, OutputMetrics, TallyInputs};
 
 /// Rows that one run takes; an update of more runs several times.
 const BATCH: usize = 256;
@@ -34,7 +33,7 @@ const PROGRAM: &str = "update";
 /// ```
 #[derive(Debug)]
 pub struct Streaming {
-    metrics: OutputMetrics,
+    metrics: ModelMetrics,
     session: Session,
     columns: usize,
     labels: bool,
@@ -65,7 +64,9 @@ impl Streaming {
             activation: Activation::Linear,
             loss: "this stream".into(),
         };
-        let metrics = OutputMetrics::new(0, metrics, &setting)?;
+        let own = OutputMetrics::new(0, metrics, &setting, false)?;
+        let metrics = ModelMetrics::laid_out(vec![String::new()], vec![own]);
+        let own = &metrics.columns[0];
         let graph = Graph::new();
         let y = graph.input("y", [BATCH, columns]);
         let target = if labels {
@@ -81,7 +82,7 @@ impl Streaming {
             activation: Activation::Linear,
             positions: 1,
         };
-        let rows = metrics.rows(&output, &target, &cursor, None);
+        let rows = own.rows(&output, &target, &cursor, None);
         let kind = TensorType::f32([1, 1 + rows.len(), Parts::of(BATCH).count]);
         let name = format!("{PROGRAM}.ring");
         let ring = graph.variable_as(Role::Scratch, name, kind, Initial::Zeros);
@@ -95,7 +96,7 @@ impl Streaming {
             indices: None,
             weights: Some(weights),
         };
-        updates.extend(metrics.tally(PROGRAM, (0, metrics.layout().slots), &output, &inputs));
+        updates.extend(own.tally(PROGRAM, metrics.layout.slots, &output, &inputs));
         let plan = Plan::compile(
             &graph,
             device.target(),
@@ -200,7 +201,7 @@ impl Streaming {
     /// [`Error::Data`] where there was no row yet.
     pub fn result(&mut self) -> Result<Vec<(String, f64)>> {
         let figures = self.figures()?;
-        self.metrics.report(&figures, 1, 0)
+        self.metrics.report(&figures)
     }
 
     /// The confusion matrix so far, where one of the metrics is computed from it.
@@ -210,7 +211,7 @@ impl Streaming {
     /// [`Error::Data`] where there was no row yet.
     pub fn confusion(&mut self) -> Result<Option<ConfusionMatrix>> {
         let figures = self.figures()?;
-        Ok(self.metrics.confusion(&figures, 1, 0))
+        Ok(self.metrics.confusion(&figures))
     }
 
     fn figures(&mut self) -> Result<EpochFigures> {
@@ -218,8 +219,9 @@ impl Streaming {
             return Err(Error::data("there is no row yet to measure"));
         }
         let mut tallies = Vec::new();
-        for (index, cells) in self.metrics.layout().tallies.into_iter().enumerate() {
-            let slots = self.session.read(&tally_name(PROGRAM, index))?;
+        let copied = self.metrics.copied(PROGRAM);
+        for (name, &cells) in copied[1..].iter().zip(&self.metrics.layout.tallies) {
+            let slots = self.session.read(name)?;
             tallies.push(slots[..cells].iter().map(|&cell| f64::from(cell)).collect());
         }
         // Where the loss would be there is the sum of the weights.

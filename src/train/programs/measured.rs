@@ -75,7 +75,7 @@ impl Recipe<'_> {
         if metrics.several() {
             recorded.extend(losses);
         }
-        for column in metrics.columns() {
+        for column in &metrics.columns {
             let (output, target) = (&outputs[column.output], &targets[column.output]);
             let weights = weights[column.output].as_ref();
             recorded.extend(column.rows(output, target, &clock.cursor, weights));
@@ -90,7 +90,7 @@ impl Recipe<'_> {
         let inputs = |column: &OutputMetrics| {
             let target = targets[column.output].clone();
             let weights = weights[column.output].clone();
-            let weights = weights.filter(|_| column.is_weighted());
+            let weights = weights.filter(|_| column.weighted);
             let (target, indices) = match &wholes[column.output][..] {
                 [whole] if weights.is_none() && outputs[column.output].positions == 1 => {
                     (whole.clone(), Some(clock.indices.clone()))
@@ -104,14 +104,13 @@ impl Recipe<'_> {
                 weights,
             }
         };
-        let inputs: Vec<TallyInputs> = metrics.columns().map(inputs).collect();
+        let inputs: Vec<TallyInputs> = metrics.columns.iter().map(inputs).collect();
         let tallies = move || {
-            let slots = metrics.layout().slots;
-            let firsts = metrics.first_tallies();
-            let each = metrics.columns().zip(firsts).zip(&inputs);
-            each.flat_map(|((column, first), inputs)| {
+            let slots = metrics.layout.slots;
+            let each = metrics.columns.iter().zip(&inputs);
+            each.flat_map(|(column, inputs)| {
                 let output = &outputs[column.output];
-                column.tally(program.name(), (first, slots), output, inputs)
+                column.tally(program.name(), slots, output, inputs)
             })
             .collect()
         };

@@ -97,7 +97,8 @@ impl<'a> Run<'a> {
         };
         let metrics = model.recipe().metrics()?;
         let (rows, micro) = (feeder.rows as u64, feeder.micro);
-        let mut epoch_sums = EpochSums::new(rows, batch as u64, metrics.layout(), model.epochs);
+        let mut epoch_sums =
+            EpochSums::new(rows, batch as u64, metrics.layout.clone(), model.epochs);
         if fit.non_finite == NonFinite::Skip {
             epoch_sums.leave_out();
         }

@@ -59,7 +59,7 @@ impl Submissions {
         Ok(Submissions {
             program: handles.program,
             sums: handles.sums.clone(),
-            slots: metrics.layout().slots as u64,
+            slots: metrics.layout.slots as u64,
             per_epoch,
             pace: Pace::new(device),
             queue: VecDeque::new(),
