@@ -26,7 +26,7 @@ use crate::{Error, Result, Tensor};
 use super::held::Held;
 
 pub use entropy::{BinaryFocalCrossentropy, CategoricalFocalCrossentropy};
-pub(super) use function::{Closure, RowFormula};
+pub(super) use function::RowFormula;
 pub use function::{RowFunction, Span, Takes};
 pub use reduction::Reduction;
 pub(crate) use rows::{Output, Scope};
@@ -136,13 +136,13 @@ impl Loss {
         name: impl Into<String>,
         rows: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static,
     ) -> Self {
-        Loss::from(Closure {
+        Loss::from(RowFormula {
             name: name.into(),
             takes: Takes::Any,
             span: Span::Row,
             logits_of: None,
-            config: None,
             rows: move |y: &Tensor, target: &Tensor, _: Form| rows(y, target),
+            config: || None,
         })
     }
 

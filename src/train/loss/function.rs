@@ -110,17 +110,22 @@ pub trait RowFunction: fmt::Debug + Send + Sync {
     }
 }
 
-/// A built-in function without settings.
-pub(in crate::train) struct RowFormula {
-    name: &'static str,
-    takes: Takes,
-    span: Span,
-    logits_of: Option<Activation>,
-    rows: fn(&Tensor, &Tensor, Form) -> Tensor,
+/// A function of rows by what it consists of: built-in ones, and closures.
+pub(in crate::train) struct RowFormula<
+    N = &'static str,
+    F = fn(&Tensor, &Tensor, Form) -> Tensor,
+    C = fn() -> Option<Config>,
+> {
+    pub name: N,
+    pub takes: Takes,
+    pub span: Span,
+    pub logits_of: Option<Activation>,
+    pub rows: F,
+    pub config: C,
 }
 
 impl RowFormula {
-    /// A function of whole rows.
+    /// A function of whole rows, without settings.
     pub const fn new(
         name: &'static str,
         takes: Takes,
@@ -132,6 +137,7 @@ impl RowFormula {
             span: Span::Row,
             logits_of: None,
             rows,
+            config: || Config::of(&()),
         }
     }
 
@@ -152,15 +158,20 @@ impl RowFormula {
     }
 }
 
-impl fmt::Debug for RowFormula {
+impl<N: AsRef<str>, F, C> fmt::Debug for RowFormula<N, F, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
+        f.write_str(self.name.as_ref())
     }
 }
 
-impl RowFunction for RowFormula {
+impl<N, F, C> RowFunction for RowFormula<N, F, C>
+where
+    N: AsRef<str> + Send + Sync,
+    F: Fn(&Tensor, &Tensor, Form) -> Tensor + Send + Sync,
+    C: Fn() -> Option<Config> + Send + Sync,
+{
     fn name(&self) -> &str {
-        self.name
+        self.name.as_ref()
     }
 
     fn rows(&self, y: &Tensor, target: &Tensor, form: Form) -> Tensor {
@@ -180,49 +191,7 @@ impl RowFunction for RowFormula {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of(&())
-    }
-}
-
-/// A function of rows made at run time, from a closure.
-pub(in crate::train) struct Closure<F> {
-    pub name: String,
-    pub takes: Takes,
-    pub span: Span,
-    pub logits_of: Option<Activation>,
-    pub config: Option<Config>,
-    pub rows: F,
-}
-
-impl<F> fmt::Debug for Closure<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
-}
-
-impl<F: Fn(&Tensor, &Tensor, Form) -> Tensor + Send + Sync> RowFunction for Closure<F> {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn rows(&self, y: &Tensor, target: &Tensor, form: Form) -> Tensor {
-        (self.rows)(y, target, form)
-    }
-
-    fn takes(&self) -> Takes {
-        self.takes
-    }
-
-    fn span(&self) -> Span {
-        self.span
-    }
-
-    fn logits_of(&self) -> Option<Activation> {
-        self.logits_of
-    }
-
-    fn config(&self) -> Option<Config> {
-        self.config.clone()
+        (self.config)()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::nn::{Activation, Config};
 use crate::op::{Correlation, Form, Hits};
 use crate::train::held::Held;
-use crate::train::loss::{Closure, Loss, RowFormula, Span, Takes};
+use crate::train::loss::{Loss, RowFormula, Span, Takes};
 use crate::{Result, Tensor, op};
 
 use super::counter::logit;
@@ -205,12 +205,11 @@ fn fitting(setting: &MetricSetting) -> Loss {
 
 /// The share of a row's outputs on the right side of the threshold.
 fn on_the_right_side(threshold: f32) -> Loss {
-    Loss::from(Closure {
-        name: "binary_accuracy".into(),
+    Loss::from(RowFormula {
+        name: "binary_accuracy",
         takes: Takes::Numbers,
         span: Span::Row,
         logits_of: Some(Activation::Sigmoid),
-        config: Config::of(&threshold),
         rows: move |y: &Tensor, target: &Tensor, form: Form| {
             let threshold = match form {
                 Form::Logits => logit(threshold),
@@ -218,18 +217,19 @@ fn on_the_right_side(threshold: f32) -> Loss {
             };
             y.accuracy(target, op::Accuracy::Binary { threshold })
         },
+        config: move || Config::of(&threshold),
     })
 }
 
 /// Whether a row's class is among the k largest outputs.
 fn top_k(name: &'static str, k: usize, takes: Takes) -> Metric {
-    let rows = move || Closure {
-        name: name.into(),
+    let rows = move || RowFormula {
+        name,
         takes,
         span: Span::Position,
         logits_of: Some(Activation::Softmax),
-        config: Config::of(&k),
         rows: move |y: &Tensor, target: &Tensor, _: Form| y.hits(target, Hits::Top(k)),
+        config: move || Config::of(&k),
     };
     let counter = move |setting: &MetricSetting| {
         among_outputs("k", k, setting)?;
