@@ -147,10 +147,12 @@ impl Compute for Backward {
             let count = along.row(x, row).filter(|&x| equal(x)).count().max(1);
             let share = dy[row] / T::constant(count as f64);
             for (i, at) in along.places(row).enumerate() {
-                dx[at] = match self.0.shared {
-                    true if equal(x[at]) => share,
-                    false if i == index[row] as usize => dy[row],
-                    _ => T::zero(),
+                dx[at] = if self.0.shared && equal(x[at]) {
+                    share
+                } else if !self.0.shared && i == index[row] as usize {
+                    dy[row]
+                } else {
+                    T::zero()
                 };
             }
         }
@@ -193,9 +195,10 @@ fn cases() -> Vec<Case> {
             .input(&rows, Fill::Uniform(-2.0, 2.0));
         let backward = backward.without_gradient();
         // Where no element equals y there is nobody to show a NaN of dy.
-        cases.push(match op.shared {
-            true => backward.without_nan(),
-            false => backward,
+        cases.push(if op.shared {
+            backward.without_nan()
+        } else {
+            backward
         });
     }
     let zeros = vec![-0.0, 0.0, -0.0, f32::NEG_INFINITY, 0.0, f32::INFINITY];

@@ -144,7 +144,7 @@ impl EpochSums {
         })
     }
 
-    /// The epoch's own slot of every tally; the tallies lie behind the ring in memory.
+    /// The epoch's own slot of every tally; the tallies follow the ring in memory.
     fn tallies(&self) -> Vec<Vec<f64>> {
         let slot = (self.epoch % self.layout.slots as u64) as usize;
         let mut start = RING_ROWS * self.layout.columns * self.parts;

@@ -255,7 +255,7 @@ impl Loss {
         Some(shares.sum_over(-1))
     }
 
-    /// Refuses settings out of their range, and such as the loss does not have.
+    /// Refuses settings out of their range, and settings that the loss does not have.
     ///
     /// # Errors
     ///
@@ -293,7 +293,7 @@ impl Loss {
 }
 
 /// Refuses a setting below `least` or above `most`, which may be infinite, and one that is no number.
-fn between(field: &'static str, value: f32, least: f32, most: f32) -> Result<()> {
+pub(super) fn between(field: &'static str, value: f32, least: f32, most: f32) -> Result<()> {
     if (least..=most).contains(&value) && value.is_finite() {
         return Ok(());
     }

@@ -16,7 +16,7 @@ pub enum Takes {
     Shares,
     /// A number for each output, of any size.
     Numbers,
-    /// Whatever the loss beside it takes: for metrics. As a loss it gets a number for each output.
+    /// Whatever the loss beside it takes: for metrics. A loss of this kind gets a number for each output.
     Any,
 }
 

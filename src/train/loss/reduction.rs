@@ -34,7 +34,7 @@ impl Reduction {
         matches!(self, Reduction::SumOverBatchSize | Reduction::Mean)
     }
 
-    /// Its name, as in Keras.
+    /// Keras' name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Reduction::SumOverBatchSize => "sum_over_batch_size",

@@ -44,7 +44,7 @@ impl ConfusionMatrix {
         self.cells.chunks_exact(self.classes)
     }
 
-    /// Of every class the rows, or their weights, that are right, that were said to be of it, and that are of it.
+    /// Three sums of rows, or of their weights, for each class: those that are right, said to be of it, and of it.
     fn sums(&self) -> impl Iterator<Item = [f64; 3]> {
         let said = |class| (0..self.classes).map(|wanted| self.at(wanted, class)).sum();
         let rows = self.rows().enumerate();

@@ -2,11 +2,11 @@
 
 use crate::nn::Activation;
 use crate::op::{self, Confusion, Feed, Moments, Says, Select, Tallied, ThresholdCounts};
-use crate::train::loss::{Loss, Output, Reduction, Takes};
+use crate::train::loss::{Loss, Output, Reduction, Takes, between};
 use crate::{DType, Error, Initial, Result, Role, Tensor, TensorType};
 
+use super::below;
 use super::{Classes, ColumnMoments, ConfusionMatrix, MetricSetting, Tally, ThresholdTally};
-use super::{below, between_0_and_1};
 
 /// What a metric has the device count. Equal counters are kept once.
 #[derive(Debug, Clone, PartialEq)]
@@ -193,7 +193,7 @@ pub(super) fn in_range(thresholds: &[f32]) -> Result<()> {
     }
     thresholds
         .iter()
-        .try_for_each(|&threshold| between_0_and_1("thresholds", threshold))
+        .try_for_each(|&threshold| between("thresholds", threshold, 0.0, 1.0))
 }
 
 /// Where a batch's targets and weights come from.

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::nn::Config;
+use crate::train::loss::between;
 use crate::{Error, Result};
 
-use super::between_0_and_1;
 use super::counter::Positives;
 use super::tally::ratio;
 use super::{Counter, Metric, MetricSetting, Outcomes, Tally, ThresholdTally};
@@ -181,7 +181,7 @@ fn best_point(
 ) -> Metric {
     let point: Point = point.into();
     let counter = move |setting: &MetricSetting| {
-        between_0_and_1("at", point.at)?;
+        between("at", point.at, 0.0, 1.0)?;
         if point.num_thresholds == 0 {
             let message = "must be at least 1, got 0";
             return Err(Error::argument("num_thresholds", message));

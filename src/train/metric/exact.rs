@@ -36,8 +36,8 @@ pub fn average_precision(truth: &[f32], scores: &[f32], weights: Option<&[f32]>)
     Ok(sum / tp)
 }
 
-/// The median of |y − y*| over rows, averaged over `columns` columns; both row-major. Of an even number of rows the mean of
-/// the middle two.
+/// The median of |y − y*| over rows, averaged over `columns` columns; both row-major. An even number of rows has the
+/// mean of the middle two.
 ///
 /// # Errors
 ///

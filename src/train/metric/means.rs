@@ -3,13 +3,11 @@
 use crate::nn::{Activation, Config};
 use crate::op::{Correlation, Form, Hits};
 use crate::train::held::Held;
-use crate::train::loss::{Loss, RowFormula, Span, Takes};
+use crate::train::loss::{Loss, RowFormula, Span, Takes, between};
 use crate::{Result, Tensor, op};
 
 use super::counter::logit;
-use super::{
-    Counter, Metric, MetricFunction, MetricSetting, Tally, among_outputs, between_0_and_1,
-};
+use super::{Counter, Metric, MetricFunction, MetricSetting, Tally, among_outputs};
 
 /// A built-in mean without settings.
 #[derive(Debug)]
@@ -172,7 +170,7 @@ impl Metric {
     pub fn BinaryAccuracy(threshold: f32) -> Metric {
         let config = Config::of(&threshold);
         let counter = move |_: &MetricSetting| {
-            between_0_and_1("threshold", threshold)?;
+            between("threshold", threshold, 0.0, 1.0)?;
             Counter::mean(on_the_right_side(threshold))
         };
         Metric::composed("binary_accuracy", config, true, counter, mean)

@@ -334,15 +334,6 @@ impl fmt::Debug for Metric {
     }
 }
 
-/// Refuses what is no share.
-fn between_0_and_1(name: &'static str, value: f32) -> Result<()> {
-    if (0.0..=1.0).contains(&value) {
-        return Ok(());
-    }
-    let message = format!("must be between 0 and 1, got {value}");
-    Err(Error::argument(name, message))
-}
-
 /// Refuses a number, counted from 0, that is not below `end`.
 fn below(name: &'static str, value: usize, end: usize, what: &str) -> Result<()> {
     if value < end {
