@@ -94,7 +94,7 @@ pub use pointwise::{Allowed, Edges, Function, Setting, Settings, Tried, UnaryFun
 pub(crate) use pointwise_loss::PointwiseLoss;
 pub(crate) use record::{Parts, Record};
 pub(crate) use row_reduction::{RowReduction, RowReductionBackward};
-pub use running_average::RunningAverage;
+pub(crate) use running_average::RunningAverage;
 pub(crate) use sgd::{Momentum, Sgd};
 pub(crate) use similarity::Similarity;
 pub(crate) use standardize::Standardize;

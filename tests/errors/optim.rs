@@ -493,6 +493,27 @@ pub fn schedules_out_of_range_name_the_field() {
     );
     let twice = Schedule::Constant(0.1).warmup(0.0, 5).warmup(0.0, 5);
     refuses(with(twice), "then", &["warm"]);
+    #[rustfmt::skip]
+    let more = [
+        (Schedule::Constant(f32::NAN), "learning_rate"),
+        (Schedule::Constant(f32::INFINITY), "learning_rate"),
+        (Schedule::Constant(-0.1).warmup(0.0, 5), "learning_rate"),
+        (Schedule::exponential_decay(0.1, 10, f32::NAN), "decay_rate"),
+        (Schedule::inverse_time_decay(0.1, 10, f32::NEG_INFINITY), "decay_rate"),
+        (Schedule::cosine_decay(f32::NAN, 10), "initial"),
+        (cosine(f32::NAN, None), "alpha"),
+        (cosine(0.0, Some(f32::INFINITY)), "warmup_target"),
+        (cosine(0.0, Some(0.1)).warmup(0.0, 5), "then"),
+        (Schedule::cosine_decay_restarts(-0.1, 10), "initial"),
+        (restarts(f32::NAN, 1.0, 0.0), "t_mul"),
+        (Schedule::one_cycle(-0.1, 100), "top"),
+        (Schedule::one_cycle(0.1, 3), "steps"),
+        (cycle(0.3, 25.0, f32::INFINITY), "final_div_factor"),
+        (Schedule::milestones(0.1, &[0], 0.5), "boundaries"),
+    ];
+    for (schedule, field) in more {
+        refuses(with(schedule), field, &[]);
+    }
 }
 
 #[test]

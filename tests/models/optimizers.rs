@@ -421,7 +421,10 @@ impl UpdateRule for Soft {
                 ("momentum", self.momentum.into()),
                 ("soft_limit", self.limit.into()),
             ],
-            states: vec![RuleState::signed("velocity")],
+            states: vec![RuleState {
+                name: "velocity",
+                ..RuleState::default()
+            }],
             ..RuleForm::default()
         }
     }

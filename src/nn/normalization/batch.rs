@@ -153,8 +153,8 @@ impl Layer for BatchNormalization {
                 unbiased: (self.unbiased && is_variance).then_some(values),
                 ragged: cursor.as_ref().map(|_| values / rows),
             };
-            let update = average.running_average(op, &value, cursor.as_ref());
-            call.updates.push(update);
+            let operands: Vec<&Tensor> = [average, &value].into_iter().chain(&cursor).collect();
+            call.updates.push(average.graph().apply_one(op, &operands));
         }
         y
     }

@@ -16,7 +16,7 @@ pub(crate) const MAX_STATES: usize = 3;
 pub type Element<N> = (N, [N; MAX_STATES]);
 
 /// A tensor of a parameter's shape that a rule keeps from step to step: the variable `<parameter>.<name>`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct RuleState {
     /// The name of the variable after the parameter's.
     pub name: &'static str,
@@ -30,17 +30,15 @@ pub struct RuleState {
 
 impl RuleState {
     /// A state of either sign, zeros at first, such as a mean of gradients.
-    pub fn signed(name: &'static str) -> Self {
+    pub(crate) fn signed(name: &'static str) -> Self {
         RuleState {
             name,
-            first: 0.0,
-            positive: false,
-            hides_nan: false,
+            ..RuleState::default()
         }
     }
 
     /// A state that is never below 0, zeros at first, such as a mean of squares.
-    pub fn positive(name: &'static str) -> Self {
+    pub(crate) fn positive(name: &'static str) -> Self {
         RuleState {
             positive: true,
             ..RuleState::signed(name)
@@ -117,7 +115,7 @@ pub struct Moment<N> {
     pub factor: N,
     /// β₁ᵗ and β₂ᵗ.
     pub powers: [N; 2],
-    /// t, the number of this update from 1.
+    /// t, the number of this update, 1 in the first.
     pub update: N,
     /// The two numbers of the rule's [`Series`].
     pub series: [N; 2],
@@ -130,7 +128,7 @@ pub struct Moment<N> {
 impl<N: Known> Moment<N> {
     /// Whether this is the first update.
     #[inline(always)]
-    pub fn is_first(&self) -> bool {
+    pub(crate) fn is_first(&self) -> bool {
         self.update.decides() == 1.0
     }
 

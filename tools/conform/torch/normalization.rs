@@ -1,6 +1,5 @@
 //! Normalisations of PyTorch's modules and functions.
 
-use kiln::op::RunningAverage;
 use kiln::{Device, Graph, Initial, Plan, Program, Tensor, TensorType};
 
 use super::Call;
@@ -64,12 +63,7 @@ impl Running<'_> {
             let initial = case.tensor(&format!("w.{name}"))?.to_f32();
             let initial = Initial::Floats(initial.as_slice().into());
             let average = graph.variable(name, TensorType::f32([channels]), initial);
-            let op = RunningAverage {
-                keep: self.keep,
-                unbiased,
-                ragged: None,
-            };
-            program = program.update([&average.running_average(op, &value, None)]);
+            program = program.update([&average.running_average(&value, self.keep, unbiased)]);
         }
         let plan = Plan::compile(&graph, device.target(), [program])?;
         let mut session = device.open(&plan)?;
