@@ -246,17 +246,29 @@ impl Dataset {
         Ok(self)
     }
 
-    /// The rows of these numbers in this order; they are below the number of rows.
-    pub(super) fn picked(&self, rows: &[usize]) -> Result<Self> {
-        if rows.is_empty() {
+    /// The rows of these indices in this order; an index may come more than once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where an index is beyond the last row, [`Error::Data`] where none is given or where the
+    /// selected rows do not fit into memory.
+    pub fn select(&self, indices: &[usize]) -> Result<Self> {
+        if let Some(bad) = indices.iter().find(|index| **index >= self.rows()) {
+            let message = format!(
+                "there is no row {bad}: {} rows are counted from 0",
+                self.rows()
+            );
+            return Err(Error::argument("indices", message));
+        }
+        if indices.is_empty() {
             whole_rows("features", 0, self.columns())?;
         }
         Ok(Dataset {
-            rows: rows.len(),
-            inputs: each(&self.inputs, |own| own.select(rows))?,
-            outputs: each(&self.outputs, |own| own.select(rows))?,
+            rows: indices.len(),
+            inputs: each(&self.inputs, |own| own.select(indices))?,
+            outputs: each(&self.outputs, |own| own.select(indices))?,
             class_names: self.class_names.clone(),
-            weights: each(&self.weights, |own| picked(own, 1, rows))?,
+            weights: each(&self.weights, |own| picked(own, 1, indices))?,
             table: self.table.clone(),
         })
     }

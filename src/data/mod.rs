@@ -10,7 +10,7 @@
 //! | `table` | names of a table's columns and of categories |
 //! | `features` | [`Features`]: rows of a model's inputs in the forms that callers have them in |
 //! | `check` | what a data set must be: lengths that fit, labels in range, finite numbers |
-//! | `splits` | rows picked, shuffled and parted: [`Dataset::select`], [`Dataset::split`], [`Dataset::k_fold`] … |
+//! | `splits` | rows shuffled and parted: [`Dataset::split`], [`Dataset::k_fold`] … |
 //! | `csv` | [`Csv`]: tables in text files, plain or gzipped |
 //! | `array` | [`Array`]: elements of any type as a file holds them |
 //! | [`idx`] | the format of MNIST, plain or gzipped |

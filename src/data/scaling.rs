@@ -26,15 +26,18 @@ use super::table::check_rows;
 ///
 /// let train = Dataset::from_rows(&[[1., 5.], [3., 5.]], &[[0.], [1.]])?;
 /// let scaler = Scaler::standard(&train)?;
-/// assert_eq!((scaler.center(), scaler.scale()), (&[2., 5.][..], &[1., 1.][..]));
 /// assert_eq!(scaler.transform(&train)?.features(), [-1., 0., 1., 0.]);
+/// assert_eq!((scaler.center, scaler.scale), (vec![2., 5.], vec![1., 1.]));
 /// # Ok::<(), kiln::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "ScalerFile")]
+#[non_exhaustive]
 pub struct Scaler {
-    center: Vec<f64>,
-    scale: Vec<f64>,
+    /// What is subtracted from each column.
+    pub center: Vec<f64>,
+    /// What each column is divided by: 1 where it is constant.
+    pub scale: Vec<f64>,
 }
 
 /// A scaler as a model file has it, before its numbers are checked.
@@ -194,9 +197,8 @@ impl Scaler {
     ///
     /// [`Error::Data`] where `rows` is not a whole number of rows of as many columns as were fitted.
     pub fn transform_rows(&self, rows: &mut [f32]) -> Result<()> {
-        let columns = self.center.len();
-        check_rows("scaler", rows.len(), columns)?;
-        for row in rows.chunks_exact_mut(columns) {
+        check_rows("scaler", rows.len(), self.columns())?;
+        for row in rows.chunks_exact_mut(self.columns().max(1)) {
             for ((x, center), scale) in row.iter_mut().zip(&self.center).zip(&self.scale) {
                 *x = ((f64::from(*x) - center) / scale) as f32;
             }
@@ -207,16 +209,6 @@ impl Scaler {
     /// The number of columns that it was fitted on.
     pub(super) fn columns(&self) -> usize {
         self.center.len()
-    }
-
-    /// What is subtracted from each column.
-    pub fn center(&self) -> &[f64] {
-        &self.center
-    }
-
-    /// What each column is divided by: 1 where it is constant.
-    pub fn scale(&self) -> &[f64] {
-        &self.scale
     }
 }
 

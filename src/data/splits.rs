@@ -1,4 +1,4 @@
-//! Rows picked, shuffled and parted into training and test sets.
+//! Rows shuffled and parted into training and test sets.
 
 use std::collections::BTreeMap;
 
@@ -11,23 +11,6 @@ use crate::reserve::reserved;
 use super::{Dataset, Targets};
 
 impl Dataset {
-    /// The rows of these indices in this order; an index may come more than once.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] where an index is beyond the last row, [`Error::Data`] where none is given or where the
-    /// selected rows do not fit into memory.
-    pub fn select(&self, indices: &[usize]) -> Result<Self> {
-        if let Some(bad) = indices.iter().find(|index| **index >= self.rows()) {
-            let message = format!(
-                "there is no row {bad}: {} rows are counted from 0",
-                self.rows()
-            );
-            return Err(Error::argument("indices", message));
-        }
-        self.picked(indices)
-    }
-
     /// The rows before `row`, and those from `row` on.
     ///
     /// # Errors

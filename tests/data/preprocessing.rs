@@ -35,13 +35,22 @@ fn robust_scaling_does_not_see_an_outlier() {
     // Quartiles of 1, 2, 3, 4, 1000 are 2 and 4, as numpy.percentile gives them.
     let data = table(1, vec![4.0, 1.0, 1000.0, 2.0, 3.0]);
     let scaler = Scaler::robust(&data).unwrap();
-    assert_eq!((scaler.center(), scaler.scale()), (&[3.0][..], &[2.0][..]));
+    assert_eq!(
+        (&scaler.center[..], &scaler.scale[..]),
+        (&[3.0][..], &[2.0][..])
+    );
     // Of 1, 2, 3, 4: 1.75 and 3.25 around 2.5.
     let scaler = Scaler::robust(&table(1, vec![4.0, 1.0, 2.0, 3.0])).unwrap();
-    assert_eq!((scaler.center(), scaler.scale()), (&[2.5][..], &[1.5][..]));
+    assert_eq!(
+        (&scaler.center[..], &scaler.scale[..]),
+        (&[2.5][..], &[1.5][..])
+    );
     // More than half are equal: no distance of quartiles, so divided by 1.
     let scaler = Scaler::robust(&table(1, vec![7.0, 7.0, 7.0, 7.0, 9.0])).unwrap();
-    assert_eq!((scaler.center(), scaler.scale()), (&[7.0][..], &[1.0][..]));
+    assert_eq!(
+        (&scaler.center[..], &scaler.scale[..]),
+        (&[7.0][..], &[1.0][..])
+    );
 }
 
 #[test]

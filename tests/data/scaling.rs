@@ -13,8 +13,8 @@ fn each_column_gets_mean_0_and_the_population_deviation_1() {
     let data =
         Dataset::from_rows(&[[1., -10.], [2., 10.], [3., -10.], [4., 10.]], &[[0.]; 4]).unwrap();
     let scaler = Scaler::standard(&data).unwrap();
-    assert_eq!(scaler.center(), [2.5, 0.0]);
-    assert_eq!(scaler.scale(), [1.25f64.sqrt(), 10.0]);
+    assert_eq!(&scaler.center[..], [2.5, 0.0]);
+    assert_eq!(&scaler.scale[..], [1.25f64.sqrt(), 10.0]);
     let scaled = scaler.transform(&data).unwrap();
     let z = (1.5 / 1.25f64.sqrt()) as f32;
     let y = (0.5 / 1.25f64.sqrt()) as f32;
@@ -25,8 +25,8 @@ fn each_column_gets_mean_0_and_the_population_deviation_1() {
 #[test]
 fn a_constant_column_becomes_0_however_long_it_is() {
     let scaler = Scaler::standard(&column(vec![0.1; 70_000])).unwrap();
-    assert_eq!(scaler.center(), [f64::from(0.1f32)]);
-    assert_eq!(scaler.scale(), [1.0]);
+    assert_eq!(&scaler.center[..], [f64::from(0.1f32)]);
+    assert_eq!(&scaler.scale[..], [1.0]);
     assert_eq!(
         scaler
             .transform(&column(vec![0.1, 1.1]))
@@ -40,14 +40,14 @@ fn a_constant_column_becomes_0_however_long_it_is() {
 fn a_small_spread_around_a_large_mean_is_not_lost() {
     let features: Vec<f32> = (0..1000).map(|row| 1e6 + (row % 2) as f32).collect();
     let scaler = Scaler::standard(&column(features)).unwrap();
-    assert_eq!((scaler.center()[0], scaler.scale()[0]), (1e6 + 0.5, 0.5));
+    assert_eq!((scaler.center[0], scaler.scale[0]), (1e6 + 0.5, 0.5));
 }
 
 #[test]
 fn the_largest_f32_numbers_do_not_overflow() {
     let scaler = Scaler::standard(&column(vec![f32::MAX, f32::MIN])).unwrap();
     assert_eq!(
-        (scaler.center()[0], scaler.scale()[0]),
+        (scaler.center[0], scaler.scale[0]),
         (0.0, f64::from(f32::MAX))
     );
 }
@@ -55,13 +55,19 @@ fn the_largest_f32_numbers_do_not_overflow() {
 #[test]
 fn one_row_is_constant() {
     let scaler = Scaler::standard(&column(vec![-3.0])).unwrap();
-    assert_eq!((scaler.center(), scaler.scale()), (&[-3.0][..], &[1.0][..]));
+    assert_eq!(
+        (&scaler.center[..], &scaler.scale[..]),
+        (&[-3.0][..], &[1.0][..])
+    );
 }
 
 #[test]
 fn missing_cells_do_not_count_and_infinite_ones_are_refused() {
     let scaler = Scaler::standard(&column(vec![1.0, f32::NAN, 3.0])).unwrap();
-    assert_eq!((scaler.center(), scaler.scale()), (&[2.0][..], &[1.0][..]));
+    assert_eq!(
+        (&scaler.center[..], &scaler.scale[..]),
+        (&[2.0][..], &[1.0][..])
+    );
     assert_says(
         Scaler::standard(&column(vec![f32::NAN; 2])),
         &["column 0", "no number"],
@@ -95,7 +101,7 @@ fn data_of_other_columns_is_refused() {
 #[test]
 fn a_scaler_from_parts_equals_the_one_they_came_from() {
     let fitted = Scaler::standard(&column(vec![1.0, 2.0, 4.0])).unwrap();
-    let loaded = Scaler::from_parts(fitted.center().to_vec(), fitted.scale().to_vec()).unwrap();
+    let loaded = Scaler::from_parts(fitted.center.clone(), fitted.scale.clone()).unwrap();
     assert_eq!(loaded, fitted);
 }
 

@@ -167,8 +167,8 @@ pub fn adapted(case: &Case, mut settings: Settings<'_>, check: &mut Check<'_>) -
     scaler.transform_rows(&mut rows)?;
     let scaled: Vec<f64> = rows.into_iter().map(f64::from).collect();
     check.values("y", &scaled)?;
-    check.values("mean", scaler.center())?;
-    let variances: Vec<f64> = scaler.scale().iter().map(|scale| scale * scale).collect();
+    check.values("mean", &scaler.center[..])?;
+    let variances: Vec<f64> = scaler.scale.iter().map(|scale| scale * scale).collect();
     check.values("variance", &variances)
 }
 
