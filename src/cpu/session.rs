@@ -5,7 +5,7 @@ use crate::edge::WallTime;
 use crate::graph::Initial;
 use crate::number::aligned::Aligned;
 use crate::number::{Real, half, parallel};
-use crate::plan::{Place, Plan, PlannedCall};
+use crate::plan::{Place, Plan, PlannedCall, PlannedProgram};
 use crate::{DType, Result};
 
 /// The float types with the op form that computes in them.
@@ -78,35 +78,25 @@ impl<T: SessionFloat> Session<T> {
     pub fn open(plan: &Plan) -> Result<Self> {
         let mut buffers = Vec::new();
         for (index, slot) in plan.slots.iter().enumerate() {
-            let bytes = slot.elements.saturating_mul(size_of::<T>() as u64);
-            let refused = |_source| crate::Error::OutOfMemory {
+            let refused = || crate::Error::OutOfMemory {
                 what: format!("slot {index} of the plan"),
-                needed: bytes,
+                needed: slot.elements.saturating_mul(size_of::<T>() as u64),
                 available: None,
                 advice: None,
             };
-            let len =
-                usize::try_from(slot.elements).map_err(|_source| crate::Error::OutOfMemory {
-                    what: format!("slot {index} of the plan"),
-                    needed: bytes,
-                    available: None,
-                    advice: None,
-                })?;
-            buffers.push(match slot.dtype {
-                DType::F32 | DType::F16 | DType::U8 => {
-                    SlotMemory::Floats(Aligned::new(len).map_err(refused)?)
-                }
-                DType::U32 => SlotMemory::Words(Aligned::new(len).map_err(refused)?),
+            let len = usize::try_from(slot.elements).map_err(|_source| refused())?;
+            buffers.push(if slot.dtype == DType::U32 {
+                SlotMemory::Words(Aligned::new(len).map_err(|_source| refused())?)
+            } else {
+                SlotMemory::Floats(Aligned::new(len).map_err(|_source| refused())?)
             });
         }
+        let helpers =
+            |program: &PlannedProgram| program.calls.iter().map(helpers::<T>).max().unwrap_or(0);
         let mut session = Session {
             plan: plan.clone(),
             buffers,
-            helpers: plan
-                .programs
-                .iter()
-                .map(|program| program.calls.iter().map(helpers).max().unwrap_or(0))
-                .collect(),
+            helpers: plan.programs.iter().map(helpers).collect(),
         };
         for variable in &plan.variables {
             match &variable.initial {
@@ -133,18 +123,13 @@ impl<T: SessionFloat> Session<T> {
             helpers,
         } = self;
         let calls = &plan.programs[program].calls;
-        let mut all = move || {
+        parallel::awake(helpers[program], move || {
             for _ in 0..steps {
                 for call in calls {
                     run_call(buffers, call);
                 }
             }
-        };
-        if T::REFERENCE {
-            all();
-        } else {
-            parallel::awake(helpers[program], all);
-        }
+        });
     }
 
     /// Seconds of each call of a program: the least of `repeat` runs of the program.
@@ -156,7 +141,7 @@ impl<T: SessionFloat> Session<T> {
         } = self;
         let calls = &plan.programs[program].calls;
         let mut times = vec![f64::INFINITY; calls.len()];
-        let mut all = || {
+        parallel::awake(helpers[program], || {
             for _ in 0..repeat {
                 for (call, time) in calls.iter().zip(&mut times) {
                     let begun = WallTime::now();
@@ -164,12 +149,7 @@ impl<T: SessionFloat> Session<T> {
                     *time = time.min(begun.elapsed().as_secs_f64());
                 }
             }
-        };
-        if T::REFERENCE {
-            all();
-        } else {
-            parallel::awake(helpers[program], all);
-        }
+        });
         let labels = calls.iter().map(|call| {
             let kinds = call.signature.inputs.iter().chain(&call.signature.outputs);
             let shapes: Vec<String> = kinds.map(|kind| kind.shape.to_string()).collect();
@@ -238,9 +218,12 @@ impl<T: SessionFloat> Session<T> {
 }
 
 /// How many threads beside the first a call is worth: none below the sizes at which a product or a long loop is shared
-/// out.
-fn helpers(call: &PlannedCall) -> usize {
+/// out, and none for the reference.
+fn helpers<T: Real>(call: &PlannedCall) -> usize {
     const ELEMENTS: u64 = 10_000;
+    if T::REFERENCE {
+        return 0;
+    }
     if let Some(pieces) = call.op.pieces() {
         return pieces - 1;
     }

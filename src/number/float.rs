@@ -103,6 +103,15 @@ impl Number for f64 {
     }
 }
 
+/// A polynomial in `$x`, from the coefficient of the highest power.
+macro_rules! series {
+    ($x:expr; $first:expr $(, $next:expr)*) => {{
+        let sum = $first;
+        $(let sum = sum * $x + $next;)*
+        sum
+    }};
+}
+
 impl Number for f32 {
     float!(f32);
 
@@ -135,12 +144,7 @@ impl Number for f32 {
         let shifted = x * std::f32::consts::LOG2_E + ROUND;
         let n = shifted - ROUND;
         let r = (x - n * HIGH) - n * LOW;
-        let series = 1.0 / 5040.0;
-        let series = series * r + 1.0 / 720.0;
-        let series = series * r + 1.0 / 120.0;
-        let series = series * r + 1.0 / 24.0;
-        let series = series * r + 1.0 / 6.0;
-        let series = series * r + 0.5;
+        let series = series!(r; 1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5);
         let power = 1.0 + (r + series * (r * r));
         let n = shifted.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
         let half = n >> 1;
@@ -151,13 +155,9 @@ impl Number for f32 {
     /// Below ½ the series up to x⁸/8!, which leaves 1e-8; from there the difference.
     #[inline(always)]
     fn power_of_e_minus_one(self) -> Self {
-        let series = 1.0 / 40_320.0;
-        let series = series * self + 1.0 / 5040.0;
-        let series = series * self + 1.0 / 720.0;
-        let series = series * self + 1.0 / 120.0;
-        let series = series * self + 1.0 / 24.0;
-        let series = series * self + 1.0 / 6.0;
-        let series = series * self + 0.5;
+        let series = series!(self;
+            1.0 / 40_320.0, 1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5
+        );
         let near = self + series * (self * self);
         let far = self.power_of_e() - 1.0;
         if self.abs() < 0.5 { near } else { far }
@@ -170,13 +170,10 @@ impl Number for f32 {
             return (1.0 - x.complement_of_erf()).copysign(self);
         }
         let q = -x * x;
-        let series = 1.0 / 75_600.0;
-        let series = series * q + 1.0 / 9360.0;
-        let series = series * q + 1.0 / 1320.0;
-        let series = series * q + 1.0 / 216.0;
-        let series = series * q + 1.0 / 42.0;
-        let series = series * q + 1.0 / 10.0;
-        let series = series * q + 1.0 / 3.0;
+        let series = series!(q;
+            1.0 / 75_600.0, 1.0 / 9360.0, 1.0 / 1320.0, 1.0 / 216.0, 1.0 / 42.0, 1.0 / 10.0,
+            1.0 / 3.0
+        );
         std::f32::consts::FRAC_2_SQRT_PI * (self + self * (q * series))
     }
 
@@ -185,16 +182,10 @@ impl Number for f32 {
     #[inline(always)]
     fn complement_of_erf(self) -> Self {
         let t = 1.0 / (1.0 + 0.35 * self);
-        let p = 0.036_998_796;
-        let p = p * t - 0.151_487_26;
-        let p = p * t + 0.164_410_28;
-        let p = p * t - 0.005_612_622_3;
-        let p = p * t + 0.069_223_31;
-        let p = p * t + 0.155_261_04;
-        let p = p * t + 0.148_121_38;
-        let p = p * t + 0.188_531_74;
-        let p = p * t + 0.197_066_02;
-        let p = p * t + 0.197_487_32;
+        let p = series!(t;
+            0.036_998_796, -0.151_487_26, 0.164_410_28, -0.005_612_622_3, 0.069_223_31,
+            0.155_261_04, 0.148_121_38, 0.188_531_74, 0.197_066_02, 0.197_487_32
+        );
         t * p * (-self * self).power_of_e()
     }
 
@@ -203,13 +194,9 @@ impl Number for f32 {
     fn log_of_one_plus(self) -> Self {
         let s = self / (2.0 + self);
         let q = s * s;
-        let series = 1.0 / 15.0;
-        let series = series * q + 1.0 / 13.0;
-        let series = series * q + 1.0 / 11.0;
-        let series = series * q + 1.0 / 9.0;
-        let series = series * q + 1.0 / 7.0;
-        let series = series * q + 1.0 / 5.0;
-        let series = series * q + 1.0 / 3.0;
+        let series = series!(q;
+            1.0 / 15.0, 1.0 / 13.0, 1.0 / 11.0, 1.0 / 9.0, 1.0 / 7.0, 1.0 / 5.0, 1.0 / 3.0
+        );
         2.0 * (s + s * (q * series))
     }
 }

@@ -187,6 +187,16 @@ pub(super) fn row_of(index: u32, rows: usize) -> usize {
     (index as usize).min(rows - 1)
 }
 
+/// The rows of a data set `[rows, columns]` at these indices, for calls that gather what they take.
+pub(super) fn gathered<T: Copy>(
+    data: &[T],
+    [rows, columns]: [usize; 2],
+    indices: impl IntoIterator<Item = u32>,
+) -> Vec<T> {
+    let row = |index| &data[row_of(index, rows) * columns..][..columns];
+    indices.into_iter().flat_map(row).copied().collect()
+}
+
 /// How rows lie in the chunks of a data set.
 struct Home {
     chunks: usize,

@@ -3,7 +3,7 @@
 use crate::contract::{Io, Op, Sample, Signature, View, ViewMut};
 use crate::number::UNIT;
 use crate::op::cursor::{ROWS, STEP};
-use crate::op::gather::row_of;
+use crate::op::gather::gathered;
 use crate::op::record::{Parts, place};
 use crate::op::{
     Accuracy, CrossEntropy, CrossEntropyBackward, Form, PointwiseLoss, RowReduction,
@@ -21,17 +21,12 @@ pub(super) fn bound(head: &Head, sample: &Sample<'_>) -> Vec<Vec<f64>> {
     let cursor = &sample.inputs[1];
     let (y, y_errors) = head.outputs_with_errors(sample);
     let target = head.target(types);
-    let t = match head.gather {
-        true => {
-            let width = target.elements() as usize / batch;
-            let rows = types[3].shape.dims()[0];
-            let row = |&index: &f64| {
-                let start = row_of(index as u32, rows) * width;
-                sample.inputs[3][start..start + width].to_vec()
-            };
-            sample.inputs[4].iter().flat_map(row).collect()
-        }
-        false => sample.inputs[3].clone(),
+    let t = if head.gather {
+        let stored = [types[3].shape.dims()[0], target.elements() as usize / batch];
+        let indices = sample.inputs[4].iter().map(|&index| index as u32);
+        gathered(&sample.inputs[3], stored, indices)
+    } else {
+        sample.inputs[3].clone()
     };
     let counted = (cursor[ROWS] as usize).min(batch);
     let per_row = TensorType::f32([batch]);
@@ -116,11 +111,10 @@ impl Head {
         let Some(last) = self.last else {
             return (y.clone(), vec![0.0; y.len()]);
         };
-        let indices: Vec<u32> = match self.has_indices() {
-            true => sample.inputs[4].iter().map(|&index| index as u32).collect(),
-            false => Vec::new(),
-        };
-        let (product, x) = self.product(&sample.signature.inputs, y, Some(&indices));
+        let indices: Option<Vec<u32>> = self
+            .has_indices()
+            .then(|| sample.inputs[4].iter().map(|&index| index as u32).collect());
+        let (product, x) = self.product(&sample.signature.inputs, y, indices.as_deref());
         let w = &sample.inputs[self.kernel()];
         let mut y = vec![0.0; product.m * product.n];
         product.plain(&x, w, &mut y);

@@ -17,7 +17,7 @@ use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::cursor::{SCALE, WORDS};
-use super::gather::row_of;
+use super::gather::gathered;
 use super::record::Parts;
 use super::{Accuracy, Form};
 
@@ -150,13 +150,9 @@ impl Head {
             transpose_a: false,
             transpose_b: false,
         };
-        let gathered = self.last.is_some_and(|last| last.gather);
+        let gathers = self.last.is_some_and(|last| last.gather);
         let x = match indices {
-            Some(indices) if gathered => indices
-                .iter()
-                .flat_map(|&index| &x[row_of(index, rows) * width..][..width])
-                .copied()
-                .collect(),
+            Some(indices) if gathers => gathered(x, [rows, width], indices.iter().copied()),
             _ => x.to_vec(),
         };
         (product, x)
@@ -277,9 +273,12 @@ impl Op for Head {
         let (inputs, gather_x) = self.last.map_or((0, false), |last| {
             (types[2].shape.rows_and_columns().1, last.gather)
         });
-        let last_row = |input: usize, gathered: bool| match gathered {
-            true => types[input].shape.dims()[0] - 1,
-            false => 0,
+        let last_row = |input: usize, gathers: bool| {
+            if gathers {
+                types[input].shape.dims()[0] - 1
+            } else {
+                0
+            }
         };
         let shader = match (self.last, types[2].dtype) {
             (None, _) => STORED,

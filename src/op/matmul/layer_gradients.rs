@@ -6,7 +6,7 @@
 
 use crate::contract::{Compute, Entry, Io, Launches, Op, Sample, Signature, expect_dtype};
 use crate::number::{Product, Real, Tracked, UNIT};
-use crate::op::gather::row_of;
+use crate::op::gather::gathered;
 use crate::op::sgd::check_factor;
 use crate::op::{Adam, RATES};
 use crate::target::Target;
@@ -98,9 +98,10 @@ impl LayerGradients {
 
     /// A matrix of the batch in the operand that holds it; all of a data set.
     fn matrix<'a, T>(&self, operand: &'a [T], (part, columns): (LayerPart, usize)) -> &'a [T] {
-        match self.gather && part == self.layers[0].x {
-            true => operand,
-            false => &operand[part.at..][..self.batch * columns],
+        if self.gather && part == self.layers[0].x {
+            operand
+        } else {
+            &operand[part.at..][..self.batch * columns]
         }
     }
 
@@ -116,22 +117,22 @@ impl LayerGradients {
     }
 
     /// X of a layer as the product sees it.
-    fn rows<T: Copy>(
-        &self,
-        index: usize,
-        x: &[T],
-        columns: usize,
-        indices: Option<&[u32]>,
-    ) -> Vec<T> {
+    fn rows<T: Copy>(&self, layer: usize, x: &[T], indices: Option<&[u32]>) -> Vec<T> {
+        let columns = self.layers[layer].inputs;
         match indices {
-            Some(indices) if index == 0 => {
-                let rows = x.len() / columns;
-                let row = |&index: &u32| &x[row_of(index, rows) * columns..][..columns];
-                indices.iter().flat_map(row).copied().collect()
+            Some(indices) if layer == 0 => {
+                let stored = [x.len() / columns, columns];
+                gathered(x, stored, indices.iter().copied())
             }
             _ => x.to_vec(),
         }
     }
+}
+
+/// The types, one after the other.
+fn named(types: &[TensorType]) -> String {
+    let names: Vec<String> = types.iter().map(ToString::to_string).collect();
+    names.join(" ")
 }
 
 impl Op for LayerGradients {
@@ -169,11 +170,10 @@ impl Op for LayerGradients {
         if slabs.iter().any(|slab| *slab != slabs[0])
             || rates.is_some_and(|rates| *rates != TensorType::f32([RATES]))
         {
-            let got: Vec<_> = inputs[..self.first()]
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            return Err(format!("slabs and rates are {}", got.join(" ")));
+            return Err(format!(
+                "slabs and rates are {}",
+                named(&inputs[..self.first()])
+            ));
         }
         let data = self.indices().map(|i| &inputs[i]);
         if let Some(indices) = data
@@ -194,11 +194,7 @@ impl Op for LayerGradients {
             if !layer.parts().into_iter().all(inside) || layer.end() as u64 > len {
                 return Err(format!(
                     "layer {index}, {layer:?}, lies beyond the operands {}",
-                    inputs
-                        .iter()
-                        .map(ToString::to_string)
-                        .collect::<Vec<_>>()
-                        .join(" ")
+                    named(inputs)
                 ));
             }
         }
@@ -239,12 +235,7 @@ impl Op for LayerGradients {
         };
         let mut bounds = vec![vec![0.0; sample.inputs[0].len()]; self.slabs()];
         for (index, layer) in self.layers.iter().enumerate() {
-            let x = self.rows(
-                index,
-                matrix(layer.parts()[0]),
-                layer.inputs,
-                indices.as_deref(),
-            );
+            let x = self.rows(index, matrix(layer.parts()[0]), indices.as_deref());
             let dz = matrix(layer.parts()[1]);
             let product = Self::product(layer, batch);
             let mut parts = vec![(layer.kernel_at, product, x)];
@@ -290,7 +281,7 @@ impl Compute for LayerGradients {
             let [x, dz] = layer
                 .parts()
                 .map(|part| self.matrix(io.input(self.first() + part.0.operand), part));
-            let x = self.rows(index, x, layer.inputs, indices);
+            let x = self.rows(index, x, indices);
             let product = Self::product(layer, batch);
             let mut g = vec![T::zero(); layer.inputs * layer.units];
             T::product(&product, &x, dz, &mut g, &|_, _| {});

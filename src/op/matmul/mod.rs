@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use crate::contract::{Compute, Entry, Io, Launches, Op, Sample, Signature, Vjp, expect_dtype};
 use crate::number::{Product, Real, Tracked, UNIT};
 use crate::op::Function;
-use crate::op::gather::row_of;
+use crate::op::gather::gathered;
 use crate::target::Target;
 use crate::{DType, Tensor, TensorType};
 
@@ -153,13 +153,6 @@ impl MatMul {
         self.product(&signature.inputs)
             .unwrap_or_else(|_source| unreachable!("the shape rule admitted these shapes"))
     }
-
-    /// A's stored rows at the indices.
-    fn rows<T: Real>(a: &[T], dims: &[usize], indices: impl Iterator<Item = u32>) -> Vec<T> {
-        let (rows, columns) = (dims[0], dims[1]);
-        let row = |index| &a[row_of(index, rows) * columns..][..columns];
-        indices.flat_map(row).copied().collect()
-    }
 }
 
 impl Op for MatMul {
@@ -280,11 +273,13 @@ impl Op for MatMul {
         let product = self.of(sample.signature);
         let [indices, bias, saved] = self.positions();
         let input = |i: usize| sample.inputs[i].as_slice();
+        let stored = sample.signature.inputs[0].shape.rows_and_columns();
         let a = match indices {
-            Some(i) => {
-                let indices = input(i).iter().map(|&index| index as u32);
-                Self::rows(input(0), sample.signature.inputs[0].shape.dims(), indices)
-            }
+            Some(i) => gathered(
+                input(0),
+                stored.into(),
+                input(i).iter().map(|&index| index as u32),
+            ),
             None => input(0).to_vec(),
         };
         let mut errors = rounding(&product, &a, input(1));
@@ -333,7 +328,8 @@ impl Compute for MatMul {
             return T::product(&product, a, b, io.output(0), &|_, _| {});
         }
         // Only plans for GPUs gather here, so that this allocates in tests only.
-        let gathered = indices.map(|i| Self::rows(a, io.dims(0), io.words(i).iter().copied()));
+        let stored = io.matrix(0).into();
+        let gathered = indices.map(|i| gathered(a, stored, io.words(i).iter().copied()));
         let (bias, saved) = (bias.map(|i| io.input(i)), saved.map(|i| io.input(i)));
         let finish = |first: usize, rows: &mut [T]| {
             T::vectorized(

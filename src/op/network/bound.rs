@@ -7,12 +7,9 @@ use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
 use crate::op::record::{Parts, place};
 use crate::op::shape::rows::RowTarget;
-use crate::op::{AdvanceClock, Form, RATES, RingColumn, RowLoss};
+use crate::op::{Accuracy, AdvanceClock, Form, RATES, RingColumn, RowLoss};
 
 use super::{Network, NetworkLayer, NetworkOperands, StepRule};
-
-/// A number with its error.
-type KnownNumber = (f64, f64);
 
 /// A step's rates with the relative error of what an update multiplies by.
 struct RateBounds {
@@ -65,7 +62,7 @@ fn gradient(
     state: &[u32; WORDS],
     order: Permutation,
     ring_bound: &mut [f64],
-) -> Vec<KnownNumber> {
+) -> Vec<Tracked> {
     let NetworkOperands { x, y, .. } = network.operands();
     let ring = sample.signature.inputs[1].shape.dims();
     let ring = &ring[ring.len() - 3..];
@@ -79,18 +76,17 @@ fn gradient(
     }
     let slab = network.slab(sample);
     let w = &sample.inputs[2][member * slab..][..slab];
-    let mut gradient = vec![(0.0, 0.0); network.parameters()];
+    let mut gradient = vec![Tracked::exact(0.0); network.parameters()];
     let mut magnitudes = vec![0.0; gradient.len()];
     let labels = sample.signature.inputs[y].shape.rank() == 1;
     for r in 0..counted {
         let [row] = AdvanceClock::rows::<1>(state, order, r as u32);
         let row = (row as usize).min(sample.signature.inputs[x].shape.dims()[0] - 1);
         let outputs = network.outputs();
-        let target = if labels {
+        let target: Vec<f64> = if labels {
             let label = sample.inputs[y][row] as usize;
-            (0..outputs)
-                .map(|j| f64::from(u8::from(j == label)))
-                .collect()
+            let share = |j| f64::from(u8::from(j == label));
+            (0..outputs).map(share).collect()
         } else {
             sample.inputs[y][row * outputs..][..outputs].to_vec()
         };
@@ -100,13 +96,14 @@ fn gradient(
         let read = |of_before: bool| if of_before { &before } else { after };
         let (loss, mut dy) = of_loss(network.loss, read(network.loss_before), &target, share);
         for (c, column) in network.columns.iter().enumerate() {
-            let (value, error) = match column {
+            let Tracked { value, error } = match *column {
                 RingColumn::Loss => loss,
                 RingColumn::Accuracy { kind, before } => {
-                    let p = read(*before);
-                    let numbers: Vec<f64> = p.iter().map(|p| p.0).collect();
-                    let value: f64 = kind.of_row(&numbers, Some(RowTarget::Shares(&target)));
-                    (value, if is_sure(p, *kind) { 3.0 * UNIT } else { 1.0 })
+                    let p = read(before);
+                    let target = Some(RowTarget::Shares(&target));
+                    let error = if is_sure(p, kind) { 3.0 * UNIT } else { 1.0 };
+                    let value = kind.of_row(&values(p), target);
+                    Tracked { value, error }
                 }
             };
             let at = start + sums(c).start + r / parts.rows;
@@ -119,21 +116,18 @@ fn gradient(
                 .function
                 .filter(|_| l + 1 < last || !network.loss_before)
             {
-                for (dy, &(y, e)) in dy.iter_mut().zip(&layers[l + 1]) {
-                    let slope = f.tracked_slope(Tracked { value: y, error: e });
-                    let (value, error) = *dy;
-                    let dz = Tracked { value, error } * slope;
-                    *dy = (dz.value, dz.error);
+                for (dy, &y) in dy.iter_mut().zip(&layers[l + 1]) {
+                    *dy = *dy * f.tracked_slope(y);
                 }
             }
-            let mut add = |i: usize, (x, x_error): KnownNumber, (d, d_error): KnownNumber| {
-                gradient[i].0 += x * d;
-                gradient[i].1 += x_error * (d.abs() + d_error) + x.abs() * d_error;
-                magnitudes[i] += (x * d).abs();
+            let mut add = |i: usize, x: Tracked, d: Tracked| {
+                gradient[i].value += x.value * d.value;
+                gradient[i].error += x.error * (d.value.abs() + d.error) + x.value.abs() * d.error;
+                magnitudes[i] += (x.value * d.value).abs();
             };
             if layer.bias.is_some() {
                 end -= layer.units;
-                (0..layer.units).for_each(|j| add(end + j, (1.0, 0.0), dy[j]));
+                (0..layer.units).for_each(|j| add(end + j, Tracked::exact(1.0), dy[j]));
             }
             end -= fan_in * layer.units;
             for (i, &x) in layers[l].iter().enumerate() {
@@ -143,91 +137,65 @@ fn gradient(
         }
     }
     for (g, magnitude) in gradient.iter_mut().zip(magnitudes) {
-        g.1 += Sample::gamma(counted + 8) * (magnitude + g.1);
+        g.error += Sample::gamma(counted + 8) * (magnitude + g.error);
     }
     gradient
 }
 
+fn values(numbers: &[Tracked]) -> Vec<f64> {
+    numbers.iter().map(|number| number.value).collect()
+}
+
+/// The sum of products with exact factors, in whatever order a device adds its `count` terms.
+fn sum_of_products(count: usize, pairs: impl Iterator<Item = (f64, Tracked)>) -> Tracked {
+    let (mut sum, mut magnitude) = (Tracked::exact(0.0), 0.0);
+    for (factor, number) in pairs {
+        sum.value += factor * number.value;
+        sum.error += factor.abs() * number.error;
+        magnitude += (factor * number.value).abs();
+    }
+    sum.error += Sample::gamma(count) * (magnitude + sum.error);
+    sum
+}
+
 /// The numbers of a row, of the inputs and of all layers, and those of the last layer before its function.
-fn forward(
-    network: &Network,
-    w: &[f64],
-    inputs: &[f64],
-) -> (Vec<Vec<KnownNumber>>, Vec<KnownNumber>) {
-    let mut layers = vec![
-        inputs
-            .iter()
-            .map(|&x| (x, 0.0))
-            .collect::<Vec<KnownNumber>>(),
-    ];
+fn forward(network: &Network, w: &[f64], inputs: &[f64]) -> (Vec<Vec<Tracked>>, Vec<Tracked>) {
+    let mut layers: Vec<Vec<Tracked>> = vec![inputs.iter().copied().map(Tracked::exact).collect()];
     let mut before = Vec::new();
     for (fan_in, layer) in network.layers() {
         let x = &layers[layers.len() - 1];
-        before = (0..layer.units)
-            .map(|j| {
-                let bias = layer.bias.map_or(0.0, |bias| w[bias + j]);
-                let weights = (0..fan_in).map(|i| w[layer.kernel + i * layer.units + j]);
-                let products: Vec<KnownNumber> = weights
-                    .zip(x)
-                    .map(|(w, &(x, e))| (w * x, w.abs() * e))
-                    .collect();
-                let magnitude: f64 = products.iter().map(|p| p.0.abs()).sum();
-                let z = bias + products.iter().map(|p| p.0).sum::<f64>();
-                let error = products.iter().map(|p| p.1).sum::<f64>();
-                let sums = Sample::gamma(fan_in + 2) * (magnitude + bias.abs() + error);
-                (z, error + sums)
-            })
-            .collect();
-        layers.push(match layer.function {
-            None => before.clone(),
-            Some(f) => before
-                .iter()
-                .map(|&(value, error): &KnownNumber| {
-                    let y = f.tracked(Tracked { value, error });
-                    (y.value, y.error)
-                })
-                .collect(),
-        });
+        let unit = |j: usize| {
+            let bias = layer.bias.map(|bias| (w[bias + j], Tracked::exact(1.0)));
+            let weights = (0..fan_in).map(|i| w[layer.kernel + i * layer.units + j]);
+            let products = weights.zip(x.iter().copied());
+            sum_of_products(fan_in + 2, products.chain(bias))
+        };
+        before = (0..layer.units).map(unit).collect();
+        let value = |&z: &Tracked| layer.function.map_or(z, |f| f.tracked(z));
+        layers.push(before.iter().map(value).collect());
     }
     (layers, before)
 }
 
 /// The slopes by what a layer takes, from those by what it gives before its function.
-fn before_layer(
-    w: &[f64],
-    fan_in: usize,
-    layer: &NetworkLayer,
-    dy: &[KnownNumber],
-) -> Vec<KnownNumber> {
-    (0..fan_in)
-        .map(|i| {
-            let weights = &w[layer.kernel + i * layer.units..][..layer.units];
-            let pairs = || weights.iter().zip(dy);
-            let error: f64 = pairs().map(|(w, d)| w.abs() * d.1).sum();
-            let magnitude: f64 = pairs().map(|(w, d)| (w * d.0).abs()).sum();
-            let sum = pairs().map(|(w, d)| w * d.0).sum();
-            (
-                sum,
-                error + Sample::gamma(layer.units) * (magnitude + error),
-            )
-        })
-        .collect()
+fn before_layer(w: &[f64], fan_in: usize, layer: &NetworkLayer, dy: &[Tracked]) -> Vec<Tracked> {
+    let slope = |i: usize| {
+        let weights = &w[layer.kernel + i * layer.units..][..layer.units];
+        let pairs = weights.iter().copied().zip(dy.iter().copied());
+        sum_of_products(layer.units, pairs)
+    };
+    (0..fan_in).map(slope).collect()
 }
 
 /// A row's loss, and the slopes by each of the numbers y that it reads, times `share`, which is off by a division.
-fn of_loss(
-    loss: RowLoss,
-    y: &[KnownNumber],
-    t: &[f64],
-    share: f64,
-) -> (KnownNumber, Vec<KnownNumber>) {
-    let numbers: Vec<f64> = y.iter().map(|y| y.0).collect();
+fn of_loss(loss: RowLoss, y: &[Tracked], t: &[f64], share: f64) -> (Tracked, Vec<Tracked>) {
+    let numbers = values(y);
     let columns = y.len() as f64;
     let target = Some(RowTarget::Shares(t));
     let mut slopes = vec![0.0; y.len()];
     loss.slopes_of_row(&numbers, target, 1.0, &mut slopes);
     let value: f64 = loss.of_row(&numbers, target);
-    let widest = y.iter().map(|y| y.1).fold(0.0, f64::max);
+    let widest = y.iter().map(|y| y.error).fold(0.0, f64::max);
     let powers: f64 = numbers.iter().map(|z| z.exp()).sum();
     // The error of the formula itself, and how fast its slope grows.
     let (own, own_slopes, growth): (f64, Vec<f64>, Vec<f64>) = match loss {
@@ -241,9 +209,12 @@ fn of_loss(
             let pairs = || numbers.iter().zip(t);
             let terms: f64 = pairs().map(|(&y, &t)| form.term_error(y, t)).sum();
             let slopes = pairs().map(|(&y, &t)| form.slope_error(y, t) / columns);
-            let growth = y.iter().map(|&(p, e)| match form {
+            let growth = y.iter().map(|p| match form {
                 Form::Logits => 0.25 / columns,
-                Form::Probabilities => (p.min(1.0 - p) - e).max(1e-7).powi(-2) / columns,
+                Form::Probabilities => {
+                    let inside = p.value.min(1.0 - p.value) - p.error;
+                    inside.max(1e-7).powi(-2) / columns
+                }
             });
             let own = (terms + Sample::gamma(y.len() + 6) * value.abs() * columns) / columns;
             (own, slopes.collect(), growth.collect())
@@ -257,30 +228,28 @@ fn of_loss(
         }
     };
     let carried = y.iter().zip(&slopes).zip(&growth);
-    let carried = carried.map(|((y, slope), growth)| (slope.abs() + growth * widest) * y.1);
-    let value = (value, own + carried.sum::<f64>() + 1e-37);
-    let slopes = slopes
-        .iter()
-        .zip(own_slopes)
-        .zip(growth)
-        .map(|((slope, own), growth)| {
-            let error = own + growth * widest;
-            (
-                slope * share,
-                share * (error + 12.0 * UNIT * slope.abs()) + 1e-37,
-            )
-        });
-    (value, slopes.collect())
+    let carried = carried.map(|((y, slope), growth)| (slope.abs() + growth * widest) * y.error);
+    let loss = Tracked {
+        value,
+        error: own + carried.sum::<f64>() + 1e-37,
+    };
+    let slopes = slopes.iter().zip(own_slopes).zip(growth);
+    let slopes = slopes.map(|((slope, own), growth)| Tracked {
+        value: slope * share,
+        error: share * (own + growth * widest + 12.0 * UNIT * slope.abs()) + 1e-37,
+    });
+    (loss, slopes.collect())
 }
 
 /// Whether an accuracy is the same for all numbers within their errors.
-fn is_sure(p: &[KnownNumber], kind: crate::op::Accuracy) -> bool {
-    if let crate::op::Accuracy::Binary { threshold } = kind {
-        return p.iter().all(|p| (p.0 - f64::from(threshold)).abs() > p.1);
+fn is_sure(p: &[Tracked], kind: Accuracy) -> bool {
+    if let Accuracy::Binary { threshold } = kind {
+        let far = |p: &Tracked| (p.value - f64::from(threshold)).abs() > p.error;
+        return p.iter().all(far);
     }
-    let best = p.iter().map(|p| p.0).fold(f64::NEG_INFINITY, f64::max);
-    let error = p.iter().map(|p| p.1).fold(0.0, f64::max);
-    p.iter().filter(|p| p.0 >= best - 2.0 * error).count() == 1
+    let best = p.iter().map(|p| p.value).fold(f64::NEG_INFINITY, f64::max);
+    let error = p.iter().map(|p| p.error).fold(0.0, f64::max);
+    p.iter().filter(|p| p.value >= best - 2.0 * error).count() == 1
 }
 
 fn update(
@@ -288,51 +257,38 @@ fn update(
     sample: &Sample<'_>,
     member: usize,
     rates: &RateBounds,
-    gradient: &[KnownNumber],
+    gradient: &[Tracked],
     bounds: &mut [Vec<f64>],
 ) {
     let slab = network.slab(sample);
     let mut gradient = gradient.iter();
+    let rate = Tracked {
+        value: rates.values[0],
+        error: rates.values[0].abs() * rates.relative,
+    };
     for (fan_in, layer) in network.layers() {
         let kernel = layer.kernel..layer.kernel + fan_in * layer.units;
         let bias = layer.bias.map(|bias| bias..bias + layer.units);
-        for (at, &(g, g_error)) in kernel.chain(bias.into_iter().flatten()).zip(&mut gradient) {
+        for (at, &g) in kernel.chain(bias.into_iter().flatten()).zip(&mut gradient) {
             let i = member * slab + at;
-            let (before, after) = (
-                |s: usize| sample.inputs[s][i],
-                |s: usize| sample.results[s][i],
-            );
+            let before = |s: usize| Tracked::exact(sample.inputs[s][i]);
             match network.rule {
                 StepRule::Adam(rule) => {
-                    let g = Tracked {
-                        value: g,
-                        error: g_error,
-                    };
-                    let errors = rule.errors([2, 3, 4].map(before), g, &rates.values);
+                    let before = [2, 3, 4].map(|s| sample.inputs[s][i]);
+                    let errors = rule.errors(before, g, &rates.values);
                     for (slab, error) in (2..).zip(errors) {
                         bounds[slab][i] = error;
                     }
-                    bounds[2][i] += 1.1 * (after(2) - before(2)).abs() * rates.relative;
+                    let moved = (sample.results[2][i] - before[0]).abs();
+                    bounds[2][i] += 1.1 * moved * rates.relative;
                 }
                 StepRule::Momentum(rule) => {
-                    let momentum = f64::from(rule.momentum);
-                    let rate = rates.values[0].abs();
-                    let step_error =
-                        rate * (g_error + (g.abs() + g_error) * (rates.relative + 2.0 * UNIT));
-                    let v_error =
-                        step_error + 3.0 * UNIT * (momentum * before(3).abs() + after(3).abs());
-                    bounds[3][i] = v_error + 1e-37;
-                    let moved = momentum * after(3).abs() + rate * g.abs();
-                    bounds[2][i] = 1.01 * (v_error + step_error)
-                        + 3.0 * UNIT * (after(2).abs() + before(2).abs() + moved)
-                        + 1e-37;
+                    let step = rate * g;
+                    let v = rule.velocity(before(3), step);
+                    bounds[3][i] = v.error;
+                    bounds[2][i] = rule.weight(before(2), v, step).error;
                 }
-                StepRule::Sgd => {
-                    let rate = rates.values[0].abs();
-                    let step_error =
-                        rate * (g_error + (g.abs() + g_error) * (rates.relative + 2.0 * UNIT));
-                    bounds[2][i] = 1.01 * step_error + 2.0 * UNIT * after(2).abs() + 1e-37;
-                }
+                StepRule::Sgd => bounds[2][i] = (before(2) - rate * g).error,
             }
         }
     }
