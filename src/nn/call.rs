@@ -52,6 +52,17 @@ pub(crate) struct Activated {
     pub activation: Activation,
 }
 
+impl Activated {
+    /// A tensor that no activation was applied to.
+    pub fn linear(tensor: Tensor) -> Self {
+        Activated {
+            before: tensor.clone(),
+            after: tensor,
+            activation: Activation::Linear,
+        }
+    }
+}
+
 impl Call {
     /// A call without weights, for inference.
     pub fn new(graph: &Graph) -> Self {

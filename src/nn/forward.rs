@@ -4,7 +4,7 @@ use crate::optim::Clock;
 use crate::{Graph, Tensor};
 
 use super::call::Activated;
-use super::functional::{InputSpec, TensorSource};
+use super::functional::{InputSpec, OutputSpec, TensorSource};
 use super::layer::batch_of;
 use super::{Activation, Call, Functional, Parameter};
 
@@ -19,29 +19,15 @@ pub(crate) struct Forward {
     pub losses: Vec<Tensor>,
 }
 
-/// How a pass is recorded.
-#[derive(Clone, Copy)]
-pub(crate) struct PassMode<'a> {
-    pub training: bool,
-    /// Whether training changes any of the weights.
-    pub trainable: bool,
-    pub clock: Option<&'a Clock>,
-    /// The seed of random draws.
-    pub seed: u64,
-    /// The number of the call that the pass is, in a model around it.
-    pub within: Option<u32>,
-}
-
-impl PassMode<'_> {
-    /// What tells the draws of a call from those of others; far from the small numbers of a model without others in it.
-    fn stream(&self, number: usize) -> u32 {
-        let number = u32::try_from(number).unwrap_or(u32::MAX);
-        match self.within {
-            None => number,
-            Some(outer) => {
-                let outer = outer.wrapping_add(1).wrapping_mul(0x9e37_79b9);
-                outer ^ number.wrapping_mul(0x85eb_ca6b).rotate_left(16)
-            }
+/// What tells the draws of a call within a model from those of others: its number, and that of the call which the model
+/// itself is in another one. The latter lie far from the small numbers of a model without others in it.
+fn stream(number: usize, within: Option<u32>) -> u32 {
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    match within {
+        None => number,
+        Some(outer) => {
+            let outer = outer.wrapping_add(1).wrapping_mul(0x9e37_79b9);
+            outer ^ number.wrapping_mul(0x85eb_ca6b).rotate_left(16)
         }
     }
 }
@@ -55,22 +41,22 @@ impl Functional {
         training: bool,
         clock: Option<&Clock>,
     ) -> Forward {
-        let mode = PassMode {
+        let outermost = Call {
             training,
-            trainable: true,
-            clock,
+            clock: clock.cloned(),
             seed: self.seed,
-            within: None,
+            ..Call::new(inputs[0].graph())
         };
-        self.pass(inputs, parameters, mode)
+        self.pass(inputs, parameters, &outermost, None)
     }
 
-    /// The same, of a model that may be within another.
-    pub(crate) fn pass(
+    /// The same as part of a call, which is numbered where the model is within another.
+    pub(super) fn pass(
         &self,
         inputs: &[Tensor],
         parameters: &[(Parameter, Tensor)],
-        mode: PassMode<'_>,
+        outer: &Call,
+        within: Option<u32>,
     ) -> Forward {
         let mut weights = Vec::new();
         let mut rest = parameters;
@@ -96,46 +82,31 @@ impl Functional {
             let weights = member.parameters.iter().zip(weights[step.member]);
             let weights = weights.map(|(spec, (_, tensor))| (spec.name.clone(), tensor.clone()));
             let mut call = Call {
-                training: mode.training,
-                trainable: member.layer.trainable && mode.trainable,
-                clock: mode.clock.cloned(),
-                seed: mode.seed,
-                stream: mode.stream(number),
+                training: outer.training,
+                trainable: member.layer.trainable && outer.trainable,
+                clock: outer.clock.clone(),
+                seed: outer.seed,
+                stream: stream(number, within),
                 layer: member.name.clone(),
                 given,
                 weights: weights.collect(),
                 ..Call::new(&graph)
             };
-            let layer = &member.layer.layer;
-            let output = graph.in_layer(&member.name, || layer.forward(&operands, &mut call));
+            let output =
+                graph.in_layer(&member.name, || member.layer.forward(&operands, &mut call));
             let output = self.checked(&graph, number, &operands[0], output);
             updates.append(&mut call.updates);
             losses.append(&mut call.losses);
             let activated = call.activated.take();
-            values.push(match activated {
-                Some(activated) if activated.after.id() == output.id() => activated,
-                _ => Activated {
-                    before: output.clone(),
-                    after: output,
-                    activation: Activation::Linear,
-                },
-            });
+            let activated = activated.filter(|activated| activated.after.id() == output.id());
+            values.push(activated.unwrap_or_else(|| Activated::linear(output)));
         }
-        let output = |source: TensorSource| match source {
+        let output = |spec: &OutputSpec| match spec.source {
             TensorSource::Call(index) => values[index].clone(),
-            TensorSource::Input(index) => Activated {
-                before: inputs[index].clone(),
-                after: inputs[index].clone(),
-                activation: Activation::Linear,
-            },
+            TensorSource::Input(index) => Activated::linear(inputs[index].clone()),
         };
-        let outputs = self
-            .outputs
-            .iter()
-            .map(|spec| output(spec.source))
-            .collect();
         Forward {
-            outputs,
+            outputs: self.outputs.iter().map(output).collect(),
             updates,
             losses,
         }
@@ -154,10 +125,8 @@ impl Functional {
         };
         let parameters: Vec<_> = self.parameters().map(weight).collect();
         let pass = self.forward(&inputs, &parameters, false, None);
-        pass.outputs
-            .iter()
-            .map(|output| output.activation)
-            .collect()
+        let activations = pass.outputs.iter().map(|output| output.activation);
+        activations.collect()
     }
 
     /// The output of a call, or an error of the graph where a layer's forward pass is not what its shape rule says.

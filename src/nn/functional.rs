@@ -148,21 +148,17 @@ impl Functional {
 
     /// The numbers of a sample over all inputs.
     pub(crate) fn input_width(&self) -> usize {
-        let widths = self.inputs.iter().map(|input| input.kind.elements());
-        usize::try_from(widths.fold(0, u64::saturating_add)).unwrap_or(usize::MAX)
+        numbers(self.inputs.iter().map(|input| &input.kind.shape))
     }
 
     /// The numbers of a sample over all outputs.
     pub(crate) fn output_width(&self) -> usize {
-        let widths = self.outputs.iter().map(|output| output.shape.elements());
-        usize::try_from(widths.fold(0, u64::saturating_add)).unwrap_or(usize::MAX)
+        numbers(self.outputs.iter().map(|output| &output.shape))
     }
 
     /// The numbers of a sample of the output of that number.
     pub(crate) fn width_of(&self, output: usize) -> usize {
-        let output = self.outputs.get(output);
-        let elements = output.map_or(0, |output| output.shape.elements());
-        usize::try_from(elements).unwrap_or(usize::MAX)
+        numbers(self.outputs.get(output).map(|output| &output.shape))
     }
 
     /// The positions of an output, and the columns of each: `[…, columns]`. An output of one dimension has one position.
@@ -177,4 +173,10 @@ impl Functional {
             TensorSource::Call(index) => &self.calls[index].kind,
         }
     }
+}
+
+/// The elements of these shapes together, or the largest number.
+fn numbers<'a>(shapes: impl IntoIterator<Item = &'a Shape>) -> usize {
+    let elements = shapes.into_iter().map(Shape::elements);
+    usize::try_from(elements.fold(0, u64::saturating_add)).unwrap_or(usize::MAX)
 }

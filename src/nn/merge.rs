@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::op::shape::broadcast::broadcast;
 use crate::{Result, Shape, Tensor};
 
 use super::layer::saved_as;
@@ -16,16 +17,7 @@ fn common(inputs: &[Shape]) -> Result<Shape, String> {
     };
     let mut common = first.clone();
     for shape in rest {
-        let (a, b) = (common.dims(), shape.dims());
-        let rank = a.len().max(b.len());
-        let at =
-            |dims: &[usize], i: usize| (i + dims.len()).checked_sub(rank).map_or(1, |i| dims[i]);
-        let dim = |i: usize| match (at(a, i), at(b, i)) {
-            (a, b) if a == b || b == 1 => Some(a),
-            (1, b) => Some(b),
-            _ => None,
-        };
-        let dims: Option<Vec<usize>> = (0..rank).map(dim).collect();
+        let dims = broadcast(common.dims(), shape.dims());
         let unfit = || format!("shapes {common} and {shape} do not broadcast");
         common = dims.ok_or_else(unfit)?.into();
     }

@@ -2,7 +2,6 @@
 
 use crate::{Result, Shape, Tensor, TensorType};
 
-use super::forward::PassMode;
 use super::{Call, Config, Functional, Layer, LayerRef, Parameter, Sequential};
 
 /// A model of one output is a layer too: what it keeps is called `model/dense/kernel`, and calls of one handle
@@ -53,14 +52,7 @@ impl Layer for Functional {
         };
         let parameters: Vec<(Parameter, Tensor)> =
             Functional::parameters(self).map(of_call).collect();
-        let mode = PassMode {
-            training: call.training,
-            trainable: call.trainable,
-            clock: call.clock.as_ref(),
-            seed: call.seed,
-            within: Some(call.stream),
-        };
-        let pass = self.pass(inputs, &parameters, mode);
+        let pass = self.pass(inputs, &parameters, call, Some(call.stream));
         call.updates.extend(pass.updates);
         call.losses.extend(pass.losses);
         match pass.outputs.into_iter().next() {

@@ -7,13 +7,8 @@ use crate::{DType, TensorType};
 use super::Functional;
 use super::functional::{LayerCall, NamedLayer, TensorSource};
 
-/// A line of the table.
-struct Line {
-    title: String,
-    shape: String,
-    count: String,
-    from: String,
-}
+/// The columns: title, shape, count, and what the layer is connected to.
+type Line = [String; 4];
 
 impl Functional {
     /// A table of the layers with output shapes and parameter counts, as Keras prints it; where the model branches, with
@@ -23,12 +18,8 @@ impl Functional {
         let mut lines = Vec::new();
         if !chain {
             for input in &self.inputs {
-                lines.push(Line {
-                    title: format!("{} (InputLayer)", input.name),
-                    shape: batch(&input.kind),
-                    count: "0".into(),
-                    from: "-".into(),
-                });
+                let title = format!("{} (InputLayer)", input.name);
+                lines.push([title, batch(&input.kind), "0".into(), "-".into()]);
             }
         }
         let mut seen = vec![false; self.members.len()];
@@ -36,28 +27,22 @@ impl Functional {
             let member = &self.members[step.member];
             let again = std::mem::replace(&mut seen[step.member], true);
             let from: Vec<&str> = step.inputs.iter().map(|&s| self.name_of(s)).collect();
-            lines.push(Line {
-                title: title(member),
-                shape: batch(&step.kind),
-                // A shared layer's weights are counted once.
-                count: if again {
-                    "shared".into()
-                } else {
-                    own_count(member).to_string()
-                },
-                from: from.join(", "),
-            });
+            // A shared layer's weights are counted once.
+            let count = if again {
+                "shared".into()
+            } else {
+                own_count(member).to_string()
+            };
+            lines.push([title(member), batch(&step.kind), count, from.join(", ")]);
         }
-        let widest = |column: fn(&Line) -> &str, least: usize| {
-            let widths = lines.iter().map(|line| column(line).chars().count() + 2);
+        let widest = |column: usize, least: usize| {
+            let widths = lines
+                .iter()
+                .map(|line: &Line| line[column].chars().count() + 2);
             widths.max().unwrap_or(0).max(least)
         };
-        let (title, shape) = (widest(|l| &l.title, 28), widest(|l| &l.shape, 20));
-        let from = if chain {
-            0
-        } else {
-            widest(|l| &l.from, 14) + 2
-        };
+        let (title, shape) = (widest(0, 28), widest(1, 20));
+        let from = if chain { 0 } else { widest(3, 14) + 2 };
         let rule = format!("{}\n", "─".repeat(title + shape + 16 + from));
         let line = |a: &str, b: &str, c: &str, d: &str| {
             let columns = format!("{a:<title$}{b:<shape$}{c:>16}");
@@ -69,8 +54,8 @@ impl Functional {
         };
         let head = line("Layer (type)", "Output shape", "Parameters", "Connected to");
         let mut table = format!("{rule}{head}{rule}");
-        for l in &lines {
-            table += &line(&l.title, &l.shape, &l.count, &l.from);
+        for [title, shape, count, from] in &lines {
+            table += &line(title, shape, count, from);
         }
         let (total, trained) = (self.parameter_count(), self.trainable_count());
         table += &rule;

@@ -44,7 +44,7 @@ mod reshape;
 mod row_reduction;
 mod running_average;
 mod sgd;
-mod shape;
+pub(crate) mod shape;
 mod similarity;
 mod slice;
 mod softmax;

@@ -99,6 +99,7 @@ pub fn settings_of_activations_out_of_range_name_the_field() {
         "lambda",
         &["hard_shrink", "at least 0", "-0.5"],
     );
+    refuses(with(Activation::HardShrink(f32::NAN)), "lambda", &["NaN"]);
     let rectify = |max_value, negative_slope, threshold| Activation::Rectify {
         max_value,
         negative_slope,
@@ -236,6 +237,8 @@ pub fn penalties_and_constraints_out_of_range_name_the_field() {
         "l2",
         &["-1"],
     );
+    let (l1, l2) = (0.0, f32::INFINITY);
+    refuses(penalised(Regularizer::L1L2 { l1, l2 }), "l2", &["inf"]);
     refuses(
         penalised(Regularizer::Orthogonal {
             factor: -1.0,

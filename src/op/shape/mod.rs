@@ -1,7 +1,7 @@
 //! What ops share and is no op itself: walking along a dimension or row by row, and broadcasting.
 
 pub(super) mod along;
-pub(super) mod broadcast;
+pub(crate) mod broadcast;
 pub(super) mod pair_gradients;
 pub(super) mod row_pairs;
 pub(super) mod rows;
