@@ -9,9 +9,14 @@ use crate::op::shape::along::Along;
 
 use super::{RunningAverage, Standardize};
 
+/// # Normalisation
+///
+/// Results have the shape of the tensor. An axis is a dimension's number, counted from 0, or from the back where it is
+/// negative: −1 is the last. `epsilon` is what is added to a variance before its root is taken. Scales and offsets that
+/// are not given are not applied.
 impl Tensor {
-    /// (x − μ)/√(v + ε) along dimension `axis`, counted from the back where it is negative, with the mean μ and the biased
-    /// variance v; after it μ and v, which lack that dimension.
+    /// (x − μ)/√(v + ε) along `axis`, with the mean μ and the biased variance v; after it μ and v, which lack that
+    /// dimension.
     #[track_caller]
     pub fn standardize(&self, axis: isize, epsilon: f32) -> (Tensor, Tensor, Tensor) {
         let op = Standardize {
@@ -23,8 +28,9 @@ impl Tensor {
         standardized(self, op, None)
     }
 
-    /// Layer normalisation: mean 0 and variance 1 over the last `dims` dimensions, times `scale`, plus `offset`, which are
-    /// shaped as these dimensions or broadcast to them. Keras' default of ε is 1e-3.
+    /// Layer normalisation: mean 0 and variance 1 over the last `dims` dimensions, times `scale`, plus `offset`, which
+    /// are shaped as these dimensions or broadcast to them. Keras' default of ε is 1e-3. Refused where `dims` is 0 or
+    /// more than there are.
     #[track_caller]
     pub fn layer_norm(
         &self,
@@ -40,7 +46,8 @@ impl Tensor {
         )
     }
 
-    /// RMS normalisation: mean square 1 over the last `dims` dimensions, times `scale`. Keras' default of ε is 1e-6.
+    /// RMS normalisation: mean square 1 over the last `dims` dimensions, times `scale`, as in
+    /// [`layer_norm`](Self::layer_norm). Keras' default of ε is 1e-6.
     #[track_caller]
     pub fn rms_norm(&self, dims: usize, scale: Option<&Tensor>, epsilon: f32) -> Tensor {
         scaled(
@@ -50,7 +57,7 @@ impl Tensor {
         )
     }
 
-    /// Vectors along dimension `axis`, counted from the back where it is negative, brought to length 1.
+    /// Vectors along `axis` brought to length 1; one that is shorter than 1e-6 is divided by 1e-6, as in Keras.
     #[track_caller]
     pub fn unit_norm(&self, axis: isize) -> Tensor {
         let shape = self.shape();
@@ -65,9 +72,10 @@ impl Tensor {
         standardized(self, op, None).0.scale(1.0 / len.sqrt())
     }
 
-    /// Group normalisation: the channels, dimension 1, in `groups` groups of neighbours, each of which has mean 0 and variance
-    /// 1 in each row of the batch; times `scale`, plus `offset`, of shape `[channels]`. With one channel a group it is
-    /// instance normalisation. Keras' default of ε is 1e-3.
+    /// Group normalisation: the channels, dimension 1, in `groups` groups of neighbours, each of which has mean 0 and
+    /// variance 1 in each row of the batch, dimension 0; times `scale`, plus `offset`, of shape `[channels]`. With one
+    /// channel a group it is instance normalisation. Keras' default of ε is 1e-3. Refused where the groups do not
+    /// divide the channels.
     #[track_caller]
     pub fn group_norm(
         &self,
@@ -93,8 +101,8 @@ impl Tensor {
         scaled(y, scale.map(wide).as_ref(), offset.map(wide).as_ref()).reshape(&shape)
     }
 
-    /// Batch normalisation in inference: (x − `mean`)/√(`variance` + ε), times `scale`, plus `offset`, all of them of the size
-    /// of the channels, dimension `axis` (counted from the back where it is negative). Keras' default of ε is 1e-3.
+    /// Batch normalisation in inference: (x − `mean`)/√(`variance` + ε), times `scale`, plus `offset`, all of them of
+    /// shape `[channels]`, the size of dimension `axis`. Keras' default of ε is 1e-3.
     #[track_caller]
     pub fn batch_norm(
         &self,
@@ -115,12 +123,12 @@ impl Tensor {
         scaled(y, None, offset.map(wide).as_ref()).reshape(self.shape())
     }
 
-    /// Batch normalisation in training: mean 0 and variance 1 of every channel, dimension `axis` (counted from the back where
-    /// it is negative), over all other dimensions; times `scale`, plus `offset`. Behind it the batch's means and biased
-    /// variances, which have no part in the gradient where there is a cursor.
+    /// Batch normalisation in training: mean 0 and variance 1 of every channel, dimension `axis`, over all other
+    /// dimensions; times `scale`, plus `offset`, of shape `[channels]`; after it the batch's means and biased
+    /// variances, `[channels]`.
     ///
-    /// With the clock's `cursor` only the rows of the batch at hand count: those behind them, left from batches before, are
-    /// computed alike and have no gradient.
+    /// With the clock's `cursor` only the rows of the batch at hand count: those after them, left from batches before,
+    /// are computed alike and have no gradient.
     #[track_caller]
     pub fn batch_norm_training(
         &self,
