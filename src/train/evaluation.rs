@@ -83,11 +83,11 @@ async fn evaluate_once(
 ) -> Result<Evaluation> {
     make_room(model, data).await?;
     let train = model.engine.capacity().train;
-    let trains: Vec<Extent> = train.into_iter().collect();
+    let trains = train.as_slice();
     // A session on the processor takes rows a batch at a time: it computes them while they are in its caches, and opens without
     // room for all of them, which took six times as long as to evaluate 60 000 rows of 784 numbers.
     let in_cache = model.device().gpu().is_none().then_some(MAX_EVALUATE_ROWS);
-    let capacity = Capacity::evaluating(evaluation_place(model, data, &trains, in_cache)?);
+    let capacity = Capacity::evaluating(evaluation_place(model, data, trains, in_cache)?);
     if let Some(weights) = weights {
         model.session(capacity).await?.restore(weights)?;
     }
@@ -98,20 +98,20 @@ async fn evaluate_once(
 
 /// Uploads the data that [`measure`] runs over, or opens a session to bring it to in parts.
 pub(super) async fn load(model: &mut Model, capacity: Capacity, data: &Prepared<'_>) -> Result<()> {
-    let feeder = feeder(model, capacity, data).await?;
+    let (feeder, _) = feeder(model, capacity, data).await?;
     feeder.begin(model, (RowProgram::Evaluate, capacity)).await
 }
 
-/// What brings the data to a session, in batches of the session's size.
+/// What brings the data to a session, and the session's size of batches.
 async fn feeder<'a>(
     model: &mut Model,
     capacity: Capacity,
     data: &'a Prepared<'a>,
-) -> Result<Feeder<'a>> {
+) -> Result<(Feeder<'a>, usize)> {
     let open = model.opened(capacity).await?.capacity.evaluate;
     let batch = open.map_or(MAX_EVALUATE_ROWS, |extent| extent.batch);
     let rows = capacity.evaluate.map_or(data.rows, |extent| extent.rows);
-    Ok(Feeder::once(data, Extent::new(rows, batch)))
+    Ok((Feeder::once(data, Extent::new(rows, batch)), batch))
 }
 
 /// Runs over evaluation data once: what was [loaded](load), or what is brought in parts.
@@ -122,14 +122,12 @@ pub(super) async fn measure(
     metrics: &ModelMetrics,
 ) -> Result<Evaluation> {
     let program = RowProgram::Evaluate;
-    let feeder = feeder(model, capacity, data).await?;
+    let (feeder, batch) = feeder(model, capacity, data).await?;
     let start = ClockStart {
         resident_rows: feeder.resident_rows(),
         ..ClockStart::at_beginning(data.rows)
     };
     model.set_clock(program, capacity, &start).await?;
-    let batch = model.engine.capacity().evaluate;
-    let batch = batch.map_or(MAX_EVALUATE_ROWS, |extent| extent.batch);
     let epoch_sums = EpochSums::new(data.rows as u64, batch as u64, metrics.layout.clone(), 0);
     let steps = epoch_sums.steps_per_epoch();
     let mut pass = RowPass::new((program, capacity), feeder, vec![epoch_sums], steps);
@@ -144,9 +142,7 @@ pub(super) async fn measure(
             figures = pass.epoch_sums[0].absorb(step).1;
         }
     }
-    let Some(figures) = figures else {
-        return Err(Error::data("there are no rows to evaluate on"));
-    };
+    let figures = figures.ok_or_else(|| Error::data("there are no rows to evaluate on"))?;
     Ok(Evaluation {
         loss: figures.values.first().copied().unwrap_or(f64::NAN),
         metrics: metrics.report(&figures)?,

@@ -56,21 +56,20 @@ impl Recipe<'_> {
             Given::Named(named) => self.in_order(named)?,
         };
         let specs = &self.architecture.inputs;
+        let steps = self.architecture.preprocessing.as_ref();
         let mut arranged = Vec::new();
         for (values, spec) in inputs.into_iter().zip(specs) {
-            let converted = values.converted(spec.kind.dtype).and_then(|values| {
-                match (&self.architecture.preprocessing, values) {
-                    (Some(steps), TypedValues::F32(cells)) => {
-                        Ok(TypedValues::F32(steps.transform_rows(cells)?))
-                    }
-                    (_, values) => Ok(values),
+            let converted = values.converted(spec.kind.dtype);
+            let preprocessed = converted.and_then(|values| match (steps, values) {
+                (Some(steps), TypedValues::F32(cells)) => {
+                    Ok(TypedValues::F32(steps.transform_rows(cells)?))
                 }
+                (_, values) => Ok(values),
             });
-            let named = |error: Error| match specs.len() {
+            arranged.push(preprocessed.map_err(|error| match specs.len() {
                 1 => error,
                 _ => Error::data(format!("the input `{}`: {error}", spec.name)),
-            };
-            arranged.push(converted.map_err(named)?);
+            })?);
         }
         let rows = arranged.first().zip(specs.first());
         Ok(Arranged {
@@ -111,35 +110,27 @@ impl Recipe<'_> {
         self.architecture.inputs.iter().map(part).collect()
     }
 
-    /// Refuses names that are not those of the model's inputs, and inputs that none of them is.
-    fn check_inputs(&self, names: &[&str]) -> Result<()> {
-        let inputs = self.architecture.inputs.iter();
-        let known: Vec<String> = inputs.map(|input| input.name.clone()).collect();
-        if let Some(name) = names.iter().find(|name| !known.iter().any(|k| k == *name)) {
-            return Err(Error::NotFound {
-                what: "input",
-                name: name.to_string(),
-                known,
-            });
-        }
-        match known.iter().find(|known| !names.contains(&known.as_str())) {
-            Some(missing) => Err(Error::data(format!(
-                "the input `{missing}` is missing; there is: {}",
-                names.join(", ")
-            ))),
-            None => Ok(()),
-        }
-    }
-
     /// Named inputs in the model's order.
     fn in_order<'a>(
         &self,
         mut named: Vec<(&'a str, TypedValues<'a>, Option<usize>)>,
     ) -> Result<Vec<TypedValues<'a>>> {
-        self.check_inputs(&named.iter().map(|(name, ..)| *name).collect::<Vec<_>>())?;
+        let names: Vec<&str> = named.iter().map(|(name, ..)| *name).collect();
+        let inputs = &self.architecture.inputs;
+        check_names("input", &names, inputs.iter().map(|input| &input.name))?;
+        if let Some(missing) = inputs
+            .iter()
+            .find(|own| !names.contains(&own.name.as_str()))
+        {
+            return Err(Error::data(format!(
+                "the input `{}` is missing; there is: {}",
+                missing.name,
+                names.join(", ")
+            )));
+        }
         let mut ordered = Vec::new();
         let mut rows = None;
-        for spec in &self.architecture.inputs {
+        for spec in inputs {
             let Some(place) = named.iter().position(|(name, ..)| *name == spec.name) else {
                 continue;
             };
@@ -166,5 +157,22 @@ impl Recipe<'_> {
             ordered.push(values);
         }
         Ok(ordered)
+    }
+}
+
+/// Refuses names that are not among those known.
+pub(super) fn check_names<'a>(
+    what: &'static str,
+    names: &[&str],
+    known: impl Iterator<Item = &'a String>,
+) -> Result<()> {
+    let known: Vec<String> = known.cloned().collect();
+    match names.iter().find(|name| !known.iter().any(|k| k == *name)) {
+        None => Ok(()),
+        Some(name) => Err(Error::NotFound {
+            what,
+            name: name.to_string(),
+            known,
+        }),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::reserve::reserved;
 use crate::session::HostElements;
+use crate::train::features::check_names;
 use crate::train::loss::Takes;
 use crate::train::objective::Objective;
 use crate::train::programs::Recipe;
@@ -31,6 +32,13 @@ impl Recipe<'_> {
         Ok((all, positions))
     }
 
+    /// Refuses names that no output has.
+    pub(super) fn check_outputs<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<()> {
+        let outputs = self.architecture.outputs.iter();
+        let names: Vec<&str> = names.collect();
+        check_names("output", &names, outputs.map(|output| &output.name))
+    }
+
     /// The data set's targets for an output.
     pub(super) fn targets_of<'a>(
         &self,
@@ -38,15 +46,7 @@ impl Recipe<'_> {
         objective: &Objective,
     ) -> Result<&'a Targets> {
         let named = data.outputs();
-        let outputs = &self.architecture.outputs;
-        let unknown = |(name, _): &&(String, Targets)| !outputs.iter().any(|o| o.name == *name);
-        if let Some((name, _)) = named.iter().find(unknown) {
-            return Err(Error::NotFound {
-                what: "output",
-                name: name.clone(),
-                known: outputs.iter().map(|output| output.name.clone()).collect(),
-            });
-        }
+        self.check_outputs(named.iter().map(|(name, _)| name.as_str()))?;
         if named.is_empty() && self.objectives.len() == 1 {
             return Ok(data.targets());
         }

@@ -58,15 +58,7 @@ impl Recipe<'_> {
     /// The weights of the rows: a table of those of each output where some have their own.
     pub(super) fn weights_of<'a>(&self, data: &'a Dataset) -> Result<Option<Cow<'a, [f32]>>> {
         let own: Vec<&(String, Vec<f32>)> = data.output_weights().collect();
-        let outputs = &self.architecture.outputs;
-        let unknown = |(name, _): &&&(String, _)| !outputs.iter().any(|o| o.name == *name);
-        if let Some((name, _)) = own.iter().find(unknown) {
-            return Err(Error::NotFound {
-                what: "output",
-                name: name.clone(),
-                known: outputs.iter().map(|output| output.name.clone()).collect(),
-            });
-        }
+        self.check_outputs(own.iter().map(|(name, _)| name.as_str()))?;
         let of = |objective: &Objective| {
             let mut own = own.iter();
             let own = own.find(|(name, _)| *name == objective.output);
@@ -108,21 +100,16 @@ impl Recipe<'_> {
                 "needs a class for each row, got an output of {positions} positions"
             ));
         }
-        let (of_rows, classes): (Vec<usize>, usize) = match self.targets_of(data, objective)? {
-            Targets::None => return Ok(None),
-            Targets::Labels { labels, classes }
-            | Targets::LabelTable {
-                labels,
-                columns: 1,
-                classes,
-            } => (
+        let targets = self.targets_of(data, objective)?;
+        let (of_rows, classes): (Vec<usize>, usize) = match (targets.as_labels(), targets) {
+            (Some((labels, 1, classes)), _) => (
                 labels.iter().map(|&label| label as usize).collect(),
-                apart.max(*classes),
+                apart.max(classes),
             ),
-            Targets::LabelTable { columns, .. } => {
+            (Some((_, columns, _)), _) => {
                 return refused(format!("needs a class for each row, got {columns} labels"));
             }
-            Targets::Values { values, columns: 1 } => {
+            (None, Targets::Values { values, columns: 1 }) => {
                 if let Some(row) = values.iter().position(|&y| y != 0.0 && y != 1.0) {
                     let value = values[row];
                     return refused(format!(
@@ -131,7 +118,7 @@ impl Recipe<'_> {
                 }
                 (values.iter().map(|&y| usize::from(y == 1.0)).collect(), 2)
             }
-            Targets::Values { values, columns } => {
+            (None, Targets::Values { values, columns }) => {
                 let largest = |row: &[f32]| {
                     (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
                 };
@@ -140,6 +127,7 @@ impl Recipe<'_> {
                     *columns,
                 )
             }
+            (None, _) => return Ok(None),
         };
         let mut table = BTreeMap::new();
         for &(class, weight) in by_class {

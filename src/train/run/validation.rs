@@ -44,10 +44,7 @@ impl<'a> Validator<'a> {
         let mut tries = Recovery::default().tries;
         loop {
             match self.measure_once().await {
-                Err(error) => {
-                    self.model.engine.try_again(&mut tries, error)?;
-                    self.loaded = None;
-                }
+                Err(error) => self.model.engine.try_again(&mut tries, error)?,
                 done => return done,
             }
         }
@@ -57,18 +54,14 @@ impl<'a> Validator<'a> {
         let (model, data) = (&mut self.model, self.data);
         // A device that was lost while weights were set took the data along.
         let open = model.engine.capacity();
-        let loaded = self
-            .loaded
-            .filter(|loaded| open.covers(loaded) && !model.engine.is_lost());
-        let capacity = match loaded {
-            Some(loaded) => loaded,
-            None => {
-                let place = evaluation_place(model, data, &[], None)?;
-                let capacity = Capacity::evaluating(place);
-                load(model, capacity, data).await?;
-                self.loaded = Some(capacity);
-                capacity
-            }
+        let loaded = |loaded: &Capacity| open.covers(loaded) && !model.engine.is_lost();
+        let capacity = if let Some(loaded) = self.loaded.filter(loaded) {
+            loaded
+        } else {
+            let place = evaluation_place(model, data, &[], None)?;
+            let capacity = Capacity::evaluating(place);
+            load(model, capacity, data).await?;
+            *self.loaded.insert(capacity)
         };
         let metrics = model.recipe().metrics()?;
         measure(model, capacity, data, &metrics).await

@@ -13,7 +13,6 @@ use super::metric::ModelMetrics;
 use super::model::Model;
 use super::programs::{Capacity, RowProgram};
 
-use submissions::Answer;
 pub(super) use submissions::Submissions;
 
 /// A program on its way over a data set: rows are fed, steps submitted ahead, and their sums read after them.
@@ -60,9 +59,8 @@ impl<'a> RowPass<'a> {
     pub async fn begin(&self, model: &mut Model, metrics: &ModelMetrics) -> Result<Submissions> {
         let device = model.device().clone();
         let program = model.opened(self.capacity).await?.program(self.program)?;
-        let mut submissions = Submissions::new(program, metrics, self.steps_per_epoch(), &device)?;
-        submissions.begin_at(self.absorbed);
-        Ok(submissions)
+        let steps = (self.steps_per_epoch(), self.absorbed);
+        Submissions::new(program, metrics, steps, &device)
     }
 
     /// Brings rows and submits steps until enough is under way, or step `until` is.
@@ -96,14 +94,13 @@ impl<'a> RowPass<'a> {
         submissions: &mut Submissions,
     ) -> Result<Option<(u64, Range<u64>)>> {
         let session = model.session(self.capacity).await?;
-        let Some(Answer { done, sums }) = submissions.next(session).await? else {
+        let Some((done, steps, copied)) = submissions.next(session).await? else {
             return Ok(None);
         };
-        let Some((steps, copied)) = sums else {
-            return Ok(Some((done, 0..0)));
-        };
         let each = (copied.len() / self.epoch_sums.len().max(1)).max(1);
-        if let [only] = &mut self.epoch_sums[..] {
+        if steps.is_empty() {
+            // Nothing was read.
+        } else if let [only] = &mut self.epoch_sums[..] {
             only.hold(copied);
         } else {
             for (epoch_sums, copied) in self.epoch_sums.iter_mut().zip(copied.chunks_exact(each)) {

@@ -39,20 +39,12 @@ struct Submitted {
     reads: Option<Range<u64>>,
 }
 
-/// A submission that has ended.
-pub(in crate::train) struct Answer {
-    /// Steps done so far.
-    pub done: u64,
-    /// The steps whose sums came with it, counted from 0, and the ring.
-    pub sums: Option<(Range<u64>, Vec<f32>)>,
-}
-
 impl Submissions {
-    /// For a program of a session, in epochs of `per_epoch` steps, beginning with one.
+    /// For a program of a session, in epochs of `per_epoch` steps, after `submitted` steps.
     pub fn new(
         (session, handles): (&mut Session, &RunHandles),
         metrics: &ModelMetrics,
-        per_epoch: u64,
+        (per_epoch, submitted): (u64, u64),
         device: &Device,
     ) -> Result<Self> {
         session.reserve(&handles.sums, READBACKS)?;
@@ -63,14 +55,9 @@ impl Submissions {
             per_epoch,
             pace: Pace::new(device),
             queue: VecDeque::new(),
-            submitted: 0,
+            submitted,
             unread: 0,
         })
-    }
-
-    /// Goes on from a step of the run that an earlier call has come to.
-    pub fn begin_at(&mut self, step: u64) {
-        self.submitted = step;
     }
 
     /// The step at which all that was submitted has been read: one more, where nothing under way reads the last ones.
@@ -85,13 +72,10 @@ impl Submissions {
 
     /// Submits until enough is under way, or step `until` is.
     pub fn ahead(&mut self, session: &mut Session, until: u64) -> Result<()> {
-        let reading = |queue: &VecDeque<Submitted>| {
-            let reads = queue.iter().filter(|submitted| submitted.reads.is_some());
-            reads.count() < READBACKS
-        };
+        let reading = |queue: &VecDeque<Submitted>| queue.iter().flat_map(|it| &it.reads).count();
         while self.submitted < until
             && self.queue.len() < self.pace.in_flight()
-            && reading(&self.queue)
+            && reading(&self.queue) < READBACKS
         {
             let (steps, reads) = self.next_steps(until);
             let begun = WallTime::now();
@@ -132,17 +116,19 @@ impl Submissions {
         (steps, reads)
     }
 
-    /// Waits for the submission that ends next; none is under way where there is no answer.
-    pub async fn next(&mut self, session: &mut Session) -> Result<Option<Answer>> {
+    /// Waits for the submission that ends next: the steps done so far, those whose sums came with it, counted from 0, and the
+    /// sums. None where nothing is under way.
+    pub async fn next(
+        &mut self,
+        session: &mut Session,
+    ) -> Result<Option<(u64, Range<u64>, Vec<f32>)>> {
         let Some(submitted) = self.queue.pop_front() else {
             return Ok(None);
         };
         let ring = session.finish(submitted.pending).await?;
         self.pace.took(submitted.steps, submitted.begun);
         let under_way: u64 = self.queue.iter().map(|submitted| submitted.steps).sum();
-        Ok(Some(Answer {
-            done: self.submitted - under_way,
-            sums: submitted.reads.map(|steps| (steps, ring)),
-        }))
+        let read = submitted.reads.unwrap_or(0..0);
+        Ok(Some((self.submitted - under_way, read, ring)))
     }
 }
