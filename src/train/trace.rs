@@ -3,9 +3,8 @@
 use std::panic::Location;
 
 use crate::graph::{Node, Origin};
-use crate::plan::{Place, Plan};
-use crate::session::ElementsRef;
-use crate::session::resize_rates;
+use crate::plan::Plan;
+use crate::session::{ElementsRef, resize_rates};
 use crate::target::Target;
 use crate::{Dataset, Device, Error, Graph, Result, Role, Session, Snapshot, Values};
 
@@ -100,12 +99,10 @@ impl Trace {
                 continue;
             };
             if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
+                let node = self.graph.node_of_variable(&variable.name);
                 return Ok(Some(FirstNonFinite {
                     step,
-                    node: self
-                        .graph
-                        .node_of_variable(&variable.name)
-                        .unwrap_or_default(),
+                    node: node.unwrap_or_default(),
                     op: "variable".into(),
                     layer: None,
                     backward: false,
@@ -128,23 +125,18 @@ impl Trace {
             layer,
             backward,
         } = origin;
+        let mut variables = self.plan.variables.iter();
+        let updated = variables.find(|variable| variable.place == place);
         Ok(Some(FirstNonFinite {
             step,
             node,
             op: call.op.name().into(),
             layer: layer.map(|layer| layer.to_string()),
             backward,
-            variable: self.variable_at(place),
+            variable: updated.map(|variable| variable.name.clone()),
             location: location.filter(|location| !is_own(location)),
             value,
         }))
-    }
-
-    /// The name of the variable that lies at a place.
-    fn variable_at(&self, place: Place) -> Option<String> {
-        let mut variables = self.plan.variables.iter();
-        let found = variables.find(|variable| variable.place == place)?;
-        Some(found.name.clone())
     }
 }
 

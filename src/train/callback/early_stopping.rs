@@ -98,14 +98,12 @@ impl Callback for EarlyStopping {
         }
         // The first epoch ends no run, though its figure be NaN.
         if self.waited >= self.patience && epoch > 1 {
-            let best = self
-                .best()
-                .map(|(epoch, value)| format!("; the best is {value:.6} of epoch {epoch}"));
+            let best = self.best().map_or(String::new(), |(epoch, value)| {
+                format!("; the best is {value:.6} of epoch {epoch}")
+            });
+            let (name, waited) = (&self.monitor.name, self.waited);
             moment.stop(format!(
-                "{} did not get better in {} epochs{}",
-                self.monitor.name,
-                self.waited,
-                best.unwrap_or_default()
+                "{name} did not get better in {waited} epochs{best}"
             ));
         }
         Ok(())
@@ -119,9 +117,9 @@ impl Callback for EarlyStopping {
     }
 
     fn restore(&mut self, kept: &Kept) -> Result<()> {
-        let best;
+        let best: Option<u64>;
         (self.waited, self.best_epoch, best) = kept.values()?;
-        self.monitor.restore(best);
+        self.monitor.best = best.map(f64::from_bits);
         self.best.clone_from(&kept.snapshot);
         Ok(())
     }

@@ -109,9 +109,9 @@ impl Callback for ReduceOnPlateau {
     }
 
     fn restore(&mut self, kept: &Kept) -> Result<()> {
-        let best;
+        let best: Option<u64>;
         (self.waited, self.cooling, best) = kept.values()?;
-        self.monitor.restore(best);
+        self.monitor.best = best.map(f64::from_bits);
         Ok(())
     }
 }

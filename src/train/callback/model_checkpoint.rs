@@ -145,7 +145,7 @@ impl Callback for ModelCheckpoint {
     }
 
     fn restore(&mut self, kept: &Kept) -> Result<()> {
-        let (best, written): (_, VecDeque<PathBuf>) = kept.values()?;
+        let (best, written): (Option<u64>, VecDeque<PathBuf>) = kept.values()?;
         if let Some(path) = written.iter().find(|path| !self.could_write(path)) {
             let message = format!(
                 "holds {}, which is no file of `{}`",
@@ -155,7 +155,7 @@ impl Callback for ModelCheckpoint {
             return Err(Error::argument("resume", message));
         }
         self.written = written;
-        self.monitor.restore(best);
+        self.monitor.best = best.map(f64::from_bits);
         Ok(())
     }
 }

@@ -81,11 +81,6 @@ impl Monitor {
         self.best.map(f64::to_bits)
     }
 
-    /// Takes the best figure so far from its bits.
-    pub(super) fn restore(&mut self, bits: Option<u64>) {
-        self.best = bits.map(f64::from_bits);
-    }
-
     /// Learns which way the figure gets better in a run of this model. Refuses a figure that no epoch of the run will have; the
     /// best so far stays.
     pub(crate) fn begin(&mut self, validates: bool, model: &Model) -> Result<()> {

@@ -124,11 +124,9 @@ pub(super) fn import_weights(
 fn kept(model: &Model) -> BTreeMap<String, Vec<Parameter>> {
     let mut layers: BTreeMap<String, Vec<Parameter>> = BTreeMap::new();
     for parameter in model.architecture().parameters() {
-        let layer = parameter
-            .name
-            .rsplit_once('/')
-            .map_or("", |(layer, _)| layer);
-        layers.entry(layer.into()).or_default().push(parameter);
+        let layer = parameter.name.rsplit_once('/');
+        let layer = layer.map_or("", |(layer, _)| layer).to_string();
+        layers.entry(layer).or_default().push(parameter);
     }
     layers
 }
@@ -139,14 +137,12 @@ type Groups = BTreeMap<String, BTreeMap<String, Numbers>>;
 fn groups(tensors: BTreeMap<String, Numbers>, program: Exporter) -> Groups {
     let mut groups = Groups::new();
     for (name, numbers) in tensors {
-        let (layer, key) = match program {
-            Exporter::Keras => name.rsplit_once('/').unwrap_or(("", &name)),
-            Exporter::PyTorch => name.rsplit_once('.').unwrap_or(("", &name)),
+        let (separator, list) = match program {
+            Exporter::Keras => ("/", "/vars"),
+            Exporter::PyTorch => (".", ""),
         };
-        let layer = match program {
-            Exporter::Keras => layer.strip_suffix("/vars").unwrap_or(layer),
-            Exporter::PyTorch => layer,
-        };
+        let (layer, key) = name.rsplit_once(separator).unwrap_or(("", &name));
+        let layer = layer.strip_suffix(list).unwrap_or(layer);
         let group = groups.entry(layer.into()).or_default();
         group.insert(key.into(), numbers);
     }
@@ -181,13 +177,13 @@ fn fitted(tensor: &Numbers, parameter: &Parameter, program: Exporter) -> Result<
         },
         _ => tensor.clone(),
     };
-    match turned.shape == wanted {
-        true => Ok(turned),
-        false => Err(format!(
+    if turned.shape != wanted {
+        return Err(format!(
             "is {:?}, which does not make the {} of `{}`",
             tensor.shape, parameter.shape, parameter.name
-        )),
+        ));
     }
+    Ok(turned)
 }
 
 impl Import {
@@ -197,18 +193,14 @@ impl Import {
         theirs: &Groups,
         ours: &BTreeMap<String, Vec<Parameter>>,
     ) -> Result<Vec<(String, String)>, String> {
-        let known = |names: Vec<&String>| {
-            let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
-            names.join(", ")
-        };
         let mut pairs = Vec::new();
         for (their_name, own_name) in &self.layers {
             if !theirs.contains_key(their_name) {
-                let there = known(theirs.keys().collect());
+                let there = listed(theirs.keys());
                 return Err(format!("it has no layer `{their_name}`; there is: {there}"));
             }
             if !ours.contains_key(own_name) {
-                let there = known(ours.keys().collect());
+                let there = listed(ours.keys());
                 return Err(format!(
                     "the model has no layer `{own_name}` with weights; there is: {there}"
                 ));
@@ -221,13 +213,10 @@ impl Import {
             }
             pairs.push((their_name.clone(), own_name.clone()));
         }
-        let (taken, set): (BTreeSet<&String>, BTreeSet<&String>) = self
-            .layers
-            .iter()
-            .map(|(theirs, ours)| (theirs, ours))
-            .unzip();
-        let left: Vec<&String> = theirs.keys().filter(|name| !taken.contains(name)).collect();
-        let ours_left: Vec<&String> = ours.keys().filter(|name| !set.contains(name)).collect();
+        let named = |name: &String| self.layers.iter().any(|(theirs, _)| theirs == name);
+        let left: Vec<&String> = theirs.keys().filter(|name| !named(name)).collect();
+        let named = |name: &String| self.layers.iter().any(|(_, ours)| ours == name);
+        let ours_left: Vec<&String> = ours.keys().filter(|name| !named(name)).collect();
         let by_name: Vec<(String, String)> = left
             .iter()
             .filter(|name| ours_left.iter().any(|own| *own == last(name)))
@@ -257,9 +246,9 @@ impl Import {
                 "it has {} layers with weights ({}), and the model {} ({}): say which belong together by \
                  `Import::layer`, or take some of them by `partial`",
                 left.len(),
-                known(left),
+                listed(left.into_iter()),
                 ours_left.len(),
-                known(ours_left)
+                listed(ours_left.into_iter())
             ));
         }
         let ours_left = ours_left.into_iter().map(|name| (name, &ours[name]));
@@ -267,6 +256,10 @@ impl Import {
         pairs.extend(in_order(self.program, left, ours_left)?);
         Ok(pairs)
     }
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// What tells kinds of layers apart: the names of their tensors, and how many dimensions they have.
@@ -279,25 +272,23 @@ fn in_order<'a>(
     ours: impl Iterator<Item = (&'a String, &'a Vec<Parameter>)>,
 ) -> Result<Vec<(String, String)>, String> {
     let mut kinds: BTreeMap<LayerKind, [Vec<&String>; 2]> = BTreeMap::new();
+    // Keras' archives: dense layers have a matrix first, normalisations do not.
+    let mut any_numbered = false;
     for (name, group) in theirs {
-        let tensors = group.iter();
         let numbered = group.keys().all(|key| key.parse::<u32>().is_ok());
-        let kind = tensors.map(|(key, numbers)| match numbered {
-            // Keras' archives: dense layers have a matrix first, normalisations do not.
-            true => (format!("tensor {key}"), numbers.shape.len()),
-            false => (key.clone(), numbers.shape.len()),
+        any_numbered |= numbered;
+        let kind = group.iter().map(|(key, numbers)| {
+            let prefix = if numbered { "tensor " } else { "" };
+            (format!("{prefix}{key}"), numbers.shape.len())
         });
         kinds.entry(kind.collect()).or_default()[0].push(name);
     }
-    let numbered = kinds
-        .keys()
-        .flatten()
-        .any(|(key, _)| key.starts_with("tensor "));
     for (name, parameters) in ours {
         let kind = parameters.iter().enumerate().map(|(number, parameter)| {
-            let key = match numbered {
-                true => format!("tensor {number}"),
-                false => key_of(parameter, program).to_string(),
+            let key = if any_numbered {
+                format!("tensor {number}")
+            } else {
+                key_of(parameter, program).to_string()
             };
             (key, parameter.shape.rank())
         });

@@ -70,25 +70,17 @@ impl Run<'_> {
         // What the loss shows may have come about in the step before.
         let before = (step - kept.steps).saturating_sub(2);
         self.run_again(model, before).await?;
-        let mut snapshot = model
-            .session(self.pass.capacity)
-            .await?
-            .snapshot_async(Role::is_kept)
-            .await?;
+        let capacity = self.pass.capacity;
+        let session = model.session(capacity).await?;
+        let mut snapshot = session.snapshot_async(Role::is_kept).await?;
         let mut done = before;
-        let mut later = None;
         if kept.steps + done + 1 < step {
             self.run_again(model, 1).await?;
-            later = Some(
-                model
-                    .session(self.pass.capacity)
-                    .await?
-                    .snapshot_async(Role::is_kept)
-                    .await?,
-            );
-        }
-        if let Some(later) = later.filter(is_finite) {
-            (snapshot, done) = (later, done + 1);
+            let session = model.session(capacity).await?;
+            let later = session.snapshot_async(Role::is_kept).await?;
+            if is_finite(&later) {
+                (snapshot, done) = (later, done + 1);
+            }
         }
         let mut trace = Trace::open(model, extent, &snapshot, data)?;
         let at = kept.steps + done + 1;
@@ -118,11 +110,10 @@ impl Run<'_> {
             kept.model_epochs + begun / per_epoch,
         );
         let offset = (begun % per_epoch * self.order.batch).min(rows);
-        model.session(self.pass.capacity).await?.restore(snapshot)?;
+        let capacity = self.pass.capacity;
+        model.session(capacity).await?.restore(snapshot)?;
         let start = self.clock_start(model.steps, model.epochs, offset);
-        model
-            .set_clock(RowProgram::Train, self.pass.capacity, &start)
-            .await?;
+        model.set_clock(RowProgram::Train, capacity, &start).await?;
         model.write_rate_factor()
     }
 
@@ -146,8 +137,6 @@ fn is_finite(snapshot: &Snapshot) -> bool {
         Values::F64(values) => values.iter().all(|value| value.is_finite()),
         Values::U32(_) => true,
     };
-    snapshot
-        .variables
-        .values()
-        .all(|(_, values)| finite(values))
+    let mut variables = snapshot.variables.values();
+    variables.all(|(_, values)| finite(values))
 }
