@@ -62,14 +62,7 @@ pub(super) struct Engine {
     progress: BTreeSet<String>,
 }
 
-/// The session of a run that is set aside while a callback evaluates.
-pub(super) struct SetAside {
-    open: Option<Open>,
-    unread: bool,
-}
-
 impl Engine {
-    /// Nothing is open on the device yet.
     pub fn new(device: &Device) -> Self {
         Engine {
             device: device.clone(),
@@ -122,7 +115,6 @@ impl Engine {
         Some(budget.saturating_sub(others))
     }
 
-    /// Bytes that the open session holds.
     pub fn bytes(&self) -> u64 {
         let open = self.open.as_ref();
         open.map_or(0, |open| open.session.bytes().0)
@@ -164,7 +156,6 @@ impl Engine {
         self.open.is_none() || self.is_lost()
     }
 
-    /// Closes what is open.
     pub fn close(&mut self) {
         (self.open, self.for_callbacks) = (None, None);
     }
@@ -206,7 +197,6 @@ impl Engine {
         Err(Error::argument(name, message))
     }
 
-    /// The run is over.
     pub fn end_run(&mut self, run: Arc<()>) {
         drop(run);
         self.for_callbacks = None;
@@ -217,22 +207,20 @@ impl Engine {
         self.for_callbacks = None;
     }
 
-    /// Whether a run is under way.
     pub fn is_running(&self) -> bool {
         self.running.strong_count() > 0
     }
 
-    /// Sets the session of a run aside: what callbacks evaluate in takes the place.
-    pub fn set_aside(&mut self) -> SetAside {
-        let unread = self.unread;
+    /// Sets the session of a run aside, where nothing closes it: what callbacks evaluate in takes the place.
+    pub fn set_aside(&mut self) -> (Option<Open>, bool) {
         let open = std::mem::replace(&mut self.open, self.for_callbacks.take());
-        SetAside { open, unread }
+        (open, self.unread)
     }
 
     /// Takes the session of a run up again.
-    pub fn take_up(&mut self, aside: SetAside) {
-        self.for_callbacks = std::mem::replace(&mut self.open, aside.open);
-        self.unread = aside.unread;
+    pub fn take_up(&mut self, (open, unread): (Option<Open>, bool)) {
+        self.for_callbacks = std::mem::replace(&mut self.open, open);
+        self.unread = unread;
     }
 
     /// Whether a variable says where a run is, and is no part of the model.

@@ -39,7 +39,7 @@ impl Run<'_> {
             let number = member.history.epochs.len() as u64;
             self.progress.epoch(number, &epoch);
             member.history.epochs.push(epoch);
-            if let Some(threshold) = self.target_loss
+            if let Some(threshold) = self.fit.target_loss
                 && loss <= threshold
             {
                 member.stop = Some(Stop::Loss { loss, threshold });

@@ -138,7 +138,7 @@ impl Run<'_> {
     pub(super) async fn keep_first(&mut self, model: &mut Model) -> Result<()> {
         let resident = self.pass.feeder.resident().is_some();
         let session = model.session(self.pass.capacity).await?;
-        self.keeper.explains = self.non_finite == NonFinite::Stop
+        self.keeper.explains = self.fit.non_finite == NonFinite::Stop
             && resident
             && session.snapshot_bytes(Role::is_kept) <= MAX_BYTES;
         // What the members of a population have learned is little: it is read between two submissions.

@@ -27,12 +27,9 @@ use crate::Snapshot;
 use crate::edge::WallTime;
 use crate::gpu::Counters;
 
-use super::callback::Callbacks;
+use super::fit::Fit;
 use super::history::{History, Stop};
-use super::hook::StateHook;
-use super::interrupt::Interrupt;
 use super::metric::ModelMetrics;
-use super::non_finite::NonFinite;
 use super::programs::ClockStart;
 use super::progress::Progress;
 use super::state::Order;
@@ -42,7 +39,6 @@ use keeper::Keeper;
 pub(super) use setup::fit_on;
 pub(super) use validation::{Validation, Validator};
 
-/// A run under way.
 struct Run<'a> {
     pass: RowPass<'a>,
     /// What is reported of each member of a population; of the only network where there is none.
@@ -55,11 +51,8 @@ struct Run<'a> {
     order: Order,
     /// The seed of each member's shuffle; none for the data's own order.
     shuffles: Vec<Option<u32>>,
-    target_loss: Option<f64>,
-    callbacks: Callbacks<'a>,
-    hooks: Vec<StateHook<'a>>,
+    fit: Fit<'a>,
     keeper: Keeper,
-    interrupt: Option<Interrupt>,
     validation: Option<Validation<'a>>,
     progress: Progress,
     begun: WallTime,
@@ -70,7 +63,6 @@ struct Run<'a> {
     epoch_begun: WallTime,
     /// Whether it goes on from where another call ended.
     resumed: bool,
-    non_finite: NonFinite,
     /// Set when the run ends before its time.
     stop: Option<Stop>,
 }
@@ -87,12 +79,7 @@ struct MemberRun {
 impl Run<'_> {
     /// Time of training so far.
     fn elapsed(&self) -> Duration {
-        self.before + self.elapsed_here()
-    }
-
-    /// Time of training in this call.
-    fn elapsed_here(&self) -> Duration {
-        self.begun.elapsed()
+        self.before + self.begun.elapsed()
     }
 
     /// Whether every epoch is followed by a validation.
@@ -107,10 +94,8 @@ impl Run<'_> {
 
     /// Epochs done, by those members that go on.
     fn epochs(&self) -> u64 {
-        let epochs = self
-            .members
-            .iter()
-            .map(|member| member.history.epochs.len());
+        let members = self.members.iter();
+        let epochs = members.map(|member| member.history.epochs.len());
         epochs.max().unwrap_or(0) as u64
     }
 

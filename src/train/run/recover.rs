@@ -118,7 +118,7 @@ impl Run<'_> {
         self.put_back_on_host(model);
         model.engine.close();
         model.engine.unread = false;
-        let mut hooks = self.hooks.iter_mut();
+        let mut hooks = self.fit.hooks.iter_mut();
         let told = hooks.try_for_each(|hook| match hook.taken {
             Some(step) if step >= state.steps => Ok(()),
             _ => (hook.take)(&state),

@@ -54,7 +54,7 @@ impl Run<'_> {
         } else {
             members[0].history.clone()
         };
-        let callbacks = self.callbacks.0.iter().map(|callback| callback.state());
+        let callbacks = self.fit.callbacks.0.iter().map(|callback| callback.state());
         let mut state = RunState {
             snapshot: Snapshot::default(),
             model_steps: model_step,
@@ -127,7 +127,7 @@ impl Run<'_> {
         if self.stop.is_some() {
             self.pass.total = self.pass.absorbed;
         }
-        let callbacks = self.callbacks.0.iter_mut();
+        let callbacks = self.fit.callbacks.0.iter_mut();
         for (callback, kept) in callbacks.zip(&state.callbacks) {
             callback.restore(kept)?;
         }
@@ -144,11 +144,11 @@ impl Run<'_> {
             Due::Now { ends_epoch } => hook.is_due(steps, epochs, ends_epoch),
             Due::Last => hook.taken != Some(steps),
         };
-        if !self.hooks.iter().any(is_due) {
+        if !self.fit.hooks.iter().any(is_due) {
             return Ok(());
         }
         let state = self.state(model).await?;
-        for hook in self.hooks.iter_mut().filter(|hook| is_due(hook)) {
+        for hook in self.fit.hooks.iter_mut().filter(|hook| is_due(hook)) {
             (hook.take)(&state)?;
             (hook.taken, hook.at) = (Some(steps), WallTime::now());
         }
@@ -235,7 +235,11 @@ impl Run<'_> {
                 self.under_way().1.len(),
                 " figures a step",
             ),
-            (state.callbacks.len(), self.callbacks.0.len(), " callbacks"),
+            (
+                state.callbacks.len(),
+                self.fit.callbacks.0.len(),
+                " callbacks",
+            ),
         ];
         counts.into_iter().try_for_each(|(there, here, what)| {
             let (there_told, here_told) = (format!("with {there}{what}"), format!("has {here}"));

@@ -130,15 +130,18 @@ impl<'a> Run<'a> {
             per_epoch,
             fit.silent || population,
         );
+        if population {
+            // A member whose loss becomes NaN does not stop the others.
+            fit.non_finite = NonFinite::GoOn;
+        }
         let member = || MemberRun {
             history: History::new(stop.clone()),
             stop: None,
             ended: None,
         };
         let epoch_sums = vec![epoch_sums; shuffles.len()];
-        let recovery = fit.recovery;
         Ok(Run {
-            keeper: Keeper::new(model.device(), recovery, feeder.repeats()),
+            keeper: Keeper::new(model.device(), fit.recovery, feeder.repeats()),
             order: Order {
                 rows,
                 batch: batch as u64,
@@ -155,17 +158,8 @@ impl<'a> Run<'a> {
             }),
             metrics,
             shuffles,
-            target_loss: fit.target_loss,
-            callbacks: std::mem::take(&mut fit.callbacks),
-            hooks: std::mem::take(&mut fit.hooks),
-            interrupt: fit.interrupt.take(),
+            fit,
             validation,
-            // A member whose loss becomes NaN does not stop the others.
-            non_finite: if population {
-                NonFinite::GoOn
-            } else {
-                fit.non_finite
-            },
             progress,
             begun,
             counted: None,

@@ -24,16 +24,16 @@ struct Pauses {
 impl Pauses {
     fn of(run: &Run<'_>) -> Self {
         let by_epochs = |hook: &StateHook<'_>| matches!(hook.every, Every::Epochs(_));
-        let waits = run.target_loss.is_some()
+        let waits = run.fit.target_loss.is_some()
             || run.validates()
-            || run.callbacks.wait()
-            || run.hooks.iter().any(by_epochs);
-        let hooked = run.hooks.iter().filter_map(|hook| match hook.every {
+            || run.fit.callbacks.wait()
+            || run.fit.hooks.iter().any(by_epochs);
+        let hooked = run.fit.hooks.iter().filter_map(|hook| match hook.every {
             Every::Steps(steps) => Some(steps),
             Every::Epochs(_) | Every::Time(_) => None,
         });
         Pauses {
-            called: run.callbacks.every(),
+            called: run.fit.callbacks.every(),
             hooked: hooked.collect(),
             epoch: waits.then_some(run.pass.steps_per_epoch()),
         }
@@ -108,7 +108,7 @@ impl Run<'_> {
                 }
                 self.complete_copy(model, start + absorbed)?;
             }
-            let late = self.keeper.is_late() || self.hooks.iter().any(StateHook::is_late);
+            let late = self.keeper.is_late() || self.fit.hooks.iter().any(StateHook::is_late);
             // With nothing under way there is nothing to settle, and nothing would be submitted.
             let under_way = submissions.settled() > self.pass.absorbed;
             settles = (late && under_way).then(|| settles.unwrap_or(submissions.settled()));
@@ -133,7 +133,7 @@ impl Run<'_> {
             }
             member.history.step_losses.push(loss);
             member.history.steps = step;
-            if self.non_finite == NonFinite::Stop && !loss.is_finite() {
+            if self.fit.non_finite == NonFinite::Stop && !loss.is_finite() {
                 return Err(Error::NonFinite {
                     epoch: member.history.epochs.len() as u64 + 1,
                     step,
@@ -149,7 +149,7 @@ impl Run<'_> {
     }
 
     fn note_first_step(&mut self) {
-        let elapsed = self.elapsed_here();
+        let elapsed = self.begun.elapsed();
         for member in &mut self.members {
             if member.history.first_step.is_zero() {
                 member.history.first_step = elapsed;
@@ -159,7 +159,11 @@ impl Run<'_> {
 
     /// Ends the run before its time where it was interrupted or told to stop.
     fn end_early(&mut self, submissions: &Submissions) {
-        let raised = self.interrupt.as_ref().is_some_and(Interrupt::is_raised);
+        let raised = self
+            .fit
+            .interrupt
+            .as_ref()
+            .is_some_and(Interrupt::is_raised);
         if raised {
             self.stop.get_or_insert(Stop::Interrupted);
         }
@@ -210,10 +214,10 @@ impl Run<'_> {
         model: &mut Model,
         mut what: impl FnMut(&mut dyn Callback, &mut Moment<'_>) -> Result<()>,
     ) -> Result<()> {
-        if self.callbacks.0.is_empty() {
+        if self.fit.callbacks.0.is_empty() {
             return Ok(());
         }
-        let mut callbacks = std::mem::take(&mut self.callbacks);
+        let mut callbacks = std::mem::take(&mut self.fit.callbacks);
         let mut moment = Moment {
             model,
             history: self.history(),
@@ -228,7 +232,7 @@ impl Run<'_> {
         if let (Some(stop), None) = (moment.stop.take(), &self.stop) {
             self.stop = Some(stop);
         }
-        self.callbacks = callbacks;
+        self.fit.callbacks = callbacks;
         outcome
     }
 
