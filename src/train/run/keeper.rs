@@ -64,15 +64,6 @@ struct StateCopy {
     rest: Option<(RunState, WallTime, Duration)>,
 }
 
-/// What a state took.
-struct StateCost {
-    /// None where the host heard too late to tell.
-    device: Option<Duration>,
-    host: Duration,
-    /// Whether it was copied while steps ran.
-    copied: bool,
-}
-
 /// The time from one state to the next, by what one costs.
 fn interval(cost: Duration) -> Duration {
     SHORTEST.max(cost.saturating_mul(SHARE))
@@ -119,17 +110,31 @@ impl Keeper {
         self.copy = None;
     }
 
-    fn hold(&mut self, state: RunState, begun: WallTime, cost: StateCost) {
-        self.device_cost = [self.device_cost, cost.device].into_iter().flatten().min();
-        self.cost = self.device_cost.unwrap_or_default() + cost.host;
-        let (step, seconds, copied) = (state.steps, self.cost.as_secs_f64(), cost.copied);
+    /// Takes a state, [copied](StateCopy) while steps ran or not, and what it took of the host and of the device; none where
+    /// the host heard too late to tell.
+    fn hold(
+        &mut self,
+        (state, begun, copied): (RunState, WallTime, bool),
+        device: Option<Duration>,
+        host: Duration,
+    ) {
+        self.device_cost = [self.device_cost, device].into_iter().flatten().min();
+        self.cost = self.device_cost.unwrap_or_default() + host;
+        let (step, seconds) = (state.steps, self.cost.as_secs_f64());
         tracing::debug!(step, seconds, copied, "state kept");
         (self.state, self.state_at) = (Some(state), begun);
     }
+}
 
-    /// There is no memory for a state: the run goes on without.
-    fn without(&mut self, error: &Error, step: u64) {
-        tracing::warn!(%error, step, "no memory to keep the state of the run");
+/// None where there is no memory for a state: the run goes on without.
+fn with_room<T>(state: Result<T>, step: u64) -> Result<Option<T>> {
+    match state {
+        Ok(state) => Ok(Some(state)),
+        Err(error @ Error::OutOfMemory { .. }) => {
+            tracing::warn!(%error, step, "no memory to keep the state of the run");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -153,19 +158,11 @@ impl Run<'_> {
     async fn keep_now(&mut self, model: &mut Model) -> Result<()> {
         let begun = WallTime::now();
         self.keeper.begun = begun;
-        match self.state(model).await {
-            Ok(state) => {
-                let cost = StateCost {
-                    device: Some(begun.elapsed()),
-                    host: Duration::ZERO,
-                    copied: false,
-                };
-                self.keeper.hold(state, begun, cost);
-            }
-            Err(error @ Error::OutOfMemory { .. }) => {
-                self.keeper.without(&error, self.pass.absorbed);
-            }
-            Err(error) => return Err(error),
+        let state = self.state(model).await;
+        if let Some(state) = with_room(state, self.pass.absorbed)? {
+            let cost = Some(begun.elapsed());
+            self.keeper
+                .hold((state, begun, false), cost, Duration::ZERO);
         }
         Ok(())
     }
@@ -179,7 +176,7 @@ impl Run<'_> {
         submissions: &Submissions,
         pause: u64,
     ) -> Result<()> {
-        let step = submissions.submitted();
+        let step = submissions.submitted;
         let can = self.keeper.copies && step == submissions.settled() && step < pause;
         let (absorbed, total) = (self.pass.absorbed, self.pass.total);
         if !can || step == absorbed || step >= total || !self.keeper.is_late() {
@@ -205,22 +202,15 @@ impl Run<'_> {
         let begun = WallTime::now();
         self.keeper.begun = begun;
         let session = model.session(self.pass.capacity).await?;
-        match session.begin_snapshot(Role::is_kept) {
-            Ok(snapshot) => {
-                self.keeper.copy = Some(StateCopy {
-                    snapshot,
-                    step,
-                    begun,
-                    rest: None,
-                });
-            }
-            Err(error @ Error::OutOfMemory { .. }) => {
-                // From now on in smaller parts, which are waited for.
-                self.keeper.copies = false;
-                self.keeper.without(&error, step);
-            }
-            Err(error) => return Err(error),
-        }
+        let snapshot = with_room(session.begin_snapshot(Role::is_kept), step)?;
+        // Without room from now on in smaller parts, which are waited for.
+        self.keeper.copies = snapshot.is_some();
+        self.keeper.copy = snapshot.map(|snapshot| StateCopy {
+            snapshot,
+            step,
+            begun,
+            rest: None,
+        });
         Ok(())
     }
 
@@ -242,31 +232,23 @@ impl Run<'_> {
 
     /// Takes the state that was on its way, once it has arrived.
     pub(super) async fn keep_arrived(&mut self, model: &mut Model) -> Result<()> {
-        let arrived = self.keeper.copy.as_ref().and_then(|copy| {
-            copy.rest.as_ref()?;
-            copy.snapshot.arrived()
-        });
-        let Some(arrived) = arrived else {
+        let arrived =
+            |copy: &mut StateCopy| copy.rest.is_some() && copy.snapshot.arrived().is_some();
+        let Some(copy) = self.keeper.copy.take_if(arrived) else {
             return Ok(());
         };
-        let Some(copy) = self.keeper.copy.take() else {
-            return Ok(());
-        };
+        let arrived = copy.snapshot.arrived();
         let reading = WallTime::now();
         let session = model.session(self.pass.capacity).await?;
         let snapshot = session.finish_snapshot(copy.snapshot).await?;
         if let Some((mut state, read, asked)) = copy.rest {
             state.set_snapshot(snapshot);
-            let cost = StateCost {
-                // At most from the end of the step to the arrival. Submitting the copy is left out: where a driver blocks that,
-                // it is for the steps before it, which are no cost. Where the host heard of both at once, it cannot tell.
-                device: arrived
-                    .checked_duration_since(read)
-                    .filter(|cost| !cost.is_zero()),
-                host: asked + reading.elapsed(),
-                copied: true,
-            };
-            self.keeper.hold(state, copy.begun, cost);
+            // At most from the end of the step to the arrival. Submitting the copy is left out: where a driver blocks that,
+            // it is for the steps before it, which are no cost. Where the host heard of both at once, it cannot tell.
+            let device = arrived.and_then(|arrived| arrived.checked_duration_since(read));
+            let device = device.filter(|cost| !cost.is_zero());
+            let host = asked + reading.elapsed();
+            self.keeper.hold((state, copy.begun, true), device, host);
         }
         Ok(())
     }

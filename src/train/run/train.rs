@@ -90,7 +90,7 @@ impl Run<'_> {
                 Ok(()) => self.pass.answer(model, &mut submissions).await,
                 Err(error) => Err(error),
             };
-            model.steps = start + submissions.submitted();
+            model.steps = start + submissions.submitted;
             let Some((done, steps)) = answer? else {
                 break;
             };
@@ -101,7 +101,7 @@ impl Run<'_> {
                 if pauses.calls(absorbed) {
                     self.call_after_steps(model)?;
                 }
-                if absorbed == submissions.submitted() {
+                if absorbed == submissions.submitted {
                     self.hand_out(model, Due::Now { ends_epoch }).await?;
                     self.keep_between(model).await?;
                     settles = None;

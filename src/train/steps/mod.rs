@@ -75,7 +75,7 @@ impl<'a> RowPass<'a> {
         for _ in 0..2 {
             let feeder = &mut self.feeder;
             let (ready, cut) = feeder
-                .feed(model, to, submissions.submitted(), self.total)
+                .feed(model, to, submissions.submitted, self.total)
                 .await?;
             if let Some(cut) = cut {
                 self.end_data(model, cut).await?;

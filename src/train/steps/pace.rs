@@ -22,7 +22,8 @@ const FIRST: u64 = 8;
 
 /// How many steps a submission runs, and a dispatch.
 pub(super) struct Pace {
-    steps: u64,
+    /// Steps that the next submission should run.
+    pub steps: u64,
     /// Seconds of a step, as the last answer has it.
     per_step: Option<f64>,
     /// The most that a submission may take.
@@ -40,22 +41,15 @@ impl Pace {
             per_step: None,
             longest: device
                 .deadline()
-                .map_or(Duration::from_secs(1), |deadline| deadline / 6),
+                .map_or(Duration::from_secs(1), |it| it / 6),
             answered: WallTime::now(),
         }
     }
 
-    /// How many steps the next submission should run.
-    pub fn steps(&self) -> u64 {
-        self.steps
-    }
-
     /// The most steps that one dispatch should do.
     pub fn steps_per_dispatch(&self) -> u64 {
-        match self.per_step {
-            None => FIRST,
-            Some(per_step) => ((DISPATCH.as_secs_f64() / per_step) as u64).max(1),
-        }
+        let within = |per_step: f64| ((DISPATCH.as_secs_f64() / per_step) as u64).max(1);
+        self.per_step.map_or(FIRST, within)
     }
 
     /// Submissions that may be under way: one until its time is known, then enough that the device never waits for the host;
@@ -69,16 +63,13 @@ impl Pace {
     }
 
     /// Takes the arrival of an answer to `steps` steps submitted at `begun`.
-    ///
-    /// The next submission should take [`SUBMISSION`], but run [`FEWEST`] steps unless those take too long.
     pub fn took(&mut self, steps: u64, begun: WallTime) {
         // Work waits for what was submitted before it.
-        let time = begun
-            .max(std::mem::replace(&mut self.answered, WallTime::now()))
-            .elapsed();
-        self.learn(steps, time);
+        let before = std::mem::replace(&mut self.answered, WallTime::now());
+        self.learn(steps, begun.max(before).elapsed());
     }
 
+    /// The next submission should take [`SUBMISSION`], but run [`FEWEST`] steps unless those take too long.
     fn learn(&mut self, steps: u64, time: Duration) {
         let per_step = time.as_secs_f64().max(1e-9) / steps.max(1) as f64;
         let within = |time: Duration| (time.as_secs_f64() / per_step) as u64;
@@ -105,20 +96,20 @@ mod tests {
     fn a_dispatch_takes_fifty_milliseconds_at_most_once_a_step_was_timed() {
         let mut pace = pace();
         assert_eq!(
-            (pace.steps(), pace.steps_per_dispatch(), pace.in_flight()),
+            (pace.steps, pace.steps_per_dispatch(), pace.in_flight()),
             (8, 8, 1)
         );
         // 0.5 ms a step.
         pace.learn(8, Duration::from_millis(4));
         assert_eq!(
-            (pace.steps(), pace.steps_per_dispatch(), pace.in_flight()),
+            (pace.steps, pace.steps_per_dispatch(), pace.in_flight()),
             (64, 100, 3)
         );
         pace.learn(64, Duration::from_millis(32));
-        assert_eq!((pace.steps(), pace.steps_per_dispatch()), (160, 100));
+        assert_eq!((pace.steps, pace.steps_per_dispatch()), (160, 100));
         // The machine has other things to do now.
         pace.learn(160, Duration::from_millis(1600));
-        assert_eq!((pace.steps(), pace.steps_per_dispatch()), (64, 5));
+        assert_eq!((pace.steps, pace.steps_per_dispatch()), (64, 5));
     }
 
     #[test]
@@ -126,10 +117,10 @@ mod tests {
         let mut pace = pace();
         pace.learn(8, Duration::from_secs(2));
         assert_eq!(
-            (pace.steps(), pace.steps_per_dispatch(), pace.in_flight()),
+            (pace.steps, pace.steps_per_dispatch(), pace.in_flight()),
             (64, 1, 2)
         );
         pace.learn(64, Duration::from_secs(64));
-        assert_eq!(pace.steps(), 20);
+        assert_eq!(pace.steps, 20);
     }
 }

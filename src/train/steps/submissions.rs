@@ -26,7 +26,8 @@ pub(in crate::train) struct Submissions {
     per_epoch: u64,
     pace: Pace,
     queue: VecDeque<Submitted>,
-    submitted: u64,
+    /// Steps submitted so far.
+    pub submitted: u64,
     /// Steps submitted whose sums no submission reads yet.
     unread: u64,
 }
@@ -65,11 +66,6 @@ impl Submissions {
         self.submitted + u64::from(self.unread > 0)
     }
 
-    /// Steps submitted so far.
-    pub fn submitted(&self) -> u64 {
-        self.submitted
-    }
-
     /// Submits until enough is under way, or step `until` is.
     pub fn ahead(&mut self, session: &mut Session, until: u64) -> Result<()> {
         let reading = |queue: &VecDeque<Submitted>| queue.iter().flat_map(|it| &it.reads).count();
@@ -105,7 +101,7 @@ impl Submissions {
         let of_slots = self.slots * self.per_epoch - first % self.per_epoch;
         let room = of_slots.min(RING_ROWS as u64) - self.unread;
         let left = until - self.submitted;
-        let most = self.pace.steps().min(left).min(room);
+        let most = self.pace.steps.min(left).min(room);
         let to_end = self.per_epoch - self.submitted % self.per_epoch;
         // One that reaches the end of an epoch ends at one.
         let steps = match most.checked_sub(to_end) {
