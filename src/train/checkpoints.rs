@@ -40,7 +40,8 @@ pub struct Checkpoints {
     folder: PathBuf,
     every: Every,
     last: u64,
-    best: Option<Monitor>,
+    /// The figure by which the best one stays too.
+    pub(super) best: Option<Monitor>,
     disk: Arc<dyn Disk>,
 }
 
@@ -60,19 +61,20 @@ impl Checkpoints {
         }
     }
 
-    /// How often one is written; default after every epoch. The device waits while the state is read.
+    /// How often a checkpoint is written; default after every epoch. The device waits while the state is read.
     pub fn every(mut self, every: Every) -> Self {
         self.every = every;
         self
     }
 
-    /// How many of the last ones stay, at least 1; default 2, so that there is another where one is damaged.
+    /// How many of the last checkpoints stay, at least 1; default 2, so that there is another where one is damaged.
     pub fn keep_last(mut self, files: u64) -> Self {
         self.last = files;
         self
     }
 
-    /// Keeps that of the best epoch too, by a figure such as `val_loss`, of those that were written after an epoch.
+    /// Keeps the checkpoint of the best epoch too, by a figure such as `val_loss`. Only checkpoints written at the end of an epoch
+    /// are compared.
     pub fn keep_best(mut self, figure: impl Into<Monitor>) -> Self {
         self.best = Some(figure.into());
         self
@@ -187,12 +189,6 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Whether the checkpoint of the best epoch stays.
-    pub(super) fn keeps_best(&self) -> bool {
-        self.best.is_some()
-    }
-
-    /// The hook that writes them.
     pub(super) fn hook<'a>(self) -> StateHook<'a> {
         StateHook::new(self.every, move |state| self.write(state))
     }
@@ -207,7 +203,7 @@ impl Checkpoints {
         let files = files(&self.folder)?;
         let last = usize::try_from(self.last).unwrap_or(usize::MAX);
         let best = self.best_of(&files, state);
-        // Those of later steps are damaged, and were there when the run went on from an earlier one.
+        // Files of later steps are damaged: the run went on from an earlier one.
         let older: Vec<&(u64, PathBuf)> = files.iter().filter(|(s, _)| *s <= state.steps).collect();
         let spare = older.len().saturating_sub(last);
         for (step, path) in older.into_iter().take(spare) {
@@ -221,7 +217,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// The step of the best one of these that were written at the end of an epoch.
+    /// The step of the best one of the files that were written at the end of an epoch.
     fn best_of(&self, files: &[(u64, PathBuf)], state: &RunState) -> Option<u64> {
         let monitor = self.best.as_ref()?;
         let per_epoch = state.order.rows.div_ceil(state.order.batch.max(1)).max(1);
@@ -247,7 +243,7 @@ impl Checkpoints {
 pub struct Newest {
     /// The state of the run.
     pub state: RunState,
-    /// Its file.
+    /// The file that holds it.
     pub path: PathBuf,
     /// Why newer files were passed over, the newest first.
     pub passed_over: Vec<Error>,

@@ -1,4 +1,4 @@
-//! What is open of a model on its device: its sessions, and what the host knows of what they have learned.
+//! The engine of a model: its sessions on a device, and what the host knows of what they have learned.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
@@ -44,7 +44,6 @@ impl Open {
     }
 }
 
-/// What is open of a model on its device.
 #[derive(Debug)]
 pub(super) struct Engine {
     pub device: Device,
@@ -56,8 +55,8 @@ pub(super) struct Engine {
     pub unread: bool,
     /// Held by a run while it is at work, whose data lies in the open session.
     running: Weak<()>,
-    /// What callbacks evaluate in while a run is under way.
-    for_callbacks: Option<Open>,
+    /// The session in which callbacks evaluate while a run is under way.
+    pub for_callbacks: Option<Open>,
     /// Variables of its sessions that say where a run is, and are no part of the model.
     progress: BTreeSet<String>,
 }
@@ -102,7 +101,6 @@ impl Engine {
         })
     }
 
-    /// What the open session serves.
     pub fn capacity(&self) -> Capacity {
         let open = self.open.as_ref();
         open.map(|open| open.capacity).unwrap_or_default()
@@ -199,11 +197,6 @@ impl Engine {
 
     pub fn end_run(&mut self, run: Arc<()>) {
         drop(run);
-        self.for_callbacks = None;
-    }
-
-    /// Closes what callbacks have evaluated in.
-    pub fn close_for_callbacks(&mut self) {
         self.for_callbacks = None;
     }
 

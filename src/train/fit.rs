@@ -45,7 +45,7 @@ pub struct Fit<'a> {
     pub(super) micro: Option<Micro>,
 }
 
-/// What a run goes on from.
+/// The state that a run goes on from, or where its file is.
 #[derive(Debug)]
 pub(super) enum Resume {
     State(Box<RunState>),
@@ -282,11 +282,11 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Whether it asks for what a population does not do.
+    /// Whether a setting is one that populations do not take.
     pub(super) fn exceeds_populations(&self) -> bool {
         !self.class_weight.is_empty()
             || !self.callbacks.0.is_empty()
-            || self.checkpoints.iter().any(Checkpoints::keeps_best)
+            || self.checkpoints.iter().any(|own| own.best.is_some())
             || self.non_finite == NonFinite::Skip
             || self.micro.is_some()
             || self.chunk_rows.is_some()

@@ -132,7 +132,7 @@ pub struct History {
     pub step_losses: Vec<f64>,
     /// Time from the call of `fit` to the end of the first submission: compilation and uploads included.
     pub first_step: Duration,
-    /// What happened on the way, a sentence each: from where the run was resumed, which checkpoint was damaged.
+    /// Events of the run, a sentence each: from where it was resumed, which checkpoint was damaged.
     pub notes: Vec<String>,
     /// What the run's steps asked of the GPU, counted after the data was uploaded; zero on the CPU. Where the device was lost
     /// on the way, what had been asked before, and what making all of it again took, count too.

@@ -37,11 +37,11 @@ pub struct Model {
     pub(super) engine: Engine,
     /// Optimizer steps since the model was compiled; the host's copy of the device's clock.
     pub(super) steps: u64,
-    /// How many of these steps made one update: the parts of a batch.
+    /// The steps that make one update: the parts of a batch.
     pub(super) micro: u32,
     /// Epochs since the model was compiled.
     pub(super) epochs: u64,
-    /// What the schedule's learning rate is multiplied by; none if it never was.
+    /// The factor on the schedule's learning rate; none if nobody has set one.
     pub(super) rate_factor: Option<f32>,
     /// The last state of a run that lost its device for good.
     pub(super) unfinished: Option<Box<RunState>>,
@@ -223,7 +223,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// None today.
+    /// None at present.
     pub fn learning_rate(&self) -> Result<f32> {
         Ok(self.scheduled_rate() * self.rate_factor.unwrap_or(1.0))
     }

@@ -1,5 +1,5 @@
-//! What is kept of a run, as plain data: weights, states of the optimizer, place in the data, figures. Checkpoints write it,
-//! runs are continued from it, and it is taken up where a device is lost.
+//! The state of a run as plain data: weights, states of the optimizer, place in the data, figures. Checkpoints write it, runs
+//! are continued from it, also where a device is lost.
 
 use std::fmt;
 use std::time::Duration;
@@ -25,15 +25,15 @@ pub struct RunState {
     pub model_steps: u64,
     /// Epochs of the model since it was compiled.
     pub model_epochs: u64,
-    /// What callbacks multiply the schedule's learning rate by; none if it never was set.
+    /// The factor on the schedule's learning rate that callbacks have set; none if they never did.
     pub rate_factor: Option<f32>,
-    /// What the place in the data refers to.
+    /// The rows, batches and shuffle that `seen` counts in.
     pub order: Order,
     /// Steps of the run: its batches, or their parts.
     pub steps: u64,
     /// Rows seen of the epoch under way.
     pub seen: u64,
-    /// Sums of loss and metrics over them; last the rows that are part of none, where steps are skipped.
+    /// Sums of loss and metrics over the rows seen; last the rows that are part of none, where steps are skipped.
     pub sums: Vec<f64>,
     /// The names of the metrics; none in a file of before they were kept, where no epoch had ended.
     pub metrics: Vec<String>,
@@ -41,7 +41,7 @@ pub struct RunState {
     pub history: History,
     /// Time of training so far.
     pub elapsed: Duration,
-    /// What each callback keeps, in their order.
+    /// The state of each callback, in the order in which they were added.
     pub callbacks: Vec<Kept>,
     /// The members of a [`Population`](super::Population), in order; none where the run is a model's. `history` is the first
     /// member's then, and `sums` are those of all members one after the other.
@@ -73,7 +73,7 @@ pub struct Order {
     pub micro: u32,
 }
 
-/// What files say that do not speak of parts.
+/// The parts of a batch in files that do not tell them.
 fn whole() -> u32 {
     1
 }
@@ -101,7 +101,8 @@ impl fmt::Display for Order {
     }
 }
 
-/// What a callback keeps of a run that goes on later: settings of its own, and a snapshot where it holds one.
+/// The state of a callback, for a run that goes on later: values of the callback's own, and a snapshot of the model where it
+/// holds one.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Kept {
     pub(crate) values: serde_json::Value,
@@ -110,7 +111,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// What serde makes of the values.
+    /// Keeps the JSON of `values`.
     ///
     /// JSON has no NaN and no infinities: keep a number that may be one as its bits.
     ///
@@ -127,7 +128,7 @@ impl Kept {
         })
     }
 
-    /// The values.
+    /// The values that [`of`](Self::of) was given.
     ///
     /// # Errors
     ///

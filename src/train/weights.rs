@@ -11,11 +11,11 @@ use super::programs::RowProgram;
 /// A layer's tensor on the host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weights {
-    /// Its name: `dense/kernel`, `dense/bias`, `dense_1/kernel` …
+    /// The tensor's name: `dense/kernel`, `dense/bias`, `dense_1/kernel` …
     pub name: String,
-    /// Its shape; kernels are `[inputs, units]`.
+    /// The tensor's shape; kernels are `[inputs, units]`.
     pub shape: Shape,
-    /// Its elements, row-major.
+    /// The tensor's elements, row-major.
     pub values: Vec<f32>,
 }
 

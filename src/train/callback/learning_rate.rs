@@ -7,8 +7,8 @@ use super::{Callback, Kept, Moment, Monitor};
 
 /// Lowers the learning rate when a figure no longer gets better: Keras' `ReduceLROnPlateau`.
 ///
-/// What is lowered is a factor on the optimizer's [`Schedule`](crate::schedule::Schedule); with a constant rate it is as in
-/// Keras.
+/// The rate is lowered by a factor on the optimizer's [`Schedule`](crate::schedule::Schedule), which is as in Keras where the
+/// schedule is constant.
 #[derive(Debug, Clone)]
 pub struct ReduceOnPlateau {
     monitor: Monitor,

@@ -85,7 +85,7 @@ pub enum Timing {
 /// # Ok::<(), kiln::Error>(())
 /// ```
 pub trait Callback: Send {
-    /// When it is called; default: before the next epoch begins.
+    /// When the callback is called; default: before the next epoch begins.
     fn timing(&self) -> Timing {
         Timing::Epochs
     }
@@ -114,12 +114,12 @@ pub trait Callback: Send {
         Ok(())
     }
 
-    /// What it must know to go on with the run later as if it had never stopped; default nothing.
+    /// The state from which the callback goes on in a resumed run as if it had never stopped; default: none.
     fn state(&self) -> Result<Kept> {
         Ok(Kept::default())
     }
 
-    /// Takes up what [`state`](Self::state) gave, after [`begin`](Self::begin) where the run goes on in another call.
+    /// Takes a state that [`state`](Self::state) gave, after [`begin`](Self::begin) where the run goes on in another call.
     fn restore(&mut self, kept: &Kept) -> Result<()> {
         let _unused = kept;
         Ok(())
@@ -157,7 +157,6 @@ impl<C: Callback + ?Sized> Callback for &mut C {
     }
 }
 
-/// The callbacks of a run.
 #[derive(Default)]
 pub(super) struct Callbacks<'a>(pub Vec<Box<dyn Callback + 'a>>);
 
@@ -199,7 +198,7 @@ impl Callbacks<'_> {
 pub struct Moment<'a> {
     /// The model. Read or change it only where [`Timing`] says that the device waits.
     pub model: &'a mut Model,
-    /// What was reported so far; the last epoch is the one that has just ended.
+    /// The epochs and losses so far; the last epoch is the one that has just ended.
     pub history: &'a History,
     /// Steps of this run so far: its batches, or their [parts](super::Fit::micro_batches).
     pub step: u64,

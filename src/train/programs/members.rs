@@ -9,12 +9,12 @@ use crate::{Error, Graph, Initial, Result, Role, Tensor, TensorType};
 
 use super::{Capacity, DataArray, Extent, Recipe, RowProgram, chunk_name};
 
-/// What sets a network of a [`Population`](crate::train::Population) apart from the others.
+/// A network of a [`Population`](crate::train::Population): the settings in which it differs from the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Member {
-    /// The seed of its first weights and of its order of the data.
+    /// The seed of the member's first weights and of the order in which it sees the data.
     pub seed: u64,
-    /// Its learning rate, which stays as it is.
+    /// The member's learning rate, the same in every step.
     pub learning_rate: f32,
 }
 

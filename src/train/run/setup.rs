@@ -49,8 +49,8 @@ async fn run_fit<'a>(
     let mut run = Run::new(model, feeder, validation, fit, (begun, resume.as_ref()))?;
     // What does not fit is refused here, before any work.
     run.call(model, |callback, moment| callback.begin(moment))?;
-    // What callbacks evaluated in has no part in the room that the run was given.
-    model.engine.close_for_callbacks();
+    // A session in which callbacks evaluated has no part in the room that the run was given.
+    model.engine.for_callbacks = None;
     let from = resume.as_ref().map(|resumed| &resumed.state);
     run.start(model, from).await?;
     drop(resume);
