@@ -2,7 +2,7 @@
 
 use crate::Tensor;
 use crate::op::binary_cross_entropy::{HIGHEST, LOWEST};
-use crate::op::softmax;
+use crate::op::shape::row_map::{RowMap, RowMapBackward};
 use crate::op::softmax::Softmax;
 
 /// dz/dloss = softmax z·Σt − t, and what g = dL/d(dz) makes of its change by z: softmax's own gradient, times Σt.
@@ -13,7 +13,10 @@ pub(super) fn second_of_logits(
     g: &Tensor,
 ) -> (Tensor, Tensor) {
     let p = z.softmax(-1);
-    let own = softmax::Backward(Softmax { axis: -1 });
+    let own = RowMapBackward(RowMap {
+        function: Softmax,
+        axis: -1,
+    });
     let by_z = z.graph().apply_one(own, &[&p, g]).mul(weights);
     (p.mul(weights).sub(t), by_z)
 }

@@ -87,6 +87,14 @@ impl Along {
     pub(crate) fn row<T: Real>(self, x: &[T], row: usize) -> impl Iterator<Item = T> + Clone {
         self.places(row).map(|at| x[at])
     }
+
+    /// Puts the elements of row `row` in their places.
+    #[inline(always)]
+    pub(crate) fn put<T: Copy>(self, values: &[T], row: usize, into: &mut [T]) {
+        for (at, &value) in self.places(row).zip(values) {
+            into[at] = value;
+        }
+    }
 }
 
 /// Copies the columns `from` of each row of input `input` to the columns `to` of each row of the output: both with the

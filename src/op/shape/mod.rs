@@ -3,5 +3,6 @@
 pub(super) mod along;
 pub(crate) mod broadcast;
 pub(super) mod pair_gradients;
+pub(super) mod row_map;
 pub(super) mod row_pairs;
 pub(super) mod rows;
