@@ -202,6 +202,12 @@ impl Launch {
         self
     }
 
+    /// An invocation to each of `threads`, in workgroups of `size`: sets the override `WORKGROUP`, and the grid as
+    /// [`fold`] says.
+    pub(crate) fn over(self, threads: u64, size: u32) -> Self {
+        self.set("WORKGROUP", size).grid(fold(threads, size))
+    }
+
     /// Sets the number of workgroups.
     pub fn grid(mut self, grid: [u32; 3]) -> Self {
         self.grid = grid;

@@ -2,7 +2,7 @@
 
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
-    arity, expect_dtype, fold, shader,
+    arity, expect_dtype, shader,
 };
 use crate::number::Real;
 use crate::target::Target;
@@ -36,14 +36,12 @@ impl Op for Assign {
     }
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        const WORKGROUP: u32 = 256;
         let len = signature.inputs[0].elements();
         Ok(Launch::new(SHADER, "copy")
-            .set("WORKGROUP", WORKGROUP)
             .param("len", len as usize)
             .bind(Binding::Input(1))
             .bind(Binding::Input(0))
-            .grid(fold(len.div_ceil(4), WORKGROUP))
+            .over(len.div_ceil(4), 256)
             .into())
     }
 

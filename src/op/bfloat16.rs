@@ -5,7 +5,7 @@
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, arity,
-    expect_dtype, fold, shader,
+    expect_dtype, shader,
 };
 use crate::number::Real;
 use crate::target::Target;
@@ -41,13 +41,11 @@ impl Op for Bfloat16 {
     }
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        const WORKGROUP: u32 = 64;
         let len = signature.inputs[0].elements();
         Ok(Launch::new(SHADER, "forward")
-            .set("WORKGROUP", WORKGROUP)
             .param("len", len as usize)
             .bind_all(1, 1)
-            .grid(fold(len, WORKGROUP))
+            .over(len, 64)
             .into())
     }
 

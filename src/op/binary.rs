@@ -8,7 +8,7 @@
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    expect_dtype, fold, shader,
+    expect_dtype, shader,
 };
 use crate::number::Real;
 use crate::op::shape::broadcast::{RANK, Walk, broadcast, combine};
@@ -167,7 +167,6 @@ impl Op for Binary {
     }
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        const WORKGROUP: u32 = 64;
         let (a, b, y) = (
             &signature.inputs[0].shape,
             &signature.inputs[1].shape,
@@ -178,10 +177,9 @@ impl Op for Binary {
         let walk = Walk::admitted(a, b, y);
         let mut launch = Launch::new(SHADER, if same { "forward_same" } else { "forward" })
             .set("OPERATOR", self.0 as u32)
-            .set("WORKGROUP", WORKGROUP)
             .param("len", len as usize)
             .bind_all(2, 1)
-            .grid(fold(if same { len.div_ceil(4) } else { len }, WORKGROUP))
+            .over(if same { len.div_ceil(4) } else { len }, 64)
             .flops(len);
         for (name, value) in ["d1", "d2", "d3"].into_iter().zip(&walk.sizes[1..]) {
             launch = launch.param(name, *value);

@@ -3,7 +3,7 @@
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Shader, Signature, Vjp, arity,
-    expect_dtype, fold, shader,
+    expect_dtype, shader,
 };
 use crate::number::Real;
 use crate::op::shape::broadcast::broadcast;
@@ -25,11 +25,9 @@ struct Backward {
 }
 
 fn launch(entry: &'static str, shape: &Shape) -> Launch {
-    const WORKGROUP: u32 = 64;
     Launch::new(SHADER, entry)
-        .set("WORKGROUP", WORKGROUP)
         .param("len", shape.elements() as usize)
-        .grid(fold(shape.elements(), WORKGROUP))
+        .over(shape.elements(), 64)
 }
 
 impl Op for Choose {

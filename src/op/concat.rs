@@ -2,7 +2,7 @@
 
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, MAX_OPERANDS, Op, Shader, Signature,
-    Vjp, fold, shader,
+    Vjp, shader,
 };
 use crate::number::Real;
 use crate::op::shape::along::{Along, copy_columns};
@@ -73,7 +73,6 @@ impl Op for Concat {
     }
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        const WORKGROUP: u32 = 64;
         let y = Along::admitted(&signature.outputs[0], self.axis);
         let (rows, whole) = (y.outer, y.width());
         let widths: Vec<usize> = self.widths(signature).collect();
@@ -87,7 +86,6 @@ impl Op for Concat {
             let begin = |part: usize| words(widths.iter().take(part).sum());
             let mut launch = Launch::new(SHADER, if vectors { "forward_vec4" } else { "forward" })
                 .set("PARTS", widths.len() as u32)
-                .set("WORKGROUP", WORKGROUP)
                 .param("rows", rows)
                 .param("width", words(width))
                 .param("offset", words(offset))
@@ -95,7 +93,7 @@ impl Op for Concat {
                 .param("second", begin(1))
                 .param("third", begin(2))
                 .param("fourth", begin(3))
-                .grid(fold(rows as u64 * words(width) as u64, WORKGROUP));
+                .over(rows as u64 * words(width) as u64, 64);
             for part in 0..AT_ONCE {
                 // Every declared binding needs a buffer; those of tensors that are not there are never read.
                 let own = if part < widths.len() { part } else { 0 };

@@ -2,7 +2,7 @@
 
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
-    expect_dtype, fold, shader,
+    expect_dtype, shader,
 };
 use crate::number::Real;
 use crate::target::Target;
@@ -52,12 +52,11 @@ impl Op for Finite {
     }
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        const WORKGROUP: u32 = 256;
         const NAMES: [&str; MAX_CHECKED_TENSORS] =
             ["len_0", "len_1", "len_2", "len_3", "len_4", "len_5"];
         let tensors = &signature.inputs[1..];
         let fours = tensors.iter().map(|tensor| tensor.elements().div_ceil(4));
-        let mut launch = Launch::new(SHADER, "find").set("WORKGROUP", WORKGROUP);
+        let mut launch = Launch::new(SHADER, "find");
         for (i, name) in NAMES.into_iter().enumerate() {
             let len = tensors.get(i).map_or(0, TensorType::elements);
             // What is not there is the first one, of which nothing is read.
@@ -66,7 +65,7 @@ impl Op for Finite {
         }
         Ok(launch
             .bind(Binding::Input(0))
-            .grid(fold(fours.sum(), WORKGROUP))
+            .over(fours.sum(), 256)
             .flops(tensors.iter().map(TensorType::elements).sum())
             .into())
     }

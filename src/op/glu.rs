@@ -3,7 +3,7 @@
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    expect_dtype, fold, shader,
+    expect_dtype, shader,
 };
 use crate::number::{Dual, Number, Real, Tracked};
 use crate::op::shape::along::Along;
@@ -35,14 +35,12 @@ impl Glu {
     }
 
     fn launch(self, entry: &'static str, signature: &Signature, inputs: usize) -> Launches {
-        const WORKGROUP: u32 = 64;
         let len = signature.inputs[0].elements() / 2;
         Launch::new(SHADER, entry)
-            .set("WORKGROUP", WORKGROUP)
             .param("len", len as usize)
             .param("half", self.half(&signature.inputs[0]))
             .bind_all(inputs, 1)
-            .grid(fold(len, WORKGROUP))
+            .over(len, 64)
             .flops(len * 6)
             .into()
     }

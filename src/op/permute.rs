@@ -1,8 +1,7 @@
 //! Dimensions in another order: y`[i₀, i₁, …]` = x with i_k at dimension order`[k]`; dx is dy in the order turned back.
 
 use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Shader, Signature, Vjp, arity, fold,
-    shader,
+    Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Shader, Signature, Vjp, arity, shader,
 };
 use crate::number::Real;
 use crate::target::Target;
@@ -88,14 +87,12 @@ impl Op for Permute {
     }
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        const WORKGROUP: u32 = 64;
         let x = &signature.inputs[0].shape;
         let dims = self.padded(x);
         let mut launch = Launch::new(SHADER, "forward")
-            .set("WORKGROUP", WORKGROUP)
             .param("len", x.elements() as usize)
             .bind_all(1, 1)
-            .grid(fold(x.elements(), WORKGROUP));
+            .over(x.elements(), 64);
         let sizes = ["d1", "d2", "d3", "d4", "d5"].into_iter().zip(&dims[1..]);
         for (name, (size, _)) in sizes {
             launch = launch.param(name, *size);

@@ -3,7 +3,7 @@
 
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
-    expect_dtype, fold, shader,
+    expect_dtype, shader,
 };
 use crate::number::{Real, UNIT};
 use crate::target::Target;
@@ -74,13 +74,11 @@ impl Op for RunningAverage {
     }
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        const WORKGROUP: u32 = 64;
         let len = signature.inputs[0].elements();
         let ragged = self.ragged.is_some();
         Ok(Launch::new(SHADER, "update")
             .set("UNBIASED", self.unbiased.is_some())
             .set("RAGGED", ragged)
-            .set("WORKGROUP", WORKGROUP)
             .param("len", len as usize)
             .param("count", self.unbiased.unwrap_or(1))
             .param("each", self.ragged.unwrap_or(1))
@@ -89,7 +87,7 @@ impl Op for RunningAverage {
             // What is not asked for is bound to the value and never read.
             .bind(Binding::Input(if ragged { 2 } else { 1 }))
             .bind(Binding::Input(0))
-            .grid(fold(len, WORKGROUP))
+            .over(len, 64)
             .flops(len * 4)
             .into())
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Shader, Signature, Vjp, arity,
-    expect_dtype, fold, shader,
+    expect_dtype, shader,
 };
 use crate::number::Real;
 use crate::op::shape::along::{Along, copy_columns};
@@ -39,16 +39,14 @@ impl Slice {
     }
 
     fn launch_of(self, entry: &'static str, x: &TensorType, threads: u64) -> Launch {
-        const WORKGROUP: u32 = 64;
         let (columns, whole) = self.columns(x);
         Launch::new(SHADER, entry)
-            .set("WORKGROUP", WORKGROUP)
             .param("rows", Along::admitted(x, self.axis).outer)
             .param("width", columns.len())
             .param("offset", columns.start)
             .param("whole", whole)
             .bind_all(1, 1)
-            .grid(fold(threads, WORKGROUP))
+            .over(threads, 64)
     }
 }
 

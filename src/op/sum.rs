@@ -2,7 +2,7 @@
 
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp,
-    arity, expect_dtype, fold, shader,
+    arity, expect_dtype, shader,
 };
 use crate::number::Real;
 use crate::number::parallel::{Table, pieces};
@@ -84,7 +84,6 @@ impl Op for Sum {
     }
 
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
-        const WORKGROUP: u32 = 64;
         let [outer, mut reduced, inner] = self.folded(&signature.inputs[0].shape);
         let mut launches = Launches::default();
         let mut from = Binding::Input(0);
@@ -109,14 +108,13 @@ impl Op for Sum {
             };
             launches.launches.push(
                 Launch::new(SHADER, if half { "forward_half" } else { "forward" })
-                    .set("WORKGROUP", WORKGROUP)
                     .param("outer", outer as usize)
                     .param("reduced", reduced as usize)
                     .param("inner", inner as usize)
                     .param("parts", parts as usize)
                     .bind(from)
                     .bind(to)
-                    .grid(fold(outer * parts * inner, WORKGROUP))
+                    .over(outer * parts * inner, 64)
                     .iterations(reduced.div_ceil(parts))
                     .flops(outer * reduced * inner),
             );
@@ -210,16 +208,14 @@ impl Op for Backward {
     }
 
     fn launch(&self, _signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        const WORKGROUP: u32 = 64;
         let [outer, reduced, inner] = self.sum.folded(&self.shape);
         Ok(Launch::new(SHADER, "backward")
-            .set("WORKGROUP", WORKGROUP)
             .param("outer", outer as usize)
             .param("reduced", reduced as usize)
             .param("inner", inner as usize)
             .param("parts", 1u32)
             .bind_all(1, 1)
-            .grid(fold(outer * reduced * inner, WORKGROUP))
+            .over(outer * reduced * inner, 64)
             .into())
     }
 

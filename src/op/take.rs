@@ -3,7 +3,7 @@
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    expect_dtype, fold, shader,
+    expect_dtype, shader,
 };
 use crate::number::Real;
 use crate::op::shape::along::Along;
@@ -87,16 +87,14 @@ impl TakeWalk {
     }
 
     fn launch(self, entry: &'static str, each: bool, threads: usize) -> Launch {
-        const WORKGROUP: u32 = 64;
         Launch::new(SHADER, entry)
             .set("EACH", each)
-            .set("WORKGROUP", WORKGROUP)
             .param("outer", self.x.outer)
             .param("len", self.x.len)
             .param("inner", self.x.inner)
             .param("taken", self.taken)
             .bind_all(2, 1)
-            .grid(fold(threads as u64, WORKGROUP))
+            .over(threads as u64, 64)
     }
 }
 

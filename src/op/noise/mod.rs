@@ -9,7 +9,7 @@ mod kind;
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    expect_dtype, fold, shader,
+    expect_dtype, shader,
 };
 use crate::number::{Real, UNIT};
 use crate::target::Target;
@@ -94,13 +94,11 @@ impl Noise {
     }
 
     fn launch(self, signature: &Signature, slope: bool) -> Launches {
-        const WORKGROUP: u32 = 64;
         let len = signature.inputs[0].elements();
         let constants = self.kind.constants();
         Launch::new(SHADER, "forward")
             .set("KIND", constants.kind)
             .set("SLOPE", slope)
-            .set("WORKGROUP", WORKGROUP)
             .param("len", len as usize)
             .param("seed_low", self.seed as u32)
             .param("seed_high", (self.seed >> 32) as u32)
@@ -110,7 +108,7 @@ impl Noise {
             .param("kept_more", constants.kept_more)
             .param("dropped_more", constants.dropped_more)
             .bind_all(2, 1)
-            .grid(fold(len.div_ceil(4), WORKGROUP))
+            .over(len.div_ceil(4), 64)
             .iterations(10)
             .flops(len * 8)
             .into()

@@ -24,7 +24,7 @@ mod unary;
 
 use crate::contract::{
     Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity, expect_dtype,
-    fold, shader,
+    shader,
 };
 use crate::number::{Real, Tracked};
 use crate::target::Target;
@@ -144,13 +144,11 @@ fn launch(
     signature: &Signature,
     inputs: usize,
 ) -> Launches {
-    const WORKGROUP: u32 = 64;
     let len = signature.outputs[0].elements();
     Function::describe(Some(function), Launch::new(SHADER, entry))
-        .set("WORKGROUP", WORKGROUP)
         .param("len", len as usize)
         .bind_all(inputs, 1)
-        .grid(fold(len.div_ceil(4), WORKGROUP))
+        .over(len.div_ceil(4), 64)
         .flops(len * 4)
         .into()
 }

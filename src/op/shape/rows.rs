@@ -106,13 +106,11 @@ impl Rows {
 
 /// A dispatch over a matrix with an invocation to an element, with params `rows` and `columns`.
 pub(crate) fn elementwise(shader: Shader, entry: &'static str, shape: &Shape) -> Launch {
-    const WORKGROUP: u32 = 64;
     let (rows, columns) = shape.rows_and_columns();
     Launch::new(shader, entry)
-        .set("WORKGROUP", WORKGROUP)
         .param("rows", rows)
         .param("columns", columns)
-        .grid(fold(shape.elements(), WORKGROUP))
+        .over(shape.elements(), 64)
         .flops(shape.elements() * 4)
 }
 
