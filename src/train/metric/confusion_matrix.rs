@@ -7,18 +7,16 @@ use super::tally::ratio;
 /// Rows by the class that was wanted and the class that was said.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfusionMatrix {
-    classes: usize,
-    /// [wanted, said], row-major.
-    cells: Vec<f64>,
+    /// The rows of the data, or their weights, of each class that was wanted, by the class that they were said to be of.
+    pub cells: Vec<Vec<f64>>,
     names: Vec<String>,
 }
 
 impl ConfusionMatrix {
     /// From [wanted, said], row-major, of a whole square.
-    pub(super) fn new(classes: usize, cells: Vec<f64>) -> Self {
+    pub(super) fn new(classes: usize, cells: &[f64]) -> Self {
         ConfusionMatrix {
-            classes,
-            cells,
+            cells: cells.chunks_exact(classes).map(<[f64]>::to_vec).collect(),
             names: (0..classes).map(|class| class.to_string()).collect(),
         }
     }
@@ -31,23 +29,10 @@ impl ConfusionMatrix {
         self
     }
 
-    /// The rows, or their weights, of the wanted class that were said to be `said`; 0 for a class that is none.
-    pub fn at(&self, wanted: usize, said: usize) -> f64 {
-        if wanted.max(said) >= self.classes {
-            return 0.0;
-        }
-        self.cells[wanted * self.classes + said]
-    }
-
-    /// All of it, a row for each wanted class.
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
-        self.cells.chunks_exact(self.classes)
-    }
-
     /// Three sums of rows, or of their weights, for each class: those that are right, said to be of it, and of it.
     fn sums(&self) -> impl Iterator<Item = [f64; 3]> {
-        let said = |class| (0..self.classes).map(|wanted| self.at(wanted, class)).sum();
-        let rows = self.rows().enumerate();
+        let said = |class: usize| self.cells.iter().map(|row| row[class]).sum();
+        let rows = self.cells.iter().enumerate();
         rows.map(move |(class, row)| [row[class], said(class), row.iter().sum()])
     }
 
@@ -61,7 +46,7 @@ impl ConfusionMatrix {
     }
 
     fn total(&self) -> f64 {
-        self.cells.iter().sum()
+        self.cells.iter().flatten().sum()
     }
 
     /// Σ wanted·said of all classes.
@@ -129,7 +114,7 @@ impl ConfusionMatrix {
 
     /// Whether a number that was none came in: then there is no value.
     pub(super) fn is_lost(&self) -> bool {
-        self.cells.iter().any(|cell| cell.is_nan())
+        self.cells.iter().flatten().any(|cell| cell.is_nan())
     }
 }
 
@@ -142,7 +127,7 @@ impl fmt::Display for ConfusionMatrix {
             let digits = if value.fract() == 0.0 { 0 } else { 2 };
             format!("{value:.digits$}")
         };
-        let cells = self.cells.iter().map(|&value| cell(value).len());
+        let cells = self.cells.iter().flatten().map(|&value| cell(value).len());
         let headings = self.names.iter().map(|name| name.chars().count());
         let width = cells.chain(headings).max().unwrap_or(1);
         write!(f, "{:name$}", "wanted")?;
@@ -155,7 +140,12 @@ impl fmt::Display for ConfusionMatrix {
             .into_iter()
             .zip(self.recall())
             .zip(self.f1_score());
-        let rows = self.rows().zip(scores).zip(self.wanted()).zip(&self.names);
+        let rows = self
+            .cells
+            .iter()
+            .zip(scores)
+            .zip(self.wanted())
+            .zip(&self.names);
         for (((row, ((precision, recall), f1)), wanted), own) in rows {
             write!(f, "{own:name$}")?;
             for &value in row {

@@ -282,11 +282,9 @@ impl EpochCounter {
     pub fn read(&self, cells: &[f64]) -> Tally {
         match &self.count {
             EpochCount::Thresholds(_, thresholds) => {
-                Tally::Thresholds(ThresholdTally::new(thresholds.len(), cells.to_vec()))
+                Tally::Thresholds(ThresholdTally::new(thresholds.len(), cells))
             }
-            EpochCount::Confusion(op) => {
-                Tally::Confusion(ConfusionMatrix::new(op.classes, cells.to_vec()))
-            }
+            EpochCount::Confusion(op) => Tally::Confusion(ConfusionMatrix::new(op.classes, cells)),
             EpochCount::Moments => Tally::Moments(ColumnMoments::read(cells)),
         }
     }

@@ -228,7 +228,7 @@ fn area(auc: &Auc, tally: &ThresholdTally) -> f64 {
     if !auc.multi_label {
         return area_of(auc, &tally.all());
     }
-    let columns = tally.columns();
+    let columns = &tally.columns;
     let areas = columns.iter().map(|column| area_of(auc, column));
     match &auc.label_weights {
         None => areas.sum::<f64>() / columns.len() as f64,

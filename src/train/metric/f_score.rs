@@ -100,8 +100,7 @@ fn f_score(settings: FBeta, tally: &ThresholdTally) -> Vec<f64> {
         let recall = counts.tp / (counts.tp + counts.fn_ + EPSILON);
         (1.0 + square) * precision * recall / (square * precision + recall + EPSILON)
     };
-    let columns = tally.columns();
-    let classes: Vec<Outcomes> = columns.iter().map(|class| class[0]).collect();
+    let classes: Vec<Outcomes> = tally.columns.iter().map(|class| class[0]).collect();
     let scores = || classes.iter().map(|&counts| score(counts));
     match settings.average {
         Averaging::None => scores().collect(),

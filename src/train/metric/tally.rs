@@ -80,19 +80,20 @@ impl Tally {
     /// Whether a number that was none came in among counts: then there is no value.
     pub(super) fn is_lost(&self) -> bool {
         match self {
-            Tally::Thresholds(tally) => tally.cells.iter().any(|cell| cell.is_nan()),
+            Tally::Thresholds(tally) => tally.is_lost,
             Tally::Confusion(matrix) => matrix.is_lost(),
             Tally::Mean { .. } | Tally::Moments(_) => false,
         }
     }
 }
 
-/// Predictions of each column by how many of the ascending thresholds they exceed, on the sides of right and wrong.
+/// Right and wrong answers above each of some thresholds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThresholdTally {
-    thresholds: usize,
-    /// For each column: Σ w·t of every bucket, then Σ w·(1 − t).
-    cells: Vec<f64>,
+    /// The outcomes of each output column at every threshold, ascending.
+    pub columns: Vec<Vec<Outcomes>>,
+    /// Whether a number that was none came in.
+    is_lost: bool,
 }
 
 /// Right and wrong answers at one threshold, or their weights.
@@ -110,16 +111,15 @@ pub struct Outcomes {
 
 impl ThresholdTally {
     /// From the cells of `op::ThresholdCounts`.
-    pub(super) fn new(thresholds: usize, cells: Vec<f64>) -> Self {
-        ThresholdTally { thresholds, cells }
+    pub(super) fn new(thresholds: usize, cells: &[f64]) -> Self {
+        let columns = cells.chunks_exact(2 * (thresholds + 1));
+        ThresholdTally {
+            columns: columns.map(Self::column).collect(),
+            is_lost: cells.iter().any(|cell| cell.is_nan()),
+        }
     }
 
-    /// The outcomes of each output column at every threshold, ascending.
-    pub fn columns(&self) -> Vec<Vec<Outcomes>> {
-        let columns = self.cells.chunks_exact(2 * (self.thresholds + 1));
-        columns.map(Self::column).collect()
-    }
-
+    /// From a column's Σ w·t of predictions by how many of the thresholds they exceed, then Σ w·(1 − t).
     fn column(cells: &[f64]) -> Vec<Outcomes> {
         let size = cells.len() / 2;
         let (yes, no) = cells.split_at(size);
@@ -145,8 +145,8 @@ impl ThresholdTally {
 
     /// The outcomes of all columns together at every threshold, ascending.
     pub fn all(&self) -> Vec<Outcomes> {
-        let mut sums = vec![Outcomes::default(); self.thresholds];
-        for column in self.columns() {
+        let mut sums = vec![Outcomes::default(); self.columns.first().map_or(0, Vec::len)];
+        for column in &self.columns {
             for (sum, own) in sums.iter_mut().zip(column) {
                 sum.tp += own.tp;
                 sum.fp += own.fp;

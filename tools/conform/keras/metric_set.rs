@@ -171,7 +171,7 @@ impl Set<'_> {
         let matrix = stream.confusion()?;
         Ok(matrix
             .iter()
-            .flat_map(|matrix| matrix.rows().flatten().copied())
+            .flat_map(|matrix| matrix.cells.concat())
             .collect())
     }
 }
