@@ -14,8 +14,8 @@ losses! {
     /// −y*·ln y − (1 − y*)·ln(1 − y), averaged over rows and columns.
     ///
     /// Where the last activation is a sigmoid it is computed from the logits, as Keras on TensorFlow does: nothing
-    /// saturates. Other outputs y are taken as probabilities and clipped to [1e-7, 1 − 1e-7]; see
-    /// [`Loss::from_logits`]. PyTorch's `BCELoss` does not clip, but keeps logarithms above −100.
+    /// saturates. Other outputs y are taken as probabilities and clipped to [1e-7, 1 − 1e-7], unless
+    /// they are said to be logits. PyTorch's `BCELoss` does not clip, but keeps logarithms above −100.
     BinaryCrossentropy = "binary_crossentropy", Shares, |y, t, form| y.binary_cross_entropy(t, form),
         logits_of(Activation::Sigmoid);
 
@@ -26,7 +26,7 @@ losses! {
     CategoricalCrossentropy = "categorical_crossentropy", Shares, |y, t, form| y.cross_entropy(t, form),
         by_position(), logits_of(Activation::Softmax);
 
-    /// −ln y of the labelled class, averaged over rows: [`Loss::CategoricalCrossentropy`] with integer labels.
+    /// −ln y of the labelled class, averaged over rows: `CategoricalCrossentropy` with integer labels.
     SparseCategoricalCrossentropy = "sparse_categorical_crossentropy", Labels,
         |y, t, form| y.cross_entropy(t, form), by_position(), logits_of(Activation::Softmax);
 
@@ -47,8 +47,9 @@ losses! {
         |y, t, _| y.pointwise_loss(t, Penalty::KullbackLeibler, 1.0), by_position();
 }
 
-/// [`Loss::BinaryCrossentropy`] times mᵞ, where m = y*·(1 − y) + (1 − y*)·y is the probability of the wrong answer:
-/// what is easy counts little (Lin et al. 2017). Logits and probabilities as there.
+/// The binary cross-entropy times mᵞ, where m = y*·(1 − y) + (1 − y*)·y is the probability of the wrong answer: what is
+/// easy counts little (Lin et al. 2017). Logits and probabilities as in
+/// [`BinaryCrossentropy`](crate::train::Loss::BinaryCrossentropy).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BinaryFocalCrossentropy {
     /// The factor of targets of 1, whose complement is that of targets of 0: Keras' `alpha` with

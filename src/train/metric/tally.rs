@@ -4,7 +4,7 @@ use crate::{Error, Result};
 
 use super::ConfusionMatrix;
 
-/// What a metric's value is computed from: see [`Metric::values`](super::Metric::values).
+/// What a metric's value is computed from: see [`MetricFunction::values`](super::MetricFunction::values).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Tally {
