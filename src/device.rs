@@ -68,20 +68,12 @@ impl Device {
 
     /// The CPU session at f32.
     pub fn cpu() -> Self {
-        Device {
-            kind: DeviceKind::Cpu,
-            target: Target::cpu(),
-            canary: None,
-        }
+        Self::of(DeviceKind::Cpu, Target::cpu())
     }
 
     /// The CPU session at f64: slower, and what every other device is tested against.
     pub fn reference() -> Self {
-        Device {
-            kind: DeviceKind::Reference,
-            target: Target::cpu(),
-            canary: None,
-        }
+        Self::of(DeviceKind::Reference, Target::cpu())
     }
 
     /// A device by name: `best`, `cpu`, `reference`, `gpu` (hardware only), `software`, a back end (`vulkan`, `metal`,
@@ -110,14 +102,12 @@ impl Device {
             other => Selector::from_name(other),
         };
         Self::adapter(&selector, options)?.ok_or_else(|| {
-            let adapters = gpu::adapters()
-                .into_iter()
-                .map(|adapter| adapter.to_string());
-            let known = std::iter::once("cpu".to_string()).chain(adapters).collect();
+            let adapters = gpu::adapters();
+            let adapters = adapters.iter().map(ToString::to_string);
             Error::NotFound {
                 what: "device",
                 name: name.trim().to_string(),
-                known,
+                known: std::iter::once("cpu".into()).chain(adapters).collect(),
             }
         })
     }
@@ -175,9 +165,14 @@ impl Device {
     }
 
     fn from_gpu(device: gpu::Device) -> Self {
+        let target = device.target().clone();
+        Self::of(DeviceKind::Gpu(device), target)
+    }
+
+    fn of(kind: DeviceKind, target: Target) -> Self {
         Device {
-            target: device.target().clone(),
-            kind: DeviceKind::Gpu(device),
+            kind,
+            target,
             canary: None,
         }
     }

@@ -238,18 +238,19 @@ impl Session {
 
     /// Whether it is on a GPU that was lost, so that nothing on it can be read any more.
     pub(crate) fn is_lost(&self) -> bool {
+        self.device().is_some_and(gpu::Device::is_gone)
+    }
+
+    fn device(&self) -> Option<&gpu::Device> {
         match &self.executor {
-            Executor::Gpu(session) => session.device().is_gone(),
-            Executor::Cpu(_) | Executor::Reference(_) => false,
+            Executor::Gpu(session) => Some(session.device()),
+            Executor::Cpu(_) | Executor::Reference(_) => None,
         }
     }
 
     /// Blocks the thread on a readback, driving the device meanwhile.
     fn block_on<T>(&mut self, read: impl AsyncFnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let device = match &self.executor {
-            Executor::Gpu(session) => Some(session.device().clone()),
-            Executor::Cpu(_) | Executor::Reference(_) => None,
-        };
+        let device = self.device().cloned();
         let future = read(self);
         match device {
             Some(device) => device.block_on(future),

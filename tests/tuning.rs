@@ -23,6 +23,14 @@ fn unusual(sizes: [u32; 3], target: &Target) -> ProductChoice {
     *candidates(shape(sizes), target).last().unwrap()
 }
 
+fn table(adapter: &str, driver: &str) -> TuningTable {
+    TuningTable {
+        adapter: adapter.into(),
+        driver: driver.into(),
+        ..TuningTable::default()
+    }
+}
+
 fn tuned_by(target: &Target, table: TuningTable) -> Target {
     Target {
         table: Some(Arc::new(table)),
@@ -49,7 +57,7 @@ fn grid(plan: &Plan) -> [u32; 3] {
 
 #[test]
 fn a_table_comes_back_as_it_was_written() {
-    let mut table = TuningTable::new("An adapter (of 8 lanes)", "its driver 1.2");
+    let mut table = self::table("An adapter (of 8 lanes)", "its driver 1.2");
     for (class, subgroup) in [(Class::Gpu, None), (Class::CpuAdapter, Some(8))] {
         let target = Target::new(class, subgroup);
         for size in [1, 17, 255, 1000] {
@@ -60,7 +68,7 @@ fn a_table_comes_back_as_it_was_written() {
     let again = TuningTable::parse(&table.to_string()).unwrap();
     assert_eq!(again, table);
     // Some drivers have no name.
-    let nameless = TuningTable::new("", "");
+    let nameless = self::table("", "");
     assert_eq!(TuningTable::parse(&nameless.to_string()), Ok(nameless));
     // 1000 and 1024 are of one bucket, 1025 is not.
     assert!(again.product(shape([1024, 2048, 4096])).is_some());
@@ -124,7 +132,7 @@ fn only_what_the_targets_kernels_can_do_is_taken_from_a_table() {
         let target = Target::new(class, subgroup);
         let default = grid(&plan(&target, [300; 3]));
         let tuned = |choice| {
-            let mut table = TuningTable::new("a", "d");
+            let mut table = self::table("a", "d");
             table.insert(shape(sizes), choice);
             grid(&plan(&tuned_by(&target, table), [300; 3]))
         };
@@ -156,7 +164,7 @@ fn a_table_changes_the_kernel_of_a_plan_and_the_product_stays_right() {
     };
     // k is long enough to be split, no size fills its tiles.
     let sizes = [33, 70, 1001];
-    let mut table = TuningTable::new(adapter.name.clone(), adapter.driver.clone());
+    let mut table = self::table(&adapter.name, &adapter.driver);
     table.insert(shape(sizes), unusual(sizes, device.target()));
     let file = std::env::temp_dir().join(format!("kiln-tuning-{}.txt", std::process::id()));
     std::fs::write(&file, table.to_string()).unwrap();

@@ -37,7 +37,11 @@ fn main() -> std::process::ExitCode {
             let message = "the CPU session has no kernels to choose from; name an adapter";
             return Err(Error::argument("device", message));
         };
-        let mut table = TuningTable::new(adapter.name.clone(), adapter.driver.clone());
+        let mut table = TuningTable {
+            adapter: adapter.name.clone(),
+            driver: adapter.driver.clone(),
+            ..TuningTable::default()
+        };
         if std::path::Path::new(&out).exists() {
             let before = TuningTable::read(&out)?;
             if (&before.adapter, &before.driver) != (&table.adapter, &table.driver) {
@@ -91,7 +95,7 @@ fn shapes(widths: &[u32], batch: u32) -> Vec<ProductShape> {
 
 fn tune(device: &Device, shape: ProductShape, table: &mut TuningTable) -> Result<()> {
     let with = |choice| {
-        let mut alone = TuningTable::new("", "");
+        let mut alone = TuningTable::default();
         alone.insert(shape, choice);
         device.clone().with_target(|target| Target {
             table: Some(Arc::new(alone)),

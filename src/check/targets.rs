@@ -37,7 +37,7 @@ const LARGE: u64 = 1024;
 
 /// A table with one choice for all products of sizes up to 2048.
 fn everywhere(choice: ProductChoice) -> TuningTable {
-    let mut table = TuningTable::new("", "");
+    let mut table = TuningTable::default();
     let sizes = || (0..12).map(|power| 1u32 << power);
     let sizes = sizes().flat_map(|m| sizes().flat_map(move |n| sizes().map(move |k| [m, n, k])));
     for sizes in sizes {

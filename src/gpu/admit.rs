@@ -1,7 +1,7 @@
 //! Whether there is memory for a plan, asked before the driver is.
 
 use crate::edge::files;
-use crate::plan::Plan;
+use crate::plan::{Place, Plan};
 use crate::target::Class;
 use crate::{Error, Result, Role};
 
@@ -44,50 +44,26 @@ impl Device {
 }
 
 /// The driver's refusal of memory with what the plan's own would say.
-pub(super) fn advised(plan: &Plan, error: Error) -> Error {
-    match error {
-        Error::OutOfMemory {
-            what,
-            needed,
-            available,
-            advice: None,
-        } => Error::OutOfMemory {
-            what,
-            needed,
-            available,
-            advice: Some(advice(plan)),
-        },
-        other => other,
+pub(super) fn advised(plan: &Plan, mut error: Error) -> Error {
+    if let Error::OutOfMemory { advice: own, .. } = &mut error {
+        own.get_or_insert_with(|| advice(plan));
     }
+    error
 }
 
 /// The largest tensors, and what makes them smaller.
 fn advice(plan: &Plan) -> String {
-    let size = |place: &crate::plan::Place| {
-        let elements = plan
-            .slots
-            .get(place.slot)
-            .map_or(4, |slot| slot.dtype.bytes());
-        place.len.saturating_mul(elements)
+    let sized = |place: &Place, name: String, is_data: bool| {
+        let bytes = plan.slots[place.slot].dtype.bytes();
+        (place.len.saturating_mul(bytes), name, is_data)
     };
     let variables = plan.variables.iter();
-    let variables = variables.map(|v| {
-        (
-            size(&v.place),
-            format!("`{}`", v.name),
-            v.role == Role::Data,
-        )
-    });
+    let variables =
+        variables.map(|v| sized(&v.place, format!("`{}`", v.name), v.role == Role::Data));
     let calls = plan.programs.iter().flat_map(|program| &program.calls);
     let results = calls.flat_map(|call| {
         let places = call.outputs.iter().chain(&call.scratch);
-        places.map(|place| {
-            (
-                size(place),
-                format!("what {} computes", call.op.name()),
-                false,
-            )
-        })
+        places.map(|place| sized(place, format!("what {} computes", call.op.name()), false))
     });
     let mut largest: Vec<(u64, String, bool)> = variables.chain(results).collect();
     largest.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));

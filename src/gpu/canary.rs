@@ -11,9 +11,9 @@ use crate::edge::WallTime;
 use crate::target::Target;
 use crate::{Error, Result};
 
-use super::device::{Buffer, Device, Kernel, Purpose, locked};
+use super::device::{Device, Kernel, Purpose, locked};
 use super::readback::Readback;
-use super::request::{kernels, request};
+use super::request::{kernels, params, request};
 
 /// Iterations of the longest loop that is tried: more than the cap that Mesa's llvmpipe had until version 23.
 const ITERATIONS: u32 = 70_000;
@@ -155,9 +155,8 @@ async fn tried(device: &Device) -> Result<Canary> {
     let alignment = device.target().alignment;
     let launches = launches();
     let written = |binding: Binding| matches!(binding, Binding::Output(_));
-    let requests = launches
-        .iter()
-        .map(|launch| request(device, launch, written));
+    let requests = launches.iter();
+    let requests = requests.map(|launch| request(device, launch, written));
     let requests: Vec<_> = requests.collect::<Result<_>>()?;
     let kernels = kernels(device, &requests)?;
 
@@ -170,26 +169,14 @@ async fn tried(device: &Device) -> Result<Canary> {
     for neighbour in [part, 2 * part] {
         device.upload(&found, neighbour, bytemuck::cast_slice(&counted))?;
     }
-    let mut packed = Vec::new();
-    for request in &requests {
-        packed.extend_from_slice(&request.params);
-        packed.resize(packed.len().next_multiple_of(alignment as usize), 0);
-    }
-    let params = device.buffer("the canary's params", packed.len() as u64, Purpose::Params)?;
-    device.upload(&params, 0, &packed)?;
-
+    let (params, own) = params(device, "the canary's params", alignment, &requests)?;
     let mut dispatches: Vec<(&Kernel, _)> = Vec::new();
-    for (index, (kernel, request)) in kernels.iter().zip(&requests).enumerate() {
-        let own = (
-            &params,
-            index as u64 * alignment,
-            request.params.len() as u64,
-        );
-        let places: [(&Buffer, u64, u64); 2] = match launches[index].bindings[..] {
+    for ((kernel, launch), (from, len)) in kernels.iter().zip(&launches).zip(own) {
+        let [first, second] = match launch.bindings[..] {
             [Binding::Output(_), _] => [(&found, part, bytes), (&found, 2 * part, bytes)],
             _ => [(&x, 0, bytes), (&found, 0, bytes)],
         };
-        let bindings = device.bind("the canary", kernel, &[own, places[0], places[1]])?;
+        let bindings = device.bind("the canary", kernel, &[(&params, from, len), first, second])?;
         dispatches.push((kernel, bindings));
     }
     let staging = device.buffer("the canary's readback", 3 * part, Purpose::Readback)?;

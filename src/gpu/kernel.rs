@@ -49,10 +49,7 @@ pub(super) struct Module {
 impl Module {
     /// Parses, validates and reflects a shader; with it naga's tree of the text.
     pub fn parse(shader: &Shader) -> Result<(Self, naga::Module)> {
-        let refused = |message: String| Error::Shader {
-            shader: shader.name.into(),
-            message,
-        };
+        let refused = |message| refused(shader.name, message);
         let module = naga::front::wgsl::parse_str(&shader.source)
             .map_err(|error| refused(error.emit_to_string(&shader.source)))?;
         let info = Validator::new(ValidationFlags::all(), Capabilities::all())
@@ -61,10 +58,8 @@ impl Module {
         let mut entries = Vec::new();
         for (index, entry) in module.entry_points.iter().enumerate() {
             let uses = info.get_entry_point(index);
-            let used = module
-                .global_variables
-                .iter()
-                .filter(|(handle, _)| uses[*handle] != GlobalUse::empty());
+            let globals = module.global_variables.iter();
+            let used = globals.filter(|(handle, _)| uses[*handle] != GlobalUse::empty());
             let mut bindings = Vec::new();
             let (mut params, mut params_bytes) = (Vec::new(), 0);
             for (_, global) in used {
@@ -106,15 +101,12 @@ impl Module {
                 params_bytes,
             });
         }
-        let overrides = module
-            .overrides
-            .iter()
-            .filter_map(|(_, constant)| constant.name.clone())
-            .collect();
+        let overrides = module.overrides.iter();
+        let overrides = overrides.filter_map(|(_, constant)| constant.name.clone());
         let reflected = Module {
             name: shader.name,
             entries,
-            overrides,
+            overrides: overrides.collect(),
         };
         Ok((reflected, module))
     }
@@ -122,10 +114,7 @@ impl Module {
     /// The entry point that a launch names, after checking the launch against it. `written` tells for each of the
     /// launch's bindings whether the op writes it.
     pub fn entry(&self, launch: &Launch, written: impl Fn(Binding) -> bool) -> Result<&EntryPoint> {
-        let refused = |message: String| Error::Shader {
-            shader: self.name.into(),
-            message,
-        };
+        let refused = |message| refused(self.name, message);
         let entry = self
             .entries
             .iter()
@@ -155,24 +144,18 @@ impl Module {
                 )));
             }
         }
-        if let Some((name, _)) = launch
-            .overrides
-            .iter()
-            .find(|(name, _)| !self.overrides.iter().any(|o| o == name))
-        {
-            return Err(refused(format!("there is no override constant `{name}`")));
+        let unknown = |(name, _): &&(&str, f64)| !self.overrides.iter().any(|known| known == name);
+        match launch.overrides.iter().find(unknown) {
+            Some((name, _)) => Err(refused(format!("there is no override constant `{name}`"))),
+            None => Ok(entry),
         }
-        Ok(entry)
     }
 }
 
 impl EntryPoint {
     /// The bytes of `params` with a launch's values, each at its field's offset.
     pub fn pack(&self, launch: &Launch) -> Result<Vec<u8>> {
-        let refused = |message: String| Error::Shader {
-            shader: launch.shader.name.into(),
-            message,
-        };
+        let refused = |message| refused(launch.shader.name, message);
         let mut bytes = vec![0; self.params_bytes as usize];
         for field in &self.params {
             let value = launch.params.iter().find(|(name, _)| *name == field.name);
@@ -191,15 +174,17 @@ impl EntryPoint {
             };
             bytes[field.offset as usize..field.offset as usize + 4].copy_from_slice(&word);
         }
-        match launch
-            .params
-            .iter()
-            .find(|(name, _)| !self.params.iter().any(|field| field.name == *name))
-        {
+        let unknown = |(name, _): &&(&str, _)| !self.params.iter().any(|field| field.name == *name);
+        match launch.params.iter().find(unknown) {
             Some((name, _)) => Err(refused(format!("params has no field `{name}`"))),
             None => Ok(bytes),
         }
     }
+}
+
+fn refused(shader: &str, message: String) -> Error {
+    let shader = shader.into();
+    Error::Shader { shader, message }
 }
 
 /// The fields of `params`, those of a struct in it among the others, and its size in bytes.

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 use super::admit::advised;
 use super::device::{Bindings, Buffer, Device, Kernel, Purpose};
-use super::request::{Request, kernels, request};
+use super::request::{kernels, params, request};
 use super::session::{Dispatch, Session};
 
 /// What one dispatch of a program may do until a step of it was timed: about 50 ms on the slowest adapter measured,
@@ -30,8 +30,13 @@ impl Session {
         }
         device.admit(plan, 0)?;
         let mut slots = Vec::new();
-        for (index, slot) in plan.slots.iter().enumerate() {
-            let made = device.buffer(&label(plan, index), slot.bytes(), Purpose::Tensors);
+        let by_slot = plan.variables_by_slot();
+        for (index, (slot, inside)) in plan.slots.iter().zip(by_slot).enumerate() {
+            let temporary = || format!("temporary slot {index}");
+            let label = inside
+                .first()
+                .map_or_else(temporary, |first| first.name.clone());
+            let made = device.buffer(&label, slot.bytes(), Purpose::Tensors);
             slots.push(made.map_err(|error| advised(plan, error))?);
         }
         let (prepared, params) = prepared(device, plan)?;
@@ -129,27 +134,13 @@ fn prepared(device: &Device, plan: &Plan) -> Result<(Vec<ReadyLaunch>, Buffer)> 
         variants.push(first..requests.len());
     }
     let made = kernels(device, &requests)?;
-    let alignment = plan.target.alignment;
-    let mut params = Vec::new();
-    let mut place = |request: &Request| {
-        let place = (params.len() as u64, request.params.len() as u64);
-        params.extend_from_slice(&request.params);
-        params.resize(params.len().next_multiple_of(alignment as usize), 0);
-        place
-    };
-    let prepared = variants
-        .into_iter()
-        .map(|variants| {
-            let kernel = Arc::clone(&made[variants.start]);
-            (kernel, requests[variants].iter().map(&mut place).collect())
-        })
-        .collect();
-    let bytes = (params.len() as u64).max(alignment);
-    let buffer = device.buffer("params", bytes, Purpose::Params)?;
-    if !params.is_empty() {
-        device.upload(&buffer, 0, &params)?;
-    }
-    Ok((prepared, buffer))
+    let (buffer, places) = params(device, "params", plan.target.alignment, &requests)?;
+    let prepared = variants.into_iter();
+    let prepared = prepared.map(|variants| {
+        let kernel = Arc::clone(&made[variants.start]);
+        (kernel, places[variants].to_vec())
+    });
+    Ok((prepared.collect(), buffer))
 }
 
 /// How many variants a launch has: for 1, 2, 4, … steps.
@@ -169,15 +160,4 @@ fn is_written(call: &PlannedCall, binding: Binding) -> bool {
         Binding::Input(i) => call.updates(i),
         Binding::Output(_) | Binding::Scratch(_) => true,
     }
-}
-
-fn label(plan: &Plan, slot: usize) -> String {
-    let first = plan
-        .variables
-        .iter()
-        .find(|variable| variable.place.slot == slot);
-    first.map_or_else(
-        || format!("temporary slot {slot}"),
-        |variable| variable.name.clone(),
-    )
 }

@@ -8,7 +8,7 @@ use crate::Result;
 use crate::contract::{Binding, Launch};
 use crate::edge::threads;
 
-use super::device::{Device, Kernel, KernelKey, KernelSource, LoadedModule};
+use super::device::{Buffer, Device, Kernel, KernelKey, KernelSource, LoadedModule, Purpose};
 use super::guard::guard;
 use super::kernel::BindingUse;
 use super::specialise::specialise;
@@ -20,7 +20,7 @@ pub(super) struct Request {
     bindings: Vec<BindingUse>,
     key: KernelKey,
     /// The bytes of `params`.
-    pub params: Vec<u8>,
+    params: Vec<u8>,
 }
 
 /// Checks a launch and packs its params.
@@ -55,6 +55,26 @@ pub(super) fn request(
         key,
         params,
     })
+}
+
+/// The params of requests in one buffer, and where those of each lie: the first byte and how many there are.
+pub(super) fn params(
+    device: &Device,
+    label: &str,
+    alignment: u64,
+    requests: &[Request],
+) -> Result<(Buffer, Vec<(u64, u64)>)> {
+    let (mut bytes, mut places) = (Vec::new(), Vec::new());
+    for Request { params, .. } in requests {
+        places.push((bytes.len() as u64, params.len() as u64));
+        bytes.extend_from_slice(params);
+        bytes.resize(bytes.len().next_multiple_of(alignment as usize), 0);
+    }
+    let buffer = device.buffer(label, (bytes.len() as u64).max(alignment), Purpose::Params)?;
+    if !bytes.is_empty() {
+        device.upload(&buffer, 0, &bytes)?;
+    }
+    Ok((buffer, places))
 }
 
 /// The pipelines of requests, in their order, made now or earlier.

@@ -81,51 +81,30 @@ struct Specialiser<'a> {
 impl Specialiser<'_> {
     fn block(&mut self, block: Block) -> Block {
         let mut kept = Block::with_capacity(block.len());
-        for (statement, span) in block.span_into_iter() {
-            match statement {
+        for (mut statement, span) in block.span_into_iter() {
+            let mut taken = None;
+            match &mut statement {
                 Statement::If {
                     condition,
                     accept,
                     reject,
-                } => match self.values.of(condition) {
-                    Some(Literal::Bool(taken)) => {
-                        let arm = if taken { accept } else { reject };
-                        kept.extend_block(self.block(arm));
-                    }
-                    _ => {
-                        let (accept, reject) = (self.block(accept), self.block(reject));
-                        let statement = Statement::If {
-                            condition,
-                            accept,
-                            reject,
-                        };
-                        kept.push(statement, span);
-                    }
-                },
-                Statement::Switch { selector, cases } => {
-                    let cases = self.switch(selector, cases);
-                    kept.push(Statement::Switch { selector, cases }, span);
-                }
-                Statement::Block(inner) => {
-                    kept.push(Statement::Block(self.block(inner)), span);
-                }
-                Statement::Loop {
-                    body,
-                    continuing,
-                    break_if,
                 } => {
-                    let (body, continuing) = (self.block(body), self.block(continuing));
-                    let statement = Statement::Loop {
-                        body,
-                        continuing,
-                        break_if,
-                    };
-                    kept.push(statement, span);
+                    if let Some(Literal::Bool(holds)) = self.values.of(*condition) {
+                        taken = Some(std::mem::take(if holds { accept } else { reject }));
+                    } else {
+                        self.inside([accept, reject]);
+                    }
                 }
-                other => {
-                    self.note(&other);
-                    kept.push(other, span);
-                }
+                Statement::Switch { selector, cases } => self.switch(*selector, cases),
+                Statement::Block(inner) => self.inside([inner]),
+                Statement::Loop {
+                    body, continuing, ..
+                } => self.inside([body, continuing]),
+                other => self.note(other),
+            }
+            match taken {
+                Some(arm) => kept.extend_block(self.block(arm)),
+                None => kept.push(statement, span),
             }
             // Nothing may follow what leaves a block; an arm that was taken can bring such a statement.
             if matches!(
@@ -143,12 +122,14 @@ impl Specialiser<'_> {
         kept
     }
 
-    /// The arms of a switch that may run: only the one that is selected where the selector is known.
-    fn switch(
-        &mut self,
-        selector: Handle<Expression>,
-        mut cases: Vec<SwitchCase>,
-    ) -> Vec<SwitchCase> {
+    fn inside<const N: usize>(&mut self, blocks: [&mut Block; N]) {
+        for block in blocks {
+            *block = self.block(std::mem::take(block));
+        }
+    }
+
+    /// Leaves the arms of a switch that may run: only the one that is selected where the selector is known.
+    fn switch(&mut self, selector: Handle<Expression>, cases: &mut Vec<SwitchCase>) {
         let selected = match self.values.of(selector) {
             Some(Literal::U32(value)) => Some(SwitchValue::U32(value)),
             Some(Literal::I32(value)) => Some(SwitchValue::I32(value)),
@@ -165,10 +146,9 @@ impl Specialiser<'_> {
                 last.value = SwitchValue::Default;
             }
         }
-        for case in &mut cases {
-            case.body = self.block(std::mem::take(&mut case.body));
+        for case in cases {
+            self.inside([&mut case.body]);
         }
-        cases
     }
 
     /// Notes which expressions a kept statement computes, and what a call gives to its function: an argument is known as

@@ -41,9 +41,4 @@ impl Profile {
             timestamps: false,
         }
     }
-
-    /// Seconds of all dispatches.
-    pub fn seconds(&self) -> f64 {
-        self.timings.iter().map(|timing| timing.seconds).sum()
-    }
 }

@@ -9,21 +9,18 @@ use super::{Place, Plan, PlannedCall, PlannedProgram, PlannedVariable};
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "plan for {}", self.target)?;
-        let mut by_slot: Vec<Vec<&PlannedVariable>> = vec![Vec::new(); self.slots.len()];
-        for variable in &self.variables {
-            by_slot[variable.place.slot].push(variable);
-        }
+        let by_slot = self.variables_by_slot();
         for program in &self.programs {
             writeln!(f)?;
             write_program(f, program, &by_slot)?;
         }
         writeln!(f, "\n{:<6} {:<6} {:>14}  holds", "slot", "type", "bytes")?;
-        let holds = self.names_by_slot();
-        for (index, slot) in self.slots.iter().enumerate() {
-            let mut names = holds[index].join(", ");
-            if names.is_empty() {
-                names = "temporaries".into();
-            }
+        for (index, (slot, inside)) in self.slots.iter().zip(&by_slot).enumerate() {
+            let names: Vec<&str> = inside.iter().map(|v| v.name.as_str()).collect();
+            let names = match &names[..] {
+                [] => "temporaries".to_string(),
+                names => names.join(", "),
+            };
             writeln!(
                 f,
                 "{index:<6} {:<6} {:>14}  {names}",

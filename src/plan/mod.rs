@@ -267,13 +267,13 @@ impl Plan {
         outside
     }
 
-    /// The names of the variables that each slot holds.
-    fn names_by_slot(&self) -> Vec<Vec<&str>> {
-        let mut names = vec![Vec::new(); self.slots.len()];
+    /// The variables that each slot holds.
+    pub(crate) fn variables_by_slot(&self) -> Vec<Vec<&PlannedVariable>> {
+        let mut by_slot = vec![Vec::new(); self.slots.len()];
         for variable in &self.variables {
-            names[variable.place.slot].push(variable.name.as_str());
+            by_slot[variable.place.slot].push(variable);
         }
-        names
+        by_slot
     }
 
     /// Bytes of all slots.

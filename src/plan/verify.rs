@@ -33,11 +33,12 @@ pub(super) fn verify(plan: &Plan) -> Result<()> {
 /// Buffers no larger than the target's largest.
 fn check_slots(plan: &Plan) -> Result<()> {
     let target = &plan.target;
-    let holds = plan.names_by_slot();
-    for (index, slot) in plan.slots.iter().enumerate() {
-        let what = match &holds[index][..] {
+    let by_slot = plan.variables_by_slot();
+    for (index, (slot, inside)) in plan.slots.iter().zip(by_slot).enumerate() {
+        let names = inside.iter().take(3).map(|variable| variable.name.as_str());
+        let what = match &names.collect::<Vec<_>>()[..] {
             [] => format!("temporary slot {index}"),
-            names => names[..names.len().min(3)].join(", "),
+            names => names.join(", "),
         };
         // Beyond this no processor can address it either.
         let addressable =

@@ -20,29 +20,20 @@ impl Session {
         self.write_labels(&cursor_of(clock), &words)
     }
 
-    /// What a clock's scheduled learning rate is multiplied by: 1 until it is set.
-    ///
-    /// # Errors
-    ///
-    /// No clock of that name, a device that fails.
-    pub fn learning_rate_factor(&mut self, clock: &str) -> Result<f32> {
-        let rates = self.read(&rates_of(clock))?;
-        Ok(rates.get(rate::FACTOR).copied().unwrap_or(1.0))
-    }
-
-    /// Sets that factor for the steps to come, without another plan: how a callback lowers the rate between epochs.
+    /// Sets what a clock's scheduled learning rate is multiplied by in the steps to come, without another plan: how a callback
+    /// lowers the rate between epochs. Returns the factor until now, which is 1 until it is set.
     ///
     /// # Errors
     ///
     /// A factor below 0 or not finite, no clock of that name, a device that fails.
-    pub fn set_learning_rate_factor(&mut self, clock: &str, factor: f32) -> Result<()> {
+    pub fn set_learning_rate_factor(&mut self, clock: &str, factor: f32) -> Result<f32> {
         at_least_zero("factor", factor)?;
         let name = rates_of(clock);
         let mut rates = self.read(&name)?;
-        if let Some(word) = rates.get_mut(rate::FACTOR) {
-            *word = factor;
-        }
-        self.write(&name, &rates)
+        let word = rates.get_mut(rate::FACTOR);
+        let before = word.map_or(1.0, |word| std::mem::replace(word, factor));
+        self.write(&name, &rates)?;
+        Ok(before)
     }
 }
 

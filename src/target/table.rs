@@ -51,19 +51,11 @@ pub struct TuningTable {
     pub adapter: String,
     /// The driver's name and version.
     pub driver: String,
-    products: BTreeMap<ProductShape, ProductChoice>,
+    /// The choices by shape, sizes rounded up to powers of two as [`TuningTable::insert`] does.
+    pub products: BTreeMap<ProductShape, ProductChoice>,
 }
 
 impl TuningTable {
-    /// A table that knows nothing yet.
-    pub fn new(adapter: impl Into<String>, driver: impl Into<String>) -> Self {
-        TuningTable {
-            adapter: adapter.into(),
-            driver: driver.into(),
-            products: BTreeMap::new(),
-        }
-    }
-
     /// Sets the choice for a shape and all others of its bucket.
     pub fn insert(&mut self, shape: ProductShape, choice: ProductChoice) {
         self.products.insert(shape.bucket(), choice);

@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Index;
 
-use crate::TensorType;
-use crate::plan::schedule::{Draft, Key, Operand, Scheduled};
+use crate::plan::schedule::{Draft, Operand, Scheduled};
 
 /// A call by its place in the order: its step, and its number among the calls that were put after that step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,11 +16,8 @@ pub(super) struct CallId {
 /// A program under rewriting. Removing or replacing a call leaves the ids of all others as they are.
 #[derive(Debug, Clone)]
 pub(super) struct Calls {
-    pub notes: Vec<String>,
-    /// See [`Scheduled::oversized`].
-    pub oversized: Option<String>,
-    pub fetches: Vec<(String, TensorType, Key)>,
-    name: String,
+    /// The program, its calls apart.
+    pub rest: Scheduled,
     drafts: BTreeMap<CallId, Draft>,
     fetched: HashSet<Operand>,
     /// The calls that read a tensor, each with the operand's position.
@@ -31,21 +27,12 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    pub fn new(program: Scheduled) -> Self {
-        let Scheduled {
-            name,
-            drafts,
-            fetches,
-            notes,
-            oversized,
-        } = program;
-        let fetched = fetches.iter().map(|(_, _, key)| Operand::Value(*key));
+    pub fn new(mut program: Scheduled) -> Self {
+        let drafts = std::mem::take(&mut program.drafts);
+        let fetched = program.fetches.iter();
         let mut calls = Calls {
-            fetched: fetched.collect(),
-            notes,
-            oversized,
-            fetches,
-            name,
+            fetched: fetched.map(|(.., key)| Operand::Value(*key)).collect(),
+            rest: program,
             drafts: BTreeMap::new(),
             readers: HashMap::new(),
             writers: HashMap::new(),
@@ -58,12 +45,14 @@ impl Calls {
 
     pub fn into_scheduled(self) -> Scheduled {
         Scheduled {
-            name: self.name,
             drafts: self.drafts.into_values().collect(),
-            fetches: self.fetches,
-            notes: self.notes,
-            oversized: self.oversized,
+            ..self.rest
         }
+    }
+
+    /// Tells in the plan what a rewrite did.
+    pub fn note(&mut self, note: String) {
+        self.rest.notes.push(note);
     }
 
     /// All calls as they are now, in order.
@@ -122,11 +111,8 @@ impl Calls {
     ) -> impl Iterator<Item = CallId> {
         let writers = self.writers.get(&operand).filter(|_| first < last);
         let between = writers.map(|writers| writers.range(first..last));
-        between
-            .into_iter()
-            .flatten()
-            .copied()
-            .filter(move |&call| call != first)
+        let calls = between.into_iter().flatten().copied();
+        calls.filter(move |&call| call != first)
     }
 
     /// The calls that read a tensor later than `first` and before `last`.
@@ -189,10 +175,8 @@ impl Calls {
 
     fn put(&mut self, id: CallId, draft: Draft) {
         for (position, &input) in draft.inputs.iter().enumerate() {
-            self.readers
-                .entry(input)
-                .or_default()
-                .insert((id, position));
+            let readers = self.readers.entry(input).or_default();
+            readers.insert((id, position));
         }
         for &written in draft.written() {
             self.writers.entry(written).or_default().insert(id);

@@ -221,7 +221,7 @@ impl FoundLayer {
             }
         }
         let updates = self.update.map_or("", |_| " and their updates");
-        program.notes.push(format!(
+        program.note(format!(
             "the gradients of {} layers{updates} are {} call(s){note}",
             self.layers.len(),
             joined.len()

@@ -26,7 +26,7 @@ pub(super) fn store(program: &mut Calls) {
     }
     if tensors > 0 {
         let megabytes = saved as f64 / 1e6;
-        program.notes.push(format!(
+        program.note(format!(
             "{tensors} tensors between products are f16: {megabytes:.3} MB less"
         ));
     }

@@ -30,7 +30,7 @@ pub(super) fn join_last_layers(program: &mut Calls) {
                 "{} computes the outputs of the last layer itself",
                 program[call].op.name()
             );
-            program.notes.push(note);
+            program.note(note);
             program.replace(call, joined);
             program.remove(product);
         }
@@ -90,12 +90,9 @@ fn with_last_layer(program: &Calls, call: CallId) -> Option<(CallId, Draft)> {
 
 /// A loss with what surrounds it: the calls, by their places in the program.
 struct FoundHead {
-    loss: RowLoss,
+    op: Head,
     calls: Vec<CallId>,
-    loss_column: usize,
-    accuracy: Option<(Accuracy, usize)>,
     gradient: Option<CallId>,
-    scaled: bool,
     gather: Option<CallId>,
     ring: CallId,
 }
@@ -113,39 +110,47 @@ impl FoundHead {
         }
         let (recorded, loss_column) = recorded(program, call)?;
         let (ring, cursor) = (program[recorded].inputs[0], program[recorded].inputs[1]);
-        let mut found = FoundHead {
+        let mut op = Head {
             loss,
-            calls: vec![call, recorded],
             loss_column,
             accuracy: None,
-            gradient: None,
+            gather: false,
+            last: None,
+            gradient: false,
             scaled: false,
-            gather: None,
-            ring: recorded,
         };
+        let mut calls = vec![call, recorded];
+        let mut gradient = None;
         for (other, position) in program.readers(y) {
             let draft = &program[other];
             if position != 0 || draft.inputs.get(1) != Some(&t) {
                 continue;
             }
             if let Some(&kind) = draft.op.downcast::<Accuracy>()
-                && found.accuracy.is_none()
+                && op.accuracy.is_none()
                 && sparse == matches!(kind, Accuracy::Sparse)
                 && let Some((record, column)) = self::recorded(program, other)
                 && program[record].inputs[..2] == [ring, cursor]
                 && column != loss_column
             {
-                found.accuracy = Some((kind, column));
-                found.calls.extend([other, record]);
+                op.accuracy = Some((kind, column));
+                calls.extend([other, record]);
             }
-            if draft.op.row_loss_gradient() == Some(loss) && found.gradient.is_none() {
+            if draft.op.row_loss_gradient() == Some(loss) && gradient.is_none() {
                 let (share, scaled) = mean_share(program, records, draft.inputs[2], cursor)?;
-                found.scaled = scaled;
-                found.calls.extend([other, share]);
-                found.gradient = Some(other);
+                (op.gradient, op.scaled, gradient) = (true, scaled, Some(other));
+                calls.extend([other, share]);
             }
         }
+        let mut found = FoundHead {
+            op,
+            calls,
+            gradient,
+            gather: None,
+            ring: recorded,
+        };
         found.gather = found.gathered(program, t);
+        found.op.gather = found.gather.is_some();
         found.calls.extend(found.gather);
         found.may_join(program).then_some(found)
     }
@@ -206,24 +211,13 @@ impl FoundHead {
             Some(gather) => operands.extend([1, 0].map(|i| program[gather].input(i))),
             None => operands.push(first.input(1)),
         }
-        let op = Head {
-            loss: self.loss,
-            loss_column: self.loss_column,
-            accuracy: self.accuracy,
-            gather: self.gather.is_some(),
-            last: None,
-            gradient: self.gradient.is_some(),
-            scaled: self.scaled,
-        };
         let gradient = self.gradient.into_iter();
         let outputs = gradient.flat_map(|call| program[call].typed_outputs());
-        let joined = Draft::new(op, operands, outputs, self.calls.len());
+        let joined = Draft::new(self.op, operands, outputs, self.calls.len());
         let mut calls = self.calls;
         calls.sort_unstable();
         let names: Vec<&str> = calls.iter().map(|&call| program[call].op.name()).collect();
-        program
-            .notes
-            .push(format!("{} are one call", names.join(", ")));
+        program.note(format!("{} are one call", names.join(", ")));
         if let Some(last) = calls.pop() {
             program.replace(last, joined);
         }

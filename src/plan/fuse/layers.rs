@@ -16,7 +16,7 @@ pub(super) fn join(program: &mut Calls, target: &Target) {
         if let Some((next, joined)) = with_next(program, call) {
             let (first, second) = (program[call].op.name(), program[next].op.name());
             let note = format!("{first} and {second} are one call");
-            program.notes.push(note);
+            program.note(note);
             program.replace(next, joined);
             program.remove(call);
         }
@@ -103,6 +103,6 @@ fn gather(program: &mut Calls, call: CallId) {
         "gather is part of the {} products that take the batch",
         uses.len()
     );
-    program.notes.push(note);
+    program.note(note);
     program.remove(call);
 }

@@ -143,7 +143,7 @@ fn peak(program: &Calls, slabs: &Slabs) -> u64 {
             live(*operand, kind, step);
         }
     }
-    for (_, kind, key) in &program.fetches {
+    for (_, kind, key) in &program.rest.fetches {
         live(Operand::Value(*key), kind, program.len());
     }
     peak_of(lives.into_values())

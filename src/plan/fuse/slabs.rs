@@ -52,7 +52,7 @@ pub(super) fn merge_updates(programs: &mut [Calls], slabs: &mut Slabs) {
             if independent(program, &group) && slabs.accept(program, &group) {
                 let name = program[group[0]].op.name();
                 let note = format!("{} updates by {name} are one call over slabs", group.len());
-                program.notes.push(note);
+                program.note(note);
                 gone.extend_from_slice(&group[..group.len() - 1]);
             }
         }

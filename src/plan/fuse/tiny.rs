@@ -28,8 +28,8 @@ pub(super) fn join(programs: &mut [Calls], records: &[Record], slabs: &mut Slabs
         let widths = network.widths();
         if let Err(reason) = network.fits(target) {
             let note = format!("no network.train for {widths}: {reason}");
-            program.notes.push(note.clone());
-            program.oversized = Some(note);
+            program.note(note.clone());
+            program.rest.oversized = Some(note);
             continue;
         }
         let Some(draft) = step.call(&mut network, program.len(), records, &apart, slabs) else {
@@ -39,7 +39,7 @@ pub(super) fn join(programs: &mut [Calls], records: &[Record], slabs: &mut Slabs
             "{} calls are one, network.train: whole steps of the network {widths}",
             program.len()
         );
-        program.notes.push(note);
+        program.note(note);
         program.replace_all(draft);
     }
 }

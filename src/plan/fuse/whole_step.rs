@@ -94,7 +94,7 @@ pub(super) fn find(
         y: walk.variable(y.inputs[1])?,
         columns,
     };
-    let whole = program.fetches.is_empty() && walk.taken.len() == program.len();
+    let whole = program.rest.fetches.is_empty() && walk.taken.len() == program.len();
     (whole && tensors.are_distinct()).then_some((network, tensors))
 }
 
@@ -242,17 +242,17 @@ impl<'a> StepWalk<'a> {
         cursor: Operand,
     ) -> Option<MeasuredLoss> {
         // Where there is no function both are one; then nothing is before it.
-        let places = [false, true]
-            .into_iter()
-            .take(if last.before == last.y { 1 } else { 2 });
-        let places: Vec<bool> = places.collect();
-        let mut places_of_loss = places.iter().copied();
-        let (loss_before, rows) = places_of_loss.find_map(|before| {
+        let places = if last.before == last.y {
+            &[false][..]
+        } else {
+            &[false, true]
+        };
+        let (loss_before, rows) = places.iter().find_map(|&before| {
             let inputs = [Some(last.read(before)), Some(targets)];
             Some((before, self.take(inputs, |op| op.row_loss().is_some())?))
         })?;
         let mut columns = vec![(rows, RingColumn::Loss)];
-        for before in places {
+        for &before in places {
             let inputs = [Some(last.read(before)), Some(targets)];
             while let Some(draft) = self.take(inputs, is::<Accuracy>) {
                 let kind = *draft.op.downcast()?;
