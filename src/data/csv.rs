@@ -31,6 +31,12 @@ impl From<&str> for Column {
     }
 }
 
+impl From<String> for Column {
+    fn from(name: String) -> Self {
+        Column::Name(name)
+    }
+}
+
 impl From<usize> for Column {
     fn from(index: usize) -> Self {
         Column::Index(index)

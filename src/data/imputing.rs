@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::range::finite;
 
 use super::Dataset;
 use super::scaling::{columns, quantile};
@@ -30,13 +31,8 @@ pub(super) struct Imputer {
 
 impl Imputer {
     pub(super) fn fit(train: &Dataset, fill: Fill) -> Result<Self> {
-        if let Fill::Constant(value) = fill
-            && !value.is_finite()
-        {
-            return Err(Error::argument(
-                "fill",
-                format!("must be a finite number, got {value}"),
-            ));
+        if let Fill::Constant(value) = fill {
+            finite("fill", value)?;
         }
         train.check_not_infinite()?;
         let mut fills = Vec::with_capacity(train.columns());

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::range::within;
 
 use super::Dataset;
 use super::table::check_rows;
@@ -78,10 +79,9 @@ impl Scaler {
     ///
     /// The same errors as [`standard`](Self::standard), and [`Error::Argument`] where `low` is not below `high` or one is not finite.
     pub fn min_max(train: &Dataset, low: f32, high: f32) -> Result<Self> {
-        if !(low < high && low.is_finite() && high.is_finite()) {
-            let message = format!("must be finite and above low, got {high} above {low}");
-            return Err(Error::argument("high", message));
-        }
+        let fits = low < high && low.is_finite() && high.is_finite();
+        let given = format!("{high} above {low}");
+        within(fits, "high", "finite and above low", given)?;
         let (low, high) = (f64::from(low), f64::from(high));
         // A constant column is its own least number, which becomes `low`.
         Self::fit(train, low, |column| {

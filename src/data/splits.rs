@@ -6,6 +6,7 @@ use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 
 use crate::error::{Error, Result};
+use crate::range::within;
 use crate::reserve::reserved;
 
 use super::{Dataset, Targets};
@@ -139,13 +140,9 @@ impl Dataset {
         folds: usize,
         order: Vec<usize>,
     ) -> Result<impl Iterator<Item = Result<(Self, Self)>>> {
-        if folds < 2 || folds > self.rows() {
-            let message = format!(
-                "must be at least 2 and at most the {} rows, got {folds}",
-                self.rows()
-            );
-            return Err(Error::argument("folds", message));
-        }
+        let rows = self.rows();
+        let range = format!("at least 2 and at most the {rows} rows");
+        within((2..=rows).contains(&folds), "folds", &range, folds)?;
         Ok((0..folds).map(move |fold| {
             let rows = order.iter().copied().enumerate();
             let (test, train): (Vec<_>, Vec<_>) =
