@@ -10,8 +10,8 @@ use crate::Tensor;
 /// ```
 /// use kiln::nn::{Axes, Softmax};
 ///
-/// assert_eq!(Softmax::default().axis(-1), Softmax::default());
-/// assert_eq!(Softmax::default().axis([1, 2]).axis, Axes::from([1, 2]));
+/// assert_eq!(Softmax { axis: Axes::One(-1) }, Softmax::default());
+/// assert_eq!(Axes::from([1, 2]), Axes::Several(vec![1, 2]));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]

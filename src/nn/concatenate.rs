@@ -21,13 +21,6 @@ impl Default for Concatenate {
     }
 }
 
-impl Concatenate {
-    /// Sets the dimension, counted with the batch as 0.
-    pub fn axis(axis: isize) -> Self {
-        Concatenate { axis }
-    }
-}
-
 impl Layer for Concatenate {
     saved_as!("Concatenate");
 

@@ -26,21 +26,10 @@ pub struct Dot {
 impl Dot {
     /// Over this dimension of both.
     pub fn new(axis: isize) -> Self {
-        Dot::axes(axis, axis)
-    }
-
-    /// Over one dimension of the first, and another of the second.
-    pub fn axes(first: isize, second: isize) -> Self {
         Dot {
-            axes: (first, second),
+            axes: (axis, axis),
             normalize: false,
         }
-    }
-
-    /// Divides both by their norms first.
-    pub fn normalize(mut self) -> Self {
-        self.normalize = true;
-        self
     }
 }
 

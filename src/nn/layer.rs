@@ -132,14 +132,6 @@ pub trait Layer: fmt::Debug + Send + Sync {
         LayerRef::from(self).trainable(trainable)
     }
 
-    /// A handle by which the layer can be used in several places, with the same weights in all of them.
-    fn shared(self) -> LayerRef
-    where
-        Self: Sized + 'static,
-    {
-        LayerRef::from(self)
-    }
-
     /// The layer's output on these inputs, for a [`Functional`](super::Functional) model.
     ///
     /// What does not fit is told by `compile`, with the line that called this.

@@ -8,8 +8,21 @@
 //! | `nested` | a model as a layer of another |
 //! | `forward`, `weights`, `summary`, `describe`, `config` | what is done with an architecture |
 //! | `axes` | dimensions that a layer works along |
-//! | `names` | initializers, penalties and constraints by Keras' names |
+//! | `activation`, `initializer`, `draws`, `regularizer`, `constraint` | what layers are set to, by Keras' names |
 //! | `dense`, `activate`, `merge`, `category_encoding`, `concatenate`, `dot`, `rearrange`, `rescaling`, `lambda`, `noise`, `normalization`, `prelu`, `softmax`, `activity_regularization` | the layers |
+//!
+//! A layer's settings are its public fields, called as in Keras. `new` takes what has no default, `..Default::default()`
+//! leaves what has one; [`Dense`] has a method for each besides:
+//!
+//! ```
+//! use kiln::prelude::*;
+//!
+//! let model = Sequential::new(8)
+//!     .layer(Dense::new(16).activation(Relu).kernel_initializer(Initializer::HeNormal))
+//!     .layer(BatchNormalization { momentum: 0.9, ..Default::default() })
+//!     .dense(1, Sigmoid);
+//! assert_eq!(model.parameter_count(), 9 * 16 + 4 * 16 + 17);
+//! ```
 
 mod activate;
 mod activation;

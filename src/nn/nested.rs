@@ -5,7 +5,7 @@ use crate::{Result, Shape, Tensor, TensorType};
 use super::{Call, Config, Functional, Layer, LayerRef, Parameter, Sequential};
 
 /// A model of one output is a layer too: what it keeps is called `model/dense/kernel`, and calls of one handle
-/// ([`Layer::shared`], [`Layer::named`]) share it, as with any layer.
+/// ([`LayerRef`]) share it, as with any layer.
 ///
 /// ```
 /// use kiln::prelude::*;

@@ -28,20 +28,6 @@ impl Default for PRelu {
     }
 }
 
-impl PRelu {
-    /// Sets how α begins.
-    pub fn initializer(mut self, initializer: Initializer) -> Self {
-        self.initializer = initializer;
-        self
-    }
-
-    /// Sets the dimensions whose elements share a slope, counted with the batch as 0.
-    pub fn shared_axes(mut self, axes: impl Into<Vec<usize>>) -> Self {
-        self.shared_axes = axes.into();
-        self
-    }
-}
-
 impl Layer for PRelu {
     saved_as!("PReLU");
 

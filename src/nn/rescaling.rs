@@ -22,12 +22,6 @@ impl Rescaling {
     pub fn new(scale: f32) -> Self {
         Rescaling { scale, offset: 0.0 }
     }
-
-    /// Adds this.
-    pub fn offset(mut self, offset: f32) -> Self {
-        self.offset = offset;
-        self
-    }
 }
 
 impl Layer for Rescaling {

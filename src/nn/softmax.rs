@@ -21,14 +21,6 @@ pub struct Softmax {
     pub axis: Axes,
 }
 
-impl Softmax {
-    /// Sets the dimension or the dimensions, counted with the batch as 0.
-    pub fn axis(mut self, axis: impl Into<Axes>) -> Self {
-        self.axis = axis.into();
-        self
-    }
-}
-
 impl Layer for Softmax {
     saved_as!("Softmax");
 

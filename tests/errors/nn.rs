@@ -23,7 +23,10 @@ pub fn settings_of_groups_and_penalties_on_outputs_name_the_field() {
         &["group_normalization", "0 groups"],
     );
     refuses(
-        with(LayerNormalization::default().dims(0)),
+        with(LayerNormalization {
+            dims: 0,
+            ..Default::default()
+        }),
         "dims",
         &["at least 1", "0"],
     );
@@ -186,38 +189,59 @@ pub fn settings_of_layers_out_of_range_name_the_field() {
         &["NaN"],
     );
     refuses(
-        with(BatchNormalization::default().momentum(1.5)),
+        with(BatchNormalization {
+            momentum: 1.5,
+            ..Default::default()
+        }),
         "momentum",
         &["1.5"],
     );
     refuses(
-        with(BatchNormalization::default().momentum(-0.1)),
+        with(BatchNormalization {
+            momentum: -0.1,
+            ..Default::default()
+        }),
         "momentum",
         &["-0.1"],
     );
     refuses(
-        with(BatchNormalization::default().epsilon(0.0)),
+        with(BatchNormalization {
+            epsilon: 0.0,
+            ..Default::default()
+        }),
         "epsilon",
         &["above 0", "got 0"],
     );
     refuses(
-        with(LayerNormalization::default().epsilon(-1.0)),
+        with(LayerNormalization {
+            epsilon: -1.0,
+            ..Default::default()
+        }),
         "epsilon",
         &["above 0", "-1"],
     );
     refuses(
-        with(RMSNormalization::default().epsilon(f32::NAN)),
+        with(RMSNormalization {
+            epsilon: f32::NAN,
+            ..Default::default()
+        }),
         "epsilon",
         &["above 0", "NaN"],
     );
     refuses(with(Rescaling::new(f32::NAN)), "scale", &["NaN"]);
     refuses(
-        with(Rescaling::new(1.0).offset(f32::INFINITY)),
+        with(Rescaling {
+            scale: 1.0,
+            offset: f32::INFINITY,
+        }),
         "offset",
         &["inf"],
     );
     refuses(
-        with(PRelu::default().initializer(Initializer::Constant(f32::NAN))),
+        with(PRelu {
+            initializer: Initializer::Constant(f32::NAN),
+            ..Default::default()
+        }),
         "constant",
         &["NaN"],
     );
@@ -323,6 +347,6 @@ pub fn shapes_that_a_layer_cannot_take_are_refused() {
     says(merged(Add.on([&a, &b])), &["add", "[2]", "[3]"]);
     says(merged(Multiply.on([&a, &b])), &["mul", "[2]", "[3]"]);
     says(merged(Dot::new(1).on([&a, &b])), &["[2]", "[3]"]);
-    says(merged(Concatenate::axis(3).on([&a, &b])), &["3"]);
+    says(merged(Concatenate { axis: 3 }.on([&a, &b])), &["3"]);
     says(merged(Add.on(&a)), &["add", "at least two"]);
 }

@@ -98,7 +98,10 @@ fn layers_that_move_elements_move_them_as_keras_does() {
         .layer(RepeatVector::new(2))
         .layer(Flatten);
     assert_eq!(predict(repeated), [x.clone(), x.clone()].concat());
-    let scaled = Sequential::new(6).layer(Rescaling::new(0.5).offset(-1.0));
+    let scaled = Sequential::new(6).layer(Rescaling {
+        scale: 0.5,
+        offset: -1.0,
+    });
     assert_eq!(predict(scaled), [-1.0, -0.5, 0.0, 0.5, 1.0, 1.5]);
     let lambda = Sequential::new(6).layer(Lambda::new(|x| x[0].square().slice(1, 2, 3)));
     assert_eq!(predict(lambda), [4.0, 9.0, 16.0]);
@@ -111,7 +114,11 @@ fn layers_that_merge_take_their_inputs_element_by_element() {
     let merged = |merge: fn([&Symbol; 3]) -> Symbol| {
         let x = Input::named("x", 3);
         let doubled = Rescaling::new(2.0).on(&x);
-        let turned = Rescaling::new(-1.0).offset(3.0).on(&x);
+        let turned = Rescaling {
+            scale: -1.0,
+            offset: 3.0,
+        }
+        .on(&x);
         let mut model = compiled(Functional::new(&x, &merge([&x, &doubled, &turned]))).unwrap();
         model.predict(&[0.0, 2.0, -4.0]).unwrap().values().to_vec()
     };
@@ -267,10 +274,10 @@ fn what_does_not_fit_names_the_layer_the_shapes_and_the_line() {
         &["add", "[2, 3]", "[2, 4]", "broadcast"],
     );
     says(
-        two(Concatenate::axis(1).on([&a, &b])),
+        two(Concatenate { axis: 1 }.on([&a, &b])),
         &["concatenate", "[2, 4]"],
     );
-    says(two(Concatenate::axis(0).on([&a, &b])), &["axis 0"]);
+    says(two(Concatenate { axis: 0 }.on([&a, &b])), &["axis 0"]);
     says(two(Dot::new(2).on([&a, &b])), &["dot", "3 and 4"]);
     says(two(Dot::new(2).on(&a)), &["dot", "two inputs"]);
     says(two(Flatten.on([&a, &b])), &["flatten", "one input", "2"]);
@@ -300,7 +307,7 @@ fn models_that_cannot_be_are_refused() {
         &["inputs", "two are called `a`"],
     );
 
-    let shared = Dense::new(2).shared();
+    let shared = LayerRef::from(Dense::new(2));
     let wide = Input::named("wide", 4);
     let y = Add.on([&shared.on(&a), &shared.on(&wide)]);
     says(
@@ -573,11 +580,11 @@ fn a_model_within_another_shares_its_weights_trains_and_is_saved_like_layers() {
     // The same layers without a model around them.
     let first = Dense::new(5)
         .activation(Tanh)
-        .activity_regularizer(Regularizer::L2(0.1))
-        .shared();
+        .activity_regularizer(Regularizer::L2(0.1));
+    let first = LayerRef::from(first);
     let (middle, third) = (
-        BatchNormalization::default().shared(),
-        Dense::new(3).activation(Tanh).shared(),
+        LayerRef::from(BatchNormalization::default()),
+        LayerRef::from(Dense::new(3).activation(Tanh)),
     );
     let flat = ends(&|x| third.on(&middle.on(&first.on(x))));
 

@@ -44,7 +44,10 @@ fn weights(model: &mut Model, name: &str) -> Vec<f32> {
 fn batch_normalisation_keeps_running_averages_and_predicts_with_them() {
     // One batch an epoch, in order: the averages follow by hand.
     let data = data(24);
-    let layer = BatchNormalization::default().momentum(0.5);
+    let layer = BatchNormalization {
+        momentum: 0.5,
+        ..Default::default()
+    };
     let mut model = compile(Sequential::new(3).layer(layer).dense(1, Linear));
     model
         .fit(&data, Fit::epochs(3).batch_size(24).shuffle(false).silent())
@@ -166,25 +169,37 @@ fn settings_out_of_range_are_refused_by_name() {
         assert!(message.contains(field), "`{message}` does not name {field}");
     };
     for rate in [-0.1, 1.0, f32::NAN] {
-        refused(Dropout::new(rate).shared(), "rate");
-        refused(AlphaDropout::new(rate).shared(), "rate");
-        refused(GaussianDropout::new(rate).shared(), "rate");
+        refused(LayerRef::from(Dropout::new(rate)), "rate");
+        refused(LayerRef::from(AlphaDropout::new(rate)), "rate");
+        refused(LayerRef::from(GaussianDropout::new(rate)), "rate");
     }
-    refused(GaussianNoise::new(-1.0).shared(), "deviation");
+    refused(LayerRef::from(GaussianNoise::new(-1.0)), "deviation");
     refused(
-        BatchNormalization::default().momentum(1.5).shared(),
+        LayerRef::from(BatchNormalization {
+            momentum: 1.5,
+            ..Default::default()
+        }),
         "momentum",
     );
     refused(
-        BatchNormalization::default().epsilon(0.0).shared(),
+        LayerRef::from(BatchNormalization {
+            epsilon: 0.0,
+            ..Default::default()
+        }),
         "epsilon",
     );
     refused(
-        LayerNormalization::default().epsilon(f32::NAN).shared(),
+        LayerRef::from(LayerNormalization {
+            epsilon: f32::NAN,
+            ..Default::default()
+        }),
         "epsilon",
     );
     refused(
-        RMSNormalization::default().epsilon(-1.0).shared(),
+        LayerRef::from(RMSNormalization {
+            epsilon: -1.0,
+            ..Default::default()
+        }),
         "epsilon",
     );
 }
@@ -244,7 +259,10 @@ fn positions_that_a_mask_leaves_out_have_no_part_in_the_statistics_of_a_batch() 
     let x: Vec<f32> = (0..24)
         .map(|i| ((i * 37) % 23) as f32 * 0.3 - 2.0)
         .collect();
-    let layer = BatchNormalization::default().momentum(0.5);
+    let layer = BatchNormalization {
+        momentum: 0.5,
+        ..Default::default()
+    };
     let unmasked = of_batch(&layer, [2, 4, 3], &x, None);
     let all = of_batch(&layer, [2, 4, 3], &x, Some(&[1.0; 8]));
     for (all, unmasked) in all.iter().zip(&unmasked) {
@@ -287,7 +305,10 @@ fn rows_after_a_ragged_batch_have_no_part_in_its_masked_statistics() {
         .map(|i| f32::from(u8::from(i % 3 != 0)))
         .collect();
     let (input, shown) = (Input::named("x", [steps, 1]), Input::named("mask", [steps]));
-    let layer = BatchNormalization::default().momentum(0.0);
+    let layer = BatchNormalization {
+        momentum: 0.0,
+        ..Default::default()
+    };
     let normalised = LayerRef::from(layer).named("norm").on([&input, &shown]);
     let y = Dense::new(1).named("y").on(&Flatten.on(&normalised));
     let network = Functional::new([&input, &shown], &y).seed(3);
@@ -321,12 +342,16 @@ fn several_axes_count_as_one() {
     let unit = UnitNormalization::default();
     let (softmax, softmaxes) = (
         kiln::nn::Softmax::default(),
-        kiln::nn::Softmax::default().axis([1, 2]),
+        kiln::nn::Softmax {
+            axis: [1, 2].into(),
+        },
     );
     for (flat, several) in [
         (
             &unit as &dyn Layer,
-            &unit.clone().axis([2, -2]) as &dyn Layer,
+            &UnitNormalization {
+                axis: [2, -2].into(),
+            } as &dyn Layer,
         ),
         (&softmax, &softmaxes),
     ] {
@@ -337,13 +362,9 @@ fn several_axes_count_as_one() {
     }
     let shape = [kiln::Shape::from([4, 3])];
     for axes in [vec![], vec![1, 1], vec![1, -2], vec![0, 1], vec![3]] {
-        assert!(
-            unit.clone()
-                .axis(axes.clone())
-                .output_shape(&shape)
-                .is_err(),
-            "{axes:?}"
-        );
+        let axis = axes.clone().into();
+        let unit = UnitNormalization { axis };
+        assert!(unit.output_shape(&shape).is_err(), "{axes:?}");
     }
     // One axis is a number in a file, as it was before there were lists.
     let config = |layer: &dyn Layer| serde_json::to_string(&layer.config()).unwrap();

@@ -18,7 +18,11 @@ fn every_layer() -> Functional {
     let input = Input::named("a", [4, 6]);
     let flat = Flatten.on(&input);
     // What normalises, one behind the other.
-    let x = Permute::new([2, 1]).on(&Rescaling::new(3.0).offset(0.1).on(&input));
+    let x = Permute::new([2, 1]).on(&Rescaling {
+        scale: 3.0,
+        offset: 0.1,
+    }
+    .on(&input));
     let dense = Dense::new(6)
         .activation(Tanh)
         .kernel_regularizer(Regularizer::L2(1e-3));
@@ -28,13 +32,31 @@ fn every_layer() -> Functional {
         .layer(BatchNormalization::default())
         .layer(Dropout::new(0.1));
     let x = Functional::from(inner).named("inner").on(&x);
-    let x = BatchNormalization::default().momentum(0.7).on(&x);
-    let x = PRelu::default().shared_axes([1]).on(&x);
-    let x = LayerNormalization::default().dims(2).on(&x);
+    let x = BatchNormalization {
+        momentum: 0.7,
+        ..Default::default()
+    }
+    .on(&x);
+    let x = PRelu {
+        shared_axes: [1].into(),
+        ..Default::default()
+    }
+    .on(&x);
+    let x = LayerNormalization {
+        dims: 2,
+        ..Default::default()
+    }
+    .on(&x);
     let x = GroupNormalization::new(3).on(&Dense::new(6).on(&x));
     let x = RMSNormalization::default().on(&x);
-    let x = UnitNormalization::default().axis(1).on(&x);
-    let x = kiln::nn::Softmax::default().axis(1).on(&x);
+    let x = UnitNormalization {
+        axis: kiln::nn::Axes::One(1),
+    }
+    .on(&x);
+    let x = kiln::nn::Softmax {
+        axis: kiln::nn::Axes::One(1),
+    }
+    .on(&x);
     // What draws.
     let y = Dropout::new(0.2).on(&Dense::new(12).on(&flat));
     let y = AlphaDropout::new(0.1).on(&Selu.on(&y));
@@ -50,8 +72,12 @@ fn every_layer() -> Functional {
         Maximum.on([&x, &y]),
         Minimum.on([&x, &y]),
     ];
-    let joined = Concatenate::axis(1).on(&merged[..]);
-    let dots = Dot::new(2).normalize().on([&joined, &x]);
+    let joined = Concatenate { axis: 1 }.on(&merged[..]);
+    let dots = Dot {
+        axes: (2, 2),
+        normalize: true,
+    }
+    .on([&joined, &x]);
     let dots = ActivityRegularization { l1: 1e-3, l2: 1e-3 }.on(&dots);
     let last = Dense::new(2).activation(Softmax);
     Functional::new(&input, &last.on(&Flatten.on(&dots))).seed(3)

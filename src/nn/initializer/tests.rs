@@ -1,7 +1,6 @@
 //! Facts about initializers: ranges, fans, moments, matrices at right angles.
 
 use super::*;
-use crate::Error;
 
 fn moments(values: &[f32]) -> (f64, f64) {
     let n = values.len() as f64;

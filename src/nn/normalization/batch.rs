@@ -61,24 +61,6 @@ impl BatchNormalization {
             ..Self::default()
         }
     }
-
-    /// Sets the share of the old average that stays.
-    pub fn momentum(mut self, momentum: f32) -> Self {
-        self.momentum = momentum;
-        self
-    }
-
-    /// Sets ε.
-    pub fn epsilon(mut self, epsilon: f32) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    /// Sets the dimension of the channels, counted with the batch as 0.
-    pub fn axis(mut self, axis: isize) -> Self {
-        self.axis = axis;
-        self
-    }
 }
 
 impl Layer for BatchNormalization {

@@ -42,12 +42,6 @@ impl GroupNormalization {
             scale: true,
         }
     }
-
-    /// Sets ε.
-    pub fn epsilon(mut self, epsilon: f32) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
 }
 
 impl Layer for GroupNormalization {

@@ -36,20 +36,6 @@ impl Default for LayerNormalization {
     }
 }
 
-impl LayerNormalization {
-    /// Sets ε.
-    pub fn epsilon(mut self, epsilon: f32) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    /// Sets how many of the last dimensions are normalised together.
-    pub fn dims(mut self, dims: usize) -> Self {
-        self.dims = dims;
-        self
-    }
-}
-
 impl Layer for LayerNormalization {
     saved_as!("LayerNormalization");
 

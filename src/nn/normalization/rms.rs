@@ -28,20 +28,6 @@ impl Default for RMSNormalization {
     }
 }
 
-impl RMSNormalization {
-    /// Sets ε.
-    pub fn epsilon(mut self, epsilon: f32) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    /// Sets how many of the last dimensions are normalised together.
-    pub fn dims(mut self, dims: usize) -> Self {
-        self.dims = dims;
-        self
-    }
-}
-
 impl Layer for RMSNormalization {
     saved_as!("RMSNormalization");
 

@@ -14,14 +14,6 @@ pub struct UnitNormalization {
     pub axis: Axes,
 }
 
-impl UnitNormalization {
-    /// Sets the dimension or the dimensions, counted with the batch as 0.
-    pub fn axis(mut self, axis: impl Into<Axes>) -> Self {
-        self.axis = axis.into();
-        self
-    }
-}
-
 impl Layer for UnitNormalization {
     saved_as!("UnitNormalization");
 

@@ -66,9 +66,16 @@ pub fn named(
         "PReLU" => {
             let shared = whole(settings, "shared_axes")?.into_iter();
             let shared: Vec<usize> = shared.map(|axis| axis as usize).collect();
-            PRelu::default().shared_axes(shared).into()
+            PRelu {
+                shared_axes: shared.into(),
+                ..Default::default()
+            }
+            .into()
         }
-        "Softmax" => Softmax::default().axis(axes(settings)?).into(),
+        "Softmax" => Softmax {
+            axis: axes(settings)?.into(),
+        }
+        .into(),
         "Flatten" => Flatten.into(),
         "Reshape" => Reshape::new(whole(settings, "target_shape")?).into(),
         "Permute" => {
@@ -78,9 +85,8 @@ pub fn named(
         "RepeatVector" => RepeatVector::new(settings.count("n")? as usize).into(),
         "Rescaling" => {
             let scale = float(settings, "scale", 1.0)?;
-            Rescaling::new(scale)
-                .offset(float(settings, "offset", 0.0)?)
-                .into()
+            let offset = float(settings, "offset", 0.0)?;
+            Rescaling { scale, offset }.into()
         }
         "Add" => Add.into(),
         "Subtract" => Subtract.into(),
@@ -88,60 +94,68 @@ pub fn named(
         "Average" => Average.into(),
         "Maximum" => Maximum.into(),
         "Minimum" => Minimum.into(),
-        "Concatenate" => Concatenate::axis(axis(settings)?).into(),
+        "Concatenate" => Concatenate {
+            axis: axis(settings)?,
+        }
+        .into(),
         "Dot" => {
             let axes = match whole(settings, "axes")?[..] {
                 [axis] => (axis as isize, axis as isize),
                 [first, second] => (first as isize, second as isize),
                 ref axes => return Stop::unsupported(format!("axes {axes:?}")),
             };
-            let layer = Dot::axes(axes.0, axes.1);
-            match settings.flag("normalize", false)? {
-                true => layer.normalize().into(),
-                false => layer.into(),
-            }
+            let normalize = settings.flag("normalize", false)?;
+            Dot { axes, normalize }.into()
         }
         "Dropout" => Dropout::new(float(settings, "rate", 0.5)?).into(),
         "AlphaDropout" => AlphaDropout::new(float(settings, "rate", 0.5)?).into(),
         "GaussianDropout" => GaussianDropout::new(float(settings, "rate", 0.5)?).into(),
         "GaussianNoise" => GaussianNoise::new(float(settings, "stddev", 1.0)?).into(),
         "BatchNormalization" => {
-            let mut layer = BatchNormalization::default()
-                .momentum(float(settings, "momentum", 0.99)?)
-                .epsilon(float(settings, "epsilon", 1e-3)?)
-                .axis(axis(settings)?);
-            layer.center = settings.flag("center", true)?;
-            layer.scale = settings.flag("scale", true)?;
             settings.ignore(&["renorm_momentum"]);
-            layer.into()
+            BatchNormalization {
+                momentum: float(settings, "momentum", 0.99)?,
+                epsilon: float(settings, "epsilon", 1e-3)?,
+                axis: axis(settings)?,
+                center: settings.flag("center", true)?,
+                scale: settings.flag("scale", true)?,
+                ..Default::default()
+            }
+            .into()
         }
-        "LayerNormalization" => {
-            let layer = LayerNormalization::default().epsilon(float(settings, "epsilon", 1e-3)?);
-            let mut layer = layer.dims(trailing(settings, rank)?);
-            layer.center = settings.flag("center", true)?;
-            layer.scale = settings.flag("scale", true)?;
-            layer.into()
+        "LayerNormalization" => LayerNormalization {
+            epsilon: float(settings, "epsilon", 1e-3)?,
+            dims: trailing(settings, rank)?,
+            center: settings.flag("center", true)?,
+            scale: settings.flag("scale", true)?,
         }
-        "RMSNormalization" => {
-            let layer = RMSNormalization::default().epsilon(float(settings, "epsilon", 1e-6)?);
-            layer.dims(trailing(settings, rank)?).into()
+        .into(),
+        "RMSNormalization" => RMSNormalization {
+            epsilon: float(settings, "epsilon", 1e-6)?,
+            dims: trailing(settings, rank)?,
         }
+        .into(),
         "GroupNormalization" => {
             // −1 is a group for each channel.
             let groups = match settings.number("groups", 32.0)? {
                 -1.0 => shape.last().copied().unwrap_or(1),
                 groups => groups as usize,
             };
-            let layer = GroupNormalization::new(groups);
-            let mut layer = layer.epsilon(float(settings, "epsilon", 1e-3)?);
-            layer.center = settings.flag("center", true)?;
-            layer.scale = settings.flag("scale", true)?;
+            let layer = GroupNormalization {
+                groups,
+                epsilon: float(settings, "epsilon", 1e-3)?,
+                center: settings.flag("center", true)?,
+                scale: settings.flag("scale", true)?,
+            };
             if ![-1, rank as isize - 1].contains(&axis(settings)?) {
                 return Stop::unsupported("channels that do not come last");
             }
             layer.into()
         }
-        "UnitNormalization" => UnitNormalization::default().axis(axes(settings)?).into(),
+        "UnitNormalization" => UnitNormalization {
+            axis: axes(settings)?.into(),
+        }
+        .into(),
         _ => return Ok(None),
     }))
 }
