@@ -1,6 +1,6 @@
 //! The clock: step, epoch, batch and rates, advanced on the device so that nothing per step comes from the host.
 //!
-//! η follows the [`Schedule`]; β₁ᵗ and β₂ᵗ (Kingma and Ba, 2014) grow by one factor a step, because `pow` of a base near
+//! η follows the [`Schedule`](crate::schedule::Schedule); β₁ᵗ and β₂ᵗ (Kingma and Ba, 2014) grow by one factor a step, because `pow` of a base near
 //! 1 is loose on some drivers.
 
 use crate::TensorType;
@@ -8,7 +8,6 @@ use crate::contract::{
     Binding, Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, arity, shader,
 };
 use crate::number::{Real, UNIT};
-use crate::schedule::Schedule;
 use crate::target::Target;
 
 use super::Permutation;
@@ -91,23 +90,14 @@ use cursor::{DATA_ROWS, EPOCH, OFFSET, ROWS, SEED, SHUFFLE, STEP, WORDS};
 pub struct AdvanceClock {
     /// The most rows of a batch, up to 65 536.
     pub batch: usize,
-    /// η.
-    pub schedule: Schedule,
-    /// The base of β₁ᵗ, in [0, 1).
-    pub beta_1: f32,
-    /// The base of β₂ᵗ, in [0, 1).
-    pub beta_2: f32,
-    /// What is counted beside steps; with one, βᵗ are powers of the number of the update.
-    pub update_count: Option<UpdateCount>,
+    /// η, and the bases of β₁ᵗ and β₂ᵗ, which are powers of the number of the update where updates are counted.
+    pub rates: Rates,
 }
 
 impl AdvanceClock {
     /// How many numbers its rates are.
-    pub fn rates(&self) -> usize {
-        match self.update_count {
-            None => RATES,
-            Some(_) => LONG_RATES,
-        }
+    pub fn len_of_rates(&self) -> usize {
+        self.rates.update_count.map_or(RATES, |_| LONG_RATES)
     }
 
     /// Invocations of the one workgroup.
@@ -130,13 +120,14 @@ impl AdvanceClock {
         if before == 0 {
             (rates[1], rates[2]) = (T::one(), T::one());
         }
-        rates[0] = self.schedule.value::<T>(before) * rates[rate::FACTOR];
-        if self.update_count.is_none_or(|count| count.begins(before)) {
-            rates[1] = rates[1] * T::constant(f64::from(self.beta_1));
-            rates[2] = rates[2] * T::constant(f64::from(self.beta_2));
+        let own = &self.rates;
+        rates[0] = own.learning_rate.value::<T>(before) * rates[rate::FACTOR];
+        if own.update_count.is_none_or(|count| count.begins(before)) {
+            rates[1] = rates[1] * T::constant(f64::from(own.beta_1));
+            rates[2] = rates[2] * T::constant(f64::from(own.beta_2));
         }
-        if let Some(count) = self.update_count {
-            count.advance(before, self.beta_1, self.beta_2, rates);
+        if let Some(count) = own.update_count {
+            count.advance(before, own.beta_1, own.beta_2, rates);
         }
         let order = Permutation::new(state[DATA_ROWS], state[SEED], state[EPOCH]);
         (state, order)
@@ -166,13 +157,14 @@ impl AdvanceClock {
 
     /// How far the learning rate after `step` others may be off on a device, given the host's factor.
     pub(super) fn rate_error(&self, step: u32, factor: f64) -> f64 {
-        let value: f64 = self.schedule.value(step);
+        let schedule = &self.rates.learning_rate;
+        let value: f64 = schedule.value(step);
         let product = if factor == 1.0 {
             0.0
         } else {
             UNIT * value.abs()
         };
-        (self.schedule.error(step) + product) * factor.abs() + 1e-37
+        (schedule.error(step) + product) * factor.abs() + 1e-37
     }
 
     /// The next state of the cursor.
@@ -198,7 +190,7 @@ impl Op for AdvanceClock {
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
-        let table = self.schedule.table();
+        let table = self.rates.learning_rate.table();
         if let Some(table) = &table {
             let wanted = TensorType::f32([table.len()]);
             if inputs.get(2) != Some(&wanted) {
@@ -211,7 +203,7 @@ impl Op for AdvanceClock {
         let [cursor, rates] = arity::<2>(inputs)?;
         for (name, given, wanted) in [
             ("cursor", cursor, TensorType::u32([WORDS])),
-            ("rates", rates, TensorType::f32([self.rates()])),
+            ("rates", rates, TensorType::f32([self.len_of_rates()])),
         ] {
             if *given != wanted {
                 return Err(format!("{name} must be {wanted}, got {given}"));
@@ -223,15 +215,15 @@ impl Op for AdvanceClock {
                 self.batch
             ));
         }
-        for (name, beta) in [("beta_1", self.beta_1), ("beta_2", self.beta_2)] {
+        for (name, beta) in [("beta_1", self.rates.beta_1), ("beta_2", self.rates.beta_2)] {
             if !(0.0..1.0).contains(&beta) {
                 return Err(format!("{name} must be at least 0 and below 1, got {beta}"));
             }
         }
-        self.schedule
-            .validate()
-            .map_err(|refusal| refusal.to_string())?;
-        self.update_count.map_or(Ok(()), |count| count.check())?;
+        let validated = self.rates.learning_rate.validate();
+        validated.map_err(|refusal| refusal.to_string())?;
+        let count = self.rates.update_count;
+        count.map_or(Ok(()), |count| count.check())?;
         Ok(vec![TensorType::u32([self.batch])])
     }
 
@@ -243,9 +235,9 @@ impl Op for AdvanceClock {
         // A row is one walk of eight rounds, and hardly ever a second: the network's range exceeds the rows by less than
         // twice their square root. Four walks for each row leave room.
         const PER_ROW: u64 = 1 + 4 * (8 + 1);
-        let (number, numbers) = schedule(&self.schedule);
+        let (number, numbers) = schedule(&self.rates.learning_rate);
         let workgroup = self.workgroup();
-        let table = self.schedule.table();
+        let table = self.rates.learning_rate.table();
         let entry = match table {
             None => "advance",
             Some(_) => "advance_by_table",
@@ -256,8 +248,8 @@ impl Op for AdvanceClock {
             .set("SCHEDULE", number)
             .set("WORKGROUP", workgroup)
             .param("batch", self.batch)
-            .param("beta_1", self.beta_1)
-            .param("beta_2", self.beta_2)
+            .param("beta_1", self.rates.beta_1)
+            .param("beta_2", self.rates.beta_2)
             .bind(Binding::Input(0))
             .bind(Binding::Input(1))
             .bind(Binding::Output(0))
@@ -268,7 +260,7 @@ impl Op for AdvanceClock {
         for (name, value) in numbers {
             launch = launch.param(name, value);
         }
-        Ok(UpdateCount::params(self.update_count, self.beta_2, launch).into())
+        Ok(UpdateCount::params(&self.rates, launch).into())
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
@@ -279,8 +271,8 @@ impl Op for AdvanceClock {
         let rate = self.rate_error(step, rates[rate::FACTOR]);
         let mut bounds = vec![0.0; rates.len()];
         bounds[..RATES].copy_from_slice(&[rate, power(1), power(2), 0.0]);
-        if let Some(count) = self.update_count {
-            let series = count.errors(self.beta_2, rates, rate);
+        if let Some(count) = self.rates.update_count {
+            let series = count.errors(self.rates.beta_2, rates, rate);
             bounds[rate::SERIES..][..2].copy_from_slice(&series);
         }
         vec![vec![0.0; WORDS], bounds, vec![0.0; self.batch]]
@@ -315,10 +307,7 @@ mod tests {
     fn every_epoch_visits_every_row_once_and_its_last_batch_is_short() {
         let clock = AdvanceClock {
             batch: 32,
-            schedule: 0.01.into(),
-            beta_1: 0.9,
-            beta_2: 0.999,
-            update_count: None,
+            rates: Rates::from(0.01),
         };
         let mut state = [0; WORDS];
         (state[DATA_ROWS], state[SHUFFLE], state[SEED]) = (100, 1, 3);

@@ -50,10 +50,10 @@ macro_rules! configs {
 
         /// What the rules of all optimizers are tried on.
         fn cases() -> Vec<$crate::contract::Case> {
-            let mut cases = samples::RuleSamples::default();
-            gradients::samples(&mut cases);
-            $($name::samples(&mut cases);)*
-            cases.finish()
+            let mut samples = samples::RuleSamples::default();
+            gradients::samples(&mut samples);
+            $($name::samples(&mut samples);)*
+            samples.cases
         }
     };
 }

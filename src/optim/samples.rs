@@ -6,7 +6,7 @@ use crate::op::UpdateRule;
 /// Cases of rules, one after the other.
 #[derive(Default)]
 pub(super) struct RuleSamples {
-    cases: Vec<Case>,
+    pub cases: Vec<Case>,
     rules: usize,
 }
 
@@ -16,15 +16,5 @@ impl RuleSamples {
         self.cases.extend(rule.cases(self.rules));
         self.rules += 1;
         self
-    }
-
-    /// Adds cases that are made.
-    pub fn extend(&mut self, cases: Vec<Case>) {
-        self.cases.extend(cases);
-    }
-
-    /// All cases.
-    pub fn finish(self) -> Vec<Case> {
-        self.cases
     }
 }

@@ -110,7 +110,7 @@ impl Sgd {
 
     pub(super) fn samples(samples: &mut RuleSamples) -> &mut RuleSamples {
         samples.add(Descent);
-        samples.extend(op::cases_within_the_limit(Descent));
+        samples.cases.extend(op::cases_within_the_limit(Descent));
         for nesterov in [false, true] {
             let momentum = 0.9;
             samples.add(Velocity(op::Momentum { momentum, nesterov }));

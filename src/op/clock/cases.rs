@@ -8,7 +8,7 @@ use crate::schedule::{
 };
 
 use super::cursor::WORDS;
-use super::{AdvanceClock, Series, UpdateCount};
+use super::{AdvanceClock, Rates, Series, UpdateCount};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |clock: AdvanceClock, cursor: [u32; WORDS], rates: [f32; RATES]| {
@@ -16,12 +16,9 @@ pub(super) fn cases() -> Vec<Case> {
             .words(&[WORDS], Fill::Words(cursor.into()))
             .constant(&[RATES], Fill::Values(rates.into()))
     };
-    let clock = |batch, schedule: Schedule| AdvanceClock {
+    let clock = |batch, learning_rate: Schedule| AdvanceClock {
         batch,
-        schedule,
-        beta_1: 0.9,
-        beta_2: 0.999,
-        update_count: None,
+        rates: rates(learning_rate, 0.999, None),
     };
     let mut cases = Vec::new();
     // The place in the data: the first step, the middle and the end of an epoch, short batches, no data at all.
@@ -77,6 +74,15 @@ pub(super) fn cases() -> Vec<Case> {
     }
     tallies(&mut cases);
     cases
+}
+
+fn rates(learning_rate: Schedule, beta_2: f32, update_count: Option<UpdateCount>) -> Rates {
+    Rates {
+        learning_rate,
+        beta_1: 0.9,
+        beta_2,
+        update_count,
+    }
 }
 
 /// Every schedule, with settings that take each branch of its formula.
@@ -177,16 +183,14 @@ fn tallies(cases: &mut Vec<Case>) {
     for (series, beta_2) in series {
         for (accumulate, every) in [(1, 0), (1, 5), (4, 3)] {
             for step in [0, 1, 3, 4, 6, 19, 33, 255, 699, 1000, 70_000] {
+                let count = UpdateCount {
+                    accumulate,
+                    every,
+                    series,
+                };
                 let clock = AdvanceClock {
                     batch: 1,
-                    schedule: 0.1.into(),
-                    beta_1: 0.9,
-                    beta_2,
-                    update_count: Some(UpdateCount {
-                        accumulate,
-                        every,
-                        series,
-                    }),
+                    rates: rates(0.1.into(), beta_2, Some(count)),
                 };
                 // None were skipped, some, and all.
                 for skipped in [0, 3, step] {

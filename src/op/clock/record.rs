@@ -83,19 +83,13 @@ impl Graph {
             words,
             Initial::Words(first.into()),
         );
-        let op = AdvanceClock {
-            batch,
-            schedule: rates.learning_rate,
-            beta_1: rates.beta_1,
-            beta_2: rates.beta_2,
-            update_count: rates.update_count,
-        };
-        let mut first = vec![0.0; op.rates()];
+        let op = AdvanceClock { batch, rates };
+        let mut first = vec![0.0; op.len_of_rates()];
         first[rate::FACTOR] = 1.0;
         let kind = TensorType::f32([first.len()]);
         let first = Initial::Floats(first.into());
         let state = self.variable_as(of_rates, rates_of(name), kind, first);
-        let table = op.schedule.table();
+        let table = op.rates.learning_rate.table();
         let table = table.map(|table| self.constant([table.len()], &table));
         let operands: Vec<&Tensor> = [&cursor, &state].into_iter().chain(&table).collect();
         let indices = self.apply_one(op, &operands);

@@ -4,7 +4,7 @@
 use crate::contract::Launch;
 use crate::number::{Real, UNIT};
 
-use super::rate;
+use super::{Rates, rate};
 
 /// Counts updates beside steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,13 +59,18 @@ pub enum Series {
 }
 
 impl Series {
-    fn number(self) -> u32 {
+    /// Its number in the shader, and the constants that the shader takes.
+    fn constants(self, beta_2: f32) -> (u32, [f32; 4]) {
         match self {
-            Series::None => 1,
-            Series::Nadam { .. } => 2,
-            Series::Radam => 3,
-            Series::Power { .. } => 4,
-            Series::Asgd { .. } => 5,
+            Series::None => (1, [0.0; 4]),
+            Series::Nadam { base } => (2, [base, 0.0, 0.0, 0.0]),
+            Series::Radam => (3, radam(beta_2).map(|value| value as f32)),
+            Series::Power { exponent } => (4, [exponent, 0.0, 0.0, 0.0]),
+            Series::Asgd {
+                lambda,
+                alpha,
+                start,
+            } => (5, [lambda, alpha, start, 0.0]),
         }
     }
 }
@@ -166,31 +171,17 @@ impl UpdateCount {
     }
 
     /// The numbers that the shader takes.
-    pub(super) fn params(count: Option<Self>, beta_2: f32, launch: Launch) -> Launch {
-        let mut constants = [0.0; 4];
-        let (accumulate, every, number) = match count {
-            None => (1, 0, 0),
-            Some(count) => {
-                constants = match count.series {
-                    Series::None => constants,
-                    Series::Nadam { base } => [base, 0.0, 0.0, 0.0],
-                    Series::Radam => radam(beta_2).map(|value| value as f32),
-                    Series::Power { exponent } => [exponent, 0.0, 0.0, 0.0],
-                    Series::Asgd {
-                        lambda,
-                        alpha,
-                        start,
-                    } => [lambda, alpha, start, 0.0],
-                };
-                (count.accumulate, count.every, count.series.number())
-            }
+    pub(super) fn params(rates: &Rates, launch: Launch) -> Launch {
+        let count = rates.update_count.unwrap_or_default();
+        let (number, constants) = match rates.update_count {
+            None => (0, [0.0; 4]),
+            Some(count) => count.series.constants(rates.beta_2),
         };
-        let names = ["series_a", "series_b", "series_c", "series_d"];
         let launch = launch
             .set("TALLY", number)
-            .param("accumulate", accumulate)
-            .param("every", every);
-        names
+            .param("accumulate", count.accumulate)
+            .param("every", count.every);
+        ["series_a", "series_b", "series_c", "series_d"]
             .into_iter()
             .zip(constants)
             .fold(launch, |launch, (name, value)| launch.param(name, value))

@@ -5,7 +5,7 @@ use crate::op::cursor::{DATA_ROWS, SEED, WORDS};
 use crate::op::pointwise::functions::{LeakyRelu, Relu, Sigmoid, Tanh};
 use crate::op::record::Parts;
 use crate::op::{
-    Accuracy, Adam, AdvanceClock, Form, Function, Momentum, RATES, RowLoss, UnaryFunction,
+    Accuracy, Adam, AdvanceClock, Form, Function, Momentum, RATES, Rates, RowLoss, UnaryFunction,
 };
 use crate::schedule::Schedule;
 
@@ -160,10 +160,11 @@ fn network(case: &CaseNetwork<'_>) -> (Network, usize) {
     let network = Network {
         clock: AdvanceClock {
             batch,
-            schedule: case.schedule.clone(),
-            beta_1,
-            beta_2,
-            update_count: None,
+            rates: Rates {
+                beta_1,
+                beta_2,
+                ..Rates::from(case.schedule.clone())
+            },
         },
         inputs: widths[0],
         layers,

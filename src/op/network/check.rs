@@ -16,10 +16,15 @@ use super::{
 impl Network {
     /// Why it stays many calls on that target.
     pub(crate) fn fits(&self, target: &Target) -> Result<(), String> {
-        if self.clock.schedule.table().is_some() || self.clock.update_count.is_some() {
+        if self.clock.rates.learning_rate.table().is_some()
+            || self.clock.rates.update_count.is_some()
+        {
             return Err("its clock has a table, or counts updates".into());
         }
-        if matches!(self.clock.schedule, Schedule::CosineDecayRestarts(_)) {
+        if matches!(
+            self.clock.rates.learning_rate,
+            Schedule::CosineDecayRestarts(_)
+        ) {
             return Err("its learning rate restarts, which takes a loop in every step".into());
         }
         for (what, size, most) in [
@@ -147,7 +152,7 @@ impl Network {
                 return Err(format!("{kind:?} does not suit the targets"));
             }
         }
-        if self.own_rates && !matches!(self.clock.schedule, Schedule::Constant(_)) {
+        if self.own_rates && !matches!(self.clock.rates.learning_rate, Schedule::Constant(_)) {
             return Err("members' own rates are constant".into());
         }
         match self.rule {

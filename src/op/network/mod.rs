@@ -253,7 +253,7 @@ impl Op for Network {
         let NetworkOperands { cursor, x, y } = self.operands();
         let types = &signature.inputs;
         let text = text::Text::of(self, Self::budget(target).1);
-        let (number, numbers) = schedule(&self.clock.schedule);
+        let (number, numbers) = schedule(&self.clock.rates.learning_rate);
         let sizes = |i: usize| types[i].elements() as usize / self.members;
         let labels = types[y].dtype == DType::U32;
         let mut launch = Launch::new(text.shader(labels), "train")
@@ -261,8 +261,8 @@ impl Op for Network {
             .set("WORKGROUP", text.lanes() as u32)
             .set("ONE_PASS", text.one_pass())
             .param("batch", self.clock.batch)
-            .param("beta_1", self.clock.beta_1)
-            .param("beta_2", self.clock.beta_2)
+            .param("beta_1", self.clock.rates.beta_1)
+            .param("beta_2", self.clock.rates.beta_2)
             .param("vectors", text.vectors())
             .param("lanes", text.lanes())
             .param("slab", sizes(2))
