@@ -90,7 +90,7 @@ impl<'a, T: Real> Io<'a, T> {
     }
 
     /// The sizes of input `i`.
-    pub fn dims(&self, i: usize) -> &'a [usize] {
+    pub(crate) fn dims(&self, i: usize) -> &'a [usize] {
         self.signature.inputs[i].shape.dims()
     }
 

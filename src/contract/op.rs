@@ -16,7 +16,11 @@ pub trait Op: Any + fmt::Debug + DynCompute + Send + Sync {
     /// The op's noun with the verb of a derived form: `matmul`, `cross_entropy.backward`.
     fn name(&self) -> &'static str;
 
-    /// The types of the outputs, or what does not fit, as a sentence without the op's name.
+    /// The types of the outputs.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit, as a sentence without the op's name.
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String>;
 
     /// The indices of inputs that the op updates in place; they must be variables.
@@ -25,6 +29,10 @@ pub trait Op: Any + fmt::Debug + DynCompute + Send + Sync {
     }
 
     /// dL/d(input) for each input, as more nodes of the graph; `None` where the gradient is zero everywhere.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, where an input that wants a gradient has none; by default always.
     fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
         Err(format!(
             "{} has no gradient, but {} inputs ask for one",
@@ -34,17 +42,15 @@ pub trait Op: Any + fmt::Debug + DynCompute + Send + Sync {
     }
 
     /// The dispatches on a GPU.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, where the target cannot run the op on operands of these types.
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String>;
 
     /// Elements of input `input` that the op touches: all of it, unless it takes a few rows of a data set.
     fn touched(&self, signature: &Signature, input: usize) -> u64 {
         signature.inputs[input].elements()
-    }
-
-    /// How many pieces the CPU session may share out among threads, for ops whose touched elements do not tell; none by
-    /// default.
-    fn pieces(&self) -> Option<usize> {
-        None
     }
 
     /// Whether a result that has elements is zeros where an input has none, such as a sum over a batch of no rows. An op that

@@ -5,6 +5,7 @@ use crate::edge::WallTime;
 use crate::graph::Initial;
 use crate::number::aligned::Aligned;
 use crate::number::{Real, half, parallel};
+use crate::op::Network;
 use crate::plan::{Place, Plan, PlannedCall, PlannedProgram};
 use crate::{DType, Result};
 
@@ -224,8 +225,8 @@ fn helpers<T: Real>(call: &PlannedCall) -> usize {
     if T::REFERENCE {
         return 0;
     }
-    if let Some(pieces) = call.op.pieces() {
-        return pieces - 1;
+    if let Some(network) = call.op.downcast::<Network>() {
+        return network.pieces() - 1;
     }
     let touched = |i: usize| call.op.touched(&call.signature, i);
     // What is updated in place has a gradient of its size among the inputs, or is a ring, of which a step takes little.

@@ -3,10 +3,13 @@
 use super::{Number, Tracked, UNIT};
 
 /// A number that is known while a formula runs, so that the formula may branch on it: no value of a graph.
-pub trait Known: Number {
+pub trait Known: ScheduleNumber {
     /// The number itself, to decide by.
     fn decides(self) -> f64;
+}
 
+/// What schedules need of a known number besides.
+pub trait ScheduleNumber: Number {
     /// x^exponent for x ≥ 0.
     fn power(self, exponent: Self) -> Self;
 
@@ -24,7 +27,9 @@ macro_rules! floats {
             fn decides(self) -> f64 {
                 $double(self)
             }
+        }
 
+        impl ScheduleNumber for $float {
             #[inline(always)]
             fn power(self, exponent: Self) -> Self {
                 self.powf(exponent)
@@ -48,7 +53,9 @@ impl Known for Tracked {
     fn decides(self) -> f64 {
         self.value
     }
+}
 
+impl ScheduleNumber for Tracked {
     /// 2^y with y = exponent·log2 x, of which the logarithm may be computed as ln(1 + …): 20 units of it, and 8 of 1 near 1.
     fn power(self, exponent: Self) -> Self {
         let value = self.value.powf(exponent.value);

@@ -16,6 +16,7 @@ mod tracked;
 pub(crate) use dual::Dual;
 pub(crate) use half::{half_bits, half_value, stored_error};
 pub use known::Known;
+pub(crate) use operations::limited;
 pub use operations::{Number, UNIT};
 pub(crate) use products::Product;
 pub use real::{Machine, Real};

@@ -105,13 +105,6 @@ pub trait Number:
         self.keep_nan(Self::choose(self.is_less(other), self, other))
     }
 
-    /// Between −limit and limit; a NaN stays one.
-    #[inline(always)]
-    fn limited(self, limit: f64) -> Self {
-        let limit = Self::constant(limit);
-        self.smaller(limit).larger(-limit)
-    }
-
     /// σ(x) = 1/(1 + e^−x), without overflow on either side.
     #[inline(always)]
     fn logistic(self) -> Self {
@@ -134,6 +127,12 @@ pub trait Number:
         let tail = Self::constant(0.5) * scaled.complement_of_erf();
         Self::choose(self.is_less(zero), tail, one - tail)
     }
+}
+
+/// x between −limit and limit; a NaN stays one.
+#[inline(always)]
+pub(crate) fn limited<N: Number>(x: N, limit: N) -> N {
+    x.smaller(limit).larger(-limit)
 }
 
 #[inline(always)]

@@ -142,6 +142,23 @@ impl<F: Fn(usize, &mut [f32])> WithSimd for RowsOfC<'_, F> {
     }
 }
 
+/// Calls `$self.$method::<S, rows, vectors>($arguments)` with the two numbers as constants.
+macro_rules! with_sizes {
+    ($rows:expr, $vectors:expr, $self:ident.$method:ident($($argument:expr),*)) => {
+        match ($rows, $vectors) {
+            (6, 1) => $self.$method::<S, 6, 1>($($argument),*),
+            (6, 2) => $self.$method::<S, 6, 2>($($argument),*),
+            (6, _) => $self.$method::<S, 6, 4>($($argument),*),
+            (4, 1) => $self.$method::<S, 4, 1>($($argument),*),
+            (4, 2) => $self.$method::<S, 4, 2>($($argument),*),
+            (4, _) => $self.$method::<S, 4, 4>($($argument),*),
+            (_, 1) => $self.$method::<S, 1, 1>($($argument),*),
+            (_, 2) => $self.$method::<S, 1, 2>($($argument),*),
+            (_, _) => $self.$method::<S, 1, 4>($($argument),*),
+        }
+    };
+}
+
 /// Rows that are finished before the next ones begin.
 #[derive(Clone, Copy)]
 struct RowBlock<'a> {
@@ -201,13 +218,14 @@ impl RowBlock<'_> {
                         more: begin > 0,
                     };
                     let at = self.first + row;
-                    if pack {
-                        tile.of_columns(simd, &copy.get()[row * depth..], rows, rows, vectors);
+                    let (a, stride, by_columns) = if pack {
+                        (&copy.get()[row * depth..], rows, true)
                     } else if self.product.transpose_a {
-                        tile.of_columns(simd, &self.a[begin * m + at..], m, rows, vectors);
+                        (&self.a[begin * m + at..], m, true)
                     } else {
-                        tile.of_rows(simd, &self.a[at * k + begin..], k, rows, vectors);
-                    }
+                        (&self.a[at * k + begin..], k, false)
+                    };
+                    with_sizes!(rows, vectors, tile.run(simd, a, stride, by_columns));
                     row += rows;
                 }
             }
@@ -273,36 +291,8 @@ struct TileOfC<'a> {
     more: bool,
 }
 
-/// Calls `$self.$method::<S, rows, vectors>($arguments)` with the two numbers as constants.
-macro_rules! with_sizes {
-    ($rows:expr, $vectors:expr, $self:ident.$method:ident($($argument:expr),*)) => {
-        match ($rows, $vectors) {
-            (6, 1) => $self.$method::<S, 6, 1>($($argument),*),
-            (6, 2) => $self.$method::<S, 6, 2>($($argument),*),
-            (6, _) => $self.$method::<S, 6, 4>($($argument),*),
-            (4, 1) => $self.$method::<S, 4, 1>($($argument),*),
-            (4, 2) => $self.$method::<S, 4, 2>($($argument),*),
-            (4, _) => $self.$method::<S, 4, 4>($($argument),*),
-            (_, 1) => $self.$method::<S, 1, 1>($($argument),*),
-            (_, 2) => $self.$method::<S, 1, 2>($($argument),*),
-            (_, _) => $self.$method::<S, 1, 4>($($argument),*),
-        }
-    };
-}
-
 impl TileOfC<'_> {
-    /// A's rows lie one after the other, `stride` apart.
-    #[inline(always)]
-    fn of_rows<S: Simd>(self, simd: S, a: &[f32], stride: usize, rows: usize, vectors: usize) {
-        with_sizes!(rows, vectors, self.run(simd, a, stride, false));
-    }
-
-    /// A's columns lie one after the other, `stride` apart.
-    #[inline(always)]
-    fn of_columns<S: Simd>(self, simd: S, a: &[f32], stride: usize, rows: usize, vectors: usize) {
-        with_sizes!(rows, vectors, self.run(simd, a, stride, true));
-    }
-
+    /// A's columns, or its rows, lie one after the other, `stride` apart.
     #[inline(always)]
     fn run<S: Simd, const R: usize, const V: usize>(
         self,

@@ -139,7 +139,7 @@ impl Neg for Tracked {
     fn neg(self) -> Self {
         Tracked {
             value: -self.value,
-            error: self.error,
+            ..self
         }
     }
 }
@@ -344,12 +344,7 @@ impl Number for Tracked {
         let steepest = (-self.least()).exp().min(0.25);
         Tracked {
             value: own.value,
-            error: own.error
-                + if self.error == 0.0 {
-                    0.0
-                } else {
-                    steepest * self.error
-                },
+            error: own.error + steepest * self.error,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! FTRL-proximal: follow the regularised leader.
 
 use crate::Result;
-use crate::number::Known;
+use crate::number::{Known, limited};
 use crate::op::{Element, Moment, RuleForm, RuleState, UpdateRule, rule_form};
 use crate::range::{at_least_zero, within};
 
@@ -74,7 +74,7 @@ impl UpdateRule for Ftrl {
     #[inline(always)]
     fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let power = f64::from(-self.learning_rate_power);
-        let (eta, l1) = (at.eta, f64::from(self.l1_regularization_strength));
+        let (eta, l1) = (at.eta, N::given(self.l1_regularization_strength));
         let shrinkage = N::given(2.0 * self.l2_shrinkage_regularization_strength);
         let l2 = N::given(2.0 * self.l2_regularization_strength);
         let constant = l2 + N::given(self.beta) / eta;
@@ -83,7 +83,7 @@ impl UpdateRule for Ftrl {
             let root = sum.to_the(power);
             let gradient = g + shrinkage * w;
             let z = z + (gradient - (root - n.to_the(power)) / eta * w);
-            let w = (z.limited(l1) - z) / (root / eta + constant);
+            let w = (limited(z, l1) - z) / (root / eta + constant);
             (w, [sum, z, y])
         }
     }

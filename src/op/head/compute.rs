@@ -98,9 +98,9 @@ impl Head {
             }
             if self.gradient {
                 let dy = &mut io.output(1)[first * columns..][..rows * columns];
-                let (own, behind) = dy.split_at_mut(live * columns);
+                let (own, rest) = dy.split_at_mut(live * columns);
                 self.loss.slopes(y, targets, share, columns, own);
-                behind.fill(T::zero());
+                rest.fill(T::zero());
             }
         }
         [loss * self.loss.factor(columns), right]

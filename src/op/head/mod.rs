@@ -1,7 +1,7 @@
 //! The head of a model in one call: each row's loss and accuracy, summed into the step's place in a ring, and the gradient
 //! of the batch's mean loss.
 //!
-//! Models are not written in it: the plan joins a loss, an accuracy, their records and the gradients behind them, all of
+//! Models are not written in it: the plan joins a loss, an accuracy, their records and their gradients, all of
 //! which read the same outputs and targets. The formulas are those of the ops that it stands for.
 
 mod bound;

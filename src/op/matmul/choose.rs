@@ -104,9 +104,10 @@ pub fn choose_for(shape: ProductShape, half: bool, target: &Target) -> Choice {
     let possible = |choice: &ProductChoice| {
         !(half && choice.kernel == "vector") && candidates(shape, target).contains(choice)
     };
-    let vector = match half {
-        true => None,
-        false => choose_vector(shape, target),
+    let vector = if half {
+        None
+    } else {
+        choose_vector(shape, target)
     };
     match measured.filter(possible) {
         Some(choice) => build(

@@ -2,7 +2,7 @@
 //!
 //! All of it is inlined into `compute`, so that it is compiled for the vectors of whatever calls that.
 
-use crate::contract::{Compute, Io, Op};
+use crate::contract::{Compute, Io};
 use crate::number::Real;
 use crate::number::parallel::{Table, share, threads};
 use crate::op::cursor::{ROWS, STEP, WORDS};
@@ -75,9 +75,10 @@ impl Network {
             Table(second, lens[1]),
         );
         // A member's step is worth a thread's while, and its numbers do not depend on which.
-        let pieces = match T::REFERENCE {
-            true => 1,
-            false => self.pieces().unwrap_or(1).min(threads()),
+        let pieces = if T::REFERENCE {
+            1
+        } else {
+            self.pieces().min(threads())
         };
         // In the closure that is inlined: one outside of it would be compiled for the oldest processors.
         let body = |_, members: NetworkMembers<'_, T>| {
@@ -85,17 +86,11 @@ impl Network {
                 #[inline(always)]
                 || {
                     let ((words, rates), rings, w, first, second) = members;
-                    let (words, rates) = (
-                        words.0.chunks_exact_mut(WORDS),
-                        rates.0.chunks_exact_mut(RATES),
-                    );
-                    let (rings, w) = (
-                        rings.0.chunks_exact_mut(ring_len),
-                        w.0.chunks_exact_mut(len),
-                    );
-                    for (index, (((words, rates), ring), w)) in
-                        words.zip(rates).zip(rings).zip(w).enumerate()
-                    {
+                    let members = words.0.chunks_exact_mut(WORDS);
+                    let members = members.zip(rates.0.chunks_exact_mut(RATES));
+                    let members = members.zip(rings.0.chunks_exact_mut(ring_len));
+                    let members = members.zip(w.0.chunks_exact_mut(len));
+                    for (index, (((words, rates), ring), w)) in members.enumerate() {
                         let (state, order) = self.clock.begin(words, rates);
                         if self.own_rates {
                             rates[0] = rates[3];
@@ -142,7 +137,7 @@ impl Network {
         let parts = Parts::of(self.clock.batch);
         for chunk in 0..counted.div_ceil(LANES) {
             let first = chunk * LANES;
-            // Behind the end row 0 stands in, as in the clock's indices; its slopes are zeros.
+            // After the end row 0 stands in, as in the clock's indices; its slopes are zeros.
             let rows: [u32; LANES] = AdvanceClock::rows(&batch.state, batch.order, first as u32);
             let rows = rows.map(|row| (row as usize).min(batch.data_rows - 1));
             for (lane, &row) in rows.iter().enumerate() {
@@ -216,7 +211,7 @@ impl Network {
         w: &[T],
         live: usize,
     ) {
-        // Behind the rows that count slopes are zeros.
+        // After the rows that count slopes are zeros.
         let vectors = live.div_ceil(PARTIAL);
         let mut partial = [[T::zero(); PARTIAL]; AT_ONCE];
         let mut end = self.parameters();

@@ -48,7 +48,7 @@ impl Network {
             RowLoss::Squared(scale) => squared(scale, y, targets, share, slopes),
             RowLoss::CrossEntropy => cross_entropy(y, targets, share, slopes),
         };
-        // Other rows stand in behind the last.
+        // Other rows stand in after the last.
         if chunk.live < LANES {
             for slopes in slopes {
                 slopes[chunk.live..].fill(T::zero());

@@ -146,6 +146,11 @@ impl Network {
         }
     }
 
+    /// How many pieces the CPU session may share out among threads.
+    pub(crate) fn pieces(&self) -> usize {
+        (self.members / MEMBERS).max(1)
+    }
+
     /// States of each parameter.
     pub(crate) fn states(&self) -> usize {
         self.rule.states()
@@ -200,7 +205,7 @@ impl Network {
     }
 
     /// Most steps of a dispatch, within the loop iterations that drivers allow; the session does fewer where they take long.
-    fn most_steps(iterations: u64, target: &Target) -> u32 {
+    fn max_steps(iterations: u64, target: &Target) -> u32 {
         let most = (target.max_iterations / iterations.max(1)).clamp(1, MAX_STEPS);
         // The largest power of two up to it.
         1 << most.ilog2()
@@ -242,10 +247,6 @@ impl Op for Network {
             _ => return signature.inputs[input].elements(),
         };
         touched as u64
-    }
-
-    fn pieces(&self) -> Option<usize> {
-        Some((self.members / MEMBERS).max(1))
     }
 
     fn launch(&self, signature: &Signature, target: &Target) -> Result<Launches, String> {
@@ -292,7 +293,7 @@ impl Op for Network {
             launch = launch.set("LOGITS", form == Form::Logits);
         }
         Ok(launch
-            .steps(Self::most_steps(text.iterations(), target))
+            .steps(Self::max_steps(text.iterations(), target))
             .into())
     }
 

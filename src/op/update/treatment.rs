@@ -1,7 +1,7 @@
 //! What an update does before and after its rule: the sign and the mean of gradients, clipping, decay, the average.
 
 use crate::contract::{Launch, Shader, wgsl};
-use crate::number::Known;
+use crate::number::{Known, limited};
 use crate::op::rate;
 
 use super::rule::{Moment, moved};
@@ -109,7 +109,7 @@ impl Treatment {
             None => {}
             Some(Clipped::Value(limit)) => {
                 for g in &mut *g {
-                    *g = g.limited(f64::from(limit));
+                    *g = limited(*g, N::given(limit));
                 }
             }
             Some(Clipped::Norm(limit)) => {

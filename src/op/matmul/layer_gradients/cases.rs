@@ -110,7 +110,7 @@ pub(super) fn cases() -> Vec<Case> {
 struct CaseOperands(Vec<Vec<[usize; 2]>>);
 
 impl CaseOperands {
-    /// Puts a matrix behind those that the operand holds.
+    /// Puts a matrix after those that the operand holds.
     fn add(&mut self, operand: usize, rows: usize, columns: usize) -> LayerPart {
         if self.0.len() <= operand {
             self.0.resize(operand + 1, Vec::new());

@@ -33,13 +33,17 @@ impl LayerGradients {
         target: &Target,
     ) -> Result<Launches, String> {
         let most = Self::most_operands(self.update.is_some(), target);
-        let launches = match self.operands() <= most {
-            true => vec![self.launch_of(0..self.layers.len(), signature, target)?],
+        let count = self.layers.len();
+        let layers: Vec<Range<usize>> = if self.operands() <= most {
+            std::iter::once(0..count).collect()
+        } else {
             // A call made for another target, as in a test.
-            false => (0..self.layers.len())
-                .map(|layer| self.launch_of(layer..layer + 1, signature, target))
-                .collect::<Result<_, _>>()?,
+            (0..count).map(|layer| layer..layer + 1).collect()
         };
+        let launches = layers
+            .into_iter()
+            .map(|layers| self.launch_of(layers, signature, target))
+            .collect::<Result<_, _>>()?;
         Ok(Launches {
             scratch: Vec::new(),
             launches,
@@ -125,12 +129,11 @@ impl LayerGradients {
 
     /// The last row of the data set.
     fn last(&self, signature: &Signature) -> usize {
-        match self.gather {
-            true => {
-                let x = &signature.inputs[self.first() + self.layers[0].x.operand];
-                x.shape.dims()[0] - 1
-            }
-            false => 0,
+        if self.gather {
+            let x = &signature.inputs[self.first() + self.layers[0].x.operand];
+            x.shape.dims()[0] - 1
+        } else {
+            0
         }
     }
 

@@ -22,7 +22,7 @@ const ADAM: Shader = shader!(
     "layer_gradients_adam"
 );
 
-/// The first binding behind params, indices and the inputs before the operands.
+/// The first binding after params, indices and the inputs before the operands.
 const FIRST_BINDING: usize = 2;
 
 impl LayerGradients {
@@ -59,9 +59,10 @@ impl LayerGradients {
                 part(layer.x),
                 part(layer.dz),
             );
-            text += &match ends.last() == Some(&end) {
-                false => format!("    if tile < {end}u {{ {call} }}\n"),
-                true => format!("    {call}\n"),
+            text += &if ends.last() == Some(&end) {
+                format!("    {call}\n")
+            } else {
+                format!("    if tile < {end}u {{ {call} }}\n")
             };
             first = end;
         }
@@ -89,9 +90,10 @@ fn load(name: &str, matrix: &str, parts: impl Iterator<Item = LayerPart>) -> Str
     let mut text =
         format!("\nfn {name}(quad: u32) -> vec4<f32> {{\n    switch {matrix}.operand {{\n");
     for (i, operand) in operands.iter().enumerate() {
-        let case = match i + 1 == operands.len() {
-            false => format!("case {operand}u"),
-            true => "default".into(),
+        let case = if i + 1 == operands.len() {
+            "default".into()
+        } else {
+            format!("case {operand}u")
         };
         text += &format!("        {case}: {{ return operand_{operand}[{matrix}.quad + quad]; }}\n");
     }

@@ -1,6 +1,6 @@
 //! Smooth functions that networks have between their layers.
 
-use crate::number::Number;
+use crate::number::{Number, limited};
 use crate::op::pointwise::unary::{Allowed, Setting, Settings, Tried, UnaryFunction};
 
 use super::entry::unary;
@@ -104,7 +104,7 @@ unary! {
     |x| x * twice_u(x).0.logistic();
     |x| {
         // Beyond 12 σ is 0 or 1 and the second term below the least number; x³ would overflow in it.
-        let near = x.limited(12.0);
+        let near = limited(x, N::constant(12.0));
         let (u, du) = twice_u(near);
         u.logistic() + near * du * u.logistic() * (-u).logistic()
     };
