@@ -165,14 +165,18 @@ fn area_counter(auc: &Auc, setting: &MetricSetting) -> Result<Counter> {
         );
         return Err(Error::argument("label_weights", message));
     }
+    let mut thresholds = evenly(auc.num_thresholds);
+    if let Some(last) = thresholds.last_mut() {
+        *last = 1.0 + 1e-7;
+    }
     let positives = Positives {
         logits: auc.from_logits,
-        ..Positives::above(thresholds(auc.num_thresholds))
+        ..Positives::above(thresholds)
     };
     Counter::positives(positives, setting)
 }
 
-/// The greatest `wanted` where `given` is at least that of the point.
+/// The greatest `wanted` where `given` is at least that of the point; 0 where it never is.
 fn best_point(
     name: &'static str,
     point: impl Into<Point>,
@@ -193,22 +197,14 @@ fn best_point(
         Counter::positives(positives, setting)
     };
     let values = move |tally: &Tally| {
-        let outcomes = tally.thresholds()?.all();
-        Ok(vec![best(&outcomes, point.at, given, wanted)])
+        let outcomes = tally.thresholds()?.all().into_iter();
+        let reached = outcomes.filter(|&outcomes| given(outcomes) >= f64::from(point.at));
+        Ok(vec![reached.map(wanted).fold(0.0, f64::max)])
     };
     Metric::composed(name, Config::of(&point), true, counter, values)
 }
 
-/// The thresholds of an area: evenly spread, the ends outside of [0, 1].
-fn thresholds(count: usize) -> Vec<f32> {
-    let mut thresholds = evenly(count);
-    if let Some(last) = thresholds.last_mut() {
-        *last = 1.0 + 1e-7;
-    }
-    thresholds
-}
-
-/// The thresholds of a point: evenly spread from below 0 to 1; one alone is one half. Keras counts a prediction of exactly 0
+/// Thresholds evenly spread from below 0 to 1; one alone is one half. Keras counts a prediction of exactly 0
 /// as above its lowest threshold, which is 0.
 fn evenly(count: usize) -> Vec<f32> {
     if count == 1 {
@@ -276,18 +272,4 @@ fn interpolated(low: Outcomes, high: Outcomes) -> f64 {
         slope * (dtp + intercept * growth.ln()),
         (high.tp + high.fn_).max(0.0),
     )
-}
-
-/// The greatest `wanted` where `given` is at least `at`; 0 where it never is.
-fn best(
-    counts: &[Outcomes],
-    at: f32,
-    given: fn(Outcomes) -> f64,
-    wanted: fn(Outcomes) -> f64,
-) -> f64 {
-    counts
-        .iter()
-        .filter(|&&counts| given(counts) >= f64::from(at))
-        .map(|&counts| wanted(counts))
-        .fold(0.0, f64::max)
 }

@@ -7,39 +7,7 @@ use crate::train::loss::{Loss, RowFormula, Span, Takes, between};
 use crate::{Result, Tensor, op};
 
 use super::counter::logit;
-use super::{Counter, Metric, MetricFunction, MetricSetting, Tally, among_outputs};
-
-/// A built-in mean without settings.
-#[derive(Debug)]
-struct MeanMetric {
-    name: &'static str,
-    rows: fn(&MetricSetting) -> Loss,
-    rises: bool,
-    /// What the mean becomes.
-    value: fn(f64) -> f64,
-}
-
-impl MetricFunction for MeanMetric {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn counter(&self, setting: &MetricSetting) -> Result<Counter> {
-        Counter::mean((self.rows)(setting))
-    }
-
-    fn values(&self, tally: &Tally) -> Result<Vec<f64>> {
-        Ok(vec![(self.value)(tally.mean()?)])
-    }
-
-    fn rises(&self) -> Option<bool> {
-        Some(self.rises)
-    }
-
-    fn config(&self) -> Option<Config> {
-        Config::of(&())
-    }
-}
+use super::{Composed, Counter, Metric, MetricSetting, Tally, among_outputs};
 
 /// Whether the largest output of a row is that of the one-hot target. A softmax keeps the order, so that its inputs tell
 /// as much.
@@ -89,16 +57,18 @@ macro_rules! means {
         #[expect(non_upper_case_globals, reason = "metrics are spelled as Keras' classes are")]
         impl Metric {
             $($(#[$doc])*
-            pub const $name: Metric = Metric::of(Held::Static(&MeanMetric {
+            pub const $name: Metric = Metric::of(Held::Static(&Composed::<&str> {
                 name: $text,
-                rows: $rows,
-                rises: $rises,
-                value: means!(@value $($value)?),
+                config: || Config::of(&()),
+                rises: Some($rises),
+                counter: |setting| Counter::mean(($rows as fn(&MetricSetting) -> Loss)(setting)),
+                values: |tally| {
+                    let values = mean(tally)?.into_iter();
+                    Ok(values$(.map($value))?.collect())
+                },
             }));)*
         }
     };
-    (@value) => { |mean| mean };
-    (@value $value:expr) => { $value };
 }
 
 means! {
@@ -139,7 +109,7 @@ means! {
 
     /// The mean cosine of the angle between a row of outputs and its targets: 1 for the same direction. The loss of that
     /// name has the other sign.
-    CosineSimilarity = "cosine_similarity", true, |_| Loss::CosineSimilarity, |mean| -mean;
+    CosineSimilarity = "cosine_similarity", true, |_| Loss::CosineSimilarity, |mean: f64| -mean;
 
     /// Σ y*·ln(y*/y) of a row, both kept between 1e-7 and 1.
     KlDivergence = "kl_divergence", false, |_| Loss::KlDivergence;

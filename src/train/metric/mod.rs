@@ -201,9 +201,9 @@ impl Metric {
         counter: impl Fn(&MetricSetting) -> Result<Counter> + Send + Sync + 'static,
         values: impl Fn(&Tally) -> Result<Vec<f64>> + Send + Sync + 'static,
     ) -> Self {
-        Metric::from(Composed {
+        Metric::from(Composed::<String, _, _, _> {
             name: name.into(),
-            config,
+            config: move || config.clone(),
             rises: rises.into(),
             counter,
             values,
@@ -279,28 +279,35 @@ impl Metric {
     }
 }
 
-/// A metric with settings.
-struct Composed<C, V> {
-    name: String,
-    config: Option<Config>,
+/// A metric by what it consists of; by default without settings.
+struct Composed<
+    N = String,
+    K = fn() -> Option<Config>,
+    C = fn(&MetricSetting) -> Result<Counter>,
+    V = fn(&Tally) -> Result<Vec<f64>>,
+> {
+    name: N,
+    config: K,
     rises: Option<bool>,
     counter: C,
     values: V,
 }
 
-impl<C, V> fmt::Debug for Composed<C, V> {
+impl<N: AsRef<str>, K, C, V> fmt::Debug for Composed<N, K, C, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
+        f.write_str(self.name.as_ref())
     }
 }
 
-impl<C, V> MetricFunction for Composed<C, V>
+impl<N, K, C, V> MetricFunction for Composed<N, K, C, V>
 where
+    N: AsRef<str> + Send + Sync,
+    K: Fn() -> Option<Config> + Send + Sync,
     C: Fn(&MetricSetting) -> Result<Counter> + Send + Sync,
     V: Fn(&Tally) -> Result<Vec<f64>> + Send + Sync,
 {
     fn name(&self) -> &str {
-        &self.name
+        self.name.as_ref()
     }
 
     fn counter(&self, setting: &MetricSetting) -> Result<Counter> {
@@ -316,7 +323,7 @@ where
     }
 
     fn config(&self) -> Option<Config> {
-        self.config.clone()
+        (self.config)()
     }
 }
 
