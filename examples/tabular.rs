@@ -40,7 +40,7 @@ fn main() -> std::process::ExitCode {
         let preprocessing = Preprocessing::fit(&train, steps)?;
         println!(
             "{} columns become {}: {}\n",
-            preprocessing.inputs(),
+            train.columns(),
             preprocessing.outputs(),
             preprocessing.transform(&train)?.feature_names().join(", ")
         );

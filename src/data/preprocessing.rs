@@ -40,7 +40,7 @@ pub enum Step {
 ///     .with_categories(1, vec!["red".into(), "blue".into()])?;
 /// let steps = [Step::Impute(Fill::Mean), Step::OneHot, Step::MinMax(0.0, 1.0)];
 /// let preprocessing = Preprocessing::fit(&train, steps)?;
-/// assert_eq!((preprocessing.inputs(), preprocessing.outputs()), (2, 3));
+/// assert_eq!(preprocessing.outputs(), 3);
 /// assert_eq!(
 ///     preprocessing.transform(&train)?.features(),
 ///     [0.0, 1.0, 0.0, 0.5, 0.0, 1.0, 1.0, 0.0, 1.0]
@@ -127,7 +127,7 @@ impl Preprocessing {
     }
 
     /// The raw columns that it takes.
-    pub fn inputs(&self) -> usize {
+    pub(crate) fn inputs(&self) -> usize {
         self.steps.first().map_or(0, Fitted::inputs)
     }
 
@@ -157,10 +157,6 @@ impl Preprocessing {
     }
 
     /// Transforms row-major rows.
-    ///
-    /// # Errors
-    ///
-    /// The same errors as [`transform`](Self::transform); [`Error::Data`] where `rows` is not a whole number of rows.
     pub(crate) fn transform_rows<'a>(&self, rows: Cow<'a, [f32]>) -> Result<Cow<'a, [f32]>> {
         check_rows("preprocessing", rows.len(), self.inputs())?;
         let mut rows = rows;

@@ -33,17 +33,6 @@ macro_rules! same_type {
     };
 }
 
-/// What the body makes of the elements, whatever their type.
-macro_rules! any_type {
-    ($values:expr, $elements:ident => $body:expr) => {
-        match $values {
-            TypedValues::F32($elements) => $body,
-            TypedValues::U32($elements) => $body,
-            TypedValues::U8($elements) => $body,
-        }
-    };
-}
-
 impl<'a> TypedValues<'a> {
     pub(crate) fn dtype(&self) -> DType {
         match self {
@@ -54,7 +43,11 @@ impl<'a> TypedValues<'a> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        any_type!(self, values => values.len())
+        match self {
+            TypedValues::F32(values) => values.len(),
+            TypedValues::U32(values) => values.len(),
+            TypedValues::U8(values) => values.len(),
+        }
     }
 
     /// The numbers, if they are f32.
@@ -77,19 +70,11 @@ impl<'a> TypedValues<'a> {
     }
 
     /// The rows of `width` elements with these numbers, in this order.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Data`] where they do not fit into memory.
     pub(crate) fn picked(&self, width: usize, rows: &[usize]) -> Result<TypedValues<'static>> {
         Ok(same_type!(self, values => Cow::Owned(picked(values, width, rows)?)))
     }
 
     /// Columns of rows of `width` elements.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Data`] where they do not fit into memory.
     pub(crate) fn columns(
         &self,
         width: usize,
@@ -107,10 +92,6 @@ impl<'a> TypedValues<'a> {
     }
 
     /// The elements as a model's input of type `wanted` takes them: bytes become numbers or integers, which is exact.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Data`] where the types do not fit each other, or memory has no room for the wider elements.
     pub(crate) fn converted(self, wanted: DType) -> Result<Self> {
         match (self, wanted) {
             (values, DType::F32) => values.numbers().map(TypedValues::F32),
@@ -123,10 +104,6 @@ impl<'a> TypedValues<'a> {
     }
 
     /// The elements as f32.
-    ///
-    /// # Errors
-    ///
-    /// The same errors as [`converted`](Self::converted).
     pub(crate) fn numbers(self) -> Result<Cow<'a, [f32]>> {
         match self {
             TypedValues::F32(values) => Ok(values),

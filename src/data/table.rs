@@ -26,10 +26,6 @@ impl ColumnNames {
 
 impl Dataset {
     /// The cells of a table: the numbers of the only input.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Data`] where there are several inputs, or the only one does not hold numbers.
     pub(super) fn cells(&self) -> Result<&[f32]> {
         let [(_, only)] = self.inputs() else {
             let count = self.inputs().len();

@@ -6,10 +6,6 @@ use std::ffi::OsString;
 use crate::{Error, Result};
 
 /// The variable of that name; none where it is not set.
-///
-/// # Errors
-///
-/// [`Error::Argument`] where it is no text.
 pub(crate) fn text(name: &'static str) -> Result<Option<String>> {
     match std::env::var(name) {
         Ok(text) => Ok(Some(text)),

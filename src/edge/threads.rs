@@ -6,16 +6,16 @@
 use std::num::NonZero;
 use std::thread;
 
-/// The threads of the pool.
-#[cfg(feature = "parallel")]
+/// The threads of the pool; without it the one that asks.
 pub(crate) fn count() -> usize {
-    rayon::current_num_threads()
-}
-
-/// The thread that asks is the only one.
-#[cfg(not(feature = "parallel"))]
-pub(crate) fn count() -> usize {
-    1
+    #[cfg(feature = "parallel")]
+    {
+        rayon::current_num_threads()
+    }
+    #[cfg(not(feature = "parallel"))]
+    {
+        1
+    }
 }
 
 /// Runs both, at the same time where a thread of the pool is free. Not generic: compiled anew for every loop that it shares

@@ -59,10 +59,6 @@ fn little<'a, T: bytemuck::NoUninit, const N: usize>(
 }
 
 /// The length and the header of a file of these tensors, in their order: what comes before their bytes.
-///
-/// # Errors
-///
-/// A sentence that says why the file could not be read again: too many tensors, a header too long, metadata too large.
 pub(crate) fn header(
     tensors: &[NewTensor<'_>],
     metadata: &[(&str, String)],
