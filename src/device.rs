@@ -17,7 +17,7 @@ use crate::{Error, Result, Session, gpu};
 pub use crate::gpu::Options;
 
 /// The environment variable that [`Device::from_env`] reads.
-pub const DEVICE_VARIABLE: &str = "KILN_DEVICE";
+const DEVICE_VARIABLE: &str = "KILN_DEVICE";
 
 /// The environment variable with the file of measured choices that [`Device::from_env`] reads: see [`Device::with_tuning`].
 const TUNING_VARIABLE: &str = "KILN_TUNING";
@@ -188,7 +188,7 @@ impl Device {
         self
     }
 
-    /// The adapter behind it; none for the CPU sessions.
+    /// The adapter that it runs on; none for the CPU sessions.
     pub fn adapter_summary(&self) -> Option<&gpu::AdapterSummary> {
         self.gpu().map(gpu::Device::summary)
     }

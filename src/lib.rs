@@ -70,7 +70,7 @@ pub mod train;
 #[cfg(feature = "csv")]
 pub use data::Csv;
 pub use data::{Dataset, Preprocessing, Scaler, Targets};
-pub use device::{DEVICE_VARIABLE, Device, Options};
+pub use device::{Device, Options};
 pub use error::{Error, Result};
 pub use graph::{Graph, Initial, Role};
 pub use plan::{Plan, Program};

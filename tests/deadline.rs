@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kiln::prelude::*;
-use kiln::{DEVICE_VARIABLE, Options, Plan, Session};
+use kiln::{Options, Plan, Session};
 
 const DEADLINE: Duration = Duration::from_millis(500);
 
@@ -20,7 +20,7 @@ fn opened() -> Option<(Device, MutexGuard<'static, ()>)> {
         return None;
     }
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let name = std::env::var(DEVICE_VARIABLE).unwrap_or_else(|_| "software".into());
+    let name = std::env::var("KILN_DEVICE").unwrap_or_else(|_| "software".into());
     let options = Options {
         deadline: DEADLINE,
         ..Options::default()

@@ -65,7 +65,7 @@ fn planning(benches: &Benches) {
 /// The time of `run` alone: the device works on while it returns, and is waited for outside the measurement.
 fn recording(benches: &Benches) {
     const STEPS: u64 = 100;
-    let device = match std::env::var(kiln::DEVICE_VARIABLE) {
+    let device = match std::env::var("KILN_DEVICE") {
         Ok(name) => Device::named(&name).unwrap(),
         Err(_) => return println!("KILN_DEVICE is not set: no recording is measured"),
     };

@@ -52,7 +52,7 @@ fn doctor() -> Result<bool> {
     }
 
     if lets_in_faults {
-        let name = name.or_else(|| std::env::var(kiln::DEVICE_VARIABLE).ok());
+        let name = name.or_else(|| std::env::var("KILN_DEVICE").ok());
         let outcome = faults::faults(name.as_deref().unwrap_or("best"))?;
         match as_json {
             true => {

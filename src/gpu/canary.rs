@@ -255,7 +255,7 @@ fn judged(words: &[u32], part: usize, seconds: f64) -> Canary {
 
     let lanes = across_barriers();
     let wrong = (0..48).filter(|&i| word(16 + i) != lanes[i]).count();
-    let told = format!("{wrong} of 48 words wrong behind 33 barriers");
+    let told = format!("{wrong} of 48 words wrong after 33 barriers");
     tell("barriers", sound_or(wrong == 0, Verdict::Unsound), told);
 
     let ordered = (1..=ROUNDS).fold(0u32, |n, round| n.wrapping_mul(3).wrapping_add(round));

@@ -11,7 +11,7 @@ use naga::{
 
 /// Puts `if guard[word] != 0 { return; }` before the module's one entry point, `guard` being an array of words at `binding`.
 ///
-/// The word is the same for all invocations, so that barriers behind the test are met by all or by none.
+/// The word is the same for all invocations, so that barriers after the test are met by all or by none.
 pub(super) fn guard(module: &mut Module, binding: u32, word: u32) {
     let span = Span::UNDEFINED;
     let mut kind = |inner| module.types.insert(Type { name: None, inner }, span);

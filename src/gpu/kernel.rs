@@ -23,12 +23,10 @@ pub(super) struct EntryPoint {
     pub name: String,
     /// The bindings it uses, in order of their numbers.
     pub bindings: Vec<BindingUse>,
-    /// The fields of its `params`.
     pub params: Vec<ParamField>,
     pub params_bytes: u32,
 }
 
-/// A field of the `params` struct.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ParamField {
     pub name: String,
@@ -37,12 +35,10 @@ pub(super) struct ParamField {
     pub float: bool,
 }
 
-/// A shader as reflected.
 #[derive(Debug, Clone)]
 pub(super) struct Module {
     pub name: &'static str,
     pub entries: Vec<EntryPoint>,
-    /// The names of its override constants.
     pub overrides: Vec<String>,
 }
 

@@ -10,7 +10,7 @@ use super::session::Session;
 use super::timings::{LaunchTiming, Profile};
 
 /// Dispatches that one query set has room for: two timestamps each.
-const MOST: usize = MAX_TIMESTAMPS / 2;
+const MAX_TIMED: usize = MAX_TIMESTAMPS / 2;
 
 impl Session {
     /// Measures every dispatch of a program `repeat` times.
@@ -25,7 +25,7 @@ impl Session {
         self.run(program, 1)?;
         let count = labels.len();
         let queries = match count {
-            1..=MOST => self.device.timestamps(2 * count as u32)?,
+            1..=MAX_TIMED => self.device.timestamps(2 * count as u32)?,
             _ => None,
         };
         let timestamps = queries.is_some();

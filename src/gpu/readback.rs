@@ -11,10 +11,10 @@ use crate::edge::WallTime;
 
 use super::device::{Buffer, Device, Submission};
 
-/// A submission, and the staging buffer that it fills if it does; `finish` waits for it.
+/// A submission, and the staging buffer that it fills, if any.
 #[derive(Debug)]
 pub(super) struct Readback {
-    /// And how many bytes of it.
+    /// The buffer, and how many bytes of it are read.
     buffer: Option<(Buffer, u64)>,
     /// Whether it can be read.
     done: OneshotReceiver<bool>,

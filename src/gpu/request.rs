@@ -19,7 +19,6 @@ pub(super) struct Request {
     launch: Launch,
     bindings: Vec<BindingUse>,
     key: KernelKey,
-    /// The bytes of `params`.
     params: Vec<u8>,
 }
 

@@ -23,7 +23,6 @@ const MAX_FLOPS: (u64, u64) = (100_000_000_000, 10_000_000_000_000);
 /// Staging buffers up to this size wait for their next use; larger ones are given back.
 const MAX_KEPT_STAGING: u64 = 1 << 20;
 
-/// A dispatch with everything it needs.
 #[derive(Debug)]
 pub(super) struct Dispatch {
     pub(super) kernel: Arc<Kernel>,
@@ -32,7 +31,6 @@ pub(super) struct Dispatch {
     pub(super) grid: [u32; 3],
 }
 
-/// An open plan on a device.
 #[derive(Debug)]
 pub struct Session {
     pub(super) device: Device,
@@ -47,7 +45,6 @@ pub struct Session {
     pub(super) identity: Identity,
 }
 
-/// What a submission is reading back.
 #[derive(Debug)]
 pub struct Pending {
     readback: Readback,
@@ -74,7 +71,6 @@ impl Session {
         sizes.map(|bytes| bytes.end - bytes.start).sum()
     }
 
-    /// The plan it runs.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -84,7 +80,6 @@ impl Session {
         self.params.bytes() + self.staging.bytes()
     }
 
-    /// The device it runs on.
     pub fn device(&self) -> &Device {
         &self.device
     }
@@ -212,7 +207,6 @@ impl Session {
         Ok(result)
     }
 
-    /// Copies `place` to the host.
     pub async fn read<R>(&mut self, place: Place, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
         let pending = self.copy(&[place])?;
         self.finish(pending, read).await
@@ -223,7 +217,6 @@ impl Session {
         self.submit(0, 0, places)
     }
 
-    /// Bytes of a place in a readback.
     pub fn copied_bytes(&self, place: Place) -> usize {
         usize::try_from(self.total_bytes(&[place])).unwrap_or(usize::MAX)
     }
@@ -247,7 +240,6 @@ impl Session {
         self.write_words(place, bytemuck::cast_slice(values))
     }
 
-    /// Copies words in, before the next submission.
     pub fn write_words(&mut self, place: Place, values: &[u32]) -> Result<()> {
         self.device.upload(
             &self.slots[place.slot],

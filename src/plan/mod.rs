@@ -31,14 +31,14 @@ pub use crate::target::{
 pub struct Slot {
     /// The type of its elements.
     pub dtype: DType,
-    /// Its length in elements.
+    /// The length in elements.
     pub elements: u64,
     /// Whether it holds variables, which outlive a run.
     pub persistent: bool,
 }
 
 impl Slot {
-    /// Its size on a device.
+    /// The size on a device.
     pub(crate) fn bytes(&self) -> u64 {
         self.elements.saturating_mul(self.dtype.bytes())
     }
@@ -58,9 +58,9 @@ pub struct Place {
 /// A variable with its place.
 #[derive(Debug, Clone)]
 pub struct PlannedVariable {
-    /// Its name in the graph.
+    /// The name in the graph.
     pub name: String,
-    /// Its shape and type.
+    /// The shape and type.
     pub kind: TensorType,
     /// What it holds when a session opens.
     pub initial: Initial,
@@ -123,7 +123,7 @@ impl PlannedCall {
 /// A program as scheduled.
 #[derive(Debug, Clone)]
 pub struct PlannedProgram {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// What runs, in order.
     pub calls: Vec<PlannedCall>,

@@ -104,7 +104,7 @@ impl Session {
     }
 
     /// For debugging: fills what no variable covers with NaNs, so that a read of something never written, or a write
-    /// behind a tensor's end, shows. Temporaries get the bits `temporary`, the space behind variables `padding`.
+    /// beyond a tensor's end, shows. Temporaries get the bits `temporary`, the space after variables `padding`.
     ///
     /// # Errors
     ///

@@ -27,7 +27,6 @@ impl Handle {
         self.place
     }
 
-    /// The number of its elements.
     pub fn elements(self) -> u64 {
         self.place.len
     }
@@ -40,14 +39,11 @@ pub(crate) struct ProgramHandle(pub(super) usize);
 /// Elements on the host that are written to a variable.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum ElementsRef<'a> {
-    /// Numbers.
     F32(&'a [f32]),
-    /// Integers.
     U32(&'a [u32]),
 }
 
 impl<'a> ElementsRef<'a> {
-    /// How many there are.
     pub fn len(self) -> usize {
         match self {
             ElementsRef::F32(values) => values.len(),
@@ -83,14 +79,12 @@ impl<'a> ElementsRef<'a> {
 /// Elements on the host as a device holds them, borrowed or owned.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum HostElements<'a> {
-    /// Numbers.
     F32(Cow<'a, [f32]>),
     /// Integers, or bytes four to a word.
     U32(Cow<'a, [u32]>),
 }
 
 impl HostElements<'_> {
-    /// The elements.
     pub fn as_ref(&self) -> ElementsRef<'_> {
         match self {
             HostElements::F32(values) => ElementsRef::F32(values),
@@ -98,7 +92,6 @@ impl HostElements<'_> {
         }
     }
 
-    /// The same elements, owned.
     pub fn into_owned(self) -> HostElements<'static> {
         match self {
             HostElements::F32(values) => HostElements::F32(Cow::Owned(values.into_owned())),

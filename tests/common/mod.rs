@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use kiln::plan::Target;
-use kiln::{DEVICE_VARIABLE, Device, Options};
+use kiln::{Device, Options};
 
 /// Whether tests may open adapters: not under `KILN_NO_GPU=1`, the only skip.
 pub fn may_open() -> bool {
@@ -20,7 +20,7 @@ pub fn may_open() -> bool {
 ///
 /// Making or dropping two wgpu devices at once hangs some drivers: where a test opens one of its own, it takes its turn.
 pub fn open(options: Options) -> kiln::Result<Device> {
-    let name = std::env::var(DEVICE_VARIABLE).unwrap_or_else(|_| "software".into());
+    let name = std::env::var("KILN_DEVICE").unwrap_or_else(|_| "software".into());
     Device::named_with(&name, options)
 }
 

@@ -4,18 +4,16 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use crate::{Error, Result};
 
-use super::{Device, Refusal, WgpuCall, locked, typed};
+use super::fair_lock::locked;
+use super::{Device, Refusal, WgpuCall, typed};
 
 /// What a buffer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::gpu) enum Purpose {
-    /// Tensors.
     Tensors,
-    /// The params of dispatches.
     Params,
     /// Copies that the host reads.
     Readback,
-    /// Timestamps.
     Timestamps,
 }
 
@@ -40,7 +38,6 @@ pub(in crate::gpu) struct Buffer {
 }
 
 impl Buffer {
-    /// Its size.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -63,18 +60,15 @@ impl Pool {
         Some(buffers.swap_remove(index))
     }
 
-    /// Keeps one for its next use.
     pub fn put(&self, buffer: Buffer) {
         self.buffers().push(buffer);
     }
 
-    /// Bytes that wait.
     pub fn bytes(&self) -> u64 {
         self.buffers().iter().map(Buffer::bytes).sum()
     }
 }
 
-/// The pools of a device's sessions.
 #[derive(Debug, Default)]
 pub(super) struct Pools(Mutex<Vec<Weak<Mutex<Vec<Buffer>>>>>);
 
@@ -116,7 +110,6 @@ impl Device {
         Some(budget.saturating_sub(self.meter().bytes))
     }
 
-    /// A pool for a session's buffers.
     pub(in crate::gpu) fn pool(&self) -> Pool {
         let pool = Pool(Arc::default());
         self.inner.pools.add(&pool);

@@ -10,8 +10,6 @@ use std::time::Duration;
 
 use crate::edge::WallTime;
 
-use super::locked;
-
 /// A lock that is fair: a thread that asks again comes after those that wait.
 #[derive(Debug, Default)]
 pub(super) struct FairLock {
@@ -68,6 +66,11 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// What a lock holds, also where a thread panicked with it: all that is kept so in a device is whole at any time.
+pub(in crate::gpu) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,7 +84,7 @@ mod tests {
         let held = turn.take(SHORT);
         assert!(held.is_some());
         std::thread::scope(|scope| {
-            // The first gives up; the second stands behind it and still gets its turn.
+            // The first gives up; the second waits after it and still gets its turn.
             let first = scope.spawn(|| {
                 let begun = WallTime::now();
                 (turn.take(SHORT).is_none(), begun.elapsed())

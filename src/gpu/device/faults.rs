@@ -5,58 +5,36 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use crate::gpu::options::{Fault, FaultKind};
 
-use super::locked;
+use super::fair_lock::locked;
 
 /// What passes the door, by what is asked of wgpu.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::gpu) enum WgpuCall {
-    /// Asking the drivers for their adapters.
     Adapters,
-    /// Opening an adapter.
     Open,
-    /// Making a buffer.
     Buffer,
-    /// Writing to a buffer from the host.
     Write,
-    /// Making a pipeline, with its module and layouts.
+    /// A pipeline with its module and layouts.
     Pipeline,
-    /// Making a bind group.
     Bind,
-    /// Making room for timestamps.
     Timestamps,
-    /// Recording work and submitting it.
     Submit,
     /// Asking to be told when the work submitted has ended.
     Signal,
-    /// Asking for a buffer to be mapped.
     Map,
-    /// Waiting for either.
     Wait,
-    /// Reading a mapped buffer and unmapping it.
     Read,
 }
 
-/// Every call by its name, in the order of the enum.
-const NAMES: [&str; 12] = [
-    "adapters",
-    "open",
-    "buffer",
-    "write",
-    "pipeline",
-    "bind",
-    "timestamps",
-    "submit",
-    "signal",
-    "map",
-    "wait",
-    "read",
-];
+/// The names of the calls in the order of the enum.
+const NAMES: &str =
+    "adapters open buffer write pipeline bind timestamps submit signal map wait read";
 
 /// The calls of a device so far, and the faults that wait for theirs.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     calls: AtomicU64,
-    of_each: [AtomicU64; NAMES.len()],
+    of_each: [AtomicU64; WgpuCall::Read as usize + 1],
     fired: AtomicU64,
     armed: AtomicBool,
     waiting: Mutex<Vec<Fault>>,
@@ -98,7 +76,6 @@ impl Faults {
         Some(fault.kind)
     }
 
-    /// Faults that fired.
     pub fn fired(&self) -> u64 {
         self.fired.load(Relaxed)
     }
@@ -106,6 +83,6 @@ impl Faults {
     /// Calls so far, by what they ask.
     pub fn by_call(&self) -> Vec<(&'static str, u64)> {
         let counts = self.of_each.iter().map(|count| count.load(Relaxed));
-        NAMES.into_iter().zip(counts).collect()
+        NAMES.split(' ').zip(counts).collect()
     }
 }

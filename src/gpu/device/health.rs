@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use crate::edge::threads;
 use crate::{Error, Result};
 
-use super::locked;
+use super::fair_lock::locked;
 
 /// What is known to be wrong with a device.
 #[derive(Debug, Default)]
@@ -45,7 +45,6 @@ impl Health {
         self.gone.load(Relaxed)
     }
 
-    /// Why it is gone.
     pub fn reason(&self) -> String {
         locked(&self.reason).clone()
     }

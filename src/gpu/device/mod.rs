@@ -14,7 +14,7 @@ mod record;
 mod wait;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::edge::block_on;
@@ -26,6 +26,7 @@ use super::counters::Counters;
 use super::options::{Fault, FaultKind, Options};
 
 pub(super) use account::{Buffer, Pool, Purpose};
+pub(super) use fair_lock::locked;
 pub use open::adapters;
 pub(super) use pipeline::{Kernel, KernelKey, KernelSource, LoadedModule};
 pub(super) use record::{Pass, Recorder};
@@ -70,11 +71,9 @@ pub struct Device {
     lineage: Arc<Lineage>,
 }
 
-/// Bindings of a kernel.
 #[derive(Debug)]
 pub(super) struct Bindings(wgpu::BindGroup);
 
-/// Work that was submitted.
 #[derive(Debug, Clone)]
 pub(super) struct Submission {
     index: wgpu::SubmissionIndex,
@@ -82,7 +81,6 @@ pub(super) struct Submission {
     ended: Arc<AtomicBool>,
 }
 
-/// Room for timestamps.
 pub(super) struct Timestamps {
     set: wgpu::QuerySet,
     /// Seconds of a tick.
@@ -92,29 +90,24 @@ pub(super) struct Timestamps {
 /// The most timestamps of one set.
 pub(super) const MAX_TIMESTAMPS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize;
 
-/// Why wgpu refused a call.
 enum Refusal {
     OutOfMemory,
     Other(String),
 }
 
 impl Device {
-    /// Name, kind, driver and features.
     pub fn summary(&self) -> &AdapterSummary {
         &self.inner.summary
     }
 
-    /// The most bytes of buffers, if a budget was set.
     pub fn budget(&self) -> Option<u64> {
         self.inner.options.budget
     }
 
-    /// What a plan may ask of it.
     pub fn target(&self) -> &Target {
         &self.inner.summary.target
     }
 
-    /// What has been asked of wgpu so far.
     pub fn counters(&self) -> Counters {
         Counters {
             generation: locked(&self.lineage.latest).generation,
@@ -150,7 +143,6 @@ impl Device {
         self.inner.health.is_gone()
     }
 
-    /// The device as it was made last.
     pub(crate) fn latest(&self) -> Device {
         Device {
             inner: Arc::clone(&locked(&self.lineage.latest)),
@@ -158,7 +150,6 @@ impl Device {
         }
     }
 
-    /// How long a wait may last.
     pub(crate) fn deadline(&self) -> Duration {
         self.inner.options.deadline
     }
@@ -330,9 +321,4 @@ fn typed(during: &str, refusal: Refusal) -> Error {
             Refusal::Other(message) => message,
         },
     }
-}
-
-/// What a lock holds, also where a thread panicked with it: all that is kept behind locks here is whole at any time.
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

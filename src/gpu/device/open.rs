@@ -9,9 +9,10 @@ use crate::gpu::options::{FaultKind, Options};
 use crate::{Error, Result};
 
 use super::super::adapter::{self, AdapterSummary, Selector};
+use super::fair_lock::locked;
 use super::faults::{Faults, WgpuCall};
 use super::health::{Health, LastHandles, caught};
-use super::{Device, Inner, Library, Lineage, Pools, QueueAccess, locked};
+use super::{Device, Inner, Library, Lineage, Pools, QueueAccess};
 
 /// Every adapter that a driver offers.
 pub fn adapters() -> Vec<AdapterSummary> {

@@ -9,7 +9,8 @@ use crate::Result;
 use crate::contract::Shader;
 
 use super::super::kernel::{BindingUse, Module};
-use super::{Bindings, Buffer, Device, WgpuCall, locked};
+use super::fair_lock::locked;
+use super::{Bindings, Buffer, Device, WgpuCall};
 
 /// A shader as parsed: each pipeline is made from its own part of the tree.
 pub(in crate::gpu) struct LoadedModule {

@@ -9,9 +9,9 @@ use crate::edge::{WallTime, clock};
 use crate::target::Class;
 use crate::{Error, Result};
 
-use super::fair_lock::{FairLock, Turn};
+use super::fair_lock::{FairLock, Turn, locked};
 use super::health::caught;
-use super::{Inner, Submission, locked};
+use super::{Inner, Submission};
 
 /// How long a thread keeps its [turn](super::fair_lock) while it waits: what another one's submission may wait for it.
 const SLICE: Duration = Duration::from_millis(2);

@@ -4,14 +4,12 @@ use crate::{Error, Result};
 
 use super::{Bindings, Buffer, Device, Kernel, Submission, Timestamps, WgpuCall};
 
-/// Records a submission.
 pub(in crate::gpu) struct Recorder {
     encoder: wgpu::CommandEncoder,
     passes: u64,
     dispatches: u64,
 }
 
-/// Records the dispatches of a pass.
 pub(in crate::gpu) struct Pass<'a> {
     pass: wgpu::ComputePass<'a>,
     dispatches: &'a mut u64,
@@ -78,7 +76,6 @@ impl Pass<'_> {
 }
 
 impl Device {
-    /// Submits what `record` records.
     pub(in crate::gpu) fn submit(&self, record: impl FnOnce(&mut Recorder)) -> Result<Submission> {
         let during = "submitting work";
         // What the queue says comes before what its being given up makes every call say.

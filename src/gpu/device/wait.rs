@@ -110,7 +110,7 @@ impl Device {
                 Poll::Ready(result) => Poll::Ready(result),
                 Poll::Pending => {
                     // The future has asked to be polled again; it reports errors and the deadline itself. Without an
-                    // index wgpu would wait for the latest submission, and the device would idle behind it.
+                    // index wgpu would wait for the latest submission, and the device would idle after it.
                     let awaited = AWAITED.take();
                     let awaited =
                         awaited.and_then(|(inner, index)| Some((inner.upgrade()?, index)));

@@ -64,12 +64,10 @@ impl Calls {
         self.drafts.len()
     }
 
-    /// All calls in order.
     pub fn iter(&self) -> impl Iterator<Item = (CallId, &Draft)> {
         self.drafts.iter().map(|(&id, draft)| (id, draft))
     }
 
-    /// The call of that id, unless it was removed.
     pub fn get(&self, id: CallId) -> Option<&Draft> {
         self.drafts.get(&id)
     }
@@ -140,7 +138,6 @@ impl Calls {
         self.put(id, draft);
     }
 
-    /// Takes a call out.
     pub fn remove(&mut self, id: CallId) {
         let Some(draft) = self.drafts.remove(&id) else {
             return;

@@ -49,7 +49,7 @@ fn with_next(program: &Calls, call: CallId) -> Option<(CallId, Draft)> {
         let end = End::Function(*function);
         (function.ends_layers()).then_some((MatMul { end, ..op }, None))?
     } else if let Some(PointwiseBackward(function)) = follower.op.downcast() {
-        // Its operands: what the function saved, and dY.
+        // The operands: what the function saved, and dY.
         let end = End::Slope(*function);
         let fits = position == 1 && !op.bias && function.ends_layers();
         fits.then_some((MatMul { end, ..op }, Some(0)))?

@@ -8,7 +8,7 @@ use crate::target::Target;
 
 use super::calls::{CallId, Calls};
 
-/// Tensors laid out one behind the other in one slot, so that a call can take them all as one operand.
+/// Tensors laid out one after the other in one slot, so that a call can take them all as one operand.
 #[derive(Debug, Clone)]
 pub(in crate::plan) struct TensorSlab {
     pub members: Vec<SlabMember>,
@@ -204,7 +204,6 @@ impl Slabs {
         self.home.get(&key).copied()
     }
 
-    /// The slab in which a tensor lies.
     pub fn slab_of(&self, key: Key) -> Option<usize> {
         self.home(key).map(|(slab, _)| slab)
     }
@@ -222,7 +221,6 @@ impl Slabs {
         (Operand::Slab(slab), TensorType::f32([elements]))
     }
 
-    /// Elements of a slab.
     pub fn elements(&self, slab: usize) -> u64 {
         self.slabs[slab].elements
     }
