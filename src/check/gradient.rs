@@ -10,10 +10,10 @@ use crate::{DType, Device, Graph, Initial, Result, Session, Snapshot, Tensor, Te
 use super::compare::Report;
 use super::{draw, exact, failed};
 
-/// Most elements of an input that are differentiated; a large input is sampled.
-const MOST: usize = 64;
-/// Most operations, as the op's launch states them, that one case may take for all its differences.
-const BUDGET: u64 = 20_000_000;
+/// The most elements of an input that are differentiated; a large input is sampled.
+const MAX_SAMPLES: usize = 64;
+/// The most operations, as the op's launch states them, that one case may take for all its differences.
+const MAX_OPERATIONS: u64 = 20_000_000;
 /// The step of a difference as a share of the element, and the least element it is taken of.
 const STEP: f64 = 1e-3;
 const LEAST: f64 = 0.1;
@@ -42,10 +42,10 @@ pub fn gradcheck(case: &Case) -> Result<Report> {
     }
     let mut check = Check::open(case)?;
     let gradients = check.gradients()?;
-    for (&input, gradient) in case.gradients.iter().zip(&gradients) {
+    for (position, (&input, gradient)) in case.gradients.iter().zip(&gradients).enumerate() {
         let mut random = draw::generator(super::SEED ^ 0x9e37, input);
         for at in check.samples(gradient.len(), &mut random) {
-            let (difference, noise) = check.difference(input, at)?;
+            let (difference, noise) = check.difference(position, at)?;
             let error = (difference - gradient[at]).abs();
             let allowed = TOLERANCE * gradient[at].abs() + noise;
             let ratio = error / allowed;
@@ -75,12 +75,6 @@ struct Check<'a> {
     /// The terms at the inputs as they are.
     base: Vec<Vec<f64>>,
     cost: u64,
-}
-
-/// What the terms are at a point beside the base: the sum of changes, and the magnitudes of what changed.
-struct Change {
-    sum: f64,
-    magnitude: f64,
 }
 
 impl<'a> Check<'a> {
@@ -162,8 +156,8 @@ impl<'a> Check<'a> {
 
     /// Elements to differentiate: all of a small input, some of a large one, its ends among them.
     fn samples(&self, len: usize, random: &mut Pcg32) -> Vec<usize> {
-        let affordable = usize::try_from(BUDGET / (4 * self.cost)).unwrap_or(MOST);
-        let count = affordable.clamp(4, MOST);
+        let affordable = usize::try_from(MAX_OPERATIONS / (4 * self.cost)).unwrap_or(MAX_SAMPLES);
+        let count = affordable.clamp(4, MAX_SAMPLES);
         if len <= count {
             return (0..len).collect();
         }
@@ -174,10 +168,8 @@ impl<'a> Check<'a> {
         samples
     }
 
-    /// dL/dp at one element and the rounding noise in it.
-    fn difference(&mut self, input: usize, at: usize) -> Result<(f64, f64)> {
-        let position = self.case.gradients.iter().position(|&i| i == input);
-        let position = position.unwrap_or_else(|| unreachable!("the input is differentiated"));
+    /// dL/dp at one element of the differentiated input of that position, and the rounding noise in it.
+    fn difference(&mut self, position: usize, at: usize) -> Result<(f64, f64)> {
         let p = self.values[position].2[at];
         let mut h = STEP * p.abs().max(LEAST);
         for _ in 0..6 {
@@ -189,6 +181,7 @@ impl<'a> Check<'a> {
             }
             h /= 8.0;
         }
+        let input = self.values[position].0;
         let message = format!(
             "input {input}, element {at}: p = {p} is at a kink, so no difference tells its gradient"
         );
@@ -196,30 +189,28 @@ impl<'a> Check<'a> {
     }
 
     fn central(&mut self, position: usize, at: usize, p: f64, h: f64) -> Result<(f64, f64)> {
-        let right = self.change(position, at, p + h)?;
-        let left = self.change(position, at, p - h)?;
+        let (right, moved_right) = self.change(position, at, p + h)?;
+        let (left, moved_left) = self.change(position, at, p - h)?;
         // The distance that was really gone.
         let distance = (p + h) - (p - h);
-        let noise = 64.0 * f64::EPSILON * (right.magnitude + left.magnitude + f64::MIN_POSITIVE);
-        Ok(((right.sum - left.sum) / distance, noise / distance))
+        let noise = 64.0 * f64::EPSILON * (moved_right + moved_left + f64::MIN_POSITIVE);
+        Ok(((right - left) / distance, noise / distance))
     }
 
-    fn change(&mut self, position: usize, at: usize, p: f64) -> Result<Change> {
+    /// The sum of what the terms changed by at a point beside the base, and the magnitudes of those that did.
+    fn change(&mut self, position: usize, at: usize, p: f64) -> Result<(f64, f64)> {
         self.set(position, Some((at, p)))?;
         let now = self.evaluate()?;
         self.set(position, None)?;
-        let mut change = Change {
-            sum: 0.0,
-            magnitude: 0.0,
-        };
+        let (mut sum, mut magnitude) = (0.0, 0.0);
         for (now, base) in now.iter().flatten().zip(self.base.iter().flatten()) {
             // A NaN is no equal of anything, so it ends up in the sum.
             if now != base {
-                change.sum += now - base;
-                change.magnitude += now.abs() + base.abs();
+                sum += now - base;
+                magnitude += now.abs() + base.abs();
             }
         }
-        Ok(change)
+        Ok((sum, magnitude))
     }
 
     fn evaluate(&mut self) -> Result<Vec<Vec<f64>>> {

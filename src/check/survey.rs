@@ -10,11 +10,11 @@ use crate::{Device, Error, Result};
 
 use super::{Report, nan, parity, variants};
 
-/// Failures shown of one op.
-const SHOWN: usize = 8;
+/// The most failures of one op that are shown.
+const MAX_SHOWN: usize = 8;
 
-/// Threads at most that run cases side by side: their time goes into drivers that compile a kernel on one thread.
-const THREADS: usize = 8;
+/// The most threads that run cases side by side: their time goes into drivers that compile a kernel on one thread.
+const MAX_THREADS: usize = 8;
 
 /// What [`survey`] saw of one op. Displayed it is a line, with further ones for kernels and failures.
 #[derive(Debug, Clone, Default)]
@@ -70,19 +70,22 @@ impl Survey {
         };
         for (i, variant) in variants.into_iter().enumerate() {
             self.runs += 1;
-            let parity = parity(case, &variant.device);
-            if let Some(report) = self.note(number, &variant.name, parity) {
-                self.add(number, case, &report);
-            }
-            if self.gone {
-                return;
-            }
-            let nan = nan(case, &variant.device);
-            if let Some(report) = self.note(number, &variant.name, nan) {
-                self.nans += report.elements;
-            }
-            if self.gone {
-                return;
+            let checks: [(bool, fn(&Case, &Device) -> Result<Report>); 2] =
+                [(false, parity), (true, nan)];
+            for (of_nans, check) in checks {
+                match check(case, &variant.device) {
+                    Ok(report) if of_nans => self.nans += report.elements,
+                    Ok(report) => self.add(number, case, &report),
+                    Err(error) => {
+                        self.gone =
+                            matches!(error, Error::DeviceLost { .. } | Error::Timeout { .. });
+                        let failure = format!("case {number} on {}: {error}", variant.name);
+                        self.failures.push(failure);
+                    }
+                }
+                if self.gone {
+                    return;
+                }
             }
             if i > 0 {
                 self.families.insert(variant.name);
@@ -101,19 +104,6 @@ impl Survey {
         self.families.extend(later.families);
         self.failures.extend(later.failures);
         self.gone |= later.gone;
-    }
-
-    /// The report, or the error written down.
-    fn note(&mut self, number: usize, variant: &str, outcome: Result<Report>) -> Option<Report> {
-        match outcome {
-            Ok(report) => Some(report),
-            Err(error) => {
-                self.gone = matches!(error, Error::DeviceLost { .. } | Error::Timeout { .. });
-                self.failures
-                    .push(format!("case {number} on {variant}: {error}"));
-                None
-            }
-        }
     }
 }
 
@@ -136,10 +126,10 @@ impl fmt::Display for Survey {
             let families: Vec<&str> = self.families.iter().map(String::as_str).collect();
             write!(f, "\n    kernels for {}", families.join("; "))?;
         }
-        for failure in self.failures.iter().take(SHOWN) {
+        for failure in self.failures.iter().take(MAX_SHOWN) {
             write!(f, "\n    FAILED {failure}")?;
         }
-        match self.failures.len().saturating_sub(SHOWN) {
+        match self.failures.len().saturating_sub(MAX_SHOWN) {
             0 => Ok(()),
             more => write!(f, "\n    and {more} more"),
         }
@@ -176,7 +166,7 @@ pub fn survey(entry: &Entry, device: &Device) -> Survey {
         }
         runs
     };
-    let most = threads::cores().min(THREADS).min(cases.len());
+    let most = threads::cores().min(MAX_THREADS).min(cases.len());
     let runs = threads::with_helpers(most.saturating_sub(1), work);
     let mut runs: Vec<_> = runs.into_iter().flatten().collect();
     runs.sort_by_key(|(number, _)| *number);

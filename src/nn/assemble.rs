@@ -47,7 +47,7 @@ impl Functional {
         inputs: &[Shape],
         location: Option<&'static Location<'static>>,
     ) -> Result<usize> {
-        let parameters = layer.layer.parameters(inputs);
+        let parameters = layer.parameters(inputs);
         let known = self
             .members
             .iter()
@@ -55,7 +55,7 @@ impl Functional {
         let Some(known) = known else {
             let name = match &layer.name {
                 Some(name) => name.clone(),
-                None => self.free_name(layer.layer.class()),
+                None => self.free_name(layer.class()),
             };
             self.members.push(NamedLayer {
                 name,

@@ -120,7 +120,7 @@ impl Functional {
     pub(crate) fn describe(&self) -> Result<ArchitectureDescription> {
         let mut layers = Vec::new();
         for member in &self.members {
-            let layer = &member.layer.layer;
+            let layer = &member.layer;
             let Some(config) = layer.config() else {
                 return Err(Error::argument(
                     "layers",

@@ -106,7 +106,7 @@ pub trait Layer: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// Its settings as a model file keeps them; none for a layer that is not saved, whose model can save weights alone.
+    /// The settings as a model file keeps them; none for a layer that is not saved, whose model can save weights alone.
     fn config(&self) -> Option<Config> {
         None
     }
@@ -147,9 +147,9 @@ pub trait Layer: fmt::Debug + Send + Sync {
 /// A tensor that a layer keeps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
-    /// Its name within the layer, `kernel`; within a model with the layer's in front, `dense/kernel`.
+    /// The name within the layer, `kernel`; within a model with the layer's in front, `dense/kernel`.
     pub name: String,
-    /// Its shape.
+    /// The shape.
     pub shape: Shape,
     /// How it begins.
     pub initializer: Initializer,

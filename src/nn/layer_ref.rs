@@ -65,26 +65,22 @@ impl LayerRef {
         Symbol::call(self, inputs.collect(), Location::caller())
     }
 
-    /// The type of a sample's output for inputs of these types, of which bytes are numbers to a layer.
-    fn output_type(&self, inputs: &[TensorType]) -> Result<TensorType, String> {
-        let widened: Vec<TensorType> = inputs.iter().map(TensorType::widened).collect();
-        self.layer.output_type(&widened)
-    }
-
-    /// The same, refused under the layer's name, or that of its class, with the line if there is one.
+    /// The type of a sample's output for inputs of these types, of which bytes are numbers to a layer; refused under the
+    /// layer's name, or that of its class, with the line if there is one.
     pub(crate) fn checked_type(
         &self,
         inputs: &[TensorType],
         location: Option<&'static Location<'static>>,
     ) -> Result<TensorType> {
         let refuse = |message: String| {
-            let class = || snake_case(self.layer.class());
+            let class = || snake_case(self.class());
             refused(self.name.clone().unwrap_or_else(class), message, location)
         };
         if inputs.is_empty() {
             return Err(refuse("takes at least one input, got none".into()));
         }
-        self.output_type(inputs).map_err(refuse)
+        let widened: Vec<TensorType> = inputs.iter().map(TensorType::widened).collect();
+        self.output_type(&widened).map_err(refuse)
     }
 
     /// Whether both are one layer.

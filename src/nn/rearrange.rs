@@ -142,7 +142,7 @@ pub struct RepeatVector {
 }
 
 impl RepeatVector {
-    /// So many times.
+    /// `n` times.
     pub fn new(n: usize) -> Self {
         RepeatVector { n }
     }

@@ -94,7 +94,7 @@ impl Functional {
 
 /// `dense (Dense, relu)`.
 fn title(member: &NamedLayer) -> String {
-    let layer = &member.layer.layer;
+    let layer = &member.layer;
     let detail = layer
         .detail()
         .map_or_else(String::new, |detail| format!(", {detail}"));
