@@ -10,7 +10,7 @@ use crate::number::parallel::pieces;
 use crate::number::{Number, Real, Tracked};
 use crate::target::Target;
 
-use super::sgd::{check_factor, check_operands};
+use super::sgd::{SHAPES, check_factor, check_operands};
 use super::{RATES, complement, moved, rest};
 
 const SHADER: Shader = shader!("adam");
@@ -204,19 +204,6 @@ impl Compute for Adam {
 }
 
 fn cases() -> Vec<Case> {
-    let shapes: [&[usize]; 11] = [
-        &[],
-        &[1],
-        &[2],
-        &[3],
-        &[17],
-        &[33, 10],
-        &[255],
-        &[257],
-        &[2, 3, 5, 7],
-        &[1000],
-        &[70_000],
-    ];
     let adam = |beta_1, beta_2, epsilon| Adam {
         beta_1,
         beta_2,
@@ -229,7 +216,7 @@ fn cases() -> Vec<Case> {
         (adam(0.3, 0.7, 1e-8), [0.1, 0.0, 0.0, 0.0]),
     ];
     let mut cases = Vec::new();
-    for shape in shapes {
+    for shape in SHAPES {
         for (adam, rates) in settings {
             cases.push(
                 Case::new(adam)

@@ -221,24 +221,26 @@ fn launch(entry: &'static str, signature: &Signature, momentum: f32, nesterov: b
         .grid(fold(len.div_ceil(4), WORKGROUP))
 }
 
+/// Shapes that updates are tried on.
+pub(super) const SHAPES: [&[usize]; 11] = [
+    &[],
+    &[1],
+    &[2],
+    &[3],
+    &[17],
+    &[33, 10],
+    &[255],
+    &[257],
+    &[2, 3, 5, 7],
+    &[1000],
+    &[70_000],
+];
+
 fn cases() -> Vec<Case> {
-    let shapes: [&[usize]; 11] = [
-        &[],
-        &[1],
-        &[2],
-        &[3],
-        &[17],
-        &[33, 10],
-        &[255],
-        &[257],
-        &[2, 3, 5, 7],
-        &[1000],
-        &[70_000],
-    ];
     let numbers = || Fill::Uniform(-2.0, 2.0);
     let rates = |rate| Fill::Values(vec![rate, 0.9, 0.999, 0.0]);
     let mut cases = Vec::new();
-    for shape in shapes {
+    for shape in SHAPES {
         for rate in [0.01, 1.5] {
             let case = Case::new(Sgd)
                 .input(shape, numbers())

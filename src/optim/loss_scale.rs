@@ -28,7 +28,16 @@ impl LossScale {
     /// scale the gradient of the loss where it is computed.
     #[track_caller]
     pub(crate) fn begin(&self, clock: &Clock) -> Scaling {
-        Scaling::new(self.initial_scale, self.dynamic_growth_steps, clock)
+        let state = state_of(clock);
+        let op = ScaleLoss {
+            first: self.initial_scale,
+        };
+        let seed = state.graph().apply_one(op, &[&state, &clock.cursor]);
+        Scaling {
+            growth_steps: Some(self.dynamic_growth_steps),
+            state,
+            seed: Some(seed),
+        }
     }
 }
 
@@ -49,18 +58,6 @@ pub(crate) struct Extras<'a> {
 }
 
 impl Scaling {
-    #[track_caller]
-    fn new(first: f32, growth_steps: u32, clock: &Clock) -> Self {
-        let graph = clock.cursor.graph();
-        let state = state_of(clock);
-        let seed = graph.apply_one(ScaleLoss { first }, &[&state, &clock.cursor]);
-        Scaling {
-            growth_steps: Some(growth_steps),
-            state,
-            seed: Some(seed),
-        }
-    }
-
     /// With S = 1 for ever: nothing but the test of the gradients, and the step that is skipped.
     #[track_caller]
     pub(crate) fn test_only(clock: &Clock) -> Self {

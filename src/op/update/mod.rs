@@ -53,6 +53,8 @@ const LANES: usize = 64;
 struct UpdateLanes<N, const B: usize> {
     w: [N; B],
     states: [[N; B]; MAX_STATES],
+    /// The sum of gradients, or the average: see [`Treatment::written`].
+    along: [N; B],
     g: [N; B],
 }
 
@@ -73,16 +75,10 @@ impl<R: UpdateRule> Update<R> {
 
     /// The update of a few weights, all numbers in place.
     #[inline(always)]
-    fn step<N: Known, const B: usize>(
-        &self,
-        lanes: &mut UpdateLanes<N, B>,
-        sum: Option<&mut [N; B]>,
-        average: Option<&mut [N; B]>,
-        rates: &[N],
-    ) {
+    fn step<N: Known, const B: usize>(&self, lanes: &mut UpdateLanes<N, B>, rates: &[N]) {
         let (before, states) = (lanes.w, lanes.states);
         let (w, g) = (&mut lanes.w, &mut lanes.g);
-        let at = self.treatment.before(w, g, sum, rates);
+        let at = self.treatment.before(w, g, &mut lanes.along, rates);
         let step = self.rule.step(&at);
         let [a, b, c] = &mut lanes.states;
         for i in 0..B {
@@ -92,9 +88,8 @@ impl<R: UpdateRule> Update<R> {
         if !at.is_live() && !self.form.always {
             (lanes.w, lanes.states) = (before, states);
         }
-        if let Some(average) = average {
-            self.treatment.after(&before, &mut lanes.w, average, &at);
-        }
+        let (w, along) = (&mut lanes.w, &mut lanes.along);
+        self.treatment.after(&before, w, along, &at);
     }
 }
 
@@ -179,34 +174,29 @@ impl<R: UpdateRule> Op for Update<R> {
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         // The update itself, run on numbers that carry what a device may be off by.
         let (written, states) = (self.written(), self.form.states.len());
-        let exact = |i: usize, at: usize| [Tracked::exact(sample.inputs[i][at])];
         let rates: Vec<Tracked> = sample.inputs[written + 1]
             .iter()
             .map(|&value| Tracked::exact(value))
             .collect();
         let mut bounds = vec![Vec::new(); written];
         for at in 0..sample.inputs[0].len() {
-            let state = |s: usize| {
-                if s < states {
-                    exact(1 + s, at)
+            let number = |i: usize, there: bool| {
+                [Tracked::exact(if there {
+                    sample.inputs[i][at]
                 } else {
-                    [Tracked::exact(0.0)]
-                }
+                    0.0
+                })]
             };
             let mut lanes = UpdateLanes {
-                w: exact(0, at),
-                states: std::array::from_fn(state),
-                g: exact(written, at),
+                w: number(0, true),
+                states: std::array::from_fn(|s| number(1 + s, s < states)),
+                along: number(1 + states, 1 + states < written),
+                g: number(written, true),
             };
-            let mut sum = (self.treatment.batches > 1).then(|| exact(1 + states, at));
-            let running = self.treatment.running.is_some();
-            let mut average = running.then(|| exact(written - 1, at));
-            self.step(&mut lanes, sum.as_mut(), average.as_mut(), &rates);
-            let states = lanes.states.iter().take(states).map(|state| state[0]);
-            let results = [lanes.w[0]].into_iter().chain(states);
-            let results = results.chain(sum.map(|sum| sum[0]));
-            let results = results.chain(average.map(|average| average[0]));
-            for (bounds, result) in bounds.iter_mut().zip(results) {
+            self.step(&mut lanes, &rates);
+            let states = lanes.states.into_iter().take(states);
+            let results = [lanes.w].into_iter().chain(states).chain([lanes.along]);
+            for (bounds, [result]) in bounds.iter_mut().zip(results) {
                 bounds.push(result.error);
             }
         }
@@ -214,41 +204,35 @@ impl<R: UpdateRule> Op for Update<R> {
     }
 }
 
-/// An operand that is cut with the others, if it is there.
-struct Part<'a, T>(Option<&'a mut [T]>);
+/// An operand that is cut with the others; empty where there is none.
+struct Part<'a, T>(&'a mut [T]);
 
 impl<T: Send> Split for Part<'_, T> {
     #[inline(always)]
     fn split(self, at: usize) -> (Self, Self) {
-        match self.0 {
-            None => (Part(None), Part(None)),
-            Some(values) => {
-                let (head, tail) = values.split_at_mut(at);
-                (Part(Some(head)), Part(Some(tail)))
-            }
-        }
+        let at = at.min(self.0.len());
+        let (head, tail) = self.0.split_at_mut(at);
+        (Part(head), Part(tail))
     }
 }
 
 impl<T: Real> Part<'_, T> {
-    /// The elements from `at` on, as many as there are up to `LANES`; zeros where there are none.
-    #[inline(always)]
-    fn lanes(&self, at: usize) -> [T; LANES] {
-        let mut lanes = [T::zero(); LANES];
-        if let Some(values) = &self.0 {
-            let count = LANES.min(values.len() - at);
-            lanes[..count].copy_from_slice(&values[at..at + count]);
-        }
-        lanes
-    }
-
     #[inline(always)]
     fn put(&mut self, at: usize, lanes: &[T; LANES]) {
-        if let Some(values) = &mut self.0 {
-            let count = LANES.min(values.len() - at);
-            values[at..at + count].copy_from_slice(&lanes[..count]);
-        }
+        let own = self.0.get_mut(at..).unwrap_or_default();
+        let count = LANES.min(own.len());
+        own[..count].copy_from_slice(&lanes[..count]);
     }
+}
+
+/// The elements from `at` on, as many as there are up to `LANES`; zeros where there are none.
+#[inline(always)]
+fn lanes_of<T: Real>(values: &[T], at: usize) -> [T; LANES] {
+    let mut lanes = [T::zero(); LANES];
+    let values = values.get(at..).unwrap_or_default();
+    let count = LANES.min(values.len());
+    lanes[..count].copy_from_slice(&values[..count]);
+    lanes
 }
 
 impl<R: UpdateRule> Compute for Update<R> {
@@ -256,44 +240,30 @@ impl<R: UpdateRule> Compute for Update<R> {
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (written, states) = (self.written(), self.form.states.len());
         let (g, rates) = (io.input(written), io.input(written + 1));
-        let mut parts = io.first_outputs::<5>(written).map(Part).into_iter();
-        let mut next = |there: bool| {
-            let part = if there { parts.next() } else { None };
-            part.unwrap_or(Part(None))
-        };
+        let mut parts = io.first_outputs::<5>(written).into_iter().flatten();
+        let mut next =
+            |there: bool| Part(there.then(|| parts.next()).flatten().unwrap_or_default());
         let w = next(true);
-        let own = [next(states > 0), next(states > 1), next(states > 2)];
-        let sum = next(self.treatment.batches > 1);
-        let average = next(self.treatment.running.is_some());
-        let [a, b, c] = own;
+        let own = (next(states > 0), next(states > 1), next(states > 2));
         pieces::<T, _>(
             g.len(),
             4 * (2 * written + 1),
-            ((w, g), (a, b, c), (sum, average)),
+            ((w, g), own, next(true)),
             #[inline(always)]
-            |_, ((mut w, g), (mut a, mut b, mut c), (mut sum, mut average))| {
+            |_, ((mut w, g), (mut a, mut b, mut c), mut along)| {
                 for at in (0..g.len()).step_by(LANES) {
-                    let mut gradient = [T::zero(); LANES];
-                    let count = LANES.min(g.len() - at);
-                    gradient[..count].copy_from_slice(&g[at..at + count]);
                     let mut lanes = UpdateLanes {
-                        w: w.lanes(at),
-                        states: [a.lanes(at), b.lanes(at), c.lanes(at)],
-                        g: gradient,
+                        w: lanes_of(w.0, at),
+                        states: [&a, &b, &c].map(|state| lanes_of(state.0, at)),
+                        along: lanes_of(along.0, at),
+                        g: lanes_of(g, at),
                     };
-                    let mut sums = sum.0.is_some().then(|| sum.lanes(at));
-                    let mut averages = average.0.is_some().then(|| average.lanes(at));
-                    self.step(&mut lanes, sums.as_mut(), averages.as_mut(), rates);
+                    self.step(&mut lanes, rates);
                     w.put(at, &lanes.w);
                     a.put(at, &lanes.states[0]);
                     b.put(at, &lanes.states[1]);
                     c.put(at, &lanes.states[2]);
-                    if let Some(sums) = &sums {
-                        sum.put(at, sums);
-                    }
-                    if let Some(averages) = &averages {
-                        average.put(at, averages);
-                    }
+                    along.put(at, &lanes.along);
                 }
             },
         );

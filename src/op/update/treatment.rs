@@ -76,7 +76,7 @@ impl Treatment {
         &self,
         w: &mut [N; B],
         g: &mut [N; B],
-        sum: Option<&mut [N; B]>,
+        sum: &mut [N; B],
         rates: &[N],
     ) -> Moment<N> {
         let factor = N::given(self.factor);
@@ -95,7 +95,7 @@ impl Treatment {
                 *g = -*g;
             }
         }
-        if let Some(sum) = sum {
+        if self.batches > 1 {
             let share = N::given(self.mean());
             for (sum, g) in sum.iter_mut().zip(&mut *g) {
                 *sum = *sum + *g;
