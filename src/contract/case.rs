@@ -114,3 +114,17 @@ impl Case {
         self
     }
 }
+
+/// Shapes that an op is tried on, such as `2 x 3; 17`, or with what belongs to each of them: `2 x 3: -1; 17: 0`.
+macro_rules! shapes {
+    (scalar; $($($size:literal)x+);+) => {
+        [&[], $(&[$($size),+]),+]
+    };
+    ($($($size:literal)x+);+) => {
+        [$(&[$($size),+]),+]
+    };
+    ($($($size:literal)x+: $other:expr);+) => {
+        [$((&[$($size),+], $other)),+]
+    };
+}
+pub(crate) use shapes;

@@ -9,6 +9,7 @@ mod row_loss;
 mod sample;
 mod signature;
 
+pub(crate) use case::shapes;
 pub use case::{Case, Entry, Fill};
 pub use compute::{Compute, DynCompute, Io};
 pub(crate) use compute::{MAX_OPERANDS, View, ViewMut};

@@ -2,7 +2,7 @@
 
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
-    arity, expect_dtype, shader,
+    arity, expect_dtype, shader, shapes,
 };
 use crate::number::Real;
 use crate::target::Target;
@@ -60,22 +60,8 @@ impl Compute for Assign {
 }
 
 fn cases() -> Vec<Case> {
-    let shapes: [&[usize]; 15] = [
-        &[],
-        &[1],
-        &[2],
-        &[3],
-        &[4],
-        &[17],
-        &[33],
-        &[33, 10],
-        &[255],
-        &[256],
-        &[257],
-        &[2, 3, 5, 7],
-        &[1000],
-        &[1, 1],
-        &[70_000],
+    let shapes: [&[usize]; 15] = shapes![
+        scalar; 1; 2; 3; 4; 17; 33; 33 x 10; 255; 256; 257; 2 x 3 x 5 x 7; 1000; 1 x 1; 70_000
     ];
     let values = [Fill::Uniform(-2.0, 2.0), Fill::Uniform(1e20, 1e30)];
     let cases = shapes.into_iter().flat_map(|shape| {

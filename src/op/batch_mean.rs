@@ -5,7 +5,7 @@
 
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp,
-    arity, expect_dtype, shader,
+    arity, expect_dtype, shader, shapes,
 };
 use crate::number::Real;
 use crate::op::shape::rows::{Rows, elementwise};
@@ -137,19 +137,8 @@ impl Compute for Backward {
 }
 
 fn cases() -> Vec<Case> {
-    let shapes: [&[usize]; 12] = [
-        &[1],
-        &[2],
-        &[3],
-        &[17],
-        &[33],
-        &[255],
-        &[256],
-        &[257],
-        &[1000],
-        &[70_000],
-        &[33, 5],
-        &[2, 3, 5],
+    let shapes: [&[usize]; 12] = shapes![
+        1; 2; 3; 17; 33; 255; 256; 257; 1000; 70_000; 33 x 5; 2 x 3 x 5
     ];
     let mut cases = Vec::new();
     for shape in shapes {

@@ -5,7 +5,7 @@
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, arity,
-    expect_dtype, shader,
+    expect_dtype, shader, shapes,
 };
 use crate::number::Real;
 use crate::target::Target;
@@ -66,22 +66,8 @@ impl Compute for Bfloat16 {
 }
 
 fn cases() -> Vec<Case> {
-    let shapes: [&[usize]; 15] = [
-        &[],
-        &[1],
-        &[2],
-        &[3],
-        &[17],
-        &[33],
-        &[33, 10],
-        &[255],
-        &[256],
-        &[257],
-        &[2, 3, 5, 7],
-        &[1000],
-        &[1, 1],
-        &[4, 3],
-        &[70_000],
+    let shapes: [&[usize]; 15] = shapes![
+        scalar; 1; 2; 3; 17; 33; 33 x 10; 255; 256; 257; 2 x 3 x 5 x 7; 1000; 1 x 1; 4 x 3; 70_000
     ];
     let fills = [Fill::Uniform(-2.0, 2.0), Fill::Uniform(1e-20, 1e20)];
     let cases = shapes.into_iter().flat_map(|shape| {

@@ -3,7 +3,7 @@
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Shader, Signature, Vjp, arity,
-    expect_dtype, shader,
+    expect_dtype, shader, shapes,
 };
 use crate::number::Real;
 use crate::op::shape::broadcast::broadcast;
@@ -116,19 +116,8 @@ impl Compute for Backward {
 }
 
 fn cases() -> Vec<Case> {
-    let shapes: [&[usize]; 12] = [
-        &[],
-        &[1],
-        &[2],
-        &[17],
-        &[257],
-        &[2, 3],
-        &[33, 17],
-        &[256, 255],
-        &[2, 3, 5],
-        &[2, 3, 2, 3, 2],
-        &[1000],
-        &[70_000],
+    let shapes: [&[usize]; 12] = shapes![
+        scalar; 1; 2; 17; 257; 2 x 3; 33 x 17; 256 x 255; 2 x 3 x 5; 2 x 3 x 2 x 3 x 2; 1000; 70_000
     ];
     let mut cases = Vec::new();
     for shape in shapes {

@@ -5,7 +5,7 @@
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    expect_dtype, shader,
+    expect_dtype, shader, shapes,
 };
 use crate::number::Real;
 use crate::op::shape::along::Along;
@@ -160,20 +160,9 @@ impl Compute for Backward {
 }
 
 fn cases() -> Vec<Case> {
-    let shapes: [(&[usize], isize); 13] = [
-        (&[1], 0),
-        (&[257], 0),
-        (&[1, 1], -1),
-        (&[2, 3], -1),
-        (&[3, 2], 0),
-        (&[17, 10], -1),
-        (&[33, 17], 0),
-        (&[255, 1], 1),
-        (&[2, 3, 5], 1),
-        (&[3, 257, 2], -2),
-        (&[1000, 10], -1),
-        (&[3, 1000], -1),
-        (&[2, 70_000], 1),
+    let shapes: [(&[usize], isize); 13] = shapes![
+        1: 0; 257: 0; 1 x 1: -1; 2 x 3: -1; 3 x 2: 0; 17 x 10: -1; 33 x 17: 0; 255 x 1: 1; 2 x 3 x 5: 1;
+        3 x 257 x 2: -2; 1000 x 10: -1; 3 x 1000: -1; 2 x 70_000: 1
     ];
     let mut cases = Vec::new();
     for (number, (shape, axis)) in shapes.into_iter().enumerate() {

@@ -3,7 +3,7 @@
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    expect_dtype, shader,
+    expect_dtype, shader, shapes,
 };
 use crate::number::{Dual, Number, Real, Tracked};
 use crate::op::shape::along::Along;
@@ -190,23 +190,9 @@ impl Compute for Backward {
 }
 
 fn cases() -> Vec<Case> {
-    let shapes: [(&[usize], isize); 16] = [
-        (&[2], 0),
-        (&[34], 0),
-        (&[514], -1),
-        (&[1, 2], 1),
-        (&[2, 1], 0),
-        (&[3, 4], -1),
-        (&[17, 10], -1),
-        (&[66, 17], 0),
-        (&[256, 20], -1),
-        (&[2, 3], -2),
-        (&[2, 4, 5], 1),
-        (&[3, 5, 6], -1),
-        (&[4, 3, 5], 0),
-        (&[3, 6, 5, 2], -3),
-        (&[1000, 2], 1),
-        (&[7, 2000], -1),
+    let shapes: [(&[usize], isize); 16] = shapes![
+        2: 0; 34: 0; 514: -1; 1 x 2: 1; 2 x 1: 0; 3 x 4: -1; 17 x 10: -1; 66 x 17: 0; 256 x 20: -1;
+        2 x 3: -2; 2 x 4 x 5: 1; 3 x 5 x 6: -1; 4 x 3 x 5: 0; 3 x 6 x 5 x 2: -3; 1000 x 2: 1; 7 x 2000: -1
     ];
     let mut cases = Vec::new();
     for (shape, axis) in shapes {

@@ -3,7 +3,7 @@
 
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
-    expect_dtype, shader,
+    expect_dtype, shader, shapes,
 };
 use crate::number::{Real, UNIT};
 use crate::target::Target;
@@ -120,16 +120,8 @@ impl Compute for RunningAverage {
 }
 
 fn cases() -> Vec<Case> {
-    let shapes: [&[usize]; 9] = [
-        &[1],
-        &[2],
-        &[3],
-        &[17],
-        &[33, 5],
-        &[257],
-        &[1000],
-        &[2, 3, 5],
-        &[70_000],
+    let shapes: [&[usize]; 9] = shapes![
+        1; 2; 3; 17; 33 x 5; 257; 1000; 2 x 3 x 5; 70_000
     ];
     let mut cases = Vec::new();
     for (number, shape) in shapes.into_iter().enumerate() {

@@ -1,6 +1,6 @@
 //! What the functions are tested on: each that the table names, on what it says that it is tried on.
 
-use crate::contract::{Case, Fill};
+use crate::contract::{Case, Fill, shapes};
 
 use super::functions::{Gelu, LeakyRelu, Relu, Sigmoid, Square, Tanh};
 use super::methods::ALL;
@@ -25,16 +25,8 @@ pub(super) fn cases() -> Vec<Case> {
         Square::function(),
         Gelu::function(),
     ] {
-        let shapes: [&[usize]; 9] = [
-            &[1],
-            &[2],
-            &[3],
-            &[17],
-            &[33, 5],
-            &[257],
-            &[2, 3, 5, 7],
-            &[1000],
-            &[70_000],
+        let shapes: [&[usize]; 9] = shapes![
+            1; 2; 3; 17; 33 x 5; 257; 2 x 3 x 5 x 7; 1000; 70_000
         ];
         for shape in shapes {
             both(&mut cases, function, shape, (-6.0, 6.0));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::contract::{
     Case, Compute, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    expect_dtype,
+    expect_dtype, shapes,
 };
 use crate::number::Real;
 use crate::number::parallel::{Table, pieces};
@@ -211,31 +211,10 @@ impl<F: RowFormula> Compute for RowMapBackward<F> {
 }
 
 /// Shapes that these functions are tried on, and the axis of the rows: short rows and long ones, one row and many.
-pub(in crate::op) const SHAPES: [(&[usize], isize); 24] = [
-    (&[1], 0),
-    (&[3], -1),
-    (&[257], 0),
-    (&[257], -1),
-    (&[1, 1], -1),
-    (&[1, 1], 0),
-    (&[2, 3], -1),
-    (&[2, 3], 0),
-    (&[3, 2], -1),
-    (&[3, 2], 0),
-    (&[17, 10], -1),
-    (&[33, 17], -1),
-    (&[255, 1], 1),
-    (&[256, 10], -1),
-    (&[257, 3], -1),
-    (&[2, 3, 5], -1),
-    (&[2, 3, 5], 1),
-    (&[4, 5, 6], 0),
-    (&[4, 5, 6], 1),
-    (&[3, 257, 2], -2),
-    (&[1000, 10], -1),
-    (&[1000, 17], 0),
-    (&[33, 257], -1),
-    (&[3, 1000], -1),
+pub(in crate::op) const SHAPES: [(&[usize], isize); 24] = shapes![
+    1: 0; 3: -1; 257: 0; 257: -1; 1 x 1: -1; 1 x 1: 0; 2 x 3: -1; 2 x 3: 0; 3 x 2: -1; 3 x 2: 0; 17 x 10: -1;
+    33 x 17: -1; 255 x 1: 1; 256 x 10: -1; 257 x 3: -1; 2 x 3 x 5: -1; 2 x 3 x 5: 1; 4 x 5 x 6: 0;
+    4 x 5 x 6: 1; 3 x 257 x 2: -2; 1000 x 10: -1; 1000 x 17: 0; 33 x 257: -1; 3 x 1000: -1
 ];
 
 /// A function and its gradient on all [`SHAPES`], with x from −4 to 4 and y as `saved` says for an axis that is the last, or

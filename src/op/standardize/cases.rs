@@ -1,28 +1,16 @@
 //! Rows to try standardisation on.
 
 use crate::TensorType;
-use crate::contract::{Case, Fill};
+use crate::contract::{Case, Fill, shapes};
 use crate::op::cursor::WORDS;
 use crate::op::shape::along::Along;
 
 use super::{Backward, Standardize};
 
 pub(super) fn cases() -> Vec<Case> {
-    let shapes: [(&[usize], isize); 14] = [
-        (&[2], 0),
-        (&[257], 0),
-        (&[1, 3], -1),
-        (&[2, 3], -1),
-        (&[3, 2], 0),
-        (&[17, 10], -1),
-        (&[33, 17], 0),
-        (&[256, 10], 0),
-        (&[2, 3, 5], 1),
-        (&[4, 5, 6], 0),
-        (&[3, 257, 2], -2),
-        (&[1000, 10], -1),
-        (&[33, 257], -1),
-        (&[3, 1000], -1),
+    let shapes: [(&[usize], isize); 14] = shapes![
+        2: 0; 257: 0; 1 x 3: -1; 2 x 3: -1; 3 x 2: 0; 17 x 10: -1; 33 x 17: 0; 256 x 10: 0; 2 x 3 x 5: 1;
+        4 x 5 x 6: 0; 3 x 257 x 2: -2; 1000 x 10: -1; 33 x 257: -1; 3 x 1000: -1
     ];
     let mut cases = Vec::new();
     for (number, (shape, axis)) in shapes.into_iter().enumerate() {
