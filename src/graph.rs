@@ -57,33 +57,25 @@ impl Role {
 pub(crate) struct Variable {
     /// Unique within its graph.
     pub name: String,
-    /// Its elements when a session opens.
     pub initial: Initial,
-    /// Its purpose, which says who keeps it.
     pub role: Role,
-    /// Whether it holds that for ever: no op may update it.
+    /// Whether it keeps its first elements for ever: no op may update it.
     pub constant: bool,
 }
 
-/// What a node is.
 #[derive(Debug, Clone)]
 pub(crate) enum Node {
-    /// A leaf that lives as long as the session.
     Variable(Variable),
-    /// An operation.
     Op(Arc<dyn Op>),
     /// Stands where a call was refused; the graph keeps the first refusal.
     Error,
 }
 
-/// A node with its operands.
+/// A node with its operands and the types of its outputs.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
-    /// A variable, an op or an error.
     pub node: Node,
-    /// Where its inputs come from.
     pub inputs: Vec<ValueId>,
-    /// The types of its outputs.
     pub outputs: Vec<TensorType>,
 }
 
@@ -150,13 +142,7 @@ impl Graph {
     pub fn constant(&self, shape: impl Into<Shape>, values: &[f32]) -> Tensor {
         let name = format!("constant.{}", self.lock().records.len());
         let initial = Initial::Floats(values.into());
-        let constant = Variable {
-            name,
-            initial,
-            role: Role::Data,
-            constant: true,
-        };
-        self.declare(constant, TensorType::f32(shape))
+        self.declare(true, Role::Data, name, TensorType::f32(shape), initial)
     }
 
     /// A named tensor that outlives a step, in the role of a [`Role::State`].
@@ -174,26 +160,26 @@ impl Graph {
         kind: TensorType,
         initial: Initial,
     ) -> Tensor {
-        let variable = Variable {
-            name: name.into(),
-            initial,
-            role,
-            constant: false,
-        };
-        self.declare(variable, kind)
+        self.declare(false, role, name.into(), kind, initial)
     }
 
     #[track_caller]
-    fn declare(&self, variable: Variable, kind: TensorType) -> Tensor {
-        let Variable { name, initial, .. } = &variable;
+    fn declare(
+        &self,
+        constant: bool,
+        role: Role,
+        name: String,
+        kind: TensorType,
+        initial: Initial,
+    ) -> Tensor {
         let location = Location::caller();
-        let given = match initial {
+        let given = match &initial {
             Initial::Zeros => None,
             Initial::Floats(values) => Some((DType::F32, values.len() as u64)),
             Initial::Words(values) => Some((DType::U32, values.len() as u64)),
         };
         let mut nodes = self.lock();
-        let refusal = if nodes.names.contains_key(name) {
+        let refusal = if nodes.names.contains_key(&name) {
             Some(format!(
                 "there is already a variable `{name}` in this graph"
             ))
@@ -215,11 +201,21 @@ impl Graph {
         let record = match refusal {
             Some(message) => nodes.refuse("variable", message, location),
             None => Record {
-                node: Node::Variable(variable),
+                node: Node::Variable(Variable {
+                    name,
+                    initial,
+                    role,
+                    constant,
+                }),
                 inputs: Vec::new(),
                 outputs: vec![kind],
             },
         };
+        self.push(nodes, record)
+    }
+
+    /// The tensor of a record's first output.
+    fn push(&self, mut nodes: MutexGuard<'_, Nodes>, record: Record) -> Tensor {
         let node = nodes.push(record);
         drop(nodes);
         Tensor::new(self.clone(), ValueId { node, port: 0 })
@@ -286,9 +282,7 @@ impl Graph {
     ) -> Tensor {
         let mut nodes = self.lock();
         let record = nodes.refuse(op, message, location);
-        let node = nodes.push(record);
-        drop(nodes);
-        Tensor::new(self.clone(), ValueId { node, port: 0 })
+        self.push(nodes, record)
     }
 
     /// What `record` records, as part of the layer of that name.
@@ -327,11 +321,9 @@ impl Graph {
 
     /// Records an update once more, after all that is there: a program that has the second record does not have the first.
     pub(crate) fn again(&self, update: &Tensor) -> Tensor {
-        let mut nodes = self.lock();
+        let nodes = self.lock();
         let record = nodes.records[update.id().node].clone();
-        let node = nodes.push(record);
-        drop(nodes);
-        Tensor::new(self.clone(), ValueId { node, port: 0 })
+        self.push(nodes, record)
     }
 
     /// The first error recorded, if a call was refused.

@@ -164,47 +164,38 @@ pub struct TensorType {
 }
 
 impl TensorType {
+    pub(crate) fn of(dtype: DType, shape: impl Into<Shape>) -> Self {
+        let shape = shape.into();
+        TensorType { shape, dtype }
+    }
+
     /// Floating-point numbers of this shape.
     pub fn f32(shape: impl Into<Shape>) -> Self {
-        TensorType {
-            shape: shape.into(),
-            dtype: DType::F32,
-        }
+        TensorType::of(DType::F32, shape)
     }
 
     /// Unsigned integers of this shape.
     pub fn u32(shape: impl Into<Shape>) -> Self {
-        TensorType {
-            shape: shape.into(),
-            dtype: DType::U32,
-        }
+        TensorType::of(DType::U32, shape)
     }
 
     /// 16-bit floating-point numbers of this shape.
     pub fn f16(shape: impl Into<Shape>) -> Self {
-        TensorType {
-            shape: shape.into(),
-            dtype: DType::F16,
-        }
+        TensorType::of(DType::F16, shape)
     }
 
     /// Bytes of this shape, which only data sets and models' inputs have.
     pub fn u8(shape: impl Into<Shape>) -> Self {
-        TensorType {
-            shape: shape.into(),
-            dtype: DType::U8,
-        }
+        TensorType::of(DType::U8, shape)
     }
 
     /// The type in which a graph's tensors hold such elements: bytes are widened to f32 as they are read.
     pub(crate) fn widened(&self) -> Self {
-        TensorType {
-            shape: self.shape.clone(),
-            dtype: match self.dtype {
-                DType::U8 => DType::F32,
-                dtype => dtype,
-            },
-        }
+        let dtype = match self.dtype {
+            DType::U8 => DType::F32,
+            dtype => dtype,
+        };
+        TensorType::of(dtype, &self.shape)
     }
 
     /// The number of elements.

@@ -121,32 +121,28 @@ impl Op for Binary {
 
     fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
         let (a, b, dy) = (&vjp.inputs[0], &vjp.inputs[1], vjp.dy()?);
-        let (da, db) = (
-            |gradient: Tensor| gradient.sum_to(a.shape()),
-            |gradient: Tensor| gradient.sum_to(b.shape()),
-        );
-        let (want_a, want_b) = (vjp.wanted[0], vjp.wanted[1]);
+        // The gradient by an input, if it is wanted, summed over what was repeated.
+        let by = |input: usize, gradient: &dyn Fn() -> Tensor| {
+            let shape = || vjp.inputs[input].shape();
+            vjp.wanted[input].then(|| gradient().sum_to(shape()))
+        };
         Ok(match self.0 {
-            Add => vec![
-                want_a.then(|| da(dy.clone())),
-                want_b.then(|| db(dy.clone())),
-            ],
-            Sub => vec![want_a.then(|| da(dy.clone())), want_b.then(|| db(dy.neg()))],
-            Mul => vec![want_a.then(|| da(dy.mul(b))), want_b.then(|| db(dy.mul(a)))],
+            Add => vec![by(0, &|| dy.clone()), by(1, &|| dy.clone())],
+            Sub => vec![by(0, &|| dy.clone()), by(1, &|| dy.neg())],
+            Mul => vec![by(0, &|| dy.mul(b)), by(1, &|| dy.mul(a))],
             Div => vec![
-                want_a.then(|| da(dy.div(b))),
+                by(0, &|| dy.div(b)),
                 // d(a/b)/db = −(a/b)/b.
-                want_b.then(|| db(dy.mul(&vjp.outputs[0]).div(b).neg())),
+                by(1, &|| dy.mul(&vjp.outputs[0]).div(b).neg()),
             ],
             Maximum | Minimum => {
                 let a_wins = match self.0 {
                     Maximum => a.greater_equal(b),
                     _ => b.greater_equal(a),
                 };
-                let b_wins = || a_wins.neg().offset(1.0);
                 vec![
-                    want_a.then(|| da(dy.mul(&a_wins))),
-                    want_b.then(|| db(dy.mul(&b_wins()))),
+                    by(0, &|| dy.mul(&a_wins)),
+                    by(1, &|| dy.mul(&a_wins.neg().offset(1.0))),
                 ]
             }
             GreaterEqual | Greater | Equal => vec![None, None],
@@ -158,10 +154,7 @@ impl Op for Binary {
                     b.equal(&zero).choose(&zero, &slope)
                 };
                 let growth = || a.equal(&zero).choose(&zero, &a.log()).mul(y);
-                vec![
-                    want_a.then(|| da(dy.mul(&slope()))),
-                    want_b.then(|| db(dy.mul(&growth()))),
-                ]
+                vec![by(0, &|| dy.mul(&slope())), by(1, &|| dy.mul(&growth()))]
             }
         })
     }
@@ -181,16 +174,12 @@ impl Op for Binary {
             .bind_all(2, 1)
             .over(if same { len.div_ceil(4) } else { len }, 64)
             .flops(len);
-        for (name, value) in ["d1", "d2", "d3"].into_iter().zip(&walk.sizes[1..]) {
-            launch = launch.param(name, *value);
-        }
-        for (names, strides) in [
-            (["a0", "a1", "a2", "a3"], walk.a),
-            (["b0", "b1", "b2", "b3"], walk.b),
-        ] {
-            for (name, stride) in names.into_iter().zip(strides) {
-                launch = launch.param(name, stride);
-            }
+        let names = [
+            "d1", "d2", "d3", "a0", "a1", "a2", "a3", "b0", "b1", "b2", "b3",
+        ];
+        let values = walk.sizes.into_iter().skip(1).chain(walk.a).chain(walk.b);
+        for (name, value) in names.into_iter().zip(values) {
+            launch = launch.param(name, value);
         }
         Ok(launch.into())
     }

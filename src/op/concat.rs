@@ -54,10 +54,8 @@ impl Op for Concat {
             }
             len = len.saturating_add(other[at]);
         }
-        Ok(vec![TensorType {
-            shape: first.shape.resized(at, len),
-            dtype: first.dtype,
-        }])
+        let shape = first.shape.resized(at, len);
+        Ok(vec![TensorType::of(first.dtype, shape)])
     }
 
     fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {

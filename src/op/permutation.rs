@@ -12,7 +12,7 @@ const ROUNDS: usize = 8;
 
 /// The order of a data set's rows in one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Permutation {
+pub(crate) struct Permutation {
     rows: u32,
     bits: u32,
     columns: u32,
@@ -36,16 +36,12 @@ impl Permutation {
     /// The row that stands at `position`, which must be below the number of rows.
     #[cfg(test)]
     pub fn row(self, position: u32) -> u32 {
-        let mut x = self.walk(position);
-        while x >= self.rows {
-            x = self.walk(x);
-        }
-        x
+        let [x] = self.walk([position]);
+        self.settled(x)
     }
 
     /// The rows that stand at `position` and after it, as many as `rows` has room for, sixteen at a time. All these
-    /// positions
-    /// must be below the number of rows.
+    /// positions must be below the number of rows.
     #[inline(always)]
     pub fn rows(self, mut position: u32, rows: &mut [u32]) {
         for rows in rows.chunks_mut(LANES) {
@@ -53,20 +49,16 @@ impl Permutation {
             for (x, i) in x.iter_mut().zip(0..) {
                 *x = position.wrapping_add(i);
             }
-            let x = self.walk_lanes(x);
-            for (row, mut x) in rows.iter_mut().zip(x) {
-                while x >= self.rows {
-                    x = self.walk(x);
-                }
-                *row = x;
+            for (row, x) in rows.iter_mut().zip(self.walk(x)) {
+                *row = self.settled(x);
             }
             position = position.wrapping_add(LANES as u32);
         }
     }
 
-    /// [`Permutation::walk`] in loops over the lanes of a vector. A lane beyond the last row gives any number.
+    /// The images of positions by one walk, in loops over the lanes of a vector. A lane beyond the last row gives any number.
     #[inline(always)]
-    fn walk_lanes(self, x: [u32; LANES]) -> [u32; LANES] {
+    fn walk<const N: usize>(self, x: [u32; N]) -> [u32; N] {
         let size = 1 << self.bits;
         let mut left = x.map(|x| x & (size - 1));
         let mut right = x.map(|x| x >> self.bits);
@@ -89,20 +81,12 @@ impl Permutation {
         left
     }
 
-    fn walk(self, x: u32) -> u32 {
-        let size = 1 << self.bits;
-        let (mut left, mut right) = (x & (size - 1), x >> self.bits);
-        let mut key = self.key;
-        for _ in 0..ROUNDS {
-            key = key.wrapping_add(WEYL);
-            left = (left.wrapping_add(scramble(right ^ key))) & (size - 1);
-            key = key.wrapping_add(WEYL);
-            right += scale(scramble(left ^ key), self.columns);
-            if right >= self.columns {
-                right -= self.columns;
-            }
+    /// The row of a walk's image: one beyond the last row is walked again.
+    fn settled(self, mut x: u32) -> u32 {
+        while x >= self.rows {
+            [x] = self.walk([x]);
         }
-        (right << self.bits) | left
+        x
     }
 }
 

@@ -75,10 +75,7 @@ impl Op for Permute {
             ));
         }
         let dims = self.0.iter().map(|&axis| x.shape.dims()[axis]);
-        Ok(vec![TensorType {
-            shape: dims.collect::<Vec<_>>().into(),
-            dtype: x.dtype,
-        }])
+        Ok(vec![TensorType::of(x.dtype, dims.collect::<Vec<_>>())])
     }
 
     fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {

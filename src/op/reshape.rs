@@ -25,10 +25,7 @@ impl Op for Reshape {
                 self.0.elements()
             ));
         }
-        Ok(vec![TensorType {
-            shape: self.0.clone(),
-            dtype: x.dtype,
-        }])
+        Ok(vec![TensorType::of(x.dtype, &self.0)])
     }
 
     fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {

@@ -64,10 +64,10 @@ impl Op for Slice {
                 "{len} elements from {start} on of dimension {axis} of {x}"
             ));
         }
-        Ok(vec![TensorType {
-            shape: x.shape.resized(along.at, len),
-            dtype: x.dtype,
-        }])
+        Ok(vec![TensorType::of(
+            x.dtype,
+            x.shape.resized(along.at, len),
+        )])
     }
 
     fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {

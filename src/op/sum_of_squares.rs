@@ -16,7 +16,7 @@ const SHADER: Shader = shader!("sum_of_squares");
 
 pub const ENTRY: Entry = Entry::new("sum_of_squares", &[SHADER], cases);
 
-/// Most tensors of a call.
+/// The most tensors of a call.
 pub const MAX_TENSORS: usize = 6;
 
 /// Workgroups of the first pass.
@@ -139,9 +139,10 @@ impl Op for SumOfSquares {
         let tensors = &sample.inputs[1..];
         for i in 0..words {
             // A sum of positive terms: γ of its length.
-            let n: usize = match self.separate {
-                true => tensors[i].len(),
-                false => tensors.iter().map(Vec::len).sum(),
+            let n: usize = if self.separate {
+                tensors[i].len()
+            } else {
+                tensors.iter().map(Vec::len).sum()
             };
             let word = self.word(i);
             bounds[word] = Sample::gamma(n + 2) * sample.results[0][word] + 1e-37 * n as f64;

@@ -45,42 +45,33 @@ pub(super) struct Constants {
 impl NoiseKind {
     pub(super) fn constants(self) -> Constants {
         let least = |rate: f32| (f64::from(rate) * f64::from(1 << 24)).ceil() as u32;
+        let drawn = |kind: u32, kept: f64| Constants {
+            kind,
+            least: 0,
+            kept: kept as f32,
+            kept_more: 0.0,
+            dropped_more: 0.0,
+        };
         match self {
             Dropout { rate } => Constants {
-                kind: 0,
                 least: least(rate),
-                kept: (1.0 / (1.0 - f64::from(rate))) as f32,
-                kept_more: 0.0,
-                dropped_more: 0.0,
+                ..drawn(0, 1.0 / (1.0 - f64::from(rate)))
             },
             AlphaDropout { rate } => {
                 let p = f64::from(rate);
                 let a = ((1.0 - p) * (1.0 + p * LEAST_SELU * LEAST_SELU)).powf(-0.5);
                 let b = -a * LEAST_SELU * p;
                 Constants {
-                    kind: 0,
                     least: least(rate),
-                    kept: a as f32,
                     kept_more: b as f32,
                     dropped_more: (a * LEAST_SELU + b) as f32,
+                    ..drawn(0, a)
                 }
             }
-            Gaussian { deviation } => Constants {
-                kind: 1,
-                least: 0,
-                kept: deviation,
-                kept_more: 0.0,
-                dropped_more: 0.0,
-            },
+            Gaussian { deviation } => drawn(1, f64::from(deviation)),
             GaussianDropout { rate } => {
                 let p = f64::from(rate);
-                Constants {
-                    kind: 2,
-                    least: 0,
-                    kept: (p / (1.0 - p)).sqrt() as f32,
-                    kept_more: 0.0,
-                    dropped_more: 0.0,
-                }
+                drawn(2, (p / (1.0 - p)).sqrt())
             }
         }
     }

@@ -26,7 +26,7 @@ pub const ENTRY: Entry = Entry::new("noise", &[SHADER], cases);
 
 use NoiseKind::{AlphaDropout, Dropout, Gaussian, GaussianDropout};
 
-/// y = factor·x + summand. Inputs: x, any shape, and cursor u32 `[8]`; y: as x.
+/// What is drawn, and from which numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Noise {
     /// What is drawn.
@@ -37,9 +37,12 @@ pub struct Noise {
     pub stream: u32,
 }
 
-/// dx = factor·dy. Inputs: dy and cursor.
+/// y = factor·x + summand, or, for the slope, dx = factor·dy. Inputs: x or dy, any shape, and cursor u32 `[8]`; y: as x.
 #[derive(Debug, Clone, Copy)]
-struct Backward(Noise);
+struct Noising {
+    noise: Noise,
+    slope: bool,
+}
 
 /// Two normal draws from two words, by Box and Muller.
 fn normals(a: u32, b: u32) -> [f64; 2] {
@@ -92,17 +95,54 @@ impl Noise {
             }
         }
     }
+}
 
-    fn launch(self, signature: &Signature, slope: bool) -> Launches {
+impl Op for Noising {
+    fn name(&self) -> &'static str {
+        match self.noise.kind {
+            _ if self.slope => "noise.backward",
+            Dropout { .. } => "dropout",
+            AlphaDropout { .. } => "alpha_dropout",
+            Gaussian { .. } => "gaussian_noise",
+            GaussianDropout { .. } => "gaussian_dropout",
+        }
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let [x, cursor] = arity::<2>(inputs)?;
+        expect_dtype("x", x, DType::F32)?;
+        if *cursor != TensorType::u32([WORDS]) {
+            return Err(format!("the cursor must be [{WORDS}] u32, got {cursor}"));
+        }
+        let wrong = |(name, message)| format!("{name} {message}");
+        self.noise.kind.check().map_err(wrong)?;
+        Ok(vec![x.clone()])
+    }
+
+    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
+        let (dy, cursor) = (vjp.dy()?, &vjp.inputs[1]);
+        let slope = Noising {
+            slope: true,
+            ..*self
+        };
+        let dx = match self.noise.kind {
+            Gaussian { .. } => dy.clone(),
+            _ => dy.graph().apply_one(slope, &[dy, cursor]),
+        };
+        Ok(vec![Some(dx), None])
+    }
+
+    fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
         let len = signature.inputs[0].elements();
-        let constants = self.kind.constants();
-        Launch::new(SHADER, "forward")
+        let Noise { kind, seed, stream } = self.noise;
+        let constants = kind.constants();
+        Ok(Launch::new(SHADER, "forward")
             .set("KIND", constants.kind)
-            .set("SLOPE", slope)
+            .set("SLOPE", self.slope)
             .param("len", len as usize)
-            .param("seed_low", self.seed as u32)
-            .param("seed_high", (self.seed >> 32) as u32)
-            .param("stream", self.stream)
+            .param("seed_low", seed as u32)
+            .param("seed_high", (seed >> 32) as u32)
+            .param("stream", stream)
             .param("least", constants.least)
             .param("kept", constants.kept)
             .param("kept_more", constants.kept_more)
@@ -111,23 +151,12 @@ impl Noise {
             .over(len.div_ceil(4), 64)
             .iterations(10)
             .flops(len * 8)
-            .into()
-    }
-
-    fn infer(self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
-        let [x, cursor] = arity::<2>(inputs)?;
-        expect_dtype("x", x, DType::F32)?;
-        if *cursor != TensorType::u32([WORDS]) {
-            return Err(format!("the cursor must be [{WORDS}] u32, got {cursor}"));
-        }
-        let wrong = |(name, message)| format!("{name} {message}");
-        self.kind.check().map_err(wrong)?;
-        Ok(vec![x.clone()])
+            .into())
     }
 
     /// Two roundings of factor and summand; of a normal draw, up to 6 with the errors of a logarithm, a root and a sine.
-    fn bound(self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        let constants = self.kind.constants();
+    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
+        let constants = self.noise.kind.constants();
         let kept = f64::from(constants.kept);
         let drawn = 2.0 * UNIT * 6.0 * 30.0 * kept;
         let more = f64::from(constants.kept_more.abs().max(constants.dropped_more.abs()));
@@ -143,69 +172,11 @@ impl Noise {
     }
 }
 
-impl Op for Noise {
-    fn name(&self) -> &'static str {
-        match self.kind {
-            Dropout { .. } => "dropout",
-            AlphaDropout { .. } => "alpha_dropout",
-            Gaussian { .. } => "gaussian_noise",
-            GaussianDropout { .. } => "gaussian_dropout",
-        }
-    }
-
-    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
-        Noise::infer(*self, inputs)
-    }
-
-    fn gradient(&self, vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
-        let (dy, cursor) = (vjp.dy()?, &vjp.inputs[1]);
-        let dx = match self.kind {
-            Gaussian { .. } => dy.clone(),
-            _ => dy.graph().apply_one(Backward(*self), &[dy, cursor]),
-        };
-        Ok(vec![Some(dx), None])
-    }
-
-    fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        Ok(Noise::launch(*self, signature, false))
-    }
-
-    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        Noise::bound(*self, sample)
-    }
-}
-
-impl Compute for Noise {
+impl Compute for Noising {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (x, step) = (io.input(0), io.words(1)[STEP]);
-        self.apply(x, step, io.output(0), false);
-    }
-}
-
-impl Op for Backward {
-    fn name(&self) -> &'static str {
-        "noise.backward"
-    }
-
-    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
-        self.0.infer(inputs)
-    }
-
-    fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
-        Ok(self.0.launch(signature, true))
-    }
-
-    fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        self.0.bound(sample)
-    }
-}
-
-impl Compute for Backward {
-    #[inline(always)]
-    fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (dy, step) = (io.input(0), io.words(1)[STEP]);
-        self.0.apply(dy, step, io.output(0), true);
+        self.noise.apply(x, step, io.output(0), self.slope);
     }
 }
 
@@ -227,9 +198,10 @@ fn cases() -> Vec<Case> {
                 stream: k as u32,
             };
             let cursor = || Fill::Words(vec![7 + s as u32, 0, 0, 1, 1, 0, 0, 0]);
-            let forward = Case::new(noise).input(shape, Fill::Uniform(-2.0, 3.0));
+            let of = |slope| Case::new(Noising { noise, slope });
+            let forward = of(false).input(shape, Fill::Uniform(-2.0, 3.0));
             cases.push(forward.words(&[WORDS], cursor()).without_nan());
-            let backward = Case::new(Backward(noise)).constant(shape, Fill::Uniform(-2.0, 2.0));
+            let backward = of(true).constant(shape, Fill::Uniform(-2.0, 2.0));
             cases.push(backward.words(&[WORDS], cursor()));
         }
     }
@@ -242,7 +214,9 @@ impl Tensor {
     /// result has the shape of the tensor.
     #[track_caller]
     pub fn noise(&self, cursor: &Tensor, noise: Noise) -> Tensor {
-        self.graph().apply_one(noise, &[self, cursor])
+        let slope = false;
+        self.graph()
+            .apply_one(Noising { noise, slope }, &[self, cursor])
     }
 }
 

@@ -5,7 +5,7 @@ use crate::contract::Io;
 use crate::number::Real;
 use crate::number::parallel::{Table, pieces};
 
-/// Most dimensions that broadcasting handles, neighbours that are repeated alike counted as one.
+/// The most dimensions that broadcasting handles, neighbours that are repeated alike counted as one.
 pub(crate) const RANK: usize = 4;
 
 /// y = f(a, b), each a number of its tensor.

@@ -5,7 +5,7 @@ use crate::number::Real;
 use crate::target::{Class, Target};
 use crate::{DType, Shape, TensorType};
 
-/// Most invocations of a workgroup that every adapter has.
+/// The most invocations that a workgroup may have on every adapter.
 const WIDEST: u32 = 256;
 
 /// The rows of a matrix, each shared by `lanes` invocations: see `shaders/rows.wgsl`.

@@ -56,22 +56,10 @@ impl Standardize {
         }
     }
 
-    /// Elements of a row that count, at least one.
-    fn count(self, along: Along, rows: u32) -> usize {
-        let each = self.ragged.unwrap_or(1);
-        (rows as usize).saturating_mul(each).clamp(1, along.len)
-    }
-
-    fn counted<T: Real>(self, io: &Io<'_, T>, along: Along, cursor: usize) -> usize {
+    /// Elements of a row that count, at least one, of a batch of `rows` rows.
+    fn count(self, along: Along, rows: impl Fn() -> u32) -> usize {
         match self.ragged {
-            Some(_) => self.count(along, io.words(cursor)[ROWS]),
-            None => along.len,
-        }
-    }
-
-    fn counted_in(self, sample: &Sample<'_>, along: Along, cursor: usize) -> usize {
-        match self.ragged {
-            Some(_) => self.count(along, sample.inputs[cursor][ROWS] as u32),
+            Some(each) => (rows() as usize).saturating_mul(each).clamp(1, along.len),
             None => along.len,
         }
     }
@@ -169,7 +157,7 @@ impl Op for Standardize {
         // μ is off by δ = γₙ·Σ|x|/n and a rounding. v then gains δ² and γ of its sum; y is off by δ/√(v + ε), half of v's
         // relative error, and the roundings of a difference, a root and a quotient.
         let along = Along::admitted(&sample.signature.inputs[0], self.axis);
-        let n = self.counted_in(sample, along, 1);
+        let n = self.count(along, || sample.inputs[1][ROWS] as u32);
         let gamma = Sample::gamma(n + 4);
         let mut bounds = [
             sample.relative(0, 8.0),
@@ -180,9 +168,10 @@ impl Op for Standardize {
             let (mean, variance) = (sample.results[1][row], sample.results[2][row]);
             let values = along.row(&sample.inputs[0], row).take(n);
             let terms = values.map(f64::abs).sum::<f64>() / n as f64;
-            let delta = match self.center {
-                true => gamma * terms + 3.0 * UNIT * mean.abs(),
-                false => 0.0,
+            let delta = if self.center {
+                gamma * terms + 3.0 * UNIT * mean.abs()
+            } else {
+                0.0
             };
             let off = delta * delta + gamma * variance;
             bounds[1][row] += delta;
@@ -203,16 +192,17 @@ impl Compute for Standardize {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let along = Along::admitted(&io.signature.inputs[0], self.axis);
-        let n = self.counted(io, along, 1);
+        let n = self.count(along, || io.words(1)[ROWS]);
         let (x, share) = (io.input(0), n as f64);
         let epsilon = T::constant(f64::from(self.epsilon));
         let [y, mean, variance] = io.outputs();
         for row in 0..along.rows() {
             // Sums in f64: they are one after the other, so that the wider numbers cost nothing.
             let counted = along.row(x, row).take(n);
-            let center = match self.center {
-                true => T::constant(counted.clone().map(T::double).sum::<f64>() / share),
-                false => T::zero(),
+            let center = if self.center {
+                T::constant(counted.clone().map(T::double).sum::<f64>() / share)
+            } else {
+                T::zero()
             };
             let squares = counted.map(|x| (x - center).double().powi(2));
             let v = T::constant(squares.sum::<f64>() / share);
@@ -286,7 +276,7 @@ impl Op for Backward {
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         // γ of both sums, a rounding of each term, and of a root and a quotient.
         let along = Along::admitted(&sample.signature.inputs[0], self.0.axis);
-        let n = self.0.counted_in(sample, along, 3);
+        let n = self.0.count(along, || sample.inputs[3][ROWS] as u32);
         let gamma = Sample::gamma(n + 4);
         let mut bound = sample.relative(0, 8.0);
         let (y, dy) = (&sample.inputs[0], &sample.inputs[2]);
@@ -310,7 +300,7 @@ impl Compute for Backward {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let along = Along::admitted(&io.signature.inputs[0], self.0.axis);
-        let n = self.0.counted(io, along, 3);
+        let n = self.0.count(along, || io.words(3)[ROWS]);
         let (y, variance, dy) = (io.input(0), io.input(1), io.input(2));
         let (share, epsilon) = (n as f64, T::constant(f64::from(self.0.epsilon)));
         let dx = io.output(0);
@@ -320,9 +310,10 @@ impl Compute for Backward {
                 let dy = dy[at].double();
                 (sum + dy, products + dy * y[at].double())
             });
-            let mean = match self.0.center {
-                true => T::constant(sum / share),
-                false => T::zero(),
+            let mean = if self.0.center {
+                T::constant(sum / share)
+            } else {
+                T::zero()
             };
             let slope = T::constant(products / share);
             let root = (variance + epsilon).sqrt();

@@ -79,7 +79,7 @@ impl Tensor {
         }
     }
 
-    /// `before` zeros before the elements along `axis` and `after` behind them.
+    /// `before` zeros before the elements along `axis` and `after` zeros after them.
     #[track_caller]
     pub fn pad(&self, axis: isize, before: usize, after: usize) -> Tensor {
         let from = self.shape();

@@ -17,7 +17,6 @@ fn within(low: f32, high: f32) -> Tried {
 }
 
 unary! {
-    /// e^x.
     Exp "exp" tried within(0.1, 6.0);
     |x| x.power_of_e();
     |y| y;
@@ -27,12 +26,10 @@ unary! {
         }
     }
 
-    /// Natural logarithm.
     Log "log" tried within(0.1, 6.0);
     |x| x.logarithm();
     |x| one::<N>() / x;
 
-    /// √x.
     Sqrt "sqrt" tried within(0.1, 6.0);
     |x| x.root();
     |y| N::constant(0.5) / y;
@@ -42,32 +39,26 @@ unary! {
         }
     }
 
-    /// 1/√x.
     Rsqrt "rsqrt" tried within(0.1, 6.0);
     |x| one::<N>() / x.root();
     |x| N::constant(-0.5) / (x * x.root());
 
-    /// ln(1 + x), accurate near 0.
     Log1p "log1p" tried within(-0.9, 6.0);
     |x| x.logarithm_of_one_plus();
     |x| one::<N>() / (one::<N>() + x);
 
-    /// 1/x.
     Reciprocal "reciprocal" tried within(0.2, 3.0);
     |x| one::<N>() / x;
     |x| -(one::<N>() / x) * (one::<N>() / x);
 
-    /// e^x − 1, accurate near 0.
     Expm1 "expm1" tried Tried { edges: Edges::Near, ..Tried::default() };
     |x| x.power_of_e_minus_one();
     |x| x.power_of_e();
 
-    /// x².
     Square "square";
     |x| x * x;
     |x| N::constant(2.0) * x;
 
-    /// −x.
     Neg "neg";
     |x| -x;
     |_x| N::constant(-1.0);
@@ -77,22 +68,18 @@ unary! {
     |x| x.error_function();
     |x| N::constant(std::f64::consts::FRAC_2_SQRT_PI) * (-x * x).power_of_e();
 
-    /// Sine of an angle in radians.
     Sin "sin";
     |x| x.sine();
     |x| x.cosine();
 
-    /// Cosine of an angle in radians.
     Cos "cos";
     |x| x.cosine();
     |x| -x.sine();
 
-    /// factor·x.
     Scale "scale" [factor: Unchecked = 1.0] tried Tried::of(&[[-1.5, 0.0, 0.0]]);
     |x| factor * x;
     |_x| factor;
 
-    /// x + constant.
     Offset "offset" [constant: Unchecked = 0.0] tried Tried::of(&[[0.75, 0.0, 0.0]]);
     |x| x + constant;
     |_x| one();

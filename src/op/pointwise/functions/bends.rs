@@ -23,7 +23,6 @@ fn bounded<N: Number>(line: N) -> N {
 }
 
 unary! {
-    /// max(x, 0); NaN stays NaN. Its derivative at 0 is 0.
     Relu "relu";
     |x| N::choose(x.is_less(zero()), zero(), x);
     |y| y.keep_nan(N::choose(zero::<N>().is_less(y), one(), zero()));
@@ -36,7 +35,6 @@ unary! {
         }
     }
 
-    /// x for x ≥ 0, slope·x below. Its derivative at 0 is the slope.
     LeakyRelu "leaky_relu" [slope: Finite = 0.2] tried Tried::of(&[[0.2, 0.0, 0.0], [0.3, 0.0, 0.0]]);
     |x| N::choose(x.is_less(zero()), slope * x, x);
     |s| s.keep_nan(N::choose(zero::<N>().is_less(s), one(), slope));
@@ -50,7 +48,6 @@ unary! {
         }
     }
 
-    /// min(x, max) for x > threshold, slope·(x − threshold) below. Its derivative at the threshold is 0, at max 1.
     Rectify "rectify" [slope: Finite = 0.0, threshold: Finite = 0.0, max: Any = f32::INFINITY]
         tried Tried::of(&[[0.0, 0.0, 6.0], [0.1, 0.5, f32::INFINITY]]);
     |x| {
@@ -72,7 +69,6 @@ unary! {
         }
     }
 
-    /// x, no less than low and no more than high. Its derivative at both ends is 1.
     Clamp "clamp" [low: Any = -1.0, high: Any = 1.0] tried Tried::of(&[[-1.0, 1.5, 0.0]]);
     |x| x.larger(low).smaller(high);
     |x| x.keep_nan(N::choose(x.is_less(low), zero(), N::choose(high.is_less(x), zero(), one())));
@@ -85,7 +81,6 @@ unary! {
         }
     }
 
-    /// x − bias for x > lambda, x + bias for x < −lambda, 0 between.
     Shrink "shrink" [lambda: AtLeastZero = 0.5, bias: Finite = 0.5] tried Tried {
         jumps: |[lambda, bias, _]| lambda != bias,
         ..Tried::of(&[[0.5, 0.5, 0.0], [1.5, 0.0, 0.0]])
@@ -96,7 +91,6 @@ unary! {
     };
     |x| x.keep_nan(N::choose(lambda.is_less(x.magnitude()), one(), zero()));
 
-    /// x for x > threshold, else the value. Its derivative at the threshold is 0.
     Threshold "threshold" [threshold: Finite = 0.0, value: Finite = 0.0] tried Tried {
         settings: &[[0.7, -1.0, 0.0]],
         ..jumping()
@@ -109,7 +103,6 @@ unary! {
     |x| bounded(slope * x + offset);
     |x| x.keep_nan(between(slope * x + offset, slope));
 
-    /// x times the hard sigmoid.
     HardSilu "hard_silu" [slope: Finite = 1.0 / 6.0, offset: Finite = 0.5];
     |x| x * bounded(slope * x + offset);
     |x| {
@@ -126,7 +119,6 @@ unary! {
     };
     |x| bounded(N::constant(0.5) * (x + one()));
 
-    /// |x|. Its derivative at 0 is 0.
     Abs "abs";
     |x| x.magnitude();
     |x| x.sign();
@@ -148,12 +140,8 @@ macro_rules! steps {
 }
 
 steps! {
-    /// −1, 0 or 1.
     Sign "sign" sign;
-    /// The largest whole number that is not above x.
     Floor "floor" whole_below;
-    /// The least whole number that is not below x.
     Ceil "ceil" whole_above;
-    /// The nearest whole number, of two the even one.
     Round "round" nearest_whole;
 }

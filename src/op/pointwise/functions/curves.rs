@@ -56,7 +56,6 @@ fn squareplus_parts<N: Number>(x: N, b: N) -> (N, N) {
 }
 
 unary! {
-    /// 1/(1 + e^−x).
     Sigmoid "sigmoid" tried Tried { saved: Some((-1.0, 1.0)), ..Tried::default() };
     |x| x.logistic();
     |y| y * (one::<N>() - y);
@@ -69,7 +68,6 @@ unary! {
         }
     }
 
-    /// (e^x − e^−x)/(e^x + e^−x).
     Tanh "tanh" tried Tried { saved: Some((-1.0, 1.0)), ..Tried::default() };
     |x| x.tangent();
     |y| one::<N>() - y * y;
@@ -99,7 +97,6 @@ unary! {
     |x| x * x.normal();
     |x| x.normal() + x * (N::constant(NORMAL) * (N::constant(-0.5) * x * x).power_of_e());
 
-    /// x·σ(2u) with u = √(2/π)·(x + 0.044715·x³): GELU's approximation, ½x·(1 + tanh u).
     GeluTanh "gelu_tanh" tried Tried::far_out();
     |x| x * twice_u(x).0.logistic();
     |x| {
@@ -119,7 +116,6 @@ unary! {
         share + scaled * share * (-scaled).logistic()
     };
 
-    /// ln(1 + e^(beta·x))/beta, and x where beta·x is beyond the threshold.
     Softplus "softplus" [beta: AboveZero = 1.0, threshold: Any = f32::INFINITY]
         tried Tried { settings: &[[1.0, f32::INFINITY, 0.0], [0.5, 2.0, 0.0]], ..Tried::far_out() };
     |x| {
@@ -131,7 +127,6 @@ unary! {
         N::choose(threshold.is_less(scaled), one(), scaled.logistic())
     };
 
-    /// x/(1 + |x|).
     Softsign "softsign" tried Tried::far_out();
     |x| x / (one::<N>() + x.magnitude());
     |x| {
@@ -147,12 +142,10 @@ unary! {
         t + x * rest * (one::<N>() + t) * share
     };
 
-    /// ln σ(x).
     LogSigmoid "log_sigmoid" tried Tried::far_out();
     |x| -(-x).softplus();
     |x| (-x).logistic();
 
-    /// x − tanh x.
     TanhShrink "tanh_shrink" tried Tried::far_out();
     |x| x - x.tangent();
     |x| x.tangent() * x.tangent();

@@ -1,4 +1,5 @@
-//! How a function of one number is written: name, settings with their ranges and defaults, value, slope.
+//! How a function of one number is written: name, settings with their ranges and defaults, value, slope. What its
+//! tensor method says of it is not said again.
 
 /// `Name "name" [setting: Range = default] tried …; |x| value; |saved| slope; { what else the trait asks }`.
 macro_rules! unary {
