@@ -67,21 +67,22 @@ impl Callback for TensorBoard {
                     None => (&mut self.train, name.as_str()),
                 };
                 if let Some(events) = events {
-                    events.scalar(&format!("epoch_{name}"), value as f32, step)?;
+                    let tag = format!("epoch_{name}");
+                    events.summary(&tag, step, |of_tag| of_tag.float(2, value as f32))?;
                 }
             }
         }
         let due = self.histograms > 0 && moment.epoch().is_multiple_of(self.histograms);
         if let (true, Some(events)) = (due, &mut self.train) {
             for weights in moment.model.weights()? {
-                events.histogram(&weights.name, &weights.values, step)?;
+                let histogram = histogram(&weights.values);
+                events.summary(&weights.name, step, |of_tag| of_tag.bytes(5, &histogram.0))?;
             }
         }
         Ok(())
     }
 }
 
-/// An event file that grows.
 #[derive(Debug)]
 struct Events {
     path: PathBuf,
@@ -91,7 +92,7 @@ struct Events {
 impl Events {
     fn create(folder: PathBuf) -> Result<Self> {
         files::create_dir_all(&folder).map_err(|refusal| Error::io(&folder, refusal))?;
-        let seconds = now() as u64;
+        let seconds = unix_time().as_secs();
         // The name that TensorBoard looks for, unique within the process.
         static FILES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let number = FILES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -108,23 +109,13 @@ impl Events {
         Ok(events)
     }
 
-    fn scalar(&mut self, tag: &str, value: f32, step: u64) -> Result<()> {
+    /// Writes what `value` makes of the message of a tag.
+    fn summary(&mut self, tag: &str, step: u64, value: impl FnOnce(&mut Message)) -> Result<()> {
         let mut of_tag = Message::default();
         of_tag.bytes(1, tag.as_bytes());
-        of_tag.float(2, value);
-        self.summary(of_tag, step)
-    }
-
-    fn histogram(&mut self, tag: &str, values: &[f32], step: u64) -> Result<()> {
-        let mut of_tag = Message::default();
-        of_tag.bytes(1, tag.as_bytes());
-        of_tag.bytes(5, &histogram(values).0);
-        self.summary(of_tag, step)
-    }
-
-    fn summary(&mut self, value: Message, step: u64) -> Result<()> {
+        value(&mut of_tag);
         let mut summary = Message::default();
-        summary.bytes(1, &value.0);
+        summary.bytes(1, &of_tag.0);
         let mut event = Message::event(step);
         event.bytes(5, &summary.0);
         self.record(&event.0)
@@ -141,21 +132,13 @@ impl Events {
     }
 }
 
-/// Seconds since 1970.
-fn now() -> f64 {
-    unix_time().as_secs_f64()
-}
-
 /// Buckets of a histogram, between the least and the greatest number.
 const BUCKETS: usize = 30;
 
 /// The message `HistogramProto` of these numbers; those that are not finite are left out.
 fn histogram(values: &[f32]) -> Message {
-    let finite: Vec<f64> = values
-        .iter()
-        .filter(|x| x.is_finite())
-        .map(|x| f64::from(*x))
-        .collect();
+    let finite = values.iter().filter(|x| x.is_finite());
+    let finite: Vec<f64> = finite.map(|x| f64::from(*x)).collect();
     let least = finite.iter().copied().fold(f64::INFINITY, f64::min);
     let greatest = finite.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut message = Message::default();
@@ -186,7 +169,7 @@ impl Message {
     /// An `Event` of now: wall time and step.
     fn event(step: u64) -> Self {
         let mut event = Message::default();
-        event.double(1, now());
+        event.double(1, unix_time().as_secs_f64());
         event.varint(2 << 3);
         event.varint(step);
         event
@@ -217,11 +200,8 @@ impl Message {
     }
 
     fn doubles(&mut self, field: u64, values: &[f64]) {
-        let packed: Vec<u8> = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        self.bytes(field, &packed);
+        let packed = values.iter().flat_map(|value| value.to_le_bytes());
+        self.bytes(field, &packed.collect::<Vec<u8>>());
     }
 }
 
