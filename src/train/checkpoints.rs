@@ -268,12 +268,10 @@ impl Newest {
 const PREFIX: &str = "step-";
 const ENDING: &str = ".safetensors";
 
-/// The name of the checkpoint at a step.
 fn name(step: u64) -> String {
     format!("{PREFIX}{step:010}{ENDING}")
 }
 
-/// The step of the checkpoint of that name.
 fn step(name: &str) -> Option<u64> {
     let digits = name.strip_prefix(PREFIX)?.strip_suffix(ENDING)?;
     digits.parse().ok().filter(|step| self::name(*step) == name)

@@ -78,7 +78,6 @@ impl Sequential {
     }
 }
 
-/// The objective of an architecture with one output.
 pub(super) fn only_objective(
     architecture: &Functional,
     loss: impl Into<Loss>,

@@ -50,12 +50,7 @@ impl Model {
             Some((train, validation)) => (train, Some(validation)),
             None => (data, fit.validation),
         };
-        let recipe = self.recipe();
-        let weights = recipe.class_weights(train, &fit.class_weight)?;
-        let mut train = recipe.prepare(train)?;
-        if let Some(weights) = weights {
-            train.weights = Some(weights.into());
-        }
+        let train = self.recipe().prepare_weighted(train, &fit.class_weight)?;
         self.fit_fed(Feeder::whole(&train), validation, fit, begun)
             .await
     }

@@ -17,7 +17,6 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// A session on `device` with nothing learned.
     pub fn new(recipe: &Recipe<'_>, capacity: Capacity, device: &Device) -> Result<Self> {
         Self::of(&recipe.build(capacity)?, recipe, capacity, device)
     }
@@ -31,7 +30,6 @@ impl Open {
         })
     }
 
-    /// The session, and what the host reaches of one of its programs.
     pub fn program(&mut self, program: RowProgram) -> Result<(&mut Session, &RunHandles)> {
         Ok((&mut self.session, self.handles.rows(program)?))
     }
@@ -210,7 +208,6 @@ impl Engine {
         (open, self.unread)
     }
 
-    /// Takes the session of a run up again.
     pub fn take_up(&mut self, (open, unread): (Option<Open>, bool)) {
         self.for_callbacks = std::mem::replace(&mut self.open, open);
         self.unread = unread;

@@ -134,7 +134,6 @@ fn run(device: &Device, open: &mut Open, steps: u64) -> Result<()> {
     device.block_on(session.finish(pending)).map(drop)
 }
 
-/// A session that trains the model on random rows.
 fn opened(model: &Model, device: &Device, batch: usize) -> Result<Open> {
     let rows = 8192.min(batch.saturating_mul(16)).max(batch);
     let recipe = Recipe {

@@ -110,7 +110,6 @@ impl Recipe<'_> {
         self.architecture.inputs.iter().map(part).collect()
     }
 
-    /// Named inputs in the model's order.
     fn in_order<'a>(
         &self,
         mut named: Vec<(&'a str, TypedValues<'a>, Option<usize>)>,

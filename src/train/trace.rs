@@ -148,7 +148,6 @@ fn is_own(location: &Location<'_>) -> bool {
 }
 
 impl Graph {
-    /// The number of a variable's node.
     fn node_of_variable(&self, name: &str) -> Option<usize> {
         let nodes = self.lock();
         let is = |node: &Node| matches!(node, Node::Variable(variable) if variable.name == name);

@@ -42,7 +42,6 @@ impl Lines {
         Ok(empty)
     }
 
-    /// Bytes in the file.
     fn len(&self) -> Result<u64> {
         let Some(file) = &self.file else {
             return Ok(0);

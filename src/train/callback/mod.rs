@@ -206,7 +206,6 @@ pub struct Moment<'a> {
     pub elapsed: Duration,
     /// Whether the run goes on from the state of another: in [`Callback::begin`] what was done is not known yet.
     pub resumed: bool,
-    /// Whether every epoch is followed by a validation.
     pub(super) validates: bool,
     /// Set by [`Moment::stop`].
     pub(super) stop: Option<Stop>,

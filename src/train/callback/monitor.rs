@@ -174,7 +174,6 @@ pub(super) fn not_below_zero(name: &'static str, value: f64) -> Result<()> {
     ))
 }
 
-/// Refuses a count of 0.
 pub(in crate::train) fn at_least_one(name: &'static str, value: u64) -> Result<()> {
     if value >= 1 {
         return Ok(());

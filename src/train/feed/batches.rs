@@ -61,14 +61,9 @@ impl<'a> Batches<'a> {
         let number = self.taken;
         self.taken += 1;
         let data = piece?;
+        let prepared = recipe.prepare_weighted(&data, &self.class_weight);
         let named = |error: Error| Error::data(format!("batch {number}: {error}"));
-        let weights = recipe.class_weights(&data, &self.class_weight);
-        let weights = weights.map_err(named)?;
-        let mut prepared = recipe.prepare(&data).map_err(named)?;
-        if let Some(weights) = weights {
-            prepared.weights = Some(weights.into());
-        }
-        let table = HeldRows::of(prepared);
+        let table = HeldRows::of(prepared.map_err(named)?);
         let told = (table.rows, table.weights);
         self.held = Some((table, 0));
         Ok(Some(told))

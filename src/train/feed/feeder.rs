@@ -1,7 +1,6 @@
 //! The feeder: brings the rows of a data set to the device, whole, or in parts of which the next is brought while one is
 //! computed on.
 
-use std::fmt;
 use std::ops::Range;
 
 use crate::op::Permutation;
@@ -52,7 +51,6 @@ enum RowSource<'a> {
 /// Where the bringing of parts has come to. Steps and epochs count from the beginning of the run.
 #[derive(Debug)]
 struct PartCursor {
-    /// Rows of a part, whole batches.
     rows: usize,
     batch: usize,
     /// The place of the next row to bring.
@@ -73,20 +71,10 @@ pub(in crate::train) struct Cut {
     pub rows: usize,
 }
 
-impl fmt::Debug for Feeder<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} rows an epoch, {:?}", self.rows, self.parts)
-    }
-}
-
 impl<'a> Feeder<'a> {
     /// Brings all rows of a data set.
     pub fn whole(data: &'a Prepared<'a>) -> Self {
-        Feeder {
-            rows: data.rows,
-            weights: data.weight_columns(),
-            ..Feeder::over(RowSource::Whole(data))
-        }
+        Feeder::over(RowSource::Whole(data), data.rows, data.weight_columns())
     }
 
     /// Brings all rows of a data set once, through the room of an extent.
@@ -106,18 +94,14 @@ impl<'a> Feeder<'a> {
         let steps = batches.steps_per_epoch.unwrap_or(u64::from(u32::MAX));
         let most = u32::MAX as usize / batch;
         let steps = usize::try_from(steps).unwrap_or(most).min(most);
-        Feeder {
-            rows: steps * batch,
-            weights,
-            ..Feeder::over(RowSource::Batches(batches))
-        }
+        Feeder::over(RowSource::Batches(batches), steps * batch, weights)
     }
 
-    fn over(source: RowSource<'a>) -> Self {
+    fn over(source: RowSource<'a>, rows: usize, weights: usize) -> Self {
         Feeder {
             source,
-            rows: 0,
-            weights: 0,
+            rows,
+            weights,
             skips: false,
             micro: 1,
             shuffle: None,

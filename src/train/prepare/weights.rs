@@ -78,12 +78,20 @@ impl Recipe<'_> {
         Ok(Some(table.into()))
     }
 
-    /// A weight for each row: that of its class, times its own if it has one; none where classes have no weights.
-    pub(in crate::train) fn class_weights(
+    /// [`prepare`](Self::prepare) with the weights of classes in those of the rows.
+    pub(in crate::train) fn prepare_weighted<'a>(
         &self,
-        data: &Dataset,
+        data: &'a Dataset,
         by_class: &[(u32, f32)],
-    ) -> Result<Option<Vec<f32>>> {
+    ) -> Result<Prepared<'a>> {
+        let weights = self.class_weights(data, by_class)?;
+        let mut prepared = self.prepare(data)?;
+        prepared.weights = weights.map(Cow::Owned).or(prepared.weights);
+        Ok(prepared)
+    }
+
+    /// A weight for each row: that of its class, times its own if it has one; none where classes have no weights.
+    fn class_weights(&self, data: &Dataset, by_class: &[(u32, f32)]) -> Result<Option<Vec<f32>>> {
         if by_class.is_empty() {
             return Ok(None);
         }

@@ -44,7 +44,6 @@ pub(crate) struct Capacity {
 }
 
 impl Capacity {
-    /// A session that trains.
     pub fn training(extent: Extent) -> Self {
         Capacity {
             train: Some(extent),
@@ -52,7 +51,6 @@ impl Capacity {
         }
     }
 
-    /// A session that evaluates.
     pub fn evaluating(extent: Extent) -> Self {
         Capacity {
             train: None,

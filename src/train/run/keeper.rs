@@ -126,7 +126,6 @@ impl Keeper {
     }
 }
 
-/// None where there is no memory for a state: the run goes on without.
 fn with_room<T>(state: Result<T>, step: u64) -> Result<Option<T>> {
     match state {
         Ok(state) => Ok(Some(state)),

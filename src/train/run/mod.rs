@@ -67,7 +67,6 @@ struct Run<'a> {
     stop: Option<Stop>,
 }
 
-/// What there is of one member's run.
 struct MemberRun {
     history: History,
     /// Why the member ended, where others may go on.
@@ -77,12 +76,10 @@ struct MemberRun {
 }
 
 impl Run<'_> {
-    /// Time of training so far.
     fn elapsed(&self) -> Duration {
         self.before + self.begun.elapsed()
     }
 
-    /// Whether every epoch is followed by a validation.
     fn validates(&self) -> bool {
         self.validation.is_some()
     }

@@ -130,7 +130,6 @@ impl Run<'_> {
     }
 }
 
-/// Whether all numbers of a snapshot are finite.
 fn is_finite(snapshot: &Snapshot) -> bool {
     let finite = |values: &Values| match values {
         Values::F32(values) => values.iter().all(|value| value.is_finite()),

@@ -182,7 +182,6 @@ impl Run<'_> {
         }
     }
 
-    /// Refuses a state of a run with other settings.
     fn check_settings(&self, model: &Model, state: &RunState) -> Result<()> {
         let (here, mut there) = (self.order, state.order);
         if !is_whole(&here.micro) && is_silent_of_parts(model, state) {

@@ -39,21 +39,18 @@ impl Pauses {
         }
     }
 
-    /// The next pause after `done` steps.
     fn after(&self, done: u64) -> u64 {
         let lengths = self.called.iter().chain(&self.hooked).chain(&self.epoch);
         let next = lengths.map(|length| (done / length + 1).saturating_mul(*length));
         next.min().unwrap_or(u64::MAX)
     }
 
-    /// Whether callbacks are called after this step.
     fn calls(&self, step: u64) -> bool {
         self.called.iter().any(|every| step.is_multiple_of(*every))
     }
 }
 
 impl Run<'_> {
-    /// Runs the steps that are left.
     pub(super) async fn train(&mut self, model: &mut Model) -> Result<()> {
         let outcome = self.train_steps(model).await;
         if let Some(before) = &self.counted {

@@ -14,7 +14,6 @@ use super::Run;
 pub(in crate::train) enum Validation<'a> {
     /// The model, in the session of the run.
     Own(&'a Prepared<'a>),
-    /// The members of a population one after the other.
     Lent(Box<Validator<'a>>),
 }
 
@@ -28,7 +27,6 @@ pub(in crate::train) struct Validator<'a> {
 }
 
 impl<'a> Validator<'a> {
-    /// Measures by a model of the members' shape.
     pub fn new(model: Model, data: &'a Prepared<'a>, layout: &'a MemberLayout) -> Self {
         Validator {
             model,

@@ -31,7 +31,6 @@ pub(super) struct RowPass<'a> {
 }
 
 impl<'a> RowPass<'a> {
-    /// A pass of `total` steps, none of which is done.
     pub fn new(
         (program, capacity): (RowProgram, Capacity),
         feeder: Feeder<'a>,
@@ -55,7 +54,6 @@ impl<'a> RowPass<'a> {
         epoch_sums.map_or(1, |epoch_sums| epoch_sums.steps_per_epoch().max(1))
     }
 
-    /// The submissions of the steps that are left.
     pub async fn begin(&self, model: &mut Model, metrics: &ModelMetrics) -> Result<Submissions> {
         let device = model.device().clone();
         let program = model.opened(self.capacity).await?.program(self.program)?;
