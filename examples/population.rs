@@ -37,9 +37,10 @@ fn main() -> std::process::ExitCode {
                 learning_rate,
             })
         });
+        let members: Vec<Member> = members.collect();
         let mut population = Population::new(
             &network,
-            members,
+            members.iter().copied(),
             &device,
             BinaryCrossentropy,
             OptimizerConfig::default(),
@@ -73,7 +74,7 @@ fn main() -> std::process::ExitCode {
         let Member {
             seed,
             learning_rate,
-        } = population.members()[best];
+        } = members[best];
         println!("\nsmallest training loss: seed {seed}, learning rate {learning_rate}");
         Ok(())
     })

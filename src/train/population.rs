@@ -96,14 +96,9 @@ impl Population {
         })
     }
 
-    /// The members, in order.
-    pub fn members(&self) -> &[Member] {
-        &self.model.members
-    }
-
     /// A member before training.
     fn fresh(&self, index: usize) -> Result<Model> {
-        let members = self.members();
+        let members = &self.model.members;
         let Some(member) = members.get(index) else {
             let count = members.len();
             return Err(Error::argument(
@@ -232,7 +227,7 @@ impl Population {
         let mut model = self.fresh(0)?;
         let learned = self.learned()?;
         let mut sums: Vec<f64> = Vec::new();
-        for index in 0..self.members().len() {
+        for index in 0..self.model.members.len() {
             match &learned {
                 Some((layout, slabs)) => model.set_weights(layout.weights(slabs, index))?,
                 None => {
@@ -250,7 +245,7 @@ impl Population {
                 *sum += f64::from(value);
             }
         }
-        let count = self.members().len() as f64;
+        let count = self.model.members.len() as f64;
         Ok(sums.into_iter().map(|sum| (sum / count) as f32).collect())
     }
 

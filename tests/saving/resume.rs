@@ -276,7 +276,7 @@ fn a_run_in_micro_batches_goes_on_with_as_many_and_no_others() {
         fit.batch_size(16).micro_batches(4)
     }
     fn fitting(fit: Fit<'_>) -> Fit<'_> {
-        fit.batch_size(16).micro_batches_to_fit()
+        fit.batch_size(16).micro_batches(None)
     }
     let (whole, end) = in_parts(four, 12, None).unwrap();
     assert_eq!((end.steps, end.order.micro), (48, 4));
@@ -328,7 +328,7 @@ fn a_file_of_before_parts_of_batches_were_kept_is_gone_on_from_in_parts_only() {
         fit.batch_size(4)
     }
     fn fitting(fit: Fit<'_>) -> Fit<'_> {
-        fit.batch_size(4).micro_batches_to_fit()
+        fit.batch_size(4).micro_batches(None)
     }
     let outcomes = [
         in_parts(single, 48, Some(state.clone())),
