@@ -1,36 +1,57 @@
-//! Rows of a data set by their numbers: y`[r, …]` = data[indices`[r]`, …].
+//! Rows of a data set by their numbers: y`[r, …]` = data[indices`[r]`, …]; rows of bytes are widened in the load.
 
-mod bytes;
+mod cases;
 
 use crate::contract::{
-    Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
-    expect_dtype, shader,
+    Binding, Compute, Entry, Io, Launch, Launches, Op, Sample, Shader, Signature, expect_dtype,
+    shader,
 };
 use crate::number::Real;
 use crate::number::parallel::{Table, pieces};
 use crate::target::Target;
-use crate::{DType, Tensor, TensorType};
-
-pub use bytes::GatherBytes;
+use crate::{DType, Shape, Tensor, TensorType};
 
 const SHADER: Shader = shader!("gather");
 
-pub const ENTRY: Entry = Entry::new("gather", &[SHADER], cases);
+pub const ENTRY: Entry = Entry::new("gather", &[SHADER], cases::cases);
 
 /// Most chunks of one data set.
 pub const MAX_CHUNKS: usize = 4;
+
+/// Bytes of a word.
+const BYTES: usize = 4;
 
 /// y`[r, …]` = data[indices`[r]`, …]. Inputs: indices, u32 \[batch\], then one to four chunks of the data, \[n, …\] each;
 /// output: \[batch, …\] of the data's type.
 ///
 /// A data set larger than an adapter's largest binding lies in several chunks, whose rows count on from one to the next;
 /// all but the last have the same n. An index beyond the last row stands for the last row. The data has no gradient.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Gather;
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Gather {
+    /// The shape of a row of bytes: then chunks are u32 \[n, words\] with four bytes to a word, the first in its low bits,
+    /// every row begins at a word, and the output is \[batch, …sample\] numbers from 0 to 255.
+    pub bytes: Option<Shape>,
+}
+
+impl Gather {
+    /// Words of a row, given its bytes.
+    pub fn words(bytes: usize) -> usize {
+        bytes.div_ceil(BYTES)
+    }
+
+    /// Whether a call copies the rows as they are.
+    pub fn copies(op: &dyn Op) -> bool {
+        op.downcast() == Some(&Gather::default())
+    }
+}
 
 impl Op for Gather {
     fn name(&self) -> &'static str {
-        "gather"
+        if self.bytes.is_some() {
+            "gather_bytes"
+        } else {
+            "gather"
+        }
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
@@ -39,39 +60,54 @@ impl Op for Gather {
         };
         let batch = checked_batch(indices, chunks)?;
         let first = &chunks[0];
-        if first.dtype == DType::F16 {
-            return Err(format!("data must be f32 or u32, got {first}"));
+        let Some(sample) = &self.bytes else {
+            if first.dtype == DType::F16 {
+                return Err(format!("data must be f32 or u32, got {first}"));
+            }
+            let row = &first.shape.dims()[1..];
+            return Ok(vec![TensorType {
+                shape: [&[batch], row].concat().into(),
+                dtype: first.dtype,
+            }]);
+        };
+        expect_dtype("data", first, DType::U32)?;
+        let bytes = usize::try_from(sample.elements()).unwrap_or(usize::MAX);
+        let words = Gather::words(bytes);
+        if !matches!(first.shape.dims(), &[_, own] if own == words) {
+            return Err(format!(
+                "rows of {bytes} bytes, {sample}, are {words} words each, got data {first}"
+            ));
         }
-        let row = &first.shape.dims()[1..];
-        let shape = [&[batch], row].concat();
-        Ok(vec![TensorType {
-            shape: shape.into(),
-            dtype: first.dtype,
-        }])
+        let shape = [&[batch], sample.dims()].concat();
+        Ok(vec![TensorType::f32(shape)])
     }
 
     fn touched(&self, signature: &Signature, input: usize) -> u64 {
         // The rows come from one chunk or another; all are counted with the first.
+        let rows = signature.inputs[0].elements();
         match input {
-            0 => signature.inputs[0].elements(),
-            1 => signature.outputs[0].elements(),
+            0 => rows,
+            1 => rows.saturating_mul(row_elements(&signature.inputs[1])),
             _ => 0,
         }
     }
 
     fn launch(&self, signature: &Signature, _target: &Target) -> Result<Launches, String> {
         let words = row_elements(&signature.inputs[1]);
-        let vectors = words.is_multiple_of(4);
-        let (entry, len) = if vectors {
-            ("forward_vec4", words / 4)
-        } else {
-            ("forward", words)
-        };
-        launched(signature, entry, len, words)
+        match self.bytes.as_ref().map(Shape::elements) {
+            Some(bytes) if bytes == words * BYTES as u64 => {
+                launched(signature, "widen_vec4", words, bytes)
+            }
+            Some(bytes) => launched(signature, "widen", words, bytes),
+            None if words.is_multiple_of(4) => {
+                launched(signature, "forward_vec4", words / 4, words)
+            }
+            None => launched(signature, "forward", words, words),
+        }
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // A copy.
+        // A copy; whole numbers below 256 are floats of any precision.
         vec![vec![0.0; sample.results[0].len()]]
     }
 }
@@ -233,21 +269,40 @@ impl Compute for Gather {
         let indices = io.words(0);
         let home = Home::of(io.signature);
         let (chunks, len) = (home.chunks, home.len);
-        if io.is_words(1) {
-            let data: [&[u32]; MAX_CHUNKS] =
-                std::array::from_fn(|i| if i < chunks { io.words(1 + i) } else { &[] });
-            copy_rows::<T, _>(io.output_words(0), indices, len, |index| {
-                let (chunk, range) = home.place(index);
-                &data[chunk][range]
-            });
-        } else {
+        if !io.is_words(1) {
             let data: [&[T]; MAX_CHUNKS] =
                 std::array::from_fn(|i| if i < chunks { io.input(1 + i) } else { &[] });
-            copy_rows::<T, _>(io.output(0), indices, len, |index| {
+            return copy_rows::<T, _>(io.output(0), indices, len, |index| {
                 let (chunk, range) = home.place(index);
                 &data[chunk][range]
             });
         }
+        let data: [&[u32]; MAX_CHUNKS] =
+            std::array::from_fn(|i| if i < chunks { io.words(1 + i) } else { &[] });
+        let words = |index| {
+            let (chunk, range) = home.place(index);
+            &data[chunk][range]
+        };
+        let Some(sample) = &self.bytes else {
+            return copy_rows::<T, _>(io.output_words(0), indices, len, words);
+        };
+        let len = sample.elements() as usize;
+        pieces::<T, _>(
+            indices.len(),
+            8 * len,
+            (Table(io.output(0), len), indices),
+            #[inline(always)]
+            |_, (Table(y, _), indices)| {
+                for (y, &index) in y.chunks_exact_mut(len).zip(indices) {
+                    let (chunk, range) = home.place(index);
+                    for (four, word) in y.chunks_mut(BYTES).zip(&data[chunk][range]) {
+                        for (value, byte) in four.iter_mut().zip(word.to_le_bytes()) {
+                            *value = T::constant(f64::from(byte));
+                        }
+                    }
+                }
+            },
+        );
     }
 }
 
@@ -272,56 +327,22 @@ fn copy_rows<'a, T: Real, E: Copy + Send + Sync + 'a>(
     );
 }
 
-fn cases() -> Vec<Case> {
-    // Batch, rows of the chunks, sizes of a row.
-    let shapes: [(usize, &[usize], &[usize]); 20] = [
-        (1, &[1], &[]),
-        (2, &[3], &[1]),
-        (3, &[17], &[]),
-        (17, &[33], &[3]),
-        (33, &[768], &[8]),
-        (33, &[5, 5, 2], &[7]),
-        (32, &[100], &[784]),
-        (32, &[40, 40, 20], &[784]),
-        (255, &[257], &[5, 7]),
-        (256, &[100, 100], &[3, 4]),
-        (257, &[10, 10, 10, 1], &[4]),
-        (257, &[64, 64, 64, 64], &[33]),
-        (1000, &[1000], &[10]),
-        (1000, &[3, 1], &[2, 3, 5]),
-        (70, &[33], &[1000]),
-        (3, &[2, 2], &[70_000]),
-        (5, &[3], &[28]),
-        (5, &[3], &[32]),
-        (65_536, &[255], &[9]),
-        (70_000, &[300, 300, 300, 255], &[1]),
-    ];
-    let mut cases = bytes::cases();
-    for (batch, chunks, row) in shapes {
-        let rows: usize = chunks.iter().sum();
-        // One in sixteen or so lies beyond the data.
-        let indices = Fill::Below((rows + rows.div_ceil(16)) as u32);
-        for words in [false, true] {
-            let mut case = Case::new(Gather).words(&[batch], indices.clone());
-            for &n in chunks {
-                let shape = [&[n], row].concat();
-                case = if words {
-                    case.words(&shape, Fill::Below(u32::MAX))
-                } else {
-                    case.constant(&shape, Fill::Uniform(-2.0, 2.0))
-                };
-            }
-            cases.push(case);
-        }
-    }
-    cases
-}
-
 impl Tensor {
     /// The rows of a data set at these indices, u32 \[batch\]: \[batch, …\]. The data lies in one to four `chunks`
     /// \[n, …\] of equal n, but for the last, which may be shorter; an index beyond the last row stands for that row.
     #[track_caller]
     pub fn gather(&self, chunks: &[&Tensor]) -> Tensor {
-        self.graph().apply_one(Gather, &[&[self], chunks].concat())
+        self.graph()
+            .apply_one(Gather::default(), &[&[self], chunks].concat())
+    }
+
+    /// The rows of a data set of bytes at these indices, u32 \[batch\], as numbers from 0 to 255: \[batch, …sample\]. The
+    /// data lies in one to four `chunks`, u32 \[n, words\] with four bytes to a word, the first in its low bits, and every row
+    /// begins at a word; the rest is as for [`gather`](Self::gather).
+    #[track_caller]
+    pub fn gather_bytes(&self, chunks: &[&Tensor], sample: impl Into<Shape>) -> Tensor {
+        let bytes = Some(sample.into());
+        self.graph()
+            .apply_one(Gather { bytes }, &[&[self], chunks].concat())
     }
 }

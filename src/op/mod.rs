@@ -77,7 +77,7 @@ pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub(crate) use cross_entropy::CrossEntropy;
 pub use extremum::Extremum;
 pub(crate) use finite::{Finite, MAX_CHECKED_TENSORS};
-pub(crate) use gather::{Gather, GatherBytes, MAX_CHUNKS};
+pub(crate) use gather::{Gather, MAX_CHUNKS};
 pub(crate) use head::{Head, LastLayer};
 pub(crate) use hits::Hits;
 pub(crate) use loss_scale::{EndScale, POWERS, ScaleLoss, Unscale, power_at, scale};

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::data::check::check_finite;
 use crate::data::{Features, TypedValues};
-use crate::op::GatherBytes;
+use crate::op::Gather;
 use crate::reserve::reserved;
 use crate::session::{ElementsRef, HostElements};
 use crate::{Dataset, Error, Result};
@@ -102,7 +102,7 @@ fn stored_rows(values: TypedValues<'_>, width: usize) -> Result<HostElements<'_>
         TypedValues::U32(values) => return Ok(HostElements::U32(values)),
         TypedValues::U8(bytes) => bytes,
     };
-    let words = GatherBytes::words(width);
+    let words = Gather::words(width);
     if cfg!(target_endian = "little")
         && width.is_multiple_of(size_of::<u32>())
         && let Cow::Borrowed(bytes) = bytes

@@ -7,45 +7,31 @@ use crate::target::{ProductShape, Target};
 
 use super::choose::{Choice, choose_for};
 
+/// A family of kernels, followed by what all of them share.
+macro_rules! family {
+    ($name:literal) => {
+        shader!(
+            $name,
+            "matmul_blocks",
+            "matmul_store",
+            "halves",
+            "functions",
+            "identity"
+        )
+    };
+}
+
 /// GPUs.
-pub const TILED: Shader = shader!(
-    "matmul",
-    "matmul_blocks",
-    "matmul_store",
-    "halves",
-    "functions",
-    "identity"
-);
+pub const TILED: Shader = family!("matmul");
 
 /// CPU adapters without subgroups.
-pub const REGISTERS: Shader = shader!(
-    "matmul_registers",
-    "matmul_blocks",
-    "matmul_store",
-    "halves",
-    "functions",
-    "identity"
-);
+pub const REGISTERS: Shader = family!("matmul_registers");
 
 /// CPU adapters with subgroups; apart, because a device without them refuses the whole module.
-pub const LANES: Shader = shader!(
-    "matmul_subgroup",
-    "matmul_blocks",
-    "matmul_store",
-    "halves",
-    "functions",
-    "identity"
-);
+pub const LANES: Shader = family!("matmul_subgroup");
 
 /// Few rows, on GPUs.
-pub const VECTOR: Shader = shader!(
-    "matmul_vector",
-    "matmul_blocks",
-    "matmul_store",
-    "halves",
-    "functions",
-    "identity"
-);
+pub const VECTOR: Shader = family!("matmul_vector");
 
 /// The sum of the splits.
 pub const COMBINE: Shader = shader!("matmul_combine", "functions", "identity");

@@ -159,7 +159,7 @@ impl FoundHead {
     fn gathered(&self, program: &Calls, t: Operand) -> Option<CallId> {
         let call = program.maker(t)?;
         let draft = &program[call];
-        let alone = draft.op.downcast::<Gather>().is_some() && draft.inputs.len() == 2;
+        let alone = Gather::copies(draft.op.as_ref()) && draft.inputs.len() == 2;
         let rank = draft.signature.inputs.get(1)?.shape.rank();
         let sparse = t_is_sparse(&program[self.calls[0]]);
         let rank_fits = rank == if sparse { 1 } else { 2 };

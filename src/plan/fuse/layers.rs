@@ -70,7 +70,7 @@ fn gather(program: &mut Calls, call: CallId) {
     let is_matrix = draft.signature.inputs.len() == 2
         && draft.signature.inputs[1].dtype == DType::F32
         && draft.signature.inputs[1].shape.rank() == 2;
-    if draft.op.downcast::<Gather>().is_none() || !is_matrix {
+    if !Gather::copies(draft.op.as_ref()) || !is_matrix {
         return;
     }
     let Some(uses) = program.uses(draft.outputs[0]) else {

@@ -46,8 +46,8 @@ pub(super) fn find(
         return None;
     };
     walk.taken.insert(first);
-    let x = walk.take([Some(indices), None], is::<Gather>)?;
-    let y = walk.take([Some(indices), None], is::<Gather>)?;
+    let x = walk.take([Some(indices), None], Gather::copies)?;
+    let y = walk.take([Some(indices), None], Gather::copies)?;
     let &[rows, inputs] = x.signature.inputs[1].shape.dims() else {
         return None;
     };

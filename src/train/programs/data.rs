@@ -1,6 +1,6 @@
 //! The data set in a program: its arrays, each in its own type, in chunks that fit a binding.
 
-use crate::op::{GatherBytes, MAX_CHUNKS};
+use crate::op::{Gather, MAX_CHUNKS};
 use crate::optim::Clock;
 use crate::target::Target;
 use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType};
@@ -20,7 +20,7 @@ impl ArrayKind {
     pub fn words(&self) -> usize {
         let elements = usize::try_from(self.row.elements()).unwrap_or(usize::MAX);
         if self.row.dtype == DType::U8 {
-            GatherBytes::words(elements)
+            Gather::words(elements)
         } else {
             elements
         }
