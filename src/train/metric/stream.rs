@@ -125,22 +125,22 @@ impl Streaming {
         weights: Option<&[f32]>,
     ) -> Result<()> {
         let rows = predictions.len() / self.columns;
-        let given = match targets {
-            Targets::Labels { labels, .. } | Targets::LabelTable { labels, .. } if self.labels => {
-                labels.len()
-            }
-            Targets::Values { values, columns } if !self.labels && *columns == self.columns => {
-                values.len() / columns
-            }
+        let labels = targets.as_labels().map(|(labels, ..)| labels);
+        let values = match targets {
+            Targets::Values { values, columns } if *columns == self.columns => Some(values),
+            _ => None,
+        };
+        let given = match (labels, values) {
+            (Some(labels), _) if self.labels => labels.len(),
+            (_, Some(values)) if !self.labels => values.len() / self.columns,
             _ => {
-                return Err(Error::data(format!(
-                    "targets must be {}, as this stream was made for",
-                    if self.labels {
-                        "labels".into()
-                    } else {
-                        format!("{} numbers a row", self.columns)
-                    }
-                )));
+                let form = if self.labels {
+                    "labels".into()
+                } else {
+                    format!("{} numbers a row", self.columns)
+                };
+                let message = format!("targets must be {form}, as this stream was made for");
+                return Err(Error::data(message));
             }
         };
         let whole = predictions.len() == rows * self.columns;
@@ -160,12 +160,11 @@ impl Streaming {
             let columns = first * self.columns..end * self.columns;
             let mut write = |name, elements| self.session.write_elements(name, elements, false);
             write("y", ElementsRef::F32(&predictions[columns.clone()]))?;
-            match targets {
-                Targets::Labels { labels, .. } | Targets::LabelTable { labels, .. } => {
-                    write("t", ElementsRef::U32(&labels[first..end]))?;
-                }
-                Targets::Values { values, .. } => write("t", ElementsRef::F32(&values[columns]))?,
-                Targets::None => {}
+            if let Some(labels) = labels {
+                write("t", ElementsRef::U32(&labels[first..end]))?;
+            }
+            if let Some(values) = values {
+                write("t", ElementsRef::F32(&values[columns]))?;
             }
             match weights {
                 Some(weights) => write("w", ElementsRef::F32(&weights[first..end]))?,
