@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::Config;
-
 use super::{ConfusionMatrix, Counter, Metric, MetricSetting, Tally};
 
 /// How a row's class is read.
@@ -65,8 +63,7 @@ fn by_classes(
     classes: impl Into<Classes>,
     value: fn(&ConfusionMatrix) -> f64,
 ) -> Metric {
-    let classes = classes.into();
-    let counter = move |setting: &MetricSetting| Counter::classes(classes, setting);
-    let values = move |tally: &Tally| Ok(vec![value(tally.confusion()?)]);
-    Metric::composed(name, Config::of(&classes), true, counter, values)
+    let counter = |classes: &Classes, setting: &MetricSetting| Counter::classes(*classes, setting);
+    let values = move |_: &Classes, tally: &Tally| Ok(vec![value(tally.confusion()?)]);
+    Metric::composed(name, classes.into(), true, counter, values)
 }

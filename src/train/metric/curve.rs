@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::Config;
 use crate::train::loss::between;
 use crate::{Error, Result};
 
@@ -102,12 +101,8 @@ impl Metric {
     /// The area under the curve of recall over false alarms (ROC), or of precision over recall. A curve alone stands for the
     /// settings: `Metric::Auc(Curve::Roc)`.
     pub fn Auc(auc: impl Into<Auc>) -> Metric {
-        let auc: Auc = auc.into();
-        let own = auc.clone();
-        let values = move |tally: &Tally| Ok(vec![area(&own, tally.thresholds()?)]);
-        let config = Config::of(&auc);
-        let counter = move |setting: &MetricSetting| area_counter(&auc, setting);
-        Metric::composed("auc", config, true, counter, values)
+        let values = |auc: &Auc, tally: &Tally| Ok(vec![area(auc, tally.thresholds()?)]);
+        Metric::composed("auc", auc.into(), true, area_counter, values)
     }
 
     /// The greatest sensitivity (recall) among thresholds at which the specificity is at least this.
@@ -183,8 +178,7 @@ fn best_point(
     given: fn(Outcomes) -> f64,
     wanted: fn(Outcomes) -> f64,
 ) -> Metric {
-    let point: Point = point.into();
-    let counter = move |setting: &MetricSetting| {
+    let counter = |point: &Point, setting: &MetricSetting| {
         between("at", point.at, 0.0, 1.0)?;
         if point.num_thresholds == 0 {
             let message = "must be at least 1, got 0";
@@ -196,12 +190,12 @@ fn best_point(
         };
         Counter::positives(positives, setting)
     };
-    let values = move |tally: &Tally| {
+    let values = move |point: &Point, tally: &Tally| {
         let outcomes = tally.thresholds()?.all().into_iter();
         let reached = outcomes.filter(|&outcomes| given(outcomes) >= f64::from(point.at));
         Ok(vec![reached.map(wanted).fold(0.0, f64::max)])
     };
-    Metric::composed(name, Config::of(&point), true, counter, values)
+    Metric::composed(name, point.into(), true, counter, values)
 }
 
 /// Thresholds evenly spread from below 0 to 1; one alone is one half. Keras counts a prediction of exactly 0

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::Config;
 use crate::op::Select;
 
 use super::counter::{Positives, in_range};
@@ -110,7 +109,7 @@ fn decided(
     value: fn(Outcomes) -> f64,
 ) -> Metric {
     let decision = decision.into();
-    at_thresholds(name, Config::of(&decision), true, decision, value)
+    at_thresholds(name, decision.clone(), true, decision, value)
 }
 
 /// A value of the outcomes at each threshold, of all classes together.
@@ -120,19 +119,19 @@ fn counted(
     rises: bool,
     value: fn(Outcomes) -> f64,
 ) -> Metric {
-    let config = Config::of(&thresholds);
-    at_thresholds(name, config, rises, thresholds.into(), value)
+    at_thresholds(name, thresholds.clone(), rises, thresholds.into(), value)
 }
 
+/// The same, where model files keep `settings` of it.
 fn at_thresholds(
     name: &'static str,
-    config: Option<Config>,
+    settings: impl Serialize + Send + Sync + 'static,
     rises: bool,
     decision: Decision,
     value: fn(Outcomes) -> f64,
 ) -> Metric {
     let thresholds = decision.thresholds.clone();
-    let counter = move |setting: &MetricSetting| {
+    let counter = move |_: &_, setting: &MetricSetting| {
         let select = if let Some(k) = decision.top_k {
             among_outputs("top_k", k, setting)?;
             Select::Top(k)
@@ -147,7 +146,7 @@ fn at_thresholds(
         };
         Counter::positives(positives, setting)
     };
-    let values = move |tally: &Tally| {
+    let values = move |_: &_, tally: &Tally| {
         let outcomes = tally.thresholds()?.all();
         let mut sorted = thresholds.clone();
         sorted.sort_by(f32::total_cmp);
@@ -155,5 +154,5 @@ fn at_thresholds(
         let value = |threshold| value(outcomes[rank(threshold)]);
         Ok(thresholds.iter().map(value).collect())
     };
-    Metric::composed(name, config, rises, counter, values)
+    Metric::composed(name, settings, rises, counter, values)
 }

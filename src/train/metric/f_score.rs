@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::nn::Config;
 use crate::op::Select;
 
 use super::counter::Positives;
@@ -71,26 +70,25 @@ impl Metric {
 
 /// [`Metric::FBetaScore`] under one of two names.
 fn scored(name: &'static str, settings: impl Into<FBeta>) -> Metric {
-    let settings = settings.into();
-    let counter = move |setting: &MetricSetting| {
-        let FBeta {
-            beta, threshold, ..
-        } = settings;
+    let counter = |settings: &FBeta, setting: &MetricSetting| {
+        let beta = settings.beta;
         if !(beta > 0.0 && beta.is_finite()) {
             let message = format!("must be above 0, got {beta}");
             return Err(Error::argument("beta", message));
         }
-        let Some(threshold) = threshold else {
-            let positives = Positives {
-                select: Select::Largest { floor: 1e-9 },
-                ..Positives::above(vec![0.5])
-            };
-            return Counter::positives(positives, setting);
-        };
-        Counter::thresholds(&[threshold], setting)
+        match settings.threshold {
+            Some(threshold) => Counter::thresholds(&[threshold], setting),
+            None => {
+                let positives = Positives {
+                    select: Select::Largest { floor: 1e-9 },
+                    ..Positives::above(vec![0.5])
+                };
+                Counter::positives(positives, setting)
+            }
+        }
     };
-    let values = move |tally: &Tally| Ok(f_score(settings, tally.thresholds()?));
-    Metric::composed(name, Config::of(&settings), true, counter, values)
+    let values = |settings: &FBeta, tally: &Tally| Ok(f_score(*settings, tally.thresholds()?));
+    Metric::composed(name, settings.into(), true, counter, values)
 }
 
 fn f_score(settings: FBeta, tally: &ThresholdTally) -> Vec<f64> {

@@ -59,11 +59,11 @@ macro_rules! means {
             $($(#[$doc])*
             pub const $name: Metric = Metric::of(Held::Static(&Composed::<&str> {
                 name: $text,
-                config: || Config::of(&()),
+                settings: (),
                 rises: Some($rises),
-                counter: |setting| Counter::mean(($rows as fn(&MetricSetting) -> Loss)(setting)),
-                values: |tally| {
-                    let values = mean(tally)?.into_iter();
+                counter: |(), setting| Counter::mean(($rows as fn(&MetricSetting) -> Loss)(setting)),
+                values: |(), tally| {
+                    let values = mean(&(), tally)?.into_iter();
                     Ok(values$(.map($value))?.collect())
                 },
             }));)*
@@ -138,12 +138,11 @@ means! {
 impl Metric {
     /// The share of outputs on the right side of the threshold; Keras' default is 0.5.
     pub fn BinaryAccuracy(threshold: f32) -> Metric {
-        let config = Config::of(&threshold);
-        let counter = move |_: &MetricSetting| {
+        let counter = |&threshold: &f32, _: &MetricSetting| {
             between("threshold", threshold, 0.0, 1.0)?;
             Counter::mean(on_the_right_side(threshold))
         };
-        Metric::composed("binary_accuracy", config, true, counter, mean)
+        Metric::composed("binary_accuracy", threshold, true, counter, mean)
     }
 
     /// The share of rows whose wanted class is among the k largest outputs, by one-hot targets; Keras' default is 5.
@@ -158,7 +157,7 @@ impl Metric {
 }
 
 /// The mean of rows as it is.
-pub(super) fn mean(tally: &Tally) -> Result<Vec<f64>> {
+pub(super) fn mean<S>(_: &S, tally: &Tally) -> Result<Vec<f64>> {
     Ok(vec![tally.mean()?])
 }
 
@@ -191,17 +190,16 @@ fn on_the_right_side(threshold: f32) -> Loss {
 
 /// Whether a row's class is among the k largest outputs.
 fn top_k(name: &'static str, k: usize, takes: Takes) -> Metric {
-    let rows = move || RowFormula {
-        name,
-        takes,
-        span: Span::Position,
-        logits_of: Some(Activation::Softmax),
-        rows: move |y: &Tensor, target: &Tensor, _: Form| y.hits(target, Hits::Top(k)),
-        config: move || Config::of(&k),
-    };
-    let counter = move |setting: &MetricSetting| {
+    let counter = move |&k: &usize, setting: &MetricSetting| {
         among_outputs("k", k, setting)?;
-        Counter::mean(rows())
+        Counter::mean(RowFormula {
+            name,
+            takes,
+            span: Span::Position,
+            logits_of: Some(Activation::Softmax),
+            rows: move |y: &Tensor, target: &Tensor, _: Form| y.hits(target, Hits::Top(k)),
+            config: move || Config::of(&k),
+        })
     };
-    Metric::composed(name, Config::of(&k), true, counter, mean)
+    Metric::composed(name, k, true, counter, mean)
 }

@@ -29,6 +29,8 @@ mod variance;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::nn::{Activation, Config};
 use crate::{Error, Result, Tensor};
 
@@ -162,13 +164,11 @@ impl<F: MetricFunction + 'static> From<F> for Metric {
 /// The mean of a loss over rows, under the loss's name.
 impl From<Loss> for Metric {
     fn from(loss: Loss) -> Self {
-        let built_in = loss.is_built_in();
-        let config = if built_in { Config::of(&loss) } else { None };
-        let (name, rises) = (loss.name().to_string(), built_in.then_some(false));
-        let counter = move |_: &MetricSetting| Counter::mean(loss.clone());
+        let (name, rises) = (loss.name().to_string(), loss.is_built_in().then_some(false));
+        let counter = |loss: &Loss, _: &MetricSetting| Counter::mean(loss.clone());
         Metric {
             listed: Some("loss"),
-            ..Metric::composed(name, config, rises, counter, mean)
+            ..Metric::composed(name, loss, rises, counter, mean)
         }
     }
 }
@@ -193,17 +193,17 @@ impl Metric {
         }
     }
 
-    /// A metric with settings.
-    fn composed(
+    /// A metric with settings, which model files keep where they serialise.
+    fn composed<S: Serialize + Send + Sync + 'static>(
         name: impl Into<String>,
-        config: Option<Config>,
+        settings: S,
         rises: impl Into<Option<bool>>,
-        counter: impl Fn(&MetricSetting) -> Result<Counter> + Send + Sync + 'static,
-        values: impl Fn(&Tally) -> Result<Vec<f64>> + Send + Sync + 'static,
+        counter: impl Fn(&S, &MetricSetting) -> Result<Counter> + Send + Sync + 'static,
+        values: impl Fn(&S, &Tally) -> Result<Vec<f64>> + Send + Sync + 'static,
     ) -> Self {
         Metric::from(Composed::<String, _, _, _> {
             name: name.into(),
-            config: move || config.clone(),
+            settings,
             rises: rises.into(),
             counter,
             values,
@@ -282,40 +282,40 @@ impl Metric {
 /// A metric by what it consists of; by default without settings.
 struct Composed<
     N = String,
-    K = fn() -> Option<Config>,
-    C = fn(&MetricSetting) -> Result<Counter>,
-    V = fn(&Tally) -> Result<Vec<f64>>,
+    S = (),
+    C = fn(&S, &MetricSetting) -> Result<Counter>,
+    V = fn(&S, &Tally) -> Result<Vec<f64>>,
 > {
     name: N,
-    config: K,
+    settings: S,
     rises: Option<bool>,
     counter: C,
     values: V,
 }
 
-impl<N: AsRef<str>, K, C, V> fmt::Debug for Composed<N, K, C, V> {
+impl<N: AsRef<str>, S, C, V> fmt::Debug for Composed<N, S, C, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name.as_ref())
     }
 }
 
-impl<N, K, C, V> MetricFunction for Composed<N, K, C, V>
+impl<N, S, C, V> MetricFunction for Composed<N, S, C, V>
 where
     N: AsRef<str> + Send + Sync,
-    K: Fn() -> Option<Config> + Send + Sync,
-    C: Fn(&MetricSetting) -> Result<Counter> + Send + Sync,
-    V: Fn(&Tally) -> Result<Vec<f64>> + Send + Sync,
+    S: Serialize + Send + Sync,
+    C: Fn(&S, &MetricSetting) -> Result<Counter> + Send + Sync,
+    V: Fn(&S, &Tally) -> Result<Vec<f64>> + Send + Sync,
 {
     fn name(&self) -> &str {
         self.name.as_ref()
     }
 
     fn counter(&self, setting: &MetricSetting) -> Result<Counter> {
-        (self.counter)(setting)
+        (self.counter)(&self.settings, setting)
     }
 
     fn values(&self, tally: &Tally) -> Result<Vec<f64>> {
-        (self.values)(tally)
+        (self.values)(&self.settings, tally)
     }
 
     fn rises(&self) -> Option<bool> {
@@ -323,7 +323,7 @@ where
     }
 
     fn config(&self) -> Option<Config> {
-        (self.config)()
+        Config::of(&self.settings)
     }
 }
 

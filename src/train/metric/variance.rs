@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::Config;
-
 use super::{ColumnMoments, Counter, Metric, MetricSetting, Tally};
 
 /// How values of output columns become one.
@@ -44,9 +42,9 @@ impl Metric {
 }
 
 fn explained(name: &'static str, r2: R2, residual: fn(&ColumnMoments) -> f64) -> Metric {
-    let counter = |_: &MetricSetting| Ok(Counter::moments());
-    let values = move |tally: &Tally| Ok(of_columns(r2, tally.moments()?, residual));
-    Metric::composed(name, Config::of(&r2), true, counter, values)
+    let counter = |_: &R2, _: &MetricSetting| Ok(Counter::moments());
+    let values = move |r2: &R2, tally: &Tally| Ok(of_columns(*r2, tally.moments()?, residual));
+    Metric::composed(name, r2, true, counter, values)
 }
 
 /// 1 − residual/spread of each column, averaged. A column whose targets do not vary has 0 unless it is met exactly.
