@@ -80,7 +80,7 @@ pub use tensor::Tensor;
 
 /// Files: how they are written, and weights that other programs wrote.
 pub mod io {
-    pub use crate::formats::{Disk, DiskFile, System};
+    pub use crate::formats::{Disk, System};
     pub use crate::train::Import;
 }
 

@@ -1,7 +1,7 @@
 //! Files that appear whole or not at all, and reading them back.
 
 use std::ffi::OsString;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +10,7 @@ use crate::edge::files::File;
 use crate::reserve::reserved;
 use crate::{Error, Result};
 
-use super::{Disk, DiskFile};
+use super::Disk;
 
 /// The ending of a file that is being written.
 pub(crate) const PART: &str = "part";
@@ -46,7 +46,7 @@ pub(crate) fn write<'a>(
             break;
         }
     }
-    let written = written.and_then(|()| file.sync());
+    let written = written.and_then(|()| file.flush());
     // Closed before it is renamed: Windows wants it so.
     drop(file);
     let renamed = written.and_then(|()| disk.rename(&beside, path));
@@ -59,7 +59,7 @@ pub(crate) fn write<'a>(
 }
 
 /// A new file in the folder of `path`, under a name that no other writer uses.
-fn create(disk: &dyn Disk, path: &Path) -> std::io::Result<(PathBuf, Box<dyn DiskFile>)> {
+fn create(disk: &dyn Disk, path: &Path) -> std::io::Result<(PathBuf, Box<dyn Write + Send>)> {
     static WRITES: AtomicU64 = AtomicU64::new(0);
     loop {
         let number = WRITES.fetch_add(1, Ordering::Relaxed);

@@ -15,8 +15,8 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// Makes a folder and those above it, where they are not there yet.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes a file that must not be there yet, not even as a link.
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Makes a file that must not be there yet, not even as a link. Its `flush` brings what was written down to the disk.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Write + Send>>;
 
     /// Gives a file another name in one step, in place of one that has it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -28,12 +28,6 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 }
 
-/// A file that is being written.
-pub trait DiskFile: Write + Send {
-    /// Brings what was written down to the disk.
-    fn sync(&mut self) -> io::Result<()>;
-}
-
 /// The system's own disks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct System;
@@ -43,9 +37,9 @@ impl Disk for System {
         files::create_dir_all(path)
     }
 
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Write + Send>> {
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        Ok(Box::new(file))
+        Ok(Box::new(NewFile(file)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -66,8 +60,15 @@ impl Disk for System {
     }
 }
 
-impl DiskFile for File {
-    fn sync(&mut self) -> io::Result<()> {
-        self.sync_all()
+/// A file of the system that is being written.
+struct NewFile(File);
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.sync_all()
     }
 }

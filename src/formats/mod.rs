@@ -13,4 +13,4 @@ pub(crate) mod safetensors;
 mod tuning_file;
 
 pub(crate) use atomic::{PART, read, write};
-pub use disk::{Disk, DiskFile, System};
+pub use disk::{Disk, System};

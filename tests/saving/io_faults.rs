@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use kiln::io::{Disk, DiskFile, System};
+use kiln::io::{Disk, System};
 use kiln::optim::Schedule;
 use kiln::prelude::*;
 use kiln::train::{Checkpoints, Every, History, Mode, Monitor, RunState};
@@ -70,7 +70,7 @@ impl Faulty {
     }
 }
 
-struct FaultyFile(Box<dyn DiskFile>, Faulty);
+struct FaultyFile(Box<dyn Write + Send>, Faulty);
 
 impl Write for FaultyFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -97,14 +97,8 @@ impl Write for FaultyFile {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl DiskFile for FaultyFile {
-    fn sync(&mut self) -> io::Result<()> {
         self.1.step()?;
-        self.0.sync()
+        self.0.flush()
     }
 }
 
@@ -114,7 +108,7 @@ impl Disk for Faulty {
         System.create_folder(path)
     }
 
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Write + Send>> {
         self.step()?;
         Ok(Box::new(FaultyFile(System.create(path)?, self.clone())))
     }
