@@ -16,6 +16,9 @@ const MAX_SHOWN: usize = 8;
 /// The most threads that run cases side by side: their time goes into drivers that compile a kernel on one thread.
 const MAX_THREADS: usize = 8;
 
+/// A check of a case on a device.
+type CaseCheck = fn(&Case, &Device) -> Result<Report>;
+
 /// What [`survey`] saw of one op. Displayed it is a line, with further ones for kernels and failures.
 #[derive(Debug, Clone, Default)]
 pub struct Survey {
@@ -70,9 +73,7 @@ impl Survey {
         };
         for (i, variant) in variants.into_iter().enumerate() {
             self.runs += 1;
-            let checks: [(bool, fn(&Case, &Device) -> Result<Report>); 2] =
-                [(false, parity), (true, nan)];
-            for (of_nans, check) in checks {
+            for (of_nans, check) in [(false, parity as CaseCheck), (true, nan)] {
                 match check(case, &variant.device) {
                     Ok(report) if of_nans => self.nans += report.elements,
                     Ok(report) => self.add(number, case, &report),

@@ -8,7 +8,7 @@ use crate::op::pointwise::functions::{self, functions};
 use crate::op::{Function, UnaryFunction};
 use crate::{Error, Result, Tensor};
 
-use crate::lookup::plain;
+use crate::lookup::{self, Named, plain};
 
 macro_rules! activations {
     ({
@@ -50,14 +50,17 @@ macro_rules! activations {
             Glu,
         }
 
-        impl Activation {
-            /// Every activation that has a name of its own, with its defaults.
-            fn all() -> Vec<Self> {
-                let rows = [Self::Softmax, Self::LogSoftmax, Self::Sparsemax, Self::Glu];
-                let elementwise = [Self::Linear, $(Self::$variant $(($default))?,)*];
-                elementwise.into_iter().chain(rows).collect()
-            }
+        /// What has a name of its own, with its defaults.
+        const TABLE: &[Named<Activation>] = &[
+            (Activation::Linear, &["linear"]),
+            $((Activation::$variant $(($default))?, &[[$($name,)? stringify!($method)][0]]),)*
+            (Activation::Softmax, &["softmax"]),
+            (Activation::LogSoftmax, &["log_softmax"]),
+            (Activation::Sparsemax, &["sparsemax"]),
+            (Activation::Glu, &["glu"]),
+        ];
 
+        impl Activation {
             /// The function of one number, where it is one.
             fn function(self) -> Option<Function> {
                 Some(match self {
@@ -133,20 +136,12 @@ impl Activation {
     /// # Ok::<(), kiln::Error>(())
     /// ```
     pub fn from_name(name: &str) -> Result<Self> {
-        let wanted = match plain(name).as_str() {
-            "swish" => "silu".into(),
-            "hardswish" => "hardsilu".into(),
-            own => own.to_string(),
+        let own = match plain(name).as_str() {
+            "swish" => "silu",
+            "hardswish" => "hard_silu",
+            _ => name,
         };
-        let all = Self::all();
-        let found = all
-            .iter()
-            .find(|activation| plain(activation.name()) == wanted);
-        found.copied().ok_or_else(|| Error::NotFound {
-            what: "activation",
-            name: name.into(),
-            known: all.iter().map(|known| known.name().to_string()).collect(),
-        })
+        lookup::find("activation", own, TABLE)
     }
 
     /// Columns of the output for `columns` columns of the input.
@@ -214,7 +209,7 @@ mod tests {
 
     #[test]
     fn every_activation_is_found_by_its_name_and_in_its_own_text() {
-        for activation in Activation::all() {
+        for &(activation, _) in TABLE {
             assert_eq!(
                 Activation::from_name(activation.name()).unwrap(),
                 activation
