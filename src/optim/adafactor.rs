@@ -1,14 +1,12 @@
 //! Adafactor: the mean of squares of a matrix by its rows and columns alone.
 
 use crate::number::Known;
-use crate::op::{
-    Element, Moment, RuleForm, Series, SumOfSquares, Update, UpdateRule, moved, rule_form,
-};
+use crate::op::{Element, Moment, RuleForm, Series, Update, UpdateRule, moved, rule_form};
 use crate::range::{above_zero, within};
 use crate::{Result, Tensor, TensorType};
 
 use super::define::optimizer;
-use super::gradients::{MomentumBuffer, sum_of_squares};
+use super::gradients::{MomentumBuffer, SEPARATE_NORMS, sum_of_squares};
 use super::wrap::{record, shaped_state, state};
 use super::{Clock, Rates};
 
@@ -120,10 +118,6 @@ impl Adafactor {
     #[track_caller]
     fn record(&self, parameters: &[(&str, &Tensor, &Tensor)], clock: &Clock) -> Vec<Tensor> {
         let (gradients, mut updates) = self.common.prepared(parameters, clock);
-        let norms = SumOfSquares {
-            separate: true,
-            add: false,
-        };
         for ((name, parameter, _), gradient) in parameters.iter().zip(&gradients) {
             let mut pace = self.common.pace(name);
             if pace.decay != 0.0 && !self.pytorch {
@@ -137,7 +131,11 @@ impl Adafactor {
             }
             let squares = self.squares(name, gradient, clock, &mut updates);
             let direction = gradient.div(&squares.sqrt());
-            updates.push(sum_of_squares(norms, &[parameter, &direction], clock));
+            updates.push(sum_of_squares(
+                SEPARATE_NORMS,
+                &[parameter, &direction],
+                clock,
+            ));
             let step = Relative {
                 epsilon: self.epsilon_2,
                 threshold: self.clip_threshold,

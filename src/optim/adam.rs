@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::contract::Op;
 use crate::number::Known;
 use crate::op::{
     self, AdamFormula, Element, Moment, RuleForm, RuleState, UpdateRule, rest_of, rule_form,
@@ -59,37 +58,40 @@ impl Adam {
     }
 }
 
+/// The form of a rule with the means m and v and Adam's numbers.
+pub(super) fn means_form(rule: RuleForm, betas: [f32; 2], epsilon: f32) -> RuleForm {
+    let [rate_1, rate_2] = betas.map(rest_of);
+    RuleForm {
+        numbers: vec![
+            ("rate_1", rate_1),
+            ("rate_2", rate_2),
+            ("epsilon", epsilon.into()),
+        ],
+        states: vec![RuleState::signed("m"), RuleState::positive("v")],
+        betas,
+        ..rule
+    }
+}
+
 impl UpdateRule for Adam {
     fn form(&self) -> RuleForm {
-        let mut states = vec![RuleState::signed("m"), RuleState::positive("v")];
-        if self.amsgrad {
-            states.push(RuleState::positive("v_hat"));
-        }
         let (beta_1, beta_2, epsilon) = (self.beta_1, self.beta_2, self.epsilon);
-        let own_op = op::Adam {
-            beta_1,
-            beta_2,
-            epsilon,
-        };
-        let has_own = !self.amsgrad && !self.pytorch;
-        RuleForm {
-            label: if self.amsgrad {
-                "update.amsgrad"
-            } else {
-                "update.adam"
-            },
-            numbers: vec![
-                ("rate_1", rest_of(beta_1)),
-                ("rate_2", rest_of(beta_2)),
-                ("epsilon", epsilon.into()),
-                ("amsgrad", self.amsgrad.into()),
-                ("pytorch", self.pytorch.into()),
-            ],
-            states,
-            betas: [beta_1, beta_2],
-            own_op: has_own.then(|| Arc::new(own_op) as Arc<dyn Op>),
-            ..rule_form!("adam")
+        let mut form = means_form(rule_form!("adam"), [beta_1, beta_2], epsilon);
+        form.numbers.extend([
+            ("amsgrad", self.amsgrad.into()),
+            ("pytorch", self.pytorch.into()),
+        ]);
+        if self.amsgrad {
+            form.label = "update.amsgrad";
+            form.states.push(RuleState::positive("v_hat"));
+        } else if !self.pytorch {
+            form.own_op = Some(Arc::new(op::Adam {
+                beta_1,
+                beta_2,
+                epsilon,
+            }));
         }
+        form
     }
 
     #[inline(always)]

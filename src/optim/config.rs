@@ -10,13 +10,13 @@ use super::{Clock, CommonSettings, Optimizer, OptimizerConfig, Rates};
 
 /// The settings of built-in optimizers as one type, and the cases of all rules.
 macro_rules! configs {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($name:ident,)*) => {
         /// The settings of a built-in optimizer, as model files keep them.
         #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
         pub enum OptimizerConfig {
-            $($(#[$doc])* $name($name),)*
+            $(#[doc = concat!("The settings of [`", stringify!($name), "`].")] $name($name),)*
         }
 
         impl OptimizerConfig {

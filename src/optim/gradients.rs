@@ -168,6 +168,12 @@ impl Common {
     }
 }
 
+/// The squares of a parameter and of its direction, each summed by itself.
+pub(super) const SEPARATE_NORMS: SumOfSquares = SumOfSquares {
+    separate: true,
+    add: false,
+};
+
 /// Records a sum of squares into the clock's rates.
 pub(super) fn sum_of_squares(op: SumOfSquares, tensors: &[&Tensor], clock: &Clock) -> Tensor {
     let operands: Vec<&Tensor> = std::iter::once(&clock.rates)

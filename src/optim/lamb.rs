@@ -3,13 +3,14 @@
 use crate::Tensor;
 use crate::number::Known;
 use crate::op::{
-    AdamFormula, Element, Moment, RuleForm, RuleState, Series, SumOfSquares, Treatment, Update,
-    UpdateRule, rest_of, rule_form,
+    AdamFormula, Element, Moment, RuleForm, RuleState, Series, Treatment, Update, UpdateRule,
+    rule_form,
 };
 use crate::range::{above_zero, share};
 
+use super::adam::means_form;
 use super::define::optimizer;
-use super::gradients::sum_of_squares;
+use super::gradients::{SEPARATE_NORMS, sum_of_squares};
 use super::wrap::{operands, record, states};
 use super::{Clock, Rates};
 
@@ -55,12 +56,12 @@ impl Lamb {
             updates.push(parameter.graph().apply_one(update, &operands));
             directions.extend(states.into_iter().next_back());
         }
-        let norms = SumOfSquares {
-            separate: true,
-            add: false,
-        };
         for ((name, parameter, _), direction) in parameters.iter().zip(&directions) {
-            updates.push(sum_of_squares(norms, &[parameter, direction], clock));
+            updates.push(sum_of_squares(
+                SEPARATE_NORMS,
+                &[parameter, direction],
+                clock,
+            ));
             let treatment = Treatment {
                 decay: 0.0,
                 running: common.running(),
@@ -76,23 +77,13 @@ impl Lamb {
 /// The first part: m and v as Adam's, u ← m/(1 − β₁ᵗ)/(√(v/(1 − β₂ᵗ)) + ε); w stays.
 impl UpdateRule for Lamb {
     fn form(&self) -> RuleForm {
-        RuleForm {
-            numbers: vec![
-                ("rate_1", rest_of(self.beta_1)),
-                ("rate_2", rest_of(self.beta_2)),
-                ("epsilon", self.epsilon.into()),
-            ],
-            states: vec![
-                RuleState::signed("m"),
-                RuleState::positive("v"),
-                RuleState {
-                    hides_nan: true,
-                    ..RuleState::signed("direction")
-                },
-            ],
-            betas: [self.beta_1, self.beta_2],
-            ..rule_form!("lamb")
-        }
+        let betas = [self.beta_1, self.beta_2];
+        let mut form = means_form(rule_form!("lamb"), betas, self.epsilon);
+        form.states.push(RuleState {
+            hides_nan: true,
+            ..RuleState::signed("direction")
+        });
+        form
     }
 
     #[inline(always)]

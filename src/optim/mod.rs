@@ -54,34 +54,19 @@ pub use settings::{Common, Lookahead};
 pub use sgd::Sgd;
 
 configs! {
-    /// Gradient descent.
     Sgd,
-    /// RMSprop.
     RmsProp,
-    /// Adagrad.
     Adagrad,
-    /// Adadelta.
     Adadelta,
-    /// Adam, AdamW, AMSGrad.
     Adam,
-    /// Adamax.
     Adamax,
-    /// Nadam.
     Nadam,
-    /// RAdam.
     Radam,
-    /// Adafactor.
     Adafactor,
-    /// FTRL-proximal.
     Ftrl,
-    /// Lion.
     Lion,
-    /// LAMB.
     Lamb,
-    /// Muon.
     Muon,
-    /// Averaged gradient descent.
     Asgd,
-    /// Resilient propagation.
     Rprop,
 }

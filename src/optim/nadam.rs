@@ -2,11 +2,11 @@
 
 use crate::number::Known;
 use crate::op::{
-    AdamFormula, Element, Moment, RuleForm, RuleState, Series, UpdateRule, complement, rest_of,
-    rule_form,
+    AdamFormula, Element, Moment, RuleForm, Series, UpdateRule, complement, rule_form,
 };
 use crate::range::{above_zero, at_least_zero, share};
 
+use super::adam::means_form;
 use super::define::optimizer;
 
 optimizer! {
@@ -55,10 +55,12 @@ impl UpdateRule for Nadam {
                 ("epsilon", self.epsilon.into()),
                 ("base", self.base().into()),
             ],
-            states: vec![RuleState::signed("m"), RuleState::positive("v")],
-            betas: [self.beta_1, self.beta_2],
             series: Series::Nadam { base: self.base() },
-            ..rule_form!("nadam")
+            ..means_form(
+                rule_form!("nadam"),
+                [self.beta_1, self.beta_2],
+                self.epsilon,
+            )
         }
     }
 
@@ -100,16 +102,10 @@ optimizer! {
 
 impl UpdateRule for Radam {
     fn form(&self) -> RuleForm {
+        let betas = [self.beta_1, self.beta_2];
         RuleForm {
-            numbers: vec![
-                ("rate_1", rest_of(self.beta_1)),
-                ("rate_2", rest_of(self.beta_2)),
-                ("epsilon", self.epsilon.into()),
-            ],
-            states: vec![RuleState::signed("m"), RuleState::positive("v")],
-            betas: [self.beta_1, self.beta_2],
             series: Series::Radam,
-            ..rule_form!("radam")
+            ..means_form(rule_form!("radam"), betas, self.epsilon)
         }
     }
 
