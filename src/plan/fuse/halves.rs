@@ -46,13 +46,11 @@ fn halved(program: &Calls, call: CallId) -> Option<Vec<(CallId, Draft)>> {
     let mut changed = vec![(call, producer)];
     for (user, position) in program.uses(result)? {
         // A call may take it twice.
-        let index = match changed.iter().position(|(known, _)| *known == user) {
-            Some(index) => index,
-            None => {
-                changed.push((user, program[user].clone()));
-                changed.len() - 1
-            }
-        };
+        let index = changed.iter().position(|(known, _)| *known == user);
+        let index = index.unwrap_or_else(|| {
+            changed.push((user, program[user].clone()));
+            changed.len() - 1
+        });
         let draft = &mut changed[index].1;
         draft.op = loads_half(draft)?;
         draft.signature.inputs[position].dtype = DType::F16;

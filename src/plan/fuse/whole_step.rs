@@ -66,15 +66,22 @@ pub(super) fn find(
     }
     let read = last.read(measured.loss_before);
     let share = *share.outputs.first()?;
-    let slope = walk.take([Some(read), Some(targets), Some(share)], |op| {
+    let slope = walk.result([Some(read), Some(targets), Some(share)], |op| {
         op.row_loss_gradient() == Some(measured.loss)
     })?;
-    let gradients = walk.backward(&layers, *slope.outputs.first()?, measured.loss_before)?;
+    let gradients = walk.backward(&layers, slope, measured.loss_before)?;
     let before_updates = walk.taken.iter().max().copied()?;
+    let described = layers.iter().map(|layer| NetworkLayer {
+        units: layer.units,
+        function: layer.function,
+        // Where the parameters lie is told later.
+        kernel: 0,
+        bias: layer.bias.map(|_| 0),
+    });
     let network = Network {
         clock,
         inputs,
-        layers: layers.iter().map(ForwardLayer::described).collect(),
+        layers: described.collect(),
         loss: measured.loss,
         loss_before: measured.loss_before,
         columns: measured.columns,
@@ -122,16 +129,6 @@ impl ForwardLayer {
     /// The layer's numbers before its function or after it.
     fn read(&self, before: bool) -> Operand {
         if before { self.before } else { self.y }
-    }
-
-    /// Where the parameters lie is told later.
-    fn described(&self) -> NetworkLayer {
-        NetworkLayer {
-            units: self.units,
-            function: self.function,
-            kernel: 0,
-            bias: self.bias.map(|_| 0),
-        }
     }
 }
 
@@ -189,6 +186,15 @@ impl<'a> StepWalk<'a> {
         let (call, _) = calls.find(|(call, _)| fits(&self.program[*call]))?;
         self.taken.insert(call);
         Some(&self.program[call])
+    }
+
+    /// The first result of the call that [`take`](Self::take) finds.
+    fn result<const N: usize>(
+        &mut self,
+        inputs: [Option<Operand>; N],
+        is: impl Fn(&dyn Op) -> bool,
+    ) -> Option<Operand> {
+        self.take(inputs, is)?.outputs.first().copied()
     }
 
     /// A variable that no step changes but by updates, and that is no constant.
@@ -288,36 +294,31 @@ impl<'a> StepWalk<'a> {
     fn backward(
         &mut self,
         layers: &[ForwardLayer],
-        slope: Operand,
+        mut slope: Operand,
         loss_before: bool,
     ) -> Option<Vec<Gradient>> {
         let mut gradients = Vec::new();
-        let mut slope = slope;
         for (number, layer) in layers.iter().enumerate().rev() {
             let is_last = number + 1 == layers.len();
             if let Some(function) = layer.function
                 && !(is_last && loss_before)
             {
                 let is_slope = |op: &dyn Op| op.downcast() == Some(&PointwiseBackward(function));
-                let dz = self.take([Some(layer.y), Some(slope)], is_slope)?;
-                slope = *dz.outputs.first()?;
+                slope = self.result([Some(layer.y), Some(slope)], is_slope)?;
             }
             if let Some(bias) = layer.bias {
                 let over_rows = |op: &dyn Op| {
                     let sum: Option<&Sum> = op.downcast();
                     sum.is_some_and(|sum| (sum.first, sum.last) == (0, 1))
                 };
-                let sum = self.take([Some(slope)], over_rows)?;
-                gradients.push((bias, *sum.outputs.first()?));
+                gradients.push((bias, self.result([Some(slope)], over_rows)?));
             }
-            let dw = self.take([Some(layer.x), Some(slope)], |op| {
-                is_product(op, true, false)
-            })?;
-            gradients.push((layer.kernel, *dw.outputs.first()?));
+            let inputs = [Some(layer.x), Some(slope)];
+            let dw = self.result(inputs, |op| is_product(op, true, false))?;
+            gradients.push((layer.kernel, dw));
             if number > 0 {
                 let inputs = [Some(slope), Some(layer.kernel)];
-                let dx = self.take(inputs, |op| is_product(op, false, true))?;
-                slope = *dx.outputs.first()?;
+                slope = self.result(inputs, |op| is_product(op, false, true))?;
             }
         }
         gradients.reverse();

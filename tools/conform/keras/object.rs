@@ -65,9 +65,8 @@ pub fn named(
         "ELU" => Activation::Elu(float(settings, "alpha", 1.0)?).into(),
         "PReLU" => {
             let shared = whole(settings, "shared_axes")?.into_iter();
-            let shared: Vec<usize> = shared.map(|axis| axis as usize).collect();
             PRelu {
-                shared_axes: shared.into(),
+                shared_axes: shared.map(|axis| axis as usize).collect(),
                 ..Default::default()
             }
             .into()
