@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::op::{Noise, NoiseKind};
+use crate::op::NoiseKind;
 use crate::range::{at_least_zero, share};
 use crate::{Result, Shape, Tensor};
 
@@ -15,13 +15,8 @@ fn noisy(x: &Tensor, call: &Call, kind: NoiseKind) -> Tensor {
     if !call.training {
         return x.clone();
     }
-    let noise = Noise {
-        kind,
-        seed: call.seed,
-        stream: call.stream,
-    };
     match &call.clock {
-        Some(clock) => x.noise(&clock.cursor, noise),
+        Some(clock) => x.noise(&clock.cursor, kind, call.seed, call.stream),
         None => call.refuse("draws by the step of a clock, and this training has none"),
     }
 }

@@ -221,7 +221,6 @@ fn scaled(y: Tensor, scale: Option<&Tensor>, offset: Option<&Tensor>) -> Tensor 
 
 #[cfg(test)]
 mod tests {
-    use crate::op::Noise;
     use crate::op::NoiseKind::Dropout;
     use crate::{Device, Graph, Plan, Program, Result, Tensor, Values};
 
@@ -299,7 +298,7 @@ mod tests {
         let kind = Dropout { rate: 0.4 };
         let (seed, stream) = (9, 1);
         let dropped = |x: &Tensor, cursor: &Tensor| {
-            let y = x.noise(cursor, Noise { kind, seed, stream });
+            let y = x.noise(cursor, kind, seed, stream);
             let dx = x.graph().gradients(&y, &[x]);
             vec![y, dx[0].clone()]
         };

@@ -28,8 +28,7 @@ use NoiseKind::{AlphaDropout, Dropout, Gaussian, GaussianDropout};
 
 /// What is drawn, and from which numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Noise {
-    /// What is drawn.
+struct Noise {
     pub kind: NoiseKind,
     /// The seed of all draws.
     pub seed: u64,
@@ -210,10 +209,11 @@ fn cases() -> Vec<Case> {
 
 /// # Noise
 impl Tensor {
-    /// The elements with noise on them, drawn anew for each element and step; the clock's `cursor` says which step. The
-    /// result has the shape of the tensor.
+    /// The elements with noise on them, drawn under a seed anew for each element and step; the clock's `cursor` says which
+    /// step, and `stream` tells these draws from others of the same step. The result has the shape of the tensor.
     #[track_caller]
-    pub fn noise(&self, cursor: &Tensor, noise: Noise) -> Tensor {
+    pub fn noise(&self, cursor: &Tensor, kind: NoiseKind, seed: u64, stream: u32) -> Tensor {
+        let noise = Noise { kind, seed, stream };
         let slope = false;
         self.graph()
             .apply_one(Noising { noise, slope }, &[self, cursor])

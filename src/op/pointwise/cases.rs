@@ -4,7 +4,7 @@ use crate::contract::{Case, Fill, shapes};
 
 use super::functions::{Gelu, LeakyRelu, Relu, Sigmoid, Square, Tanh};
 use super::methods::ALL;
-use super::{Backward, Edges, Function, Tried, UnaryFunction};
+use super::{Backward, Function, Tried, UnaryFunction};
 
 /// Not 0 itself and no kink: the sides are tested with whole numbers elsewhere.
 const EDGES: [f32; 19] = [
@@ -62,12 +62,8 @@ impl Function {
         for shape in [&[1][..], &[3], &[33, 5], &[255], &[1000]] {
             both(&mut cases, self, shape, tried.range);
         }
-        let scale = match tried.edges {
-            Edges::None => None,
-            Edges::Near => Some(0.2),
-            Edges::Wide => Some(1.0),
-        };
-        let edges = scale.map(|scale| EDGES.map(|x| x * scale).to_vec());
+        let scale = tried.farthest / 100.0;
+        let edges = (scale > 0.0).then(|| EDGES.map(|x| x * scale).to_vec());
         let huge = tried.huge.then(|| HUGE.to_vec());
         for values in [edges, huge].into_iter().flatten() {
             let len = values.len();

@@ -6,6 +6,7 @@ use std::fmt;
 use crate::contract::{Launch, Shader};
 use crate::number::{Dual, Real, Tracked};
 
+use super::functions::{LeakyRelu, Relu, Sigmoid, Tanh};
 use super::graph_number::GraphNumber;
 use super::loops::Loops;
 use super::unary::{Setting, Settings, Tried, UnaryFunction};
@@ -21,7 +22,6 @@ pub struct Function {
 /// What is known of a type that is a [`UnaryFunction`], without the type.
 pub(super) struct Formulas {
     pub name: &'static str,
-    pub backward: &'static str,
     settings: &'static [Setting],
     wgsl: &'static str,
     pub flat: bool,
@@ -41,7 +41,6 @@ impl Formulas {
     pub const fn of<F: UnaryFunction>() -> Self {
         Formulas {
             name: F::NAME,
-            backward: F::BACKWARD,
             settings: F::SETTINGS,
             wgsl: F::WGSL,
             flat: F::FLAT,
@@ -67,8 +66,7 @@ fn second<'a, F: UnaryFunction>(saved: GraphNumber<'a>, settings: Settings) -> G
 impl Function {
     /// The function of a type with these settings; those that are not given keep their defaults.
     pub fn of<F: UnaryFunction>(settings: &[f32]) -> Self {
-        let function = Function::with(const { &Formulas::of::<F>() }, settings);
-        F::simpler(function.settings).unwrap_or(function)
+        Function::with(const { &Formulas::of::<F>() }, settings)
     }
 
     pub(super) fn with(formulas: &'static Formulas, given: &[f32]) -> Self {
@@ -97,7 +95,6 @@ impl Function {
 
     /// Whether whole steps of small networks may have it: their kernel writes these functions out for four numbers at once.
     pub(crate) fn in_small_networks(self) -> bool {
-        use super::functions::{LeakyRelu, Relu, Sigmoid, Tanh};
         let written = self.is::<Relu>() || self.is::<LeakyRelu>();
         (written || self.is::<Tanh>() || self.is::<Sigmoid>()) && self.ends_layers()
     }

@@ -2,6 +2,7 @@
 
 use crate::{Error, Result, Tensor};
 
+use super::UnaryFunction;
 use super::function::{Formulas, Function};
 use super::functions::*;
 
@@ -27,6 +28,20 @@ macro_rules! methods {
                 self.map(Function::of::<$other_function>(&[$($other_value),*]))
             })*
 
+            /// x^`exponent`; NaN for x < 0, unless the exponent is a whole number.
+            #[track_caller]
+            pub fn pow(&self, exponent: f32) -> Tensor {
+                self.map(match exponent {
+                    // The same, and exact or nearly so.
+                    1.0 => Function::of::<Scale>(&[1.0]),
+                    2.0 => Square::function(),
+                    0.5 => Sqrt::function(),
+                    -1.0 => Reciprocal::function(),
+                    -0.5 => Rsqrt::function(),
+                    _ => Function::of::<Power>(&[exponent]),
+                })
+            }
+
             /// y = f(x): the way to use a function of one's own. See [`UnaryFunction`](crate::op::UnaryFunction).
             #[track_caller]
             pub fn map(&self, function: Function) -> Tensor {
@@ -45,6 +60,7 @@ macro_rules! methods {
         pub(super) static ALL: &[Formulas] = &[
             $(Formulas::of::<$function>(),)*
             $(Formulas::of::<$other_function>(),)*
+            Formulas::of::<Power>(),
         ];
     };
 }

@@ -32,7 +32,7 @@ use crate::{DType, Tensor, TensorType};
 
 pub use function::Function;
 pub(in crate::op) use graph_number::GraphNumber;
-pub use unary::{Allowed, Edges, Setting, Settings, Tried, UnaryFunction};
+pub use unary::{Allowed, Setting, Settings, Tried, UnaryFunction};
 
 const SHADER: Shader = shader!("pointwise", "functions", "identity");
 
@@ -91,7 +91,13 @@ impl Compute for Function {
 
 impl Op for Backward {
     fn name(&self) -> &'static str {
-        self.0.formulas.backward
+        match self.0.formulas.name {
+            "relu" => "relu.backward",
+            "leaky_relu" => "leaky_relu.backward",
+            "sigmoid" => "sigmoid.backward",
+            "tanh" => "tanh.backward",
+            _ => "pointwise.backward",
+        }
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {

@@ -49,9 +49,6 @@ pub trait UnaryFunction: Sized + 'static {
     /// The name in plans and errors, in lower case with underscores. The WGSL functions begin with it.
     const NAME: &'static str;
 
-    /// The name of its derivative's op in plans and errors.
-    const BACKWARD: &'static str = "pointwise.backward";
-
     /// What it is set by: at most three numbers.
     const SETTINGS: &'static [Setting] = &[];
 
@@ -88,11 +85,6 @@ pub trait UnaryFunction: Sized + 'static {
     /// Whatever the function refuses; nothing by default.
     fn fits(_settings: Settings) -> Result<(), (&'static str, String)> {
         Ok(())
-    }
-
-    /// A function that gives the same for these settings, and is more exact.
-    fn simpler(_settings: Settings) -> Option<Function> {
-        None
     }
 
     /// What it is tested on.
@@ -166,23 +158,12 @@ pub struct Tried {
     pub range: (f32, f32),
     /// What the saved output is drawn between; as x where nothing is said.
     pub saved: Option<(f32, f32)>,
-    /// Saturated ends and the neighbourhood of 0.
-    pub edges: Edges,
+    /// How far from 0 it is tried beyond its range, at saturated ends and near 0; not at all for 0.
+    pub farthest: f32,
     /// Whether it is tried up to ±3e38, where its formula could overflow, but not its value.
     pub huge: bool,
     /// Whether it jumps with these settings, so that differences say nothing about its slope.
     pub jumps: fn(Settings) -> bool,
-}
-
-/// How far from 0 a function is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Edges {
-    /// Not beyond its range.
-    None,
-    /// Up to ±20: it grows fast.
-    Near,
-    /// Up to ±100.
-    Wide,
 }
 
 impl Tried {
@@ -210,7 +191,7 @@ impl Default for Tried {
             also: &[],
             range: (-6.0, 6.0),
             saved: None,
-            edges: Edges::Wide,
+            farthest: 100.0,
             huge: false,
             jumps: |_| false,
         }

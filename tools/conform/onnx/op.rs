@@ -113,14 +113,16 @@ impl Run<'_> {
                     attributes.number("beta", 0.5)?,
                 );
                 let x = self.input(node, 0)?;
-                x.hard_sigmoid_with(slope as f32, offset as f32)
+                let settings = [slope as f32, offset as f32];
+                x.map(Function::from_name("hard_sigmoid", &settings)?)
             }
             "Shrink" => {
                 let (lambda, bias) = (
                     attributes.number("lambd", 0.5)?,
                     attributes.number("bias", 0.0)?,
                 );
-                self.input(node, 0)?.shrink(lambda as f32, bias as f32)
+                let function = Function::from_name("shrink", &[lambda as f32, bias as f32])?;
+                self.input(node, 0)?.map(function)
             }
             "ThresholdedRelu" => {
                 let alpha = attributes.number("alpha", 1.0)? as f32;

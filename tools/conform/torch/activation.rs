@@ -63,7 +63,10 @@ pub fn apply(
         },
         "silu" => x.silu(),
         "mish" => x.mish(),
-        "softplus" => x.softplus_with(number(0, "beta", 1.0)?, number(1, "threshold", 20.0)?),
+        "softplus" => {
+            let settings = [number(0, "beta", 1.0)?, number(1, "threshold", 20.0)?];
+            x.map(kiln::op::Function::from_name("softplus", &settings)?)
+        }
         "softsign" => x.softsign(),
         "logsigmoid" => x.log_sigmoid(),
         "hardsigmoid" => x.hard_sigmoid(),

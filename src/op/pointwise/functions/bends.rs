@@ -27,7 +27,6 @@ unary! {
     |x| N::choose(x.is_less(zero()), zero(), x);
     |y| y.keep_nan(N::choose(zero::<N>().is_less(y), one(), zero()));
     {
-        const BACKWARD: &'static str = "relu.backward";
         const ENDS_LAYERS: bool = true;
 
         fn saves_output(_: Settings) -> bool {
@@ -39,7 +38,6 @@ unary! {
     |x| N::choose(x.is_less(zero()), slope * x, x);
     |s| s.keep_nan(N::choose(zero::<N>().is_less(s), one(), slope));
     {
-        const BACKWARD: &'static str = "leaky_relu.backward";
         const ENDS_LAYERS: bool = true;
 
         /// The output has the input's sign, which is all that f′ depends on.

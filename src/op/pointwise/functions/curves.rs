@@ -60,7 +60,6 @@ unary! {
     |x| x.logistic();
     |y| y * (one::<N>() - y);
     {
-        const BACKWARD: &'static str = "sigmoid.backward";
         const ENDS_LAYERS: bool = true;
 
         fn saves_output(_: Settings) -> bool {
@@ -72,7 +71,6 @@ unary! {
     |x| x.tangent();
     |y| one::<N>() - y * y;
     {
-        const BACKWARD: &'static str = "tanh.backward";
         const ENDS_LAYERS: bool = true;
 
         fn saves_output(_: Settings) -> bool {

@@ -100,15 +100,8 @@ macro_rules! functions {
             rectify(slope: f32, threshold: f32, max: f32) = Rectify[slope, threshold, max];
             /// x·σ(`beta`·x).
             swish(beta: f32) = Silu[beta];
-            /// ln(1 + e^(`beta`·x))/`beta`, and x where `beta`·x > `threshold`: PyTorch's softplus, whose threshold is
-            /// 20.
-            softplus_with(beta: f32, threshold: f32) = Softplus[beta, threshold];
-            /// `slope`·x + `offset` between 0 and 1.
-            hard_sigmoid_with(slope: f32, offset: f32) = HardSigmoid[slope, offset];
             /// x, no less than `low` and no more than `high`; infinities for none. Its derivative at both ends is 1.
             clamp(low: f32, high: f32) = Clamp[low, high];
-            /// x − `bias` for x > `lambda`, x + `bias` for x < −`lambda`, 0 between.
-            shrink(lambda: f32, bias: f32) = Shrink[lambda, bias];
             /// x for x > `threshold`, else `value`. Its derivative at the threshold is 0.
             threshold(threshold: f32, value: f32) = Threshold[threshold, value];
             /// e^x − 1, accurate near 0.
@@ -125,8 +118,6 @@ macro_rules! functions {
             reciprocal() = Reciprocal[];
             /// x².
             square() = Square[];
-            /// x^`exponent`; NaN for x < 0, unless the exponent is a whole number.
-            pow(exponent: f32) = Power[exponent];
             /// `factor`·x.
             scale(factor: f32) = Scale[factor];
             /// x + `constant`.
