@@ -50,6 +50,12 @@ mod bits {
     }
 }
 
+impl<R: Into<String>> From<R> for Stop {
+    fn from(reason: R) -> Self {
+        Stop::Callback(reason.into())
+    }
+}
+
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -226,14 +226,9 @@ impl Moment<'_> {
         figure(self.history.epochs.last(), name)
     }
 
-    /// Ends the run after this epoch or these steps, for a reason that [`History::stop`] and its `Display` tell.
-    pub fn stop(&mut self, reason: impl Into<String>) {
-        self.stop.get_or_insert(Stop::Callback(reason.into()));
-    }
-
-    /// Ends this call after this epoch or these steps, as [`stop`](Self::stop) does, but not the run: resumed from its state
-    /// it goes on.
-    pub fn pause(&mut self, reason: impl Into<String>) {
-        self.stop.get_or_insert(Stop::Paused(reason.into()));
+    /// Ends the run after this epoch or these steps, for a reason that [`History::stop`] and its `Display` tell. A text is a
+    /// [`Stop::Callback`]; after [`Stop::Paused`] the run goes on where it is resumed from its state.
+    pub fn stop(&mut self, reason: impl Into<Stop>) {
+        self.stop.get_or_insert(reason.into());
     }
 }

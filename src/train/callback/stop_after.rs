@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::edge::WallTime;
 use crate::edge::files;
+use crate::train::Stop;
 use crate::{Error, Result};
 
 use super::{Callback, Moment, Timing};
@@ -60,7 +61,7 @@ impl StopAfter {
         match &mut self.budget {
             Budget::Time(time) if self.begun.elapsed() >= *time => {
                 let seconds = time.as_secs_f64();
-                moment.pause(format!("{seconds} seconds are over"));
+                moment.stop(Stop::Paused(format!("{seconds} seconds are over")));
             }
             Budget::Energy {
                 joules,
@@ -68,7 +69,8 @@ impl StopAfter {
             } => {
                 let used = meter.used()?;
                 if used >= *joules {
-                    moment.pause(format!("{used:.1} of {joules} joules are used"));
+                    let reason = format!("{used:.1} of {joules} joules are used");
+                    moment.stop(Stop::Paused(reason));
                 }
             }
             _ => {}
