@@ -264,9 +264,7 @@ fn prediction_does_not_depend_on_how_many_rows_come_at_once() {
     let all = model.predict(&data).unwrap();
     assert_eq!((all.rows().len(), all.columns()), (300, 2));
     for row in [0, 17, 299] {
-        let alone = model
-            .predict(&data.features()[row * data.columns()..][..data.columns()])
-            .unwrap();
+        let alone = model.predict(&data.select(&[row]).unwrap()).unwrap();
         for (a, b) in alone.values().iter().zip(&all.values()[row * 2..]) {
             assert!((a - b).abs() < 1e-6, "{a} {b}");
         }
