@@ -5,7 +5,6 @@
 mod common;
 
 use kiln::prelude::*;
-use kiln::train::{Compile, Objective};
 
 fn main() -> std::process::ExitCode {
     common::run(|| {
@@ -28,10 +27,11 @@ fn main() -> std::process::ExitCode {
         let distance = Dense::new(1).named("distance").on(&hidden);
         let network = Functional::new([&p, &q], [&farther, &distance]).seed(1);
 
-        let compile = Compile::new(Adam::new(0.01))
-            .objective(Objective::new("farther", BinaryCrossentropy).metric(Accuracy))
-            .objective(Objective::new("distance", MeanSquaredError).weight(2.0));
-        let mut model = network.compile_with(&device, compile)?;
+        let objectives = [
+            Objective::new("farther", BinaryCrossentropy).metric(Accuracy),
+            Objective::new("distance", MeanSquaredError).weight(2.0),
+        ];
+        let mut model = network.compile_with(&device, objectives, Adam::new(0.01))?;
         println!("{}", model.summary());
 
         let (train, test) = points(2000)?.split(0.2, 1)?;

@@ -115,8 +115,8 @@ pub mod prelude {
     pub use crate::optim::{Adam, AdamW, CommonSettings, Optimizer, RmsProp, Sgd};
     pub use crate::schedule::Schedule;
     pub use crate::train::{
-        Callback, Compile, EarlyStopping, Evaluation, Fit, History, Loss, Metric, Model,
-        ModelCheckpoint, Objective, Predictions, ReduceOnPlateau, Stop,
+        Callback, EarlyStopping, Evaluation, Fit, History, Loss, Metric, Model, ModelCheckpoint,
+        Objective, Predictions, ReduceOnPlateau, Stop,
     };
     pub use crate::{Device, Error, Graph, Program, Result, Tensor, TensorType};
 

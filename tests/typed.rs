@@ -238,12 +238,13 @@ fn mixed(device: &Device) -> Model {
         .named("kind")
         .on(&hidden);
     let price = Dense::new(1).named("price").on(&hidden);
-    let compile = Compile::new(Adam::new(0.03))
-        .objective(Objective::new("kind", SparseCategoricalCrossentropy).metric(Accuracy))
-        .objective(Objective::new("price", MeanSquaredError));
+    let objectives = [
+        Objective::new("kind", SparseCategoricalCrossentropy).metric(Accuracy),
+        Objective::new("price", MeanSquaredError),
+    ];
     Functional::new([&words, &image, &place], [&kind, &price])
         .seed(8)
-        .compile_with(device, compile)
+        .compile_with(device, objectives, Adam::new(0.03))
         .unwrap()
 }
 

@@ -4,7 +4,7 @@ use crate::nn::{Functional, Sequential};
 use crate::optim::Optimizer;
 use crate::{Device, Error, Result};
 
-use super::{Compile, Loss, Metric, Model, Objective};
+use super::{Loss, Metric, Model, Objective};
 
 impl Functional {
     /// Readies the architecture for training on the device that `KILN_DEVICE` names, or the best one.
@@ -34,16 +34,22 @@ impl Functional {
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<Model> {
         let objective = only_objective(&self, loss, metrics)?;
-        self.compile_with(device, Compile::new(optimizer).objective(objective))
+        self.compile_with(device, [objective], optimizer)
     }
 
-    /// Readies the architecture for training on `device` with a loss and metrics for each output.
+    /// Readies the architecture for training on `device` with a loss and metrics for each output that is trained.
     ///
     /// # Errors
     ///
     /// Layers that do not fit each other, settings out of range, names of outputs that are not there.
-    pub fn compile_with(self, device: &Device, compile: Compile) -> Result<Model> {
-        Model::new(self, device, compile)
+    pub fn compile_with(
+        self,
+        device: &Device,
+        objectives: impl IntoIterator<Item = Objective>,
+        optimizer: impl Optimizer + 'static,
+    ) -> Result<Model> {
+        let objectives = objectives.into_iter().collect();
+        Model::new(self, device, objectives, Box::new(optimizer))
     }
 }
 

@@ -64,7 +64,7 @@ pub use metric::{
 };
 pub use model::Model;
 pub use non_finite::{FirstNonFinite, NonFinite};
-pub use objective::{Compile, Objective};
+pub use objective::Objective;
 pub use population::Population;
 pub use predict::Predictions;
 pub use programs::Member;

@@ -7,7 +7,7 @@ use crate::{Device, Error, Result, Session, Snapshot};
 
 use super::engine::{Engine, Open};
 use super::estimate::other_device;
-use super::objective::{Compile, Objective, check_objectives, titles};
+use super::objective::{Objective, check_objectives, titles};
 use super::programs::{Capacity, ClockStart, Extent, Member, Recipe, RowProgram};
 use super::recovery::Recovery;
 use super::sizes::DEFAULT_BATCH;
@@ -48,11 +48,12 @@ pub struct Model {
 }
 
 impl Model {
-    pub(super) fn new(architecture: Functional, device: &Device, compile: Compile) -> Result<Self> {
-        let Compile {
-            optimizer,
-            mut objectives,
-        } = compile;
+    pub(super) fn new(
+        architecture: Functional,
+        device: &Device,
+        mut objectives: Vec<Objective>,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self> {
         architecture.validate()?;
         check_objectives(&architecture, &objectives)?;
         let place = |objective: &Objective| {

@@ -1,20 +1,27 @@
 //! What training makes small and reports: a loss, its weight and metrics for each output.
 
 use crate::nn::Functional;
-use crate::optim::Optimizer;
 use crate::{Error, Result};
 
 use super::loss::Loss;
 use super::metric::Metric;
 
-/// How one output is trained and measured; part of a [`Compile`].
+/// How one output is trained and measured, for [`Functional::compile_with`].
 ///
 /// ```
 /// use kiln::prelude::*;
-/// use kiln::train::Objective;
 ///
-/// let price = Objective::new("price", MeanSquaredError).weight(0.5);
-/// let kind = Objective::new("kind", SparseCategoricalCrossentropy).metric(Accuracy);
+/// let (a, b) = (Input::named("a", 3), Input::named("b", 2));
+/// let x = Concatenate::default().on([&a, &b]);
+/// let price = Dense::new(1).named("price").on(&x);
+/// let kind = Dense::new(4).activation(Softmax).named("kind").on(&x);
+/// let objectives = [
+///     Objective::new("price", MeanSquaredError).weight(0.5),
+///     Objective::new("kind", SparseCategoricalCrossentropy).metric(Accuracy),
+/// ];
+/// let network = Functional::new([&a, &b], [&price, &kind]);
+/// let model = network.compile_with(&Device::cpu(), objectives, Adam::default())?;
+/// # Ok::<(), kiln::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Objective {
@@ -84,46 +91,6 @@ impl Objective {
     /// Whether its targets are integer labels.
     pub(crate) fn takes_labels(&self) -> bool {
         self.loss.takes_labels()
-    }
-}
-
-/// The settings of a training: an optimizer, and an [`Objective`] for each output that is trained.
-///
-/// For models of one output [`Functional::compile`](crate::nn::Functional::compile) says the same in three arguments.
-///
-/// ```
-/// use kiln::prelude::*;
-/// use kiln::train::{Compile, Objective};
-///
-/// let (a, b) = (Input::named("a", 3), Input::named("b", 2));
-/// let x = Concatenate::default().on([&a, &b]);
-/// let price = Dense::new(1).named("price").on(&x);
-/// let kind = Dense::new(4).activation(Softmax).named("kind").on(&x);
-/// let compile = Compile::new(Adam::default())
-///     .objective(Objective::new("price", MeanSquaredError).weight(0.5))
-///     .objective(Objective::new("kind", SparseCategoricalCrossentropy).metric(Accuracy));
-/// let model = Functional::new([&a, &b], [&price, &kind]).compile_with(&Device::cpu(), compile)?;
-/// # Ok::<(), kiln::Error>(())
-/// ```
-#[derive(Debug)]
-pub struct Compile {
-    pub(crate) optimizer: Box<dyn Optimizer>,
-    pub(crate) objectives: Vec<Objective>,
-}
-
-impl Compile {
-    /// With this optimizer.
-    pub fn new(optimizer: impl Optimizer + 'static) -> Self {
-        Compile {
-            optimizer: Box::new(optimizer),
-            objectives: Vec::new(),
-        }
-    }
-
-    /// Trains and measures an output.
-    pub fn objective(mut self, objective: Objective) -> Self {
-        self.objectives.push(objective);
-        self
     }
 }
 

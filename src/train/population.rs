@@ -15,7 +15,7 @@ use super::history::History;
 use super::loss::Loss;
 use super::metric::Metric;
 use super::model::Model;
-use super::objective::{Compile, Objective};
+use super::objective::Objective;
 use super::programs::{Extent, Member, MemberLayout};
 use super::run::{Validation, Validator, fit_on};
 
@@ -272,10 +272,6 @@ fn alone(
 ) -> Result<Model> {
     let mut optimizer = optimizer.clone();
     *optimizer.learning_rate_mut() = Schedule::Constant(member.learning_rate);
-    let compile = Compile {
-        optimizer: Box::new(optimizer),
-        objectives: objectives.to_vec(),
-    };
     let own = architecture.clone().seed(member.seed);
-    own.compile_with(device, compile)
+    own.compile_with(device, objectives.to_vec(), optimizer)
 }

@@ -131,9 +131,9 @@ pub fn a_figure_that_the_run_does_not_measure_is_refused() {
         let output = Dense::new(1).named("output");
         let input = Input::named("x", 2);
         let output = output.on(&input);
-        let compile = Compile::new(Sgd::new(0.1)).objective(objective);
         let network = Functional::new([&input], [&output]);
-        let mut model = network.compile_with(&Device::cpu(), compile).unwrap();
+        let model = network.compile_with(&Device::cpu(), [objective], Sgd::new(0.1));
+        let mut model = model.unwrap();
         let data = Dataset::from_rows(&[[0.0, 1.0], [1.0, 0.0]], &[[1.0], [0.0]]).unwrap();
         let stopping = EarlyStopping::new(watched, 1);
         model.fit(&data, Fit::epochs(2).silent().callback(stopping))

@@ -2,7 +2,7 @@
 
 use kiln::prelude::*;
 use kiln::train::{
-    Auc, BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Classes, Compile, Decision, FBeta,
+    Auc, BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Classes, Decision, FBeta,
     Objective, Point, Reduction,
 };
 
@@ -254,9 +254,7 @@ pub fn objectives_that_the_outputs_do_not_have_are_refused() {
         Functional::new(&x, [("y", &y)])
     };
     let with = |objectives: Vec<Objective>| {
-        let compile = Compile::new(Adam::default());
-        let compile = objectives.into_iter().fold(compile, Compile::objective);
-        model().compile_with(&Device::cpu(), compile)
+        model().compile_with(&Device::cpu(), objectives, Adam::default())
     };
     let mse = |name: &str| Objective::new(name, MeanSquaredError);
     refuses(with(Vec::new()), "objectives", &["at least one"]);

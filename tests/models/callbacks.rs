@@ -639,18 +639,19 @@ fn a_second_program_needs_no_more_than_the_prelude() {
     let line = Dense::new(1).named("line").on(&hidden);
     let objective = Objective::new("line", MeanSquaredError);
     let data = self::line(32);
-    let run = |compile: Compile| -> Result<History> {
-        let network = Functional::new([&input], [&line]);
-        let mut model = network.compile_with(&Device::cpu(), compile)?;
+    let objectives = || [objective.clone()];
+    let run = |compile: &dyn Fn(Functional) -> Result<Model>| -> Result<History> {
+        let mut model = compile(Functional::new([&input], [&line]))?;
         let plateau = ReduceOnPlateau::new("loss");
         let stopping = EarlyStopping::new("loss", 5);
         model.fit(&data, fit(3).callback(stopping).callback(plateau))
     };
-    for compile in [
-        Compile::new(AdamW::new(0.01)),
-        Compile::new(RmsProp::new(0.01)),
-    ] {
-        let history = run(compile.objective(objective.clone())).unwrap();
+    let compiles: [&dyn Fn(Functional) -> Result<Model>; 2] = [
+        &|network| network.compile_with(&Device::cpu(), objectives(), AdamW::new(0.01)),
+        &|network| network.compile_with(&Device::cpu(), objectives(), RmsProp::new(0.01)),
+    ];
+    for compile in compiles {
+        let history = run(compile).unwrap();
         assert!(history.loss()[2] < history.loss()[0]);
     }
 }

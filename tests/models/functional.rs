@@ -5,7 +5,7 @@ use crate::common;
 use kiln::Plan;
 use kiln::nn::Activation;
 use kiln::prelude::*;
-use kiln::train::{Compile, Curve, Objective};
+use kiln::train::{Curve, Objective};
 
 /// The error's sentence holds every one of the words.
 #[track_caller]
@@ -43,9 +43,7 @@ fn kind() -> Objective {
 }
 
 fn compile(objectives: impl IntoIterator<Item = Objective>) -> Result<Model> {
-    let compile = Compile::new(Sgd::new(0.1));
-    let compile = objectives.into_iter().fold(compile, Compile::objective);
-    network().compile_with(&Device::cpu(), compile)
+    network().compile_with(&Device::cpu(), objectives, Sgd::new(0.1))
 }
 
 fn values() -> Targets {
@@ -463,13 +461,12 @@ fn passing() -> (Model, Functional) {
             .weighted_metric(BinaryAccuracy(0.5))
             .weighted_metric(Metric::Auc(Curve::Roc))
     };
-    let compile = Compile::new(Sgd::new(0.0))
-        .objective(objective("p"))
-        .objective(objective("q"));
+    let objectives = [objective("p"), objective("q")];
+    let still = Sgd::new(0.0);
     let model = network
         .clone()
-        .compile_with(&Device::cpu(), compile)
-        .unwrap();
+        .compile_with(&Device::cpu(), objectives, still);
+    let model = model.unwrap();
     (model, network)
 }
 

@@ -3,7 +3,7 @@
 use crate::common::devices;
 use kiln::nn::{ActivityRegularization, LayerRef, Regularizer};
 use kiln::prelude::*;
-use kiln::train::{Classes, Compile, Curve, Decision, Objective};
+use kiln::train::{Classes, Curve, Decision, Objective};
 
 /// Numbers of no pattern in [−½, ½).
 fn numbers(count: usize) -> Vec<f32> {
@@ -325,9 +325,8 @@ fn weighted_metrics_give_positions_the_weight_of_their_row() {
         let network = Sequential::new([POSITIONS, FEATURES])
             .dense(CLASSES, Softmax)
             .seed(3);
-        let compile = Compile::new(Sgd::new(0.1)).objective(objective);
         let mut model = Functional::from(network)
-            .compile_with(&device, compile)
+            .compile_with(&device, [objective], Sgd::new(0.1))
             .unwrap();
         let said = model.predict(&data).unwrap().classes();
         let (mut hits, mut all) = (0.0, 0.0);
@@ -357,10 +356,8 @@ fn outputs_of_one_and_of_several_positions_have_their_labels_side_by_side() {
         let tags = Dense::new(CLASSES).activation(Softmax).named("tags").on(&x);
         let model = Functional::new([&x], [&kind, &tags]).seed(4);
         let loss = |output| Objective::new(output, SparseCategoricalCrossentropy).metric(Accuracy);
-        let compile = Compile::new(Sgd::new(0.1))
-            .objective(loss("kind"))
-            .objective(loss("tags"));
-        let mut model = model.compile_with(&device, compile).unwrap();
+        let (losses, rate) = ([loss("kind"), loss("tags")], Sgd::new(0.1));
+        let mut model = model.compile_with(&device, losses, rate).unwrap();
         let features = tagged().features().to_vec();
         let of_kind = Targets::Labels {
             labels: kinds.clone(),

@@ -2,7 +2,7 @@
 
 use crate::common::devices;
 use kiln::prelude::*;
-use kiln::train::{Compile, Counter, Form, MetricFunction, Objective, Reduction, RowFunction};
+use kiln::train::{Counter, Form, MetricFunction, Objective, Reduction, RowFunction};
 use kiln::train::{MetricSetting, Span, Takes, Tally};
 
 /// Σ |y − y*|ᵖ of each row.
@@ -114,9 +114,9 @@ fn a_loss_of_ones_own_has_reductions_weights_metrics_and_trains() {
             .weighted_metric(square().into());
         let x = Input::named("x", 1);
         let y = Dense::new(1).named("y").on(&x);
-        let compile = Compile::new(Adam::new(0.05)).objective(objective);
+        let rate = Adam::new(0.05);
         let model = Functional::new([&x], [("y", &y)]).seed(3);
-        let mut model = model.compile_with(&device, compile).unwrap();
+        let mut model = model.compile_with(&device, [objective], rate).unwrap();
         let evaluation = model.evaluate(&numbers()).unwrap();
         let predicted = model.predict(&X).unwrap();
         let errors = predicted

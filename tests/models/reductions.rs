@@ -3,7 +3,7 @@
 use crate::common::devices;
 use kiln::nn::Initializer;
 use kiln::prelude::*;
-use kiln::train::{Compile, Objective, Reduction};
+use kiln::train::{Objective, Reduction};
 
 const X: [f32; 5] = [1.0, 2.0, 3.0, -1.0, 0.5];
 const Y: [f32; 5] = [0.0, 1.0, 1.0, 2.0, -1.0];
@@ -159,15 +159,14 @@ fn each_output_has_its_own_reduction_and_weighted_metrics_stay_what_they_are() {
         };
         let (a, b) = (slope("a"), slope("b"));
         let sum = MeanSquaredError.reduction(Reduction::Sum);
-        let compile = Compile::new(Sgd::new(RATE as f32))
-            .objective(
-                Objective::new("a", sum)
-                    .weight(0.5)
-                    .weighted_metric(Metric::MeanSquaredError),
-            )
-            .objective(Objective::new("b", MeanSquaredError));
+        let half = Objective::new("a", sum).weight(0.5);
+        let objectives = [
+            half.weighted_metric(Metric::MeanSquaredError),
+            Objective::new("b", MeanSquaredError),
+        ];
         let model = Functional::new([&x], [&a, &b]);
-        let mut model = model.compile_with(&device, compile).unwrap();
+        let rate = Sgd::new(RATE as f32);
+        let mut model = model.compile_with(&device, objectives, rate).unwrap();
         let targets = || Targets::Values {
             values: Y.to_vec(),
             columns: 1,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::formats::safetensors::File;
 use crate::nn::{Config, Functional, LayerRef, Parameter};
 use crate::optim::OptimizerConfig;
-use crate::train::{Compile, Loss, Metric, Model, Objective};
+use crate::train::{Loss, Metric, Model, Objective};
 use crate::{Device, Error, Result, formats, nn};
 
 use super::tensors;
@@ -173,13 +173,11 @@ impl Model {
             weighted_metrics: description.weighted_metrics,
             ..Objective::new(description.output, description.loss)
         };
-        let compile = Compile {
-            optimizer: Box::new(description.optimizer.unwrap_or_default()),
-            objectives: description.objectives.into_iter().map(objective).collect(),
-        };
+        let objectives = description.objectives.into_iter().map(objective);
+        let optimizer = description.optimizer.unwrap_or_default();
         let architecture = Functional::from_description(description.architecture, layers)
             .map_err(|error| unfit(format!("the model's layers: {error}")))?;
-        let mut model = architecture.compile_with(device, compile)?;
+        let mut model = architecture.compile_with(device, objectives, optimizer)?;
         let expected: Vec<Parameter> = model.architecture().parameters().collect();
         tensors::set(&mut model, path, &tensors::of(&file)?, &expected)?;
         Ok(model)
