@@ -32,7 +32,7 @@ struct Params {
     last: u32,
     // Whether the learning rate is rates[3], not the schedule's times that.
     own_rates: u32,
-    // Of the rule and of a squared error; 0 where there are none.
+    // What the rule and a squared error take; 0 where there are none.
     momentum: f32,
     rate_1: f32,
     rate_2: f32,
@@ -63,7 +63,7 @@ const NONE: u32 = 0xffffffffu;
 
 var<workgroup> weights: array<vec4<f32>, VECTORS>;
 var<workgroup> gradients: array<vec4<f32>, VECTORS>;
-// Of each row at hand: inputs of every layer, slopes, and a one with what the ring sums.
+// What each row at hand leaves: inputs of every layer, slopes, and a one with what the ring sums.
 var<workgroup> records: array<vec4<f32>, RECORDS>;
 // What `block` and `ends` say.
 var<workgroup> blocks: array<vec4<u32>, ALL_BLOCKS>;

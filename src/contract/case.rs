@@ -109,7 +109,7 @@ impl Case {
     }
 
     /// Leaves out the NaN check, for ops whose results do not depend on every element of every input.
-    pub fn without_nan(mut self) -> Self {
+    pub(crate) fn without_nan(mut self) -> Self {
         self.nan.clear();
         self
     }

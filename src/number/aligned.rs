@@ -40,7 +40,7 @@ impl<E: Copy + Default> Aligned<E> {
         &self.values[self.start..]
     }
 
-    /// The same to write.
+    /// The elements to write.
     pub fn get_mut(&mut self) -> &mut [E] {
         &mut self.values[self.start..]
     }

@@ -15,7 +15,7 @@ pub const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
 /// - on values of a graph, which record each step as a node: gradients of gradients.
 ///
 /// So a formula does not branch on its numbers: it computes both sides and chooses, and what it does not choose may be
-/// infinite or NaN. Its settings are plain numbers on which it may branch.
+/// infinite or NaN. A formula's settings are plain numbers on which it may branch.
 pub trait Number:
     Copy
     + Add<Output = Self>

@@ -76,6 +76,12 @@ impl Tracked {
         Tracked { value, error }
     }
 
+    /// A sine: the series' error, and beyond some thousand turns that of the angle, neither of which shrinks with the sine.
+    fn turned(self, sine: impl Fn(f64) -> f64) -> Self {
+        let own = 2.0 * UNIT * (4.0 + self.value.abs());
+        Self::rounded(sine(self.value), own + self.error, 2.0)
+    }
+
     /// Rounded to a whole number by `rounded`, which may be the next one where the error reaches over an end.
     fn whole(self, rounded: impl Fn(f64) -> f64) -> Self {
         let value = rounded(self.value);
@@ -313,17 +319,12 @@ impl Number for Tracked {
         Self::rounded(value, passed, 32.0 + 5.0 * square)
     }
 
-    /// The series' error, and beyond some thousand turns that of the angle, neither of which shrinks with the sine.
     fn sine(self) -> Self {
-        let value = self.value.sin();
-        let own = 2.0 * UNIT * (4.0 + self.value.abs());
-        Self::rounded(value, own + self.error, 2.0)
+        self.turned(f64::sin)
     }
 
     fn cosine(self) -> Self {
-        let value = self.value.cos();
-        let own = 2.0 * UNIT * (4.0 + self.value.abs());
-        Self::rounded(value, own + self.error, 2.0)
+        self.turned(f64::cos)
     }
 
     fn whole_below(self) -> Self {

@@ -40,7 +40,7 @@ pub(super) fn bound(head: &Head, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         reference(op, kinds, inputs, output)
     };
     let mut bounds = vec![vec![0.0; ring.iter().product()]];
-    let mut columns_of_ring = vec![(head.rows(), head.loss_column)];
+    let mut columns_of_ring = vec![(head.loss_op(false), head.loss_column)];
     if let Some((accuracy, column)) = head.accuracy {
         columns_of_ring.push((Box::new(accuracy), column));
     }
@@ -67,7 +67,11 @@ pub(super) fn bound(head: &Head, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         let scale = head.scale(|word| cursor[word] as u32);
         let share = f64::from(scale) / counted.max(1) as f64;
         let dloss = (0..batch).map(|r| if r < counted { share } else { 0.0 });
-        let (dy, mut errors) = part(head.slopes().as_ref(), Some(dloss.collect()), kind.clone());
+        let (dy, mut errors) = part(
+            head.loss_op(true).as_ref(),
+            Some(dloss.collect()),
+            kind.clone(),
+        );
         // The share itself is a division; a logit's error moves its own slope and those of its row.
         let carried = y_errors.chunks(columns).flat_map(|row| {
             let sum: f64 = row.iter().sum();
@@ -83,25 +87,24 @@ pub(super) fn bound(head: &Head, sample: &Sample<'_>) -> Vec<Vec<f64>> {
 }
 
 impl Head {
-    /// The op for the loss of each row.
-    fn rows(&self) -> Box<dyn Op> {
-        match self.loss {
-            RowLoss::CrossEntropy => Box::new(CrossEntropy { form: Form::Logits }),
-            RowLoss::Binary(form) => Box::new(RowReduction(PointwiseLoss::binary(form))),
-            RowLoss::Squared(scale) => Box::new(RowReduction(PointwiseLoss::squared(scale))),
-        }
-    }
-
-    /// The op for its gradient.
-    fn slopes(&self) -> Box<dyn Op> {
-        match self.loss {
+    /// The op for the loss of each row, or for its gradient.
+    fn loss_op(&self, gradient: bool) -> Box<dyn Op> {
+        let terms = match self.loss {
             RowLoss::CrossEntropy => {
-                Box::new(CrossEntropyBackward(CrossEntropy { form: Form::Logits }))
+                let rows = CrossEntropy { form: Form::Logits };
+                return if gradient {
+                    Box::new(CrossEntropyBackward(rows))
+                } else {
+                    Box::new(rows)
+                };
             }
-            RowLoss::Binary(form) => Box::new(RowReductionBackward(PointwiseLoss::binary(form))),
-            RowLoss::Squared(scale) => {
-                Box::new(RowReductionBackward(PointwiseLoss::squared(scale)))
-            }
+            RowLoss::Binary(form) => PointwiseLoss::binary(form),
+            RowLoss::Squared(scale) => PointwiseLoss::squared(scale),
+        };
+        if gradient {
+            Box::new(RowReductionBackward(terms))
+        } else {
+            Box::new(RowReduction(terms))
         }
     }
 

@@ -38,7 +38,7 @@ const DENSE: Shader = shader!(
     "rows"
 );
 
-/// With the last layer's input stored as f16.
+/// The head that computes the last layer from an input stored as f16.
 const DENSE_HALF: Shader = shader!(
     "head",
     "head_dense",
@@ -61,9 +61,9 @@ pub struct LastLayer {
 }
 
 impl LastLayer {
-    /// The widest layer, and its longest input, that a head computes: beyond it a product of its own is worth a dispatch.
+    /// Columns of the widest layer that a head computes: beyond, a product of its own is worth a dispatch.
     pub const MAX_COLUMNS: usize = 32;
-    /// See [`Self::MAX_COLUMNS`].
+    /// Inputs of the longest row that a head multiplies.
     pub const MAX_INPUTS: usize = 2048;
 }
 

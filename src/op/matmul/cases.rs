@@ -111,7 +111,7 @@ pub(super) fn dense() -> Vec<Case> {
     cases
 }
 
-/// With the bias and what a function saved.
+/// A case with the bias and what a function saved.
 fn ended(op: MatMul, [m, n, k]: [usize; 3]) -> Case {
     // Short terms, so that functions are not saturated everywhere.
     let mut case = case(op, [m, n, k], 1.0 / (k as f32).sqrt());

@@ -40,7 +40,7 @@ pub struct Tile(pub [u32; 3], pub [u32; 2]);
 const LARGE: Tile = Tile([128, 128, 8], [2, 2]);
 const MIDDLE: Tile = Tile([64, 64, 16], [1, 1]);
 
-/// Its small ones, of 64 or 32 invocations.
+/// The small tiles of `tiled`, of 64 or 32 invocations.
 const SMALL: [Tile; 5] = [
     Tile([32, 32, 16], [1, 1]),
     Tile([64, 16, 16], [1, 1]),
@@ -240,8 +240,8 @@ impl Tile {
         m.div_ceil(self.0[0]) as u64 * n.div_ceil(self.0[1]) as u64
     }
 
-    /// Elements of the tiles that cover these matrices. Those of 64×16 count for a thirty-second more, because it loads a quarter
-    /// more for each product than 32×32; those of 32×16 for an eighth more: it loads half as much again.
+    /// Elements of the tiles that cover these matrices. Tiles of 64×16 count for a thirty-second more, because they load a quarter
+    /// more for each product than 32×32; tiles of 32×16 for an eighth more: they load half as much again.
     fn cost(self, matrices: &[[u32; 2]]) -> u64 {
         let [rows, columns, _] = self.0;
         let area = u64::from(rows) * u64::from(columns);

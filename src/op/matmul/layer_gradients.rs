@@ -47,7 +47,7 @@ pub struct LayerSlab {
 }
 
 impl LayerSlab {
-    /// Its matrices of the batch, with their columns.
+    /// X and dZ, with their columns.
     fn parts(&self) -> [(LayerPart, usize); 2] {
         [(self.x, self.inputs), (self.dz, self.units)]
     }

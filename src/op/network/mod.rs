@@ -40,7 +40,7 @@ const MAX_BATCH: usize = 256;
 /// every 50 on lavapipe.
 const MAX_VECTORS: usize = 192;
 
-/// The same on CPU adapters, where a step in dispatches of its own takes up to four times as long.
+/// Most vectors on CPU adapters, where a step in dispatches of its own takes up to four times as long.
 const MAX_VECTORS_ON_CPU_ADAPTERS: usize = 400;
 
 /// Workgroup memory that every adapter has, in vectors of 16 bytes.
@@ -84,9 +84,9 @@ pub enum RingColumn {
 pub enum StepRule {
     /// w ← w − η·g.
     Sgd,
-    /// With a velocity.
+    /// Gradient descent with a velocity.
     Momentum(Momentum),
-    /// With running means m and v.
+    /// Adam, with running means m and v.
     Adam(Adam),
 }
 

@@ -51,7 +51,7 @@ pub(super) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// With as many lanes as fit in the given number of vectors of workgroup memory, or the fewest.
+    /// The text with as many lanes as fit in the given number of vectors of workgroup memory, or the fewest.
     pub fn of(network: &'a Network, workgroup_vectors: usize) -> Self {
         let (mut vectors, mut record) = (0, 0);
         let mut layers = Vec::new();

@@ -14,7 +14,7 @@ const STORED: Shader = shader!(
     "layer_gradients_slab"
 );
 
-/// The same with an update.
+/// What stands before it, where an update takes them.
 const ADAM: Shader = shader!(
     "matmul",
     "matmul_blocks",

@@ -5,7 +5,7 @@ use super::{Text, TextPlace, fours, put};
 impl Text<'_> {
     pub(super) fn tables(&self, text: &mut String) {
         *text += "
-// Of a vector of parameters: its first element in the slab, the distance to the next, and how many of the four are there.
+// A vector of parameters: its first element in the slab, the distance to the next, and how many of the four are there.
 fn home(i: u32) -> vec3<u32> {\n";
         for (place, layer) in self.layers.iter().zip(&self.network.layers) {
             let (q, units, from) = (fours(place.inputs), place.units, place.kernel);
@@ -32,7 +32,7 @@ fn home(i: u32) -> vec3<u32> {\n";
         *text += "    return vec3<u32>();
 }
 
-// Of a block of four inputs by four units: where inputs and slopes stand in a row's record, the first unit's vector of
+// A block of four inputs by four units: where inputs and slopes stand in a row's record, the first unit's vector of
 // parameters, and the distance to the next unit's. The last blocks are the sums.
 fn block(i: u32) -> vec4<u32> {\n";
         self.of_blocks(text, |place, input, unit| {
@@ -44,7 +44,7 @@ fn block(i: u32) -> vec4<u32> {\n";
         *text += "    return vec4<u32>(SUMS, SUMS + i - BLOCKS, 0u, 0u);
 }
 
-// Of a block: its units, and the vector of their biases, NONE where there are none or another block has them.
+// A block's end: its units, and the vector of their biases, NONE where there are none or another block has them.
 fn ends(i: u32) -> vec2<u32> {\n";
         self.of_blocks(text, |place, input, unit| {
             let bias = place.bias.map_or("NONE".into(), |bias| {
