@@ -160,9 +160,7 @@ struct Blend;
 
 impl UpdateRule for Blend {
     fn form(&self) -> RuleForm {
-        RuleForm {
-            ..rule_form!("blend")
-        }
+        rule_form!("blend")
     }
 
     #[inline(always)]

@@ -103,9 +103,7 @@ struct Trust;
 
 impl UpdateRule for Trust {
     fn form(&self) -> RuleForm {
-        RuleForm {
-            ..rule_form!("trust")
-        }
+        rule_form!("trust")
     }
 
     #[inline(always)]

@@ -3,6 +3,7 @@
 
 use crate::contract::Launch;
 use crate::number::{Real, UNIT};
+use crate::schedule::decimal;
 
 use super::{Rates, rate};
 
@@ -77,7 +78,7 @@ impl Series {
 
 /// What RAdam needs of β₂: −ln β₂, ρ∞ + 2/ln β₂, ρ∞ and ρ∞/((ρ∞ − 4)(ρ∞ − 2)).
 fn radam(beta_2: f32) -> [f64; 4] {
-    let complement = crate::op::complement(beta_2);
+    let complement = 1.0 - decimal(beta_2);
     let log = -(-complement).ln_1p();
     let most = 2.0 / complement - 1.0;
     [
