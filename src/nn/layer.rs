@@ -63,10 +63,12 @@ pub trait Layer: fmt::Debug + Send + Sync {
     /// losses of its own.
     fn forward(&self, inputs: &[Tensor], call: &mut Call) -> Tensor;
 
-    /// The shape of a sample's output, or why the inputs do not fit, as a sentence without the layer's name.
+    /// The shape of a sample's output. By default the forward pass is recorded in a graph of its own to see. Models ask it
+    /// where all inputs are numbers, f32; [`Layer::output_type`] is for others.
     ///
-    /// By default the forward pass is recorded in a graph of its own to see. It is asked where all inputs are numbers, f32;
-    /// [`Layer::output_type`] is for others.
+    /// # Errors
+    ///
+    /// Why the inputs do not fit, as a sentence without the layer's name.
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let kinds: Vec<TensorType> = inputs.iter().map(TensorType::from).collect();
         let parameters = self.parameters(inputs);
@@ -82,10 +84,12 @@ pub trait Layer: fmt::Debug + Send + Sync {
         false
     }
 
-    /// The type of a sample's output, or why the inputs do not fit, as a sentence without the layer's name.
+    /// The type of a sample's output. By default numbers give numbers of [`Layer::output_shape`]; where there are integers
+    /// among the inputs, and the layer takes them, its forward pass is recorded to see.
     ///
-    /// By default numbers give numbers of [`Layer::output_shape`]; where there are integers among the inputs, and the layer
-    /// takes them, its forward pass is recorded to see.
+    /// # Errors
+    ///
+    /// Why the inputs do not fit, as a sentence without the layer's name.
     fn output_type(&self, inputs: &[TensorType]) -> Result<TensorType, String> {
         let shapes: Vec<Shape> = inputs.iter().map(|kind| kind.shape.clone()).collect();
         let Some(other) = inputs.iter().find(|kind| kind.dtype != DType::F32) else {
@@ -101,7 +105,11 @@ pub trait Layer: fmt::Debug + Send + Sync {
         })
     }
 
-    /// Whether every setting is in its range.
+    /// Checks that every setting is in its range; initializers and constraints of parameters are checked by the model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`](crate::Error::Argument) with the name of the setting.
     fn validate(&self) -> crate::Result<()> {
         Ok(())
     }
