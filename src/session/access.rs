@@ -51,24 +51,6 @@ impl Session {
         self.write_at(place, values)
     }
 
-    pub(super) fn write_at(&mut self, place: Place, values: ElementsRef<'_>) -> Result<()> {
-        match (&mut self.executor, values) {
-            (Executor::Cpu(session), ElementsRef::F32(values)) => session.write(place, values),
-            (Executor::Cpu(session), ElementsRef::U32(words)) => session.write_words(place, words),
-            (Executor::Reference(session), ElementsRef::F32(values)) => {
-                session.write(place, values)
-            }
-            (Executor::Reference(session), ElementsRef::U32(words)) => {
-                session.write_words(place, words)
-            }
-            (Executor::Gpu(session), ElementsRef::F32(values)) => session.write(place, values)?,
-            (Executor::Gpu(session), ElementsRef::U32(words)) => {
-                session.write_words(place, words)?
-            }
-        }
-        Ok(())
-    }
-
     /// Reads a variable, or what the program run last fetches under this name, as f32.
     ///
     /// What another program fetches is an error: programs share the memory of their temporaries.

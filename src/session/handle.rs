@@ -169,6 +169,24 @@ impl Session {
         self.write_at(place, elements)
     }
 
+    pub(super) fn write_at(&mut self, place: Place, values: ElementsRef<'_>) -> Result<()> {
+        match (&mut self.executor, values) {
+            (Executor::Cpu(session), ElementsRef::F32(values)) => session.write(place, values),
+            (Executor::Cpu(session), ElementsRef::U32(words)) => session.write_words(place, words),
+            (Executor::Reference(session), ElementsRef::F32(values)) => {
+                session.write(place, values)
+            }
+            (Executor::Reference(session), ElementsRef::U32(words)) => {
+                session.write_words(place, words)
+            }
+            (Executor::Gpu(session), ElementsRef::F32(values)) => session.write(place, values)?,
+            (Executor::Gpu(session), ElementsRef::U32(words)) => {
+                session.write_words(place, words)?
+            }
+        }
+        Ok(())
+    }
+
     /// The elements of a variable, or of what the program that ran last fetches, in the session's own precision.
     pub(crate) async fn get(&mut self, tensor: Handle) -> Result<Values> {
         self.values_at(tensor.place, tensor.dtype).await
