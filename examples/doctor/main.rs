@@ -194,7 +194,7 @@ fn canary_json(device: &Device) -> Value {
         })
     };
     json!({
-        "sound": canary.findings.iter().all(|finding| finding.verdict != Verdict::Unsound),
+        "sound": canary.is_sound(),
         "seconds": canary.seconds,
         "findings": canary.findings.iter().map(finding).collect::<Vec<_>>(),
     })

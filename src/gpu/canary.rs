@@ -91,16 +91,25 @@ impl Canary {
         Ok(canary)
     }
 
+    /// What is wrong with results.
+    fn unsound(&self) -> impl Iterator<Item = &Finding> {
+        let findings = self.findings.iter();
+        findings.filter(|finding| finding.verdict == Verdict::Unsound)
+    }
+
+    /// Whether results can be trusted.
+    pub fn is_sound(&self) -> bool {
+        self.unsound().next().is_none()
+    }
+
     /// Refuses a driver whose results cannot be trusted, with what it got wrong.
     pub(crate) fn check(&self, device: &Device) -> Result<()> {
-        let unsound = self.findings.iter();
-        let unsound = unsound.filter(|finding| finding.verdict == Verdict::Unsound);
-        let told: Vec<String> = unsound
-            .map(|finding| format!("{}: {}", finding.name, finding.found))
-            .collect();
-        if told.is_empty() {
+        if self.is_sound() {
             return Ok(());
         }
+        let told = self.unsound();
+        let told = told.map(|finding| format!("{}: {}", finding.name, finding.found));
+        let told: Vec<String> = told.collect();
         Err(Error::Device {
             message: format!(
                 "{} computes wrong results ({}); update its driver or use another device",

@@ -41,4 +41,9 @@ impl Profile {
             timestamps: false,
         }
     }
+
+    /// Seconds of all dispatches.
+    pub fn seconds(&self) -> f64 {
+        self.timings.iter().map(|timing| timing.seconds).sum()
+    }
 }

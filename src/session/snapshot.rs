@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::edge::WallTime;
-use crate::plan::Place;
+use crate::plan::{Place, PlannedVariable};
 use crate::{DType, Error, Result, Role, TensorType, gpu};
 
 use super::access::values_of;
@@ -74,8 +74,9 @@ impl Session {
     /// The variables of some roles, without blocking the thread.
     pub(crate) async fn snapshot_async(&mut self, kept: fn(Role) -> bool) -> Result<Snapshot> {
         let mut snapshot = Snapshot::default();
+        let share = self.plan().slot_bytes() / SHARE_AT_ONCE;
         // One after the other, so that no more than one needs room.
-        for variables in self.parts(kept, self.most_at_once()) {
+        for variables in self.parts(kept, share.clamp(MIN_AT_ONCE, MAX_AT_ONCE)) {
             let part = self.begin_part(variables)?;
             self.finish_part(part, &mut snapshot).await?;
         }
@@ -104,13 +105,12 @@ impl Session {
 
     /// Bytes of the variables that a snapshot of these roles has.
     pub(crate) fn snapshot_bytes(&self, kept: fn(Role) -> bool) -> u64 {
-        let variables = self.plan().variables.iter();
-        let kept = variables.filter(|variable| kept(variable.role) && !variable.constant);
-        kept.map(|variable| variable.kind.bytes()).sum()
+        self.kept(kept).map(|variable| variable.kind.bytes()).sum()
     }
 
-    fn most_at_once(&self) -> u64 {
-        (self.plan().slot_bytes() / SHARE_AT_ONCE).clamp(MIN_AT_ONCE, MAX_AT_ONCE)
+    fn kept(&self, roles: fn(Role) -> bool) -> impl Iterator<Item = &PlannedVariable> {
+        let variables = self.plan().variables.iter();
+        variables.filter(move |variable| roles(variable.role) && !variable.constant)
     }
 
     /// The variables of some roles in parts of at most `most` bytes; larger variables are cut.
@@ -119,8 +119,7 @@ impl Session {
         let most = most / 4 / 2 * 2;
         let mut parts: Vec<Vec<Stretch>> = Vec::new();
         let mut room = 0;
-        let variables = self.plan().variables.iter();
-        for variable in variables.filter(|variable| kept(variable.role) && !variable.constant) {
+        for variable in self.kept(kept) {
             let Place { slot, offset, len } = variable.place;
             let mut taken = 0;
             while taken < len || len == 0 {

@@ -44,7 +44,7 @@ pub fn print(
     let program = plan.program("train")?;
     let mut session = device.open(&plan)?;
     let profile = session.profile("train", 20)?;
-    let total = seconds(&profile);
+    let total = profile.seconds();
     dispatches(program, &profile);
     let roofline = Roofline::of(widths, batch);
     let (flops, padded, bytes) = (
@@ -109,13 +109,8 @@ pub fn print(
     Ok(result)
 }
 
-/// Seconds of all dispatches.
-fn seconds(profile: &Profile) -> f64 {
-    profile.timings.iter().map(|timing| timing.seconds).sum()
-}
-
 fn dispatches(program: &PlannedProgram, profile: &Profile) {
-    let total = seconds(profile);
+    let total = profile.seconds();
     println!(
         "{:<44} {:>12} {:>10} {:>6} {:>10} {:>10} {:>9} {:>8}",
         "op (kernel)", "grid", "µs", "%", "MFLOP", "MB", "GFLOP/s", "GB/s"
@@ -176,7 +171,7 @@ fn peak(device: &Device) -> Result<Peak> {
     let profile = session.profile("sum", 5)?;
     Ok(Peak {
         flops: product["gflop_per_s"].as_f64().unwrap_or(0.0) * 1e9,
-        bytes: 12.0 * len as f64 / seconds(&profile).max(1e-12),
+        bytes: 12.0 * len as f64 / profile.seconds().max(1e-12),
     })
 }
 

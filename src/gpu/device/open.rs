@@ -42,9 +42,6 @@ impl Device {
         Ok(Some(Device::first(inner, Some(selector.clone()))))
     }
 
-    /// Uses a device and queue of the host program. Its error handlers stay as they are.
-    ///
-    /// Where it is lost only the host program can make another one: the loss is an error, the generation stays 0.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue, options: Options) -> Self {
         let faults = Arc::new(Faults::of(options.fault));
         let access = QueueAccess::shared(&device);
