@@ -6,6 +6,7 @@
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, arity, shader,
+    shapes,
 };
 use crate::number::Real;
 use crate::op::shape::rows::{RowTarget, Rows, TargetRows, dense, sparse};
@@ -149,20 +150,9 @@ pub(super) fn largest<T: Real>(row: &[T]) -> Option<usize> {
 }
 
 /// Shapes of answers to count right ones in.
-pub(super) const SHAPES: [&[usize]; 13] = [
-    &[3],
-    &[1, 1],
-    &[2, 3],
-    &[3, 2],
-    &[17, 10],
-    &[33, 17],
-    &[255, 1],
-    &[256, 10],
-    &[257, 3],
-    &[1000, 10],
-    &[2, 3, 5],
-    &[33, 257],
-    &[2, 70_000],
+pub(super) const SHAPES: [&[usize]; 13] = shapes![
+    3; 1 x 1; 2 x 3; 3 x 2; 17 x 10; 33 x 17; 255 x 1; 256 x 10; 257 x 3; 1000 x 10; 2 x 3 x 5; 33 x 257;
+    2 x 70_000
 ];
 
 fn cases() -> Vec<Case> {

@@ -77,6 +77,7 @@ fn cases() -> Vec<Case> {
     cases.collect()
 }
 
+/// # Storage
 impl Tensor {
     /// The nearest bfloat16 of each number, as f32. It has no gradient.
     #[track_caller]

@@ -5,7 +5,7 @@
 //! 2·A/(B + C + n·(ȳ − t̄)²). A row that does not vary has 0, where Keras divides by 0.
 
 use crate::contract::{
-    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, arity, shader,
+    Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, arity, shader, shapes,
 };
 use crate::number::{Real, UNIT};
 use crate::op::shape::rows::{Rows, dense};
@@ -136,23 +136,9 @@ impl Compute for Correlation {
 }
 
 fn cases() -> Vec<Case> {
-    let shapes: [&[usize]; 16] = [
-        &[2],
-        &[257],
-        &[1, 2],
-        &[2, 3],
-        &[3, 2],
-        &[17, 10],
-        &[33, 17],
-        &[255, 5],
-        &[256, 10],
-        &[257, 3],
-        &[1000, 4],
-        &[2, 3, 5],
-        &[33, 257],
-        &[3, 1000],
-        &[70, 255],
-        &[2, 60_000],
+    let shapes: [&[usize]; 16] = shapes![
+        2; 257; 1 x 2; 2 x 3; 3 x 2; 17 x 10; 33 x 17; 255 x 5; 256 x 10; 257 x 3; 1000 x 4; 2 x 3 x 5;
+        33 x 257; 3 x 1000; 70 x 255; 2 x 60_000
     ];
     let mut cases = Vec::new();
     for (number, shape) in shapes.into_iter().enumerate() {

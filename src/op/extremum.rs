@@ -203,6 +203,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
+/// # Reductions
 impl Tensor {
     /// The extreme elements along a dimension and, in u32, where they stand; both lack that dimension.
     #[track_caller]

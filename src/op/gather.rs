@@ -327,6 +327,7 @@ fn copy_rows<'a, T: Real, E: Copy + Send + Sync + 'a>(
     );
 }
 
+/// # Data sets
 impl Tensor {
     /// The rows of a data set at these indices, u32 \[batch\]: \[batch, …\]. The data lies in one to four `chunks`
     /// \[n, …\] of equal n, but for the last, which may be shorter; an index beyond the last row stands for that row.

@@ -6,7 +6,7 @@
 
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
-    arity, expect_dtype, fold, shader,
+    arity, expect_dtype, fold, shader, shapes,
 };
 use crate::number::Real;
 use crate::target::Target;
@@ -300,19 +300,8 @@ fn cases() -> Vec<Case> {
                 .words(&[WORDS], cursor(5, 4.0)),
         );
     }
-    let shapes: [&[usize]; 12] = [
-        &[],
-        &[1],
-        &[2],
-        &[3],
-        &[17],
-        &[33, 10],
-        &[255],
-        &[256],
-        &[257],
-        &[2, 3, 5, 7],
-        &[1000],
-        &[70_000],
+    let shapes: [&[usize]; 12] = shapes![
+        scalar; 1; 2; 3; 17; 33 x 10; 255; 256; 257; 2 x 3 x 5 x 7; 1000; 70_000
     ];
     for (number, shape) in shapes.into_iter().enumerate() {
         let scale = [1.0, 1024.0, 65_536.0, 0.5][number % 4];

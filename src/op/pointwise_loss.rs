@@ -305,6 +305,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
+/// # Losses
 impl Tensor {
     /// `scale`·Σ φ(y, target) over the last dimension, which is dropped: a loss for each row. The mean over a row has
     /// `scale` 1/columns.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::contract::{
     Case, Compute, Fill, Io, Launch, Launches, Op, RowLoss, Sample, Shader, Signature, Vjp, arity,
+    shapes,
 };
 use crate::number::Real;
 use crate::target::Target;
@@ -205,22 +206,9 @@ impl<C: Comparison> Compute for RowReductionBackward<C> {
 }
 
 /// Shapes that every comparison is tried on: short rows and long ones, one row and many.
-pub(super) const SHAPES: [&[usize]; 15] = [
-    &[1],
-    &[257],
-    &[1, 1],
-    &[2, 3],
-    &[3, 2],
-    &[17, 10],
-    &[33, 17],
-    &[255, 1],
-    &[256, 3],
-    &[257, 10],
-    &[1000, 1],
-    &[2, 3, 5],
-    &[33, 257],
-    &[3, 1000],
-    &[2, 70_000],
+pub(super) const SHAPES: [&[usize]; 15] = shapes![
+    1; 257; 1 x 1; 2 x 3; 3 x 2; 17 x 10; 33 x 17; 255 x 1; 256 x 3; 257 x 10; 1000 x 1; 2 x 3 x 5; 33 x 257;
+    3 x 1000; 2 x 70_000
 ];
 
 /// The op and its gradient on numbers y and t of a shape; with the gradient's own check where the function is smooth there, and

@@ -1,26 +1,14 @@
 //! Rows to try cross-entropy on.
 
-use crate::contract::{Case, Fill};
+use crate::contract::{Case, Fill, shapes};
 use crate::op::Form;
 
 use super::{Backward, CrossEntropy};
 
 pub(super) fn cases() -> Vec<Case> {
-    let shapes: [&[usize]; 14] = [
-        &[4],
-        &[1, 1],
-        &[2, 3],
-        &[3, 2],
-        &[17, 10],
-        &[33, 17],
-        &[255, 1],
-        &[256, 2],
-        &[257, 3],
-        &[1000, 10],
-        &[2, 3, 5],
-        &[33, 257],
-        &[1, 257],
-        &[3, 1000],
+    let shapes: [&[usize]; 14] = shapes![
+        4; 1 x 1; 2 x 3; 3 x 2; 17 x 10; 33 x 17; 255 x 1; 256 x 2; 257 x 3; 1000 x 10; 2 x 3 x 5; 33 x 257;
+        1 x 257; 3 x 1000
     ];
     let mut cases = Vec::new();
     let mut push = |form, shape: &[usize], y: Fill, t: Option<Fill>, smooth: bool| {

@@ -246,6 +246,7 @@ fn is_sparse(signature: &Signature) -> bool {
     signature.inputs[1].dtype == DType::U32
 }
 
+/// # Losses
 impl Tensor {
     /// The cross-entropy −Σ t·ln p over the last dimension, the classes, which is dropped: a loss for each row.
     ///

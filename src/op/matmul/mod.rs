@@ -358,6 +358,7 @@ impl Compute for MatMul {
     }
 }
 
+/// # Products
 impl Tensor {
     /// The matrix product of `[m, k]` and `[k, n]`, `[m, n]`.
     #[track_caller]
