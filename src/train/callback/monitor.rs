@@ -8,8 +8,9 @@ use super::Moment;
 /// Which way a figure gets better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// As Keras does: a figure whose name ends in `loss` falls, and a metric of the model is asked ([`MetricFunction::rises`](crate::train::MetricFunction::rises)). A
-    /// metric of one's own, which cannot tell, is refused when the run begins.
+    /// Keras' way: a figure whose name ends in `loss` falls, and a metric of the model is asked by
+    /// [`MetricFunction::rises`](crate::train::MetricFunction::rises). A metric of one's own, which cannot tell, is refused
+    /// when the run begins.
     #[default]
     Auto,
     /// Lower is better.

@@ -141,10 +141,10 @@ pub trait MetricFunction: fmt::Debug + Send + Sync {
 /// [`Accuracy`](Metric::Accuracy), [`BinaryAccuracy`](Metric::BinaryAccuracy),
 /// [`CategoricalAccuracy`](Metric::CategoricalAccuracy) and
 /// [`SparseCategoricalAccuracy`](Metric::SparseCategoricalAccuracy) alone. Any other metric, top-k accuracies and those of
-/// one's own among them, leaves every step to dispatches of its own: for the 8-10-8-1 of the examples 16 to 21 dispatches a step and less than a
-/// tenth of the steps a second on lavapipe; two thirds of them on the CPU session. Where speed counts, train
-/// with accuracies, and measure the rest once with [`Streaming`] over predictions. [`Model::inspect`](super::Model::inspect)
-/// shows which form a plan has.
+/// one's own among them, leaves every step to dispatches of its own: for the 8-10-8-1 of the examples 16 to 21 dispatches a
+/// step and less than a tenth of the steps a second on lavapipe; two thirds of them on the CPU session. Where speed counts,
+/// train with accuracies, and measure the rest once with [`Streaming`] over predictions.
+/// [`Model::inspect`](super::Model::inspect) shows which form a plan has.
 ///
 /// Class labels stand for one-hot targets wherever a metric reads numbers of zeros and ones.
 #[derive(Clone)]
