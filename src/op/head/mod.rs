@@ -21,33 +21,19 @@ use super::gather::gathered;
 use super::record::Parts;
 use super::{Accuracy, Form};
 
-const STORED: Shader = shader!(
-    "head",
-    "head_stored",
-    "cross_entropy_rows",
-    "binary_cross_entropy_terms",
-    "rows"
-);
+/// A head's kernel: how it comes by the outputs, and what all heads share.
+macro_rules! head {
+    ($($part:literal),+) => {
+        shader!("head", $($part,)+ "cross_entropy_rows", "binary_cross_entropy_terms", "rows")
+    };
+}
 
-const DENSE: Shader = shader!(
-    "head",
-    "head_dense",
-    "head_single",
-    "cross_entropy_rows",
-    "binary_cross_entropy_terms",
-    "rows"
-);
+const STORED: Shader = head!("head_stored");
+
+const DENSE: Shader = head!("head_dense", "head_single");
 
 /// The head that computes the last layer from an input stored as f16.
-const DENSE_HALF: Shader = shader!(
-    "head",
-    "head_dense",
-    "head_half",
-    "halves",
-    "cross_entropy_rows",
-    "binary_cross_entropy_terms",
-    "rows"
-);
+const DENSE_HALF: Shader = head!("head_dense", "head_half", "halves");
 
 pub const ENTRY: Entry = Entry::new("head", &[STORED, DENSE, DENSE_HALF], cases::cases);
 

@@ -11,12 +11,6 @@ use crate::op::{Accuracy, AdvanceClock, Form, RATES, RingColumn, RowLoss};
 
 use super::{Network, NetworkLayer, NetworkOperands, StepRule};
 
-/// A step's rates with the relative error of what an update multiplies by.
-struct RateBounds {
-    values: [f64; RATES],
-    relative: f64,
-}
-
 pub(super) fn bound(network: &Network, sample: &Sample<'_>) -> Vec<Vec<f64>> {
     let NetworkOperands { cursor, .. } = network.operands();
     let mut bounds: Vec<Vec<f64>> = sample.results[..cursor]
@@ -39,16 +33,15 @@ pub(super) fn bound(network: &Network, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         of_rates.copy_from_slice(&[rate, power(1), power(2), 0.0]);
         // 1 − βᵗ keeps the error of the power, and of the second one the root is taken.
         let amplified = |i: usize| UNIT * rates[i] / (1.0 - rates[i]);
-        let relative = match network.rule {
+        let powers = match network.rule {
             StepRule::Adam(_) => amplified(1) + amplified(2),
             _ => 0.0,
         };
-        let rates = RateBounds {
-            values: rates,
-            relative: relative + rate / rates[0].abs().max(1e-37) + UNIT,
-        };
+        // The relative error of what an update multiplies by.
+        let relative = powers + rate / rates[0].abs().max(1e-37) + UNIT;
         let gradient = gradient(network, sample, member, &state, order, &mut bounds[1]);
-        update(network, sample, member, &rates, &gradient, &mut bounds);
+        let rates = (&rates[..], relative);
+        update(network, sample, member, rates, &gradient, &mut bounds);
     }
     bounds.push(vec![0.0; sample.results[cursor].len()]);
     bounds
@@ -256,15 +249,15 @@ fn update(
     network: &Network,
     sample: &Sample<'_>,
     member: usize,
-    rates: &RateBounds,
+    (rates, relative): (&[f64], f64),
     gradient: &[Tracked],
     bounds: &mut [Vec<f64>],
 ) {
     let slab = network.slab(sample);
     let mut gradient = gradient.iter();
     let rate = Tracked {
-        value: rates.values[0],
-        error: rates.values[0].abs() * rates.relative,
+        value: rates[0],
+        error: rates[0].abs() * relative,
     };
     for (fan_in, layer) in network.layers() {
         let kernel = layer.kernel..layer.kernel + fan_in * layer.units;
@@ -275,12 +268,12 @@ fn update(
             match network.rule {
                 StepRule::Adam(rule) => {
                     let before = [2, 3, 4].map(|s| sample.inputs[s][i]);
-                    let errors = rule.errors(before, g, &rates.values);
+                    let errors = rule.errors(before, g, rates);
                     for (slab, error) in (2..).zip(errors) {
                         bounds[slab][i] = error;
                     }
                     let moved = (sample.results[2][i] - before[0]).abs();
-                    bounds[2][i] += 1.1 * moved * rates.relative;
+                    bounds[2][i] += 1.1 * moved * relative;
                 }
                 StepRule::Momentum(rule) => {
                     let step = rate * g;
