@@ -61,11 +61,7 @@ macro_rules! configs {
 pub(super) use configs;
 
 /// The rules of all optimizers, as the harnesses try them.
-pub(crate) const ENTRY: Entry = Entry {
-    name: "update",
-    shaders: &[],
-    cases: super::cases,
-};
+pub(crate) const ENTRY: Entry = Entry::new("update", &[], super::cases);
 
 impl OptimizerConfig {
     /// The optimizer of that name with Keras' defaults: `adam`, `RMSprop`, `adamw` …
