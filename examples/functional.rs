@@ -44,8 +44,8 @@ fn main() -> std::process::ExitCode {
         let predicted = model.predict(&pair)?;
         println!(
             "p farther out: {:.3}; distance {:.3}, truly {:.3}",
-            predicted.output("farther")?.values()[0],
-            predicted.output("distance")?.values()[0],
+            predicted.output("farther")?.values[0],
+            predicted.output("distance")?.values[0],
             1.0f32.hypot(0.6),
         );
         let gradients = model.gradients(&pair, |outputs| outputs[1].clone())?;

@@ -77,7 +77,7 @@ fn trained(device: &Device, case: Case, data: &Dataset) -> u64 {
             hash.write_u64(value.to_bits());
         }
     }
-    for value in model.predict(data).unwrap().values() {
+    for value in model.predict(data).unwrap().values {
         hash.write_u32(value.to_bits());
     }
     write_snapshot(&mut hash, &model.snapshot().unwrap());

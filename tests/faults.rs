@@ -82,7 +82,7 @@ fn scenario(device: &Device, file: &Path) -> Result<Vec<u64>> {
     model.save(file)?;
     let mut loaded = Model::load_on(device, file)?;
     for predictions in [model.predict(&data)?, loaded.predict(&data)?] {
-        let values = predictions.values().iter();
+        let values = predictions.values.iter();
         bits.extend(values.map(|value| u64::from(value.to_bits())));
     }
     Ok(bits)

@@ -71,7 +71,7 @@ fn a_run_leaves_model_files_arrays_and_event_files_for_python() {
         "weights": Value::Object(of_weights.collect()),
         "x": bits(&x),
         "long": bits(&long.to_f32().unwrap()),
-        "predictions": model.predict(&x[..]).unwrap().values(),
+        "predictions": model.predict(&x[..]).unwrap().values,
         "train": { "epoch_loss": losses },
         "validation": { "epoch_loss": val_losses },
         "histogram_steps": [1, 3],

@@ -213,7 +213,7 @@ fn the_best_member_and_the_mean_prediction_follow_from_the_members() {
     let mut expected = [0.0f64; 2];
     for index in 0..5 {
         let own = population.member(index).unwrap().predict(rows).unwrap();
-        for (sum, &value) in expected.iter_mut().zip(own.values()) {
+        for (sum, &value) in expected.iter_mut().zip(&own.values) {
             *sum += f64::from(value) / 5.0;
         }
     }

@@ -40,7 +40,7 @@ fn data(count: usize) -> Dataset {
 fn bits(model: &mut Model, rows: &[f32]) -> Vec<u32> {
     let predicted = model.predict(rows).unwrap();
     predicted
-        .values()
+        .values
         .iter()
         .map(|value| value.to_bits())
         .collect()
@@ -64,7 +64,7 @@ fn any_number_of_rows_gives_what_each_gives_alone() {
             ];
             for row in checked {
                 let own = model.predict(&all[row * 70..][..70]).unwrap();
-                single.push(own.values().to_vec());
+                single.push(own.values.to_vec());
             }
             for count in [1, 7, 8, 9, 255, 257, 1024, 5000, 9000] {
                 let together = model.predict(&all[..count * 70]).unwrap();
@@ -169,7 +169,7 @@ fn a_budget_without_room_for_many_rows_gives_them_in_small_batches() {
         };
         let mut model = model(&device);
         let predicted = model.predict(&all[..]).unwrap();
-        for (a, b) in predicted.values().iter().zip(expected.values()) {
+        for (a, b) in predicted.values.iter().zip(&expected.values) {
             assert!((a - b).abs() < 2e-5, "{a} for {b} in {budget} bytes");
         }
         assert!(device.counters().peak_bytes <= budget);

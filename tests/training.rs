@@ -262,10 +262,10 @@ fn prediction_does_not_depend_on_how_many_rows_come_at_once() {
         .compile_on(device, CategoricalCrossentropy, Adam::default(), [])
         .unwrap();
     let all = model.predict(&data).unwrap();
-    assert_eq!((all.rows().len(), all.columns()), (300, 2));
+    assert_eq!((all.rows().len(), all.columns), (300, 2));
     for row in [0, 17, 299] {
         let alone = model.predict(&data.select(&[row]).unwrap()).unwrap();
-        for (a, b) in alone.values().iter().zip(&all.values()[row * 2..]) {
+        for (a, b) in alone.values.iter().zip(&all.values[row * 2..]) {
             assert!((a - b).abs() < 1e-6, "{a} {b}");
         }
     }
@@ -301,7 +301,7 @@ fn a_loaded_model_predicts_the_same_bits_on_unscaled_input() {
         model
             .predict(&data)
             .unwrap()
-            .values()
+            .values
             .iter()
             .map(|value| value.to_bits())
             .collect()

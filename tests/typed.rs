@@ -81,7 +81,7 @@ fn weights(model: &mut Model) -> Vec<u32> {
 }
 
 fn bits(predicted: &Predictions) -> Vec<u32> {
-    predicted.values().iter().map(|y| y.to_bits()).collect()
+    predicted.values.iter().map(|y| y.to_bits()).collect()
 }
 
 /// The rows of a set in pieces of 17.
@@ -216,8 +216,8 @@ fn tokens_train_to_the_bits_of_their_one_hot_rows() {
         assert_eq!(model.predict(own).unwrap(), predicted);
         assert_eq!(model.predict(&all[..]).unwrap(), predicted);
         let one = model.predict(&all[..TIME]).unwrap();
-        let pairs = one.values().iter().zip(predicted.values());
-        assert_eq!(one.values().len(), CLASSES as usize);
+        let pairs = one.values.iter().zip(predicted.values);
+        assert_eq!(one.values.len(), CLASSES as usize);
         assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-5));
         let evaluated = model.evaluate(&data).unwrap();
         assert!(evaluated.loss.is_finite());

@@ -113,7 +113,7 @@ fn results(device: &Device) -> Result<Vec<u32>> {
     let weights = model.weights()?;
     let weights = weights.iter().flat_map(|weights| &weights.values);
     Ok(weights
-        .chain(predictions.values())
+        .chain(&predictions.values)
         .map(|value| value.to_bits())
         .collect())
 }

@@ -238,10 +238,10 @@ impl Population {
             }
             let predictions = model.predict(rows.borrowed())?;
             if sums.is_empty() {
-                sums = reserved(Some(predictions.values().len()), "the mean predictions")?;
-                sums.resize(predictions.values().len(), 0.0);
+                sums = reserved(Some(predictions.values.len()), "the mean predictions")?;
+                sums.resize(predictions.values.len(), 0.0);
             }
-            for (sum, &value) in sums.iter_mut().zip(predictions.values()) {
+            for (sum, &value) in sums.iter_mut().zip(&predictions.values) {
                 *sum += f64::from(value);
             }
         }

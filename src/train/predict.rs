@@ -39,8 +39,10 @@ const IN_FLIGHT: usize = 2;
 /// The model's outputs for rows of input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predictions {
-    values: Vec<f32>,
-    columns: usize,
+    /// All outputs, row-major; those of a model of several side by side.
+    pub values: Vec<f32>,
+    /// Outputs of a row.
+    pub columns: usize,
     outputs: Vec<OutputColumns>,
 }
 
@@ -76,16 +78,6 @@ impl Predictions {
             columns,
             outputs: vec![self.outputs[place].clone()],
         })
-    }
-
-    /// All outputs, row-major; those of a model of several side by side.
-    pub fn values(&self) -> &[f32] {
-        &self.values
-    }
-
-    /// Outputs of a row.
-    pub fn columns(&self) -> usize {
-        self.columns
     }
 
     /// The outputs of every row.
@@ -247,9 +239,9 @@ async fn run_one(
 impl From<&Predictions> for ndarray::Array2<f32> {
     /// `[rows, columns]`; the outputs of a model of several side by side.
     fn from(predictions: &Predictions) -> Self {
-        let columns = predictions.columns();
+        let columns = predictions.columns;
         let shape = (predictions.rows().len(), columns);
-        let values = predictions.values();
+        let values = &predictions.values;
         ndarray::Array2::from_shape_fn(shape, |(row, column)| values[row * columns + column])
     }
 }

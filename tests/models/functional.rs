@@ -93,7 +93,7 @@ fn the_total_loss_is_the_weighted_sum_and_each_output_is_told_by_name() {
         unreachable!()
     };
     let price = predicted.output("price").unwrap();
-    let squares = price.values().iter().zip(&values);
+    let squares = price.values.iter().zip(&values);
     let squares: f64 = squares.map(|(y, t)| f64::from(y - t).powi(2)).sum();
     assert!((get("price_loss") - squares / (2 * ROWS) as f64).abs() < 1e-6);
     let kind = predicted.output("kind").unwrap();
@@ -144,7 +144,7 @@ fn an_output_without_an_objective_needs_no_targets() {
         let same = before.values == after.values;
         assert_eq!(same, before.name.starts_with("price/"), "{}", before.name);
     }
-    assert_eq!(model.predict(&data).unwrap().columns(), 5);
+    assert_eq!(model.predict(&data).unwrap().columns, 5);
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn losses_and_metrics_of_ones_own_are_closures_over_rows() {
         unreachable!()
     };
     let predicted = model.predict(&data()).unwrap().output("price").unwrap();
-    let cubes = predicted.values().iter().zip(&values);
+    let cubes = predicted.values.iter().zip(&values);
     let cubes: f64 = cubes.map(|(y, t)| f64::from((y - t).abs()).powi(3)).sum();
     assert!((evaluation.get("price_loss").unwrap() - cubes / ROWS as f64).abs() < 1e-6);
     let largest: f64 = predicted.rows().map(|y| f64::from(y[0].max(y[1]))).sum();
@@ -316,7 +316,7 @@ fn a_saved_model_of_several_outputs_is_the_same_to_the_bit() {
     std::fs::remove_file(&path).unwrap();
     let bits = |model: &mut Model| -> Vec<u32> {
         let predicted = model.predict(&data()).unwrap();
-        predicted.values().iter().map(|y| y.to_bits()).collect()
+        predicted.values.iter().map(|y| y.to_bits()).collect()
     };
     assert_eq!(bits(&mut loaded), bits(&mut model));
     assert_eq!(loaded.summary(), model.summary());

@@ -76,8 +76,8 @@ fn dense_works_on_the_last_dimension_of_any_rank() {
     let x = rows(10, 6);
     let wide = compiled(wide).unwrap().predict(&x).unwrap();
     let flat = compiled(flat).unwrap().predict(&x).unwrap();
-    assert_eq!(wide.columns(), 8);
-    assert_eq!(wide.values(), flat.values());
+    assert_eq!(wide.columns, 8);
+    assert_eq!(wide.values, flat.values);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn layers_that_move_elements_move_them_as_keras_does() {
     let x: Vec<f32> = (0..6).map(|i| i as f32).collect();
     let predict = |model: Sequential| {
         let mut model = compiled(model).unwrap();
-        model.predict(&x).unwrap().values().to_vec()
+        model.predict(&x).unwrap().values.to_vec()
     };
     let turned = Sequential::new([2, 3]).layer(Permute::new([2, 1]));
     assert_eq!(predict(turned), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
@@ -120,7 +120,7 @@ fn layers_that_merge_take_their_inputs_element_by_element() {
         }
         .on(&x);
         let mut model = compiled(Functional::new(&x, &merge([&x, &doubled, &turned]))).unwrap();
-        model.predict(&[0.0, 2.0, -4.0]).unwrap().values().to_vec()
+        model.predict(&[0.0, 2.0, -4.0]).unwrap().values.to_vec()
     };
     // x, 2x and 3 − x: (0, 0, 3), (2, 4, 1), (−4, −8, 7).
     assert_eq!(merged(|all| Add.on(all)), [3.0, 7.0, -5.0]);
@@ -232,7 +232,7 @@ fn layers_of_ones_own_are_saved_by_their_settings() {
     let mut loaded = Model::load_with(&Device::cpu(), &path, layers).unwrap();
     std::fs::remove_file(&path).unwrap();
     assert_eq!(
-        loaded.predict(&[1.0, 2.0, 3.0]).unwrap().values(),
+        loaded.predict(&[1.0, 2.0, 3.0]).unwrap().values,
         [3.0, 6.0, 9.0]
     );
 }
@@ -630,7 +630,7 @@ fn a_model_within_another_shares_its_weights_trains_and_is_saved_like_layers() {
         let all = weights
             .iter()
             .flat_map(|w| &w.values)
-            .chain(predicted.values());
+            .chain(&predicted.values);
         all.map(|x| x.to_bits()).collect()
     };
     let [nested, flat] = &mut models;

@@ -360,7 +360,7 @@ fn an_overlap_in_fit_is_that_of_the_whole_batch() {
     let mut model = model
         .compile_on(device, Loss::Dice, Sgd::new(0.0), [])
         .unwrap();
-    let y = model.predict(data.features()).unwrap().values().to_vec();
+    let y = model.predict(data.features()).unwrap().values.to_vec();
     let Targets::Values { values, .. } = data.targets() else {
         panic!("values");
     };

@@ -105,14 +105,14 @@ fn metrics_of_an_evaluation_are_those_streamed_over_its_predictions() {
         let predictions = model.predict(&data).unwrap();
         let mut stream = Streaming::new(&device, &metrics(), 4, data.targets()).unwrap();
         stream
-            .update(data.targets(), predictions.values(), None)
+            .update(data.targets(), &predictions.values, None)
             .unwrap();
         same(&evaluation.metrics, &stream.result().unwrap(), &device);
         assert_eq!(evaluation.confusion, stream.confusion().unwrap());
         // A stream that forgets begins anew.
         stream.reset();
         stream
-            .update(data.targets(), predictions.values(), None)
+            .update(data.targets(), &predictions.values, None)
             .unwrap();
         same(&evaluation.metrics, &stream.result().unwrap(), &device);
     }
@@ -148,7 +148,7 @@ fn metrics_of_numbers_are_those_streamed_over_the_predictions() {
         let predictions = model.predict(&data).unwrap();
         let mut stream = Streaming::new(&device, &metrics(), 2, data.targets()).unwrap();
         stream
-            .update(data.targets(), predictions.values(), None)
+            .update(data.targets(), &predictions.values, None)
             .unwrap();
         same(&evaluation.metrics, &stream.result().unwrap(), &device);
     }

@@ -76,7 +76,7 @@ fn batch_normalisation_keeps_running_averages_and_predicts_with_them() {
     // A row alone is predicted as among others: by the averages, not by its batch.
     let all = model.predict(&data).unwrap();
     let one = model.predict(&data.select(&[5]).unwrap()).unwrap();
-    assert!((all.values()[5] - one.values()[0]).abs() < 1e-5);
+    assert!((all.values[5] - one.values[0]).abs() < 1e-5);
 }
 
 #[test]

@@ -104,8 +104,8 @@ fn tagger(device: &Device, loss: impl Into<Loss>, metrics: Vec<Metric>) -> Model
 /// The model's shares of the classes at every position of every row.
 fn shares(model: &mut Model) -> Vec<Vec<f64>> {
     let predicted = model.predict(&tagged()).unwrap();
-    assert_eq!(predicted.columns(), POSITIONS * CLASSES);
-    let shares = predicted.values().chunks(CLASSES);
+    assert_eq!(predicted.columns, POSITIONS * CLASSES);
+    let shares = predicted.values.chunks(CLASSES);
     shares
         .map(|row| row.iter().map(|&p| f64::from(p)).collect())
         .collect()

@@ -120,7 +120,7 @@ fn a_loss_of_ones_own_has_reductions_weights_metrics_and_trains() {
         let evaluation = model.evaluate(&numbers()).unwrap();
         let predicted = model.predict(&X).unwrap();
         let errors = predicted
-            .values()
+            .values
             .iter()
             .zip(X)
             .map(|(y, x)| f64::from(y - (0.7 * x - 0.2)).abs());
@@ -162,7 +162,7 @@ fn a_loss_of_ones_own_reads_logits_and_leaves_out_what_the_settings_say() {
         let loss = model.evaluate(&data).unwrap().loss;
         let predicted = model.predict(&X).unwrap();
         let smoothed = shares.iter().map(|share| 0.8 * share + 0.1);
-        let kept = predicted.values().iter().zip(smoothed);
+        let kept = predicted.values.iter().zip(smoothed);
         let kept: f64 = kept.map(|(y, t)| f64::from(y * t)).sum();
         near(Some(loss), 1.0 - kept / 6.0);
     }

@@ -187,7 +187,7 @@ fn predictions_survive(device: &Device, file: &str) {
     let x = numbers(300 * 24);
     let bits = |model: &mut Model| -> Vec<u32> {
         let predicted = model.predict(&x).unwrap();
-        predicted.values().iter().map(|y| y.to_bits()).collect()
+        predicted.values.iter().map(|y| y.to_bits()).collect()
     };
     let before = bits(&mut model);
     // The last batch is a ragged one.
@@ -241,7 +241,7 @@ fn a_model_file_of_this_version_is_written() {
         .unwrap();
     model.save(file).unwrap();
     let predicted = model.predict(&numbers(10 * 24)).unwrap();
-    let array = Array::from_f32(&[10, 2], predicted.values()).unwrap();
+    let array = Array::from_f32(&[10, 2], &predicted.values).unwrap();
     array.save(predictions).unwrap();
 }
 
@@ -262,10 +262,10 @@ fn a_model_file_of_version_2_is_read() {
     }
     let then = Array::load(predictions).unwrap().to_f32().unwrap();
     let now = model.predict(&numbers(10 * 24)).unwrap();
-    for (then, now) in then.iter().zip(now.values()) {
+    for (then, now) in then.iter().zip(&now.values) {
         assert!((then - now).abs() < 1e-4, "{then} then, {now} now");
     }
-    assert_eq!(then.len(), now.values().len());
+    assert_eq!(then.len(), now.values.len());
     // One of a version to come is refused as such.
     let text = std::fs::read(file).unwrap();
     let (from, to) = (&b"\"version\":\"2\""[..], &b"\"version\":\"9\""[..]);

@@ -90,8 +90,8 @@ fn replay(case: &Case, recipe: &Recipe, device: &Device) -> Result<Recording, St
     let rows = recipe.data.rows().min(64);
     let features = &recipe.data.features()[..rows * recipe.data.columns()];
     let predicted = model.predict(features)?;
-    let shape = [rows, predicted.columns()];
-    recording.push(("final.pred".into(), array(&shape, predicted.values())));
+    let shape = [rows, predicted.columns];
+    recording.push(("final.pred".into(), array(&shape, &predicted.values)));
     Ok(recording)
 }
 
