@@ -8,6 +8,7 @@ use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, arity, shader, shapes,
 };
 use crate::number::{Real, UNIT};
+use crate::op::shape::row_pairs::{losses, of_sample};
 use crate::op::shape::rows::{Rows, dense};
 use crate::target::Target;
 use crate::{Tensor, TensorType};
@@ -85,11 +86,9 @@ impl Op for Correlation {
     /// the errors of its parts, doubled where they are no longer small.
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         let (_, columns) = sample.signature.inputs[0].shape.rows_and_columns();
-        let y = sample.inputs[0].chunks_exact(columns);
-        let t = sample.inputs[1].chunks_exact(columns);
         let n = columns as f64;
         let gamma = Sample::gamma(columns + 4);
-        let bound = y.zip(t).map(|(y, t)| {
+        let bound = of_sample(sample).map(|(y, t)| {
             let mean = |x: &[f64]| x.iter().sum::<f64>() / n;
             let slip = |x: &[f64]| gamma * x.iter().map(|x| x.abs()).sum::<f64>() / n;
             let (mean_y, mean_t, slip_y, slip_t) = (mean(y), mean(t), slip(y), slip(t));
@@ -126,12 +125,11 @@ impl Op for Correlation {
 impl Compute for Correlation {
     #[inline(always)]
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
-        let (_, columns) = io.matrix(0);
-        let y = io.input(0).chunks_exact(columns);
-        let t = io.input(1).chunks_exact(columns);
-        for ((r, y), t) in io.output(0).iter_mut().zip(y).zip(t) {
-            *r = self.value(&PairSums::of(y, t));
-        }
+        losses(
+            io,
+            #[inline(always)]
+            |y, t| self.value(&PairSums::of(y, t)),
+        );
     }
 }
 
