@@ -5,7 +5,7 @@
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launches, Op, Sample, Shader, Signature, Vjp, expect_dtype,
-    shader,
+    shader, shapes,
 };
 use crate::number::Real;
 use crate::op::shape::rows::elementwise;
@@ -120,21 +120,12 @@ impl Compute for OneHot {
 }
 
 fn cases() -> Vec<Case> {
-    let shapes: [(&[usize], usize); 11] = [
-        (&[], 3),
-        (&[1], 1),
-        (&[2], 3),
-        (&[17], 10),
-        (&[33], 17),
-        (&[255], 2),
-        (&[256], 3),
-        (&[2, 3], 5),
-        (&[33], 257),
-        (&[1000], 10),
-        (&[2], 70_000),
+    let shapes: [(&[usize], usize); 10] = shapes![
+        1: 1; 2: 3; 17: 10; 33: 17; 255: 2; 256: 3; 2 x 3: 5; 33: 257; 1000: 10; 2: 70_000
     ];
+    let shapes = [(&[][..], 3)].into_iter().chain(shapes);
     let mut cases = Vec::new();
-    for (i, (rows, classes)) in shapes.into_iter().enumerate() {
+    for (i, (rows, classes)) in shapes.enumerate() {
         for (smoothing, ignored) in [(0.0, None), (0.1, Some(i as u32 % 2)), (0.25, None)] {
             let op = OneHot {
                 classes,

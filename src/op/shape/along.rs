@@ -88,6 +88,14 @@ impl Along {
         self.places(row).map(|at| x[at])
     }
 
+    /// The elements of row `row` side by side.
+    #[inline(always)]
+    pub(crate) fn get<T: Copy>(self, x: &[T], row: usize, into: &mut [T]) {
+        for (value, at) in into.iter_mut().zip(self.places(row)) {
+            *value = x[at];
+        }
+    }
+
     /// Puts the elements of row `row` in their places.
     #[inline(always)]
     pub(crate) fn put<T: Copy>(self, values: &[T], row: usize, into: &mut [T]) {

@@ -168,11 +168,11 @@ impl<F: RowFormula> Compute for RowMap<F> {
                 |_, (Table(y, _), Table(x, _))| self.function.values(y, x, columns, T::total),
             );
         }
-        let mut own = vec![T::zero(); columns];
+        let [mut own_x, mut own_y] = [(); 2].map(|()| vec![T::zero(); columns]);
         for row in 0..along.rows() {
-            let x: Vec<T> = along.row(x, row).collect();
-            self.function.values(&mut own, &x, columns, in_order);
-            along.put(&own, row, io.output(0));
+            along.get(x, row, &mut own_x);
+            self.function.values(&mut own_y, &own_x, columns, in_order);
+            along.put(&own_y, row, io.output(0));
         }
     }
 }
@@ -201,11 +201,14 @@ impl<F: RowFormula> Compute for RowMapBackward<F> {
                 },
             );
         }
-        let mut own = vec![T::zero(); columns];
+        let [mut own_y, mut own_dy, mut own_dx] = [(); 3].map(|()| vec![T::zero(); columns]);
         for row in 0..along.rows() {
-            let [y, dy] = [y, dy].map(|operand| along.row(operand, row).collect::<Vec<T>>());
-            self.0.function.slopes(&mut own, &y, &dy, in_order);
-            along.put(&own, row, io.output(0));
+            along.get(y, row, &mut own_y);
+            along.get(dy, row, &mut own_dy);
+            self.0
+                .function
+                .slopes(&mut own_dx, &own_y, &own_dy, in_order);
+            along.put(&own_dx, row, io.output(0));
         }
     }
 }
