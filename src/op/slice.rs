@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Shader, Signature, Vjp, arity,
-    expect_dtype, shader,
+    expect_dtype, shader, shapes,
 };
 use crate::number::Real;
 use crate::op::shape::along::{Along, copy_columns};
@@ -134,27 +134,15 @@ impl Compute for Backward {
 
 fn cases() -> Vec<Case> {
     // Shape, dimension, first element, number of elements.
-    let shapes: [(&[usize], isize, usize, usize); 17] = [
-        (&[1], 0, 0, 1),
-        (&[2], 0, 1, 1),
-        (&[17], 0, 3, 11),
-        (&[257], 0, 0, 255),
-        (&[257], 0, 256, 1),
-        (&[3, 2], 1, 0, 1),
-        (&[33, 17], -1, 5, 12),
-        (&[33, 17], 0, 5, 12),
-        (&[256, 255], 1, 0, 255),
-        (&[2, 3, 5], -2, 1, 2),
-        (&[2, 3, 5], 2, 4, 1),
-        (&[2, 3, 5], 0, 0, 2),
-        (&[4, 8, 6], 1, 2, 4),
-        (&[1000, 3], 0, 1, 998),
-        (&[3, 1000], 1, 1, 998),
-        (&[70_000], 0, 33, 69_000),
-        (&[2, 70_000], 1, 35_000, 35_000),
+    let shapes: [(&[usize], (isize, usize, usize)); 17] = shapes![
+        1: (0, 0, 1); 2: (0, 1, 1); 17: (0, 3, 11); 257: (0, 0, 255); 257: (0, 256, 1);
+        3 x 2: (1, 0, 1); 33 x 17: (-1, 5, 12); 33 x 17: (0, 5, 12); 256 x 255: (1, 0, 255);
+        2 x 3 x 5: (-2, 1, 2); 2 x 3 x 5: (2, 4, 1); 2 x 3 x 5: (0, 0, 2); 4 x 8 x 6: (1, 2, 4);
+        1000 x 3: (0, 1, 998); 3 x 1000: (1, 1, 998); 70_000: (0, 33, 69_000);
+        2 x 70_000: (1, 35_000, 35_000)
     ];
     let mut cases = Vec::new();
-    for (shape, axis, start, len) in shapes {
+    for (shape, (axis, start, len)) in shapes {
         let slice = Slice { axis, start, len };
         let x = Shape::from(shape);
         let along = Along::admitted(&TensorType::f32(&x), axis);

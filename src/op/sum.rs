@@ -2,7 +2,7 @@
 
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp,
-    arity, expect_dtype, shader,
+    arity, expect_dtype, shader, shapes,
 };
 use crate::number::Real;
 use crate::number::parallel::{Table, pieces};
@@ -243,27 +243,14 @@ impl Compute for Backward {
 }
 
 fn cases() -> Vec<Case> {
-    let shapes: [(&[usize], usize, usize); 17] = [
-        (&[1], 0, 1),
-        (&[2], 0, 1),
-        (&[17], 0, 1),
-        (&[257], 0, 1),
-        (&[1000], 0, 1),
-        (&[70_000], 0, 1),
-        (&[33, 10], 0, 1),
-        (&[33, 10], 1, 2),
-        (&[33, 10], 0, 2),
-        (&[256, 255], 0, 1),
-        (&[255, 256], 1, 2),
-        (&[2, 3, 5], 1, 2),
-        (&[2, 300, 5], 1, 2),
-        (&[3, 4, 5, 6], 1, 3),
-        (&[3, 4, 5, 6], 2, 2),
-        (&[70_000, 3], 0, 1),
-        (&[3, 70_000], 1, 2),
+    let shapes: [(&[usize], (usize, usize)); 17] = shapes![
+        1: (0, 1); 2: (0, 1); 17: (0, 1); 257: (0, 1); 1000: (0, 1); 70_000: (0, 1); 33 x 10: (0, 1);
+        33 x 10: (1, 2); 33 x 10: (0, 2); 256 x 255: (0, 1); 255 x 256: (1, 2); 2 x 3 x 5: (1, 2);
+        2 x 300 x 5: (1, 2); 3 x 4 x 5 x 6: (1, 3); 3 x 4 x 5 x 6: (2, 2); 70_000 x 3: (0, 1);
+        3 x 70_000: (1, 2)
     ];
     let mut cases = Vec::new();
-    for (shape, first, last) in shapes {
+    for (shape, (first, last)) in shapes {
         let sum = Sum { first, last };
         let case = Case::new(sum).input(shape, Fill::Uniform(-2.0, 3.0));
         let mut half = case.clone().without_gradient();

@@ -3,7 +3,7 @@
 
 use crate::contract::{
     Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, Vjp, arity,
-    expect_dtype, shader,
+    expect_dtype, shader, shapes,
 };
 use crate::number::Real;
 use crate::op::shape::along::Along;
@@ -215,23 +215,13 @@ impl Compute for Backward {
 
 fn cases() -> Vec<Case> {
     // The shape, the dimension, how many are taken.
-    let shapes: [(&[usize], isize, usize); 13] = [
-        (&[1], 0, 1),
-        (&[3], 0, 1),
-        (&[17], 0, 33),
-        (&[2, 3], 1, 5),
-        (&[2, 3], 0, 2),
-        (&[33, 17], 0, 10),
-        (&[33, 17], -1, 1),
-        (&[2, 3, 5], -2, 7),
-        (&[4, 2, 3, 5], 2, 3),
-        (&[257, 3], 0, 255),
-        (&[3, 1000], 1, 256),
-        (&[1000, 8], 0, 32),
-        (&[3], 0, 70_000),
+    let shapes: [(&[usize], (isize, usize)); 13] = shapes![
+        1: (0, 1); 3: (0, 1); 17: (0, 33); 2 x 3: (1, 5); 2 x 3: (0, 2); 33 x 17: (0, 10);
+        33 x 17: (-1, 1); 2 x 3 x 5: (-2, 7); 4 x 2 x 3 x 5: (2, 3); 257 x 3: (0, 255);
+        3 x 1000: (1, 256); 1000 x 8: (0, 32); 3: (0, 70_000)
     ];
     let mut cases = Vec::new();
-    for (shape, axis, taken) in shapes {
+    for (shape, (axis, taken)) in shapes {
         let x = Shape::from(shape);
         let Along { at, len, .. } = Along::admitted(&TensorType::f32(&x), axis);
         let y = x.resized(at, taken);
