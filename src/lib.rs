@@ -105,8 +105,8 @@ pub mod prelude {
     };
     pub use crate::nn::{
         Add, Average, CategoryEncoding, Concatenate, Constraint, Dense, Dot, Flatten, Functional,
-        Initializer, Input, Lambda, Layer, Maximum, Minimum, Multiply, Permute, Regularizer,
-        RepeatVector, Rescaling, Reshape, Sequential, Subtract,
+        Initializer, Input, Lambda, Layer, LayerRef, Maximum, Minimum, Multiply, Permute,
+        Regularizer, RepeatVector, Rescaling, Reshape, Sequential, Subtract,
     };
     pub use crate::nn::{
         AlphaDropout, BatchNormalization, Dropout, GaussianDropout, GaussianNoise,
