@@ -33,8 +33,7 @@ pub enum Initial {
 
 /// What a variable is there for, and so whether a [`Snapshot`](crate::Snapshot) keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Role {
+pub(crate) enum Role {
     /// What training changes: parameters, states of optimizers, running averages, rates. Kept.
     State,
     /// Where a run is: a clock's cursor, counts over the epoch under way. Kept with a run, but no part of a model.
@@ -145,7 +144,8 @@ impl Graph {
         self.declare(true, Role::Data, name, TensorType::f32(shape), initial)
     }
 
-    /// A named tensor that outlives a step, in the role of a [`Role::State`].
+    /// A named tensor that outlives a step and that training changes, such as an optimizer's state: a
+    /// [`Snapshot`](crate::Snapshot) keeps it.
     #[track_caller]
     pub fn variable(&self, name: impl Into<String>, kind: TensorType, initial: Initial) -> Tensor {
         self.variable_as(Role::State, name, kind, initial)

@@ -72,7 +72,7 @@ pub use data::Csv;
 pub use data::{Dataset, Preprocessing, Scaler, Targets};
 pub use device::{Device, Options};
 pub use error::{Error, Result};
-pub use graph::{Graph, Initial, Role};
+pub use graph::{Graph, Initial};
 pub use plan::{Plan, Program};
 pub use session::{Pending, Session, Snapshot, Values};
 pub use shape::{DType, Shape, TensorType};

@@ -1,9 +1,10 @@
 //! Whether there is memory for a plan, asked before the driver is.
 
 use crate::edge::files;
+use crate::graph::Role;
 use crate::plan::{Place, Plan};
 use crate::target::Class;
-use crate::{Error, Result, Role};
+use crate::{Error, Result};
 
 use super::device::Device;
 

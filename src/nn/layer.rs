@@ -250,7 +250,7 @@ pub(crate) fn batch_of(graph: &Graph, name: &str, rows: usize, sample: &TensorTy
         shape: [&[rows], sample.shape.dims()].concat().into(),
         dtype: sample.widened().dtype,
     };
-    graph.variable_as(crate::Role::Data, name, kind, Initial::Zeros)
+    graph.variable_as(crate::graph::Role::Data, name, kind, Initial::Zeros)
 }
 
 /// The one input of a layer that takes one.

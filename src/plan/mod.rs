@@ -65,7 +65,7 @@ pub struct PlannedVariable {
     /// What it holds when a session opens.
     pub initial: Initial,
     /// What it is there for, and so whether a snapshot keeps it.
-    pub role: Role,
+    pub(crate) role: Role,
     /// Whether it holds that for ever.
     pub constant: bool,
     /// Where it lies.

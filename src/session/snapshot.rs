@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::edge::WallTime;
+use crate::graph::Role;
 use crate::plan::{Place, PlannedVariable};
-use crate::{DType, Error, Result, Role, TensorType, gpu};
+use crate::{DType, Error, Result, TensorType, gpu};
 
 use super::access::values_of;
 use super::{ElementsRef, Executor, Session, Values};
@@ -61,7 +62,7 @@ impl PendingSnapshot {
 }
 
 impl Session {
-    /// The variables that runs change, by name: those of [`Role::State`] and [`Role::Progress`]. Restored, a session that is
+    /// The variables that runs change, by name: parameters, states, and where a run is. Restored, a session that is
     /// given the same data goes on with the same bits.
     ///
     /// # Errors

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
+use crate::graph::Role;
 use crate::session::resize_rates;
-use crate::{Device, Error, Plan, Result, Role, Session, Snapshot};
+use crate::{Device, Error, Plan, Result, Session, Snapshot};
 
 use super::programs::{Capacity, Handles, Recipe, RowProgram, RunHandles};
 

@@ -1,9 +1,10 @@
 //! Derivatives of anything that is computed from a model's outputs, by its inputs and by its weights.
 
 use crate::data::TypedValues;
+use crate::graph::Role;
 use crate::nn::Parameter;
 use crate::plan::{Plan, Program};
-use crate::{DType, Graph, Initial, Result, Role, Shape, Tensor, TensorType};
+use crate::{DType, Graph, Initial, Result, Shape, Tensor, TensorType};
 
 use super::Weights;
 use super::features::Arranged;

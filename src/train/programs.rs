@@ -7,11 +7,12 @@ mod handles;
 mod measured;
 mod members;
 
+use crate::graph::Role;
 use crate::nn::{Functional, Parameter, batch_of};
 use crate::optim::{Extras, LossScale, Optimizer, Rates, Scaling};
 use crate::plan::{Plan, Program};
 use crate::target::{Precision, Target};
-use crate::{Graph, Result, Role, Tensor};
+use crate::{Graph, Result, Tensor};
 
 use super::metric::{MetricSetting, ModelMetrics, OutputMetrics};
 use super::micro::accumulating;

@@ -2,11 +2,11 @@
 
 use std::panic::Location;
 
-use crate::graph::{Node, Origin};
+use crate::graph::{Node, Origin, Role};
 use crate::plan::Plan;
 use crate::session::{ElementsRef, resize_rates};
 use crate::target::Target;
-use crate::{Dataset, Device, Error, Graph, Result, Role, Session, Snapshot, Values};
+use crate::{Dataset, Device, Error, Graph, Result, Session, Snapshot, Values};
 
 use super::model::Model;
 use super::non_finite::FirstNonFinite;

@@ -1,7 +1,8 @@
 //! The clock in a graph: its variables, and the batch's row numbers.
 
+use crate::graph::Role;
 use crate::schedule::Schedule;
-use crate::{Graph, Initial, Role, Tensor, TensorType};
+use crate::{Graph, Initial, Tensor, TensorType};
 
 use super::{AdvanceClock, UpdateCount, cursor, rate};
 

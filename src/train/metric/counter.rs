@@ -1,9 +1,10 @@
 //! What a metric has the device count: the mean of a number for each row, or counts and sums of a whole epoch.
 
+use crate::graph::Role;
 use crate::nn::Activation;
 use crate::op::{self, Confusion, Feed, Moments, Says, Select, Tallied, ThresholdCounts};
 use crate::train::loss::{Loss, Output, Reduction, Takes, between};
-use crate::{DType, Error, Initial, Result, Role, Tensor, TensorType};
+use crate::{DType, Error, Initial, Result, Tensor, TensorType};
 
 use super::below;
 use super::{Classes, ColumnMoments, ConfusionMatrix, MetricSetting, Tally, ThresholdTally};

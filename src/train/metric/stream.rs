@@ -1,13 +1,12 @@
 //! Metrics over batches that come one after the other from the host.
 
+use crate::graph::Role;
 use crate::nn::Activation;
 use crate::op::{Parts, cursor};
 use crate::session::ElementsRef;
 use crate::train::epoch_sums::EpochFigures;
 use crate::train::loss::Output;
-use crate::{
-    Device, Error, Graph, Initial, Plan, Program, Result, Role, Session, Targets, TensorType,
-};
+use crate::{Device, Error, Graph, Initial, Plan, Program, Result, Session, Targets, TensorType};
 
 use super::{ConfusionMatrix, Metric, MetricSetting, ModelMetrics, OutputMetrics, TallyInputs};
 

@@ -1,9 +1,10 @@
 //! The data set in a program: its arrays, each in its own type, in chunks that fit a binding.
 
+use crate::graph::Role;
 use crate::op::{Gather, MAX_CHUNKS};
 use crate::optim::Clock;
 use crate::target::Target;
-use crate::{DType, Error, Graph, Initial, Result, Role, Tensor, TensorType};
+use crate::{DType, Error, Graph, Initial, Result, Tensor, TensorType};
 
 use super::{DataArray, Extent, Recipe, RowProgram, chunk_name};
 

@@ -1,12 +1,13 @@
 //! The part of a program that is the same in training and evaluation: a batch, its losses and its metrics.
 
+use crate::graph::Role;
 use crate::nn::Parameter;
 use crate::optim::Clock;
 use crate::train::loss::{Output, Scope};
 use crate::train::metric::{OutputMetrics, TallyInputs};
 use crate::train::objective::Objective;
 use crate::train::sizes::RING_ROWS;
-use crate::{Error, Graph, Initial, Result, Role, Tensor, TensorType, op};
+use crate::{Error, Graph, Initial, Result, Tensor, TensorType, op};
 
 use super::{Extent, Recipe, RowProgram, flat};
 

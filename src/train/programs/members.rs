@@ -1,11 +1,12 @@
 //! The program of a population: every member's slabs side by side, and one call that trains them all.
 
+use crate::graph::Role;
 use crate::nn::Functional;
 use crate::op::{Network, NetworkLayer};
 use crate::plan::{Plan, Program};
 use crate::reserve::reserved;
 use crate::target::{Class, Target};
-use crate::{Error, Graph, Initial, Result, Role, Tensor, TensorType};
+use crate::{Error, Graph, Initial, Result, Tensor, TensorType};
 
 use super::{Capacity, DataArray, Extent, Recipe, RowProgram, chunk_name};
 

@@ -1,11 +1,12 @@
 //! The end of an epoch: its figures, the members that end with it, what callbacks do.
 
 use crate::edge::WallTime;
+use crate::graph::Role;
 use crate::session::ElementsRef;
 use crate::train::epoch_sums::EpochFigures;
 use crate::train::history::{Epoch, Stop};
 use crate::train::model::Model;
-use crate::{Result, Role, Snapshot, TensorType, Values};
+use crate::{Result, Snapshot, TensorType, Values};
 
 use super::Run;
 

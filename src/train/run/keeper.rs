@@ -8,8 +8,9 @@
 use std::time::Duration;
 
 use crate::edge::WallTime;
+use crate::graph::Role;
 use crate::session::PendingSnapshot;
-use crate::{Device, Error, Result, Role, Snapshot};
+use crate::{Device, Error, Result, Snapshot};
 
 use crate::train::model::Model;
 use crate::train::non_finite::NonFinite;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use crate::graph::Role;
 use crate::train::model::Model;
 use crate::train::programs::RowProgram;
 use crate::train::state::RunState;
 use crate::train::trace::Trace;
-use crate::{Error, Result, Role, Snapshot, Values};
+use crate::{Error, Result, Snapshot, Values};
 
 use super::Run;
 

@@ -1,13 +1,14 @@
 //! The state of a run, taken between two steps, and taken up by another run.
 
 use crate::edge::WallTime;
+use crate::graph::Role;
 use crate::optim::{CommonSettings, is_accumulator};
 use crate::train::history::{History, Stop};
 use crate::train::hook::{Due, StateHook};
 use crate::train::model::Model;
 use crate::train::programs::RowProgram;
 use crate::train::state::{MemberState, RunState, is_whole};
-use crate::{Error, Result, Role, Snapshot};
+use crate::{Error, Result, Snapshot};
 
 use super::Run;
 
