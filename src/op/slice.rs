@@ -134,7 +134,7 @@ impl Compute for Backward {
 
 fn cases() -> Vec<Case> {
     // Shape, dimension, first element, number of elements.
-    let shapes: [(&[usize], (isize, usize, usize)); 17] = shapes![
+    let shapes: [(&[usize], _); 17] = shapes![
         1: (0, 0, 1); 2: (0, 1, 1); 17: (0, 3, 11); 257: (0, 0, 255); 257: (0, 256, 1);
         3 x 2: (1, 0, 1); 33 x 17: (-1, 5, 12); 33 x 17: (0, 5, 12); 256 x 255: (1, 0, 255);
         2 x 3 x 5: (-2, 1, 2); 2 x 3 x 5: (2, 4, 1); 2 x 3 x 5: (0, 0, 2); 4 x 8 x 6: (1, 2, 4);
