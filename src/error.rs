@@ -9,7 +9,10 @@ use std::path::PathBuf;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that a user, a file or a driver can cause.
-#[derive(Debug, Clone)]
+///
+/// `{}` prints its sentence, and so does `{:?}`: that is what Rust prints of an error that leaves `main`. `{:#?}` prints the
+/// fields.
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Error {
     /// Shapes or types of an op's arguments do not fit.
@@ -168,6 +171,44 @@ impl Error {
 impl From<Infallible> for Error {
     fn from(never: Infallible) -> Self {
         match never {}
+    }
+}
+
+/// What the derived `Debug` prints.
+macro_rules! fields {
+    ($error:ident, $f:ident: $($variant:ident { $($field:ident),* })*) => {
+        match $error {
+            $(Error::$variant { $($field),* } => {
+                let mut fields = $f.debug_struct(stringify!($variant));
+                fields$(.field(stringify!($field), $field))*.finish()
+            })*
+        }
+    };
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt::Display::fmt(self, f);
+        }
+        fields! {
+            self, f:
+            Shape { op, message, location }
+            Argument { name, message }
+            NotFound { what, name, known }
+            Data { message }
+            Format { path, line, message }
+            Io { path, source }
+            Limit { limit, what, needed, allowed }
+            OutOfMemory { what, needed, available, advice }
+            Device { message }
+            Shader { shader, message }
+            Gpu { during, message }
+            DeviceLost { during, message }
+            Timeout { during, seconds }
+            Check { op, message }
+            NonFinite { epoch, step, what }
+        }
     }
 }
 

@@ -51,7 +51,8 @@ macro_rules! operators {
         /// # Arithmetic of two tensors
         ///
         /// Shapes broadcast as in NumPy: aligned at their last dimension, one that is missing or of size one is repeated. What
-        /// does not broadcast is refused. `+`, `-`, `*` and `/` work on references to tensors.
+        /// does not broadcast is refused. `+`, `-`, `*` and `/` take tensors, references to them, and numbers on either
+        /// side.
         ///
         /// ```
         /// let graph = kiln::Graph::new();
@@ -247,17 +248,3 @@ fn cases() -> Vec<Case> {
     );
     cases
 }
-
-macro_rules! symbols {
-    ($($trait:ident $method:ident),*) => {$(
-        impl std::ops::$trait for &Tensor {
-            type Output = Tensor;
-
-            #[track_caller]
-            fn $method(self, b: &Tensor) -> Tensor {
-                Tensor::$method(self, b)
-            }
-        }
-    )*};
-}
-symbols!(Add add, Sub sub, Mul mul, Div div);

@@ -59,6 +59,25 @@ fn labelled(features: Vec<f32>, labels: Vec<u32>) -> Dataset {
 }
 
 #[test]
+fn an_error_that_leaves_main_prints_its_sentence() {
+    // What `fn main() -> Result<()>` prints of it is its `Debug`.
+    let error = Csv::new().read("no/such/file.csv").unwrap_err();
+    assert!(
+        error.to_string().starts_with("no/such/file.csv: "),
+        "{error}"
+    );
+    assert_eq!(format!("{error:?}"), error.to_string());
+    let fields = format!("{error:#?}");
+    assert!(
+        fields.starts_with("Io {\n    path: \"no/such/file.csv\",\n    source: "),
+        "{fields}"
+    );
+    let error = Error::argument("rate", "must be at least 0, got -1");
+    let fields = "Argument {\n    name: \"rate\",\n    message: \"must be at least 0, got -1\",\n}";
+    assert_eq!(format!("{error:#?}"), fields);
+}
+
+#[test]
 fn more_than_two_hundred_bad_values_are_refused() {
     let before = REFUSALS.get();
     graph::all();

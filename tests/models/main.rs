@@ -9,6 +9,7 @@ mod common;
 mod defaults;
 mod documented;
 mod functional;
+mod inside_layers;
 mod layers;
 mod losses;
 mod metrics;

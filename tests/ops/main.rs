@@ -6,6 +6,7 @@ mod axes;
 mod common;
 mod custom_op;
 mod gradcheck;
+mod operators;
 mod oracle;
 mod own_function;
 mod shaders;

@@ -67,15 +67,6 @@ macro_rules! methods {
 
 functions!(methods);
 
-impl std::ops::Neg for &Tensor {
-    type Output = Tensor;
-
-    #[track_caller]
-    fn neg(self) -> Tensor {
-        Tensor::neg(self)
-    }
-}
-
 impl Function {
     /// One of Kiln's own functions by its name in plans: `elu`, whose settings alpha, scale and width have defaults.
     ///
