@@ -22,6 +22,7 @@ pub(crate) struct ValueId {
 
 /// What a variable holds when a session opens.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Initial {
     /// Zeros.
     Zeros,

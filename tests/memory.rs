@@ -223,7 +223,7 @@ fn batches_are_split_until_they_fit_the_budget() {
     let error = model(&device, 256).fit(&data, fit()).unwrap_err();
     assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
     let mut split = model(&device, 256);
-    let history = split.fit(&data, fit().micro_batches(None)).unwrap();
+    let history = split.fit(&data, fit().micro_batches_to_fit()).unwrap();
     assert!(history.steps >= 8, "{} steps", history.steps);
     assert!(device.counters().peak_bytes <= budget);
     let mut whole = model(&Device::cpu(), 256);
@@ -246,7 +246,7 @@ fn batches_are_split_until_they_fit_a_binding() {
     let error = model(&small, 256).fit(&data, fit()).unwrap_err();
     assert!(matches!(error, Error::Limit { .. }), "{error}");
     let mut split = model(&small, 256);
-    let history = split.fit(&data, fit().micro_batches(None)).unwrap();
+    let history = split.fit(&data, fit().micro_batches_to_fit()).unwrap();
     assert!(history.steps >= 8, "{} steps", history.steps);
     let mut whole = model(&device, 256);
     whole.fit(&data, fit()).unwrap();
@@ -389,7 +389,7 @@ fn what_waits_for_another_use_is_given_back_where_the_budget_has_no_room() {
     assert!(refused, "{error}");
 }
 
-/// Trained in runs of so many parts each, on the processor.
+/// Trained in runs of these numbers of parts, on the processor.
 fn trained_in(optimizer: impl Optimizer + 'static, parts: [u32; 3]) -> Model {
     let network = Sequential::new(20).dense(24, Tanh).dense(1, Linear);
     let mut model = network

@@ -32,6 +32,7 @@ impl Entry {
 
 /// How a harness fills an input.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Fill {
     /// Uniform draws between the two numbers.
     Uniform(f32, f32),

@@ -11,6 +11,7 @@ pub enum Form {
 
 /// A loss of each row that a head can compute.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum RowLoss {
     /// The cross-entropy of logits.
     CrossEntropy,

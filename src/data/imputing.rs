@@ -12,6 +12,7 @@ use super::scaling::{columns, quantile};
 ///
 /// A column of categories gets its most frequent one, whichever is asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Fill {
     /// The mean of the column's numbers.
     Mean,

@@ -13,6 +13,7 @@ use super::{Dataset, Scaler};
 
 /// One thing that is done to the columns; each is fitted on what the steps before it made of the training part.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Step {
     /// Fills missing cells.
     Impute(Fill),

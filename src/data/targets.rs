@@ -7,6 +7,7 @@ use super::rows::picked;
 
 /// What a network learns to say about each row.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Targets {
     /// Nothing: rows to predict on.
     None,

@@ -15,6 +15,7 @@ const EPSILON: f32 = 1e-7;
 #[allow(unpredictable_function_pointer_comparisons)]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Constraint {
     /// Norms up to `max_value`: W·min(norm, max)/(norm + 1e-7).
     MaxNorm {

@@ -16,6 +16,7 @@ use super::draws::{CUT_DEVIATION, Draws};
 #[allow(unpredictable_function_pointer_comparisons)]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Initializer {
     /// Uniform in ±√(6/(fan-in + fan-out)) (Glorot and Bengio, 2010). The default of kernels.
     #[default]

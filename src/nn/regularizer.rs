@@ -12,6 +12,7 @@ use crate::{Error, Result, Tensor};
 #[allow(unpredictable_function_pointer_comparisons)]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Regularizer {
     /// l1·Σ|x|. Keras' default factor: 0.01.
     L1(f32),
@@ -83,7 +84,7 @@ impl Regularizer {
     /// The penalty on each row of `x`, `[batch, …]`: `[batch]`, for [`Call::add_loss`](super::Call::add_loss). The mean over
     /// a batch is Keras' penalty on outputs, which is divided by the rows of the batch.
     #[track_caller]
-    pub fn row_penalty(self, x: &Tensor) -> Tensor {
+    pub(crate) fn row_penalty(self, x: &Tensor) -> Tensor {
         let Some([l1, l2]) = self.of_sums() else {
             return x.refuse_penalty("is no sum over rows, so no penalty on outputs".into());
         };

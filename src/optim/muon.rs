@@ -16,6 +16,7 @@ use super::{Adam, Clock, Common, Rates};
 /// How long a matrix's step is, whose elements would otherwise have a root mean square of about 1/√max(rows, columns).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum StepLength {
     /// η·share·√max(rows, columns): of Adam's usual size. Keras' `rms_rate` and PyTorch's `match_rms_adamw`, both 0.2.
     Rms(f32),
@@ -78,7 +79,7 @@ fn has_length(name: &'static str, length: StepLength) -> Result<()> {
 }
 
 impl Muon {
-    /// The same in PyTorch's form.
+    /// PyTorch's form.
     pub fn pytorch(mut self) -> Self {
         self.pytorch = true;
         self.step_length = StepLength::Original;

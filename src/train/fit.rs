@@ -256,8 +256,7 @@ impl<'a> Fit<'a> {
     }
 
     /// Computes each batch in this many parts, whose gradients are collected for one update: the memory of a smaller batch, and the
-    /// result of the whole one but for rounding. `None` takes as few parts as find room in the device's memory or budget, one
-    /// where it is not known; a run that goes on keeps the parts it had.
+    /// result of the whole one but for rounding.
     ///
     /// Layers and losses that look at a whole batch see a part: batch normalisation, the mean of a loss with an ignored class,
     /// `Dice` and `Tversky`. They come to what batches of a part's size come to with
@@ -266,8 +265,15 @@ impl<'a> Fit<'a> {
     /// Losses and steps of the history, and what callbacks, states and checkpoints count, are those of the parts; what
     /// [`max_steps`](Self::max_steps) is given is whole batches. The parts must divide the batch, and
     /// the batch the rows.
-    pub fn micro_batches(mut self, parts: impl Into<Option<u32>>) -> Self {
-        self.micro = Some(parts.into().map_or(Micro::Fitting, Micro::Count));
+    pub fn micro_batches(mut self, parts: u32) -> Self {
+        self.micro = Some(Micro::Count(parts));
+        self
+    }
+
+    /// Splits batches as [`micro_batches`](Self::micro_batches) does, into as few parts as find room in the device's memory or
+    /// budget, and not at all where neither is known. A run that goes on keeps the parts it had.
+    pub fn micro_batches_to_fit(mut self) -> Self {
+        self.micro = Some(Micro::Fitting);
         self
     }
 

@@ -10,6 +10,7 @@ use super::state::RunState;
 
 /// How often the state of a run is taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Every {
     /// After this many steps each: batches, or their [parts](super::Fit::micro_batches).
     Steps(u64),

@@ -79,7 +79,7 @@ fn run(device: &Device, dropout: f32, from: Option<RunState>) -> (Vec<u64>, RunS
     (bits(&history), last.unwrap(), weights.collect())
 }
 
-/// Trains for so many steps and stops.
+/// Trains for this many steps and stops.
 fn stopped(device: &Device, dropout: f32, steps: u64) -> RunState {
     let mut last = None;
     let keep = |state: &RunState| {
@@ -243,7 +243,7 @@ fn a_state_of_another_run_is_refused_with_what_differs() {
     );
 }
 
-/// Trains 64 rows in batches of 16 and of 4 parts for so many steps, from a state if there is one.
+/// Trains 64 rows in batches of 16 and of 4 parts for this many steps, from a state if there is one.
 fn in_parts(
     parts: impl FnOnce(Fit<'_>) -> Fit<'_>,
     steps: u64,
@@ -276,7 +276,7 @@ fn a_run_in_micro_batches_goes_on_with_as_many_and_no_others() {
         fit.batch_size(16).micro_batches(4)
     }
     fn fitting(fit: Fit<'_>) -> Fit<'_> {
-        fit.batch_size(16).micro_batches(None)
+        fit.batch_size(16).micro_batches_to_fit()
     }
     let (whole, end) = in_parts(four, 12, None).unwrap();
     assert_eq!((end.steps, end.order.micro), (48, 4));
@@ -328,7 +328,7 @@ fn a_file_of_before_parts_of_batches_were_kept_is_gone_on_from_in_parts_only() {
         fit.batch_size(4)
     }
     fn fitting(fit: Fit<'_>) -> Fit<'_> {
-        fit.batch_size(4).micro_batches(None)
+        fit.batch_size(4).micro_batches_to_fit()
     }
     let outcomes = [
         in_parts(single, 48, Some(state.clone())),
@@ -357,7 +357,7 @@ fn a_run_goes_on_with_its_own_metrics_and_with_validation_only_if_it_had_it() {
     };
     let data = data();
     let plain = || Fit::epochs(4).batch_size(8).silent();
-    // In the first epoch, when no figure has been told, and behind it.
+    // In the first epoch, when no figure has been told, and after it.
     for steps in [2, 7] {
         let mut last = None;
         let keep = |state: &RunState| {

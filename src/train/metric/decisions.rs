@@ -79,23 +79,23 @@ impl Metric {
         decided("specificity", decision, Outcomes::specificity)
     }
 
-    /// Positives that were found, at each of these thresholds.
-    pub fn TruePositives(thresholds: Vec<f32>) -> Metric {
+    /// Positives that were found, at each of these thresholds: `Metric::TruePositives([0.5])`.
+    pub fn TruePositives(thresholds: impl IntoIterator<Item = f32>) -> Metric {
         counted("true_positives", thresholds, true, |outcomes| outcomes.tp)
     }
 
     /// Negatives that were taken for positive, at each of these thresholds.
-    pub fn FalsePositives(thresholds: Vec<f32>) -> Metric {
+    pub fn FalsePositives(thresholds: impl IntoIterator<Item = f32>) -> Metric {
         counted("false_positives", thresholds, false, |outcomes| outcomes.fp)
     }
 
     /// Negatives that were left alone, at each of these thresholds.
-    pub fn TrueNegatives(thresholds: Vec<f32>) -> Metric {
+    pub fn TrueNegatives(thresholds: impl IntoIterator<Item = f32>) -> Metric {
         counted("true_negatives", thresholds, true, |outcomes| outcomes.tn)
     }
 
     /// Positives that were missed, at each of these thresholds.
-    pub fn FalseNegatives(thresholds: Vec<f32>) -> Metric {
+    pub fn FalseNegatives(thresholds: impl IntoIterator<Item = f32>) -> Metric {
         counted("false_negatives", thresholds, false, |outcomes| {
             outcomes.fn_
         })
@@ -115,10 +115,11 @@ fn decided(
 /// A value of the outcomes at each threshold, of all classes together.
 fn counted(
     name: &'static str,
-    thresholds: Vec<f32>,
+    thresholds: impl IntoIterator<Item = f32>,
     rises: bool,
     value: fn(Outcomes) -> f64,
 ) -> Metric {
+    let thresholds: Vec<f32> = thresholds.into_iter().collect();
     at_thresholds(name, thresholds.clone(), rises, thresholds.into(), value)
 }
 

@@ -130,8 +130,8 @@ fn first_batch(case: &Case, recipe: &Recipe, device: &Device) -> Result<Recordin
             let wide = labels[..rows].iter().map(|&label| f64::from(label));
             work.label("y", &Array::floats(&[rows], wide.collect()), &[rows].into())?
         }
-        Targets::None | Targets::LabelTable { .. } => {
-            return Err(Stop::Failed(case.error("there are no targets")));
+        _ => {
+            return Err(Stop::Failed(case.error("targets are numbers or labels")));
         }
     };
     let mut weights = Vec::new();
