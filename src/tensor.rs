@@ -33,17 +33,17 @@ impl Tensor {
         &self.graph
     }
 
-    /// Its node and output.
+    /// The node that makes it, and which of the node's outputs it is.
     pub(crate) fn id(&self) -> ValueId {
         self.id
     }
 
-    /// Its shape and element type.
+    /// The tensor's shape and element type.
     pub fn kind(&self) -> TensorType {
         self.graph.lock().kind(self.id)
     }
 
-    /// Its shape.
+    /// The tensor's shape.
     pub fn shape(&self) -> Shape {
         self.kind().shape
     }

@@ -14,7 +14,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Allocations of so many more steps of training once the session is warm.
+/// Allocations of this many more steps of training once the session is warm.
 fn allocations(model: &Model, steps: u64) -> usize {
     let (_, plan) = model.inspect(1000, 257).unwrap();
     let mut session = Device::cpu().open(&plan).unwrap();
@@ -25,7 +25,7 @@ fn allocations(model: &Model, steps: u64) -> usize {
     change.allocations + change.reallocations
 }
 
-/// Allocations, and bytes of them, of the graph and the plan of a network with so many hidden layers, for each layer.
+/// Allocations, and bytes of them, of the graph and the plan of a network with this many hidden layers, for each layer.
 fn of_planning(hidden: usize, target: &Target) -> (f64, f64) {
     let device = Device::cpu().with_target(|_| target.clone());
     let model = (0..hidden).fold(Sequential::new(64), |model, _| model.dense(64, Relu));

@@ -1,4 +1,4 @@
-//! A device that does not answer: every wait ends soon after its deadline, and nobody waits for the device behind that.
+//! A device that does not answer: every wait ends soon after its deadline, and nobody waits for the device after that.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -101,12 +101,12 @@ fn a_wait_ends_within_a_second_of_its_deadline_and_dropping_what_hangs_blocks_no
 }
 
 #[test]
-fn a_submission_behind_one_that_hangs_ends_in_time_too() {
+fn a_submission_after_one_that_hangs_ends_in_time_too() {
     let Some((device, _alone)) = opened() else {
         return;
     };
     let mut session = busy(&device);
-    timed_out("a run, and a read behind it", || {
+    timed_out("a run, and a read after it", || {
         session.run("busy", LONG)?;
         session.read("y")
     });

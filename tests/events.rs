@@ -204,10 +204,10 @@ fn states_are_kept_while_later_steps_run_and_change_no_bit() {
             continue;
         }
         let kept = lines.iter().filter(|line| line.contains("state kept"));
-        let behind = kept.clone().filter(|line| line.contains("copied=true"));
-        let (kept, behind) = (kept.count(), behind.count());
+        let after = kept.clone().filter(|line| line.contains("copied=true"));
+        let (kept, after) = (kept.count(), after.count());
         // The first is waited for.
-        assert!(kept > 2 && behind == kept - 1, "{lines:#?}");
+        assert!(kept > 2 && after == kept - 1, "{lines:#?}");
     }
 }
 

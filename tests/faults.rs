@@ -65,7 +65,7 @@ fn scenario(device: &Device, file: &Path) -> Result<Vec<u64>> {
             .iter()
             .map(|epoch| epoch.val_loss.unwrap().to_bits()),
     );
-    // So many steps an epoch that not every submission reads the sums.
+    // Enough steps an epoch that not every submission reads the sums.
     let history = model.fit(&data, Fit::steps(200).batch_size(1).silent())?;
     bits.extend(history.step_losses.iter().map(|loss| loss.to_bits()));
     let evaluation = model.evaluate(&data)?;

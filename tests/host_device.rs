@@ -154,7 +154,7 @@ fn a_hosts_device_that_is_lost_is_an_error_and_the_run_goes_on_on_another() {
     }
 }
 
-/// A session of products of matrices with so many rows and columns.
+/// A session of products of matrices with `size` rows and columns.
 fn products(device: &Device, size: usize) -> Session {
     let graph = Graph::new();
     let x = graph.parameter("x", [size, size], &vec![1.0; size * size]);

@@ -18,7 +18,7 @@ use kiln::train::{Checkpoints, Every, RunState};
 /// Processes killed where nothing else is said.
 const TIMES: u64 = 12;
 
-/// After so many processes the folder is emptied: what a run remembers of its steps makes files longer.
+/// After this many processes the folder is emptied: what a run remembers of its steps makes files longer.
 const LIVES: u64 = 20;
 
 fn main() {

@@ -77,7 +77,7 @@ impl Op for Copied {
                 fn spills(@builtin(global_invocation_id) id: vec3<u32>) {
                     if id.x <= params.len { y[id.x] = x[min(id.x, params.len - 1u)]; }
                 }
-                // What lies behind x, which is as much a NaN as what lies behind y.
+                // What lies after x, which is as much a NaN as what lies after y.
                 @compute @workgroup_size(64)
                 fn spills_its_input(@builtin(global_invocation_id) id: vec3<u32>) {
                     if id.x < params.len + 3u { y[id.x] = x[id.x]; }
@@ -124,9 +124,9 @@ fn kernels_that_spill_stop_early_or_lose_nan_are_found() {
             let message = outcome.unwrap_err().to_string();
             assert!(message.contains(what), "{len}: {message}");
         };
-        let behind = "written 1 elements after the end of result 0";
-        found(check::parity(&case("spills"), device), behind);
-        found(check::parity(&case("spills_its_input"), device), behind);
+        let after = "written 1 elements after the end of result 0";
+        found(check::parity(&case("spills"), device), after);
+        found(check::parity(&case("spills_its_input"), device), after);
         let last = format!("element {}: NaN on the device", len - 1);
         found(check::parity(&case("stops_early"), device), &last);
         check::parity(&case("loses_nan"), device).unwrap();

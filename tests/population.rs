@@ -358,7 +358,7 @@ fn an_interrupt_ends_all_members_after_the_running_steps_with_their_histories() 
             if wait.is_some() {
                 continue;
             }
-            // The weights are those of so many steps.
+            // The weights are those of that many steps.
             let mut whole = population(&device);
             whole.fit(&data, fit(u64::MAX).max_steps(steps)).unwrap();
             assert_eq!(weights(&mut stopped), weights(&mut whole), "{device}");

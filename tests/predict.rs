@@ -14,7 +14,7 @@ use kiln::gpu::{Fault, FaultKind};
 use kiln::plan::Class;
 use kiln::prelude::*;
 
-/// So many rows of 70 numbers: as many as let a device's kernel for few rows be the one that is chosen.
+/// Rows of 70 numbers: as many as let a device's kernel for few rows be the one that is chosen.
 fn rows(count: usize) -> Vec<f32> {
     let number = |i: usize| ((i * 7919) % 2003) as f32 / 1001.5 - 1.0;
     (0..count * 70).map(number).collect()

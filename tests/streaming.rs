@@ -538,7 +538,7 @@ fn a_callback_that_evaluates_other_rows_leaves_the_run_to_its_bits() {
                 let mut plain = model(&device, 5, wide);
                 let history = plain.fit(&data, fit()).unwrap();
                 let expected = outcome(&mut plain, &history);
-                // Fewer rows than those to validate on, and so many that a session for them has other batches.
+                // Fewer rows than those to validate on, but enough that a session for them has other batches.
                 for count in [50, 3000] {
                     for timing in [Timing::Epochs, Timing::Steps(3)] {
                         let other = rows(count, 5);
@@ -760,7 +760,7 @@ fn a_run_that_ended_with_its_iterator_is_over() {
         let expected = outcome(&mut whole, &history);
         let steps: Vec<u64> = states.iter().map(|state| state.steps).collect();
         assert_eq!(steps, [5, 10, 11], "{device}");
-        // The rows behind each state; behind the last there are none that the run would take.
+        // The rows after each state; after the last there are none that the run would take.
         for (state, rest) in states.into_iter().zip([160..325, 320..325, 0..64]) {
             let (step, rest) = (state.steps, rest.collect::<Vec<_>>());
             let rest = [data.select(&rest)];

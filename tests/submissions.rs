@@ -24,7 +24,7 @@ fn opened(device: &Device) -> Session {
 }
 
 #[test]
-fn very_many_steps_are_submitted_in_parts_whatever_is_copied_behind_them() {
+fn very_many_steps_are_submitted_in_parts_whatever_is_copied_after_them() {
     let _alone = alone();
     let Some(device) = device().filter(|device| device.adapter_summary().is_some()) else {
         return;

@@ -38,11 +38,11 @@ pub struct Series {
 /// How points are drawn.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Style {
-    /// As a line from point to point.
+    /// A line from point to point.
     Line,
-    /// As dots.
+    /// Dots.
     Dots,
-    /// As a line with a dot at each point.
+    /// A line with a dot at each point.
     LineAndDots,
 }
 

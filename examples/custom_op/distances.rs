@@ -76,7 +76,7 @@ impl Op for Distances {
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // No term is below 0, so the error of a sum of so many products is a share of the sum; two roundings more for the
+        // No term is below 0, so the error of a sum of products is a share of the sum; two roundings more for the
         // difference, which is squared.
         let (_, columns) = sample.signature.inputs[0].shape.rows_and_columns();
         let gamma = Sample::gamma(columns + 2);

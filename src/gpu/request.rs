@@ -32,7 +32,7 @@ pub(super) fn request(
     let entry = module.reflected.entry(launch, written)?;
     let (params, mut bindings) = (entry.pack(launch)?, entry.bindings.clone());
     if launch.guard.is_some() {
-        // Behind the kernel's own.
+        // After the kernel's own.
         bindings.push(BindingUse::Read);
     }
     let mut overrides: Vec<(&'static str, u64)> = launch

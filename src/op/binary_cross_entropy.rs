@@ -1,7 +1,7 @@
 //! Binary cross-entropy of one prediction and its target, −(t·ln p + (1 − t)·ln(1 − p)), and its slope.
 //!
-//! Of logits, p = sigmoid z: max(z, 0) − z·t + ln(1 + e^−|z|), and the slope is sigmoid z − t. Of probabilities as Keras 3
-//! has it: p is kept between 1e-7 and 1 − 1e-7, and the slope is (p − t)/(p·(1 − p)), 0 outside.
+//! From logits, with p = sigmoid z: max(z, 0) − z·t + ln(1 + e^−|z|), and the slope is sigmoid z − t. From probabilities, as in
+//! Keras 3: p is kept between 1e-7 and 1 − 1e-7, and the slope is (p − t)/(p·(1 − p)), 0 outside.
 
 use crate::contract::Form;
 use crate::number::{Number, Tracked};

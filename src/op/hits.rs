@@ -44,7 +44,7 @@ impl Op for Hits {
         Ok(vec![TensorType::f32(rows)])
     }
 
-    /// It is flat wherever it does not jump.
+    /// Zero: the function is flat wherever it does not jump.
     fn gradient(&self, _vjp: &Vjp<'_>) -> Result<Vec<Option<Tensor>>, String> {
         Ok(vec![None, None])
     }

@@ -14,8 +14,8 @@ optimizer! {
     /// Adafactor (Shazeer and Stern, 2018) with Keras' names and defaults.
     ///
     /// With s = t^`beta_2_decay`: v ← v + s·(g² + ε₁ − v); of a matrix its row means r and column means c instead, and
-    /// v = r·c/mean(r). u = g/√v, and W ← W − max(ε₂, rms W)·min(η, 1/√t)·u/max(1, rms u/d). Of the settings that all
-    /// optimizers have, `l2` must be 0.
+    /// v = r·c/mean(r). u = g/√v, and W ← W − max(ε₂, rms W)·min(η, 1/√t)·u/max(1, rms u/d). `l2`, a setting of all
+    /// optimizers, must be 0 here.
     ///
     /// [`Adafactor::pytorch`] is PyTorch's form, in which ε₁ (default 1.19e-7, of which the square counts) is a lower bound
     /// of v instead, and weight decay comes after rms W is taken; its η is 0.01.
@@ -51,7 +51,7 @@ pub(super) fn no_coupled_decay(l2: f32) -> Result<()> {
 }
 
 impl Adafactor {
-    /// The same in PyTorch's form, with its ε₁.
+    /// PyTorch's form, with its ε₁.
     pub fn pytorch(mut self) -> Self {
         self.pytorch = true;
         self.epsilon_1 = f32::EPSILON;

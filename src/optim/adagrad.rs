@@ -25,7 +25,7 @@ optimizer! {
 }
 
 impl Adagrad {
-    /// The same with ε outside of the root.
+    /// PyTorch's form: ε is added to the root.
     pub fn pytorch(mut self) -> Self {
         self.pytorch = true;
         self

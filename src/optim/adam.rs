@@ -45,13 +45,13 @@ optimizer! {
 }
 
 impl Adam {
-    /// The same with the largest v so far, AMSGrad.
+    /// Divides by the largest v so far: AMSGrad.
     pub fn amsgrad(mut self) -> Self {
         self.amsgrad = true;
         self
     }
 
-    /// The same with ε beside the corrected root.
+    /// PyTorch's form: ε is added to the root of the corrected v.
     pub fn pytorch(mut self) -> Self {
         self.pytorch = true;
         self

@@ -28,7 +28,7 @@ optimizer! {
 }
 
 impl Adamax {
-    /// The same with ε in the norm.
+    /// PyTorch's form: ε is part of the norm.
     pub fn pytorch(mut self) -> Self {
         self.pytorch = true;
         self

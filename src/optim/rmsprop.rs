@@ -36,19 +36,19 @@ optimizer! {
 }
 
 impl RmsProp {
-    /// The same with momentum μ.
+    /// Sets the momentum μ; default 0.
     pub fn momentum(mut self, momentum: f32) -> Self {
         self.momentum = momentum;
         self
     }
 
-    /// The same with the mean of gradients taken off.
+    /// Takes the square of the gradients' mean off the mean of their squares, so that their variance is left.
     pub fn centered(mut self) -> Self {
         self.centered = true;
         self
     }
 
-    /// The same in PyTorch's form.
+    /// PyTorch's form.
     pub fn pytorch(mut self) -> Self {
         self.pytorch = true;
         self

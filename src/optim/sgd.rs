@@ -81,19 +81,19 @@ impl Sgd {
         Sgd::new(beta).momentum(alpha)
     }
 
-    /// The same with momentum μ.
+    /// Sets the momentum μ; default 0.
     pub fn momentum(mut self, momentum: f32) -> Self {
         self.momentum = momentum;
         self
     }
 
-    /// The same with Nesterov's look-ahead.
+    /// Looks ahead as Nesterov does.
     pub fn nesterov(mut self) -> Self {
         self.nesterov = true;
         self
     }
 
-    /// The same in PyTorch's form, the gradient entering the buffer times 1 − `dampening`.
+    /// Takes PyTorch's form of momentum, in which the gradient enters the buffer times 1 − `dampening`.
     pub fn dampening(mut self, dampening: f32) -> Self {
         self.dampening = Some(dampening);
         self

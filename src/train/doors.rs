@@ -181,8 +181,8 @@ impl Model {
 
     /// The model's outputs for rows of input, preprocessed first if the model has such steps.
     ///
-    /// Rows come from a data set, a slice of numbers (row-major) or an array of rows; no rows give no predictions. Those of
-    /// a model of several inputs come from a data set that names them, or as `&[("a", &a[..]), ("b", &b)]`.
+    /// Rows come from a data set, a slice of numbers (row-major) or an array of rows; no rows give no predictions. A model of
+    /// several inputs takes them from a data set that names them, or as `&[("a", &a[..]), ("b", &b)]`.
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What a run does when its device is lost: a driver reset, a laptop that slept, a GPU unplugged and plugged in.
 ///
-/// It makes the device again, takes up the last state that was kept and repeats the steps since, to the bits that it would
+/// The run makes the device again, takes up the last state that was kept and repeats the steps since, to the bits that it would
 /// have ended in, but where rows come from an iterator, which gives none twice. Callbacks hear of the epochs that are repeated
 /// once more, after [`Callback::restore`](super::Callback::restore).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

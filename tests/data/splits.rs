@@ -69,7 +69,7 @@ fn a_stratified_split_keeps_the_shares_of_classes_and_the_seed_decides() {
     assert!(numbers(&train).is_disjoint(&numbers(&test)));
     assert_eq!(data.split_stratified(0.2, 5).unwrap().0, train);
     assert_ne!(data.split_stratified(0.2, 6).unwrap().0, train);
-    // Classes are mixed, not one behind the other.
+    // Classes are mixed, not one after the other.
     let Targets::Labels { labels, .. } = train.targets() else {
         panic!()
     };

@@ -556,7 +556,7 @@ fn callbacks_do_not_change_what_is_trained() {
 /// An interrupted run keeps its history, writes its last state, and goes on from there as if it had never stopped.
 fn interrupted(name: &str, interrupt: &Interrupt, raise: impl FnOnce() + Send + 'static) {
     let (data, folder) = (line(32), folder(name));
-    // Only the end of the run comes before so many steps.
+    // Only the end of the run comes before that many steps.
     let checkpoints = || Checkpoints::in_folder(&folder).every(Every::Steps(u64::MAX));
     let endless = fit(100_000_000)
         .interrupt(interrupt)

@@ -565,7 +565,7 @@ fn slope_penalty(activation: Activation, w: &[f32]) -> (f64, Vec<f32>) {
 }
 
 #[test]
-fn gradients_of_gradients_are_those_of_differences_behind_every_activation() {
+fn gradients_of_gradients_are_those_of_differences_after_every_activation() {
     let w = [
         0.31, -0.62, 0.83, 0.44, -0.75, 0.56, 0.27, -0.98, 0.71, -0.52, 0.93, 0.64,
     ];

@@ -107,7 +107,7 @@ fn a_step_with_infinite_gradients_is_skipped_to_the_bit() {
             let kept = bits(&mut before);
             assert!(kept.len() >= 4, "{what}");
             assert!(kept == bits(&mut after), "{what}");
-            // The steps behind it train, and only theirs and those before it count.
+            // The steps after it train, and only theirs and those before it count.
             let mut whole = model(&device, large);
             let history = whole.fit(&bad, skip()).unwrap();
             assert_eq!(history.steps, BATCHES as u64, "{what}");

@@ -361,7 +361,7 @@ fn fit_ends_with_the_running_mean_of_the_weights_in_their_place() {
             .collect()
     };
     for overwrite in [None, Some(3), Some(1)] {
-        // The same by hand: the weights after every step, and their mean, which takes their place every so many.
+        // The same by hand: the weights after every step, and their mean, which takes their place every few steps.
         let mut by_hand = model(Sgd::new(0.2));
         let mut mean: Vec<f32> = Vec::new();
         for step in 1..=7u32 {

@@ -13,7 +13,7 @@ fn numbers(count: usize) -> Vec<f32> {
 
 /// A kernel so large that every output saturates: the loss tells whether it reads what is before the activation.
 #[test]
-fn behind_a_penalty_on_outputs_the_loss_still_reads_the_logits() {
+fn after_a_penalty_on_outputs_the_loss_still_reads_the_logits() {
     let data = |columns: usize| {
         let values = if columns == 1 {
             vec![0.0]

@@ -14,7 +14,7 @@ use crate::{allowed, measured};
 /// What they unpack to.
 const UNPACKED: usize = 128 << 20;
 
-/// `head` and then so many of one byte, gzipped.
+/// `head` and then `UNPACKED` of one byte, gzipped.
 fn packed(head: &[u8], byte: u8) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(head).unwrap();

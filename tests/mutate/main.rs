@@ -56,7 +56,7 @@ fn measured<T>(call: impl FnOnce() -> T) -> (T, usize) {
     (outcome, change.bytes_allocated + grown)
 }
 
-/// What a reader may ask for, given a file of so many bytes.
+/// What a reader may ask for, given a file of `len` bytes.
 fn allowed(len: usize) -> usize {
     2 * len + (64 << 20)
 }

@@ -131,7 +131,7 @@ pub fn other_numbers(numbers: &mut Numbers, mut text: Vec<u8>) -> Vec<u8> {
     text
 }
 
-/// Puts another number in the place of the first one in text behind `at`.
+/// Puts another number in the place of the first one in text after `at`.
 fn number_in_text(numbers: &mut Numbers, bytes: &mut Vec<u8>, at: usize) {
     let is_digit = |byte: &u8| byte.is_ascii_digit();
     let Some(start) = bytes[at..].iter().position(is_digit) else {

@@ -32,7 +32,7 @@ enum Fault {
     Kernel(&'static str),
     /// A kernel that leaves out the last column.
     LastColumn,
-    /// A kernel that writes behind its result.
+    /// A kernel that writes after its result.
     Spill,
     /// A kernel that is bound otherwise.
     Bindings,

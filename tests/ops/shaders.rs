@@ -35,7 +35,7 @@ fn files() -> BTreeMap<String, String> {
     files
 }
 
-/// The modules that are files, by their texts: a file may be one with different parts behind it.
+/// The modules that are files, by their texts: a file may be one with different parts after it.
 fn listed() -> BTreeMap<String, Shader> {
     let all = check::all().into_iter().flat_map(|entry| entry.shaders);
     let canary = Shader::with_prelude("canary", &files()["canary"]);
@@ -123,8 +123,8 @@ fn every_shader_file_belongs_to_an_op_and_ends_in_the_prelude() {
     let shaders = listed();
     for shader in shaders.values() {
         let text = files.get(shader.name).expect("an op's shader is a file");
-        let behind = shader.source.strip_prefix(text.as_str());
-        let parts = behind.and_then(|text| text.strip_suffix(prelude.as_str()));
+        let after = shader.source.strip_prefix(text.as_str());
+        let parts = after.and_then(|text| text.strip_suffix(prelude.as_str()));
         // What stands between are files too, such as what all row-wise kernels share.
         let mut parts = parts.unwrap_or_else(|| panic!("{} is not its file", shader.name));
         while !parts.trim().is_empty() {

@@ -21,7 +21,7 @@ enum Fault {
     Short,
     /// From operation n on every one is refused, as where the disk is gone; what was written stays.
     Gone,
-    /// So many bytes fit the disk, no more.
+    /// This many bytes fit the disk, no more.
     Full,
 }
 

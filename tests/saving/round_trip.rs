@@ -17,7 +17,7 @@ fn numbers(count: usize) -> Vec<f32> {
 fn every_layer() -> Functional {
     let input = Input::named("a", [4, 6]);
     let flat = Flatten.on(&input);
-    // What normalises, one behind the other.
+    // What normalises, one after the other.
     let x = Permute::new([2, 1]).on(&Rescaling {
         scale: 3.0,
         offset: 0.1,

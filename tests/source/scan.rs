@@ -103,7 +103,7 @@ pub fn words(text: &str) -> Vec<Word> {
             while i < chars.len() && at(i) != end {
                 line += usize::from(at(i) == '\n');
                 i += 1 + usize::from(at(i) == '\\');
-                // The character behind a backslash may be the end of a line.
+                // The character after a backslash may be the end of a line.
                 line += usize::from(at(i - 1) == '\n' && at(i - 2) == '\\');
             }
             i += 1;
@@ -125,7 +125,7 @@ pub fn words(text: &str) -> Vec<Word> {
     found.into_iter().map(word).collect()
 }
 
-/// The index behind the bracket that closes the one at `open`.
+/// The index after the bracket that closes the one at `open`.
 pub fn closed(words: &[Word], open: usize) -> usize {
     let mut depth = 0;
     for (i, word) in words.iter().enumerate().skip(open) {
@@ -242,7 +242,7 @@ impl Source {
         all
     }
 
-    /// The leaves of the tree of imports at `i`; the index behind it.
+    /// The leaves of the tree of imports at `i`; the index after it.
     fn tree(
         &self,
         mut i: usize,

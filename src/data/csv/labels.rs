@@ -10,7 +10,7 @@ use super::cells::Cell;
 pub(super) enum CellNames {
     /// Numbered in the order in which they came up, to be sorted in the end.
     Found(BTreeMap<String, u32>),
-    /// Those that the caller listed.
+    /// The classes that the caller listed.
     Listed(Vec<String>),
 }
 

@@ -292,7 +292,7 @@ impl StoredTensor<'_> {
         Err(Error::format(self.path, None, message))
     }
 
-    /// Its elements as f32: those of wider floats are rounded to the nearest.
+    /// The elements as f32; wider floats are rounded to the nearest.
     pub fn floats(&self) -> Result<Vec<f32>> {
         match self.dtype {
             Dtype::F32 => self.decoded(f32::from_le_bytes),
@@ -305,7 +305,7 @@ impl StoredTensor<'_> {
         }
     }
 
-    /// Its elements, which must be f64.
+    /// The elements, which must be f64.
     pub fn doubles(&self) -> Result<Vec<f64>> {
         match self.dtype {
             Dtype::F64 => self.decoded(f64::from_le_bytes),
@@ -313,7 +313,7 @@ impl StoredTensor<'_> {
         }
     }
 
-    /// Its elements, which must be u32.
+    /// The elements, which must be u32.
     pub fn words(&self) -> Result<Vec<u32>> {
         match self.dtype {
             Dtype::U32 => self.decoded(u32::from_le_bytes),

@@ -37,7 +37,7 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// Its bytes, little-endian.
+    /// The tensor's bytes, little-endian.
     pub fn bytes(self) -> Cow<'a, [u8]> {
         match self {
             Elements::F32(v) => little(v, |value| value.to_le_bytes()),

@@ -60,7 +60,7 @@ pub enum Series {
 }
 
 impl Series {
-    /// Its number in the shader, and the constants that the shader takes.
+    /// The series' number in the shader, and the constants that the shader takes.
     fn constants(self, beta_2: f32) -> (u32, [f32; 4]) {
         match self {
             Series::None => (1, [0.0; 4]),

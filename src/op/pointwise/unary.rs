@@ -54,7 +54,7 @@ pub trait UnaryFunction: Sized + 'static {
 
     /// Two functions in WGSL, and what they call beside `shaders/functions.wgsl` and `shaders/prelude.wgsl`:
     /// `NAME_value(x: f32, c: vec3<f32>) -> f32` and `NAME_slope(saved: f32, c: vec3<f32>) -> f32`, with the settings in
-    /// `c`. Those of Kiln's own functions are in `shaders/functions.wgsl`.
+    /// `c`. The WGSL of Kiln's own functions is in `shaders/functions.wgsl`.
     const WGSL: &'static str = "";
 
     /// Whether f′ is 0 wherever there is one.

@@ -7,8 +7,8 @@ use super::{Callback, Kept, Moment, Monitor};
 
 /// Ends a run after `patience` epochs in which the monitored figure did not get better by more than `min_delta`.
 ///
-/// Names and behaviour are those of Keras 3's `EarlyStopping`. Its default patience there is 0, with which it does what it
-/// does with 1; here patience must be given, and 0 is refused.
+/// Names and behaviour are those of Keras 3's `EarlyStopping`. There patience is 0 by default and then means the same as 1;
+/// here it must be given, and 0 is refused.
 #[derive(Debug, Clone)]
 pub struct EarlyStopping {
     monitor: Monitor,

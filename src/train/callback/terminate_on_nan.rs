@@ -8,7 +8,7 @@ use super::{Callback, Moment, Timing};
 /// instead of an error, as Keras' `TerminateOnNaN` does: for a run with
 /// [`Fit::on_non_finite`](crate::train::Fit::on_non_finite)`(NonFinite::GoOn)`, since by default such a loss is an error.
 ///
-/// It looks after every epoch, while the device is at work on later ones, and costs the training nothing; Keras looks after
+/// The callback looks at the losses after every epoch, while the device is at work on later ones, and costs the training nothing; Keras looks after
 /// every step, which is [`every(1)`](Self::every).
 #[derive(Debug, Clone, Default)]
 pub struct TerminateOnNaN {

@@ -24,7 +24,7 @@ pub(super) fn mean(y: &Tensor, target: &Tensor, penalty: Penalty) -> Tensor {
 losses! {
     /// L = 1/(2n)·Σ(y − y*)² over n rows, the sum over all columns too: the form of introductory texts.
     ///
-    /// Its gradient is (y − y*)/n. That of [`Loss::MeanSquaredError`], 1/(n·columns)·Σ(y − y*)², is 2/columns times as
+    /// The gradient is (y − y*)/n. [`Loss::MeanSquaredError`], 1/(n·columns)·Σ(y − y*)², has one 2/columns times as
     /// large: equal for two columns, twice as large for one.
     HalfSquaredError = "half_squared_error", Numbers, |y, t, _| y.squared_error(t, 0.5);
 

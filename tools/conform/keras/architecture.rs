@@ -11,7 +11,7 @@ use crate::conform::Stop;
 use crate::conform::case::Case;
 use crate::conform::settings::Settings;
 
-/// A layer with the activation behind it, which may be part of it or a layer of its own: the same network.
+/// A layer with the activation after it, which may be part of it or a layer of its own: the same network.
 pub struct Piece {
     /// The layer without its activation.
     pub layer: LayerRef,
@@ -88,7 +88,7 @@ pub fn architecture(
     Ok((pieces, shape))
 }
 
-/// A layer, or none where it is only an activation, and the activation behind it.
+/// A layer, or none where it is only an activation, and the activation after it.
 type Found = (Option<Piece>, Activation);
 
 fn short(text: &str) -> Result<Found, Stop> {

@@ -106,7 +106,7 @@ impl Recipe {
         (self.data.rows() as f64 * (1.0 - self.validation_split)) as usize
     }
 
-    /// A run over so many epochs, in the order of the rows.
+    /// A run over this many epochs, in the order of the rows.
     pub fn fit(&self, epochs: u64) -> Fit<'static> {
         let fit = Fit::epochs(epochs).batch_size(self.batch).shuffle(false);
         fit.validation_split(self.validation_split)

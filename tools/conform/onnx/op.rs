@@ -136,10 +136,10 @@ impl Run<'_> {
             "PRelu" => {
                 let (x, slope) = (self.input(node, 0)?, self.input(node, 1)?);
                 // Before opset 7 a slope for each channel, or one for all; then NumPy's broadcasting.
-                let behind = x.shape().rank().saturating_sub(2);
+                let after = x.shape().rank().saturating_sub(2);
                 match slope.shape().dims().to_vec()[..] {
                     [channels] if self.opset < 7 && channels > 1 => {
-                        let dims = [vec![channels], vec![1; behind]].concat();
+                        let dims = [vec![channels], vec![1; after]].concat();
                         x.prelu(&slope.reshape(dims))
                     }
                     _ => x.prelu(&slope),

@@ -337,10 +337,10 @@ impl Run<'_> {
         };
         let axes = axes.unwrap_or_else(|| (0..rank as i64).collect());
         let padding = Padding::named(mode, value)?;
-        let (before, behind) = pads.split_at(pads.len() / 2);
+        let (before, after) = pads.split_at(pads.len() / 2);
         let mut y = x;
-        for ((axis, &before), &behind) in axes.iter().zip(before).zip(behind) {
-            y = padding.apply(&y, dimension(*axis, rank)?, before, behind)?;
+        for ((axis, &before), &after) in axes.iter().zip(before).zip(after) {
+            y = padding.apply(&y, dimension(*axis, rank)?, before, after)?;
         }
         Ok(y)
     }
@@ -420,7 +420,7 @@ impl Run<'_> {
         array.is_some_and(|array| array.kind == Kind::Integer)
     }
 
-    /// Outputs behind the first.
+    /// Outputs after the first.
     fn further(&mut self, node: &Node<'_>, outputs: &[Tensor]) {
         for (name, tensor) in node.outputs.iter().skip(1).zip(outputs) {
             self.values.insert(name.clone(), tensor.clone());

@@ -64,12 +64,12 @@ pub fn bilinear(a: &Tensor, b: &Tensor, weight: &Tensor, bias: Option<&Tensor>) 
 /// Each channel, dimension 1, divided by (k + α/size·Σx²)^β over the `size` channels around it.
 pub fn local_response(
     x: &Tensor,
-    (before, behind): (usize, usize),
+    (before, after): (usize, usize),
     [alpha, beta, k]: [f64; 3],
 ) -> Tensor {
-    let size = before + behind + 1;
+    let size = before + after + 1;
     let channels = x.shape().dims()[1];
-    let squares = x.square().pad(1, before, behind);
+    let squares = x.square().pad(1, before, after);
     let window = |start: usize| squares.slice(1, start, channels);
     let sum = (1..size).fold(window(0), |sum, start| sum.add(&window(start)));
     let base = sum.scale((alpha / size as f64) as f32).offset(k as f32);

@@ -97,17 +97,17 @@ impl Padding {
         })
     }
 
-    /// So many elements more before and behind a dimension; fewer where negative.
-    pub fn apply(self, x: &Tensor, axis: usize, before: i64, behind: i64) -> Result<Tensor, Stop> {
+    /// This many elements more before and after a dimension; fewer where negative.
+    pub fn apply(self, x: &Tensor, axis: usize, before: i64, after: i64) -> Result<Tensor, Stop> {
         // What goes round goes round what is left.
-        let crops = before.min(0) + behind.min(0) < 0;
+        let crops = before.min(0) + after.min(0) < 0;
         if crops && matches!(self, Padding::Circular) {
             let len = x.shape().dims()[axis] as i64;
-            let left = stretch(x, axis, (-before).max(0), len + behind.min(0), 1)?;
-            return self.apply(&left, axis, before.max(0), behind.max(0));
+            let left = stretch(x, axis, (-before).max(0), len + after.min(0), 1)?;
+            return self.apply(&left, axis, before.max(0), after.max(0));
         }
         let len = x.shape().dims()[axis] as i64;
-        let wanted = -before..len + behind;
+        let wanted = -before..len + after;
         let place = |at: i64| match self {
             Padding::Reflect if len > 1 => {
                 let turn = at.rem_euclid(2 * (len - 1));
@@ -120,10 +120,10 @@ impl Padding {
             let places: Vec<usize> = wanted.map(|at| place(at) as usize).collect();
             return pick(x, axis, &places);
         };
-        let x = stretch(x, axis, (-before).max(0), len + behind.min(0), 1)?;
-        let (before, behind) = (before.max(0) as usize, behind.max(0) as usize);
+        let x = stretch(x, axis, (-before).max(0), len + after.min(0), 1)?;
+        let (before, after) = (before.max(0) as usize, after.max(0) as usize);
         if value == 0.0 {
-            return Ok(x.pad(axis as isize, before, behind));
+            return Ok(x.pad(axis as isize, before, after));
         }
         let beside = |size: usize| {
             let mut dims = x.shape().dims().to_vec();
@@ -131,12 +131,12 @@ impl Padding {
             x.graph().constant([], &[value]).expand(dims)
         };
         let front = (before > 0).then(|| beside(before));
-        let back = (behind > 0).then(|| beside(behind));
+        let back = (after > 0).then(|| beside(after));
         let parts: Vec<&Tensor> = front.iter().chain([&x]).chain(back.iter()).collect();
         Ok(parts[0].concat(&parts[1..], axis as isize))
     }
 
-    /// PyTorch's list: before and behind the last dimension, then those of the one before …
+    /// PyTorch's list: before and after the last dimension, then those of the one before …
     pub fn around_last(self, x: &Tensor, pads: &[i64]) -> Result<Tensor, Stop> {
         let mut y = x.clone();
         for (number, pair) in pads.chunks_exact(2).enumerate() {

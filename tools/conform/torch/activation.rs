@@ -112,8 +112,8 @@ pub fn prelu(x: &Tensor, slope: &Tensor) -> Tensor {
     if slope.shape().elements() == 1 {
         dims.clear();
     } else if dims.len() == 1 {
-        let behind = x.shape().rank().saturating_sub(2);
-        dims.extend(std::iter::repeat_n(1, behind));
+        let after = x.shape().rank().saturating_sub(2);
+        dims.extend(std::iter::repeat_n(1, after));
     }
     x.prelu(&slope.reshape(dims))
 }

@@ -93,7 +93,7 @@ impl From<Tensor> for Losses {
 }
 
 impl Losses {
-    /// What the reduction of that name makes of them, where a batch has so many rows.
+    /// What the reduction of that name makes of them, where a batch has `rows` rows.
     pub fn reduced(self, name: &str, rows: usize) -> Result<Tensor, Stop> {
         let Losses { values, weights } = self;
         match (name, weights) {

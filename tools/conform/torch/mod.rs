@@ -148,7 +148,7 @@ pub struct Call<'a> {
     parameters: Vec<(String, Tensor)>,
     /// Whether the case's buffers were compared after an update.
     pub updated: bool,
-    /// The outputs behind the first.
+    /// The outputs after the first.
     pub outputs: Vec<Tensor>,
 }
 
