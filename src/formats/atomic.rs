@@ -24,9 +24,12 @@ pub(crate) const PART: &str = "part";
 /// the error tells that it may not outlast a loss of power: `path` is then either what it was or the new file. A process
 /// that ended in between leaves a file `.<name>.<process>-<number>.part`, and so does a disk that refuses to take it away.
 ///
+/// A symbolic link stays one: the file that it leads to is written.
+///
 /// # Errors
 ///
-/// [`Error::Io`] with the path that was to be written.
+/// [`Error::Io`] with the path that was to be written: where the system refuses, and where there is something else there than a
+/// plain file, such as a folder, a device or a pipe.
 pub(crate) fn write<'a>(
     disk: &dyn Disk,
     path: impl AsRef<Path>,
@@ -34,6 +37,7 @@ pub(crate) fn write<'a>(
 ) -> Result<()> {
     let path = path.as_ref();
     let refused = |refusal: std::io::Error| Error::io(path, refusal);
+    let path = &destination(path).map_err(refused)?;
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -56,6 +60,50 @@ pub(crate) fn write<'a>(
         return Err(refused(refusal));
     }
     disk.sync_folder(folder).map_err(refused)
+}
+
+/// More symbolic links in a row than any system follows.
+const MAX_LINKS: usize = 64;
+
+/// The path of the file that is written at `path`: where links lead to, whether a file is there yet or not.
+fn destination(path: &Path) -> std::io::Result<PathBuf> {
+    check_plain(path)?;
+    let mut path = path.to_path_buf();
+    for _ in 0..MAX_LINKS {
+        let Ok(target) = files::read_link(&path) else {
+            // No link, or nothing at all.
+            return Ok(path);
+        };
+        path = match path.parent() {
+            Some(folder) => folder.join(target),
+            None => target,
+        };
+    }
+    Err(std::io::Error::new(
+        ErrorKind::InvalidInput,
+        format!("more than {MAX_LINKS} symbolic links lead on from it"),
+    ))
+}
+
+/// Refuses a path at which there is something else than a plain file, or than a link to one.
+///
+/// # Errors
+///
+/// What the system raises, and [`ErrorKind::InvalidInput`] for a folder, a device, a pipe or a socket.
+pub(crate) fn check_plain(path: &Path) -> std::io::Result<()> {
+    let metadata = match files::metadata(path) {
+        Err(refusal) if refusal.kind() == ErrorKind::NotFound => return Ok(()),
+        metadata => metadata?,
+    };
+    if metadata.is_file() {
+        return Ok(());
+    }
+    let what = if metadata.is_dir() {
+        "this is no plain file but a folder"
+    } else {
+        "this is no plain file but a device, a pipe or a socket"
+    };
+    Err(std::io::Error::new(ErrorKind::InvalidInput, what))
 }
 
 /// A new file in the folder of `path`, under a name that no other writer uses.
@@ -83,12 +131,8 @@ fn create(disk: &dyn Disk, path: &Path) -> std::io::Result<(PathBuf, Box<dyn Wri
 /// [`Error::Io`] where the system refuses, and where `path` is no plain file: a pipe or a device may have no end.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let refused = |refusal: std::io::Error| Error::io(path, refusal);
-    let metadata = files::metadata(path).map_err(refused)?;
-    if !metadata.is_file() {
-        let refusal = std::io::Error::new(ErrorKind::InvalidInput, "this is no plain file");
-        return Err(refused(refusal));
-    }
-    let len = metadata.len();
+    check_plain(path).map_err(refused)?;
+    let len = files::metadata(path).map_err(refused)?.len();
     let mut bytes = reserved(usize::try_from(len).ok(), "the file")?;
     let file = File::open(path).map_err(refused)?;
     file.take(len).read_to_end(&mut bytes).map_err(refused)?;

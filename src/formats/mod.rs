@@ -4,13 +4,16 @@
 //! |---|---|
 //! | `disk` | [`Disk`]: the operations by which files are written |
 //! | `atomic` | files written whole or not at all |
+//! | `foreign` | files of other programs, known by their first bytes |
 //! | `safetensors` | the format of models, weights and checkpoints |
 //! | `tuning_file` | measured choices of an adapter |
 
 mod atomic;
 mod disk;
+mod foreign;
 pub(crate) mod safetensors;
 mod tuning_file;
 
-pub(crate) use atomic::{PART, read, write};
+pub(crate) use atomic::{PART, check_plain, read, write};
 pub use disk::{Disk, System};
+pub(crate) use foreign::{FileOf, file_of};

@@ -73,7 +73,7 @@ impl Functional {
     }
 
     /// Whether each layer feeds the next and nothing else.
-    pub(super) fn is_chain(&self) -> bool {
+    pub(crate) fn is_chain(&self) -> bool {
         let feeds = |(index, step): (usize, &LayerCall)| match index.checked_sub(1) {
             None => step.inputs == [TensorSource::Input(0)],
             Some(before) => step.inputs == [TensorSource::Call(before)],

@@ -27,7 +27,8 @@ pub trait CommonSettings: Sized {
         self
     }
 
-    /// Leaves parameters whose names contain one of these texts without decay; default: none.
+    /// Leaves parameters whose names contain one of these texts without decay; default: none. Compiling a model refuses a text that
+    /// is in no weight's name, here and in [`learning_rate_factor`](Self::learning_rate_factor).
     fn exclude_from_weight_decay<S: Into<String>>(
         mut self,
         names: impl IntoIterator<Item = S>,

@@ -64,6 +64,37 @@ pub(super) use configs;
 pub(crate) const ENTRY: Entry = Entry::new("update", &[], super::cases);
 
 impl OptimizerConfig {
+    /// Refuses parts of names in the settings that are in the name of no weight: a slip of the pen would change nothing, silently.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] with the setting, the part of a name and the names that there are.
+    pub(crate) fn check_names(&self, weights: &[String]) -> Result<()> {
+        let mut own = self.clone();
+        let common = std::mem::take(own.common_mut());
+        let excluded = common.exclude_from_weight_decay.into_iter();
+        let mut parts: Vec<(&'static str, String)> = excluded
+            .map(|part| ("exclude_from_weight_decay", part))
+            .collect();
+        let factors = common.learning_rate_factors.into_iter();
+        parts.extend(factors.map(|(part, _)| ("learning_rate_factors", part)));
+        if let OptimizerConfig::Muon(muon) = own {
+            let excluded = muon.exclude_layers.into_iter();
+            parts.extend(excluded.map(|part| ("exclude_layers", part)));
+        }
+        let unknown = |(_, part): &(_, String)| !weights.iter().any(|name| name.contains(part));
+        match parts.into_iter().find(unknown) {
+            None => Ok(()),
+            Some((setting, part)) => Err(Error::argument(
+                setting,
+                format!(
+                    "names `{part}`, which is in the name of no weight of the model; there is: {}",
+                    weights.join(", ")
+                ),
+            )),
+        }
+    }
+
     /// The optimizer of that name with Keras' defaults: `adam`, `RMSprop`, `adamw` …
     ///
     /// # Errors

@@ -41,7 +41,8 @@ impl Functional {
     ///
     /// # Errors
     ///
-    /// Layers that do not fit each other, settings out of range, names of outputs that are not there.
+    /// Layers that do not fit each other, settings out of range, names of outputs that are not there, parts of names in the
+    /// optimizer's settings that no weight's name has.
     pub fn compile_with(
         self,
         device: &Device,
@@ -49,7 +50,12 @@ impl Functional {
         optimizer: impl Optimizer + 'static,
     ) -> Result<Model> {
         let objectives = objectives.into_iter().collect();
-        Model::new(self, device, objectives, Box::new(optimizer))
+        let model = Model::new(self, device, objectives, Box::new(optimizer))?;
+        if let Some(config) = model.optimizer.config() {
+            let weights = model.architecture().parameters().map(|own| own.name);
+            config.check_names(&weights.collect::<Vec<_>>())?;
+        }
+        Ok(model)
     }
 }
 

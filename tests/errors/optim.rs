@@ -16,6 +16,7 @@ pub fn all() {
     settings_that_exclude_each_other_are_refused();
     schedules_out_of_range_name_the_field();
     a_model_sets_no_rate_that_is_none();
+    a_part_of_a_name_that_no_weight_has_is_refused();
 }
 
 fn with(optimizer: impl Optimizer + 'static) -> Result<Model> {
@@ -523,4 +524,28 @@ pub fn a_model_sets_no_rate_that_is_none() {
     refuses(model.set_learning_rate(f32::NAN), "learning_rate", &["NaN"]);
     let mut model = with(Sgd::new(0.0)).unwrap();
     refuses(model.set_learning_rate(0.1), "learning_rate", &["0.1"]);
+}
+
+#[test]
+pub fn a_part_of_a_name_that_no_weight_has_is_refused() {
+    let said = ["`embeding`", "no weight", "dense/kernel, dense/bias"];
+    let excluded = Adam::new(0.1).weight_decay(0.01);
+    let excluded = excluded.exclude_from_weight_decay(["bias", "embeding"]);
+    refuses(with(excluded.clone()), "exclude_from_weight_decay", &said);
+    let scaled = LossScaleOptimizer::new(excluded, LossScale::default());
+    refuses(with(scaled), "exclude_from_weight_decay", &said);
+    let factor = Sgd::new(0.1).learning_rate_factor("embeding", 0.1);
+    refuses(with(factor), "learning_rate_factors", &said);
+    let muon = Muon {
+        exclude_layers: vec!["dense".into(), "embeding".into()],
+        ..Muon::default()
+    };
+    refuses(with(muon), "exclude_layers", &said);
+    // A layer that does not train has names too.
+    let frozen = Sequential::new(1).layer(Dense::new(1).named("embeding").trainable(false));
+    let adam = Adam::new(0.1).exclude_from_weight_decay(["embeding", "head/bias"]);
+    let frozen = frozen.layer(Dense::new(1).named("head"));
+    frozen
+        .compile_on(&Device::cpu(), MeanSquaredError, adam, [])
+        .unwrap();
 }

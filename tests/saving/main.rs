@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod foreign;
 mod import;
 mod io_faults;
 mod resume;

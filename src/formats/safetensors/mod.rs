@@ -4,10 +4,13 @@
 //! element type, its shape and its place in the bytes after the header, and for `__metadata__` an object of texts. Tensors
 //! lie there row-major, little-endian, one after the other without gaps.
 
+mod dtype;
 mod read;
+mod texts;
 mod write;
 
-pub(crate) use read::{Dtype, File};
+pub(crate) use dtype::Dtype;
+pub(crate) use read::File;
 pub(crate) use write::{Elements, NewTensor, header};
 
 /// The longest header that is read: a file of a hundred thousand tensors has one of about 10 MB.

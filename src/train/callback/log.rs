@@ -4,12 +4,13 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use crate::edge::files::{File, OpenOptions};
+use crate::formats::check_plain;
 use crate::train::history::Epoch;
 use crate::{Error, Result};
 
 use super::{Callback, Kept, Moment, Timing};
 
-/// A file that grows by a line an epoch; each is handed to the system as soon as it is known.
+/// A plain file that grows by a line an epoch; each is handed to the system as soon as it is known.
 #[derive(Debug)]
 struct Lines {
     path: PathBuf,
@@ -28,6 +29,7 @@ impl Lines {
 
     /// Opens the file; whether nothing is in it yet. A run that goes on keeps what it has written.
     fn open(&mut self, moment: &Moment<'_>) -> Result<bool> {
+        check_plain(&self.path).map_err(|refusal| Error::io(&self.path, refusal))?;
         let mut options = OpenOptions::new();
         options.create(true);
         let options = if self.append || moment.resumed {

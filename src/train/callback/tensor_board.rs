@@ -4,12 +4,12 @@
 //! (the TFRecord format); the data are protocol buffers of the messages `Event`, `Summary` and `HistogramProto`
 //! (tensorboard/compat/proto/*.proto). The checksum is CRC-32C, turned and moved as that format wants it.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use crate::edge::clock::unix_time;
 use crate::edge::files;
-use crate::edge::files::File;
+use crate::edge::files::{File, OpenOptions};
 use crate::{Error, Result};
 
 use super::{Callback, Moment, Timing};
@@ -93,15 +93,22 @@ impl Events {
     fn create(folder: PathBuf) -> Result<Self> {
         files::create_dir_all(&folder).map_err(|refusal| Error::io(&folder, refusal))?;
         let seconds = unix_time().as_secs();
-        // The name that TensorBoard looks for, unique within the process.
-        static FILES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-        let number = FILES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let name = format!(
-            "events.out.tfevents.{seconds:010}.kiln.{}.{number}",
-            std::process::id()
-        );
-        let path = folder.join(name);
-        let file = File::create(&path).map_err(|refusal| Error::io(&path, refusal))?;
+        let (path, file) = loop {
+            // The name that TensorBoard looks for, unique within the process.
+            static FILES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+            let number = FILES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let name = format!(
+                "events.out.tfevents.{seconds:010}.kiln.{}.{number}",
+                std::process::id()
+            );
+            let path = folder.join(name);
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => break (path, file),
+                // Another process had this one's number in this second.
+                Err(refusal) if refusal.kind() == ErrorKind::AlreadyExists => {}
+                Err(refusal) => return Err(Error::io(path, refusal)),
+            }
+        };
         let mut events = Events { path, file };
         let mut event = Message::event(0);
         event.bytes(3, b"brain.Event:2");

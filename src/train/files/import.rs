@@ -4,12 +4,12 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::nn::Parameter;
+use crate::nn::{Functional, Parameter};
 use crate::train::Model;
 use crate::{Error, Result};
 
 use super::tensors;
-use super::tensors::Numbers;
+use super::tensors::HostTensor;
 
 /// How the file of another program names the weights of its layers, for [`Model::import_weights`].
 ///
@@ -20,11 +20,13 @@ use super::tensors::Numbers;
 /// | normalisation | `gamma`, `beta`, `moving_mean`, `moving_variance` | `weight`, `bias`, `running_mean`, `running_var` | as Keras |
 /// | RMS normalisation, PReLU | `scale`, `alpha` | `weight` | as Keras |
 ///
-/// Keras' own archives give a layer's tensors by number, `layers/dense/vars/0`, which is read too. Integers, such as PyTorch's
-/// `num_batches_tracked`, are passed over.
+/// Keras' own archives give a layer's tensors by number, `layers/dense/vars/0`, which is read too. What is no float, such as
+/// PyTorch's `num_batches_tracked`, is passed over where no layer of the model keeps what has its name, and refused where one does.
 ///
 /// Layers are those that [`layer`](Self::layer) names; of the others those with the names of the model's, if all of them are
-/// there, each once; else they are taken in their order, where the names tell it: `dense_3`, `dense_4` or `0`, `2`, `10`.
+/// there, each once; else they are taken in their order, where the names tell it: `dense_3`, `dense_4` or `0`, `2`, `10`. The
+/// model's own order is that of its names too, but of a network whose layers follow one another, as in a
+/// [`Sequential`](crate::nn::Sequential), the layers' own, whatever they are called.
 #[derive(Debug, Clone)]
 pub struct Import {
     program: Exporter,
@@ -80,10 +82,13 @@ pub(super) fn import_weights(
     path: &Path,
     import: &Import,
 ) -> Result<Vec<String>> {
-    let theirs = groups(tensors::read(path)?, import.program);
     let ours = kept(model);
+    let theirs = groups(tensors::read(path)?, import.program, &ours);
     let unfit = |message: String| Error::format(path, None, message);
-    let pairs = import.pairs(&theirs, &ours).map_err(unfit)?;
+    let order = order(model.architecture());
+    let pairs = import
+        .pairs(&theirs, &ours, order.as_deref())
+        .map_err(unfit)?;
     let mut found = BTreeMap::new();
     let mut named: Vec<Parameter> = Vec::new();
     for (their_name, own_name) in pairs {
@@ -131,20 +136,50 @@ fn kept(model: &Model) -> BTreeMap<String, Vec<Parameter>> {
     layers
 }
 
-/// The tensors of each layer of a file, by their own names.
-type Groups = BTreeMap<String, BTreeMap<String, Numbers>>;
+/// The names of the layers in the order in which they follow one another; none in a network with branches, and where a model
+/// within may have some.
+fn order(architecture: &Functional) -> Option<Vec<String>> {
+    let mut layers = architecture.layers();
+    if !architecture.is_chain() || layers.any(|(_, layer)| layer.class() == MODEL_WITHIN) {
+        return None;
+    }
+    let names = architecture.layers().map(|(name, _)| name.to_string());
+    Some(names.collect())
+}
 
-fn groups(tensors: BTreeMap<String, Numbers>, program: Exporter) -> Groups {
+/// The class of a model that is a layer of another.
+const MODEL_WITHIN: &str = "Functional";
+
+/// The tensors of each layer of a file, by their own names.
+type Groups = BTreeMap<String, BTreeMap<String, HostTensor>>;
+
+/// The tensors by layers, without those that are no floats and that no layer of ours keeps: counters of batches, scales.
+fn groups(
+    tensors: BTreeMap<String, HostTensor>,
+    program: Exporter,
+    ours: &BTreeMap<String, Vec<Parameter>>,
+) -> Groups {
+    let keys: BTreeSet<&str> = (ours.values().flatten())
+        .map(|parameter| key_of(parameter, program))
+        .collect();
+    let is_whole = |kind: &str| kind.starts_with(['I', 'U']) || kind == "BOOL";
     let mut groups = Groups::new();
-    for (name, numbers) in tensors {
+    for (name, tensor) in tensors {
         let (separator, list) = match program {
             Exporter::Keras => ("/", "/vars"),
             Exporter::PyTorch => (".", ""),
         };
         let (layer, key) = name.rsplit_once(separator).unwrap_or(("", &name));
         let layer = layer.strip_suffix(list).unwrap_or(layer);
+        if let Err(kind) = &tensor.values {
+            // By number alone, nothing but its type tells a counter from a weight.
+            let is_number = key.parse::<u32>().is_ok();
+            if !keys.contains(key) && (!is_number || is_whole(kind)) {
+                continue;
+            }
+        }
         let group = groups.entry(layer.into()).or_default();
-        group.insert(key.into(), numbers);
+        group.insert(key.into(), tensor);
     }
     groups
 }
@@ -162,28 +197,32 @@ fn key_of(parameter: &Parameter, program: Exporter) -> &str {
 }
 
 /// A tensor as the parameter wants it: turned, or repeated where it is a single number.
-fn fitted(tensor: &Numbers, parameter: &Parameter, program: Exporter) -> Result<Numbers, String> {
+fn fitted(
+    tensor: &HostTensor,
+    parameter: &Parameter,
+    program: Exporter,
+) -> Result<HostTensor, String> {
     let wanted = parameter.shape.dims();
-    let turned = match (program, &tensor.shape[..], wanted) {
-        (Exporter::PyTorch, &[rows, columns], [_, _]) => Numbers {
-            shape: vec![columns, rows],
-            values: (0..rows * columns)
-                .map(|at| tensor.values[at % rows * columns + at / rows])
-                .collect(),
-        },
-        (Exporter::PyTorch, [1], [_]) => Numbers {
-            shape: wanted.to_vec(),
-            values: vec![tensor.values[0]; parameter.elements()],
-        },
-        _ => tensor.clone(),
+    let values = match &tensor.values {
+        Ok(values) => values,
+        Err(kind) => return Err(format!("is {kind}, not floats")),
     };
-    if turned.shape != wanted {
+    let (shape, values) = match (program, &tensor.shape[..], wanted) {
+        (Exporter::PyTorch, &[rows, columns], [_, _]) => {
+            let turned = (0..rows * columns).map(|at| values[at % rows * columns + at / rows]);
+            (vec![columns, rows], turned.collect())
+        }
+        (Exporter::PyTorch, [1], [_]) => (wanted.to_vec(), vec![values[0]; parameter.elements()]),
+        (_, shape, _) => (shape.to_vec(), values.clone()),
+    };
+    if shape != wanted {
         return Err(format!(
             "is {:?}, which does not make the {} of `{}`",
             tensor.shape, parameter.shape, parameter.name
         ));
     }
-    Ok(turned)
+    let values = Ok(values);
+    Ok(HostTensor { shape, values })
 }
 
 impl Import {
@@ -192,6 +231,7 @@ impl Import {
         &self,
         theirs: &Groups,
         ours: &BTreeMap<String, Vec<Parameter>>,
+        order: Option<&[String]>,
     ) -> Result<Vec<(String, String)>, String> {
         let mut pairs = Vec::new();
         for (their_name, own_name) in &self.layers {
@@ -253,7 +293,7 @@ impl Import {
         }
         let ours_left = ours_left.into_iter().map(|name| (name, &ours[name]));
         let left = left.into_iter().map(|name| (name, &theirs[name]));
-        pairs.extend(in_order(self.program, left, ours_left)?);
+        pairs.extend(in_order(self.program, left, ours_left, order)?);
         Ok(pairs)
     }
 }
@@ -265,11 +305,12 @@ fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
 /// What tells kinds of layers apart: the names of their tensors, and how many dimensions they have.
 type LayerKind = BTreeSet<(String, usize)>;
 
-/// Layers in the order that their names tell, kind by kind.
+/// Layers in the order that their names tell, kind by kind; the model's in `order`, where it has one.
 fn in_order<'a>(
     program: Exporter,
-    theirs: impl Iterator<Item = (&'a String, &'a BTreeMap<String, Numbers>)>,
+    theirs: impl Iterator<Item = (&'a String, &'a BTreeMap<String, HostTensor>)>,
     ours: impl Iterator<Item = (&'a String, &'a Vec<Parameter>)>,
+    order: Option<&[String]>,
 ) -> Result<Vec<(String, String)>, String> {
     let mut kinds: BTreeMap<LayerKind, [Vec<&String>; 2]> = BTreeMap::new();
     // Keras' archives: dense layers have a matrix first, normalisations do not.
@@ -277,9 +318,9 @@ fn in_order<'a>(
     for (name, group) in theirs {
         let numbered = group.keys().all(|key| key.parse::<u32>().is_ok());
         any_numbered |= numbered;
-        let kind = group.iter().map(|(key, numbers)| {
+        let kind = group.iter().map(|(key, tensor)| {
             let prefix = if numbered { "tensor " } else { "" };
-            (format!("{prefix}{key}"), numbers.shape.len())
+            (format!("{prefix}{key}"), tensor.shape.len())
         });
         kinds.entry(kind.collect()).or_default()[0].push(name);
     }
@@ -306,7 +347,11 @@ fn in_order<'a>(
             ));
         }
         let stem = |name: &String| name.replace(|c: char| c.is_ascii_digit() || c == '_', "");
-        for names in [&theirs, &ours] {
+        let told_by_names = match order {
+            Some(_) => &[&theirs][..],
+            None => &[&theirs, &ours],
+        };
+        for names in told_by_names {
             if let Some(other) = names.iter().find(|name| stem(name) != stem(names[0])) {
                 return Err(format!(
                     "nothing tells which of `{}` and `{other}` comes first: say what they are here by `Import::layer`",
@@ -315,7 +360,10 @@ fn in_order<'a>(
             }
         }
         theirs.sort_by(|a, b| by_number(a, b));
-        ours.sort_by(|a, b| by_number(a, b));
+        match order {
+            Some(order) => ours.sort_by_key(|name| order.iter().position(|own| own == *name)),
+            None => ours.sort_by(|a, b| by_number(a, b)),
+        }
         let pair = |(theirs, ours): (&String, &String)| (theirs.clone(), ours.clone());
         pairs.extend(theirs.into_iter().zip(ours).map(pair));
     }

@@ -64,6 +64,27 @@ fn described(objective: &Objective) -> Result<ObjectiveDescription> {
     })
 }
 
+/// What a file of tensors is that holds no model, by the `format` of its metadata.
+fn no_model(format: Option<&str>) -> &'static str {
+    match format {
+        Some("kiln weights") => {
+            "the file holds weights without their network, and no kiln model: build the network, and read them with \
+             `Model::load_weights`"
+        }
+        Some("kiln checkpoint") => {
+            "the file is a checkpoint of a run, and no kiln model: `RunState::load` reads it, and `Fit::resume` goes on from it"
+        }
+        Some("pt" | "np" | "tf" | "flax" | "mlx") => {
+            "the file holds tensors of another program, and no kiln model: build the network, and read them with \
+             `Model::import_weights`"
+        }
+        _ => {
+            "the file holds tensors, but no kiln model: build the network, and read them with `Model::load_weights` or \
+             `Model::import_weights`"
+        }
+    }
+}
+
 impl Model {
     /// Writes weights, architecture, scaling, loss, metrics and optimizer settings to one safetensors file.
     ///
@@ -164,7 +185,7 @@ impl Model {
                     "model version {version:?} is not known, only {VERSION} is"
                 )));
             }
-            _ => return Err(unfit("the file holds tensors, but no kiln model".into())),
+            (format, _) => return Err(unfit(no_model(format).into())),
         }
         let description: ModelDescription = file.json("model")?;
         let objective = |description: ObjectiveDescription| Objective {
@@ -177,7 +198,8 @@ impl Model {
         let optimizer = description.optimizer.unwrap_or_default();
         let architecture = Functional::from_description(description.architecture, layers)
             .map_err(|error| unfit(format!("the model's layers: {error}")))?;
-        let mut model = architecture.compile_with(device, objectives, optimizer)?;
+        let objectives = objectives.collect();
+        let mut model = Model::new(architecture, device, objectives, Box::new(optimizer))?;
         let expected: Vec<Parameter> = model.architecture().parameters().collect();
         tensors::set(&mut model, path, &tensors::of(&file)?, &expected)?;
         Ok(model)

@@ -1,51 +1,55 @@
-//! Named tensors of numbers out of a file of either format, safetensors or npz.
+//! Named tensors out of a file of either format, safetensors or npz.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::data::npy;
 use crate::formats::safetensors::File;
+use crate::formats::{FileOf, file_of};
 use crate::nn::Parameter;
 use crate::train::Model;
 use crate::{Error, Result, formats};
 
-/// A tensor on the host.
+/// A tensor of a file, on the host.
 #[derive(Debug, Clone)]
-pub(super) struct Numbers {
+pub(super) struct HostTensor {
     pub shape: Vec<usize>,
-    pub values: Vec<f32>,
+    /// The elements, or the name of their type where they are no floats.
+    pub values: Result<Vec<f32>, String>,
 }
 
 /// Reads all tensors of a file; which of the formats it is, its first bytes say.
-pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Numbers>> {
+pub(super) fn read(path: &Path) -> Result<BTreeMap<String, HostTensor>> {
     let bytes = formats::read(path)?;
-    if bytes.starts_with(b"PK") {
-        let mut tensors = BTreeMap::new();
-        for (name, array) in npy::all_from_bytes(&bytes, &path.display().to_string())? {
-            let numbers = Numbers {
-                shape: array.shape().to_vec(),
-                values: array.to_f32()?,
-            };
-            tensors.insert(name, numbers);
-        }
-        return Ok(tensors);
+    if !bytes.starts_with(b"PK") {
+        return of(&File::parse(&bytes, path)?);
     }
-    of(&File::parse(&bytes, path)?)
+    if let Some(other) = file_of(&bytes).filter(|other| *other != FileOf::Npz) {
+        return Err(Error::format(path, None, other.to_string()));
+    }
+    let mut tensors = BTreeMap::new();
+    for (name, array) in npy::all_from_bytes(&bytes, &path.display().to_string())? {
+        let tensor = HostTensor {
+            shape: array.shape().to_vec(),
+            values: Ok(array.to_f32()?),
+        };
+        tensors.insert(name, tensor);
+    }
+    Ok(tensors)
 }
 
-/// The tensors of numbers in a safetensors file.
-pub(super) fn of(file: &File<'_>) -> Result<BTreeMap<String, Numbers>> {
+/// The tensors in a safetensors file.
+pub(super) fn of(file: &File<'_>) -> Result<BTreeMap<String, HostTensor>> {
     let mut tensors = BTreeMap::new();
     for name in file.names() {
         let tensor = file.tensor(name)?;
-        // Counters and the like, which no layer of ours keeps.
-        if tensor.is_float() {
-            let numbers = Numbers {
-                values: tensor.floats()?,
-                shape: tensor.shape,
-            };
-            tensors.insert(name.into(), numbers);
-        }
+        let values = if tensor.is_float() {
+            Ok(tensor.floats()?)
+        } else {
+            Err(tensor.dtype.to_string())
+        };
+        let shape = tensor.shape;
+        tensors.insert(name.into(), HostTensor { shape, values });
     }
     Ok(tensors)
 }
@@ -54,14 +58,15 @@ pub(super) fn of(file: &File<'_>) -> Result<BTreeMap<String, Numbers>> {
 pub(super) fn set(
     model: &mut Model,
     path: &Path,
-    tensors: &BTreeMap<String, Numbers>,
+    tensors: &BTreeMap<String, HostTensor>,
     parameters: &[Parameter],
 ) -> Result<()> {
     let unfit = |message: String| Error::format(path, None, message);
+    let mut given = Vec::new();
     for parameter in parameters {
-        let name = &parameter.name;
-        let Some(Numbers { shape, .. }) = tensors.get(name) else {
-            return Err(unfit(format!("it has no tensor `{name}` of numbers")));
+        let name = parameter.name.as_str();
+        let Some(HostTensor { shape, values }) = tensors.get(name) else {
+            return Err(unfit(format!("it has no tensor `{name}`")));
         };
         if shape[..] != *parameter.shape.dims() {
             return Err(unfit(format!(
@@ -69,10 +74,12 @@ pub(super) fn set(
                 parameter.shape
             )));
         }
+        match values {
+            Ok(values) => given.push((name, values.as_slice())),
+            Err(kind) => {
+                return Err(unfit(format!("the tensor `{name}` is {kind}, not floats")));
+            }
+        }
     }
-    let given = parameters.iter().filter_map(|parameter| {
-        let name = parameter.name.as_str();
-        Some((name, tensors.get(name)?.values.as_slice()))
-    });
     model.set_weights(given)
 }

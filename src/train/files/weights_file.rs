@@ -66,14 +66,16 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::Format`] where the file lacks a tensor of the model, has one of another shape or type, or has one that the
-    /// model does not have; the model stays as it was.
+    /// [`Error::Format`] where the file lacks a tensor of the model, has one of another shape or type, or has one of floats that the
+    /// model does not have; the model stays as it was. Other tensors, such as counters and scales in types without a
+    /// use here, are passed over unless the model has one of their name.
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let tensors = tensors::read(path)?;
         let expected: Vec<Parameter> = self.architecture().parameters().collect();
         let known = |name: &str| expected.iter().any(|parameter| parameter.name == name);
-        if let Some(name) = tensors.keys().find(|name| !known(name)) {
+        let mut read = tensors.iter().filter(|(_, tensor)| tensor.values.is_ok());
+        if let Some((name, _)) = read.find(|(name, _)| !known(name)) {
             let message = format!("the model has no tensor `{name}`");
             return Err(Error::format(path, None, message));
         }

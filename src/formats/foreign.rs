@@ -1,0 +1,149 @@
+//! Files of other programs, known by their first bytes: what they are, and how what is in them comes here.
+
+use std::fmt;
+
+/// What wrote a file that is read here only by a detour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileOf {
+    /// HDF5, as `.h5`.
+    Hdf5,
+    /// A `.keras` archive.
+    Keras,
+    /// `.pt` and `.pth`, as an archive or in the older form.
+    PyTorch,
+    /// A model of ONNX.
+    Onnx,
+    /// `saved_model.pb`.
+    SavedModel,
+    /// TensorFlow Lite.
+    TfLite,
+    Gguf,
+    Pickle,
+    /// An archive of NumPy's arrays.
+    Npz,
+    /// One of NumPy's arrays.
+    Npy,
+    /// Any other archive.
+    Zip,
+    Gzip,
+}
+
+/// How PyTorch's older files begin: a pickle of this number.
+const TORCH_MAGIC: &[u8] = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
+
+/// What a file is by its first bytes; none where they are those of no format known here.
+pub(crate) fn file_of(bytes: &[u8]) -> Option<FileOf> {
+    let after = |begin: &[u8]| bytes.strip_prefix(begin);
+    if after(b"PK\x03\x04").or(after(b"PK\x05\x06")).is_some() {
+        return Some(archive(bytes));
+    }
+    if after(b"\x89HDF\r\n\x1a\n").is_some() {
+        return Some(FileOf::Hdf5);
+    }
+    if after(b"\x93NUMPY").is_some() {
+        return Some(FileOf::Npy);
+    }
+    if after(b"GGUF").is_some() {
+        return Some(FileOf::Gguf);
+    }
+    if bytes.get(4..8) == Some(b"TFL3") {
+        return Some(FileOf::TfLite);
+    }
+    // A safetensors file begins with the length of its header: short beginnings may be such a number.
+    let is_length = bytes.get(4..8) == Some(&[0; 4]);
+    if after(b"\x1f\x8b\x08").is_some() && !(is_length && bytes.get(8) == Some(&b'{')) {
+        return Some(FileOf::Gzip);
+    }
+    if is_length {
+        return None;
+    }
+    // A pickle says its version first, and the newer ones the length of their first frame.
+    if let &[0x80, version @ 2..=5, next, ..] = bytes {
+        if bytes[2..].starts_with(TORCH_MAGIC) {
+            return Some(FileOf::PyTorch);
+        }
+        let begins = if version >= 4 {
+            next == 0x95
+        } else {
+            b"](}cX".contains(&next)
+        };
+        return begins.then_some(FileOf::Pickle);
+    }
+    // Protocol buffers: the version of the format as field 1, then another field of few.
+    match bytes {
+        [0x08, 1, 0x12, ..] => Some(FileOf::SavedModel),
+        [
+            0x08,
+            2..=40,
+            0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42,
+            ..,
+        ] => Some(FileOf::Onnx),
+        _ => None,
+    }
+}
+
+/// What an archive is by the names of its files, which stand before each of them and again at its end.
+fn archive(bytes: &[u8]) -> FileOf {
+    let ends = [
+        &bytes[..bytes.len().min(1 << 12)],
+        &bytes[bytes.len().saturating_sub(1 << 16)..],
+    ];
+    let holds = |name: &[u8]| {
+        let mut places = ends.iter().flat_map(|end| end.windows(name.len()));
+        places.any(|place| place == name)
+    };
+    if holds(b"/data.pkl") {
+        FileOf::PyTorch
+    } else if holds(b"model.weights.h5") || (holds(b"config.json") && holds(b"metadata.json")) {
+        FileOf::Keras
+    } else if holds(b".npy") || bytes.starts_with(b"PK\x05\x06") {
+        FileOf::Npz
+    } else {
+        FileOf::Zip
+    }
+}
+
+impl fmt::Display for FileOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (keras, torch) = (
+            "write its weights in Python with `numpy.savez(\"weights.npz\", **{v.path: v.numpy() for v in \
+             model.weights})`, build the same network here, and read them with `Model::import_weights` and `Import::keras()`",
+            "write its weights in Python with `safetensors.torch.save_file(model.state_dict(), \
+             \"weights.safetensors\")`, build the same network here, and read them with `Model::import_weights` and \
+             `Import::pytorch()`",
+        );
+        match self {
+            FileOf::Hdf5 => write!(f, "this is an HDF5 file, as Keras' `.h5` is: load it in Keras, {keras}"),
+            FileOf::Keras => write!(f, "this is a model of Keras (`.keras`): load it in Keras, {keras}"),
+            FileOf::PyTorch => write!(f, "this is a file of PyTorch (`.pt`): load it in PyTorch, {torch}"),
+            FileOf::Onnx => f.write_str(
+                "this is a model of ONNX: write its weights in Python with `numpy.savez(\"weights.npz\", **{t.name: \
+                 onnx.numpy_helper.to_array(t) for t in onnx.load(file).graph.initializer})`, build the same network here, \
+                 and read them with `Model::import_weights`",
+            ),
+            FileOf::SavedModel => write!(f, "this is a SavedModel of TensorFlow: load it in Keras, {keras}"),
+            FileOf::TfLite => f.write_str(
+                "this is a model of TensorFlow Lite, whose weights are not read: take the model that it was made from",
+            ),
+            FileOf::Gguf => f.write_str(
+                "this is a GGUF file, whose weights are not read: take the safetensors files that it was made from",
+            ),
+            FileOf::Pickle => f.write_str(
+                "this is a pickle, which only Python reads, and which may run any program there: load it where you trust it, \
+                 and write its arrays with `numpy.savez` or `safetensors.numpy.save_file`",
+            ),
+            FileOf::Npz => f.write_str(
+                "this is an archive of NumPy's arrays (`.npz`), which holds weights without a network: build the network, \
+                 and read them with `Model::load_weights` or `Model::import_weights`",
+            ),
+            FileOf::Npy => f.write_str(
+                "this is one array of NumPy (`.npy`): read it with `kiln::data::Array::load`, and give it to a model with \
+                 `Model::set_weights`",
+            ),
+            FileOf::Zip => f.write_str(
+                "this is a zip archive without arrays of NumPy: unpack it, and read the files in it",
+            ),
+            FileOf::Gzip => f.write_str("this is a gzipped file: unpack it first"),
+        }
+    }
+}
