@@ -2,19 +2,25 @@
 
 mod cells;
 mod columns;
+mod dialect;
+mod encoding;
 mod header;
 mod labels;
+mod numbers;
+mod records;
 
 use std::io::Read;
 use std::path::Path;
 
 use columns::Columns;
-use csv::{ByteRecord, ReaderBuilder};
+use dialect::Dialect;
+use encoding::Encoding;
+use records::{Record, Records, Unread};
 
 use crate::error::{Error, Result};
 
 use super::Dataset;
-use super::source::{open, unpacked, unreadable};
+use super::source::{UnpackedLimit, open, unpacked, unreadable};
 
 /// A column of a file, by its name in the header or by its index, which counts targets and skipped columns too.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,12 +53,13 @@ impl From<usize> for Column {
 ///
 /// By default the last column is the target, the other columns are features, all are numbers, cells are parted by
 /// commas, and whether there is a header is found out from the cells. Columns go by name or index ([`Column`]). Cells may be quoted with `"`;
-/// blanks around a cell are dropped, and so are empty lines. [`delimiter`](Self::delimiter), [`quote`](Self::quote),
-/// [`comment`](Self::comment) and [`missing`](Self::missing) read other dialects.
+/// blanks around a cell are dropped, those before a quote too, and so are empty lines. The text is UTF-8.
+/// [`delimiter`](Self::delimiter), [`quote`](Self::quote), [`comment`](Self::comment), [`missing`](Self::missing),
+/// [`decimal`](Self::decimal), [`thousands`](Self::thousands) and [`encoding`](Self::encoding) read other dialects.
 ///
 /// A feature's cell that is empty or one of `?`, `NA`, `N/A`, `NaN`, `null` (in any case) is a missing one and becomes
 /// NaN. [`Dataset::check_finite`], which training calls, refuses those that are still there unless the model's
-/// [`Preprocessing`](super::Preprocessing) fills them. A target must not be missing.
+/// [`Preprocessing`](super::Preprocessing) fills them. A target must not be missing, and must be finite.
 ///
 /// A column of texts is read as one of categories where [`categorical`](Self::categorical) says so.
 ///
@@ -68,10 +75,9 @@ impl From<usize> for Column {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Csv {
     header: Option<bool>,
-    delimiter: u8,
-    quote: Option<u8>,
-    comment: Option<u8>,
-    missing: Vec<String>,
+    dialect: Dialect,
+    encoding: String,
+    max_unpacked: Option<u64>,
     /// The last column where none are given; no column where the list is empty.
     targets: Option<Vec<Column>>,
     skipped: Vec<Column>,
@@ -91,10 +97,9 @@ impl Csv {
     pub fn new() -> Self {
         Csv {
             header: None,
-            delimiter: b',',
-            quote: Some(b'"'),
-            comment: None,
-            missing: ["?", "na", "n/a", "nan", "null"].map(String::from).to_vec(),
+            dialect: Dialect::default(),
+            encoding: "utf-8".into(),
+            max_unpacked: None,
             targets: None,
             skipped: Vec::new(),
             categorical: Vec::new(),
@@ -105,8 +110,9 @@ impl Csv {
 
     /// Says whether the first record is a header that names the columns.
     ///
-    /// By default a first record without a number in it is one. A first record that has both numbers and texts, one of the texts
-    /// above a number, may be a header with numbers for names or data with a bad cell, and is an error that asks for this.
+    /// By default a first record without a number in it is one, unless nothing in it can be a name but a word for a missing
+    /// cell. A first record that has both numbers and texts, one of the texts above a number, may be a header with numbers for
+    /// names or data with a bad cell, and is an error that asks for this.
     pub fn header(mut self, header: bool) -> Self {
         self.header = Some(header);
         self
@@ -114,26 +120,54 @@ impl Csv {
 
     /// The byte between cells, such as `b';'` or `b'\t'`; default a comma.
     pub fn delimiter(mut self, delimiter: u8) -> Self {
-        self.delimiter = delimiter;
+        self.dialect.delimiter = delimiter;
         self
     }
 
     /// The byte around cells that hold delimiters or line ends; doubled inside of such a cell it stands for itself.
     /// `None` takes quotes as any other byte. Default `b'"'`.
     pub fn quote(mut self, quote: impl Into<Option<u8>>) -> Self {
-        self.quote = quote.into();
+        self.dialect.quote = quote.into();
         self
     }
 
     /// Leaves out lines that begin with this byte, such as `b'#'`; default none.
     pub fn comment(mut self, comment: u8) -> Self {
-        self.comment = Some(comment);
+        self.dialect.comment = Some(comment);
         self
     }
 
     /// The texts that stand for a missing cell beside an empty one, in any case, in place of those above.
     pub fn missing<S: Into<String>>(mut self, markers: impl IntoIterator<Item = S>) -> Self {
-        self.missing = markers.into_iter().map(Into::into).collect();
+        self.dialect.missing = markers.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The byte between the whole part of a number and its fraction, such as `b','` in `2,25`; default a point. Cells that have
+    /// the delimiter in them are quoted.
+    pub fn decimal(mut self, decimal: u8) -> Self {
+        self.dialect.decimal = decimal;
+        self
+    }
+
+    /// The byte between the thousands of a number, such as `b'.'` in `1.234,5` or `b','` in `"1,234.5"`; default none. Groups
+    /// are of three digits, between the first and the last also of two: `1,23` is no number.
+    pub fn thousands(mut self, thousands: u8) -> Self {
+        self.dialect.thousands = Some(thousands);
+        self
+    }
+
+    /// How characters are written as bytes: `utf-8`, the default, `latin-1`, `windows-1252`, `utf-16`, `utf-16le` or
+    /// `utf-16be`. Cells that are used and are not in this encoding are refused with their line.
+    pub fn encoding(mut self, encoding: impl Into<String>) -> Self {
+        self.encoding = encoding.into();
+        self
+    }
+
+    /// The most bytes that a gzipped file may unpack to, as files can be made that fill the memory of whoever reads them.
+    /// Default 8 MiB, and 200 for each byte of the file.
+    pub fn max_unpacked(mut self, bytes: u64) -> Self {
+        self.max_unpacked = Some(bytes);
         self
     }
 
@@ -199,13 +233,14 @@ impl Csv {
     /// # Errors
     ///
     /// - [`Error::Io`] where the file cannot be read.
-    /// - [`Error::Format`] with the line where a cell is not a number, a record is longer or shorter than the first, a
-    ///   target is missing, or a label is not a whole number; without a line where there are no rows or no features.
+    /// - [`Error::Format`] with the line where a cell is not a number or not in the encoding, a quote is left open, a record is
+    ///   longer or shorter than the first, a target is missing or not finite, or a label is not a whole number; without a line
+    ///   where there are no rows or no features, and where a gzipped file is damaged or unpacks to too much.
     /// - [`Error::NotFound`] where no column has a name that was given.
     /// - [`Error::Argument`] where the settings do not fit the file or each other.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Dataset> {
         let path = path.as_ref();
-        self.parse(open(path)?, path)
+        self.parse(open(path, self.limit())?, path)
     }
 
     /// Reads from `reader`, gzipped or not; `name` stands for the path in errors.
@@ -215,74 +250,60 @@ impl Csv {
     /// The same errors as [`read`](Self::read).
     pub fn read_from(&self, reader: impl Read, name: &str) -> Result<Dataset> {
         let path = Path::new(name);
-        self.parse(unpacked(reader, path)?, path)
+        self.parse(unpacked(reader, path, self.limit())?, path)
+    }
+
+    fn limit(&self) -> UnpackedLimit {
+        UnpackedLimit {
+            bytes: self.max_unpacked,
+            mend: "`Csv::max_unpacked` raises the limit",
+        }
     }
 
     fn parse(&self, mut reader: impl Read, path: &Path) -> Result<Dataset> {
-        let mut text = Vec::new();
+        self.check()?;
+        let mut bytes = Vec::new();
         reader
-            .read_to_end(&mut text)
+            .read_to_end(&mut bytes)
             .map_err(|refusal| unreadable(path, refusal))?;
-        // Some editors begin a file with a byte order mark; it is no part of the first cell.
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+        let unfit = |(line, message): Unread| Error::format(path, Some(line), message);
         let empty = || Error::format(path, None, "it has no rows of data");
-        let unfit = |record: &ByteRecord, message: String| {
-            Error::format(path, Some(line(text, record, self.comment)), message)
+        let text = Encoding::from_name(&self.encoding)?;
+        let text = text.decode(&bytes).map_err(unfit)?;
+
+        let mut records = Records::new(&text, &self.dialect);
+        let (mut first, mut record) = (Record::default(), Record::default());
+        if !records.read(&mut first).map_err(unfit)? {
+            return Err(empty());
+        }
+        let mut more = records.read(&mut record).map_err(unfit)?;
+        let at_first = |message: String| unfit((first.line, message));
+        let named = header::is_header(self.header, &self.dialect, &first, more.then_some(&record))
+            .map_err(at_first)?;
+        let names = match named {
+            true => Some(header::names(&first).map_err(at_first)?),
+            false => None,
         };
-
-        // Records of any length are let in here, so that our own check can say which line is ragged.
-        let mut records = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(self.delimiter)
-            .quote(self.quote.unwrap_or(b'"'))
-            .quoting(self.quote.is_some())
-            .comment(self.comment)
-            .from_reader(text)
-            .into_byte_records()
-            .map(|record| record.map_err(|refusal| Error::format(path, None, refusal.to_string())));
-        let first = records.next().transpose()?.ok_or_else(empty)?;
-        let second = records.next().transpose()?;
-        let named = header::is_header(self, &first, second.as_ref())
-            .map_err(|message| unfit(&first, message))?;
-        let names = named.then(|| first.iter().map(cells::text).collect());
-
         let mut columns = Columns::new(self, path, first.len(), names)?;
-        let data = (!named).then_some(first);
-        for record in data.into_iter().chain(second).map(Ok).chain(records) {
-            let record = record?;
-            columns
-                .push(&record)
-                .map_err(|message| unfit(&record, message))?;
+        if !named {
+            columns.push(&first).map_err(at_first)?;
+        }
+        while more {
+            let refused = |message: String| unfit((record.line, message));
+            columns.push(&record).map_err(refused)?;
+            more = records.read(&mut record).map_err(unfit)?;
         }
         if columns.is_empty() {
             return Err(empty());
         }
         columns.finish()
     }
-}
 
-/// The line, counted from 1, on which a record begins. A record's position is where the one before it ended, so the
-/// empty lines and comments between them are stepped over here.
-fn line(text: &[u8], record: &ByteRecord, comment: Option<u8>) -> u64 {
-    let mut start = record
-        .position()
-        .and_then(|position| usize::try_from(position.byte()).ok())
-        .unwrap_or(0);
-    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    loop {
-        let rest = text.get(start..).unwrap_or_default();
-        let blank = rest.iter().take_while(|byte| is_end(byte)).count();
-        let is_comment = comment.is_some() && rest.get(blank) == comment.as_ref();
-        let words = rest.iter().skip(blank).take_while(|byte| !is_end(byte));
-        start += blank + if is_comment { words.count() } else { 0 };
-        if !is_comment {
-            break;
-        }
+    /// Refuses settings that contradict each other.
+    fn check(&self) -> Result<()> {
+        self.dialect.check()?;
+        labels::check_listed("class_names", &self.class_names)?;
+        let mut categorical = self.categorical.iter();
+        categorical.try_for_each(|(_, listed)| labels::check_listed("categories", listed))
     }
-    let before = text.get(..start).unwrap_or(text);
-    let ends = |(at, byte): (usize, &u8)| {
-        *byte == b'\n' || (*byte == b'\r' && text.get(at + 1) != Some(&b'\n'))
-    };
-    before.iter().enumerate().filter(|end| ends(*end)).count() as u64 + 1
 }

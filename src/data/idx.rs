@@ -17,7 +17,7 @@ use crate::reserve::reserved;
 
 use super::Array;
 use super::array::{ArrayHeader, ElementKind};
-use super::source::{open, unpacked, unreadable};
+use super::source::{UnpackedLimit, open, unpacked, unreadable};
 
 pub use mnist::{mnist, read_images};
 
@@ -31,6 +31,12 @@ const KINDS: [(u8, &str); 6] = [
     (14, ">f8"),
 ];
 
+/// A gzipped file that says to unpack to more is not believed.
+const LIMIT: UnpackedLimit = UnpackedLimit {
+    bytes: None,
+    mend: "unpack the file yourself, as with gunzip: an unpacked file has no limit",
+};
+
 /// Bytes read at a time.
 const PIECE: usize = 1 << 20;
 
@@ -42,7 +48,7 @@ const PIECE: usize = 1 << 20;
 /// last element or goes on after it, and where its gzip data is damaged.
 pub fn read(path: impl AsRef<Path>) -> Result<Array> {
     let path = path.as_ref();
-    parse(open(path)?, path)
+    parse(open(path, LIMIT)?, path)
 }
 
 /// Reads from `reader`, gzipped or not; `name` stands for the path in errors.
@@ -52,7 +58,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Array> {
 /// The same errors as [`read`].
 pub fn read_from(reader: impl Read, name: &str) -> Result<Array> {
     let path = Path::new(name);
-    parse(unpacked(reader, path)?, path)
+    parse(unpacked(reader, path, LIMIT)?, path)
 }
 
 fn parse(mut reader: impl Read, path: &Path) -> Result<Array> {

@@ -2,15 +2,16 @@
 //!
 //! The format is that of the NumPy enhancement proposal 1 in its versions 1 to 3. Read are booleans, integers of 8 to 64
 //! bits and floats of 16 to 64 bits in either byte order and either memory order; written are little-endian floats of 32 bits.
-//! Objects and texts are refused.
+//! Objects and texts are refused, in an archive where they are asked for by name.
 
 #[cfg(feature = "npz")]
 mod archive;
 mod header;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::io::{BufReader, Cursor};
-use std::path::Path;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 
 use crate::edge::files::File;
 use crate::error::{Error, Result};
@@ -19,6 +20,8 @@ use crate::reserve::reserved;
 
 use super::Array;
 use super::array::ArrayHeader;
+use super::source::UnpackedLimit;
+use header::UnreadArray;
 
 impl Array {
     /// Reads a `.npy` file.
@@ -29,8 +32,8 @@ impl Array {
     /// or holds another type than those above.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = read(path)?;
-        Self::parse(bytes, path)
+        let array = Self::parse(read(path)?);
+        array.map_err(|unread| Error::format(path, None, unread.message()))
     }
 
     /// Reads the bytes of a `.npy` file; `name` stands for the path in errors.
@@ -41,15 +44,14 @@ impl Array {
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
         let mut copy = reserved(Some(bytes.len()), "the array")?;
         copy.extend_from_slice(bytes);
-        Self::parse(copy, Path::new(name))
+        Self::parse(copy).map_err(|unread| Error::format(name, None, unread.message()))
     }
 
-    fn parse(mut bytes: Vec<u8>, path: &Path) -> Result<Self> {
-        let unfit = |message: String| Error::format(path, None, message);
-        let (header, data) = ArrayHeader::parse(&bytes).map_err(unfit)?;
+    fn parse(mut bytes: Vec<u8>) -> Result<Self, UnreadArray> {
+        let (header, data) = ArrayHeader::parse(&bytes)?;
         let needed = header.bytes();
         if needed != Some(data.len()) {
-            return Err(unfit(format!(
+            return Err(UnreadArray::Damaged(format!(
                 "an array {:?} of {} needs {} bytes, and {} are there",
                 header.shape,
                 header.kind,
@@ -82,25 +84,108 @@ impl Array {
     }
 }
 
-/// Reads every array of a `.npz` file, by name without the ending `.npy`.
+/// The arrays of a `.npz` file by their names, which do not have the ending `.npy`: a map of those of numbers.
+///
+/// ```no_run
+/// let archive = kiln::data::npy::load_all("set.npz")?;
+/// let images = archive.array("images")?;
+/// for (name, array) in archive.iter() {
+///     println!("{name} {:?}", array.shape());
+/// }
+/// # Ok::<(), kiln::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Archive {
+    path: PathBuf,
+    arrays: BTreeMap<String, Array>,
+    /// What else is in the file, and why it is no array of numbers.
+    others: BTreeMap<String, String>,
+}
+
+impl Archive {
+    /// The array of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] where it is not one of numbers, such as one of texts or another file; [`Error::NotFound`] where there is
+    /// none of that name.
+    pub fn array(&self, name: &str) -> Result<&Array> {
+        if let Some(array) = self.arrays.get(name) {
+            return Ok(array);
+        }
+        Err(match self.others.get(name) {
+            Some(message) => Error::format(&self.path, None, format!("`{name}`: {message}")),
+            None => Error::NotFound {
+                what: "array",
+                name: name.into(),
+                known: self
+                    .arrays
+                    .keys()
+                    .chain(self.others.keys())
+                    .cloned()
+                    .collect(),
+            },
+        })
+    }
+}
+
+impl Deref for Archive {
+    type Target = BTreeMap<String, Array>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.arrays
+    }
+}
+
+impl IntoIterator for Archive {
+    type Item = (String, Array);
+    type IntoIter = btree_map::IntoIter<String, Array>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.arrays.into_iter()
+    }
+}
+
+/// What archives may unpack to where the caller does not say.
+const LIMIT: UnpackedLimit = UnpackedLimit {
+    bytes: None,
+    mend: "`npy::load_all_within` takes a higher limit",
+};
+
+/// Reads every array of numbers in a `.npz` file. Other arrays and other files in it are left out, and refused where
+/// [`Archive::array`] asks for them.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] where the file cannot be read, [`Error::Format`] where it is no such archive, where an array in it is
-/// damaged (its name is in the message), and where this build has no archives.
-pub fn load_all(path: impl AsRef<Path>) -> Result<BTreeMap<String, Array>> {
-    let path = path.as_ref();
-    let file = File::open(path).map_err(|refusal| Error::io(path, refusal))?;
-    archive::read(BufReader::new(file), path)
+/// damaged (its name is in the message), where the arrays unpack to more than 8 MiB and 200 bytes for each of the file
+/// ([`load_all_within`] takes more), and where this build has no archives.
+pub fn load_all(path: impl AsRef<Path>) -> Result<Archive> {
+    load(path.as_ref(), LIMIT)
 }
 
-/// Reads every array of the bytes of a `.npz` file; `name` stands for the path in errors.
+/// Reads a `.npz` file as [`load_all`] does, whose arrays may unpack to `max_unpacked` bytes.
 ///
 /// # Errors
 ///
 /// The same errors as [`load_all`].
-pub fn all_from_bytes(bytes: &[u8], name: &str) -> Result<BTreeMap<String, Array>> {
-    archive::read(Cursor::new(bytes), Path::new(name))
+pub fn load_all_within(path: impl AsRef<Path>, max_unpacked: u64) -> Result<Archive> {
+    let bytes = Some(max_unpacked);
+    load(path.as_ref(), UnpackedLimit { bytes, ..LIMIT })
+}
+
+fn load(path: &Path, limit: UnpackedLimit) -> Result<Archive> {
+    let file = File::open(path).map_err(|refusal| Error::io(path, refusal))?;
+    archive::read(BufReader::new(file), path, limit)
+}
+
+/// Reads the bytes of a `.npz` file as [`load_all`] does; `name` stands for the path in errors.
+///
+/// # Errors
+///
+/// The same errors as [`load_all`].
+pub fn all_from_bytes(bytes: &[u8], name: &str) -> Result<Archive> {
+    archive::read(Cursor::new(bytes), Path::new(name), LIMIT)
 }
 
 /// Writes a `.npz` file of these arrays, uncompressed as NumPy's `savez` does. It appears whole or not at all.
@@ -121,14 +206,14 @@ pub fn save_all<'a>(
 /// What stands for archives where the crate is built without them.
 #[cfg(not(feature = "npz"))]
 mod archive {
-    use super::{Array, BTreeMap, Error, Path, Result};
+    use super::{Archive, Error, Path, Result, UnpackedLimit};
 
     fn refused<T>(path: &Path) -> Result<T> {
         let message = "this build of Kiln has no `.npz` archives: the feature `npz` is off";
         Err(Error::format(path, None, message))
     }
 
-    pub(super) fn read<R>(_file: R, path: &Path) -> Result<BTreeMap<String, Array>> {
+    pub(super) fn read<R>(_file: R, path: &Path, _limit: UnpackedLimit) -> Result<Archive> {
         refused(path)
     }
 

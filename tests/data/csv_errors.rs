@@ -74,7 +74,7 @@ fn a_number_beyond_f32_is_refused_and_an_infinity_is_left_to_the_check() {
 fn a_ragged_record_is_refused() {
     assert_line(Csv::new(), "1,2,3\n4,5\n", 2, &["2 cells", "3"]);
     assert_line(Csv::new(), "a,b\n1,2\n\n3,4,\n", 4, &["3 cells", "2"]);
-    assert_line(Csv::new(), "1,2\n\"3,4\n5,6\n", 2, &["1 cells"]);
+    assert_line(Csv::new(), "1,2\n\"3,4\"\n5,6\n", 2, &["1 cells"]);
 }
 
 #[test]

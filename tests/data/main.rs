@@ -4,6 +4,8 @@
 mod csv;
 mod csv_errors;
 mod dataset;
+mod dialects;
+mod gzip;
 mod idx;
 mod npy;
 mod preprocessing;

@@ -1,7 +1,7 @@
 //! NumPy's files: bytes as NumPy writes them, and what is wrong with others.
 
 use kiln::data::Array;
-use kiln::data::npy::{load_all, save_all};
+use kiln::data::npy::{all_from_bytes, load_all, save_all};
 use kiln::{Dataset, Targets};
 
 use crate::{Folder, assert_says};
@@ -164,4 +164,78 @@ fn labels_must_be_whole_numbers_from_0() {
         Dataset::from_arrays(&x, &read("|i1", "(3,)", &[1, 0, 1])),
         &["2 rows", "3"],
     );
+}
+
+#[test]
+fn what_is_numbers_in_an_archive_is_read_and_the_rest_is_refused_by_name() {
+    let file = |name: &str| format!("{}/tests/data/files/{name}", env!("CARGO_MANIFEST_DIR"));
+    let archive = load_all(file("strings.npz")).unwrap();
+    let names: Vec<&String> = archive.keys().collect();
+    assert_eq!(names, ["x", "y"]);
+    assert_eq!(archive.array("x").unwrap().shape(), [2, 3]);
+    assert_eq!(archive.array("y").unwrap().to_labels().unwrap().len(), 2);
+    assert_says(
+        archive.array("names"),
+        &["strings.npz", "`names`", "`<U3`", "not read"],
+    );
+    let error = assert_says(archive.array("z"), &["array", "`z`", "x, y, names"]);
+    assert!(matches!(error, kiln::Error::NotFound { .. }));
+
+    let archive = load_all(file("readme.npz")).unwrap();
+    assert_eq!(archive.array("x").unwrap().shape(), [2, 3]);
+    assert_says(archive.array("README.txt"), &["`README.txt`", "no array"]);
+
+    let archive = load_all(file("dotnpy.npz")).unwrap();
+    let names: Vec<&String> = archive.keys().collect();
+    assert_eq!(names, ["a", "a.npy"]);
+    assert_eq!(archive["a"].shape(), archive["a.npy"].shape());
+}
+
+/// An archive of these files, not compressed.
+fn archive_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+    use std::io::Write;
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, bytes) in files {
+        archive.start_file(*name, options).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+#[test]
+fn other_types_beside_numbers_are_left_out_and_damage_is_not() {
+    let x = Array::from_f32(&[2], &[1.5, -2.5]).unwrap().to_bytes();
+    let of = |descr: &str| {
+        let text = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (1,), }}\n");
+        file(&text, &[0; 16])
+    };
+    for (descr, told) in [
+        ("'|O'", "`|O`"),
+        ("'<M8[ns]'", "`<M8[ns]`"),
+        ("'<c16'", "`<c16`"),
+        ("'<f16'", "`<f16`"),
+        ("'|S16'", "`|S16`"),
+        ("[('a', '<f8'), ('b', '<i8')]", "('a', '<f8')"),
+    ] {
+        let bytes = archive_of(&[("other.npy", &of(descr)), ("x.npy", &x), ("folder/", &[])]);
+        let archive = all_from_bytes(&bytes, "mixed.npz").unwrap();
+        assert_eq!(archive["x"].to_f32().unwrap(), [1.5, -2.5]);
+        assert_says(archive.array("other"), &["`other`", told, "not read"]);
+        assert_eq!(archive.len(), 1);
+    }
+    // An array that is cut is an error of the archive, as it would be missed silently.
+    for cut in [0, 5, 9, 60, x.len() - 1] {
+        let bytes = archive_of(&[("x.npy", &x[..cut]), ("y.npy", &x)]);
+        assert_says(all_from_bytes(&bytes, "cut.npz"), &["cut.npz", "`x`"]);
+    }
+    // A changed element is seen by the checksum.
+    let mut bytes = archive_of(&[("x.npy", &x)]);
+    let element = 1.5_f32.to_le_bytes();
+    let at = bytes.windows(4).position(|four| four == element).unwrap();
+    bytes[at] ^= 1;
+    assert_says(all_from_bytes(&bytes, "changed.npz"), &["`x`", "checksum"]);
+    let twice = archive_of(&[("x.npy", &x), ("x", &x)]);
+    assert_says(all_from_bytes(&twice, "twice.npz"), &["`x`", "two arrays"]);
 }

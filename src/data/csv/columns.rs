@@ -1,19 +1,21 @@
 //! The columns of a CSV file: which of them are features and which targets, and the cells read so far.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
-
-use csv::ByteRecord;
 
 use crate::data::{Dataset, Targets};
 use crate::error::{Error, Result};
 
 use super::cells::{Cell, text};
+use super::dialect::Dialect;
 use super::labels::{CellNames, Labels};
+use super::numbers::hint;
+use super::records::Record;
 use super::{Column, Csv};
 
 /// The table while it is being read.
 pub(super) struct Columns<'a> {
-    csv: &'a Csv,
+    dialect: &'a Dialect,
     width: usize,
     names: Option<Vec<String>>,
     features: Vec<usize>,
@@ -33,26 +35,25 @@ impl<'a> Columns<'a> {
         width: usize,
         names: Option<Vec<String>>,
     ) -> Result<Self> {
-        let find = |column: &Column, argument| find(column, argument, width, names.as_deref());
+        let known = KnownColumns::new(width, names.as_deref());
         let skipped = csv
             .skipped
             .iter()
-            .map(|column| find(column, "skip"))
-            .collect::<Result<Vec<_>>>()?;
+            .map(|column| known.find(column, "skip"))
+            .collect::<Result<HashSet<_>>>()?;
         let targets: Vec<usize> = match &csv.targets {
             None => Vec::from_iter((0..width).rfind(|column| !skipped.contains(column))),
             Some(given) => given
                 .iter()
-                .map(|column| find(column, "target"))
+                .map(|column| known.find(column, "target"))
                 .collect::<Result<_>>()?,
         };
         if let Some(both) = targets.iter().find(|column| skipped.contains(column)) {
             let message = format!("column {both} (counted from 0) is both a target and skipped");
             return Err(Error::argument("target", message));
         }
-        let twice =
-            |(at, column): (usize, &usize)| targets[..at].contains(column).then_some(*column);
-        if let Some(column) = targets.iter().enumerate().find_map(twice) {
+        let mut chosen = HashSet::new();
+        if let Some(column) = targets.iter().find(|column| !chosen.insert(**column)) {
             let message = format!("column {column} (counted from 0) is given twice");
             return Err(Error::argument("target", message));
         }
@@ -64,20 +65,20 @@ impl<'a> Columns<'a> {
             return Err(Error::argument("labels", message));
         }
         let features: Vec<usize> = (0..width)
-            .filter(|column| !targets.contains(column) && !skipped.contains(column))
+            .filter(|column| !chosen.contains(column) && !skipped.contains(column))
             .collect();
         if features.is_empty() {
             let message = format!(
                 "no column of {width} is left as a feature: is the delimiter `{}` right, and is a target wanted?",
-                csv.delimiter.escape_ascii()
+                csv.dialect.delimiter.escape_ascii()
             );
             return Err(Error::format(path, None, message));
         }
         let labels = csv.labels.then(|| Labels::new(&csv.class_names));
         let mut categories: Vec<Option<CellNames>> = features.iter().map(|_| None).collect();
         for (column, listed) in &csv.categorical {
-            let column = find(column, "categorical")?;
-            let Some(feature) = features.iter().position(|feature| *feature == column) else {
+            let column = known.find(column, "categorical")?;
+            let Ok(feature) = features.binary_search(&column) else {
                 let message = format!(
                     "column {column} (counted from 0) is a target or skipped, so it is no feature"
                 );
@@ -86,7 +87,7 @@ impl<'a> Columns<'a> {
             categories[feature] = Some(CellNames::new(listed));
         }
         Ok(Columns {
-            csv,
+            dialect: &csv.dialect,
             width,
             names,
             features,
@@ -99,7 +100,7 @@ impl<'a> Columns<'a> {
     }
 
     /// Reads one record; the error says what is wrong with it.
-    pub(super) fn push(&mut self, record: &ByteRecord) -> Result<(), String> {
+    pub(super) fn push(&mut self, record: &Record) -> Result<(), String> {
         if record.len() != self.width {
             let (cells, width) = (record.len(), self.width);
             return Err(format!(
@@ -107,29 +108,25 @@ impl<'a> Columns<'a> {
             ));
         }
         for (feature, column) in self.features.iter().enumerate() {
-            let cell = &record[*column];
-            self.read.push(
-                match (
-                    Cell::of(cell, &self.csv.missing),
-                    &mut self.categories[feature],
-                ) {
-                    (Cell::Empty | Cell::Missing, _) => f32::NAN,
-                    (_, Some(categories)) => {
-                        let number = categories.number(&text(cell), "categories");
-                        number
-                            .map_err(|message| format!("{}: {message}", self.describe(*column)))?
-                            as f32
-                    }
-                    (Cell::Number(number), None) => number,
-                    (other, None) => return Err(self.refuse(*column, cell, other)),
-                },
-            );
+            let cell = self.text(record, *column)?;
+            let number = match (Cell::of(cell, self.dialect), &mut self.categories[feature]) {
+                (Cell::Empty | Cell::Missing, _) => f32::NAN,
+                (_, Some(categories)) => {
+                    let number = categories.number(cell, "categories");
+                    number.and_then(exact).map_err(|message| {
+                        format!("{}: {message}", describe(self.names.as_deref(), *column))
+                    })?
+                }
+                (Cell::Number(number) | Cell::NotFinite(number), None) => number,
+                (other, None) => return Err(self.refuse(*column, cell, other)),
+            };
+            self.read.push(number);
         }
         for column in &self.targets {
-            let cell = &record[*column];
-            match (&mut self.labels, Cell::of(cell, &self.csv.missing)) {
+            let cell = self.text(record, *column)?;
+            match (&mut self.labels, Cell::of(cell, self.dialect)) {
                 (Some(labels), _) => {
-                    let pushed = labels.push(&text(cell), &self.csv.missing);
+                    let pushed = labels.push(cell, self.dialect);
                     pushed.map_err(|message| format!("{}: {message}", self.describe(*column)))?;
                 }
                 (None, Cell::Number(number)) => self.values.push(number),
@@ -137,6 +134,11 @@ impl<'a> Columns<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The text of a cell, which must be in UTF-8.
+    fn text<'r>(&self, record: &'r Record, column: usize) -> Result<&'r str, String> {
+        text(record.cell(column)).map_err(|message| format!("{}: {message}", self.describe(column)))
     }
 
     /// Whether no record has been read.
@@ -188,67 +190,100 @@ impl<'a> Columns<'a> {
     }
 
     /// What is wrong with a cell that should be a number.
-    fn refuse(&self, column: usize, cell: &[u8], found: Cell) -> String {
+    fn refuse(&self, column: usize, cell: &str, found: Cell) -> String {
         let target = self.targets.contains(&column);
-        let (column, cell) = (self.describe(column), text(cell));
+        let column = self.describe(column);
         match found {
             Cell::TooLarge => format!("{column}: `{cell}` is beyond what f32 holds (3.4e38)"),
             Cell::Empty | Cell::Missing => format!("{column}: the target is missing (`{cell}`)"),
+            Cell::NotFinite(_) => {
+                format!(
+                    "{column}: the target is `{cell}`, not a finite number: remove the row or mend its target"
+                )
+            }
             Cell::Number(_) | Cell::Text => {
                 let mend = if target {
                     "`.labels()` reads names of classes"
                 } else {
                     "`.skip()` leaves the column out, `.categorical()` reads it as categories"
                 };
+                let mend = hint(cell, self.dialect).unwrap_or_else(|| mend.into());
                 format!("{column}: `{cell}` is not a number; {mend}")
             }
         }
     }
 
-    /// A column's name and index, for a message.
     fn describe(&self, column: usize) -> String {
-        match self.names.as_ref().and_then(|names| names.get(column)) {
-            Some(name) => format!("column {column} (counted from 0), `{name}`"),
-            None => format!("column {column} (counted from 0)"),
-        }
+        describe(self.names.as_deref(), column)
     }
 }
 
-/// The index of a column that the caller pointed out.
-fn find(
-    column: &Column,
-    argument: &'static str,
+/// A column's name and index, for a message.
+fn describe(names: Option<&[String]>, column: usize) -> String {
+    match names.and_then(|names| names.get(column)) {
+        Some(name) => format!("column {column} (counted from 0), `{name}`"),
+        None => format!("column {column} (counted from 0)"),
+    }
+}
+
+/// The number of a category as a cell of a table holds it.
+fn exact(category: u32) -> Result<f32, String> {
+    const MOST: u32 = 1 << f32::MANTISSA_DIGITS;
+    if category < MOST {
+        return Ok(category as f32);
+    }
+    Err(format!(
+        "there are more than {MOST} categories, and numbers beyond that are not told apart in f32"
+    ))
+}
+
+/// The columns of a file, to find those that the caller points out.
+struct KnownColumns<'a> {
     width: usize,
-    names: Option<&[String]>,
-) -> Result<usize> {
-    match (column, names) {
-        (Column::Index(index), _) if *index < width => Ok(*index),
-        (Column::Index(index), _) => {
-            let message = format!("there is no column {index}: {width} columns are counted from 0");
-            Err(Error::argument(argument, message))
+    names: Option<&'a [String]>,
+    /// Where a name stands first, and where it stands again.
+    places: HashMap<&'a str, (usize, Option<usize>)>,
+}
+
+impl<'a> KnownColumns<'a> {
+    fn new(width: usize, names: Option<&'a [String]>) -> Self {
+        let mut places = HashMap::new();
+        for (column, name) in names.unwrap_or_default().iter().enumerate() {
+            let place = places.entry(name.as_str()).or_insert((column, None));
+            if place.0 != column {
+                place.1.get_or_insert(column);
+            }
         }
-        (Column::Name(name), None) => {
-            let message = format!(
+        KnownColumns {
+            width,
+            names,
+            places,
+        }
+    }
+
+    /// The index of a column that the caller pointed out.
+    fn find(&self, column: &Column, argument: &'static str) -> Result<usize> {
+        let refused = |message: String| Err(Error::argument(argument, message));
+        let width = self.width;
+        match (column, self.names) {
+            (Column::Index(index), _) if *index < width => Ok(*index),
+            (Column::Index(index), _) => refused(format!(
+                "there is no column {index}: {width} columns are counted from 0"
+            )),
+            (Column::Name(name), None) => refused(format!(
                 "the file has no header to find `{name}` in: point to the column by its index"
-            );
-            Err(Error::argument(argument, message))
-        }
-        (Column::Name(name), Some(names)) => {
-            let mut same = (0..width).filter(|index| names[*index] == *name);
-            match (same.next(), same.next()) {
-                (Some(index), None) => Ok(index),
-                (None, _) => Err(Error::NotFound {
+            )),
+            (Column::Name(name), Some(names)) => match self.places.get(name.as_str()) {
+                Some((index, None)) => Ok(*index),
+                Some((first, Some(second))) => refused(format!(
+                    "columns {first} and {second} are both named `{name}`: point to one by its index"
+                )),
+                None => Err(Error::NotFound {
                     what: "column",
                     name: name.clone(),
                     known: names.to_vec(),
                 }),
-                (Some(first), Some(second)) => {
-                    let message = format!(
-                        "columns {first} and {second} are both named `{name}`: point to one by its index"
-                    );
-                    Err(Error::argument(argument, message))
-                }
-            }
+            },
         }
     }
 }

@@ -1,17 +1,20 @@
 //! Texts that stand for numbers: categories of a feature, and the column of class labels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::data::targets::{classes, label};
+use crate::error::{Error, Result};
 
 use super::cells::Cell;
+use super::dialect::Dialect;
+use super::numbers::number;
 
 /// The names of categories or classes and their numbers.
 pub(super) enum CellNames {
     /// Numbered in the order in which they came up, to be sorted in the end.
     Found(BTreeMap<String, u32>),
-    /// The classes that the caller listed.
-    Listed(Vec<String>),
+    /// The classes that the caller listed, and the place of each.
+    Listed(Vec<String>, HashMap<String, u32>),
 }
 
 impl CellNames {
@@ -20,7 +23,8 @@ impl CellNames {
         if listed.is_empty() {
             CellNames::Found(BTreeMap::new())
         } else {
-            CellNames::Listed(listed.to_vec())
+            let places = listed.iter().cloned().zip(0..).collect();
+            CellNames::Listed(listed.to_vec(), places)
         }
     }
 
@@ -28,15 +32,17 @@ impl CellNames {
     pub(super) fn number(&mut self, text: &str, what: &str) -> Result<u32, String> {
         match self {
             CellNames::Found(found) => {
+                if let Some(known) = found.get(text) {
+                    return Ok(*known);
+                }
                 let next = found.len() as u32;
-                Ok(*found.entry(text.to_owned()).or_insert(next))
+                found.insert(text.to_owned(), next);
+                Ok(next)
             }
-            CellNames::Listed(listed) => {
-                let place = (0..).zip(&*listed).find(|(_, name)| *name == text);
-                place
-                    .map(|(place, _)| place)
-                    .ok_or_else(|| format!("`{text}` is none of the {what} {}", listed.join(", ")))
-            }
+            CellNames::Listed(listed, places) => places
+                .get(text)
+                .copied()
+                .ok_or_else(|| format!("`{text}` is none of the {what} {}", shown(listed))),
         }
     }
 
@@ -50,10 +56,31 @@ impl CellNames {
                 }
                 (found.into_keys().collect(), sorted)
             }
-            CellNames::Listed(listed) => {
+            CellNames::Listed(listed, _) => {
                 let same = (0..).zip(&listed).map(|(place, _)| place).collect();
                 (listed, same)
             }
+        }
+    }
+}
+
+/// Names to show, the first of many.
+fn shown(names: &[String]) -> String {
+    const MOST: usize = 20;
+    match names.len().checked_sub(MOST) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..MOST].join(", ")),
+    }
+}
+
+/// Refuses a list that has a name twice.
+pub(super) fn check_listed(argument: &'static str, listed: &[String]) -> Result<()> {
+    let mut known = HashSet::new();
+    match listed.iter().find(|name| !known.insert(name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!("must be different names, got `{name}` twice");
+            Err(Error::argument(argument, message))
         }
     }
 }
@@ -79,26 +106,26 @@ impl Labels {
         }
     }
 
-    /// Reads one label; `missing` are the texts that stand for none. The error says what is wrong with it.
-    pub(super) fn push(&mut self, text: &str, missing: &[String]) -> Result<(), String> {
-        let cell = Cell::of(text.as_bytes(), missing);
+    /// Reads one label; the error says what is wrong with it.
+    pub(super) fn push(&mut self, text: &str, dialect: &Dialect) -> Result<(), String> {
+        let cell = Cell::of(text, dialect);
         let kind = self.kind.get_or_insert_with(|| match cell {
-            Cell::Text => LabelKind::Named(CellNames::new(&[])),
+            Cell::Text | Cell::NotFinite(_) => LabelKind::Named(CellNames::new(&[])),
             _ => LabelKind::Numbers,
         });
         self.labels.push(match (kind, cell) {
-            (LabelKind::Named(names @ CellNames::Listed(_)), _) => names.number(text, "classes")?,
+            (LabelKind::Named(names @ CellNames::Listed(..)), _) => names.number(text, "classes")?,
             (_, Cell::Empty | Cell::Missing) => {
                 return Err(format!("the label is missing (`{text}`)"));
             }
             (LabelKind::Numbers, _) => {
                 // `2.0` is one too, as some writers know floats only.
-                let number = text.parse().ok().and_then(label);
+                let number = number(text, dialect).and_then(label);
                 number.ok_or_else(|| {
                     format!("`{text}` is not a label: labels are whole numbers from 0, or all of them are names of classes")
                 })?
             }
-            (LabelKind::Named(names), Cell::Text) => names.number(text, "classes")?,
+            (LabelKind::Named(names), Cell::Text | Cell::NotFinite(_)) => names.number(text, "classes")?,
             (LabelKind::Named(_), _) => {
                 return Err(format!(
                     "`{text}` is a number, and the labels before it are names of classes: list the names with \

@@ -8,45 +8,95 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use crate::data::source::check_unpacked;
+use crate::data::source::UnpackedLimit;
 use crate::error::{Error, Result};
 use crate::reserve::reserved;
 
-use super::Array;
+use super::header::{MAGIC, UnreadArray};
+use super::{Archive, Array};
 
 /// Every array of an archive, by its name; `path` is named in errors.
-pub(super) fn read(mut file: impl Read + Seek, path: &Path) -> Result<BTreeMap<String, Array>> {
+pub(super) fn read(
+    mut file: impl Read + Seek,
+    path: &Path,
+    limit: UnpackedLimit,
+) -> Result<Archive> {
     let packed = file.seek(SeekFrom::End(0));
     let packed = packed.map_err(|refusal| Error::io(path, refusal))?;
     let counted = check_counts(&mut file, packed).map_err(|refusal| Error::io(path, refusal))?;
     counted.map_err(|message| Error::format(path, None, message))?;
     let mut unpacked = 0_u64;
     let mut archive = ZipArchive::new(file).map_err(|refusal| unfit(path, refusal))?;
-    let mut arrays = BTreeMap::new();
+    let (mut arrays, mut others) = (BTreeMap::new(), BTreeMap::new());
     for index in 0..archive.len() {
-        let mut entry = archive
-            .by_index(index)
-            .map_err(|refusal| unfit(path, refusal))?;
-        let name = entry.name().map_err(|refusal| unfit(path, refusal))?;
-        let name = name.trim_end_matches(".npy").to_string();
-        // What the archive says of the length is believed as far as its own length allows.
-        let said = entry.size();
-        unpacked = unpacked.saturating_add(said);
-        check_unpacked(packed, unpacked)
-            .map_err(|refusal| Error::format(path, None, format!("`{name}`: {refusal}")))?;
-        let mut bytes = reserved(usize::try_from(said).ok(), "the array")?;
-        let read = entry.by_ref().take(said).read_to_end(&mut bytes);
-        read.map_err(|refusal| Error::format(path, None, format!("`{name}`: {refusal}")))?;
-        let array = Array::parse(bytes, Path::new(&format!("{}, `{name}`", path.display())))?;
-        if arrays.insert(name.clone(), array).is_some() {
-            return Err(Error::format(
-                path,
-                None,
-                format!("two arrays are named `{name}`"),
-            ));
+        let Some(full) = archive.name_for_index(index) else {
+            continue;
+        };
+        let full = full.map_err(|refusal| unfit(path, refusal))?.into_owned();
+        // Of `a.npy.npy` the name is `a.npy`.
+        let name = full.strip_suffix(".npy").unwrap_or(&full).to_string();
+        let named = |message: String| Error::format(path, None, format!("`{name}`: {message}"));
+        let found = match archive.by_index(index) {
+            Ok(mut entry) => {
+                let said = entry.size();
+                let mut allow = || {
+                    unpacked = unpacked.saturating_add(said);
+                    limit.check(packed, unpacked)
+                };
+                array_in(&mut entry, said, &full, &mut allow)
+            }
+            Err(
+                refusal @ (ZipError::UnsupportedArchive(_)
+                | ZipError::CompressionMethodNotSupported(_)),
+            ) => Err(UnreadArray::OtherType(refusal.to_string())),
+            Err(refusal) => return Err(unfit(path, refusal)),
+        };
+        match found {
+            Ok(_) if arrays.contains_key(&name) => {
+                return Err(named("two arrays have this name".into()));
+            }
+            Ok(array) => {
+                arrays.insert(name, array);
+            }
+            Err(UnreadArray::OtherType(message)) => {
+                others.insert(name, message);
+            }
+            Err(UnreadArray::Damaged(message)) => return Err(named(message)),
         }
     }
-    Ok(arrays)
+    Ok(Archive {
+        path: path.into(),
+        arrays,
+        others,
+    })
+}
+
+/// The array in a file of an archive, which says that the file has `said` bytes; they are read once `allow` is asked.
+fn array_in(
+    file: &mut impl Read,
+    said: u64,
+    full_name: &str,
+    allow: &mut impl FnMut() -> io::Result<()>,
+) -> Result<Array, UnreadArray> {
+    let damaged = |refusal: io::Error| UnreadArray::Damaged(refusal.to_string());
+    let mut magic = Vec::new();
+    let begin = file.take(MAGIC.len() as u64).read_to_end(&mut magic);
+    begin.map_err(damaged)?;
+    if magic != MAGIC {
+        return Err(if full_name.ends_with(".npy") {
+            "it does not begin as a .npy file does".into()
+        } else {
+            UnreadArray::OtherType("it is a file that holds no array".into())
+        });
+    }
+    allow().map_err(damaged)?;
+    let room = reserved(usize::try_from(said).ok(), "the array");
+    let mut bytes = room.map_err(|refusal| UnreadArray::Damaged(refusal.to_string()))?;
+    bytes.append(&mut magic);
+    // A file ends where it says, and its checksum is compared where the reader sees that: one byte further.
+    let rest = file.take(said.saturating_add(1)).read_to_end(&mut bytes);
+    rest.map_err(damaged)?;
+    Array::parse(bytes)
 }
 
 /// The bytes of an archive of these arrays; `path` is named in errors.

@@ -2,14 +2,38 @@
 
 use crate::data::array::{ArrayHeader, ElementClass, ElementKind};
 
-const MAGIC: &[u8] = b"\x93NUMPY";
+pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// More dimensions than any array of use has.
 const MAX_DIMENSIONS: usize = 32;
 
+/// Why an array is not read.
+#[derive(Debug)]
+pub enum UnreadArray {
+    /// The file is not what its format asks for.
+    Damaged(String),
+    /// The elements are no numbers, or of a type that is not known here.
+    OtherType(String),
+}
+
+impl UnreadArray {
+    /// What is wrong.
+    pub fn message(self) -> String {
+        match self {
+            UnreadArray::Damaged(message) | UnreadArray::OtherType(message) => message,
+        }
+    }
+}
+
+impl From<&str> for UnreadArray {
+    fn from(message: &str) -> Self {
+        UnreadArray::Damaged(message.into())
+    }
+}
+
 impl ArrayHeader {
     /// The header of a file and the bytes after it.
-    pub fn parse(file: &[u8]) -> Result<(Self, &[u8]), String> {
+    pub fn parse(file: &[u8]) -> Result<(Self, &[u8]), UnreadArray> {
         let rest = file
             .strip_prefix(MAGIC)
             .ok_or("it does not begin as a .npy file does")?;
@@ -24,16 +48,25 @@ impl ArrayHeader {
                 let (len, rest) = rest.split_first_chunk().ok_or(cut_off)?;
                 (u32::from_le_bytes(*len) as usize, rest)
             }
-            other => return Err(format!("version {other} of the format is not known")),
+            other => {
+                let message = format!("version {other} of the format is not known");
+                return Err(UnreadArray::OtherType(message));
+            }
         };
         let (text, data) = rest.split_at_checked(len).ok_or(cut_off)?;
-        let text = str::from_utf8(text).map_err(|refusal| format!("the header: {refusal}"))?;
+        let text = str::from_utf8(text)
+            .map_err(|refusal| UnreadArray::Damaged(format!("the header: {refusal}")))?;
         Ok((Self::dictionary(text)?, data))
     }
 
     /// The dictionary `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`, its keys in any order.
-    fn dictionary(text: &str) -> Result<Self, String> {
-        let unread = || format!("the header `{}` is not understood", text.trim());
+    fn dictionary(text: &str) -> Result<Self, UnreadArray> {
+        let unread = || {
+            let message = format!("the header `{}` is not understood", text.trim());
+            UnreadArray::Damaged(message)
+        };
+        let other =
+            |name: &str| UnreadArray::OtherType(format!("elements of type `{name}` are not read"));
         let mut rest = text.trim().strip_prefix('{').ok_or_else(unread)?;
         let (mut kind, mut fortran, mut shape) = (None, None, None);
         loop {
@@ -48,12 +81,11 @@ impl ArrayHeader {
             let value = after.trim_start().strip_prefix(':').ok_or_else(unread)?;
             let value = value.trim_start();
             rest = match key {
+                // Elements of several fields are described by a list of these.
+                "descr" if value.starts_with('[') => return Err(other(value.trim())),
                 "descr" => {
                     let (name, after) = quoted(value).ok_or_else(unread)?;
-                    let known = ElementKind::parse(name);
-                    kind = Some(
-                        known.ok_or_else(|| format!("elements of type `{name}` are not read"))?,
-                    );
+                    kind = Some(ElementKind::parse(name).ok_or_else(|| other(name))?);
                     after
                 }
                 "fortran_order" => {
