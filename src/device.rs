@@ -5,10 +5,12 @@ mod host;
 
 use std::fmt;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use crate::edge::{block_on, environment};
+use crate::edge::{block_on, environment, slice};
 use crate::gpu::{Counters, Selector};
 use crate::plan::Plan;
 use crate::target::{Target, TuningTable};
@@ -242,6 +244,42 @@ impl Device {
             Some(device) => device.block_on(future),
             None => block_on(future),
         }
+    }
+
+    /// Polls a future of this device for a budget of time, in which its work is to end too: for a host program that trains within
+    /// its frames, on one thread. The run is that of any other executor, to the same bits.
+    ///
+    /// A piece of work is begun where the budget has room for it by what such pieces took before; one that never has room, such as
+    /// the step of a large network on a GPU, is begun at the start of a budget. Opening a session, which comes first and
+    /// compiles kernels, is not cut. Where the future waits for the device, so does this, until the budget is used up.
+    ///
+    /// ```
+    /// use std::{pin::pin, task::Poll, time::Duration};
+    /// use kiln::prelude::*;
+    ///
+    /// let data = Dataset::from_rows(&[[0., 0.], [0., 1.], [1., 0.], [1., 1.]], &[[0.], [1.], [1.], [0.]])?;
+    /// let device = Device::cpu();
+    /// let model = Sequential::new(2).dense(8, Tanh).dense(1, Sigmoid);
+    /// let mut model = model.compile_on(&device, BinaryCrossentropy, Adam::new(0.05), [])?;
+    /// let mut training = pin!(model.fit_async(&data, Fit::epochs(200).silent()));
+    /// let history = loop {
+    ///     if let Poll::Ready(history) = device.poll_for(training.as_mut(), Duration::from_millis(2)) {
+    ///         break history?;
+    ///     }
+    ///     // Draw a frame.
+    /// };
+    /// assert_eq!(history.epochs.len(), 200);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn poll_for<T>(
+        &self,
+        future: Pin<&mut impl Future<Output = T>>,
+        budget: Duration,
+    ) -> Poll<T> {
+        slice::poll_for(future, budget, |left| {
+            let gpu = self.gpu();
+            gpu.inspect(|gpu| gpu.wait_for_awaited(left)).is_some()
+        })
     }
 }
 

@@ -3,11 +3,12 @@
 mod access;
 mod clock;
 mod handle;
+mod sliced;
 mod snapshot;
 
-use std::task::Poll;
+use std::time::Duration;
 
-use crate::edge::block_on;
+use crate::edge::{block_on, slice};
 use crate::identity::Identity;
 use crate::plan::{Place, Plan};
 use crate::{Error, Result, cpu, gpu};
@@ -15,6 +16,7 @@ use crate::{Error, Result, cpu, gpu};
 use access::floats;
 pub(crate) use clock::{note_powers, resize_rates};
 pub(crate) use handle::{ElementsRef, Handle, HostElements, ProgramHandle};
+pub(crate) use sliced::PieceTimes;
 pub(crate) use snapshot::PendingSnapshot;
 pub use snapshot::Snapshot;
 
@@ -198,7 +200,8 @@ impl Session {
         match (pending.0, &mut self.executor) {
             (PendingKind::Ready(of, values), _) => {
                 self.identity.check(of)?;
-                give_way().await;
+                // The CPU sessions never wait, and would keep an executor to themselves.
+                slice::time_for(Duration::ZERO).await;
                 Ok(values)
             }
             (PendingKind::Gpu(pending), Executor::Gpu(session)) => {
@@ -269,18 +272,4 @@ impl Session {
         }
         Ok(index)
     }
-}
-
-/// Lets other tasks of the thread run, or drop this one: the CPU sessions never wait, and a `fit` on them would keep an
-/// executor to itself.
-async fn give_way() {
-    let mut gave_way = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut gave_way, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -3,8 +3,8 @@
 
 mod common;
 
-use std::cell::Cell;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use common::alone;
 use kiln::prelude::*;
@@ -245,14 +245,16 @@ fn epochs_of_an_iterator_are_the_steps_asked_for_and_no_piece_more_is_taken() {
         let fit = || Fit::epochs(3).batch_size(32).silent();
         let history = resident.fit(&data, fit().shuffle(false)).unwrap();
         let expected = outcome(&mut resident, &history);
-        let taken = Cell::new(0);
+        let taken = AtomicU64::new(0);
         let endless = (0..).flat_map(|_| pieces(&data, &[48]));
-        let counted = endless.inspect(|_| taken.set(taken.get() + 1));
+        let counted = endless.inspect(|_| {
+            taken.fetch_add(1, Relaxed);
+        });
         let mut streamed = model(&device, 5, true);
         let fit = fit().steps_per_epoch(30);
         let history = streamed.fit_batches(counted, fit).unwrap();
         assert!(outcome(&mut streamed, &history) == expected, "{device}");
-        assert_eq!(taken.get(), 3 * 20);
+        assert_eq!(taken.load(Relaxed), 3 * 20);
 
         // An end in the midst of the second epoch, and within a batch.
         let cut = pieces(&rows(32 * 40 + 5, 5), &[100]);

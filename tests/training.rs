@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{device, shipped};
+use common::{device, devices, shipped};
 use kiln::prelude::*;
 
 fn xor() -> Dataset {
@@ -430,4 +430,35 @@ fn iris_is_learnt_as_well_as_by_keras() {
             .unwrap()
     };
     assert!(accuracy("iris", &data, model, 60, 16) >= 0.8933 - 0.0149);
+}
+
+#[test]
+fn steps_on_batches_come_to_the_bits_of_an_epoch_over_them() {
+    let data = regression(24);
+    for device in devices() {
+        let model = || {
+            let model = Sequential::new(data.columns())
+                .dense(5, Tanh)
+                .dense(1, Linear);
+            let adam = Adam::new(0.05);
+            let mse = Metric::from(MeanSquaredError);
+            model
+                .compile_on(&device, MeanSquaredError, adam, [mse])
+                .unwrap()
+        };
+        let (mut whole, mut single) = (model(), model());
+        let fit = Fit::epochs(1).batch_size(8).shuffle(false).silent();
+        let history = whole.fit(&data, fit).unwrap();
+        for step in 0..3 {
+            let rows: Vec<usize> = (step * 8..step * 8 + 8).collect();
+            let figures = single.train_on_batch(&data.select(&rows).unwrap()).unwrap();
+            assert_eq!(figures.loss, history.step_losses[step], "{device}");
+            assert_eq!(figures.metrics.len(), 1);
+        }
+        assert_eq!(
+            single.weights().unwrap(),
+            whole.weights().unwrap(),
+            "{device}"
+        );
+    }
 }

@@ -1,5 +1,7 @@
 //! A plan executed on the processor; nothing is allocated per step.
 
+use std::ops::Range;
+
 use crate::contract::{Io, MAX_OPERANDS, Op, View, ViewMut};
 use crate::edge::WallTime;
 use crate::graph::Initial;
@@ -57,7 +59,7 @@ impl<T: Real> SlotMemory<T> {
 }
 
 /// Slots are no larger than memory, so their lengths fit `usize`.
-fn range(place: Place) -> std::ops::Range<usize> {
+fn range(place: Place) -> Range<usize> {
     place.offset as usize..(place.offset + place.len) as usize
 }
 
@@ -115,9 +117,22 @@ impl<T: SessionFloat> Session<T> {
     }
 
     /// Runs `steps` steps of the program with that index.
+    pub fn run(&mut self, program: usize, steps: u64) {
+        let calls = steps.saturating_mul(self.calls_of_step(program));
+        self.run_calls(program, 0..calls, None);
+    }
+
+    /// The calls of a step, one where it has none.
+    pub fn calls_of_step(&self, program: usize) -> u64 {
+        self.plan.programs[program].calls.len().max(1) as u64
+    }
+
+    /// Runs calls of successive steps, counted from the first of the first step, until all are done or `end` has come: the
+    /// number of the call that comes next. At least one is run.
     ///
     /// Where a call is large enough to be shared out, the whole run moves to the pool and keeps its threads awake.
-    pub fn run(&mut self, program: usize, steps: u64) {
+    pub fn run_calls(&mut self, program: usize, range: Range<u64>, end: Option<WallTime>) -> u64 {
+        let of_step = self.calls_of_step(program);
         let Session {
             plan,
             buffers,
@@ -125,12 +140,16 @@ impl<T: SessionFloat> Session<T> {
         } = self;
         let calls = &plan.programs[program].calls;
         parallel::awake(helpers[program], move || {
-            for _ in 0..steps {
-                for call in calls {
+            for number in range.clone() {
+                if let Some(call) = calls.get((number % of_step) as usize) {
                     run_call(buffers, call);
                 }
+                if end.is_some_and(|end| WallTime::now() >= end) {
+                    return number + 1;
+                }
             }
-        });
+            range.end
+        })
     }
 
     /// Seconds of each call of a program: the least of `repeat` runs of the program.

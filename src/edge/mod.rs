@@ -8,6 +8,7 @@
 //! | `environment` | variables of the process |
 //! | `files` | files and folders of the system |
 //! | `progress` | the progress bar, with the feature of that name |
+//! | `slice` | how long a poll of a future may work before it gives the thread back |
 //! | `threads` | the pool that shares out long loops, with the feature `parallel`; helpers of a moment |
 //! | `wait` | blocking on a future, at the public doors that block |
 
@@ -15,6 +16,7 @@ pub(crate) mod clock;
 pub(crate) mod environment;
 pub(crate) mod files;
 pub(crate) mod progress;
+pub(crate) mod slice;
 pub(crate) mod threads;
 mod wait;
 

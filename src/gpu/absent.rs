@@ -10,6 +10,7 @@ mod timings;
 
 use std::fmt;
 use std::future::Ready;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +117,7 @@ never! {
         fn is_gone(&self) -> bool;
         fn admit(&self, &Plan, u64) -> Result<()>;
         fn block_on<T>(&self, impl Future<Output = T>) -> T;
+        fn wait_for_awaited(&self, Duration);
     }
     Pending {
         fn arrived(&self) -> Option<WallTime>;
@@ -126,6 +128,8 @@ never! {
         fn overhead_bytes(&self) -> u64;
         fn run(&self, usize, u64) -> Result<()>;
         fn submit(&self, usize, u64, &[Place]) -> Result<Pending>;
+        fn submit_dispatches(&self, usize, Range<u64>, &[Place]) -> Result<Pending>;
+        fn dispatches_of_step(&self, usize) -> u64;
         fn copy(&self, &[Place]) -> Result<Pending>;
         fn limit_steps_per_dispatch(&self, usize, u64);
         fn reserve_readbacks(&self, &[Place], usize) -> Result<()>;

@@ -68,19 +68,21 @@ impl Readback {
         let mapped = {
             let mut receive = std::pin::pin!(self.done.receive());
             std::future::poll_fn(|context| {
-                if let Err(error) = device.progress() {
-                    return Poll::Ready(Err(error));
-                }
-                match receive.as_mut().poll(context) {
-                    Poll::Ready(result) => Poll::Ready(Ok(result)),
-                    Poll::Pending if self.begun.elapsed() > device.deadline() => {
-                        Poll::Ready(Err(device.passed_deadline(during)))
+                loop {
+                    if let Err(error) = device.progress() {
+                        return Poll::Ready(Err(error));
                     }
-                    Poll::Pending => {
+                    if let Poll::Ready(result) = receive.as_mut().poll(context) {
+                        return Poll::Ready(Ok(result));
+                    }
+                    if self.begun.elapsed() > device.deadline() {
+                        return Poll::Ready(Err(device.passed_deadline(during)));
+                    }
+                    if !device.waits_within_poll(&self.submission) {
                         // wgpu delivers only when polled, so somebody must come again.
                         device.waits_for(&self.submission);
                         context.waker().wake_by_ref();
-                        Poll::Pending
+                        return Poll::Pending;
                     }
                 }
             })

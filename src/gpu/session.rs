@@ -86,48 +86,54 @@ impl Session {
 
     /// Submits `steps` steps of a program: one encoder and one pass, or several for very many dispatches.
     pub fn run(&mut self, program: usize, steps: u64) -> Result<()> {
-        let rest = self.run_all_but_the_last(program, steps)?;
-        if rest > 0 {
+        let all = steps.saturating_mul(self.dispatches_of_step(program));
+        let rest = self.run_all_but_the_last(program, 0..all)?;
+        if !rest.is_empty() {
             self.device
                 .submit(|recorder| self.record(recorder, program, rest))?;
         }
         Ok(())
     }
 
-    /// Submits what is too much for one submission, and returns the steps that are left for a last one.
-    fn run_all_but_the_last(&mut self, program: usize, steps: u64) -> Result<u64> {
+    /// The dispatches of a step, one where it has none.
+    pub fn dispatches_of_step(&self, program: usize) -> u64 {
+        self.programs[program].len().max(1) as u64
+    }
+
+    /// Submits what is too much for one submission, and returns what is left for a last one.
+    fn run_all_but_the_last(&mut self, program: usize, range: Range<u64>) -> Result<Range<u64>> {
         // Drivers kill long submissions, and what is recorded takes memory.
-        let dispatches = self.programs[program].len().max(1) as u64;
+        let dispatches = self.dispatches_of_step(program);
         let most = (MAX_DISPATCHES / dispatches).max(1) * self.at_once(program);
         let flops = match self.plan.target.class {
             Class::Gpu => MAX_FLOPS.1,
             Class::Cpu | Class::CpuAdapter => MAX_FLOPS.0,
         };
         let most = most.min(flops / self.plan.programs[program].flops().max(1));
-        let most = most.max(1);
-        let mut left = steps;
-        while left > most {
+        let most = most.max(1) * dispatches;
+        let Range { mut start, end } = range;
+        while end - start > most {
             self.device
-                .submit(|recorder| self.record(recorder, program, most))?;
-            left -= most;
+                .submit(|recorder| self.record(recorder, program, start..start + most))?;
+            start += most;
         }
-        Ok(left)
+        Ok(start..end)
     }
 
-    fn record(&self, recorder: &mut Recorder, program: usize, steps: u64) {
+    /// Records dispatches of successive steps, counted from the first of the first step.
+    fn record(&self, recorder: &mut Recorder, program: usize, range: Range<u64>) {
         let (dispatches, at_once) = (&self.programs[program], self.at_once(program));
-        if dispatches.is_empty() || steps == 0 {
+        if dispatches.is_empty() || range.is_empty() {
             return;
         }
         recorder.pass(|pass| {
-            let mut left = steps;
-            while left > 0 {
+            let Range { mut start, end } = range;
+            while start < end {
                 // The largest power of two that is left and that a dispatch does.
-                let power = left.min(at_once).ilog2();
-                for dispatch in dispatches {
-                    dispatch.record(pass, power as usize);
-                }
-                left -= 1 << power;
+                let power = (end - start).min(at_once).ilog2();
+                let number = start % dispatches.len() as u64;
+                dispatches[number as usize].record(pass, power as usize);
+                start += 1 << power;
             }
         });
     }
@@ -135,12 +141,23 @@ impl Session {
     /// Submits `steps` steps, and in the last submission a copy of all `copied` one after the other for the host, which goes
     /// on meanwhile.
     pub fn submit(&mut self, program: usize, steps: u64, copied: &[Place]) -> Result<Pending> {
+        let all = steps.saturating_mul(self.dispatches_of_step(program));
+        self.submit_dispatches(program, 0..all, copied)
+    }
+
+    /// The same with dispatches of successive steps, counted from the first of the first step.
+    pub fn submit_dispatches(
+        &mut self,
+        program: usize,
+        range: Range<u64>,
+        copied: &[Place],
+    ) -> Result<Pending> {
         let bytes = self.total_bytes(copied);
         let staging = match copied {
             [] => None,
             _ => Some(self.take_staging(bytes)?),
         };
-        let last = self.run_all_but_the_last(program, steps)?;
+        let last = self.run_all_but_the_last(program, range)?;
         let submission = self.device.submit(|recorder| {
             self.record(recorder, program, last);
             let mut to = 0;

@@ -244,6 +244,6 @@ impl Session {
     }
 }
 
-fn places(handles: &[Handle]) -> Vec<Place> {
+pub(super) fn places(handles: &[Handle]) -> Vec<Place> {
     handles.iter().map(|handle| handle.place).collect()
 }

@@ -1,7 +1,7 @@
 //! What is asked of a model: `fit`, `evaluate`, `predict`, derivatives, and where numbers stop being finite.
 
 use crate::data::Features;
-use crate::edge::WallTime;
+use crate::edge::{WallTime, slice};
 use crate::{Dataset, Error, Result, Tensor};
 
 use super::evaluation::{self, Evaluation};
@@ -10,8 +10,9 @@ use super::fit::Fit;
 use super::gradients::{self, Gradients};
 use super::history::History;
 use super::model::Model;
-use super::non_finite::FirstNonFinite;
+use super::non_finite::{FirstNonFinite, NonFinite};
 use super::predict::{self, Predictions};
+use super::recovery::Recovery;
 use super::run::{Validation, fit_on};
 use super::sizes::MAX_BATCH;
 use super::state::RunState;
@@ -32,13 +33,23 @@ impl Model {
         device.block_on(self.fit_async(data, fit))
     }
 
-    /// [`Model::fit`] without blocking the thread: the future gives it back while the device works, and asks to be polled
-    /// again at once.
+    /// [`Model::fit`] without blocking the thread: a poll works for a [slice](Fit::slice) of 2 ms, on every device, and asks to be
+    /// polled again at once. The first polls take longer: they check the data, open a session, which compiles its kernels, and
+    /// upload the rows. So does a step that an op takes most of. Callbacks take what they take.
+    ///
+    /// The future is `Send` and needs no executor of its own: it runs under tokio (`spawn` too), smol, in a loop of polls, and
+    /// within a frame's budget by [`Device::poll_for`](crate::Device::poll_for). Where it is dropped the step under way is
+    /// finished, and the model stays as that left it; a raised [`Fit::interrupt`] ends the run with its history after what
+    /// is under way, a slice's work.
     ///
     /// # Errors
     ///
     /// The errors of [`Model::fit`].
     pub async fn fit_async(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
+        slice::sliced(fit.slice, self.fit_whole(data, fit)).await
+    }
+
+    async fn fit_whole(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
         let begun = WallTime::now();
         fit.validate()?;
         if fit.steps_per_epoch.is_some() {
@@ -53,6 +64,49 @@ impl Model {
         let train = self.recipe().prepare_weighted(train, &fit.class_weight)?;
         self.fit_fed(Feeder::whole(&train), validation, fit, begun)
             .await
+    }
+
+    /// One step on these rows as a batch, in their own order: loss and metrics as they were before its update. For loops of one's
+    /// own, such as those of reinforcement learning; losses that are not finite are told, not refused, and epochs are not counted.
+    ///
+    /// A batch of as many rows as the one before goes on in the same session; one of another size opens a session anew, which on
+    /// a GPU compiles kernels.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    ///
+    /// let model = Sequential::new(2).dense(8, Tanh).dense(1, Linear);
+    /// let mut model = model.compile_on(&Device::cpu(), MeanSquaredError, Adam::new(0.01), [])?;
+    /// let batch = Dataset::from_rows(&[[0.0, 1.0], [1.0, 0.5]], &[[1.0], [0.5]])?;
+    /// let first = model.train_on_batch(&batch)?.loss;
+    /// for _ in 0..20 {
+    ///     model.train_on_batch(&batch)?;
+    /// }
+    /// assert!(model.evaluate(&batch)?.loss < first);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Model::fit`] but [`Error::NonFinite`].
+    pub fn train_on_batch(&mut self, batch: &Dataset) -> Result<Evaluation> {
+        let epochs = self.epochs;
+        // No state is kept for the loss of the device: the step can be asked for again.
+        let recovery = Recovery {
+            tries: 0,
+            ..Recovery::default()
+        };
+        let fit = Fit::steps(1).batch_size(batch.rows().max(1)).shuffle(false);
+        let fit = fit.on_non_finite(NonFinite::GoOn).recovery(recovery);
+        let history = self.fit(batch, fit.silent())?;
+        self.epochs = epochs;
+        let epoch = history.epochs.into_iter().next();
+        let epoch = epoch.ok_or_else(|| Error::data("there are no rows to train on"))?;
+        Ok(Evaluation {
+            loss: epoch.loss,
+            metrics: epoch.metrics,
+            confusion: None,
+        })
     }
 
     /// Trains on the batches that an iterator gives, which may go on for ever, and reports every epoch.
@@ -89,21 +143,30 @@ impl Model {
     /// epochs without `steps_per_epoch`.
     pub fn fit_batches<'a>(
         &mut self,
-        batches: impl IntoIterator<Item = Result<Dataset>> + 'a,
+        batches: impl IntoIterator<Item = Result<Dataset>, IntoIter: Send + 'a>,
         fit: Fit<'a>,
     ) -> Result<History> {
         let device = self.device().clone();
         device.block_on(self.fit_batches_async(batches, fit))
     }
 
-    /// [`Model::fit_batches`] without blocking the thread, but where the iterator does.
+    /// [`Model::fit_batches`] without blocking the thread, but where the iterator does: see [`Model::fit_async`].
     ///
     /// # Errors
     ///
     /// The errors of [`Model::fit_batches`].
     pub async fn fit_batches_async<'a>(
         &mut self,
-        batches: impl IntoIterator<Item = Result<Dataset>> + 'a,
+        batches: impl IntoIterator<Item = Result<Dataset>, IntoIter: Send + 'a>,
+        fit: Fit<'a>,
+    ) -> Result<History> {
+        let batches = batches.into_iter();
+        slice::sliced(fit.slice, self.fit_pieces(batches, fit)).await
+    }
+
+    async fn fit_pieces<'a>(
+        &mut self,
+        batches: impl Iterator<Item = Result<Dataset>> + Send + 'a,
         mut fit: Fit<'a>,
     ) -> Result<History> {
         let begun = WallTime::now();
@@ -130,7 +193,7 @@ impl Model {
         }
         let steps = fit.steps_per_epoch;
         fit.shuffle = false;
-        let mut batches = Batches::new(batches.into_iter(), &fit.class_weight, steps);
+        let mut batches = Batches::new(batches, &fit.class_weight, steps);
         let Some((_, weights)) = batches.take(&self.recipe())? else {
             return Err(Error::data("the iterator gives no batch"));
         };
@@ -169,14 +232,14 @@ impl Model {
         device.block_on(self.evaluate_async(data))
     }
 
-    /// [`Model::evaluate`] without blocking the thread.
+    /// [`Model::evaluate`] without blocking the thread, in slices of 2 ms: see [`Model::fit_async`].
     ///
     /// # Errors
     ///
     /// The errors of [`Model::evaluate`].
     pub async fn evaluate_async(&mut self, data: &Dataset) -> Result<Evaluation> {
         let prepared = self.recipe().prepare_evaluation(data)?;
-        evaluation::evaluate(self, &prepared).await
+        slice::sliced(None, evaluation::evaluate(self, &prepared)).await
     }
 
     /// The model's outputs for rows of input, preprocessed first if the model has such steps.
@@ -192,7 +255,7 @@ impl Model {
         device.block_on(self.predict_async(rows))
     }
 
-    /// [`Model::predict`] without blocking the thread.
+    /// [`Model::predict`] without blocking the thread, in slices of 2 ms: see [`Model::fit_async`].
     ///
     /// # Errors
     ///
@@ -202,7 +265,7 @@ impl Model {
         rows: impl Into<Features<'a>>,
     ) -> Result<Predictions> {
         let features = self.recipe().arranged(rows.into())?;
-        predict::predict(self, &features).await
+        slice::sliced(None, predict::predict(self, &features)).await
     }
 
     /// Computes a value from the outputs for these rows and its derivatives by every input and every weight, as the model

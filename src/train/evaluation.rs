@@ -98,7 +98,7 @@ async fn evaluate_once(
 
 /// Uploads the data that [`measure`] runs over, or opens a session to bring it to in parts.
 pub(super) async fn load(model: &mut Model, capacity: Capacity, data: &Prepared<'_>) -> Result<()> {
-    let (feeder, _) = feeder(model, capacity, data).await?;
+    let (mut feeder, _) = feeder(model, capacity, data).await?;
     feeder.begin(model, (RowProgram::Evaluate, capacity)).await
 }
 

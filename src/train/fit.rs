@@ -1,6 +1,7 @@
 //! `Fit`: how a model is trained.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::{Dataset, Error, Result};
 
@@ -43,6 +44,7 @@ pub struct Fit<'a> {
     pub(super) non_finite: NonFinite,
     pub(super) recovery: Recovery,
     pub(super) micro: Option<Micro>,
+    pub(super) slice: Option<Duration>,
 }
 
 /// The state that a run goes on from, or where its file is.
@@ -104,6 +106,7 @@ impl<'a> Fit<'a> {
             non_finite: NonFinite::Stop,
             recovery: Recovery::default(),
             micro: None,
+            slice: None,
         }
     }
 
@@ -281,6 +284,13 @@ impl<'a> Fit<'a> {
     /// times.
     pub fn recovery(mut self, recovery: Recovery) -> Self {
         self.recovery = recovery;
+        self
+    }
+
+    /// Sets how long a poll of [`Model::fit_async`](super::Model::fit_async) works before it gives the thread back; default: 2 ms,
+    /// and no limit where the thread blocks on the run. Results are the same bits for any.
+    pub fn slice(mut self, slice: Duration) -> Self {
+        self.slice = Some(slice);
         self
     }
 

@@ -1,7 +1,7 @@
 //! Many small networks of one shape, trained side by side in the same dispatches: ensembles, sweeps, populations.
 
 use crate::data::Features;
-use crate::edge::WallTime;
+use crate::edge::{WallTime, slice};
 use crate::nn::Functional;
 use crate::optim::OptimizerConfig;
 use crate::reserve::reserved;
@@ -153,6 +153,10 @@ impl Population {
     ///
     /// The errors of [`Population::fit`].
     pub async fn fit_async(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<Vec<History>> {
+        slice::sliced(fit.slice, self.fit_members(data, fit)).await
+    }
+
+    async fn fit_members(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<Vec<History>> {
         let begun = WallTime::now();
         fit.validate()?;
         if fit.exceeds_populations() {

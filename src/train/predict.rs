@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::reserve::reserved;
+use crate::session::PieceTimes;
 use crate::target::Class;
 use crate::{Error, Result, Session};
 
@@ -213,17 +214,20 @@ async fn run_one(
 ) -> Result<()> {
     let columns = program.y.elements() as usize / program.rows;
     let mut batches = rows.clone().step_by(program.rows).peekable();
-    let mut under_way = VecDeque::new();
+    let (mut under_way, mut times) = (VecDeque::new(), PieceTimes::default());
     loop {
         while under_way.len() < IN_FLIGHT
             && let Some(&first) = batches.peek()
         {
             let batch = first..rows.end.min(first + program.rows);
             features.write(session, &program.x, &batch)?;
-            match session.submit_program(program.program, 1, &[program.y]) {
+            let submitted = session
+                .submit_sliced(program.program, 1, &[program.y], &mut times)
+                .await;
+            match submitted {
                 // Tight budgets have room for one copy at a time.
                 Err(Error::OutOfMemory { .. }) if !under_way.is_empty() => break,
-                pending => under_way.push_back((batch.len() * columns, pending?)),
+                submitted => under_way.push_back((batch.len() * columns, submitted?.0)),
             }
             batches.next();
         }

@@ -14,7 +14,7 @@ use super::health::caught;
 use super::{Inner, Submission};
 
 /// How long a thread keeps its [turn](super::fair_lock) while it waits: what another one's submission may wait for it.
-const SLICE: Duration = Duration::from_millis(2);
+pub(super) const SLICE: Duration = Duration::from_millis(2);
 
 /// How long a wait waits for its turn before it looks at its own deadline again.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -116,7 +116,7 @@ impl Inner {
                 }
             };
             if !first.ended.load(Relaxed) {
-                match self.polled(self.awaiting(Some(first.index)), during) {
+                match self.polled(self.awaiting(Some(first.index), SLICE), during) {
                     Ok(true) => {}
                     Ok(false) if first.ended.load(Relaxed) => {}
                     Ok(false) => return Ok(false),
@@ -132,15 +132,19 @@ impl Inner {
         locked(&self.access.under_way)
     }
 
-    /// How to wait for a slice until a submission, or the last one, has ended. A host program's threads do not take turns
+    /// How to wait for a slice at most until a submission, or the last one, has ended. A host program's threads do not take turns
     /// with ours, and a wait that times out while one of them polls is wgpu's panic: there nothing waits but by looking.
-    pub fn awaiting(&self, submission_index: Option<wgpu::SubmissionIndex>) -> wgpu::PollType {
+    pub fn awaiting(
+        &self,
+        submission_index: Option<wgpu::SubmissionIndex>,
+        most: Duration,
+    ) -> wgpu::PollType {
         if self.of_host {
             return wgpu::PollType::Poll;
         }
         wgpu::PollType::Wait {
             submission_index,
-            timeout: Some(SLICE),
+            timeout: Some(most.min(SLICE)),
         }
     }
 

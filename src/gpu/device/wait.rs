@@ -4,10 +4,13 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
+use std::time::Duration;
 
-use crate::edge::block_on;
+use crate::edge::{block_on, slice};
+use crate::target::Class;
 use crate::{Error, Result};
 
+use super::queue::SLICE;
 use super::{Buffer, Device, Inner, Submission, WgpuCall};
 use crate::gpu::options::FaultKind;
 
@@ -97,6 +100,20 @@ impl Device {
         });
     }
 
+    /// Waits for a submission within the poll at hand, as if it were the poll that does the work, where that is so or nearly: an
+    /// adapter that is the processor takes the cores of a thread that polls on. Whether there was time for it.
+    pub(in crate::gpu) fn waits_within_poll(&self, submission: &Submission) -> bool {
+        let left = slice::left().filter(|left| !left.is_zero());
+        let Some(left) = left.filter(|_| self.target().class != Class::Gpu) else {
+            return false;
+        };
+        let inner = &self.inner;
+        // Errors are found when the future looks again.
+        drop(inner.poll(inner.awaiting(Some(submission.index.clone()), left)));
+        inner.pause();
+        true
+    }
+
     /// Lets wgpu deliver what has finished.
     pub(in crate::gpu) fn progress(&self) -> Result<()> {
         self.inner.poll(wgpu::PollType::Poll)
@@ -109,21 +126,25 @@ impl Device {
             match future.as_mut().poll(context) {
                 Poll::Ready(result) => Poll::Ready(result),
                 Poll::Pending => {
-                    // The future has asked to be polled again; it reports errors and the deadline itself. Without an
-                    // index wgpu would wait for the latest submission, and the device would idle after it.
-                    let awaited = AWAITED.take();
-                    let awaited =
-                        awaited.and_then(|(inner, index)| Some((inner.upgrade()?, index)));
-                    let (inner, submission_index) = match awaited {
-                        Some((inner, index)) => (inner, Some(index)),
-                        None => (self.latest().inner, None),
-                    };
-                    // Errors too are the future's to report.
-                    drop(inner.poll(inner.awaiting(submission_index)));
-                    inner.pause();
+                    // The future has asked to be polled again; it reports errors and the deadline itself.
+                    self.wait_for_awaited(SLICE);
                     Poll::Pending
                 }
             }
         }))
+    }
+
+    /// Waits for a while, `most` at most, for what the future that was polled last waits for.
+    pub(crate) fn wait_for_awaited(&self, most: Duration) {
+        // Without an index wgpu would wait for the latest submission, and the device would idle after it.
+        let awaited = AWAITED.take();
+        let awaited = awaited.and_then(|(inner, index)| Some((inner.upgrade()?, index)));
+        let (inner, submission_index) = match awaited {
+            Some((inner, index)) => (inner, Some(index)),
+            None => (self.latest().inner, None),
+        };
+        // Errors too are the future's to report.
+        drop(inner.poll(inner.awaiting(submission_index, most)));
+        inner.pause();
     }
 }

@@ -10,7 +10,7 @@ use crate::train::programs::Recipe;
 
 /// Pieces of any length from an iterator, cut anew.
 pub(in crate::train) struct Batches<'a> {
-    pieces: Box<dyn Iterator<Item = Result<Dataset>> + 'a>,
+    pieces: Box<dyn Iterator<Item = Result<Dataset>> + Send + 'a>,
     class_weight: Vec<(u32, f32)>,
     /// Rows that were taken, and how many of them were used.
     held: Option<(HeldRows, usize)>,
@@ -32,7 +32,7 @@ pub(in crate::train) struct HeldRows {
 impl<'a> Batches<'a> {
     pub fn new<I>(pieces: I, class_weight: &[(u32, f32)], steps_per_epoch: Option<u64>) -> Self
     where
-        I: Iterator<Item = Result<Dataset>> + 'a,
+        I: Iterator<Item = Result<Dataset>> + Send + 'a,
     {
         Batches {
             pieces: Box::new(pieces),

@@ -182,7 +182,7 @@ impl<'a> Feeder<'a> {
 
     /// Readies the device: all rows are there, or none yet where they come in parts.
     pub async fn begin(
-        &self,
+        &mut self,
         model: &mut Model,
         (program, capacity): (RowProgram, Capacity),
     ) -> Result<()> {

@@ -68,7 +68,7 @@ impl Run<'_> {
     }
 
     /// A member's parts of all that members learn: weights, states of the optimizer, rates.
-    async fn numbers_of(&self, model: &mut Model, index: usize) -> Result<Snapshot> {
+    async fn numbers_of(&mut self, model: &mut Model, index: usize) -> Result<Snapshot> {
         let count = self.members.len();
         let session = model.session(self.pass.capacity).await?;
         let variables = session.plan().variables.iter();
@@ -87,7 +87,7 @@ impl Run<'_> {
     }
 
     /// Sets members that ended before the others back to what they had come to.
-    pub(super) async fn put_back_ended(&self, model: &mut Model) -> Result<()> {
+    pub(super) async fn put_back_ended(&mut self, model: &mut Model) -> Result<()> {
         for (index, member) in self.members.iter().enumerate() {
             let Some(ended) = &member.ended else {
                 continue;

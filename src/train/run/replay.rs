@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::graph::Role;
+use crate::session::PieceTimes;
 use crate::train::model::Model;
 use crate::train::programs::RowProgram;
 use crate::train::state::RunState;
@@ -58,7 +59,7 @@ impl Run<'_> {
     }
 
     async fn replayed(
-        &self,
+        &mut self,
         model: &mut Model,
         kept: &RunState,
         step: u64,
@@ -97,7 +98,7 @@ impl Run<'_> {
 
     /// Sets the model to a snapshot of `done` steps after what was kept.
     async fn put_back(
-        &self,
+        &mut self,
         model: &mut Model,
         snapshot: &Snapshot,
         kept: &RunState,
@@ -118,12 +119,14 @@ impl Run<'_> {
         model.write_rate_factor()
     }
 
-    async fn run_again(&self, model: &mut Model, mut steps: u64) -> Result<()> {
+    async fn run_again(&mut self, model: &mut Model, mut steps: u64) -> Result<()> {
         let open = model.opened(self.pass.capacity).await?;
         let (session, handles) = open.program(RowProgram::Train)?;
+        let mut times = PieceTimes::default();
         while steps > 0 {
             let now = steps.min(AT_ONCE);
-            let pending = session.submit_program(handles.program, now, &[])?;
+            let submitted = session.submit_sliced(handles.program, now, &[], &mut times);
+            let (pending, _) = submitted.await?;
             session.finish(pending).await?;
             steps -= now;
         }

@@ -14,7 +14,7 @@ use super::Run;
 
 impl Run<'_> {
     /// The state of the run, whose submitted steps have all been read.
-    pub(super) async fn state(&self, model: &mut Model) -> Result<RunState> {
+    pub(super) async fn state(&mut self, model: &mut Model) -> Result<RunState> {
         let session = model.session(self.pass.capacity).await?;
         let snapshot = session.snapshot_async(Role::is_kept).await?;
         self.state_with(model, snapshot, model.steps)
@@ -157,7 +157,7 @@ impl Run<'_> {
     }
 
     /// Refuses a state of another model or another run.
-    async fn check_state(&self, model: &mut Model, state: &RunState) -> Result<()> {
+    async fn check_state(&mut self, model: &mut Model, state: &RunState) -> Result<()> {
         self.check_settings(model, state)?;
         self.check_place(state)?;
         let plan = model.session(self.pass.capacity).await?.plan();

@@ -1,5 +1,8 @@
 //! The loop of a run: steps submitted ahead, their sums read after them, until a stop rule ends it.
 
+use std::time::Duration;
+
+use crate::edge::slice;
 use crate::train::callback::{Callback, Moment, Timing};
 use crate::train::history::Stop;
 use crate::train::hook::{Due, Every, StateHook};
@@ -104,6 +107,9 @@ impl Run<'_> {
                     settles = None;
                 }
                 self.complete_copy(model, start + absorbed)?;
+                if ends_epoch {
+                    slice::time_for(Duration::ZERO).await;
+                }
             }
             let late = self.keeper.is_late() || self.fit.hooks.iter().any(StateHook::is_late);
             // With nothing under way there is nothing to settle, and nothing would be submitted.

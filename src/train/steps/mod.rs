@@ -54,7 +54,11 @@ impl<'a> RowPass<'a> {
         epoch_sums.map_or(1, |epoch_sums| epoch_sums.steps_per_epoch().max(1))
     }
 
-    pub async fn begin(&self, model: &mut Model, metrics: &ModelMetrics) -> Result<Submissions> {
+    pub async fn begin(
+        &mut self,
+        model: &mut Model,
+        metrics: &ModelMetrics,
+    ) -> Result<Submissions> {
         let device = model.device().clone();
         let program = model.opened(self.capacity).await?.program(self.program)?;
         let steps = (self.steps_per_epoch(), self.absorbed);
@@ -79,7 +83,8 @@ impl<'a> RowPass<'a> {
                 self.end_data(model, cut).await?;
             }
             let session = model.session(self.capacity).await?;
-            submissions.ahead(session, until.min(self.total).min(ready))?;
+            let until = until.min(self.total).min(ready);
+            submissions.ahead(session, until).await?;
         }
         Ok(())
     }

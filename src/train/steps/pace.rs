@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::Device;
-use crate::edge::WallTime;
+use crate::edge::{WallTime, slice};
+use crate::target::Class;
 
 use crate::train::sizes::RING_ROWS;
 
@@ -16,6 +17,10 @@ const DISPATCH: Duration = Duration::from_millis(50);
 
 /// The fewest steps of a submission, so that its cost does not count.
 const FEWEST: u64 = 64;
+
+/// The share of a poll's room that a submission is to take by what is known: what is left has room for a smaller one, or for a machine
+/// that is busier than it was.
+const SHARE: f64 = 0.75;
 
 /// Steps of the first submission, in one dispatch where a dispatch does many: nobody knows yet how long they take.
 const FIRST: u64 = 8;
@@ -30,6 +35,18 @@ pub(super) struct Pace {
     longest: Duration,
     /// When the last answer came.
     answered: WallTime,
+    /// Whether the processor computes, so that who submits waits for it.
+    software: bool,
+}
+
+/// When a submission was begun, and the [end](slice::end) of the poll that began it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun(WallTime, Option<WallTime>);
+
+impl Begun {
+    pub fn now() -> Self {
+        Begun(WallTime::now(), slice::end())
+    }
 }
 
 impl Pace {
@@ -43,6 +60,25 @@ impl Pace {
                 .deadline()
                 .map_or(Duration::from_secs(1), |it| it / 6),
             answered: WallTime::now(),
+            software: device.target().class != Class::Gpu,
+        }
+    }
+
+    /// The time of a step, by the last answer.
+    pub fn step(&self) -> Duration {
+        Duration::from_secs_f64(self.per_step.unwrap_or_default())
+    }
+
+    /// The steps that the next submission should run: as many as the poll at hand has room for, where that is to end.
+    pub fn next_steps(&self) -> u64 {
+        let waits = self.software || slice::is_budget();
+        match (slice::room(waits), self.per_step) {
+            (None, _) => self.steps,
+            (Some(_), None) => 1,
+            (Some(room), Some(per_step)) => {
+                let within = (room.as_secs_f64() * SHARE / per_step) as u64;
+                within.clamp(1, self.steps)
+            }
         }
     }
 
@@ -53,20 +89,28 @@ impl Pace {
     }
 
     /// Submissions that may be under way: one until its time is known, then enough that the device never waits for the host;
-    /// fewer where they are long and dropping the run would have to wait for them.
+    /// fewer where they are long and dropping the run would have to wait for them, or where each is to end in the poll that it began in.
     pub fn in_flight(&self) -> usize {
         match self.per_step {
             None => 1,
+            Some(_) if slice::left().is_some() && (self.software || slice::is_budget()) => 1,
             Some(per_step) if per_step * self.steps as f64 > 0.5 => 2,
             Some(_) => 3,
         }
     }
 
-    /// Takes the arrival of an answer to `steps` steps submitted at `begun`.
-    pub fn took(&mut self, steps: u64, begun: WallTime) {
+    /// Takes the arrival of an answer to `steps` steps submitted at `begun`, which took as long as is said, where that is known.
+    pub fn took(&mut self, steps: u64, begun: Begun, known: Option<Duration>) {
         // Work waits for what was submitted before it.
         let before = std::mem::replace(&mut self.answered, WallTime::now());
-        self.learn(steps, begun.max(before).elapsed());
+        let Begun(begun, end) = begun;
+        let time = known.unwrap_or_else(|| begun.max(before).elapsed());
+        // What the thread did between two polls, a frame or so, is no time of a step.
+        let at_most = known.is_none() && end != slice::end();
+        let shorter = |per_step: f64| time.as_secs_f64() < per_step * steps as f64;
+        if !at_most || self.per_step.is_none_or(shorter) {
+            self.learn(steps, time);
+        }
     }
 
     /// The next submission should take [`SUBMISSION`], but run [`FEWEST`] steps unless those take too long.

@@ -2,16 +2,17 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::Duration;
 
-use crate::edge::WallTime;
-use crate::session::{Handle, Pending, ProgramHandle};
+use crate::edge::slice;
+use crate::session::{Handle, Pending, PieceTimes, ProgramHandle};
 use crate::{Device, Result, Session};
 
 use crate::train::metric::ModelMetrics;
 use crate::train::programs::RunHandles;
 use crate::train::sizes::{READBACKS, RING_ROWS};
 
-use super::pace::Pace;
+use super::pace::{Begun, Pace};
 
 /// The steps of one program, in submissions of which up to three are under way.
 ///
@@ -25,6 +26,8 @@ pub(in crate::train) struct Submissions {
     slots: u64,
     per_epoch: u64,
     pace: Pace,
+    /// What the pieces of a step take, where one has to be cut.
+    times: PieceTimes,
     queue: VecDeque<Submitted>,
     /// Steps submitted so far.
     pub submitted: u64,
@@ -35,7 +38,9 @@ pub(in crate::train) struct Submissions {
 struct Submitted {
     pending: Pending,
     steps: u64,
-    begun: WallTime,
+    begun: Begun,
+    /// What it took, where it has ended.
+    took: Option<Duration>,
     /// The steps whose sums it reads.
     reads: Option<Range<u64>>,
 }
@@ -55,6 +60,7 @@ impl Submissions {
             slots: metrics.layout.slots as u64,
             per_epoch,
             pace: Pace::new(device),
+            times: PieceTimes::default(),
             queue: VecDeque::new(),
             submitted,
             unread: 0,
@@ -67,17 +73,20 @@ impl Submissions {
     }
 
     /// Submits until enough is under way, or step `until` is.
-    pub fn ahead(&mut self, session: &mut Session, until: u64) -> Result<()> {
+    pub async fn ahead(&mut self, session: &mut Session, until: u64) -> Result<()> {
         let reading = |queue: &VecDeque<Submitted>| queue.iter().flat_map(|it| &it.reads).count();
         while self.submitted < until
             && self.queue.len() < self.pace.in_flight()
             && reading(&self.queue) < READBACKS
         {
+            slice::time_for(self.pace.step()).await;
             let (steps, reads) = self.next_steps(until);
-            let begun = WallTime::now();
+            let begun = Begun::now();
             session.limit_program(self.program, self.pace.steps_per_dispatch());
             let copied = if reads { &self.sums[..] } else { &[] };
-            let pending = session.submit_program(self.program, steps, copied)?;
+            let (pending, took) = session
+                .submit_sliced(self.program, steps, copied, &mut self.times)
+                .await?;
             self.submitted += steps;
             self.unread += steps;
             let reads = reads.then(|| {
@@ -88,6 +97,7 @@ impl Submissions {
                 pending,
                 steps,
                 begun,
+                took,
                 reads,
             });
         }
@@ -101,7 +111,7 @@ impl Submissions {
         let of_slots = self.slots * self.per_epoch - first % self.per_epoch;
         let room = of_slots.min(RING_ROWS as u64) - self.unread;
         let left = until - self.submitted;
-        let most = self.pace.steps.min(left).min(room);
+        let most = self.pace.next_steps().min(left).min(room);
         let to_end = self.per_epoch - self.submitted % self.per_epoch;
         // One that reaches the end of an epoch ends at one.
         let steps = match most.checked_sub(to_end) {
@@ -122,7 +132,8 @@ impl Submissions {
             return Ok(None);
         };
         let ring = session.finish(submitted.pending).await?;
-        self.pace.took(submitted.steps, submitted.begun);
+        self.pace
+            .took(submitted.steps, submitted.begun, submitted.took);
         let under_way: u64 = self.queue.iter().map(|submitted| submitted.steps).sum();
         let read = submitted.reads.unwrap_or(0..0);
         Ok(Some((self.submitted - under_way, read, ring)))

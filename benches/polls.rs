@@ -1,0 +1,89 @@
+//! How long a poll of a training takes, and how soon an interrupt ends it: on the CPU session, and on the device that
+//! `KILN_DEVICE` names.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use kiln::prelude::*;
+use kiln::train::{Interrupt, Lambda, Timing};
+
+/// Polls that are measured, after those in which the session is opened and kernels are compiled.
+const POLLS: usize = 10_000;
+
+/// Epochs after which the training counts as under way.
+const WARM_UP: u64 = 20;
+
+fn data(columns: usize) -> Dataset {
+    let feature = |i: usize| ((i * 7919) % 1009) as f32 / 1009.0;
+    let features: Vec<f32> = (0..2000 * columns).map(feature).collect();
+    let values = features
+        .chunks(columns)
+        .map(|row| row[0] - row[1])
+        .collect();
+    Dataset::new(features, columns, Targets::Values { values, columns: 1 }).unwrap()
+}
+
+fn measure(device: &Device, widths: &[usize], batch: usize) {
+    let data = data(widths[0]);
+    let hidden = widths[1..].iter();
+    let layers = hidden.fold(Sequential::new(widths[0]), |layers, width| {
+        layers.dense(*width, Relu)
+    });
+    let layers = layers.dense(1, Linear);
+    let mut model = layers
+        .compile_on(device, MeanSquaredError, Adam::default(), [])
+        .unwrap();
+    let (interrupt, warm) = (Interrupt::default(), AtomicBool::new(false));
+    let note = Lambda::new(|moment| {
+        warm.store(moment.epoch() >= WARM_UP, Relaxed);
+        Ok(())
+    });
+    let fit = Fit::epochs(1 << 32).batch_size(batch).silent();
+    let fit = fit
+        .interrupt(&interrupt)
+        .callback(note.at(Timing::Overlapping));
+    let (mut first, mut times, mut after) = (Duration::ZERO, Vec::new(), 0);
+    let history = {
+        let mut training = pin!(model.fit_async(&data, fit));
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            let begun = Instant::now();
+            let polled = training.as_mut().poll(&mut context);
+            let took = begun.elapsed();
+            match polled {
+                Poll::Ready(history) => break history.unwrap(),
+                Poll::Pending if interrupt.is_raised() => after += 1,
+                Poll::Pending if warm.load(Relaxed) => times.push(took),
+                Poll::Pending => first = first.max(took),
+            }
+            if times.len() == POLLS {
+                interrupt.raise();
+            }
+        }
+    };
+    times.sort();
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    let share = |percent: usize| millis(times[(times.len() * percent / 100).min(times.len() - 1)]);
+    println!(
+        "{device}, {widths:?} in batches of {batch}, {} polls of {} steps: median {:.2} ms, 99 % {:.2} ms, longest {:.2} ms; the longest \
+         before, with the opening, {:.2} ms; ended {} polls after the interrupt",
+        times.len(),
+        history.steps,
+        share(50),
+        share(99),
+        share(100),
+        millis(first),
+        after + 1
+    );
+}
+
+fn main() {
+    let named = std::env::var("KILN_DEVICE").map(|name| Device::named(&name).unwrap());
+    for device in std::iter::once(Device::cpu()).chain(named) {
+        measure(&device, &[8, 32, 32], 32);
+        measure(&device, &[784, 256, 128], 128);
+    }
+}
