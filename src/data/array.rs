@@ -70,11 +70,11 @@ impl Array {
         self.elements(|kind, bytes| Ok(kind.float(bytes) as f32))
     }
 
-    /// The elements as labels, row-major.
+    /// The elements as labels, row-major. Negative ones, as in [`Targets::Labels`], are for losses that ignore them.
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] with the first element that is not a whole number from 0 below 2³² − 1.
+    /// [`Error::Data`] with the first element that is not a whole number from −2³¹ below 2³¹.
     pub fn to_labels(&self) -> Result<Vec<u32>> {
         self.elements(|kind, bytes| {
             let value = kind.float(bytes);

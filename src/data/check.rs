@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 
 use super::rows::whole_rows;
+use super::targets::signed;
 use super::{Dataset, Targets};
 
 impl Dataset {
@@ -93,9 +94,9 @@ pub(crate) fn check_finite(features: &[f32], columns: usize) -> Result<()> {
     )))
 }
 
-/// Refuses labels that name no class.
+/// Refuses labels that name no class. Negative ones may be there: a loss may ignore them.
 fn check_labels(labels: &[u32], columns: usize, classes: usize) -> Result<()> {
-    let beyond = |label: &u32| usize::try_from(*label).is_ok_and(|label| label >= classes);
+    let beyond = |label: &u32| *label as usize >= classes && signed(*label, classes) >= 0;
     match labels.iter().position(beyond) {
         None => Ok(()),
         Some(at) => Err(Error::data(format!(

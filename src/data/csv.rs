@@ -15,7 +15,7 @@ use std::path::Path;
 use columns::Columns;
 use dialect::Dialect;
 use encoding::Encoding;
-use records::{Record, Records, Unread};
+use records::{Records, TableRecord, Unread};
 
 use crate::error::{Error, Result};
 
@@ -211,7 +211,8 @@ impl Csv {
 
     /// Reads the target column as class labels rather than values.
     ///
-    /// Whole numbers are the labels themselves, with one class more than the largest. Texts are names of classes, which
+    /// Whole numbers are the labels themselves, with one class more than the largest; rows with a negative one, such as −100, are
+    /// for losses that [ignore](crate::train::Loss::ignore_class) it. Texts are names of classes, which
     /// are sorted and numbered in that order, and kept in [`Dataset::class_names`].
     pub fn labels(mut self) -> Self {
         self.labels = true;
@@ -272,7 +273,7 @@ impl Csv {
         let text = text.decode(&bytes).map_err(unfit)?;
 
         let mut records = Records::new(&text, &self.dialect);
-        let (mut first, mut record) = (Record::default(), Record::default());
+        let (mut first, mut record) = (TableRecord::default(), TableRecord::default());
         if !records.read(&mut first).map_err(unfit)? {
             return Err(empty());
         }

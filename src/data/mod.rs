@@ -44,7 +44,7 @@ mod scaling;
 mod source;
 mod splits;
 mod table;
-mod targets;
+pub(crate) mod targets;
 mod weights;
 
 pub use array::Array;

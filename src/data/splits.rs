@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::range::within;
 use crate::reserve::reserved;
 
+use super::targets::signed;
 use super::{Dataset, Targets};
 
 impl Dataset {
@@ -77,7 +78,9 @@ impl Dataset {
     pub fn split_stratified(&self, test_fraction: f64, seed: u64) -> Result<(Self, Self)> {
         check_fraction(test_fraction)?;
         let (mut train, mut test) = (Vec::new(), Vec::new());
+        let (_, classes) = self.labels()?;
         for (class, rows) in self.by_class(seed)? {
+            let class = signed(class, classes);
             if rows.len() == 1 {
                 return Err(Error::data(format!(
                     "class {class} has one row, which cannot be in both parts: give at least 2 of each class"
@@ -165,7 +168,7 @@ impl Dataset {
         Ok(rows)
     }
 
-    /// The number of rows of each class.
+    /// The number of rows of each class. Rows with a negative label, which losses may ignore, are of none.
     ///
     /// # Errors
     ///
@@ -174,7 +177,8 @@ impl Dataset {
         let (labels, classes) = self.labels()?;
         let mut counts = reserved(Some(classes), "the counts of the classes")?;
         counts.resize(classes, 0);
-        labels.iter().for_each(|label| counts[*label as usize] += 1);
+        let known = |label: &u32| counts.get_mut(*label as usize).map(|count| *count += 1);
+        labels.iter().filter_map(known).for_each(drop);
         Ok(counts)
     }
 
@@ -202,7 +206,7 @@ impl Dataset {
                 "class {class} has no row to balance: say how many classes there are with `with_classes`"
             )));
         }
-        let share = self.rows() as f64 / counts.len() as f64;
+        let share = counts.iter().sum::<usize>() as f64 / counts.len() as f64;
         Ok(counts
             .iter()
             .map(|count| (share / *count as f64) as f32)

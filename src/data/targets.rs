@@ -19,8 +19,11 @@ pub enum Targets {
         columns: usize,
     },
     /// One class per row, as a number. To a loss of numbers (a squared error …) on a single output they are these numbers.
+    ///
+    /// A negative label, such as PyTorch's −100 for rows that do not count, is no class: losses and metrics that ignore it by
+    /// `ignore_class(-100)` leave its rows out, and others refuse it. It is kept in two's complement: `(-100_i32).cast_unsigned()`.
     Labels {
-        /// One per row, each below `classes`.
+        /// One per row, each below `classes` or negative.
         labels: Vec<u32>,
         /// How many classes there are, at least 1.
         classes: usize,
@@ -28,7 +31,7 @@ pub enum Targets {
     /// A class for each of several positions of a row, as a number: row-major `[rows, columns]`, for a model whose output is
     /// `[…, classes]` with as many positions before the classes.
     LabelTable {
-        /// Row-major, `rows × columns` of them, each below `classes`.
+        /// Row-major, `rows × columns` of them, each below `classes` or negative, as in `Labels`.
         labels: Vec<u32>,
         /// Labels per row, at least 1.
         columns: usize,
@@ -101,8 +104,15 @@ impl Targets {
         };
         let mut values = reserved(labels.len().checked_mul(classes), "the one-hot values")?;
         values.resize(labels.len() * classes, 0.0);
-        for (row, label) in values.chunks_exact_mut(classes).zip(labels) {
-            row[*label as usize] = 1.0;
+        for (at, (row, label)) in values.chunks_exact_mut(classes).zip(labels).enumerate() {
+            let Some(own) = row.get_mut(*label as usize) else {
+                let (row, label) = (at / positions, signed(*label, classes));
+                return Err(Error::data(format!(
+                    "row {row} (counted from 0) has the label {label}, which is none of {classes} classes and has no one-hot \
+                     values: leave its rows out before"
+                )));
+            };
+            *own = 1.0;
         }
         let columns = positions * classes;
         Ok(Targets::Values { values, columns })
@@ -119,14 +129,25 @@ impl From<Vec<u32>> for Targets {
     }
 }
 
-/// How many classes the largest label says that there are, at least 1.
+/// How many classes the largest label says that there are, at least 1. Negative labels are no classes.
 pub(super) fn classes(labels: &[u32]) -> usize {
-    let largest = labels.iter().copied().max().unwrap_or(0);
+    let own = labels.iter().map(|label| label.cast_signed());
+    let largest = own.max().unwrap_or(0).max(0);
     (largest as usize).saturating_add(1)
 }
 
-/// A number as a label: whole, from 0, below 2³² − 1.
+/// A number as a label: whole, from −2³¹, below 2³¹; negative ones in two's complement.
 pub(super) fn label(number: f64) -> Option<u32> {
-    let fits = number.fract() == 0.0 && (0.0..f64::from(u32::MAX)).contains(&number);
-    fits.then_some(number as u32)
+    let range = f64::from(i32::MIN)..=f64::from(i32::MAX);
+    let fits = number.fract() == 0.0 && range.contains(&number);
+    fits.then_some((number as i32).cast_unsigned())
+}
+
+/// The number that a label is: its class, or where it is none of `classes` perhaps a negative one.
+pub(crate) fn signed(label: u32, classes: usize) -> i64 {
+    if (label as usize) < classes {
+        i64::from(label)
+    } else {
+        i64::from(label.cast_signed())
+    }
 }

@@ -75,7 +75,7 @@ pub(super) struct LossSettings {
     /// The share of every target that is spread over the classes.
     pub label_smoothing: f32,
     /// The label of rows that do not count.
-    pub ignore_class: Option<u32>,
+    pub ignore_class: Option<i32>,
     pub reduction: Reduction,
 }
 
@@ -166,9 +166,9 @@ impl Loss {
         self
     }
 
-    /// Leaves out the rows with this label, which need not be that of an output: their loss is 0, and they do not count
-    /// in the mean over a batch. For losses that take labels.
-    pub fn ignore_class(mut self, class: u32) -> Self {
+    /// Leaves out the rows with this label, which need not be that of an output and may be negative, as PyTorch's
+    /// `ignore_index` of −100 is: their loss is 0, and they do not count in the mean over a batch. For losses that take labels.
+    pub fn ignore_class(mut self, class: i32) -> Self {
         self.settings.ignore_class = Some(class);
         self
     }

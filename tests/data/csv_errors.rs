@@ -102,7 +102,15 @@ fn a_missing_target_is_refused() {
 
 #[test]
 fn a_label_that_is_no_whole_number_from_0_is_refused() {
-    for bad in ["1.5", "-1", "4294967295", "1e30", "inf", "two"] {
+    for bad in [
+        "1.5",
+        "-1.5",
+        "2147483648",
+        "4294967295",
+        "1e30",
+        "inf",
+        "two",
+    ] {
         let text = format!("1,0\n2,{bad}\n");
         assert_line(
             Csv::new().labels(),

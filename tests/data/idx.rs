@@ -270,8 +270,11 @@ fn images_and_labels_that_do_not_belong_together_are_refused() {
         idx::read_images(&images, &images),
         &["1 dimension", "[2, 1, 1]"],
     );
+    // A label of −1 is for losses that ignore it.
     let negative = labels(9, &[2], &[0, 255]);
-    assert_says(idx::read_images(&images, &negative), &["row 1", "label -1"]);
+    let data = idx::read_images(&images, &negative).unwrap();
+    assert_eq!(data.classes(), Some(1));
+    assert_says(data.one_hot(), &["row 1", "label -1"]);
     let floats = labels(13, &[2], &[0; 8]);
     assert_says(idx::read_images(&images, &floats), &["whole numbers"]);
 

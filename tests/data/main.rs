@@ -7,6 +7,7 @@ mod dataset;
 mod dialects;
 mod gzip;
 mod idx;
+mod ignored;
 mod npy;
 mod preprocessing;
 mod scaling;

@@ -210,7 +210,7 @@ fn an_ignored_class_leaves_the_mean_to_the_other_rows() {
             Given::Labels(&labels[..count]),
             Reduction::Mean,
         );
-        let left_out = |row: usize| labels[row] == class;
+        let left_out = |row: usize| labels[row].cast_signed() == class;
         let kept = (0..count).filter(|&row| !left_out(row)).count();
         let mean = outcome.rows.iter().sum::<f32>() / kept as f32;
         near(&outcome.value, &[mean], 1e-6);

@@ -213,7 +213,7 @@ fn rows_of_an_ignored_class_count_in_no_reduction() {
             let train = |data: &Dataset, ignored: Option<u32>| {
                 let spec = SparseCategoricalCrossentropy.reduction(reduction);
                 let spec = match ignored {
-                    Some(class) => spec.ignore_class(class),
+                    Some(class) => spec.ignore_class(class.cast_signed()),
                     None => spec,
                 };
                 let model = Sequential::new(1).dense(2, Softmax).seed(1);

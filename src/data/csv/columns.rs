@@ -10,7 +10,7 @@ use super::cells::{Cell, text};
 use super::dialect::Dialect;
 use super::labels::{CellNames, Labels};
 use super::numbers::hint;
-use super::records::Record;
+use super::records::TableRecord;
 use super::{Column, Csv};
 
 /// The table while it is being read.
@@ -100,7 +100,7 @@ impl<'a> Columns<'a> {
     }
 
     /// Reads one record; the error says what is wrong with it.
-    pub(super) fn push(&mut self, record: &Record) -> Result<(), String> {
+    pub(super) fn push(&mut self, record: &TableRecord) -> Result<(), String> {
         if record.len() != self.width {
             let (cells, width) = (record.len(), self.width);
             return Err(format!(
@@ -137,7 +137,7 @@ impl<'a> Columns<'a> {
     }
 
     /// The text of a cell, which must be in UTF-8.
-    fn text<'r>(&self, record: &'r Record, column: usize) -> Result<&'r str, String> {
+    fn text<'r>(&self, record: &'r TableRecord, column: usize) -> Result<&'r str, String> {
         text(record.cell(column)).map_err(|message| format!("{}: {message}", self.describe(column)))
     }
 

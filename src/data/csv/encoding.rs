@@ -12,12 +12,12 @@ pub(super) enum Encoding {
     Utf8,
     Latin1,
     Windows1252,
-    Utf16(Order),
+    Utf16(ByteOrder),
 }
 
 /// Which byte of two comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum ByteOrder {
     Little,
     Big,
     /// By the byte order mark, and little-endian without one.
@@ -39,9 +39,9 @@ impl Encoding {
             "utf8" | "utf8sig" => Encoding::Utf8,
             "latin1" | "iso88591" => Encoding::Latin1,
             "windows1252" | "cp1252" => Encoding::Windows1252,
-            "utf16" => Encoding::Utf16(Order::Marked),
-            "utf16le" => Encoding::Utf16(Order::Little),
-            "utf16be" => Encoding::Utf16(Order::Big),
+            "utf16" => Encoding::Utf16(ByteOrder::Marked),
+            "utf16le" => Encoding::Utf16(ByteOrder::Little),
+            "utf16be" => Encoding::Utf16(ByteOrder::Big),
             _ => {
                 let message = format!(
                     "must be utf-8, utf-16, utf-16le, utf-16be, latin-1 or windows-1252, got `{name}`"
@@ -105,11 +105,11 @@ fn windows(bytes: &[u8]) -> Result<String, Unread> {
     Ok(text)
 }
 
-fn utf16(bytes: &[u8], order: Order) -> Result<String, Unread> {
+fn utf16(bytes: &[u8], order: ByteOrder) -> Result<String, Unread> {
     let (marked_big, bytes) = match bytes {
-        [0xff, 0xfe, rest @ ..] if order != Order::Big => (false, rest),
-        [0xfe, 0xff, rest @ ..] if order != Order::Little => (true, rest),
-        _ => (order == Order::Big, bytes),
+        [0xff, 0xfe, rest @ ..] if order != ByteOrder::Big => (false, rest),
+        [0xfe, 0xff, rest @ ..] if order != ByteOrder::Little => (true, rest),
+        _ => (order == ByteOrder::Big, bytes),
     };
     let (units, rest) = bytes.as_chunks::<2>();
     let units = units.iter().map(|unit| match marked_big {

@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 use super::cells::{Cell, text};
 use super::dialect::Dialect;
-use super::records::Record;
+use super::records::TableRecord;
 
 /// Decides by what the caller `said`, and without one by the first two records.
 pub(super) fn is_header(
     said: Option<bool>,
     dialect: &Dialect,
-    first: &Record,
-    second: Option<&Record>,
+    first: &TableRecord,
+    second: Option<&TableRecord>,
 ) -> Result<bool, String> {
     if let Some(said) = said {
         return Ok(said);
@@ -23,7 +23,7 @@ pub(super) fn is_header(
     if !has_numbers && could_be_names(dialect, first) {
         return Ok(true);
     }
-    let below = second.into_iter().flat_map(Record::cells);
+    let below = second.into_iter().flat_map(TableRecord::cells);
     let above = first
         .cells()
         .zip(below)
@@ -42,7 +42,7 @@ pub(super) fn is_header(
 
 /// Whether cells without a number among them may be names. An empty one tells nothing: some writers leave the name of the row
 /// numbers' column empty. A word such as `Na`, which stands for a missing cell too, may be a name once, but `?` is none.
-fn could_be_names(dialect: &Dialect, first: &Record) -> bool {
+fn could_be_names(dialect: &Dialect, first: &TableRecord) -> bool {
     let (mut words, mut texts) = (HashSet::new(), 0);
     for cell in first.cells() {
         match text(cell).map(|text| (text, Cell::of(text, dialect))) {
@@ -59,7 +59,7 @@ fn could_be_names(dialect: &Dialect, first: &Record) -> bool {
 }
 
 /// The names in a header.
-pub(super) fn names(first: &Record) -> Result<Vec<String>, String> {
+pub(super) fn names(first: &TableRecord) -> Result<Vec<String>, String> {
     first
         .cells()
         .map(|cell| text(cell).map(str::to_owned))

@@ -9,14 +9,14 @@ pub(super) type Unread = (u64, String);
 
 /// A record: its cells as bytes, and the line, counted from 1, on which it begins.
 #[derive(Debug, Default)]
-pub(super) struct Record {
+pub(super) struct TableRecord {
     pub line: u64,
     bytes: Vec<u8>,
     /// Where each cell ends in `bytes`.
     ends: Vec<usize>,
 }
 
-impl Record {
+impl TableRecord {
     /// The number of cells.
     pub fn len(&self) -> usize {
         self.ends.len()
@@ -59,7 +59,7 @@ impl<'a> Records<'a> {
     }
 
     /// Reads the next record into `record`; false where the text has ended.
-    pub fn read(&mut self, record: &mut Record) -> Result<bool, Unread> {
+    pub fn read(&mut self, record: &mut TableRecord) -> Result<bool, Unread> {
         record.bytes.clear();
         record.ends.clear();
         self.skip_empty_lines();

@@ -22,7 +22,7 @@ use super::read;
 /// # Errors
 ///
 /// The same errors as [`read`]; [`Error::Format`] where the images have fewer than two dimensions, where the labels are not one
-/// whole number from 0 per image; [`Error::Data`] where there is no image or no pixel.
+/// whole number per image; [`Error::Data`] where there is no image or no pixel.
 pub fn read_images(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Dataset> {
     labelled(images.as_ref(), labels.as_ref(), None)
 }
@@ -63,7 +63,7 @@ fn labelled(images_path: &Path, labels_path: &Path, known: Option<usize>) -> Res
     Dataset::from_arrays(samples, Targets::Labels { labels, classes })
 }
 
-/// Reads a file of labels: one dimension, whole numbers from 0.
+/// Reads a file of labels: one dimension, whole numbers.
 fn read_labels(path: &Path) -> Result<Vec<u32>> {
     let unfit = |message: String| Error::format(path, None, message);
     let array = read(path)?;
@@ -82,7 +82,7 @@ fn read_labels(path: &Path) -> Result<Vec<u32>> {
     for (row, number) in numbers.into_iter().enumerate() {
         labels.push(label(number).ok_or_else(|| {
             unfit(format!(
-                "row {row} (counted from 0) has label {number}; labels count from 0"
+                "row {row} (counted from 0) has label {number}, which is beyond what a label can be"
             ))
         })?);
     }

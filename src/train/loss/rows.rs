@@ -67,12 +67,12 @@ pub(super) fn shares_of_labels(
     labels: &Tensor,
     classes: usize,
     smoothing: f32,
-    ignored: Option<u32>,
+    ignored: Option<i32>,
 ) -> Tensor {
     let op = OneHot {
         classes,
         smoothing,
-        ignored,
+        ignored: ignored.map(i32::cast_unsigned),
     };
     labels.graph().apply_one(op, &[labels])
 }

@@ -11,8 +11,8 @@ pub struct Classes {
     /// The number of classes where outputs and targets are class numbers, one a row. By default the class of several output
     /// columns is the largest, and that of a single one whether it exceeds one half.
     pub num_classes: Option<usize>,
-    /// Rows of this class do not count.
-    pub ignore_class: Option<u32>,
+    /// Rows of this class do not count. Where targets are labels it need not be that of an output and may be negative.
+    pub ignore_class: Option<i32>,
 }
 
 /// Outputs and targets are the numbers of that many classes.

@@ -145,15 +145,22 @@ impl Counter {
             }
             (_, columns) => (Says::Largest, columns),
         };
-        if let Some(class) = settings.ignore_class {
-            below("ignore_class", class as usize, classes, "classes")?;
+        let known = |class: &i32| usize::try_from(*class).is_ok_and(|class| class < classes);
+        if let Some(class) = settings
+            .ignore_class
+            .filter(|class| !known(class) && !setting.labels)
+        {
+            let message = format!(
+                "must be one of {classes} classes where targets are not labels, got {class}"
+            );
+            return Err(Error::argument("ignore_class", message));
         }
         let softmax = setting.activation == Activation::Softmax;
         let before = says == Says::Above(0.0) || (says == Says::Largest && softmax);
         let count = EpochCount::Confusion(Confusion {
             says,
             classes,
-            ignored: settings.ignore_class,
+            ignored: settings.ignore_class.map(i32::cast_unsigned),
         });
         Ok(Counter(Counted::Epoch(EpochCounter { count, before })))
     }
@@ -217,6 +224,14 @@ impl EpochCounter {
             EpochCount::Thresholds(op, thresholds) => op.buckets(columns, thresholds.len()),
             EpochCount::Confusion(op) => op.classes * op.classes,
             EpochCount::Moments => columns * op::MOMENTS,
+        }
+    }
+
+    /// Whether rows with this label do not count.
+    pub fn leaves_out(&self, label: i32) -> bool {
+        match &self.count {
+            EpochCount::Confusion(op) => op.ignored == Some(label.cast_unsigned()),
+            EpochCount::Thresholds(..) | EpochCount::Moments => false,
         }
     }
 

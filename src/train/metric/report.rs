@@ -107,6 +107,15 @@ impl OutputMetrics {
         rows
     }
 
+    /// A metric that counts the rows with this label. What the program's own metrics do with it, only they know.
+    fn counting(&self, label: i32) -> Option<&Metric> {
+        let counts = |(metric, source): &&(Metric, Source)| match source {
+            Source::Mean(_) => metric.is_built_in(),
+            Source::Tally(index) => !self.tallies[*index].leaves_out(label),
+        };
+        self.metrics.iter().find(counts).map(|(metric, _)| metric)
+    }
+
     fn names(&self) -> impl Iterator<Item = &str> {
         self.metrics.iter().map(|(metric, _)| metric.name())
     }
@@ -188,6 +197,22 @@ pub(crate) struct ModelMetrics {
 }
 
 impl ModelMetrics {
+    /// Refuses metrics of an output that count rows of a label that names no class.
+    pub fn check_left_out(&self, output: usize, label: i32) -> Result<()> {
+        let mut own = self.columns.iter().filter(|column| column.output == output);
+        match own.find_map(|column| column.counting(label)) {
+            None => Ok(()),
+            Some(metric) => Err(Error::argument(
+                "metrics",
+                format!(
+                    "{} counts rows of every label, and {label} names no class: metrics of `Classes`, such as `BalancedAccuracy`, \
+                     leave them out by `ignore_class`",
+                    metric.name()
+                ),
+            )),
+        }
+    }
+
     /// The metrics of outputs of these names.
     ///
     /// # Errors

@@ -116,7 +116,8 @@ impl Streaming {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] where the numbers of rows or columns differ, or targets are of another form than at first.
+    /// [`Error::Data`] where the numbers of rows or columns differ, or targets are of another form than at first;
+    /// [`Error::Argument`] where a label is negative and a metric does not ignore it.
     pub fn update(
         &mut self,
         targets: &Targets,
@@ -153,6 +154,13 @@ impl Streaming {
                     weights.len()
                 ))
             )));
+        }
+        let negative = labels
+            .unwrap_or_default()
+            .iter()
+            .map(|label| label.cast_signed());
+        for label in negative.filter(|label| *label < 0) {
+            self.metrics.check_left_out(0, label)?;
         }
         for first in (0..rows).step_by(BATCH) {
             let end = rows.min(first + BATCH);

@@ -1,5 +1,6 @@
 //! Targets in the form that each objective takes.
 
+use crate::data::targets::signed;
 use crate::reserve::reserved;
 use crate::session::HostElements;
 use crate::train::features::check_names;
@@ -19,7 +20,7 @@ impl Recipe<'_> {
         data: &'a Dataset,
     ) -> Result<(Vec<HostElements<'a>>, usize)> {
         let (mut all, mut positions) = (Vec::new(), 1);
-        for objective in self.objectives {
+        for (number, objective) in self.objectives.iter().enumerate() {
             let places = self.architecture.places_of(self.output(objective));
             positions = positions.max(places.0);
             let targets = self.targets_of(data, objective)?;
@@ -28,8 +29,28 @@ impl Recipe<'_> {
                 _ => Error::data(format!("the output `{}`: {error}", objective.output)),
             };
             all.push(fitted(objective, places, targets).map_err(named)?);
+            self.check_left_out(number, objective, targets)?;
         }
         Ok((all, positions))
+    }
+
+    /// Refuses metrics that do not ignore what the loss does, where the label is there and names no class.
+    fn check_left_out(
+        &self,
+        number: usize,
+        objective: &Objective,
+        targets: &Targets,
+    ) -> Result<()> {
+        let (_, classes) = self.architecture.places_of(self.output(objective));
+        let ignored = objective.loss.settings.ignore_class;
+        let (Some(ignored), Some((labels, ..))) = (ignored, targets.as_labels()) else {
+            return Ok(());
+        };
+        let is_class = usize::try_from(ignored).is_ok_and(|class| class < classes);
+        if is_class || !labels.contains(&ignored.cast_unsigned()) {
+            return Ok(());
+        }
+        self.metrics()?.check_left_out(number, ignored)
     }
 
     /// Refuses names that no output has.
@@ -68,7 +89,7 @@ fn fitted<'a>(
 ) -> Result<HostElements<'a>> {
     let takes_labels = objective.takes_labels();
     let outputs = positions * columns;
-    if let Some((labels, each, _)) = targets.as_labels() {
+    if let Some((labels, each, classes)) = targets.as_labels() {
         if each != positions {
             return Err(Error::data(format!(
                 "the targets have {each} labels a row, but the model's output, {positions} × {columns} numbers, takes {positions}"
@@ -88,7 +109,7 @@ fn fitted<'a>(
             in_range((labels, each), columns.max(2), None)?;
         }
         if columns == 1 {
-            let values = labels.iter().map(|&label| label as f32);
+            let values = labels.iter().map(|&label| signed(label, classes) as f32);
             return Ok(HostElements::F32(values.collect::<Vec<_>>().into()));
         }
         let len = labels.len().checked_mul(columns);
@@ -118,15 +139,19 @@ fn fitted<'a>(
 }
 
 /// Refuses labels, `each` of them a row, that name no class.
-fn in_range((labels, each): (&[u32], usize), classes: usize, ignored: Option<u32>) -> Result<()> {
+fn in_range((labels, each): (&[u32], usize), classes: usize, ignored: Option<i32>) -> Result<()> {
+    let ignored = ignored.map(i32::cast_unsigned);
     let unknown = |&label: &u32| label as usize >= classes && ignored != Some(label);
-    match labels.iter().position(unknown) {
-        None => Ok(()),
-        Some(at) => Err(Error::data(format!(
-            "row {} has the label {}, but the model tells {classes} classes apart (0 to {})",
-            at / each.max(1),
-            labels[at],
-            classes.saturating_sub(1)
-        ))),
-    }
+    let Some(at) = labels.iter().position(unknown) else {
+        return Ok(());
+    };
+    let (row, label) = (at / each.max(1), signed(labels[at], classes));
+    let mend = match label {
+        ..0 => "; a loss of labels leaves its rows out by `ignore_class`",
+        _ => "",
+    };
+    Err(Error::data(format!(
+        "row {row} has the label {label}, but the model tells {classes} classes apart (0 to {}){mend}",
+        classes.saturating_sub(1)
+    )))
 }

@@ -88,7 +88,7 @@ fn configured(loss: Loss, rank: usize, mut settings: Settings<'_>) -> Result<Los
     }
     spec = spec.label_smoothing(settings.number("label_smoothing", 0.0)? as f32);
     if settings.get("ignore_class").is_some() {
-        spec = spec.ignore_class(settings.count("ignore_class")?);
+        spec = spec.ignore_class(settings.number("ignore_class", 0.0)? as i32);
     }
     match name.as_str() {
         "dice" | "tversky" => settings.without(&["axis"])?,

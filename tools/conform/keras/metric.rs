@@ -99,7 +99,7 @@ fn metric(case: &Case) -> Result<Metric, Stop> {
             settings.axis()?;
             let mut classes = Classes::from(settings.count("num_classes")? as usize);
             let ignored = settings.number("ignore_class", -1.0)?;
-            classes.ignore_class = (ignored >= 0.0).then_some(ignored as u32);
+            classes.ignore_class = (ignored >= 0.0).then_some(ignored as i32);
             Metric::MeanIou(classes)
         }
         "R2Score" => Metric::R2Score(R2 {
