@@ -6,10 +6,13 @@ mod common;
 
 use kiln::prelude::*;
 
+const ABOUT: &str = "functional: a model of two inputs and two outputs with a shared layer
+  --epochs N      passes over the training rows (default 20)";
+
 fn main() -> std::process::ExitCode {
     common::run(|| {
-        let about = "functional: a model of two inputs and two outputs with a shared layer";
-        let mut arguments = common::Arguments::parse(about);
+        let mut arguments = common::Arguments::parse(ABOUT);
+        let epochs = arguments.number("epochs", 20)?;
         let device = arguments.device()?;
         arguments.finish()?;
 
@@ -35,7 +38,7 @@ fn main() -> std::process::ExitCode {
         println!("{}", model.summary());
 
         let (train, test) = points(2000)?.split(0.2, 1)?;
-        let fit = Fit::epochs(20).batch_size(32).validation(&test);
+        let fit = Fit::epochs(epochs).batch_size(32).validation(&test);
         let history = model.fit(&train, fit)?;
         println!("{history}");
 

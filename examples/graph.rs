@@ -21,7 +21,7 @@ fn main() -> std::process::ExitCode {
         let target = graph.input("target", [64, 1]);
         let w = graph.parameter("w", [2, 1], &[0.0, 0.0]);
         let b = graph.parameter("b", [1], &[0.0]);
-        let y = &x.matmul(&w) + &b;
+        let y = x.matmul(&w) + &b;
         let loss = (&y - &target).square().mean();
 
         // The optimizer's updates are more nodes of the same graph; the clock counts its steps on the device.

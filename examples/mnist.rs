@@ -24,7 +24,7 @@ fn main() -> std::process::ExitCode {
         let epochs = arguments.number("epochs", if small { 30 } else { 5 })?;
         let batch = arguments.number("batch", if small { 32 } else { 128 })?;
         let seed = arguments.number("seed", 1)?;
-        let (save, curve) = (arguments.value("save")?, arguments.value("curve")?);
+        let (save, curve) = (arguments.output("save")?, arguments.output("curve")?);
         let device = arguments.device()?;
         arguments.finish()?;
         println!("device: {device}\n");
@@ -72,21 +72,24 @@ fn main() -> std::process::ExitCode {
 
 /// Loss and accuracy, on the training rows and on those held out, side by side.
 fn draw(history: &History, file: &Path) -> Result<()> {
-    let plots = ["loss", "accuracy"].map(|name| {
-        let series = |name: &str, label: &str| Series {
-            label: label.into(),
-            points: (1..).map(f64::from).zip(history.get(name)).collect(),
-            style: Style::Line,
+    let mut plots = Vec::new();
+    for name in ["loss", "accuracy"] {
+        let series = |name: &str, label: &str| -> Result<Series> {
+            Ok(Series {
+                label: label.into(),
+                points: (1..).map(f64::from).zip(history.get(name)?).collect(),
+                style: Style::Line,
+            })
         };
-        Plot {
+        plots.push(Plot {
             title: name.into(),
             x: "epoch",
             series: vec![
-                series(name, "training"),
-                series(&format!("val_{name}"), "held out"),
+                series(name, "training")?,
+                series(&format!("val_{name}"), "held out")?,
             ],
             ..Plot::default()
-        }
-    });
+        });
+    }
     chart::write(file, (430.0, 340.0), &plots)
 }

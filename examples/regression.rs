@@ -20,7 +20,7 @@ fn main() -> std::process::ExitCode {
         let epochs = arguments.number("epochs", 200)?;
         let batch = arguments.number("batch", 32)?;
         let seed = arguments.number("seed", 1)?;
-        let plot = arguments.value("plot")?;
+        let plot = arguments.output("plot")?;
         let device = arguments.device()?;
         arguments.finish()?;
         println!("device: {device}\n");

@@ -20,7 +20,7 @@ fn main() -> std::process::ExitCode {
         let epochs = arguments.number("epochs", 100)?;
         let batch = arguments.number("batch", 32)?;
         let seed = arguments.number("seed", 1)?;
-        let (logs, save) = (arguments.value("logs")?, arguments.value("save")?);
+        let (logs, save) = (arguments.value("logs")?, arguments.output("save")?);
         let device = arguments.device()?;
         arguments.finish()?;
         println!("device: {device}\n");

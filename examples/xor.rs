@@ -5,9 +5,13 @@ mod common;
 
 use kiln::prelude::*;
 
+const ABOUT: &str = "xor: learn the exclusive or of two inputs
+  --epochs N      passes over the four rows at most (default 2000)";
+
 fn main() -> std::process::ExitCode {
     common::run(|| {
-        let mut arguments = common::Arguments::parse("xor: learn the exclusive or of two inputs");
+        let mut arguments = common::Arguments::parse(ABOUT);
+        let epochs = arguments.number("epochs", 2000)?;
         let device = arguments.device()?;
         arguments.finish()?;
         println!("device: {device}");
@@ -19,7 +23,7 @@ fn main() -> std::process::ExitCode {
             model.compile_on(&device, BinaryCrossentropy, Adam::new(0.05), [Accuracy])?;
         let history = model.fit(
             &data,
-            Fit::epochs(2000).batch_size(4).until_loss(0.01).silent(),
+            Fit::epochs(epochs).batch_size(4).until_loss(0.01).silent(),
         )?;
 
         println!("{} epochs: {}", history.epochs.len(), history.stop);

@@ -13,6 +13,21 @@ impl Graph {
     ///
     /// `loss` may have any shape: the gradient is that of the sum of its elements. A parameter that does not reach the
     /// loss gets zeros. Shapes are those of the parameters.
+    ///
+    /// `parameters` may be any tensors, also what ops have made, such as a layer's input: the way back ends there. Gradients are
+    /// nodes as all others, so that a loss may be made of them, as penalties on slopes and equations with derivatives are:
+    ///
+    /// ```
+    /// let graph = kiln::Graph::new();
+    /// let t = graph.input("t", [32, 1]);
+    /// let w = graph.parameter("w", [1, 8], &[0.1; 8]);
+    /// let u = t.matmul(&w).tanh();
+    /// let slope = graph.gradients(&u, &[&t]).remove(0);
+    /// let penalty = (slope - 1.0).square().mean();
+    /// assert_eq!(graph.gradients(&penalty, &[&w])[0].shape().dims(), [1, 8]);
+    /// # graph.check()?;
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
     #[track_caller]
     pub fn gradients(&self, loss: &Tensor, parameters: &[&Tensor]) -> Vec<Tensor> {
         let seed = self.filled(&loss.kind(), 1.0);

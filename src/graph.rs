@@ -1,5 +1,6 @@
 //! The graph: nodes with shapes and types, recorded by calls on tensors. No GPU in it.
 
+mod initial;
 mod nodes;
 
 use std::fmt;
@@ -7,8 +8,9 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::contract::Op;
-use crate::{DType, Result, Shape, Tensor, TensorType};
+use crate::{Error, Result, Shape, Tensor, TensorType};
 
+pub use initial::Initial;
 pub(crate) use nodes::{Nodes, Origin};
 
 /// One output of one node.
@@ -18,18 +20,6 @@ pub(crate) struct ValueId {
     pub node: usize,
     /// Which of its outputs.
     pub port: usize,
-}
-
-/// What a variable holds when a session opens.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Initial {
-    /// Zeros.
-    Zeros,
-    /// These numbers.
-    Floats(Arc<[f32]>),
-    /// These integers.
-    Words(Arc<[u32]>),
 }
 
 /// What a variable is there for, and so whether a [`Snapshot`](crate::Snapshot) keeps it.
@@ -137,12 +127,24 @@ impl Graph {
         self.variable(name, TensorType::f32(shape), Initial::Floats(values.into()))
     }
 
-    /// A tensor that stays as it is, row-major.
+    /// A tensor that stays as it is, row-major: numbers, or integers such as indices.
+    ///
+    /// ```
+    /// let graph = kiln::Graph::new();
+    /// let table = graph.constant([3, 2], &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]);
+    /// let rows = graph.constant([4], &[2, 0, 0, 1]);
+    /// assert_eq!(table.take(0, &rows).shape().dims(), [4, 2]);
+    /// ```
     #[track_caller]
-    pub fn constant(&self, shape: impl Into<Shape>, values: &[f32]) -> Tensor {
-        let name = format!("constant.{}", self.lock().records.len());
-        let initial = Initial::Floats(values.into());
-        self.declare(true, Role::Data, name, TensorType::f32(shape), initial)
+    pub fn constant(&self, shape: impl Into<Shape>, values: impl Into<Initial>) -> Tensor {
+        let number = self.lock().records.len();
+        let name = self.free_name(&format!("constant.{number}"));
+        let (shape, initial) = (shape.into(), values.into());
+        let kind = match initial {
+            Initial::Words(_) => TensorType::u32(shape),
+            Initial::Zeros | Initial::Floats(_) => TensorType::f32(shape),
+        };
+        self.declare(true, Role::Data, name, kind, initial)
     }
 
     /// A named tensor that outlives a step and that training changes, such as an optimizer's state: a
@@ -174,31 +176,13 @@ impl Graph {
         initial: Initial,
     ) -> Tensor {
         let location = Location::caller();
-        let given = match &initial {
-            Initial::Zeros => None,
-            Initial::Floats(values) => Some((DType::F32, values.len() as u64)),
-            Initial::Words(values) => Some((DType::U32, values.len() as u64)),
-        };
         let mut nodes = self.lock();
-        let refusal = if nodes.names.contains_key(&name) {
-            Some(format!(
-                "there is already a variable `{name}` in this graph"
-            ))
-        } else if kind.dtype == DType::U8 {
-            Some(format!(
-                "`{name}` is {kind}, but tensors hold no single bytes: keep four in a u32 and gather them with `gather_bytes`"
-            ))
-        } else if !kind.shape.is_possible() {
-            Some(format!(
-                "`{name}` is {kind}, which is more than any machine holds"
-            ))
-        } else {
-            given
-                .filter(|&(dtype, len)| dtype != kind.dtype || len != kind.elements())
-                .map(|(dtype, len)| {
-                    format!("`{name}` is {kind}, but {len} values of {dtype} were given")
-                })
+        // Layers and losses are recorded in each of a model's programs.
+        let (name, role) = match nodes.naming.clone() {
+            Some(whose) if !constant => (nodes.free_name(&format!("{whose}:{name}")), Role::Data),
+            _ => (name, role),
         };
+        let refusal = nodes.refuses_variable(&name, &kind, &initial);
         let record = match refusal {
             Some(message) => nodes.refuse("variable", message, location),
             None => Record {
@@ -286,13 +270,32 @@ impl Graph {
         self.push(nodes, record)
     }
 
+    /// Keeps this as the graph's refusal, unless there is one.
+    pub(crate) fn refuse_with(&self, error: Error) {
+        self.lock().refuse_with(error);
+    }
+
     /// What `record` records, as part of the layer of that name.
     pub(crate) fn in_layer<R>(&self, name: &str, record: impl FnOnce() -> R) -> R {
         let layer = Origin {
             layer: Some(name.into()),
             ..Origin::default()
         };
-        self.within(layer, record)
+        self.within(layer, || self.naming(name, record))
+    }
+
+    /// What `record` records, with variables named after their owner, a layer or loss, and told apart where it is recorded more
+    /// than once. They are of no snapshot: what a layer keeps are its parameters.
+    pub(crate) fn naming<R>(&self, owner: &str, record: impl FnOnce() -> R) -> R {
+        let before = self.lock().naming.replace(owner.into());
+        let recorded = record();
+        self.lock().naming = before;
+        recorded
+    }
+
+    /// This name, or where a variable has it already the first of `name.1`, `name.2` … that none has.
+    pub(crate) fn free_name(&self, name: &str) -> String {
+        self.lock().free_name(name)
     }
 
     /// What `record` records, as part of the gradient of a node.

@@ -33,8 +33,8 @@ fn lose() -> Result<bool> {
     arguments.finish()?;
     let device = name.map_or_else(Device::from_env, |name| Device::named(&name))?;
     if device.adapter_summary().is_none() {
-        println!("{device} cannot be lost: name a GPU or a software adapter with --device");
-        return Ok(true);
+        let message = format!("{device} cannot be lost: name a GPU or a software adapter");
+        return Err(Error::argument("device", message));
     }
     println!("device: {device}");
 

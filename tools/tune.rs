@@ -27,7 +27,7 @@ fn main() -> std::process::ExitCode {
         let widths = widths(layers.as_deref().unwrap_or("784,128,10"))?;
         let batch: u32 = arguments.number("batch", 128)?;
         let out = arguments
-            .value("out")?
+            .output("out")?
             .unwrap_or_else(|| "tuning.txt".into());
         arguments.finish()?;
         if batch == 0 {

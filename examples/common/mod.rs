@@ -3,6 +3,7 @@
 
 pub mod chart;
 
+use std::fs::OpenOptions;
 use std::process::ExitCode;
 
 use kiln::{Device, Error, Result};
@@ -54,6 +55,25 @@ impl Arguments {
             name: "arguments",
             message: format!("{flag} needs a value"),
         })
+    }
+
+    /// Takes `--name FILE`, which the example writes when it is done: whether that is possible is seen at once.
+    pub fn output(&mut self, name: &str) -> Result<Option<String>> {
+        let Some(file) = self.value(name)? else {
+            return Ok(None);
+        };
+        let path = std::path::Path::new(&file);
+        let mut options = OpenOptions::new();
+        let opened = if path.exists() {
+            options.append(true).open(path).map(drop)
+        } else {
+            let made = options.write(true).create_new(true).open(path);
+            made.and_then(|_file| std::fs::remove_file(path))
+        };
+        match opened {
+            Ok(()) => Ok(Some(file)),
+            Err(source) => Err(Error::io(path, source)),
+        }
     }
 
     /// Takes `--name VALUE` as a number.

@@ -32,8 +32,8 @@ pub fn expect_dtype(name: &str, input: &TensorType, dtype: DType) -> Result<(), 
         Ok(())
     } else {
         Err(format!(
-            "{name} must be {dtype}, got {input} {}",
-            input.dtype
+            "{name} must be {dtype}, got {} {}",
+            input.shape, input.dtype
         ))
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 /// What a variable holds when a session opens.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Initial {
     /// Zeros.
     Zeros,
@@ -13,14 +14,9 @@ pub enum Initial {
     Words(Arc<[u32]>),
 }
 
+/// Values are lent, as those of [`Graph::parameter`](crate::Graph::parameter).
 macro_rules! values {
     ($($element:ty: $variant:ident),*) => {$(
-        impl From<Vec<$element>> for Initial {
-            fn from(values: Vec<$element>) -> Self {
-                Initial::$variant(values.into())
-            }
-        }
-
         impl From<&[$element]> for Initial {
             fn from(values: &[$element]) -> Self {
                 Initial::$variant(values.into())
@@ -30,12 +26,6 @@ macro_rules! values {
         impl From<&Vec<$element>> for Initial {
             fn from(values: &Vec<$element>) -> Self {
                 Initial::$variant(values.as_slice().into())
-            }
-        }
-
-        impl<const N: usize> From<[$element; N]> for Initial {
-            fn from(values: [$element; N]) -> Self {
-                Initial::$variant(values.into())
             }
         }
 

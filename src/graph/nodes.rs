@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::contract::{MAX_OPERANDS, Op, Signature};
-use crate::{Error, Result, TensorType};
+use crate::{DType, Error, Result, TensorType};
 
 use super::{Initial, Node, Record, Role, ValueId, Variable};
 
@@ -18,6 +18,8 @@ pub(crate) struct Nodes {
     pub(crate) names: HashMap<String, usize>,
     /// What nodes that are recorded now belong to.
     pub(super) within: Origin,
+    /// Whose variables are recorded now, if they are named after a layer or loss.
+    pub(super) naming: Option<Arc<str>>,
     pub(super) error: Option<Error>,
 }
 
@@ -43,6 +45,47 @@ impl Nodes {
         self.records.len() - 1
     }
 
+    /// See [`Graph::free_name`](crate::Graph).
+    pub(super) fn free_name(&self, name: &str) -> String {
+        let mut names = (0u64..).map(|number| match number {
+            0 => name.to_string(),
+            number => format!("{name}.{number}"),
+        });
+        let free = names.find(|name| !self.names.contains_key(name));
+        free.unwrap_or_else(|| name.into())
+    }
+
+    /// Why a variable of this name and type cannot be, if so.
+    pub(super) fn refuses_variable(
+        &self,
+        name: &str,
+        kind: &TensorType,
+        initial: &Initial,
+    ) -> Option<String> {
+        if self.names.contains_key(name) {
+            return Some(format!(
+                "there is already a variable `{name}` in this graph"
+            ));
+        }
+        if kind.dtype == DType::U8 {
+            return Some(format!(
+                "`{name}` is {kind}, but tensors hold no single bytes: keep four in a u32 and gather them with `gather_bytes`"
+            ));
+        }
+        if !kind.shape.is_possible() {
+            return Some(format!(
+                "`{name}` is {kind}, which is more than any machine holds"
+            ));
+        }
+        let (dtype, len) = match initial {
+            Initial::Zeros => return None,
+            Initial::Floats(values) => (DType::F32, values.len() as u64),
+            Initial::Words(values) => (DType::U32, values.len() as u64),
+        };
+        (dtype != kind.dtype || len != kind.elements())
+            .then(|| format!("`{name}` is {kind}, but {len} values of {dtype} were given"))
+    }
+
     /// The type of a value; a scalar for the handle of an update.
     pub(crate) fn kind(&self, id: ValueId) -> TensorType {
         self.records[id.node]
@@ -52,13 +95,18 @@ impl Nodes {
             .unwrap_or_else(|| TensorType::f32([]))
     }
 
+    /// Keeps the first refusal.
+    pub(super) fn refuse_with(&mut self, error: Error) {
+        self.error.get_or_insert(error);
+    }
+
     pub(super) fn refuse(
         &mut self,
         op: &str,
         message: String,
         location: &'static Location<'static>,
     ) -> Record {
-        self.error.get_or_insert(Error::Shape {
+        self.refuse_with(Error::Shape {
             op: op.to_string(),
             message,
             location,

@@ -3,7 +3,7 @@
 use std::panic::Location;
 
 use crate::optim::Clock;
-use crate::{Error, Graph, Result, Tensor};
+use crate::{Error, Graph, Result, Tensor, TensorType};
 
 use super::{Functional, Parameter};
 
@@ -111,6 +111,8 @@ impl Functional {
                 [] => return refuse(format!("`{name}` needs a batch of rows, got {kind}")),
             };
             if shape != sample.shape.dims() || kind.dtype != sample.dtype {
+                let told = |kind: &TensorType| format!("{} {}", kind.shape, kind.dtype);
+                let (sample, kind) = (told(&sample), told(&kind));
                 return refuse(format!("`{name}` is {sample} a row, got {kind}"));
             }
             if *rows.get_or_insert(batch) != batch {

@@ -21,7 +21,9 @@ use super::Activation;
 /// ```
 #[derive(Debug)]
 pub struct Call {
-    /// The graph that the pass is recorded in.
+    /// The graph that the pass is recorded in. A variable that a layer declares there has the layer's name before its own, is
+    /// one of its own in each of the model's programs, and is of no file or snapshot: what a layer keeps are its
+    /// [`parameters`](super::Layer::parameters).
     pub graph: Graph,
     /// Whether this is a step of training, not evaluation or prediction. Default: false.
     pub training: bool,

@@ -1,7 +1,7 @@
 //! The forward pass of an architecture, recorded call by call.
 
 use crate::optim::Clock;
-use crate::{Graph, Tensor};
+use crate::{Error, Graph, Result, Tensor};
 
 use super::call::Activated;
 use super::functional::{InputSpec, OutputSpec, TensorSource};
@@ -17,6 +17,8 @@ pub(crate) struct Forward {
     pub updates: Vec<Tensor>,
     /// Losses of the layers' own, scalars.
     pub losses: Vec<Tensor>,
+    /// What each call of a layer ended with.
+    pub activations: Vec<Activation>,
 }
 
 /// What tells the draws of a call within a model from those of others: its number, and that of the call which the model
@@ -109,6 +111,7 @@ impl Functional {
             outputs: self.outputs.iter().map(output).collect(),
             updates,
             losses,
+            activations: values.iter().map(|value| value.activation).collect(),
         }
     }
 
@@ -119,14 +122,31 @@ impl Functional {
             batch_of(&graph, &format!("{} (input)", input.name), 1, &input.kind)
         };
         let inputs: Vec<Tensor> = self.inputs.iter().map(input).collect();
-        let weight = |parameter: Parameter| {
-            let tensor = graph.input(&parameter.name, &parameter.shape);
-            (parameter, tensor)
-        };
-        let parameters: Vec<_> = self.parameters().map(weight).collect();
-        let pass = self.forward(&inputs, &parameters, false, None);
+        let pass = self.forward(&inputs, &self.declare_empty(&graph), false, None);
         let activations = pass.outputs.iter().map(|output| output.activation);
         activations.collect()
+    }
+
+    /// Refuses a softmax of a single number, which always is 1 and learns nothing.
+    pub(crate) fn check_softmaxes(&self, activations: &[Activation]) -> Result<()> {
+        for (step, activation) in self.calls.iter().zip(activations) {
+            let (member, dims) = (&self.members[step.member], step.kind.shape.dims());
+            let shares = match activation {
+                Activation::Softmax | Activation::LogSoftmax | Activation::Sparsemax => {
+                    dims.last() == Some(&1)
+                }
+                _ => member.layer.class() == "Softmax" && dims == [1],
+            };
+            if shares {
+                let message = format!(
+                    "hold `{}`, a softmax over a single unit, which always gives the same number; for two classes take \
+                     Sigmoid over one unit, or Softmax over two",
+                    member.name
+                );
+                return Err(Error::argument("layers", message));
+            }
+        }
+        Ok(())
     }
 
     /// The output of a call, or an error of the graph where a layer's forward pass is not what its shape rule says.

@@ -1,15 +1,17 @@
 //! What a layer is: a rule of shapes, tensors that it keeps, and a forward pass made of tensor methods.
 
 use std::borrow::Borrow;
+use std::cell::Cell;
 use std::fmt;
+use std::panic::Location;
 
-use crate::{DType, Graph, Initial, Shape, Tensor, TensorType};
+use crate::{DType, Error, Graph, Initial, Shape, Tensor, TensorType};
 
 use super::config::Config;
 use super::{Call, Constraint, Initializer, LayerRef, Symbol};
 
-/// Rows of the batch with which a layer's forward pass is tried out for its shape; a number that few layers have as size.
-const TRIAL_ROWS: usize = 7;
+/// Rows of the batch with which a forward pass is tried out; a number that few layers have as size.
+pub(crate) const TRIAL_ROWS: usize = 1009;
 
 /// A part of a network: takes tensors, keeps some of its own, gives a tensor.
 ///
@@ -214,8 +216,18 @@ macro_rules! saved_as {
 
 pub(super) use saved_as;
 
+thread_local! {
+    /// The line of the last call that a trial on this thread refused: [`Layer`] tells refusals as sentences alone.
+    static REFUSED: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+}
+
+/// The line of what a trial refused since this was asked last.
+pub(super) fn refused_line() -> Option<&'static Location<'static>> {
+    REFUSED.take()
+}
+
 /// The type of a sample's output, by recording the forward pass on a batch.
-pub(crate) fn tried(
+fn tried(
     inputs: &[TensorType],
     parameters: &[Parameter],
     forward: impl FnOnce(&[Tensor], &mut Call) -> Tensor,
@@ -231,16 +243,64 @@ pub(crate) fn tried(
         call = call.with_weight(&parameter.name, &graph.input(name, &parameter.shape));
     }
     let output = forward(&tensors, &mut call);
-    graph.check().map_err(|error| error.to_string())?;
+    let refused = graph.check().map_err(of_any_batch);
+    refused.map_err(|error| match error {
+        Error::Shape {
+            op,
+            message,
+            location,
+        } => {
+            REFUSED.set(Some(location));
+            if op == call.layer {
+                message
+            } else {
+                format!("{op}: {message}")
+            }
+        }
+        other => other.to_string(),
+    })?;
     match output.shape().dims().split_first() {
         Some((&TRIAL_ROWS, shape)) => Ok(TensorType {
             shape: shape.into(),
             dtype: output.dtype(),
         }),
-        _ => Err(format!(
-            "for a batch of {TRIAL_ROWS} rows its output is {}, which is no row for each of them",
-            output.shape()
-        )),
+        _ => {
+            let shape = output.shape();
+            let message = format!("its output is {shape}, which is no row for each of the batch");
+            Err(of_any_batch(Error::data(message)).to_string())
+        }
+    }
+}
+
+/// A refusal of a trial, in words that hold for any batch.
+pub(crate) fn of_any_batch(error: Error) -> Error {
+    let said = |message: String| {
+        let first = format!("[{TRIAL_ROWS}");
+        let said = message.replace(&format!("{first}, "), "[batch, ");
+        let said = said.replace(&format!("{first}]"), "[batch]");
+        let mut numbers = said.split(|c: char| !c.is_ascii_digit());
+        let of_rows = |number: &str| {
+            let number = number.parse::<usize>();
+            number.is_ok_and(|number| number > 0 && number % TRIAL_ROWS == 0)
+        };
+        if numbers.any(of_rows) {
+            format!("{said}, tried with a batch of {TRIAL_ROWS} rows")
+        } else {
+            said
+        }
+    };
+    match error {
+        Error::Shape {
+            op,
+            message,
+            location,
+        } => Error::Shape {
+            op,
+            message: said(message),
+            location,
+        },
+        Error::Data { message } => Error::data(said(message)),
+        other => other,
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::{Error, Result, TensorType};
 
 use super::Layer;
+use super::layer::refused_line;
 use super::symbol::Symbol;
 
 /// A layer with what a model knows of it. Clones are the same layer: they share their weights.
@@ -72,15 +73,20 @@ impl LayerRef {
         inputs: &[TensorType],
         location: Option<&'static Location<'static>>,
     ) -> Result<TensorType> {
-        let refuse = |message: String| {
-            let class = || snake_case(self.class());
-            refused(self.name.clone().unwrap_or_else(class), message, location)
-        };
+        let class = || snake_case(self.class());
+        let name = || self.name.clone().unwrap_or_else(class);
         if inputs.is_empty() {
-            return Err(refuse("takes at least one input, got none".into()));
+            let message = "takes at least one input, got none";
+            return Err(refused(name(), message.into(), location));
         }
         let widened: Vec<TensorType> = inputs.iter().map(TensorType::widened).collect();
-        self.output_type(&widened).map_err(refuse)
+        refused_line();
+        self.output_type(&widened).map_err(|message| {
+            // A closure's line is nearer to the cause than that of its place in the model; a line of Kiln's is not.
+            let kiln = file!().trim_end_matches("nn/layer_ref.rs");
+            let own = refused_line().filter(|line| !line.file().starts_with(kiln));
+            refused(name(), message, own.or(location))
+        })
     }
 
     /// Whether both are one layer.

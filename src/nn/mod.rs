@@ -6,6 +6,7 @@
 //! | `layer_ref`, `symbol` | layers and tensors of a model that is being written: [`LayerRef`], [`Input`], [`Symbol`] |
 //! | `functional`, `assemble`, `validate`, `sequential` | architectures: [`Functional`], and [`Sequential`], a way of writing a chain |
 //! | `nested` | a model as a layer of another |
+//! | `applied` | a model in a graph of one's own: [`Applied`] |
 //! | `forward`, `weights`, `summary`, `describe`, `config` | what is done with an architecture |
 //! | `axes` | dimensions that a layer works along |
 //! | `activation`, `initializer`, `draws`, `regularizer`, `constraint` | what layers are set to, by Keras' names |
@@ -27,6 +28,7 @@
 mod activate;
 mod activation;
 mod activity_regularization;
+mod applied;
 mod assemble;
 mod axes;
 mod call;
@@ -61,6 +63,7 @@ mod weights;
 
 pub use activation::Activation;
 pub use activity_regularization::ActivityRegularization;
+pub use applied::Applied;
 pub use axes::Axes;
 pub use call::Call;
 pub use category_encoding::CategoryEncoding;
@@ -75,8 +78,8 @@ pub use functional::Functional;
 pub(crate) use functional::InputSpec;
 pub use initializer::{Distribution, Fan, Initializer};
 pub use lambda::Lambda;
-pub(crate) use layer::batch_of;
 pub use layer::{Layer, Parameter};
+pub(crate) use layer::{TRIAL_ROWS, batch_of, of_any_batch};
 pub use layer_ref::LayerRef;
 pub use merge::{Add, Average, Maximum, Minimum, Multiply, Subtract};
 pub use noise::{AlphaDropout, Dropout, GaussianDropout, GaussianNoise};

@@ -62,6 +62,15 @@ impl Functional {
         self.parameters().enumerate().map(draw)
     }
 
+    /// Declares the parameters in a graph that is never run, without drawing them.
+    pub(crate) fn declare_empty(&self, graph: &Graph) -> Vec<(Parameter, Tensor)> {
+        let declare = |parameter: Parameter| {
+            let tensor = graph.input(&parameter.name, &parameter.shape);
+            (parameter, tensor)
+        };
+        self.parameters().map(declare).collect()
+    }
+
     /// Declares the parameters in a graph with their drawn values.
     pub(crate) fn declare(&self, graph: &Graph) -> Vec<(Parameter, Tensor)> {
         let declare = |(parameter, values): (Parameter, Vec<f32>)| {

@@ -61,7 +61,7 @@ impl Op for Slice {
         let Slice { axis, start, len } = *self;
         if len == 0 || start.saturating_add(len) > along.len {
             return Err(format!(
-                "{len} elements from {start} on of dimension {axis} of {x}"
+                "takes at least one element and no more than there are, got {len} from {start} on in dimension {axis} of {x}"
             ));
         }
         Ok(vec![TensorType::of(

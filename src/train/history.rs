@@ -164,12 +164,19 @@ impl History {
         self.epochs.iter().map(|epoch| epoch.loss).collect()
     }
 
-    /// The series of a metric by Keras' name: `loss`, `accuracy`, `val_loss`, `val_accuracy` …; empty if there is none.
-    pub fn get(&self, name: &str) -> Vec<f64> {
-        self.epochs
-            .iter()
-            .filter_map(|epoch| epoch.get(name))
-            .collect()
+    /// The series of a metric by Keras' name: `loss`, `accuracy`, `val_loss`, `val_accuracy` …; empty where the run has no
+    /// epochs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] with the names that there are.
+    pub fn get(&self, name: &str) -> Result<Vec<f64>> {
+        let measured = self.epochs.iter().filter_map(|epoch| epoch.get(name));
+        let series: Vec<f64> = measured.collect();
+        if series.is_empty() && !self.epochs.is_empty() {
+            figure(self.epochs.last(), name)?;
+        }
+        Ok(series)
     }
 }
 

@@ -17,6 +17,7 @@ mod reduction;
 mod rows;
 mod table;
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use crate::nn::Config;
@@ -65,6 +66,8 @@ pub(super) enum Reads {
 pub struct Loss {
     function: Held<dyn RowFunction>,
     pub(super) settings: LossSettings,
+    /// Where a closure was given.
+    location: Option<&'static Location<'static>>,
 }
 
 /// The settings that every loss has.
@@ -115,6 +118,7 @@ impl Loss {
         Loss {
             function,
             settings: LossSettings::DEFAULT,
+            location: None,
         }
     }
 
@@ -124,7 +128,8 @@ impl Loss {
     }
 
     /// A loss of one's own: a closure from outputs and targets to a number for each row, `[batch]`. Both are `[batch,
-    /// columns]`, all positions of an output side by side. A closure that several calls need is a [`RowFunction`] with a
+    /// columns]`, all positions of an output side by side. What is no number for each row is refused by `compile`, with the
+    /// closure's line. A closure that several calls need is a [`RowFunction`] with a
     /// type of its own. Model files cannot keep it.
     ///
     /// ```
@@ -132,18 +137,23 @@ impl Loss {
     ///
     /// let cubed = Loss::from_fn("cubed", |y, target| y.sub(target).abs().mul(&y.sub(target).square()).sum_over(1));
     /// ```
+    #[track_caller]
     pub fn from_fn(
         name: impl Into<String>,
         rows: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static,
     ) -> Self {
-        Loss::from(RowFormula {
+        let formula = RowFormula {
             name: name.into(),
             takes: Takes::Any,
             span: Span::Row,
             logits_of: None,
             rows: move |y: &Tensor, target: &Tensor, _: Form| rows(y, target),
             config: || None,
-        })
+        };
+        Loss {
+            location: Some(Location::caller()),
+            ..Loss::from(formula)
+        }
     }
 
     /// Takes the output as logits: Keras' `from_logits=True`. By default a cross-entropy takes the logits before the last

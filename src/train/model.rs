@@ -74,7 +74,7 @@ impl Model {
             rate_factor: None,
             unfinished: None,
         };
-        model.recipe().metrics()?;
+        model.recipe().try_out()?;
         Ok(model)
     }
 

@@ -8,7 +8,7 @@ mod measured;
 mod members;
 
 use crate::graph::Role;
-use crate::nn::{Functional, Parameter, batch_of};
+use crate::nn::{Functional, Parameter, TRIAL_ROWS, batch_of, of_any_batch};
 use crate::optim::{Extras, LossScale, Optimizer, Rates, Scaling};
 use crate::plan::{Plan, Program};
 use crate::target::{Precision, Target};
@@ -189,6 +189,29 @@ impl Recipe<'_> {
         self.optimizer
             .loss_scale()
             .or(half.then(LossScale::default))
+    }
+
+    /// Records a step of a few rows, so that what a layer, loss or metric of one's own records is refused before any data are
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// The first call that was refused; a softmax of one unit.
+    pub fn try_out(&self) -> Result<()> {
+        let graph = Graph::new();
+        // Limits are those of the data that come.
+        let anywhere = Recipe {
+            target: &Target::cpu(),
+            ..*self
+        };
+        let extent = Extent::new(TRIAL_ROWS, TRIAL_ROWS);
+        let program = RowProgram::Train;
+        let clock = graph.clock(program.name(), extent.batch, Rates::from(0.0));
+        let parameters = self.architecture.declare_empty(&graph);
+        let measured = anywhere.measured(&graph, program, extent, &clock, &parameters)?;
+        let _tallies = (measured.tallies)();
+        graph.check().map_err(of_any_batch)?;
+        self.architecture.check_softmaxes(&measured.activations)
     }
 
     /// The losses and metrics of the model's outputs.

@@ -1,9 +1,9 @@
 //! The tensors of a model's layers, read and set by name.
 
-use crate::nn::Parameter;
+use crate::nn::{Applied, Parameter};
 use crate::op::rate;
 use crate::optim::CommonSettings;
-use crate::{Error, Result, Shape, Snapshot, TensorType, Values};
+use crate::{Error, Graph, Result, Session, Shape, Snapshot, Tensor, TensorType, Values};
 
 use super::Model;
 use super::programs::RowProgram;
@@ -91,6 +91,69 @@ impl Model {
             session.restore(&Snapshot { variables })?;
         }
         Ok(())
+    }
+
+    /// The model's outputs for tensors of a graph, as [`Functional::apply`](crate::nn::Functional::apply) records them, with its
+    /// weights as they are now. [`take_weights`](Self::take_weights) brings back what the graph's programs make of them.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// use kiln::Plan;
+    ///
+    /// let model = Sequential::new(2).dense(1, Linear);
+    /// let mut model = model.compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.1), [])?;
+    /// let graph = Graph::new();
+    /// let x = graph.constant([1, 2], &[0.5, -1.0]);
+    /// let applied = model.apply(&graph, &x)?;
+    /// // A step that makes the output smaller.
+    /// let sgd = Sgd::new(0.1);
+    /// let clock = graph.clock("clock", 1, sgd.rates());
+    /// let updates = sgd.minimize(&applied.outputs[0].sum(), &applied.trainable(), &clock);
+    /// let plan = Plan::compile(&graph, model.device().target(), [Program::new("step").update(&updates)])?;
+    /// let mut session = model.device().open(&plan)?;
+    /// let before = model.predict(&[[0.5, -1.0]])?.values[0];
+    /// session.run("step", 1)?;
+    /// model.take_weights(&applied, &mut session)?;
+    /// assert!(model.predict(&[[0.5, -1.0]])?.values[0] < before);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`weights`](Self::weights); [`Error::Shape`] for tensors that are not what the model takes.
+    #[track_caller]
+    pub fn apply(&mut self, graph: &Graph, inputs: impl AsRef<[Tensor]>) -> Result<Applied> {
+        let values = self.weights()?.into_iter().map(|weights| weights.values);
+        let architecture = &self.architecture;
+        architecture.apply_with(graph, inputs.as_ref(), values)
+    }
+
+    /// Sets all weights to those that `applied` has in a session of its graph.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where it is a model of other weights; a session without them, a device that fails.
+    pub fn take_weights(&mut self, applied: &Applied, session: &mut Session) -> Result<()> {
+        let own: Vec<Parameter> = self.architecture.parameters().collect();
+        let theirs = applied.weights();
+        let same = |(own, (_, tensor)): (&Parameter, &(&str, &Tensor))| own.shape == tensor.shape();
+        if own.len() != theirs.len() || !own.iter().zip(&theirs).all(same) {
+            let shapes = |shapes: Vec<Shape>| {
+                let told: Vec<String> = shapes.iter().map(Shape::to_string).collect();
+                told.join(", ")
+            };
+            let message = format!(
+                "must be of this model, which keeps {}, got {}",
+                shapes(own.iter().map(|own| own.shape.clone()).collect()),
+                shapes(theirs.iter().map(|(_, tensor)| tensor.shape()).collect())
+            );
+            return Err(Error::argument("applied", message));
+        }
+        let mut values = Vec::new();
+        for (own, (name, _)) in own.iter().zip(theirs) {
+            values.push((own.name.as_str(), session.read(name)?));
+        }
+        self.set_weights(values.iter().map(|(name, values)| (*name, &values[..])))
     }
 
     /// Sets tensors of layers by name, row-major; those not named stay.

@@ -64,7 +64,7 @@ fn early_stopping_waits_for_its_patience_and_brings_back_the_best_weights() {
     let mut model = model(Sgd::new(0.6));
     let settings = fit(400).validation(&test).callback(&mut stopping);
     let history = model.fit(&train, settings).unwrap();
-    let losses = history.get("val_loss");
+    let losses = history.get("val_loss").unwrap();
     let (epoch, best) = stopping.best().unwrap();
     assert_eq!(
         losses.len() as u64,
@@ -358,7 +358,7 @@ fn metrics_tell_which_way_they_get_better() {
             .keep_last(1)
             .keep_best(&name);
         let history = model.fit(&data, fit(4).checkpoints(checkpoints)).unwrap();
-        let figures = history.get(&name);
+        let figures = history.get(&name).unwrap();
         let better = |a: f64, b: f64| if rises { a > b } else { a < b };
         let best = (0..4).fold(0, |best, i| {
             if better(figures[i], figures[best]) {
@@ -467,6 +467,22 @@ fn a_figure_that_is_not_measured_is_refused_with_those_that_are() {
     refused(
         model(Sgd::new(0.1)).fit(&data, fit(3).callback(EarlyStopping::new("accuracy", 1))),
         &["accuracy", "loss"],
+    );
+    // A misspelt name is not taken for one that only lacks validation data.
+    for name in ["val_los", "los", "val_accuracy"] {
+        refused(
+            model(Sgd::new(0.1)).fit(&data, fit(3).callback(EarlyStopping::new(name, 1))),
+            &["no figure of an epoch", name, "there is: loss"],
+        );
+    }
+    refused(
+        model(Sgd::new(0.1)).fit(
+            &data,
+            fit(3)
+                .validation_split(0.2)
+                .callback(ReduceOnPlateau::new("val_los")),
+        ),
+        &["val_los", "there is: loss, val_loss"],
     );
     refused(
         model(Sgd::new(0.1)).fit(&data, fit(3).callback(EarlyStopping::new("loss", 0))),

@@ -40,7 +40,8 @@ fn precision_and_recall_of_an_epoch_are_those_of_its_predictions() {
         let evaluation = model.evaluate(&data).unwrap();
         // The last validation was over the same rows with the same weights.
         for (name, value) in &evaluation.metrics {
-            let last = history.get(&format!("val_{name}")).last().copied();
+            let series = history.get(&format!("val_{name}")).unwrap();
+            let last = series.last().copied();
             assert_eq!(last, Some(*value), "{name} on {device}");
         }
         let Targets::Labels { labels, .. } = data.targets() else {

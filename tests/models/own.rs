@@ -191,7 +191,10 @@ fn a_metric_of_ones_own_shares_counts_with_the_built_in_ones() {
         let best = EarlyStopping::new("val_geometric_mean", 3).restore_best_weights(true);
         let fit = Fit::epochs(5).silent().validation(&data).callback(best);
         let history = model.fit(&data, fit).unwrap();
-        assert_eq!(history.get("geometric_mean").len(), history.loss().len());
+        assert_eq!(
+            history.get("geometric_mean").unwrap().len(),
+            history.loss().len()
+        );
         let evaluation = model.evaluate(&data).unwrap();
         let get = |name: &str| evaluation.get(name).unwrap();
         near(

@@ -138,7 +138,7 @@ impl Tensor {
             return self.clone();
         }
         if shape.elements() == 0 {
-            return self.graph().constant(shape, &[]);
+            return self.graph().constant(shape, crate::Initial::Zeros);
         }
         let rest: Vec<usize> = rest.into_iter().map(|axis| dims[axis]).collect();
         let narrow = self.reshape(rest);

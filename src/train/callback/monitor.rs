@@ -85,15 +85,18 @@ impl Monitor {
     /// Learns which way the figure gets better in a run of this model. Refuses a figure that no epoch of the run will have; the
     /// best so far stays.
     pub(crate) fn begin(&mut self, validates: bool, model: &Model) -> Result<()> {
-        self.resolve_direction(validates, &model.objectives)?;
         let mut known = vec!["loss".to_string()];
         known.extend(model.recipe().metrics()?.names()?);
+        let measured = self.name.strip_prefix("val_").unwrap_or(&self.name);
+        let is_known = known
+            .iter()
+            .any(|name| name == measured || *name == self.name);
+        if is_known {
+            return self.resolve_direction(validates, &model.objectives);
+        }
         if validates {
             let validated: Vec<String> = known.iter().map(|name| format!("val_{name}")).collect();
             known.extend(validated);
-        }
-        if known.contains(&self.name) {
-            return Ok(());
         }
         Err(Error::NotFound {
             what: "figure of an epoch",

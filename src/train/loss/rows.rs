@@ -1,10 +1,8 @@
 //! What a model's step records of a loss: a number for each row whose mean is the reduced loss.
 
-use std::panic::Location;
-
 use crate::nn::Activation;
 use crate::op::{Form, OneHot};
-use crate::{DType, Tensor};
+use crate::{DType, Error, Tensor};
 
 use super::{Loss, LossSettings, Reads, Reduction, Span, Takes};
 
@@ -89,20 +87,16 @@ impl Loss {
             Reads::Auto | Reads::Probabilities => (&output.after, Form::Probabilities),
             Reads::Logits => (&output.after, Form::Logits),
         };
+        let batch = values.shape().dims().first().copied().unwrap_or(1);
         let rows = match self.function.span() {
-            Span::Batch => self.function.batch(values, target, cursor),
+            Span::Batch => self.told(values, &[batch], || {
+                self.function.batch(values, target, cursor)
+            }),
             Span::Row => self.rows_of(values, form, target),
             Span::Position => {
                 output.by_position(values, target, |y, target| self.rows_of(y, form, target))
             }
         };
-        let batch = values.shape().dims().first().copied().unwrap_or(1);
-        if values.graph().check().is_ok() && rows.shape().dims() != [batch] {
-            let message = format!("must give a number for each of {batch} rows, got {rows:?}");
-            return values
-                .graph()
-                .refuse_at(self.name(), message, Location::caller());
-        }
         if self.settings.ignore_class.is_none() || !self.settings.reduction.is_mean() {
             return rows;
         }
@@ -152,8 +146,49 @@ impl Loss {
     /// The function's numbers, of targets that are smoothed and without the ignored class.
     #[track_caller]
     pub(super) fn rows_of(&self, y: &Tensor, form: Form, target: &Tensor) -> Tensor {
-        let (_, columns) = y.shape().rows_and_columns();
-        self.function.rows(y, &self.prepared(target, columns), form)
+        let shape = y.shape();
+        let target = self.prepared(target, shape.rows_and_columns().1);
+        let kept = shape.rank().saturating_sub(1);
+        self.told(y, &shape.dims()[..kept], || {
+            self.function.rows(y, &target, form)
+        })
+    }
+
+    /// What the function records, which must be of this shape. One that is not is refused with the line that recorded its last
+    /// op.
+    fn told(&self, y: &Tensor, shape: &[usize], record: impl FnOnce() -> Tensor) -> Tensor {
+        let graph = y.graph();
+        let before = graph.lock().records.len();
+        let rows = graph.naming(self.name(), record);
+        if !graph.owns(&rows) || graph.check().is_err() {
+            return rows;
+        }
+        if rows.shape().dims() == shape && rows.dtype() == DType::F32 {
+            return rows;
+        }
+        let told = |dims: &[usize]| {
+            let rest = dims.iter().skip(1).map(usize::to_string);
+            let batch = dims.first().map(|_| "batch".to_string());
+            let dims: Vec<String> = batch.into_iter().chain(rest).collect();
+            format!("[{}]", dims.join(", "))
+        };
+        let message = format!(
+            "must give a number for each row of {}, {}, got {} {}; `sum_over(-1)` adds up what each column has",
+            told(y.shape().dims()),
+            told(shape),
+            rows.dtype(),
+            told(rows.shape().dims())
+        );
+        let node = rows.id().node;
+        let recorded = graph.lock().origins[node].location;
+        match recorded.filter(|_| node >= before).or(self.location) {
+            Some(location) => graph.refuse_at(self.name(), message, location),
+            None => {
+                let message = format!("`{}` {message}", self.name());
+                graph.refuse_with(Error::argument("loss", message));
+                rows
+            }
+        }
     }
 
     /// The targets as the function takes them: smoothed, and labels as shares where labels alone do not tell.

@@ -213,6 +213,7 @@ impl Metric {
     /// A metric of one's own, which is averaged over rows: a closure from the output, `[batch, columns]`, and the target to
     /// a number for each row, `[batch]`. The target is as the loss takes it: `[batch, columns]`, but of a loss of labels u32,
     /// `[batch]`, or `[batch, positions]` where a row has several. Model files cannot keep it.
+    #[track_caller]
     pub fn from_fn(
         name: impl Into<String>,
         rows: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static,

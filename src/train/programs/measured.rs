@@ -1,7 +1,7 @@
 //! The part of a program that is the same in training and evaluation: a batch, its losses and its metrics.
 
 use crate::graph::Role;
-use crate::nn::Parameter;
+use crate::nn::{Activation, Parameter};
 use crate::optim::Clock;
 use crate::train::loss::{Output, Scope};
 use crate::train::metric::{OutputMetrics, TallyInputs};
@@ -19,6 +19,8 @@ pub(super) struct Measured<T> {
     pub records: Vec<Tensor>,
     /// The layers' updates of their states, in training.
     pub layers: Vec<Tensor>,
+    /// What each call of a layer ended with.
+    pub activations: Vec<Activation>,
     /// How to record the tallies. They come last, where a head that computes the last layer has done so.
     pub tallies: T,
 }
@@ -120,6 +122,7 @@ impl Recipe<'_> {
             rows: total,
             records,
             layers,
+            activations: pass.activations,
             tallies,
         })
     }

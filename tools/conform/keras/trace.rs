@@ -80,7 +80,10 @@ fn replay(case: &Case, recipe: &Recipe, device: &Device) -> Result<Recording, St
         .collect();
     recording.extend(step_losses(case, recipe, &losses));
     for series in case.names("history.") {
-        let values: Vec<f64> = history.iter().flat_map(|part| part.get(&series)).collect();
+        let mut values: Vec<f64> = Vec::new();
+        for part in &history {
+            values.extend(part.get(&series)?);
+        }
         recording.push((
             format!("history.{series}"),
             Array::floats(&[values.len()], values),
