@@ -78,8 +78,10 @@ fn forward_probabilities(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_w
     total = row_sum(local, total);
     var sum = 0.0;
     for (var i = row.first; i < row.end; i += LANES) {
-        let q = clamp(y[i] / total, LOWEST, HIGHEST);
-        sum += weight(row, i) * log1p((1.0 - q) / q);
+        // In a row that sums to nothing it is 0/0, which a clamp would make a probability.
+        let share = y[i] / total;
+        let q = clamp(share, LOWEST, HIGHEST);
+        sum += keep_nan(share, weight(row, i) * log1p((1.0 - q) / q));
     }
     sum = row_sum(local, sum);
     if row.leads {

@@ -21,7 +21,7 @@ fn power(x: f32, gamma: f32) -> f32 {
         return x * x;
     }
     let exponent = gamma * log_accurate(max(x, 1e-37));
-    return select(exp(exponent), select(0.0, exp(exponent), gamma < 0.0), x < 1e-37);
+    return keep_nan(x, select(exp(exponent), select(0.0, exp(exponent), gamma < 0.0), x < 1e-37));
 }
 
 // ln(1 + y) − ln(1 + t) with both at least EPSILON, through ln(1 + (y − t)/(1 + t)): nothing cancels.
@@ -85,10 +85,10 @@ fn penalty(function: u32, y: f32, t: f32, a: f32, b: f32, c: f32) -> f32 {
 fn penalty_slope(function: u32, y: f32, t: f32, a: f32, b: f32, c: f32) -> f32 {
     let difference = y - t;
     switch function {
-        case 0u: { return sign(difference); }
-        case 1u: { return sign(difference) * 100.0 / max(abs(t), EPSILON); }
+        case 0u: { return keep_nan(difference, sign(difference)); }
+        case 1u: { return keep_nan(difference, sign(difference)) * 100.0 / max(abs(t), EPSILON); }
         case 2u: { return select(2.0 * logarithms_apart(y, t) / (1.0 + y), 0.0, y < EPSILON); }
-        case 3u: { return clamp(difference, -a, a); }
+        case 3u: { return keep_nan(difference, clamp(difference, -a, a)); }
         case 4u: { return tanh_accurate(difference); }
         case 5u: { return select(0.0, -side(t), 1.0 - side(t) * y >= 0.0); }
         case 6u: { return -(2.0 * side(t)) * max(1.0 - side(t) * y, 0.0); }

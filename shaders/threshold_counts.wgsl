@@ -56,9 +56,10 @@ fn prediction(r: u32, column: u32) -> f32 {
     } else if SOFTMAX {
         var sum = 0.0;
         for (var j = 0u; j < params.columns; j++) {
-            sum += exp(y[start + j] - largest);
+            let d = y[start + j] - largest;
+            sum += keep_nan(d, exp(d));
         }
-        value = exp(own - largest) / sum;
+        value = keep_nan(sum, exp(own - largest) / sum);
     }
     if SELECT == 2u && before >= params.top_k {
         value = LOWEST;

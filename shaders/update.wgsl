@@ -94,6 +94,16 @@ fn over_root(x: vec4<f32>, v: vec4<f32>, epsilon: f32, outside: bool) -> vec4<f3
     return x / sqrt(v + epsilon);
 }
 
+// 2⁹⁶ and 2⁻⁹⁶.
+const UP = 7.92281625e28f;
+const DOWN = 1.262177448e-29f;
+
+// The root of a sum of squares, and what it is counted in: a sum beyond the range of f32 is negative, see
+// sum_of_squares.wgsl.
+fn norm_of(squares: f32) -> vec2<f32> {
+    return vec2(keep_nan(squares, sqrt(abs(squares))), select(1.0, UP, squares < 0.0));
+}
+
 fn flag(bit: u32) -> bool {
     return (u32(rates[1].y) & bit) != 0u;
 }
@@ -115,9 +125,13 @@ fn begin(i: u32, all: u32) -> Point {
         gradient = limited(gradient, params.clip_limit);
     }
     if params.clip == 2u {
-        let norm = sqrt(rates[2].x);
+        let norm = norm_of(rates[2].x);
         let limit = params.clip_limit;
-        gradient *= keep_nan(norm, select(1.0, limit / norm, norm > limit));
+        if norm.y == 1.0 {
+            gradient *= keep_nan(norm.x, select(1.0, limit / norm.x, norm.x > limit));
+        } else if norm.x > limit * DOWN {
+            gradient = (gradient * DOWN) * (limit / norm.x);
+        }
     }
     let eta = rates[0].x * params.eta_factor;
     let decayed = before - before * (eta * params.decay);

@@ -6,7 +6,7 @@ mod host;
 use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,6 +23,9 @@ const DEVICE_VARIABLE: &str = "KILN_DEVICE";
 
 /// The environment variable with the file of measured choices that [`Device::from_env`] reads: see [`Device::with_tuning`].
 const TUNING_VARIABLE: &str = "KILN_TUNING";
+
+/// The devices that were opened by name.
+static OPENED: Mutex<Vec<(String, Device)>> = Mutex::new(Vec::new());
 
 /// Where plans run. Clones share the same machine.
 #[derive(Debug, Clone)]
@@ -50,7 +53,7 @@ impl Device {
     /// [`Error::Timeout`] where the adapter opens and then fails its trials. An adapter that is refused is none: the CPU
     /// session takes its place.
     pub fn best() -> Result<Self> {
-        Self::best_with(Options::default())
+        Self::named("best")
     }
 
     fn best_with(options: Options) -> Result<Self> {
@@ -81,17 +84,31 @@ impl Device {
     /// A device by name: `best`, `cpu`, `reference`, `gpu` (hardware only), `software`, a back end (`vulkan`, `metal`,
     /// `dx12`, `gl`), or part of an adapter's name.
     ///
-    /// What is asked for and not there is an error that lists what is.
+    /// What is asked for and not there is an error that lists what is. GL's adapters are looked at only where `gl` is asked
+    /// for, or where there are no others. Adapters are looked for once for each name: from then on all who ask for it share
+    /// one device, until it is lost.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`] with the names that there are, [`Error::Device`] where the driver refuses to open what was
     /// asked for.
     pub fn named(name: &str) -> Result<Self> {
-        Self::named_with(name, Options::default())
+        let key = name.trim().to_lowercase();
+        // Held while a device is opened: who asks at the same time waits for it.
+        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, device)) = opened.iter().find(|(known, _)| *known == key)
+            && !device.gpu().is_some_and(gpu::Device::is_gone)
+        {
+            return Ok(device.clone());
+        }
+        opened.retain(|(known, _)| *known != key);
+        let device = Self::named_with(name, Options::default())?;
+        opened.push((key, device.clone()));
+        Ok(device)
     }
 
-    /// [`Device::named`] with a memory budget and a deadline.
+    /// A device by name as [`Device::named`], but opened anew for whoever asks: with a memory budget, a deadline and counters
+    /// of its own.
     ///
     /// # Errors
     ///
@@ -236,6 +253,11 @@ impl Device {
     /// How long a wait for it may last; the CPU sessions let nobody wait.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.gpu().map(gpu::Device::deadline)
+    }
+
+    /// How long a submission may keep it, if that is bounded.
+    pub(crate) fn submission(&self) -> Option<Duration> {
+        self.gpu().and_then(gpu::Device::submission)
     }
 
     /// Blocks on a future of this device, driving the device meanwhile.

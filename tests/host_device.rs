@@ -235,3 +235,112 @@ fn devices_of_one_handle_wait_for_each_others_work_with_a_deadline() {
     let y = patient.block_on(long.finish(pending)).unwrap();
     assert!(y.iter().all(|&y| y == 1024.0));
 }
+
+#[test]
+fn adapters_are_looked_for_once_for_each_name() {
+    let Some(_alone) = alone() else { return };
+    let name = std::env::var("KILN_DEVICE").unwrap_or_else(|_| "software".into());
+    let first = Device::named(&name).unwrap();
+    let calls = first.calls();
+    // Other spellings are the same name; what the second one did would be counted on the first one's account.
+    let second = Device::named(&format!(" {} ", name.to_uppercase())).unwrap();
+    assert_eq!(first.calls(), calls);
+    let model = Sequential::new(2).dense(3, Relu);
+    let mut model = model
+        .compile_on(&second, MeanSquaredError, Adam::default(), [])
+        .unwrap();
+    model.predict(&[1.0, 2.0]).unwrap();
+    assert_eq!(first.calls(), second.calls());
+    if first.adapter_summary().is_some() {
+        assert_ne!(first.calls(), calls, "the second one is another device");
+        // One that was lost is opened anew, and one with settings of its own always.
+        let own = common::open(Options::default()).unwrap();
+        assert_ne!(own.calls(), first.calls());
+        first.destroy();
+        assert!(model.predict(&[1.0, 2.0]).is_ok());
+        let third = Device::named(&name).unwrap();
+        assert_ne!(third.calls(), first.calls());
+        assert!(third.open(&plan()).is_ok());
+    }
+}
+
+/// A plan that adds two numbers.
+fn plan() -> Plan {
+    let graph = Graph::new();
+    let a = graph.input("a", [2]);
+    let program = Program::new("sum").fetch("sum", &a.sum());
+    Plan::compile(&graph, Device::cpu().target(), [program]).unwrap()
+}
+
+/// What the test below runs in a process of its own.
+#[test]
+#[ignore = "run by the test below"]
+fn opens_the_devices_of_the_machine() {
+    drop(kiln::gpu::adapters());
+    drop(common::open(Options::default()).unwrap());
+    drop(Device::best().unwrap());
+}
+
+#[test]
+fn drivers_print_nothing_where_there_is_no_desktop() {
+    let Some(_alone) = alone() else { return };
+    let helper = "opens_the_devices_of_the_machine";
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([helper, "--exact", "--ignored", "--nocapture"])
+        .env_remove("XDG_RUNTIME_DIR")
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}");
+    assert!(!printed.contains("error"), "{printed}");
+}
+
+#[test]
+fn a_host_bounds_the_work_of_a_submission_and_the_bits_stay() {
+    let Some(_alone) = alone() else { return };
+    let feature = |i: usize| ((i * 7919) % 1009) as f32 / 1009.0;
+    let features: Vec<f32> = (0..256 * 3).map(feature).collect();
+    let values = features.chunks(3).map(|row| row[0] - row[2]).collect();
+    let data = Dataset::new(features, 3, Targets::Values { values, columns: 1 }).unwrap();
+    let (wgpu, queue) = described_host();
+    let mut trained = Vec::new();
+    for submission in [None, Some(Duration::from_nanos(1))] {
+        let options = Options {
+            submission,
+            ..Options::default()
+        };
+        let device = Device::from_wgpu(wgpu.clone(), queue.clone(), options);
+        let model = Sequential::new(3).dense(40, Tanh).dense(1, Linear).seed(3);
+        let mut model = model
+            .compile_on(&device, MeanSquaredError, Adam::new(0.01), [])
+            .unwrap();
+        let before = device.counters().submits;
+        model
+            .fit(&data, Fit::epochs(10).batch_size(8).silent())
+            .unwrap();
+        let submissions = device.counters().submits - before;
+        trained.push((submissions, model.weights().unwrap()));
+    }
+    // 320 steps, one to a submission where less is not to be had.
+    assert!(trained[1].0 >= 320, "{} submissions", trained[1].0);
+    assert!(trained[0].0 < 100, "{} submissions", trained[0].0);
+    let bits = |weights: &[kiln::train::Weights]| -> Vec<u32> {
+        let values = weights.iter().flat_map(|weights| &weights.values);
+        values.map(|value| value.to_bits()).collect()
+    };
+    assert_eq!(bits(&trained[0].1), bits(&trained[1].1));
+}
+
+/// The host's device with what Kiln asks for.
+fn described_host() -> (wgpu::Device, wgpu::Queue) {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapters = pollster::block_on(
+        instance.enumerate_adapters(wgpu::Backends::VULKAN | wgpu::Backends::METAL),
+    );
+    let adapter = adapters.first().unwrap();
+    let asked = Device::wgpu_descriptor(adapter);
+    assert_eq!(asked.required_limits, adapter.limits());
+    pollster::block_on(adapter.request_device(&asked)).unwrap()
+}

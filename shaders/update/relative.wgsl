@@ -7,9 +7,14 @@ struct Rule {
     part: f32,
 }
 
+// The root of the mean of squares, given their sum.
+fn rms(squares: f32) -> f32 {
+    return sqrt(abs(squares) * params.rule.part) * norm_of(squares).y;
+}
+
 fn take_step(p: Point, s: States) -> Next {
-    let size = max(params.rule.epsilon, sqrt(rates[2].x * params.rule.part));
-    let excess = max(1.0, sqrt(rates[2].y * params.rule.part) / params.rule.threshold);
+    let size = keep_nan(rates[2].x, max(params.rule.epsilon, rms(rates[2].x)));
+    let excess = keep_nan(rates[2].y, max(1.0, rms(rates[2].y) / params.rule.threshold));
     let rate = min(p.eta, 1.0 / sqrt(rates[1].x));
     return Next(p.w - p.g * (size * rate / excess), s);
 }

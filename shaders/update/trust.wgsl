@@ -6,8 +6,10 @@ struct Rule {
 
 fn take_step(p: Point, s: States) -> Next {
     var ratio = 1.0;
-    if rates[2].x > 0.0 && rates[2].y > 0.0 {
-        ratio = sqrt(rates[2].x) / sqrt(rates[2].y);
+    if abs(rates[2].x) > 0.0 && abs(rates[2].y) > 0.0 {
+        let weights = norm_of(rates[2].x);
+        let direction = norm_of(rates[2].y);
+        ratio = weights.x / direction.x * (weights.y / direction.y);
     }
     return Next(p.w - (ratio * p.eta) * p.g, s);
 }

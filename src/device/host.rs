@@ -5,7 +5,33 @@ use crate::gpu::{self, Options};
 use super::Device;
 
 impl Device {
+    /// What to ask of an adapter for a device that Kiln shares: the features that its kernels use and the adapter has, and
+    /// the adapter's limits. A host program adds what it needs itself. With less Kiln runs too, as far as plans fit.
+    pub fn wgpu_descriptor(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'static> {
+        gpu::descriptor(adapter)
+    }
+
     /// Runs on a device and queue of the host program, whose own handlers of errors and loss stay as they are.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use kiln::{Device, Options, wgpu};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    /// let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await?;
+    /// let (device, queue) = adapter.request_device(&Device::wgpu_descriptor(&adapter)).await?;
+    /// // The host draws with them, and between its frames the device is Kiln's for 2 ms at a time.
+    /// let options = Options {
+    ///     submission: Some(Duration::from_millis(2)),
+    ///     ..Options::default()
+    /// };
+    /// let trains = Device::from_wgpu(device.clone(), queue.clone(), options);
+    /// # drop(trains);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// Where it is lost only the host program can make another one. A run under way then ends in [`Error::DeviceLost`](crate::Error::DeviceLost), which
     /// says so; the model is left at the last state that was kept, on the host, and

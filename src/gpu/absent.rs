@@ -114,6 +114,7 @@ never! {
         fn counters(&self) -> Counters;
         fn answering(&self) -> Result<Device>;
         fn deadline(&self) -> Duration;
+        fn submission(&self) -> Option<Duration>;
         fn is_gone(&self) -> bool;
         fn admit(&self, &Plan, u64) -> Result<()>;
         fn block_on<T>(&self, impl Future<Output = T>) -> T;

@@ -22,6 +22,7 @@ pub use canary::{Canary, Finding, Verdict};
 pub use counters::Counters;
 pub(crate) use device::Device;
 pub use device::adapters;
+pub(crate) use device::descriptor;
 pub use options::{Fault, FaultKind, Options};
 pub(crate) use session::{Pending, Session};
 pub use timings::{LaunchTiming, Profile};

@@ -9,6 +9,10 @@ pub struct Options {
     pub budget: Option<u64>,
     /// How long a wait may last. Default: 120 s.
     pub deadline: Duration,
+    /// How long the device should work on one submission of a training or an evaluation, so that a host program that shares
+    /// it can draw in between. Steps are counted out by the time that the last ones took; one step is never split.
+    /// Default: as long as hides what a submission costs, some 80 ms.
+    pub submission: Option<Duration>,
     /// A call that is to fail, counted from the opening on, for tests. Default: none.
     pub fault: Option<Fault>,
 }
@@ -18,6 +22,7 @@ impl Default for Options {
         Options {
             budget: None,
             deadline: Duration::from_secs(120),
+            submission: None,
             fault: None,
         }
     }

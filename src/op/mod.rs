@@ -99,7 +99,7 @@ pub(crate) use sgd::{Momentum, Sgd};
 pub(crate) use similarity::Similarity;
 pub(crate) use standardize::Standardize;
 pub(crate) use sum::Sum;
-pub(crate) use sum_of_squares::SumOfSquares;
+pub(crate) use sum_of_squares::{SumOfSquares, norm_of};
 pub(crate) use tally::{Feed, Tallied, slots};
 pub(crate) use threshold_counts::{Select, ThresholdCounts};
 pub(crate) use update::{

@@ -1,12 +1,13 @@
 //! Σ x² over one or several tensors, into the clock's rates: for norms that updates scale by.
 //!
-//! The sum is in two passes in a fixed order where tensors are long, so that it is the same in every run.
+//! The sum is in two passes in a fixed order where tensors are long, so that it is the same in every run. A sum beyond the
+//! range of f32 is kept in another unit, so that a norm is known though its square is not: see [`norm_of`].
 
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
     expect_dtype, shader,
 };
-use crate::number::Real;
+use crate::number::{Known, Real};
 use crate::target::{Class, Target};
 use crate::{DType, TensorType};
 
@@ -24,6 +25,19 @@ const PARTS: u32 = 64;
 
 /// Invocations of a workgroup.
 const WORKGROUP: u32 = 256;
+
+/// What a sum beyond the range of f32 is counted in: it is left as −Σ (x/2⁹⁶)², for which any f32 will do.
+const LONG: f64 = (1u128 << 96) as f64;
+
+/// The root of a sum of squares that [`SumOfSquares`] left, and the unit that the root is counted in: 1, or [`LONG`].
+#[inline(always)]
+pub(crate) fn norm_of<N: Known>(squares: N) -> (N, N) {
+    if squares.decides() < 0.0 {
+        ((-squares).root(), N::constant(LONG))
+    } else {
+        (squares.root(), N::constant(1.0))
+    }
+}
 
 /// Writes Σ x² into the rates. Inputs: the rates of a clock with a [`UpdateCount`](super::UpdateCount), updated in place, and up to 6
 /// tensors. No output.
@@ -109,7 +123,7 @@ impl Op for SumOfSquares {
                 launch.bind(Binding::Input(if i < tensors.len() { i + 1 } else { 1 }))
             })
         };
-        let flops = 8 * total;
+        let flops = 20 * total;
         if parts == 1 {
             let launch = bind(common("whole")).bind(Binding::Input(0));
             return Ok(launch.iterations(rounds(1) + tree).flops(flops).into());
@@ -124,7 +138,7 @@ impl Op for SumOfSquares {
             .bind(Binding::Input(0))
             .iterations(u64::from(parts) * 3);
         Ok(Launches {
-            scratch: vec![u64::from(parts) * 3],
+            scratch: vec![u64::from(parts) * 6],
             launches: vec![first, second],
         })
     }
@@ -145,7 +159,8 @@ impl Op for SumOfSquares {
                 tensors.iter().map(Vec::len).sum()
             };
             let word = self.word(i);
-            bounds[word] = Sample::gamma(n + 2) * sample.results[0][word] + 1e-37 * n as f64;
+            let sum = sample.results[0][word].abs();
+            bounds[word] = Sample::gamma(n + 2) * sum + 1e-37 * n as f64;
         }
         vec![bounds]
     }
@@ -159,17 +174,35 @@ impl Compute for SumOfSquares {
         for i in 0..tensors {
             let x = io.input(i + 1);
             // Blocks in order: the same sum on any number of threads.
-            let mut sum = T::zero();
-            for block in x.chunks(BLOCK) {
-                let mut squares = [T::zero(); BLOCK];
-                for (square, &x) in squares.iter_mut().zip(block) {
-                    *square = x * x;
+            let sum_in = |unit: T| {
+                let mut sum = T::zero();
+                for block in x.chunks(BLOCK) {
+                    let mut squares = [T::zero(); BLOCK];
+                    for (square, &x) in squares.iter_mut().zip(block) {
+                        let x = x * unit;
+                        *square = x * x;
+                    }
+                    sum += T::total(&squares[..block.len()]);
                 }
-                sum += T::total(&squares[..block.len()]);
-            }
+                sum
+            };
             let fresh = !self.add && (self.separate || i == 0);
-            let word = &mut io.output(0)[self.word(i)];
-            *word = if fresh { sum } else { *word + sum };
+            let word = self.word(i);
+            let before = io.output(0)[word];
+            let sum = sum_in(T::one());
+            let all = if fresh { sum } else { before + sum };
+            let in_long_units = !fresh && before < T::zero();
+            io.output(0)[word] = if in_long_units || all > T::constant(f64::from(f32::MAX)) {
+                let down = T::constant(1.0 / LONG);
+                let before = match (fresh, in_long_units) {
+                    (true, _) => T::zero(),
+                    (false, true) => -before,
+                    (false, false) => before * down * down,
+                };
+                -(before + sum_in(down))
+            } else {
+                all
+            };
         }
     }
 }
@@ -202,6 +235,24 @@ fn cases() -> Vec<Case> {
                 .constant(&[LONG_RATES], Fill::Values(rates));
             for shape in tensors {
                 case = case.input(shape, Fill::Uniform(-2.0, 2.0));
+            }
+            cases.push(case.without_gradient());
+        }
+    }
+    // Sums beyond the range of f32, and one that is added to such a sum.
+    for (size, before) in [(3e19, 8.0), (2e38, 8.0), (3e19, -0.5), (2.0, -0.5)] {
+        let large: [&[&[usize]]; 3] = [&[&[1]], &[&[33, 10], &[10]], &[&[300, 257], &[257]]];
+        for (tensors, (separate, add)) in
+            large
+                .into_iter()
+                .zip([(false, false), (false, true), (true, true)])
+        {
+            let mut rates = vec![before; LONG_RATES];
+            rates[0] = 0.5;
+            let mut case = Case::new(SumOfSquares { separate, add })
+                .constant(&[LONG_RATES], Fill::Values(rates));
+            for shape in tensors {
+                case = case.input(shape, Fill::Uniform(0.5 * size, size));
             }
             cases.push(case.without_gradient());
         }

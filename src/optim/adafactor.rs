@@ -1,7 +1,7 @@
 //! Adafactor: the mean of squares of a matrix by its rows and columns alone.
 
 use crate::number::Known;
-use crate::op::{Element, Moment, RuleForm, Series, Update, UpdateRule, moved, rule_form};
+use crate::op::{Element, Moment, RuleForm, Series, Update, UpdateRule, moved, norm_of, rule_form};
 use crate::range::{above_zero, within};
 use crate::{Result, Tensor, TensorType};
 
@@ -202,7 +202,11 @@ impl UpdateRule for Relative {
     #[inline(always)]
     fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let (one, part) = (N::constant(1.0), N::constant(self.part()));
-        let [weights, direction] = at.squares.map(|square| (square * part).root());
+        let rms = |squares: N| {
+            let (_, unit) = norm_of(squares);
+            (squares.magnitude() * part).root() * unit
+        };
+        let [weights, direction] = at.squares.map(rms);
         let size = N::given(self.epsilon).larger(weights);
         let excess = one.larger(direction / N::given(self.threshold));
         let slowest = one / at.update.root();

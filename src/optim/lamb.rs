@@ -4,7 +4,7 @@ use crate::Tensor;
 use crate::number::Known;
 use crate::op::{
     AdamFormula, Element, Moment, RuleForm, RuleState, Series, Treatment, Update, UpdateRule,
-    rule_form,
+    norm_of, rule_form,
 };
 use crate::range::{above_zero, share};
 
@@ -109,8 +109,10 @@ impl UpdateRule for Trust {
     #[inline(always)]
     fn step<N: Known>(&self, at: &Moment<N>) -> impl Fn(Element<N>, N) -> Element<N> {
         let [weights, direction] = at.squares;
-        let ratio = if weights.decides() > 0.0 && direction.decides() > 0.0 {
-            weights.root() / direction.root()
+        let ratio = if weights.decides().abs() > 0.0 && direction.decides().abs() > 0.0 {
+            let ((weights, unit), (direction, unit_of_direction)) =
+                (norm_of(weights), norm_of(direction));
+            weights / direction * (unit / unit_of_direction)
         } else {
             N::constant(1.0)
         };

@@ -1,6 +1,6 @@
 //! What must hold of losses whatever the numbers are, and losses in `fit`.
 
-use crate::common::device;
+use crate::common::{self, device};
 use kiln::Plan;
 use kiln::prelude::*;
 use kiln::train::{BinaryFocalCrossentropy, CategoricalFocalCrossentropy, Reduction, Takes};
@@ -261,6 +261,39 @@ fn losses_stay_finite_far_out() {
             "{spec}: {:?}",
             outcome.rows
         );
+    }
+}
+
+#[test]
+fn probabilities_that_are_all_zero_are_nan_on_every_device() {
+    let labels = Targets::Labels {
+        labels: vec![1],
+        classes: 3,
+    };
+    let shares = Targets::Values {
+        values: vec![0.0, 1.0, 0.0],
+        columns: 3,
+    };
+    for (loss, targets) in [
+        (Loss::SparseCategoricalCrossentropy, labels),
+        (Loss::CategoricalCrossentropy, shares),
+    ] {
+        let data = Dataset::new(vec![1.0, 2.0], 2, targets).unwrap();
+        for device in common::devices() {
+            let model = Sequential::new(2).dense(3, Relu);
+            let mut model = model
+                .compile_on(&device, loss.clone(), Sgd::default(), [])
+                .unwrap();
+            model
+                .set_weights([("dense/kernel", &[-1.0f32; 6][..])])
+                .unwrap();
+            let measured = model.evaluate(&data).unwrap();
+            assert!(
+                measured.loss.is_nan(),
+                "{loss} on {device}: {}",
+                measured.loss
+            );
+        }
     }
 }
 

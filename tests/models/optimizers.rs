@@ -5,7 +5,8 @@ use kiln::optim::{
     Adafactor, Adagrad, Adam, AdamW, Asgd, Clock, Common, CommonSettings, Ftrl, Lion, Lookahead,
     Muon, Nadam, Optimizer, OptimizerConfig, Rates, RmsProp, Rprop, Schedule, Sgd, StepLength,
 };
-use kiln::{Device, Error, Graph, Plan, Program, Session, Tensor, check};
+use kiln::prelude::*;
+use kiln::{Plan, Session, check};
 
 use crate::common;
 
@@ -203,6 +204,44 @@ fn norms_are_cut_alone_or_all_together() {
     let mut elements = Trial::new(&Sgd::new(1.0).clipvalue(0.25), &TWO);
     elements.step(-3.0);
     near(elements.first("kernel"), 1.25);
+}
+
+#[test]
+fn a_norm_whose_square_is_beyond_f32_keeps_the_gradients_direction() {
+    // From where a square overflows to where the norm itself would.
+    for gradient in [1e19, 1e20, -3e38] {
+        let sign = 1f32.copysign(gradient);
+        let mut alone = Trial::new(&Sgd::new(0.1).clipnorm(1.5), &TWO);
+        alone.step(gradient);
+        near(alone.first("kernel"), 1.0 - sign * 0.15 / 6f32.sqrt());
+        near(alone.first("bias"), 1.0 - sign * 0.15 / 2f32.sqrt());
+        let mut together = Trial::new(&Sgd::new(0.1).global_clipnorm(1.5), &TWO);
+        together.step(gradient);
+        near(together.first("kernel"), 1.0 - sign * 0.15 / 8f32.sqrt());
+        near(together.first("bias"), 1.0 - sign * 0.15 / 8f32.sqrt());
+    }
+    let mut huge = Trial::new(&Sgd::new(1e-20).global_clipnorm(1e25), &TWO);
+    huge.step(1e20);
+    near(huge.first("kernel"), 0.0);
+}
+
+#[test]
+fn a_model_whose_squared_gradient_overflows_is_clipped_and_goes_on_training() {
+    for device in common::devices() {
+        let sgd = Sgd::new(0.1).global_clipnorm(1.0);
+        let mut model = Sequential::new(1)
+            .dense(1, Linear)
+            .compile_on(&device, MeanSquaredError, sgd, [])
+            .unwrap();
+        let zeros = [("dense/kernel", &[0.0f32][..]), ("dense/bias", &[0.0][..])];
+        model.set_weights(zeros).unwrap();
+        // Of the gradient (−2e20, −2e10) nothing but the kernel's part is left in its direction.
+        let data = Dataset::from_rows(&[[1e10]], &[[1e10]]).unwrap();
+        for step in [0.1, 0.2, 0.3] {
+            model.fit(&data, Fit::steps(1).silent()).unwrap();
+            near(model.weights().unwrap()[0].values[0], step);
+        }
+    }
 }
 
 #[test]

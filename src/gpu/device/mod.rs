@@ -27,7 +27,7 @@ use super::options::{Fault, FaultKind, Options};
 
 pub(super) use account::{Buffer, Pool, Purpose};
 pub(super) use fair_lock::locked;
-pub use open::adapters;
+pub use open::{adapters, descriptor};
 pub(super) use pipeline::{Kernel, KernelKey, KernelSource, LoadedModule};
 pub(super) use record::{Pass, Recorder};
 
@@ -152,6 +152,10 @@ impl Device {
 
     pub(crate) fn deadline(&self) -> Duration {
         self.inner.options.deadline
+    }
+
+    pub(crate) fn submission(&self) -> Option<Duration> {
+        self.inner.options.submission
     }
 
     /// Runs wgpu calls and returns what they raised, typed.

@@ -16,16 +16,45 @@ use super::{Device, Inner, Library, Lineage, Pools, QueueAccess};
 
 /// Every adapter that a driver offers.
 pub fn adapters() -> Vec<AdapterSummary> {
-    let found = caught(offered).unwrap_or_default();
+    let found = caught(|| offered(None)).unwrap_or_default();
     found.iter().map(adapter::summarise).collect()
 }
 
-/// Drivers are loaded here.
-fn offered() -> Vec<wgpu::Adapter> {
+/// The adapters that a choice is made among; all where there is none. Drivers are loaded here.
+///
+/// Those of GL come in only where it is asked for, or where nothing else is found: it reaches no other hardware, and
+/// to load it makes Mesa print errors where there is no desktop.
+fn offered(selector: Option<&Selector>) -> Vec<wgpu::Adapter> {
+    let of_gl = selector == Some(&Selector::Backend(wgpu::Backend::Gl));
+    if !of_gl {
+        let found = offered_by(wgpu::Backends::all() - wgpu::Backends::GL);
+        if !found.is_empty() {
+            return found;
+        }
+    }
+    offered_by(wgpu::Backends::GL)
+}
+
+fn offered_by(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.flags = wgpu::InstanceFlags::empty();
+    descriptor.backends = backends;
     let instance = wgpu::Instance::new(descriptor);
-    block_on(instance.enumerate_adapters(wgpu::Backends::all()))
+    block_on(instance.enumerate_adapters(backends))
+}
+
+/// What Kiln asks of an adapter: of its features those that kernels use, and all its limits, because smaller ones only make
+/// plans fail that would run.
+pub fn descriptor(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'static> {
+    let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+    wgpu::DeviceDescriptor {
+        label: Some("kiln"),
+        required_features: adapter.features() & wanted,
+        required_limits: adapter.limits(),
+        experimental_features: wgpu::ExperimentalFeatures::disabled(),
+        memory_hints: wgpu::MemoryHints::Performance,
+        trace: wgpu::Trace::Off,
+    }
 }
 
 impl Device {
@@ -129,7 +158,7 @@ fn opened(
     faults: &Faults,
 ) -> Result<Option<(wgpu::Device, wgpu::Queue)>> {
     allowed(faults, WgpuCall::Adapters, "looking for adapters", options)?;
-    let adapters = caught(offered).map_err(|panic| Error::Device {
+    let adapters = caught(|| offered(Some(selector))).map_err(|panic| Error::Device {
         message: format!("the drivers cannot be asked for their adapters: {panic}"),
     })?;
     let Some(adapter) = selector.choose(&adapters) else {
@@ -137,20 +166,10 @@ fn opened(
     };
     let name = adapter.get_info().name;
     allowed(faults, WgpuCall::Open, &format!("opening {name}"), options)?;
-    let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
-    let descriptor = wgpu::DeviceDescriptor {
-        label: Some("kiln"),
-        required_features: adapter.features() & wanted,
-        // What the adapter has: smaller requests only make plans fail that would run.
-        required_limits: adapter.limits(),
-        experimental_features: wgpu::ExperimentalFeatures::disabled(),
-        memory_hints: wgpu::MemoryHints::Performance,
-        trace: wgpu::Trace::Off,
-    };
     let refused = |message: String| Error::Device {
         message: format!("{name} cannot be opened: {message}"),
     };
-    let opened = caught(|| block_on(adapter.request_device(&descriptor)));
+    let opened = caught(|| block_on(adapter.request_device(&descriptor(&adapter))));
     let opened = opened
         .map_err(&refused)?
         .map_err(|error| refused(error.to_string()))?;

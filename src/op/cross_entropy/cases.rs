@@ -69,6 +69,12 @@ pub(super) fn cases() -> Vec<Case> {
         Some(t),
         false,
     );
+    // Rows that sum to nothing have no probabilities: NaN on every device.
+    let nothing = Fill::Values(vec![0.0, 0.0, 0.0, 0.2, 0.3, 0.5, 1.0, -1.0, 0.0]);
+    let t = Fill::Values([0.0, 1.0, 0.0].repeat(3));
+    for t in [None, Some(t)] {
+        push(Form::Probabilities, &[3, 3], nothing.clone(), t, false);
+    }
     // Labels that name no class.
     for form in [Form::Logits, Form::Probabilities] {
         let op = CrossEntropy { form };

@@ -1,7 +1,7 @@
 //! What a rule is tried on: alone, and with what may run before and after it.
 
 use crate::contract::{Case, Fill};
-use crate::op::LONG_RATES;
+use crate::op::{LONG_RATES, rate};
 
 use super::{Clipped, Running, Treatment, Update, UpdateRule};
 
@@ -97,5 +97,13 @@ pub(crate) fn cases_within_the_limit(rule: impl UpdateRule) -> Vec<Case> {
     let within = Update::new(rule, treatment);
     let shapes: [&[usize]; 6] = [&[], &[2], &[3], &[2, 3, 5, 7], &[1000], &[70_000]];
     let case = |shape: &[usize]| within.case(shape, rates(3.0, 1.0, SERIES));
-    shapes.into_iter().map(case).collect()
+    let mut cases: Vec<Case> = shapes.into_iter().map(case).collect();
+    // A norm of 2⁹⁶·√17, whose square is beyond f32.
+    let mut rates = rates(3.0, 1.0, SERIES);
+    rates[rate::SQUARES] = -17.0;
+    let mut long = within.case(&[257], rates);
+    let gradient = long.inputs.len() - 2;
+    long.inputs[gradient].1 = Fill::Uniform(-2e28, 2e28);
+    cases.push(long);
+    cases
 }

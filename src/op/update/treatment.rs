@@ -2,7 +2,7 @@
 
 use crate::contract::{Launch, Shader, wgsl};
 use crate::number::{Known, limited};
-use crate::op::rate;
+use crate::op::{norm_of, rate};
 
 use super::rule::{Moment, moved};
 
@@ -113,11 +113,19 @@ impl Treatment {
                 }
             }
             Some(Clipped::Norm(limit)) => {
-                let norm = at.squares[0].root();
-                // The scale is continuous where the norm is the limit, so either side will do there.
-                let scale = N::given(limit) / norm.larger(N::given(limit));
-                for g in &mut *g {
-                    *g = *g * scale;
+                let (norm, unit) = norm_of(at.squares[0]);
+                let limit = N::given(limit);
+                if unit.decides() == 1.0 {
+                    // The scale is continuous where the norm is the limit, so either side will do there.
+                    let scale = limit / norm.larger(limit);
+                    for g in &mut *g {
+                        *g = *g * scale;
+                    }
+                } else if norm.decides() > limit.decides() / unit.decides() {
+                    let scale = limit / norm;
+                    for g in &mut *g {
+                        *g = *g / unit * scale;
+                    }
                 }
             }
         }

@@ -31,7 +31,9 @@ pub(super) struct Pace {
     pub steps: u64,
     /// Seconds of a step, as the last answer has it.
     per_step: Option<f64>,
-    /// The most that a submission may take.
+    /// What a submission should take: long enough to hide its cost, or what a host program allows.
+    wanted: Duration,
+    /// The most that a submission may take, where its steps are slow.
     longest: Duration,
     /// When the last answer came.
     answered: WallTime,
@@ -53,12 +55,15 @@ impl Pace {
     /// For a device: its submissions stay far within the time that a wait may last, and the CPU session, which works within
     /// the call, gives way every second.
     pub fn new(device: &Device) -> Self {
+        let longest = device
+            .deadline()
+            .map_or(Duration::from_secs(1), |it| it / 6);
+        let bound = device.submission();
         Pace {
-            steps: FIRST,
+            steps: bound.map_or(FIRST, |_| 1),
             per_step: None,
-            longest: device
-                .deadline()
-                .map_or(Duration::from_secs(1), |it| it / 6),
+            wanted: bound.unwrap_or(SUBMISSION),
+            longest: bound.map_or(longest, |bound| bound.min(longest)),
             answered: WallTime::now(),
             software: device.target().class != Class::Gpu,
         }
@@ -84,16 +89,19 @@ impl Pace {
 
     /// The most steps that one dispatch should do.
     pub fn steps_per_dispatch(&self) -> u64 {
-        let within = |per_step: f64| ((DISPATCH.as_secs_f64() / per_step) as u64).max(1);
+        let most = DISPATCH.min(self.wanted).as_secs_f64();
+        let within = |per_step: f64| ((most / per_step) as u64).max(1);
         self.per_step.map_or(FIRST, within)
     }
 
     /// Submissions that may be under way: one until its time is known, then enough that the device never waits for the host;
-    /// fewer where they are long and dropping the run would have to wait for them, or where each is to end in the poll that it began in.
+    /// fewer where they are long and dropping the run would have to wait for them; one where each is to end in the poll that it
+    /// began in, or where a host program's work would wait.
     pub fn in_flight(&self) -> usize {
         match self.per_step {
             None => 1,
             Some(_) if slice::left().is_some() && (self.software || slice::is_budget()) => 1,
+            Some(_) if self.wanted < SUBMISSION => 1,
             Some(per_step) if per_step * self.steps as f64 > 0.5 => 2,
             Some(_) => 3,
         }
@@ -113,11 +121,11 @@ impl Pace {
         }
     }
 
-    /// The next submission should take [`SUBMISSION`], but run [`FEWEST`] steps unless those take too long.
+    /// The next submission should take as long as wanted, but run [`FEWEST`] steps unless those take too long.
     fn learn(&mut self, steps: u64, time: Duration) {
         let per_step = time.as_secs_f64().max(1e-9) / steps.max(1) as f64;
         let within = |time: Duration| (time.as_secs_f64() / per_step) as u64;
-        let wanted = within(SUBMISSION).max(within(self.longest).min(FEWEST));
+        let wanted = within(self.wanted).max(within(self.longest).min(FEWEST));
         self.steps = wanted
             .clamp(1, steps.saturating_mul(8))
             .min(RING_ROWS as u64);
@@ -154,6 +162,24 @@ mod tests {
         // The machine has other things to do now.
         pace.learn(160, Duration::from_millis(1600));
         assert_eq!((pace.steps, pace.steps_per_dispatch()), (64, 5));
+    }
+
+    #[test]
+    fn a_host_that_draws_gets_the_device_back_within_its_bound() {
+        let bound = Duration::from_millis(2);
+        let mut pace = Pace {
+            wanted: bound,
+            longest: bound,
+            steps: 1,
+            ..Pace::new(&Device::cpu())
+        };
+        // 0.1 ms a step, then 10 ms: a step is never split.
+        pace.learn(1, Duration::from_micros(100));
+        assert_eq!((pace.steps, pace.steps_per_dispatch()), (8, 20));
+        pace.learn(8, Duration::from_micros(800));
+        assert_eq!(pace.steps, 20);
+        pace.learn(20, Duration::from_millis(200));
+        assert_eq!((pace.steps, pace.steps_per_dispatch()), (1, 1));
     }
 
     #[test]
