@@ -84,7 +84,7 @@ pub(crate) use loss_scale::{EndScale, POWERS, ScaleLoss, Unscale, power_at, scal
 pub use matmul::{End, MatMul, candidates};
 pub(crate) use matmul::{LayerGradients, LayerPart, LayerSlab};
 pub(crate) use moments::{MOMENTS, Moments};
-pub(crate) use network::{Network, NetworkLayer, RingColumn, StepRule};
+pub(crate) use network::{Network, NetworkLayer, RingColumn, StepRule, is_long_to_compile};
 pub use noise::NoiseKind;
 pub use one_hot::OneHot;
 pub(crate) use penalty::Penalty;

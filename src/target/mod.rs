@@ -74,6 +74,9 @@ pub struct Target {
     /// Whether the plan may join nodes into one call. Default: true. Without it every recorded node is a call of its own: the
     /// specification that fused plans are tested against.
     pub fusion: bool,
+    /// Whether a training step of a small network may be one call, in a kernel that is written and compiled for this network
+    /// alone. Default: true.
+    pub whole_steps: bool,
     /// How what layers hand to each other is stored. Default: [`Precision::Single`]. Half needs `fusion`.
     pub precision: Precision,
     /// Measured choices of kernels, which go before the rules. Default: none, so that every run chooses alike.
@@ -118,6 +121,7 @@ impl Target {
             class,
             products,
             fusion: true,
+            whole_steps: true,
             precision: Precision::Single,
             table: None,
             subgroup,

@@ -83,7 +83,9 @@ impl Recipe<'_> {
         for (program, rows) in PREDICTIONS {
             programs.push(self.prediction(&graph, &parameters, program, rows));
         }
-        let plan = Plan::compile(&graph, self.target, programs)?;
+        let mut target = self.target.clone();
+        target.whole_steps &= !capacity.train.is_some_and(|extent| extent.few);
+        let plan = Plan::compile(&graph, &target, programs)?;
         Ok((graph, plan))
     }
 

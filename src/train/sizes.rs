@@ -9,6 +9,10 @@ pub(crate) const READBACKS: usize = 2;
 /// Rows of a step where nothing else is said.
 pub(crate) const DEFAULT_BATCH: usize = 32;
 
+/// Steps of a run from which a kernel pays that is compiled for its network alone: a step in calls of its own takes some
+/// 0.6 ms longer on lavapipe, and the kernel a few tenths of a second to compile.
+pub(crate) const FEW_STEPS: u64 = 512;
+
 /// The most rows of a step, which one workgroup of the clock numbers.
 pub(crate) const MAX_BATCH: usize = 65_536;
 

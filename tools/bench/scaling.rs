@@ -93,7 +93,11 @@ fn curves(device: &Device, most: usize) -> Result<Vec<Curve>> {
     ])
 }
 
-/// Seconds per step: the best of three runs of about 150 ms, so that a disturbance does not count.
+/// Fewer steps than these are too few for a network's own kernel.
+const MANY: u64 = 512;
+
+/// Seconds per step: the best of three runs of about 150 ms, so that a disturbance does not count; longer ones where steps
+/// are so short that they should be many.
 fn step(device: &Device, widths: &[usize], batch: usize) -> Result<f64> {
     let data = synthetic(batch.max(256), widths[0], 10)?;
     let mut model = classifier(device, widths)?;
@@ -103,7 +107,9 @@ fn step(device: &Device, widths: &[usize], batch: usize) -> Result<f64> {
         Ok(begun.elapsed().as_secs_f64() / steps as f64)
     };
     seconds(2)?;
-    let steps = (0.15 / seconds(4)?).clamp(2.0, 4096.0) as u64;
+    let of_step = seconds(4)?;
+    let least = if of_step < 1.5e-3 { MANY } else { 2 };
+    let steps = ((0.15 / of_step) as u64).clamp(least, 4096);
     let mut best = f64::INFINITY;
     for _ in 0..3 {
         best = best.min(seconds(steps)?);

@@ -50,31 +50,88 @@ pub(in crate::gpu) struct KernelSource<'a> {
 #[derive(Default)]
 pub(super) struct Library {
     /// By their whole text: two shaders may have one name.
-    modules: Mutex<HashMap<Cow<'static, str>, Arc<LoadedModule>>>,
-    kernels: Mutex<HashMap<KernelKey, Arc<Kernel>>>,
+    modules: Mutex<Shelf<Cow<'static, str>, LoadedModule>>,
+    kernels: Mutex<Shelf<KernelKey, Kernel>>,
 }
 
 impl Library {
     /// Gives back the pipelines that no session uses.
     pub fn give_back(&self) {
-        drop_unused(&mut locked(&self.kernels));
+        locked(&self.kernels).drop_unused(0, |_| true);
     }
 }
 
 /// The most pipelines, and the most shaders, that are kept though no session uses them.
 const MAX_KEPT: usize = 256;
 
-/// Keeps a thing for later sessions; what none uses goes when there are many, so that a program that makes networks of
-/// ever new shapes does not grow.
-fn keep<K: Eq + Hash, V>(kept: &mut HashMap<K, Arc<V>>, key: K, value: &Arc<V>) {
-    if kept.len() >= MAX_KEPT {
-        drop_unused(kept);
-    }
-    kept.insert(key, Arc::clone(value));
+/// The most of them whose text was written for one network: each is large, and hardly another network wants it.
+const MAX_WRITTEN: usize = 16;
+
+/// Things that sessions share. Those that none uses stay for later ones, but not many of them, so that a program that makes
+/// networks of ever new shapes does not grow; the ones that nobody asked for longest go first.
+struct Shelf<K, V> {
+    things: HashMap<K, (u64, Arc<V>)>,
+    /// How often something was asked for.
+    turn: u64,
 }
 
-fn drop_unused<K: Eq + Hash, V>(kept: &mut HashMap<K, Arc<V>>) {
-    kept.retain(|_, value| Arc::strong_count(value) > 1);
+/// What is found by the text of a shader, among other things.
+trait OfText: Clone + Eq + Hash {
+    /// Whether the text was written for one network.
+    fn is_written(&self) -> bool;
+}
+
+impl OfText for Cow<'static, str> {
+    fn is_written(&self) -> bool {
+        matches!(self, Cow::Owned(_))
+    }
+}
+
+impl OfText for KernelKey {
+    fn is_written(&self) -> bool {
+        self.source.is_written()
+    }
+}
+
+impl<K, V> Default for Shelf<K, V> {
+    fn default() -> Self {
+        Shelf {
+            things: HashMap::new(),
+            turn: 0,
+        }
+    }
+}
+
+impl<K: OfText, V> Shelf<K, V> {
+    fn get(&mut self, key: &K) -> Option<Arc<V>> {
+        self.turn += 1;
+        let (turn, value) = self.things.get_mut(key)?;
+        *turn = self.turn;
+        Some(Arc::clone(value))
+    }
+
+    fn keep(&mut self, key: K, value: V) -> Arc<V> {
+        self.turn += 1;
+        let value = Arc::new(value);
+        self.things.insert(key, (self.turn, Arc::clone(&value)));
+        self.drop_unused(MAX_WRITTEN, K::is_written);
+        self.drop_unused(MAX_KEPT, |_| true);
+        value
+    }
+
+    /// Leaves `most` of those that none uses, the ones that were asked for last.
+    fn drop_unused(&mut self, most: usize, counts: fn(&K) -> bool) {
+        let unused = self.things.iter();
+        let unused = unused.filter(|(key, (_, it))| Arc::strong_count(it) == 1 && counts(key));
+        let mut unused: Vec<_> = unused
+            .map(|(key, (turn, _))| (*turn, key.clone()))
+            .collect();
+        unused.sort_unstable_by_key(|(turn, _)| *turn);
+        let more = unused.len().saturating_sub(most);
+        for (_, key) in &unused[..more] {
+            self.things.remove(key);
+        }
+    }
 }
 
 impl Device {
@@ -82,17 +139,15 @@ impl Device {
     pub(in crate::gpu) fn module(&self, shader: &Shader) -> Result<Arc<LoadedModule>> {
         let mut modules = locked(&self.inner.library.modules);
         if let Some(module) = modules.get(&shader.source) {
-            return Ok(Arc::clone(module));
+            return Ok(module);
         }
         let (reflected, tree) = Module::parse(shader)?;
-        let module = Arc::new(LoadedModule { reflected, tree });
-        keep(&mut modules, shader.source.clone(), &module);
-        Ok(module)
+        Ok(modules.keep(shader.source.clone(), LoadedModule { reflected, tree }))
     }
 
     /// The pipeline of that key, if it was made before.
     pub(in crate::gpu) fn known(&self, key: &KernelKey) -> Option<Arc<Kernel>> {
-        locked(&self.inner.library.kernels).get(key).cloned()
+        locked(&self.inner.library.kernels).get(key)
     }
 
     /// Makes a pipeline and keeps it for later sessions; of two made at once for one key the first is kept.
@@ -108,12 +163,10 @@ impl Device {
         // Its module, its two layouts, itself.
         self.meter().objects += 4;
         let mut kernels = locked(&self.inner.library.kernels);
-        if let Some(first) = kernels.get(&key) {
-            return Ok(Arc::clone(first));
+        match kernels.get(&key) {
+            Some(first) => Ok(first),
+            None => Ok(kernels.keep(key, kernel)),
         }
-        let kernel = Arc::new(kernel);
-        keep(&mut kernels, key, &kernel);
-        Ok(kernel)
     }
 
     /// Binds parts of buffers, offset and bytes of each, to a kernel's bindings in order.
@@ -197,5 +250,29 @@ fn layout_entry(binding: u32, kind: BindingUse) -> wgpu::BindGroupLayoutEntry {
             min_binding_size: None,
         },
         count: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_session_uses_is_kept_in_small_numbers_the_last_asked_for_first() {
+        let mut shelf: Shelf<Cow<'static, str>, usize> = Shelf::default();
+        let written = |i: usize| Cow::Owned(format!("network {i}"));
+        let used = shelf.keep(written(0), 0);
+        let shared = shelf.keep(Cow::Borrowed("all networks"), 0);
+        for i in 1..100 {
+            drop(shelf.keep(written(i), i));
+            // One that is asked for again and again stays.
+            assert!(shelf.get(&written(1)).is_some(), "{i}");
+        }
+        assert_eq!(shelf.things.len(), MAX_WRITTEN + 2);
+        drop((used, shared));
+        assert!(shelf.get(&written(0)).is_some() && shelf.get(&written(99)).is_some());
+        assert!(shelf.get(&written(50)).is_none());
+        shelf.drop_unused(0, |_| true);
+        assert!(shelf.things.is_empty());
     }
 }

@@ -43,6 +43,9 @@ const MAX_VECTORS: usize = 192;
 /// Most vectors on CPU adapters, where a step in dispatches of its own takes up to four times as long.
 const MAX_VECTORS_ON_CPU_ADAPTERS: usize = 400;
 
+/// Parameters up to which a shader is compiled in no time, 0.2 s on lavapipe.
+const SHORT: usize = 4 * 96;
+
 /// Workgroup memory that every adapter has, in vectors of 16 bytes.
 const WORKGROUP_VECTORS: usize = 16_384 / 16;
 
@@ -126,6 +129,12 @@ pub struct Network {
     pub members: usize,
     /// Whether η is each member's rates\[3\] instead of the schedule's times that; the schedule must then be constant.
     pub own_rates: bool,
+}
+
+/// Whether the kernel of a network of so many parameters, if it has one, takes so long to compile that only many steps make
+/// up for it.
+pub(crate) fn is_long_to_compile(parameters: usize, target: &Target) -> bool {
+    target.has_shaders() && (SHORT..=MAX_PARAMETERS).contains(&parameters)
 }
 
 /// Where things stand among a network's operands.

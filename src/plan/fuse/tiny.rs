@@ -26,6 +26,12 @@ pub(super) fn join(programs: &mut [Calls], records: &[Record], slabs: &mut Slabs
             continue;
         };
         let widths = network.widths();
+        if !target.whole_steps {
+            program.note(format!(
+                "no network.train for {widths}: its kernel takes longer to compile than these steps"
+            ));
+            continue;
+        }
         if let Err(reason) = network.fits(target) {
             let note = format!("no network.train for {widths}: {reason}");
             program.note(note.clone());

@@ -30,6 +30,8 @@ pub(in crate::train) struct Feeder<'a> {
     pub skips: bool,
     /// Batches to an update.
     pub micro: u32,
+    /// Whether the run is too short for a kernel of its own: see [`Extent::few`].
+    pub few: bool,
     /// The seed by which rows that come in parts are shuffled.
     pub shuffle: Option<u32>,
     /// Whether a part is brought as soon as there is room, before a step of the part before is on its way: an evaluation then
@@ -104,6 +106,7 @@ impl<'a> Feeder<'a> {
             weights,
             skips: false,
             micro: 1,
+            few: false,
             shuffle: None,
             eager: false,
             first_epoch: 0,
@@ -119,6 +122,7 @@ impl<'a> Feeder<'a> {
             weights: self.weights,
             skips: self.skips,
             micro: self.micro,
+            few: self.few,
         }
     }
 

@@ -13,6 +13,8 @@ pub(crate) struct Extent {
     pub skips: bool,
     /// Batches to an update, on top of what the optimizer collects.
     pub micro: u32,
+    /// Whether the steps are too few for a kernel that is compiled for this network alone.
+    pub few: bool,
 }
 
 impl Extent {
@@ -24,6 +26,7 @@ impl Extent {
             weights: 0,
             skips: false,
             micro: 1,
+            few: false,
         }
     }
 
@@ -33,6 +36,7 @@ impl Extent {
             && self.weights == wanted.weights
             && self.skips == wanted.skips
             && self.micro == wanted.micro
+            && self.few == wanted.few
     }
 }
 

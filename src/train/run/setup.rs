@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::edge::WallTime;
+use crate::op::is_long_to_compile;
 use crate::train::epoch_sums::EpochSums;
 use crate::train::feed::{Feeder, evaluation_place, parts_of_batch, place};
 use crate::train::fit::{Fit, Resumed};
@@ -12,7 +13,7 @@ use crate::train::model::Model;
 use crate::train::non_finite::NonFinite;
 use crate::train::programs::{Capacity, Extent, RowProgram};
 use crate::train::progress::Progress;
-use crate::train::sizes::MAX_BATCH;
+use crate::train::sizes::{FEW_STEPS, MAX_BATCH};
 use crate::train::state::Order;
 use crate::train::steps::RowPass;
 use crate::{Error, Result};
@@ -179,6 +180,18 @@ fn count_in_parts(model: &mut Model, micro: u32) {
     model.micro = micro;
 }
 
+/// Whether the steps of a run are too few for a kernel that is written for this network alone, where that takes long to
+/// compile. The run as a whole decides: one that goes on from a state has the bits that it would have had.
+fn is_of_few_steps(model: &Model, feeder: &Feeder<'_>, fit: &Fit<'_>, batch: usize) -> bool {
+    let per_epoch = feeder.rows.div_ceil(batch.max(1)) as u64;
+    let steps = fit.epochs.saturating_mul(per_epoch);
+    let steps = fit.steps.map_or(steps, |most| steps.min(most));
+    let parameters = model.architecture.parameters().map(|it| it.elements());
+    !feeder.is_open()
+        && steps < FEW_STEPS
+        && is_long_to_compile(parameters.sum(), model.device().target())
+}
+
 /// The rows of a step, and the room for rows to evaluate on; the feeder learns whether rows come in parts and batches are split.
 fn find_room(
     model: &Model,
@@ -197,6 +210,7 @@ fn find_room(
     if !model.members.is_empty() {
         return Ok((batch, None));
     }
+    feeder.few = is_of_few_steps(model, feeder, fit, batch);
     let evaluate = match validation {
         Some(Validation::Own(data)) => {
             let trains = [feeder.least_extent(batch), feeder.extent(batch)];
