@@ -23,7 +23,8 @@ pub fn adapters() -> Vec<AdapterSummary> {
 /// The adapters that a choice is made among; all where there is none. Drivers are loaded here.
 ///
 /// Those of GL come in only where it is asked for, or where nothing else is found: it reaches no other hardware, and
-/// to load it makes Mesa print errors where there is no desktop.
+/// takes long to load. (Where XDG_RUNTIME_DIR is unset, Wayland's library prints two lines whenever adapters are looked
+/// for: wgpu asks Vulkan for Wayland's surfaces, whoever draws or not.)
 fn offered(selector: Option<&Selector>) -> Vec<wgpu::Adapter> {
     let of_gl = selector == Some(&Selector::Backend(wgpu::Backend::Gl));
     if !of_gl {
