@@ -15,6 +15,9 @@ pub struct Shader {
 /// `shaders/prelude.wgsl`.
 const PRELUDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/prelude.wgsl"));
 
+/// How a text begins to tell that it was written for one network alone.
+pub(crate) const WRITTEN_FOR: &str = "// Written for ";
+
 impl Shader {
     /// A kernel of one's own, followed by the prelude that Kiln's kernels share: `linear_index`, `is_nan`, `tanh_accurate` and
     /// the other functions of `shaders/prelude.wgsl`.

@@ -14,7 +14,7 @@ pub use case::{Case, Entry, Fill};
 pub use compute::{Compute, DynCompute, Io};
 pub(crate) use compute::{MAX_OPERANDS, View, ViewMut};
 pub use launch::{Binding, Launch, Launches, Param, Shader, fold};
-pub(crate) use launch::{shader, wgsl};
+pub(crate) use launch::{WRITTEN_FOR, shader, wgsl};
 pub use op::{Op, Slab, Vjp};
 pub use row_loss::{Form, RowLoss};
 pub use sample::Sample;

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex};
 
 use crate::Result;
-use crate::contract::Shader;
+use crate::contract::{Shader, WRITTEN_FOR};
 
 use super::super::kernel::{BindingUse, Module};
 use super::fair_lock::locked;
@@ -83,7 +83,7 @@ trait OfText: Clone + Eq + Hash {
 
 impl OfText for Cow<'static, str> {
     fn is_written(&self) -> bool {
-        matches!(self, Cow::Owned(_))
+        self.contains(WRITTEN_FOR)
     }
 }
 
@@ -260,19 +260,22 @@ mod tests {
     #[test]
     fn what_no_session_uses_is_kept_in_small_numbers_the_last_asked_for_first() {
         let mut shelf: Shelf<Cow<'static, str>, usize> = Shelf::default();
-        let written = |i: usize| Cow::Owned(format!("network {i}"));
+        let written = |i: usize| Cow::Owned(format!("{WRITTEN_FOR}{i}"));
         let used = shelf.keep(written(0), 0);
-        let shared = shelf.keep(Cow::Borrowed("all networks"), 0);
+        let shared = |i: usize| Cow::Owned(format!("for all networks, {i}"));
+        for i in 0..100 {
+            drop(shelf.keep(shared(i), i));
+        }
         for i in 1..100 {
             drop(shelf.keep(written(i), i));
             // One that is asked for again and again stays.
             assert!(shelf.get(&written(1)).is_some(), "{i}");
         }
         // Beside those in use the last one, which was in use when it was put there.
-        assert_eq!(shelf.things.len(), MAX_WRITTEN + 3);
-        drop((used, shared));
+        assert_eq!(shelf.things.len(), MAX_WRITTEN + 2 + 100);
+        drop(used);
         assert!(shelf.get(&written(0)).is_some() && shelf.get(&written(99)).is_some());
-        assert!(shelf.get(&written(50)).is_none());
+        assert!(shelf.get(&written(50)).is_none() && shelf.get(&shared(0)).is_some());
         shelf.drop_unused(0, |_| true);
         assert!(shelf.things.is_empty());
     }

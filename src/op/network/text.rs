@@ -5,7 +5,7 @@
 //! each lane sums the gradient of its own weights, as a product of a vector and a number a row, and updates them. Loops
 //! over sizes known at run time reach a fifth of the speed on lavapipe.
 
-use crate::contract::{Shader, shader, wgsl};
+use crate::contract::{Shader, WRITTEN_FOR, shader, wgsl};
 use crate::op::{Parts, RowLoss};
 
 use super::{LANES, Network, StepRule};
@@ -179,7 +179,7 @@ impl<'a> Text<'a> {
     fn sizes(&self, text: &mut String, labels: bool) {
         let parts = Parts::of(self.network.clock.batch);
         *text += &format!(
-            "// Written for the network {}, batch {}, by src/op/network/text.rs.\n",
+            "{WRITTEN_FOR}the network {}, batch {}, by src/op/network/text.rs.\n",
             self.network.widths(),
             self.network.clock.batch
         );

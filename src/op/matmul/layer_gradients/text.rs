@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::contract::{Shader, shader};
+use crate::contract::{Shader, WRITTEN_FOR, shader};
 
 use super::{LayerGradients, LayerPart};
 
@@ -33,9 +33,8 @@ impl LayerGradients {
         ends: &[usize],
         operands: &[usize],
     ) -> Shader {
-        let mut text = String::from(
-            "// Written for the layers at hand by src/op/matmul/layer_gradients/text.rs.\n",
-        );
+        let mut text =
+            format!("{WRITTEN_FOR}the layers at hand by src/op/matmul/layer_gradients/text.rs.\n");
         for (place, operand) in operands.iter().enumerate() {
             text += &format!(
                 "@group(0) @binding({}) var<storage, read> operand_{operand}: array<vec4<f32>>;\n",
