@@ -74,7 +74,7 @@ fn main() -> std::process::ExitCode {
         let evaluation = model.evaluate(&test)?;
         println!("on {} penguins never seen: {evaluation}\n", test.rows());
         if let Some(confusion) = evaluation.confusion {
-            println!("{}", confusion.with_names(test.class_names()));
+            println!("{}", confusion.with_names(model.class_names()));
         }
         if let Some(file) = save {
             model.save(&file)?;

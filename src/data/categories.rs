@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::reserve::reserved;
 
 use super::Dataset;
+use super::table::ColumnNames;
 
 /// How many categories each column has; 0 for a column of numbers, which stays as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,10 +39,10 @@ impl CategoryColumns {
         self.categories.iter().flat_map(of).collect()
     }
 
-    /// The names of the columns that it makes: `island=Biscoe`; none where the data has none.
-    pub(super) fn names(&self, data: &Dataset) -> Vec<String> {
-        let names = data.feature_names().iter().enumerate();
-        let of = |(column, name): (usize, &String)| match data.categories(column) {
+    /// The names of the columns that it makes: `island=Biscoe`; none where the table has none.
+    pub(super) fn names(&self, table: &ColumnNames) -> Vec<String> {
+        let names = table.names.iter().enumerate();
+        let of = |(column, name): (usize, &String)| match table.categories(column) {
             [] => vec![name.clone()],
             categories => {
                 let named = categories

@@ -8,7 +8,9 @@
 //! | `classes`, `rows` | classes of labels by name; rows counted and picked |
 //! | `weights` | how much each row counts |
 //! | `table` | names of a table's columns and of categories |
+//! | `arrange`, `learned` | tables put in the order of the one that was learned from; names that a model remembers |
 //! | `features` | [`Features`]: rows of a model's inputs in the forms that callers have them in |
+//! | `cell_value` | [`CellValue`]: rows written down by the names of their columns |
 //! | `check` | what a data set must be: lengths that fit, labels in range, finite numbers |
 //! | `splits` | rows shuffled and parted: [`Dataset::split`], [`Dataset::k_fold`] … |
 //! | `csv` | [`Csv`]: tables in text files, plain or gzipped |
@@ -24,8 +26,10 @@
 //!
 //! Rows and columns are counted from 0, as Rust counts; lines of a text file from 1, as editors do.
 
+mod arrange;
 mod array;
 mod categories;
+mod cell_value;
 pub(crate) mod check;
 mod classes;
 #[cfg(feature = "csv")]
@@ -34,6 +38,7 @@ mod dataset;
 mod features;
 pub mod idx;
 mod imputing;
+mod learned;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 pub mod npy;
@@ -48,6 +53,7 @@ pub(crate) mod targets;
 mod weights;
 
 pub use array::Array;
+pub use cell_value::CellValue;
 #[cfg(feature = "csv")]
 pub use csv::{Column, Csv};
 pub use dataset::Dataset;
@@ -55,6 +61,7 @@ pub use features::Features;
 pub(crate) use features::Given;
 pub use idx::mnist;
 pub use imputing::Fill;
+pub(crate) use learned::{LearnedNames, NamesDescription};
 pub use preprocessing::{Preprocessing, Step};
 pub use samples::{Samples, TypedValues};
 pub use scaling::Scaler;

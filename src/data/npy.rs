@@ -129,6 +129,13 @@ impl Archive {
     }
 }
 
+impl Archive {
+    /// What is no array of numbers, by name, and why.
+    pub(crate) fn others(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.others.iter()
+    }
+}
+
 impl Deref for Archive {
     type Target = BTreeMap<String, Array>;
 

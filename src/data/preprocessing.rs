@@ -1,7 +1,10 @@
 //! Preprocessing: what is fitted on the training part, saved with the model and done to every row that it sees.
 
 use std::borrow::Cow;
+use std::fmt;
 
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -9,7 +12,7 @@ use crate::error::{Error, Result};
 use super::categories::CategoryColumns;
 use super::imputing::{Fill, Imputer};
 use super::table::{ColumnNames, check_rows};
-use super::{Dataset, Scaler};
+use super::{Dataset, Scaler, TypedValues};
 
 /// One thing that is done to the columns; each is fitted on what the steps before it made of the training part.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,6 +35,10 @@ pub enum Step {
 ///
 /// Fit it on the training part only: what has seen the test rows lets them leak into training.
 ///
+/// It remembers the names of the columns and categories that it was fitted on. A table with names is put in their order by them,
+/// also where its categories have other numbers; columns that are missing or unknown and categories that are unknown are
+/// refused by name.
+///
 /// ```
 /// use kiln::data::{Fill, Preprocessing, Step};
 /// use kiln::{Dataset, Targets};
@@ -49,9 +56,11 @@ pub enum Step {
 /// # Ok::<(), kiln::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<Fitted>", into = "Vec<Fitted>")]
+#[serde(try_from = "PreprocessingFile", into = "PreprocessingFile")]
 pub struct Preprocessing {
     steps: Vec<Fitted>,
+    /// What is known of the raw columns.
+    pub(crate) columns: ColumnNames,
 }
 
 /// A step with its numbers.
@@ -93,7 +102,11 @@ impl Preprocessing {
         let mut fitted = Vec::new();
         for step in steps {
             let scale = |scaler: Result<Scaler>| -> Result<Fitted> {
-                Ok(Fitted::Scale(scaler?.keeping(&indicators)))
+                let scaler = scaler?.keeping(&indicators);
+                Ok(Fitted::Scale(Scaler {
+                    names: ColumnNames::default(),
+                    ..scaler
+                }))
             };
             let step = match step {
                 Step::Impute(fill) => Fitted::Impute(Imputer::fit(&data, fill)?),
@@ -105,26 +118,40 @@ impl Preprocessing {
             if let Fitted::OneHot(one_hot) = &step {
                 indicators = one_hot.indicators();
             }
-            let one = Preprocessing { steps: vec![step] };
+            let one = Preprocessing {
+                steps: vec![step],
+                columns: ColumnNames::default(),
+            };
             data = Cow::Owned(one.transform(&data)?);
             fitted.extend(one.steps);
         }
-        Self::of(fitted)
+        Self::of(fitted, train.table.clone())
     }
 
-    fn of(steps: Vec<Fitted>) -> Result<Self> {
+    fn of(steps: Vec<Fitted>, columns: ColumnNames) -> Result<Self> {
         let fits = |pair: &[Fitted]| pair[0].outputs() == Some(pair[1].inputs());
         let sound = |step: &Fitted| match step {
             Fitted::Impute(imputer) => imputer.is_sound(),
             other => other.inputs() > 0 && other.outputs().is_some(),
         };
-        if !steps.is_empty() && steps.iter().all(sound) && steps.windows(2).all(fits) {
-            return Ok(Preprocessing { steps });
+        let named = |first: &Fitted| columns.is_of(first.inputs());
+        if steps.first().is_some_and(named) && steps.iter().all(sound) && steps.windows(2).all(fits)
+        {
+            return Ok(Preprocessing { steps, columns });
         }
         Err(Error::argument(
             "steps",
-            "must be at least one, each on the columns that the one before makes, with finite numbers",
+            "must be at least one, each on the columns that the one before makes, with finite numbers, and the names as many as \
+             the raw columns",
         ))
+    }
+
+    /// The same steps without the names of the raw columns.
+    pub(crate) fn without_names(&self) -> Self {
+        Preprocessing {
+            steps: self.steps.clone(),
+            columns: ColumnNames::default(),
+        }
     }
 
     /// The raw columns that it takes.
@@ -144,15 +171,18 @@ impl Preprocessing {
     /// [`Error::Data`] where `data` does not have the columns that were fitted, and where a category is missing or not
     /// one of those that were fitted.
     pub fn transform(&self, data: &Dataset) -> Result<Dataset> {
+        let cells = TypedValues::F32(Cow::Borrowed(data.cells()?));
+        let cells = self.columns.arranged("preprocessing", &data.table, cells)?;
         data.check_columns("preprocessing", self.inputs())?;
-        let cells = self.transform_rows(Cow::Borrowed(data.cells()?))?;
+        let cells = self.transform_rows(cells.numbers()?)?;
+        let columns = self.columns.or(&data.table);
         let widened = self.steps.iter().find_map(|step| match step {
             Fitted::OneHot(one_hot) => Some(one_hot),
             _ => None,
         });
         let table = match widened {
-            Some(one_hot) => ColumnNames::named(one_hot.names(data)),
-            None => data.table.clone(),
+            Some(one_hot) => ColumnNames::named(one_hot.names(&columns)),
+            None => columns,
         };
         data.with_table(cells.into_owned(), self.outputs(), table)
     }
@@ -173,23 +203,71 @@ impl Preprocessing {
 }
 
 impl From<Scaler> for Preprocessing {
-    fn from(scaler: Scaler) -> Self {
+    fn from(mut scaler: Scaler) -> Self {
+        let columns = std::mem::take(&mut scaler.names);
         Preprocessing {
             steps: vec![Fitted::Scale(scaler)],
+            columns,
         }
     }
 }
 
-impl From<Preprocessing> for Vec<Fitted> {
-    fn from(preprocessing: Preprocessing) -> Self {
-        preprocessing.steps
+/// Preprocessing as data: the steps alone, as in files of before names were kept, or with the names of the raw columns.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PreprocessingFile {
+    Steps(Vec<Fitted>),
+    Named(NamedSteps),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedSteps {
+    columns: ColumnNames,
+    steps: Vec<Fitted>,
+}
+
+impl<'de> Deserialize<'de> for PreprocessingFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = PreprocessingFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of steps, or an object of `columns` and `steps`")
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, list: S) -> Result<Self::Value, S::Error> {
+                let steps = Vec::deserialize(SeqAccessDeserializer::new(list))?;
+                Ok(PreprocessingFile::Steps(steps))
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Self::Value, M::Error> {
+                let named = NamedSteps::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(PreprocessingFile::Named(named))
+            }
+        }
+        deserializer.deserialize_any(Either)
     }
 }
 
-impl TryFrom<Vec<Fitted>> for Preprocessing {
+impl From<Preprocessing> for PreprocessingFile {
+    fn from(Preprocessing { steps, columns }: Preprocessing) -> Self {
+        if columns.is_empty() {
+            PreprocessingFile::Steps(steps)
+        } else {
+            PreprocessingFile::Named(NamedSteps { columns, steps })
+        }
+    }
+}
+
+impl TryFrom<PreprocessingFile> for Preprocessing {
     type Error = Error;
 
-    fn try_from(steps: Vec<Fitted>) -> Result<Self> {
-        Self::of(steps)
+    fn try_from(file: PreprocessingFile) -> Result<Self> {
+        match file {
+            PreprocessingFile::Steps(steps) => Self::of(steps, ColumnNames::default()),
+            PreprocessingFile::Named(NamedSteps { columns, steps }) => Self::of(steps, columns),
+        }
     }
 }

@@ -91,6 +91,18 @@ impl<'a> TypedValues<'a> {
         Ok(same_type!(self, values => Cow::Owned(cut(values, width, columns)?)))
     }
 
+    /// Rows of `width` elements with their columns in another order: that of these places.
+    pub(super) fn reordered(&self, width: usize, places: &[usize]) -> Result<TypedValues<'static>> {
+        fn moved<T: Copy>(table: &[T], width: usize, places: &[usize]) -> Result<Vec<T>> {
+            let mut moved = reserved(Some(table.len()), "the columns in order")?;
+            for row in table.chunks_exact(width.max(1)) {
+                moved.extend(places.iter().filter_map(|&place| row.get(place)));
+            }
+            Ok(moved)
+        }
+        Ok(same_type!(self, values => Cow::Owned(moved(values, width, places)?)))
+    }
+
     /// The elements as a model's input of type `wanted` takes them: bytes become numbers or integers, which is exact.
     pub(crate) fn converted(self, wanted: DType) -> Result<Self> {
         match (self, wanted) {

@@ -1,12 +1,14 @@
 //! Scaling: every feature moved and divided by numbers that were taken from the training part.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::range::within;
 
-use super::Dataset;
-use super::table::check_rows;
+use super::table::{ColumnNames, check_rows};
+use super::{Dataset, TypedValues};
 
 /// Subtracts a number from each column and divides by another: `z = (x − center) / scale`.
 ///
@@ -21,6 +23,9 @@ use super::table::check_rows;
 ///
 /// A column without spread is divided by 1 and becomes constant. Missing cells (NaN) do not count and stay; sums are taken
 /// in f64.
+///
+/// It remembers the names of the columns that it was fitted on: a table with names is put in their order by them, and columns that
+/// are missing or unknown are refused.
 ///
 /// ```
 /// use kiln::{Dataset, Scaler};
@@ -39,6 +44,9 @@ pub struct Scaler {
     pub center: Vec<f64>,
     /// What each column is divided by: 1 where it is constant.
     pub scale: Vec<f64>,
+    /// What is known of the columns.
+    #[serde(rename = "columns", skip_serializing_if = "ColumnNames::is_empty")]
+    pub(super) names: ColumnNames,
 }
 
 /// A scaler as a model file has it, before its numbers are checked.
@@ -46,13 +54,23 @@ pub struct Scaler {
 struct ScalerFile {
     center: Vec<f64>,
     scale: Vec<f64>,
+    #[serde(default)]
+    columns: ColumnNames,
 }
 
 impl TryFrom<ScalerFile> for Scaler {
     type Error = Error;
 
-    fn try_from(ScalerFile { center, scale }: ScalerFile) -> Result<Self> {
-        Scaler::from_parts(center, scale)
+    fn try_from(file: ScalerFile) -> Result<Self> {
+        let scaler = Scaler::from_parts(file.center, file.scale)?;
+        if !file.columns.is_of(scaler.columns()) {
+            let message = format!("must be as many as the {} scales", scaler.columns());
+            return Err(Error::argument("columns", message));
+        }
+        Ok(Scaler {
+            names: file.columns,
+            ..scaler
+        })
     }
 }
 
@@ -117,6 +135,7 @@ impl Scaler {
         let mut fitted = Scaler {
             center: Vec::with_capacity(train.columns()),
             scale: Vec::with_capacity(train.columns()),
+            names: train.table.clone(),
         };
         for (index, mut numbers) in columns(train)?.enumerate() {
             let Some(first) = numbers.first().copied() else {
@@ -167,7 +186,11 @@ impl Scaler {
             );
             return Err(Error::argument("scale", message));
         }
-        Ok(Scaler { center, scale })
+        Ok(Scaler {
+            center,
+            scale,
+            names: ColumnNames::default(),
+        })
     }
 
     /// Leaves the columns as they are for which `keep` says so: center 0, scale 1.
@@ -183,12 +206,14 @@ impl Scaler {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] where `data` does not have as many columns as the data that was fitted.
+    /// [`Error::Data`] where `data` does not have the columns that were fitted.
     pub fn transform(&self, data: &Dataset) -> Result<Dataset> {
+        let cells = TypedValues::F32(Cow::Borrowed(data.cells()?));
+        let cells = self.names.arranged("scaler", &data.table, cells)?;
         data.check_columns("scaler", self.columns())?;
-        let mut cells = data.cells()?.to_vec();
+        let mut cells = cells.numbers()?.into_owned();
         self.transform_rows(&mut cells)?;
-        data.with_table(cells, data.columns(), data.table.clone())
+        data.with_table(cells, data.columns(), self.names.or(&data.table))
     }
 
     /// Scales row-major rows in place.

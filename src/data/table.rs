@@ -1,16 +1,20 @@
 //! What is known of the columns of a table of numbers: their names, and the categories that cells stand for.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 use super::Dataset;
 
 /// The names of a table's columns, and for columns of categories the names of these.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct ColumnNames {
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct ColumnNames {
     /// In the order of the columns; empty where they have no names.
+    #[serde(default, rename = "features", skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
     /// For each column the names of its categories, whose numbers are the column's cells; empty for a column of numbers, and
     /// where no column is one of categories.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     categories: Vec<Vec<String>>,
 }
 
@@ -20,6 +24,43 @@ impl ColumnNames {
         ColumnNames {
             names,
             categories: Vec::new(),
+        }
+    }
+
+    /// Whether nothing is known of the columns.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.categories.is_empty()
+    }
+
+    /// The number of columns; 0 where nothing is known of them.
+    pub fn width(&self) -> usize {
+        self.names.len().max(self.categories.len())
+    }
+
+    /// Whether they may be those of a table of so many columns: a file may hold anything.
+    pub fn is_of(&self, columns: usize) -> bool {
+        let fits = |len: usize| len == 0 || len == columns;
+        fits(self.names.len()) && fits(self.categories.len())
+    }
+
+    /// The names of a column's categories in the order of their numbers; empty for a column of numbers.
+    pub fn categories(&self, column: usize) -> &[String] {
+        self.categories.get(column).map_or(&[], Vec::as_slice)
+    }
+
+    /// What is known of columns that were [arranged](Self::arranged) as these, with that of `given` where these lack it.
+    pub(super) fn or(&self, given: &ColumnNames) -> ColumnNames {
+        if self.is_empty() {
+            return given.clone();
+        }
+        let names = if self.names.is_empty() {
+            &given.names
+        } else {
+            &self.names
+        };
+        ColumnNames {
+            names: names.clone(),
+            categories: self.categories.clone(),
         }
     }
 }
@@ -114,7 +155,7 @@ impl Dataset {
 
     /// The names of a column's categories in the order of their numbers; empty for a column of numbers.
     pub fn categories(&self, column: usize) -> &[String] {
-        self.table.categories.get(column).map_or(&[], Vec::as_slice)
+        self.table.categories(column)
     }
 }
 

@@ -156,7 +156,11 @@ impl Functional {
             calls: self.calls.iter().map(call).collect(),
             outputs: self.outputs.iter().map(output).collect(),
             seed: self.seed,
-            preprocessing: self.preprocessing.clone(),
+            // A model file has the names once, for models without preprocessing too.
+            preprocessing: self
+                .preprocessing
+                .as_ref()
+                .map(Preprocessing::without_names),
         })
     }
 

@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::LearnedNames;
 use crate::{Error, Preprocessing, Shape, TensorType};
 
 use super::assemble::assemble;
@@ -39,6 +40,8 @@ pub struct Functional {
     pub(crate) outputs: Vec<OutputSpec>,
     pub(crate) seed: u64,
     pub(crate) preprocessing: Option<Preprocessing>,
+    /// The names of the table that the model learned from.
+    pub(crate) names: LearnedNames,
     pub(super) refusal: Option<Error>,
 }
 
@@ -116,6 +119,7 @@ impl Functional {
             outputs: Vec::new(),
             seed: 0,
             preprocessing: None,
+            names: LearnedNames::default(),
             refusal: None,
         }
     }
@@ -144,6 +148,12 @@ impl Functional {
         self.members
             .iter()
             .map(|member| (member.name.as_str(), &member.layer))
+    }
+
+    /// The columns of a row before preprocessing.
+    pub(crate) fn raw_columns(&self) -> usize {
+        let steps = self.preprocessing.as_ref();
+        steps.map_or_else(|| self.input_width(), Preprocessing::inputs)
     }
 
     /// The numbers of a sample over all inputs.

@@ -1,6 +1,6 @@
 //! What is asked of a model: `fit`, `evaluate`, `predict`, derivatives, and where numbers stop being finite.
 
-use crate::data::Features;
+use crate::data::{Features, LearnedNames};
 use crate::edge::{WallTime, slice};
 use crate::{Dataset, Error, Result, Tensor};
 
@@ -49,20 +49,22 @@ impl Model {
         slice::sliced(fit.slice, self.fit_whole(data, fit)).await
     }
 
-    async fn fit_whole(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
+    async fn fit_whole(&mut self, data: &Dataset, mut fit: Fit<'_>) -> Result<History> {
         let begun = WallTime::now();
         fit.validate()?;
         if fit.steps_per_epoch.is_some() {
             let message = "is for batches from an iterator; a data set's epoch is all of its rows";
             return Err(Error::argument("steps_per_epoch", message));
         }
+        self.learn_from_state(&mut fit)?;
         let parts = fit.split(data)?;
         let (train, validation) = match &parts {
             Some((train, validation)) => (train, Some(validation)),
             None => (data, fit.validation),
         };
-        let train = self.recipe().prepare_weighted(train, &fit.class_weight)?;
-        self.fit_fed(Feeder::whole(&train), validation, fit, begun)
+        let prepared = self.recipe().prepare_weighted(train, &fit.class_weight)?;
+        let feeder = Feeder::whole(&prepared);
+        self.fit_fed(feeder, LearnedNames::of(train), validation, fit, begun)
             .await
     }
 
@@ -191,17 +193,38 @@ impl Model {
             );
             return Err(Error::argument("steps_per_epoch", message));
         }
+        self.learn_from_state(&mut fit)?;
         let steps = fit.steps_per_epoch;
         fit.shuffle = false;
         let mut batches = Batches::new(batches, &fit.class_weight, steps);
         let Some((_, weights)) = batches.take(&self.recipe())? else {
             return Err(Error::data("the iterator gives no batch"));
         };
+        let names = std::mem::take(&mut batches.names);
         let feeder = Feeder::batches(batches, fit.batch_size, weights);
-        self.fit_fed(feeder, fit.validation, fit, begun).await
+        self.fit_fed(feeder, names, fit.validation, fit, begun)
+            .await
     }
 
     async fn fit_fed<'a>(
+        &mut self,
+        feeder: Feeder<'a>,
+        names: LearnedNames,
+        validation: Option<&'a Dataset>,
+        fit: Fit<'a>,
+        begun: WallTime,
+    ) -> Result<History> {
+        let (known, steps) = (self.architecture.names.clone(), self.steps);
+        self.architecture.names.learn(names);
+        let outcome = self.fit_validated(feeder, validation, fit, begun).await;
+        if outcome.is_err() && self.steps == steps {
+            // Nothing was learned of that table.
+            self.architecture.names = known;
+        }
+        outcome
+    }
+
+    async fn fit_validated<'a>(
         &mut self,
         feeder: Feeder<'a>,
         validation: Option<&'a Dataset>,

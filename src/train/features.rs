@@ -48,12 +48,25 @@ impl Recipe<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] where values are no whole rows, of another width than the model's, or of a type that an input does not
-    /// take; [`Error::NotFound`] where the model has no input of a name.
+    /// [`Error::Data`] where values are no whole rows, of another width than the model's, of a type that an input does not
+    /// take, or of other columns or categories than those that the model knows; [`Error::NotFound`] where the model has no input of
+    /// a name.
     pub(super) fn arranged<'a>(&self, features: Features<'a>) -> Result<Arranged<'a>> {
-        let inputs = match features.0 {
-            Given::Rows { values, columns } => self.divided(values, columns)?,
-            Given::Named(named) => self.in_order(named)?,
+        let known = &self.architecture.names.columns;
+        let by_name = |values: TypedValues<'a>| match features.table {
+            Some(table) => known.arranged("model", table, values),
+            None => Ok(values),
+        };
+        let inputs = match features.given {
+            Given::Rows { values, columns } => self.divided(by_name(values)?, columns)?,
+            Given::Named(named) => {
+                let named = named.into_iter();
+                let named = named.map(|(name, rows, width)| Ok((name, by_name(rows)?, width)));
+                self.in_order(named.collect::<Result<_>>()?)?
+            }
+            Given::Cells(rows) => {
+                self.divided(known.numbers(&rows)?.into(), Some(known.width()))?
+            }
         };
         let specs = &self.architecture.inputs;
         let steps = self.architecture.preprocessing.as_ref();
@@ -86,7 +99,7 @@ impl Recipe<'_> {
     ) -> Result<Vec<TypedValues<'a>>> {
         let preprocessing = self.architecture.preprocessing.as_ref();
         let own = self.architecture.input_width();
-        let wanted = preprocessing.map_or(own, |steps| steps.inputs());
+        let wanted = self.architecture.raw_columns();
         if let Some(columns) = columns.filter(|&columns| columns != wanted) {
             let message =
                 format!("the rows have {columns} columns, but the model has {wanted} inputs");

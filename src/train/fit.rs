@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::data::LearnedNames;
 use crate::{Dataset, Error, Result};
 
 use super::callback::{Callback, Callbacks, at_least_one};
@@ -50,7 +51,7 @@ pub struct Fit<'a> {
 /// The state that a run goes on from, or where its file is.
 #[derive(Debug)]
 pub(super) enum Resume {
-    State(Box<RunState>),
+    State(Box<Resumed>),
     Path(PathBuf),
 }
 
@@ -65,12 +66,7 @@ impl Resume {
     /// The state; none where there is no checkpoint yet.
     pub(super) fn state(self) -> Result<Option<Resumed>> {
         let newest = match self {
-            Resume::State(state) => {
-                return Ok(Some(Resumed {
-                    state: *state,
-                    path: None,
-                }));
-            }
+            Resume::State(resumed) => return Ok(Some(*resumed)),
             Resume::Path(path) if path.is_file() => Some(Newest {
                 state: RunState::load(&path)?,
                 path,
@@ -83,6 +79,17 @@ impl Resume {
 }
 
 impl<'a> Fit<'a> {
+    /// Reads the state that the run goes on from, where it is in a file: the names that it knows.
+    pub(super) fn resumed_names(&mut self) -> Result<Option<LearnedNames>> {
+        let Some(resume) = self.resume.take() else {
+            return Ok(None);
+        };
+        let resumed = resume.state()?;
+        let names = resumed.as_ref().map(|resumed| resumed.state.names.clone());
+        self.resume = resumed.map(|resumed| Resume::State(Box::new(resumed)));
+        Ok(names)
+    }
+
     /// Trains for at most this many passes over the data, at least 1.
     pub fn epochs(epochs: u64) -> Self {
         Fit {
@@ -230,7 +237,8 @@ impl<'a> Fit<'a> {
     /// the same settings end it where they would have. A run that a stop rule had ended is over, unless
     /// [`History::stop`](super::History::stop) of the state says otherwise.
     pub fn resume(mut self, state: RunState) -> Self {
-        self.resume = Some(Resume::State(Box::new(state)));
+        let path = None;
+        self.resume = Some(Resume::State(Box::new(Resumed { state, path })));
         self
     }
 

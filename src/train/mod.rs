@@ -22,6 +22,7 @@ mod loss;
 mod metric;
 mod micro;
 mod model;
+mod names;
 mod non_finite;
 mod objective;
 mod population;

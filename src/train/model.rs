@@ -1,5 +1,6 @@
 //! A compiled model: architecture, loss, optimizer, metrics, and the session that holds its weights.
 
+use crate::data::LearnedNames;
 use crate::nn::Functional;
 use crate::optim::Optimizer;
 use crate::session::{ElementsRef, resize_rates};
@@ -49,11 +50,16 @@ pub struct Model {
 
 impl Model {
     pub(super) fn new(
-        architecture: Functional,
+        mut architecture: Functional,
         device: &Device,
         mut objectives: Vec<Objective>,
         optimizer: Box<dyn Optimizer>,
     ) -> Result<Self> {
+        let fitted = architecture.preprocessing.as_ref();
+        architecture.names = LearnedNames {
+            columns: fitted.map_or_else(Default::default, |steps| steps.columns.clone()),
+            ..LearnedNames::default()
+        };
         architecture.validate()?;
         check_objectives(&architecture, &objectives)?;
         let place = |objective: &Objective| {

@@ -1,6 +1,6 @@
 //! Many small networks of one shape, trained side by side in the same dispatches: ensembles, sweeps, populations.
 
-use crate::data::Features;
+use crate::data::{Features, LearnedNames};
 use crate::edge::{WallTime, slice};
 use crate::nn::Functional;
 use crate::optim::OptimizerConfig;
@@ -156,7 +156,7 @@ impl Population {
         slice::sliced(fit.slice, self.fit_members(data, fit)).await
     }
 
-    async fn fit_members(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<Vec<History>> {
+    async fn fit_members(&mut self, data: &Dataset, mut fit: Fit<'_>) -> Result<Vec<History>> {
         let begun = WallTime::now();
         fit.validate()?;
         if fit.exceeds_populations() {
@@ -166,15 +166,18 @@ impl Population {
                  the last states, and an interrupt only",
             ));
         }
+        self.model.learn_from_state(&mut fit)?;
         let parts = fit.split(data)?;
         let (data, validation) = match &parts {
             Some((train, validation)) => (train, Some(validation)),
             None => (data, fit.validation),
         };
+        let names = LearnedNames::of(data);
+        let data = self.model.recipe().prepare(data)?;
+        self.model.architecture.names.learn(names);
         let recipe = self.model.recipe();
         let prepare = |data| recipe.prepare_evaluation(data);
         let validation = validation.map(prepare).transpose()?;
-        let data = recipe.prepare(data)?;
         if data.weight_columns() > 0 {
             let message = "a population trains on rows that weigh the same; these have weights";
             return Err(Error::data(message));
@@ -277,5 +280,7 @@ fn alone(
     let mut optimizer = optimizer.clone();
     *optimizer.learning_rate_mut() = Schedule::Constant(member.learning_rate);
     let own = architecture.clone().seed(member.seed);
-    own.compile_with(device, objectives.to_vec(), optimizer)
+    let mut model = own.compile_with(device, objectives.to_vec(), optimizer)?;
+    model.architecture.names.learn(architecture.names.clone());
+    Ok(model)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::reserve::reserved;
 use crate::session::PieceTimes;
@@ -54,6 +55,8 @@ struct OutputColumns {
     columns: usize,
     /// Columns of each of its positions.
     classes: usize,
+    /// The names of its classes in the order of their numbers; empty where they are not known.
+    class_names: Arc<Vec<String>>,
 }
 
 impl Predictions {
@@ -100,6 +103,76 @@ impl Predictions {
         };
         self.values.chunks_exact(classes).map(class).collect()
     }
+
+    /// The name of the class of every row, or of every position: that of [`classes`](Self::classes), as the table was read
+    /// that the model learned from. A model that was saved and loaded knows it too, and the names of columns and categories.
+    ///
+    /// ```
+    /// # #[cfg(feature = "csv")] {
+    /// use kiln::data::{CellValue, Step};
+    /// use kiln::prelude::*;
+    ///
+    /// let table = "island,mass,kind\nBiscoe,5,Gentoo\nDream,3,Adelie\nBiscoe,6,Gentoo\nTorgersen,4,Adelie\n";
+    /// let csv = Csv::new().categorical("island").target("kind").labels();
+    /// let penguins = csv.read_from(table.as_bytes(), "penguins.csv")?;
+    /// let steps = Preprocessing::fit(&penguins, [Step::OneHot, Step::Standardize])?;
+    /// let model = Sequential::new(steps.outputs()).dense(2, Softmax).preprocessing(steps);
+    /// let mut model = model.compile_on(&Device::cpu(), SparseCategoricalCrossentropy, Adam::new(0.1), [])?;
+    /// model.fit(&penguins, Fit::epochs(50).silent())?;
+    /// # let file = std::env::temp_dir().join(format!("kiln-doc-{}.safetensors", std::process::id()));
+    ///
+    /// // In another program:
+    /// model.save(&file)?;
+    /// let mut model = Model::load_on(&Device::cpu(), &file)?;
+    /// # std::fs::remove_file(&file).ok();
+    /// // A row by the names of its columns, as texts or as texts and numbers, in any order.
+    /// let predicted = model.predict(&[("mass", "5.5"), ("island", "Biscoe")])?;
+    /// assert_eq!(predicted.class_names()?, ["Gentoo"]);
+    /// let cells: [(&str, CellValue); 2] = [("island", "Dream".into()), ("mass", 3.5.into())];
+    /// assert_eq!(model.predict(&cells)?.class_names()?, ["Adelie"]);
+    /// // A table read by itself: its columns are in another order, and its island is number 0.
+    /// let table = Csv::new().categorical("island").no_target();
+    /// let table = table.read_from("mass,island\n3,Torgersen\n4,Torgersen\n".as_bytes(), "new.csv")?;
+    /// assert_eq!(model.predict(&table)?.class_names()?, ["Adelie", "Adelie"]);
+    /// // What the model does not know is refused by name.
+    /// let error = model.predict(&[("mass", "5"), ("island", "Texel")]).unwrap_err();
+    /// assert!(error.to_string().contains("`Texel`, not one of the categories Biscoe, Dream, Torgersen"));
+    /// # }
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where the model learned from labels without names, or tells more classes apart than have names; where
+    /// there are several outputs, one of which [`output`](Self::output) gives.
+    pub fn class_names(&self) -> Result<Vec<&str>> {
+        let [only] = &self.outputs[..] else {
+            let names: Vec<&str> = self.outputs.iter().map(|own| own.name.as_str()).collect();
+            return Err(Error::data(format!(
+                "there are several outputs, {}: take one by `output`",
+                names.join(", ")
+            )));
+        };
+        if only.class_names.is_empty() {
+            return Err(Error::data(
+                "the model knows no names of classes: it learned from labels without names, which `Csv::labels` reads and \
+                 `Dataset::with_class_names` sets",
+            ));
+        }
+        let named = |class: usize| {
+            let unnamed = || {
+                let count = only.class_names.len();
+                Error::data(format!(
+                    "class {class} has no name: the model knows those of {count} classes"
+                ))
+            };
+            only.class_names
+                .get(class)
+                .map(String::as_str)
+                .ok_or_else(unnamed)
+        };
+        self.classes().into_iter().map(named).collect()
+    }
 }
 
 /// The outputs for rows that are preprocessed, on a device made again where it is lost meanwhile.
@@ -133,8 +206,17 @@ async fn predict_once(model: &mut Model, features: &Arranged<'_>) -> Result<Pred
         )
         .await?;
     }
+    // Labels with names are those of the only output that is trained.
+    let named = match &model.objectives[..] {
+        [only] => Some(&only.output),
+        _ => None,
+    };
     let outputs = model.architecture.outputs.iter().enumerate();
     let outputs = outputs.map(|(index, output)| OutputColumns {
+        class_names: match named {
+            Some(name) if *name == output.name => model.architecture.names.classes.clone(),
+            _ => Arc::default(),
+        },
         name: output.name.clone(),
         columns: model.architecture.width_of(index),
         classes: model.architecture.places_of(index).1,

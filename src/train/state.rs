@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::data::LearnedNames;
 use crate::{Error, Result, Snapshot};
 
 use super::history::History;
@@ -43,6 +44,8 @@ pub struct RunState {
     pub elapsed: Duration,
     /// The state of each callback, in the order in which they were added.
     pub callbacks: Vec<Kept>,
+    /// The names of columns, categories and classes that the model knew.
+    pub(crate) names: LearnedNames,
     /// The members of a [`Population`](super::Population), in order; none where the run is a model's. `history` is the first
     /// member's then, and `sums` are those of all members one after the other.
     pub(crate) members: Vec<MemberState>,

@@ -341,6 +341,52 @@ fn a_sequential_network_of_named_layers_has_an_order() {
     );
 }
 
+#[test]
+fn an_array_of_texts_under_a_wanted_name_is_an_error() {
+    let (kernel, bias) = (
+        Array::from_f32(&[3, 2], &KERNEL).unwrap(),
+        Array::from_f32(&[2], &[7.0, 8.0]).unwrap(),
+    );
+    let replaced = |bytes: &[u8], old: &[u8], new: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        let places = 0..bytes.len() - old.len();
+        for at in places {
+            if bytes[at..].starts_with(old) {
+                bytes[at..at + old.len()].copy_from_slice(new);
+            }
+        }
+        bytes
+    };
+    for texts in ["dense/kernel", "notes"] {
+        let file = Temporary::new(&format!("texts-{}.npz", texts.len()), b"");
+        let mut arrays = vec![("dense/kernel", &kernel), ("dense/bias", &bias)];
+        let other = Array::from_f32(&[3], &[1.5, 2.5, 3.5]).unwrap();
+        arrays.push(("notes", &other));
+        npy::save_all(&file.0, arrays.iter().copied()).unwrap();
+        // Texts of one letter take four bytes, as numbers do: the type alone is another, and the checksum.
+        let of = arrays.iter().find(|(name, _)| *name == texts).unwrap();
+        let old = of.1.to_bytes();
+        let new = replaced(&old, b"'<f4'", b"'<U1'");
+        assert_ne!(new, old);
+        let bytes = replaced(&std::fs::read(&file.0).unwrap(), &old, &new);
+        let sums = [&old, &new].map(|bytes| crc32fast::hash(bytes).to_le_bytes());
+        std::fs::write(&file.0, replaced(&bytes, &sums[0], &sums[1])).unwrap();
+        let mut model = model();
+        if texts == "notes" {
+            model.load_weights(&file.0).unwrap();
+            model.load_weights_by_name(&file.0).unwrap();
+            model.import_weights(&file.0, &Import::keras()).unwrap();
+            continue;
+        }
+        let said = ["`dense/kernel`", "no array of numbers"];
+        refused(model.load_weights(&file.0), &said);
+        refused(model.load_weights_by_name(&file.0), &said);
+        let partial = Import::keras().partial(true);
+        let said = ["`kernel` of `dense`", "no array of numbers"];
+        refused(model.import_weights(&file.0, &partial), &said);
+    }
+}
+
 #[cfg(unix)]
 mod writers {
     use std::os::unix::fs::{FileTypeExt, symlink};

@@ -6,5 +6,6 @@ mod common;
 mod foreign;
 mod import;
 mod io_faults;
+mod names;
 mod resume;
 mod round_trip;

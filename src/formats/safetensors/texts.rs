@@ -27,7 +27,7 @@ impl<'de> Deserialize<'de> for Texts {
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Texts, M::Error> {
                 let mut texts = BTreeMap::new();
                 while let Some(name) = map.next_key::<String>()? {
-                    if let Text(Some(text)) = map.next_value()? {
+                    if let MaybeText(Some(text)) = map.next_value()? {
                         texts.insert(name, text);
                     }
                 }
@@ -39,50 +39,50 @@ impl<'de> Deserialize<'de> for Texts {
 }
 
 /// A text; none where something else stands in its place.
-struct Text(Option<String>);
+struct MaybeText(Option<String>);
 
-impl<'de> Deserialize<'de> for Text {
+impl<'de> Deserialize<'de> for MaybeText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Anything;
         impl<'de> Visitor<'de> for Anything {
-            type Value = Text;
+            type Value = MaybeText;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a text")
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
-                Ok(Text(Some(text.into())))
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<MaybeText, E> {
+                Ok(MaybeText(Some(text.into())))
             }
 
-            fn visit_unit<E: de::Error>(self) -> Result<Text, E> {
-                Ok(Text(None))
+            fn visit_unit<E: de::Error>(self) -> Result<MaybeText, E> {
+                Ok(MaybeText(None))
             }
 
-            fn visit_bool<E: de::Error>(self, _other: bool) -> Result<Text, E> {
-                Ok(Text(None))
+            fn visit_bool<E: de::Error>(self, _other: bool) -> Result<MaybeText, E> {
+                Ok(MaybeText(None))
             }
 
-            fn visit_i64<E: de::Error>(self, _other: i64) -> Result<Text, E> {
-                Ok(Text(None))
+            fn visit_i64<E: de::Error>(self, _other: i64) -> Result<MaybeText, E> {
+                Ok(MaybeText(None))
             }
 
-            fn visit_u64<E: de::Error>(self, _other: u64) -> Result<Text, E> {
-                Ok(Text(None))
+            fn visit_u64<E: de::Error>(self, _other: u64) -> Result<MaybeText, E> {
+                Ok(MaybeText(None))
             }
 
-            fn visit_f64<E: de::Error>(self, _other: f64) -> Result<Text, E> {
-                Ok(Text(None))
+            fn visit_f64<E: de::Error>(self, _other: f64) -> Result<MaybeText, E> {
+                Ok(MaybeText(None))
             }
 
-            fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Text, S::Error> {
+            fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<MaybeText, S::Error> {
                 while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
+                Ok(MaybeText(None))
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Text, M::Error> {
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<MaybeText, M::Error> {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
+                Ok(MaybeText(None))
             }
         }
         deserializer.deserialize_any(Anything)

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::data::LearnedNames;
 use crate::session::{ElementsRef, HostElements};
 use crate::{Dataset, Error, Result};
 
@@ -16,6 +17,8 @@ pub(in crate::train) struct Batches<'a> {
     held: Option<(HeldRows, usize)>,
     taken: u64,
     pub steps_per_epoch: Option<u64>,
+    /// The names of the first piece.
+    pub names: LearnedNames,
     over: bool,
 }
 
@@ -40,6 +43,7 @@ impl<'a> Batches<'a> {
             held: None,
             taken: 0,
             steps_per_epoch,
+            names: LearnedNames::default(),
             over: false,
         }
     }
@@ -64,6 +68,9 @@ impl<'a> Batches<'a> {
         let prepared = recipe.prepare_weighted(&data, &self.class_weight);
         let named = |error: Error| Error::data(format!("batch {number}: {error}"));
         let table = HeldRows::of(prepared.map_err(named)?);
+        if number == 0 {
+            self.names = LearnedNames::of(&data);
+        }
         let told = (table.rows, table.weights);
         self.held = Some((table, 0));
         Ok(Some(told))

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::NamesDescription;
 use crate::formats::safetensors::File;
 use crate::formats::{Disk, System};
 use crate::train::{Order, RunState, Stop};
@@ -56,6 +57,9 @@ struct RunHeader {
     /// None in a run without validation.
     val_metrics: Option<Vec<String>>,
     callbacks: Vec<serde_json::Value>,
+    /// None of a model that learned from a table without names, and in files of before they were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    names: Option<NamesDescription>,
     /// Which callbacks keep a snapshot.
     snapshots: BTreeSet<usize>,
     /// The tensors of numbers that devices keep in 16 bits.

@@ -1,13 +1,15 @@
 //! A model in one safetensors file: weights as tensors, everything else as JSON in the metadata.
 //!
 //! Tensors are named `dense/kernel` (`[inputs, units]`, f32, row-major), `dense/bias` (`[units]`), `dense_1/kernel` …
-//! The metadata has `format` = `kiln`, `version` = `2` and `model`, the JSON of architecture, scaling, loss, metrics
-//! and optimizer. Any safetensors reader opens the file; the Python package of that name does in a test.
+//! The metadata has `format` = `kiln`, `version` = `2`, `model`, the JSON of architecture, scaling, loss, metrics
+//! and optimizer, and where the model learned from a table with names `names`, the JSON of those of columns, categories and
+//! classes. Any safetensors reader opens the file; the Python package of that name does in a test.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::{LearnedNames, NamesDescription};
 use crate::formats::safetensors::File;
 use crate::nn::{Config, Functional, LayerRef, Parameter};
 use crate::optim::OptimizerConfig;
@@ -86,7 +88,8 @@ fn no_model(format: Option<&str>) -> &'static str {
 }
 
 impl Model {
-    /// Writes weights, architecture, scaling, loss, metrics and optimizer settings to one safetensors file.
+    /// Writes weights, architecture, scaling, loss, metrics and optimizer settings to one safetensors file, with the names of columns,
+    /// categories and classes that the model learned from.
     ///
     /// The file appears whole or not at all: it is written under another name beside `path` and then renamed.
     /// Optimizer states are not part of it.
@@ -115,11 +118,17 @@ impl Model {
                 format!("the model cannot be described: {error}"),
             )
         })?;
-        let metadata = [
+        let mut metadata = vec![
             ("format", FORMAT.into()),
             ("version", VERSION.into()),
             ("model", json),
         ];
+        if let Some(names) = self.architecture.names.describe() {
+            let json = serde_json::to_string(&names).map_err(|error| {
+                Error::format(path, None, format!("names cannot be described: {error}"))
+            })?;
+            metadata.push(("names", json));
+        }
         write(path, &weights, &metadata)
     }
 
@@ -200,6 +209,17 @@ impl Model {
             .map_err(|error| unfit(format!("the model's layers: {error}")))?;
         let objectives = objectives.collect();
         let mut model = Model::new(architecture, device, objectives, Box::new(optimizer))?;
+        if file.text("names").is_some() {
+            let names: NamesDescription = file.json("names")?;
+            let names = LearnedNames::from(names);
+            names
+                .check(model.architecture.raw_columns())
+                .map_err(|error| unfit(format!("its `names`: {error}")))?;
+            if let Some(steps) = &mut model.architecture.preprocessing {
+                steps.columns = names.columns.clone();
+            }
+            model.architecture.names = names;
+        }
         let expected: Vec<Parameter> = model.architecture().parameters().collect();
         tensors::set(&mut model, path, &tensors::of(&file)?, &expected)?;
         Ok(model)

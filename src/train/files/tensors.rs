@@ -28,7 +28,15 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, HostTensor>> {
         return Err(Error::format(path, None, other.to_string()));
     }
     let mut tensors = BTreeMap::new();
-    for (name, array) in npy::all_from_bytes(&bytes, &path.display().to_string())? {
+    let archive = npy::all_from_bytes(&bytes, &path.display().to_string())?;
+    for (name, why) in archive.others() {
+        let tensor = HostTensor {
+            shape: Vec::new(),
+            values: Err(format!("no array of numbers ({why})")),
+        };
+        tensors.insert(name.clone(), tensor);
+    }
+    for (name, array) in archive {
         let tensor = HostTensor {
             shape: array.shape().to_vec(),
             values: Ok(array.to_f32()?),
@@ -68,18 +76,19 @@ pub(super) fn set(
         let Some(HostTensor { shape, values }) = tensors.get(name) else {
             return Err(unfit(format!("it has no tensor `{name}`")));
         };
+        let values = match values {
+            Ok(values) => values.as_slice(),
+            Err(kind) => {
+                return Err(unfit(format!("the tensor `{name}` is {kind}, not floats")));
+            }
+        };
         if shape[..] != *parameter.shape.dims() {
             return Err(unfit(format!(
                 "the tensor `{name}` is {shape:?}, not {} as in the model",
                 parameter.shape
             )));
         }
-        match values {
-            Ok(values) => given.push((name, values.as_slice())),
-            Err(kind) => {
-                return Err(unfit(format!("the tensor `{name}` is {kind}, not floats")));
-            }
-        }
+        given.push((name, values));
     }
     model.set_weights(given)
 }

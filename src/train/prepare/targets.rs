@@ -24,11 +24,17 @@ impl Recipe<'_> {
             let places = self.architecture.places_of(self.output(objective));
             positions = positions.max(places.0);
             let targets = self.targets_of(data, objective)?;
+            let relabelled = self.architecture.names.relabelled(data)?;
             let named = |error: Error| match self.objectives.len() {
                 1 => error,
                 _ => Error::data(format!("the output `{}`: {error}", objective.output)),
             };
-            all.push(fitted(objective, places, targets).map_err(named)?);
+            let fitted = match &relabelled {
+                Some(own) => fitted(objective, places, own).map(HostElements::into_owned),
+                None => fitted(objective, places, targets),
+            };
+            all.push(fitted.map_err(named)?);
+            let targets = relabelled.as_ref().unwrap_or(targets);
             self.check_left_out(number, objective, targets)?;
         }
         Ok((all, positions))

@@ -69,6 +69,7 @@ impl Run<'_> {
             history,
             elapsed: self.elapsed(),
             callbacks: callbacks.collect::<Result<_>>()?,
+            names: model.architecture.names.clone(),
             members,
         };
         state.set_snapshot(snapshot);

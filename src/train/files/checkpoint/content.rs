@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::data::LearnedNames;
 use crate::formats::safetensors::{Dtype, Elements, File, NewTensor, header};
 use crate::reserve::reserved;
 use crate::train::{Epoch, History, Kept, MemberState, RunState};
@@ -53,6 +54,7 @@ impl<'a> Content<'a> {
                 metrics,
                 val_metrics,
                 callbacks: Vec::new(),
+                names: state.names.describe(),
                 snapshots: BTreeSet::new(),
                 halves: BTreeSet::new(),
                 members: Vec::new(),
@@ -245,6 +247,7 @@ impl Read<'_> {
             elapsed: Duration::from_nanos(run.elapsed_nanos),
             callbacks,
             history: self.history(&run, "run")?,
+            names: run.names.map_or_else(Default::default, LearnedNames::from),
             members,
         })
     }

@@ -1,0 +1,131 @@
+//! Rows written down by the names of their columns, as they would stand in the file of the table that was learned from.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use crate::error::{Error, Result};
+use crate::reserve::reserved;
+
+use super::arrange::listed;
+use super::table::ColumnNames;
+
+/// Texts that stand for a missing cell, beside an empty one, in any case.
+const MISSING: [&str; 5] = ["?", "na", "n/a", "nan", "null"];
+
+/// A cell of a row that is given by the names of its columns: a number, or a text as a file would have it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CellValue<'a> {
+    /// A number; NaN is a missing cell. In a column of categories it stands for the one of its text, such as `3`.
+    Number(f32),
+    /// The name of a category, or the text of a number; an empty one, `?`, `NA`, `N/A`, `NaN` and `null` (in any case) is a missing
+    /// cell.
+    Text(Cow<'a, str>),
+}
+
+impl From<f32> for CellValue<'_> {
+    fn from(number: f32) -> Self {
+        CellValue::Number(number)
+    }
+}
+
+impl<'a> From<&'a str> for CellValue<'a> {
+    fn from(text: &'a str) -> Self {
+        CellValue::Text(text.into())
+    }
+}
+
+impl From<String> for CellValue<'_> {
+    fn from(text: String) -> Self {
+        CellValue::Text(text.into())
+    }
+}
+
+/// Rows by the names of their columns.
+pub(crate) type NamedRows<'a> = Vec<Vec<(&'a str, CellValue<'a>)>>;
+
+impl ColumnNames {
+    /// The numbers of rows of named cells in these columns, row-major.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where these columns have no names, with the row and the name of a cell that is missing, unknown, given
+    /// twice, no number or none of its column's categories.
+    pub(crate) fn numbers(&self, rows: &NamedRows<'_>) -> Result<Vec<f32>> {
+        if self.names.is_empty() {
+            return Err(Error::data(
+                "the model knows no names of columns: give rows of numbers, or train it on a table with names, as `Csv` reads them \
+                 from a header and `with_feature_names` sets them",
+            ));
+        }
+        let columns: HashMap<&str, usize> = (self.names.iter().enumerate())
+            .map(|(column, name)| (name.as_str(), column))
+            .collect();
+        if columns.len() < self.names.len() {
+            return Err(Error::data(
+                "two columns of the model have one name: give rows of numbers in their order",
+            ));
+        }
+        let categories: Vec<HashMap<&str, usize>> = (0..self.width())
+            .map(|column| {
+                let names = self.categories(column).iter().enumerate();
+                names
+                    .map(|(number, name)| (name.as_str(), number))
+                    .collect()
+            })
+            .collect();
+        let mut numbers = reserved(rows.len().checked_mul(self.width()), "the rows")?;
+        for (row, cells) in rows.iter().enumerate() {
+            let unfit = |message: String| Error::data(format!("row {row}: {message}"));
+            let mut found = vec![None; self.width()];
+            for (name, cell) in cells {
+                let Some(&column) = columns.get(name) else {
+                    let known = listed(&self.names);
+                    return Err(unfit(format!(
+                        "no column is called `{name}`; there is: {known}"
+                    )));
+                };
+                let number = number(cell, &categories[column]).map_err(|what| {
+                    let known = match self.categories(column) {
+                        [] => "a number".to_string(),
+                        names => format!("one of the categories {}", listed(names)),
+                    };
+                    unfit(format!("`{name}` is {what}, not {known}"))
+                })?;
+                if found[column].replace(number).is_some() {
+                    return Err(unfit(format!("`{name}` is given twice")));
+                }
+            }
+            for (number, name) in found.iter().zip(&self.names) {
+                let missing = || {
+                    unfit(format!(
+                        "`{name}` is missing; give NaN where it is not known"
+                    ))
+                };
+                numbers.push(number.ok_or_else(missing)?);
+            }
+        }
+        Ok(numbers)
+    }
+}
+
+/// The number of a cell in a column of these categories, or in one of numbers where there are none; what it is that has none.
+fn number(cell: &CellValue<'_>, categories: &HashMap<&str, usize>) -> Result<f32, String> {
+    let text = match cell {
+        CellValue::Number(number) if number.is_nan() || categories.is_empty() => {
+            return Ok(*number);
+        }
+        CellValue::Number(number) => Cow::Owned(number.to_string()),
+        CellValue::Text(text) => Cow::Borrowed(text.trim()),
+    };
+    if let Some(&number) = categories.get(&*text) {
+        return Ok(number as f32);
+    }
+    let missing = |marker: &&str| marker.eq_ignore_ascii_case(&text);
+    if text.is_empty() || MISSING.iter().any(missing) {
+        return Ok(f32::NAN);
+    }
+    let number = text.parse::<f32>().ok().filter(|number| number.is_finite());
+    number
+        .filter(|_| categories.is_empty())
+        .ok_or_else(|| format!("`{text}`"))
+}

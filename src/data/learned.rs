@@ -1,0 +1,166 @@
+//! What a model remembers of the tables that it learned from: the names of columns, categories and classes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+use super::arrange::listed;
+use super::table::ColumnNames;
+use super::{Dataset, Targets};
+
+/// The names of columns, categories and classes that a model learned from.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct LearnedNames {
+    pub columns: ColumnNames,
+    /// In the order of their numbers; empty where they have no names.
+    pub classes: Arc<Vec<String>>,
+}
+
+/// The names as a model file has them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct NamesDescription {
+    #[serde(flatten)]
+    columns: ColumnNames,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    classes: Vec<String>,
+}
+
+impl From<NamesDescription> for LearnedNames {
+    fn from(NamesDescription { columns, classes }: NamesDescription) -> Self {
+        LearnedNames {
+            columns,
+            classes: Arc::new(classes),
+        }
+    }
+}
+
+impl LearnedNames {
+    /// The names of a data set: those of columns where it is one table.
+    pub(crate) fn of(data: &Dataset) -> Self {
+        let is_table = data.inputs().len() == 1;
+        LearnedNames {
+            columns: if is_table {
+                data.table.clone()
+            } else {
+                ColumnNames::default()
+            },
+            classes: Arc::new(data.class_names.clone()),
+        }
+    }
+
+    /// Takes over the names of what a model is trained on, where it knows none yet.
+    pub(crate) fn learn(&mut self, data: LearnedNames) {
+        if self.columns.is_empty() {
+            self.columns = data.columns;
+        }
+        if self.classes.is_empty() {
+            self.classes = data.classes;
+        }
+    }
+
+    /// The names as data; none where there are none.
+    pub(crate) fn describe(&self) -> Option<NamesDescription> {
+        (*self != Self::default()).then(|| NamesDescription {
+            columns: self.columns.clone(),
+            classes: self.classes.to_vec(),
+        })
+    }
+
+    /// Refuses names out of a file that are not those of a model of rows of `width` raw columns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where the names are not as many as the columns.
+    pub(crate) fn check(&self, width: usize) -> Result<()> {
+        if self.columns.is_of(width) {
+            return Ok(());
+        }
+        Err(Error::data(format!(
+            "names of columns or categories are not as many as the {width} columns"
+        )))
+    }
+
+    /// Takes over the names of the state that a run goes on from; what was learned so far must have been the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where the model knows other columns, categories or classes.
+    pub(crate) fn learn_from_state(&mut self, state: LearnedNames, width: usize) -> Result<()> {
+        let refused = |message: String| Err(Error::argument("resume", message));
+        if let Err(refusal) = state.check(width) {
+            return refused(format!("is the state of another model: {refusal}"));
+        }
+        let (own, theirs) = (&self.columns, &state.columns);
+        if !own.is_empty() && !theirs.is_empty() && own != theirs {
+            return refused(format!(
+                "is the state of a run on the columns {}, and the model's are {}, in other numbers of columns or categories: give \
+                 preprocessing that was fitted on the same table",
+                listed(&theirs.names),
+                listed(&own.names)
+            ));
+        }
+        let (own, theirs) = (&self.classes, &state.classes);
+        if !own.is_empty() && !theirs.is_empty() && own != theirs {
+            return refused(format!(
+                "is the state of a run on the classes {}, and the model's are {}",
+                listed(theirs),
+                listed(own)
+            ));
+        }
+        self.learn(state);
+        Ok(())
+    }
+
+    /// The labels of a data set by the model's numbers of classes, where the data set numbers its classes in another way.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] with the row and the name of a class that the model does not know.
+    pub(crate) fn relabelled(&self, data: &Dataset) -> Result<Option<Targets>> {
+        let theirs = &data.class_names;
+        if self.classes.is_empty() || theirs.is_empty() || *theirs == *self.classes {
+            return Ok(None);
+        }
+        let Some((labels, each, _)) = data.targets().as_labels() else {
+            return Ok(None);
+        };
+        let numbers: HashMap<&str, u32> = (0..)
+            .zip(self.classes.iter())
+            .map(|(number, name)| (name.as_str(), number))
+            .collect();
+        let known: Vec<Option<u32>> = (theirs.iter())
+            .map(|name| numbers.get(name.as_str()).copied())
+            .collect();
+        let mut mapped = labels.to_vec();
+        for (at, label) in mapped.iter_mut().enumerate() {
+            let number = *label as usize;
+            match (known.get(number), theirs.get(number)) {
+                (Some(Some(own)), _) => *label = *own,
+                (_, Some(name)) => {
+                    return Err(Error::data(format!(
+                        "row {} is of the class `{name}`, which is none of those that the model learned: {}",
+                        at / each.max(1),
+                        listed(&self.classes)
+                    )));
+                }
+                // A label that stands for no class, such as one that is ignored.
+                (_, None) => {}
+            }
+        }
+        let classes = self.classes.len();
+        Ok(Some(match data.targets() {
+            Targets::LabelTable { columns, .. } => Targets::LabelTable {
+                labels: mapped,
+                columns: *columns,
+                classes,
+            },
+            _ => Targets::Labels {
+                labels: mapped,
+                classes,
+            },
+        }))
+    }
+}
