@@ -22,20 +22,20 @@ enum Limit {
     /// The thread waits for the future and nothing else.
     Endless,
     /// A slice of the future's own.
-    Slice(Span),
+    Slice(PollSpan),
     /// A budget of whoever polls, for what the device does too.
-    Budget(Span),
+    Budget(PollSpan),
 }
 
 /// When a poll is to end, and how long it was to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Span {
+struct PollSpan {
     end: WallTime,
     length: Duration,
 }
 
 impl Limit {
-    fn span(self) -> Option<Span> {
+    fn span(self) -> Option<PollSpan> {
         match self {
             Limit::Open | Limit::Endless => None,
             Limit::Slice(span) | Limit::Budget(span) => Some(span),
@@ -43,11 +43,11 @@ impl Limit {
     }
 }
 
-impl Span {
+impl PollSpan {
     /// From now on; none where it would end beyond what the clock counts.
     fn of(length: Duration) -> Option<Self> {
         let end = WallTime::now().checked_add(length)?;
-        Some(Span { end, length })
+        Some(PollSpan { end, length })
     }
 
     fn left(self) -> Duration {
@@ -86,13 +86,13 @@ pub(crate) fn poll_for<F: Future>(
     budget: Duration,
     wait: impl Fn(Duration) -> bool,
 ) -> Poll<F::Output> {
-    let span = Span::of(budget);
+    let span = PollSpan::of(budget);
     let limit = span.map_or(Limit::Endless, Limit::Budget);
     let mut context = Context::from_waker(Waker::noop());
     loop {
         SPENT.set(false);
         let polled = within(limit, || future.as_mut().poll(&mut context));
-        let left = span.map_or(budget, Span::left);
+        let left = span.map_or(budget, PollSpan::left);
         if polled.is_ready() || SPENT.get() || left.is_zero() || !wait(left) {
             return polled;
         }
@@ -103,7 +103,7 @@ pub(crate) fn poll_for<F: Future>(
 pub(crate) async fn sliced<F: Future>(slice: Option<Duration>, future: F) -> F::Output {
     let mut future = pin!(future);
     std::future::poll_fn(move |context| {
-        let own = |slice| Span::of(slice).map_or(Limit::Endless, Limit::Slice);
+        let own = |slice| PollSpan::of(slice).map_or(Limit::Endless, Limit::Slice);
         let limit = match (LIMIT.get(), slice) {
             (Limit::Open, slice) => own(slice.unwrap_or(DEFAULT)),
             (Limit::Endless, Some(slice)) => own(slice),
@@ -116,7 +116,7 @@ pub(crate) async fn sliced<F: Future>(slice: Option<Duration>, future: F) -> F::
 
 /// What is left of the poll at hand; none where it may go on for ever.
 pub(crate) fn left() -> Option<Duration> {
-    LIMIT.get().span().map(Span::left)
+    LIMIT.get().span().map(PollSpan::left)
 }
 
 /// The time that work may take which is submitted now: what is left of the poll where the poll waits for it, a whole
@@ -124,7 +124,7 @@ pub(crate) fn left() -> Option<Duration> {
 pub(crate) fn room(waits: bool) -> Option<Duration> {
     match LIMIT.get() {
         Limit::Slice(span) if !waits => Some(span.length),
-        limit => limit.span().map(Span::left),
+        limit => limit.span().map(PollSpan::left),
     }
 }
 
