@@ -39,6 +39,9 @@
 //! [`optim::Optimizer`], a callback by [`train::Callback`], a function of one number by [`op::UnaryFunction`], and an op with a
 //! WGSL kernel, gradient and CPU form by [`op::Op`], which [`check`] tries on every device: `examples/custom_op` does.
 
+// To see that a run is `Send`, all that it holds is looked through, down to wgpu's innermost types.
+#![recursion_limit = "256"]
+
 mod autodiff;
 pub mod check;
 mod contract;

@@ -45,8 +45,12 @@ impl Model {
     /// # Errors
     ///
     /// The errors of [`Model::fit`].
-    pub async fn fit_async(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<History> {
-        slice::sliced(fit.slice, self.fit_whole(data, fit)).await
+    pub fn fit_async(
+        &mut self,
+        data: &Dataset,
+        fit: Fit<'_>,
+    ) -> impl Future<Output = Result<History>> + Send {
+        slice::sliced(fit.slice, self.fit_whole(data, fit))
     }
 
     async fn fit_whole(&mut self, data: &Dataset, mut fit: Fit<'_>) -> Result<History> {
@@ -157,13 +161,13 @@ impl Model {
     /// # Errors
     ///
     /// The errors of [`Model::fit_batches`].
-    pub async fn fit_batches_async<'a>(
+    pub fn fit_batches_async<'a>(
         &mut self,
         batches: impl IntoIterator<Item = Result<Dataset>, IntoIter: Send + 'a>,
         fit: Fit<'a>,
-    ) -> Result<History> {
+    ) -> impl Future<Output = Result<History>> + Send {
         let batches = batches.into_iter();
-        slice::sliced(fit.slice, self.fit_pieces(batches, fit)).await
+        slice::sliced(fit.slice, self.fit_pieces(batches, fit))
     }
 
     async fn fit_pieces<'a>(
@@ -260,9 +264,14 @@ impl Model {
     /// # Errors
     ///
     /// The errors of [`Model::evaluate`].
-    pub async fn evaluate_async(&mut self, data: &Dataset) -> Result<Evaluation> {
-        let prepared = self.recipe().prepare_evaluation(data)?;
-        slice::sliced(None, evaluation::evaluate(self, &prepared)).await
+    pub fn evaluate_async(
+        &mut self,
+        data: &Dataset,
+    ) -> impl Future<Output = Result<Evaluation>> + Send {
+        slice::sliced(None, async move {
+            let prepared = self.recipe().prepare_evaluation(data)?;
+            evaluation::evaluate(self, &prepared).await
+        })
     }
 
     /// The model's outputs for rows of input, preprocessed first if the model has such steps.
@@ -283,12 +292,15 @@ impl Model {
     /// # Errors
     ///
     /// The errors of [`Model::predict`].
-    pub async fn predict_async<'a>(
+    pub fn predict_async<'a>(
         &mut self,
         rows: impl Into<Features<'a>>,
-    ) -> Result<Predictions> {
-        let features = self.recipe().arranged(rows.into())?;
-        slice::sliced(None, predict::predict(self, &features)).await
+    ) -> impl Future<Output = Result<Predictions>> + Send {
+        let rows = rows.into();
+        slice::sliced(None, async move {
+            let features = self.recipe().arranged(rows)?;
+            predict::predict(self, &features).await
+        })
     }
 
     /// Computes a value from the outputs for these rows and its derivatives by every input and every weight, as the model

@@ -152,8 +152,12 @@ impl Population {
     /// # Errors
     ///
     /// The errors of [`Population::fit`].
-    pub async fn fit_async(&mut self, data: &Dataset, fit: Fit<'_>) -> Result<Vec<History>> {
-        slice::sliced(fit.slice, self.fit_members(data, fit)).await
+    pub fn fit_async(
+        &mut self,
+        data: &Dataset,
+        fit: Fit<'_>,
+    ) -> impl Future<Output = Result<Vec<History>>> + Send {
+        slice::sliced(fit.slice, self.fit_members(data, fit))
     }
 
     async fn fit_members(&mut self, data: &Dataset, mut fit: Fit<'_>) -> Result<Vec<History>> {
