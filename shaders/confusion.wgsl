@@ -82,7 +82,7 @@ fn count(@builtin(local_invocation_index) local: u32) {
     let own = home();
     if begins_epoch() {
         for (var i = local; i < params.cells; i += WORKGROUP) {
-            tally[own + i] = 0.0;
+            set_cell(own + i, vec2<f32>());
         }
     }
     let counted = counted_rows();
@@ -109,15 +109,15 @@ fn count(@builtin(local_invocation_index) local: u32) {
         workgroupBarrier();
         storageBarrier();
         var leads = cell != NOWHERE;
-        var sum = 0.0;
-        for (var i = 0u; i < min(WORKGROUP, counted - first); i++) {
+        var sum = vec2<f32>();
+        for (var i = 0u; leads && i < min(WORKGROUP, counted - first); i++) {
             if cells[i] == cell {
-                leads = leads && i >= local;
-                sum += shares[i];
+                leads = i >= local;
+                sum = pair_and(sum, shares[i]);
             }
         }
         if leads {
-            tally[own + cell] += sum;
+            set_cell(own + cell, pair_plus(cell_at(own + cell), sum));
         }
         workgroupBarrier();
     }

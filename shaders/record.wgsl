@@ -3,7 +3,8 @@
 //
 // ring: [ring_rows, columns, parts], `parts` elements of which are set; cursor: the clock's words; values: [batch]. A workgroup
 // takes one part, `part_rows` rows: an invocation sums every WORKGROUP-th, then the first one sums theirs, always in this
-// order, so that reruns give the same bits. The host adds the parts, in f64: no workgroup waits for another.
+// order, so that reruns give the same bits, and with the errors of rounding, see pair.wgsl. The host adds the parts, in f64: no
+// workgroup waits for another.
 
 struct Params {
     ring_rows: u32,
@@ -25,24 +26,25 @@ override WORKGROUP: u32 = 32u;
 @group(0) @binding(2) var<storage, read> values: array<f32>;
 @group(0) @binding(3) var<storage, read_write> ring: array<f32>;
 
-var<workgroup> sums: array<f32, WORKGROUP>;
+var<workgroup> sums: array<vec2<f32>, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn record(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let part = group.x;
     let end = min(min(cursor[ROWS], params.batch), (part + 1u) * params.part_rows);
-    var sum = 0.0;
+    var sum = vec2<f32>();
     for (var i = part * params.part_rows + local; i < end; i += WORKGROUP) {
-        sum += values[i];
+        sum = pair_and(sum, values[i]);
     }
     sums[local] = sum;
     workgroupBarrier();
     if local == 0u {
-        sum = 0.0;
-        for (var i = 0u; i < WORKGROUP; i++) {
-            sum += sums[i];
+        for (var i = 1u; i < WORKGROUP; i++) {
+            let other = sums[i];
+            sum = pair_and(sum, other.x);
+            sum.y += other.y;
         }
         let row = (cursor[STEP] - 1u) % params.ring_rows;
-        ring[(row * params.columns + params.column) * params.parts + part] = sum;
+        ring[(row * params.columns + params.column) * params.parts + part] = pair_value(sum);
     }
 }

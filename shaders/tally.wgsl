@@ -1,8 +1,9 @@
 // What the tallies of an epoch share: their place, the rows that count, targets and weights. Appended to their shaders,
 // whose params have batch, columns, slots, cells, last and each.
 //
-// A tally is [slots, cells]: the epoch's slot is epoch mod slots, and the first batch of an epoch begins it anew, by the
-// clock's own words, so that the host writes nothing between epochs. Adding up is deterministic: of the invocations whose
+// A tally is [2·slots, cells]: the epoch's slot is epoch mod slots, and the first batch of an epoch begins it anew, by the
+// clock's own words, so that the host writes nothing between epochs. A cell is a pair, see pair.wgsl; the seconds of all slots
+// lie behind all firsts. Adding up is deterministic: of the invocations whose
 // rows fall into one cell the first adds for all, in the order of the rows, and workgroups share no cell.
 
 // The words of the cursor: `cursor` in src/op/clock.rs.
@@ -35,6 +36,16 @@ fn counted_rows() -> u32 {
 // Where the epoch's cells begin.
 fn home() -> u32 {
     return (cursor[EPOCH] % params.slots) * params.cells;
+}
+
+// The pair of a cell, counted over all slots.
+fn cell_at(at: u32) -> vec2<f32> {
+    return vec2(tally[at], tally[params.slots * params.cells + at]);
+}
+
+fn set_cell(at: u32, value: vec2<f32>) {
+    tally[at] = value.x;
+    tally[params.slots * params.cells + at] = value.y;
 }
 
 fn begins_epoch() -> bool {

@@ -89,7 +89,7 @@ fn count(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
     let own = home() + group.x * 2u * size;
     if begins_epoch() {
         for (var i = local; i < 2u * size; i += WORKGROUP) {
-            tally[own + i] = 0.0;
+            set_cell(own + i, vec2<f32>());
         }
     }
     let counted = counted_rows();
@@ -113,16 +113,18 @@ fn count(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
         workgroupBarrier();
         storageBarrier();
         var leads = bucket != NOWHERE;
-        var sum = vec2<f32>();
-        for (var i = 0u; i < min(WORKGROUP, counted - first); i++) {
+        var yes = vec2<f32>();
+        var no = vec2<f32>();
+        for (var i = 0u; leads && i < min(WORKGROUP, counted - first); i++) {
             if buckets[i] == bucket {
-                leads = leads && i >= local;
-                sum += shares[i];
+                leads = i >= local;
+                yes = pair_and(yes, shares[i].x);
+                no = pair_and(no, shares[i].y);
             }
         }
         if leads {
-            tally[own + bucket] += sum.x;
-            tally[own + size + bucket] += sum.y;
+            set_cell(own + bucket, pair_plus(cell_at(own + bucket), yes));
+            set_cell(own + size + bucket, pair_plus(cell_at(own + size + bucket), no));
         }
         workgroupBarrier();
     }

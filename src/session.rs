@@ -14,7 +14,7 @@ use crate::plan::{Place, Plan};
 use crate::{Error, Result, cpu, gpu};
 
 use access::floats;
-pub(crate) use clock::{note_powers, resize_rates};
+pub(crate) use clock::{note_powers, resize, resize_rates};
 pub(crate) use handle::{ElementsRef, Handle, HostElements, ProgramHandle};
 pub(crate) use sliced::PieceTimes;
 pub(crate) use snapshot::PendingSnapshot;

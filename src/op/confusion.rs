@@ -8,9 +8,9 @@ use crate::number::Real;
 use crate::op::shape::rows::RowTarget;
 
 use super::accuracy::largest;
-use super::tally::{CountedRows, RowCount, Trial, iterations};
+use super::tally::{Cells, CountedRows, RowCount, TallyCase, iterations};
 
-const SHADER: Shader = shader!("confusion", "tally");
+const SHADER: Shader = shader!("confusion", "tally", "pair");
 
 pub const ENTRY: Entry = Entry::new("confusion", &[SHADER], cases);
 
@@ -25,7 +25,7 @@ pub(crate) enum Says {
     Class,
 }
 
-/// Counts what was said against what was wanted; the tally is \[slots, classes²\], a row of it for each wanted class.
+/// Counts what was said against what was wanted; the tally is \[2·slots, classes²\], a row of it for each wanted class.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Confusion {
     /// How classes are read off numbers.
@@ -74,7 +74,7 @@ impl RowCount for Confusion {
                 Err(format!("y must have one column, got {columns}"))
             }
             _ if classes == 0 => Err("there must be a class".into()),
-            _ => Ok(classes * classes),
+            _ => Ok(classes.saturating_mul(classes)),
         }
     }
 
@@ -85,7 +85,7 @@ impl RowCount for Confusion {
             Says::Above(threshold) => (1, threshold),
             Says::Class => (2, 0.0),
         };
-        let cells = self.classes * self.classes;
+        let cells = self.classes.saturating_mul(self.classes);
         let launch = launch
             .set("SAYS", says)
             .param("classes", self.classes)
@@ -97,7 +97,7 @@ impl RowCount for Confusion {
 
     /// Weights are not negative, so a cell's terms do not cancel.
     #[inline(always)]
-    fn add<T: Real>(&self, cells: &mut [T], rows: CountedRows<'_, T>, _: &[T], _: bool) {
+    fn add<T: Real>(&self, cells: &mut Cells<'_, T>, rows: CountedRows<'_, T>, _: &[T], _: bool) {
         let threshold = if let Says::Above(threshold) = self.says {
             threshold
         } else {
@@ -114,9 +114,9 @@ impl RowCount for Confusion {
             }
             match (wanted, self.class(row.y, threshold)) {
                 (Some(wanted), Some(said)) if wanted < self.classes && !row.weight.is_nan() => {
-                    cells[wanted * self.classes + said] += row.weight;
+                    cells.add(wanted * self.classes + said, row.weight.double());
                 }
-                _ => cells[0] += T::nan(),
+                _ => cells.set(0, f64::NAN),
             }
         }
     }
@@ -159,7 +159,7 @@ fn cases() -> Vec<Case> {
                 Says::Largest if turn == 0 => Fill::Binary,
                 _ => Fill::Uniform(0.0, 1.0),
             };
-            let trial = Trial::new((batch, counted), (epoch, slots), turn);
+            let trial = TallyCase::new((batch, counted), (epoch, slots), turn);
             let rows = trial.rows();
             cases.push(trial.case(count, classes * classes, |case| {
                 let case = case.constant(&[batch, columns], y).nan_if(trial.is_whole());
@@ -181,7 +181,7 @@ fn cases() -> Vec<Case> {
             classes: 3,
             ignored: None,
         };
-        let trial = Trial::new((2, 2), (1, 2), 0);
+        let trial = TallyCase::new((2, 2), (1, 2), 0);
         cases.push(trial.case(count, 9, |case| {
             let case = case.constant(&[2, 1], Fill::Values(vec![2.0, number]));
             case.words(&[2], Fill::Words(vec![1, 2]))

@@ -100,7 +100,7 @@ pub(crate) use similarity::Similarity;
 pub(crate) use standardize::Standardize;
 pub(crate) use sum::Sum;
 pub(crate) use sum_of_squares::{SumOfSquares, norm_of};
-pub(crate) use tally::{Feed, Tallied, slots};
+pub(crate) use tally::{CELL_BYTES as TALLY_CELL_BYTES, Feed, Tallied, read_cells, slots};
 pub(crate) use threshold_counts::{Select, ThresholdCounts};
 pub(crate) use update::{
     Clipped, Running, Treatment, Update, cases_within_the_limit, complement, moved, over_root,

@@ -1,39 +1,67 @@
 //! Moments of an epoch's targets and errors, for each column: what R², explained variance and correlations over all rows
 //! come from.
 //!
-//! With d = t − K and e = y − t, where K is the first target of the epoch, which keeps the sums of squares from cancelling
-//! where targets lie far from zero (Chan, Golub and LeVeque, 1983).
+//! With d = t − K and e = y − t, where K is a number near the targets, which keeps the sums of squares from cancelling where
+//! these lie far from zero (Chan, Golub and LeVeque, 1983). It begins as the first target of the epoch and is moved after a
+//! batch where it is far from the mean so far. Terms and sums are pairs of f32 on devices, f64 on the processor.
 
-use crate::contract::{Case, Entry, Fill, Launch, Sample, Shader, Signature, shader};
+use crate::contract::{Case, Entry, Fill, Launch, Shader, Signature, shader};
 use crate::number::Real;
 use crate::{DType, TensorType};
 
-use super::tally::{CountedRows, RowCount, Trial, workgroup};
+use super::tally::{Cells, CountedRows, RowCount, TallyCase, workgroup};
 
-const SHADER: Shader = shader!("moments", "tally");
+const SHADER: Shader = shader!("moments", "tally", "pair");
 
 pub const ENTRY: Entry = Entry::new("moments", &[SHADER], cases);
 
 /// Numbers of a column: Σ w, K, Σ w·d, Σ w·d², Σ w·e, Σ w·e², Σ w·d·e, rows.
 pub(crate) const MOMENTS: usize = 8;
 
-/// Sums moments of targets that are numbers; the tally is \[slots, columns·[`MOMENTS`]\].
+/// Times that K is moved after a batch, at most: `STEPS` in moments.wgsl.
+const STEPS: usize = 8;
+
+/// Sums moments of targets that are numbers; the tally is \[2·slots, columns·[`MOMENTS`]\].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moments;
 
+const WEIGHT: usize = 0;
+const SHIFT: usize = 1;
+const D: usize = 2;
+const DD: usize = 3;
+const E: usize = 4;
+const DE: usize = 6;
+
 /// What a row adds to the moments of a column, but for K.
-#[inline(always)]
-fn terms<T: Real>(w: T, d: T, e: T) -> [T; MOMENTS] {
-    [
-        w,
-        T::zero(),
-        w * d,
-        w * d * d,
-        w * e,
-        w * e * e,
-        w * d * e,
-        T::one(),
-    ]
+fn terms(w: f64, d: f64, e: f64) -> [f64; MOMENTS] {
+    [w, 0.0, w * d, w * d * d, w * e, w * e * e, w * d * e, 1.0]
+}
+
+/// The exponent of a number as f32 has it in its bits.
+fn exponent(x: f64) -> i32 {
+    ((x as f32).to_bits() >> 23 & 255) as i32
+}
+
+/// How far K is to be moved towards the mean: by a power of two, as devices can exactly, where its distance is not small beside
+/// the spread.
+fn step(sums: &[f64; MOMENTS]) -> Option<f64> {
+    let [d, dd, w] = [D, DD, WEIGHT].map(|i| exponent(sums[i]));
+    let by = d - w + 126;
+    let known = d > 0 && w > 0 && dd > 0 && dd < 255 && (1..255).contains(&by);
+    let far = known && 2 * d >= dd + w - 3;
+    let by = f64::from(f32::from_bits((by as u32 & 255) << 23));
+    far.then(|| by.copysign(sums[D]))
+}
+
+/// Moves K towards the mean of the targets so far, so that an outlier that came first does not spoil what follows.
+fn recenter(sums: &mut [f64; MOMENTS]) {
+    for _ in 0..STEPS {
+        let Some(by) = step(sums) else { break };
+        sums[DD] += (sums[WEIGHT] * by - 2.0 * sums[D]) * by;
+        sums[D] -= sums[WEIGHT] * by;
+        sums[DE] -= sums[E] * by;
+        sums[SHIFT] += by;
+    }
 }
 
 impl RowCount for Moments {
@@ -56,61 +84,68 @@ impl RowCount for Moments {
         let (batch, columns) = signature.inputs[2].shape.rows_and_columns();
         let workgroup = u64::from(workgroup(batch));
         let launch = launch
-            .iterations((batch as u64).div_ceil(workgroup) + workgroup + MOMENTS as u64)
-            .flops((batch * columns) as u64 * 14);
+            .iterations((batch as u64).div_ceil(workgroup) * MOMENTS as u64 + 64)
+            .flops((batch * columns) as u64 * 200);
         (launch, columns)
     }
 
     #[inline(always)]
-    fn add<T: Real>(&self, cells: &mut [T], rows: CountedRows<'_, T>, _: &[T], begins: bool) {
-        for (r, row) in rows.each().enumerate() {
-            let Some(target) = row.target else { continue };
-            for (c, (cells, &y)) in cells.chunks_exact_mut(MOMENTS).zip(row.y).enumerate() {
-                let t = target.at(c);
+    fn add<T: Real>(
+        &self,
+        cells: &mut Cells<'_, T>,
+        rows: CountedRows<'_, T>,
+        _: &[T],
+        begins: bool,
+    ) {
+        for c in 0..rows.columns() {
+            let mut sums: [f64; MOMENTS] = std::array::from_fn(|i| cells.get(c * MOMENTS + i));
+            for (r, row) in rows.each().enumerate() {
+                let Some(target) = row.target else { continue };
+                let (t, y) = (target.at(c).double(), row.y[c].double());
                 if begins && r == 0 {
-                    cells[1] = t;
+                    sums[SHIFT] = t;
                 }
-                let terms = terms(row.weight, t - cells[1], y - t);
-                cells
-                    .iter_mut()
+                let terms = terms(row.weight.double(), t - sums[SHIFT], y - t);
+                sums.iter_mut()
                     .zip(terms)
-                    .for_each(|(cell, term)| *cell += term);
+                    .for_each(|(sum, term)| *sum += term);
+            }
+            recenter(&mut sums);
+            for (i, sum) in sums.into_iter().enumerate() {
+                cells.set(c * MOMENTS + i, sum);
             }
         }
     }
 
-    /// γ of the rows, and of the few operations of a term, on the sum of the terms' sizes and what was there before. d and e
-    /// are exact to a rounding of their own size, which doubles in their squares.
+    /// What 2⁻⁴⁴ takes of the sizes of all terms, of what was there before, and of what moving K adds to that.
     fn errors(
         &self,
         rows: CountedRows<'_, f64>,
         before: Option<&[f64]>,
         after: &[f64],
     ) -> Vec<f64> {
-        let gamma = Sample::gamma(rows.rows + 6);
-        let mut errors = before.map_or(vec![0.0; after.len()], <[f64]>::to_vec);
-        errors.iter_mut().for_each(|size| *size = size.abs());
-        for row in rows.each() {
-            let Some(target) = row.target else { continue };
-            for (c, (sizes, &y)) in errors.chunks_exact_mut(MOMENTS).zip(row.y).enumerate() {
-                let t = target.at(c);
-                let (d, e) = (t - after[c * MOMENTS + 1], y - t);
-                let terms = terms(row.weight.abs(), d.abs(), e.abs());
+        let mut sizes = before.map_or(vec![0.0; after.len()], <[f64]>::to_vec);
+        sizes.iter_mut().for_each(|size| *size = size.abs());
+        for (c, sizes) in sizes.chunks_exact_mut(MOMENTS).enumerate() {
+            let targets = || rows.each().filter_map(|row| Some((row.target?.at(c), row)));
+            let first = targets().next().map_or(0.0, |(t, _)| t);
+            let shift = before.map_or(first, |before| before[c * MOMENTS + SHIFT]);
+            let moved = after[c * MOMENTS + SHIFT];
+            let way = (moved - shift).abs();
+            sizes[DD] += 2.0 * way * sizes[D] + way * way * sizes[WEIGHT];
+            sizes[D] += way * sizes[WEIGHT];
+            sizes[DE] += way * sizes[E];
+            for (t, row) in targets() {
+                let (d, e) = ((t - moved).abs() + way, (row.y[c] - t).abs());
+                let terms = terms(row.weight.abs(), d, e);
                 sizes
                     .iter_mut()
                     .zip(terms)
                     .for_each(|(size, term)| *size += term);
             }
         }
-        for (i, error) in errors.iter_mut().enumerate() {
-            // K is a copy.
-            *error = if i % MOMENTS == 1 {
-                0.0
-            } else {
-                gamma * *error + 1e-37
-            };
-        }
-        errors
+        let share = (rows.rows + 32) as f64 / f64::from(1 << 22) / f64::from(1 << 22);
+        sizes.into_iter().map(|size| share * size).collect()
     }
 }
 
@@ -133,7 +168,7 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (batch, counted, columns, epoch, slots) in settings {
         for turn in 0..4 {
-            let trial = Trial::new((batch, counted), (epoch, slots), turn);
+            let trial = TallyCase::new((batch, counted), (epoch, slots), turn);
             let shapes = [[batch, columns], [trial.rows(), columns]];
             let far = Fill::Uniform(99.0, 101.0);
             cases.push(trial.case(Moments, columns * MOMENTS, |case| {

@@ -1,20 +1,26 @@
 //! What the tallies of an epoch share: their place by the clock, the rows that count, targets and weights.
 //!
-//! A tally is a variable `[slots, cells]` that one call a step adds to. The slot is that of the epoch, epoch mod slots, and
-//! the first batch of an epoch begins it anew, so that nothing comes from the host between epochs and several epochs may
-//! lie in one submission.
+//! A tally is a variable `[2·slots, cells]` that one call a step adds to: pairs of numbers, see `cells`. The slot is that of the
+//! epoch, epoch mod slots, and the first batch of an epoch begins it anew, so that nothing comes from the host between epochs
+//! and several epochs may lie in one submission.
+
+mod cells;
+mod trial;
 
 use std::fmt;
 
 use crate::contract::{
-    Binding, Case, Compute, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature, expect_dtype,
+    Binding, Compute, Io, Launch, Launches, Op, Sample, Shader, Signature, expect_dtype,
 };
-use crate::number::Real;
+use crate::number::{Real, UNIT};
 use crate::op::shape::rows::{RowTarget, TargetRows, dense, sparse};
 use crate::target::Target;
 use crate::{DType, TensorType};
 
 use super::cursor::{EPOCH, OFFSET, ROWS, WORDS};
+
+pub(crate) use cells::{CELL_BYTES, Cells, read_cells};
+pub(super) use trial::TallyCase;
 
 /// Where a tally's rows come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,21 +53,24 @@ pub(crate) trait RowCount: Copy + fmt::Debug + Send + Sync + 'static {
     fn launch(&self, launch: Launch, signature: &Signature, more: usize) -> (Launch, usize);
 
     /// Adds rows to the epoch's cells; `begins` where they are its first, with cells of 0.
-    fn add<T: Real>(&self, cells: &mut [T], rows: CountedRows<'_, T>, more: &[T], begins: bool);
+    fn add<T: Real>(
+        &self,
+        cells: &mut Cells<'_, T>,
+        rows: CountedRows<'_, T>,
+        more: &[T],
+        begins: bool,
+    );
 
-    /// How far a device may be from the cells in the end: γ of the rows that a step adds, for sums of what is not negative.
+    /// How far a device may be from the cells in the end, but for the rounding of either number of a pair: the rounding of each
+    /// row's share, for sums of what is not negative.
     fn errors(
         &self,
         rows: CountedRows<'_, f64>,
         before: Option<&[f64]>,
         after: &[f64],
     ) -> Vec<f64> {
-        let _unused = before;
-        let gamma = Sample::gamma(rows.rows + 2);
-        after
-            .iter()
-            .map(|cell| gamma * cell.abs() + 1e-37)
-            .collect()
+        let _unused = (rows, before);
+        after.iter().map(|cell| 4.0 * UNIT * cell.abs()).collect()
     }
 }
 
@@ -159,9 +168,10 @@ impl<C: RowCount> Op for Tallied<C> {
         let columns = self.feed.check(inputs)?;
         let more = inputs.get(self.feed.inputs());
         let cells = self.count.cells(columns, &inputs[3], more)?;
-        if !matches!(tally.shape.dims(), &[slots, own] if slots > 0 && own == cells) {
+        let fits = |rows: usize| rows > 0 && rows.is_multiple_of(2);
+        if !matches!(tally.shape.dims(), &[rows, own] if fits(rows) && own == cells) {
             return Err(format!(
-                "the tally must be [slots, {cells}], at least one slot, got {tally}"
+                "the tally must be [2·slots, {cells}], at least one slot, got {tally}"
             ));
         }
         Ok(Vec::new())
@@ -175,7 +185,7 @@ impl<C: RowCount> Op for Tallied<C> {
     fn touched(&self, signature: &Signature, input: usize) -> u64 {
         let (batch, columns) = signature.inputs[2].shape.rows_and_columns();
         match input {
-            0 => signature.inputs[0].shape.dims()[1] as u64,
+            0 => 2 * signature.inputs[0].shape.dims()[1] as u64,
             3 if signature.inputs[3].dtype == DType::F32 => (batch * columns) as u64,
             3 => batch as u64,
             _ if self.feed.weighted && input == self.feed.weights() => batch as u64,
@@ -197,7 +207,7 @@ impl<C: RowCount> Op for Tallied<C> {
             .set("WEIGHTED", feed.weighted)
             .param("batch", batch)
             .param("columns", columns)
-            .param("slots", tally[0])
+            .param("slots", tally[0] / 2)
             .param("cells", tally[1])
             .param("last", t.shape.dims()[0] - 1)
             .param("each", feed.each)
@@ -239,10 +249,22 @@ impl<C: RowCount> Op for Tallied<C> {
             rows: self.feed.rows(&cursor, batch),
         };
         let own = home(&cursor, inputs[0].shape.dims());
-        let before = (!begins_epoch(&cursor)).then(|| &sample.inputs[0][own.clone()]);
-        let after = &sample.results[0];
-        let mut bound = vec![0.0; after.len()];
-        bound[own.clone()].copy_from_slice(&self.count.errors(rows, before, &after[own]));
+        let sums = |tally: &[f64]| -> Vec<f64> {
+            let (high, low) = tally.split_at(tally.len() / 2);
+            let pairs = high[own.clone()].iter().zip(&low[own.clone()]);
+            pairs.map(|(&high, &low)| cells::sum(high, low)).collect()
+        };
+        let before = (!begins_epoch(&cursor)).then(|| sums(&sample.inputs[0]));
+        let after = sums(&sample.results[0]);
+        let errors = self.count.errors(rows, before.as_deref(), &after);
+        let mut bound = vec![0.0; sample.results[0].len()];
+        let half = bound.len() / 2;
+        for (i, (error, cell)) in errors.into_iter().zip(after).enumerate() {
+            // Either number of a pair is off by the rounding of the first.
+            let error = error + 2.0 * UNIT * cell.abs() + 1e-37;
+            bound[own.start + i] = error;
+            bound[half + own.start + i] = error;
+        }
         vec![bound]
     }
 }
@@ -268,15 +290,20 @@ impl<C: RowCount> Compute for Tallied<C> {
         };
         let own = home(cursor, io.dims(0));
         let begins = begins_epoch(cursor);
-        let cells = &mut io.output(0)[own];
+        let mut cells = Cells::new(io.output(0), own);
         if begins {
-            cells.fill(T::zero());
+            cells.clear();
         }
-        self.count.add(cells, rows, more, begins);
+        self.count.add(&mut cells, rows, more, begins);
     }
 }
 
 impl<'a, T: Real> CountedRows<'a, T> {
+    /// Columns of y.
+    pub fn columns(self) -> usize {
+        self.columns
+    }
+
     #[inline(always)]
     pub fn each(self) -> impl Iterator<Item = CountedRow<'a, T>> {
         (0..self.rows).map(move |r| {
@@ -310,9 +337,9 @@ pub(super) fn iterations(batch: usize, row: u64, cells: usize) -> u64 {
     chunks * (row + workgroup.min(batch as u64) + 1) + (cells as u64).div_ceil(workgroup)
 }
 
-/// The cells of the epoch's slot in a tally `[slots, cells]`.
+/// The cells of the epoch's slot in either half of a tally `[2·slots, cells]`.
 fn home(cursor: &[u32], tally: &[usize]) -> std::ops::Range<usize> {
-    let start = cursor[EPOCH] as usize % tally[0] * tally[1];
+    let start = cursor[EPOCH] as usize % (tally[0] / 2) * tally[1];
     start..start + tally[1]
 }
 
@@ -321,74 +348,7 @@ fn begins_epoch(cursor: &[u32]) -> bool {
     cursor[OFFSET] == 0
 }
 
-/// Slots of a tally of `cells` cells: as many as some 256 KiB hold, between 2 and 64. A submission may touch as many epochs.
+/// Slots of a tally of `cells` cells: as many as some 512 KiB hold, between 2 and 64. A submission may touch as many epochs.
 pub(crate) fn slots(cells: usize) -> usize {
     (65_536 / cells.max(1)).clamp(2, 64)
-}
-
-/// A batch to try tallies on, in one of four turns: with rows of a data set or not, with weights or not.
-#[derive(Clone, Copy)]
-pub(super) struct Trial {
-    batch: usize,
-    /// Rows that count.
-    counted: usize,
-    epoch: u32,
-    slots: usize,
-    turn: usize,
-}
-
-impl Trial {
-    pub fn new(
-        (batch, counted): (usize, usize),
-        (epoch, slots): (u32, usize),
-        turn: usize,
-    ) -> Self {
-        Trial {
-            batch,
-            counted,
-            epoch,
-            slots,
-            turn,
-        }
-    }
-
-    /// Rows of the targets.
-    pub fn rows(self) -> usize {
-        self.batch + 3 * (self.turn % 2)
-    }
-
-    /// Whether a NaN in any row must show.
-    pub fn is_whole(self) -> bool {
-        self.counted == self.batch && self.turn == 0
-    }
-
-    /// The case of a count of `cells` cells; `operands` adds predictions and targets.
-    pub fn case<C: RowCount>(
-        self,
-        count: C,
-        cells: usize,
-        operands: impl FnOnce(Case) -> Case,
-    ) -> Case {
-        let Trial { batch, turn, .. } = self;
-        let feed = Feed {
-            gather: turn % 2 == 1,
-            weighted: turn > 1,
-            each: if turn == 2 && batch % 3 == 0 { 3 } else { 1 },
-        };
-        let mut cursor = vec![0; WORDS];
-        cursor[ROWS] = (self.counted / feed.each) as u32;
-        cursor[OFFSET] = if turn % 3 == 0 { 0 } else { 7 };
-        cursor[EPOCH] = self.epoch;
-        let case = Case::new(Tallied { feed, count })
-            .constant(&[self.slots, cells], Fill::Uniform(0.0, 5.0))
-            .words(&[WORDS], Fill::Words(cursor));
-        let mut case = operands(case);
-        if feed.gather {
-            case = case.words(&[batch], Fill::Below(self.rows() as u32 + 2));
-        }
-        if feed.weighted {
-            case = case.constant(&[self.rows()], Fill::Uniform(0.0, 2.0));
-        }
-        case
-    }
 }

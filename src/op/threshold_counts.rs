@@ -9,9 +9,9 @@ use crate::contract::{Case, Entry, Fill, Launch, Shader, Signature, expect_dtype
 use crate::number::Real;
 use crate::{DType, TensorType};
 
-use super::tally::{CountedRows, RowCount, Trial, iterations};
+use super::tally::{Cells, CountedRows, RowCount, TallyCase, iterations};
 
-const SHADER: Shader = shader!("threshold_counts", "tally");
+const SHADER: Shader = shader!("threshold_counts", "tally", "pair");
 
 pub const ENTRY: Entry = Entry::new("threshold_counts", &[SHADER], cases);
 
@@ -30,7 +30,7 @@ pub(crate) enum Select {
 }
 
 /// Counts predictions by thresholds, \[n\], ascending, which follow the inputs of all tallies. The tally is
-/// \[slots, columns·2·(n + 1)\].
+/// \[2·slots, columns·2·(n + 1)\].
 ///
 /// A row with a NaN among what a prediction depends on, or with a label that names no class, makes the lowest bucket NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -165,23 +165,31 @@ impl RowCount for ThresholdCounts {
     }
 
     #[inline(always)]
-    fn add<T: Real>(&self, cells: &mut [T], rows: CountedRows<'_, T>, thresholds: &[T], _: bool) {
+    fn add<T: Real>(
+        &self,
+        cells: &mut Cells<'_, T>,
+        rows: CountedRows<'_, T>,
+        thresholds: &[T],
+        _: bool,
+    ) {
         let buckets = thresholds.len() + 1;
         let first = self.column.unwrap_or(0);
         for counted in rows.each() {
             let row = self.row(counted.y);
-            for (c, cells) in cells.chunks_exact_mut(2 * buckets).enumerate() {
+            for c in 0..cells.len() / (2 * buckets) {
                 let x = self.prediction(&row, first + c);
                 let target = counted.target;
                 let share = target.map_or(T::nan(), |target| target.at(first + c));
-                let lost = x.is_nan() || share.is_nan() || counted.weight.is_nan();
+                let (share, weight) = (share.double(), counted.weight.double());
+                let lost = x.is_nan() || share.is_nan() || weight.is_nan();
                 let (bucket, lost) = if lost {
-                    (0, T::nan())
+                    (0, f64::NAN)
                 } else {
-                    (thresholds.partition_point(|&t| x > t), T::zero())
+                    (thresholds.partition_point(|&t| x > t), 0.0)
                 };
-                cells[bucket] += share * counted.weight + lost;
-                cells[buckets + bucket] += (T::one() - share) * counted.weight + lost;
+                let own = 2 * buckets * c + bucket;
+                cells.add(own, share * weight + lost);
+                cells.add(own + buckets, (1.0 - share) * weight + lost);
             }
         }
     }
@@ -239,7 +247,7 @@ fn cases() -> Vec<Case> {
             } else {
                 (Fill::Uniform(0.0, 1.0), spread(thresholds))
             };
-            let trial = Trial::new((batch, counted), (epoch, slots), turn);
+            let trial = TallyCase::new((batch, counted), (epoch, slots), turn);
             let (rows, whole) = (trial.rows(), trial.is_whole() && count.column.is_none());
             let case = trial.case(count, count.buckets(columns, thresholds), |case| {
                 let case = case.constant(&[batch, columns], y).nan_if(whole);

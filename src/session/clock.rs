@@ -40,9 +40,13 @@ impl Session {
 /// Makes a snapshot's rates of a clock as many as the plan has. Where batches are computed in parts it counts updates too: what
 /// both kinds of clock keep comes first, and the rest is computed in every step.
 pub(crate) fn resize_rates(snapshot: &mut Snapshot, clock: &str, plan: &Plan) {
-    let name = rates_of(clock);
+    resize(snapshot, &rates_of(clock), plan);
+}
+
+/// Makes a variable of a snapshot as long as the plan has it: what it has too few of is 0.
+pub(crate) fn resize(snapshot: &mut Snapshot, name: &str, plan: &Plan) {
     let (Some((kind, values)), Ok(wanted)) =
-        (snapshot.variables.get_mut(&name), plan.variable(&name))
+        (snapshot.variables.get_mut(name), plan.variable(name))
     else {
         return;
     };

@@ -1,7 +1,7 @@
 //! What is copied from the device, turned into the figures of epochs on the host: the ring of per-step sums, and the
 //! tallies of epochs.
 
-use crate::op::Parts;
+use crate::op::{Parts, read_cells};
 
 use super::metric::RingLayout;
 use super::sizes::RING_ROWS;
@@ -9,11 +9,28 @@ use super::sizes::RING_ROWS;
 /// The figures of a finished epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct EpochFigures {
-    /// Loss first, then the metrics that are means.
-    pub values: Vec<f64>,
+    /// Sums over the rows: of the loss first, then of the metrics that are means.
+    pub sums: Vec<f64>,
     /// The cells of each tally.
     pub tallies: Vec<Vec<f64>>,
     pub samples: u64,
+}
+
+impl EpochFigures {
+    /// The mean loss.
+    pub fn loss(&self) -> f64 {
+        self.mean(0)
+    }
+
+    /// The mean of a column of the ring; NaN where there is none.
+    pub fn mean(&self, column: usize) -> f64 {
+        self.sum(column) / self.samples as f64
+    }
+
+    /// The sum of a column of the ring; NaN where there is none.
+    pub fn sum(&self, column: usize) -> f64 {
+        self.sums.get(column).copied().unwrap_or(f64::NAN)
+    }
 }
 
 /// Sums of an epoch under way.
@@ -130,15 +147,11 @@ impl EpochSums {
         }
         let left_out = self.left_out.as_mut().map_or(0, std::mem::take);
         let samples = std::mem::take(&mut self.seen) - left_out;
-        let values = self
-            .sums
-            .iter_mut()
-            .map(|sum| std::mem::take(sum) / samples as f64)
-            .collect();
+        let sums = self.sums.iter_mut().map(std::mem::take).collect();
         let tallies = self.tallies();
         self.epoch += 1;
         Some(EpochFigures {
-            values,
+            sums,
             tallies,
             samples,
         })
@@ -150,16 +163,10 @@ impl EpochSums {
         let mut start = RING_ROWS * self.layout.columns * self.parts;
         let mut tallies = Vec::new();
         for &cells in &self.layout.tallies {
-            let own = self
-                .copied
-                .get(start + slot * cells..start + (slot + 1) * cells);
-            tallies.push(
-                own.unwrap_or(&[])
-                    .iter()
-                    .map(|&cell| f64::from(cell))
-                    .collect(),
-            );
-            start += self.layout.slots * cells;
+            let end = start + 2 * self.layout.slots * cells;
+            let own = self.copied.get(start..end).unwrap_or(&[]);
+            tallies.push(read_cells(own, slot, cells));
+            start = end;
         }
         tallies
     }
@@ -187,7 +194,7 @@ mod tests {
         assert_eq!(epoch_sums.absorb(0), (1.0, None));
         assert_eq!(epoch_sums.absorb(1), (2.0, None));
         let figures = EpochFigures {
-            values: vec![1.8, 0.5],
+            sums: vec![18.0, 5.0],
             tallies: Vec::new(),
             samples: 10,
         };
@@ -200,12 +207,14 @@ mod tests {
         // Two steps an epoch from epoch 5; two slots of two tallies.
         let mut epoch_sums = EpochSums::new(8, 4, layout(1, 2, &[1, 2]), 5);
         let mut copied = vec![0.0; RING_ROWS];
-        copied.extend([60.0, 50.0, 61.0, 62.0, 51.0, 52.0]);
+        copied.extend([60.0, 50.0, 0.5, 0.0]);
+        copied.extend([61.0, 62.0, 51.0, 52.0, 0.0, 0.0, 0.25, 0.0]);
         epoch_sums.hold(copied);
         let tallies =
             [0, 1, 2, 3].map(|step| epoch_sums.absorb(step).1.map(|figures| figures.tallies));
-        let fifth = vec![vec![50.0], vec![51.0, 52.0]];
-        let sixth = vec![vec![60.0], vec![61.0, 62.0]];
+        // A cell is the sum of two numbers.
+        let fifth = vec![vec![50.0], vec![51.25, 52.0]];
+        let sixth = vec![vec![60.5], vec![61.0, 62.0]];
         assert_eq!(tallies, [None, Some(fifth), None, Some(sixth)]);
     }
 }

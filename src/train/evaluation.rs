@@ -144,7 +144,7 @@ pub(super) async fn measure(
     }
     let figures = figures.ok_or_else(|| Error::data("there are no rows to evaluate on"))?;
     Ok(Evaluation {
-        loss: figures.values.first().copied().unwrap_or(f64::NAN),
+        loss: figures.loss(),
         metrics: metrics.report(&figures)?,
         confusion: metrics.confusion(&figures),
     })

@@ -1,5 +1,7 @@
 //! A compiled model: architecture, loss, optimizer, metrics, and the session that holds its weights.
 
+use std::borrow::Cow;
+
 use crate::data::LearnedNames;
 use crate::nn::Functional;
 use crate::optim::Optimizer;
@@ -8,6 +10,7 @@ use crate::{Device, Error, Result, Session, Snapshot};
 
 use super::engine::{Engine, Open};
 use super::estimate::other_device;
+use super::metric::with_whole_tallies;
 use super::objective::{Objective, check_objectives, titles};
 use super::programs::{Capacity, ClockStart, Extent, Member, Recipe, RowProgram};
 use super::recovery::Recovery;
@@ -218,6 +221,9 @@ impl Model {
         self.through_losses(|model| {
             let session = model.session_now()?;
             resize_rates(&mut snapshot, RowProgram::Train.name(), session.plan());
+            if let Cow::Owned(whole) = with_whole_tallies(&snapshot, session.plan()) {
+                snapshot = whole;
+            }
             session.restore(&snapshot)
         })?;
         self.engine.kept.variables.extend(snapshot.variables);

@@ -239,7 +239,7 @@ impl Recipe<'_> {
             .objectives
             .iter()
             .map(|objective| objective.output.clone());
-        ModelMetrics::new(outputs.collect(), columns)
+        ModelMetrics::new(outputs.collect(), columns)?.within(self.target.max_binding_bytes)
     }
 
     /// The number of an objective's output.

@@ -65,12 +65,12 @@ impl Head {
         first: usize,
         rows: usize,
         io: &mut Io<'_, T>,
-    ) -> [T; 2] {
+    ) -> [f64; 2] {
         let columns = batch.columns;
         let end = (first + rows).min(batch.y.len() / columns);
         let data_rows = batch.t.len() / columns;
         let share = batch.share;
-        let (mut loss, mut right) = (T::zero(), T::zero());
+        let (mut loss, mut right) = (0.0, 0.0);
         let mut targets = [T::zero(); ROOM];
         let mut values = [T::zero(); ROOM];
         for first in (first..end).step_by(ROOM / columns) {
@@ -89,11 +89,11 @@ impl Head {
             let y = &batch.y[first * columns..][..rows * columns];
             let live = batch.counted.saturating_sub(first).min(rows);
             self.loss.losses(y, targets, values);
-            loss += T::total(&values[..live * columns]);
+            loss += T::total(&values[..live * columns]).double();
             if let Some((kind, _)) = self.accuracy {
                 let rows = y.chunks_exact(columns).zip(targets.chunks_exact(columns));
                 for (y, t) in rows.take(live) {
-                    right += kind.of_row(y, Some(RowTarget::Shares(t)));
+                    right += kind.of_row(y, Some(RowTarget::Shares(t))).double();
                 }
             }
             if self.gradient {
@@ -103,7 +103,7 @@ impl Head {
                 rest.fill(T::zero());
             }
         }
-        [loss * self.loss.factor(columns), right]
+        [loss * self.loss.factor::<T>(columns).double(), right]
     }
 }
 
@@ -143,9 +143,9 @@ impl Compute for Head {
             };
             for part in 0..parts.count {
                 let [loss, right] = self.part(&batch, part * parts.rows, parts.rows, io);
-                io.output(0)[loss_at + part] = loss;
+                io.output(0)[loss_at + part] = T::constant(loss);
                 if let Some((_, at)) = accuracy {
-                    io.output(0)[at + part] = right;
+                    io.output(0)[at + part] = T::constant(right);
                 }
             }
             return self.fade(io);
@@ -156,7 +156,7 @@ impl Compute for Head {
             powers(&y[..batch * columns], columns, io.output(1));
         }
         for part in 0..parts.count {
-            let (mut loss, mut right) = (T::zero(), T::zero());
+            let (mut loss, mut right) = (0.0, 0.0);
             for r in part * parts.rows..((part + 1) * parts.rows).min(batch) {
                 let row = indices.map_or(r, |indices| row_of(indices[r], data_rows));
                 let (y, target) = (&y[r * columns..][..columns], targets.row(row, columns));
@@ -171,9 +171,10 @@ impl Compute for Head {
                             loss_of_powers(y, target, powers)
                         }
                         target => self.loss.of_row(y, target),
-                    };
+                    }
+                    .double();
                     if let Some((kind, _)) = accuracy {
-                        right += kind.of_row(y, target);
+                        right += kind.of_row(y, target).double();
                     }
                 }
                 if self.gradient {
@@ -185,9 +186,9 @@ impl Compute for Head {
                     }
                 }
             }
-            io.output(0)[loss_at + part] = loss;
+            io.output(0)[loss_at + part] = T::constant(loss);
             if let Some((_, at)) = accuracy {
-                io.output(0)[at + part] = right;
+                io.output(0)[at + part] = T::constant(right);
             }
         }
         self.fade(io);

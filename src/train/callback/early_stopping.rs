@@ -91,7 +91,7 @@ impl Callback for EarlyStopping {
                 self.best = Some(moment.model.snapshot()?);
             }
             let beaten = self.baseline.zip(self.monitor.best);
-            if beaten.is_none_or(|(baseline, best)| self.monitor.is_better(best, baseline)) {
+            if beaten.is_none_or(|(baseline, best)| self.monitor.beats(best, baseline)) {
                 self.waited = 0;
             }
             return Ok(());

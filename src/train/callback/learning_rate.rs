@@ -93,7 +93,8 @@ impl Callback for ReduceOnPlateau {
             self.waited = self.waited.saturating_add(1);
             if self.waited >= self.patience {
                 let rate = f64::from(moment.model.learning_rate()?);
-                if rate > self.min_learning_rate {
+                // Rates are f32.
+                if rate > f64::from(self.min_learning_rate as f32) {
                     let lower = (rate * self.factor).max(self.min_learning_rate);
                     moment.model.set_learning_rate(lower as f32)?;
                     self.cooling = self.cooldown;

@@ -59,11 +59,32 @@ impl Monitor {
 
     /// Whether `value` is better than `other` by more than the least difference.
     pub(crate) fn is_better(&self, value: f64, other: f64) -> bool {
-        if self.rises {
-            value - self.min_delta > other
+        let gain = if self.rises {
+            value - other
         } else {
-            value + self.min_delta < other
+            other - value
+        };
+        // As f32 too, so that 0.8 is better than 0.7 by 0.1 and not by more.
+        gain > self.min_delta && gain as f32 > self.min_delta as f32
+    }
+
+    /// Whether `value` is better by more than the least difference than a number that the user wrote, compared as f32.
+    pub(super) fn beats(&self, value: f64, written: f64) -> bool {
+        if self.rises {
+            value as f32 > (written + self.min_delta) as f32
+        } else {
+            (value as f32) < (written - self.min_delta) as f32
         }
+    }
+
+    /// Whether `value` is at a number that the user wrote, or beyond it.
+    pub(super) fn reaches(&self, value: f64, written: f64) -> bool {
+        is_same(value, written)
+            || if self.rises {
+                value >= written
+            } else {
+                value <= written
+            }
     }
 
     /// Takes the epoch's figure; whether it is the best so far.
@@ -157,6 +178,12 @@ impl Monitor {
         }
         Ok(false)
     }
+}
+
+/// Whether a figure is a number that the user wrote, to the precision of the rows that it comes from: the mean of rows that are
+/// all 0.1f32 is 0.1.
+pub(in crate::train) fn is_same(value: f64, written: f64) -> bool {
+    (value as f32).is_normal() && value as f32 == written as f32
 }
 
 /// Whether the name is that of one value of a metric that has several, such as `recall_1`.

@@ -4,7 +4,8 @@ use crate::{Error, Result};
 
 use super::{Callback, Moment, Monitor};
 
-/// Ends a run after the first epoch whose figure is at the target or beyond it: `StopAt::new("val_accuracy", 0.95)`.
+/// Ends a run after the first epoch whose figure is at the target or beyond it: `StopAt::new("val_accuracy", 0.95)`. A figure
+/// that is the target to the precision of f32 is at it.
 ///
 /// [`Fit::until_loss`](crate::train::Fit::until_loss) is the short form for the training loss.
 #[derive(Debug, Clone)]
@@ -34,12 +35,7 @@ impl Callback for StopAt {
     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
         let (name, target) = (&self.monitor.name, self.target);
         let value = moment.figure(name)?;
-        let reached = if self.monitor.rises {
-            value >= target
-        } else {
-            value <= target
-        };
-        if reached {
+        if self.monitor.reaches(value, target) {
             moment.stop(format!("{name} {value:.6} reached the target {target}"));
         }
         Ok(())

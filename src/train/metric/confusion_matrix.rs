@@ -54,9 +54,9 @@ impl ConfusionMatrix {
         self.sums().map(|[_, said, wanted]| wanted * said).sum()
     }
 
-    /// The share of rows that are right.
+    /// The share of rows that are right; 0 where none weighs anything.
     pub fn accuracy(&self) -> f64 {
-        self.right() / self.total()
+        ratio(self.right(), self.total())
     }
 
     /// Right rows among those said to be of each class; 0 where none was.
@@ -77,16 +77,17 @@ impl ConfusionMatrix {
         self.sums().map(f1).collect()
     }
 
-    /// The mean recall over the classes that occur.
+    /// The mean recall over the classes that occur; 0 where none does.
     pub(super) fn balanced_accuracy(&self) -> f64 {
         let there = self.sums().filter(|[_, _, wanted]| *wanted > 0.0).count();
-        self.recall().iter().sum::<f64>() / there as f64
+        ratio(self.recall().iter().sum(), there as f64)
     }
 
-    /// Cohen's κ = (pₒ − pₑ)/(1 − pₑ) of the observed agreement and that of chance (Cohen, 1960).
+    /// Cohen's κ = (pₒ − pₑ)/(1 − pₑ) of the observed agreement and that of chance (Cohen, 1960); 0 where no row weighs
+    /// anything.
     pub(super) fn cohen_kappa(&self) -> f64 {
         let total = self.total();
-        let (observed, chance) = (self.accuracy(), self.by_chance() / (total * total));
+        let (observed, chance) = (self.accuracy(), ratio(self.by_chance(), total * total));
         (observed - chance) / (1.0 - chance)
     }
 

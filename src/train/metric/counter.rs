@@ -222,7 +222,7 @@ impl EpochCounter {
     pub fn cells(&self, columns: usize) -> usize {
         match &self.count {
             EpochCount::Thresholds(op, thresholds) => op.buckets(columns, thresholds.len()),
-            EpochCount::Confusion(op) => op.classes * op.classes,
+            EpochCount::Confusion(op) => op.classes.saturating_mul(op.classes),
             EpochCount::Moments => columns * op::MOMENTS,
         }
     }
@@ -232,6 +232,21 @@ impl EpochCounter {
         match &self.count {
             EpochCount::Confusion(op) => op.ignored == Some(label.cast_unsigned()),
             EpochCount::Thresholds(..) | EpochCount::Moments => false,
+        }
+    }
+
+    /// What is counted, and how much of it there is, for a message.
+    pub fn told(&self, columns: usize) -> String {
+        let cells = self.cells(columns);
+        match &self.count {
+            EpochCount::Thresholds(_, at) => {
+                format!("{cells} counts, by {} thresholds", at.len())
+            }
+            EpochCount::Confusion(op) => {
+                let classes = op.classes;
+                format!("a confusion matrix of {classes} by {classes} classes, {cells} cells")
+            }
+            EpochCount::Moments => format!("{cells} sums of {columns} columns"),
         }
     }
 
@@ -250,7 +265,7 @@ impl EpochCounter {
         let (batch, columns) = output.after.shape().rows_and_columns();
         let (each, columns) = (output.positions, columns / output.positions);
         let graph = inputs.target.graph();
-        let kind = TensorType::f32([slots, self.cells(columns)]);
+        let kind = TensorType::f32([2 * slots, self.cells(columns)]);
         let tally = graph.variable_as(Role::Progress, name, kind, Initial::Zeros);
         let feed = Feed {
             gather: inputs.indices.is_some(),

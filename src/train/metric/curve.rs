@@ -40,7 +40,8 @@ pub enum Summation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auc {
-    /// Thresholds, evenly spread from 0 to 1, both ends a little outside; default 200.
+    /// Thresholds, evenly spread from 0 to 1, default 200. As in Keras, predictions below 0 count as 0 and those above 1 as 1,
+    /// every prediction exceeds the lowest threshold, and none exceeds the highest.
     pub num_thresholds: usize,
     /// Which curve; default ROC.
     pub curve: Curve,
@@ -160,13 +161,9 @@ fn area_counter(auc: &Auc, setting: &MetricSetting) -> Result<Counter> {
         );
         return Err(Error::argument("label_weights", message));
     }
-    let mut thresholds = evenly(auc.num_thresholds);
-    if let Some(last) = thresholds.last_mut() {
-        *last = 1.0 + 1e-7;
-    }
     let positives = Positives {
         logits: auc.from_logits,
-        ..Positives::above(thresholds)
+        ..Positives::above(evenly(auc.num_thresholds))
     };
     Counter::positives(positives, setting)
 }
@@ -192,24 +189,23 @@ fn best_point(
     };
     let values = move |point: &Point, tally: &Tally| {
         let outcomes = tally.thresholds()?.all().into_iter();
-        let reached = outcomes.filter(|&outcomes| given(outcomes) >= f64::from(point.at));
+        // As f32, which `at` is: 4 of 5 has reached 0.8.
+        let reached = outcomes.filter(|&outcomes| given(outcomes) as f32 >= point.at);
         Ok(vec![reached.map(wanted).fold(0.0, f64::max)])
     };
     Metric::composed(name, point.into(), true, counter, values)
 }
 
-/// Thresholds evenly spread from below 0 to 1; one alone is one half. Keras counts a prediction of exactly 0
-/// as above its lowest threshold, which is 0.
+/// Thresholds evenly spread from 0 to 1; one alone is one half. Keras clips predictions to [0, 1] and counts those of 0 as above
+/// the lowest threshold, so that every prediction exceeds it, and none the highest.
 fn evenly(count: usize) -> Vec<f32> {
     if count == 1 {
         return vec![0.5];
     }
-    let at = |i: usize| {
-        if i == 0 {
-            -1e-7
-        } else {
-            (i as f64 / (count - 1) as f64) as f32
-        }
+    let at = |i: usize| match i {
+        0 => f32::MIN,
+        _ if i + 1 == count => f32::INFINITY,
+        _ => (i as f64 / (count - 1) as f64) as f32,
     };
     (0..count).map(at).collect()
 }

@@ -109,7 +109,7 @@ means! {
 
     /// The mean cosine of the angle between a row of outputs and its targets: 1 for the same direction. The loss of that
     /// name has the other sign.
-    CosineSimilarity = "cosine_similarity", true, |_| Loss::CosineSimilarity, |mean: f64| -mean;
+    CosineSimilarity = "cosine_similarity", true, |_| Loss::CosineSimilarity, |mean: f64| 0.0 - mean;
 
     /// Σ y*·ln(y*/y) of a row, both kept between 1e-7 and 1.
     KlDivergence = "kl_divergence", false, |_| Loss::KlDivergence;

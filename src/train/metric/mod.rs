@@ -47,7 +47,7 @@ pub use decisions::Decision;
 pub use exact::{average_precision, median_absolute_error, roc_auc};
 pub use f_score::{Averaging, FBeta};
 use means::mean;
-pub(crate) use report::{ModelMetrics, OutputMetrics, RingLayout};
+pub(crate) use report::{ModelMetrics, OutputMetrics, RingLayout, with_whole_tallies};
 pub use stream::Streaming;
 pub use tally::{ColumnMoments, Outcomes, Tally, ThresholdTally};
 pub use variance::{ClassAggregation, R2};
@@ -135,7 +135,8 @@ pub trait MetricFunction: fmt::Debug + Send + Sync {
 /// over rows, and so is a [closure](Metric::from_fn).
 ///
 /// Everything is accumulated on the device: a mean as a sum a step, the others as counts or sums of a whole epoch, one call
-/// a step for each kind of them; metrics that need the same counts share them. The host reads them once an epoch.
+/// a step for each kind of them; metrics that need the same counts share them. The host reads them once an epoch. Counts are
+/// exact up to 2^48, and sums are those of f64 but for the rounding of each row's term to f32.
 ///
 /// A network of up to some 700 parameters takes its steps in one call, hundreds of them in a dispatch, if its metrics are
 /// [`Accuracy`](Metric::Accuracy), [`BinaryAccuracy`](Metric::BinaryAccuracy),

@@ -3,13 +3,20 @@
 //! The ring has the total loss, then where there are several outputs the loss of each, then for each output the means that
 //! its metrics need. Tallies lie one after the other, output by output.
 
+use std::borrow::Cow;
+
+use crate::plan::PlannedVariable;
+use crate::session::resize;
 use crate::train::epoch_sums::EpochFigures;
 use crate::train::loss::{Loss, Output};
 use crate::train::sizes::RING_ROWS;
-use crate::{Error, Result, Tensor, op};
+use crate::{Error, Plan, Result, Snapshot, Tensor, op};
 
 use super::counter::{Counted, EpochCounter};
 use super::{ConfusionMatrix, Metric, MetricSetting, Tally, TallyInputs};
+
+/// The most bytes that the counts of a metric may take, on a device that has more.
+const MAX_TALLY_BYTES: u64 = 1 << 32;
 
 /// Where the numbers lie that are copied for the host: the ring, then the tallies one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +47,7 @@ pub(crate) struct OutputMetrics {
 }
 
 /// Where a metric's numbers are.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Source {
     Mean(usize),
     Tally(usize),
@@ -141,10 +148,7 @@ impl OutputMetrics {
     }
 
     fn read(&self, source: Source, figures: &EpochFigures) -> Tally {
-        let sum = |index: usize| {
-            let mean = figures.values.get(self.first_mean + index).copied();
-            mean.unwrap_or(f64::NAN) * figures.samples as f64
-        };
+        let sum = |index: usize| figures.sum(self.first_mean + index);
         match source {
             Source::Mean(index) => Tally::Mean {
                 sum: sum(index),
@@ -244,7 +248,8 @@ impl ModelMetrics {
             let counters = column.tallies.iter();
             tallies.extend(counters.map(|counter| counter.cells(column.columns)));
         }
-        let slots = match tallies.iter().sum() {
+        let cells = tallies.iter().copied().fold(0, usize::saturating_add);
+        let slots = match cells {
             0 => RING_ROWS,
             cells => op::slots(cells),
         };
@@ -258,6 +263,33 @@ impl ModelMetrics {
             outputs,
             layout,
         }
+    }
+
+    /// Refuses counts that need more than `most` bytes on the device, or than any should, by the metric that asks for them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] that names the metric and its size.
+    pub fn within(self, most: u64) -> Result<Self> {
+        let most = most.min(MAX_TALLY_BYTES);
+        for column in &self.columns {
+            for (metric, source) in &column.metrics {
+                let Source::Tally(index) = *source else {
+                    continue;
+                };
+                let counter = &column.tallies[index];
+                let cells = counter.cells(column.columns) as u64;
+                let bytes = cells.saturating_mul(op::TALLY_CELL_BYTES * self.layout.slots as u64);
+                if bytes > most {
+                    let what = counter.told(column.columns);
+                    let message = format!(
+                        "{metric} needs {what}, which are {bytes} bytes on the device; at most {most} can be had there"
+                    );
+                    return Err(Error::argument("metrics", message));
+                }
+            }
+        }
+        Ok(self)
     }
 
     /// Whether the outputs' names stand before those of their losses and metrics.
@@ -290,7 +322,7 @@ impl ModelMetrics {
         // How many values a metric has follows from what is counted.
         let cells = self.layout.tallies.iter();
         let nothing = EpochFigures {
-            values: vec![0.0; self.layout.columns],
+            sums: vec![0.0; self.layout.columns],
             tallies: cells.map(|&cells| vec![0.0; cells]).collect(),
             samples: 0,
         };
@@ -312,9 +344,9 @@ impl ModelMetrics {
     ///
     /// What a metric of a user's own raises.
     pub fn report(&self, figures: &EpochFigures) -> Result<Vec<(String, f64)>> {
-        let value = |index: usize| figures.values.get(index).copied().unwrap_or(f64::NAN);
         let losses = self.loss_names().into_iter().enumerate();
-        let mut report: Vec<(String, f64)> = losses.map(|(i, name)| (name, value(1 + i))).collect();
+        let losses = losses.map(|(i, name)| (name, figures.mean(1 + i)));
+        let mut report: Vec<(String, f64)> = losses.collect();
         for column in &self.columns {
             let own = column.report(figures)?.into_iter();
             report.extend(own.map(|(name, value)| (self.title(column, &name), value)));
@@ -331,7 +363,25 @@ impl ModelMetrics {
 
 /// The name of a tally's variable.
 fn tally_name(program: &str, index: usize) -> String {
-    format!("{program}.tally.{index}")
+    format!("{program}{TALLY}{index}")
+}
+
+/// What stands in the name of a tally's variable between its program's and its number.
+const TALLY: &str = ".tally.";
+
+/// A snapshot whose tallies are as long as the plan's: in files of before cells were pairs their second numbers are missing, and 0.
+pub(crate) fn with_whole_tallies<'a>(snapshot: &'a Snapshot, plan: &Plan) -> Cow<'a, Snapshot> {
+    let mut whole = Cow::Borrowed(snapshot);
+    for (name, (kind, _)) in &snapshot.variables {
+        let halved = |wanted: &PlannedVariable| {
+            let (own, wanted) = (kind.shape.dims(), wanted.kind.shape.dims());
+            matches!((own, wanted), (&[slots, cells], &[rows, all]) if rows == 2 * slots && all == cells)
+        };
+        if name.contains(TALLY) && plan.variable(name).is_ok_and(halved) {
+            resize(whole.to_mut(), name, plan);
+        }
+    }
+    whole
 }
 
 /// The place of an item, which is kept once.

@@ -2,7 +2,7 @@
 
 use crate::graph::Role;
 use crate::nn::Activation;
-use crate::op::{Parts, cursor};
+use crate::op::{Parts, cursor, read_cells};
 use crate::session::ElementsRef;
 use crate::train::epoch_sums::EpochFigures;
 use crate::train::loss::Output;
@@ -36,7 +36,7 @@ pub struct Streaming {
     session: Session,
     columns: usize,
     labels: bool,
-    /// Σ w, then Σ w·m of each mean.
+    /// Σ w in place of a loss, then Σ w·m of each mean, then Σ w.
     sums: Vec<f64>,
     rows: u64,
 }
@@ -63,8 +63,9 @@ impl Streaming {
             activation: Activation::Linear,
             loss: "this stream".into(),
         };
-        let own = OutputMetrics::new(0, metrics, &setting, false)?;
-        let metrics = ModelMetrics::laid_out(vec![String::new()], vec![own]);
+        let own = OutputMetrics::new(0, metrics, &setting, true)?;
+        let metrics = ModelMetrics::laid_out(vec![String::new()], vec![own])
+            .within(device.target().max_binding_bytes)?;
         let own = &metrics.columns[0];
         let graph = Graph::new();
         let y = graph.input("y", [BATCH, columns]);
@@ -81,13 +82,13 @@ impl Streaming {
             activation: Activation::Linear,
             positions: 1,
         };
-        let rows = own.rows(&output, &target, &cursor, None);
+        let rows = own.rows(&output, &target, &cursor, Some(&weights));
         let kind = TensorType::f32([1, 1 + rows.len(), Parts::of(BATCH).count]);
         let name = format!("{PROGRAM}.ring");
         let ring = graph.variable_as(Role::Scratch, name, kind, Initial::Zeros);
         let mut updates = vec![weights.record(&ring, &cursor, 0)];
         for (index, row) in rows.iter().enumerate() {
-            updates.push(row.mul(&weights).record(&ring, &cursor, 1 + index));
+            updates.push(row.record(&ring, &cursor, 1 + index));
         }
         let inputs = TallyInputs {
             cursor,
@@ -228,11 +229,10 @@ impl Streaming {
         let copied = self.metrics.copied(PROGRAM);
         for (name, &cells) in copied[1..].iter().zip(&self.metrics.layout.tallies) {
             let slots = self.session.read(name)?;
-            tallies.push(slots[..cells].iter().map(|&cell| f64::from(cell)).collect());
+            tallies.push(read_cells(&slots, 0, cells));
         }
-        // Where the loss would be there is the sum of the weights.
         Ok(EpochFigures {
-            values: self.sums.iter().map(|sum| sum / self.sums[0]).collect(),
+            sums: self.sums.clone(),
             tallies,
             samples: self.rows,
         })

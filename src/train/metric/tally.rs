@@ -24,14 +24,15 @@ pub enum Tally {
 }
 
 impl Tally {
-    /// The mean of a number for each row.
+    /// The mean of a number for each row, and as in Keras 0 where no row weighs anything.
     ///
     /// # Errors
     ///
     /// [`Error::Argument`] for a tally of another kind.
     pub fn mean(&self) -> Result<f64> {
         match self {
-            Tally::Mean { sum, weight } => Ok(sum / weight),
+            Tally::Mean { sum, weight } if sum.is_nan() => Ok(sum / weight),
+            Tally::Mean { sum, weight } => Ok(ratio(*sum, *weight)),
             _ => self.other("a mean of rows"),
         }
     }
@@ -213,11 +214,21 @@ impl ColumnMoments {
 
     /// Σ w·(y* − ȳ*)².
     pub(super) fn spread(&self) -> f64 {
-        self.dd - self.d * self.d / self.weight
+        self.about_mean(self.d, self.dd)
     }
 
     /// Σ w·(e − ē)².
     pub(super) fn error_spread(&self) -> f64 {
-        self.ee - self.e * self.e / self.weight
+        self.about_mean(self.e, self.ee)
+    }
+
+    /// Σ w·(x − x̄)² by Σ w·x and Σ w·x². What is left of squares that cancel but for the rounding of their sums is 0.
+    fn about_mean(&self, sum: f64, squares: f64) -> f64 {
+        let spread = squares - sum * sum / self.weight;
+        if spread < 1e-12 * squares {
+            0.0
+        } else {
+            spread
+        }
     }
 }

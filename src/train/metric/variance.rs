@@ -30,12 +30,14 @@ pub struct R2 {
 
 #[expect(non_snake_case, reason = "metrics are spelled as Keras' classes are")]
 impl Metric {
-    /// R² = 1 − Σ(y − y*)²/Σ(y* − ȳ*)², of each output column or averaged.
+    /// R² = 1 − Σ(y − y*)²/Σ(y* − ȳ*)², of each output column or averaged. A column whose targets do not vary has 1 where it
+    /// is met exactly, else 0, as scikit-learn has it.
     pub fn R2Score(settings: R2) -> Metric {
         explained("r2_score", settings, |column| column.ee)
     }
 
-    /// 1 − Var(y − y*)/Var y*: R² that forgives a constant error. Not in Keras; as scikit-learn has it.
+    /// 1 − Var(y − y*)/Var y*: R² that forgives a constant error. Not in Keras; as scikit-learn has it: 1 where neither
+    /// varies, and 0 where the errors alone do.
     pub fn ExplainedVariance(settings: R2) -> Metric {
         explained("explained_variance", settings, ColumnMoments::error_spread)
     }
@@ -47,19 +49,26 @@ fn explained(name: &'static str, r2: R2, residual: fn(&ColumnMoments) -> f64) ->
     Metric::composed(name, r2, true, counter, values)
 }
 
-/// 1 − residual/spread of each column, averaged. A column whose targets do not vary has 0 unless it is met exactly.
+/// 1 − residual/spread of a column. As scikit-learn has it, one whose targets do not vary has 1 where it is met exactly, else 0;
+/// and NaN where no row weighs anything.
+fn score(column: &ColumnMoments, residual: f64) -> f64 {
+    let raw = 1.0 - residual / column.spread();
+    match (column.spread(), residual) {
+        _ if column.weight == 0.0 => f64::NAN,
+        (0.0, 0.0) => 1.0,
+        (0.0, residual) if !residual.is_nan() => 0.0,
+        _ => raw,
+    }
+}
+
+/// The scores of the columns, averaged.
 fn of_columns(r2: R2, columns: &[ColumnMoments], residual: fn(&ColumnMoments) -> f64) -> Vec<f64> {
-    let score = |column: &ColumnMoments| {
-        let raw = 1.0 - residual(column) / column.spread();
-        if raw.is_infinite() { 0.0 } else { raw }
-    };
-    let scores: Vec<f64> = columns.iter().map(score).collect();
+    let scores = columns.iter().map(|column| score(column, residual(column)));
+    let scores: Vec<f64> = scores.collect();
+    let vary = columns.iter().any(|column| column.spread() != 0.0);
     let values = match r2.class_aggregation {
         ClassAggregation::None => scores,
-        ClassAggregation::UniformAverage => {
-            vec![scores.iter().sum::<f64>() / scores.len() as f64]
-        }
-        ClassAggregation::VarianceWeightedAverage => {
+        ClassAggregation::VarianceWeightedAverage if vary => {
             let spreads = || columns.iter().map(ColumnMoments::spread);
             let sum: f64 = scores
                 .iter()
@@ -68,6 +77,8 @@ fn of_columns(r2: R2, columns: &[ColumnMoments], residual: fn(&ColumnMoments) ->
                 .sum();
             vec![sum / spreads().sum::<f64>()]
         }
+        // Where no column varies there is nothing to weigh by.
+        _ => vec![scores.iter().sum::<f64>() / scores.len() as f64],
     };
     let (p, n) = (
         r2.num_regressors as f64,

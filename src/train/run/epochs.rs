@@ -3,6 +3,7 @@
 use crate::edge::WallTime;
 use crate::graph::Role;
 use crate::session::ElementsRef;
+use crate::train::callback::is_same;
 use crate::train::epoch_sums::EpochFigures;
 use crate::train::history::{Epoch, Stop};
 use crate::train::model::Model;
@@ -27,7 +28,7 @@ impl Run<'_> {
             if member.ended.is_some() {
                 continue;
             }
-            let loss = figures.values.first().copied().unwrap_or(f64::NAN);
+            let loss = figures.loss();
             let val_loss = validated.as_ref().map(|measured| measured.loss);
             let epoch = Epoch {
                 loss,
@@ -41,7 +42,7 @@ impl Run<'_> {
             self.progress.epoch(number, &epoch);
             member.history.epochs.push(epoch);
             if let Some(threshold) = self.fit.target_loss
-                && loss <= threshold
+                && (loss <= threshold || is_same(loss, threshold))
             {
                 member.stop = Some(Stop::Loss { loss, threshold });
                 reached.push(index);

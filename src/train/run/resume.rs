@@ -5,6 +5,7 @@ use crate::graph::Role;
 use crate::optim::{CommonSettings, is_accumulator};
 use crate::train::history::{History, Stop};
 use crate::train::hook::{Due, StateHook};
+use crate::train::metric::with_whole_tallies;
 use crate::train::model::Model;
 use crate::train::programs::RowProgram;
 use crate::train::state::{MemberState, RunState, is_whole};
@@ -92,7 +93,7 @@ impl Run<'_> {
     pub(super) async fn go_on(&mut self, model: &mut Model, state: &RunState) -> Result<()> {
         self.check_state(model, state).await?;
         let session = model.session(self.pass.capacity).await?;
-        session.restore(&state.snapshot)?;
+        session.restore(&with_whole_tallies(&state.snapshot, session.plan()))?;
         take_up(model, state);
         model.micro = self.order.micro;
         let columns = state.sums.len() / self.members.len();
