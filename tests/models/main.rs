@@ -22,4 +22,5 @@ mod optimizers;
 mod outputs;
 mod own;
 mod reductions;
+mod run_files;
 mod updates;

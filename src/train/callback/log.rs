@@ -1,6 +1,6 @@
 //! Logs of the epochs' figures in text files.
 
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use crate::edge::files::{File, OpenOptions};
@@ -8,6 +8,7 @@ use crate::formats::check_plain;
 use crate::train::history::Epoch;
 use crate::{Error, Result};
 
+use super::monitor::figure_names;
 use super::{Callback, Kept, Moment, Timing};
 
 /// A plain file that grows by a line an epoch; each is handed to the system as soon as it is known.
@@ -37,11 +38,29 @@ impl Lines {
         } else {
             options.write(true).truncate(true)
         };
-        let opened = options.open(&self.path);
-        let opened = opened.and_then(|file| Ok((file.metadata()?.len() == 0, file)));
-        let (empty, file) = opened.map_err(|refusal| Error::io(&self.path, refusal))?;
+        let refused = |refusal| Error::io(&self.path, refusal);
+        let mut file = options.open(&self.path).map_err(refused)?;
+        let len = file.metadata().map_err(refused)?.len();
+        // What a resumed run had not finished writing is cut away instead.
+        if self.append && !moment.resumed && len > 0 && !ends_line(&self.path).map_err(refused)? {
+            writeln!(file).map_err(refused)?;
+        }
         self.file = Some(file);
-        Ok(empty)
+        Ok(len == 0)
+    }
+
+    /// The first record of the file, which may have line breaks within quotes.
+    fn first_record(&self) -> Result<String> {
+        let refused = |refusal| Error::io(&self.path, refusal);
+        let mut file = BufReader::new(File::open(&self.path).map_err(refused)?);
+        let mut record = Vec::new();
+        loop {
+            let read = file.read_until(b'\n', &mut record).map_err(refused)?;
+            let quotes = record.iter().filter(|&&byte| byte == b'"').count();
+            if read == 0 || quotes % 2 == 0 {
+                return Ok(String::from_utf8_lossy(&record).into_owned());
+            }
+        }
     }
 
     fn len(&self) -> Result<u64> {
@@ -73,10 +92,52 @@ impl Lines {
     }
 }
 
-/// A CSV file with a column for the epoch, counted from 0 as Keras' `CSVLogger` counts, and one for each figure.
+/// Whether a file, which is not empty, ends with a line break.
+fn ends_line(path: &PathBuf) -> std::io::Result<bool> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+/// A cell of a CSV file, in quotes where it needs them (RFC 4180).
+fn cell(text: &str) -> String {
+    let plain = !text.contains([',', '"', '\n', '\r']) && text == text.trim();
+    if plain {
+        return text.into();
+    }
+    format!("\"{}\"", text.replace('"', "\"\""))
+}
+
+/// The cells of a record as [`cell`] writes them.
+fn cells(record: &str) -> Vec<String> {
+    let record = record.trim_start_matches('\u{feff}');
+    let mut cells = vec![String::new()];
+    let mut quoted = false;
+    let mut letters = record.trim_end_matches(['\n', '\r']).chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' if quoted && letters.next_if_eq(&'"').is_none() => quoted = false,
+            '"' if !quoted => quoted = true,
+            ',' if !quoted => cells.push(String::new()),
+            letter => {
+                if let Some(cell) = cells.last_mut() {
+                    cell.push(letter);
+                }
+            }
+        }
+    }
+    cells
+}
+
+/// A CSV file with a column for the epoch, counted from 0 as Keras' `CSVLogger` counts, and one for each figure. Names with commas
+/// or quotes stand in quotes.
 #[derive(Debug)]
 pub struct CsvLog {
     lines: Lines,
+    /// The names of the columns.
+    columns: Vec<String>,
     /// Whether the next epoch writes the header first.
     header: bool,
 }
@@ -86,14 +147,31 @@ impl CsvLog {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         CsvLog {
             lines: Lines::new(path),
+            columns: Vec::new(),
             header: true,
         }
     }
 
-    /// Whether lines are added to a file that is there; default false.
+    /// Whether lines are added to a file that is there; default false. A file with other columns than the run's is refused before
+    /// it begins.
     pub fn append(mut self, append: bool) -> Self {
         self.lines.append = append;
         self
+    }
+
+    /// Refuses a file whose header has other columns.
+    fn check_header(&self) -> Result<()> {
+        let there = cells(&self.lines.first_record()?);
+        if there == self.columns {
+            return Ok(());
+        }
+        let message = format!(
+            "would add lines of {} to {}, whose columns are {}: take another file, or measure the same figures",
+            self.columns.join(", "),
+            self.lines.path.display(),
+            there.join(", ")
+        );
+        Err(Error::argument("append", message))
     }
 }
 
@@ -103,8 +181,15 @@ impl Callback for CsvLog {
     }
 
     fn begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
+        self.columns = vec!["epoch".into()];
+        let figures = figure_names(moment.validates, moment.model)?;
+        self.columns.extend(figures);
         self.header = self.lines.open(moment)?;
-        Ok(())
+        // The file of a resumed run is first cut to what it was.
+        if self.header || moment.resumed {
+            return Ok(());
+        }
+        self.check_header()
     }
 
     fn state(&self) -> Result<Kept> {
@@ -115,21 +200,22 @@ impl Callback for CsvLog {
         let (len, header) = kept.values()?;
         self.lines.cut(len)?;
         self.header = header || self.lines.len()? == 0;
-        Ok(())
+        if self.header {
+            return Ok(());
+        }
+        self.check_header()
     }
 
     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
-        let figures = moment.history.epochs.last().map(Epoch::figures);
-        let (names, cells): (Vec<String>, Vec<String>) = figures
-            .into_iter()
-            .flatten()
-            .map(|(name, value)| (name, value.to_string()))
-            .unzip();
         if std::mem::take(&mut self.header) {
-            self.lines.write(&format!("epoch,{}", names.join(",")))?;
+            let names = self.columns.iter().map(|name| cell(name));
+            self.lines.write(&names.collect::<Vec<_>>().join(","))?;
         }
+        let figures = moment.history.epochs.last().map(Epoch::figures);
+        let figures = figures.into_iter().flatten();
+        let figures: String = figures.map(|(_, value)| format!(",{value}")).collect();
         self.lines
-            .write(&format!("{},{}", moment.epoch() - 1, cells.join(",")))
+            .write(&format!("{}{figures}", moment.epoch() - 1))
     }
 }
 
@@ -184,5 +270,27 @@ impl Callback for JsonLines {
         }
         self.lines
             .write(&serde_json::Value::Object(object).to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_come_back_as_they_were_written() {
+        for row in [
+            vec!["epoch", "loss"],
+            vec!["mae, mean", "the \"best\"", "two\nlines", " blank ", ""],
+            vec!["\"", ",", "\"\"", "a,\"b\",c"],
+        ] {
+            let record = row
+                .iter()
+                .map(|text| cell(text))
+                .collect::<Vec<_>>()
+                .join(",");
+            assert_eq!(cells(&format!("{record}\r\n")), row, "{record}");
+        }
+        assert_eq!(cells("\u{feff}\"epoch\",\"loss\"\n"), ["epoch", "loss"]);
     }
 }

@@ -6,7 +6,7 @@
 //! | `monitor` | [`Monitor`]: a figure of an epoch, and which way it gets better |
 //! | `early_stopping`, `stop_at`, `stop_after`, `terminate_on_nan` | stop rules |
 //! | `learning_rate` | [`ReduceOnPlateau`], [`LearningRateScheduler`] |
-//! | `model_checkpoint` | [`ModelCheckpoint`]: files of the model as it trains |
+//! | `model_checkpoint`, `template` | [`ModelCheckpoint`]: files of the model as it trains, and their names |
 //! | `log` | [`CsvLog`], [`JsonLines`] |
 //! | `tensor_board` | [`TensorBoard`]: event files |
 //! | `lambda` | [`Lambda`]: a closure |
@@ -19,6 +19,7 @@ mod model_checkpoint;
 mod monitor;
 mod stop_after;
 mod stop_at;
+mod template;
 mod tensor_board;
 mod terminate_on_nan;
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::edge::files;
 use crate::{Error, Result};
 
-use super::monitor::at_least_one;
+use super::monitor::{at_least_one, figure_names};
+use super::template::Template;
 use super::{Callback, Kept, Moment, Monitor};
 
 /// Which files a [`ModelCheckpoint`] keeps.
@@ -23,7 +24,8 @@ enum Keep {
 /// Saves the model after epochs, by [`Model::save`](crate::train::Model::save): Keras' callback of that name.
 ///
 /// In the path `{epoch}` stands for the epoch's number, counted from 1, and the name of a figure in braces for the
-/// figure: `models/{epoch}-{val_loss}.safetensors`. A file appears whole or not at all.
+/// figure, in Python's forms where one is given: `models/{epoch:02d}-{val_loss:.2f}.safetensors`. Folders that are not there
+/// are made; what names no figure of the run is refused before it begins. A file appears whole or not at all.
 #[derive(Debug, Clone)]
 pub struct ModelCheckpoint {
     path: String,
@@ -70,31 +72,14 @@ impl ModelCheckpoint {
         self.written.iter()
     }
 
-    /// Whether a file may be one of its own: old ones are taken away, and a checkpoint may say anything.
-    fn could_write(&self, path: &Path) -> bool {
-        let Some(path) = path.to_str() else {
-            return false;
-        };
-        let (Some(begin), Some(end)) = (self.path.find('{'), self.path.rfind('}')) else {
-            return path == self.path;
-        };
-        let between = path
-            .strip_prefix(&self.path[..begin])
-            .and_then(|rest| rest.strip_suffix(self.path.get(end + 1..)?));
-        between.is_some_and(|figures| !figures.contains(['/', '\\']))
+    fn template(&self) -> Result<Template> {
+        Template::parse(&self.path)
     }
+}
 
-    fn path(&self, moment: &Moment<'_>) -> Result<PathBuf> {
-        let mut path = self.path.replace("{epoch}", &moment.epoch().to_string());
-        while let Some((before, rest)) = path.split_once('{') {
-            let Some((name, after)) = rest.split_once('}') else {
-                let message = format!("`{}` has a brace that is not closed", self.path);
-                return Err(Error::argument("path", message));
-            };
-            path = format!("{before}{:.4}{after}", moment.figure(name)?);
-        }
-        Ok(path.into())
-    }
+/// Makes the folder of a file where it is not there.
+fn make_folder(folder: &Path, file: &Path) -> Result<()> {
+    files::create_dir_all(folder).map_err(|refusal| Error::io(file, refusal))
 }
 
 impl Callback for ModelCheckpoint {
@@ -106,7 +91,11 @@ impl Callback for ModelCheckpoint {
         if self.keep == Keep::Best {
             self.monitor.begin(moment.validates, moment.model)?;
         }
-        Ok(())
+        let template = self.template()?;
+        template.check(&figure_names(moment.validates, moment.model)?)?;
+        moment.model.check_description()?;
+        let folder = template.folder();
+        folder.map_or(Ok(()), |folder| make_folder(folder, Path::new(&self.path)))
     }
 
     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
@@ -117,7 +106,12 @@ impl Callback for ModelCheckpoint {
         if self.keep == Keep::Best && !self.monitor.improves(moment)? {
             return Ok(());
         }
-        let path = self.path(moment)?;
+        let path = self
+            .template()?
+            .path(moment.epoch(), |name| moment.figure(name))?;
+        if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
+            make_folder(folder, &path)?;
+        }
         moment.model.save(&path)?;
         self.written.retain(|known| *known != path);
         self.written.push_back(path);
@@ -146,7 +140,8 @@ impl Callback for ModelCheckpoint {
 
     fn restore(&mut self, kept: &Kept) -> Result<()> {
         let (best, written): (Option<u64>, VecDeque<PathBuf>) = kept.values()?;
-        if let Some(path) = written.iter().find(|path| !self.could_write(path)) {
+        let template = self.template()?;
+        if let Some(path) = written.iter().find(|path| !template.could_write(path)) {
             let message = format!(
                 "holds {}, which is no file of `{}`",
                 path.display(),
@@ -157,27 +152,5 @@ impl Callback for ModelCheckpoint {
         self.written = written;
         self.monitor.best = best.map(f64::from_bits);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_it_could_not_have_written_is_none_to_take_away() {
-        let own = ModelCheckpoint::new("models/{epoch}-{loss}.safetensors");
-        assert!(own.could_write(Path::new("models/12-0.5000.safetensors")));
-        for other in [
-            "models/../secrets.safetensors",
-            "/etc/passwd",
-            "models/12.txt",
-            "12-0.5000.safetensors",
-        ] {
-            assert!(!own.could_write(Path::new(other)), "{other}");
-        }
-        let fixed = ModelCheckpoint::new("best.safetensors");
-        assert!(fixed.could_write(Path::new("best.safetensors")));
-        assert!(!fixed.could_write(Path::new("best.safetensors.bak")));
     }
 }

@@ -106,19 +106,10 @@ impl Monitor {
     /// Learns which way the figure gets better in a run of this model. Refuses a figure that no epoch of the run will have; the
     /// best so far stays.
     pub(crate) fn begin(&mut self, validates: bool, model: &Model) -> Result<()> {
-        let mut known = vec!["loss".to_string()];
-        known.extend(model.recipe().metrics()?.names()?);
-        let measured = self.name.strip_prefix("val_").unwrap_or(&self.name);
-        let is_known = known
-            .iter()
-            .any(|name| name == measured || *name == self.name);
-        if is_known {
+        if figure_names(true, model)?.contains(&self.name) {
             return self.resolve_direction(validates, &model.objectives);
         }
-        if validates {
-            let validated: Vec<String> = known.iter().map(|name| format!("val_{name}")).collect();
-            known.extend(validated);
-        }
+        let known = figure_names(validates, model)?;
         Err(Error::NotFound {
             what: "figure of an epoch",
             name: self.name.clone(),
@@ -184,6 +175,17 @@ impl Monitor {
 /// all 0.1f32 is 0.1.
 pub(in crate::train) fn is_same(value: f64, written: f64) -> bool {
     (value as f32).is_normal() && value as f32 == written as f32
+}
+
+/// The names of the figures that every epoch of a run of this model has, in their order.
+pub(super) fn figure_names(validates: bool, model: &Model) -> Result<Vec<String>> {
+    let mut known = vec!["loss".to_string()];
+    known.extend(model.recipe().metrics()?.names()?);
+    if validates {
+        let validated: Vec<String> = known.iter().map(|name| format!("val_{name}")).collect();
+        known.extend(validated);
+    }
+    Ok(known)
 }
 
 /// Whether the name is that of one value of a metric that has several, such as `recall_1`.

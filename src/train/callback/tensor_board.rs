@@ -12,16 +12,20 @@ use crate::edge::files;
 use crate::edge::files::{File, OpenOptions};
 use crate::{Error, Result};
 
-use super::{Callback, Moment, Timing};
+use super::{Callback, Kept, Moment, Timing};
 
 /// Writes figures to `<folder>/train` and `<folder>/validation` under Keras' names (`epoch_loss` …), and histograms of
 /// weights now and then.
+///
+/// A run that goes on from an earlier state marks where: of epochs that it repeats TensorBoard shows the later ones.
 #[derive(Debug)]
 pub struct TensorBoard {
     folder: PathBuf,
     histograms: u64,
     train: Option<Events>,
     validation: Option<Events>,
+    /// Whether the run goes on from a state, so that what files say of later epochs is no longer so.
+    goes_on: bool,
 }
 
 impl TensorBoard {
@@ -32,6 +36,7 @@ impl TensorBoard {
             histograms: 0,
             train: None,
             validation: None,
+            goes_on: false,
         }
     }
 
@@ -55,11 +60,24 @@ impl Callback for TensorBoard {
         if moment.validates {
             self.validation = Some(Events::create(self.folder.join("validation"))?);
         }
+        self.goes_on = moment.resumed;
+        Ok(())
+    }
+
+    fn restore(&mut self, _kept: &Kept) -> Result<()> {
+        self.goes_on = true;
         Ok(())
     }
 
     fn epoch(&mut self, moment: &mut Moment<'_>) -> Result<()> {
         let step = moment.epoch() - 1;
+        if std::mem::take(&mut self.goes_on) {
+            for events in [&mut self.train, &mut self.validation] {
+                events
+                    .as_mut()
+                    .map_or(Ok(()), |events| events.start(step))?;
+            }
+        }
         if let Some(figures) = moment.history.epochs.last() {
             for (name, value) in figures.figures() {
                 let (events, name) = match name.strip_prefix("val_") {
@@ -92,19 +110,22 @@ struct Events {
 impl Events {
     fn create(folder: PathBuf) -> Result<Self> {
         files::create_dir_all(&folder).map_err(|refusal| Error::io(&folder, refusal))?;
-        let seconds = unix_time().as_secs();
         let (path, file) = loop {
-            // The name that TensorBoard looks for, unique within the process.
+            let now = unix_time();
+            // The name that TensorBoard looks for, unique within the process. It reads files in the order of their names, and so
+            // by time: a run that goes on within the same second comes later.
             static FILES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
             let number = FILES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let name = format!(
-                "events.out.tfevents.{seconds:010}.kiln.{}.{number}",
+                "events.out.tfevents.{:010}.kiln.{:09}.{}.{number}",
+                now.as_secs(),
+                now.subsec_nanos(),
                 std::process::id()
             );
             let path = folder.join(name);
             match OpenOptions::new().write(true).create_new(true).open(&path) {
                 Ok(file) => break (path, file),
-                // Another process had this one's number in this second.
+                // Another process had this one's number in this moment.
                 Err(refusal) if refusal.kind() == ErrorKind::AlreadyExists => {}
                 Err(refusal) => return Err(Error::io(path, refusal)),
             }
@@ -114,6 +135,17 @@ impl Events {
         event.bytes(3, b"brain.Event:2");
         events.record(&event.0)?;
         Ok(events)
+    }
+
+    /// Writes that a session starts with this step (`SessionLog`, status START): what is there of it and of later ones no longer
+    /// counts.
+    fn start(&mut self, step: u64) -> Result<()> {
+        let mut session = Message::default();
+        session.varint(1 << 3);
+        session.varint(1);
+        let mut event = Message::event(step);
+        event.bytes(7, &session.0);
+        self.record(&event.0)
     }
 
     /// Writes what `value` makes of the message of a tag.

@@ -102,15 +102,7 @@ impl Model {
     pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let weights = self.weights()?;
-        let description = ModelDescription {
-            architecture: self.architecture().describe()?,
-            objectives: self
-                .objectives
-                .iter()
-                .map(described)
-                .collect::<Result<_>>()?,
-            optimizer: self.optimizer.config(),
-        };
+        let description = self.description()?;
         let json = serde_json::to_string(&description).map_err(|error| {
             Error::format(
                 path,
@@ -130,6 +122,20 @@ impl Model {
             metadata.push(("names", json));
         }
         write(path, &weights, &metadata)
+    }
+
+    fn description(&self) -> Result<ModelDescription> {
+        let objectives = self.objectives.iter().map(described);
+        Ok(ModelDescription {
+            architecture: self.architecture().describe()?,
+            objectives: objectives.collect::<Result<_>>()?,
+            optimizer: self.optimizer.config(),
+        })
+    }
+
+    /// Refuses what [`Model::save`] would, before there is anything to write.
+    pub(in crate::train) fn check_description(&self) -> Result<()> {
+        self.description().map(drop)
     }
 
     /// Reads a model that [`Model::save`] wrote, onto the device that `KILN_DEVICE` names, or the best one.
