@@ -48,7 +48,11 @@ fn main() -> std::process::ExitCode {
             println!("loss {:.6}", session.read("loss")?[0]);
         }
         let (w, b) = (session.read("w")?, session.read("b")?);
-        println!("y = {:.3}·x₀ + {:.3}·x₁ + {:.3}", w[0], w[1], b[0]);
+        let term = |value: f32| {
+            let sign = if value < 0.0 { '−' } else { '+' };
+            format!("{sign} {:.3}", value.abs())
+        };
+        println!("y = {:.3}·x₀ {}·x₁ {}", w[0], term(w[1]), term(b[0]));
         Ok(())
     })
 }

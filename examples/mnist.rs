@@ -3,9 +3,6 @@
 
 mod common;
 
-use std::path::Path;
-
-use common::chart::{self, Plot, Series, Style};
 use kiln::prelude::*;
 
 const ABOUT: &str = "mnist: train a classifier of handwritten digits
@@ -63,33 +60,9 @@ fn main() -> std::process::ExitCode {
             println!("model written to {file}");
         }
         if let Some(file) = curve {
-            draw(&history, Path::new(&file))?;
+            history.plot(&file)?;
             println!("curve written to {file}");
         }
         Ok(())
     })
-}
-
-/// Loss and accuracy, on the training rows and on those held out, side by side.
-fn draw(history: &History, file: &Path) -> Result<()> {
-    let mut plots = Vec::new();
-    for name in ["loss", "accuracy"] {
-        let series = |name: &str, label: &str| -> Result<Series> {
-            Ok(Series {
-                label: label.into(),
-                points: (1..).map(f64::from).zip(history.get(name)?).collect(),
-                style: Style::Line,
-            })
-        };
-        plots.push(Plot {
-            title: name.into(),
-            x: "epoch",
-            series: vec![
-                series(name, "training")?,
-                series(&format!("val_{name}"), "held out")?,
-            ],
-            ..Plot::default()
-        });
-    }
-    chart::write(file, (430.0, 340.0), &plots)
 }

@@ -108,5 +108,6 @@ fn draw(pairs: &[(f32, f32)], file: &Path) -> Result<()> {
         ],
         ..Plot::default()
     };
-    chart::write(file, (520.0, 500.0), &[plot])
+    let svg = chart::svg((520.0, 500.0), &[plot]);
+    std::fs::write(file, svg).map_err(|error| Error::io(file, error))
 }

@@ -1,6 +1,8 @@
 //! What the examples share: arguments, the chosen device, and errors told as sentences.
 #![allow(dead_code, clippy::print_stdout, clippy::print_stderr)]
 
+/// Plots as the library draws them.
+#[path = "../../src/formats/chart.rs"]
 pub mod chart;
 
 use std::fs::OpenOptions;

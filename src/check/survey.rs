@@ -110,19 +110,18 @@ impl Survey {
 
 impl fmt::Display for Survey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.passed() { "ok" } else { "FAILED" };
         write!(
             f,
-            "{:<24} {:<6} {:>4} cases {:>5} runs {:>10} elements {:>5} NaNs  worst {:.3} of the bound at {}  {:.2} s",
-            self.name,
-            if self.passed() { "ok" } else { "FAILED" },
-            self.cases,
-            self.runs,
-            self.elements,
-            self.nans,
-            self.worst,
-            self.at,
-            self.seconds
+            "{:<24} {verdict:<6} {:>4} cases {:>5} runs {:>10} elements, the largest error {:.3} of its bound, at {}",
+            self.name, self.cases, self.runs, self.elements, self.worst, self.at
         )?;
+        match (self.nans, self.passed()) {
+            (0, _) => {}
+            (nans, true) => write!(f, "; {nans} NaNs put in and all found in the results")?,
+            (nans, false) => write!(f, "; {nans} NaNs put in")?,
+        }
+        write!(f, "; {:.2} s", self.seconds)?;
         if self.families.len() > 1 {
             let families: Vec<&str> = self.families.iter().map(String::as_str).collect();
             write!(f, "\n    kernels for {}", families.join("; "))?;

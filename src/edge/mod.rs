@@ -7,7 +7,7 @@
 //! | `clock` | the time on the wall, pauses |
 //! | `environment` | variables of the process |
 //! | `files` | files and folders of the system |
-//! | `progress` | the progress bar, with the feature of that name |
+//! | `progress` | standard error: lines, and the progress bar with the feature of that name |
 //! | `slice` | how long a poll of a future may work before it gives the thread back |
 //! | `threads` | the pool that shares out long loops, with the feature `parallel`; helpers of a moment |
 //! | `wait` | blocking on a future, at the public doors that block |

@@ -1,43 +1,46 @@
-//! The progress bar: on standard error, where that is a terminal and the feature `progress` is on.
+//! Standard error: lines, and the progress bar where that is a terminal and the feature `progress` is on.
 
-/// A bar of steps with a line above it for whatever is finished.
+use std::io::Write;
+
+/// Writes a line to standard error, whole, so that those of other threads stand before or after it.
+pub(crate) fn print_line(line: &str) {
+    let line = format!("{line}\n");
+    // Where nobody can be told, a run goes on.
+    std::io::stderr()
+        .write_all(line.as_bytes())
+        .unwrap_or_default();
+}
+
+/// Whether a bar would be seen.
+pub(crate) fn is_seen() -> bool {
+    cfg!(feature = "progress") && std::io::IsTerminal::is_terminal(&std::io::stderr())
+}
+
+/// A line of text that changes, and lines above it that stay.
 #[derive(Debug)]
-pub(crate) struct ProgressBar {
+pub(crate) struct Bar {
     #[cfg(feature = "progress")]
     bar: indicatif::ProgressBar,
 }
 
 #[cfg(feature = "progress")]
-impl ProgressBar {
-    /// A bar of `steps` steps; hidden when asked, or where standard error is no terminal.
-    pub fn new(steps: u64, hidden: bool) -> Self {
-        use indicatif::{ProgressDrawTarget, ProgressStyle};
-        let target = if hidden {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
-        let bar = indicatif::ProgressBar::with_draw_target(Some(steps), target);
-        let style = ProgressStyle::with_template("{prefix} [{bar:24}] {pos}/{len} {msg}");
-        if let Ok(style) = style {
-            bar.set_style(style.progress_chars("━╸ "));
+impl Bar {
+    pub fn new() -> Self {
+        use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        // All of the line is one message: parts that are set one after the other are drawn one after the other.
+        if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            bar.set_style(style);
         }
-        ProgressBar { bar }
+        Bar { bar }
     }
 
-    pub fn is_hidden(&self) -> bool {
-        self.bar.is_hidden()
-    }
-
-    /// Moves the bar, with words before and after it.
-    pub fn show(&self, before: String, position: u64, after: String) {
-        self.bar.set_prefix(before);
-        self.bar.set_position(position);
-        self.bar.set_message(after);
+    pub fn show(&self, text: String) {
+        self.bar.set_message(text);
     }
 
     /// A line that stays.
-    pub fn line(&self, line: String) {
+    pub fn print(&self, line: String) {
         self.bar.println(line);
     }
 
@@ -46,20 +49,18 @@ impl ProgressBar {
     }
 }
 
-/// Always hidden.
+/// Never made.
 #[cfg(not(feature = "progress"))]
-impl ProgressBar {
-    pub fn new(_steps: u64, _hidden: bool) -> Self {
-        ProgressBar {}
+impl Bar {
+    pub fn new() -> Self {
+        Bar {}
     }
 
-    pub fn is_hidden(&self) -> bool {
-        true
+    pub fn show(&self, _text: String) {}
+
+    pub fn print(&self, line: String) {
+        print_line(&line);
     }
-
-    pub fn show(&self, _before: String, _position: u64, _after: String) {}
-
-    pub fn line(&self, _line: String) {}
 
     pub fn clear(&self) {}
 }

@@ -2,6 +2,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `chart` | plots as SVG, with the feature `plot` |
 //! | `disk` | [`Disk`]: the operations by which files are written |
 //! | `atomic` | files written whole or not at all |
 //! | `foreign` | files of other programs, known by their first bytes |
@@ -9,6 +10,9 @@
 //! | `tuning_file` | measured choices of an adapter |
 
 mod atomic;
+#[cfg(feature = "plot")]
+#[allow(dead_code, reason = "examples and tools draw more by the same file")]
+pub(crate) mod chart;
 mod disk;
 mod foreign;
 pub(crate) mod safetensors;

@@ -6,6 +6,7 @@ use crate::{Error, Result, Snapshot};
 
 use super::epoch_sums::EpochSums;
 use super::feed::{Feeder, evaluation_place, make_room};
+use super::figures;
 use super::history::find;
 use super::metric::{ConfusionMatrix, ModelMetrics};
 use super::model::Model;
@@ -38,10 +39,9 @@ impl Evaluation {
 
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "loss {:.4}", self.loss)?;
-        self.metrics
-            .iter()
-            .try_for_each(|(name, value)| write!(f, "  {name} {value:.4}"))
+        let loss = ("loss".to_string(), self.loss);
+        let figures = std::iter::once(loss).chain(self.metrics.iter().cloned());
+        f.write_str(&figures::lines(String::new(), figures, None))
     }
 }
 

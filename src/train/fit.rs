@@ -12,6 +12,7 @@ use super::hook::{Every, StateHook};
 use super::interrupt::Interrupt;
 use super::micro::Micro;
 use super::non_finite::NonFinite;
+use super::progress::Verbose;
 use super::recovery::Recovery;
 use super::sizes::DEFAULT_BATCH;
 use super::state::RunState;
@@ -34,7 +35,7 @@ pub struct Fit<'a> {
     pub(super) validation_split: f64,
     pub(super) validation: Option<&'a Dataset>,
     pub(super) class_weight: Vec<(u32, f32)>,
-    pub(super) silent: bool,
+    pub(super) verbose: Verbose,
     pub(super) callbacks: Callbacks<'a>,
     pub(super) interrupt: Option<Interrupt>,
     pub(super) hooks: Vec<StateHook<'a>>,
@@ -102,7 +103,7 @@ impl<'a> Fit<'a> {
             validation_split: 0.0,
             validation: None,
             class_weight: Vec::new(),
-            silent: false,
+            verbose: Verbose::Auto,
             callbacks: Callbacks::default(),
             interrupt: None,
             hooks: Vec::new(),
@@ -200,10 +201,16 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Shows no progress bar.
-    pub fn silent(mut self) -> Self {
-        self.silent = true;
+    /// What is said of the epochs on standard error; default [`Verbose::Auto`]: a progress bar in a terminal, elsewhere a line an
+    /// epoch. A [`Population`](super::Population) says nothing.
+    pub fn verbose(mut self, verbose: Verbose) -> Self {
+        self.verbose = verbose;
         self
+    }
+
+    /// Says nothing: [`Verbose::Silent`].
+    pub fn silent(self) -> Self {
+        self.verbose(Verbose::Silent)
     }
 
     /// Adds a callback, called after those that were added before: logs, files, stop rules, learning rates. One that is lent

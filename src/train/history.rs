@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::gpu::Counters;
 use crate::{Error, Result};
 
+use super::figures;
+
 /// Why a run ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -180,6 +182,58 @@ impl History {
     }
 }
 
+/// The pixels of a plot, across and down.
+#[cfg(feature = "plot")]
+const PLOT: (f64, f64) = (430.0, 340.0);
+
+#[cfg(feature = "plot")]
+impl History {
+    /// Draws loss and metrics over the epochs, a plot for each with what was measured on validation data beside it, to an SVG file,
+    /// which appears whole or not at all. Needs the feature `plot`.
+    ///
+    /// ```no_run
+    /// # use kiln::prelude::*;
+    /// # fn draw(model: &mut Model, data: &Dataset) -> Result<()> {
+    /// let history = model.fit(data, Fit::epochs(20).validation_split(0.2))?;
+    /// history.plot("curves.svg")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where no epoch was done, [`Error::Io`] where the file cannot be written.
+    pub fn plot(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
+        use crate::formats::chart::{Plot, Series, Style, svg};
+        let Some(first) = self.epochs.first() else {
+            return Err(Error::data("there is no epoch to plot"));
+        };
+        let series = |name: String, label: &str| Series {
+            label: label.into(),
+            points: (1..).map(f64::from).zip(self.get(&name)).collect(),
+            style: Style::Line,
+        };
+        let metrics = first.metrics.iter().map(|(name, _)| name.clone());
+        let plots = std::iter::once("loss".to_string()).chain(metrics);
+        let plots: Vec<Plot> = plots
+            .map(|name| {
+                let mut drawn = vec![
+                    series(name.clone(), "training"),
+                    series(format!("val_{name}"), "validation"),
+                ];
+                drawn.retain(|series| !series.points.is_empty());
+                Plot {
+                    title: name,
+                    x: "epoch",
+                    series: drawn,
+                    ..Plot::default()
+                }
+            })
+            .collect();
+        crate::formats::write(&crate::formats::System, path, [svg(PLOT, &plots)])
+    }
+}
+
 /// The figure of that name.
 pub(super) fn find(figures: &[(String, f64)], name: &str) -> Option<f64> {
     let found = figures.iter().find(|(known, _)| known == name);
@@ -187,14 +241,11 @@ pub(super) fn find(figures: &[(String, f64)], name: &str) -> Option<f64> {
 }
 
 impl fmt::Display for History {
-    /// One line an epoch, then why the run ended.
+    /// One line an epoch, several where they would have more than 100 columns, then why the run ended.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, epoch) in self.epochs.iter().enumerate() {
-            write!(f, "epoch {:>4}", number + 1)?;
-            for (name, value) in epoch.figures() {
-                write!(f, "  {name} {value:.4}")?;
-            }
-            writeln!(f)?;
+            let head = format!("epoch {:>4}", number + 1);
+            writeln!(f, "{}", figures::lines(head, epoch.figures(), None))?;
         }
         for note in &self.notes {
             writeln!(f, "{note}")?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kiln::prelude::*;
-use kiln::train::{CsvLog, Every, JsonLines, RunState, TensorBoard};
+use kiln::train::{CsvLog, Every, JsonLines, RunState, TensorBoard, Verbose};
 
 fn data() -> Dataset {
     let x: Vec<[f32; 1]> = (0..16).map(|i| [i as f32 / 16.0]).collect();
@@ -247,14 +247,17 @@ fn fields(mut message: &[u8]) -> Vec<(u64, u64, &[u8])> {
     found
 }
 
-/// The points that TensorBoard shows of a folder, by tag and step, and the steps with which sessions start.
-fn points(folder: &Path) -> (BTreeMap<(String, u64), Vec<f32>>, Vec<u64>) {
+/// Values by tag and step.
+type Points = BTreeMap<(String, u64), Vec<f32>>;
+
+/// The points that TensorBoard shows of a folder, and the steps with which sessions start.
+fn points(folder: &Path) -> (Points, Vec<u64>) {
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|e| e.unwrap().path())
         .collect();
     files.sort();
-    let (mut points, mut starts) = (BTreeMap::<_, Vec<f32>>::new(), Vec::new());
+    let (mut points, mut starts) = (Points::new(), Vec::new());
     for file in files {
         let bytes = fs::read(file).unwrap();
         let mut rest = &bytes[..];
@@ -316,4 +319,81 @@ fn tensor_board_shows_one_point_a_step_after_a_resume_from_an_earlier_epoch() {
             .collect();
         assert_eq!(shown, expected, "{part}");
     }
+}
+
+#[test]
+fn where_standard_error_is_no_terminal_there_is_a_line_an_epoch() {
+    // The test is its own child, which trains in the way that the variable says.
+    const WAY: &str = "KILN_TEST_VERBOSE";
+    if let Ok(way) = std::env::var(WAY) {
+        let fit = Fit::epochs(3).batch_size(8);
+        let fit = match way.as_str() {
+            "default" => fit,
+            "silent" => fit.silent(),
+            "lines" => fit.verbose(Verbose::Lines),
+            _ => fit.verbose(Verbose::Bar),
+        };
+        model([Metric::MeanAbsoluteError])
+            .fit(&data(), fit)
+            .unwrap();
+        return;
+    }
+    let said = |way: &str| {
+        let name = "run_files::where_standard_error_is_no_terminal_there_is_a_line_an_epoch";
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let child = child.args([name, "--exact", "--nocapture"]).env(WAY, way);
+        let output = child.output().unwrap();
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stderr).unwrap();
+        let lines = text.lines().filter(|line| line.contains("Epoch"));
+        lines.map(String::from).collect::<Vec<_>>()
+    };
+    for way in ["default", "lines"] {
+        let lines = said(way);
+        assert_eq!(lines.len(), 3, "{way}: {lines:?}");
+        for (number, line) in (1..).zip(&lines) {
+            let begin = format!("Epoch {number}/3  loss 0.");
+            assert!(line.starts_with(&begin), "{way}: {line}");
+            assert!(line.contains("  mean_absolute_error 0."), "{line}");
+            assert!(line.ends_with(" samples/s)"), "{line}");
+        }
+    }
+    for way in ["silent", "bar"] {
+        assert_eq!(said(way), Vec::<String>::new(), "{way}");
+    }
+}
+
+#[cfg(feature = "plot")]
+#[test]
+fn a_history_is_plotted_with_a_plot_for_each_figure() {
+    let folder = Folder::new("plot");
+    let metrics = [
+        Metric::MeanAbsoluteError,
+        Metric::MeanSquaredError.with_name("a<b & c"),
+    ];
+    let fit = fit(5).validation_split(0.25);
+    let mut history = model(metrics).fit(&data(), fit).unwrap();
+    // What is not finite has no place in a plot.
+    history.epochs[1].loss = f64::NAN;
+    let path = folder.path("curves.svg");
+    history.plot(&path).unwrap();
+    let svg = fs::read_to_string(&path).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    for title in [">loss<", ">mean_absolute_error<", ">a&lt;b &amp; c<"] {
+        assert!(svg.contains(title), "no {title}");
+    }
+    // A line for training and one for validation in each of the three, of five points but for the one that is not finite.
+    let lines: Vec<&str> = svg
+        .lines()
+        .filter(|line| line.contains("stroke-width=\"2\""))
+        .collect();
+    let corners = lines.iter().map(|line| line.matches('L').count() + 1);
+    assert_eq!(corners.collect::<Vec<_>>(), [4, 5, 5, 5, 5, 5]);
+    assert_eq!(svg.matches("<g ").count(), svg.matches("</g>").count());
+    // A run without an epoch, and a folder that is not there.
+    assert!(history.plot(folder.path("no/curves.svg")).is_err());
+    history.epochs.clear();
+    let refusal = history.plot(&path).unwrap_err();
+    assert!(refusal.to_string().contains("no epoch"), "{refusal}");
 }

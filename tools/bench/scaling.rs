@@ -168,5 +168,6 @@ fn plot(all: &[(String, Curve)], out: &Path) -> Result<()> {
             ..Plot::default()
         }
     });
-    chart::write(out, (400.0, 420.0), &plots)
+    let svg = chart::svg((400.0, 420.0), &plots);
+    std::fs::write(out, svg).map_err(|error| Error::io(out, error))
 }

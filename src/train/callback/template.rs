@@ -23,12 +23,12 @@ pub(super) struct Template {
 #[derive(Debug, Clone, PartialEq)]
 enum Piece {
     Text(String),
-    Field { name: String, form: Form },
+    Field { name: String, form: FieldForm },
 }
 
 /// How a number is written: `[0][width][.precision][type]`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Form {
+struct FieldForm {
     zeros: bool,
     width: usize,
     precision: Option<usize>,
@@ -67,7 +67,7 @@ impl Template {
                 let message = format!("has the field `{{{field}}}`, which names no figure");
                 return Err(refused(message));
             }
-            let form = Form::parse(form).ok_or_else(|| {
+            let form = FieldForm::parse(form).ok_or_else(|| {
                 refused(format!(
                     "writes `{name}` in the form `{form}`, which is not known: such as `02d`, `.4f`, `.2e`, `.3g` and `.1%` are, \
                      with at most {MAX_WIDTH} places"
@@ -167,7 +167,7 @@ impl Template {
     }
 }
 
-/// Whether a text is these pieces, each field a number as a [`Form`] writes it.
+/// Whether a text is these pieces, each field a number as a [`FieldForm`] writes it.
 fn fits(pieces: &[Piece], text: &str) -> bool {
     match pieces.split_first() {
         None => text.is_empty(),
@@ -186,7 +186,7 @@ fn fits(pieces: &[Piece], text: &str) -> bool {
     }
 }
 
-impl Form {
+impl FieldForm {
     fn parse(text: &str) -> Option<Self> {
         let kind = text.chars().last().filter(|c| "defg%".contains(*c));
         let text = kind.map_or(text, |kind| text.trim_end_matches(kind));
@@ -198,7 +198,7 @@ impl Form {
         let width = if width.is_empty() { 0 } else { number(width)? };
         // Python takes no precision for whole numbers.
         let fits = precision.is_none() || kind != Some('d');
-        fits.then_some(Form {
+        fits.then_some(FieldForm {
             zeros,
             width,
             precision,

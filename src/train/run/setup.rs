@@ -12,7 +12,7 @@ use crate::train::micro::Micro;
 use crate::train::model::Model;
 use crate::train::non_finite::NonFinite;
 use crate::train::programs::{Capacity, Extent, RowProgram};
-use crate::train::progress::Progress;
+use crate::train::progress::{Progress, Verbose};
 use crate::train::sizes::{FEW_STEPS, MAX_BATCH};
 use crate::train::state::Order;
 use crate::train::steps::RowPass;
@@ -126,11 +126,12 @@ impl<'a> Run<'a> {
             vec![fit.order(seed)]
         };
         feeder.shuffle = shuffles[0];
-        let progress = Progress::new(
-            total.div_ceil(per_epoch),
-            per_epoch,
-            fit.silent || population,
-        );
+        let verbose = if population {
+            Verbose::Silent
+        } else {
+            fit.verbose
+        };
+        let progress = Progress::new(total.div_ceil(per_epoch), per_epoch, verbose);
         if population {
             // A member whose loss becomes NaN does not stop the others.
             fit.non_finite = NonFinite::GoOn;

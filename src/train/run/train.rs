@@ -115,9 +115,8 @@ impl Run<'_> {
             // With nothing under way there is nothing to settle, and nothing would be submitted.
             let under_way = submissions.settled() > self.pass.absorbed;
             settles = (late && under_way).then(|| settles.unwrap_or(submissions.settled()));
-            let losses = &self.history().step_losses;
-            let last = losses.last().copied().unwrap_or(f64::NAN);
-            self.progress.steps(self.epochs(), done % per_epoch, last);
+            let last = self.history().step_losses.last().copied();
+            self.progress.steps(done, last);
             self.end_early(&submissions);
         }
         self.finish(model).await

@@ -1,9 +1,7 @@
-//! Line and point plots as SVG, enough for a curve of training and a table of measurements.
+//! Line and point plots as SVG, enough for a curve of training and a table of measurements. Examples and tools draw by this file
+//! too.
 
 use std::fmt::Write;
-use std::path::Path;
-
-use kiln::{Error, Result};
 
 const COLOURS: [&str; 4] = ["#1f5fbf", "#c0392b", "#2e8b57", "#8e44ad"];
 
@@ -111,26 +109,39 @@ impl Axis {
     }
 }
 
-/// Writes plots side by side, each of that many pixels.
-pub fn write(file: &Path, (width, height): (f64, f64), plots: &[Plot]) -> Result<()> {
+/// The plots of a row.
+const MAX_ACROSS: usize = 3;
+
+/// A picture of plots side by side, each of that many pixels, in rows of three.
+pub fn svg((width, height): (f64, f64), plots: &[Plot]) -> String {
+    let (across, down) = (
+        plots.len().clamp(1, MAX_ACROSS),
+        plots.len().div_ceil(MAX_ACROSS),
+    );
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{height}\" viewBox=\"0 0 {0} {height}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" \
          font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
-        width * plots.len() as f64
+        width * across as f64,
+        height * down as f64
     );
     for (index, plot) in plots.iter().enumerate() {
-        draw(&mut svg, plot, index as f64 * width, (width, height));
+        let (column, row) = (index % MAX_ACROSS, index / MAX_ACROSS);
+        let (left, top) = (column as f64 * width, row as f64 * height);
+        // Writing to a String cannot fail.
+        writeln!(svg, "<g transform=\"translate({left} {top})\">").unwrap_or_default();
+        draw(&mut svg, plot, (width, height));
+        svg.push_str("</g>\n");
     }
     svg.push_str("</svg>\n");
-    std::fs::write(file, svg).map_err(|error| Error::io(file, error))
+    svg
 }
 
-fn draw(svg: &mut String, plot: &Plot, left: f64, (width, height): (f64, f64)) {
+fn draw(svg: &mut String, plot: &Plot, (width, height): (f64, f64)) {
     let [before, above, after, below] = MARGINS;
-    let points = || plot.series.iter().flat_map(|series| &series.points);
+    let points = || plot.series.iter().flat_map(finite);
     let x = Axis::new(
         points().map(|point| point.0),
-        (left + before, left + width - after),
+        (before, width - after),
         plot.logarithmic,
     );
     let y = Axis::new(
@@ -157,7 +168,7 @@ fn draw(svg: &mut String, plot: &Plot, left: f64, (width, height): (f64, f64)) {
         &plot.title,
     ));
     add(text((x.from + x.to) / 2.0, height - 8.0, "middle", plot.x));
-    add(text(left + 8.0, above - 14.0, "start", plot.y));
+    add(text(8.0, above - 14.0, "start", plot.y));
     for tick in x.ticks() {
         let at = x.pixel(tick);
         add(line((at, y.from), (at, y.to), "#e4e4e4"));
@@ -172,12 +183,11 @@ fn draw(svg: &mut String, plot: &Plot, left: f64, (width, height): (f64, f64)) {
     add(line((x.from, y.from), (x.from, y.to), "black"));
     for (series, colour) in plot.series.iter().zip(COLOURS.iter().cycle()) {
         let mut path = String::new();
-        for (at, point) in series.points.iter().enumerate() {
+        for (at, point) in finite(series).enumerate() {
             let (px, py) = (x.pixel(point.0), y.pixel(point.1));
             let letter = if at == 0 { 'M' } else { 'L' };
-            // Writing to a String cannot fail.
             write!(path, "{letter}{px:.1} {py:.1}").unwrap_or_default();
-            if series.style != Style::Line {
+            if series.style != Style::Line || series.points.len() == 1 {
                 add(format!(
                     "<circle cx=\"{px:.1}\" cy=\"{py:.1}\" r=\"3\" fill=\"{colour}\" fill-opacity=\"0.7\"/>"
                 ));
@@ -220,13 +230,20 @@ fn draw(svg: &mut String, plot: &Plot, left: f64, (width, height): (f64, f64)) {
     }
 }
 
+/// The points that have a place in a plot.
+fn finite(series: &Series) -> impl Iterator<Item = &(f64, f64)> {
+    let points = series.points.iter();
+    points.filter(|(x, y)| x.is_finite() && y.is_finite())
+}
+
 /// A number without more digits than a tick has.
 fn label(value: f64) -> String {
     let rounded = format!("{value:.6}");
     let short = rounded.trim_end_matches('0').trim_end_matches('.');
-    if short == "-0" {
-        "0".into()
-    } else {
-        short.into()
+    match short {
+        "0" | "-0" if value.abs() < 1e-12 => "0".into(),
+        "0" | "-0" => format!("{value:.1e}"),
+        short if short.len() > 9 => format!("{value:.2e}"),
+        short => short.into(),
     }
 }
