@@ -588,3 +588,49 @@ fn checkpoints_of_the_best_epoch_are_refused_for_a_population() {
     assert!(error.contains("checkpoints of the last states"), "{error}");
     assert!(!folder.exists(), "refused before the folder is made");
 }
+
+#[test]
+fn the_best_member_by_a_figure_is_that_of_the_best_last_epoch() {
+    let population = population(&Device::cpu());
+    let epoch = |loss: f64, val_loss: f64, accuracy: f64| kiln::train::Epoch {
+        loss,
+        metrics: vec![("accuracy".into(), accuracy)],
+        val_loss: Some(val_loss),
+        val_metrics: vec![("accuracy".into(), accuracy)],
+        samples: 1,
+        time: std::time::Duration::ZERO,
+    };
+    let history = |epochs: Vec<kiln::train::Epoch>| History {
+        epochs,
+        stop: Stop::Epochs(2),
+        steps: 2,
+        step_losses: Vec::new(),
+        first_step: std::time::Duration::ZERO,
+        notes: Vec::new(),
+        counters: Default::default(),
+    };
+    // The first has learnt its rows by heart; the third was best once; the fourth is no number.
+    let histories = [
+        history(vec![epoch(0.2, 0.9, 0.6), epoch(0.1, 1.5, 0.5)]),
+        history(vec![epoch(0.5, 0.6, 0.7), epoch(0.4, 0.4, 0.8)]),
+        history(vec![epoch(0.5, 0.1, 0.9), epoch(0.4, 0.5, 0.9)]),
+        history(vec![epoch(f64::NAN, f64::NAN, f64::NAN)]),
+        history(vec![]),
+    ];
+    let best = |figure: &str| population.best_by(&histories, figure);
+    assert_eq!(population.best(&histories), 0);
+    assert_eq!(best("loss").unwrap(), 0);
+    assert_eq!(best("val_loss").unwrap(), 1);
+    assert_eq!(best("val_accuracy").unwrap(), 2);
+    let lowest = kiln::train::Monitor::new("accuracy").mode(kiln::train::Mode::Min);
+    assert_eq!(population.best_by(&histories, lowest).unwrap(), 0);
+    let refusal = best("val_los").unwrap_err().to_string();
+    assert!(
+        refusal.contains("val_los") && refusal.contains("val_accuracy"),
+        "{refusal}"
+    );
+    let refusal = population.best_by(&histories[3..], "val_loss").unwrap_err();
+    assert!(refusal.to_string().contains("`val_loss`"), "{refusal}");
+    let refusal = population.best_by(&[], "val_loss").unwrap_err();
+    assert!(refusal.to_string().contains("validation"), "{refusal}");
+}

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 
-use super::Dataset;
 use super::check::check_targets;
+use super::{Dataset, Targets};
 
 impl Dataset {
     /// Names the classes of labels, in the order of their numbers; an empty list takes the names away.
@@ -45,6 +45,67 @@ impl Dataset {
     /// The classes' names in the order of the labels; empty where they have none.
     pub fn class_names(&self) -> &[String] {
         &self.class_names
+    }
+
+    /// The label of every row; those of several positions row by row.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where the targets are not labels, or are those of several outputs.
+    ///
+    /// ```
+    /// use kiln::Dataset;
+    ///
+    /// let data = Dataset::new(vec![0.1, 0.2, 0.3], 1, vec![2, 0, 2])?;
+    /// assert_eq!(data.labels()?, [2, 0, 2]);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn labels(&self) -> Result<&[u32]> {
+        match self.only_targets("labels")? {
+            Targets::Labels { labels, .. } | Targets::LabelTable { labels, .. } => Ok(labels),
+            other => Err(Error::data(format!(
+                "the data set has no labels: its targets are {}",
+                other.told()
+            ))),
+        }
+    }
+
+    /// The targets that are numbers, row-major.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where the targets are no numbers, or are those of several outputs.
+    ///
+    /// ```
+    /// use kiln::Dataset;
+    ///
+    /// let data = Dataset::from_rows(&[[0.1], [0.2]], &[[1.5], [-0.5]])?;
+    /// assert_eq!(data.target_values()?, [1.5, -0.5]);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn target_values(&self) -> Result<&[f32]> {
+        match self.only_targets("target_values")? {
+            Targets::Values { values, .. } => Ok(values),
+            other => Err(Error::data(format!(
+                "the data set has no numbers to predict: its targets are {}",
+                other.told()
+            ))),
+        }
+    }
+
+    /// The targets of the only output, whether it has a name or none.
+    fn only_targets(&self, door: &str) -> Result<&Targets> {
+        match &self.outputs[..] {
+            [] => Ok(&Targets::None),
+            [(_, only)] => Ok(only),
+            several => {
+                let names: Vec<&str> = several.iter().map(|(name, _)| name.as_str()).collect();
+                Err(Error::data(format!(
+                    "`{door}` is for targets of one output, but there are {}: take them from `outputs`",
+                    names.join(", ")
+                )))
+            }
+        }
     }
 
     /// Turns labels into values `[rows, classes]`: 1 in the column of the row's class, 0 elsewhere; those of several positions

@@ -160,7 +160,7 @@ impl Dataset {
 
     /// The rows of each class that has some, in an order drawn with `seed`. A file's label makes as many classes as it likes.
     fn by_class(&self, seed: u64) -> Result<BTreeMap<u32, Vec<usize>>> {
-        let (labels, _) = self.labels()?;
+        let (labels, _) = self.one_label_a_row()?;
         let mut rows = BTreeMap::<u32, Vec<usize>>::new();
         for row in permutation(self.rows(), seed) {
             rows.entry(labels[row]).or_default().push(row);
@@ -174,7 +174,7 @@ impl Dataset {
     ///
     /// [`Error::Data`] where the targets are not labels, or of more classes than memory has room for.
     pub fn class_counts(&self) -> Result<Vec<usize>> {
-        let (labels, classes) = self.labels()?;
+        let (labels, classes) = self.one_label_a_row()?;
         let mut counts = reserved(Some(classes), "the counts of the classes")?;
         counts.resize(classes, 0);
         let known = |label: &u32| counts.get_mut(*label as usize).map(|count| *count += 1);
@@ -213,7 +213,7 @@ impl Dataset {
             .collect())
     }
 
-    fn labels(&self) -> Result<(&[u32], usize)> {
+    fn one_label_a_row(&self) -> Result<(&[u32], usize)> {
         match self.targets() {
             Targets::Labels { labels, classes } => Ok((labels, *classes)),
             Targets::LabelTable { columns, .. } => Err(Error::data(format!(

@@ -54,6 +54,18 @@ impl Targets {
         }
     }
 
+    /// What they are, for errors.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Targets::None => "none".into(),
+            Targets::Values { columns, .. } => format!("numbers, {columns} a row"),
+            Targets::Labels { classes, .. } => format!("labels of {classes} classes"),
+            Targets::LabelTable {
+                columns, classes, ..
+            } => format!("labels of {classes} classes, {columns} a row"),
+        }
+    }
+
     /// The targets of these rows, in this order.
     pub(super) fn select(&self, rows: &[usize]) -> Result<Self> {
         Ok(match self {

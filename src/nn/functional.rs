@@ -31,7 +31,8 @@ use super::{LayerRef, Parameter};
 /// What does not fit, a shape or a name, is told by `compile`, with the line where the layer was put in its place.
 ///
 /// A layer that stands in two models has weights of its own in each;
-/// [`Model::set_weights`](crate::train::Model::set_weights) takes them over.
+/// [`Model::copy_weights`](crate::train::Model::copy_weights) takes them over, and [`Model::part`](crate::train::Model::part) makes
+/// a model of some of the layers.
 #[derive(Debug, Clone)]
 pub struct Functional {
     pub(crate) inputs: Vec<InputSpec>,
@@ -78,7 +79,7 @@ pub(crate) struct LayerCall {
 }
 
 /// Where a tensor of the model comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum TensorSource {
     Input(usize),

@@ -5,7 +5,7 @@
 //! | `layer`, `call` | what a layer is: [`Layer`], [`Parameter`], [`Call`] |
 //! | `layer_ref`, `symbol` | layers and tensors of a model that is being written: [`LayerRef`], [`Input`], [`Symbol`] |
 //! | `functional`, `assemble`, `validate`, `sequential` | architectures: [`Functional`], and [`Sequential`], a way of writing a chain |
-//! | `nested` | a model as a layer of another |
+//! | `nested`, `part` | a model as a layer of another, and a part of a model as one of its own |
 //! | `applied` | a model in a graph of one's own: [`Applied`] |
 //! | `forward`, `weights`, `summary`, `describe`, `config` | what is done with an architecture |
 //! | `axes` | dimensions that a layer works along |
@@ -50,6 +50,7 @@ mod merge;
 mod nested;
 mod noise;
 mod normalization;
+mod part;
 mod prelu;
 mod rearrange;
 mod regularizer;

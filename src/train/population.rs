@@ -8,10 +8,11 @@ use crate::reserve::reserved;
 use crate::schedule::Schedule;
 use crate::{Dataset, Device, Error, Result};
 
+use super::callback::Monitor;
 use super::compile::only_objective;
 use super::feed::Feeder;
 use super::fit::Fit;
-use super::history::History;
+use super::history::{Epoch, History};
 use super::loss::Loss;
 use super::metric::Metric;
 use super::model::Model;
@@ -202,7 +203,8 @@ impl Population {
         outcome
     }
 
-    /// The member that ended with the smallest loss: of its last epoch in these histories. NaN is never best.
+    /// The member that ended with the smallest loss: of its last epoch in these histories. NaN is never best. By another
+    /// figure: [`best_by`](Self::best_by).
     pub fn best(&self, histories: &[History]) -> usize {
         let loss = |history: &History| {
             let last = history.epochs.last().map_or(f64::NAN, |epoch| epoch.loss);
@@ -212,6 +214,33 @@ impl Population {
         losses
             .min_by(|(_, a), (_, b)| a.total_cmp(b))
             .map_or(0, |(index, _)| index)
+    }
+
+    /// The member that ended with the best figure of its last epoch in these histories, such as `val_loss`: the smallest
+    /// training loss may be that of a member that has learnt the rows by heart. NaN is never best.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] for a figure that no epoch has; [`Error::Data`] where no member has a number for it.
+    pub fn best_by(&self, histories: &[History], monitor: impl Into<Monitor>) -> Result<usize> {
+        let mut monitor: Monitor = monitor.into();
+        let last = |history: &History| history.epochs.last().cloned();
+        let ends: Vec<Option<Epoch>> = histories.iter().map(last).collect();
+        let validates = ends.iter().flatten().any(|epoch| epoch.val_loss.is_some());
+        monitor.begin(validates, &self.model)?;
+        let mut best: Option<(usize, f64)> = None;
+        for (index, end) in ends.iter().enumerate() {
+            let value = end.as_ref().and_then(|epoch| epoch.get(&monitor.name));
+            let value = value.filter(|value| !value.is_nan());
+            if let Some(value) = value
+                && best.is_none_or(|(_, known)| monitor.is_better(value, known))
+            {
+                best = Some((index, value));
+            }
+        }
+        let none = || format!("no member ended with a number for `{}`", monitor.name);
+        best.map(|(index, _)| index)
+            .ok_or_else(|| Error::data(none()))
     }
 
     /// A member as a model of its own, with the weights that it has learned; its optimizer starts anew.

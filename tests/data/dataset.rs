@@ -321,3 +321,41 @@ fn one_hot_values_beyond_memory_are_an_error() {
     let data = counted(2).with_classes(usize::MAX / 8).unwrap();
     assert_says(data.one_hot(), &["one-hot", "memory"]);
 }
+
+#[test]
+fn labels_and_target_values_are_read_without_a_match() {
+    let x = vec![0.0; 6];
+    let labelled = Dataset::new(x.clone(), 2, vec![2, 0, 1]).unwrap();
+    assert_eq!(labelled.labels().unwrap(), [2, 0, 1]);
+    let refusal = labelled.target_values().unwrap_err().to_string();
+    assert!(refusal.contains("labels of 3 classes"), "{refusal}");
+    let table = Targets::LabelTable {
+        labels: vec![0, 1, 1, 0, 1, 1],
+        columns: 2,
+        classes: 2,
+    };
+    let table = Dataset::new(x.clone(), 2, table).unwrap();
+    assert_eq!(table.labels().unwrap(), [0, 1, 1, 0, 1, 1]);
+    let values = Targets::Values {
+        values: vec![0.5, 1.5, 2.5],
+        columns: 1,
+    };
+    let numbers = Dataset::new(x.clone(), 2, values.clone()).unwrap();
+    assert_eq!(numbers.target_values().unwrap(), [0.5, 1.5, 2.5]);
+    let refusal = numbers.labels().unwrap_err().to_string();
+    assert!(refusal.contains("numbers, 1 a row"), "{refusal}");
+    let without = Dataset::new(x.clone(), 2, Targets::None).unwrap();
+    for refusal in [
+        without.labels().unwrap_err(),
+        without.target_values().unwrap_err(),
+    ] {
+        assert!(refusal.to_string().contains("none"), "{refusal}");
+    }
+    // A name makes no difference; several outputs do.
+    let input = || [("x", (vec![0.0f32; 6], 2))];
+    let named = Dataset::from_inputs(input(), [("y", values.clone())]).unwrap();
+    assert_eq!(named.target_values().unwrap(), [0.5, 1.5, 2.5]);
+    let several = Dataset::from_inputs(input(), [("y", values.clone()), ("z", values)]).unwrap();
+    let refusal = several.target_values().unwrap_err().to_string();
+    assert!(refusal.contains("y, z"), "{refusal}");
+}

@@ -21,6 +21,7 @@ mod normalization;
 mod optimizers;
 mod outputs;
 mod own;
+mod parts;
 mod reductions;
 mod run_files;
 mod updates;

@@ -1,0 +1,147 @@
+//! A part of a model as a model of its own, weights taken from another model, and layers that are frozen.
+
+use std::collections::BTreeSet;
+
+use crate::{Error, Result, Shape};
+
+use super::{Loss, Model, Objective};
+
+impl Model {
+    /// The part of the model that computes `outputs` from `inputs`, as a model of its own on the same device: the encoder of an
+    /// autoencoder, or its decoder. Each is an input, an output or a layer by its name, as [`summary`](Self::summary) has them.
+    ///
+    /// The part has the weights as they are now, under the same names; after further training
+    /// [`copy_weights`](Self::copy_weights) takes them over again, in either direction. Losses and metrics are those of the
+    /// model where an output has some, else the mean squared error; the optimizer starts anew.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    ///
+    /// let data = Dataset::from_rows(&[[0.1, 0.9], [0.8, 0.2]], &[[0.1, 0.9], [0.8, 0.2]])?;
+    /// let network = Sequential::new(2).layer(Dense::new(1).named("code")).layer(Dense::new(2).named("decoded"));
+    /// let mut model = network.compile_on(&Device::cpu(), MeanSquaredError, Adam::new(0.01), [])?;
+    /// let mut encoder = model.part(["input"], ["code"])?;
+    /// let mut decoder = model.part(["code"], ["decoded"])?;
+    /// model.fit(&data, Fit::epochs(10).silent())?;
+    /// encoder.copy_weights(&mut model)?;
+    /// decoder.copy_weights(&mut model)?;
+    /// let codes = encoder.predict(&data)?;
+    /// assert_eq!(decoder.predict(&codes.values[..])?, model.predict(&data)?);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] for a name that nothing has; [`Error::Argument`] for a layer that is called several times, for inputs
+    /// that do not suffice and for those that no output is computed from; what reading the weights raises.
+    pub fn part<'a>(
+        &mut self,
+        inputs: impl IntoIterator<Item = &'a str>,
+        outputs: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Model> {
+        let inputs: Vec<&str> = inputs.into_iter().collect();
+        let outputs: Vec<&str> = outputs.into_iter().collect();
+        let architecture = self.architecture.part(&inputs, &outputs)?;
+        let objective = |name: &&str| {
+            let mut own = self.objectives.iter();
+            let own = own.find(|own| own.output == **name).cloned();
+            own.unwrap_or_else(|| Objective::new(*name, Loss::MeanSquaredError))
+        };
+        let objectives: Vec<Objective> = outputs.iter().map(objective).collect();
+        let optimizer = self.optimizer.config().unwrap_or_default();
+        let mut part = architecture.compile_with(self.device(), objectives, optimizer)?;
+        part.copy_weights(self)?;
+        Ok(part)
+    }
+
+    /// Sets every tensor of the layers that `from` has under the same name to what it is there, and tells their names: a target
+    /// network that follows another one, or a [`part`](Self::part) and its model. The optimizer's state stays.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] where no name is the same or a tensor has another shape, before any is set; what reading and setting
+    /// raise.
+    pub fn copy_weights(&mut self, from: &mut Model) -> Result<Vec<String>> {
+        let own = self.architecture.parameters();
+        let own: Vec<(String, Shape)> = own.map(|own| (own.name, own.shape)).collect();
+        let mut weights = from.weights()?;
+        weights.retain(|weights| own.iter().any(|(name, _)| *name == weights.name));
+        let Some(first) = weights.first() else {
+            let message = format!(
+                "no weight is called as one of the other model: here are {}",
+                own.into_iter()
+                    .map(|(name, _)| name)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            );
+            return Err(Error::argument("from", message));
+        };
+        let odd = |weights: &&super::Weights| {
+            let shape = (&weights.name, &weights.shape);
+            !own.iter().any(|(name, own)| (name, own) == shape)
+        };
+        if let Some(there) = weights.iter().find(odd) {
+            let here = own.iter().find(|(name, _)| *name == there.name);
+            let here = here.map_or(&first.shape, |(_, shape)| shape);
+            let message = format!("`{}` is {here} here, but {} there", there.name, there.shape);
+            return Err(Error::argument("from", message));
+        }
+        let values = weights.iter();
+        self.set_weights(values.map(|own| (own.name.as_str(), &own.values[..])))?;
+        Ok(weights.into_iter().map(|own| own.name).collect())
+    }
+
+    /// Freezes a layer, or lets training change it again: what the layer's `trainable` says before a model is compiled, without
+    /// compiling it anew. Weights stay; optimizer and clock start anew, as in a model that is compiled with them, so that states and
+    /// schedules are those of the layers that are trained now. A rate that was [set](Self::set_learning_rate) stays a factor.
+    ///
+    /// A model that stands as a layer in this one is frozen whole; what is frozen within it stays so.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    ///
+    /// let data = Dataset::from_rows(&[[0.1, 0.9], [0.8, 0.2]], &[[1.0], [0.0]])?;
+    /// let base = Dense::new(4).activation(Tanh).named("base").trainable(false);
+    /// let network = Sequential::new(2).layer(base).dense(1, Sigmoid);
+    /// let mut model = network.compile_on(&Device::cpu(), BinaryCrossentropy, Adam::new(0.01), [])?;
+    /// model.fit(&data, Fit::epochs(10).silent())?;
+    /// // Fine-tuning: all layers, by small steps.
+    /// model.set_trainable("base", true)?;
+    /// model.set_learning_rate(1e-4)?;
+    /// model.fit(&data, Fit::epochs(10).silent())?;
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where no layer has that name, [`Error::Argument`] where a callback calls it, and what reading the
+    /// weights raises.
+    pub fn set_trainable(&mut self, layer: &str, trainable: bool) -> Result<()> {
+        self.engine.refuse_in_run("set_trainable")?;
+        let members = &self.architecture.members;
+        let Some(place) = members.iter().position(|member| member.name == layer) else {
+            return Err(Error::NotFound {
+                what: "layer",
+                name: layer.into(),
+                known: members.iter().map(|member| member.name.clone()).collect(),
+            });
+        };
+        if members[place].layer.trainable == trainable {
+            return Ok(());
+        }
+        self.engine.close_lost();
+        if self.engine.unread {
+            let device = self.device().clone();
+            device.block_on(self.engine.read())?;
+        }
+        self.engine.close();
+        self.architecture.members[place].layer.trainable = trainable;
+        let parameters = self.architecture.parameters();
+        let weights: BTreeSet<String> = parameters.map(|parameter| parameter.name).collect();
+        let kept = &mut self.engine.kept.variables;
+        kept.retain(|name, _| weights.contains(name));
+        (self.steps, self.epochs, self.micro) = (0, 0, 1);
+        self.unfinished = None;
+        Ok(())
+    }
+}

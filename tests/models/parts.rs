@@ -1,0 +1,270 @@
+//! Parts of models, weights that go from one to another, layers that are frozen and trained again.
+
+use kiln::prelude::*;
+
+use super::common::device;
+
+fn data() -> Dataset {
+    let x: Vec<[f32; 3]> = (0..40)
+        .map(|i| [0, 1, 2].map(|j| ((i * 7 + j * 13) % 17) as f32 / 17.0))
+        .collect();
+    Dataset::from_rows(&x, &x).unwrap()
+}
+
+/// 3-5-2-5-3, whose narrow layer is called `code`.
+fn autoencoder(seed: u64, base_trainable: bool) -> Functional {
+    let input = Input::named("x", 3);
+    let wide = Dense::new(5)
+        .activation(Tanh)
+        .named("wide")
+        .trainable(base_trainable)
+        .on(&input);
+    let normal = BatchNormalization::default().named("normal").on(&wide);
+    let code = Dense::new(2).named("code").on(&normal);
+    let back = Dense::new(5).activation(Tanh).on(&code);
+    let output = Dense::new(3).named("decoded").on(&back);
+    Functional::new([&input], [&output]).seed(seed)
+}
+
+fn compiled(device: &Device, architecture: Functional) -> Model {
+    let optimizer = Adam::new(0.01);
+    let model = architecture.compile_on(
+        device,
+        MeanSquaredError,
+        optimizer,
+        [Metric::MeanAbsoluteError],
+    );
+    model.unwrap()
+}
+
+fn fit<'a>(epochs: u64) -> Fit<'a> {
+    Fit::epochs(epochs).batch_size(8).silent()
+}
+
+#[test]
+fn encoder_and_decoder_are_parts_of_an_autoencoder() {
+    let Some(device) = device() else { return };
+    let mut whole = compiled(device, autoencoder(3, true));
+    let data = data();
+    whole.fit(&data, fit(5)).unwrap();
+    let mut encoder = whole.part(["x"], ["code"]).unwrap();
+    let mut decoder = whole.part(["code"], ["decoded"]).unwrap();
+    let codes = encoder.predict(&data).unwrap();
+    assert_eq!(codes.columns, 2);
+    let decoded = decoder.predict(&codes.values[..]).unwrap();
+    assert_eq!(decoded.values, whole.predict(&data).unwrap().values);
+    // Names are those of the whole, which trains on by itself; the part takes the weights over when it is told to.
+    let names = |model: &mut Model| -> Vec<String> {
+        model
+            .weights()
+            .unwrap()
+            .into_iter()
+            .map(|own| own.name)
+            .collect()
+    };
+    let encoders = [
+        "wide/kernel",
+        "wide/bias",
+        "normal/gamma",
+        "normal/beta",
+        "normal/moving_mean",
+        "normal/moving_variance",
+        "code/kernel",
+        "code/bias",
+    ];
+    assert_eq!(names(&mut encoder), encoders);
+    assert_eq!(
+        names(&mut decoder),
+        [
+            "dense/kernel",
+            "dense/bias",
+            "decoded/kernel",
+            "decoded/bias"
+        ]
+    );
+    whole.fit(&data, fit(1)).unwrap();
+    assert_eq!(encoder.predict(&data).unwrap(), codes);
+    assert_eq!(encoder.copy_weights(&mut whole).unwrap(), encoders);
+    decoder.copy_weights(&mut whole).unwrap();
+    let codes = encoder.predict(&data).unwrap();
+    let decoded = decoder.predict(&codes.values[..]).unwrap();
+    assert_eq!(decoded.values, whole.predict(&data).unwrap().values);
+    // And back: what a part learns goes to the whole.
+    let targets: Vec<[f32; 2]> = (0..40).map(|i| [i as f32 / 40.0, 0.5]).collect();
+    let rows: Vec<[f32; 3]> = data
+        .features()
+        .chunks(3)
+        .map(|row| row.try_into().unwrap())
+        .collect();
+    let coded = Dataset::from_rows(&rows, &targets).unwrap();
+    encoder.fit(&coded, fit(3)).unwrap();
+    whole.copy_weights(&mut encoder).unwrap();
+    let mut again = whole.part(["x"], ["code"]).unwrap();
+    assert_eq!(
+        again.predict(&data).unwrap(),
+        encoder.predict(&data).unwrap()
+    );
+    // A part of the whole is the whole.
+    let mut all = whole.part(["x"], ["decoded"]).unwrap();
+    assert_eq!(all.evaluate(&data).unwrap(), whole.evaluate(&data).unwrap());
+}
+
+#[test]
+fn a_part_has_branches_shared_layers_and_preprocessing_as_the_whole() {
+    let (a, b) = (Input::named("a", 2), Input::named("b", 2));
+    let tower = Dense::new(3).activation(Tanh).named("tower");
+    let joined = Concatenate::default()
+        .named("joined")
+        .on([&tower.on(&a), &tower.on(&b)]);
+    let output = Dense::new(1).named("output").on(&joined);
+    let mut whole = compiled(&Device::cpu(), Functional::new([&a, &b], [&output]));
+    let mut part = whole.part(["b", "a"], ["joined"]).unwrap();
+    assert_eq!(part.weights().unwrap().len(), 2);
+    let one = [0.25f32, -0.5];
+    let two = [1.0f32, 2.0];
+    let y = part
+        .predict(&[("a", &one[..]), ("b", &two[..])])
+        .unwrap()
+        .values;
+    let kernel = whole.weights().unwrap().remove(0).values;
+    let of = |x: [f32; 2], unit: usize| (x[0] * kernel[unit] + x[1] * kernel[3 + unit]).tanh();
+    for unit in 0..3 {
+        assert!((y[unit] - of(one, unit)).abs() < 1e-6);
+        assert!((y[3 + unit] - of(two, unit)).abs() < 1e-6);
+    }
+    let refused =
+        |inputs: &[&'static str], outputs: &[&'static str], part: &str, whole: &mut Model| {
+            let outcome = whole.part(inputs.iter().copied(), outputs.iter().copied());
+            let refusal = outcome.unwrap_err().to_string();
+            assert!(refusal.contains(part), "{refusal}");
+        };
+    refused(&["a"], &["joined"], "lack `b`", &mut whole);
+    refused(&["a", "b"], &["tower"], "several times", &mut whole);
+    refused(&["a", "b"], &["code"], "`code`", &mut whole);
+    refused(&["joined", "a"], &["output"], "`a`", &mut whole);
+    refused(&["joined"], &["joined"], "`joined`", &mut whole);
+    refused(&["joined", "joined"], &["output"], "`joined`", &mut whole);
+    refused(&["joined"], &[], "objectives", &mut whole);
+
+    let rows = Dataset::from_rows(&[[10.0], [20.0], [30.0]], &[[0.0], [0.5], [1.0]]).unwrap();
+    let network = Sequential::new(1)
+        .layer(Dense::new(2).named("first"))
+        .dense(1, Linear);
+    let network = network.preprocessing(kiln::Scaler::standard(&rows).unwrap());
+    let mut whole = compiled(&Device::cpu(), network.into());
+    let mut first = whole.part(["input"], ["first"]).unwrap();
+    let kernel = whole.weights().unwrap().remove(0).values;
+    // The middle of the three rows is scaled to 0, the last to √1.5.
+    let y = first.predict(&[[20.0f32], [30.0]]).unwrap().values;
+    assert_eq!(y[..2], [0.0, 0.0]);
+    assert!((y[2] - kernel[0] * 1.5f32.sqrt()).abs() < 1e-6);
+}
+
+#[test]
+fn weights_are_copied_by_name_or_not_at_all() {
+    let network = |units: usize| {
+        let network = Sequential::new(3)
+            .layer(Dense::new(units).named("a"))
+            .layer(Dense::new(2).named("b"));
+        compiled(&Device::cpu(), network.seed(units as u64).into())
+    };
+    let (mut online, mut other) = (network(4), network(5));
+    let mut target = network(4);
+    target.set_weights([("a/bias", &[1.0f32; 4][..])]).unwrap();
+    target.copy_weights(&mut online).unwrap();
+    assert_eq!(target.weights().unwrap(), online.weights().unwrap());
+    let refusal = online.copy_weights(&mut other).unwrap_err().to_string();
+    assert!(
+        refusal.contains("`a/kernel` is [3, 4] here, but [3, 5] there"),
+        "{refusal}"
+    );
+    assert_eq!(target.weights().unwrap(), online.weights().unwrap());
+    let mut strange = compiled(&Device::cpu(), Sequential::new(3).dense(2, Linear).into());
+    let refusal = online.copy_weights(&mut strange).unwrap_err().to_string();
+    assert!(refusal.contains("a/kernel"), "{refusal}");
+}
+
+#[test]
+fn an_unfrozen_layer_trains_as_in_a_model_compiled_anew_with_the_same_weights() {
+    let Some(device) = device() else { return };
+    let data = data();
+    let mut model = compiled(device, autoencoder(3, false));
+    let before = model.weights().unwrap();
+    model.fit(&data, fit(3)).unwrap();
+    let head = model.weights().unwrap();
+    assert_eq!(before[..2], head[..2], "the frozen layer stays");
+    assert_ne!(before, head);
+    model.set_trainable("wide", true).unwrap();
+    assert_eq!(model.weights().unwrap(), head);
+    assert!(!model.summary().contains("frozen"));
+    let anew = |trainable: bool, weights: &[kiln::train::Weights]| {
+        let mut anew = compiled(device, autoencoder(3, trainable));
+        let named = weights
+            .iter()
+            .map(|own| (own.name.as_str(), &own.values[..]));
+        anew.set_weights(named).unwrap();
+        anew
+    };
+    let mut other = anew(true, &head);
+    let losses = |model: &mut Model| model.fit(&data, fit(4)).unwrap().step_losses;
+    assert_eq!(losses(&mut model), losses(&mut other));
+    let tuned = model.weights().unwrap();
+    assert_ne!(tuned[0], head[0], "it trains now");
+    assert_eq!(tuned, other.weights().unwrap());
+    // Frozen again: its weights stay, and the states that it had are gone when it is trained once more.
+    model.set_trainable("wide", false).unwrap();
+    model.fit(&data, fit(2)).unwrap();
+    let frozen = model.weights().unwrap();
+    assert_eq!(frozen[..2], tuned[..2]);
+    model.set_trainable("wide", true).unwrap();
+    let mut other = anew(true, &frozen);
+    assert_eq!(losses(&mut model), losses(&mut other));
+    assert_eq!(
+        model.snapshot().unwrap().variables.len(),
+        other.snapshot().unwrap().variables.len()
+    );
+    // To what it is already nothing changes, and the optimizer goes on.
+    model.set_trainable("wide", true).unwrap();
+    other.set_trainable("code", true).unwrap();
+    assert_eq!(losses(&mut model), losses(&mut other));
+    let refusal = model.set_trainable("wode", true).unwrap_err().to_string();
+    assert!(
+        refusal.contains("`wode`") && refusal.contains("wide"),
+        "{refusal}"
+    );
+    let inside = kiln::train::Lambda::new(|moment: &mut kiln::train::Moment<'_>| {
+        moment.model.set_trainable("wide", false)
+    });
+    let refusal = model
+        .fit(&data, fit(1).callback(inside))
+        .unwrap_err()
+        .to_string();
+    assert!(refusal.contains("set_trainable"), "{refusal}");
+}
+
+#[test]
+fn a_model_of_a_file_is_unfrozen_too() {
+    let path =
+        std::env::temp_dir().join(format!("kiln-unfrozen-{}.safetensors", std::process::id()));
+    let mut model = compiled(&Device::cpu(), autoencoder(3, false));
+    model.set_trainable("wide", true).unwrap();
+    model.save(&path).unwrap();
+    let mut read = Model::load_on(&Device::cpu(), &path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(!read.summary().contains("frozen"));
+    let before = read.weights().unwrap();
+    read.set_trainable("code", false).unwrap();
+    read.fit(&data(), fit(1)).unwrap();
+    let after = read.weights().unwrap();
+    let changed: Vec<&str> = before
+        .iter()
+        .zip(&after)
+        .filter(|(before, after)| before != after)
+        .map(|(before, _)| before.name.as_str())
+        .collect();
+    assert!(changed.contains(&"wide/kernel"), "{changed:?}");
+    assert!(
+        !changed.iter().any(|name| name.starts_with("code/")),
+        "{changed:?}"
+    );
+}
