@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::chart::{self, Plot, Series, Style};
+use common::chart::{self, Plot, PlotSeries, Style};
 use kiln::prelude::*;
 
 const ABOUT: &str = "regression: predict miles per gallon from seven measurements of a car
@@ -93,7 +93,7 @@ fn draw(pairs: &[(f32, f32)], file: &Path) -> Result<()> {
         all().fold(f64::INFINITY, f64::min),
         all().fold(0.0, f64::max),
     );
-    let series = |label: &str, points, style| Series {
+    let series = |label: &str, points, style| PlotSeries {
         label: label.into(),
         points,
         style,

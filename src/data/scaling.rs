@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::range::within;
 
 use super::table::{ColumnNames, check_rows};
-use super::{Dataset, TypedValues};
+use super::{Dataset, Targets, TypedValues};
 
 /// Subtracts a number from each column and divides by another: `z = (x − center) / scale`.
 ///
@@ -226,6 +226,75 @@ impl Scaler {
         for row in rows.chunks_exact_mut(self.columns().max(1)) {
             for ((x, center), scale) in row.iter_mut().zip(&self.center).zip(&self.scale) {
                 *x = ((f64::from(*x) - center) / scale) as f32;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every column of the targets to mean 0 and standard deviation 1; [`inverse_rows`](Self::inverse_rows) brings predictions back
+    /// to the targets' unit.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    /// use kiln::Scaler;
+    ///
+    /// let prices = Dataset::from_rows(&[[1.0], [2.0], [3.0]], &[[200e3], [400e3], [600e3]])?;
+    /// let unit = Scaler::targets(&prices)?;
+    /// let scaled = unit.transform_targets(&prices)?;
+    /// let network = Sequential::new(1).dense(1, Linear).preprocessing(Scaler::standard(&prices)?);
+    /// let mut model = network.compile_on(&Device::cpu(), MeanSquaredError, Adam::new(0.1), [])?;
+    /// model.fit(&scaled, Fit::epochs(200).silent())?;
+    /// let mut said = model.predict(&[[2.5]])?.values;
+    /// unit.inverse_rows(&mut said)?;
+    /// assert!((said[0] - 500e3).abs() < 5e3, "{said:?}");
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where the targets are no numbers or are those of several outputs, where one is infinite, and where a column
+    /// has no number at all.
+    pub fn targets(train: &Dataset) -> Result<Self> {
+        let values = train.target_values()?.to_vec();
+        let columns = values.len() / train.rows();
+        Self::standard(&Dataset::new(values, columns, Targets::None)?)
+    }
+
+    /// A copy of `data` with its targets scaled; features and names stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where the targets are no numbers of as many columns as were fitted, or are those of several outputs.
+    pub fn transform_targets(&self, data: &Dataset) -> Result<Dataset> {
+        let mut values = data.target_values()?.to_vec();
+        let columns = values.len() / data.rows();
+        if columns != self.columns() {
+            let own = self.columns();
+            return Err(Error::data(format!(
+                "the scaler was fitted on {own} columns, but the targets have {columns}"
+            )));
+        }
+        self.transform_rows(&mut values)?;
+        let mut scaled = data.clone();
+        for (_, targets) in &mut scaled.outputs {
+            *targets = Targets::Values {
+                values: std::mem::take(&mut values),
+                columns,
+            };
+        }
+        Ok(scaled)
+    }
+
+    /// Brings scaled row-major rows back in place: x·scale + center, the inverse of [`transform_rows`](Self::transform_rows).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where `rows` is not a whole number of rows of as many columns as were fitted.
+    pub fn inverse_rows(&self, rows: &mut [f32]) -> Result<()> {
+        check_rows("scaler", rows.len(), self.columns())?;
+        for row in rows.chunks_exact_mut(self.columns().max(1)) {
+            for ((x, center), scale) in row.iter_mut().zip(&self.center).zip(&self.scale) {
+                *x = (f64::from(*x) * scale + center) as f32;
             }
         }
         Ok(())

@@ -20,11 +20,11 @@ pub struct Plot {
     /// Whether both axes count in powers.
     pub logarithmic: bool,
     /// The points, a colour for each series.
-    pub series: Vec<Series>,
+    pub series: Vec<PlotSeries>,
 }
 
 /// Points of one colour.
-pub struct Series {
+pub struct PlotSeries {
     /// What the legend says; nothing has no line in it.
     pub label: String,
     /// By x and y.
@@ -231,7 +231,7 @@ fn draw(svg: &mut String, plot: &Plot, (width, height): (f64, f64)) {
 }
 
 /// The points that have a place in a plot.
-fn finite(series: &Series) -> impl Iterator<Item = &(f64, f64)> {
+fn finite(series: &PlotSeries) -> impl Iterator<Item = &(f64, f64)> {
     let points = series.points.iter();
     points.filter(|(x, y)| x.is_finite() && y.is_finite())
 }

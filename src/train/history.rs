@@ -204,11 +204,11 @@ impl History {
     ///
     /// [`Error::Data`] where no epoch was done, [`Error::Io`] where the file cannot be written.
     pub fn plot(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
-        use crate::formats::chart::{Plot, Series, Style, svg};
+        use crate::formats::chart::{Plot, PlotSeries, Style, svg};
         let Some(first) = self.epochs.first() else {
             return Err(Error::data("there is no epoch to plot"));
         };
-        let series = |name: String, label: &str| Series {
+        let series = |name: String, label: &str| PlotSeries {
             label: label.into(),
             points: (1..).map(f64::from).zip(self.get(&name)).collect(),
             style: Style::Line,

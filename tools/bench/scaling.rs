@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kiln::prelude::*;
-use kiln_tools::chart::{self, Plot, Series, Style};
+use kiln_tools::chart::{self, Plot, PlotSeries, Style};
 
 use crate::models::{classifier, synthetic};
 use crate::profile::Roofline;
@@ -150,7 +150,7 @@ fn text(table: &mut String, device: &Device, curve: &Curve) {
 fn plot(all: &[(String, Curve)], out: &Path) -> Result<()> {
     let plots = ["batch", "width", "depth"].map(|axis| {
         let mine = all.iter().filter(|(_, curve)| curve.axis == axis);
-        let series = mine.map(|(name, curve)| Series {
+        let series = mine.map(|(name, curve)| PlotSeries {
             // The device's own name, without driver and version.
             label: name.split(" (").next().unwrap_or(name).into(),
             points: curve
