@@ -78,7 +78,7 @@ impl Dataset {
     pub fn split_stratified(&self, test_fraction: f64, seed: u64) -> Result<(Self, Self)> {
         check_fraction(test_fraction)?;
         let (mut train, mut test) = (Vec::new(), Vec::new());
-        let (_, classes) = self.labels()?;
+        let (_, classes) = self.one_label_a_row()?;
         for (class, rows) in self.by_class(seed)? {
             let class = signed(class, classes);
             if rows.len() == 1 {
