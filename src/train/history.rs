@@ -210,7 +210,10 @@ impl History {
         };
         let series = |name: String, label: &str| PlotSeries {
             label: label.into(),
-            points: (1..).map(f64::from).zip(self.get(&name)).collect(),
+            points: (1..)
+                .map(f64::from)
+                .zip(self.epochs.iter().filter_map(|epoch| epoch.get(&name)))
+                .collect(),
             style: Style::Line,
         };
         let metrics = first.metrics.iter().map(|(name, _)| name.clone());

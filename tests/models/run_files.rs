@@ -313,7 +313,7 @@ fn tensor_board_shows_one_point_a_step_after_a_resume_from_an_earlier_epoch() {
                 (step, values)
             })
             .collect();
-        let expected = history.get(loss).into_iter().zip(0..);
+        let expected = history.get(loss).unwrap().into_iter().zip(0..);
         let expected: Vec<_> = expected
             .map(|(loss, step)| (step, vec![loss as f32]))
             .collect();
