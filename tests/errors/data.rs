@@ -3,12 +3,13 @@
 use kiln::data::{Fill, Step};
 use kiln::prelude::*;
 
-use super::{labelled, refuses, says};
+use super::{labelled, model, refuses, says};
 
 pub fn all() {
     arrays_that_make_no_data_set_are_refused();
     parts_that_cannot_be_are_refused();
     preprocessing_that_does_not_fit_is_refused();
+    tables_that_would_lose_something_are_refused();
 }
 
 fn four() -> Dataset {
@@ -109,4 +110,58 @@ pub fn preprocessing_that_does_not_fit_is_refused() {
         Preprocessing::fit(&four(), [Step::Impute(Fill::Constant(f32::NAN))]),
         &["NaN"],
     );
+}
+
+#[test]
+pub fn tables_that_would_lose_something_are_refused() {
+    let read = |csv: kiln::Csv, text: &[u8]| csv.read_from(text, "t.csv");
+    let csv = kiln::Csv::new;
+    let quote = ["t.csv, line 2", "closed nowhere"];
+    says(read(csv(), b"x,y\n\"1,2\n3,4\n"), &quote);
+    let late = ["line 2", "closed on line 3"];
+    says(read(csv(), b"x,y\n\"1,2\n3\"4,5\n"), &late);
+    let latin = ["line 2", "b\\xe9", "not UTF-8", "encoding"];
+    says(read(csv().labels(), b"x,y\n1,b\xe9\n"), &latin);
+    let wide = ["line 1", "UTF-16", "encoding"];
+    says(read(csv(), b"\xff\xfex\0,\0y\0"), &wide);
+    says(read(csv().encoding("utf-16"), b"x\0,"), &["cut off"]);
+    let undefined = ["line 2", "byte 81"];
+    says(read(csv().encoding("cp1252"), b"x,y\n1,\x81"), &undefined);
+    refuses(
+        read(csv().encoding("ebcdic"), b"x,y\n1,2\n"),
+        "encoding",
+        &["utf-8", "`ebcdic`"],
+    );
+    for target in ["nan", "-nan", "+NaN"] {
+        let text = format!("x,y\n1,{target}\n");
+        says(read(csv(), text.as_bytes()), &["line 2", target, "missing"]);
+    }
+    for target in ["inf", "-inf", "infinity"] {
+        let text = format!("x,y\n1,{target}\n");
+        says(read(csv(), text.as_bytes()), &["line 2", target, "finite"]);
+    }
+    let same = csv().thousands(b'.');
+    refuses(read(same, b"x,y\n1,2\n"), "thousands", &["`.` for both"]);
+    for byte in [b'0', b'-', b'e', b'\n', 0xff] {
+        let text = b"x,y\n1,2\n";
+        let sign = ["must be a sign"];
+        refuses(read(csv().decimal(byte), text), "decimal", &sign);
+        refuses(read(csv().thousands(byte), text), "thousands", &sign);
+    }
+    let grouped = csv().thousands(b',').delimiter(b';');
+    says(read(grouped, b"x;y\n1,23;2\n"), &["line 2", "`1,23`"]);
+    let twice = csv().class_names(["a", "a"]);
+    refuses(read(twice, b"x,y\n1,a\n"), "class_names", &["`a` twice"]);
+    let negative = labelled(vec![0.0; 4], vec![0, 1]);
+    let targets = Targets::Labels {
+        labels: vec![0, u32::MAX],
+        classes: 2,
+    };
+    let marked = Dataset::new(negative.features().to_vec(), 2, targets).unwrap();
+    says(
+        marked.clone().one_hot(),
+        &["row 1", "label -1", "none of 2 classes"],
+    );
+    let fit = model().fit(&marked, Fit::epochs(1).silent());
+    says(fit, &["row 1", "label -1", "ignore_class"]);
 }
