@@ -102,17 +102,14 @@ fn fitted<'a>(
             )));
         }
         if takes_labels {
-            in_range(
-                (labels, each),
-                columns,
-                objective.loss.settings.ignore_class,
-            )?;
+            let ignored = objective.loss.settings.ignore_class;
+            in_range(targets, columns, ignored)?;
             return Ok(HostElements::U32(labels.into()));
         }
         // Whole numbers are numbers like others to a loss of numbers.
         let numbers = columns == 1 && matches!(objective.loss.takes(), Takes::Numbers | Takes::Any);
         if !numbers {
-            in_range((labels, each), columns.max(2), None)?;
+            in_range(targets, columns.max(2), None)?;
         }
         if columns == 1 {
             let values = labels.iter().map(|&label| signed(label, classes) as f32);
@@ -144,10 +141,13 @@ fn fitted<'a>(
     }
 }
 
-/// Refuses labels, `each` of them a row, that name no class.
-fn in_range((labels, each): (&[u32], usize), classes: usize, ignored: Option<i32>) -> Result<()> {
+/// Refuses labels that name none of the classes which the model tells `apart`.
+fn in_range(targets: &Targets, apart: usize, ignored: Option<i32>) -> Result<()> {
+    let Some((labels, each, classes)) = targets.as_labels() else {
+        return Ok(());
+    };
     let ignored = ignored.map(i32::cast_unsigned);
-    let unknown = |&label: &u32| label as usize >= classes && ignored != Some(label);
+    let unknown = |&label: &u32| label as usize >= apart && ignored != Some(label);
     let Some(at) = labels.iter().position(unknown) else {
         return Ok(());
     };
@@ -157,7 +157,7 @@ fn in_range((labels, each): (&[u32], usize), classes: usize, ignored: Option<i32
         _ => "",
     };
     Err(Error::data(format!(
-        "row {row} has the label {label}, but the model tells {classes} classes apart (0 to {}){mend}",
-        classes.saturating_sub(1)
+        "row {row} has the label {label}, but the model tells {apart} classes apart (0 to {}){mend}",
+        apart.saturating_sub(1)
     )))
 }
