@@ -98,8 +98,8 @@ impl ColumnNames {
 }
 
 /// Numbers of the categories `theirs` as those of the same names among `own`; NaN stays.
-fn renumber<'a>(
-    cells: &mut dyn Iterator<Item = &'a mut f32>,
+fn renumber(
+    cells: &mut dyn Iterator<Item = &mut f32>,
     own: &[String],
     theirs: &[String],
 ) -> Result<(), String> {

@@ -262,7 +262,7 @@ fn weights_and_checkpoints_are_told_from_models() {
         &["checkpoint of a run", "RunState::load"],
     );
     // A damaged file of the format is none of another program's, whatever the length of its header begins with.
-    for len in [0x0108_u64, 0x0280, 0x0480, 0x1203_08] {
+    for len in [0x0108_u64, 0x0280, 0x0480, 0x0012_0308] {
         let bytes = [&len.to_le_bytes()[..], b"{\"a\": not json"].concat();
         refused(
             Model::from_bytes(&Device::cpu(), &bytes),

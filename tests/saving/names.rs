@@ -422,7 +422,7 @@ fn members_of_a_population_know_the_names() {
         learning_rate: 0.1,
     });
     let mut population = Population::new(
-        &Functional::from(network),
+        Functional::from(network),
         members,
         &Device::cpu(),
         BinaryCrossentropy,
