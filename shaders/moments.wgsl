@@ -132,7 +132,7 @@ fn add(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index)
         for (var k = 0u; k < SUMS; k++) {
             set_cell(own + cell_of(k), sum.pairs[k]);
         }
-        set_cell(own + 1u, origin);
+        set_cell(own + 1u, pair_plus(origin, vec2<f32>()));
         var rows = vec2<f32>();
         if !begins {
             rows = cell_at(own + 7u);

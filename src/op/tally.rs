@@ -263,7 +263,8 @@ impl<C: RowCount> Op for Tallied<C> {
             // Either number of a pair is off by the rounding of the first.
             let error = error + 2.0 * UNIT * cell.abs() + 1e-37;
             bound[own.start + i] = error;
-            bound[half + own.start + i] = error;
+            // Beside a NaN the second is 0.
+            bound[half + own.start + i] = if error.is_nan() { 0.0 } else { error };
         }
         vec![bound]
     }
