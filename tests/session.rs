@@ -61,21 +61,21 @@ fn a_step_costs_no_upload_no_object_and_no_readback() {
     let data = rows(200, 10, 3);
     let mut model = classifier(device, 10, 3);
     model
-        .fit(&data, Fit::epochs(2).batch_size(32).silent())
+        .fit(&data, Fit::epochs(80).batch_size(32).silent())
         .unwrap();
     let history = model
-        .fit(&data, Fit::epochs(40).batch_size(32).silent())
+        .fit(&data, Fit::epochs(80).batch_size(32).silent())
         .unwrap();
     let counters = history.counters;
     assert_eq!(counters.uploads, 0, "{counters:?}");
     assert_eq!(counters.objects, 0, "{counters:?}");
     assert_eq!(counters.passes, counters.submits, "{counters:?}");
     // Short epochs share a readback, for the ring of their steps.
-    assert!(counters.readbacks < 40, "{counters:?}");
+    assert!(counters.readbacks < 80, "{counters:?}");
     // A network this small does over 128 steps in a dispatch, and powers of two at the end of a submission.
     let plan = model.plan().unwrap();
     let train = plan.program("train").unwrap();
-    assert_eq!((train.dispatches(), history.steps), (1, 280));
+    assert_eq!((train.dispatches(), history.steps), (1, 560));
     let most = u64::from(train.steps_per_dispatch());
     assert!(most >= 128, "{most} steps a dispatch");
     // As long as none of them takes over 50 ms, which a busy machine may make them: then they are shorter.
@@ -229,14 +229,14 @@ fn the_peak_is_within_five_per_cent_of_the_lower_bound() {
             .fold(Sequential::new(*inputs), |model, &units| {
                 model.dense(units, Relu)
             });
-        let model = model.dense(*outputs, Softmax);
+        let (end, loss) = if *outputs == 1 {
+            (Sigmoid, BinaryCrossentropy)
+        } else {
+            (Softmax, SparseCategoricalCrossentropy)
+        };
         let model = model
-            .compile_on(
-                device,
-                SparseCategoricalCrossentropy,
-                Adam::default(),
-                [Accuracy],
-            )
+            .dense(*outputs, end)
+            .compile_on(device, loss, Adam::default(), [Accuracy])
             .unwrap();
         let (_, plan) = model.inspect(rows, batch).unwrap();
         let (bytes, bound) = (plan.slot_bytes(), plan.lower_bound_bytes());

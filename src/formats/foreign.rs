@@ -54,7 +54,9 @@ pub(crate) fn file_of(bytes: &[u8]) -> Option<FileOf> {
     if after(b"\x1f\x8b\x08").is_some() && !(is_length && bytes.get(8) == Some(&b'{')) {
         return Some(FileOf::Gzip);
     }
-    if is_length {
+    // The length of a pickle's first frame has zeros there, too.
+    let is_framed = matches!(bytes, [0x80, 4..=5, 0x95, ..]) && bytes.get(8) != Some(&b'{');
+    if is_length && !is_framed {
         return None;
     }
     // A pickle says its version first, and the newer ones the length of their first frame.

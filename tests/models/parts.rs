@@ -144,7 +144,7 @@ fn a_part_has_branches_shared_layers_and_preprocessing_as_the_whole() {
     refused(&["joined", "a"], &["output"], "`a`", &mut whole);
     refused(&["joined"], &["joined"], "`joined`", &mut whole);
     refused(&["joined", "joined"], &["output"], "`joined`", &mut whole);
-    refused(&["joined"], &[], "objectives", &mut whole);
+    refused(&["joined"], &[], "no output", &mut whole);
 
     let rows = Dataset::from_rows(&[[10.0], [20.0], [30.0]], &[[0.0], [0.5], [1.0]]).unwrap();
     let network = Sequential::new(1)

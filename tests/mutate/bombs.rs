@@ -55,6 +55,13 @@ fn what_unpacks_to_a_thousand_times_its_size_is_refused_on_the_way() {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default();
     archive.start_file("a.npy", options).unwrap();
+    let mut header = b"\x93NUMPY\x01\0\x76\0".to_vec();
+    let shape = format!(
+        "{{'descr': '<f4', 'fortran_order': False, 'shape': ({},), }}",
+        UNPACKED / 4
+    );
+    header.extend(format!("{shape:<117}\n").bytes());
+    archive.write_all(&header).unwrap();
     let piece = vec![0; 1 << 20];
     for _ in 0..UNPACKED >> 20 {
         archive.write_all(&piece).unwrap();

@@ -361,7 +361,9 @@ fn an_array_of_texts_under_a_wanted_name_is_an_error() {
         let file = Temporary::new(&format!("texts-{}.npz", texts.len()), b"");
         let mut arrays = vec![("dense/kernel", &kernel), ("dense/bias", &bias)];
         let other = Array::from_f32(&[3], &[1.5, 2.5, 3.5]).unwrap();
-        arrays.push(("notes", &other));
+        if texts == "notes" {
+            arrays.push(("notes", &other));
+        }
         npy::save_all(&file.0, arrays.iter().copied()).unwrap();
         // Texts of one letter take four bytes, as numbers do: the type alone is another, and the checksum.
         let of = arrays.iter().find(|(name, _)| *name == texts).unwrap();

@@ -295,6 +295,7 @@ fn no_flipped_bit_of_a_checkpoint_is_accepted_and_each_is_named() {
             ": this is no safetensors file: ",
             ": its header does not say that it is a checkpoint of kiln",
             ": it has no tensor `header_crc32`",
+            ": the tensor `header_crc32` is ",
         ];
         let known = match owners[at].as_str() {
             "header" => of_header.iter().any(|words| message.contains(words)),
