@@ -59,7 +59,10 @@ impl TallyCase {
         cursor[OFFSET] = if turn % 3 == 0 { 0 } else { 7 };
         cursor[EPOCH] = self.epoch;
         let case = Case::new(Tallied { feed, count })
-            .constant(&[2 * self.slots, cells], Fill::Uniform(0.0, 5.0))
+            .constant(
+                &[2 * self.slots, cells],
+                Fill::Values(before(self.slots * cells)),
+            )
             .words(&[WORDS], Fill::Words(cursor));
         let mut case = operands(case);
         if feed.gather {
@@ -70,4 +73,11 @@ impl TallyCase {
         }
         case
     }
+}
+
+/// Sums of an epoch so far, as pairs whose second numbers are below what the first ones keep.
+fn before(cells: usize) -> Vec<f32> {
+    let high = (0..cells).map(|i| ((37 * i + 11) % 101) as f32 * 0.049_3);
+    let low = high.clone().map(|x| x * 2f32.powi(-27));
+    high.chain(low).collect()
 }
