@@ -175,7 +175,14 @@ fn an_outlier_that_comes_first_does_not_spoil_r2() {
     let row = |i: usize| {
         let t = ((7919 * i) % 1000) as f32 / 1000.0 * 3.46 - 1.73;
         let t = if i == 0 { 1000.0 } else { t };
-        (if i % 2 == 0 { t + 0.5 } else { t - 0.5 }, t)
+        (
+            if i.is_multiple_of(2) {
+                t + 0.5
+            } else {
+                t - 0.5
+            },
+            t,
+        )
     };
     for device in devices() {
         let metrics = [
@@ -359,7 +366,13 @@ fn rows_that_all_weigh_nothing_give_0_and_r2_nothing() {
             if labels || metric.name().contains("top_k") {
                 continue;
             }
-            let values = streamed(&device, &[metric.clone()], &y, &t, Some(&[0.0; 3]));
+            let values = streamed(
+                &device,
+                std::slice::from_ref(&metric),
+                &y,
+                &t,
+                Some(&[0.0; 3]),
+            );
             for value in values {
                 let right = if none { value.is_nan() } else { value == 0.0 };
                 assert!(right, "{metric}: {value} on {device}");
