@@ -42,7 +42,8 @@ impl Dataset {
         self.targets().as_labels().map(|(_, _, classes)| classes)
     }
 
-    /// The classes' names in the order of the labels; empty where they have none.
+    /// The classes' names in the order of the labels, or of the columns that [`one_hot`](Self::one_hot) made; empty where they have
+    /// none.
     pub fn class_names(&self) -> &[String] {
         &self.class_names
     }
@@ -109,14 +110,13 @@ impl Dataset {
     }
 
     /// Turns labels into values `[rows, classes]`: 1 in the column of the row's class, 0 elsewhere; those of several positions
-    /// into `[rows, positions × classes]`. Class names go.
+    /// into `[rows, positions × classes]`. The names of classes stay, now those of the columns.
     ///
     /// # Errors
     ///
     /// [`Error::Data`] where the targets are not labels, or where the one-hot numbers do not fit into memory.
     pub fn one_hot(mut self) -> Result<Self> {
         self.outputs = vec![(String::new(), self.targets().one_hot()?)];
-        self.class_names = Vec::new();
         Ok(self)
     }
 }

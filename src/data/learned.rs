@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::reserve::reserved;
 
 use super::arrange::listed;
 use super::table::ColumnNames;
@@ -114,7 +115,8 @@ impl LearnedNames {
         Ok(())
     }
 
-    /// The labels of a data set by the model's numbers of classes, where the data set numbers its classes in another way.
+    /// The labels of a data set by the model's numbers of classes, or its one-hot columns in the model's order, where the data set
+    /// numbers its classes in another way.
     ///
     /// # Errors
     ///
@@ -124,9 +126,6 @@ impl LearnedNames {
         if self.classes.is_empty() || theirs.is_empty() || *theirs == *self.classes {
             return Ok(None);
         }
-        let Some((labels, each, _)) = data.targets().as_labels() else {
-            return Ok(None);
-        };
         let numbers: HashMap<&str, u32> = (0..)
             .zip(self.classes.iter())
             .map(|(number, name)| (name.as_str(), number))
@@ -134,18 +133,18 @@ impl LearnedNames {
         let known: Vec<Option<u32>> = (theirs.iter())
             .map(|name| numbers.get(name.as_str()).copied())
             .collect();
+        if let Targets::Values { values, columns } = data.targets() {
+            return self.reordered(&known, theirs, (values, *columns)).map(Some);
+        }
+        let Some((labels, each, _)) = data.targets().as_labels() else {
+            return Ok(None);
+        };
         let mut mapped = labels.to_vec();
         for (at, label) in mapped.iter_mut().enumerate() {
             let number = *label as usize;
             match (known.get(number), theirs.get(number)) {
                 (Some(Some(own)), _) => *label = *own,
-                (_, Some(name)) => {
-                    return Err(Error::data(format!(
-                        "row {} is of the class `{name}`, which is none of those that the model learned: {}",
-                        at / each.max(1),
-                        listed(&self.classes)
-                    )));
-                }
+                (_, Some(name)) => return Err(self.unknown(at / each.max(1), name)),
                 // A label that stands for no class, such as one that is ignored.
                 (_, None) => {}
             }
@@ -162,5 +161,40 @@ impl LearnedNames {
                 classes,
             },
         }))
+    }
+
+    /// Columns of classes, for each position a column for each of `theirs`, in the model's order; `known` are their numbers there.
+    fn reordered(
+        &self,
+        known: &[Option<u32>],
+        theirs: &[String],
+        (values, columns): (&[f32], usize),
+    ) -> Result<Targets> {
+        let (theirs_wide, own_wide) = (theirs.len(), self.classes.len());
+        let positions = columns / theirs_wide;
+        let len = (values.len() / theirs_wide).checked_mul(own_wide);
+        let mut mapped = reserved(len, "the one-hot values")?;
+        mapped.resize(values.len() / theirs_wide * own_wide, 0.0);
+        let rows = values.chunks_exact(theirs_wide);
+        for (at, (own, row)) in mapped.chunks_exact_mut(own_wide).zip(rows).enumerate() {
+            for ((value, number), name) in row.iter().zip(known).zip(theirs) {
+                match number {
+                    Some(number) => own[*number as usize] = *value,
+                    None if *value == 0.0 => {}
+                    None => return Err(self.unknown(at / positions.max(1), name)),
+                }
+            }
+        }
+        Ok(Targets::Values {
+            values: mapped,
+            columns: positions * own_wide,
+        })
+    }
+
+    fn unknown(&self, row: usize, name: &str) -> Error {
+        Error::data(format!(
+            "row {row} is of the class `{name}`, which is none of those that the model learned: {}",
+            listed(&self.classes)
+        ))
     }
 }

@@ -182,8 +182,8 @@ impl Dataset {
         Ok(counts)
     }
 
-    /// A weight for each class that makes rare classes count as much as frequent ones: rows/(classes·rows of the
-    /// class), as scikit-learn's `class_weight="balanced"`.
+    /// A weight for each class, in the order of the data set's own numbers, that makes rare classes count as much as frequent ones:
+    /// rows/(classes·rows of the class), as scikit-learn's `class_weight="balanced"`.
     ///
     /// ```
     /// use kiln::prelude::*;

@@ -51,14 +51,17 @@ struct Axis {
     from: f64,
     to: f64,
     logarithmic: bool,
+    /// Whether only whole numbers are shown, as of epochs: there is nothing between two ticks then.
+    whole: bool,
 }
 
 impl Axis {
     fn new(values: impl Iterator<Item = f64>, (from, to): (f64, f64), logarithmic: bool) -> Self {
-        let finite = values.filter(|value| value.is_finite());
-        let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
-            (low.min(value), high.max(value))
-        });
+        let (mut low, mut high, mut whole) = (f64::INFINITY, f64::NEG_INFINITY, true);
+        for value in values.filter(|value| value.is_finite()) {
+            (low, high) = (low.min(value), high.max(value));
+            whole &= value.fract() == 0.0;
+        }
         let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
         let (low, high) = if logarithmic {
             (low * 0.8, high * 1.25)
@@ -72,6 +75,7 @@ impl Axis {
             from,
             to,
             logarithmic,
+            whole,
         }
     }
 
@@ -81,7 +85,8 @@ impl Axis {
         self.from + share * (self.to - self.from)
     }
 
-    /// Round numbers within the range: 1, 2 or 5 times a power of ten apart; powers of ten where the axis counts in them.
+    /// Round numbers within the range: 1, 2 or 5 times a power of ten apart, whole where all that is shown is; powers of ten where
+    /// the axis counts in them.
     fn ticks(&self) -> Vec<f64> {
         if self.logarithmic {
             let powers = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
@@ -103,6 +108,7 @@ impl Axis {
             .into_iter()
             .find(|step| *step >= rough)
             .unwrap_or(rough);
+        let step = if self.whole { step.max(1.0) } else { step };
         let first = (self.low / step).ceil() as i64;
         let last = (self.high / step).floor() as i64;
         (first..=last).map(|index| index as f64 * step).collect()

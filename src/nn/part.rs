@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::{Error, Result};
 
 use super::Functional;
-use super::functional::{InputSpec, LayerCall, TensorSource};
+use super::functional::{InputSpec, LayerCall, OutputSpec, TensorSource};
 
 impl Functional {
     /// The part that computes these outputs from these inputs: each an input, an output or a layer by its name. Layers keep their
@@ -55,11 +55,18 @@ impl Functional {
             }
         }
         part.check_names()?;
-        let same = part.inputs.iter().zip(&self.inputs).all(|(a, b)| a == b);
-        if same && part.inputs.len() == self.inputs.len() {
+        if part.inputs == self.inputs {
             part.preprocessing.clone_from(&self.preprocessing);
         }
         Ok(part)
+    }
+
+    /// The output that has this name, or is what the layer of this name gives.
+    pub(crate) fn output_called(&self, name: &str) -> Option<&OutputSpec> {
+        let source = self.source_called("outputs", name).ok()?;
+        let own = |output: &&OutputSpec| output.source == source;
+        let named = self.outputs.iter().find(|output| output.name == name);
+        named.or_else(|| self.outputs.iter().find(own))
     }
 
     /// The tensor of that name: an input, an output, or what a layer gives.

@@ -194,7 +194,9 @@ impl<'a> Fit<'a> {
     /// Multiplies the loss of the rows of each class by the class's weight, as Keras' `class_weight`; classes that are not
     /// named weigh 1, and validation looks at no weights of classes.
     ///
-    /// The class of a row is its label, the place of the largest of its target's columns, or the 0 or 1 of a single one.
+    /// The class of a row is its label, the place of the largest of its target's columns, or the 0 or 1 of a single one: by the
+    /// model's numbers ([`Model::class_names`](super::Model::class_names)) where a data set with names counts its classes in
+    /// another order.
     /// The loss of a batch is Σ w·l over its number of rows, as in Keras; PyTorch divides by Σ w.
     pub fn class_weight(mut self, weights: impl IntoIterator<Item = (u32, f32)>) -> Self {
         self.class_weight = weights.into_iter().collect();

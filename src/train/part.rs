@@ -42,20 +42,57 @@ impl Model {
         let inputs: Vec<&str> = inputs.into_iter().collect();
         let outputs: Vec<&str> = outputs.into_iter().collect();
         let architecture = self.architecture.part(&inputs, &outputs)?;
-        let objective = |name: &&str| {
-            let mut own = self.objectives.iter();
-            let own = own.find(|own| own.output == **name).cloned();
-            own.unwrap_or_else(|| Objective::new(*name, Loss::MeanSquaredError))
+        let trained = |name: &str| {
+            let output = self.architecture.output_called(name)?;
+            self.objectives.iter().find(|own| own.output == output.name)
+        };
+        let objective = |name: &&str| match trained(name) {
+            Some(own) => Objective {
+                output: (*name).into(),
+                ..own.clone()
+            },
+            None => Objective::new(*name, Loss::MeanSquaredError),
         };
         let objectives: Vec<Objective> = outputs.iter().map(objective).collect();
-        let optimizer = self.optimizer.config().unwrap_or_default();
-        let mut part = architecture.compile_with(self.device(), objectives, optimizer)?;
+        // Settings by parts of names may be those of layers that the part does without.
+        let optimizer = Box::new(self.optimizer.config().unwrap_or_default());
+        let mut part = Model::new(architecture, self.device(), objectives, optimizer)?;
         part.copy_weights(self)?;
         Ok(part)
     }
 
+    /// Takes over the names of a model that this one has all its weights of: those of columns where the inputs are the same, and
+    /// those of classes where the only trained output is.
+    fn copy_names(&mut self, from: &Model) {
+        let (own, theirs) = (&self.architecture, &from.architecture);
+        let names = theirs.names.clone();
+        let output = |model: &Model| match &model.objectives[..] {
+            [only] => model.architecture.output_called(&only.output).cloned(),
+            _ => None,
+        };
+        let (here, there) = (output(self), output(from));
+        let same_output = match (here, there) {
+            (Some(here), Some(there)) => {
+                theirs.output_called(&here.name).map(|it| &it.source) == Some(&there.source)
+                    && here.shape == there.shape
+            }
+            _ => false,
+        };
+        // What preprocessing was fitted on names the columns by itself.
+        let same_inputs = own.inputs == theirs.inputs
+            && own.preprocessing.is_none()
+            && theirs.preprocessing.is_none();
+        if same_inputs && !names.columns.is_empty() {
+            self.architecture.names.columns = names.columns;
+        }
+        if same_output && !names.classes.is_empty() {
+            self.architecture.names.classes = names.classes;
+        }
+    }
+
     /// Sets every tensor of the layers that `from` has under the same name to what it is there, and tells their names: a target
-    /// network that follows another one, or a [`part`](Self::part) and its model. The optimizer's state stays.
+    /// network that follows another one, or a [`part`](Self::part) and its model. The optimizer's state stays. Where these are all of
+    /// its tensors, the names of columns and classes are taken over too, as far as inputs and output are the same.
     ///
     /// # Errors
     ///
@@ -88,6 +125,9 @@ impl Model {
         }
         let values = weights.iter();
         self.set_weights(values.map(|own| (own.name.as_str(), &own.values[..])))?;
+        if weights.len() == own.len() {
+            self.copy_names(from);
+        }
         Ok(weights.into_iter().map(|own| own.name).collect())
     }
 

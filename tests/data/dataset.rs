@@ -310,7 +310,7 @@ fn one_hot_values_have_a_one_in_the_column_of_the_label() {
             columns: 3
         }
     );
-    assert!(data.class_names().is_empty());
+    assert_eq!(data.class_names(), ["x", "y", "z"]);
     assert_says(data.one_hot(), &["not labels"]);
 }
 

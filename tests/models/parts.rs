@@ -161,6 +161,75 @@ fn a_part_has_branches_shared_layers_and_preprocessing_as_the_whole() {
 }
 
 #[test]
+fn a_part_goes_without_the_settings_of_layers_that_it_lacks() {
+    let optimizer = Adam::new(0.01).learning_rate_factor("decoded", 0.1);
+    let objective = Objective::new("decoded", MeanSquaredError);
+    let compiled = autoencoder(3, true).compile_with(&Device::cpu(), [objective], optimizer);
+    let mut whole = compiled.unwrap();
+    let data = data();
+    whole.fit(&data, fit(1)).unwrap();
+    let mut encoder = whole.part(["x"], ["code"]).unwrap();
+    assert_eq!(encoder.predict(&data).unwrap().columns, 2);
+}
+
+#[test]
+fn an_output_by_the_name_of_its_layer_keeps_loss_and_metrics() {
+    let input = Input::named("x", 2);
+    let output = Dense::new(1).named("layer").on(&input);
+    let network = Functional::new([&input], [("price", &output)]);
+    let objective =
+        Objective::new("price", Loss::MeanAbsoluteError).metric(Metric::MeanSquaredError);
+    let compiled = network.compile_with(&Device::cpu(), [objective], Adam::new(0.01));
+    let mut whole = compiled.unwrap();
+    let mut part = whole.part(["x"], ["layer"]).unwrap();
+    let data = Dataset::from_rows(&[[1.0, 2.0], [3.0, -1.0]], &[[1.0], [2.5]]).unwrap();
+    assert_eq!(
+        part.evaluate(&data).unwrap(),
+        whole.evaluate(&data).unwrap()
+    );
+}
+
+/// Rows of `text` under these columns, told apart by `kind`.
+#[cfg(feature = "csv")]
+fn kinds(text: &str) -> Dataset {
+    let csv = Csv::new().target("kind").labels();
+    csv.read_from(text.as_bytes(), "kinds.csv").unwrap()
+}
+
+#[cfg(feature = "csv")]
+#[test]
+fn parts_know_the_names_of_columns_and_classes() {
+    let data = kinds("a,b,kind\n1,20,x\n2,10,y\n3,50,x\n4,20,z\n");
+    let turned = kinds("b,a,kind\n20,1,x\n10,2,y\n50,3,x\n20,4,z\n");
+    let network = || {
+        let network = Sequential::new(2)
+            .layer(Dense::new(2).named("code"))
+            .layer(Dense::new(3).activation(Softmax).named("kinds"));
+        let loss = SparseCategoricalCrossentropy;
+        network.compile_on(&Device::cpu(), loss, Adam::new(0.01), [Accuracy])
+    };
+    let mut whole = network().unwrap();
+    whole.fit(&data, fit(1)).unwrap();
+    let mut encoder = whole.part(["input"], ["code"]).unwrap();
+    assert_eq!(encoder.feature_names(), ["a", "b"]);
+    assert!(encoder.class_names().is_empty());
+    let codes = encoder.predict(&data).unwrap();
+    assert_eq!(encoder.predict(&turned).unwrap(), codes);
+    let mut head = whole.part(["code"], ["kinds"]).unwrap();
+    assert!(head.feature_names().is_empty());
+    assert_eq!(head.class_names(), ["x", "y", "z"]);
+    let names = head.predict(&codes.values[..]).unwrap();
+    let names = names.class_names().unwrap().join(",");
+    let own = whole.predict(&data).unwrap();
+    assert_eq!(names, own.class_names().unwrap().join(","));
+    // A network that follows another one tells what that one tells.
+    let mut target = network().unwrap();
+    target.copy_weights(&mut whole).unwrap();
+    assert_eq!(target.feature_names(), ["a", "b"]);
+    assert_eq!(target.predict(&turned).unwrap(), own);
+}
+
+#[test]
 fn weights_are_copied_by_name_or_not_at_all() {
     let network = |units: usize| {
         let network = Sequential::new(3)

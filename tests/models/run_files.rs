@@ -397,3 +397,23 @@ fn a_history_is_plotted_with_a_plot_for_each_figure() {
     let refusal = history.plot(&path).unwrap_err();
     assert!(refusal.to_string().contains("no epoch"), "{refusal}");
 }
+
+#[cfg(feature = "plot")]
+#[test]
+fn the_epochs_of_a_plot_are_whole_numbers() {
+    let folder = Folder::new("plot-epochs");
+    let ticks = |epochs: u64| -> Vec<String> {
+        let history = model([]).fit(&data(), fit(epochs)).unwrap();
+        let path = folder.path("curves.svg");
+        history.plot(&path).unwrap();
+        let svg = fs::read_to_string(&path).unwrap();
+        // Below the axis, in the middle under their lines.
+        let texts = svg.lines().filter(|line| line.contains("y=\"312.0\""));
+        let text = |line: &str| line.split(['>', '<']).nth(2).unwrap().to_string();
+        texts.map(text).collect()
+    };
+    assert_eq!(ticks(1), ["1"]);
+    assert_eq!(ticks(2), ["1", "2"]);
+    assert_eq!(ticks(3), ["1", "2", "3"]);
+    assert_eq!(ticks(12), ["5", "10"]);
+}

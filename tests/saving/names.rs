@@ -282,6 +282,60 @@ fn classes_go_by_name_and_predictions_have_their_names() {
 }
 
 #[test]
+fn one_hot_columns_go_by_the_names_of_their_classes_too() {
+    let mut sparse = kinds();
+    let weights = sparse.weights().unwrap();
+    let csv = Csv::new().target("kind").labels();
+    let text = "x,kind\n0,Adelie\n5,Chinstrap\n10,Gentoo\n";
+    let model = Sequential::new(1).dense(3, Softmax);
+    let loss = CategoricalCrossentropy;
+    let mut model = model
+        .compile_on(
+            &Device::cpu(),
+            loss,
+            Sgd::new(0.0),
+            [Metric::CategoricalAccuracy],
+        )
+        .unwrap();
+    let data = read(&csv, text).one_hot().unwrap();
+    model.fit(&data, Fit::epochs(1).silent()).unwrap();
+    let named = weights.iter();
+    let named = named.map(|own| (own.name.as_str(), &own.values[..]));
+    model.set_weights(named).unwrap();
+    assert_eq!(model.class_names(), ["Adelie", "Chinstrap", "Gentoo"]);
+    let table = read(&csv, "x,kind\n10,Gentoo\n0,Adelie\n9,Gentoo\n");
+    let expected = sparse.evaluate(&table).unwrap();
+    let measured = model.evaluate(&table.one_hot().unwrap()).unwrap();
+    assert_eq!(measured.get("categorical_accuracy"), Some(1.0));
+    assert_eq!(measured.loss, expected.loss);
+    let unknown = read(&csv, "x,kind\n10,Gentoo\n0,Emperor\n").one_hot();
+    refused(
+        model.evaluate(&unknown.unwrap()),
+        &["row 1", "`Emperor`", "Adelie, Chinstrap, Gentoo"],
+    );
+}
+
+#[test]
+fn weights_of_classes_go_by_the_classes_of_the_model() {
+    let csv = Csv::new().target("kind").labels();
+    // Gentoo is number 0 here and 2 in the model.
+    let listed = csv.class_names(["Gentoo", "Adelie", "Chinstrap"]);
+    let table = read(&listed, "x,kind\n10,Gentoo\n0,Adelie\n9,Gentoo\n");
+    let fit = || Fit::epochs(1).silent();
+    let loss = |outcome: kiln::Result<History>| outcome.unwrap().loss()[0];
+    let weighted = table.clone().with_weights(vec![3.0, 1.0, 3.0]).unwrap();
+    let wanted = loss(kinds().fit(&weighted, fit()));
+    assert_eq!(
+        loss(kinds().fit(&table, fit().class_weight([(2, 3.0)]))),
+        wanted
+    );
+    let two = [(0, 1.0), (2, 3.0)];
+    assert_eq!(loss(kinds().fit(&table, fit().class_weight(two))), wanted);
+    let refusal = kinds().fit(&table, fit().class_weight([(3, 3.0)]));
+    refused(refusal, &["class 3", "0 to 2"]);
+}
+
+#[test]
 fn a_model_that_knows_no_names_says_so() {
     let data = Dataset::new(vec![0.0, 1.0], 1, vec![0, 1]).unwrap();
     let model = Sequential::new(1).dense(2, Softmax);

@@ -108,7 +108,11 @@ impl Recipe<'_> {
                 "needs a class for each row, got an output of {positions} positions"
             ));
         }
-        let targets = self.targets_of(data, objective)?;
+        let relabelled = self.architecture.names.relabelled(data)?;
+        let targets = match &relabelled {
+            Some(own) => own,
+            None => self.targets_of(data, objective)?,
+        };
         let (of_rows, classes): (Vec<usize>, usize) = match (targets.as_labels(), targets) {
             (Some((labels, 1, classes)), _) => (
                 labels.iter().map(|&label| label as usize).collect(),
