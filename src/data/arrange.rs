@@ -124,13 +124,19 @@ fn renumber(
             ));
         }
         let number = *cell as usize;
-        match known.get(number) {
-            Some(Some(known)) => *cell = *known as f32,
-            _ => {
-                let name = theirs.get(number).map_or("", String::as_str);
+        let is_whole = *cell >= 0.0 && cell.fract() == 0.0;
+        match (known.get(number), theirs.get(number)) {
+            (Some(Some(known)), _) if is_whole => *cell = *known as f32,
+            (_, Some(name)) if is_whole => {
                 return Err(format!(
                     "is `{name}` in row {row}, which is none of the categories {}",
                     listed(own)
+                ));
+            }
+            _ => {
+                return Err(format!(
+                    "is {cell} in row {row}, which is the number of none of its categories {}",
+                    listed(theirs)
                 ));
             }
         }

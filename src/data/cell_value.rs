@@ -7,10 +7,8 @@ use crate::error::{Error, Result};
 use crate::reserve::reserved;
 
 use super::arrange::listed;
+use super::notation::Notation;
 use super::table::ColumnNames;
-
-/// Texts that stand for a missing cell, beside an empty one, in any case.
-const MISSING: [&str; 5] = ["?", "na", "n/a", "nan", "null"];
 
 /// A cell of a row that is given by the names of its columns: a number, or a text as a file would have it.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +16,7 @@ pub enum CellValue<'a> {
     /// A number; NaN is a missing cell. In a column of categories it stands for the one of its text, such as `3`.
     Number(f32),
     /// The name of a category, or the text of a number; an empty one, `?`, `NA`, `N/A`, `NaN` and `null` (in any case) is a missing
-    /// cell.
+    /// cell. Where the table was read with another decimal point, separator or words for missing cells, texts are read by these.
     Text(Cow<'a, str>),
 }
 
@@ -84,9 +82,9 @@ impl ColumnNames {
                         "no column is called `{name}`; there is: {known}"
                     )));
                 };
-                let number = number(cell, &categories[column]).map_err(|what| {
+                let number = number(cell, &categories[column], &self.notation).map_err(|what| {
                     let known = match self.categories(column) {
-                        [] => "a number".to_string(),
+                        [] => told(&self.notation),
                         names => format!("one of the categories {}", listed(names)),
                     };
                     unfit(format!("`{name}` is {what}, not {known}"))
@@ -109,23 +107,43 @@ impl ColumnNames {
 }
 
 /// The number of a cell in a column of these categories, or in one of numbers where there are none; what it is that has none.
-fn number(cell: &CellValue<'_>, categories: &HashMap<&str, usize>) -> Result<f32, String> {
+fn number(
+    cell: &CellValue<'_>,
+    categories: &HashMap<&str, usize>,
+    notation: &Notation,
+) -> Result<f32, String> {
     let text = match cell {
         CellValue::Number(number) if number.is_nan() || categories.is_empty() => {
             return Ok(*number);
         }
         CellValue::Number(number) => Cow::Owned(number.to_string()),
-        CellValue::Text(text) => Cow::Borrowed(text.trim()),
+        CellValue::Text(text) => Cow::Borrowed(&**text),
     };
-    if let Some(&number) = categories.get(&*text) {
+    let plain = text.trim();
+    let category = categories.get(&*text).or_else(|| categories.get(plain));
+    if let Some(&number) = category {
         return Ok(number as f32);
     }
-    let missing = |marker: &&str| marker.eq_ignore_ascii_case(&text);
-    if text.is_empty() || MISSING.iter().any(missing) {
+    if plain.is_empty() || notation.is_missing(plain) {
         return Ok(f32::NAN);
     }
-    let number = text.parse::<f32>().ok().filter(|number| number.is_finite());
+    let number = notation
+        .number::<f32>(plain)
+        .filter(|number| number.is_finite());
     number
         .filter(|_| categories.is_empty())
-        .ok_or_else(|| format!("`{text}`"))
+        .ok_or_else(|| format!("`{plain}`"))
+}
+
+/// What a text in a column of numbers is to be.
+fn told(notation: &Notation) -> String {
+    match (notation.decimal, notation.thousands) {
+        ('.', None) => "a number".into(),
+        (decimal, None) => {
+            format!("a number with `{decimal}` for the decimal point, as in its table")
+        }
+        (decimal, Some(thousands)) => format!(
+            "a number with `{decimal}` for the decimal point and `{thousands}` between thousands, as in its table"
+        ),
+    }
 }

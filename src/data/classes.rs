@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 
 use super::check::check_targets;
+use super::table::check_listed;
 use super::{Dataset, Targets};
 
 impl Dataset {
@@ -10,8 +11,10 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] where there are not as many names as classes, or where the targets are not labels.
+    /// [`Error::Data`] where there are not as many names as classes, or where the targets are not labels; [`Error::Argument`]
+    /// where a name is given twice.
     pub fn with_class_names(mut self, names: Vec<String>) -> Result<Self> {
+        check_listed("names", &names)?;
         let classes = self.classes().unwrap_or(0);
         if !names.is_empty() && names.len() != classes {
             let given = names.len();

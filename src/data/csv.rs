@@ -5,8 +5,8 @@ mod columns;
 mod dialect;
 mod encoding;
 mod header;
+mod hint;
 mod labels;
-mod numbers;
 mod records;
 
 use std::io::Read;
@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 
 use super::Dataset;
 use super::source::{UnpackedLimit, open, unpacked, unreadable};
+use super::table::check_listed;
 
 /// A column of a file, by its name in the header or by its index, which counts targets and skipped columns too.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +54,8 @@ impl From<usize> for Column {
 ///
 /// By default the last column is the target, the other columns are features, all are numbers, cells are parted by
 /// commas, and whether there is a header is found out from the cells. Columns go by name or index ([`Column`]). Cells may be quoted with `"`;
-/// blanks around a cell are dropped, those before a quote too, and so are empty lines. The text is UTF-8.
+/// blanks and tabs around a cell are dropped, those before and after quotes too, and so are empty lines; what stands within
+/// quotes is kept as it is. The text is UTF-8.
 /// [`delimiter`](Self::delimiter), [`quote`](Self::quote), [`comment`](Self::comment), [`missing`](Self::missing),
 /// [`decimal`](Self::decimal), [`thousands`](Self::thousands) and [`encoding`](Self::encoding) read other dialects.
 ///
@@ -111,8 +113,9 @@ impl Csv {
     /// Says whether the first record is a header that names the columns.
     ///
     /// By default a first record without a number in it is one, unless nothing in it can be a name but a word for a missing
-    /// cell. A first record that has both numbers and texts, one of the texts above a number, may be a header with numbers for
-    /// names or data with a bad cell, and is an error that asks for this.
+    /// cell. Two kinds of a first record may be either and are an error that asks for this, unless a column is pointed to by a
+    /// name in it: one of numbers and texts, one of the texts above a number, and one of texts and cells that are empty, missing
+    /// or not finite, none of the texts above a number.
     pub fn header(mut self, header: bool) -> Self {
         self.header = Some(header);
         self
@@ -139,21 +142,21 @@ impl Csv {
 
     /// The texts that stand for a missing cell beside an empty one, in any case, in place of those above.
     pub fn missing<S: Into<String>>(mut self, markers: impl IntoIterator<Item = S>) -> Self {
-        self.dialect.missing = markers.into_iter().map(Into::into).collect();
+        self.dialect.notation.missing = markers.into_iter().map(Into::into).collect();
         self
     }
 
     /// The byte between the whole part of a number and its fraction, such as `b','` in `2,25`; default a point. Cells that have
     /// the delimiter in them are quoted.
     pub fn decimal(mut self, decimal: u8) -> Self {
-        self.dialect.decimal = decimal;
+        self.dialect.notation.decimal = decimal.into();
         self
     }
 
     /// The byte between the thousands of a number, such as `b'.'` in `1.234,5` or `b','` in `"1,234.5"`; default none. Groups
     /// are of three digits, between the first and the last also of two: `1,23` is no number.
     pub fn thousands(mut self, thousands: u8) -> Self {
-        self.dialect.thousands = Some(thousands);
+        self.dialect.notation.thousands = Some(thousands.into());
         self
     }
 
@@ -279,8 +282,7 @@ impl Csv {
         }
         let mut more = records.read(&mut record).map_err(unfit)?;
         let at_first = |message: String| unfit((first.line, message));
-        let named = header::is_header(self.header, &self.dialect, &first, more.then_some(&record))
-            .map_err(at_first)?;
+        let named = header::is_header(self, &first, more.then_some(&record)).map_err(at_first)?;
         let names = match named {
             true => Some(header::names(&first).map_err(at_first)?),
             false => None,
@@ -303,8 +305,8 @@ impl Csv {
     /// Refuses settings that contradict each other.
     fn check(&self) -> Result<()> {
         self.dialect.check()?;
-        labels::check_listed("class_names", &self.class_names)?;
+        check_listed("class_names", &self.class_names)?;
         let mut categorical = self.categorical.iter();
-        categorical.try_for_each(|(_, listed)| labels::check_listed("categories", listed))
+        categorical.try_for_each(|(_, listed)| check_listed("categories", listed))
     }
 }

@@ -237,10 +237,18 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] where `factor` is not finite, [`Error::Data`] where an input holds integers, or memory does not
-    /// suffice.
+    /// [`Error::Argument`] where `factor` is not finite, [`Error::Data`] where an input holds integers, a column is one of
+    /// categories, or memory does not suffice.
     pub fn scaled(mut self, factor: f32) -> Result<Self> {
         crate::range::finite("factor", factor)?;
+        let is_of_categories = |column: &usize| !self.categories(*column).is_empty();
+        if let Some(column) = (0..self.columns()).find(is_of_categories) {
+            return Err(Error::data(format!(
+                "{} is one of categories, whose numbers are not multiplied: make columns of zeros and ones of it by \
+                 `Step::OneHot` before",
+                self.describe_column(column)
+            )));
+        }
         let scaled = |(name, own): (String, Samples<'static>)| Ok((name, own.scaled(factor)?));
         self.inputs = self.inputs.into_iter().map(scaled).collect::<Result<_>>()?;
         Ok(self)

@@ -10,6 +10,7 @@
 //! | `table` | names of a table's columns and of categories |
 //! | `arrange`, `learned` | tables put in the order of the one that was learned from; names that a model remembers |
 //! | `features` | [`Features`]: rows of a model's inputs in the forms that callers have them in |
+//! | `notation` | how texts stand for numbers and missing cells |
 //! | `cell_value` | [`CellValue`]: rows written down by the names of their columns |
 //! | `check` | what a data set must be: lengths that fit, labels in range, finite numbers |
 //! | `splits` | rows shuffled and parted: [`Dataset::split`], [`Dataset::k_fold`] … |
@@ -41,6 +42,7 @@ mod imputing;
 mod learned;
 #[cfg(feature = "ndarray")]
 mod ndarray;
+mod notation;
 pub mod npy;
 mod preprocessing;
 mod rows;

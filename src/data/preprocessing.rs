@@ -81,6 +81,10 @@ impl Fitted {
         }
     }
 
+    fn scales(&self) -> bool {
+        matches!(self, Fitted::Scale(_))
+    }
+
     fn outputs(&self) -> Option<usize> {
         match self {
             Fitted::OneHot(one_hot) => one_hot.outputs(),
@@ -94,8 +98,8 @@ impl Preprocessing {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] where no step is given or one is out of range; [`Error::Data`] where a column cannot be
-    /// fitted, or a cell is still missing where it may not be.
+    /// [`Error::Argument`] where no step is given, one is out of range, or one scales categories before [`Step::OneHot`];
+    /// [`Error::Data`] where a column cannot be fitted, or a cell is still missing where it may not be.
     pub fn fit(train: &Dataset, steps: impl IntoIterator<Item = Step>) -> Result<Self> {
         let mut data = Cow::Borrowed(train);
         let mut indicators = vec![false; train.columns()];
@@ -110,7 +114,12 @@ impl Preprocessing {
             };
             let step = match step {
                 Step::Impute(fill) => Fitted::Impute(Imputer::fit(&data, fill)?),
-                Step::OneHot => Fitted::OneHot(CategoryColumns::fit(&data)),
+                Step::OneHot => {
+                    if fitted.iter().any(Fitted::scales) {
+                        check_unscaled(train)?;
+                    }
+                    Fitted::OneHot(CategoryColumns::fit(&data))
+                }
                 Step::Standardize => scale(Scaler::standard(&data))?,
                 Step::MinMax(low, high) => scale(Scaler::min_max(&data, low, high))?,
                 Step::Robust => scale(Scaler::robust(&data))?,
@@ -181,7 +190,8 @@ impl Preprocessing {
             _ => None,
         });
         let table = match widened {
-            Some(one_hot) => ColumnNames::named(one_hot.names(&columns)),
+            Some(one_hot) => columns.renamed(one_hot.names(&columns)),
+            None if self.steps.iter().any(Fitted::scales) => columns.without_categories(),
             None => columns,
         };
         data.with_table(cells.into_owned(), self.outputs(), table)
@@ -199,6 +209,21 @@ impl Preprocessing {
             }
         }
         Ok(rows)
+    }
+}
+
+/// Refuses columns of categories that a step before [`Step::OneHot`] has scaled.
+fn check_unscaled(train: &Dataset) -> Result<()> {
+    let is_of_categories = |column: &usize| !train.categories(*column).is_empty();
+    match (0..train.columns()).find(is_of_categories) {
+        None => Ok(()),
+        Some(column) => Err(Error::argument(
+            "steps",
+            format!(
+                "scale {}, a column of categories, before `Step::OneHot`, which needs their numbers: put it first",
+                train.describe_column(column)
+            ),
+        )),
     }
 }
 

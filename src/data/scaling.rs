@@ -202,7 +202,8 @@ impl Scaler {
         self
     }
 
-    /// A copy of `data` with its features scaled; targets and names stay. NaN stays NaN.
+    /// A copy of `data` with its features scaled; targets and names stay. NaN stays NaN. A column of categories becomes one of
+    /// numbers: scaled cells are no numbers of categories.
     ///
     /// # Errors
     ///
@@ -213,7 +214,8 @@ impl Scaler {
         data.check_columns("scaler", self.columns())?;
         let mut cells = cells.numbers()?.into_owned();
         self.transform_rows(&mut cells)?;
-        data.with_table(cells, data.columns(), self.names.or(&data.table))
+        let table = self.names.or(&data.table).without_categories();
+        data.with_table(cells, data.columns(), table)
     }
 
     /// Scales row-major rows in place.

@@ -1,13 +1,16 @@
 //! What is known of the columns of a table of numbers: their names, and the categories that cells stand for.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
 use super::Dataset;
+use super::notation::Notation;
 
 /// The names of a table's columns, and for columns of categories the names of these.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct ColumnNames {
     /// In the order of the columns; empty where they have no names.
     #[serde(default, rename = "features", skip_serializing_if = "Vec::is_empty")]
@@ -16,15 +19,31 @@ pub(crate) struct ColumnNames {
     /// where no column is one of categories.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     categories: Vec<Vec<String>>,
+    /// How the file of the table writes its cells, for rows that are written down by the names of their columns.
+    #[serde(default, skip_serializing_if = "Notation::is_default")]
+    pub(super) notation: Notation,
+}
+
+/// The columns are the same whatever way their file writes numbers.
+impl PartialEq for ColumnNames {
+    fn eq(&self, other: &Self) -> bool {
+        self.names == other.names && self.categories == other.categories
+    }
 }
 
 impl ColumnNames {
-    /// Columns of numbers with these names, if there are any.
-    pub fn named(names: Vec<String>) -> Self {
+    /// Columns of numbers with these names, if there are any, written as those of this table.
+    pub fn renamed(&self, names: Vec<String>) -> Self {
         ColumnNames {
             names,
             categories: Vec::new(),
+            notation: self.notation.clone(),
         }
+    }
+
+    /// The same columns as ones of numbers, whose cells stand for categories no more.
+    pub(super) fn without_categories(&self) -> Self {
+        self.renamed(self.names.clone())
     }
 
     /// Whether nothing is known of the columns.
@@ -53,14 +72,11 @@ impl ColumnNames {
         if self.is_empty() {
             return given.clone();
         }
-        let names = if self.names.is_empty() {
-            &given.names
-        } else {
-            &self.names
-        };
+        let named = if self.names.is_empty() { given } else { self };
         ColumnNames {
-            names: names.clone(),
+            names: named.names.clone(),
             categories: self.categories.clone(),
+            notation: named.notation.clone(),
         }
     }
 }
@@ -117,8 +133,10 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] where there is no such column, [`Error::Data`] where a cell is no number of a category.
+    /// [`Error::Argument`] where there is no such column or a name is given twice, [`Error::Data`] where a cell is no number of
+    /// a category.
     pub fn with_categories(mut self, column: usize, names: Vec<String>) -> Result<Self> {
+        check_listed("names", &names)?;
         if column >= self.columns() {
             let message = format!(
                 "there is no column {column}: {} columns are counted from 0",
@@ -156,6 +174,18 @@ impl Dataset {
     /// The names of a column's categories in the order of their numbers; empty for a column of numbers.
     pub fn categories(&self, column: usize) -> &[String] {
         self.table.categories(column)
+    }
+}
+
+/// Refuses a list that has a name twice.
+pub(super) fn check_listed(argument: &'static str, listed: &[String]) -> Result<()> {
+    let mut known = HashSet::with_capacity(listed.len());
+    match listed.iter().find(|name| !known.insert(name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!("must be different names, got `{name}` twice");
+            Err(Error::argument(argument, message))
+        }
     }
 }
 

@@ -253,7 +253,11 @@ fn a_header_with_the_sign_of_sodium_is_a_header() {
         (data.rows(), data.feature_names()),
         (2, &["null".to_string()][..])
     );
-    let data = read(Csv::new().labels(), "Na,kind\n1.5,a\n2.5,b\n").unwrap();
+    let data = read(
+        Csv::new().target("kind").labels(),
+        "Na,kind\n1.5,a\n2.5,b\n",
+    )
+    .unwrap();
     assert_eq!(
         (data.rows(), data.feature_names()),
         (2, &["Na".to_string()][..])

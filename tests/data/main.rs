@@ -5,6 +5,7 @@ mod csv;
 mod csv_errors;
 mod dataset;
 mod dialects;
+mod doubtful;
 mod gzip;
 mod idx;
 mod ignored;

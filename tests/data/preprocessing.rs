@@ -176,3 +176,69 @@ fn a_model_fills_and_scales_what_it_is_given_and_comes_back_from_its_file_to_the
         &["preprocessing", "3 columns", "4 inputs"],
     );
 }
+
+/// A column of the categories a and b, or of those that are given.
+fn letters(numbers: &[f32], names: &[&str]) -> Dataset {
+    let names = names.iter().map(ToString::to_string).collect();
+    Dataset::new(numbers.to_vec(), 1, Targets::None)
+        .and_then(|data| data.with_feature_names(vec!["c".into()]))
+        .and_then(|data| data.with_categories(0, names))
+        .unwrap()
+}
+
+#[test]
+fn scaled_cells_are_no_categories() {
+    let train = letters(&[0.0, 1.0], &["a", "b"]);
+    let error = assert_says(
+        train.clone().scaled(0.5),
+        &["column 0, `c`", "categories", "Step::OneHot"],
+    );
+    assert!(matches!(error, Error::Data { .. }), "{error:?}");
+
+    let scaler = Scaler::min_max(&train, 0.0, 0.5).unwrap();
+    let steps = Preprocessing::from(scaler.clone());
+    // b is number 0 here, and scaled as in the training set.
+    let test = letters(&[0.0, f32::NAN], &["b", "x"]);
+    for scaled in [scaler.transform(&test), steps.transform(&test)] {
+        let scaled = scaled.unwrap();
+        assert_eq!(scaled.features()[0], 0.5);
+        assert_eq!(scaled.feature_names(), ["c"]);
+        assert!(scaled.categories(0).is_empty());
+        // What learns from it takes no categories for these numbers.
+        let later = Scaler::standard(&scaled).unwrap();
+        assert_says(later.transform(&test), &["`c`", "b, x", "one of numbers"]);
+    }
+    // Steps that leave the numbers as they are leave the categories too.
+    let filled = Preprocessing::fit(&train, [Step::Impute(Fill::Mean)]).unwrap();
+    let filled = filled.transform(&test).unwrap();
+    assert_eq!(
+        (filled.features(), filled.categories(0).len()),
+        (&[1.0, 0.0][..], 2)
+    );
+
+    let late = Preprocessing::fit(&train, [Step::Standardize, Step::OneHot]);
+    let error = assert_says(late, &["column 0, `c`", "before `Step::OneHot`"]);
+    assert!(matches!(error, Error::Argument { name: "steps", .. }));
+}
+
+#[test]
+fn a_number_between_two_categories_is_none_of_them() {
+    // A file may hold any fill.
+    for (fill, told) in [("0.5", "is 0.5"), ("-1.0", "is -1"), ("2.0", "is 2")] {
+        let file = format!(
+            r#"{{"columns":{{"features":["c"],"categories":[["b","a"]]}},"steps":[{{"impute":{{"fills":[{fill}]}}}}]}}"#
+        );
+        let steps: Preprocessing = serde_json::from_str(&file).unwrap();
+        let odd = steps.transform(&letters(&[f32::NAN], &["b", "a"])).unwrap();
+        let scaler = Scaler::standard(&letters(&[0.0, 1.0], &["a", "b"])).unwrap();
+        assert_says(
+            scaler.transform(&odd),
+            &[
+                "column 0, `c`",
+                told,
+                "row 0",
+                "none of its categories b, a",
+            ],
+        );
+    }
+}

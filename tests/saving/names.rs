@@ -468,6 +468,59 @@ fn numbers_alone_and_missing_cells_are_rows_too() {
 }
 
 #[test]
+fn texts_are_read_as_the_file_of_the_table_writes_them() {
+    let csv = Csv::new()
+        .delimiter(b';')
+        .decimal(b',')
+        .thousands(b'.')
+        .missing(["-"])
+        .target("y");
+    let whole = read(&csv, "mass;length;y\n1.000;2,5;1\n3.000;2,5;2\n");
+    let gaps = read(&csv, "mass;length;y\n1.000;2,5;1\n3.000;-;2\n");
+    let steps = Preprocessing::fit(&gaps, [Step::Impute(kiln::data::Fill::Mean)]).unwrap();
+    let network = || Sequential::new(2).dense(1, Linear);
+    let compiled = |network: Sequential| {
+        let compiled = network.compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.0), []);
+        let mut model = compiled.unwrap();
+        model.fit(&whole, Fit::epochs(1).silent()).unwrap();
+        let (kernel, bias) = ([1.0, 1000.0], [0.0]);
+        let weights = [("dense/kernel", &kernel[..]), ("dense/bias", &bias)];
+        model.set_weights(weights).unwrap();
+        model
+    };
+    for (number, mut model) in [
+        compiled(network()),
+        compiled(network().preprocessing(steps)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut loaded = reloaded(&mut model, &format!("notation-{number}"));
+        for model in [&mut model, &mut loaded] {
+            let mut predict = |mass, length| model.predict(&[("mass", mass), ("length", length)]);
+            assert_eq!(predict("1.234", "1,5").unwrap().values, [2734.0]);
+            assert_eq!(
+                predict(" -1.234.000,5", "0").unwrap().values,
+                [-1_234_000.5]
+            );
+            refused(
+                predict("1.5", "0"),
+                &["`mass` is `1.5`", "`,` for the decimal point"],
+            );
+            refused(predict("1", "NA"), &["`length` is `NA`", "a number"]);
+            if number == 1 {
+                assert_eq!(predict("1", "-").unwrap().values, [2501.0]);
+            }
+            // Numbers are numbers, and tables are the same whatever way they are written.
+            let row = [("mass", 1.5), ("length", 0.0)];
+            assert_eq!(model.predict(&row).unwrap().values, [1.5]);
+            let plain = read(&Csv::new().target("y"), "length,mass,y\n0.5,1.5,501.5\n");
+            assert_eq!(model.evaluate(&plain).unwrap().loss, 0.0);
+        }
+    }
+}
+
+#[test]
 fn members_of_a_population_know_the_names() {
     let data = read(&Csv::new().target("y"), "a,b,y\n1,0,1\n0,1,0\n1,1,1\n");
     let network = Sequential::new(2).dense(2, Tanh).dense(1, Sigmoid);

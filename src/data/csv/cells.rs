@@ -1,7 +1,6 @@
 //! One cell of a CSV file: a number, a missing one, or a text.
 
 use super::dialect::Dialect;
-use super::numbers::number;
 
 /// What a cell holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,21 +20,16 @@ pub(super) enum Cell {
 }
 
 impl Cell {
-    /// What this text is, which has no blanks around it.
+    /// What this text is. Within quotes, blanks may stand around a number.
     pub fn of(text: &str, dialect: &Dialect) -> Self {
-        if text.is_empty() {
+        let plain = text.trim_matches([' ', '\t']);
+        if plain.is_empty() {
             return Cell::Empty;
         }
-        // A NaN's sign says nothing, and C's library prints it.
-        let unsigned = match text.strip_prefix(['-', '+']) {
-            Some(rest) if rest.eq_ignore_ascii_case("nan") => rest,
-            _ => text,
-        };
-        let missing = |word: &String| unsigned.eq_ignore_ascii_case(word);
-        if dialect.missing.iter().any(missing) {
+        if dialect.notation.is_missing(plain) {
             return Cell::Missing;
         }
-        match number::<f32>(text, dialect) {
+        match dialect.notation.number::<f32>(plain.trim()) {
             Some(number) if number.is_finite() => Cell::Number(number),
             Some(_) if text.contains(|c: char| c.is_ascii_digit()) => Cell::TooLarge,
             Some(number) => Cell::NotFinite(number),
@@ -44,11 +38,10 @@ impl Cell {
     }
 }
 
-/// The cell's text without blanks around it. The error says what to do where it is not UTF-8: a text with a mark in place
-/// of each such byte would be the same for many.
+/// The text of a cell. The error says what to do where it is not UTF-8: a text with a mark in place of each such byte would be
+/// the same for many.
 pub(super) fn text(bytes: &[u8]) -> Result<&str, String> {
-    let text = str::from_utf8(bytes).map(str::trim);
-    text.map_err(|refusal| {
+    str::from_utf8(bytes).map_err(|refusal| {
         let (shown, at) = (bytes.trim_ascii().escape_ascii(), refusal.valid_up_to());
         let byte = bytes.get(at).copied().unwrap_or_default();
         format!(

@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 
 use super::cells::{Cell, text};
 use super::dialect::Dialect;
+use super::hint::hint;
 use super::labels::{CellNames, Labels};
-use super::numbers::hint;
 use super::records::TableRecord;
 use super::{Column, Csv};
 
@@ -109,8 +109,10 @@ impl<'a> Columns<'a> {
         }
         for (feature, column) in self.features.iter().enumerate() {
             let cell = self.text(record, *column)?;
-            let number = match (Cell::of(cell, self.dialect), &mut self.categories[feature]) {
-                (Cell::Empty | Cell::Missing, _) => f32::NAN,
+            let categories = &mut self.categories[feature];
+            let listed = categories.as_ref().and_then(|names| names.listed(cell));
+            let number = match (Cell::of(cell, self.dialect), categories) {
+                (Cell::Empty | Cell::Missing, _) if listed.is_none() => f32::NAN,
                 (_, Some(categories)) => {
                     let number = categories.number(cell, "categories");
                     number.and_then(exact).map_err(|message| {
@@ -180,9 +182,10 @@ impl<'a> Columns<'a> {
                 .for_each(|x| *x = places[*x as usize] as f32);
             names_of.push((feature, names));
         }
-        let data = Dataset::new(read, width, targets)?
+        let mut data = Dataset::new(read, width, targets)?
             .with_feature_names(names)?
             .with_class_names(class_names)?;
+        data.table.notation = self.dialect.notation.clone();
         let mut named = names_of.into_iter();
         named.try_fold(data, |data, (feature, names)| {
             data.with_categories(feature, names)
@@ -207,7 +210,7 @@ impl<'a> Columns<'a> {
                 } else {
                     "`.skip()` leaves the column out, `.categorical()` reads it as categories"
                 };
-                let mend = hint(cell, self.dialect).unwrap_or_else(|| mend.into());
+                let mend = hint(cell, &self.dialect.notation).unwrap_or_else(|| mend.into());
                 format!("{column}: `{cell}` is not a number; {mend}")
             }
         }

@@ -1,5 +1,6 @@
 //! The bytes and words by which a CSV file is written.
 
+use crate::data::notation::Notation;
 use crate::error::{Error, Result};
 
 /// How a file parts cells, and writes numbers and missing cells.
@@ -8,10 +9,7 @@ pub(super) struct Dialect {
     pub delimiter: u8,
     pub quote: Option<u8>,
     pub comment: Option<u8>,
-    pub decimal: u8,
-    pub thousands: Option<u8>,
-    /// The words for a missing cell, beside an empty one.
-    pub missing: Vec<String>,
+    pub notation: Notation,
 }
 
 impl Default for Dialect {
@@ -20,9 +18,7 @@ impl Default for Dialect {
             delimiter: b',',
             quote: Some(b'"'),
             comment: None,
-            decimal: b'.',
-            thousands: None,
-            missing: ["?", "na", "n/a", "nan", "null"].map(String::from).to_vec(),
+            notation: Notation::default(),
         }
     }
 }
@@ -50,30 +46,29 @@ impl Dialect {
         self.check_numbers()
     }
 
-    /// Refuses bytes for the decimal point and the separator of thousands that cannot be told from the rest of a number.
+    /// Refuses signs for the decimal point and between thousands that cannot be told from the rest of a number.
     fn check_numbers(&self) -> Result<()> {
-        let is_sign = |byte: u8| {
-            let apart = byte.is_ascii_punctuation() && !matches!(byte, b'+' | b'-');
-            (apart || byte == b' ') && self.quote != Some(byte)
+        let Notation {
+            decimal, thousands, ..
+        } = self.notation;
+        let quote = self.quote.map(char::from);
+        let is_sign = |sign: char| {
+            let apart = sign.is_ascii_punctuation() && !matches!(sign, '+' | '-');
+            (apart || sign == ' ') && quote != Some(sign)
         };
-        let given = [
-            ("decimal", Some(self.decimal)),
-            ("thousands", self.thousands),
-        ];
-        for (name, byte) in given {
-            if let Some(byte) = byte.filter(|byte| !is_sign(*byte)) {
+        let given = [("decimal", Some(decimal)), ("thousands", thousands)];
+        for (name, sign) in given {
+            if let Some(sign) = sign.filter(|sign| !is_sign(*sign)) {
                 let message = format!(
                     "must be a sign such as `,` or `.` that neither numbers nor quotes have, got `{}`",
-                    byte.escape_ascii()
+                    sign.escape_default()
                 );
                 return Err(Error::argument(name, message));
             }
         }
-        if self.thousands == Some(self.decimal) {
-            let message = format!(
-                "must be another byte than the decimal point, got `{}` for both",
-                self.decimal.escape_ascii()
-            );
+        if thousands == Some(decimal) {
+            let message =
+                format!("must be another byte than the decimal point, got `{decimal}` for both");
             return Err(Error::argument("thousands", message));
         }
         Ok(())

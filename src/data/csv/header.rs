@@ -5,22 +5,24 @@ use std::collections::HashSet;
 use super::cells::{Cell, text};
 use super::dialect::Dialect;
 use super::records::TableRecord;
+use super::{Column, Csv};
 
-/// Decides by what the caller `said`, and without one by the first two records.
+/// Decides by what the caller said, and without that by the first two records.
 pub(super) fn is_header(
-    said: Option<bool>,
-    dialect: &Dialect,
+    csv: &Csv,
     first: &TableRecord,
     second: Option<&TableRecord>,
 ) -> Result<bool, String> {
-    if let Some(said) = said {
+    if let Some(said) = csv.header {
         return Ok(said);
     }
+    let dialect = &csv.dialect;
     // A text that is not UTF-8 may stand in a column that is left out.
     let kind = |cell: &[u8]| text(cell).map_or(Cell::Text, |text| Cell::of(text, dialect));
     let is_number = |cell: &[u8]| matches!(kind(cell), Cell::Number(_) | Cell::TooLarge);
     let has_numbers = first.cells().any(is_number);
-    if !has_numbers && could_be_names(dialect, first) {
+    let words = Words::of(dialect, first);
+    if !has_numbers && words == Words::Names {
         return Ok(true);
     }
     let below = second.into_iter().flat_map(TableRecord::cells);
@@ -28,34 +30,75 @@ pub(super) fn is_header(
         .cells()
         .zip(below)
         .find(|(top, cell)| kind(top) == Cell::Text && is_number(cell));
-    match above {
-        None => Ok(false),
-        Some(_) if !has_numbers => Ok(true),
-        Some((top, cell)) => Err(format!(
-            "`{}` is a text above the number {}, next to other numbers: is it a name or a bad cell? Say whether the \
-             file has a header with `.header(true)` or `.header(false)`",
+    let message = match above {
+        Some(_) if !has_numbers => return Ok(true),
+        Some((top, cell)) => format!(
+            "`{}` is a text above the number {}, next to other numbers: is it a name or a bad cell?",
             text(top)?,
             text(cell)?
-        )),
+        ),
+        None if !has_numbers && words == Words::Either => {
+            let shown: Vec<&str> = first.cells().filter_map(|cell| text(cell).ok()).collect();
+            format!(
+                "`{}` may name the columns, or be a row in which a number is missing or not finite: no text in it stands above a \
+                 number. Which is it?",
+                shown.join(char::from(dialect.delimiter).to_string().as_str())
+            )
+        }
+        None => return Ok(false),
+    };
+    if csv.points_to(first) {
+        return Ok(true);
+    }
+    Err(format!(
+        "{message} Say whether the file has a header with `.header(true)` or `.header(false)`"
+    ))
+}
+
+/// What the cells of a record are that have no number among them.
+#[derive(Debug, PartialEq, Eq)]
+enum Words {
+    /// Texts alone: names.
+    Names,
+    /// Texts, and cells that may be missing or not finite. An empty one tells nothing: some writers leave the name of the row
+    /// numbers' column empty. A word such as `Na`, which stands for a missing cell too, may be a name once.
+    Either,
+    /// No names, as nothing is a text, or something can be nothing but a missing cell, such as `?`.
+    Cells,
+}
+
+impl Words {
+    fn of(dialect: &Dialect, first: &TableRecord) -> Self {
+        let (mut words, mut texts, mut empty) = (HashSet::new(), 0, 0);
+        for cell in first.cells() {
+            match text(cell).map(|text| (text, Cell::of(text, dialect))) {
+                Ok((word, Cell::Missing | Cell::NotFinite(_))) => {
+                    if !word.chars().all(char::is_alphabetic) || !words.insert(word) {
+                        return Words::Cells;
+                    }
+                }
+                Ok((_, Cell::Empty)) => empty += 1,
+                _ => texts += 1,
+            }
+        }
+        match (texts, words.len() + empty) {
+            (0, _) => Words::Cells,
+            (_, 0) => Words::Names,
+            _ => Words::Either,
+        }
     }
 }
 
-/// Whether cells without a number among them may be names. An empty one tells nothing: some writers leave the name of the row
-/// numbers' column empty. A word such as `Na`, which stands for a missing cell too, may be a name once, but `?` is none.
-fn could_be_names(dialect: &Dialect, first: &TableRecord) -> bool {
-    let (mut words, mut texts) = (HashSet::new(), 0);
-    for cell in first.cells() {
-        match text(cell).map(|text| (text, Cell::of(text, dialect))) {
-            Ok((word, Cell::Missing)) => {
-                if !word.chars().all(char::is_alphabetic) || !words.insert(word) {
-                    return false;
-                }
-            }
-            Ok((_, Cell::Empty)) => {}
-            _ => texts += 1,
-        }
+impl Csv {
+    /// Whether the caller points to a column by a name that stands in this record.
+    fn points_to(&self, first: &TableRecord) -> bool {
+        let categorical = self.categorical.iter().map(|(column, _)| column);
+        let given = self.targets.iter().flatten().chain(&self.skipped);
+        given.chain(categorical).any(|column| match column {
+            Column::Name(name) => first.cells().any(|cell| cell == name.as_bytes()),
+            Column::Index(_) => false,
+        })
     }
-    words.is_empty() || texts > 0
 }
 
 /// The names in a header.

@@ -1,13 +1,11 @@
 //! Texts that stand for numbers: categories of a feature, and the column of class labels.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::data::targets::{classes, label};
-use crate::error::{Error, Result};
 
 use super::cells::Cell;
 use super::dialect::Dialect;
-use super::numbers::number;
 
 /// The names of categories or classes and their numbers.
 pub(super) enum CellNames {
@@ -25,6 +23,14 @@ impl CellNames {
         } else {
             let places = listed.iter().cloned().zip(0..).collect();
             CellNames::Listed(listed.to_vec(), places)
+        }
+    }
+
+    /// The number of a name that the caller listed: such a name is never a number or a missing cell.
+    pub(super) fn listed(&self, text: &str) -> Option<u32> {
+        match self {
+            CellNames::Found(_) => None,
+            CellNames::Listed(_, places) => places.get(text).copied(),
         }
     }
 
@@ -73,18 +79,6 @@ fn shown(names: &[String]) -> String {
     }
 }
 
-/// Refuses a list that has a name twice.
-pub(super) fn check_listed(argument: &'static str, listed: &[String]) -> Result<()> {
-    let mut known = HashSet::new();
-    match listed.iter().find(|name| !known.insert(name.as_str())) {
-        None => Ok(()),
-        Some(name) => {
-            let message = format!("must be different names, got `{name}` twice");
-            Err(Error::argument(argument, message))
-        }
-    }
-}
-
 /// The labels read so far; the first cell decides whether they are numbers or names.
 pub(super) struct Labels {
     labels: Vec<u32>,
@@ -120,7 +114,7 @@ impl Labels {
             }
             (LabelKind::Numbers, _) => {
                 // `2.0` is one too, as some writers know floats only.
-                let number = number(text, dialect).and_then(label);
+                let number = dialect.notation.number(text.trim()).and_then(label);
                 number.ok_or_else(|| {
                     format!("`{text}` is not a label: labels are whole numbers from 0, or all of them are names of classes")
                 })?

@@ -22,7 +22,7 @@ impl TableRecord {
         self.ends.len()
     }
 
-    /// The cell of this index, with the blanks around it.
+    /// The cell of this index, without blanks around it unless they stand within quotes.
     pub fn cell(&self, column: usize) -> &[u8] {
         let end = self.ends.get(column).copied().unwrap_or(self.bytes.len());
         let begin = column.checked_sub(1).and_then(|last| self.ends.get(last));
@@ -119,22 +119,29 @@ impl<'a> Records<'a> {
             _ => None,
         };
         let end = self.at + self.plain(self.at, Some(self.delimiter));
-        let rest = &self.text[self.at..end];
-        let follows = rest.trim_ascii();
-        if let Some(opened) = opened.filter(|opened| *opened < self.line && !follows.is_empty()) {
-            return Err((
-                opened,
-                format!(
-                    "the quote that opens a cell here is closed on line {} before `{}`, where a delimiter or a line end is \
-                     due: a quote is missing in between",
-                    self.line,
-                    shown(follows)
-                ),
-            ));
+        let rest = without_blanks(&self.text[self.at..end]);
+        match opened {
+            None => cell.extend_from_slice(rest),
+            Some(_) if rest.is_empty() => {}
+            Some(opened) => return Err((opened, self.after_quote(opened, rest))),
         }
-        cell.extend_from_slice(rest);
         self.at = end;
         Ok(())
+    }
+
+    /// What is wrong where a text follows the quote that closes a cell.
+    fn after_quote(&self, opened: u64, follows: &[u8]) -> String {
+        let (line, follows) = (self.line, shown(follows));
+        if opened < line {
+            return format!(
+                "the quote that opens a cell here is closed on line {line} before `{follows}`, where a delimiter or a line end is \
+                 due: a quote is missing in between"
+            );
+        }
+        format!(
+            "a cell in quotes goes on with `{follows}` after them, where a delimiter or a line end is due: a quote within a cell \
+             in quotes is doubled, and `.quote(None)` takes quotes as any other byte"
+        )
     }
 
     /// Appends what stands between the quote before this place and the one that closes it.
@@ -177,6 +184,14 @@ impl<'a> Records<'a> {
         let ends = |byte: &u8| is_line_end(*byte) || delimiter == Some(*byte);
         rest.iter().position(ends).unwrap_or(rest.len())
     }
+}
+
+/// The bytes without blanks and tabs around them. Other spaces, such as those that no line breaks at, are part of a text.
+fn without_blanks(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
 }
 
 fn is_line_end(byte: u8) -> bool {
