@@ -239,7 +239,9 @@ impl Recipe<'_> {
             .objectives
             .iter()
             .map(|objective| objective.output.clone());
-        ModelMetrics::new(outputs.collect(), columns)?.within(self.target.max_binding_bytes)
+        ModelMetrics::laid_out(outputs.collect(), columns)
+            .within(self.target.max_binding_bytes)?
+            .told_apart()
     }
 
     /// The number of an objective's output.

@@ -12,6 +12,7 @@ pub fn all() {
     settings_of_losses_out_of_range_name_the_field();
     settings_that_a_loss_does_not_have_are_refused();
     settings_of_metrics_out_of_range_name_the_field();
+    names_that_a_log_would_have_twice_are_refused();
     objectives_that_the_outputs_do_not_have_are_refused();
 }
 
@@ -244,6 +245,45 @@ pub fn settings_of_metrics_out_of_range_name_the_field() {
         [Accuracy, Accuracy],
     );
     refuses(twice, "metrics", &["differ in name", "accuracy"]);
+}
+
+#[test]
+pub fn names_that_a_log_would_have_twice_are_refused() {
+    let mae = |name: &str| Metric::MeanAbsoluteError.with_name(name);
+    for name in [
+        "loss", "epoch", "step", "seconds", "val_loss", "val_mae", "val_", "",
+    ] {
+        let own = ["names of their own", &format!("`{name}`"), "with_name"];
+        refuses(measured(mae(name)), "metrics", &own);
+    }
+    for name in ["steps", "my_loss", "value", "epoch_time", "Epoch"] {
+        assert!(measured(mae(name)).is_ok(), "{name}");
+    }
+    let with = |metrics: Vec<Metric>| {
+        let model = Sequential::new(2).dense(3, Softmax);
+        let loss = CategoricalCrossentropy;
+        model.compile_on(&Device::cpu(), loss, Adam::default(), metrics)
+    };
+    let several = || Metric::Precision([0.2, 0.8]);
+    for name in ["precision_0", "precision_1"] {
+        let twice = ["differ in name", &format!("`{name}` twice")];
+        refuses(with(vec![several(), mae(name)]), "metrics", &twice);
+        refuses(with(vec![mae(name), several()]), "metrics", &twice);
+        // One threshold makes one figure, without a number.
+        assert!(with(vec![Metric::Precision(0.2), mae(name)]).is_ok());
+    }
+    assert!(with(vec![several(), mae("precision_2")]).is_ok());
+    assert!(with(vec![several(), mae("precision")]).is_err());
+    // The name of an output may make one of these too.
+    let x = Input::named("x", 2);
+    let (a, b) = (Dense::new(1).on(&x), Dense::new(1).on(&x));
+    let outputs = |name: &str| {
+        let network = Functional::new(&x, [(name, &a), ("b", &b)]);
+        let mse = |output: &str| Objective::new(output, MeanSquaredError);
+        network.compile_with(&Device::cpu(), [mse(name), mse("b")], Adam::default())
+    };
+    refuses(outputs("val"), "metrics", &["`val_loss`"]);
+    assert!(outputs("step").is_ok());
 }
 
 #[test]

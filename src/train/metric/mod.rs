@@ -9,6 +9,7 @@
 //! | `tally` | the numbers of an epoch as the device counted them: [`Tally`] |
 //! | `confusion_matrix` | what a confusion matrix tells: [`ConfusionMatrix`] |
 //! | `report` | the metrics of a model: what they record, and what they report |
+//! | `names` | each figure by a name of its own |
 //! | `stream` | metrics over batches from the host: [`Streaming`] |
 //! | `exact` | what needs all predictions at once, on the host |
 
@@ -20,6 +21,7 @@ mod decisions;
 mod exact;
 mod f_score;
 mod means;
+mod names;
 mod report;
 mod stream;
 mod table;
@@ -222,7 +224,8 @@ impl Metric {
         Loss::from_fn(name, rows).into()
     }
 
-    /// The same metric under another name; two metrics of a model must differ in name.
+    /// The same metric under another name; two metrics of a model must differ in name, and none may be called as what else is told of
+    /// an epoch: `loss`, `epoch`, `step`, `seconds` and names that begin with `val_`.
     pub fn with_name(self, name: impl Into<String>) -> Self {
         Metric {
             name: Some(name.into()),

@@ -217,28 +217,16 @@ impl ModelMetrics {
         }
     }
 
-    /// The metrics of outputs of these names.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] where two metrics have one name.
-    pub fn new(outputs: Vec<String>, columns: Vec<OutputMetrics>) -> Result<Self> {
-        let metrics = ModelMetrics::laid_out(outputs, columns);
-        let own = metrics.columns.iter().flat_map(|column| {
+    /// The names of all losses and metrics; those of the values of a metric with several have a number after it.
+    pub(super) fn titles(&self) -> Vec<String> {
+        let own = self.columns.iter().flat_map(|column| {
             let names = column.names();
-            names.map(|name| metrics.title(column, name))
+            names.map(|name| self.title(column, name))
         });
-        let names: Vec<String> = metrics.loss_names().into_iter().chain(own).collect();
-        match (0..names.len()).find(|&i| names[..i].contains(&names[i]) || names[i] == "loss") {
-            Some(i) => Err(Error::argument(
-                "metrics",
-                format!("must differ in name, got `{}` twice", names[i]),
-            )),
-            None => Ok(metrics),
-        }
+        self.loss_names().into_iter().chain(own).collect()
     }
 
-    /// The same, whatever the metrics' names are.
+    /// The metrics of outputs of these names, whatever the metrics' names are.
     pub fn laid_out(outputs: Vec<String>, mut columns: Vec<OutputMetrics>) -> Self {
         let losses = if outputs.len() > 1 { outputs.len() } else { 0 };
         let (mut means, mut tallies) = (1 + losses, Vec::new());
