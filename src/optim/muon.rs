@@ -9,6 +9,7 @@ use crate::{Result, Tensor};
 use super::adafactor::no_coupled_decay;
 use super::define::optimizer;
 use super::gradients::MomentumBuffer;
+use super::settings::not_empty;
 use super::sgd::Descent;
 use super::wrap::{record, state};
 use super::{Adam, Clock, Common, Rates};
@@ -63,7 +64,8 @@ optimizer! {
         pytorch: bool = false;
     }
     common Common { weight_decay: 0.004, ..Common::default() };
-    also |muon| no_coupled_decay(muon.common.l2);
+    also |muon| no_coupled_decay(muon.common.l2)
+        .and_then(|()| not_empty("exclude_layers", &muon.exclude_layers));
     tried on [];
 }
 

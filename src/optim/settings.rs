@@ -129,9 +129,24 @@ impl Common {
                 return Err(Error::argument("lookahead", message));
             }
         }
-        for (_, factor) in &self.learning_rate_factors {
+        let excluded = &self.exclude_from_weight_decay;
+        not_empty("exclude_from_weight_decay", excluded)?;
+        for (part, factor) in &self.learning_rate_factors {
+            not_empty("learning_rate_factors", [part])?;
             at_least_zero("learning_rate_factors", *factor)?;
         }
         Ok(())
     }
+}
+
+/// Refuses an empty part of a name, which is in every name.
+pub(super) fn not_empty<'a>(
+    setting: &'static str,
+    parts: impl IntoIterator<Item = &'a String>,
+) -> Result<()> {
+    if parts.into_iter().all(|part| !part.is_empty()) {
+        return Ok(());
+    }
+    let message = "must be parts of weights' names, got an empty text, which is in every name";
+    Err(Error::argument(setting, message))
 }

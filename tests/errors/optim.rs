@@ -541,6 +541,17 @@ pub fn a_part_of_a_name_that_no_weight_has_is_refused() {
         ..Muon::default()
     };
     refuses(with(muon), "exclude_layers", &said);
+    // An empty part is in every name, and would exclude all without a word.
+    let said = ["empty text", "every name"];
+    let excluded = Adam::new(0.1).exclude_from_weight_decay(["bias", ""]);
+    refuses(with(excluded), "exclude_from_weight_decay", &said);
+    let factor = Sgd::new(0.1).learning_rate_factor("", 0.1);
+    refuses(with(factor), "learning_rate_factors", &said);
+    let muon = Muon {
+        exclude_layers: vec![String::new()],
+        ..Muon::default()
+    };
+    refuses(with(muon), "exclude_layers", &said);
     // A layer that does not train has names too.
     let frozen = Sequential::new(1).layer(Dense::new(1).named("embeding").trainable(false));
     let adam = Adam::new(0.1).exclude_from_weight_decay(["embeding", "head/bias"]);
