@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::edge::files;
-use crate::edge::files::File;
+use crate::edge::files::{File, Permissions};
 use crate::reserve::reserved;
 use crate::{Error, Result};
 
@@ -24,12 +24,13 @@ pub(crate) const PART: &str = "part";
 /// the error tells that it may not outlast a loss of power: `path` is then either what it was or the new file. A process
 /// that ended in between leaves a file `.<name>.<process>-<number>.part`, and so does a disk that refuses to take it away.
 ///
-/// A symbolic link stays one: the file that it leads to is written.
+/// A symbolic link stays one: the file that it leads to is written. A file that was there hands on its permissions; other hard
+/// links to it keep what it held, as the name alone leads to the new file.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] with the path that was to be written: where the system refuses, and where there is something else there than a
-/// plain file, such as a folder, a device or a pipe.
+/// plain file that may be written, such as a folder, a device, a pipe or a file that is read-only.
 pub(crate) fn write<'a>(
     disk: &dyn Disk,
     path: impl AsRef<Path>,
@@ -38,18 +39,16 @@ pub(crate) fn write<'a>(
     let path = path.as_ref();
     let refused = |refusal: std::io::Error| Error::io(path, refusal);
     let path = &destination(path).map_err(refused)?;
+    let permissions = permissions(path).map_err(refused)?;
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
     let (beside, mut file) = create(disk, path).map_err(refused)?;
-    let mut written = Ok(());
-    for part in parts {
-        written = file.write_all(part.as_ref());
-        if written.is_err() {
-            break;
-        }
-    }
+    // Before anything is in it: what few may read, others do not read meanwhile.
+    let permitted = permissions.map_or(Ok(()), |own| files::set_permissions(&beside, own));
+    let mut parts = parts.into_iter();
+    let written = permitted.and_then(|()| parts.try_for_each(|part| file.write_all(part.as_ref())));
     let written = written.and_then(|()| file.flush());
     // Closed before it is renamed: Windows wants it so.
     drop(file);
@@ -83,6 +82,35 @@ fn destination(path: &Path) -> std::io::Result<PathBuf> {
         ErrorKind::InvalidInput,
         format!("more than {MAX_LINKS} symbolic links lead on from it"),
     ))
+}
+
+/// The permissions of the file that is at `path`, if one is; refuses one that may not be written, which a file beside it could take
+/// the place of all the same.
+fn permissions(path: &Path) -> std::io::Result<Option<Permissions>> {
+    check_writable(path)?;
+    match files::metadata(path) {
+        Err(refusal) if refusal.kind() == ErrorKind::NotFound => Ok(None),
+        metadata => Ok(Some(metadata?.permissions())),
+    }
+}
+
+/// Refuses a path at which there is no plain file that may be written, unless there is nothing yet.
+///
+/// # Errors
+///
+/// The errors of [`check_plain`], and [`ErrorKind::PermissionDenied`] for a file that is read-only, for whoever writes.
+pub(crate) fn check_writable(path: &Path) -> std::io::Result<()> {
+    check_plain(path)?;
+    let metadata = match files::metadata(path) {
+        Err(refusal) if refusal.kind() == ErrorKind::NotFound => return Ok(()),
+        metadata => metadata?,
+    };
+    // A system asks its administrator nothing.
+    if metadata.permissions().readonly() {
+        let message = "this file is read-only: permit that it is written, or take another name";
+        return Err(std::io::Error::new(ErrorKind::PermissionDenied, message));
+    }
+    files::OpenOptions::new().write(true).open(path).map(drop)
 }
 
 /// Refuses a path at which there is something else than a plain file, or than a link to one.

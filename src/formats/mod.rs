@@ -18,6 +18,6 @@ mod foreign;
 pub(crate) mod safetensors;
 mod tuning_file;
 
-pub(crate) use atomic::{PART, check_plain, read, write};
+pub(crate) use atomic::{PART, check_writable, read, write};
 pub use disk::{Disk, System};
 pub(crate) use foreign::{FileOf, file_of};

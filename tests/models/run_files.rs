@@ -215,6 +215,38 @@ fn a_log_goes_on_under_its_own_header_alone() {
     assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
 }
 
+#[test]
+fn a_run_that_is_refused_leaves_the_logs_that_are_there() {
+    let folder = Folder::new("refused-logs");
+    let (csv, json) = (folder.path("log.csv"), folder.path("log.jsonl"));
+    let old = "epoch,loss\n0,1.5";
+    let nowhere = || ModelCheckpoint::new(format!("{}/{{nope}}", folder.path("").display()));
+    for append in [false, true] {
+        let logged = |fit: Fit<'static>| {
+            let fit = fit.callback(CsvLog::new(&csv).append(append));
+            fit.callback(JsonLines::new(&json).append(append))
+        };
+        for path in [&csv, &json] {
+            fs::write(path, old).unwrap();
+        }
+        let refusal = model([]).fit(&data(), logged(fit(1)).callback(nowhere()));
+        assert!(refusal.unwrap_err().to_string().contains("`nope`"));
+        for path in [&csv, &json] {
+            assert_eq!(fs::read_to_string(path).unwrap(), old, "{append}");
+        }
+        model([]).fit(&data(), logged(fit(2))).unwrap();
+        for path in [&csv, &json] {
+            let text = fs::read_to_string(path).unwrap();
+            assert_eq!(text.contains("0,1.5\n"), append, "{text}");
+            // A header stands in the new file alone; lines are two in either, after what was there.
+            let header = usize::from(path == &csv && !append);
+            let lines = 2 + header + if append { 2 } else { 0 };
+            assert_eq!(text.lines().count(), lines, "{text}");
+            assert!(text.ends_with('\n'));
+        }
+    }
+}
+
 /// A field of a protocol buffer: its number, and the number or the bytes that it holds.
 fn fields(mut message: &[u8]) -> Vec<(u64, u64, &[u8])> {
     fn varint(message: &mut &[u8]) -> u64 {

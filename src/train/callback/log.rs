@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use crate::edge::files::{File, OpenOptions};
-use crate::formats::check_plain;
+use crate::formats::check_writable;
 use crate::train::history::Epoch;
 use crate::{Error, Result};
 
@@ -17,6 +17,10 @@ struct Lines {
     path: PathBuf,
     append: bool,
     file: Option<File>,
+    /// Whether what the file holds goes when the first line is written: a run that is refused before leaves it as it is.
+    replaces: bool,
+    /// Whether the last line of the file is ended before the first one is written.
+    breaks: bool,
 }
 
 impl Lines {
@@ -25,28 +29,28 @@ impl Lines {
             path: path.into(),
             append: false,
             file: None,
+            replaces: false,
+            breaks: false,
         }
     }
 
-    /// Opens the file; whether nothing is in it yet. A run that goes on keeps what it has written.
+    /// Opens the file; whether nothing will be in it before the first line. A run that goes on keeps what it has written.
     fn open(&mut self, moment: &Moment<'_>) -> Result<bool> {
-        check_plain(&self.path).map_err(|refusal| Error::io(&self.path, refusal))?;
+        check_writable(&self.path).map_err(|refusal| Error::io(&self.path, refusal))?;
+        self.replaces = !self.append && !moment.resumed;
         let mut options = OpenOptions::new();
         options.create(true);
-        let options = if self.append || moment.resumed {
-            options.append(true)
+        let options = if self.replaces {
+            options.write(true).truncate(false)
         } else {
-            options.write(true).truncate(true)
+            options.append(true)
         };
         let refused = |refusal| Error::io(&self.path, refusal);
-        let mut file = options.open(&self.path).map_err(refused)?;
+        let file = options.open(&self.path).map_err(refused)?;
         let len = file.metadata().map_err(refused)?.len();
-        // What a resumed run had not finished writing is cut away instead.
-        if self.append && !moment.resumed && len > 0 && !ends_line(&self.path).map_err(refused)? {
-            writeln!(file).map_err(refused)?;
-        }
+        self.breaks = !self.replaces && !ends_line(&self.path, len).map_err(refused)?;
         self.file = Some(file);
-        Ok(len == 0)
+        Ok(self.replaces || len == 0)
     }
 
     /// The first record of the file, which may have line breaks within quotes.
@@ -64,7 +68,7 @@ impl Lines {
     }
 
     fn len(&self) -> Result<u64> {
-        let Some(file) = &self.file else {
+        let Some(file) = self.file.as_ref().filter(|_| !self.replaces) else {
             return Ok(0);
         };
         let metadata = file.metadata();
@@ -80,20 +84,32 @@ impl Lines {
             return Ok(());
         };
         let cut = file.set_len(len).and_then(|()| file.seek(SeekFrom::End(0)));
-        cut.map(drop)
-            .map_err(|refusal| Error::io(&self.path, refusal))
+        let ends = cut.and_then(|_| ends_line(&self.path, len));
+        self.breaks = !ends.map_err(|refusal| Error::io(&self.path, refusal))?;
+        Ok(())
     }
 
     fn write(&mut self, line: &str) -> Result<()> {
         let Some(file) = &mut self.file else {
             return Ok(());
         };
-        writeln!(file, "{line}").map_err(|refusal| Error::io(&self.path, refusal))
+        let begun = if std::mem::take(&mut self.replaces) {
+            file.set_len(0)
+        } else if std::mem::take(&mut self.breaks) {
+            writeln!(file)
+        } else {
+            Ok(())
+        };
+        let written = begun.and_then(|()| writeln!(file, "{line}"));
+        written.map_err(|refusal| Error::io(&self.path, refusal))
     }
 }
 
-/// Whether a file, which is not empty, ends with a line break.
-fn ends_line(path: &PathBuf) -> std::io::Result<bool> {
+/// Whether a file of this length is empty or ends with a line break.
+fn ends_line(path: &PathBuf, len: u64) -> std::io::Result<bool> {
+    if len == 0 {
+        return Ok(true);
+    }
     let mut file = File::open(path)?;
     file.seek(SeekFrom::End(-1))?;
     let mut last = [0];
