@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
-use crate::number::half_value;
+use crate::number::{first_beyond_f32, half_value};
 use crate::reserve::reserved;
 
 use super::targets::label;
@@ -65,9 +65,24 @@ impl Array {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] where they do not fit into memory.
+    /// [`Error::Data`] where one is beyond what f32 holds, about 3.4e38, and where they do not fit into memory.
     pub fn to_f32(&self) -> Result<Vec<f32>> {
+        if let Some(number) = self.beyond_f32() {
+            return Err(Error::data(format!(
+                "the array has {number:e} in it, which is beyond what f32 holds (3.4e38): scale it before"
+            )));
+        }
         self.elements(|kind, bytes| Ok(kind.float(bytes) as f32))
+    }
+
+    /// The first number that f32 does not hold.
+    pub(crate) fn beyond_f32(&self) -> Option<f64> {
+        let kind = self.header.kind;
+        if kind.class != ElementClass::Float || kind.width < 8 {
+            return None;
+        }
+        let numbers = self.data.chunks_exact(kind.width);
+        first_beyond_f32(numbers.map(|bytes| kind.float(bytes)))
     }
 
     /// The elements as labels, row-major. Negative ones, as in [`Targets::Labels`], are for losses that ignore them.

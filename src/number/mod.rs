@@ -21,3 +21,9 @@ pub use operations::{Number, UNIT};
 pub(crate) use products::Product;
 pub use real::{Machine, Real};
 pub use tracked::Tracked;
+
+/// The first finite number that f32 does not hold, as it is beyond the largest one.
+pub(crate) fn first_beyond_f32(numbers: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut numbers = numbers.into_iter();
+    numbers.find(|number| number.is_finite() && (*number as f32).is_infinite())
+}

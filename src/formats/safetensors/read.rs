@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::formats::file_of;
-use crate::number::half_value;
+use crate::number::{first_beyond_f32, half_value};
 use crate::reserve::reserved;
 use crate::{Error, Result};
 
@@ -264,8 +264,20 @@ impl StoredTensor<'_> {
         Err(Error::format(self.path, None, message))
     }
 
+    /// The first of its numbers that f32 does not hold.
+    pub fn beyond_f32(&self) -> Option<f64> {
+        if self.dtype != Dtype::F64 {
+            return None;
+        }
+        let numbers = self.bytes.as_chunks().0.iter();
+        first_beyond_f32(numbers.map(|&bytes| f64::from_le_bytes(bytes)))
+    }
+
     /// The elements as f32; wider floats are rounded to the nearest.
     pub fn floats(&self) -> Result<Vec<f32>> {
+        if let Some(number) = self.beyond_f32() {
+            return self.other(&format!("of numbers that f32 holds: there is {number:e}"));
+        }
         match self.dtype {
             Dtype::F32 => self.decoded(f32::from_le_bytes),
             Dtype::F64 => self.decoded(|bytes| f64::from_le_bytes(bytes) as f32),

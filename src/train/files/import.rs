@@ -196,7 +196,7 @@ fn key_of(parameter: &Parameter, program: Exporter) -> &str {
     }
 }
 
-/// A tensor as the parameter wants it: turned, or repeated where it is a single number.
+/// A tensor as the parameter wants it: turned, or repeated where it is the one slope of all channels.
 fn fitted(
     tensor: &HostTensor,
     parameter: &Parameter,
@@ -205,14 +205,17 @@ fn fitted(
     let wanted = parameter.shape.dims();
     let values = match &tensor.values {
         Ok(values) => values,
-        Err(kind) => return Err(format!("is {kind}, not floats")),
+        Err(kind) => return Err(format!("is {kind}")),
     };
     let (shape, values) = match (program, &tensor.shape[..], wanted) {
         (Exporter::PyTorch, &[rows, columns], [_, _]) => {
             let turned = (0..rows * columns).map(|at| values[at % rows * columns + at / rows]);
             (vec![columns, rows], turned.collect())
         }
-        (Exporter::PyTorch, [1], [_]) => (wanted.to_vec(), vec![values[0]; parameter.elements()]),
+        // `nn.PReLU` has one slope for all channels by default.
+        (Exporter::PyTorch, [1], [_]) if parameter.name.ends_with("/alpha") => {
+            (wanted.to_vec(), vec![values[0]; parameter.elements()])
+        }
         (_, shape, _) => (shape.to_vec(), values.clone()),
     };
     if shape != wanted {
