@@ -118,3 +118,43 @@ fn an_archive_beyond_the_limit_is_read_within_a_higher_one() {
         &["limit of 20000000"],
     );
 }
+
+#[test]
+fn texts_beyond_the_limit_are_passed_over_as_others_are() {
+    let folder = Folder::new();
+    let numbers = kiln::data::Array::from_f32(&[2], &[1.0, 2.0]).unwrap();
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    // Texts of one letter, in each version of the format, and records with fields enough for a long header.
+    let fields: String = (0..3000).map(|i| format!("('f{i}', '<i4'), ")).collect();
+    let types = ["'<U1'".to_string(), "'|O'".into(), format!("[{fields}]")];
+    for (version, descr) in [1, 2, 3].into_iter().zip(&types) {
+        let dictionary =
+            format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (5000000,), }}\n");
+        let len = dictionary.len() as u32;
+        let mut head = b"\x93NUMPY".to_vec();
+        head.extend([version, 0]);
+        match version {
+            1 => head.extend((len as u16).to_le_bytes()),
+            _ => head.extend(len.to_le_bytes()),
+        }
+        archive
+            .start_file(format!("texts-{version}.npy"), options)
+            .unwrap();
+        archive.write_all(&head).unwrap();
+        archive.write_all(dictionary.as_bytes()).unwrap();
+        archive.write_all(&vec![0; 20_000_000]).unwrap();
+    }
+    archive.start_file("numbers.npy", options).unwrap();
+    archive.write_all(&numbers.to_bytes()).unwrap();
+    let bytes = archive.finish().unwrap().into_inner();
+    let all = npy::load_all(folder.file("texts.npz", &bytes)).unwrap();
+    assert_eq!((all.len(), &all["numbers"]), (1, &numbers));
+    for version in 1..=3 {
+        let name = format!("texts-{version}");
+        assert_says(
+            all.array(&name).map(|_| ()),
+            &[&format!("`{name}`"), "elements of type"],
+        );
+    }
+}

@@ -8,6 +8,7 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
+use crate::data::array::ArrayHeader;
 use crate::data::source::UnpackedLimit;
 use crate::error::{Error, Result};
 use crate::reserve::reserved;
@@ -89,14 +90,47 @@ fn array_in(
             UnreadArray::OtherType("it is a file that holds no array".into())
         });
     }
+    // What is no array of numbers is passed over, however large it is.
+    let mut begun = magic;
+    read_header(file, &mut begun).map_err(damaged)?;
+    if let Err(other @ UnreadArray::OtherType(_)) = ArrayHeader::parse(&begun) {
+        return Err(other);
+    }
     allow().map_err(damaged)?;
     let room = reserved(usize::try_from(said).ok(), "the array");
     let mut bytes = room.map_err(|refusal| UnreadArray::Damaged(refusal.to_string()))?;
-    bytes.append(&mut magic);
+    bytes.append(&mut begun);
     // A file ends where it says, and its checksum is compared where the reader sees that: one byte further.
     let rest = file.take(said.saturating_add(1)).read_to_end(&mut bytes);
     rest.map_err(damaged)?;
     Array::parse(bytes)
+}
+
+/// Appends the header of an array after its magic word, or as much of it as there is; of a header of unusual length nothing.
+fn read_header(file: &mut impl Read, begun: &mut Vec<u8>) -> io::Result<()> {
+    // Long enough for any type and shape, and for records of hundreds of fields.
+    const MAX_HEADER: u64 = 1 << 20;
+    append(file, begun, 4)?;
+    let len = match begun[MAGIC.len()..] {
+        [1, _, low, high] => u64::from(u16::from_le_bytes([low, high])),
+        [_, _, first, second] => {
+            append(file, begun, 2)?;
+            let [third, fourth] = begun[MAGIC.len() + 4..] else {
+                return Ok(());
+            };
+            u64::from(u32::from_le_bytes([first, second, third, fourth]))
+        }
+        _ => return Ok(()),
+    };
+    if len > MAX_HEADER {
+        return Ok(());
+    }
+    append(file, begun, len)
+}
+
+/// Appends the next `len` bytes, or those that there are.
+fn append(file: &mut impl Read, begun: &mut Vec<u8>, len: u64) -> io::Result<()> {
+    file.take(len).read_to_end(begun).map(drop)
 }
 
 /// The bytes of an archive of these arrays; `path` is named in errors.
