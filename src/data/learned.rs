@@ -90,28 +90,63 @@ impl LearnedNames {
     ///
     /// [`Error::Argument`] where the model knows other columns, categories or classes.
     pub(crate) fn learn_from_state(&mut self, state: LearnedNames, width: usize) -> Result<()> {
-        let refused = |message: String| Err(Error::argument("resume", message));
-        if let Err(refusal) = state.check(width) {
-            return refused(format!("is the state of another model: {refusal}"));
+        let refused = |message: String| Error::argument("resume", message);
+        state
+            .check(width)
+            .map_err(|refusal| refused(format!("is the state of another model: {refusal}")))?;
+        self.check_same(
+            &state,
+            "a run on",
+            "give preprocessing that was fitted on the same table",
+        )
+        .map_err(|message| refused(format!("is the state of {message}")))?;
+        self.learn(state);
+        Ok(())
+    }
+
+    /// The names that the model has when it takes the weights of a file, whose names these are: what one of them learned, both
+    /// have learned. Columns of another number are those of another preprocessing, and say nothing here.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong where the model knows other columns, categories or classes.
+    pub(crate) fn with_those_of_weights(
+        &self,
+        mut file: LearnedNames,
+        width: usize,
+    ) -> Result<Self, String> {
+        if file.check(width).is_err() {
+            file.columns = ColumnNames::default();
         }
-        let (own, theirs) = (&self.columns, &state.columns);
-        if !own.is_empty() && !theirs.is_empty() && own != theirs {
-            return refused(format!(
-                "is the state of a run on the columns {}, and the model's are {}, in other numbers of columns or categories: give \
-                 preprocessing that was fitted on the same table",
-                listed(&theirs.names),
+        self.check_same(
+            &file,
+            "a model of",
+            "load them into a model that was compiled anew",
+        )
+        .map_err(|message| format!("its weights are those of {message}"))?;
+        let mut names = self.clone();
+        names.learn(file);
+        Ok(names)
+    }
+
+    /// Refuses other columns, categories or classes where both sides know some.
+    fn check_same(&self, theirs: &LearnedNames, what: &str, mend: &str) -> Result<(), String> {
+        let (own, other) = (&self.columns, &theirs.columns);
+        if !own.is_empty() && !other.is_empty() && own != other {
+            return Err(format!(
+                "{what} the columns {}, and the model's are {}, in other numbers of columns or categories: {mend}",
+                listed(&other.names),
                 listed(&own.names)
             ));
         }
-        let (own, theirs) = (&self.classes, &state.classes);
-        if !own.is_empty() && !theirs.is_empty() && own != theirs {
-            return refused(format!(
-                "is the state of a run on the classes {}, and the model's are {}",
-                listed(theirs),
+        let (own, other) = (&self.classes, &theirs.classes);
+        if !own.is_empty() && !other.is_empty() && own != other {
+            return Err(format!(
+                "{what} the classes {}, and the model's are {}",
+                listed(other),
                 listed(own)
             ));
         }
-        self.learn(state);
         Ok(())
     }
 

@@ -389,9 +389,111 @@ fn an_array_of_texts_under_a_wanted_name_is_an_error() {
     }
 }
 
+#[test]
+fn weights_beyond_what_32_bits_hold_are_an_error() {
+    let wide =
+        |values: &[f64]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+    let file = |name: &str, kernel: [f64; 6], extra: f64| {
+        let header = r#"{"dense/kernel":{"dtype":"F64","shape":[3,2],"data_offsets":[0,48]},
+            "dense/bias":{"dtype":"F64","shape":[2],"data_offsets":[48,64]},
+            "scale":{"dtype":"F64","shape":[1],"data_offsets":[64,72]}}"#;
+        let data = [wide(&kernel), wide(&[7.0, 8.0]), wide(&[extra])].concat();
+        Temporary::new(name, &safetensors(header, &data))
+    };
+    let said = ["`dense/kernel`", "1e300", "f32 holds (3.4e38)"];
+    let large = file("large.safetensors", [1.0, 2.0, 3.0, 1e300, 5.0, 6.0], 0.5);
+    let mut own = model();
+    let before = own.weights().unwrap();
+    refused(own.load_weights_by_name(&large.0), &said);
+    let partial = || Import::keras().partial(true);
+    refused(
+        own.import_weights(&large.0, &partial()),
+        &["`kernel` of `dense`", "1e300"],
+    );
+    assert_eq!(own.weights().unwrap(), before);
+    // The largest f32 is one, an infinity was one before, and what no layer takes may be anything.
+    let edge = f64::from(f32::MAX);
+    let sound = file(
+        "sound.safetensors",
+        [edge, -edge, f64::INFINITY, 1e-300, 5.0, 6.0],
+        -1e300,
+    );
+    own.load_weights_by_name(&sound.0).unwrap();
+    let kernel = &own.weights().unwrap()[0].values;
+    assert_eq!(
+        kernel[..],
+        [f32::MAX, f32::MIN, f32::INFINITY, 0.0, 5.0, 6.0]
+    );
+
+    let dictionary = "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }\n";
+    let mut npy = b"\x93NUMPY\x01\0".to_vec();
+    npy.extend((dictionary.len() as u16).to_le_bytes());
+    npy.extend(dictionary.bytes());
+    npy.extend(wide(&[1.0, 2.0, 3.0, -1e300, 5.0, 6.0]));
+    let kernel = Array::from_bytes(&npy, "kernel.npy").unwrap();
+    let bias = Array::from_f32(&[2], &[7.0, 8.0]).unwrap();
+    let archive = Temporary::new("large.npz", b"");
+    npy::save_all(
+        &archive.0,
+        [("dense/kernel", &kernel), ("dense/bias", &bias)],
+    )
+    .unwrap();
+    refused(own.load_weights(&archive.0), &["`dense/kernel`", "-1e300"]);
+    refused(kernel.to_f32(), &["-1e300", "beyond what f32 holds"]);
+}
+
+#[test]
+fn only_a_slope_is_the_same_for_all_channels() {
+    let part = |name: &str, at: usize| {
+        format!(
+            r#""0.{name}":{{"dtype":"F32","shape":[1],"data_offsets":[{at},{}]}}"#,
+            at + 4
+        )
+    };
+    let names = ["weight", "bias", "running_mean", "running_var"];
+    let header = |names: &[&str]| {
+        let parts: Vec<String> = names
+            .iter()
+            .zip(0..)
+            .map(|(name, i)| part(name, 4 * i))
+            .collect();
+        format!("{{{}}}", parts.join(","))
+    };
+    let norm = safetensors(&header(&names), &floats(&[2.0; 4]));
+    let norm = Temporary::new("norm-1.safetensors", &norm);
+    let compiled = |network: Sequential| {
+        let compiled = network.compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.1), []);
+        compiled.unwrap()
+    };
+    let three = || compiled(Sequential::new(3).layer(BatchNormalization::default()));
+    let before = three().weights().unwrap();
+    for import in [Import::pytorch(), Import::pytorch().partial(true)] {
+        let mut model = three();
+        let import = import.layer("0", "batch_normalization");
+        refused(
+            model.import_weights(&norm.0, &import),
+            &["of `0` is [1]", "[3]"],
+        );
+        assert_eq!(model.weights().unwrap(), before);
+    }
+    let mut one = compiled(Sequential::new(1).layer(BatchNormalization::default()));
+    assert_eq!(
+        one.import_weights(&norm.0, &Import::pytorch())
+            .unwrap()
+            .len(),
+        4
+    );
+    let slope = safetensors(&header(&names[..1]), &floats(&[0.5]));
+    let slope = Temporary::new("slope.safetensors", &slope);
+    let mut three = compiled(Sequential::new(3).layer(PRelu::default()));
+    three.import_weights(&slope.0, &Import::pytorch()).unwrap();
+    assert_eq!(three.weights().unwrap()[0].values, [0.5; 3]);
+}
+
 #[cfg(unix)]
 mod writers {
-    use std::os::unix::fs::{FileTypeExt, symlink};
+    use std::fs::Permissions;
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
     use std::path::{Path, PathBuf};
 
     use kiln::data::{Array, npy};
@@ -548,6 +650,37 @@ mod writers {
             symlink(&here, &there).unwrap();
             symlink(&there, &here).unwrap();
             assert!(write(&here).is_err(), "{what}");
+        }
+    }
+
+    #[test]
+    fn permissions_stay_and_a_file_that_is_read_only_is_refused() {
+        for (what, write) in WRITERS {
+            let folder = Folder::new(&format!("modes-{what}"));
+            let path = folder.0.join("file");
+            let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+            let set = |mode: u32| {
+                std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            };
+            let written = || write(&path).unwrap_or_else(|error| panic!("{what}: {error}"));
+            written();
+            let usual = mode();
+            for own in [0o600, 0o640, 0o755, usual] {
+                set(own);
+                written();
+                assert_eq!(mode(), own, "{what}");
+            }
+            std::fs::write(&path, "old").unwrap();
+            set(0o444);
+            // Root, too, whom the system would let write.
+            let refusal = write(&path).unwrap_err().to_string();
+            assert!(refusal.contains("read-only"), "{what}: {refusal}");
+            let link = folder.0.join("link");
+            symlink(&path, &link).unwrap();
+            assert!(write(&link).is_err(), "{what}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), "old", "{what}");
+            assert_eq!(mode(), 0o444, "{what}");
+            assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 2, "{what}");
         }
     }
 }

@@ -640,3 +640,71 @@ fn a_run_that_goes_on_takes_its_table_in_the_order_of_the_run() {
         &["resume", "columns a, b", "b, a"],
     );
 }
+
+#[test]
+fn names_come_with_the_weights_of_a_file() {
+    let csv = Csv::new().target("kind").labels();
+    let table = read(&csv, "a,b,kind\n0,9,x\n5,3,y\n1,7,x\n6,2,z\n2,8,y\n");
+    let swapped = read(&csv, "b,a,kind\n9,0,x\n3,5,y\n");
+    let model = || {
+        let network = Sequential::new(2).dense(4, Tanh).dense(3, Softmax).seed(3);
+        let (loss, adam) = (SparseCategoricalCrossentropy, Adam::new(0.05));
+        network
+            .compile_on(&Device::cpu(), loss, adam, [Accuracy])
+            .unwrap()
+    };
+    let mut trained = model();
+    trained.fit(&table, Fit::epochs(3).silent()).unwrap();
+    let expected = trained.predict(&swapped).unwrap();
+    let metrics = trained.evaluate(&swapped).unwrap();
+    let path = std::env::temp_dir().join(format!("kiln-names-{}-weights", std::process::id()));
+    for whole in [true, false] {
+        if whole {
+            trained.save(&path).unwrap();
+        } else {
+            trained.save_weights(&path).unwrap();
+        }
+        let mut loaded = model();
+        loaded.load_weights(&path).unwrap();
+        assert_eq!(loaded.feature_names(), ["a", "b"]);
+        assert_eq!(loaded.class_names(), ["x", "y", "z"]);
+        assert_eq!(loaded.predict(&swapped).unwrap(), expected);
+        assert_eq!(loaded.evaluate(&swapped).unwrap(), metrics);
+        // A model that has learned the same goes on with it; others would take columns or classes for each other.
+        trained.load_weights(&path).unwrap();
+        for (other, told) in [
+            (
+                "b,a,kind\n9,0,x\n3,5,y\n3,5,z\n",
+                ["the columns a, b", "b, a"],
+            ),
+            (
+                "a,b,kind\n0,9,y\n5,3,z\n3,5,u\n",
+                ["the classes x, y, z", "u, y, z"],
+            ),
+        ] {
+            let mut other_model = model();
+            let other = read(&csv, other);
+            other_model.fit(&other, Fit::epochs(1).silent()).unwrap();
+            let before = other_model.weights().unwrap();
+            refused(other_model.load_weights(&path), &told);
+            assert_eq!(other_model.weights().unwrap(), before);
+        }
+        // A model whose columns are made of others knows nothing of those.
+        let steps = Preprocessing::fit(
+            &read(&Csv::new(), "k,y\n0,1\n1,2\n")
+                .with_categories(0, vec!["u".into(), "v".into()])
+                .unwrap(),
+            [Step::OneHot],
+        );
+        let network = Sequential::new(2).dense(4, Tanh).dense(3, Softmax);
+        let network = network.preprocessing(steps.unwrap());
+        let loss = SparseCategoricalCrossentropy;
+        let mut wide = network
+            .compile_on(&Device::cpu(), loss, Sgd::new(0.1), [])
+            .unwrap();
+        wide.load_weights(&path).unwrap();
+        assert_eq!(wide.feature_names(), ["k"]);
+        assert_eq!(wide.class_names(), ["x", "y", "z"]);
+    }
+    std::fs::remove_file(&path).unwrap();
+}

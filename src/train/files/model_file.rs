@@ -9,7 +9,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{LearnedNames, NamesDescription};
 use crate::formats::safetensors::File;
 use crate::nn::{Config, Functional, LayerRef, Parameter};
 use crate::optim::OptimizerConfig;
@@ -115,12 +114,7 @@ impl Model {
             ("version", VERSION.into()),
             ("model", json),
         ];
-        if let Some(names) = self.architecture.names.describe() {
-            let json = serde_json::to_string(&names).map_err(|error| {
-                Error::format(path, None, format!("names cannot be described: {error}"))
-            })?;
-            metadata.push(("names", json));
-        }
+        metadata.extend(self.names_written(path)?);
         write(path, &weights, &metadata)
     }
 
@@ -215,9 +209,7 @@ impl Model {
             .map_err(|error| unfit(format!("the model's layers: {error}")))?;
         let objectives = objectives.collect();
         let mut model = Model::new(architecture, device, objectives, Box::new(optimizer))?;
-        if file.text("names").is_some() {
-            let names: NamesDescription = file.json("names")?;
-            let names = LearnedNames::from(names);
+        if let Some(names) = tensors::names(&file)? {
             names
                 .check(model.architecture.raw_columns())
                 .map_err(|error| unfit(format!("its `names`: {error}")))?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::data::npy;
+use crate::data::{LearnedNames, NamesDescription, npy};
 use crate::formats::safetensors::File;
 use crate::formats::{FileOf, file_of};
 use crate::nn::Parameter;
@@ -14,15 +14,24 @@ use crate::{Error, Result, formats};
 #[derive(Debug, Clone)]
 pub(super) struct HostTensor {
     pub shape: Vec<usize>,
-    /// The elements, or the name of their type where they are no floats.
+    /// The elements, or what they are where they are no floats of 32 bits.
     pub values: Result<Vec<f32>, String>,
 }
 
+/// The tensors of a file by name.
+pub(super) type HostTensors = BTreeMap<String, HostTensor>;
+
 /// Reads all tensors of a file; which of the formats it is, its first bytes say.
-pub(super) fn read(path: &Path) -> Result<BTreeMap<String, HostTensor>> {
+pub(super) fn read(path: &Path) -> Result<HostTensors> {
+    read_named(path).map(|(tensors, _)| tensors)
+}
+
+/// Reads all tensors of a file, and the names of columns and classes that its model learned, where it has some.
+pub(super) fn read_named(path: &Path) -> Result<(HostTensors, Option<LearnedNames>)> {
     let bytes = formats::read(path)?;
     if !bytes.starts_with(b"PK") {
-        return of(&File::parse(&bytes, path)?);
+        let file = File::parse(&bytes, path)?;
+        return Ok((of(&file)?, names(&file)?));
     }
     if let Some(other) = file_of(&bytes).filter(|other| *other != FileOf::Npz) {
         return Err(Error::format(path, None, other.to_string()));
@@ -37,24 +46,40 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, HostTensor>> {
         tensors.insert(name.clone(), tensor);
     }
     for (name, array) in archive {
-        let tensor = HostTensor {
-            shape: array.shape().to_vec(),
-            values: Ok(array.to_f32()?),
+        let values = match array.beyond_f32() {
+            Some(number) => Err(too_large(number)),
+            None => Ok(array.to_f32()?),
         };
-        tensors.insert(name, tensor);
+        let shape = array.shape().to_vec();
+        tensors.insert(name, HostTensor { shape, values });
     }
-    Ok(tensors)
+    Ok((tensors, None))
 }
 
+/// The names that the model of a file of ours learned; none in files of other programs.
+pub(super) fn names(file: &File<'_>) -> Result<Option<LearnedNames>> {
+    let is_ours = file
+        .text("format")
+        .is_some_and(|format| format.starts_with("kiln"));
+    if !is_ours || file.text(NAMES).is_none() {
+        return Ok(None);
+    }
+    let names: NamesDescription = file.json(NAMES)?;
+    Ok(Some(LearnedNames::from(names)))
+}
+
+/// What the names are called in the metadata.
+pub(super) const NAMES: &str = "names";
+
 /// The tensors in a safetensors file.
-pub(super) fn of(file: &File<'_>) -> Result<BTreeMap<String, HostTensor>> {
+pub(super) fn of(file: &File<'_>) -> Result<HostTensors> {
     let mut tensors = BTreeMap::new();
     for name in file.names() {
         let tensor = file.tensor(name)?;
-        let values = if tensor.is_float() {
-            Ok(tensor.floats()?)
-        } else {
-            Err(tensor.dtype.to_string())
+        let values = match tensor.beyond_f32() {
+            Some(number) => Err(too_large(number)),
+            None if tensor.is_float() => Ok(tensor.floats()?),
+            None => Err(format!("{}, not floats", tensor.dtype)),
         };
         let shape = tensor.shape;
         tensors.insert(name.into(), HostTensor { shape, values });
@@ -62,11 +87,16 @@ pub(super) fn of(file: &File<'_>) -> Result<BTreeMap<String, HostTensor>> {
     Ok(tensors)
 }
 
+/// What a tensor of wider floats is with this number in it.
+fn too_large(number: f64) -> String {
+    format!("one of wider floats with {number:e} in it, beyond what f32 holds (3.4e38)")
+}
+
 /// Sets these parameters of the model from tensors of their names; all of them are looked at before any is set.
 pub(super) fn set(
     model: &mut Model,
     path: &Path,
-    tensors: &BTreeMap<String, HostTensor>,
+    tensors: &HostTensors,
     parameters: &[Parameter],
 ) -> Result<()> {
     let unfit = |message: String| Error::format(path, None, message);
@@ -79,7 +109,7 @@ pub(super) fn set(
         let values = match values {
             Ok(values) => values.as_slice(),
             Err(kind) => {
-                return Err(unfit(format!("the tensor `{name}` is {kind}, not floats")));
+                return Err(unfit(format!("the tensor `{name}` is {kind}")));
             }
         };
         if shape[..] != *parameter.shape.dims() {

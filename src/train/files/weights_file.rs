@@ -42,7 +42,8 @@ impl Model {
     /// Writes the tensors of all layers by name, and nothing else: for models with layers that a file cannot keep. A name that
     /// ends in `.npz` makes an archive of NumPy's arrays of it, any other a safetensors file.
     ///
-    /// The file appears whole or not at all, as with [`Model::save`].
+    /// A safetensors file has the names of columns, categories and classes too that the model has learned; an archive of arrays has
+    /// no place for them. The file appears whole or not at all, as with [`Model::save`].
     ///
     /// # Errors
     ///
@@ -58,20 +59,41 @@ impl Model {
             }
             return npy::save_all(path, arrays.iter().map(|(name, array)| (*name, array)));
         }
-        write(path, &weights, &[("format", "kiln weights".into())])
+        let mut metadata = vec![("format", "kiln weights".into())];
+        metadata.extend(self.names_written(path)?);
+        write(path, &weights, &metadata)
+    }
+
+    /// The names of columns and classes as a file's metadata has them, where the model has learned some.
+    pub(super) fn names_written(&self, path: &Path) -> Result<Option<(&'static str, String)>> {
+        let names = self.architecture.names.describe();
+        let written = names.map(|names| serde_json::to_string(&names)).transpose();
+        let written = written.map_err(|error| {
+            Error::format(path, None, format!("names cannot be described: {error}"))
+        });
+        Ok(written?.map(|json| (tensors::NAMES, json)))
     }
 
     /// Reads the tensors of all layers by name, from a file of [`Model::save_weights`], [`Model::save`] or another program
     /// that writes safetensors or npz; [`Model::import_weights`] reads those with names of other programs.
     ///
+    /// With the weights come the names of columns, categories and classes that a file of [`Model::save_weights`] or [`Model::save`]
+    /// has, as tables are put in order by them.
+    ///
     /// # Errors
     ///
+    /// [`Error::Format`] where the names that the file has are others than those that the model has learned.
     /// [`Error::Format`] where the file lacks a tensor of the model, has one of another shape or type, or has one of floats that the
     /// model does not have; the model stays as it was. Other tensors, such as counters and scales in types without a
     /// use here, are passed over unless the model has one of their name.
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let tensors = tensors::read(path)?;
+        let (tensors, names) = tensors::read_named(path)?;
+        let own = &self.architecture.names;
+        let width = self.architecture.raw_columns();
+        let names = names.map(|names| own.with_those_of_weights(names, width));
+        let names = names.transpose();
+        let names = names.map_err(|message| Error::format(path, None, message))?;
         let expected: Vec<Parameter> = self.architecture().parameters().collect();
         let known = |name: &str| expected.iter().any(|parameter| parameter.name == name);
         let mut read = tensors.iter().filter(|(_, tensor)| tensor.values.is_ok());
@@ -79,7 +101,11 @@ impl Model {
             let message = format!("the model has no tensor `{name}`");
             return Err(Error::format(path, None, message));
         }
-        tensors::set(self, path, &tensors, &expected)
+        tensors::set(self, path, &tensors, &expected)?;
+        if let Some(names) = names {
+            self.architecture.names = names;
+        }
+        Ok(())
     }
 
     /// Reads those tensors that the file and the model both have, by name, and returns their names: for a model that shares
