@@ -20,6 +20,7 @@ use records::{Records, TableRecord, Unread};
 use crate::error::{Error, Result};
 
 use super::Dataset;
+use super::foreign::{Wanted, told};
 use super::source::{UnpackedLimit, open, unpacked, unreadable};
 use super::table::check_listed;
 
@@ -270,6 +271,9 @@ impl Csv {
         reader
             .read_to_end(&mut bytes)
             .map_err(|refusal| unreadable(path, refusal))?;
+        if let Some(other) = told(&bytes, Wanted::Table) {
+            return Err(Error::format(path, None, other));
+        }
         let unfit = |(line, message): Unread| Error::format(path, Some(line), message);
         let empty = || Error::format(path, None, "it has no rows of data");
         let text = Encoding::from_name(&self.encoding)?;

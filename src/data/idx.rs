@@ -17,6 +17,7 @@ use crate::reserve::reserved;
 
 use super::Array;
 use super::array::{ArrayHeader, ElementKind};
+use super::foreign::{Wanted, told};
 use super::source::{UnpackedLimit, open, unpacked, unreadable};
 
 pub use mnist::{mnist, read_images};
@@ -39,6 +40,9 @@ const LIMIT: UnpackedLimit = UnpackedLimit {
 
 /// Bytes read at a time.
 const PIECE: usize = 1 << 20;
+
+/// Bytes by which a file of another kind is known.
+const FIRST_BYTES: usize = 1 << 12;
 
 /// Reads an IDX file, gzipped or not.
 ///
@@ -72,10 +76,14 @@ fn parse(mut reader: impl Read, path: &Path) -> Result<Array> {
         _ => None,
     };
     let Some((kind, rank)) = known else {
-        return Err(refused(format!(
-            "it begins with the bytes {magic:02x?}; an IDX file begins with 00 00, a type of 08, 09 or 0b to 0e, \
-             and the number of dimensions"
-        )));
+        let more = bytes(&mut reader, FIRST_BYTES, path)?;
+        let other = told(&[&magic[..], &more].concat(), Wanted::Idx);
+        return Err(refused(other.unwrap_or_else(|| {
+            format!(
+                "it begins with the bytes {magic:02x?}; an IDX file begins with 00 00, a type of 08, 09 or 0b to 0e, \
+                 and the number of dimensions"
+            )
+        })));
     };
     let sizes = bytes(&mut reader, 4 * usize::from(rank), path)?;
     let sizes = sizes.as_chunks().0.iter();

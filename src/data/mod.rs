@@ -23,6 +23,7 @@
 //! | `categories` | a column for each category: [`Step::OneHot`] |
 //! | `scaling` | [`Scaler`]: every feature moved and divided |
 //! | `ndarray` | from and to `ndarray`'s arrays, with the feature of that name |
+//! | `foreign` | files of another kind than a reader takes, named |
 //! | `source` | a file's bytes, decompressed where it is gzipped |
 //!
 //! Rows and columns are counted from 0, as Rust counts; lines of a text file from 1, as editors do.
@@ -37,6 +38,7 @@ mod classes;
 mod csv;
 mod dataset;
 mod features;
+mod foreign;
 pub mod idx;
 mod imputing;
 mod learned;

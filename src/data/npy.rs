@@ -20,6 +20,7 @@ use crate::reserve::reserved;
 
 use super::Array;
 use super::array::ArrayHeader;
+use super::foreign::{Wanted, told};
 use super::source::UnpackedLimit;
 use header::UnreadArray;
 
@@ -32,8 +33,7 @@ impl Array {
     /// or holds another type than those above.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let array = Self::parse(read(path)?);
-        array.map_err(|unread| Error::format(path, None, unread.message()))
+        Self::read_alone(read(path)?).map_err(|message| Error::format(path, None, message))
     }
 
     /// Reads the bytes of a `.npy` file; `name` stands for the path in errors.
@@ -44,7 +44,15 @@ impl Array {
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
         let mut copy = reserved(Some(bytes.len()), "the array")?;
         copy.extend_from_slice(bytes);
-        Self::parse(copy).map_err(|unread| Error::format(name, None, unread.message()))
+        Self::read_alone(copy).map_err(|message| Error::format(name, None, message))
+    }
+
+    /// The array in a file that is nothing but one.
+    fn read_alone(bytes: Vec<u8>) -> Result<Self, String> {
+        match told(&bytes, Wanted::Array) {
+            Some(other) => Err(other),
+            None => Self::parse(bytes).map_err(UnreadArray::message),
+        }
     }
 
     fn parse(mut bytes: Vec<u8>) -> Result<Self, UnreadArray> {

@@ -23,10 +23,38 @@ pub(crate) enum FileOf {
     Npz,
     /// One of NumPy's arrays.
     Npy,
+    /// A workbook of Excel.
+    Excel,
     /// Any other archive.
     Zip,
     Gzip,
+    /// Packed by a program of this name.
+    Packed(&'static str),
+    /// An image of this format.
+    Image(&'static str),
+    Parquet,
+    /// Arrow and Feather.
+    Arrow,
+    Sqlite,
 }
+
+/// How files begin that nothing here reads.
+const BEGINNINGS: [(&[u8], FileOf); 14] = [
+    (b"\x89PNG\r\n\x1a\n", FileOf::Image("PNG")),
+    (b"\xff\xd8\xff", FileOf::Image("JPEG")),
+    (b"GIF87a", FileOf::Image("GIF")),
+    (b"GIF89a", FileOf::Image("GIF")),
+    (b"II*\0", FileOf::Image("TIFF")),
+    (b"MM\0*", FileOf::Image("TIFF")),
+    (b"ARROW1\0\0", FileOf::Arrow),
+    (b"FEA1", FileOf::Arrow),
+    (b"SQLite format 3\0", FileOf::Sqlite),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", FileOf::Excel),
+    (b"BZh91AY&SY", FileOf::Packed("bzip2")),
+    (b"\xfd7zXZ\0", FileOf::Packed("xz")),
+    (b"\x28\xb5\x2f\xfd", FileOf::Packed("zstd")),
+    (b"7z\xbc\xaf\x27\x1c", FileOf::Packed("7z")),
+];
 
 /// How PyTorch's older files begin: a pickle of this number.
 const TORCH_MAGIC: &[u8] = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
@@ -48,6 +76,15 @@ pub(crate) fn file_of(bytes: &[u8]) -> Option<FileOf> {
     }
     if bytes.get(4..8) == Some(b"TFL3") {
         return Some(FileOf::TfLite);
+    }
+    if let Some((_, file)) = BEGINNINGS.iter().find(|(begin, _)| after(begin).is_some()) {
+        return Some(*file);
+    }
+    if after(b"RIFF").is_some() && bytes.get(8..12) == Some(b"WEBP") {
+        return Some(FileOf::Image("WebP"));
+    }
+    if after(b"PAR1").is_some() && bytes.ends_with(b"PAR1") {
+        return Some(FileOf::Parquet);
     }
     // A safetensors file begins with the length of its header: short beginnings may be such a number.
     let is_length = bytes.get(4..8) == Some(&[0; 4]);
@@ -100,6 +137,8 @@ fn archive(bytes: &[u8]) -> FileOf {
         FileOf::Keras
     } else if holds(b".npy") || bytes.starts_with(b"PK\x05\x06") {
         FileOf::Npz
+    } else if holds(b"xl/workbook") {
+        FileOf::Excel
     } else {
         FileOf::Zip
     }
@@ -146,6 +185,12 @@ impl fmt::Display for FileOf {
                 "this is a zip archive without arrays of NumPy: unpack it, and read the files in it",
             ),
             FileOf::Gzip => f.write_str("this is a gzipped file: unpack it first"),
+            FileOf::Packed(by) => write!(f, "this is a file packed by {by}: unpack it first"),
+            FileOf::Image(format) => write!(f, "this is an image ({format}), which holds no weights"),
+            FileOf::Excel => f.write_str("this is a workbook of Excel, which holds no weights"),
+            FileOf::Parquet => f.write_str("this is a table in Parquet, which holds no weights"),
+            FileOf::Arrow => f.write_str("this is a table of Arrow or Feather, which holds no weights"),
+            FileOf::Sqlite => f.write_str("this is a database of SQLite, which holds no weights"),
         }
     }
 }

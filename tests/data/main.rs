@@ -6,6 +6,7 @@ mod csv_errors;
 mod dataset;
 mod dialects;
 mod doubtful;
+mod foreign;
 mod gzip;
 mod idx;
 mod ignored;

@@ -9,6 +9,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::data::array::ArrayHeader;
+use crate::data::foreign::{Wanted, told};
 use crate::data::source::UnpackedLimit;
 use crate::error::{Error, Result};
 use crate::reserve::reserved;
@@ -24,6 +25,10 @@ pub(super) fn read(
 ) -> Result<Archive> {
     let packed = file.seek(SeekFrom::End(0));
     let packed = packed.map_err(|refusal| Error::io(path, refusal))?;
+    let other = other_kind(&mut file).map_err(|refusal| Error::io(path, refusal))?;
+    if let Some(other) = other {
+        return Err(Error::format(path, None, other));
+    }
     let counted = check_counts(&mut file, packed).map_err(|refusal| Error::io(path, refusal))?;
     counted.map_err(|message| Error::format(path, None, message))?;
     let mut unpacked = 0_u64;
@@ -70,6 +75,17 @@ pub(super) fn read(
         arrays,
         others,
     })
+}
+
+/// What the file is where it does not begin as an archive does.
+fn other_kind(file: &mut (impl Read + Seek)) -> io::Result<Option<String>> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut begin = Vec::new();
+    append(file, &mut begin, 1 << 12)?;
+    let is_archive = begin.starts_with(b"PK");
+    Ok((!is_archive)
+        .then(|| told(&begin, Wanted::Archive))
+        .flatten())
 }
 
 /// The array in a file of an archive, which says that the file has `said` bytes; they are read once `allow` is asked.
