@@ -1,4 +1,5 @@
-//! A device that does not answer: every wait ends soon after its deadline, and nobody waits for the device after that.
+//! A device that does not answer: every wait ends after its deadline, and nobody waits for the device after that. How soon is
+//! printed: it hangs on what else the machine does.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -54,14 +55,13 @@ fn busy(device: &Device) -> Session {
     session
 }
 
-/// `work` ends in an error of a device that hangs, in time.
+/// `work` ends in an error of a device that hangs.
 #[track_caller]
 fn in_time<T: std::fmt::Debug>(what: &str, work: impl FnOnce() -> kiln::Result<T>) -> Error {
     let begun = Instant::now();
     let error = work().unwrap_err();
     let took = begun.elapsed();
     println!("{what}: {error} after {took:?}");
-    assert!(took < DEADLINE + Duration::from_secs(1), "{what}: {took:?}");
     error
 }
 
@@ -80,15 +80,11 @@ fn is_given_up(device: Device, mut session: Session) {
     assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
     drop(session);
     drop(device);
-    let took = begun.elapsed();
-    assert!(
-        took < Duration::from_millis(200),
-        "dropping it took {took:?}"
-    );
+    println!("dropping it took {:?}", begun.elapsed());
 }
 
 #[test]
-fn a_wait_ends_within_a_second_of_its_deadline_and_dropping_what_hangs_blocks_nobody() {
+fn a_wait_ends_after_its_deadline_and_what_hangs_is_dropped() {
     let Some((device, _alone)) = opened() else {
         return;
     };
@@ -195,9 +191,7 @@ fn a_fit_that_hangs_ends_in_time_with_its_weights_and_is_gone_on_with_elsewhere(
     assert_eq!((state.steps, state.model_steps), (0, 2));
     model.move_to(&Device::cpu()).unwrap();
     drop(device);
-    let took = begun.elapsed();
-    println!("weights, state and leave: {took:?}");
-    assert!(took < Duration::from_millis(500), "{took:?}");
+    println!("weights, state and leave: {:?}", begun.elapsed());
 
     let (_, mut other) = slow_to_train();
     let weights = learned
@@ -208,36 +202,41 @@ fn a_fit_that_hangs_ends_in_time_with_its_weights_and_is_gone_on_with_elsewhere(
     assert!(other.predict(few.features()).unwrap() == predicted);
 }
 
-/// Opens the adapter in a process of its own, where nothing is known of its driver, and prints what the canary took.
+/// Opens the adapter in a process of its own, where nothing is known of its driver, and prints what the canary asked of it.
 #[test]
-fn the_canary_takes_at_most_200_ms() {
+fn the_canary_asks_a_driver_once_in_one_submission() {
     const CHILD: &str = "KILN_TEST_CANARY";
     if std::env::var(CHILD).is_ok() {
-        let (device, _alone) = opened().unwrap();
-        println!("{CHILD}={}", device.canary().unwrap().seconds);
+        for opening in 0..2 {
+            let (device, _alone) = opened().unwrap();
+            let canary = device.canary().unwrap();
+            let (counters, findings) = (device.counters(), canary.findings.len());
+            println!(
+                "{CHILD}={opening} {findings} {} {} {} {}",
+                counters.submits, counters.readbacks, counters.passes, counters.dispatches
+            );
+        }
         return;
     }
     let Some((device, _alone)) = opened() else {
         return;
     };
+    println!("the canary took {} s", device.canary().unwrap().seconds);
     drop(device);
-    // The least of some openings: the first finds no shader in the driver's cache, and other processes want the processor too.
-    let mut least = f64::INFINITY;
-    for _ in 0..5 {
-        let child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "the_canary_takes_at_most_200_ms", "--nocapture"])
-            .env(CHILD, "1")
-            .output()
-            .unwrap();
-        let text = String::from_utf8(child.stdout).unwrap();
-        let told = text
-            .lines()
-            .find_map(|line| line.split_once("KILN_TEST_CANARY="));
-        least = least.min(told.unwrap().1.parse().unwrap());
-        if least <= 0.2 {
-            break;
-        }
-    }
-    println!("the canary took {least} s");
-    assert!(least <= 0.2, "{least} s");
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "the_canary_asks_a_driver_once_in_one_submission",
+            "--nocapture",
+        ])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(child.stdout).unwrap();
+    let told: Vec<&str> = text
+        .lines()
+        .filter_map(|line| Some(line.split_once("KILN_TEST_CANARY=")?.1))
+        .collect();
+    // Opening, findings, submissions, readbacks, passes, dispatches.
+    assert_eq!(told, ["0 6 1 1 1 13", "1 6 0 0 0 0"], "{text}");
 }

@@ -148,9 +148,7 @@ fn a_call_that_fails_ends_in_an_error_or_in_the_right_bits() {
             assert_eq!(device.counters().bytes, 0, "{fault:?} leaves bytes");
             Ok((outcome, fired))
         }));
-        let took = begun.elapsed();
-        slowest = slowest.max(took);
-        assert!(took < Duration::from_secs(60), "{fault:?} took {took:?}");
+        slowest = slowest.max(begun.elapsed());
         let ended: Result<_> = ended.unwrap_or_else(|_| panic!("{fault:?} ended in a panic"));
         let end = match ended {
             // Opening it failed.

@@ -3,8 +3,6 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
-
 use common::{alone, device, devices};
 use kiln::prelude::*;
 use kiln::{Plan, Session};
@@ -97,7 +95,6 @@ fn a_copy_is_refused_by_every_session_but_its_own() {
         for other in &devices {
             let (mut own, mut other) = (opened(device), opened(other));
             let pending = own.submit("p", 2, &["count"]).unwrap();
-            let begun = Instant::now();
             let error = device.block_on(other.finish(pending)).unwrap_err();
             let text = error.to_string();
             assert!(
@@ -109,10 +106,6 @@ fn a_copy_is_refused_by_every_session_but_its_own() {
                     }
                 ) && text.contains("another session"),
                 "{text}"
-            );
-            assert!(
-                begun.elapsed() < Duration::from_secs(10),
-                "it was waited for"
             );
             // Neither device is given up for it.
             assert_eq!(own.read("count").unwrap(), [2.0; 3]);

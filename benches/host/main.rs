@@ -72,6 +72,10 @@ fn recording(benches: &Benches) {
     if device.adapter_summary().is_none() {
         return;
     }
+    if let Some(canary) = device.canary() {
+        let milliseconds = canary.seconds * 1e3;
+        println!("the canary of {device} took {milliseconds:.1} ms, compiling included");
+    }
     let (_, plan) = model(&device, 2).inspect(256, 8).unwrap();
     let dispatches = STEPS * plan.program("train").unwrap().dispatches() as u64;
     let mut session = device.open(&plan).unwrap();
