@@ -40,7 +40,7 @@ fn main() -> std::process::ExitCode {
         let (train, test) = points(2000)?.split(0.2, 1)?;
         let fit = Fit::epochs(epochs).batch_size(32).validation(&test);
         let history = model.fit(&train, fit)?;
-        println!("{history}");
+        println!("stopped after {} steps: {}", history.steps, history.stop);
 
         let (here, there) = ([0.1, 0.2], [-0.9, 0.8]);
         let pair = [("p", &here[..]), ("q", &there[..])];

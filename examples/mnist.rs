@@ -53,7 +53,7 @@ fn main() -> std::process::ExitCode {
             &train,
             Fit::epochs(epochs).batch_size(batch).validation(&test),
         )?;
-        println!("{history}\n");
+        println!("stopped after {} steps: {}\n", history.steps, history.stop);
         println!("test: {}", model.evaluate(&test)?);
         if let Some(file) = save {
             model.save(&file)?;

@@ -70,7 +70,7 @@ fn main() -> std::process::ExitCode {
                 .callback(TensorBoard::new(folder).histograms(5));
         }
         let history = model.fit(&train, fit)?;
-        println!("{history}\n");
+        println!("stopped after {} steps: {}\n", history.steps, history.stop);
         let evaluation = model.evaluate(&test)?;
         println!("on {} penguins never seen: {evaluation}\n", test.rows());
         if let Some(confusion) = evaluation.confusion {

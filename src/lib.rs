@@ -32,8 +32,9 @@
 //! | [`check`] | the harness that ops pass on every device |
 //! | [`io`] | files: models, weights, checkpoints |
 //!
-//! `docs/guide.md` has a table from Keras' words to Kiln's and whole programs, each of which compiles: tables, rare classes, an
-//! autoencoder, a loop of one's own, transfer, a DQN update, a physics-informed network, deployment without a GPU.
+//! The guide, `docs/guide.md` and a module of this documentation, has a table from Keras' words to Kiln's and whole programs, each of
+//! which compiles: tables, rare classes, an autoencoder, a loop of one's own, transfer, a DQN update, a physics-informed network, training
+//! beside other work, deployment without a GPU.
 //!
 //! What is missing can be added from outside: a layer by [`nn::Layer`], a loss or metric by a closure, an optimizer by
 //! [`optim::Optimizer`], a callback by [`train::Callback`], a function of one number by [`op::UnaryFunction`], and an op with a
@@ -153,7 +154,7 @@ pub mod prelude {
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The guide's programs are compiled and run with the doc tests.
-#[cfg(all(doctest, feature = "csv"))]
+/// The guide: a page of the documentation, whose programs are compiled and run with the doc tests.
+#[cfg(all(any(doc, doctest), feature = "csv"))]
 #[doc = include_str!("../docs/guide.md")]
-struct Guide;
+pub mod guide {}

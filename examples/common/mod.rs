@@ -10,6 +10,11 @@ use std::process::ExitCode;
 
 use kiln::{Device, Error, Result};
 
+/// What `--device` takes, where an example does not say so itself.
+const DEVICE: &str =
+    "  --device NAME   cpu, reference, gpu, software, vulkan, metal, dx12, gl or part of an adapter's name
+                  (default: the variable KILN_DEVICE, else the best there is)";
+
 /// The arguments of an example, taken one by one.
 pub struct Arguments {
     about: &'static str,
@@ -25,12 +30,9 @@ impl Arguments {
             .any(|argument| argument == "--help" || argument == "-h")
         {
             println!("{about}");
-            println!(
-                "  --device NAME   cpu, reference, gpu, software, vulkan, metal, dx12, gl or part of an adapter's name"
-            );
-            println!(
-                "                  (default: the variable KILN_DEVICE, else the best there is)"
-            );
+            if !about.contains("--device") {
+                println!("{DEVICE}");
+            }
             std::process::exit(0);
         }
         Arguments { about, rest }

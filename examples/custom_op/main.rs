@@ -44,7 +44,7 @@ fn main() -> std::process::ExitCode {
             network.compile_on(&device, BinaryCrossentropy, Adam::new(0.03), [Accuracy])?;
         println!("{}", model.summary());
         let history = model.fit(&train, Fit::epochs(epochs).batch_size(32))?;
-        println!("{history}");
+        println!("stopped after {} steps: {}", history.steps, history.stop);
         println!("on new points: {}", model.evaluate(&test)?);
         Ok(())
     })

@@ -17,7 +17,8 @@ use triangle::Host;
 const ABOUT: &str =
     "host_app: train within a budget of each frame, on the device of the program that draws
   --frames N      how many are drawn while it trains (default 600)
-  --budget-ms X   what training may take of a frame, in milliseconds (default 2)";
+  --budget-ms X   what training may take of a frame, in milliseconds (default 2)
+  --device NAME   part of the name of the adapter to draw and train on (default: a GPU, else a software driver)";
 
 /// Frames drawn before the training, to tell what they take by themselves.
 const ALONE: usize = 120;
@@ -29,11 +30,12 @@ fn main() -> std::process::ExitCode {
         let mut arguments = common::Arguments::parse(ABOUT);
         let frames = arguments.number("frames", 600usize)?;
         let milliseconds = arguments.number("budget-ms", 2.0f64)?;
+        let adapter = arguments.value("device")?.unwrap_or_default();
         arguments.finish()?;
         let budget = Duration::try_from_secs_f64(milliseconds / 1000.0);
         let budget = budget.map_err(|error| Error::argument("budget-ms", error.to_string()))?;
 
-        let host = Host::new()?;
+        let host = Host::new(&adapter)?;
         // A host that shares its device asks wgpu for the adapter's limits, and hands Kiln clones of its handles.
         let (device, queue) = (host.device.clone(), host.queue.clone());
         let device = Device::from_wgpu(device, queue, kiln::Options::default());

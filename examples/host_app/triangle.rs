@@ -23,15 +23,22 @@ pub struct Host {
 }
 
 impl Host {
-    /// Opens the first adapter, a real GPU before one that is the processor.
-    pub fn new() -> Result<Self> {
+    /// Opens the first adapter with this in its name, a real GPU before one that is the processor.
+    pub fn new(named: &str) -> Result<Self> {
         let refused = |error: String| Error::Device { message: error };
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
         let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
         let mut adapters = pollster::block_on(instance.enumerate_adapters(backends));
         adapters.sort_by_key(|adapter| adapter.get_info().device_type == wgpu::DeviceType::Cpu);
-        let Some(adapter) = adapters.first() else {
-            return Err(refused("there is no adapter to draw on".into()));
+        let names: Vec<String> = adapters.iter().map(|own| own.get_info().name).collect();
+        let has = |name: &String| name.to_lowercase().contains(&named.to_lowercase());
+        let Some(adapter) = names.iter().position(has).map(|at| &adapters[at]) else {
+            let there = names.join(", ");
+            let message = format!(
+                "there is no adapter `{named}` to draw on, but {} [{there}]",
+                names.len()
+            );
+            return Err(refused(message));
         };
         // Kiln's kernels need no features; the adapter's own limits leave its plans the most room.
         let descriptor = wgpu::DeviceDescriptor {

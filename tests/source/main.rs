@@ -7,6 +7,7 @@ mod door;
 mod edge;
 mod expand;
 mod floors;
+mod guide;
 mod rust;
 mod scan;
 mod sizes;
