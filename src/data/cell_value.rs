@@ -119,7 +119,8 @@ fn number(
         CellValue::Number(number) => Cow::Owned(number.to_string()),
         CellValue::Text(text) => Cow::Borrowed(&**text),
     };
-    let plain = text.trim();
+    // As in a file: other spaces than blanks and tabs are part of a name, but not of a number.
+    let plain = text.trim_matches([' ', '\t']);
     let category = categories.get(&*text).or_else(|| categories.get(plain));
     if let Some(&number) = category {
         return Ok(number as f32);
@@ -128,7 +129,7 @@ fn number(
         return Ok(f32::NAN);
     }
     let number = notation
-        .number::<f32>(plain)
+        .number::<f32>(plain.trim())
         .filter(|number| number.is_finite());
     number
         .filter(|_| categories.is_empty())

@@ -181,7 +181,8 @@ impl Csv {
         self
     }
 
-    /// Reads a feature as these categories, in the order of their numbers; another text is an error.
+    /// Reads a feature as these categories, in the order of their numbers; another text is an error. A category that is called as a
+    /// missing cell, such as `NA`, is one all the same.
     ///
     /// A test set wants those of its training set, as it may lack some of them:
     /// `Csv::new().categories("island", train.categories(0))`.

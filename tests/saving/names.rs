@@ -465,6 +465,9 @@ fn numbers_alone_and_missing_cells_are_rows_too() {
         [0.0, 1.0, 2.0]
     );
     assert_eq!(model.predict(&[("x", 3.0)]).unwrap().values, [1.0]);
+    // Blanks and tabs around a name are dropped, as in a file; other spaces are part of it.
+    assert_eq!(model.predict(&[("x", "\t3 ")]).unwrap().values, [1.0]);
+    refused(model.predict(&[("x", "x\u{a0}")]), &["`x`", "NA, 3, x"]);
 }
 
 #[test]
@@ -664,12 +667,27 @@ fn names_come_with_the_weights_of_a_file() {
         } else {
             trained.save_weights(&path).unwrap();
         }
-        let mut loaded = model();
-        loaded.load_weights(&path).unwrap();
-        assert_eq!(loaded.feature_names(), ["a", "b"]);
-        assert_eq!(loaded.class_names(), ["x", "y", "z"]);
-        assert_eq!(loaded.predict(&swapped).unwrap(), expected);
-        assert_eq!(loaded.evaluate(&swapped).unwrap(), metrics);
+        for by_name in [false, true] {
+            let mut loaded = model();
+            if by_name {
+                loaded.load_weights_by_name(&path).unwrap();
+            } else {
+                loaded.load_weights(&path).unwrap();
+            }
+            assert_eq!(loaded.feature_names(), ["a", "b"]);
+            assert_eq!(loaded.class_names(), ["x", "y", "z"]);
+            assert_eq!(loaded.predict(&swapped).unwrap(), expected);
+            assert_eq!(loaded.evaluate(&swapped).unwrap(), metrics);
+        }
+        // A model that shares a layer alone has columns of its own.
+        let network = Sequential::new(2)
+            .dense(4, Tanh)
+            .layer(Dense::new(1).named("own"));
+        let mut sharing = network
+            .compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.1), [])
+            .unwrap();
+        assert_eq!(sharing.load_weights_by_name(&path).unwrap().len(), 2);
+        assert!(sharing.feature_names().is_empty() && sharing.class_names().is_empty());
         // A model that has learned the same goes on with it; others would take columns or classes for each other.
         trained.load_weights(&path).unwrap();
         for (other, told) in [
@@ -687,6 +705,7 @@ fn names_come_with_the_weights_of_a_file() {
             other_model.fit(&other, Fit::epochs(1).silent()).unwrap();
             let before = other_model.weights().unwrap();
             refused(other_model.load_weights(&path), &told);
+            refused(other_model.load_weights_by_name(&path), &told);
             assert_eq!(other_model.weights().unwrap(), before);
         }
         // A model whose columns are made of others knows nothing of those.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::data::{Array, npy};
+use crate::data::{Array, LearnedNames, npy};
 use crate::formats::System;
 use crate::formats::safetensors::{Elements, NewTensor, header};
 use crate::nn::Parameter;
@@ -89,11 +89,7 @@ impl Model {
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let (tensors, names) = tensors::read_named(path)?;
-        let own = &self.architecture.names;
-        let width = self.architecture.raw_columns();
-        let names = names.map(|names| own.with_those_of_weights(names, width));
-        let names = names.transpose();
-        let names = names.map_err(|message| Error::format(path, None, message))?;
+        let names = self.names_of_weights(names, path)?;
         let expected: Vec<Parameter> = self.architecture().parameters().collect();
         let known = |name: &str| expected.iter().any(|parameter| parameter.name == name);
         let mut read = tensors.iter().filter(|(_, tensor)| tensor.values.is_ok());
@@ -102,27 +98,39 @@ impl Model {
             return Err(Error::format(path, None, message));
         }
         tensors::set(self, path, &tensors, &expected)?;
-        if let Some(names) = names {
-            self.architecture.names = names;
-        }
+        self.architecture.names = names;
         Ok(())
     }
 
+    /// The names that the model has with all its weights from a file that has these.
+    fn names_of_weights(&self, file: Option<LearnedNames>, path: &Path) -> Result<LearnedNames> {
+        let own = &self.architecture.names;
+        let width = self.architecture.raw_columns();
+        let names = file.map(|file| own.with_those_of_weights(file, width));
+        names
+            .unwrap_or_else(|| Ok(own.clone()))
+            .map_err(|message| Error::format(path, None, message))
+    }
+
     /// Reads those tensors that the file and the model both have, by name, and returns their names: for a model that shares
-    /// some of its layers with another.
+    /// some of its layers with another. Where these are all of its tensors, names of columns and classes come too, as with
+    /// [`load_weights`](Self::load_weights).
     ///
     /// # Errors
     ///
     /// [`Error::Format`] where a tensor that both have is of another shape or type; the model stays as it was.
     pub fn load_weights_by_name(&mut self, path: impl AsRef<Path>) -> Result<Vec<String>> {
         let path = path.as_ref();
-        let tensors = tensors::read(path)?;
+        let (tensors, names) = tensors::read_named(path)?;
         let common: Vec<Parameter> = self
             .architecture()
             .parameters()
             .filter(|parameter| tensors.contains_key(&parameter.name))
             .collect();
+        let is_all = common.len() == self.architecture().parameters().count();
+        let names = self.names_of_weights(names.filter(|_| is_all), path)?;
         tensors::set(self, path, &tensors, &common)?;
+        self.architecture.names = names;
         Ok(common.into_iter().map(|parameter| parameter.name).collect())
     }
 }
