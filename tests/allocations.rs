@@ -144,6 +144,35 @@ fn a_step_on_the_cpu_session_allocates_nothing_and_a_plan_in_proportion_to_its_l
     for model in models {
         assert_eq!(allocations(&model, 50), 0, "{}", model.summary());
     }
+    predictions_into_memory_of_ones_own_allocate_nothing();
+}
+
+fn predictions_into_memory_of_ones_own_allocate_nothing() {
+    let numbers: Vec<f32> = (0..300 * 8).map(|i| (i % 13) as f32 / 13.0).collect();
+    let rows = Dataset::new(numbers.clone(), 8, Targets::None).unwrap();
+    let scaler = kiln::Scaler::standard(&rows).unwrap();
+    let network = || Sequential::new(8).dense(10, Relu).dense(2, Softmax);
+    for network in [network(), network().preprocessing(scaler)] {
+        let (loss, adam) = (SparseCategoricalCrossentropy, Adam::default());
+        let mut model = network
+            .compile_on(&Device::cpu(), loss, adam, [Accuracy])
+            .unwrap();
+        for count in [1, 2, 8, 9, 256, 300] {
+            let rows = &numbers[..count * 8];
+            let mut out = vec![0.0; count * 2];
+            for _ in 0..2 {
+                model.predict_into(rows, &mut out).unwrap();
+            }
+            let region = Region::new(ALLOCATOR);
+            for _ in 0..20 {
+                model.predict_into(rows, &mut out).unwrap();
+            }
+            let change = region.change();
+            let counted = change.allocations + change.reallocations;
+            assert_eq!(counted, 0, "{count} rows");
+            assert_eq!(out, model.predict(rows).unwrap().values);
+        }
+    }
 }
 
 fn trained_by(optimizer: impl Optimizer + 'static) -> Model {

@@ -196,3 +196,28 @@ fn a_device_lost_while_many_rows_are_predicted_is_made_again() {
     }
     assert!(device.counters().generation > 0);
 }
+
+#[test]
+fn predictions_go_into_memory_of_ones_own() {
+    let (_alone, devices) = (alone(), devices());
+    let all = rows(9000);
+    for device in &devices {
+        let mut model = model(device);
+        for count in [0, 1, 3, 257, 9000] {
+            let rows = &all[..count * 70];
+            let mut out = vec![f32::NAN; count * 5];
+            model.predict_into(rows, &mut out).unwrap();
+            assert_eq!(out, model.predict(rows).unwrap().values, "{device}");
+            let mut odd = vec![f32::NAN; count * 5 + 1];
+            let refusal = model.predict_into(rows, &mut odd).unwrap_err().to_string();
+            let told = format!("{count} rows are {count} × 5");
+            assert!(
+                refusal.contains("out") && refusal.contains(&told),
+                "{refusal}"
+            );
+            assert!(odd.iter().all(|value| value.is_nan()));
+        }
+        let refusal = model.predict_into(&all[..71], &mut [0.0; 5]);
+        assert!(refusal.unwrap_err().to_string().contains("71 numbers"));
+    }
+}

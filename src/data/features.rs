@@ -1,5 +1,7 @@
 //! Rows of a model's inputs in the forms that callers have them in.
 
+use std::borrow::Cow;
+
 use super::cell_value::NamedRows;
 use super::table::ColumnNames;
 use super::{CellValue, Dataset, Samples, TypedValues};
@@ -71,9 +73,26 @@ impl<'a> Features<'a> {
         Features { given, table }
     }
 
+    /// The same rows, where they are those of the only input and borrowed numbers copied to this room.
+    pub(crate) fn in_room(self, mut room: Vec<f32>) -> Self {
+        match self.given {
+            Given::Rows {
+                values: TypedValues::F32(Cow::Borrowed(values)),
+                columns,
+            } => {
+                room.clear();
+                room.extend_from_slice(values);
+                let values = TypedValues::F32(Cow::Owned(room));
+                let given = Given::Rows { values, columns };
+                Features { given, ..self }
+            }
+            given => Features { given, ..self },
+        }
+    }
+
     /// Rows of `columns` numbers.
     #[cfg(feature = "ndarray")]
-    pub(super) fn table(values: std::borrow::Cow<'a, [f32]>, columns: usize) -> Self {
+    pub(super) fn table(values: Cow<'a, [f32]>, columns: usize) -> Self {
         Self::rows(TypedValues::F32(values), Some(columns))
     }
 }

@@ -115,6 +115,35 @@ impl Session {
         self.plan().target.class != Class::Gpu
     }
 
+    /// Runs a step of a program and copies the first numbers of what it fetches, at once and without room for anything: on the CPU
+    /// sessions, where the poll at hand may take as long as it takes. Whether it did.
+    pub(crate) fn step_into(
+        &mut self,
+        program: ProgramHandle,
+        fetched: Handle,
+        out: &mut [f32],
+    ) -> bool {
+        if slice::left().is_some() {
+            return false;
+        }
+        match &mut self.executor {
+            Executor::Cpu(session) => {
+                session.run(program.0, 1);
+                let values = &session.read(fetched.place())[..out.len()];
+                out.copy_from_slice(values);
+            }
+            Executor::Reference(session) => {
+                session.run(program.0, 1);
+                for (out, &value) in out.iter_mut().zip(session.read(fetched.place())) {
+                    *out = value as f32;
+                }
+            }
+            Executor::Gpu(_) => return false,
+        }
+        self.last = Some(program.0);
+        true
+    }
+
     /// Runs steps of a program: see [`submit`](Self::submit). Where the processor computes, and the poll at hand is to
     /// end some time, in pieces that fit; what is returned has ended then, and took as long as it says beside.
     pub(crate) async fn submit_sliced(

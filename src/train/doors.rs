@@ -303,6 +303,35 @@ impl Model {
         })
     }
 
+    /// [`Model::predict`] into memory of one's own, row-major, the outputs of a model of several side by side: for loops that
+    /// predict again and again, such as those of control. From the second call on it allocates nothing on a CPU session, for rows of
+    /// one input in its own type, with scalers and imputers too.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    ///
+    /// let model = Sequential::new(3).dense(8, Tanh).dense(2, Linear);
+    /// let mut model = model.compile_on(&Device::cpu(), MeanSquaredError, Adam::new(0.01), [])?;
+    /// let mut out = [0.0; 2];
+    /// for step in 0..10 {
+    ///     model.predict_into(&[0.1 * step as f32, 0.5, -0.5], &mut out)?;
+    /// }
+    /// assert_eq!(out[..], model.predict(&[0.9, 0.5, -0.5])?.values[..]);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Model::predict`], and [`Error::Argument`] where `out` has not exactly as many places as the outputs need.
+    pub fn predict_into<'a>(
+        &mut self,
+        rows: impl Into<Features<'a>>,
+        out: &mut [f32],
+    ) -> Result<()> {
+        let device = self.device().clone();
+        device.block_on(predict::predict_into(self, rows.into(), out))
+    }
+
     /// Computes a value from the outputs for these rows and its derivatives by every input and every weight, as the model
     /// is now: what Keras users read from a `GradientTape`.
     ///

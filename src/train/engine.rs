@@ -56,6 +56,8 @@ pub(super) struct Engine {
     running: Weak<()>,
     /// The session in which callbacks evaluate while a run is under way.
     pub for_callbacks: Option<Open>,
+    /// Room for rows that are preprocessed before they are predicted.
+    pub room: Vec<f32>,
     /// Variables of its sessions that say where a run is, and are no part of the model.
     progress: BTreeSet<String>,
 }
@@ -69,6 +71,7 @@ impl Engine {
             unread: false,
             running: Weak::new(),
             for_callbacks: None,
+            room: Vec::new(),
             progress: BTreeSet::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! Rows of a model's inputs as the network takes them: in the model's order, in the type of each input, checked.
 
-use std::ops::Range;
+use std::borrow::Cow;
+use std::ops::{Deref, Range};
 
 use crate::data::{Features, Given, TypedValues};
 use crate::nn::InputSpec;
@@ -13,10 +14,63 @@ use super::programs::Recipe;
 #[derive(Debug, Clone)]
 pub(super) struct Arranged<'a> {
     pub rows: usize,
-    pub inputs: Vec<TypedValues<'a>>,
+    pub inputs: ArrangedInputs<'a>,
+}
+
+/// The values of each input. Those of a single one are in no list, so that none is allocated for a row.
+#[derive(Debug, Clone)]
+pub(super) enum ArrangedInputs<'a> {
+    One(TypedValues<'a>),
+    Several(Vec<TypedValues<'a>>),
+}
+
+impl<'a> Deref for ArrangedInputs<'a> {
+    type Target = [TypedValues<'a>];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            ArrangedInputs::One(values) => std::slice::from_ref(values),
+            ArrangedInputs::Several(inputs) => inputs,
+        }
+    }
+}
+
+impl<'a> ArrangedInputs<'a> {
+    /// What `make` makes of each, with its specification.
+    fn each(
+        self,
+        specs: &[InputSpec],
+        make: impl Fn(TypedValues<'a>, &InputSpec) -> Result<TypedValues<'a>>,
+    ) -> Result<Self> {
+        Ok(match (self, specs) {
+            (ArrangedInputs::One(values), [spec]) => ArrangedInputs::One(make(values, spec)?),
+            (ArrangedInputs::One(values), _) => ArrangedInputs::One(values),
+            (ArrangedInputs::Several(inputs), specs) => {
+                let made = inputs.into_iter().zip(specs);
+                let made = made.map(|(values, spec)| make(values, spec));
+                ArrangedInputs::Several(made.collect::<Result<_>>()?)
+            }
+        })
+    }
+
+    /// The values as a list.
+    pub fn into_list(self) -> Vec<TypedValues<'a>> {
+        match self {
+            ArrangedInputs::One(values) => vec![values],
+            ArrangedInputs::Several(inputs) => inputs,
+        }
+    }
 }
 
 impl Arranged<'_> {
+    /// The room that the numbers of the only input take, where they are no one else's.
+    pub fn into_room(self) -> Option<Vec<f32>> {
+        match self.inputs {
+            ArrangedInputs::One(TypedValues::F32(Cow::Owned(room))) => Some(room),
+            _ => None,
+        }
+    }
+
     /// Writes a range of rows to the inputs of a program.
     ///
     /// # Errors
@@ -62,7 +116,7 @@ impl Recipe<'_> {
             Given::Named(named) => {
                 let named = named.into_iter();
                 let named = named.map(|(name, rows, width)| Ok((name, by_name(rows)?, width)));
-                self.in_order(named.collect::<Result<_>>()?)?
+                ArrangedInputs::Several(self.in_order(named.collect::<Result<_>>()?)?)
             }
             Given::Cells(rows) => {
                 self.divided(known.numbers(&rows)?.into(), Some(known.width()))?
@@ -70,8 +124,7 @@ impl Recipe<'_> {
         };
         let specs = &self.architecture.inputs;
         let steps = self.architecture.preprocessing.as_ref();
-        let mut arranged = Vec::new();
-        for (values, spec) in inputs.into_iter().zip(specs) {
+        let inputs = inputs.each(specs, |values, spec| {
             let converted = values.converted(spec.kind.dtype);
             let preprocessed = converted.and_then(|values| match (steps, values) {
                 (Some(steps), TypedValues::F32(cells)) => {
@@ -79,15 +132,15 @@ impl Recipe<'_> {
                 }
                 (_, values) => Ok(values),
             });
-            arranged.push(preprocessed.map_err(|error| match specs.len() {
+            preprocessed.map_err(|error| match specs.len() {
                 1 => error,
                 _ => Error::data(format!("the input `{}`: {error}", spec.name)),
-            })?);
-        }
-        let rows = arranged.first().zip(specs.first());
+            })
+        })?;
+        let first = inputs.first().zip(specs.first());
         Ok(Arranged {
-            rows: rows.map_or(0, |(values, spec)| values.len() / spec.width()),
-            inputs: arranged,
+            rows: first.map_or(0, |(values, spec)| values.len() / spec.width()),
+            inputs,
         })
     }
 
@@ -96,7 +149,7 @@ impl Recipe<'_> {
         &self,
         values: TypedValues<'a>,
         columns: Option<usize>,
-    ) -> Result<Vec<TypedValues<'a>>> {
+    ) -> Result<ArrangedInputs<'a>> {
         let preprocessing = self.architecture.preprocessing.as_ref();
         let own = self.architecture.input_width();
         let wanted = self.architecture.raw_columns();
@@ -112,7 +165,7 @@ impl Recipe<'_> {
             return Err(Error::data(message));
         }
         if self.architecture.inputs.len() == 1 {
-            return Ok(vec![values]);
+            return Ok(ArrangedInputs::One(values));
         }
         let mut start = 0;
         let part = |spec: &InputSpec| {
@@ -120,7 +173,8 @@ impl Recipe<'_> {
             start = range.end;
             values.columns(own, &range)
         };
-        self.architecture.inputs.iter().map(part).collect()
+        let parts = self.architecture.inputs.iter().map(part);
+        parts.collect::<Result<_>>().map(ArrangedInputs::Several)
     }
 
     fn in_order<'a>(

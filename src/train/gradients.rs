@@ -45,7 +45,7 @@ pub(super) fn gradients(
         .map(weight)
         .collect();
     let mut inputs = Vec::new();
-    for (input, values) in architecture.inputs.iter().zip(&features.inputs) {
+    for (input, values) in architecture.inputs.iter().zip(features.inputs.iter()) {
         let name = format!("{} (input)", input.name);
         let shape = Shape::from([&[rows], input.kind.shape.dims()].concat());
         let values = match values.borrowed() {

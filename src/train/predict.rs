@@ -9,6 +9,8 @@ use crate::session::PieceTimes;
 use crate::target::Class;
 use crate::{Error, Result, Session};
 
+use crate::data::Features;
+
 use super::features::Arranged;
 use super::model::Model;
 use super::programs::{Capacity, PredictHandles};
@@ -175,37 +177,17 @@ impl Predictions {
     }
 }
 
-/// The outputs for rows that are preprocessed, on a device made again where it is lost meanwhile.
+/// The outputs for rows that are preprocessed.
 ///
 /// # Errors
 ///
 /// Memory, a device that fails.
 pub(super) async fn predict(model: &mut Model, features: &Arranged<'_>) -> Result<Predictions> {
-    let mut tries = Recovery::default().tries;
-    loop {
-        match predict_once(model, features).await {
-            Err(error) => model.engine.try_again(&mut tries, error)?,
-            done => return done,
-        }
-    }
-}
-
-async fn predict_once(model: &mut Model, features: &Arranged<'_>) -> Result<Predictions> {
     let columns = model.architecture.output_width();
-    let rows = features.rows;
-    let mut values = reserved(rows.checked_mul(columns), "the predictions")?;
-    if let Some((mut session, handles)) = session_for_many(model, rows)? {
-        run(&mut session, &handles, features, &mut values).await?;
-    } else {
-        let open = model.opened(Capacity::default()).await?;
-        run(
-            &mut open.session,
-            &open.handles.predict,
-            features,
-            &mut values,
-        )
-        .await?;
-    }
+    let len = features.rows.checked_mul(columns);
+    let mut values = reserved(len, "the predictions")?;
+    values.resize(len.unwrap_or(0), 0.0);
+    compute(model, features, &mut values).await?;
     // Labels with names are those of the only output that is trained.
     let named = match &model.objectives[..] {
         [only] => Some(&only.output),
@@ -226,6 +208,55 @@ async fn predict_once(model: &mut Model, features: &Arranged<'_>) -> Result<Pred
         values,
         columns,
     })
+}
+
+/// Writes the outputs for rows to `out`, row-major.
+///
+/// # Errors
+///
+/// [`Error::Argument`] where `out` has not exactly their length; what the device raises.
+pub(super) async fn predict_into(
+    model: &mut Model,
+    rows: Features<'_>,
+    out: &mut [f32],
+) -> Result<()> {
+    let rows = match model.architecture.preprocessing {
+        Some(_) => rows.in_room(std::mem::take(&mut model.engine.room)),
+        None => rows,
+    };
+    let features = model.recipe().arranged(rows)?;
+    let (rows, columns) = (features.rows, model.architecture.output_width());
+    if rows.checked_mul(columns) != Some(out.len()) {
+        let len = out.len();
+        let message = format!(
+            "has {len} places, but the outputs of {rows} rows are {rows} × {columns} numbers"
+        );
+        return Err(Error::argument("out", message));
+    }
+    compute(model, &features, out).await?;
+    if let Some(room) = features.into_room() {
+        model.engine.room = room;
+    }
+    Ok(())
+}
+
+/// Computes outputs on a device made again where it is lost meanwhile.
+async fn compute(model: &mut Model, features: &Arranged<'_>, out: &mut [f32]) -> Result<()> {
+    let mut tries = Recovery::default().tries;
+    loop {
+        match compute_once(model, features, out).await {
+            Err(error) => model.engine.try_again(&mut tries, error)?,
+            done => return done,
+        }
+    }
+}
+
+async fn compute_once(model: &mut Model, features: &Arranged<'_>, out: &mut [f32]) -> Result<()> {
+    if let Some((mut session, handles)) = session_for_many(model, features.rows)? {
+        return run(&mut session, &handles, features, out).await;
+    }
+    let open = model.opened(Capacity::default()).await?;
+    run(&mut open.session, &open.handles.predict, features, out).await
 }
 
 /// A session that only predicts, more rows at once, where that takes fewer batches: with the weights that the host knows, so that
@@ -268,13 +299,13 @@ fn batch_sizes(rows: usize) -> impl Iterator<Item = usize> {
         .filter(move |size| rows.next_multiple_of(*size) - rows <= rows / 8)
 }
 
-/// Adds the outputs for `features` to `values`: whole batches by the first of these programs, whose batches are the largest,
+/// Writes the outputs for `features` to `out`: whole batches by the first of these programs, whose batches are the largest,
 /// and the rows that are left by the smallest one that takes them at once.
 async fn run(
     session: &mut Session,
     programs: &[PredictHandles],
     features: &Arranged<'_>,
-    values: &mut Vec<f32>,
+    out: &mut [f32],
 ) -> Result<()> {
     let Some(largest) = programs.first() else {
         return Ok(());
@@ -283,8 +314,10 @@ async fn run(
     let whole = features.rows - rest;
     let fitting = |program: &&PredictHandles| program.rows >= rest.max(1);
     let smallest = programs.iter().rfind(fitting).unwrap_or(largest);
-    run_one(session, largest, (features, 0..whole), values).await?;
-    run_one(session, smallest, (features, whole..features.rows), values).await
+    let columns = out.len() / features.rows.max(1);
+    let (first, last) = out.split_at_mut(whole * columns);
+    run_one(session, largest, (features, 0..whole), first).await?;
+    run_one(session, smallest, (features, whole..features.rows), last).await
 }
 
 /// Runs a program over a range of rows, one batch ahead of the outputs.
@@ -292,9 +325,10 @@ async fn run_one(
     session: &mut Session,
     program: &PredictHandles,
     (features, rows): (&Arranged<'_>, Range<usize>),
-    values: &mut Vec<f32>,
+    out: &mut [f32],
 ) -> Result<()> {
     let columns = program.y.elements() as usize / program.rows;
+    let mut places = out.chunks_mut((program.rows * columns).max(1)).peekable();
     let mut batches = rows.clone().step_by(program.rows).peekable();
     let (mut under_way, mut times) = (VecDeque::new(), PieceTimes::default());
     loop {
@@ -303,21 +337,28 @@ async fn run_one(
         {
             let batch = first..rows.end.min(first + program.rows);
             features.write(session, &program.x, &batch)?;
+            let place = places.peek_mut().filter(|_| under_way.is_empty());
+            if place.is_some_and(|place| session.step_into(program.program, program.y, place)) {
+                (places.next(), batches.next());
+                continue;
+            }
             let submitted = session
                 .submit_sliced(program.program, 1, &[program.y], &mut times)
                 .await;
             match submitted {
                 // Tight budgets have room for one copy at a time.
                 Err(Error::OutOfMemory { .. }) if !under_way.is_empty() => break,
-                submitted => under_way.push_back((batch.len() * columns, submitted?.0)),
+                submitted => under_way.push_back(submitted?.0),
             }
             batches.next();
         }
-        let Some((len, pending)) = under_way.pop_front() else {
+        let Some(pending) = under_way.pop_front() else {
             return Ok(());
         };
         let outputs = session.finish(pending).await?;
-        values.extend_from_slice(&outputs[..len]);
+        if let Some(place) = places.next() {
+            place.copy_from_slice(&outputs[..place.len()]);
+        }
     }
 }
 

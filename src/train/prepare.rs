@@ -82,7 +82,10 @@ impl Recipe<'_> {
             check_finite(cells, steps.outputs())?;
         }
         let (targets, positions) = self.fitted_targets(data)?;
-        let stored = inputs.into_iter().zip(&self.architecture.inputs);
+        let stored = inputs
+            .into_list()
+            .into_iter()
+            .zip(&self.architecture.inputs);
         let stored = stored.map(|(values, input)| stored_rows(values, input.width()));
         Ok(Prepared {
             rows: data.rows(),
