@@ -163,6 +163,18 @@ impl Preprocessing {
         }
     }
 
+    /// The scalers that it consists of; none where other steps are among them.
+    pub(crate) fn scalers(&self) -> Option<Vec<&Scaler>> {
+        let mut scalers = Vec::new();
+        for step in &self.steps {
+            let Fitted::Scale(scaler) = step else {
+                return None;
+            };
+            scalers.push(scaler);
+        }
+        Some(scalers)
+    }
+
     /// The raw columns that it takes.
     pub(crate) fn inputs(&self) -> usize {
         self.steps.first().map_or(0, Fitted::inputs)

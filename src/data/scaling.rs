@@ -193,6 +193,14 @@ impl Scaler {
         })
     }
 
+    /// The same without the names of the columns.
+    pub(crate) fn without_names(self) -> Self {
+        Scaler {
+            names: ColumnNames::default(),
+            ..self
+        }
+    }
+
     /// Leaves the columns as they are for which `keep` says so: center 0, scale 1.
     pub(super) fn keeping(mut self, keep: &[bool]) -> Self {
         let parts = self.center.iter_mut().zip(&mut self.scale).zip(keep);
@@ -233,24 +241,9 @@ impl Scaler {
         Ok(())
     }
 
-    /// Every column of the targets to mean 0 and standard deviation 1; [`inverse_rows`](Self::inverse_rows) brings predictions back
-    /// to the targets' unit.
-    ///
-    /// ```
-    /// use kiln::prelude::*;
-    /// use kiln::Scaler;
-    ///
-    /// let prices = Dataset::from_rows(&[[1.0], [2.0], [3.0]], &[[200e3], [400e3], [600e3]])?;
-    /// let unit = Scaler::targets(&prices)?;
-    /// let scaled = unit.transform_targets(&prices)?;
-    /// let network = Sequential::new(1).dense(1, Linear).preprocessing(Scaler::standard(&prices)?);
-    /// let mut model = network.compile_on(&Device::cpu(), MeanSquaredError, Adam::new(0.1), [])?;
-    /// model.fit(&scaled, Fit::epochs(200).silent())?;
-    /// let mut said = model.predict(&[[2.5]])?.values;
-    /// unit.inverse_rows(&mut said)?;
-    /// assert!((said[0] - 500e3).abs() < 5e3, "{said:?}");
-    /// # Ok::<(), kiln::Error>(())
-    /// ```
+    /// Every column of the targets to mean 0 and standard deviation 1, for
+    /// [`Sequential::target_scaling`](crate::nn::Sequential::target_scaling): the model scales its targets and brings predictions back
+    /// to their unit.
     ///
     /// # Errors
     ///
@@ -260,31 +253,6 @@ impl Scaler {
         let values = train.target_values()?.to_vec();
         let columns = values.len() / train.rows();
         Self::standard(&Dataset::new(values, columns, Targets::None)?)
-    }
-
-    /// A copy of `data` with its targets scaled; features and names stay.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Data`] where the targets are no numbers of as many columns as were fitted, or are those of several outputs.
-    pub fn transform_targets(&self, data: &Dataset) -> Result<Dataset> {
-        let mut values = data.target_values()?.to_vec();
-        let columns = values.len() / data.rows();
-        if columns != self.columns() {
-            let own = self.columns();
-            return Err(Error::data(format!(
-                "the scaler was fitted on {own} columns, but the targets have {columns}"
-            )));
-        }
-        self.transform_rows(&mut values)?;
-        let mut scaled = data.clone();
-        for (_, targets) in &mut scaled.outputs {
-            *targets = Targets::Values {
-                values: std::mem::take(&mut values),
-                columns,
-            };
-        }
-        Ok(scaled)
     }
 
     /// Brings scaled row-major rows back in place: x·scale + center, the inverse of [`transform_rows`](Self::transform_rows).
@@ -303,7 +271,7 @@ impl Scaler {
     }
 
     /// The number of columns that it was fitted on.
-    pub(super) fn columns(&self) -> usize {
+    pub(crate) fn columns(&self) -> usize {
         self.center.len()
     }
 }

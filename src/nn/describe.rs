@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{DType, Error, Preprocessing, Result, TensorType};
+use crate::{DType, Error, Preprocessing, Result, Scaler, TensorType};
 
 use super::config::Config;
 use super::functional::{InputSpec, LayerCall, OutputSpec, TensorSource};
@@ -106,6 +106,9 @@ pub(crate) struct ArchitectureDescription {
     outputs: Vec<(String, TensorSource)>,
     seed: u64,
     preprocessing: Option<Preprocessing>,
+    /// What scales the targets of outputs, by their names; none in files of before it was kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    target_scaling: Vec<(String, Scaler)>,
 }
 
 /// Layers of a user's own by class and settings, for [`Model::load_with`](crate::train::Model::load_with).
@@ -161,6 +164,7 @@ impl Functional {
                 .preprocessing
                 .as_ref()
                 .map(Preprocessing::without_names),
+            target_scaling: self.target_scaling.clone(),
         })
     }
 
@@ -226,6 +230,7 @@ impl Functional {
         }
         model.seed = description.seed;
         model.preprocessing = description.preprocessing;
+        model.target_scaling = description.target_scaling;
         if model.outputs.is_empty() {
             return Err(Error::data("the model has no outputs"));
         }

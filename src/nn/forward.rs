@@ -11,8 +11,10 @@ use super::{Activation, Call, Functional, Parameter};
 /// What a forward pass gives beside its outputs.
 #[derive(Debug)]
 pub(crate) struct Forward {
-    /// In the order of the model's outputs.
+    /// In the order of the model's outputs, in the unit of their targets.
     pub outputs: Vec<Activated>,
+    /// The same as losses take them: before [`Functional::target_scaling`] is undone.
+    pub trained: Vec<Activated>,
     /// Updates of states, for a step of training.
     pub updates: Vec<Tensor>,
     /// Losses of the layers' own, scalars.
@@ -107,8 +109,12 @@ impl Functional {
             TensorSource::Call(index) => values[index].clone(),
             TensorSource::Input(index) => Activated::linear(inputs[index].clone()),
         };
+        let trained: Vec<Activated> = self.outputs.iter().map(output).collect();
+        let outputs = self.outputs.iter().zip(&trained);
+        let outputs = outputs.map(|(output, value)| self.in_own_unit(output, value));
         Forward {
-            outputs: self.outputs.iter().map(output).collect(),
+            outputs: outputs.collect(),
+            trained,
             updates,
             losses,
             activations: values.iter().map(|value| value.activation).collect(),

@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use serde::{Deserialize, Serialize};
 
 use crate::data::LearnedNames;
-use crate::{Error, Preprocessing, Shape, TensorType};
+use crate::{Error, Preprocessing, Scaler, Shape, TensorType};
 
 use super::assemble::assemble;
 use super::symbol::{ModelOutput, Symbol};
@@ -41,6 +41,8 @@ pub struct Functional {
     pub(crate) outputs: Vec<OutputSpec>,
     pub(crate) seed: u64,
     pub(crate) preprocessing: Option<Preprocessing>,
+    /// What scales the targets of outputs in training, by their names.
+    pub(crate) target_scaling: Vec<(String, Scaler)>,
     /// The names of the table that the model learned from.
     pub(crate) names: LearnedNames,
     pub(super) refusal: Option<Error>,
@@ -120,6 +122,7 @@ impl Functional {
             outputs: Vec::new(),
             seed: 0,
             preprocessing: None,
+            target_scaling: Vec::new(),
             names: LearnedNames::default(),
             refusal: None,
         }

@@ -1,11 +1,13 @@
 //! A model as a layer of another.
 
-use crate::{Result, Shape, Tensor, TensorType};
+use crate::{Preprocessing, Result, Shape, Tensor, TensorType};
 
+use super::unit::scaled;
 use super::{Call, Config, Functional, Layer, LayerRef, Parameter, Sequential};
 
 /// A model of one output is a layer too: what it keeps is called `model/dense/kernel`, and calls of one handle
-/// ([`LayerRef`]) share it, as with any layer.
+/// ([`LayerRef`]) share it, as with any layer. Scalers of its inputs and targets become part of the graph; steps that fill or encode
+/// the cells of a table are refused.
 ///
 /// ```
 /// use kiln::prelude::*;
@@ -27,8 +29,12 @@ impl Layer for Functional {
 
     fn output_type(&self, inputs: &[TensorType]) -> Result<TensorType, String> {
         Functional::validate(self).map_err(|refusal| refusal.to_string())?;
-        if self.preprocessing.is_some() {
-            return Err("transforms its inputs, which a model within another cannot".into());
+        let steps = self.preprocessing.as_ref();
+        if steps.is_some_and(|steps| steps.scalers().is_none()) {
+            return Err(
+                "fills or encodes cells of a table, which is done before any layer: leave its preprocessing out, and give the                  model around it steps that do so"
+                    .into(),
+            );
         }
         let [output] = &self.outputs[..] else {
             let count = self.outputs.len();
@@ -52,7 +58,13 @@ impl Layer for Functional {
         };
         let parameters: Vec<(Parameter, Tensor)> =
             Functional::parameters(self).map(of_call).collect();
-        let pass = self.pass(inputs, &parameters, call, Some(call.stream));
+        let scalers = self.preprocessing.as_ref().and_then(Preprocessing::scalers);
+        let scaled = |x: &Tensor| {
+            let scalers = scalers.iter().flatten();
+            scalers.fold(x.clone(), |x, scaler| scaled(scaler, &x))
+        };
+        let inputs: Vec<Tensor> = inputs.iter().map(scaled).collect();
+        let pass = self.pass(&inputs, &parameters, call, Some(call.stream));
         call.updates.extend(pass.updates);
         call.losses.extend(pass.losses);
         match pass.outputs.into_iter().next() {

@@ -58,6 +58,12 @@ impl Functional {
         if part.inputs == self.inputs {
             part.preprocessing.clone_from(&self.preprocessing);
         }
+        for name in outputs {
+            let output = self.output_called(name);
+            if let Some(scaler) = output.and_then(|output| self.scaler_of(&output.name)) {
+                part.target_scaling.push((name.to_string(), scaler.clone()));
+            }
+        }
         Ok(part)
     }
 

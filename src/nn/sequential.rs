@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use crate::{Error, Preprocessing, TensorType};
+use crate::{Error, Preprocessing, Scaler, TensorType};
 
 use super::symbol::Symbol;
 use super::{Activation, Dense, Functional, Input, LayerRef};
@@ -24,6 +24,7 @@ pub struct Sequential {
     layers: Vec<(LayerRef, &'static Location<'static>)>,
     seed: u64,
     preprocessing: Option<Preprocessing>,
+    target_scaling: Option<Scaler>,
 }
 
 impl Sequential {
@@ -35,6 +36,7 @@ impl Sequential {
             layers: Vec::new(),
             seed: 0,
             preprocessing: None,
+            target_scaling: None,
         }
     }
 
@@ -61,6 +63,27 @@ impl Sequential {
     /// [`Scaler`](crate::Scaler) alone.
     pub fn preprocessing(mut self, preprocessing: impl Into<Preprocessing>) -> Self {
         self.preprocessing = Some(preprocessing.into());
+        self
+    }
+
+    /// Scales the targets in training and brings predictions back to their unit, as [`Functional::target_scaling`] does for the only
+    /// output.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    ///
+    /// let prices = Dataset::from_rows(&[[1.0], [2.0], [3.0]], &[[200e3], [400e3], [600e3]])?;
+    /// let network = Sequential::new(1).dense(1, Linear);
+    /// let network = network.preprocessing(Scaler::standard(&prices)?).target_scaling(Scaler::targets(&prices)?);
+    /// let metrics = [Metric::MeanAbsoluteError];
+    /// let mut model = network.compile_on(&Device::cpu(), MeanSquaredError, Adam::new(0.1), metrics)?;
+    /// model.fit(&prices, Fit::epochs(200).silent())?;
+    /// let said = model.predict(&[[2.5]])?.values[0];
+    /// assert!((said - 500e3).abs() < 5e3, "{said}");
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    pub fn target_scaling(mut self, scaler: Scaler) -> Self {
+        self.target_scaling = Some(scaler);
         self
     }
 
@@ -95,6 +118,10 @@ impl From<&Sequential> for Functional {
                 "inputs",
                 format!("a model needs at least one input number, got {got}"),
             ));
+        }
+        if let (Some(scaler), [only]) = (&sequential.target_scaling, &model.outputs[..]) {
+            let name = only.name.clone();
+            model = model.target_scaling(name, scaler.clone());
         }
         match sequential.preprocessing.clone() {
             Some(preprocessing) => model.preprocessing(preprocessing),

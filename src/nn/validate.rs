@@ -55,6 +55,7 @@ impl Functional {
             let message = "a model needs at least one layer between its inputs and outputs";
             return Err(Error::argument("layers", message));
         }
+        self.check_target_scaling()?;
         let preprocessing = self.preprocessing.as_ref();
         preprocessing.map_or(Ok(()), |own| self.check_preprocessing(own))
     }

@@ -3,7 +3,7 @@
 use crate::nn::Functional;
 use crate::{Error, Result};
 
-use super::loss::Loss;
+use super::loss::{Loss, Takes};
 use super::metric::Metric;
 
 /// How one output is trained and measured, for [`Functional::compile_with`].
@@ -111,6 +111,14 @@ pub(crate) fn check_objectives(architecture: &Functional, objectives: &[Objectiv
                 name: name.clone(),
                 known: known.map(|output| output.name.clone()).collect(),
             });
+        }
+        let numbers = matches!(objective.loss.takes(), Takes::Numbers | Takes::Any);
+        if !numbers && architecture.scaler_of(name).is_some() {
+            let message = format!(
+                "is for targets that are numbers, but the loss of `{name}`, {}, is of classes",
+                objective.loss.name()
+            );
+            return Err(Error::argument("target_scaling", message));
         }
         let mut earlier = objectives[..index].iter();
         if earlier.any(|other| other.output == *name) {

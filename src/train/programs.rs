@@ -12,7 +12,7 @@ use crate::nn::{Functional, Parameter, TRIAL_ROWS, batch_of, of_any_batch};
 use crate::optim::{Extras, LossScale, Optimizer, Rates, Scaling};
 use crate::plan::{Plan, Program};
 use crate::target::{Precision, Target};
-use crate::{Graph, Result, Tensor};
+use crate::{Graph, Result, Scaler, Tensor};
 
 use super::metric::{MetricSetting, ModelMetrics, OutputMetrics};
 use super::micro::accumulating;
@@ -242,6 +242,11 @@ impl Recipe<'_> {
         ModelMetrics::laid_out(outputs.collect(), columns)
             .within(self.target.max_binding_bytes)?
             .told_apart()
+    }
+
+    /// What scales the targets of an objective.
+    pub fn scaler(&self, objective: &Objective) -> Option<&Scaler> {
+        self.architecture.scaler_of(&objective.output)
     }
 
     /// The number of an objective's output.

@@ -24,4 +24,5 @@ mod own;
 mod parts;
 mod reductions;
 mod run_files;
+mod targets;
 mod updates;

@@ -33,7 +33,14 @@ impl Recipe<'_> {
                 Some(own) => fitted(objective, places, own).map(HostElements::into_owned),
                 None => fitted(objective, places, targets),
             };
-            all.push(fitted.map_err(named)?);
+            all.push(match (fitted.map_err(named)?, self.scaler(objective)) {
+                (HostElements::F32(values), Some(scaler)) => {
+                    let mut values = values.into_owned();
+                    scaler.transform_rows(&mut values)?;
+                    HostElements::F32(values.into())
+                }
+                (values, _) => values,
+            });
             let targets = relabelled.as_ref().unwrap_or(targets);
             self.check_left_out(number, objective, targets)?;
         }

@@ -1,7 +1,7 @@
 //! The part of a program that is the same in training and evaluation: a batch, its losses and its metrics.
 
 use crate::graph::Role;
-use crate::nn::{Activation, Parameter};
+use crate::nn::{Activated, Activation, Parameter, unscaled};
 use crate::optim::Clock;
 use crate::train::loss::{Output, Scope};
 use crate::train::metric::{OutputMetrics, TallyInputs};
@@ -51,18 +51,9 @@ impl Recipe<'_> {
         let pass = self
             .architecture
             .forward(&inputs, parameters, training, Some(clock));
-        let output = |objective: &Objective| {
-            let last = &pass.outputs[self.output(objective)];
-            Output {
-                before: flat(&last.before),
-                after: flat(&last.after),
-                activation: last.activation,
-                positions: self.architecture.places_of(self.output(objective)).0,
-            }
-        };
-        let outputs: Vec<Output> = self.objectives.iter().map(output).collect();
+        let trained = self.outputs_of(&pass.trained);
         let metrics = self.metrics()?;
-        let each = self.objectives.iter().zip(&outputs).zip(&targets);
+        let each = self.objectives.iter().zip(&trained).zip(&targets);
         let losses: Vec<Tensor> = each
             .clone()
             .zip(&weights)
@@ -74,6 +65,7 @@ impl Recipe<'_> {
             })
             .collect();
         let total = self.total(&losses, &pass.losses)?;
+        let (outputs, targets) = self.in_own_unit(&pass.outputs, (trained, targets));
         let mut recorded = vec![total.clone()];
         if metrics.several() {
             recorded.extend(losses);
@@ -94,8 +86,11 @@ impl Recipe<'_> {
             let target = targets[column.output].clone();
             let weights = weights[column.output].clone();
             let weights = weights.filter(|_| column.weighted);
+            let as_stored = self.scaler(&self.objectives[column.output]).is_none();
             let (target, indices) = match &wholes[column.output][..] {
-                [whole] if weights.is_none() && outputs[column.output].positions == 1 => {
+                [whole]
+                    if as_stored && weights.is_none() && outputs[column.output].positions == 1 =>
+                {
                     (whole.clone(), Some(clock.indices.clone()))
                 }
                 _ => (target, None),
@@ -125,6 +120,37 @@ impl Recipe<'_> {
             activations: pass.activations,
             tallies,
         })
+    }
+
+    /// The outputs that are trained, as losses and metrics take them.
+    fn outputs_of(&self, values: &[Activated]) -> Vec<Output> {
+        let output = |objective: &Objective| {
+            let last = &values[self.output(objective)];
+            Output {
+                before: flat(&last.before),
+                after: flat(&last.after),
+                activation: last.activation,
+                positions: self.architecture.places_of(self.output(objective)).0,
+            }
+        };
+        self.objectives.iter().map(output).collect()
+    }
+
+    /// The outputs and targets as metrics take them, in the targets' own unit: those of the losses where nothing is scaled.
+    fn in_own_unit(
+        &self,
+        values: &[Activated],
+        (trained, targets): (Vec<Output>, Vec<Tensor>),
+    ) -> (Vec<Output>, Vec<Tensor>) {
+        if self.architecture.target_scaling.is_empty() {
+            return (trained, targets);
+        }
+        let unit = |(own, target): (&Objective, &Tensor)| match self.scaler(own) {
+            Some(scaler) => unscaled(scaler, target),
+            None => target.clone(),
+        };
+        let targets = self.objectives.iter().zip(&targets).map(unit).collect();
+        (self.outputs_of(values), targets)
     }
 
     /// The loss of each row over all outputs: the weighted sum of the outputs' losses and the layers' own.
