@@ -116,7 +116,7 @@ impl Csv {
     /// By default a first record without a number in it is one, unless nothing in it can be a name but a word for a missing
     /// cell. Two kinds of a first record may be either and are an error that asks for this, unless a column is pointed to by a
     /// name in it: one of numbers and texts, one of the texts above a number, and one of texts and cells that are empty, missing
-    /// or not finite, none of the texts above a number.
+    /// or not finite, none of the texts above a number but such as begin with a digit.
     pub fn header(mut self, header: bool) -> Self {
         self.header = Some(header);
         self

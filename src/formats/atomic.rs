@@ -46,7 +46,7 @@ pub(crate) fn write<'a>(
     };
     let (beside, mut file) = create(disk, path).map_err(refused)?;
     // Before anything is in it: what few may read, others do not read meanwhile.
-    let permitted = permissions.map_or(Ok(()), |own| files::set_permissions(&beside, own));
+    let permitted = permissions.map_or(Ok(()), |own| hand_on(own, &beside));
     let mut parts = parts.into_iter();
     let written = permitted.and_then(|()| parts.try_for_each(|part| file.write_all(part.as_ref())));
     let written = written.and_then(|()| file.flush());
@@ -91,6 +91,16 @@ fn permissions(path: &Path) -> std::io::Result<Option<Permissions>> {
     match files::metadata(path) {
         Err(refusal) if refusal.kind() == ErrorKind::NotFound => Ok(None),
         metadata => Ok(Some(metadata?.permissions())),
+    }
+}
+
+/// Gives a new file these permissions where it has others: there are disks on which they cannot be set.
+fn hand_on(permissions: Permissions, beside: &Path) -> std::io::Result<()> {
+    match files::metadata(beside) {
+        // On a disk of a program's own.
+        Err(refusal) if refusal.kind() == ErrorKind::NotFound => Ok(()),
+        Ok(new) if new.permissions() == permissions => Ok(()),
+        new => new.and_then(|_| files::set_permissions(beside, permissions)),
     }
 }
 

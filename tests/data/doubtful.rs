@@ -85,6 +85,17 @@ fn a_name_above_a_number_or_one_that_is_pointed_to_makes_a_header() {
     ] {
         assert_eq!(read(csv, texts).unwrap().rows(), 2);
     }
+    // A text that begins as a number may be a cell gone wrong.
+    for text in ["NA,14b\n1,85\n", ",1_000\n1,85\n", "?,-3x\n1,85\n"] {
+        assert_says(
+            read(Csv::new(), text),
+            &["above the number 85", "a missing one", "header(true)"],
+        );
+    }
+    assert_eq!(
+        names(&read(Csv::new(), "NA,14b,y\n1,85,2\n").unwrap()),
+        ["NA", "14b"]
+    );
     // A name points out that numbers beside it are names too.
     let years = "2019,2020,label\n5,6,7\n";
     assert_says(read(Csv::new(), years), &["`label`", "header(true)"]);

@@ -10,6 +10,7 @@ pub fn all() {
     parts_that_cannot_be_are_refused();
     preprocessing_that_does_not_fit_is_refused();
     tables_that_would_lose_something_are_refused();
+    names_that_would_stand_for_others_are_refused();
 }
 
 fn four() -> Dataset {
@@ -164,4 +165,45 @@ pub fn tables_that_would_lose_something_are_refused() {
     );
     let fit = model().fit(&marked, Fit::epochs(1).silent());
     says(fit, &["row 1", "label -1", "ignore_class"]);
+}
+
+#[test]
+pub fn names_that_would_stand_for_others_are_refused() {
+    let read = |csv: kiln::Csv, text: &[u8]| csv.read_from(text, "t.csv");
+    let csv = || kiln::Csv::new().labels();
+    let ask = ["line 1", ".header(true)", ".header(false)"];
+    for first in ["NA", "", "inf", "NaN", "null"] {
+        let text = format!("{first},setosa\n1.5,virginica\n");
+        says(read(csv(), text.as_bytes()), &ask);
+    }
+    says(
+        read(csv(), b"1,2,a\n3,4,b\n5,\"6\"7,c\n"),
+        &["line 3", "`7`", "doubled"],
+    );
+    says(
+        read(csv(), b"\"a\" b,c\n1,d\n"),
+        &["line 1", "`b`", "doubled"],
+    );
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let twice = four().with_class_names(names(&["a", "a"]));
+    refuses(twice, "names", &["different", "`a` twice"]);
+    let table = || Dataset::new(vec![0.0, 1.0, 1.0], 1, Targets::None).unwrap();
+    let twice = table().with_categories(0, names(&["b", "a", "b"]));
+    refuses(twice, "names", &["different", "`b` twice"]);
+    let table = table().with_categories(0, names(&["a", "b"])).unwrap();
+    says(
+        table.clone().scaled(2.0),
+        &["column 0", "categories", "OneHot"],
+    );
+    for scaling in [Step::Standardize, Step::MinMax(0.0, 1.0), Step::Robust] {
+        let late = Preprocessing::fit(&table, [scaling, Step::OneHot]);
+        refuses(late, "steps", &["column 0", "before `Step::OneHot`"]);
+    }
+    let wide = [1.0f64, -1e39].map(f64::to_le_bytes).concat();
+    let head = b"\x93NUMPY\x01\0\x38\0{'descr': '<f8', 'fortran_order': False, 'shape': (2,)}\n";
+    let array = kiln::data::Array::from_bytes(&[&head[..], &wide].concat(), "a.npy");
+    says(
+        array.and_then(|array| array.to_f32()),
+        &["-1e39", "f32 holds (3.4e38)"],
+    );
 }

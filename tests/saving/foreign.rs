@@ -221,6 +221,26 @@ fn others() -> Vec<(&'static str, Vec<u8>, [&'static str; 2])> {
             ["gzipped", "unpack"],
         ),
         ("a.npy", array.to_bytes(), [".npy", "Array::load"]),
+        (
+            "i.png",
+            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec(),
+            ["image (PNG)", "no weights"],
+        ),
+        (
+            "t.parquet",
+            b"PAR1\x15\x04\x15\x10\0\0\0PAR1".to_vec(),
+            ["Parquet", "no weights"],
+        ),
+        (
+            "t.xlsx",
+            zipped(&["[Content_Types].xml", "xl/workbook.xml"]),
+            ["Excel", "no weights"],
+        ),
+        (
+            "m.safetensors.xz",
+            b"\xfd7zXZ\0\0\x04\xe6\xd6".to_vec(),
+            ["xz", "unpack"],
+        ),
     ]
 }
 
@@ -237,7 +257,7 @@ fn files_of_other_programs_are_named_with_what_to_do() {
         refused(model().import_weights(&file.0, &Import::pytorch()), &said);
         count += 1;
     }
-    assert_eq!(count, 14);
+    assert_eq!(count, 18);
 }
 
 #[test]

@@ -26,16 +26,22 @@ pub(super) fn is_header(
         return Ok(true);
     }
     let below = second.into_iter().flat_map(TableRecord::cells);
-    let above = first
-        .cells()
-        .zip(below)
-        .find(|(top, cell)| kind(top) == Cell::Text && is_number(cell));
-    let message = match above {
-        Some(_) if !has_numbers => return Ok(true),
+    let above: Vec<(&[u8], &[u8])> = (first.cells().zip(below))
+        .filter(|(top, cell)| kind(top) == Cell::Text && is_number(cell))
+        .collect();
+    if !has_numbers && above.iter().any(|(top, _)| !begins_as_number(top)) {
+        return Ok(true);
+    }
+    let message = match above.first() {
         Some((top, cell)) => format!(
-            "`{}` is a text above the number {}, next to other numbers: is it a name or a bad cell?",
+            "`{}` is a text above the number {}, next to {}: is it a name or a bad cell?",
             text(top)?,
-            text(cell)?
+            text(cell)?,
+            if has_numbers {
+                "other numbers"
+            } else {
+                "a missing one"
+            }
         ),
         None if !has_numbers && words == Words::Either => {
             let shown: Vec<&str> = first.cells().filter_map(|cell| text(cell).ok()).collect();
@@ -53,6 +59,13 @@ pub(super) fn is_header(
     Err(format!(
         "{message} Say whether the file has a header with `.header(true)` or `.header(false)`"
     ))
+}
+
+/// Whether a text that is no number begins as one, such as `14b` or `1_000`: a cell gone wrong rather than a name.
+fn begins_as_number(cell: &[u8]) -> bool {
+    let digits = cell.trim_ascii_start();
+    let digits = digits.strip_prefix(b"-").unwrap_or(digits);
+    digits.first().is_some_and(u8::is_ascii_digit)
 }
 
 /// What the cells of a record are that have no number among them.
