@@ -3,6 +3,10 @@
 
 mod common;
 
+use std::pin::pin;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
 use common::{alone, device, devices};
 use kiln::Options;
 use kiln::optim::OptimizerConfig;
@@ -633,4 +637,66 @@ fn the_best_member_by_a_figure_is_that_of_the_best_last_epoch() {
     assert!(refusal.to_string().contains("`val_loss`"), "{refusal}");
     let refusal = population.best_by(&[], "val_loss").unwrap_err();
     assert!(refusal.to_string().contains("validation"), "{refusal}");
+}
+
+#[test]
+fn members_keep_what_they_learned_in_a_first_run_that_was_dropped() {
+    let _alone = alone();
+    let data = data(200);
+    for device in devices() {
+        let drawn = |index: usize| model(&members()[index], &device).weights().unwrap();
+        let mut population = population(&device);
+        {
+            let endless = fit(1 << 20).slice(Duration::ZERO);
+            let mut training = pin!(population.fit_async(&data, endless));
+            let mut context = Context::from_waker(Waker::noop());
+            for _ in 0..300 {
+                assert!(training.as_mut().poll(&mut context).is_pending());
+            }
+        }
+        for index in 0..members().len() {
+            let learned = population.member(index).unwrap().weights().unwrap();
+            assert!(learned != drawn(index), "{device}: member {index}");
+        }
+        // And they go on from there.
+        let histories = population.fit(&data, fit(2)).unwrap();
+        assert!(histories.iter().all(|own| own.epochs.len() == 2));
+    }
+}
+
+#[test]
+fn a_population_tries_out_one_network_however_many_members_it_has() {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    static RECORDED: AtomicUsize = AtomicUsize::new(0);
+    let recorded = |count: u64| {
+        let counted = kiln::nn::Lambda::new(|x| {
+            RECORDED.fetch_add(1, Relaxed);
+            x[0].clone()
+        });
+        let network = Sequential::new(8).layer(counted).dense(1, Sigmoid);
+        let members = (0..count).map(|seed| Member {
+            seed,
+            learning_rate: 0.01,
+        });
+        let before = RECORDED.load(Relaxed);
+        let optimizer = OptimizerConfig::default();
+        let (loss, device) = (BinaryCrossentropy, Device::cpu());
+        let refused = Population::new(network, members, &device, loss, optimizer, []);
+        assert!(refused.unwrap_err().to_string().contains("lambda"));
+        RECORDED.load(Relaxed) - before
+    };
+    assert_eq!(recorded(1), recorded(60));
+    // The rate of each is looked at all the same.
+    let mut members = members();
+    members[4].learning_rate = -0.1;
+    let optimizer = OptimizerConfig::default();
+    let refused = Population::new(
+        network(),
+        members,
+        &Device::cpu(),
+        BinaryCrossentropy,
+        optimizer,
+        [],
+    );
+    assert!(refused.unwrap_err().to_string().contains("-0.1"));
 }

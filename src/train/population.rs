@@ -3,7 +3,7 @@
 use crate::data::{Features, LearnedNames};
 use crate::edge::{WallTime, slice};
 use crate::nn::Functional;
-use crate::optim::OptimizerConfig;
+use crate::optim::{Optimizer, OptimizerConfig};
 use crate::reserve::reserved;
 use crate::schedule::Schedule;
 use crate::{Dataset, Device, Error, Result};
@@ -75,14 +75,16 @@ impl Population {
         let architecture = architecture.into();
         let members: Vec<Member> = members.into_iter().collect();
         let objectives = [only_objective(&architecture, loss, metrics)?];
-        let model = |member| alone(&architecture, member, device, &optimizer, &objectives);
-        let models = members.iter().map(model).collect::<Result<Vec<_>>>()?;
-        let Some(mut model) = models.into_iter().next() else {
+        let Some(first) = members.first() else {
             return Err(Error::argument(
                 "members",
                 "a population needs at least one",
             ));
         };
+        // Members differ in nothing else that could be refused.
+        let mut own_rates = members.iter().map(|member| of_rate(&optimizer, member));
+        own_rates.try_for_each(|optimizer| optimizer.validate())?;
+        let mut model = alone(&architecture, first, device, &optimizer, &objectives)?;
         architecture.dense_chain().map_err(|layer| {
             let message = format!(
                 "must be trained dense layers one after the other for a population; {layer} is not"
@@ -197,10 +199,10 @@ impl Population {
             }
             None => None,
         };
+        // Before the run, which may be dropped on its way: what members have learned by then is theirs.
+        self.layout = Some(layout.clone());
         let feeder = Feeder::whole(&data);
-        let outcome = fit_on(&mut self.model, feeder, validation, fit, begun).await;
-        self.layout = Some(layout);
-        outcome
+        fit_on(&mut self.model, feeder, validation, fit, begun).await
     }
 
     /// The member that ended with the smallest loss: of its last epoch in these histories. NaN is never best. By another
@@ -310,10 +312,16 @@ fn alone(
     optimizer: &OptimizerConfig,
     objectives: &[Objective],
 ) -> Result<Model> {
-    let mut optimizer = optimizer.clone();
-    *optimizer.learning_rate_mut() = Schedule::Constant(member.learning_rate);
     let own = architecture.clone().seed(member.seed);
+    let optimizer = of_rate(optimizer, member);
     let mut model = own.compile_with(device, objectives.to_vec(), optimizer)?;
     model.architecture.names.learn(architecture.names.clone());
     Ok(model)
+}
+
+/// The optimizer of a member.
+fn of_rate(optimizer: &OptimizerConfig, member: &Member) -> OptimizerConfig {
+    let mut optimizer = optimizer.clone();
+    *optimizer.learning_rate_mut() = Schedule::Constant(member.learning_rate);
+    optimizer
 }
