@@ -9,11 +9,12 @@ fn averaged(i: u32, before: vec4<f32>, after: vec4<f32>, count: u32) -> vec4<f32
     return after;
 }
 
-// The mean of the gradients of an update, the last of which ends the sum.
+// The mean of the gradients of an update, the last of which ends the sum. What an update that was never made has left counts
+// for none.
 
 fn collected(i: u32, gradient: vec4<f32>, count: u32) -> vec4<f32> {
     let before = sums[i];
-    let sum = before + gradient;
+    let sum = select(before, vec4(0.0), vec4(flag(4u))) + gradient;
     sums[i] = keep_tail(select(sum, vec4(0.0), vec4(live())), before, count);
     return sum * params.mean;
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use crate::graph::Role;
+use crate::op::cursor;
 use crate::session::resize_rates;
-use crate::{Device, Error, Plan, Result, Session, Snapshot};
+use crate::{Device, Error, Plan, Result, Session, Snapshot, Values};
 
 use super::programs::{Capacity, Handles, Recipe, RowProgram, RunHandles};
 
@@ -15,6 +16,8 @@ pub(super) struct Open {
     pub capacity: Capacity,
     pub session: Session,
     pub handles: Handles,
+    /// Whether steps of training run in it that the host has not counted yet, or were left so by a run that was dropped.
+    pub uncounted: bool,
 }
 
 impl Open {
@@ -28,11 +31,27 @@ impl Open {
             capacity,
             handles: recipe.handles(plan)?,
             session: device.open(plan)?,
+            uncounted: false,
         })
     }
 
     pub fn program(&mut self, program: RowProgram) -> Result<(&mut Session, &RunHandles)> {
         Ok((&mut self.session, self.handles.rows(program)?))
+    }
+
+    /// How many steps and epochs of training were begun by its clock: an epoch that ended on its way is one.
+    async fn counted(&mut self) -> Result<(u64, u64)> {
+        let (session, handles) = self.program(RowProgram::Train)?;
+        let words = match session.get(handles.cursor).await? {
+            Values::U32(words) => words,
+            Values::F32(_) | Values::F64(_) => Vec::new(),
+        };
+        let word = |at: usize| u64::from(words.get(at).copied().unwrap_or_default());
+        let begun = word(cursor::OFFSET) + word(cursor::ROWS) > 0;
+        Ok((
+            word(cursor::STEP),
+            word(cursor::EPOCH) + u64::from(begun),
+        ))
     }
 
     /// Weights, optimizer states and rates, and not where a run is.
@@ -118,6 +137,16 @@ impl Engine {
     pub fn bytes(&self) -> u64 {
         let open = self.open.as_ref();
         open.map_or(0, |open| open.session.bytes().0)
+    }
+
+    /// How far a run that was dropped on its way had come, by the clock of the session that it ran in; none where there was none.
+    pub async fn left_by_dropped(&mut self) -> Result<Option<(u64, u64)>> {
+        let Some(open) = self.open.as_mut().filter(|open| open.uncounted) else {
+            return Ok(None);
+        };
+        let counted = open.counted().await?;
+        open.uncounted = false;
+        Ok(Some(counted))
     }
 
     /// Reads what the open session has learned.

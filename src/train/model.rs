@@ -124,8 +124,9 @@ impl Model {
     pub fn move_to(&mut self, device: &Device) -> Result<()> {
         self.engine.refuse_in_run("move_to")?;
         self.engine.close_lost();
+        let here = self.engine.device.clone();
+        here.block_on(self.count_dropped())?;
         if let Some(mut open) = self.engine.open.take() {
-            let here = self.engine.device.clone();
             let moved = here.block_on(self.moved(&mut open, device));
             self.engine.open = Some(match moved {
                 Ok(moved) => moved,
@@ -291,8 +292,20 @@ impl Model {
         }
     }
 
+    /// Counts the steps of a run that was dropped on its way, which the device knows: the next one goes on after them.
+    pub(super) async fn count_dropped(&mut self) -> Result<()> {
+        if let Some(counted) = self.engine.left_by_dropped().await? {
+            (self.steps, self.epochs) = counted;
+        }
+        Ok(())
+    }
+
     /// A session that serves `capacity`: see [`Engine::opened`].
     pub(super) async fn opened(&mut self, capacity: Capacity) -> Result<&mut Open> {
+        if !self.engine.capacity().covers(&capacity) {
+            // Another one is opened, whose clock begins anew.
+            self.count_dropped().await?;
+        }
         let device = self.engine.device.clone();
         // Not by `recipe`, which would borrow the engine.
         let recipe = Recipe {
@@ -337,7 +350,13 @@ impl Model {
         capacity: Capacity,
         start: &ClockStart,
     ) -> Result<()> {
-        let (session, handles) = self.opened(capacity).await?.program(program)?;
-        session.put(handles.cursor, 0, ElementsRef::U32(&start.words()))
+        let open = self.opened(capacity).await?;
+        let (session, handles) = open.program(program)?;
+        session.put(handles.cursor, 0, ElementsRef::U32(&start.words()))?;
+        if program == RowProgram::Train {
+            // It is where the host says.
+            open.uncounted = false;
+        }
+        Ok(())
     }
 }

@@ -71,6 +71,7 @@ pub(super) fn cases<R: UpdateRule>(rule: &R, number: usize) -> Vec<Case> {
         (treated(1, None), 1.0, 5.0),
         (treated(4, None), 2.0, 0.0),
         (treated(4, None), 2.0, 1.0),
+        (treated(4, None), 2.0, 4.0),
         (treated(1, mean), 1.0, 5.0),
         (treated(1, slow), 5.0, 7.0),
         (treated(1, mean), 5.0, 7.0),

@@ -97,8 +97,11 @@ impl Treatment {
         }
         if self.batches > 1 {
             let share = N::given(self.mean());
+            // What an update that was never made has left counts for none.
+            let begins = at.begins();
             for (sum, g) in sum.iter_mut().zip(&mut *g) {
-                *sum = *sum + *g;
+                let before = if begins { N::constant(0.0) } else { *sum };
+                *sum = before + *g;
                 *g = *sum * share;
             }
             if at.is_live() {

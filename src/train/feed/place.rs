@@ -274,6 +274,7 @@ pub(in crate::train) async fn make_room(model: &mut Model, data: &Prepared<'_>) 
     let evaluate = Some(Extent { rows, ..whole });
     let wanted = Capacity { evaluate, ..open };
     if !open.covers(&wanted) && model.recipe().build(wanted)?.slot_bytes() > free {
+        model.count_dropped().await?;
         model.engine.read().await?;
         model.engine.close();
     }

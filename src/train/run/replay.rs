@@ -121,6 +121,7 @@ impl Run<'_> {
 
     async fn run_again(&mut self, model: &mut Model, mut steps: u64) -> Result<()> {
         let open = model.opened(self.pass.capacity).await?;
+        open.uncounted = true;
         let (session, handles) = open.program(RowProgram::Train)?;
         let mut times = PieceTimes::default();
         while steps > 0 {

@@ -43,6 +43,7 @@ async fn run_fit<'a>(
     begun: WallTime,
 ) -> Result<Vec<History>> {
     fit.callbacks.validate()?;
+    model.count_dropped().await?;
     let resume = match fit.resume.take() {
         Some(resume) => resume.state()?,
         None => None,

@@ -56,6 +56,9 @@ impl Pauses {
 impl Run<'_> {
     pub(super) async fn train(&mut self, model: &mut Model) -> Result<()> {
         let outcome = self.train_steps(model).await;
+        if let Some(open) = &mut model.engine.open {
+            open.uncounted = false;
+        }
         if let Some(before) = &self.counted {
             let counters = model.device().counters().since(before);
             for member in &mut self.members {
@@ -76,6 +79,8 @@ impl Run<'_> {
         // Where all that is under way comes to an end, for what is due by the clock on the wall.
         let mut settles = None;
         let mut submissions = self.pass.begin(model, &self.metrics).await?;
+        // Until the steps have ended: who drops the run leaves them to be counted.
+        model.opened(self.pass.capacity).await?.uncounted = true;
         self.counted
             .get_or_insert_with(|| model.device().counters());
         while self.pass.absorbed < self.pass.total {
