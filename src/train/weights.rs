@@ -6,7 +6,8 @@ use crate::optim::CommonSettings;
 use crate::{Error, Graph, Result, Session, Shape, Snapshot, Tensor, TensorType, Values};
 
 use super::Model;
-use super::programs::RowProgram;
+use super::programs::{Capacity, RowProgram};
+use super::recovery::Recovery;
 
 /// A layer's tensor on the host.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +61,7 @@ impl Model {
 
     /// Puts the running means of the weights in their place, where the optimizer keeps some: what Keras' `fit` ends with,
     /// `finalize_variable_values`. Before the first update there are none.
-    pub(super) fn finalize_averages(&mut self, steps: u64) -> Result<()> {
+    pub(super) async fn finalize_averages(&mut self, steps: u64) -> Result<()> {
         let parts = u64::from(self.micro);
         let Some(mut config) = self.optimizer.config() else {
             return Ok(());
@@ -72,19 +73,16 @@ impl Model {
         }
         let updates = self.steps / batches.saturating_mul(parts);
         let parameters: Vec<Parameter> = self.architecture.parameters().collect();
-        let device = self.device().clone();
-        self.session_now()?;
-        let Some(open) = &mut self.engine.open else {
-            return Ok(());
-        };
+        let open = self.opened(Capacity::default()).await?;
         let (session, handles) = open.program(RowProgram::Train)?;
-        let rates = device.block_on(session.get_floats(handles.rates))?;
+        let rates = session.get_floats(handles.rates).await?;
         let skipped = rates.get(rate::SKIPPED).map_or(0, |&count| count as u64);
         if updates <= skipped {
             return Ok(());
         }
         for parameter in parameters.iter().filter(|parameter| parameter.trainable) {
-            let mean = session.read_values(&format!("{}.average", parameter.name))?;
+            let mean = format!("{}.average", parameter.name);
+            let mean = session.read_values_async(&mean).await?;
             let kind = TensorType::f32(&parameter.shape);
             let variables = std::iter::once((parameter.name.clone(), (kind, mean)));
             let variables = variables.collect();
@@ -166,6 +164,15 @@ impl Model {
         &mut self,
         weights: impl IntoIterator<Item = (&'a str, &'a [f32])>,
     ) -> Result<()> {
+        let device = self.device().clone();
+        device.block_on(self.set_weights_async(weights))
+    }
+
+    /// [`set_weights`](Self::set_weights) without blocking the thread.
+    pub(super) async fn set_weights_async<'a>(
+        &mut self,
+        weights: impl IntoIterator<Item = (&'a str, &'a [f32])>,
+    ) -> Result<()> {
         let known: Vec<Parameter> = self.architecture.parameters().collect();
         for (name, values) in weights {
             let Some(parameter) = known.iter().find(|known| known.name == name) else {
@@ -183,18 +190,24 @@ impl Model {
             self.engine.close_lost();
             // A model that nobody has used yet takes no device's memory for it.
             if self.engine.open.is_some() {
-                self.through_losses(|model| {
-                    let session = model.session_now()?;
-                    match session.plan().variable(name) {
-                        Ok(_) => session.write(name, values),
-                        Err(_) => Ok(()),
-                    }
-                })?;
+                let mut tries = Recovery::default().tries;
+                while let Err(error) = self.write_weight(name, values).await {
+                    self.engine.try_again(&mut tries, error)?;
+                }
             }
             let kind = TensorType::f32(&parameter.shape);
             let value = (kind, Values::F32(values.to_vec()));
             self.engine.kept.variables.insert(name.into(), value);
         }
         Ok(())
+    }
+
+    /// Writes a weight into the open session, where its programs read that.
+    async fn write_weight(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        let session = self.session(Capacity::default()).await?;
+        match session.plan().variable(name) {
+            Ok(_) => session.write(name, values),
+            Err(_) => Ok(()),
+        }
     }
 }

@@ -70,7 +70,7 @@ impl Run<'_> {
         // In the session first, which takes no reading: what is read, or stays there, is then what members end with.
         self.put_back_ended(model).await?;
         if model.members.is_empty() {
-            model.finalize_averages(self.pass.absorbed)?;
+            model.finalize_averages(self.pass.absorbed).await?;
         }
         model.engine.keep_weights().await
     }

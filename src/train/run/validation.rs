@@ -38,7 +38,8 @@ impl<'a> Validator<'a> {
 
     /// The figures of a member, on a device made again where it is lost meanwhile.
     async fn measure(&mut self, slabs: &[f32], member: usize) -> Result<Evaluation> {
-        self.model.set_weights(self.layout.weights(slabs, member))?;
+        let own: Vec<_> = self.layout.weights(slabs, member).collect();
+        self.model.set_weights_async(own).await?;
         let mut tries = Recovery::default().tries;
         loop {
             match self.measure_once().await {
