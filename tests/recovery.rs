@@ -467,3 +467,47 @@ fn a_population_that_cannot_go_on_keeps_its_last_state_and_goes_on_from_it_later
     println!("states of the steps {kept:?} were kept");
     assert!(kept.iter().any(|&done| done > 0), "{kept:?}");
 }
+
+#[test]
+fn steps_on_batches_go_on_from_the_last_reading_when_the_device_is_lost() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    if device.adapter_summary().is_none() {
+        return;
+    }
+    let rows = rows();
+    let (batch, _) = rows.split_at(16).unwrap();
+    let mut whole = Kind::Noisy.model(device);
+    let mut after = vec![whole.weights().unwrap()];
+    for _ in 0..12 {
+        whole.train_on_batch(&batch).unwrap();
+        after.push(whole.weights().unwrap());
+    }
+    for point in [1, 2, 3, 5, 8, 13] {
+        let mut model = Kind::Noisy.model(device);
+        for _ in 0..3 {
+            model.train_on_batch(&batch).unwrap();
+        }
+        let fired = device.counters().faults;
+        inject(device, point, FaultKind::Lost);
+        let mut refused = 0;
+        while device.counters().faults == fired {
+            refused += u32::from(model.train_on_batch(&batch).is_err());
+        }
+        assert!(refused <= 1, "lost once, told {refused} times");
+        // What is asked of the model then has an answer, and training goes on.
+        let now = model.weights().unwrap();
+        let step = after.iter().position(|after| *after == now);
+        let step = step.unwrap_or_else(|| panic!("lost at call {point}: after no step"));
+        for expected in &after[step + 1..(step + 3).min(after.len())] {
+            model.train_on_batch(&batch).unwrap();
+            assert_eq!(&model.weights().unwrap(), expected, "{point}, {step}");
+        }
+        // Who asks for the weights first is told once.
+        inject(device, 1, FaultKind::Lost);
+        assert!(matches!(model.weights(), Err(Error::DeviceLost { .. })));
+        model.weights().unwrap();
+        model.train_on_batch(&batch).unwrap();
+    }
+}

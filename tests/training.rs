@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{device, devices, shipped};
+use common::{alone, device, devices, shipped};
 use kiln::prelude::*;
 
 fn xor() -> Dataset {
@@ -431,6 +431,92 @@ fn iris_is_learnt_as_well_as_by_keras() {
             .unwrap()
     };
     assert!(accuracy("iris", &data, model, 60, 16) >= 0.8933 - 0.0149);
+}
+
+#[test]
+fn running_means_do_not_hold_back_steps_on_batches() {
+    let data = regression(16);
+    for device in devices() {
+        let trained = |adam: Adam| {
+            let model = Sequential::new(data.columns()).dense(5, Tanh);
+            let model = model.dense(1, Linear).seed(3);
+            let mut model = model
+                .compile_on(&device, MeanSquaredError, adam, [])
+                .unwrap();
+            let losses = (0..60).map(|_| model.train_on_batch(&data).unwrap().loss);
+            losses.collect::<Vec<_>>()
+        };
+        let with = trained(Adam::new(0.02).use_ema(0.99));
+        for (with, without) in with.iter().zip(trained(Adam::new(0.02))) {
+            assert!(
+                (with - without).abs() <= 1e-4 * without,
+                "{device}: {with} {without}"
+            );
+        }
+    }
+}
+
+#[test]
+fn weights_are_not_read_back_after_every_step_on_a_batch() {
+    let _alone = alone();
+    let Some(device) = device().filter(|device| device.adapter_summary().is_some()) else {
+        return;
+    };
+    let data = regression(16);
+    let model = Sequential::new(data.columns()).dense(5, Tanh);
+    let mut model = model
+        .dense(1, Linear)
+        .compile_on(device, MeanSquaredError, Adam::new(0.02), [])
+        .unwrap();
+    model.train_on_batch(&data).unwrap();
+    let before = device.counters();
+    for _ in 0..60 {
+        model.train_on_batch(&data).unwrap();
+    }
+    let readbacks = device.counters().since(&before).readbacks;
+    // The loss of each, and what is read once in a while.
+    assert!((60..90).contains(&readbacks), "{readbacks}");
+}
+
+#[test]
+fn smaller_batches_of_ones_own_go_through_the_open_session() {
+    let data = regression(75);
+    for device in devices() {
+        let model = || {
+            let model = Sequential::new(data.columns()).dense(5, Tanh);
+            let mse = Metric::from(MeanSquaredError);
+            let model = model.dense(1, Linear).seed(4);
+            model
+                .compile_on(&device, MeanSquaredError, Adam::new(0.05), [mse])
+                .unwrap()
+        };
+        // The last batch of each of the epochs is of eleven rows.
+        let (mut whole, mut single) = (model(), model());
+        let fit = Fit::epochs(2).batch_size(32).shuffle(false).silent();
+        let history = whole.fit(&data, fit).unwrap();
+        let mut plans = std::collections::BTreeSet::new();
+        let mut losses = Vec::new();
+        for _ in 0..2 {
+            for rows in [0..32, 32..64, 64..75] {
+                let batch = data.select(&rows.collect::<Vec<_>>()).unwrap();
+                losses.push(single.train_on_batch(&batch).unwrap().loss);
+                plans.insert(single.plan().unwrap().to_string());
+            }
+        }
+        assert_eq!(losses, history.step_losses, "{device}");
+        let weights = single.weights().unwrap();
+        assert_eq!(weights, whole.weights().unwrap(), "{device}");
+        assert_eq!(plans.len(), 1, "{device}: a session for each size");
+        let (one, _) = data.split_at(1).unwrap();
+        single.train_on_batch(&one).unwrap();
+        plans.insert(single.plan().unwrap().to_string());
+        assert_eq!(plans.len(), 1, "{device}: one for a single row");
+        // More rows than ever, and then fewer again.
+        single.train_on_batch(&data).unwrap();
+        single.train_on_batch(&one).unwrap();
+        plans.insert(single.plan().unwrap().to_string());
+        assert_eq!(plans.len(), 2, "{device}");
+    }
 }
 
 #[test]

@@ -10,9 +10,8 @@ use super::fit::Fit;
 use super::gradients::{self, Gradients};
 use super::history::History;
 use super::model::Model;
-use super::non_finite::{FirstNonFinite, NonFinite};
+use super::non_finite::FirstNonFinite;
 use super::predict::{self, Predictions};
-use super::recovery::Recovery;
 use super::run::{Validation, fit_on};
 use super::sizes::MAX_BATCH;
 use super::state::RunState;
@@ -70,49 +69,6 @@ impl Model {
         let feeder = Feeder::whole(&prepared);
         self.fit_fed(feeder, LearnedNames::of(train), validation, fit, begun)
             .await
-    }
-
-    /// One step on these rows as a batch, in their own order: loss and metrics as they were before its update. For loops of one's
-    /// own, such as those of reinforcement learning; losses that are not finite are told, not refused, and epochs are not counted.
-    ///
-    /// A batch of as many rows as the one before goes on in the same session; one of another size opens a session anew, which on
-    /// a GPU compiles kernels.
-    ///
-    /// ```
-    /// use kiln::prelude::*;
-    ///
-    /// let model = Sequential::new(2).dense(8, Tanh).dense(1, Linear);
-    /// let mut model = model.compile_on(&Device::cpu(), MeanSquaredError, Adam::new(0.01), [])?;
-    /// let batch = Dataset::from_rows(&[[0.0, 1.0], [1.0, 0.5]], &[[1.0], [0.5]])?;
-    /// let first = model.train_on_batch(&batch)?.loss;
-    /// for _ in 0..20 {
-    ///     model.train_on_batch(&batch)?;
-    /// }
-    /// assert!(model.evaluate(&batch)?.loss < first);
-    /// # Ok::<(), kiln::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`Model::fit`] but [`Error::NonFinite`].
-    pub fn train_on_batch(&mut self, batch: &Dataset) -> Result<Evaluation> {
-        let epochs = self.epochs;
-        // No state is kept for the loss of the device: the step can be asked for again.
-        let recovery = Recovery {
-            tries: 0,
-            ..Recovery::default()
-        };
-        let fit = Fit::steps(1).batch_size(batch.rows().max(1)).shuffle(false);
-        let fit = fit.on_non_finite(NonFinite::GoOn).recovery(recovery);
-        let history = self.fit(batch, fit.silent())?;
-        self.epochs = epochs;
-        let epoch = history.epochs.into_iter().next();
-        let epoch = epoch.ok_or_else(|| Error::data("there are no rows to train on"))?;
-        Ok(Evaluation {
-            loss: epoch.loss,
-            metrics: epoch.metrics,
-            confusion: None,
-        })
     }
 
     /// Trains on the batches that an iterator gives, which may go on for ever, and reports every epoch.

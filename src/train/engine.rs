@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
+use crate::edge::WallTime;
 use crate::graph::Role;
 use crate::op::cursor;
 use crate::session::resize_rates;
@@ -62,6 +64,17 @@ impl Open {
     }
 }
 
+/// Where the model was when the host last had all of it, while steps on single batches follow.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeptAt {
+    pub steps: u64,
+    pub micro: u32,
+    pub at: WallTime,
+}
+
+/// How old what the host has may be while steps on single batches follow.
+const MAX_AGE: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(super) struct Engine {
     pub device: Device,
@@ -71,6 +84,10 @@ pub(super) struct Engine {
     pub kept: Snapshot,
     /// Whether the open session has learned what `kept` does not hold.
     pub unread: bool,
+    /// Where the model was as `kept` has it, though it went on from there by single batches; none where a run follows.
+    pub kept_at: Option<KeptAt>,
+    /// Whether somebody was told that what the model has learned since is lost with its device.
+    pub loss_is_told: bool,
     /// Held by a run while it is at work, whose data lies in the open session.
     running: Weak<()>,
     /// The session in which callbacks evaluate while a run is under way.
@@ -88,6 +105,8 @@ impl Engine {
             open: None,
             kept: Snapshot::default(),
             unread: false,
+            kept_at: None,
+            loss_is_told: false,
             running: Weak::new(),
             for_callbacks: None,
             room: Vec::new(),
@@ -159,6 +178,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether what the host has is of long ago, or of nobody knows when.
+    pub fn is_stale(&self) -> bool {
+        self.kept_at.is_none_or(|kept| kept.at.elapsed() >= MAX_AGE)
+    }
+
     /// Reads weights and states, so that the loss of the device does not take them. Where there is no memory to read them,
     /// they stay on the device.
     pub async fn keep_weights(&mut self) -> Result<()> {
@@ -201,6 +225,7 @@ impl Engine {
     pub fn try_again(&mut self, tries: &mut u32, error: Error) -> Result<()> {
         let lost = matches!(error, Error::DeviceLost { .. });
         if !lost || *tries == 0 || self.unread || self.device.gpu().is_none() {
+            self.loss_is_told |= lost;
             return Err(error);
         }
         tracing::warn!("device lost: {error}");

@@ -47,6 +47,8 @@ pub struct Fit<'a> {
     pub(super) recovery: Recovery,
     pub(super) micro: Option<Micro>,
     pub(super) slice: Option<Duration>,
+    /// Whether it is a step on a batch of a loop of somebody's own.
+    pub(super) one_batch: bool,
 }
 
 /// The state that a run goes on from, or where its file is.
@@ -115,7 +117,14 @@ impl<'a> Fit<'a> {
             recovery: Recovery::default(),
             micro: None,
             slice: None,
+            one_batch: false,
         }
+    }
+
+    /// A step of a loop that is not ours.
+    pub(super) fn on_one_batch(mut self) -> Self {
+        self.one_batch = true;
+        self
     }
 
     /// Trains for at most this many optimizer steps, at least 1, however many epochs they are.
@@ -141,6 +150,10 @@ impl<'a> Fit<'a> {
 
     /// Rows of a step, at least 1; default 32. As many as the data has where those are fewer, and at most 65 536 then; from an
     /// iterator at most 65 536. The last batch of an epoch may be smaller and is averaged over its own rows.
+    ///
+    /// A model keeps its session from run to run. Batches of another size than before, and more rows than before, open another,
+    /// which on a GPU compiles kernels and takes memory anew: tenths of a second, once for each change.
+    /// [`train_on_batch`](super::Model::train_on_batch) takes smaller batches in the same one.
     pub fn batch_size(mut self, rows: usize) -> Self {
         self.batch_size = rows;
         self

@@ -26,6 +26,7 @@ mod model;
 mod names;
 mod non_finite;
 mod objective;
+mod one_batch;
 mod part;
 mod population;
 mod predict;

@@ -294,6 +294,7 @@ impl Model {
 
     /// Counts the steps of a run that was dropped on its way, which the device knows: the next one goes on after them.
     pub(super) async fn count_dropped(&mut self) -> Result<()> {
+        self.fall_back();
         if let Some(counted) = self.engine.left_by_dropped().await? {
             (self.steps, self.epochs) = counted;
         }
@@ -302,7 +303,7 @@ impl Model {
 
     /// A session that serves `capacity`: see [`Engine::opened`].
     pub(super) async fn opened(&mut self, capacity: Capacity) -> Result<&mut Open> {
-        if !self.engine.capacity().covers(&capacity) {
+        if self.engine.loss_is_told || !self.engine.capacity().covers(&capacity) {
             // Another one is opened, whose clock begins anew.
             self.count_dropped().await?;
         }

@@ -114,6 +114,10 @@ fn most_of_part(
         }),
         evaluate: evaluate.or(model.engine.capacity().evaluate),
     };
+    if model.engine.capacity().covers(&capacity(feeder.rows)) {
+        // They have room in the session that is open.
+        return Ok(None);
+    }
     let Some(free) = model.engine.free_bytes() else {
         let part = part_of(usize::MAX, bindable_rows, batch);
         return Ok((!binds(bindable_rows, feeder.rows)).then_some(part));

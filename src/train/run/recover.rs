@@ -69,7 +69,10 @@ impl Run<'_> {
         self.train(model).await?;
         // In the session first, which takes no reading: what is read, or stays there, is then what members end with.
         self.put_back_ended(model).await?;
-        if model.members.is_empty() {
+        if self.fit.one_batch && !model.engine.is_stale() {
+            return Ok(());
+        }
+        if model.members.is_empty() && !self.fit.one_batch {
             model.finalize_averages(self.pass.absorbed).await?;
         }
         model.engine.keep_weights().await

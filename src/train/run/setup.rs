@@ -194,6 +194,15 @@ fn is_of_few_steps(model: &Model, feeder: &Feeder<'_>, fit: &Fit<'_>, batch: usi
         && is_long_to_compile(parameters.sum(), model.device().target())
 }
 
+/// The room that an open session has for a batch of somebody's own loop: as for the last rows of an epoch, where there were more
+/// in a batch before.
+fn room_of_batches(model: &Model, feeder: &Feeder<'_>, fit: &Fit<'_>) -> Option<Extent> {
+    let open = model.engine.capacity().train?;
+    let alike = open.weights == feeder.weights && open.skips == feeder.skips && open.micro == 1;
+    let has_room = feeder.rows <= open.batch.min(open.rows);
+    (fit.one_batch && alike && has_room).then_some(open)
+}
+
 /// The rows of a step, and the room for rows to evaluate on; the feeder learns whether rows come in parts and batches are split.
 fn find_room(
     model: &Model,
@@ -202,17 +211,21 @@ fn find_room(
     fit: &Fit<'_>,
     resume: Option<&Resumed>,
 ) -> Result<(usize, Option<Extent>)> {
-    let batch = fit.batch_size.min(feeder.rows);
+    feeder.skips = fit.non_finite == NonFinite::Skip;
+    let open = room_of_batches(model, feeder, fit);
+    let batch = open.map_or(fit.batch_size.min(feeder.rows), |open| open.batch);
     if batch > MAX_BATCH {
         let (rows, size) = (feeder.rows, fit.batch_size);
         let message = format!("must be at most {MAX_BATCH} on {rows} rows, got {size}");
         return Err(Error::argument("batch_size", message));
     }
-    feeder.skips = fit.non_finite == NonFinite::Skip;
     if !model.members.is_empty() {
         return Ok((batch, None));
     }
-    feeder.few = is_of_few_steps(model, feeder, fit, batch);
+    feeder.few = match open {
+        Some(open) => open.few,
+        None => is_of_few_steps(model, feeder, fit, batch),
+    };
     let evaluate = match validation {
         Some(Validation::Own(data)) => {
             let trains = [feeder.least_extent(batch), feeder.extent(batch)];

@@ -70,6 +70,9 @@ impl Run<'_> {
 
     async fn train_steps(&mut self, model: &mut Model) -> Result<()> {
         model.engine.unread = true;
+        if !self.fit.one_batch {
+            model.engine.kept_at = None;
+        }
         let start = model.steps - self.pass.absorbed;
         let per_epoch = self.pass.steps_per_epoch();
         let first_epoch = model.epochs - self.pass.absorbed / per_epoch;
