@@ -11,7 +11,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use kiln::prelude::*;
-use kiln::train::Interrupt;
+use kiln::train::{Interrupt, Lambda, Timing};
 use triangle::Host;
 
 const ABOUT: &str =
@@ -50,9 +50,10 @@ fn main() -> std::process::ExitCode {
         let data = data()?;
         let mut model = network(&device)?;
         let interrupt = Interrupt::default();
-        let endless = Fit::epochs(1_000_000).interrupt(&interrupt).silent();
+        let endless = || Fit::epochs(1_000_000).silent();
         let history = {
-            let mut training = pin!(model.fit_async(&data, endless));
+            let interrupted = endless().interrupt(&interrupt);
+            let mut training = pin!(model.fit_async(&data, interrupted));
             let (mut drawn, mut added) = (Frames::default(), Frames::default());
             let mut ended = None;
             for _ in 0..frames {
@@ -87,9 +88,16 @@ fn main() -> std::process::ExitCode {
             steps as f64 / frames.max(1) as f64
         );
 
-        // The same run without a budget.
+        // The same run without a budget: as long by its settings, as those decide on kernels, and stopped at the same step.
         let mut other = network(&device)?;
-        let again = other.fit(&data, Fit::steps(steps).silent())?;
+        let enough = Lambda::new(|moment| {
+            if moment.step == steps {
+                moment.stop("the other run had as many steps");
+            }
+            Ok(())
+        });
+        let enough = enough.at(Timing::Steps(steps));
+        let again = other.fit(&data, endless().callback(enough))?;
         if bits(&mut model, &history)? != bits(&mut other, &again)? {
             let message = "the run within frames ended in other bits than the one without a budget";
             return Err(Error::data(message));

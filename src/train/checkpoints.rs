@@ -12,7 +12,7 @@ use super::fit::Resumed;
 use super::history::figure;
 use super::hook::{Every, StateHook};
 use super::model::Model;
-use super::state::RunState;
+use super::state::{Order, RunState};
 
 /// Where and how often a run writes its state, for [`Fit::checkpoints`](super::Fit::checkpoints).
 ///
@@ -172,7 +172,8 @@ impl Checkpoints {
             // A run's losses are as good as its name.
             let (own, others) = (&state.history.step_losses, &there.history.step_losses);
             let common = own.len().min(others.len());
-            if there.order != state.order || bits(state, common) != bits(&there, common) {
+            let same = Order { few: state.order.few, ..there.order } == state.order;
+            if !same || bits(state, common) != bits(&there, common) {
                 return of_another();
             }
             if there.steps > state.steps {

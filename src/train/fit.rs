@@ -257,7 +257,8 @@ impl<'a> Fit<'a> {
     /// Model, metrics, data, whether it validates, batch size and its parts, seed and callbacks are those of the run, or it is
     /// refused; rows from an iterator begin where the run stopped ([`Model::fit_batches`](super::Model::fit_batches)). Epochs and steps count from its beginning, so that
     /// the same settings end it where they would have. A run that a stop rule had ended is over, unless
-    /// [`History::stop`](super::History::stop) of the state says otherwise.
+    /// [`History::stop`](super::History::stop) of the state says otherwise. One that is made longer keeps the kernels that it began
+    /// with, which on an adapter that compiles slowly are others for a few hundred steps than for many.
     pub fn resume(mut self, state: RunState) -> Self {
         let path = None;
         self.resume = Some(Resume::State(Box::new(Resumed { state, path })));

@@ -74,6 +74,10 @@ pub struct Order {
     /// files of before this was kept.
     #[serde(default = "whole", skip_serializing_if = "is_whole")]
     pub micro: u32,
+    /// Whether the run was to have so few steps that no kernel is written for its network alone; none in files of before this was
+    /// kept. Other kernels end in other bits, so who goes on keeps them, however many steps there are then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) few: Option<bool>,
 }
 
 /// The parts of a batch in files that do not tell them.
@@ -92,6 +96,7 @@ impl fmt::Display for Order {
             batch,
             shuffle,
             micro,
+            few: _,
         } = self;
         write!(f, "{rows} rows in batches of {batch}")?;
         if !is_whole(micro) {

@@ -3,7 +3,7 @@
 use kiln::optim::Schedule;
 use kiln::prelude::*;
 use kiln::train::{
-    Auc, EarlyStopping, Every, History, Lambda, Metric, ReduceOnPlateau, RunState, Stop,
+    Auc, EarlyStopping, Every, History, Lambda, Metric, ReduceOnPlateau, RunState, Stop, Timing,
 };
 
 use crate::common::device;
@@ -451,4 +451,46 @@ fn a_checkpoint_of_version_1_is_read_and_gone_on_from() {
     assert!(state.callbacks[1].snapshot.is_some());
     let (history, ..) = run(&device, 0.0, Some(state));
     assert_eq!(*history.last().unwrap(), 200);
+}
+
+#[test]
+fn a_run_that_goes_on_keeps_its_kernels_however_many_steps_it_is_to_have() {
+    let Some(device) = device() else { return };
+    // Of a size for which an adapter that compiles slowly has other kernels where few steps follow.
+    let network = || {
+        let network = Sequential::new(3).dense(32, Tanh).dense(32, Tanh);
+        network
+            .dense(1, Sigmoid)
+            .seed(5)
+            .compile_on(device, BinaryCrossentropy, Adam::new(0.01), [])
+            .unwrap()
+    };
+    // The states at steps 100 and 200 of a run that is to have so many.
+    let states = |steps: u64, from: Option<RunState>| {
+        let mut states: Vec<RunState> = from.iter().cloned().collect();
+        let keep = |state: &RunState| {
+            states.push(state.clone());
+            Ok(())
+        };
+        let enough = Lambda::new(|moment| {
+            if moment.step == 200 {
+                moment.stop("enough");
+            }
+            Ok(())
+        });
+        let mut fit = Fit::steps(steps).batch_size(8).silent();
+        fit = fit.callback(enough.at(Timing::Steps(200)));
+        fit = fit.states(Every::Steps(100), keep);
+        if let Some(state) = from {
+            fit = fit.resume(state);
+        }
+        network().fit(&data(), fit).unwrap();
+        states
+    };
+    for (begun, resumed) in [(200, 1000), (1000, 200)] {
+        let whole = states(begun, None);
+        let again = states(resumed, Some(whole[0].clone()));
+        assert_eq!((whole.len(), again.len(), again[1].steps), (2, 2, 200));
+        assert_eq!(again[1].snapshot, whole[1].snapshot, "{begun}, {resumed}");
+    }
 }

@@ -187,6 +187,8 @@ impl Run<'_> {
 
     fn check_settings(&self, model: &Model, state: &RunState) -> Result<()> {
         let (here, mut there) = (self.order, state.order);
+        // A file of before that was kept does not say.
+        there.few = here.few;
         if !is_whole(&here.micro) && is_silent_of_parts(model, state) {
             tracing::warn!(
                 parts = here.micro,

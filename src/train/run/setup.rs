@@ -98,7 +98,7 @@ impl<'a> Run<'a> {
             evaluate,
         };
         let metrics = model.recipe().metrics()?;
-        let (rows, micro) = (feeder.rows as u64, feeder.micro);
+        let (rows, micro, few) = (feeder.rows as u64, feeder.micro, feeder.few);
         let mut epoch_sums =
             EpochSums::new(rows, batch as u64, metrics.layout.clone(), model.epochs);
         if fit.non_finite == NonFinite::Skip {
@@ -150,6 +150,7 @@ impl<'a> Run<'a> {
                 batch: batch as u64,
                 shuffle: shuffles[0],
                 micro,
+                few: (!population).then_some(few),
             },
             members: shuffles.iter().map(|_| member()).collect(),
             pass: RowPass::new((RowProgram::Train, capacity), feeder, epoch_sums, total),
@@ -183,7 +184,7 @@ fn count_in_parts(model: &mut Model, micro: u32) {
 }
 
 /// Whether the steps of a run are too few for a kernel that is written for this network alone, where that takes long to
-/// compile. The run as a whole decides: one that goes on from a state has the bits that it would have had.
+/// compile. A run decides as it begins: one that goes on from a state keeps what was decided.
 fn is_of_few_steps(model: &Model, feeder: &Feeder<'_>, fit: &Fit<'_>, batch: usize) -> bool {
     let per_epoch = feeder.rows.div_ceil(batch.max(1)) as u64;
     let steps = fit.epochs.saturating_mul(per_epoch);
@@ -222,9 +223,11 @@ fn find_room(
     if !model.members.is_empty() {
         return Ok((batch, None));
     }
-    feeder.few = match open {
-        Some(open) => open.few,
-        None => is_of_few_steps(model, feeder, fit, batch),
+    let kept = resume.and_then(|resumed| resumed.state.order.few);
+    feeder.few = match (kept, open) {
+        (Some(few), _) => few,
+        (None, Some(open)) => open.few,
+        (None, None) => is_of_few_steps(model, feeder, fit, batch),
     };
     let evaluate = match validation {
         Some(Validation::Own(data)) => {
