@@ -34,12 +34,13 @@ impl Model {
 
     /// [`Model::fit`] without blocking the thread: a poll works for a [slice](Fit::slice) of 2 ms, on every device, and asks to be
     /// polled again at once. The first polls take longer: they check the data, open a session, which compiles its kernels, and
-    /// upload the rows. So does a step that an op takes most of. Callbacks take what they take.
+    /// upload the rows. So does a step that an op takes most of. Callbacks take what they take, and so do the files of
+    /// [`Fit::checkpoints`] and the search for the op that made a NaN, which are done within a poll.
     ///
     /// The future is `Send` and needs no executor of its own: it runs under tokio (`spawn` too), smol, in a loop of polls, and
     /// within a frame's budget by [`Device::poll_for`](crate::Device::poll_for). Where it is dropped the step under way is
-    /// finished, and the model stays as that left it; a raised [`Fit::interrupt`] ends the run with its history after what
-    /// is under way, a slice's work.
+    /// finished, and the model stays as that left it, which the next run goes on from; [`Callback::end`](super::Callback::end) is
+    /// not called then. A raised [`Fit::interrupt`] ends the run with its history after what is under way, a slice's work.
     ///
     /// # Errors
     ///

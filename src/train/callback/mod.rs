@@ -109,7 +109,8 @@ pub trait Callback: Send {
         Ok(())
     }
 
-    /// After the last step, also where a run ends by an error of another callback.
+    /// After the last step, also where a run ends by an error of another callback; not where the future of
+    /// [`fit_async`](super::Model::fit_async) is dropped before.
     fn end(&mut self, moment: &mut Moment<'_>) -> Result<()> {
         let _unused = moment;
         Ok(())
