@@ -293,7 +293,9 @@ fn steps_of_a_run_that_was_dropped_are_counted_by_the_next() {
     let (few, _) = data(500).split_at(33).unwrap();
     for device in devices() {
         let model = || {
-            let model = Sequential::new(8).dense(6, Tanh).layer(Dropout { rate: 0.2 });
+            let model = Sequential::new(8)
+                .dense(6, Tanh)
+                .layer(Dropout { rate: 0.2 });
             let adam = Adam::new(0.01).gradient_accumulation_steps(4);
             let model = model.dense(1, Linear).seed(7);
             model

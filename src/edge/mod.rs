@@ -20,5 +20,5 @@ pub(crate) mod slice;
 pub(crate) mod threads;
 mod wait;
 
-pub(crate) use clock::WallTime;
+pub(crate) use clock::{Ending, WallTime};
 pub(crate) use wait::block_on;

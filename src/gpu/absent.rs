@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Result;
-use crate::edge::WallTime;
+use crate::edge::{Ending, WallTime};
 use crate::plan::{Place, Plan};
 use crate::target::{Target, TuningTable};
 
@@ -135,6 +135,7 @@ never! {
         fn limit_steps_per_dispatch(&self, usize, u64);
         fn reserve_readbacks(&self, &[Place], usize) -> Result<()>;
         fn finish<R>(&self, Pending, impl FnOnce(&[u8]) -> R) -> Ready<Result<R>>;
+        fn finish_within<R>(&self, Pending, Duration, impl FnOnce(&[u8]) -> R) -> Ready<Result<(R, Ending)>>;
         fn profile(&self, usize, u64) -> Ready<Result<Profile>>;
         fn write(&self, Place, &[f32]) -> Result<()>;
         fn write_words(&self, Place, &[u32]) -> Result<()>;

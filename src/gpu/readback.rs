@@ -3,13 +3,18 @@
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
 use crate::Result;
-use crate::edge::WallTime;
+use crate::edge::{Ending, WallTime, slice};
 
 use super::device::{Buffer, Device, Submission};
+
+/// How long a poll waits for a GPU before it gives the thread back, to be polled again at once: a thread that only looks takes a
+/// core for nothing.
+pub(super) const PATIENCE: Duration = Duration::from_micros(200);
 
 /// A submission, and the staging buffer that it fills, if any.
 #[derive(Debug)]
@@ -63,11 +68,26 @@ impl Readback {
         device: &Device,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<(R, Option<Buffer>)> {
+        let (result, buffer, _) = self.finish_within(device, PATIENCE, read).await?;
+        Ok((result, buffer))
+    }
+
+    /// The same, each poll waiting for a GPU as long as `patience` says, and between which moments the submission ended.
+    pub async fn finish_within<R>(
+        self,
+        device: &Device,
+        patience: Duration,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<(R, Option<Buffer>, Ending)> {
         let during = "reading back";
         device.begin_wait()?;
+        // When it was last seen under way, and in which poll.
+        let mut seen: Option<(WallTime, Option<WallTime>)> = None;
         let mapped = {
             let mut receive = std::pin::pin!(self.done.receive());
             std::future::poll_fn(|context| {
+                let poll = slice::end();
+                let mut waited = Duration::ZERO;
                 loop {
                     if let Err(error) = device.progress() {
                         return Poll::Ready(Err(error));
@@ -78,7 +98,12 @@ impl Readback {
                     if self.begun.elapsed() > device.deadline() {
                         return Poll::Ready(Err(device.passed_deadline(during)));
                     }
-                    if !device.waits_within_poll(&self.submission) {
+                    let looked = WallTime::now();
+                    seen = Some((looked, poll));
+                    let left = patience.saturating_sub(waited);
+                    let waits = device.waits_within_poll(&self.submission, left);
+                    waited += looked.elapsed();
+                    if !waits {
                         // wgpu delivers only when polled, so somebody must come again.
                         device.waits_for(&self.submission);
                         context.waker().wake_by_ref();
@@ -88,6 +113,16 @@ impl Readback {
             })
             .await?
         };
+        let by = self.arrived().unwrap_or_else(WallTime::now);
+        let ending = match seen {
+            // The thread waited for it, as it does where nobody has said how long a poll may be.
+            Some((_, poll)) if poll == slice::end() => Ending::at(by),
+            None if slice::end().is_none() => Ending::at(by),
+            seen => Ending {
+                after: seen.map_or(self.begun, |(looked, _)| looked).min(by),
+                by,
+            },
+        };
         // None where the driver dropped the request.
         if mapped != Some(true) {
             return Err(device.mapping_failed(during));
@@ -95,9 +130,9 @@ impl Readback {
         match self.buffer {
             Some((buffer, bytes)) => {
                 let result = device.read_mapped(&buffer, bytes, read)?;
-                Ok((result, Some(buffer)))
+                Ok((result, Some(buffer), ending))
             }
-            None => Ok((read(&[]), None)),
+            None => Ok((read(&[]), None, ending)),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::edge::WallTime;
+use crate::edge::{Ending, WallTime};
 use crate::identity::Identity;
 use crate::number::half_bits;
 use crate::plan::{Place, Plan};
@@ -11,7 +12,7 @@ use crate::target::Class;
 use crate::{DType, Error, Result};
 
 use super::device::{Bindings, Buffer, Device, Kernel, Pass, Pool, Purpose, Recorder};
-use super::readback::Readback;
+use super::readback::{PATIENCE, Readback};
 
 /// The most dispatches of one submission of many steps.
 const MAX_DISPATCHES: u64 = 1 << 16;
@@ -216,12 +217,24 @@ impl Session {
         pending: Pending,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<R> {
+        let (result, _) = self.finish_within(pending, PATIENCE, read).await?;
+        Ok(result)
+    }
+
+    /// The same, each poll waiting for a GPU as long as `patience` says, and between which moments the submission ended.
+    pub async fn finish_within<R>(
+        &mut self,
+        pending: Pending,
+        patience: Duration,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<(R, Ending)> {
         self.identity.check(pending.of)?;
-        let (result, staging) = pending.readback.finish(&self.device, read).await?;
+        let finished = pending.readback.finish_within(&self.device, patience, read);
+        let (result, staging, ending) = finished.await?;
         if let Some(staging) = staging.filter(|staging| staging.bytes() <= MAX_KEPT_STAGING) {
             self.staging.put(staging);
         }
-        Ok(result)
+        Ok((result, ending))
     }
 
     pub async fn read<R>(&mut self, place: Place, read: impl FnOnce(&[u8]) -> R) -> Result<R> {

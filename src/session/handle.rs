@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::time::Duration;
 
+use crate::edge::{Ending, WallTime};
 use crate::plan::{Place, Plan};
-use crate::{DType, Error, Pending, Result, Session};
+use crate::{DType, Error, Result, Session};
 
-use super::access::floats_of;
-use super::{Executor, Values};
+use super::access::{floats, floats_of};
+use super::{Executor, Pending, PendingKind, Values};
 
 /// A variable of a plan, or what one of its programs fetches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,6 +210,24 @@ impl Session {
             self.last = Some(program.0);
         }
         self.submit_at(program.0, steps, &places(copied))
+    }
+
+    /// Waits for a submission as [`finish`](Self::finish) does, each poll for a GPU as long as `patience` says: its copy, and
+    /// between which moments it ended.
+    pub(crate) async fn finish_within(
+        &mut self,
+        pending: Pending,
+        patience: Duration,
+    ) -> Result<(Vec<f32>, Ending)> {
+        match (pending.0, &mut self.executor) {
+            (PendingKind::Gpu(pending), Executor::Gpu(session)) => {
+                session.finish_within(pending, patience, floats).await
+            }
+            (kind, _) => {
+                let copy = self.finish(Pending(kind)).await?;
+                Ok((copy, Ending::at(WallTime::now())))
+            }
+        }
     }
 
     /// Runs a step up to the call that first writes a number that is not finite: see

@@ -172,7 +172,10 @@ impl Checkpoints {
             // A run's losses are as good as its name.
             let (own, others) = (&state.history.step_losses, &there.history.step_losses);
             let common = own.len().min(others.len());
-            let same = Order { few: state.order.few, ..there.order } == state.order;
+            let same = Order {
+                few: state.order.few,
+                ..there.order
+            } == state.order;
             if !same || bits(state, common) != bits(&there, common) {
                 return of_another();
             }

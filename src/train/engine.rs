@@ -50,10 +50,7 @@ impl Open {
         };
         let word = |at: usize| u64::from(words.get(at).copied().unwrap_or_default());
         let begun = word(cursor::OFFSET) + word(cursor::ROWS) > 0;
-        Ok((
-            word(cursor::STEP),
-            word(cursor::EPOCH) + u64::from(begun),
-        ))
+        Ok((word(cursor::STEP), word(cursor::EPOCH) + u64::from(begun)))
     }
 
     /// Weights, optimizer states and rates, and not where a run is.

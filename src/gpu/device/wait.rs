@@ -101,10 +101,19 @@ impl Device {
     }
 
     /// Waits for a submission within the poll at hand, as if it were the poll that does the work, where that is so or nearly: an
-    /// adapter that is the processor takes the cores of a thread that polls on. Whether there was time for it.
-    pub(in crate::gpu) fn waits_within_poll(&self, submission: &Submission) -> bool {
-        let left = slice::left().filter(|left| !left.is_zero());
-        let Some(left) = left.filter(|_| self.target().class != Class::Gpu) else {
+    /// adapter that is the processor takes the cores of a thread that polls on. For a GPU no longer than `patience`. Whether
+    /// there was time for it.
+    pub(in crate::gpu) fn waits_within_poll(
+        &self,
+        submission: &Submission,
+        patience: Duration,
+    ) -> bool {
+        let of_gpu = |left: Duration| match self.target().class {
+            Class::Gpu => left.min(patience),
+            Class::Cpu | Class::CpuAdapter => left,
+        };
+        let left = slice::left().map(of_gpu).filter(|left| !left.is_zero());
+        let Some(left) = left else {
             return false;
         };
         let inner = &self.inner;

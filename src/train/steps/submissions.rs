@@ -76,12 +76,13 @@ impl Submissions {
     pub async fn ahead(&mut self, session: &mut Session, until: u64) -> Result<()> {
         let reading = |queue: &VecDeque<Submitted>| queue.iter().flat_map(|it| &it.reads).count();
         while self.submitted < until
-            && self.queue.len() < self.pace.in_flight()
+            && self.queue.len() < self.pace.in_flight(self.pace.room())
             && reading(&self.queue) < READBACKS
         {
-            slice::time_for(self.pace.step()).await;
-            let (steps, reads) = self.next_steps(until);
-            let begun = Begun::now();
+            slice::time_for(self.pace.needs(self.pace.room())).await;
+            let room = self.pace.room();
+            let (steps, reads) = self.next_steps(self.pace.next_steps(room), until);
+            let begun = self.pace.begin(steps, room);
             session.limit_program(self.program, self.pace.steps_per_dispatch());
             let copied = if reads { &self.sums[..] } else { &[] };
             let (pending, took) = session
@@ -104,14 +105,14 @@ impl Submissions {
         Ok(())
     }
 
-    /// The steps of the next submission, and whether it reads the ring.
-    fn next_steps(&self, until: u64) -> (u64, bool) {
+    /// The steps of the next submission, where it should have so many, and whether it reads the ring.
+    fn next_steps(&self, wanted: u64, until: u64) -> (u64, bool) {
         // No two epochs that are read together may share a slot of a tally.
         let first = self.submitted - self.unread;
         let of_slots = self.slots * self.per_epoch - first % self.per_epoch;
         let room = of_slots.min(RING_ROWS as u64) - self.unread;
         let left = until - self.submitted;
-        let most = self.pace.next_steps().min(left).min(room);
+        let most = wanted.min(left).min(room);
         let to_end = self.per_epoch - self.submitted % self.per_epoch;
         // One that reaches the end of an epoch ends at one.
         let steps = match most.checked_sub(to_end) {
@@ -131,9 +132,13 @@ impl Submissions {
         let Some(submitted) = self.queue.pop_front() else {
             return Ok(None);
         };
-        let ring = session.finish(submitted.pending).await?;
-        self.pace
-            .took(submitted.steps, submitted.begun, submitted.took);
+        let begun = submitted.begun;
+        let finished = session.finish_within(submitted.pending, begun.patience());
+        let (ring, ending) = finished.await?;
+        match submitted.took {
+            Some(took) => self.pace.took(begun, took),
+            None => self.pace.ended(begun, ending),
+        }
         let under_way: u64 = self.queue.iter().map(|submitted| submitted.steps).sum();
         let read = submitted.reads.unwrap_or(0..0);
         Ok(Some((self.submitted - under_way, read, ring)))
