@@ -46,6 +46,11 @@ impl Progress {
         }
     }
 
+    /// Whether the loss of single steps is shown.
+    pub fn shows_steps(&self) -> bool {
+        self.bar.is_some()
+    }
+
     /// The run has done so many steps, of which the last had this loss, where one was read.
     pub fn steps(&self, done: u64, loss: Option<f64>) {
         if let Some(bar) = &self.bar

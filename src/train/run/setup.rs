@@ -153,7 +153,10 @@ impl<'a> Run<'a> {
                 few: (!population).then_some(few),
             },
             members: shuffles.iter().map(|_| member()).collect(),
-            pass: RowPass::new((RowProgram::Train, capacity), feeder, epoch_sums, total),
+            pass: RowPass {
+                watched: progress.shows_steps(),
+                ..RowPass::new((RowProgram::Train, capacity), feeder, epoch_sums, total)
+            },
             first_step: first,
             first_epoch: resume.map_or(model.epochs, |resumed| {
                 let state = &resumed.state;

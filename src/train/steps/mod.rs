@@ -26,6 +26,8 @@ pub(super) struct RowPass<'a> {
     pub absorbed: u64,
     /// Steps after which the pass ends.
     pub total: u64,
+    /// Whether somebody watches the loss of the steps.
+    pub watched: bool,
     /// Whether the iterator that rows come from has ended: the pass does, after the rows that it gave.
     pub data_ended: bool,
 }
@@ -44,6 +46,7 @@ impl<'a> RowPass<'a> {
             epoch_sums,
             absorbed: 0,
             total,
+            watched: false,
             data_ended: false,
         }
     }
@@ -62,7 +65,7 @@ impl<'a> RowPass<'a> {
         let device = model.device().clone();
         let program = model.opened(self.capacity).await?.program(self.program)?;
         let steps = (self.steps_per_epoch(), self.absorbed);
-        Submissions::new(program, metrics, steps, &device)
+        Submissions::new(program, metrics, steps, self.watched, &device)
     }
 
     /// Brings rows and submits steps until enough is under way, or step `until` is.

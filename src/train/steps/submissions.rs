@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::edge::slice;
+use crate::edge::{WallTime, slice};
 use crate::session::{Handle, Pending, PieceTimes, ProgramHandle};
 use crate::{Device, Result, Session};
 
@@ -17,7 +17,8 @@ use super::pace::{Begun, Pace};
 /// The steps of one program, in submissions of which up to three are under way.
 ///
 /// The ring of sums, and the tallies of epochs beside it, are read once an epoch, with the submission that ends it, or when it is full. So an epoch of n steps
-/// that fit the ring costs one readback and at most ⌈n / 64⌉ + 1 submissions; several short epochs share one of each.
+/// that fit the ring costs one readback and at most ⌈n / 64⌉ + 1 submissions; several short epochs share one of each. Where somebody
+/// watches the loss it is read about once a second too.
 pub(in crate::train) struct Submissions {
     program: ProgramHandle,
     /// The ring and the tallies.
@@ -33,7 +34,12 @@ pub(in crate::train) struct Submissions {
     pub submitted: u64,
     /// Steps submitted whose sums no submission reads yet.
     unread: u64,
+    /// When a submission was last told to read some, where somebody watches them come.
+    watched: Option<WallTime>,
 }
+
+/// The longest time between two readings that somebody watches.
+const SHOWN_EVERY: Duration = Duration::from_secs(1);
 
 struct Submitted {
     pending: Pending,
@@ -51,6 +57,7 @@ impl Submissions {
         (session, handles): (&mut Session, &RunHandles),
         metrics: &ModelMetrics,
         (per_epoch, submitted): (u64, u64),
+        watched: bool,
         device: &Device,
     ) -> Result<Self> {
         session.reserve(&handles.sums, READBACKS)?;
@@ -64,6 +71,7 @@ impl Submissions {
             queue: VecDeque::new(),
             submitted,
             unread: 0,
+            watched: watched.then(WallTime::now),
         })
     }
 
@@ -82,6 +90,7 @@ impl Submissions {
             slice::time_for(self.pace.needs(self.pace.room())).await;
             let room = self.pace.room();
             let (steps, reads) = self.next_steps(self.pace.next_steps(room), until);
+            let reads = reads || self.is_awaited(WallTime::now());
             let begun = self.pace.begin(steps, room);
             session.limit_program(self.program, self.pace.steps_per_dispatch());
             let copied = if reads { &self.sums[..] } else { &[] };
@@ -90,6 +99,9 @@ impl Submissions {
                 .await?;
             self.submitted += steps;
             self.unread += steps;
+            if let (true, Some(last)) = (reads, &mut self.watched) {
+                *last = WallTime::now();
+            }
             let reads = reads.then(|| {
                 let unread = std::mem::take(&mut self.unread);
                 self.submitted - unread..self.submitted
@@ -123,6 +135,12 @@ impl Submissions {
         (steps, reads)
     }
 
+    /// Whether somebody who watches the loss has seen none for a while.
+    fn is_awaited(&self, now: WallTime) -> bool {
+        let since = |last: WallTime| now.saturating_duration_since(last) >= SHOWN_EVERY;
+        self.watched.is_some_and(since)
+    }
+
     /// Waits for the submission that ends next: the steps done so far, those whose sums came with it, counted from 0, and the
     /// sums. None where nothing is under way.
     pub async fn next(
@@ -142,5 +160,47 @@ impl Submissions {
         let under_way: u64 = self.queue.iter().map(|submitted| submitted.steps).sum();
         let read = submitted.reads.unwrap_or(0..0);
         Ok(Some((self.submitted - under_way, read, ring)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::edge::block_on;
+    use crate::prelude::*;
+    use crate::train::programs::{Capacity, Extent, RowProgram};
+
+    use super::*;
+
+    #[test]
+    fn a_loss_that_is_watched_is_read_before_a_long_epoch_ends() {
+        let device = Device::cpu();
+        let model = Sequential::new(1).dense(1, Linear);
+        let mut model = model
+            .compile_on(&device, MeanSquaredError, Sgd::new(0.1), [])
+            .unwrap();
+        let metrics = model.recipe().metrics().unwrap();
+        let per_epoch = 100_000;
+        let capacity = Capacity::training(Extent::new(per_epoch, 1));
+        let read = |watched: bool, seconds: u64, model: &mut Model| {
+            let age = Duration::from_secs(seconds);
+            block_on(async {
+                let open = model.opened(capacity).await.unwrap();
+                let program = open.program(RowProgram::Train).unwrap();
+                let steps = (per_epoch as u64, 0);
+                let begun = Submissions::new(program, &metrics, steps, watched, &device);
+                let mut submissions = begun.unwrap();
+                if let Some(last) = &mut submissions.watched {
+                    *last = last.checked_sub(age).unwrap();
+                }
+                let session = &mut open.session;
+                submissions.ahead(session, 20).await.unwrap();
+                let (done, read, _) = submissions.next(session).await.unwrap().unwrap();
+                assert_eq!(done, 8);
+                read
+            })
+        };
+        assert_eq!(read(false, 5, &mut model), 0..0);
+        assert_eq!(read(true, 0, &mut model), 0..0);
+        assert_eq!(read(true, 5, &mut model), 0..8);
     }
 }
