@@ -41,7 +41,7 @@ fn measure(device: &Device, widths: &[usize], batch: usize) {
         warm.store(moment.epoch() >= WARM_UP, Relaxed);
         Ok(())
     });
-    let fit = Fit::epochs(1 << 32).batch_size(batch).silent();
+    let fit = Fit::epochs(1 << 24).batch_size(batch).silent();
     let fit = fit
         .interrupt(&interrupt)
         .callback(note.at(Timing::Overlapping));
@@ -64,17 +64,23 @@ fn measure(device: &Device, widths: &[usize], batch: usize) {
             }
         }
     };
-    times.sort();
     let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    let mut longest: Vec<usize> = (0..times.len()).collect();
+    longest.sort_by_key(|&poll| std::cmp::Reverse(times[poll]));
+    let longest = longest.iter().take(5);
+    let longest: Vec<String> = longest
+        .map(|&poll| format!("{:.2} ms in poll {poll}", millis(times[poll])))
+        .collect();
+    times.sort();
     let share = |percent: usize| millis(times[(times.len() * percent / 100).min(times.len() - 1)]);
     println!(
-        "{device}, {widths:?} in batches of {batch}, {} polls of {} steps: median {:.2} ms, 99 % {:.2} ms, longest {:.2} ms; the longest \
+        "{device}, {widths:?} in batches of {batch}, {} polls of {} steps: median {:.2} ms, 99 % {:.2} ms, longest {}; the longest \
          before, with the opening, {:.2} ms; ended {} polls after the interrupt",
         times.len(),
         history.steps,
         share(50),
         share(99),
-        share(100),
+        longest.join(", "),
         millis(first),
         after + 1
     );

@@ -188,7 +188,8 @@ fn a_plain_loop_of_polls_runs_a_training_and_other_work_between() {
         let mut frames = 0;
         let (ended, polls) = polled(on_a_task(device.clone(), data.clone()), |_| frames += 1);
         assert_eq!(ended, expected, "{device}");
-        assert!(polls == frames && polls > 0, "{device}: {polls} polls");
+        // Some 1800 steps, an evaluation and a prediction: many slices of 2 ms on any machine.
+        assert!(polls == frames && polls >= 10, "{device}: {polls} polls");
     }
 }
 

@@ -161,6 +161,29 @@ impl History {
         }
     }
 
+    /// The same without what it lists, which grows with the run.
+    pub(super) fn without_lists(&self) -> Self {
+        History {
+            stop: self.stop.clone(),
+            notes: self.notes.clone(),
+            epochs: Vec::new(),
+            step_losses: Vec::new(),
+            ..*self
+        }
+    }
+
+    /// How many epochs and losses of steps it lists.
+    pub(super) fn lengths(&self) -> (usize, usize) {
+        (self.epochs.len(), self.step_losses.len())
+    }
+
+    /// Lists what a later one of the same run did when it was of these [lengths](Self::lengths).
+    pub(super) fn list_as(&mut self, later: &History, (epochs, losses): (usize, usize)) {
+        self.epochs = later.epochs.iter().take(epochs).cloned().collect();
+        let losses = later.step_losses.iter().take(losses);
+        self.step_losses = losses.copied().collect();
+    }
+
     /// The loss of every epoch.
     pub fn loss(&self) -> Vec<f64> {
         self.epochs.iter().map(|epoch| epoch.loss).collect()

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::edge::WallTime;
+use crate::edge::{WallTime, slice};
 use crate::graph::Role;
 use crate::session::PendingSnapshot;
 use crate::{Device, Error, Result, Snapshot};
@@ -36,7 +36,10 @@ pub(super) struct Keeper {
     recovers: bool,
     /// Whether steps are run again where a loss is not finite.
     pub explains: bool,
+    /// Without what its histories list, which the run still has, as lists only grow.
     pub state: Option<RunState>,
+    /// How long those lists were.
+    pub lengths: Vec<(usize, usize)>,
     /// When that was taken.
     pub state_at: WallTime,
     /// One that is on its way.
@@ -61,8 +64,19 @@ struct StateCopy {
     /// The step of the run after which it was copied.
     step: u64,
     begun: WallTime,
-    /// What the host knows of the run at that step, since when, and what finding it out took.
-    rest: Option<(RunState, WallTime, Duration)>,
+    /// What the host knows of the run at that step, once it does.
+    rest: Option<RestOfState>,
+}
+
+/// What the host knows of the run at the step of a copy.
+#[derive(Debug)]
+struct RestOfState {
+    state: RunState,
+    /// How long the lists of its histories are.
+    lengths: Vec<(usize, usize)>,
+    /// Since when it is known, and what finding it out took.
+    read: WallTime,
+    asked: Duration,
 }
 
 /// The time from one state to the next, by what one costs.
@@ -79,6 +93,7 @@ impl Keeper {
             recovers: recovery.tries > 0 && device.gpu().is_some(),
             explains: false,
             state: None,
+            lengths: Vec::new(),
             state_at: now,
             copy: None,
             copies: true,
@@ -115,7 +130,8 @@ impl Keeper {
     /// the host heard too late to tell.
     fn hold(
         &mut self,
-        (state, begun, copied): (RunState, WallTime, bool),
+        (state, lengths): (RunState, Vec<(usize, usize)>),
+        (begun, copied): (WallTime, bool),
         device: Option<Duration>,
         host: Duration,
     ) {
@@ -123,7 +139,8 @@ impl Keeper {
         self.cost = self.device_cost.unwrap_or_default() + host;
         let (step, seconds) = (state.steps, self.cost.as_secs_f64());
         tracing::debug!(step, seconds, copied, "state kept");
-        (self.state, self.state_at) = (Some(state), begun);
+        (self.state, self.lengths) = (Some(state), lengths);
+        self.state_at = begun;
     }
 }
 
@@ -158,11 +175,13 @@ impl Run<'_> {
     async fn keep_now(&mut self, model: &mut Model) -> Result<()> {
         let begun = WallTime::now();
         self.keeper.begun = begun;
-        let state = self.state(model).await;
-        if let Some(state) = with_room(state, self.pass.absorbed)? {
-            let cost = Some(begun.elapsed());
+        let session = model.session(self.pass.capacity).await?;
+        let snapshot = session.snapshot_async(Role::is_kept).await;
+        if let Some(snapshot) = with_room(snapshot, self.pass.absorbed)? {
+            let state = self.state_with(model, snapshot, model.steps)?;
+            let (kept, cost) = ((state, self.lengths()), begun.elapsed());
             self.keeper
-                .hold((state, begun, false), cost, Duration::ZERO);
+                .hold(kept, (begun, false), Some(cost), Duration::ZERO);
         }
         Ok(())
     }
@@ -199,6 +218,7 @@ impl Run<'_> {
     }
 
     async fn begin_copy(&mut self, model: &mut Model, step: u64) -> Result<()> {
+        slice::time_for(self.keeper.cost).await;
         let begun = WallTime::now();
         self.keeper.begun = begun;
         let session = model.session(self.pass.capacity).await?;
@@ -223,9 +243,15 @@ impl Run<'_> {
             return Ok(());
         }
         let read = WallTime::now();
-        let rest = self.state_with(model, Snapshot::default(), model_step)?;
+        let state = self.state_with(model, Snapshot::default(), model_step)?;
+        let lengths = self.lengths();
         if let Some(copy) = &mut self.keeper.copy {
-            copy.rest = Some((rest, read, read.elapsed()));
+            copy.rest = Some(RestOfState {
+                state,
+                lengths,
+                read,
+                asked: read.elapsed(),
+            });
         }
         Ok(())
     }
@@ -241,14 +267,16 @@ impl Run<'_> {
         let reading = WallTime::now();
         let session = model.session(self.pass.capacity).await?;
         let snapshot = session.finish_snapshot(copy.snapshot).await?;
-        if let Some((mut state, read, asked)) = copy.rest {
+        if let Some(rest) = copy.rest {
+            let mut state = rest.state;
             state.set_snapshot(snapshot);
             // At most from the end of the step to the arrival. Submitting the copy is left out: where a driver blocks that,
             // it is for the steps before it, which are no cost. Where the host heard of both at once, it cannot tell.
-            let device = arrived.and_then(|arrived| arrived.checked_duration_since(read));
+            let device = arrived.and_then(|arrived| arrived.checked_duration_since(rest.read));
             let device = device.filter(|cost| !cost.is_zero());
-            let host = asked + reading.elapsed();
-            self.keeper.hold((state, copy.begun, true), device, host);
+            let host = rest.asked + reading.elapsed();
+            let kept = (state, rest.lengths);
+            self.keeper.hold(kept, (copy.begun, true), device, host);
         }
         Ok(())
     }

@@ -81,9 +81,10 @@ impl Run<'_> {
     /// Takes up the last state that was kept, on a device made again.
     async fn go_back(&mut self, model: &mut Model) -> Result<()> {
         self.keeper.forget_copy();
-        let Some(state) = self.keeper.state.take() else {
+        let Some(mut state) = self.keeper.state.take() else {
             return Ok(());
         };
+        self.list_in(&mut state, &self.keeper.lengths);
         model.engine.close();
         let outcome = self.start_once(model, Some(&state)).await;
         if outcome.is_ok() {
@@ -111,9 +112,10 @@ impl Run<'_> {
     /// Leaves the model with the last state of a run that cannot go on because its device is gone, and gives it to those
     /// that write it to a disk.
     pub(super) fn abandon(&mut self, model: &mut Model) -> Result<()> {
-        let Some(state) = self.keeper.take_against_loss() else {
+        let Some(mut state) = self.keeper.take_against_loss() else {
             return Ok(());
         };
+        self.list_in(&mut state, &self.keeper.lengths);
         take_up(model, &state);
         for (member, kept) in self.members.iter_mut().zip(&state.members) {
             member.ended.clone_from(&kept.ended);

@@ -18,11 +18,33 @@ impl Run<'_> {
     pub(super) async fn state(&mut self, model: &mut Model) -> Result<RunState> {
         let session = model.session(self.pass.capacity).await?;
         let snapshot = session.snapshot_async(Role::is_kept).await?;
-        self.state_with(model, snapshot, model.steps)
+        let mut state = self.state_with(model, snapshot, model.steps)?;
+        self.list_in(&mut state, &self.lengths());
+        Ok(state)
     }
 
-    /// What the host knows of the run after the steps whose sums it has read, with a snapshot of there; `model_step` is the
-    /// model's number of the last.
+    /// How many epochs and losses of steps the history of each member lists.
+    pub(super) fn lengths(&self) -> Vec<(usize, usize)> {
+        let members = self.members.iter();
+        members.map(|member| member.history.lengths()).collect()
+    }
+
+    /// Lists epochs and losses in the histories of an earlier state of this run, as they were of these lengths.
+    pub(super) fn list_in(&self, state: &mut RunState, lengths: &[(usize, usize)]) {
+        let live = self.members.iter().map(|member| &member.history);
+        let mut live = live.zip(lengths.iter().copied());
+        if let Some((live, lengths)) = live.clone().next() {
+            state.history.list_as(live, lengths);
+        }
+        for own in &mut state.members {
+            if let Some((live, lengths)) = live.next() {
+                own.history.list_as(live, lengths);
+            }
+        }
+    }
+
+    /// What the host knows of the run after the steps whose sums it has read, but for what histories list, with a snapshot of
+    /// there; `model_step` is the model's number of the last.
     pub(super) fn state_with(
         &self,
         model: &Model,
@@ -38,7 +60,7 @@ impl Run<'_> {
             stop => stop.clone(),
         };
         let members = self.members.iter().map(|member| {
-            let mut history = member.history.clone();
+            let mut history = member.history.without_lists();
             if member.ended.is_none() {
                 history.steps = absorbed;
             }
