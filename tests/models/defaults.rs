@@ -208,7 +208,7 @@ fn activations() -> String {
 
 /// The settings of what only tells them in its debug form, without what it keeps as it goes.
 fn debugged(of: &impl std::fmt::Debug) -> String {
-    const KEPT: [&str; 17] = [
+    const KEPT: [&str; 18] = [
         "begun",
         "folder",
         "disk",
@@ -223,6 +223,7 @@ fn debugged(of: &impl std::fmt::Debug) -> String {
         "hooks",
         "interrupt",
         "resume",
+        "one_batch",
         "checkpoints",
         "path",
         "folder",
