@@ -31,8 +31,8 @@ use super::{LayerRef, Parameter};
 /// What does not fit, a shape or a name, is told by `compile`, with the line where the layer was put in its place.
 ///
 /// A layer that stands in two models has weights of its own in each;
-/// [`Model::copy_weights`](crate::train::Model::copy_weights) takes them over, and [`Model::part`](crate::train::Model::part) makes
-/// a model of some of the layers.
+/// [`Model::copy_weights`](crate::train::Model::copy_weights) takes them over. [`Model::part`](crate::train::Model::part) makes a
+/// model of some of the layers that shares their weights.
 #[derive(Debug, Clone)]
 pub struct Functional {
     pub(crate) inputs: Vec<InputSpec>,

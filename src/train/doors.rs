@@ -1,13 +1,12 @@
-//! What is asked of a model: `fit`, `evaluate`, `predict`, derivatives, and where numbers stop being finite.
+//! What is asked of a model: `fit`, `evaluate`, `predict`, and where numbers stop being finite.
 
 use crate::data::{Features, LearnedNames};
 use crate::edge::{WallTime, slice};
-use crate::{Dataset, Error, Result, Tensor};
+use crate::{Dataset, Error, Result};
 
 use super::evaluation::{self, Evaluation};
 use super::feed::{Batches, Feeder};
 use super::fit::Fit;
-use super::gradients::{self, Gradients};
 use super::history::History;
 use super::model::Model;
 use super::non_finite::FirstNonFinite;
@@ -56,6 +55,7 @@ impl Model {
     async fn fit_whole(&mut self, data: &Dataset, mut fit: Fit<'_>) -> Result<History> {
         let begun = WallTime::now();
         fit.validate()?;
+        self.share().await?;
         if fit.steps_per_epoch.is_some() {
             let message = "is for batches from an iterator; a data set's epoch is all of its rows";
             return Err(Error::argument("steps_per_epoch", message));
@@ -134,6 +134,7 @@ impl Model {
     ) -> Result<History> {
         let begun = WallTime::now();
         fit.validate()?;
+        self.share().await?;
         if fit.validation_split > 0.0 {
             let message = "needs a data set; give the rows to validate on by `validation`";
             return Err(Error::argument("validation_split", message));
@@ -175,12 +176,16 @@ impl Model {
         fit: Fit<'a>,
         begun: WallTime,
     ) -> Result<History> {
+        self.begin_to_learn().await?;
         let (known, steps) = (self.architecture.names.clone(), self.steps);
         self.architecture.names.learn(names);
         let outcome = self.fit_validated(feeder, validation, fit, begun).await;
         if outcome.is_err() && self.steps == steps {
             // Nothing was learned of that table.
             self.architecture.names = known;
+        }
+        if let Err(error) = self.share().await {
+            tracing::warn!(%error, "what was learned comes to models that share it when this one is used next");
         }
         outcome
     }
@@ -226,6 +231,7 @@ impl Model {
         data: &Dataset,
     ) -> impl Future<Output = Result<Evaluation>> + Send {
         slice::sliced(None, async move {
+            self.share().await?;
             let prepared = self.recipe().prepare_evaluation(data)?;
             evaluation::evaluate(self, &prepared).await
         })
@@ -255,6 +261,7 @@ impl Model {
     ) -> impl Future<Output = Result<Predictions>> + Send {
         let rows = rows.into();
         slice::sliced(None, async move {
+            self.share().await?;
             let features = self.recipe().arranged(rows)?;
             predict::predict(self, &features).await
         })
@@ -287,37 +294,6 @@ impl Model {
     ) -> Result<()> {
         let device = self.device().clone();
         device.block_on(predict::predict_into(self, rows.into(), out))
-    }
-
-    /// Computes a value from the outputs for these rows and its derivatives by every input and every weight, as the model
-    /// is now: what Keras users read from a `GradientTape`.
-    ///
-    /// `value` takes the outputs `[rows, …]` in order and gives any tensor; the derivatives are those of the sum of its
-    /// elements. Layers pass as in prediction. For anything else there is [`Graph::gradients`](crate::Graph::gradients),
-    /// gradients of gradients among it: products, sums, arithmetic, functions element by element, softmax, normalisations
-    /// and most losses have them.
-    ///
-    /// ```
-    /// use kiln::prelude::*;
-    ///
-    /// let model = Sequential::new(3).dense(2, Tanh);
-    /// let mut model = model.compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.1), [])?;
-    /// // How the first output moves with each input.
-    /// let gradients = model.gradients(&[[0.1, 0.2, 0.3]], |y| y[0].slice(1, 0, 1))?;
-    /// assert_eq!(gradients.inputs[0].values.len(), 3);
-    /// # Ok::<(), kiln::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Rows that do not fit the model, no rows, and what the closure records that does not fit.
-    pub fn gradients<'a>(
-        &mut self,
-        rows: impl Into<Features<'a>>,
-        value: impl FnOnce(&[Tensor]) -> Tensor,
-    ) -> Result<Gradients> {
-        let features = self.recipe().arranged(rows.into())?;
-        gradients::gradients(self, &features, value)
     }
 
     /// Trains for one pass over the rows in their own order, from the weights as they are, on the processor in f32, op by op

@@ -11,6 +11,7 @@ use crate::session::resize_rates;
 use crate::{Device, Error, Plan, Result, Session, Snapshot, Values};
 
 use super::programs::{Capacity, Handles, Recipe, RowProgram, RunHandles};
+use super::shared::Share;
 
 /// A session, what it was opened for, and what the host reaches of it.
 #[derive(Debug)]
@@ -89,6 +90,8 @@ pub(super) struct Engine {
     running: Weak<()>,
     /// The session in which callbacks evaluate while a run is under way.
     pub for_callbacks: Option<Open>,
+    /// The weights that other models have too, where this one has parts or is one.
+    pub share: Option<Share>,
     /// Room for rows that are preprocessed before they are predicted.
     pub room: Vec<f32>,
     /// Variables of its sessions that say where a run is, and are no part of the model.
@@ -106,6 +109,7 @@ impl Engine {
             loss_is_told: false,
             running: Weak::new(),
             for_callbacks: None,
+            share: None,
             room: Vec::new(),
             progress: BTreeSet::new(),
         }
@@ -178,6 +182,19 @@ impl Engine {
     /// Whether what the host has is of long ago, or of nobody knows when.
     pub fn is_stale(&self) -> bool {
         self.kept_at.is_none_or(|kept| kept.at.elapsed() >= MAX_AGE)
+    }
+
+    /// Takes values of weights in place of those it has, all of which the host knows.
+    pub fn take(&mut self, weights: Snapshot) {
+        self.close_lost();
+        if let Some(open) = &mut self.open
+            && let Err(error) = open.session.restore(&weights)
+        {
+            // The next session begins with all of them.
+            tracing::debug!(%error, "a session that could not be written is opened anew");
+            self.close();
+        }
+        self.kept.variables.extend(weights.variables);
     }
 
     /// Reads weights and states, so that the loss of the device does not take them. Where there is no memory to read them,

@@ -1,6 +1,6 @@
 //! Derivatives of anything that is computed from a model's outputs, by its inputs and by its weights.
 
-use crate::data::TypedValues;
+use crate::data::{Features, TypedValues};
 use crate::graph::Role;
 use crate::nn::Parameter;
 use crate::plan::{Plan, Program};
@@ -22,8 +22,43 @@ pub struct Gradients {
     pub weights: Vec<Weights>,
 }
 
+impl Model {
+    /// Computes a value from the outputs for these rows and its derivatives by every input and every weight, as the model
+    /// is now: what Keras users read from a `GradientTape`.
+    ///
+    /// `value` takes the outputs `[rows, …]` in order and gives any tensor; the derivatives are those of the sum of its
+    /// elements. Layers pass as in prediction. For anything else there is [`Graph::gradients`](crate::Graph::gradients),
+    /// gradients of gradients among it: products, sums, arithmetic, functions element by element, softmax, normalisations
+    /// and most losses have them.
+    ///
+    /// ```
+    /// use kiln::prelude::*;
+    ///
+    /// let model = Sequential::new(3).dense(2, Tanh);
+    /// let mut model = model.compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.1), [])?;
+    /// // How the first output moves with each input.
+    /// let gradients = model.gradients(&[[0.1, 0.2, 0.3]], |y| y[0].slice(1, 0, 1))?;
+    /// assert_eq!(gradients.inputs[0].values.len(), 3);
+    /// # Ok::<(), kiln::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Rows that do not fit the model, no rows, and what the closure records that does not fit.
+    pub fn gradients<'a>(
+        &mut self,
+        rows: impl Into<Features<'a>>,
+        value: impl FnOnce(&[Tensor]) -> Tensor,
+    ) -> Result<Gradients> {
+        let device = self.device().clone();
+        device.block_on(self.share())?;
+        let features = self.recipe().arranged(rows.into())?;
+        gradients(self, &features, value)
+    }
+}
+
 /// A value and its derivatives for rows that are preprocessed: see [`Model::gradients`](crate::train::Model::gradients).
-pub(super) fn gradients(
+fn gradients(
     model: &mut Model,
     features: &Arranged<'_>,
     value: impl FnOnce(&[Tensor]) -> Tensor,

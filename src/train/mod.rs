@@ -35,6 +35,7 @@ mod programs;
 mod progress;
 mod recovery;
 mod run;
+mod shared;
 mod sizes;
 mod state;
 mod steps;

@@ -192,6 +192,8 @@ impl Model {
     ///
     /// [`Error::DeviceLost`] where what the model has learned is on a device that was lost; memory, a device that fails.
     pub fn snapshot(&mut self) -> Result<Snapshot> {
+        let device = self.device().clone();
+        device.block_on(self.share())?;
         self.through_losses(|model| {
             let device = model.engine.device.clone();
             model.session_now()?;
@@ -219,17 +221,19 @@ impl Model {
             self.engine.unread = false;
         }
         let mut snapshot = snapshot.clone();
-        self.through_losses(|model| {
-            let session = model.session_now()?;
-            resize_rates(&mut snapshot, RowProgram::Train.name(), session.plan());
-            if let Cow::Owned(whole) = with_whole_tallies(&snapshot, session.plan()) {
-                snapshot = whole;
-            }
-            session.restore(&snapshot)
-        })?;
-        self.engine.kept.variables.extend(snapshot.variables);
-        // The rate is the run's, not the weights'.
-        self.write_rate_factor()
+        self.learning(|model| {
+            model.through_losses(|model| {
+                let session = model.session_now()?;
+                resize_rates(&mut snapshot, RowProgram::Train.name(), session.plan());
+                if let Cow::Owned(whole) = with_whole_tallies(&snapshot, session.plan()) {
+                    snapshot = whole;
+                }
+                session.restore(&snapshot)
+            })?;
+            model.engine.kept.variables.extend(snapshot.variables);
+            // The rate is the run's, not the weights'.
+            model.write_rate_factor()
+        })
     }
 
     /// The learning rate of the next step: the optimizer's schedule times the factor that

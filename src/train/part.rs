@@ -1,18 +1,23 @@
-//! A part of a model as a model of its own, weights taken from another model, and layers that are frozen.
+//! A part of a model as a model that shares its weights, weights taken from another model, and layers that are frozen.
 
 use std::collections::BTreeSet;
 
-use crate::{Error, Result, Shape};
+use crate::{Error, Result, Shape, Snapshot, TensorType, Values};
 
+use super::shared::Share;
 use super::{Loss, Model, Objective};
 
 impl Model {
-    /// The part of the model that computes `outputs` from `inputs`, as a model of its own on the same device: the encoder of an
-    /// autoencoder, or its decoder. Each is an input, an output or a layer by its name, as [`summary`](Self::summary) has them.
+    /// The part of the model that computes `outputs` from `inputs`, as a model of its own on the same device, Keras'
+    /// `Model(inputs, layer.output)`: the encoder of an autoencoder, or its decoder. Each is an input, an output or a layer by its
+    /// name, as [`summary`](Self::summary) has them.
     ///
-    /// The part has the weights as they are now, under the same names; after further training
-    /// [`copy_weights`](Self::copy_weights) takes them over again, in either direction. Losses and metrics are those of the
-    /// model where an output has some, else the mean squared error; the optimizer starts anew.
+    /// The two share their weights. What one has learned, by `fit` or by weights that are set, the other has when it is used next,
+    /// within the other's [callbacks](super::Callback::epoch) too. A run that is dropped before its end hands on what it learned when
+    /// its model is used next; until then the others have the weights of before, and refuse to be trained. States of optimizers are
+    /// each model's own, and so is which layers are [trained](Self::set_trainable): a new head learns over a frozen part.
+    ///
+    /// Losses and metrics are those of the model where an output has some, else the mean squared error; the optimizer starts anew.
     ///
     /// ```
     /// use kiln::prelude::*;
@@ -23,8 +28,6 @@ impl Model {
     /// let mut encoder = model.part(["input"], ["code"])?;
     /// let mut decoder = model.part(["code"], ["decoded"])?;
     /// model.fit(&data, Fit::epochs(10).silent())?;
-    /// encoder.copy_weights(&mut model)?;
-    /// decoder.copy_weights(&mut model)?;
     /// let codes = encoder.predict(&data)?;
     /// assert_eq!(decoder.predict(&codes.values[..])?, model.predict(&data)?);
     /// # Ok::<(), kiln::Error>(())
@@ -57,42 +60,117 @@ impl Model {
         // Settings by parts of names may be those of layers that the part does without.
         let optimizer = Box::new(self.optimizer.config().unwrap_or_default());
         let mut part = Model::new(architecture, self.device(), objectives, optimizer)?;
-        part.copy_weights(self)?;
+        let weights = self.weights()?;
+        let names = part.names_of(self);
+        let share = self.engine.share.get_or_insert_with(|| {
+            let variables = weights.into_iter().map(|own| {
+                let kind = TensorType::f32(&own.shape);
+                (own.name, (kind, Values::F32(own.values)))
+            });
+            let variables = variables.collect();
+            Share::new(Snapshot { variables }, self.architecture.names.clone())
+        });
+        let own = part.architecture.parameters();
+        let own = own.map(|parameter| parameter.name).collect();
+        part.engine.share = Some(share.of_part(own, names));
+        let device = part.device().clone();
+        device.block_on(part.share())?;
         Ok(part)
     }
 
-    /// Takes over the names of a model that this one has all its weights of: those of columns where the inputs are the same, and
-    /// those of classes where the only trained output is.
-    fn copy_names(&mut self, from: &Model) {
+    /// Hands on to models that share the weights what this one has learned, or takes what others have; not within a run.
+    pub(super) async fn share(&mut self) -> Result<()> {
+        let Some(share) = self.engine.share.as_ref() else {
+            return Ok(());
+        };
+        if self.engine.is_running() {
+            return Ok(());
+        }
+        let (learning, last) = (share.is_learning(), share.is_last());
+        if learning && !last && self.engine.unread {
+            self.engine.read().await?;
+        }
+        if let Some(share) = &mut self.engine.share {
+            if learning {
+                share.hand_on(&self.engine.kept, &self.architecture.names);
+                share.release();
+            } else if let Some((weights, names)) = share.newer() {
+                self.engine.take(weights);
+                self.architecture.names.learn(names);
+            }
+        }
+        if last {
+            self.engine.share = None;
+        }
+        Ok(())
+    }
+
+    /// Hands on what this model has learned so far, with its run under way.
+    pub(super) async fn hand_on_in_run(&mut self) -> Result<()> {
+        if self.engine.share.is_none() {
+            return Ok(());
+        }
+        self.engine.read().await?;
+        // The run goes on.
+        self.engine.unread = true;
+        if let Some(share) = &mut self.engine.share {
+            share.hand_on(&self.engine.kept, &self.architecture.names);
+        }
+        Ok(())
+    }
+
+    /// Readies the model to learn: with what models that share its weights have learned, none of which learns as long as it does.
+    pub(super) async fn begin_to_learn(&mut self) -> Result<()> {
+        loop {
+            self.share().await?;
+            let claimed = match &mut self.engine.share {
+                Some(share) => share.claim()?,
+                None => true,
+            };
+            if claimed {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Changes weights, and hands them on.
+    pub(super) fn learning<T>(&mut self, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.engine.share.is_none() || self.engine.is_running() {
+            return change(self);
+        }
+        let device = self.device().clone();
+        device.block_on(self.begin_to_learn())?;
+        let changed = change(self);
+        let shared = device.block_on(self.share());
+        let changed = changed?;
+        shared.map(|()| changed)
+    }
+
+    /// Whether columns and classes are those of a model that this one has all its weights of: the columns where the inputs are the
+    /// same, the classes where the only trained output is.
+    fn names_of(&self, from: &Model) -> [bool; 2] {
         let (own, theirs) = (&self.architecture, &from.architecture);
-        let names = theirs.names.clone();
         let output = |model: &Model| match &model.objectives[..] {
             [only] => model.architecture.output_called(&only.output).cloned(),
             _ => None,
         };
-        let (here, there) = (output(self), output(from));
-        let same_output = match (here, there) {
+        let same_output = match (output(self), output(from)) {
             (Some(here), Some(there)) => {
-                theirs.output_called(&here.name).map(|it| &it.source) == Some(&there.source)
+                let called = theirs.output_called(&here.name);
+                called.is_some_and(|called| called.source == there.source)
                     && here.shape == there.shape
             }
             _ => false,
         };
         // What preprocessing was fitted on names the columns by itself.
-        let same_inputs = own.inputs == theirs.inputs
-            && own.preprocessing.is_none()
-            && theirs.preprocessing.is_none();
-        if same_inputs && !names.columns.is_empty() {
-            self.architecture.names.columns = names.columns;
-        }
-        if same_output && !names.classes.is_empty() {
-            self.architecture.names.classes = names.classes;
-        }
+        let raw = own.preprocessing.is_none() && theirs.preprocessing.is_none();
+        [raw && own.inputs == theirs.inputs, same_output]
     }
 
     /// Sets every tensor of the layers that `from` has under the same name to what it is there, and tells their names: a target
-    /// network that follows another one, or a [`part`](Self::part) and its model. The optimizer's state stays. Where these are all of
-    /// its tensors, the names of columns and classes are taken over too, as far as inputs and output are the same.
+    /// network that follows another one, or a network with some of its layers; a [`part`](Self::part) shares them without. The
+    /// optimizer's state stays. Where these are all of its tensors, the names of columns and classes are taken over too, as far as inputs
+    /// and output are the same.
     ///
     /// # Errors
     ///
@@ -126,7 +204,14 @@ impl Model {
         let values = weights.iter();
         self.set_weights(values.map(|own| (own.name.as_str(), &own.values[..])))?;
         if weights.len() == own.len() {
-            self.copy_names(from);
+            let [columns, classes] = self.names_of(from);
+            let (own, names) = (&mut self.architecture.names, &from.architecture.names);
+            if columns && !names.columns.is_empty() {
+                own.columns = names.columns.clone();
+            }
+            if classes && !names.classes.is_empty() {
+                own.classes = names.classes.clone();
+            }
         }
         Ok(weights.into_iter().map(|own| own.name).collect())
     }

@@ -220,6 +220,7 @@ pub(super) async fn predict_into(
     rows: Features<'_>,
     out: &mut [f32],
 ) -> Result<()> {
+    model.share().await?;
     let rows = match model.architecture.preprocessing {
         Some(_) => rows.in_room(std::mem::take(&mut model.engine.room)),
         None => rows,

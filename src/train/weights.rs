@@ -27,6 +27,8 @@ impl Model {
     ///
     /// [`Error::DeviceLost`] where what the model has learned is on a device that was lost; memory, a device that fails.
     pub fn weights(&mut self) -> Result<Vec<Weights>> {
+        let device = self.device().clone();
+        device.block_on(self.share())?;
         self.through_losses(Self::weights_now)
     }
 
@@ -164,11 +166,13 @@ impl Model {
         &mut self,
         weights: impl IntoIterator<Item = (&'a str, &'a [f32])>,
     ) -> Result<()> {
-        let device = self.device().clone();
-        device.block_on(self.set_weights_async(weights))
+        self.learning(|model| {
+            let device = model.device().clone();
+            device.block_on(model.set_weights_async(weights))
+        })
     }
 
-    /// [`set_weights`](Self::set_weights) without blocking the thread.
+    /// [`set_weights`](Self::set_weights) without blocking the thread, and without telling models that share them.
     pub(super) async fn set_weights_async<'a>(
         &mut self,
         weights: impl IntoIterator<Item = (&'a str, &'a [f32])>,

@@ -53,7 +53,7 @@ fn encoder_and_decoder_are_parts_of_an_autoencoder() {
     assert_eq!(codes.columns, 2);
     let decoded = decoder.predict(&codes.values[..]).unwrap();
     assert_eq!(decoded.values, whole.predict(&data).unwrap().values);
-    // Names are those of the whole, which trains on by itself; the part takes the weights over when it is told to.
+    // Names are those of the whole.
     let names = |model: &mut Model| -> Vec<String> {
         model
             .weights()
@@ -82,31 +82,200 @@ fn encoder_and_decoder_are_parts_of_an_autoencoder() {
             "decoded/bias"
         ]
     );
+    // The parts have what the whole learns on.
     whole.fit(&data, fit(1)).unwrap();
-    assert_eq!(encoder.predict(&data).unwrap(), codes);
-    assert_eq!(encoder.copy_weights(&mut whole).unwrap(), encoders);
-    decoder.copy_weights(&mut whole).unwrap();
+    assert_ne!(encoder.predict(&data).unwrap(), codes);
     let codes = encoder.predict(&data).unwrap();
     let decoded = decoder.predict(&codes.values[..]).unwrap();
     assert_eq!(decoded.values, whole.predict(&data).unwrap().values);
-    // And back: what a part learns goes to the whole.
-    let targets: Vec<[f32; 2]> = (0..40).map(|i| [i as f32 / 40.0, 0.5]).collect();
-    let rows: Vec<[f32; 3]> = data
-        .features()
-        .chunks(3)
-        .map(|row| row.try_into().unwrap())
-        .collect();
-    let coded = Dataset::from_rows(&rows, &targets).unwrap();
-    encoder.fit(&coded, fit(3)).unwrap();
-    whole.copy_weights(&mut encoder).unwrap();
-    let mut again = whole.part(["x"], ["code"]).unwrap();
     assert_eq!(
-        again.predict(&data).unwrap(),
-        encoder.predict(&data).unwrap()
+        encoder.weights().unwrap()[..],
+        whole.weights().unwrap()[..8]
     );
+    // And the whole what a part learns.
+    encoder.fit(&coded(&data), fit(3)).unwrap();
+    assert_eq!(
+        encoder.weights().unwrap()[..],
+        whole.weights().unwrap()[..8]
+    );
+    let codes = encoder.predict(&data).unwrap();
+    let decoded = decoder.predict(&codes.values[..]).unwrap();
+    assert_eq!(decoded.values, whole.predict(&data).unwrap().values);
+    let mut again = whole.part(["x"], ["code"]).unwrap();
+    assert_eq!(again.predict(&data).unwrap(), codes);
+    // Parts of a part too, and weights that are set.
+    let mut first = encoder.part(["x"], ["wide"]).unwrap();
+    let bias = [0.5f32; 5];
+    whole.set_weights([("wide/bias", &bias[..])]).unwrap();
+    assert_eq!(first.weights().unwrap()[1].values, bias);
+    first
+        .set_weights([("wide/bias", &[0.25f32; 5][..])])
+        .unwrap();
+    assert_eq!(whole.weights().unwrap()[1].values, [0.25; 5]);
+    let kept = whole.snapshot().unwrap();
+    first.set_weights([("wide/bias", &bias[..])]).unwrap();
+    whole.restore(&kept).unwrap();
+    assert_eq!(first.weights().unwrap()[1].values, [0.25; 5]);
     // A part of the whole is the whole.
     let mut all = whole.part(["x"], ["decoded"]).unwrap();
     assert_eq!(all.evaluate(&data).unwrap(), whole.evaluate(&data).unwrap());
+}
+
+/// Codes to learn in place of those that the autoencoder finds.
+fn coded(data: &Dataset) -> Dataset {
+    let values = (0..40).flat_map(|i| [i as f32 / 40.0, 0.5]).collect();
+    let targets = Targets::Values { values, columns: 2 };
+    Dataset::new(data.features().to_vec(), 3, targets).unwrap()
+}
+
+/// An autoencoder with a second output, `kind`, over its code.
+fn with_head(device: &Device) -> Model {
+    let input = Input::named("x", 3);
+    let code = Dense::new(2).activation(Tanh).named("code").on(&input);
+    let decoded = Dense::new(3).named("decoded").on(&code);
+    let kind = Dense::new(2).activation(Softmax).named("kind").on(&code);
+    let network = Functional::new([&input], [&decoded, &kind]).seed(4);
+    let objectives = [
+        Objective::new("decoded", MeanSquaredError),
+        Objective::new("kind", SparseCategoricalCrossentropy).metric(Accuracy),
+    ];
+    let model = network.compile_with(device, objectives, Adam::new(0.02));
+    model.unwrap()
+}
+
+#[test]
+fn a_head_that_learns_over_a_frozen_encoder_is_the_wholes() {
+    let Some(device) = device() else { return };
+    for device in [&Device::cpu(), device] {
+        let mut whole = with_head(device);
+        let mut decoder = whole.part(["x"], ["decoded"]).unwrap();
+        let mut head = whole.part(["x"], ["kind"]).unwrap();
+        decoder.fit(&data(), fit(3)).unwrap();
+        let before = whole.weights().unwrap();
+        head.set_trainable("code", false).unwrap();
+        let labels: Vec<u32> = (0..40).map(|i| u32::from(i % 3 == 0)).collect();
+        let labelled = Dataset::new(data().features().to_vec(), 3, labels).unwrap();
+        head.fit(&labelled, fit(5)).unwrap();
+        let after = whole.weights().unwrap();
+        // code and decoded stay, kind has learned.
+        assert_eq!(after[..4], before[..4], "{device}");
+        assert_ne!(after[4..], before[4..], "{device}");
+        let own = whole.predict(&data()).unwrap();
+        let kinds = head.predict(&data()).unwrap().values;
+        assert_eq!(own.output("kind").unwrap().values, kinds, "{device}");
+        assert_eq!(
+            own.output("decoded").unwrap().values,
+            decoder.predict(&data()).unwrap().values
+        );
+        // A step at a time too, in turns.
+        for _ in 0..3 {
+            decoder.train_on_batch(&data()).unwrap();
+            head.train_on_batch(&labelled).unwrap();
+        }
+        let weights = whole.weights().unwrap();
+        assert_eq!(weights[..4], decoder.weights().unwrap()[..4]);
+        assert_eq!(weights[4..], head.weights().unwrap()[2..]);
+    }
+}
+
+#[test]
+fn a_part_has_the_weights_of_its_whole_within_callbacks() {
+    let Some(device) = device() else { return };
+    for device in [&Device::cpu(), device] {
+        let mut whole = compiled(device, autoencoder(3, true));
+        let mut encoder = whole.part(["x"], ["code"]).unwrap();
+        let mut codes = Vec::new();
+        let mut weights = Vec::new();
+        let told = kiln::train::Lambda::new(|moment: &mut kiln::train::Moment<'_>| {
+            codes.push(encoder.weights()?);
+            weights.push(moment.model.weights()?);
+            Ok(())
+        });
+        whole.fit(&data(), fit(3).callback(told)).unwrap();
+        assert_eq!(codes.len(), 3);
+        for (codes, weights) in codes.iter().zip(&weights) {
+            assert_eq!(codes[..], weights[..8], "{device}");
+        }
+        assert_ne!(codes[0], codes[2]);
+    }
+}
+
+#[test]
+fn a_dropped_run_leaves_its_parts_with_one_state_or_another_and_never_a_mixture() {
+    let Some(device) = device() else { return };
+    for device in [&Device::cpu(), device] {
+        let mut whole = compiled(device, autoencoder(3, true));
+        let mut encoder = whole.part(["x"], ["code"]).unwrap();
+        let data = data();
+        whole.fit(&data, fit(1)).unwrap();
+        let before = encoder.weights().unwrap();
+        let own = whole.weights().unwrap();
+        let mut polls = 0;
+        {
+            let slice = std::time::Duration::ZERO;
+            let mut run = std::pin::pin!(whole.fit_async(&data, fit(1000).slice(slice)));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            while polls < 400 && run.as_mut().poll(&mut context).is_pending() {
+                polls += 1;
+            }
+        }
+        assert_eq!(polls, 400, "the run is dropped in its midst");
+        // What was handed on last; nothing can be learned beside what is not handed on yet.
+        assert_eq!(encoder.weights().unwrap(), before, "{device}");
+        let refusal = encoder.fit(&coded(&data), fit(1)).unwrap_err().to_string();
+        assert!(refusal.contains("was dropped"), "{refusal}");
+        let bias = [0.0f32; 2];
+        let refusal = encoder.set_weights([("code/bias", &bias[..])]);
+        assert!(refusal.unwrap_err().to_string().contains("was dropped"));
+        assert_eq!(encoder.weights().unwrap(), before);
+        // The model that learned is used, and hands on.
+        let after = whole.weights().unwrap();
+        assert_ne!(after, own, "{device}");
+        assert_eq!(encoder.weights().unwrap()[..], after[..8]);
+        encoder.fit(&coded(&data), fit(1)).unwrap();
+        assert_eq!(
+            encoder.weights().unwrap()[..],
+            whole.weights().unwrap()[..8]
+        );
+        assert_eq!(whole.weights().unwrap()[8..], after[8..]);
+        // One that is gone holds nothing back.
+        let run = whole.fit_async(&data, fit(1000).slice(std::time::Duration::ZERO));
+        {
+            let mut run = std::pin::pin!(run);
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(run.as_mut().poll(&mut context).is_pending());
+        }
+        drop(whole);
+        encoder.fit(&coded(&data), fit(1)).unwrap();
+    }
+}
+
+#[test]
+fn parts_are_used_on_other_threads_and_do_not_learn_beside_their_whole() {
+    let mut whole = compiled(&Device::cpu(), autoencoder(3, true));
+    let mut encoder = whole.part(["x"], ["code"]).unwrap();
+    let data = data();
+    let mut asked = 0;
+    let beside = kiln::train::Lambda::new(|moment: &mut kiln::train::Moment<'_>| {
+        let weights = moment.model.weights()?;
+        std::thread::scope(|scope| {
+            let used = scope.spawn(|| {
+                assert_eq!(encoder.weights().unwrap()[..], weights[..8]);
+                let refusal = encoder.fit(&coded(&data), fit(1)).unwrap_err().to_string();
+                assert!(refusal.contains("is trained now"), "{refusal}");
+            });
+            used.join().unwrap();
+        });
+        asked += 1;
+        Ok(())
+    });
+    whole.fit(&data, fit(2).callback(beside)).unwrap();
+    assert_eq!(asked, 2);
+    encoder.fit(&coded(&data), fit(1)).unwrap();
+    assert_eq!(
+        encoder.weights().unwrap()[..],
+        whole.weights().unwrap()[..8]
+    );
 }
 
 #[test]

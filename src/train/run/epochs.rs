@@ -49,6 +49,9 @@ impl Run<'_> {
             }
         }
         self.end_members(model, &reached).await?;
+        if !self.fit.callbacks.0.is_empty() {
+            model.hand_on_in_run().await?;
+        }
         self.call(model, |callback, moment| callback.epoch(moment))
     }
 
