@@ -33,8 +33,10 @@ fn main() -> std::process::ExitCode {
             .dense(64, Relu)
             .dense(1, Linear)
             .seed(seed)
-            .preprocessing(Scaler::standard(&train)?);
-        let mut model = model.compile_on(&device, MeanSquaredError, Adam::new(1e-3), [])?;
+            .preprocessing(Scaler::standard(&train)?)
+            .target_scaling(Scaler::targets(&train)?);
+        let metrics = [Metric::MeanAbsoluteError];
+        let mut model = model.compile_on(&device, MeanSquaredError, Adam::new(1e-3), metrics)?;
         println!("{}", model.summary());
 
         // The last tenth of the training rows says when to stop; the best weights come back.
@@ -53,19 +55,14 @@ fn main() -> std::process::ExitCode {
         println!("stopped after {} steps: {}\n", history.steps, history.stop);
 
         let predictions = model.predict(&test)?;
-        let Targets::Values { values: truth, .. } = test.targets() else {
-            return Ok(());
-        };
-        let pairs: Vec<(f32, f32)> = truth
+        let pairs: Vec<(f32, f32)> = test
+            .target_values()?
             .iter()
             .copied()
             .zip(predictions.rows().map(|row| row[0]))
             .collect();
-        let error = pairs
-            .iter()
-            .map(|(truth, said)| (truth - said).abs())
-            .sum::<f32>()
-            / pairs.len() as f32;
+        let measured = model.evaluate(&test)?;
+        let error = measured.get("mean_absolute_error").unwrap_or(f64::NAN);
         println!(
             "on {} cars never seen: off by {error:.2} miles per gallon on average\n",
             test.rows()

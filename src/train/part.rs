@@ -61,7 +61,7 @@ impl Model {
         let optimizer = Box::new(self.optimizer.config().unwrap_or_default());
         let mut part = Model::new(architecture, self.device(), objectives, optimizer)?;
         let weights = self.weights()?;
-        let names = part.names_of(self);
+        let (names, running) = (part.names_of(self), self.engine.is_running());
         let share = self.engine.share.get_or_insert_with(|| {
             let variables = weights.into_iter().map(|own| {
                 let kind = TensorType::f32(&own.shape);
@@ -73,6 +73,10 @@ impl Model {
         let own = part.architecture.parameters();
         let own = own.map(|parameter| parameter.name).collect();
         part.engine.share = Some(share.of_part(own, names));
+        if running {
+            // In a callback: the run goes on to learn.
+            share.claim()?;
+        }
         let device = part.device().clone();
         device.block_on(part.share())?;
         Ok(part)
@@ -110,9 +114,16 @@ impl Model {
         if self.engine.share.is_none() {
             return Ok(());
         }
-        self.engine.read().await?;
+        let read = self.engine.read().await;
         // The run goes on.
         self.engine.unread = true;
+        match read {
+            Err(error @ Error::OutOfMemory { .. }) => {
+                tracing::warn!(%error, "no memory to hand on weights before the run ends");
+                return Ok(());
+            }
+            read => read?,
+        }
         if let Some(share) = &mut self.engine.share {
             share.hand_on(&self.engine.kept, &self.architecture.names);
         }

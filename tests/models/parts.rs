@@ -251,6 +251,27 @@ fn a_dropped_run_leaves_its_parts_with_one_state_or_another_and_never_a_mixture(
 }
 
 #[test]
+fn a_part_that_a_callback_takes_has_what_the_run_learns_on() {
+    let mut whole = compiled(&Device::cpu(), autoencoder(3, true));
+    let mut encoder = None;
+    let taken = kiln::train::Lambda::new(|moment: &mut kiln::train::Moment<'_>| {
+        if encoder.is_none() {
+            encoder = Some(moment.model.part(["x"], ["code"])?);
+        }
+        Ok(())
+    });
+    whole.fit(&data(), fit(3).callback(taken)).unwrap();
+    let mut encoder = encoder.unwrap();
+    assert_eq!(
+        encoder.weights().unwrap()[..],
+        whole.weights().unwrap()[..8]
+    );
+    let weights = whole.weights().unwrap();
+    encoder.fit(&coded(&data()), fit(1)).unwrap();
+    assert_ne!(whole.weights().unwrap(), weights);
+}
+
+#[test]
 fn parts_are_used_on_other_threads_and_do_not_learn_beside_their_whole() {
     let mut whole = compiled(&Device::cpu(), autoencoder(3, true));
     let mut encoder = whole.part(["x"], ["code"]).unwrap();
