@@ -91,8 +91,12 @@ impl Model {
             return Ok(());
         }
         let (learning, last) = (share.is_learning(), share.is_last());
+        self.fall_back();
         if learning && !last && self.engine.unread {
-            self.engine.read().await?;
+            let lost = |error: &Error| matches!(error, Error::DeviceLost { .. });
+            let read = self.engine.read().await;
+            self.engine.loss_is_told |= read.as_ref().is_err_and(lost);
+            read?;
         }
         if let Some(share) = &mut self.engine.share {
             if learning {
