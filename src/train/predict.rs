@@ -340,7 +340,8 @@ async fn run_one(
             features.write(session, &program.x, &batch)?;
             let place = places.peek_mut().filter(|_| under_way.is_empty());
             if place.is_some_and(|place| session.step_into(program.program, program.y, place)) {
-                (places.next(), batches.next());
+                places.next();
+                batches.next();
                 continue;
             }
             let submitted = session
