@@ -215,17 +215,16 @@ fn scaling_that_does_not_fit_is_refused_by_compile() {
             assert!(refusal.contains(word), "{refusal}");
         }
     };
-    let mse = || Loss::from(MeanSquaredError);
     let two = Sequential::new(3)
         .dense(2, Linear)
         .target_scaling(scaler.clone());
-    refused(two.into(), mse(), &["1 columns", "has 2"]);
+    refused(two.into(), MeanSquaredError, &["1 columns", "has 2"]);
     let unknown = Functional::from(network()).target_scaling("prize", scaler.clone());
-    refused(unknown, mse(), &["`prize`", "dense_1"]);
+    refused(unknown, MeanSquaredError, &["`prize`", "dense_1"]);
     let classes = Sequential::new(3).dense(1, Sigmoid).target_scaling(scaler);
     refused(
         classes.into(),
-        BinaryCrossentropy.into(),
+        BinaryCrossentropy,
         &["target_scaling", "binary_crossentropy"],
     );
 }
@@ -240,7 +239,7 @@ fn members_of_a_population_predict_in_the_unit_of_their_targets() {
     });
     let optimizer = OptimizerConfig::default();
     let population = Population::new(
-        &Functional::from(network),
+        network,
         members,
         &Device::cpu(),
         MeanSquaredError,
