@@ -434,6 +434,18 @@ fn iris_is_learnt_as_well_as_by_keras() {
 }
 
 #[test]
+fn epochs_that_are_told_of_at_once_have_equal_times() {
+    let Some(device) = device() else { return };
+    let begun = std::time::Instant::now();
+    let history = xor_model(device).fit(&xor(), Fit::epochs(8).batch_size(4).silent());
+    let times: Vec<_> = history.unwrap().epochs.iter().map(|e| e.time).collect();
+    // The first submission runs eight steps, so eight epochs of one step.
+    assert!(times.iter().all(|time| *time == times[0]), "{times:?}");
+    assert!(times.iter().sum::<std::time::Duration>() <= begun.elapsed());
+    assert!(!times[0].is_zero());
+}
+
+#[test]
 fn running_means_do_not_hold_back_steps_on_batches() {
     let data = regression(16);
     for device in devices() {

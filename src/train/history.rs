@@ -86,7 +86,8 @@ pub struct Epoch {
     pub val_metrics: Vec<(String, f64)>,
     /// Samples seen.
     pub samples: u64,
-    /// Time from the end of the epoch before, validation included.
+    /// Time from the end of the epoch before, validation included. Epochs so short that the device tells of several at once have
+    /// equal shares of the time.
     pub time: Duration,
 }
 

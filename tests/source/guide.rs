@@ -21,7 +21,12 @@ fn programs(guide: &str) -> BTreeMap<&str, usize> {
     };
     let named = sections.map(|section| (section.lines().next().unwrap(), lines(section)));
     named
-        .map(|(name, lines)| (name, lines.expect(name)))
+        .map(|(name, lines)| {
+            (
+                name,
+                lines.unwrap_or_else(|| panic!("{name} has no program")),
+            )
+        })
         .collect()
 }
 

@@ -19,8 +19,13 @@ impl Run<'_> {
         figures: Vec<EpochFigures>,
     ) -> Result<()> {
         model.epochs += 1;
+        let begun = WallTime::now();
         let mut validated = self.validate(model).await?.into_iter();
-        let time = std::mem::replace(&mut self.epoch_begun, WallTime::now()).elapsed();
+        let mut time = std::mem::take(&mut self.epoch_time);
+        if validated.len() > 0 {
+            time += begun.elapsed();
+            self.heard = WallTime::now();
+        }
         let mut reached = Vec::new();
         for (index, figures) in figures.into_iter().enumerate() {
             let validated = validated.next().flatten();

@@ -60,7 +60,10 @@ struct Run<'a> {
     counted: Option<Counters>,
     /// Time that the run had taken before it was stopped and went on.
     before: Duration,
-    epoch_begun: WallTime,
+    /// When the host last heard of steps, or had validated.
+    heard: WallTime,
+    /// Time of the epoch at hand up to the last step that was heard of.
+    epoch_time: Duration,
     /// Whether it goes on from where another call ended.
     resumed: bool,
     /// Set when the run ends before its time.

@@ -57,7 +57,7 @@ async fn run_fit<'a>(
     run.start(model, from).await?;
     drop(resume);
 
-    run.epoch_begun = WallTime::now();
+    run.heard = WallTime::now();
     let outcome = match run.train_on(model).await {
         Err(Error::NonFinite { epoch, step, .. }) => Err(run.explained(model, (epoch, step)).await),
         outcome => outcome,
@@ -171,7 +171,8 @@ impl<'a> Run<'a> {
             begun,
             counted: None,
             before: Duration::ZERO,
-            epoch_begun: begun,
+            heard: begun,
+            epoch_time: Duration::ZERO,
             resumed: resume.is_some(),
             stop: None,
         })

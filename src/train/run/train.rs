@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::edge::slice;
+use crate::edge::{WallTime, slice};
 use crate::train::callback::{Callback, Moment, Timing};
 use crate::train::history::Stop;
 use crate::train::hook::{Due, Every, StateHook};
@@ -103,7 +103,10 @@ impl Run<'_> {
                 break;
             };
             self.note_first_step();
+            // Epochs that one answer tells of have taken what their steps are of its.
+            let each = self.time_of_each(steps.end - steps.start);
             for step in steps {
+                self.epoch_time += each;
                 let ends_epoch = self.absorb(model, start + step).await?;
                 let absorbed = self.pass.absorbed;
                 if pauses.calls(absorbed) {
@@ -156,6 +159,15 @@ impl Run<'_> {
             self.end_epoch(model, figures).await?;
         }
         Ok(ends_epoch)
+    }
+
+    /// The time of each of so many steps that were heard of at once.
+    fn time_of_each(&mut self, steps: u64) -> Duration {
+        if steps == 0 {
+            return Duration::ZERO;
+        }
+        let since = std::mem::replace(&mut self.heard, WallTime::now()).elapsed();
+        since.div_f64(steps as f64)
     }
 
     fn note_first_step(&mut self) {
