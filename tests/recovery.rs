@@ -511,3 +511,43 @@ fn steps_on_batches_go_on_from_the_last_reading_when_the_device_is_lost() {
         model.train_on_batch(&batch).unwrap();
     }
 }
+
+#[test]
+fn a_part_and_its_model_agree_after_the_device_is_lost() {
+    let Some((device, _alone)) = alone() else {
+        return;
+    };
+    if device.adapter_summary().is_none() {
+        return;
+    }
+    let rows = rows();
+    let (batch, _) = rows.split_at(16).unwrap();
+    for point in [1, 2, 3, 5, 8, 13, 21, 34] {
+        let mut whole = Kind::Resident.model(device);
+        let mut part = whole.part(["input"], ["dense"]).unwrap();
+        let mut after = vec![whole.weights().unwrap()];
+        for _ in 0..3 {
+            whole.train_on_batch(&batch).unwrap();
+            after.push(whole.weights().unwrap());
+            assert_eq!(part.weights().unwrap()[..], after[after.len() - 1][..2]);
+        }
+        let fired = device.counters().faults;
+        inject(device, point, FaultKind::Lost);
+        let mut told = 0;
+        while device.counters().faults == fired {
+            told += u32::from(whole.train_on_batch(&batch).is_err());
+        }
+        assert!(told <= 1, "lost once, told {told} times");
+        // The part has some step's weights whole, and those of the model once that is used.
+        let now = part.weights().unwrap();
+        let whole_now = whole.weights().unwrap();
+        assert_eq!(part.weights().unwrap()[..], whole_now[..2], "{point}");
+        if told > 0 {
+            assert!(now == whole_now[..2], "{point}");
+        }
+        // A run goes on when its device is lost, and hands on where it ends.
+        inject(device, calls(device).0 % 7 + 3, FaultKind::Lost);
+        whole.fit(&rows, Kind::Resident.fit()).unwrap();
+        assert_eq!(part.weights().unwrap()[..], whole.weights().unwrap()[..2]);
+    }
+}

@@ -184,10 +184,14 @@ impl Model {
             // Nothing was learned of that table.
             self.architecture.names = known;
         }
-        if let Err(error) = self.share().await {
-            tracing::warn!(%error, "what was learned comes to models that share it when this one is used next");
+        match (outcome, self.share().await) {
+            (Ok(history), Err(error @ Error::OutOfMemory { .. })) => {
+                tracing::warn!(%error, "what was learned is handed on when the model is used next");
+                Ok(history)
+            }
+            (Ok(_), Err(error)) => Err(error),
+            (outcome, _) => outcome,
         }
-        outcome
     }
 
     async fn fit_validated<'a>(
@@ -278,9 +282,9 @@ impl Model {
     /// let mut model = model.compile_on(&Device::cpu(), MeanSquaredError, Adam::new(0.01), [])?;
     /// let mut out = [0.0; 2];
     /// for step in 0..10 {
-    ///     model.predict_into(&[0.1 * step as f32, 0.5, -0.5], &mut out)?;
+    ///     model.predict_into(&[step as f32, 0.5, -0.5], &mut out)?;
     /// }
-    /// assert_eq!(out[..], model.predict(&[0.9, 0.5, -0.5])?.values[..]);
+    /// assert_eq!(out[..], model.predict(&[9.0, 0.5, -0.5])?.values[..]);
     /// # Ok::<(), kiln::Error>(())
     /// ```
     ///
