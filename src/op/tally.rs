@@ -305,6 +305,11 @@ impl<'a, T: Real> CountedRows<'a, T> {
         self.columns
     }
 
+    /// Whether rows have weights of their own.
+    pub fn is_weighted(self) -> bool {
+        self.weights.is_some()
+    }
+
     #[inline(always)]
     pub fn each(self) -> impl Iterator<Item = CountedRow<'a, T>> {
         (0..self.rows).map(move |r| {

@@ -8,7 +8,7 @@ use kiln::train::{
 };
 
 /// A model that returns its input.
-fn ident(device: &Device, loss: Loss, metrics: impl IntoIterator<Item = Metric>) -> Model {
+pub fn ident(device: &Device, loss: Loss, metrics: impl IntoIterator<Item = Metric>) -> Model {
     let network = Sequential::new(1).dense(1, Linear);
     let metrics: Vec<Metric> = metrics.into_iter().collect();
     let mut model = network
@@ -21,7 +21,7 @@ fn ident(device: &Device, loss: Loss, metrics: impl IntoIterator<Item = Metric>)
 }
 
 /// One prediction and one target a row.
-fn pairs(rows: usize, row: impl Fn(usize) -> (f32, f32)) -> Dataset {
+pub fn pairs(rows: usize, row: impl Fn(usize) -> (f32, f32)) -> Dataset {
     let (y, t): (Vec<f32>, Vec<f32>) = (0..rows).map(row).unzip();
     let targets = Targets::Values {
         values: t,
@@ -31,7 +31,7 @@ fn pairs(rows: usize, row: impl Fn(usize) -> (f32, f32)) -> Dataset {
 }
 
 /// What a stream of one output column reports of these predictions and targets.
-fn streamed(
+pub fn streamed(
     device: &Device,
     metrics: &[Metric],
     y: &[f32],
@@ -48,7 +48,7 @@ fn streamed(
     result.into_iter().map(|(_, value)| value).collect()
 }
 
-fn near(value: f64, expected: f64, tolerance: f64, what: &str) {
+pub fn near(value: f64, expected: f64, tolerance: f64, what: &str) {
     let error = (value - expected).abs() / expected.abs();
     assert!(
         error <= tolerance,

@@ -196,39 +196,50 @@ pub struct ColumnMoments {
     pub ee: f64,
     /// Rows.
     pub rows: f64,
+    /// Σ w·(e − ē)², of which sums about 0 keep nothing where the errors are large beside it.
+    error_spread: f64,
 }
 
 impl ColumnMoments {
-    /// From the cells of `op::Moments`.
+    /// From the cells of `op::Moments`, whose errors are counted from L: f = e − L.
     pub(super) fn read(cells: &[f64]) -> Vec<Self> {
-        let column = |cells: &[f64]| ColumnMoments {
-            weight: cells[0],
-            d: cells[2],
-            dd: cells[3],
-            e: cells[4],
-            ee: cells[5],
-            rows: cells[7],
+        let (columns, _) = cells.as_chunks::<{ crate::op::MOMENTS }>();
+        let column = |&[weight, _, d, dd, f, ff, l, rows]: &[f64; crate::op::MOMENTS]| {
+            let beyond = if ff.is_finite() {
+                l * (2.0 * f + l * weight)
+            } else {
+                0.0
+            };
+            ColumnMoments {
+                weight,
+                d,
+                dd,
+                e: f + l * weight,
+                ee: ff + beyond,
+                rows,
+                error_spread: about_mean(weight, f, ff),
+            }
         };
-        cells.chunks_exact(crate::op::MOMENTS).map(column).collect()
+        columns.iter().map(column).collect()
     }
 
     /// Σ w·(y* − ȳ*)².
     pub(super) fn spread(&self) -> f64 {
-        self.about_mean(self.d, self.dd)
+        about_mean(self.weight, self.d, self.dd)
     }
 
     /// Σ w·(e − ē)².
     pub(super) fn error_spread(&self) -> f64 {
-        self.about_mean(self.e, self.ee)
+        self.error_spread
     }
+}
 
-    /// Σ w·(x − x̄)² by Σ w·x and Σ w·x². What is left of squares that cancel but for the rounding of their sums is 0.
-    fn about_mean(&self, sum: f64, squares: f64) -> f64 {
-        let spread = squares - sum * sum / self.weight;
-        if spread < 1e-12 * squares {
-            0.0
-        } else {
-            spread
-        }
+/// Σ w·(x − x̄)² by Σ w, Σ w·x and Σ w·x². What is left of squares that cancel but for the rounding of their sums is 0.
+fn about_mean(weight: f64, sum: f64, squares: f64) -> f64 {
+    let spread = squares - sum * sum / weight;
+    if spread < 1e-12 * squares {
+        0.0
+    } else {
+        spread
     }
 }
