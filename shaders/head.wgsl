@@ -4,8 +4,9 @@
 // y (logits, or outputs where the loss reads those), dy: [batch, columns], where y is read from memory (head_stored.wgsl) or
 // computed here from the last layer's input (head_dense.wgsl), one of which stands behind this text; t: [batch, columns]
 // numbers or, where SPARSE, [batch] labels; with GATHER [rows of the data, …], of which row indices[r] is meant. ring:
-// [ring_rows, ring_columns, parts]. A workgroup takes one part of the batch, `part_rows` rows, of which it has WORKGROUP / LANES at a time, and sums
-// them in a fixed order: first an invocation its own rows, then the first invocation all of theirs.
+// [ring_rows, ring_columns, parts, 2], a pair for each sum, see pair.wgsl. A workgroup takes one part of the batch, `part_rows`
+// rows, of which it has WORKGROUP / LANES at a time, and sums them in a fixed order: first an invocation its own rows, then the
+// first invocation all of theirs.
 //
 // Only the first cursor[ROWS] rows count; dy of the others is 0, which is what the mean over the counted ones gives.
 
@@ -120,17 +121,20 @@ fn loss(row: Row, local: u32, powers: Powers) -> f32 {
     if LOSS == 0u {
         return known_label(row, loss_of_logits(row, local, powers));
     }
-    var sum = 0.0;
+    // Four sums in turn: of equal terms, one would be off in the same direction in every row.
+    var turns = vec4<f32>();
     for (var i = row.first; i < row.end; i += LANES) {
         let wanted = weight(row, i);
+        var own = 0.0;
         if LOSS == 1u {
-            sum += keep_nan(number(i), keep_nan(wanted, term(number(i), wanted)));
+            own = keep_nan(number(i), keep_nan(wanted, term(number(i), wanted)));
         } else {
             let error = number(i) - wanted;
-            sum += error * error;
+            own = error * error;
         }
+        turns = vec4(turns.yzw, turns.x + own);
     }
-    sum = row_sum(local, sum);
+    let sum = row_sum(local, (turns.x + turns.y) + (turns.z + turns.w));
     return select(params.scale * sum, sum / f32(params.columns), LOSS == 1u);
 }
 
@@ -163,20 +167,44 @@ fn measured(row: Row, local: u32, powers: Powers, counted: u32) -> vec2<f32> {
     return select(vec2<f32>(), values, row.leads && row.index < counted);
 }
 
-var<workgroup> sums: array<vec2<f32>, WORKGROUP>;
+// Sums over rows, as pairs.
+struct RowSums {
+    loss: vec2<f32>,
+    right: vec2<f32>,
+}
 
-fn record(part: u32, local: u32, sum: vec2<f32>) {
+var<workgroup> sums: array<RowSums, WORKGROUP>;
+
+fn with_row(sum: RowSums, values: vec2<f32>) -> RowSums {
+    var more = RowSums(pair_and(sum.loss, values.x), sum.right);
+    if ACCURACY != 0u {
+        more.right = pair_and(sum.right, values.y);
+    }
+    return more;
+}
+
+fn store_sum(column: u32, part: u32, sum: vec2<f32>) {
+    let row = ((cursor[STEP] - 1u) % params.ring_rows) * params.ring_columns;
+    let at = 2u * ((row + column) * params.parts + part);
+    let stored = pair_plus(sum, vec2<f32>());
+    ring[at] = stored.x;
+    ring[at + 1u] = stored.y;
+}
+
+fn record(part: u32, local: u32, sum: RowSums) {
     sums[local] = sum;
     workgroupBarrier();
     if local == 0u {
-        var total = vec2<f32>();
-        for (var i = 0u; i < WORKGROUP; i += LANES) {
-            total += sums[i];
+        var total = sum;
+        for (var i = LANES; i < WORKGROUP; i += LANES) {
+            let other = sums[i];
+            total = with_row(total, vec2(other.loss.x, other.right.x));
+            total.loss.y += other.loss.y;
+            total.right.y += other.right.y;
         }
-        let at = ((cursor[STEP] - 1u) % params.ring_rows) * params.ring_columns;
-        ring[(at + params.loss_column) * params.parts + part] = total.x;
+        store_sum(params.loss_column, part, total.loss);
         if ACCURACY != 0u {
-            ring[(at + params.metric_column) * params.parts + part] = total.y;
+            store_sum(params.metric_column, part, total.right);
         }
     }
 }
@@ -185,11 +213,11 @@ fn record(part: u32, local: u32, sum: vec2<f32>) {
 @compute @workgroup_size(WORKGROUP)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let counted = cursor[ROWS];
-    var sum = vec2<f32>();
+    var sum = RowSums();
     for (var first = 0u; first < params.part_rows; first += WORKGROUP / LANES) {
         prepare(group.x * params.part_rows + first, local);
         let row = part_row(group.x, first + local / LANES, local % LANES);
-        sum += measured(row, local, powers_of(row, local), counted);
+        sum = with_row(sum, measured(row, local, powers_of(row, local), counted));
     }
     record(group.x, local, sum);
 }
@@ -200,12 +228,12 @@ fn forward_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     let counted = min(cursor[ROWS], params.batch);
     var share = 1.0 / f32(max(counted, 1u));
     if SCALED { share *= bitcast<f32>(cursor[SCALE]); }
-    var sum = vec2<f32>();
+    var sum = RowSums();
     for (var first = 0u; first < params.part_rows; first += WORKGROUP / LANES) {
         prepare(group.x * params.part_rows + first, local);
         let row = part_row(group.x, first + local / LANES, local % LANES);
         let powers = powers_of(row, local);
-        sum += measured(row, local, powers, counted);
+        sum = with_row(sum, measured(row, local, powers, counted));
         let dloss = select(0.0, share, row.index < counted);
         for (var i = row.first; i < row.end; i += LANES) {
             dy[i] = slope_of_loss(row, i, powers) * dloss;

@@ -107,14 +107,19 @@ fn add(i: u32, g: vec4<f32>, first: u32) {
     }
 }
 
-// Adds the sums over the rows from `first` on to the step's place in the ring, whose parts have PART_ROWS rows each.
+// Adds the sums over the rows from `first` on to the step's place in the ring, whose parts have PART_ROWS rows and a pair each.
 fn record_sums(vector: u32, sums: vec4<f32>, place: u32, first: u32) {
     for (var c = 0u; c < 4u; c++) {
         let column = vector * 4u + c;
         // The first of all is the one.
         if column > 0u && column <= COLUMNS {
-            let at = place + (column - 1u) * PARTS + first / PART_ROWS;
-            ring[at] = select(ring[at], 0.0, first % PART_ROWS == 0u) + sums[c];
+            let at = place + 2u * ((column - 1u) * PARTS + first / PART_ROWS);
+            var sum = vec2(sums[c], 0.0);
+            if first % PART_ROWS != 0u {
+                sum = pair_plus(vec2(ring[at], ring[at + 1u]), sum);
+            }
+            ring[at] = sum.x;
+            ring[at + 1u] = sum.y;
         }
     }
 }
@@ -236,7 +241,7 @@ fn train(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
         power_2 *= params.beta_2;
         let order = permutation(data_rows, seed, epoch);
         let share = 1.0 / f32(max(rows, 1u));
-        let place = group.x * params.ring + step % params.ring_rows * (COLUMNS * PARTS);
+        let place = group.x * params.ring + step % params.ring_rows * (2u * COLUMNS * PARTS);
         step += 1u;
         let rate = step_length(eta, power_1, power_2);
         if ONE_PASS {

@@ -56,9 +56,3 @@ fn pair_and(a: vec2<f32>, x: f32) -> vec2<f32> {
     let sum = two_sum(a.x, x);
     return vec2(sum.x, a.y + sum.y);
 }
-
-// A sum as one number: beside an infinity or a NaN the second is nothing.
-fn pair_value(a: vec2<f32>) -> f32 {
-    let finite = (bitcast<u32>(a.x) & 0x7f800000u) != 0x7f800000u;
-    return select(a.x, a.x + a.y, finite);
-}

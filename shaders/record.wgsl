@@ -1,9 +1,9 @@
 // ring[(step − 1) mod ring_rows, column, part] = Σᵢ values[i] over the rows of this step's batch that lie in a part of it:
 // a metric, kept on the device.
 //
-// ring: [ring_rows, columns, parts], `parts` elements of which are set; cursor: the clock's words; values: [batch]. A workgroup
+// ring: [ring_rows, columns, parts, 2], the pairs of `parts` sums of which are set; cursor: the clock's words; values: [batch]. A workgroup
 // takes one part, `part_rows` rows: an invocation sums every WORKGROUP-th, then the first one sums theirs, always in this
-// order, so that reruns give the same bits, and with the errors of rounding, see pair.wgsl. The host adds the parts, in f64: no
+// order, so that reruns give the same bits, and with the errors of rounding, see pair.wgsl. The host adds the pairs, in f64: no
 // workgroup waits for another.
 
 struct Params {
@@ -40,11 +40,11 @@ fn record(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     workgroupBarrier();
     if local == 0u {
         for (var i = 1u; i < WORKGROUP; i++) {
-            let other = sums[i];
-            sum = pair_and(sum, other.x);
-            sum.y += other.y;
+            sum = pair_plus(sum, sums[i]);
         }
         let row = (cursor[STEP] - 1u) % params.ring_rows;
-        ring[(row * params.columns + params.column) * params.parts + part] = pair_value(sum);
+        let at = 2u * ((row * params.columns + params.column) * params.parts + part);
+        ring[at] = sum.x;
+        ring[at + 1u] = sum.y;
     }
 }

@@ -1,7 +1,8 @@
 //! A metric kept on the device: ring[(step − 1) mod rows, column, part] = Σᵢ values`[i]` over the rows of each part of the
 //! batch.
 //!
-//! Parts, because workgroups cannot wait for each other: each sums its own rows, and the host adds the few sums in f64.
+//! Parts, because workgroups cannot wait for each other: each sums its own rows, and the host adds the few sums in f64. A sum
+//! is two numbers, what f32 holds of it and the rest, so that sums of either sign may cancel.
 
 use crate::contract::{
     Binding, Case, Compute, Entry, Fill, Io, Launch, Launches, Op, Sample, Shader, Signature,
@@ -17,9 +18,9 @@ const SHADER: Shader = shader!("record", "pair");
 
 pub const ENTRY: Entry = Entry::new("record", &[SHADER], cases);
 
-/// Sums the values of this step's rows into the step's place in a ring. Inputs: ring, \[rows, columns, parts\], updated in
+/// Sums the values of this step's rows into the step's place in a ring. Inputs: ring, \[rows, columns, numbers\], updated in
 /// place; cursor, the clock's; values, \[batch\], of which the first cursor\[ROWS\] count. No output. The batch lies in
-/// `Parts::of` it.
+/// `Parts::of` it, each of which has two numbers.
 ///
 /// The sum is kept, not the mean: the host adds sums over steps and divides by all their rows, so that a short last
 /// batch weighs as much as it has rows.
@@ -39,6 +40,11 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Numbers of a column in a step's row of the ring: two for each part.
+    pub fn numbers(self) -> usize {
+        2 * self.count
+    }
+
     /// The parts of a batch: of 32 rows, or more where there would be more than 64 of them.
     pub fn of(batch: usize) -> Self {
         let rows = batch.div_ceil(64).max(1).next_multiple_of(32);
@@ -58,15 +64,15 @@ impl Op for Record {
         let [ring, cursor, values] = arity::<3>(inputs)?;
         expect_dtype("ring", ring, DType::F32)?;
         expect_dtype("values", values, DType::F32)?;
-        let (&[rows, columns, parts], &[batch]) = (ring.shape.dims(), values.shape.dims()) else {
+        let (&[rows, columns, numbers], &[batch]) = (ring.shape.dims(), values.shape.dims()) else {
             return Err(format!(
-                "the ring must be [rows, columns, parts] and the values [batch], got {ring} and {values}"
+                "the ring must be [rows, columns, numbers] and the values [batch], got {ring} and {values}"
             ));
         };
-        if parts != Parts::of(batch).count {
+        if numbers != Parts::of(batch).numbers() {
             return Err(format!(
-                "a batch of {batch} lies in {} parts, but the ring is {ring}",
-                Parts::of(batch).count
+                "a batch of {batch} has {} numbers, but the ring is {ring}",
+                Parts::of(batch).numbers()
             ));
         }
         if *cursor != TensorType::u32([WORDS]) {
@@ -113,25 +119,39 @@ impl Op for Record {
     }
 
     fn bound(&self, sample: &Sample<'_>) -> Vec<Vec<f64>> {
-        // The rounding of the sum: errors on the way are kept beside it. All other elements stay as they are.
+        // What f32 holds of a sum may be the next number, and the rest of it accordingly. All other elements stay as they are.
         let ring = sample.signature.inputs[0].shape.dims();
         let cursor = &sample.inputs[1];
         let (counted, values) = (cursor[ROWS] as usize, &sample.inputs[2]);
         let at = place(cursor[STEP] as u32, ring, self.column);
         let mut bound = vec![0.0; ring.iter().product()];
-        for (bound, terms) in bound[at].iter_mut().zip(parts(values, counted)) {
+        let pairs = bound[at].chunks_exact_mut(2);
+        for (pair, terms) in pairs.zip(parts(values, counted)) {
             let sum: f64 = terms.iter().map(|x| x.abs()).sum();
-            *bound = Sample::gamma(1) * sum + 1e-37;
+            pair.fill(2.0 * Sample::gamma(1) * sum + 1e-37);
         }
         vec![bound]
     }
 }
 
-/// Where the sums of a step lie in a ring `[rows, columns, parts]`.
+/// Where the sums of a step lie in a ring `[rows, columns, numbers]`.
 pub(super) fn place(step: u32, ring: &[usize], column: usize) -> std::ops::Range<usize> {
-    let (rows, columns, parts) = (ring[0], ring[1], ring[2]);
-    let start = (step.wrapping_sub(1) as usize % rows * columns + column) * parts;
-    start..start + parts
+    let (rows, columns, numbers) = (ring[0], ring[1], ring[2]);
+    let start = (step.wrapping_sub(1) as usize % rows * columns + column) * numbers;
+    start..start + numbers
+}
+
+/// Stores a sum as what the type holds of it, and the rest.
+#[inline(always)]
+pub(super) fn store<T: Real>(pair: &mut [T], sum: f64) {
+    let high = T::constant(sum);
+    let rest = sum - high.double();
+    let low = if rest.is_finite() {
+        T::constant(rest)
+    } else {
+        T::zero()
+    };
+    pair.copy_from_slice(&[high, low]);
 }
 
 /// The values of each part that count.
@@ -144,7 +164,7 @@ fn parts<T>(values: &[T], counted: usize) -> impl Iterator<Item = &[T]> {
 
 /// Σ values in f64, in eight chains that run side by side.
 #[inline(always)]
-fn total<T: Real>(values: &[T]) -> f64 {
+pub(super) fn total<T: Real>(values: &[T]) -> f64 {
     let mut sums = [0.0; 8];
     let chunks = values.chunks_exact(8);
     let rest = chunks.remainder();
@@ -161,9 +181,9 @@ impl Compute for Record {
     fn compute<T: Real>(&self, io: &mut Io<'_, T>) {
         let (cursor, values) = (io.words(1), io.input(2));
         let at = place(cursor[STEP], io.dims(0), self.column);
-        let sums = io.output(0)[at].iter_mut();
-        for (sum, values) in sums.zip(parts(values, cursor[ROWS] as usize)) {
-            *sum = T::constant(total(values));
+        let pairs = io.output(0)[at].chunks_exact_mut(2);
+        for (pair, values) in pairs.zip(parts(values, cursor[ROWS] as usize)) {
+            store(pair, total(values));
         }
     }
 }
@@ -198,7 +218,7 @@ fn cases() -> Vec<Case> {
             cases.push(
                 Case::new(Record { column })
                     .constant(
-                        &[rows, columns, Parts::of(batch).count],
+                        &[rows, columns, Parts::of(batch).numbers()],
                         Fill::Uniform(-1.0, 1.0),
                     )
                     .words(&[WORDS], Fill::Words(cursor.clone()))
@@ -211,7 +231,7 @@ fn cases() -> Vec<Case> {
 
 impl Tensor {
     /// Sums the first rows of these values, as many as the clock's `cursor` counts, into the step's row of `ring`,
-    /// \[rows, columns, parts\], where the batch lies in `Parts::of` it.
+    /// \[rows, columns, numbers\], where the batch lies in `Parts::of` it.
     #[track_caller]
     pub(crate) fn record(&self, ring: &Tensor, cursor: &Tensor, column: usize) -> Tensor {
         self.graph()

@@ -37,7 +37,8 @@ impl EpochFigures {
 #[derive(Debug, Clone)]
 pub(super) struct EpochSums {
     layout: RingLayout,
-    parts: usize,
+    /// Numbers of each column in a step's row of the ring.
+    numbers: usize,
     batch: u64,
     rows: u64,
     /// The epoch under way, as the clock counts.
@@ -57,7 +58,7 @@ impl EpochSums {
     /// Epochs of `rows` rows in batches of `batch`, the first of which the clock counts as `epoch`.
     pub fn new(rows: u64, batch: u64, layout: RingLayout, epoch: u64) -> Self {
         EpochSums {
-            parts: Parts::of(usize::try_from(batch).unwrap_or(usize::MAX)).count,
+            numbers: Parts::of(usize::try_from(batch).unwrap_or(usize::MAX)).numbers(),
             batch,
             rows,
             epoch,
@@ -117,21 +118,21 @@ impl EpochSums {
     /// Takes the next step's sums from the ring that it holds; the epoch's figures when it is the last of its epoch. The
     /// step's own mean loss comes first.
     pub fn absorb(&mut self, step: u64) -> (f64, Option<EpochFigures>) {
-        let row = (step % RING_ROWS as u64) as usize * self.layout.columns * self.parts;
+        let row = (step % RING_ROWS as u64) as usize * self.layout.columns * self.numbers;
         let rows = self.batch.min(self.of_epoch().saturating_sub(self.seen));
         let columns = self
             .copied
             .get(row..)
             .unwrap_or(&[])
-            .chunks_exact(self.parts);
-        let sum = |parts: &[f32]| parts.iter().map(|&part| f64::from(part)).sum::<f64>();
+            .chunks_exact(self.numbers);
+        let sum = |numbers: &[f32]| numbers.iter().copied().map(f64::from).sum::<f64>();
         let first = columns.clone().next();
-        let step_loss = first.map_or(f64::NAN, |parts| sum(parts) / rows as f64);
+        let step_loss = first.map_or(f64::NAN, |numbers| sum(numbers) / rows as f64);
         match &mut self.left_out {
             Some(left_out) if !step_loss.is_finite() => *left_out += rows,
             _ => {
-                for (total, parts) in self.sums.iter_mut().zip(columns) {
-                    *total += sum(parts);
+                for (total, numbers) in self.sums.iter_mut().zip(columns) {
+                    *total += sum(numbers);
                 }
             }
         }
@@ -160,7 +161,7 @@ impl EpochSums {
     /// The epoch's own slot of every tally; the tallies follow the ring in memory.
     fn tallies(&self) -> Vec<Vec<f64>> {
         let slot = (self.epoch % self.layout.slots as u64) as usize;
-        let mut start = RING_ROWS * self.layout.columns * self.parts;
+        let mut start = RING_ROWS * self.layout.columns * self.numbers;
         let mut tallies = Vec::new();
         for &cells in &self.layout.tallies {
             let end = start + 2 * self.layout.slots * cells;
@@ -188,8 +189,10 @@ mod tests {
     fn a_ragged_last_batch_counts_by_its_own_rows() {
         // Ten rows in batches of four: sums over 4, 4 and 2 rows.
         let mut epoch_sums = EpochSums::new(10, 4, layout(2, 2, &[]), 0);
-        let mut ring = vec![0.0; 2 * RING_ROWS];
-        ring[..6].copy_from_slice(&[4.0, 1.0, 8.0, 2.0, 6.0, 2.0]);
+        let mut ring = vec![0.0; 4 * RING_ROWS];
+        // A sum is that of two numbers.
+        let numbers = [3.0, 1.0, 1.0, 0.0, 8.0, 0.0, 2.0, 0.0, 5.5, 0.5, 2.0, 0.0];
+        ring[..12].copy_from_slice(&numbers);
         epoch_sums.hold(ring);
         assert_eq!(epoch_sums.absorb(0), (1.0, None));
         assert_eq!(epoch_sums.absorb(1), (2.0, None));
@@ -206,7 +209,7 @@ mod tests {
     fn each_epoch_of_a_submission_has_its_own_slot_of_a_tally() {
         // Two steps an epoch from epoch 5; two slots of two tallies.
         let mut epoch_sums = EpochSums::new(8, 4, layout(1, 2, &[1, 2]), 5);
-        let mut copied = vec![0.0; RING_ROWS];
+        let mut copied = vec![0.0; 2 * RING_ROWS];
         copied.extend([60.0, 50.0, 0.5, 0.0]);
         copied.extend([61.0, 62.0, 51.0, 52.0, 0.0, 0.0, 0.25, 0.0]);
         epoch_sums.hold(copied);

@@ -88,7 +88,95 @@ fn counts_stay_exact_beyond_2_to_24() {
         assert_eq!(values[..2], [count(1.0), count(0.0)], "{device}");
         assert_eq!(values[2], count(1.0) / all, "{device}");
         assert!(values[3].abs() < 1e-12, "{} on {device}", values[3]);
-        near(values[4], count(1.0) / all, 1e-7, "accuracy");
+        assert_eq!(values[4], count(1.0) / all, "{device}");
+    }
+}
+
+#[test]
+fn a_mean_of_numbers_that_cancel_keeps_what_is_left() {
+    // One large number in the first part of a batch, its opposite in the second.
+    let row = |i: usize| match i {
+        5 => (1e9, 0.0),
+        40 => (-1e9, 0.0),
+        _ => (0.5, 0.0),
+    };
+    let right = 62.0 * 0.5 / 64.0;
+    let bias = || {
+        Metric::from_fn("bias", |y: &kiln::Tensor, t: &kiln::Tensor| {
+            y.sub(t).sum_over(1)
+        })
+    };
+    let (y, t): (Vec<f32>, Vec<f32>) = (0..64).map(row).unzip();
+    for device in devices() {
+        let values = streamed(&device, &[bias()], &y, &t, None);
+        assert_eq!(values, [right], "{device}");
+        let mut model = ident(&device, Loss::MeanAbsoluteError, [bias()]);
+        let measured = model.evaluate(&pairs(64, row)).unwrap();
+        assert_eq!(measured.get("bias"), Some(right), "{device}");
+        let fit = Fit::epochs(1).batch_size(64).silent();
+        let history = model.fit(&pairs(64, row), fit).unwrap();
+        assert_eq!(history.epochs[0].metrics[0].1, right, "{device}");
+    }
+}
+
+/// The loss of an epoch of a dense layer with these weights, trained at no rate.
+fn loss_of(device: &Device, loss: Loss, layer: (usize, f32), data: &Dataset) -> f64 {
+    let (units, bias) = layer;
+    let softmax = loss.name().contains("cross");
+    let network = if softmax {
+        Sequential::new(1).dense(units, Softmax)
+    } else {
+        Sequential::new(1).dense(units, Linear)
+    };
+    let mut model = network
+        .compile_on(device, loss, Sgd::new(0.0), [Accuracy])
+        .unwrap();
+    let (kernel, bias) = (vec![0.0; units], vec![bias; units]);
+    model
+        .set_weights([("dense/kernel", &kernel[..]), ("dense/bias", &bias)])
+        .unwrap();
+    let fit = Fit::epochs(1).batch_size(data.rows()).silent();
+    let history = model.fit(data, fit).unwrap();
+    let trained = history.epochs[0].loss;
+    let evaluated = model.evaluate(data).unwrap().loss;
+    near(evaluated, trained, 3e-7, "evaluate");
+    trained
+}
+
+#[test]
+fn equal_losses_of_many_rows_are_not_biased_by_their_sum() {
+    for device in devices() {
+        // An untrained classifier: ln C for every row.
+        for (rows, classes) in [(16_384, 1000), (65_536, 3), (8_192, 50)] {
+            let labels = (0..rows as u32).map(|i| i % classes as u32).collect();
+            let targets = Targets::Labels { labels, classes };
+            let data = Dataset::new(vec![0.0; rows], 1, targets).unwrap();
+            let loss = loss_of(
+                &device,
+                SparseCategoricalCrossentropy,
+                (classes, 0.0),
+                &data,
+            );
+            let what = format!("{rows} rows of {classes} classes on {device}");
+            // Half a millionth is what the logarithm of a row may be off by.
+            near(loss, (classes as f64).ln(), 5e-7, &what);
+        }
+        // Columns whose errors are all alike.
+        for (rows, columns, bias) in [
+            (64, 256, 0.1),
+            (4096, 200, 0.3),
+            (65_536, 1, 0.7),
+            (100, 256, 1.7),
+        ] {
+            let targets = Targets::Values {
+                values: vec![0.0; rows * columns],
+                columns,
+            };
+            let data = Dataset::new(vec![0.0; rows], 1, targets).unwrap();
+            let loss = loss_of(&device, MeanSquaredError, (columns, bias), &data);
+            let what = format!("{rows} rows of {columns} errors of {bias} on {device}");
+            near(loss, f64::from(bias) * f64::from(bias), 1e-6, &what);
+        }
     }
 }
 

@@ -57,10 +57,12 @@ pub(super) fn bound(head: &Head, sample: &Sample<'_>) -> Vec<Vec<f64>> {
         }
         let at = place(cursor[STEP] as u32, ring, column);
         let rows = Parts::of(batch).rows;
-        for (p, bound) in bounds[0][at].iter_mut().enumerate() {
+        for (p, pair) in bounds[0][at].chunks_exact_mut(2).enumerate() {
             let own = (p * rows).min(counted)..((p + 1) * rows).min(counted);
             let sum: f64 = values[own.clone()].iter().map(|value| value.abs()).sum();
-            *bound = errors[own].iter().sum::<f64>() + Sample::gamma(rows) * sum + 1e-37;
+            // Either number of a sum is off by the rounding of the first.
+            let rounding = 2.0 * Sample::gamma(1) * sum;
+            pair.fill(errors[own].iter().sum::<f64>() + rounding + 1e-37);
         }
     }
     if head.gradient {

@@ -84,7 +84,7 @@ pub(super) fn cases() -> Vec<Case> {
                 RowLoss::Binary(Form::Probabilities) => Fill::Uniform(0.01, 0.99),
                 _ => Fill::Uniform(-4.0, 4.0),
             };
-            let ring = [5, 3, Parts::of(batch).count];
+            let ring = [5, 3, Parts::of(batch).numbers()];
             let rows = if gather { batch + 3 } else { batch };
             // Rows that do not count or are not chosen are left out, and a NaN in them is.
             let all = counted as usize == batch;
@@ -147,7 +147,10 @@ fn last_layer_cases() -> Vec<Case> {
             let most = 2.0 / (inputs as f32).sqrt();
             let rows = |chosen: bool| if chosen { batch + 3 } else { batch };
             let case = Case::new(op)
-                .constant(&[3, 2, Parts::of(batch).count], Fill::Uniform(-1.0, 1.0))
+                .constant(
+                    &[3, 2, Parts::of(batch).numbers()],
+                    Fill::Uniform(-1.0, 1.0),
+                )
                 .words(&[WORDS], cursor(number as u32, counted, 0.25))
                 .constant(&[rows(gather_x), inputs], Fill::Uniform(-1.0, 1.0))
                 .nan_if(counted as usize == batch && !gather_x);

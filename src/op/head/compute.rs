@@ -8,7 +8,7 @@ use crate::op::cross_entropy::{
 };
 use crate::op::cursor::{ROWS, STEP};
 use crate::op::gather::row_of;
-use crate::op::record::{Parts, place};
+use crate::op::record::{Parts, place, store, total};
 use crate::op::shape::rows::{RowTarget, TargetRows};
 use crate::op::softmax::{Powers, largest, powers};
 
@@ -89,7 +89,7 @@ impl Head {
             let y = &batch.y[first * columns..][..rows * columns];
             let live = batch.counted.saturating_sub(first).min(rows);
             self.loss.losses(y, targets, values);
-            loss += T::total(&values[..live * columns]).double();
+            loss += total(&values[..live * columns]);
             if let Some((kind, _)) = self.accuracy {
                 let rows = y.chunks_exact(columns).zip(targets.chunks_exact(columns));
                 for (y, t) in rows.take(live) {
@@ -143,9 +143,9 @@ impl Compute for Head {
             };
             for part in 0..parts.count {
                 let [loss, right] = self.part(&batch, part * parts.rows, parts.rows, io);
-                io.output(0)[loss_at + part] = T::constant(loss);
+                store(&mut io.output(0)[loss_at + 2 * part..][..2], loss);
                 if let Some((_, at)) = accuracy {
-                    io.output(0)[at + part] = T::constant(right);
+                    store(&mut io.output(0)[at + 2 * part..][..2], right);
                 }
             }
             return self.fade(io);
@@ -186,9 +186,9 @@ impl Compute for Head {
                     }
                 }
             }
-            io.output(0)[loss_at + part] = T::constant(loss);
+            store(&mut io.output(0)[loss_at + 2 * part..][..2], loss);
             if let Some((_, at)) = accuracy {
-                io.output(0)[at + part] = T::constant(right);
+                store(&mut io.output(0)[at + 2 * part..][..2], right);
             }
         }
         self.fade(io);

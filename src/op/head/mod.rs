@@ -24,7 +24,14 @@ use super::{Accuracy, Form};
 /// A head's kernel: how it comes by the outputs, and what all heads share.
 macro_rules! head {
     ($($part:literal),+) => {
-        shader!("head", $($part,)+ "cross_entropy_rows", "binary_cross_entropy_terms", "rows")
+        shader!(
+            "head",
+            $($part,)+
+            "cross_entropy_rows",
+            "binary_cross_entropy_terms",
+            "rows",
+            "pair"
+        )
     };
 }
 
@@ -53,7 +60,7 @@ impl LastLayer {
     pub const MAX_INPUTS: usize = 2048;
 }
 
-/// Inputs: ring \[rows, columns, parts\], updated in place; cursor; y \[batch, columns\], or x \[batch, inputs\] of the last layer, which may be f16;
+/// Inputs: ring \[rows, columns, numbers\], updated in place; cursor; y \[batch, columns\], or x \[batch, inputs\] of the last layer, which may be f16;
 /// the target, shaped as y, or labels u32 \[batch\]; where something is gathered indices u32 \[batch\], by which rows are
 /// chosen from a data set; W \[inputs, columns\] and bias \[columns\] of the last layer. Output: dy, if `gradient`.
 #[derive(Debug, Clone, Copy)]
@@ -168,8 +175,8 @@ impl Op for Head {
         let &[batch, columns] = y.shape.dims() else {
             return Err(format!("y must be [batch, columns], got {y}"));
         };
-        let fits = matches!(ring.shape.dims(), &[rows, ring_columns, parts]
-            if rows > 0 && parts == Parts::of(batch).count && self.loss_column < ring_columns
+        let fits = matches!(ring.shape.dims(), &[rows, ring_columns, numbers]
+            if rows > 0 && numbers == Parts::of(batch).numbers() && self.loss_column < ring_columns
                 && self.accuracy.is_none_or(|(_, column)| column < ring_columns));
         if !fits {
             return Err(format!("the ring {ring} does not fit a batch of {batch}"));

@@ -99,8 +99,10 @@ fn gradient(
                     Tracked { value, error }
                 }
             };
-            let at = start + sums(c).start + r / parts.rows;
-            ring_bound[at] += error + Sample::gamma(parts.rows) * (value.abs() + error);
+            let at = start + sums(c).start + 2 * (r / parts.rows);
+            for bound in &mut ring_bound[at..at + 2] {
+                *bound += error + Sample::gamma(parts.rows) * (value.abs() + error);
+            }
         }
         let mut end = gradient.len();
         let last = network.layers.len();

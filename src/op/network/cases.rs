@@ -199,7 +199,7 @@ fn case(tried: CaseNetwork<'_>) -> Case {
     let ring = [
         RING_ROWS,
         network.columns.len(),
-        Parts::of(tried.batch).count,
+        Parts::of(tried.batch).numbers(),
     ];
     let mut case = Case::new(network)
         .constant(&stacked(&[RATES]), Fill::Values(rates.collect()))

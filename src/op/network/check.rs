@@ -114,7 +114,7 @@ impl Network {
         let shape = [
             rows.unwrap_or(0).max(1),
             self.columns.len(),
-            Parts::of(self.clock.batch).count,
+            Parts::of(self.clock.batch).numbers(),
         ];
         expect("ring", 1, stacked(TensorType::f32(shape)))?;
         expect("rates", 0, stacked(TensorType::f32([RATES])))?;

@@ -8,7 +8,7 @@ use crate::number::parallel::{Table, share, threads};
 use crate::op::cursor::{ROWS, STEP, WORDS};
 use crate::op::permutation::Permutation;
 use crate::op::pointwise::functions::{Relu, Sigmoid, Tanh};
-use crate::op::record::{Parts, place};
+use crate::op::record::{Parts, place, store};
 use crate::op::shape::rows::TargetRows;
 use crate::op::{AdvanceClock, Function, RATES, UnaryFunction};
 
@@ -156,7 +156,8 @@ impl Network {
                 share,
             };
             self.losses(&chunk, &values, &mut slopes, |c, sum| {
-                member.sums[c * parts.count + part] += sum;
+                let pair = &mut member.sums[2 * (c * parts.count + part)..][..2];
+                store(pair, pair[0].double() + pair[1].double() + sum);
             });
             self.backward(&values, &mut slopes, &mut gradient, member.w, live);
         }

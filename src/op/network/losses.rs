@@ -4,6 +4,7 @@
 //! from vector to vector.
 
 use crate::number::Real;
+use crate::op::record::total;
 use crate::op::shape::rows::TargetRows;
 use crate::op::{Accuracy, Form, RowLoss};
 
@@ -30,7 +31,7 @@ impl Network {
         chunk: &Chunk<'_, T>,
         values: &[Lanes<T>],
         slopes: &mut [Lanes<T>],
-        mut record: impl FnMut(usize, T),
+        mut record: impl FnMut(usize, f64),
     ) {
         let outputs = self.outputs();
         let after = self.values() - 2 * outputs;
@@ -57,10 +58,10 @@ impl Network {
         }
         for (c, column) in self.columns.iter().enumerate() {
             match *column {
-                RingColumn::Loss => record(c, T::total(&loss)),
+                RingColumn::Loss => record(c, total(&loss)),
                 RingColumn::Accuracy { kind, before } => {
                     let right = accuracy(kind, read(before), targets);
-                    record(c, T::total(&right[..chunk.live]));
+                    record(c, total(&right[..chunk.live]));
                 }
             }
         }

@@ -106,7 +106,7 @@ impl StepRule {
 
 /// One training step of `members` networks of one shape, each with its own numbers and order of one data set.
 ///
-/// Inputs, those up to the cursor updated in place: rates \[4\], ring \[rows, columns, parts\], parameters \[len\], the
+/// Inputs, those up to the cursor updated in place: rates \[4\], ring \[rows, columns, numbers\], parameters \[len\], the
 /// rule's states \[len\] each, cursor u32 \[8\], x \[n, inputs\], y \[n, outputs\] or labels u32 \[n\]. With several
 /// members all but x and y have `members` as a further first dimension. No output.
 #[derive(Debug, Clone)]

@@ -14,9 +14,9 @@ mod loss;
 mod row;
 mod tables;
 
-const SGD: Shader = shader!("network", "network_sgd", "schedule");
-const MOMENTUM: Shader = shader!("network", "network_momentum", "schedule");
-const ADAM: Shader = shader!("network", "network_adam", "schedule");
+const SGD: Shader = shader!("network", "network_sgd", "schedule", "pair");
+const MOMENTUM: Shader = shader!("network", "network_momentum", "schedule", "pair");
+const ADAM: Shader = shader!("network", "network_adam", "schedule", "pair");
 
 /// Vectors of four that hold the given count of numbers.
 fn fours(numbers: usize) -> usize {

@@ -259,7 +259,7 @@ fn evaluation_fits(
 /// Bytes that the figures of an evaluation in such batches are read back through.
 fn read_back_bytes(model: &Model, batch: usize) -> Result<u64> {
     let layout = model.recipe().metrics()?.layout;
-    let ring = RING_ROWS * layout.columns * Parts::of(batch).count;
+    let ring = RING_ROWS * layout.columns * Parts::of(batch).numbers();
     let tallies = 2 * layout.slots * layout.tallies.iter().sum::<usize>();
     Ok(4 * READBACKS as u64 * (ring + tallies) as u64)
 }

@@ -36,7 +36,7 @@ pub struct Streaming {
     session: Session,
     columns: usize,
     labels: bool,
-    /// Σ w in place of a loss, then Σ w·m of each mean, then Σ w.
+    /// 0 in place of a loss, then Σ w·m of each mean, then Σ w.
     sums: Vec<f64>,
     rows: u64,
 }
@@ -83,13 +83,13 @@ impl Streaming {
             positions: 1,
         };
         let rows = own.rows(&output, &target, &cursor, Some(&weights));
-        let kind = TensorType::f32([1, 1 + rows.len(), Parts::of(BATCH).count]);
+        let kind = TensorType::f32([1, 1 + rows.len(), Parts::of(BATCH).numbers()]);
         let name = format!("{PROGRAM}.ring");
         let ring = graph.variable_as(Role::Scratch, name, kind, Initial::Zeros);
-        let mut updates = vec![weights.record(&ring, &cursor, 0)];
-        for (index, row) in rows.iter().enumerate() {
-            updates.push(row.record(&ring, &cursor, 1 + index));
-        }
+        // The first column is that of a loss, of which there is none.
+        let each = rows.iter().zip(1..);
+        let each = each.map(|(row, column)| row.record(&ring, &cursor, column));
+        let mut updates: Vec<_> = each.collect();
         let inputs = TallyInputs {
             cursor,
             target,
@@ -193,9 +193,9 @@ impl Streaming {
         self.session.write_labels("cursor", &words)?;
         self.session.run(PROGRAM, 1)?;
         let ring = self.session.read(&format!("{PROGRAM}.ring"))?;
-        let parts = ring.chunks_exact(Parts::of(BATCH).count);
-        for (sum, parts) in self.sums.iter_mut().zip(parts) {
-            *sum += parts.iter().map(|&part| f64::from(part)).sum::<f64>();
+        let columns = ring.chunks_exact(Parts::of(BATCH).numbers());
+        for (sum, numbers) in self.sums.iter_mut().zip(columns) {
+            *sum += numbers.iter().copied().map(f64::from).sum::<f64>();
         }
         self.rows += rows;
         Ok(())

@@ -76,7 +76,7 @@ impl Recipe<'_> {
             recorded.extend(column.rows(output, target, &clock.cursor, weights));
         }
         let ring_kind =
-            TensorType::f32([RING_ROWS, recorded.len(), op::Parts::of(extent.batch).count]);
+            TensorType::f32([RING_ROWS, recorded.len(), op::Parts::of(extent.batch).numbers()]);
         let ring = graph.variable_as(Role::Scratch, program.ring(), ring_kind, Initial::Zeros);
         let record =
             |(column, values): (usize, &Tensor)| values.record(&ring, &clock.cursor, column);
