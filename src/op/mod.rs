@@ -20,6 +20,7 @@ mod correlation;
 mod cross_entropy;
 mod extremum;
 mod finite;
+mod finite_rows;
 mod gather;
 mod glu;
 mod guarded;
@@ -77,6 +78,7 @@ pub(crate) use cross_entropy::Backward as CrossEntropyBackward;
 pub(crate) use cross_entropy::CrossEntropy;
 pub use extremum::Extremum;
 pub(crate) use finite::{Finite, MAX_CHECKED_TENSORS};
+pub(crate) use finite_rows::FiniteRows;
 pub(crate) use gather::{Gather, MAX_CHUNKS};
 pub(crate) use head::{Head, LastLayer};
 pub(crate) use hits::Hits;
@@ -127,6 +129,7 @@ pub fn all() -> Vec<Entry> {
         matmul::DENSE,
         extremum::ENTRY,
         finite::ENTRY,
+        finite_rows::ENTRY,
         gather::ENTRY,
         glu::ENTRY,
         guarded::ENTRY,

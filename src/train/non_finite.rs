@@ -23,7 +23,7 @@ pub enum NonFinite {
     Stop,
     /// Leaves parameters, states of the optimizer and states of layers, such as running means, bit by bit as they were in a
     /// step whose gradients are not all finite, and goes on. The step counts as one, but its rows are no part of the epoch's
-    /// mean loss and metrics where its loss is not finite.
+    /// mean loss and metrics, counts of classes and thresholds among them, where its loss is not finite.
     ///
     /// The device tests the gradients itself, by their bits, in one dispatch for every six tensors and one more; for that they
     /// are kept instead of being used where they are computed, and a small network takes its steps in many calls instead of one. With an optimizer that adds up the gradients

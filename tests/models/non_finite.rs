@@ -4,7 +4,7 @@ use crate::common::device;
 use kiln::nn::Lambda;
 use kiln::plan::{Class, Products, Target};
 use kiln::prelude::*;
-use kiln::train::{NonFinite, TerminateOnNaN};
+use kiln::train::{Classes, Curve, NonFinite, R2, TerminateOnNaN};
 use kiln::{DType, Values};
 
 /// Rows of a batch, and the batch whose numbers are too large.
@@ -91,6 +91,70 @@ fn bits(model: &mut Model) -> Vec<(String, Vec<u64>)> {
 /// In f64 numbers of f32's range are small: the reference does not come to infinity by them.
 fn overflows(device: &Device) -> bool {
     device.to_string() != Device::reference().to_string()
+}
+
+/// What metrics of counts and moments tell of an epoch at no rate, of a network that returns w·x.
+fn counted(device: &Device, w: &[f32], features: &[Vec<f32>], policy: NonFinite) -> Vec<f64> {
+    let metrics = [
+        Metric::R2Score(R2::default()),
+        Metric::Auc(Curve::Roc),
+        Metric::CohenKappa(Classes::default()),
+        Metric::TruePositives([0.5]),
+        Metric::MeanAbsoluteError,
+    ];
+    let network = Sequential::new(w.len()).dense(1, Linear);
+    let mut model = network
+        .compile_on(device, MeanSquaredError, Sgd::new(0.0), metrics)
+        .unwrap();
+    model
+        .set_weights([("dense/kernel", w), ("dense/bias", &[0.0])])
+        .unwrap();
+    let targets = Targets::Values {
+        values: (0..features.len()).map(|r| (r % 3 / 2) as f32).collect(),
+        columns: 1,
+    };
+    let data = Dataset::new(features.concat(), w.len(), targets).unwrap();
+    let history = model.fit(&data, fit(policy)).unwrap();
+    let epoch = &history.epochs[0];
+    let metrics = epoch.metrics.iter().map(|(_, value)| *value);
+    metrics.chain([epoch.loss, epoch.samples as f64]).collect()
+}
+
+#[test]
+fn rows_of_a_step_without_a_finite_loss_are_part_of_no_metric() {
+    // Outputs that are finite though their squares are not, and outputs that are NaN: ∞ − ∞.
+    for (w, bad) in [(&[1.0f32][..], 3e38), (&[2.0, -2.0], 3e38)] {
+        for at in [0, 2, BATCHES - 1] {
+            let row = |r: usize| {
+                let x = ((r * 7919) % 101) as f32 / 101.0;
+                let mut row = vec![x; w.len()];
+                row[0] = 1.5 * x;
+                row
+            };
+            // Targets go by the row's number modulo 3: three batches are bad, so that those of the others stay theirs.
+            let rows = BATCH * (BATCHES + 3);
+            let is_bad = |r: usize| (at..at + 3).contains(&(r / BATCH));
+            let all: Vec<Vec<f32>> = (0..rows)
+                .map(|r| {
+                    if is_bad(r) {
+                        vec![bad; w.len()]
+                    } else {
+                        row(r)
+                    }
+                })
+                .collect();
+            let others: Vec<Vec<f32>> = (0..rows).filter(|&r| !is_bad(r)).map(row).collect();
+            for device in devices().into_iter().filter(overflows) {
+                let right = counted(&device, w, &others, NonFinite::Stop);
+                let values = counted(&device, w, &all, NonFinite::Skip);
+                assert_eq!(right.len(), 7);
+                for (value, right) in values.iter().zip(&right) {
+                    let near = (value - right).abs() <= 1e-6 * right.abs();
+                    assert!(near, "{values:?}, but {right:?} on {device}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

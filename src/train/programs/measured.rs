@@ -25,6 +25,41 @@ pub(super) struct Measured<T> {
     pub tallies: T,
 }
 
+/// The ring of a program, and what records these numbers of each row in its columns.
+fn in_ring(
+    graph: &Graph,
+    program: RowProgram,
+    batch: usize,
+    recorded: &[Tensor],
+    cursor: &Tensor,
+) -> (Tensor, Vec<Tensor>) {
+    let kind = TensorType::f32([RING_ROWS, recorded.len(), op::Parts::of(batch).numbers()]);
+    let ring = graph.variable_as(Role::Scratch, program.ring(), kind, Initial::Zeros);
+    let columns = recorded.iter().enumerate();
+    let records = columns.map(|(column, values)| values.record(&ring, cursor, column));
+    let records = records.collect();
+    (ring, records)
+}
+
+/// What the tallies of an output read: they choose the rows of targets themselves, where these are in one piece.
+fn tally_inputs(
+    clock: &Clock,
+    (target, wholes): (&Tensor, &[Tensor]),
+    weights: Option<Tensor>,
+    positions: usize,
+) -> TallyInputs {
+    let (target, indices) = match wholes {
+        [whole] if weights.is_none() && positions == 1 => (whole, Some(clock.indices.clone())),
+        _ => (target, None),
+    };
+    TallyInputs {
+        cursor: clock.cursor.clone(),
+        target: target.clone(),
+        indices,
+        weights,
+    }
+}
+
 impl Recipe<'_> {
     /// Forward pass on a gathered batch with its losses and metrics recorded.
     pub(super) fn measured(
@@ -75,36 +110,28 @@ impl Recipe<'_> {
             let weights = weights[column.output].as_ref();
             recorded.extend(column.rows(output, target, &clock.cursor, weights));
         }
-        let ring_kind =
-            TensorType::f32([RING_ROWS, recorded.len(), op::Parts::of(extent.batch).numbers()]);
-        let ring = graph.variable_as(Role::Scratch, program.ring(), ring_kind, Initial::Zeros);
-        let record =
-            |(column, values): (usize, &Tensor)| values.record(&ring, &clock.cursor, column);
-        let records: Vec<Tensor> = recorded.iter().enumerate().map(record).collect();
-        // Tallies choose the rows of targets themselves, where these are in one piece.
+        let (ring, records) = in_ring(graph, program, extent.batch, &recorded, &clock.cursor);
         let inputs = |column: &OutputMetrics| {
-            let target = targets[column.output].clone();
-            let weights = weights[column.output].clone();
-            let weights = weights.filter(|_| column.weighted);
-            let as_stored = self.scaler(&self.objectives[column.output]).is_none();
-            let (target, indices) = match &wholes[column.output][..] {
-                [whole]
-                    if as_stored && weights.is_none() && outputs[column.output].positions == 1 =>
-                {
-                    (whole.clone(), Some(clock.indices.clone()))
-                }
-                _ => (target, None),
-            };
-            TallyInputs {
-                cursor: clock.cursor.clone(),
-                target,
-                indices,
-                weights,
-            }
+            let output = column.output;
+            let weights = weights[output].clone().filter(|_| column.weighted);
+            // Those that a scaler changes are not read as they are stored.
+            let scaled = self.scaler(&self.objectives[output]).is_some();
+            let wholes = if scaled { &[] } else { &wholes[output][..] };
+            let targets = (&targets[output], wholes);
+            tally_inputs(clock, targets, weights, outputs[output].positions)
         };
-        let inputs: Vec<TallyInputs> = metrics.columns.iter().map(inputs).collect();
+        let mut inputs: Vec<TallyInputs> = metrics.columns.iter().map(inputs).collect();
+        let skips = training && extent.skips && !metrics.layout.tallies.is_empty();
+        let cursor = clock.cursor.clone();
         let tallies = move || {
             let slots = metrics.layout.slots;
+            if skips {
+                // Of a step without a finite loss no row counts, as the host counts none of its sums.
+                let rows = op::FiniteRows { column: 0 };
+                let counted = ring.graph().apply_one(rows, &[&cursor, &ring]);
+                let cursors = inputs.iter_mut().map(|own| &mut own.cursor);
+                cursors.for_each(|cursor| cursor.clone_from(&counted));
+            }
             let each = metrics.columns.iter().zip(&inputs);
             each.flat_map(|(column, inputs)| {
                 let output = &outputs[column.output];
