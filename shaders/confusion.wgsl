@@ -11,7 +11,7 @@ struct Params {
     last: u32,
     each: u32,
     classes: u32,
-    // The class that a row must not be of to count; a number that is no class where all count.
+    // The class that a row must not be of to count, where IGNORES.
     ignored: u32,
     threshold: f32,
 }
@@ -19,6 +19,7 @@ struct Params {
 // What a row says, and wants where its target is not a label: 0: the first of its largest, 1: whether its one number
 // exceeds the threshold, or one half, 2: its one number is the class.
 override SAYS: u32 = 0u;
+override IGNORES: bool = false;
 
 @group(0) @binding(6) var<storage, read_write> tally: array<f32>;
 
@@ -100,7 +101,7 @@ fn count(@builtin(local_invocation_index) local: u32) {
                 cell = 0u;
                 share = keep_nan(wanted.lost, keep_nan(said.lost, w));
             }
-            if wanted.number == params.ignored {
+            if IGNORES && wanted.number == params.ignored {
                 cell = NOWHERE;
             }
         }
@@ -113,7 +114,12 @@ fn count(@builtin(local_invocation_index) local: u32) {
         for (var i = 0u; leads && i < min(WORKGROUP, counted - first); i++) {
             if cells[i] == cell {
                 leads = i >= local;
-                sum = pair_and(sum, shares[i]);
+                // Ones add up exactly.
+                if WEIGHTED {
+                    sum = pair_and(sum, shares[i]);
+                } else {
+                    sum.x += shares[i];
+                }
             }
         }
         if leads {

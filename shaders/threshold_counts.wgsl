@@ -118,8 +118,14 @@ fn count(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
         for (var i = 0u; leads && i < min(WORKGROUP, counted - first); i++) {
             if buckets[i] == bucket {
                 leads = i >= local;
-                yes = pair_and(yes, shares[i].x);
-                no = pair_and(no, shares[i].y);
+                // Ones and zeros add up exactly.
+                if WEIGHTED || !SPARSE {
+                    yes = pair_and(yes, shares[i].x);
+                    no = pair_and(no, shares[i].y);
+                } else {
+                    yes.x += shares[i].x;
+                    no.x += shares[i].y;
+                }
             }
         }
         if leads {

@@ -89,7 +89,8 @@ impl RowCount for Confusion {
         let launch = launch
             .set("SAYS", says)
             .param("classes", self.classes)
-            .param("ignored", self.ignored.unwrap_or(u32::MAX))
+            .set("IGNORES", self.ignored.is_some())
+            .param("ignored", self.ignored.unwrap_or(0))
             .param("threshold", threshold)
             .iterations(iterations(batch, 2 * columns as u64, cells));
         (launch, 1)
