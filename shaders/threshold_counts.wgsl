@@ -15,6 +15,8 @@ struct Params {
     first_column: u32,
     thresholds: u32,
     top_k: u32,
+    // The label of rows that do not count, where IGNORES.
+    ignored: u32,
     // What the largest of a row must exceed in size to be taken for the prediction.
     floor: f32,
 }
@@ -24,6 +26,7 @@ override SOFTMAX: bool = false;
 // 0: all of them, 1: one where y is its row's largest and zero elsewhere, 2: those among the top_k of their row; the others
 // exceed nothing.
 override SELECT: u32 = 0u;
+override IGNORES: bool = false;
 
 // Exceeds nothing.
 const LOWEST = -3.4028234e38f;
@@ -106,6 +109,9 @@ fn count(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
             if is_nan(x) || is_nan(wanted) || is_nan(w) {
                 bucket = 0u;
                 share = vec2(keep_nan(x, keep_nan(wanted, w)));
+            }
+            if SPARSE && IGNORES && t[row_of(r)] == params.ignored {
+                bucket = NOWHERE;
             }
         }
         buckets[local] = bucket;

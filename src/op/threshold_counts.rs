@@ -41,6 +41,8 @@ pub(crate) struct ThresholdCounts {
     pub select: Select,
     /// The one column that is counted; all of them if none.
     pub column: Option<usize>,
+    /// Rows with this label do not count.
+    pub ignored: Option<u32>,
 }
 
 impl ThresholdCounts {
@@ -156,6 +158,8 @@ impl RowCount for ThresholdCounts {
         let launch = launch
             .set("SOFTMAX", self.softmax)
             .set("SELECT", select)
+            .set("IGNORES", self.ignored.is_some())
+            .param("ignored", self.ignored.unwrap_or(0))
             .param("first_column", self.column.unwrap_or(0))
             .param("thresholds", thresholds)
             .param("top_k", top_k)
@@ -175,6 +179,9 @@ impl RowCount for ThresholdCounts {
         let buckets = thresholds.len() + 1;
         let first = self.column.unwrap_or(0);
         for counted in rows.each() {
+            if counted.label.is_some() && counted.label == self.ignored {
+                continue;
+            }
             let row = self.row(counted.y);
             for c in 0..cells.len() / (2 * buckets) {
                 let x = self.prediction(&row, first + c);
@@ -240,6 +247,8 @@ fn cases() -> Vec<Case> {
                 softmax,
                 select,
                 column: ((number + turn) % 3 == 0).then_some(columns - 1),
+                // A label that names no class, or one that does.
+                ignored: (number % 4 == 0).then_some(columns as u32 / 2 + columns as u32 % 2),
             };
             // Few values of a softmax are near a threshold: one that none of them comes to within rounding.
             let (y, at) = if softmax {

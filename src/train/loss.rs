@@ -30,7 +30,7 @@ pub use entropy::{BinaryFocalCrossentropy, CategoricalFocalCrossentropy};
 pub(super) use function::RowFormula;
 pub use function::{RowFunction, Span, Takes};
 pub use reduction::Reduction;
-pub(crate) use rows::{Output, Scope};
+pub(crate) use rows::{Output, Scope, kept_of};
 
 use serde::{Deserialize, Serialize};
 
@@ -177,7 +177,8 @@ impl Loss {
     }
 
     /// Leaves out the rows with this label, which need not be that of an output and may be negative, as PyTorch's
-    /// `ignore_index` of −100 is: their loss is 0, and they do not count in the mean over a batch. For losses that take labels.
+    /// `ignore_index` of −100 is: their loss is 0, and they count neither in the mean over a batch nor in the metrics of the
+    /// output. For losses that take labels.
     pub fn ignore_class(mut self, class: i32) -> Self {
         self.settings.ignore_class = Some(class);
         self
@@ -260,9 +261,7 @@ impl Loss {
     #[track_caller]
     fn kept(&self, y: &Tensor, target: &Tensor) -> Option<Tensor> {
         let ignored = self.settings.ignore_class?;
-        let (_, classes) = y.shape().rows_and_columns();
-        let shares = rows::shares_of_labels(target, classes, 0.0, Some(ignored));
-        Some(shares.sum_over(-1))
+        Some(rows::kept(ignored, y, target))
     }
 
     /// Refuses settings out of their range, and settings that the loss does not have.

@@ -227,6 +227,7 @@ impl Recipe<'_> {
                 labels: objective.takes_labels(),
                 activation: activations.get(index).copied().unwrap_or_default(),
                 loss: objective.loss.name().into(),
+                ignored: objective.loss.settings.ignore_class,
             };
             let weighted = objective.weighted();
             let own = &objective.metrics;

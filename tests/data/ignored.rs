@@ -2,7 +2,7 @@
 
 use kiln::data::{Array, idx};
 use kiln::prelude::*;
-use kiln::train::{Classes, Streaming};
+use kiln::train::{Classes, Curve, History, Objective, Streaming};
 use kiln::{Csv, Targets};
 
 use crate::assert_says;
@@ -126,6 +126,85 @@ fn metrics_leave_out_the_label_that_they_ignore() {
 }
 
 #[test]
+fn every_metric_leaves_out_the_rows_that_the_loss_leaves_out() {
+    let loss = Loss::SparseCategoricalCrossentropy;
+    let right = Metric::from_fn("right", |y, labels| {
+        y.argmax(-1).one_hot(3).mul(&labels.one_hot(3)).sum_over(-1)
+    });
+    let metrics = || {
+        vec![
+            Metric::Accuracy,
+            Metric::SparseTopKCategoricalAccuracy(2),
+            Metric::from(loss.clone()),
+            Metric::Precision(0.3),
+            Metric::Recall(0.3),
+            Metric::TruePositives([0.2]),
+            Metric::FalsePositives([0.2]),
+            Metric::Auc(Curve::Roc),
+            Metric::CohenKappa(Classes::default()),
+            Metric::MeanIou(Classes::default()),
+            right.clone(),
+        ]
+    };
+    let weighted = |loss: Loss| {
+        let objective = Objective::new("dense_1", loss);
+        [
+            Metric::Accuracy,
+            Metric::Recall(0.3),
+            Metric::CohenKappa(Classes::default()),
+        ]
+        .into_iter()
+        .fold(objective, Objective::weighted_metric)
+    };
+    // Labels that name no class, one that names one.
+    for ignored in [-100, -1, 3, 255, 1] {
+        let data = marked(ignored);
+        let rows: Vec<usize> = match data.targets() {
+            Targets::Labels { labels, .. } => (0..data.rows())
+                .filter(|&row| labels[row] != ignored.cast_unsigned())
+                .collect(),
+            _ => panic!("labels"),
+        };
+        let weights = |data: Dataset| {
+            let weights = (0..data.rows()).map(|row| 0.5 + (row % 5) as f32).collect();
+            data.with_weights(weights).unwrap()
+        };
+        let kept = |data: &Dataset| data.select(&rows).unwrap();
+        let mut own = compiled(loss.clone().ignore_class(ignored), metrics()).unwrap();
+        let mut plain = compiled(loss.clone(), metrics()).unwrap();
+        let (value, expected) = (own.evaluate(&data), plain.evaluate(&kept(&data)));
+        let (value, expected) = (value.unwrap(), expected.unwrap());
+        assert_eq!(value.metrics.len(), 11);
+        for ((name, value), (_, expected)) in value.metrics.iter().zip(&expected.metrics) {
+            assert!(
+                (value - expected).abs() < 1e-6,
+                "{name} without {ignored}: {value}, not {expected}"
+            );
+        }
+        // In training, in ragged batches, and by weights.
+        let fit = || Fit::epochs(1).batch_size(7).silent().shuffle(false);
+        let network =
+            || Functional::from(Sequential::new(2).dense(4, Tanh).dense(3, Softmax).seed(5));
+        let fitted = |loss: Loss, data: &Dataset| {
+            let mut model = network()
+                .compile_with(&Device::cpu(), [weighted(loss)], Sgd::new(0.0))
+                .unwrap();
+            model.fit(data, fit()).unwrap()
+        };
+        let data = weights(data);
+        let own = fitted(loss.clone().ignore_class(ignored), &data);
+        let plain = fitted(loss.clone(), &kept(&data));
+        let metrics = |history: &History| history.epochs[0].metrics.clone();
+        for ((name, value), (_, expected)) in metrics(&own).iter().zip(&metrics(&plain)) {
+            assert!(
+                (value - expected).abs() < 1e-6,
+                "{name} without {ignored}: {value}, not {expected}"
+            );
+        }
+    }
+}
+
+#[test]
 fn negative_labels_that_nothing_ignores_are_refused() {
     let data = marked(-100);
     let fit = |loss: Loss, metrics: Vec<Metric>| {
@@ -144,7 +223,7 @@ fn negative_labels_that_nothing_ignores_are_refused() {
         "-100",
         "ignore_class",
     ];
-    assert_says(fit(ignoring_loss.clone(), vec![Metric::Accuracy]), &told);
+    fit(ignoring_loss.clone(), vec![Metric::Accuracy]).unwrap();
     let iou = Metric::MeanIou(ignoring(-1));
     assert_says(fit(ignoring_loss.clone(), vec![iou]), &told);
     let one_hot = data.clone().one_hot().map(|data| data.rows());

@@ -75,18 +75,55 @@ pub(super) fn shares_of_labels(
     labels.graph().apply_one(op, &[labels])
 }
 
+/// A one for each row, and a zero for each with the label that is left out.
+#[track_caller]
+pub(super) fn kept(ignored: i32, y: &Tensor, labels: &Tensor) -> Tensor {
+    let (_, classes) = y.shape().rows_and_columns();
+    shares_of_labels(labels, classes, 0.0, Some(ignored)).sum_over(-1)
+}
+
+/// The share of each row's positions that have another label than the one that is left out.
+pub(crate) fn kept_of(ignored: i32, output: &Output, labels: &Tensor) -> Tensor {
+    output.by_position(&output.after, labels, |y, labels| kept(ignored, y, labels))
+}
+
 impl Loss {
-    /// What the mean over a batch's own rows, which `cursor` counts, makes the mean loss of: the loss of each row of a model's
-    /// output. A function of the batch has its number in every row. Where rows are left out, those that are kept weigh more, but
-    /// where another [`reduction`](Self::reduced) sees to them. A number that is not one for each row is an error of the graph.
-    pub(crate) fn rows(&self, output: &Output, target: &Tensor, cursor: &Tensor) -> Tensor {
-        let (values, form) = match self.settings.reads {
+    /// The values that the loss reads, and their form.
+    fn read<'a>(&self, output: &'a Output) -> (&'a Tensor, Form) {
+        match self.settings.reads {
             Reads::Auto if self.function.logits_of() == Some(output.activation) => {
                 (&output.before, Form::Logits)
             }
             Reads::Auto | Reads::Probabilities => (&output.after, Form::Probabilities),
             Reads::Logits => (&output.after, Form::Logits),
-        };
+        }
+    }
+
+    /// As [`rows`](Self::rows), but 0 where a label is the one that is left out, whatever the function makes of it.
+    pub(crate) fn rows_without(
+        &self,
+        ignored: i32,
+        output: &Output,
+        labels: &Tensor,
+        cursor: &Tensor,
+    ) -> Tensor {
+        if self.function.span() == Span::Position {
+            let (values, form) = self.read(output);
+            return output.by_position(values, labels, |y, labels| {
+                let kept = kept(ignored, y, labels);
+                kept.choose(&self.rows_of(y, form, labels), &kept)
+            });
+        }
+        let kept = kept_of(ignored, output, labels);
+        let rows = self.rows(output, labels, cursor).mul(&kept);
+        kept.choose(&rows, &kept)
+    }
+
+    /// What the mean over a batch's own rows, which `cursor` counts, makes the mean loss of: the loss of each row of a model's
+    /// output. A function of the batch has its number in every row. Where rows are left out, those that are kept weigh more, but
+    /// where another [`reduction`](Self::reduced) sees to them. A number that is not one for each row is an error of the graph.
+    pub(crate) fn rows(&self, output: &Output, target: &Tensor, cursor: &Tensor) -> Tensor {
+        let (values, form) = self.read(output);
         let batch = values.shape().dims().first().copied().unwrap_or(1);
         let rows = match self.function.span() {
             Span::Batch => self.told(values, &[batch], || {

@@ -120,6 +120,7 @@ impl Counter {
             softmax: softmax && !matches!(select, Select::Largest { .. }),
             select,
             column: class_id,
+            ignored: setting.ignored.map(i32::cast_unsigned),
         };
         let count = EpochCount::Thresholds(op, thresholds);
         Ok(Counter(Counted::Epoch(EpochCounter { count, before })))
@@ -160,7 +161,10 @@ impl Counter {
         let count = EpochCount::Confusion(Confusion {
             says,
             classes,
-            ignored: settings.ignore_class.map(i32::cast_unsigned),
+            ignored: settings
+                .ignore_class
+                .or(setting.ignored)
+                .map(i32::cast_unsigned),
         });
         Ok(Counter(Counted::Epoch(EpochCounter { count, before })))
     }
@@ -231,7 +235,8 @@ impl EpochCounter {
     pub fn leaves_out(&self, label: i32) -> bool {
         match &self.count {
             EpochCount::Confusion(op) => op.ignored == Some(label.cast_unsigned()),
-            EpochCount::Thresholds(..) | EpochCount::Moments => false,
+            EpochCount::Thresholds(op, _) => op.ignored == Some(label.cast_unsigned()),
+            EpochCount::Moments => false,
         }
     }
 

@@ -8,7 +8,7 @@
 //! | `counter` | what a metric has the device count: [`Counter`] |
 //! | `tally` | the numbers of an epoch as the device counted them: [`Tally`] |
 //! | `confusion_matrix` | what a confusion matrix tells: [`ConfusionMatrix`] |
-//! | `report` | the metrics of a model: what they record, and what they report |
+//! | `report`, `variable` | the metrics of a model: what they record, where, and what they report |
 //! | `names` | each figure by a name of its own |
 //! | `stream` | metrics over batches from the host: [`Streaming`] |
 //! | `exact` | what needs all predictions at once, on the host |
@@ -26,6 +26,7 @@ mod report;
 mod stream;
 mod table;
 mod tally;
+mod variable;
 mod variance;
 
 use std::fmt;
@@ -49,9 +50,10 @@ pub use decisions::Decision;
 pub use exact::{average_precision, median_absolute_error, roc_auc};
 pub use f_score::{Averaging, FBeta};
 use means::mean;
-pub(crate) use report::{ModelMetrics, OutputMetrics, RingLayout, with_whole_tallies};
+pub(crate) use report::{ModelMetrics, OutputMetrics, RingLayout};
 pub use stream::Streaming;
 pub use tally::{ColumnMoments, Outcomes, Tally, ThresholdTally};
+pub(crate) use variable::with_whole_tallies;
 pub use variance::{ClassAggregation, R2};
 
 /// What metrics are applied to.
@@ -66,6 +68,8 @@ pub struct MetricSetting {
     pub activation: Activation,
     /// The loss's name, for messages.
     pub loss: String,
+    /// The label whose rows the loss leaves out.
+    pub(super) ignored: Option<i32>,
 }
 
 /// A metric: what the device counts of it, and what the counts of an epoch tell. Built-in metrics are of this trait, and so

@@ -3,16 +3,13 @@
 //! The ring has the total loss, then where there are several outputs the loss of each, then for each output the means that
 //! its metrics need. Tallies lie one after the other, output by output.
 
-use std::borrow::Cow;
-
-use crate::plan::PlannedVariable;
-use crate::session::resize;
 use crate::train::epoch_sums::EpochFigures;
-use crate::train::loss::{Loss, Output};
+use crate::train::loss::{Loss, Output, kept_of};
 use crate::train::sizes::RING_ROWS;
-use crate::{Error, Plan, Result, Snapshot, Tensor, op};
+use crate::{Error, Result, Tensor, op};
 
 use super::counter::{Counted, EpochCounter};
+use super::variable::tally_name;
 use super::{ConfusionMatrix, Metric, MetricSetting, Tally, TallyInputs};
 
 /// The most bytes that the counts of a metric may take, on a device that has more.
@@ -40,6 +37,8 @@ pub(crate) struct OutputMetrics {
     columns: usize,
     /// Whether rows count by their weights, whose sum is recorded after the means.
     pub weighted: bool,
+    /// The label whose rows do not count; then the sum of what the others weigh is recorded too.
+    ignored: Option<i32>,
     /// Where the model's ring has the first of its means.
     first_mean: usize,
     /// The number of its first tally among those of the model.
@@ -72,6 +71,7 @@ impl OutputMetrics {
             tallies: Vec::new(),
             columns: setting.columns,
             weighted,
+            ignored: setting.ignored,
             first_mean: 1,
             first_tally: 0,
         };
@@ -101,23 +101,36 @@ impl OutputMetrics {
     ) -> Vec<Tensor> {
         let weights = weights.filter(|_| self.weighted);
         let row = |mean: &Loss| {
-            let rows = mean.rows(output, target, cursor);
+            let rows = match self.ignored {
+                Some(label) => mean.rows_without(label, output, target, cursor),
+                None => mean.rows(output, target, cursor),
+            };
             weights.map_or(rows.clone(), |weights| rows.mul(weights))
         };
         let mut rows: Vec<Tensor> = self.means.iter().map(row).collect();
-        if self.weighted {
+        if self.counts_weights() {
             let batch = output.after.shape().dims().first().copied().unwrap_or(1);
             let graph = output.after.graph();
             let each = || graph.constant([batch], &vec![1.0; batch]);
-            rows.push(weights.cloned().unwrap_or_else(each));
+            let kept = self.ignored.map(|label| kept_of(label, output, target));
+            rows.push(match (kept, weights) {
+                (Some(kept), Some(weights)) => kept.mul(weights),
+                (Some(all), None) => all,
+                (None, weights) => weights.cloned().unwrap_or_else(each),
+            });
         }
         rows
+    }
+
+    /// Whether what rows weigh is recorded beside the means.
+    fn counts_weights(&self) -> bool {
+        self.weighted || self.ignored.is_some()
     }
 
     /// A metric that counts the rows with this label. What the program's own metrics do with it, only they know.
     fn counting(&self, label: i32) -> Option<&Metric> {
         let counts = |(metric, source): &&(Metric, Source)| match source {
-            Source::Mean(_) => metric.is_built_in(),
+            Source::Mean(_) => metric.is_built_in() && self.ignored != Some(label),
             Source::Tally(index) => !self.tallies[*index].leaves_out(label),
         };
         self.metrics.iter().find(counts).map(|(metric, _)| metric)
@@ -144,7 +157,7 @@ impl OutputMetrics {
 
     /// The means in the ring.
     fn recorded(&self) -> usize {
-        self.means.len() + usize::from(self.weighted)
+        self.means.len() + usize::from(self.counts_weights())
     }
 
     fn read(&self, source: Source, figures: &EpochFigures) -> Tally {
@@ -152,7 +165,7 @@ impl OutputMetrics {
         match source {
             Source::Mean(index) => Tally::Mean {
                 sum: sum(index),
-                weight: if self.weighted {
+                weight: if self.counts_weights() {
                     sum(self.means.len())
                 } else {
                     figures.samples as f64
@@ -347,29 +360,6 @@ impl ModelMetrics {
         let mut columns = self.columns.iter();
         columns.find_map(|column| column.confusion(figures))
     }
-}
-
-/// The name of a tally's variable.
-fn tally_name(program: &str, index: usize) -> String {
-    format!("{program}{TALLY}{index}")
-}
-
-/// What stands in the name of a tally's variable between its program's and its number.
-const TALLY: &str = ".tally.";
-
-/// A snapshot whose tallies are as long as the plan's: in files of before cells were pairs their second numbers are missing, and 0.
-pub(crate) fn with_whole_tallies<'a>(snapshot: &'a Snapshot, plan: &Plan) -> Cow<'a, Snapshot> {
-    let mut whole = Cow::Borrowed(snapshot);
-    for (name, (kind, _)) in &snapshot.variables {
-        let halved = |wanted: &PlannedVariable| {
-            let (own, wanted) = (kind.shape.dims(), wanted.kind.shape.dims());
-            matches!((own, wanted), (&[slots, cells], &[rows, all]) if rows == 2 * slots && all == cells)
-        };
-        if name.contains(TALLY) && plan.variable(name).is_ok_and(halved) {
-            resize(whole.to_mut(), name, plan);
-        }
-    }
-    whole
 }
 
 /// The place of an item, which is kept once.

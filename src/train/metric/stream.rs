@@ -62,6 +62,7 @@ impl Streaming {
             labels,
             activation: Activation::Linear,
             loss: "this stream".into(),
+            ignored: None,
         };
         let own = OutputMetrics::new(0, metrics, &setting, true)?;
         let metrics = ModelMetrics::laid_out(vec![String::new()], vec![own])
