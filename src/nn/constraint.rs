@@ -95,8 +95,12 @@ impl Constraint {
     pub fn apply(self, w: &Tensor) -> Tensor {
         let graph = w.graph();
         let number = |value: f32| graph.constant([1], &[value]);
+        let norms = |axis: isize| {
+            let (lengths, unit) = w.lengths(axis);
+            lengths.div(&unit)
+        };
         let to = |axis: isize, wanted: &dyn Fn(&Tensor) -> Tensor| {
-            let norms = w.norms(axis, 0.0);
+            let norms = norms(axis);
             w.mul(&wanted(&norms).div(&norms.offset(EPSILON)))
         };
         match self {
@@ -105,7 +109,7 @@ impl Constraint {
             Constraint::MaxNorm { max_value, axis } => {
                 to(axis, &|norms| norms.minimum(&number(max_value)))
             }
-            Constraint::UnitNorm { axis } => w.div(&w.norms(axis, 0.0).offset(EPSILON)),
+            Constraint::UnitNorm { axis } => w.div(&norms(axis).offset(EPSILON)),
             Constraint::MinMaxNorm {
                 min_value,
                 max_value,

@@ -160,7 +160,7 @@ impl Tensor {
 
     /// √Σ x² over one dimension of a matrix, which stays with size 1, but at least `least`.
     #[track_caller]
-    pub(super) fn norms(&self, axis: isize, least: f32) -> Tensor {
+    fn norms(&self, axis: isize, least: f32) -> Tensor {
         let shape = self.shape();
         let kept = shape
             .axis(axis)

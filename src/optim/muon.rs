@@ -99,13 +99,15 @@ impl Muon {
         let (rows, columns) = shape.rows_and_columns();
         let kept = |x: Tensor| if self.pytorch { x.bfloat16() } else { x };
         let x = kept(x.clone());
-        let norm = kept(x.square().sum().sqrt());
+        // In a unit in which f32 holds the square of the norm.
+        let (norm, unit) = x.reshape([rows * columns]).lengths(0);
+        let (norm, epsilon) = (kept(norm), unit.scale(self.epsilon));
         let norm = if self.pytorch {
-            norm.maximum(&x.graph().constant([1], &[self.epsilon]))
+            norm.maximum(&epsilon)
         } else {
-            norm.offset(self.epsilon)
+            norm.add(&epsilon)
         };
-        let mut x = kept(x.div(&norm));
+        let mut x = kept(x.mul(&unit).div(&norm));
         let [a, b, c] = self.coefficients;
         let product = |x: &Tensor, y: &Tensor, transpose_a, transpose_b| {
             let op = MatMul::plain(transpose_a, transpose_b);

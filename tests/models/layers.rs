@@ -492,6 +492,47 @@ fn penalties_are_part_of_the_loss_and_constraints_hold_after_every_step() {
 }
 
 #[test]
+fn norms_of_weights_whose_squares_f32_does_not_hold_are_constrained_too() {
+    let limits = Constraint::MinMaxNorm {
+        min_value: 0.5,
+        max_value: 2.0,
+        rate: 1.0,
+        axis: 0,
+    };
+    for device in crate::common::devices() {
+        // Columns of very different size, in the direction (0.6, −0.8).
+        let sizes = [1e37f32, 1e30, 3e19, 1e19, 1e18, 1.0, 1e-3];
+        let w: Vec<f32> = [0.6f32, -0.8]
+            .iter()
+            .flat_map(|share| sizes.map(|size| share * size))
+            .collect();
+        for constraint in [Constraint::unit_norm(), Constraint::max_norm(2.0), limits] {
+            let graph = Graph::new();
+            let x = graph.input("x", [2, sizes.len()]);
+            let program = Program::new("p").fetch("y", &constraint.apply(&x));
+            let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
+            let mut session = device.open(&plan).unwrap();
+            session.write("x", &w).unwrap();
+            session.run("p", 1).unwrap();
+            let y = session.read("y").unwrap();
+            for (column, &size) in sizes.iter().enumerate() {
+                let norm = match constraint {
+                    Constraint::UnitNorm { .. } => 1.0,
+                    Constraint::MaxNorm { .. } => size.min(2.0),
+                    _ => size.clamp(0.5, 2.0),
+                };
+                for (row, share) in [0.6, -0.8].into_iter().enumerate() {
+                    let (value, right) = (y[row * sizes.len() + column], share * norm);
+                    let what =
+                        format!("{constraint:?} of {size} on {device}: {value}, not {right}");
+                    assert!((value - right).abs() <= 2e-4 * right.abs(), "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_penalty_on_outputs_is_divided_by_the_rows_of_a_ragged_batch_too() {
     // Three rows in an evaluation batch of four, and in training batches of two and one.
     let x = [[1.0f32, 2.0], [-1.0, 0.5], [0.5, -2.0]];

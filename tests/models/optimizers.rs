@@ -226,6 +226,23 @@ fn a_norm_whose_square_is_beyond_f32_keeps_the_gradients_direction() {
 }
 
 #[test]
+fn muon_keeps_the_direction_of_gradients_whose_squares_f32_does_not_hold() {
+    for muon in [Muon::new(0.1), Muon::new(0.1).pytorch()] {
+        let moved = |gradient: f32| {
+            let mut trial = Trial::new(&muon, &[("kernel", &[3, 5])]);
+            trial.step(gradient);
+            trial.first("kernel")
+        };
+        let (right, opposite) = (moved(1.0), moved(-1.0));
+        assert!((right - opposite).abs() > 1e-2, "{right} {opposite}");
+        for gradient in [1e15, 1e18, 3e18, 1e19, 1e20, 1e30, 3e37] {
+            near(moved(gradient), right);
+            near(moved(-gradient), opposite);
+        }
+    }
+}
+
+#[test]
 fn a_model_whose_squared_gradient_overflows_is_clipped_and_goes_on_training() {
     for device in common::devices() {
         let sgd = Sgd::new(0.1).global_clipnorm(1.0);

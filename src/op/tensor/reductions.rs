@@ -26,6 +26,29 @@ impl Tensor {
         self.sum_of(0, self.shape().rank())
     }
 
+    /// The lengths √Σ x² of vectors along `axis`, which stays with size 1, times a power of two that is given too: 1, or where
+    /// the squares are beyond f32 2⁻⁹⁶.
+    #[track_caller]
+    pub(crate) fn lengths(&self, axis: isize) -> (Tensor, Tensor) {
+        const DOWN: f32 = 1.0 / (1u128 << 96) as f32;
+        // Lengths whose squares f32 holds, times that.
+        const MOST: f32 = 1.0 / (1u128 << 33) as f32;
+        let shape = self.shape();
+        let kept = shape
+            .axis(axis)
+            .map_or(shape.clone(), |at| shape.resized(at, 1));
+        let length = |x: &Tensor| x.square().sum_over(axis).reshape(&kept).sqrt();
+        let (own, small) = (length(self), length(&self.scale(DOWN)));
+        // Not by whether the square is infinite, which WGSL lets a driver assume away.
+        let beyond = small.offset(-MOST).relu();
+        let all = |value: f32| {
+            let len = usize::try_from(kept.elements()).unwrap_or(0);
+            self.graph().constant(&kept, &vec![value; len])
+        };
+        let unit = beyond.choose(&all(DOWN), &all(1.0));
+        (beyond.choose(&small, &own), unit)
+    }
+
     #[track_caller]
     fn sum_of(&self, first: usize, last: usize) -> Tensor {
         self.graph().apply_one(Sum { first, last }, &[self])
