@@ -112,7 +112,8 @@ fn compare(net: &Net, device: &Device, optimizer: OptimizerConfig, steps: u64) {
     session.run("train", steps).unwrap();
     expected.run("train", steps).unwrap();
     let names = plan.variables.iter().map(|variable| &variable.name);
-    let parts = net.batch.div_ceil(32);
+    // A pair for each part.
+    let numbers = 2 * net.batch.div_ceil(32);
     let (mut compared, mut counted, mut elsewhere) = (0, 0, 0);
     for name in names.filter(|name| !name.starts_with("predict")) {
         let got = floats(session.read_values(name).unwrap());
@@ -123,7 +124,7 @@ fn compare(net: &Net, device: &Device, optimizer: OptimizerConfig, steps: u64) {
             RING => 2e-3 * (1.0 + wanted.abs()),
             _ => 4e-4 * (1.0 + wanted.abs()),
         };
-        let is_accuracy = |i: usize| name == RING && net.metrics.len() == 1 && i / parts % 2 == 1;
+        let is_accuracy = |i: usize| name == RING && net.metrics.len() == 1 && i / numbers % 2 == 1;
         assert_eq!(got.len(), wanted.len(), "{what}: {name}");
         for (i, (&got, &wanted)) in got.iter().zip(&wanted).enumerate() {
             let error = (got - wanted).abs();
