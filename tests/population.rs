@@ -479,10 +479,16 @@ fn a_population_without_memory_to_read_it_goes_on_in_its_session() {
         return;
     }
     // Weights that take more than what a run reads as it goes.
-    let data = data(100);
+    let narrow = data(100);
+    let wide: Vec<f32> = narrow
+        .features()
+        .chunks(8)
+        .flat_map(|row| row.repeat(8))
+        .collect();
+    let data = Dataset::new(wide, 64, narrow.targets().clone()).unwrap();
     let made = |device: &Device| {
-        let network = Sequential::new(8).dense(60, Tanh).dense(1, Sigmoid);
-        let members = (0..6).map(|seed| Member {
+        let network = Sequential::new(64).dense(24, Tanh).dense(1, Sigmoid);
+        let members = (0..3).map(|seed| Member {
             seed,
             learning_rate: 0.002 * (seed % 3) as f32,
         });
@@ -510,8 +516,8 @@ fn a_population_without_memory_to_read_it_goes_on_in_its_session() {
         let mut population = made(&device);
         let histories = population.fit(&data, first()).unwrap();
         let early = histories.iter().filter(|history| history.steps < 20);
-        println!("{} of 6 end early", early.clone().count());
-        assert!((1..6).contains(&early.count()));
+        println!("{} of 3 end early", early.clone().count());
+        assert!((1..3).contains(&early.count()));
         let second = population.fit(&data, fit(2)).unwrap();
         (
             [losses(histories), losses(second)],

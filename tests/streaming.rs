@@ -796,7 +796,7 @@ fn parts_to_evaluate_are_whole_batches_of_the_session_that_is_open() {
     // This set fits as a whole, in a batch of 1024 rows; then something else leaves room for smaller batches only.
     compare(&few);
     let graph = Graph::new();
-    let held = graph.parameter("held", [750_000], &vec![0.0; 750_000]);
+    let held = graph.parameter("held", [650_000], &vec![0.0; 650_000]);
     let program = Program::new("held").fetch("sum", &held.sum());
     let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
     let held = device.open(&plan).unwrap();

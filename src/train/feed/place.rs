@@ -221,8 +221,8 @@ fn evaluation_fits(
         });
     };
     let read = read_back_bytes(model, batch)?;
-    // If memory is short, readbacks get at most half of it.
-    let spare = SPARE_BYTES.saturating_add(read).min(free / 2);
+    // If memory is short, readbacks get at most half of it, or what they need.
+    let spare = SPARE_BYTES.saturating_add(read).min(read.max(free / 2));
     let free = free.saturating_sub(spare);
     let bytes = |train: Option<&Extent>, rows: usize| {
         let capacity = Capacity {
