@@ -1,8 +1,9 @@
 //! The variables that runs change, read back at one moment and set again.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::edge::WallTime;
+use crate::edge::{WallTime, slice};
 use crate::graph::Role;
 use crate::plan::{Place, PlannedVariable};
 use crate::{DType, Error, Result, TensorType, gpu};
@@ -12,6 +13,12 @@ use super::{ElementsRef, Executor, Session, Values};
 
 /// The most bytes that are read back at once.
 const MAX_AT_ONCE: u64 = 64 << 20;
+
+/// The most bytes that are copied on the host within a poll, and what that takes where memory is slow.
+const MAX_OF_POLL: (u64, Duration) = (1 << 20, Duration::from_millis(1));
+
+/// The most bytes of a readback while steps run, which are copied on the host within a poll too.
+const MAX_BESIDE: u64 = 4 << 20;
 
 /// The least: below, a readback costs what it costs.
 const MIN_AT_ONCE: u64 = 64 << 10;
@@ -76,8 +83,13 @@ impl Session {
     pub(crate) async fn snapshot_async(&mut self, kept: fn(Role) -> bool) -> Result<Snapshot> {
         let mut snapshot = Snapshot::default();
         let share = self.plan().slot_bytes() / SHARE_AT_ONCE;
+        let most = match &self.executor {
+            Executor::Gpu(_) => share.clamp(MIN_AT_ONCE, MAX_AT_ONCE),
+            Executor::Cpu(_) | Executor::Reference(_) => MAX_OF_POLL.0,
+        };
         // One after the other, so that no more than one needs room.
-        for variables in self.parts(kept, share.clamp(MIN_AT_ONCE, MAX_AT_ONCE)) {
+        for variables in self.parts(kept, most) {
+            slice::time_for(MAX_OF_POLL.1).await;
             let part = self.begin_part(variables)?;
             self.finish_part(part, &mut snapshot).await?;
         }
@@ -87,7 +99,7 @@ impl Session {
     /// Copies the variables of some roles after all that was submitted, without waiting: a GPU goes on with what is submitted
     /// next, and [`finish_snapshot`](Self::finish_snapshot) reads them when they have [arrived](PendingSnapshot::arrived).
     pub(crate) fn begin_snapshot(&mut self, kept: fn(Role) -> bool) -> Result<PendingSnapshot> {
-        let parts = self.parts(kept, MAX_AT_ONCE).into_iter();
+        let parts = self.parts(kept, MAX_BESIDE).into_iter();
         let parts = parts.map(|variables| self.begin_part(variables));
         Ok(PendingSnapshot {
             parts: parts.collect::<Result<_>>()?,
@@ -99,6 +111,7 @@ impl Session {
     pub(crate) async fn finish_snapshot(&mut self, pending: PendingSnapshot) -> Result<Snapshot> {
         let mut snapshot = Snapshot::default();
         for part in pending.parts {
+            slice::time_for(MAX_OF_POLL.1).await;
             self.finish_part(part, &mut snapshot).await?;
         }
         Ok(snapshot)
@@ -237,5 +250,44 @@ impl Session {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use crate::{Device, Graph, Plan, Program};
+
+    use super::*;
+
+    #[test]
+    fn a_large_snapshot_on_the_processor_takes_several_polls() {
+        let (graph, len) = (Graph::new(), 1_500_000);
+        let numbers: Vec<f32> = (0..len).map(|i| i as f32).collect();
+        let large = graph.parameter("large", [len], &numbers);
+        let small = graph.parameter("small", [3], &[1.0, 2.0, 3.0]);
+        let program = Program::new("p").update([&large.assign(&-&large), &small.assign(&-&small)]);
+        let device = Device::cpu();
+        let plan = Plan::compile(&graph, device.target(), [program]).unwrap();
+        let mut session = device.open(&plan).unwrap();
+        session.run("p", 1).unwrap();
+        let whole = session.snapshot().unwrap();
+        let reading = session.snapshot_async(Role::is_kept);
+        let mut reading = pin!(slice::sliced(Some(Duration::ZERO), reading));
+        let (mut context, mut polls) = (Context::from_waker(Waker::noop()), 0);
+        let read = loop {
+            match reading.as_mut().poll(&mut context) {
+                Poll::Ready(read) => break read.unwrap(),
+                Poll::Pending => polls += 1,
+            }
+        };
+        // Six megabytes.
+        assert!(polls >= 6, "{polls} polls");
+        assert_eq!(read, whole);
+        let negated: Vec<f32> = numbers.iter().map(|number| -number).collect();
+        let (_, values) = &read.variables["large"];
+        assert_eq!(values, &Values::F32(negated));
     }
 }

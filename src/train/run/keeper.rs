@@ -163,8 +163,9 @@ impl Run<'_> {
         self.keeper.explains = self.fit.non_finite == NonFinite::Stop
             && resident
             && session.snapshot_bytes(Role::is_kept) <= MAX_BYTES;
-        // What the members of a population have learned is little: it is read between two submissions.
-        self.keeper.copies = model.members.is_empty();
+        // What the members of a population have learned is little: it is read between two submissions. So is what lies in the
+        // host's memory, where nothing runs beside.
+        self.keeper.copies = model.members.is_empty() && model.device().gpu().is_some();
         if self.keeper.recovers || self.keeper.explains {
             self.keep_now(model).await?;
         }
