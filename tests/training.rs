@@ -486,8 +486,8 @@ fn weights_are_not_read_back_after_every_step_on_a_batch() {
         model.train_on_batch(&data).unwrap();
     }
     let readbacks = device.counters().since(&before).readbacks;
-    // The loss of each, and what is read once in a while.
-    assert!((60..90).contains(&readbacks), "{readbacks}");
+    // The loss of each, and what is read once in a while; with weights after each they would be twice as many at least.
+    assert!((60..120).contains(&readbacks), "{readbacks}");
 }
 
 #[test]
