@@ -167,6 +167,12 @@ fn measured(row: Row, local: u32, powers: Powers, counted: u32) -> vec2<f32> {
     return select(vec2<f32>(), values, row.leads && row.index < counted);
 }
 
+// The rows of a part, of a step that has a number, as all have. A bound that is a uniform's alone is one that lavapipe writes into
+// the kernel, and compiles that anew for each dispatch.
+fn rows_of_part() -> u32 {
+    return select(params.part_rows, 0u, cursor[STEP] == 0u);
+}
+
 // Sums over rows, as pairs.
 struct RowSums {
     loss: vec2<f32>,
@@ -213,8 +219,9 @@ fn record(part: u32, local: u32, sum: RowSums) {
 @compute @workgroup_size(WORKGROUP)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let counted = cursor[ROWS];
+    let rows = rows_of_part();
     var sum = RowSums();
-    for (var first = 0u; first < params.part_rows; first += WORKGROUP / LANES) {
+    for (var first = 0u; first < rows; first += WORKGROUP / LANES) {
         prepare(group.x * params.part_rows + first, local);
         let row = part_row(group.x, first + local / LANES, local % LANES);
         sum = with_row(sum, measured(row, local, powers_of(row, local), counted));
@@ -228,8 +235,9 @@ fn forward_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     let counted = min(cursor[ROWS], params.batch);
     var share = 1.0 / f32(max(counted, 1u));
     if SCALED { share *= bitcast<f32>(cursor[SCALE]); }
+    let rows = rows_of_part();
     var sum = RowSums();
-    for (var first = 0u; first < params.part_rows; first += WORKGROUP / LANES) {
+    for (var first = 0u; first < rows; first += WORKGROUP / LANES) {
         prepare(group.x * params.part_rows + first, local);
         let row = part_row(group.x, first + local / LANES, local % LANES);
         let powers = powers_of(row, local);
