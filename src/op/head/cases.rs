@@ -151,7 +151,7 @@ fn last_layer_cases() -> Vec<Case> {
                     &[3, 2, Parts::of(batch).numbers()],
                     Fill::Uniform(-1.0, 1.0),
                 )
-                .words(&[WORDS], cursor(number as u32, counted, 0.25))
+                .words(&[WORDS], cursor(number as u32 + 1, counted, 0.25))
                 .constant(&[rows(gather_x), inputs], Fill::Uniform(-1.0, 1.0))
                 .nan_if(counted as usize == batch && !gather_x);
             let case = with_targets(case, loss, labels, [rows(gather), columns]);
