@@ -1,9 +1,12 @@
 //! How long a poll of a training takes, and how soon an interrupt ends it: on the CPU session, and on the device that
-//! `KILN_DEVICE` names.
+//! `KILN_DEVICE` names. Beside them, how long the machine itself makes two threads wait.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -86,7 +89,58 @@ fn measure(device: &Device, widths: &[usize], batch: usize) {
     );
 }
 
+/// The same of no training at all: two threads that work 0.2 ms each and then wait for each other, 2 ms long. Where that takes
+/// longer now and then, the machine took a core away.
+fn measure_the_machine() {
+    let share = Duration::from_micros(200);
+    let busy = || {
+        let begun = Instant::now();
+        while begun.elapsed() < share {
+            std::hint::spin_loop();
+        }
+    };
+    let (rounds, met) = (AtomicU64::new(0), AtomicU64::new(0));
+    let mut times = Vec::with_capacity(POLLS);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut round = 0;
+            while round != u64::MAX {
+                let next = rounds.load(Acquire);
+                if next != round {
+                    round = next;
+                    busy();
+                    met.store(round, Release);
+                }
+                std::hint::spin_loop();
+            }
+        });
+        let mut round = 0;
+        for _ in 0..POLLS {
+            let begun = Instant::now();
+            while begun.elapsed() + share < Duration::from_millis(2) {
+                round += 1;
+                rounds.store(round, Release);
+                busy();
+                while met.load(Acquire) != round {
+                    std::hint::spin_loop();
+                }
+            }
+            times.push(begun.elapsed());
+        }
+        rounds.store(u64::MAX, Release);
+    });
+    times.sort();
+    let millis = |at: usize| times[at].as_secs_f64() * 1e3;
+    println!(
+        "two threads of this machine without a training: median {:.2} ms, 99 % {:.2} ms, longest {:.2} ms",
+        millis(POLLS / 2),
+        millis(POLLS * 99 / 100),
+        millis(POLLS - 1)
+    );
+}
+
 fn main() {
+    measure_the_machine();
     let named = std::env::var("KILN_DEVICE").map(|name| Device::named(&name).unwrap());
     for device in std::iter::once(Device::cpu()).chain(named) {
         measure(&device, &[8, 32, 32], 32);

@@ -1,8 +1,8 @@
 // ring[(step − 1) mod ring_rows, column, part] = Σᵢ values[i] over the rows of this step's batch that lie in a part of it:
 // a metric, kept on the device.
 //
-// ring: [ring_rows, columns, parts, 2], the pairs of `parts` sums of which are set; cursor: the clock's words; values: [batch]. A workgroup
-// takes one part, `part_rows` rows: an invocation sums every WORKGROUP-th, then the first one sums theirs, always in this
+// ring: [ring_rows, columns, parts, 2], the pairs of `parts` sums of which are set; cursor: the clock's words; values: [batch].
+// A workgroup takes one part, `part_rows` rows: an invocation sums every WORKGROUP-th, then the first one sums theirs, always in this
 // order, so that reruns give the same bits, and with the errors of rounding, see pair.wgsl. The host adds the pairs, in f64: no
 // workgroup waits for another.
 

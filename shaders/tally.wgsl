@@ -2,9 +2,9 @@
 // whose params have batch, columns, slots, cells, last and each.
 //
 // A tally is [2·slots, cells]: the epoch's slot is epoch mod slots, and the first batch of an epoch begins it anew, by the
-// clock's own words, so that the host writes nothing between epochs. A cell is a pair, see pair.wgsl; the seconds of all slots
-// lie behind all firsts. Adding up is deterministic: of the invocations whose
-// rows fall into one cell the first adds for all, in the order of the rows, and workgroups share no cell.
+// clock's own words, so that the host writes nothing between epochs. A cell is a pair, see pair.wgsl; the first numbers
+// of all slots come before the second numbers. Adding up is deterministic: of the invocations whose rows fall into one cell the
+// first adds for all, in the order of the rows, and workgroups share no cell.
 
 // The words of the cursor: `cursor` in src/op/clock.rs.
 const EPOCH: u32 = 1u;

@@ -27,6 +27,11 @@ const TUNING_VARIABLE: &str = "KILN_TUNING";
 /// The devices that were opened by name.
 static OPENED: Mutex<Vec<(String, Device)>> = Mutex::new(Vec::new());
 
+/// Whether a name in lower case leaves the choice to [`Device::best`].
+fn is_best(name: &str) -> bool {
+    matches!(name, "" | "best" | "auto")
+}
+
 /// Where plans run. Clones share the same machine.
 #[derive(Debug, Clone)]
 pub struct Device {
@@ -93,7 +98,8 @@ impl Device {
     /// [`Error::NotFound`] with the names that there are, [`Error::Device`] where the driver refuses to open what was
     /// asked for.
     pub fn named(name: &str) -> Result<Self> {
-        let key = name.trim().to_lowercase();
+        let name = name.trim().to_lowercase();
+        let key = if is_best(&name) { "best".into() } else { name };
         // Held while a device is opened: who asks at the same time waits for it.
         let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, device)) = opened.iter().find(|(known, _)| *known == key)
@@ -102,7 +108,7 @@ impl Device {
             return Ok(device.clone());
         }
         opened.retain(|(known, _)| *known != key);
-        let device = Self::named_with(name, Options::default())?;
+        let device = Self::named_with(&key, Options::default())?;
         opened.push((key, device.clone()));
         Ok(device)
     }
@@ -115,7 +121,7 @@ impl Device {
     /// The errors of [`Device::named`].
     pub fn named_with(name: &str, options: Options) -> Result<Self> {
         let selector = match name.trim().to_lowercase().as_str() {
-            "" | "best" | "auto" => return Self::best_with(options),
+            best if is_best(best) => return Self::best_with(options),
             "cpu" => return Ok(Self::cpu()),
             "reference" => return Ok(Self::reference()),
             other => Selector::from_name(other),

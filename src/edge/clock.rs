@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// A moment by a clock that never goes back.
 pub(crate) type WallTime = std::time::Instant;
 
-/// Between which moments something ended that nobody watches all the time.
+/// Two moments between which something ended that is looked at now and then.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ending {
     /// It had not ended before.

@@ -45,8 +45,9 @@ impl Functional {
     /// would begin with.
     ///
     /// Layers pass as in prediction, on numbers as they are: steps of [`preprocessing`](Self::preprocessing) are not part of the
-    /// graph. Outputs with [scaled targets](Self::target_scaling) are in the targets' own unit. The weights become variables of the graph under their names in the model, or `dense/kernel.1` where these are
-    /// taken; they stay as they are unless an update changes them.
+    /// graph. Outputs with [scaled targets](Self::target_scaling) are in the targets' own unit. The weights become variables of the
+    /// graph under their names in the model, or `dense/kernel.1` where these are taken; they stay as they are unless an update
+    /// changes them.
     ///
     /// # Errors
     ///

@@ -32,7 +32,8 @@ impl Layer for Functional {
         let steps = self.preprocessing.as_ref();
         if steps.is_some_and(|steps| steps.scalers().is_none()) {
             return Err(
-                "fills or encodes cells of a table, which is done before any layer: leave its preprocessing out, and give the                  model around it steps that do so"
+                "fills or encodes cells of a table, which is done before any layer: leave its preprocessing out, and give the \
+                 model around it steps that do so"
                     .into(),
             );
         }

@@ -49,13 +49,23 @@ impl Model {
         data: &Dataset,
         fit: Fit<'_>,
     ) -> impl Future<Output = Result<History>> + Send {
-        slice::sliced(fit.slice, self.fit_whole(data, fit))
+        slice::sliced(fit.slice, async move {
+            let begun = WallTime::now();
+            fit.validate()?;
+            self.share().await?;
+            let _call = self.remember_names().await?;
+            let outcome = self.fit_whole(data, fit, begun).await;
+            self.settle_names(outcome.is_ok());
+            outcome
+        })
     }
 
-    async fn fit_whole(&mut self, data: &Dataset, mut fit: Fit<'_>) -> Result<History> {
-        let begun = WallTime::now();
-        fit.validate()?;
-        self.share().await?;
+    async fn fit_whole(
+        &mut self,
+        data: &Dataset,
+        mut fit: Fit<'_>,
+        begun: WallTime,
+    ) -> Result<History> {
         if fit.steps_per_epoch.is_some() {
             let message = "is for batches from an iterator; a data set's epoch is all of its rows";
             return Err(Error::argument("steps_per_epoch", message));
@@ -124,17 +134,23 @@ impl Model {
         fit: Fit<'a>,
     ) -> impl Future<Output = Result<History>> + Send {
         let batches = batches.into_iter();
-        slice::sliced(fit.slice, self.fit_pieces(batches, fit))
+        slice::sliced(fit.slice, async move {
+            let begun = WallTime::now();
+            fit.validate()?;
+            self.share().await?;
+            let _call = self.remember_names().await?;
+            let outcome = self.fit_pieces(batches, fit, begun).await;
+            self.settle_names(outcome.is_ok());
+            outcome
+        })
     }
 
     async fn fit_pieces<'a>(
         &mut self,
         batches: impl Iterator<Item = Result<Dataset>> + Send + 'a,
         mut fit: Fit<'a>,
+        begun: WallTime,
     ) -> Result<History> {
-        let begun = WallTime::now();
-        fit.validate()?;
-        self.share().await?;
         if fit.validation_split > 0.0 {
             let message = "needs a data set; give the rows to validate on by `validation`";
             return Err(Error::argument("validation_split", message));
@@ -177,13 +193,8 @@ impl Model {
         begun: WallTime,
     ) -> Result<History> {
         self.begin_to_learn().await?;
-        let (known, steps) = (self.architecture.names.clone(), self.steps);
         self.architecture.names.learn(names);
         let outcome = self.fit_validated(feeder, validation, fit, begun).await;
-        if outcome.is_err() && self.steps == steps {
-            // Nothing was learned of that table.
-            self.architecture.names = known;
-        }
         match (outcome, self.share().await) {
             (Ok(history), Err(error @ Error::OutOfMemory { .. })) => {
                 tracing::warn!(%error, "what was learned is handed on when the model is used next");

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use crate::data::LearnedNames;
 use crate::edge::WallTime;
 use crate::graph::Role;
 use crate::op::cursor;
@@ -70,6 +71,22 @@ pub(super) struct KeptAt {
     pub at: WallTime,
 }
 
+/// The names that the model knew before a call of `fit` learned those of its table.
+#[derive(Debug)]
+pub(super) struct KnownBefore {
+    pub names: LearnedNames,
+    pub steps: u64,
+    /// Held by the call.
+    pub call: Weak<()>,
+}
+
+impl KnownBefore {
+    /// Whether the call was dropped.
+    pub fn is_left(&self) -> bool {
+        self.call.strong_count() == 0
+    }
+}
+
 /// How old what the host has may be while steps on single batches follow.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
@@ -82,8 +99,10 @@ pub(super) struct Engine {
     pub kept: Snapshot,
     /// Whether the open session has learned what `kept` does not hold.
     pub unread: bool,
-    /// Where the model was as `kept` has it, though it went on from there by single batches; none where a run follows.
+    /// The step at which `kept` was read, where steps on single batches followed; none where a run follows.
     pub kept_at: Option<KeptAt>,
+    /// What the model knew before the call of `fit` that is under way, or was dropped.
+    pub known_before: Option<KnownBefore>,
     /// Whether somebody was told that what the model has learned since is lost with its device.
     pub loss_is_told: bool,
     /// Held by a run while it is at work, whose data lies in the open session.
@@ -106,6 +125,7 @@ impl Engine {
             kept: Snapshot::default(),
             unread: false,
             kept_at: None,
+            known_before: None,
             loss_is_told: false,
             running: Weak::new(),
             for_callbacks: None,

@@ -237,7 +237,8 @@ impl Model {
     }
 
     /// The learning rate of the next step: the optimizer's schedule times the factor that
-    /// [`set_learning_rate`](Self::set_learning_rate) left.
+    /// [`set_learning_rate`](Self::set_learning_rate) left. Steps of a run whose future was dropped are counted by the next call
+    /// that changes the model.
     ///
     /// # Errors
     ///
@@ -251,12 +252,13 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::Argument`] where `rate` is not a finite number from 0, and where the schedule is at 0, which no factor
-    /// changes.
+    /// changes; a device that fails, after a run whose future was dropped.
     pub fn set_learning_rate(&mut self, rate: f32) -> Result<()> {
         if !(rate >= 0.0 && rate.is_finite()) {
             let message = format!("must be at least 0 and finite, got {rate}");
             return Err(Error::argument("learning_rate", message));
         }
+        self.settle_now()?;
         let scheduled = self.scheduled_rate();
         if scheduled == 0.0 {
             let message = format!("the schedule is at 0 in this step, which cannot become {rate}");

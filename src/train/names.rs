@@ -1,8 +1,11 @@
 //! The names that a model remembers of the tables that it learned from.
 
+use std::sync::Arc;
+
 use crate::Result;
 
 use super::Model;
+use super::engine::KnownBefore;
 use super::fit::Fit;
 
 impl Model {
@@ -24,6 +27,48 @@ impl Model {
                 self.architecture.names.learn_from_state(names, columns)
             }
         }
+    }
+
+    /// Remembers the names that the model knows before a call of `fit` learns those of its table. What is given out is for the
+    /// call to hold.
+    pub(super) async fn remember_names(&mut self) -> Result<Arc<()>> {
+        self.settle_dropped().await?;
+        let call = Arc::new(());
+        self.engine.known_before = Some(KnownBefore {
+            names: self.architecture.names.clone(),
+            steps: self.steps,
+            call: Arc::downgrade(&call),
+        });
+        Ok(call)
+    }
+
+    /// Puts back the names from before a call that failed, or was dropped, before it had learned anything of its table.
+    pub(super) fn settle_names(&mut self, succeeded: bool) {
+        if let Some(before) = self.engine.known_before.take()
+            && !succeeded
+            && before.steps == self.steps
+        {
+            self.architecture.names = before.names;
+        }
+    }
+
+    /// Counts the steps of a run whose future was dropped on its way, and settles its names.
+    pub(super) async fn settle_dropped(&mut self) -> Result<()> {
+        if self.engine.is_running() {
+            return Ok(());
+        }
+        self.count_dropped().await?;
+        let before = self.engine.known_before.as_ref();
+        if before.is_some_and(KnownBefore::is_left) {
+            self.settle_names(false);
+        }
+        Ok(())
+    }
+
+    /// [`settle_dropped`](Self::settle_dropped) for calls that block.
+    pub(super) fn settle_now(&mut self) -> Result<()> {
+        let device = self.device().clone();
+        device.block_on(self.settle_dropped())
     }
 
     /// The names of the categories of such a column, in the order of the numbers that stand for them in rows of numbers; empty for a

@@ -19,7 +19,8 @@ impl Model {
     /// a larger one opens a session anew, which on a GPU compiles kernels: give the largest first.
     ///
     /// The weights stay on the device, and are read back about once a second: where the device is lost, the call that meets it
-    /// fails with [`Error::DeviceLost`], and the model goes on from the step at which they were read.
+    /// fails with [`Error::DeviceLost`], and the model goes on from the step at which they were read. As long as a
+    /// [part](Self::part) of the model is there, they are read back in each step, for the part to have them.
     ///
     /// ```
     /// use kiln::prelude::*;
@@ -39,6 +40,9 @@ impl Model {
     ///
     /// The errors of [`Model::fit`] but [`Error::NonFinite`].
     pub fn train_on_batch(&mut self, batch: &Dataset) -> Result<Evaluation> {
+        self.engine.refuse_in_run("train_on_batch")?;
+        // A run that was dropped counts its epochs; the step on this batch counts none.
+        self.settle_now()?;
         let epochs = self.epochs;
         if !self.engine.unread {
             self.engine.kept_at = Some(KeptAt {

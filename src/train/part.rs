@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{Error, Result, Shape, Snapshot, TensorType, Values};
 
+use super::engine::KnownBefore;
 use super::shared::Share;
 use super::{Loss, Model, Objective};
 
@@ -17,7 +18,8 @@ impl Model {
     /// its model is used next; until then the others have the weights of before, and refuse to be trained. States of optimizers are
     /// each model's own, and so is which layers are [trained](Self::set_trainable): a new head learns over a frozen part.
     ///
-    /// Losses and metrics are those of the model where an output has some, else the mean squared error; the optimizer starts anew.
+    /// Losses and metrics are those of the model where an output has some, else the mean squared error. The optimizer is one of the
+    /// same settings that starts anew, and [`Adam`](crate::optim::Adam) where the model's is the program's own.
     ///
     /// ```
     /// use kiln::prelude::*;
@@ -84,6 +86,10 @@ impl Model {
 
     /// Hands on to models that share the weights what this one has learned, or takes what others have; not within a run.
     pub(super) async fn share(&mut self) -> Result<()> {
+        let before = self.engine.known_before.as_ref();
+        if before.is_some_and(KnownBefore::is_left) {
+            self.settle_dropped().await?;
+        }
         let Some(share) = self.engine.share.as_ref() else {
             return Ok(());
         };

@@ -160,12 +160,22 @@ impl Population {
         data: &Dataset,
         fit: Fit<'_>,
     ) -> impl Future<Output = Result<Vec<History>>> + Send {
-        slice::sliced(fit.slice, self.fit_members(data, fit))
+        slice::sliced(fit.slice, async move {
+            let begun = WallTime::now();
+            fit.validate()?;
+            let _call = self.model.remember_names().await?;
+            let outcome = self.fit_members(data, fit, begun).await;
+            self.model.settle_names(outcome.is_ok());
+            outcome
+        })
     }
 
-    async fn fit_members(&mut self, data: &Dataset, mut fit: Fit<'_>) -> Result<Vec<History>> {
-        let begun = WallTime::now();
-        fit.validate()?;
+    async fn fit_members(
+        &mut self,
+        data: &Dataset,
+        mut fit: Fit<'_>,
+        begun: WallTime,
+    ) -> Result<Vec<History>> {
         if fit.exceeds_populations() {
             return Err(Error::argument(
                 "fit",

@@ -51,7 +51,7 @@ impl Progress {
         self.bar.is_some()
     }
 
-    /// The run has done so many steps, of which the last had this loss, where one was read.
+    /// The run has done this number of steps, of which the last had this loss, where one was read.
     pub fn steps(&self, done: u64, loss: Option<f64>) {
         if let Some(bar) = &self.bar
             && let Some(text) = bar_text(done, (self.epochs, self.steps_per_epoch), loss)
@@ -82,7 +82,7 @@ impl Progress {
 /// The marks of a whole bar.
 const WIDTH: u64 = 24;
 
-/// Epoch, bar and position after so many steps, all told by one text so that they belong together, and the loss if it is known; none
+/// Epoch, bar and position after a number of steps, all told by one text so that they belong together, and the loss if it is known; none
 /// after the last epoch.
 fn bar_text(done: u64, (epochs, per_epoch): (u64, u64), loss: Option<f64>) -> Option<String> {
     let per_epoch = per_epoch.max(1);

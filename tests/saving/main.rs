@@ -9,3 +9,4 @@ mod io_faults;
 mod names;
 mod resume;
 mod round_trip;
+mod unlearned;

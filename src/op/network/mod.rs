@@ -131,7 +131,7 @@ pub struct Network {
     pub own_rates: bool,
 }
 
-/// Whether the kernel of a network of so many parameters, if it has one, takes so long to compile that only many steps make
+/// Whether the kernel of a network with this number of parameters, if it has one, takes so long to compile that only many steps make
 /// up for it.
 pub(crate) fn is_long_to_compile(parameters: usize, target: &Target) -> bool {
     target.has_shaders() && (SHORT..=MAX_PARAMETERS).contains(&parameters)

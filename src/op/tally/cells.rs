@@ -1,8 +1,8 @@
 //! The cells of an epoch's tally: pairs of numbers whose sum is meant.
 //!
 //! The first of a pair is the sum rounded, the second what rounding took, so that a pair of f32 has 48 bits: counts are exact
-//! to 2^48, and sums of any length lose nothing that f32 could show. The firsts of all slots lie before all seconds, which
-//! files of before there were any do not have.
+//! to 2^48, and sums of any length lose nothing that f32 could show. The first numbers of all slots come
+//! before the second numbers, which checkpoints of versions without pairs do not have.
 
 use std::ops::Range;
 

@@ -88,6 +88,7 @@ impl Model {
     /// use here, are passed over unless the model has one of their name.
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        self.settle_now()?;
         let (tensors, names) = tensors::read_named(path)?;
         let names = self.names_of_weights(names, path)?;
         let expected: Vec<Parameter> = self.architecture().parameters().collect();
@@ -121,6 +122,7 @@ impl Model {
     /// [`Error::Format`] where a tensor that both have is of another shape or type; the model stays as it was.
     pub fn load_weights_by_name(&mut self, path: impl AsRef<Path>) -> Result<Vec<String>> {
         let path = path.as_ref();
+        self.settle_now()?;
         let (tensors, names) = tensors::read_named(path)?;
         let common: Vec<Parameter> = self
             .architecture()

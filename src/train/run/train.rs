@@ -161,7 +161,7 @@ impl Run<'_> {
         Ok(ends_epoch)
     }
 
-    /// The time of each of so many steps that were heard of at once.
+    /// The time of each of a number of steps that were heard of at once.
     fn time_of_each(&mut self, steps: u64) -> Duration {
         if steps == 0 {
             return Duration::ZERO;

@@ -135,7 +135,7 @@ impl Pace {
         self.per_step.map_or(FIRST, within)
     }
 
-    /// Whether the next submission is to be timed: where the device works on between polls, and nobody knows what so many steps
+    /// Whether the next submission is to be timed: where the device works on between polls, and nobody knows what this number of steps
     /// take, or no longer.
     fn times(&self, poll: PollRoom) -> bool {
         let apart = poll.room.is_some() && !poll.waits;
@@ -168,7 +168,7 @@ impl Pace {
         }
     }
 
-    /// Notes that so many steps are submitted.
+    /// Notes that this number of steps is submitted.
     pub fn begin(&self, steps: u64, poll: PollRoom) -> Begun {
         Begun {
             steps,

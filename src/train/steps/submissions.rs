@@ -117,7 +117,7 @@ impl Submissions {
         Ok(())
     }
 
-    /// The steps of the next submission, where it should have so many, and whether it reads the ring.
+    /// The steps of the next submission, which should have this number, and whether it reads the ring.
     fn next_steps(&self, wanted: u64, until: u64) -> (u64, bool) {
         // No two epochs that are read together may share a slot of a tally.
         let first = self.submitted - self.unread;
