@@ -129,11 +129,11 @@ impl Device {
         Self::adapter(&selector, options)?.ok_or_else(|| {
             let adapters = gpu::adapters();
             let adapters = adapters.iter().map(ToString::to_string);
-            Error::NotFound {
-                what: "device",
-                name: name.trim().to_string(),
-                known: std::iter::once("cpu".into()).chain(adapters).collect(),
-            }
+            Error::not_found(
+                "device",
+                name.trim(),
+                std::iter::once("cpu".into()).chain(adapters),
+            )
         })
     }
 

@@ -143,6 +143,19 @@ impl Error {
         }
     }
 
+    /// An [`Error::NotFound`] of what goes by that name among those that are known.
+    pub(crate) fn not_found(
+        what: &'static str,
+        name: &str,
+        known: impl IntoIterator<Item = impl ToString>,
+    ) -> Self {
+        Error::NotFound {
+            what,
+            name: name.to_string(),
+            known: known.into_iter().map(|known| known.to_string()).collect(),
+        }
+    }
+
     /// An [`Error::Data`].
     pub fn data(message: impl Into<String>) -> Self {
         Error::Data {

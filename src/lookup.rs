@@ -21,9 +21,5 @@ pub(crate) fn find<T: Clone>(
     let found = table.iter().find(is);
     found
         .map(|(known, _)| known.clone())
-        .ok_or_else(|| Error::NotFound {
-            what,
-            name: name.into(),
-            known: table.iter().map(|(_, names)| names[0].into()).collect(),
-        })
+        .ok_or_else(|| Error::not_found(what, name, table.iter().map(|(_, names)| names[0])))
 }

@@ -96,11 +96,11 @@ impl Functional {
             (None, _) => {
                 let inputs = self.inputs.iter().map(|input| &input.name);
                 let layers = self.members.iter().map(|member| &member.name);
-                Err(Error::NotFound {
-                    what: "input, output or layer",
-                    name: name.into(),
-                    known: inputs.chain(layers).cloned().collect(),
-                })
+                Err(Error::not_found(
+                    "input, output or layer",
+                    name,
+                    inputs.chain(layers),
+                ))
             }
         }
     }

@@ -91,11 +91,11 @@ impl Functional {
         for (name, scaler) in &self.target_scaling {
             let place = self.outputs.iter().position(|own| own.name == *name);
             let Some(place) = place else {
-                return Err(crate::Error::NotFound {
-                    what: "output",
-                    name: name.clone(),
-                    known: self.outputs.iter().map(|own| own.name.clone()).collect(),
-                });
+                return Err(crate::Error::not_found(
+                    "output",
+                    name,
+                    self.outputs.iter().map(|own| &own.name),
+                ));
             };
             let (columns, width) = (scaler.columns(), self.width_of(place));
             if columns != width {

@@ -118,11 +118,7 @@ impl OptimizerConfig {
             return Ok(all.swap_remove(found));
         }
         let names = all.iter().map(Optimizer::name).chain([ADAM_W]);
-        Err(Error::NotFound {
-            what: "optimizer",
-            name: name.into(),
-            known: names.map(Into::into).collect(),
-        })
+        Err(Error::not_found("optimizer", name, names))
     }
 }
 

@@ -205,7 +205,7 @@ impl Plan {
     pub fn program(&self, name: &str) -> Result<&PlannedProgram> {
         let names = self.programs.iter().map(|program| &program.name);
         let place = names.clone().position(|known| known == name);
-        let place = place.ok_or_else(|| not_found("program", name, names))?;
+        let place = place.ok_or_else(|| Error::not_found("program", name, names))?;
         Ok(&self.programs[place])
     }
 
@@ -217,7 +217,7 @@ impl Plan {
     pub fn variable(&self, name: &str) -> Result<&PlannedVariable> {
         let names = self.variables.iter().map(|variable| &variable.name);
         self.find_variable(name)
-            .ok_or_else(|| not_found("variable", name, names))
+            .ok_or_else(|| Error::not_found("variable", name, names))
     }
 
     /// The same where a missing variable is no error.
@@ -236,7 +236,7 @@ impl Plan {
             let variables = self.variables.iter().map(|variable| &variable.name);
             let fetches = self.programs.iter().flat_map(|program| &program.fetches);
             let known = variables.chain(fetches.map(|(name, ..)| name));
-            not_found("tensor to read", name, known)
+            Error::not_found("tensor to read", name, known)
         })
     }
 
@@ -297,13 +297,5 @@ impl Plan {
         let persistent = self.slots.iter().filter(|slot| slot.persistent);
         let live = self.programs.iter().map(|program| program.live_bytes);
         persistent.map(Slot::bytes).sum::<u64>() + live.max().unwrap_or(0)
-    }
-}
-
-fn not_found<'a>(what: &'static str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
-    Error::NotFound {
-        what,
-        name: name.into(),
-        known: known.cloned().collect(),
     }
 }

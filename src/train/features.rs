@@ -235,10 +235,6 @@ pub(super) fn check_names<'a>(
     let known: Vec<String> = known.cloned().collect();
     match names.iter().find(|name| !known.iter().any(|k| k == *name)) {
         None => Ok(()),
-        Some(name) => Err(Error::NotFound {
-            what,
-            name: name.to_string(),
-            known,
-        }),
+        Some(name) => Err(Error::not_found(what, name, known)),
     }
 }

@@ -117,14 +117,15 @@ impl Epoch {
 /// A figure of an epoch, as [`Epoch::get`] finds it, which must be there.
 pub(super) fn figure(epoch: Option<&Epoch>, name: &str) -> Result<f64> {
     let found = epoch.and_then(|epoch| epoch.get(name));
-    found.ok_or_else(|| Error::NotFound {
-        what: "figure of an epoch",
-        name: name.into(),
-        known: epoch
-            .into_iter()
-            .flat_map(Epoch::figures)
-            .map(|(name, _)| name)
-            .collect(),
+    found.ok_or_else(|| {
+        Error::not_found(
+            "figure of an epoch",
+            name,
+            epoch
+                .into_iter()
+                .flat_map(Epoch::figures)
+                .map(|(name, _)| name),
+        )
     })
 }
 

@@ -106,11 +106,11 @@ pub(crate) fn check_objectives(architecture: &Functional, objectives: &[Objectiv
         let mut outputs = architecture.outputs.iter();
         if !outputs.any(|output| output.name == *name) {
             let known = architecture.outputs.iter();
-            return Err(Error::NotFound {
-                what: "output",
-                name: name.clone(),
-                known: known.map(|output| output.name.clone()).collect(),
-            });
+            return Err(Error::not_found(
+                "output",
+                name,
+                known.map(|output| &output.name),
+            ));
         }
         let numbers = matches!(objective.loss.takes(), Takes::Numbers | Takes::Any);
         if !numbers && architecture.scaler_of(name).is_some() {

@@ -266,11 +266,11 @@ impl Model {
         self.engine.refuse_in_run("set_trainable")?;
         let members = &self.architecture.members;
         let Some(place) = members.iter().position(|member| member.name == layer) else {
-            return Err(Error::NotFound {
-                what: "layer",
-                name: layer.into(),
-                known: members.iter().map(|member| member.name.clone()).collect(),
-            });
+            return Err(Error::not_found(
+                "layer",
+                layer,
+                members.iter().map(|member| &member.name),
+            ));
         };
         if members[place].layer.trainable == trainable {
             return Ok(());

@@ -70,11 +70,11 @@ impl Predictions {
     pub fn output(&self, name: &str) -> Result<Predictions> {
         let place = self.outputs.iter().position(|own| own.name == name);
         let Some(place) = place else {
-            return Err(Error::NotFound {
-                what: "output",
-                name: name.into(),
-                known: self.outputs.iter().map(|own| own.name.clone()).collect(),
-            });
+            return Err(Error::not_found(
+                "output",
+                name,
+                self.outputs.iter().map(|own| &own.name),
+            ));
         };
         let before = self.outputs[..place].iter().map(|own| own.columns);
         let (start, columns) = (before.sum::<usize>(), self.outputs[place].columns);

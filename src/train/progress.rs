@@ -106,11 +106,19 @@ fn bar_text(done: u64, (epochs, per_epoch): (u64, u64), loss: Option<f64>) -> Op
 fn line(number: u64, epochs: u64, epoch: &Epoch) -> String {
     let rate = epoch.samples as f64 / epoch.time.max(Duration::from_nanos(1)).as_secs_f64();
     let head = format!("Epoch {}/{epochs}", number + 1);
-    figures::lines(
-        head,
-        epoch.figures(),
-        Some(format!("({rate:.0} samples/s)")),
-    )
+    let tail = format!("({} samples/s)", rounded(rate));
+    figures::lines(head, epoch.figures(), Some(tail))
+}
+
+/// A rate in few characters, for lines to stay short: whole below 100 000, then three digits or more of thousands or millions.
+fn rounded(rate: f64) -> String {
+    match rate {
+        ..1e5 => format!("{rate:.0}"),
+        ..1e6 => format!("{:.0}k", rate / 1e3),
+        ..1e7 => format!("{:.2}M", rate / 1e6),
+        ..1e8 => format!("{:.1}M", rate / 1e6),
+        _ => format!("{:.0}M", rate / 1e6),
+    }
 }
 
 #[cfg(test)]
@@ -137,8 +145,11 @@ mod tests {
         (epoch.val_loss, epoch.time) = (None, Duration::ZERO);
         assert_eq!(
             line(0, 1, &epoch),
-            "Epoch 1/1  loss 0.1235  (3000000000000 samples/s)"
+            "Epoch 1/1  loss 0.1235  (3000000M samples/s)"
         );
+        let rates = [0.4, 99_999.0, 123_456.0, 1_234_567.0, 10_150_977.0, 987e6];
+        let texts = ["0", "99999", "123k", "1.23M", "10.2M", "987M"];
+        assert_eq!(rates.map(rounded), texts);
     }
 
     #[test]

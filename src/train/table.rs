@@ -81,11 +81,7 @@ fn find<T: Listed>(name: &str) -> Option<&'static Listing<T>> {
 fn not_found<T: Listed>(name: &str) -> Error {
     let complete = T::TABLE.iter().filter(|entry| entry.has_default);
     let known = complete.map(|entry| (entry.example)().listed_name().to_string());
-    Error::NotFound {
-        what: T::WHAT,
-        name: name.into(),
-        known: known.collect(),
-    }
+    Error::not_found(T::WHAT, name, known)
 }
 
 impl Tagged {

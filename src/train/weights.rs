@@ -180,11 +180,11 @@ impl Model {
         let known: Vec<Parameter> = self.architecture.parameters().collect();
         for (name, values) in weights {
             let Some(parameter) = known.iter().find(|known| known.name == name) else {
-                return Err(Error::NotFound {
-                    what: "weight",
-                    name: name.into(),
-                    known: known.into_iter().map(|known| known.name).collect(),
-                });
+                return Err(Error::not_found(
+                    "weight",
+                    name,
+                    known.into_iter().map(|known| known.name),
+                ));
             };
             if values.len() != parameter.elements() {
                 let (shape, got) = (&parameter.shape, values.len());

@@ -78,10 +78,6 @@ impl Function {
         let found = all().find(|formulas| formulas.name == name);
         found
             .map(|formulas| Function::with(formulas, settings))
-            .ok_or_else(|| Error::NotFound {
-                what: "function",
-                name: name.into(),
-                known: all().map(|formulas| formulas.name.into()).collect(),
-            })
+            .ok_or_else(|| Error::not_found("function", name, all().map(|formulas| formulas.name)))
     }
 }

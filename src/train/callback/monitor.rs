@@ -110,11 +110,7 @@ impl Monitor {
             return self.resolve_direction(validates, &model.objectives);
         }
         let known = figure_names(validates, model)?;
-        Err(Error::NotFound {
-            what: "figure of an epoch",
-            name: self.name.clone(),
-            known,
-        })
+        Err(Error::not_found("figure of an epoch", &self.name, known))
     }
 
     /// Learns which way the figure gets better from what the model measures. Refuses a validation figure in a run without

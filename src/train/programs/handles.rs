@@ -221,11 +221,9 @@ impl Handles {
             RowProgram::Train => &self.train,
             RowProgram::Evaluate => &self.evaluate,
         };
-        found.as_ref().ok_or_else(|| Error::NotFound {
-            what: "program",
-            name: program.name().into(),
-            known: Vec::new(),
-        })
+        found
+            .as_ref()
+            .ok_or_else(|| Error::not_found("program", program.name(), [""; 0]))
     }
 }
 
