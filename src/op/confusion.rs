@@ -45,7 +45,7 @@ impl Confusion {
             Says::Above(_) => Some(usize::from(row[0] > T::constant(f64::from(threshold)))),
             Says::Class => {
                 let class = row[0].to_usize()?;
-                let whole = T::constant(class as f64) == row[0] && !row[0].is_sign_negative();
+                let whole = T::constant(class as f64) == row[0];
                 (whole && class < self.classes).then_some(class)
             }
         }

@@ -53,7 +53,8 @@ impl ThresholdCounts {
 
     /// Cells for `columns` predictions a row and `thresholds` thresholds.
     pub fn buckets(&self, columns: usize, thresholds: usize) -> usize {
-        self.counted(columns) * 2 * (thresholds + 1)
+        let counted = self.counted(columns);
+        counted.saturating_mul(thresholds.saturating_add(1).saturating_mul(2))
     }
 
     /// What the predictions of a row have in common.

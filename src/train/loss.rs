@@ -20,6 +20,7 @@ mod table;
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::nn::Activation;
 use crate::nn::Config;
 use crate::op::Form;
 use crate::{Error, Result, Tensor};
@@ -228,6 +229,11 @@ impl Loss {
     /// The settings of the function itself; none for functions that a file cannot keep.
     pub(super) fn config(&self) -> Option<Config> {
         self.function.config()
+    }
+
+    /// Whether its outputs are shares of classes, or their logits.
+    pub(crate) fn is_over_classes(&self) -> bool {
+        self.function.logits_of() == Some(Activation::Softmax)
     }
 
     /// Whether the function stands in the table, so that a model file can keep the loss.

@@ -103,14 +103,18 @@ pub(crate) fn check_objectives(architecture: &Functional, objectives: &[Objectiv
     for (index, objective) in objectives.iter().enumerate() {
         objective.validate()?;
         let name = &objective.output;
-        let mut outputs = architecture.outputs.iter();
-        if !outputs.any(|output| output.name == *name) {
-            let known = architecture.outputs.iter();
-            return Err(Error::not_found(
-                "output",
-                name,
-                known.map(|output| &output.name),
-            ));
+        let names = architecture.outputs.iter().map(|output| &output.name);
+        let Some(place) = names.clone().position(|output| output == name) else {
+            return Err(Error::not_found("output", name, names));
+        };
+        let over_classes = objective.loss.is_over_classes();
+        if over_classes && architecture.places_of(place).1 == 1 {
+            let message = format!(
+                "{} is over classes, and the output `{name}` has one unit, whose share of their sum is always 1, so that nothing is \
+                 learned; for two classes take BinaryCrossentropy over one unit, or Softmax over two",
+                objective.loss.name()
+            );
+            return Err(Error::argument("loss", message));
         }
         let numbers = matches!(objective.loss.takes(), Takes::Numbers | Takes::Any);
         if !numbers && architecture.scaler_of(name).is_some() {

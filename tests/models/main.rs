@@ -8,6 +8,7 @@ mod catalogue;
 mod common;
 mod defaults;
 mod documented;
+mod edges;
 mod epoch_moments;
 mod epoch_sums;
 mod functional;

@@ -68,12 +68,23 @@ impl Monitor {
         gain > self.min_delta && gain as f32 > self.min_delta as f32
     }
 
-    /// Whether `value` is better by more than the least difference than a number that the user wrote, compared as f32.
+    /// Whether `value` is better by more than the least difference than a number that the user wrote: whole numbers compared as
+    /// they are, others as f32.
     pub(super) fn beats(&self, value: f64, written: f64) -> bool {
-        if self.rises {
-            value as f32 > (written + self.min_delta) as f32
+        let limit = if self.rises {
+            written + self.min_delta
         } else {
-            (value as f32) < (written - self.min_delta) as f32
+            written - self.min_delta
+        };
+        let (value, limit) = if are_whole(value, limit) {
+            (value, limit)
+        } else {
+            (f64::from(value as f32), f64::from(limit as f32))
+        };
+        if self.rises {
+            value > limit
+        } else {
+            value < limit
         }
     }
 
@@ -167,9 +178,17 @@ impl Monitor {
     }
 }
 
+/// Whether two numbers are counts, which are exact beyond what f32 holds.
+fn are_whole(a: f64, b: f64) -> bool {
+    a.fract() == 0.0 && b.fract() == 0.0
+}
+
 /// Whether a figure is a number that the user wrote, to the precision of the rows that it comes from: the mean of rows that are
-/// all 0.1f32 is 0.1.
+/// all 0.1f32 is 0.1. Counts are the same where all their digits are.
 pub(in crate::train) fn is_same(value: f64, written: f64) -> bool {
+    if are_whole(value, written) {
+        return value == written;
+    }
     (value as f32).is_normal() && value as f32 == written as f32
 }
 
@@ -219,6 +238,18 @@ mod tests {
         let mut monitor = Monitor::new(figure);
         monitor.resolve_direction(true, objectives).unwrap();
         monitor.rises
+    }
+
+    #[test]
+    fn counts_beyond_what_f32_holds_are_told_apart() {
+        assert!(!is_same(20_000_000.0, 20_000_001.0) && is_same(20_000_001.0, 20_000_001.0));
+        let mut monitor = Monitor::new("true_positives");
+        monitor.rises = true;
+        assert!(!monitor.reaches(20_000_000.0, 20_000_001.0));
+        assert!(monitor.beats(20_000_001.0, 20_000_000.0));
+        // The mean of rows of 0.1f32 is 0.1, which is not beaten by it.
+        let mean = f64::from(0.1f32);
+        assert!(is_same(mean, 0.1) && !monitor.beats(mean, 0.1));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tensor;
 
-use super::rows::EPSILON;
+use super::rows::{EPSILON, over};
 
 /// What becomes of the losses l of n rows with weights w.
 ///
@@ -65,8 +65,8 @@ impl Reduction {
             },
             Reduction::MeanWithSampleWeight => match (weights, kept) {
                 (None, None) => weighted.mean(),
-                (Some(all), None) | (None, Some(all)) => weighted.sum().div(&all.sum()),
-                (Some(weights), Some(kept)) => weighted.sum().div(&weights.mul(kept).sum()),
+                (Some(all), None) | (None, Some(all)) => over(&weighted.sum(), &all.sum()),
+                (Some(weights), Some(kept)) => over(&weighted.sum(), &weights.mul(kept).sum()),
             },
         }
     }

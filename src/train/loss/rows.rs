@@ -54,7 +54,7 @@ pub(crate) enum Scope {
 }
 
 /// Weighted rows by the mean of their weights; zeros where no row weighs anything.
-fn over(weighted: &Tensor, weight: &Tensor) -> Tensor {
+pub(super) fn over(weighted: &Tensor, weight: &Tensor) -> Tensor {
     let least = weight.graph().constant([1], &[f32::MIN_POSITIVE]);
     weighted.div(&weight.reshape([1]).maximum(&least))
 }
@@ -138,7 +138,9 @@ impl Loss {
             return rows;
         }
         let kept = self.kept_of(output, target);
-        rows.div(&kept.batch_mean(cursor).offset(EPSILON))
+        // ε for the sum of the batch's labels, as Keras has it, is so much less for their mean.
+        let epsilon = EPSILON / target.shape().elements() as f32;
+        rows.div(&kept.batch_mean(cursor).offset(epsilon))
     }
 
     /// The share of each row that counts.

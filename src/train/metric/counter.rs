@@ -227,7 +227,7 @@ impl EpochCounter {
         match &self.count {
             EpochCount::Thresholds(op, thresholds) => op.buckets(columns, thresholds.len()),
             EpochCount::Confusion(op) => op.classes.saturating_mul(op.classes),
-            EpochCount::Moments => columns * op::MOMENTS,
+            EpochCount::Moments => columns.saturating_mul(op::MOMENTS),
         }
     }
 

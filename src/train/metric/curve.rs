@@ -148,10 +148,7 @@ impl Metric {
 }
 
 fn area_counter(auc: &Auc, setting: &MetricSetting) -> Result<Counter> {
-    if auc.num_thresholds < 2 {
-        let message = format!("must be at least 2, got {}", auc.num_thresholds);
-        return Err(Error::argument("num_thresholds", message));
-    }
+    check_count(auc.num_thresholds, 2)?;
     let weights = auc.label_weights.as_ref().map(Vec::len);
     if weights.is_some() && (!auc.multi_label || weights != Some(setting.columns)) {
         let message = format!(
@@ -177,10 +174,7 @@ fn best_point(
 ) -> Metric {
     let counter = |point: &Point, setting: &MetricSetting| {
         between("at", point.at, 0.0, 1.0)?;
-        if point.num_thresholds == 0 {
-            let message = "must be at least 1, got 0";
-            return Err(Error::argument("num_thresholds", message));
-        }
+        check_count(point.num_thresholds, 1)?;
         let positives = Positives {
             class_id: point.class_id,
             ..Positives::above(evenly(point.num_thresholds))
@@ -188,12 +182,29 @@ fn best_point(
         Counter::positives(positives, setting)
     };
     let values = move |point: &Point, tally: &Tally| {
-        let outcomes = tally.thresholds()?.all().into_iter();
-        // As f32, which `at` is: 4 of 5 has reached 0.8.
-        let reached = outcomes.filter(|&outcomes| given(outcomes) as f32 >= point.at);
+        let outcomes = from_all(tally.thresholds()?.all()).into_iter();
+        // The number that was written, 0.8, and not the f32 beside it: 4 of 5 has reached it, 79 999 999 of 10^8 have not.
+        let at: f64 = point.at.to_string().parse().unwrap_or(f64::from(point.at));
+        // Weights add up in f64, so that a share may be off by its rounding.
+        let reached = outcomes.filter(|&outcomes| given(outcomes) >= at - 1e-12);
         Ok(vec![reached.map(wanted).fold(0.0, f64::max)])
     };
     Metric::composed(name, point.into(), true, counter, values)
+}
+
+/// Thresholds that a metric takes, at most: each has counts on the device.
+const MAX_THRESHOLDS: usize = 1 << 24;
+
+fn check_count(thresholds: usize, least: usize) -> Result<()> {
+    if (least..=MAX_THRESHOLDS).contains(&thresholds) {
+        return Ok(());
+    }
+    let message = if thresholds < least {
+        format!("must be at least {least}, got {thresholds}")
+    } else {
+        format!("must be at most {MAX_THRESHOLDS}, got {thresholds}")
+    };
+    Err(Error::argument("num_thresholds", message))
 }
 
 /// Thresholds evenly spread from 0 to 1; one alone is one half. Keras clips predictions to [0, 1] and counts those of 0 as above
@@ -210,12 +221,28 @@ fn evenly(count: usize) -> Vec<f32> {
     (0..count).map(at).collect()
 }
 
+/// Counts at thresholds that are [evenly] spread, of which every prediction exceeds the lowest: one of −∞ too, which exceeds no
+/// number.
+fn from_all(mut counts: Vec<Outcomes>) -> Vec<Outcomes> {
+    if let [lowest, _, ..] = &mut counts[..] {
+        *lowest = Outcomes {
+            tp: lowest.tp + lowest.fn_,
+            fp: lowest.fp + lowest.tn,
+            tn: 0.0,
+            fn_: 0.0,
+        };
+    }
+    counts
+}
+
 fn area(auc: &Auc, tally: &ThresholdTally) -> f64 {
     if !auc.multi_label {
-        return area_of(auc, &tally.all());
+        return area_of(auc, &from_all(tally.all()));
     }
     let columns = &tally.columns;
-    let areas = columns.iter().map(|column| area_of(auc, column));
+    let areas = columns
+        .iter()
+        .map(|column| area_of(auc, &from_all(column.clone())));
     match &auc.label_weights {
         None => areas.sum::<f64>() / columns.len() as f64,
         Some(weights) => {

@@ -3,6 +3,8 @@
 
 use crate::{Error, Result};
 
+use super::tally::ratio;
+
 /// The area under the ROC curve: the chance that a positive's score exceeds a negative's, equal scores counting half.
 /// `truth` above one half is positive; without weights every row weighs one.
 ///
@@ -31,7 +33,7 @@ pub fn average_precision(truth: &[f32], scores: &[f32], weights: Option<&[f32]>)
     for step in &steps {
         tp += step.positives;
         fp += step.negatives;
-        sum += step.positives * tp / (tp + fp);
+        sum += step.positives * ratio(tp, tp + fp);
     }
     Ok(sum / tp)
 }

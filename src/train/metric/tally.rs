@@ -228,6 +228,14 @@ impl ColumnMoments {
         about_mean(self.weight, self.d, self.dd)
     }
 
+    /// Σ w·e², and NaN where the squares are below the numbers of the device.
+    pub(super) fn squared_errors(&self) -> f64 {
+        if self.ee == 0.0 && self.e != 0.0 {
+            return f64::NAN;
+        }
+        self.ee
+    }
+
     /// Σ w·(e − ē)².
     pub(super) fn error_spread(&self) -> f64 {
         self.error_spread
@@ -235,7 +243,11 @@ impl ColumnMoments {
 }
 
 /// Σ w·(x − x̄)² by Σ w, Σ w·x and Σ w·x². What is left of squares that cancel but for the rounding of their sums is 0.
+/// NaN where the squares are beyond the numbers of the device, or below them.
 fn about_mean(weight: f64, sum: f64, squares: f64) -> f64 {
+    if squares.is_infinite() || (squares == 0.0 && sum != 0.0) {
+        return f64::NAN;
+    }
     let spread = squares - sum * sum / weight;
     if spread < 1e-12 * squares {
         0.0

@@ -33,7 +33,7 @@ impl Metric {
     /// R² = 1 − Σ(y − y*)²/Σ(y* − ȳ*)², of each output column or averaged. A column whose targets do not vary has 1 where it
     /// is met exactly, else 0, as scikit-learn has it.
     pub fn R2Score(settings: R2) -> Metric {
-        explained("r2_score", settings, |column| column.ee)
+        explained("r2_score", settings, ColumnMoments::squared_errors)
     }
 
     /// 1 − Var(y − y*)/Var y*: R² that forgives a constant error. Not in Keras; as scikit-learn has it: 1 where neither
