@@ -141,10 +141,16 @@ fn a_file_that_cannot_be_written_is_told_before_any_work() {
         ("regression", "--plot"),
         ("tabular", "--save"),
     ] {
-        let output = run(name, &[option, "nowhere/at/all"]);
-        let text = written(&output);
-        assert_eq!(output.status.code(), Some(1), "{name} {option}:\n{text}");
-        assert!(text.contains("nowhere/at/all"), "{name} {option}:\n{text}");
-        assert!(!text.contains("epoch "), "{name} {option}:\n{text}");
+        // A folder that is not there, and what can be opened but is no file to write.
+        for file in ["nowhere/at/all", "/dev/null"] {
+            if file == "/dev/null" && !std::path::Path::new(file).exists() {
+                continue;
+            }
+            let output = run(name, &[option, file]);
+            let text = written(&output);
+            assert_eq!(output.status.code(), Some(1), "{name} {option}:\n{text}");
+            assert!(text.contains(file), "{name} {option}:\n{text}");
+            assert!(!text.contains("epoch "), "{name} {option}:\n{text}");
+        }
     }
 }

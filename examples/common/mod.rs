@@ -69,6 +69,13 @@ impl Arguments {
         let path = std::path::Path::new(&file);
         let mut options = OpenOptions::new();
         let opened = if path.exists() {
+            let there = path.metadata().map_err(|source| Error::io(path, source))?;
+            if !there.is_file() || there.permissions().readonly() {
+                return Err(Error::Argument {
+                    name: "arguments",
+                    message: format!("--{name}: `{file}` is no file that can be written"),
+                });
+            }
             options.append(true).open(path).map(drop)
         } else {
             let made = options.write(true).create_new(true).open(path);

@@ -1,6 +1,6 @@
 //! Files of another kind than a reader of data takes: what they are, and how what is in them is read.
 
-use crate::formats::{FileOf, file_of};
+use crate::formats::{FileOf, file_of, is_text, stands_in};
 
 /// What a reader of data takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,16 +36,10 @@ pub(super) fn told(bytes: &[u8], wanted: Wanted) -> Option<String> {
     if wanted == Wanted::Idx {
         return None;
     }
-    let begin = bytes.trim_ascii_start();
-    let is = |tag: &[u8]| {
-        begin
-            .get(..tag.len())
-            .is_some_and(|own| own.eq_ignore_ascii_case(tag))
-    };
-    if is(b"<!doctype html") || is(b"<html") {
-        return Some("this is a page of the web (HTML) and no data: it may say why the file itself was not sent".into());
+    if let Some(message) = stands_in(bytes) {
+        return Some(message.into());
     }
-    if is(b"%PDF-") {
+    if bytes.trim_ascii_start().starts_with(b"%PDF-") {
         return Some("this is a document (PDF): write its table as CSV".into());
     }
     if wanted == Wanted::Table {
@@ -129,19 +123,4 @@ fn is_safetensors(bytes: &[u8]) -> bool {
 /// Whether a file begins as an IDX file does: zeros, a type, and how many dimensions there are, as few as data have.
 fn is_idx(bytes: &[u8]) -> bool {
     matches!(bytes, [0, 0, 8 | 9 | 11..=14, 1..=8, 0, ..])
-}
-
-/// Whether the beginning of a file is text in UTF-8.
-fn is_text(bytes: &[u8]) -> bool {
-    let begin = &bytes[..bytes.len().min(1 << 10)];
-    // A character may be cut at the end.
-    let text = match str::from_utf8(begin) {
-        Ok(text) => text,
-        Err(refusal) if refusal.error_len().is_none() => {
-            str::from_utf8(&begin[..refusal.valid_up_to()]).unwrap_or_default()
-        }
-        Err(_) => return false,
-    };
-    let odd = |c: char| c.is_control() && !c.is_whitespace();
-    !text.is_empty() && !text.contains(odd)
 }

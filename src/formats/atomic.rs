@@ -144,13 +144,19 @@ pub(crate) fn check_plain(path: &Path) -> std::io::Result<()> {
     Err(std::io::Error::new(ErrorKind::InvalidInput, what))
 }
 
+/// Bytes of a name that finds room in another one beside it: systems take 255.
+const MAX_NAME: usize = 200;
+
 /// A new file in the folder of `path`, under a name that no other writer uses.
 fn create(disk: &dyn Disk, path: &Path) -> std::io::Result<(PathBuf, Box<dyn Write + Send>)> {
     static WRITES: AtomicU64 = AtomicU64::new(0);
     loop {
         let number = WRITES.fetch_add(1, Ordering::Relaxed);
         let mut name = OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
+        let own = path.file_name().unwrap_or_default();
+        if own.len() <= MAX_NAME {
+            name.push(own);
+        }
         name.push(format!(".{}-{number}.{PART}", std::process::id()));
         let beside = path.with_file_name(name);
         match disk.create(&beside) {

@@ -194,3 +194,56 @@ impl fmt::Display for FileOf {
         }
     }
 }
+
+/// What a text is that was left in a file's place; none where the bytes are no such text.
+pub(crate) fn stands_in(bytes: &[u8]) -> Option<&'static str> {
+    let begin = bytes.trim_ascii_start();
+    let is = |tag: &[u8]| {
+        begin
+            .get(..tag.len())
+            .is_some_and(|own| own.eq_ignore_ascii_case(tag))
+    };
+    if is(b"<!doctype html") || is(b"<html") {
+        return Some(
+            "this is a page of the web (HTML) in the place of the file: it may say why the file itself was not sent",
+        );
+    }
+    is(b"version https://git-lfs.github.com/").then_some(
+        "this is a pointer of Git LFS in the place of the file: `git lfs pull` brings the file itself",
+    )
+}
+
+/// What a text is to those who read weights; none where the bytes are no text.
+pub(crate) fn text_without_weights(bytes: &[u8]) -> Option<&'static str> {
+    if let Some(message) = stands_in(bytes) {
+        return Some(message);
+    }
+    if !is_text(bytes) {
+        return None;
+    }
+    let is_json = bytes.trim_ascii_start().starts_with(b"{");
+    let is_index = is_json && bytes.windows(12).any(|own| own == b"\"weight_map\"");
+    Some(if is_index {
+        "this is the index of a model in several files: read those that it lists, one after the other, with \
+         `load_weights_by_name`"
+    } else if is_json {
+        "this is no safetensors file but JSON, which may describe a model, and holds no weights"
+    } else {
+        "this is no safetensors file but a text, which holds no weights"
+    })
+}
+
+/// Whether the beginning of a file is text in UTF-8.
+pub(crate) fn is_text(bytes: &[u8]) -> bool {
+    let begin = &bytes[..bytes.len().min(1 << 10)];
+    // A character may be cut at the end.
+    let text = match str::from_utf8(begin) {
+        Ok(text) => text,
+        Err(refusal) if refusal.error_len().is_none() => {
+            str::from_utf8(&begin[..refusal.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    let odd = |c: char| c.is_control() && !c.is_whitespace();
+    !text.is_empty() && !text.contains(odd)
+}

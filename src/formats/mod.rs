@@ -20,4 +20,4 @@ mod tuning_file;
 
 pub(crate) use atomic::{PART, check_writable, read, write};
 pub use disk::{Disk, System};
-pub(crate) use foreign::{FileOf, file_of};
+pub(crate) use foreign::{FileOf, file_of, is_text, stands_in, text_without_weights};

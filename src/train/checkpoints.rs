@@ -299,6 +299,12 @@ fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn listed<T>(folder: &Path, wanted: impl Fn(&str) -> Option<T>) -> Result<Vec<(T, PathBuf)>> {
+    // No path stands for the folder at work, as where a file is written.
+    let folder = if folder == Path::new("") {
+        Path::new(".")
+    } else {
+        folder
+    };
     let refused = |refusal| Error::io(folder, refusal);
     let entries = match files::read_dir(folder) {
         Ok(entries) => entries,

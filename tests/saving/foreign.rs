@@ -569,7 +569,7 @@ mod writers {
     type Writer = (&'static str, fn(&Path) -> kiln::Result<()>);
 
     /// All that writes a file in place of another.
-    const WRITERS: [Writer; 8] = [
+    const WRITERS: [Writer; 9] = [
         ("model", |path| model().save(path)),
         ("weights", |path| model().save_weights(path)),
         ("state", |path| {
@@ -584,6 +584,10 @@ mod writers {
             npy::save_all(path, [("a", &Array::from_f32(&[1], &[1.0])?)])
         }),
         ("tuning", |path| TuningTable::default().write(path)),
+        ("checkpoint", |path| {
+            let path = path.to_str().unwrap();
+            fitted(ModelCheckpoint::new(path))
+        }),
         ("csv", |path| fitted(CsvLog::new(path))),
         ("json", |path| fitted(JsonLines::new(path))),
     ];
@@ -618,7 +622,7 @@ mod writers {
             assert!(kind.is_fifo() || kind.is_char_device());
         }
         // Only root makes devices.
-        assert!(tried == 8 || tried == 16, "{tried}");
+        assert!(tried == 9 || tried == 18, "{tried}");
         for (what, write) in WRITERS {
             let message = write(&folder.0).unwrap_err().to_string();
             assert!(message.contains("a folder"), "{what}: {message}");

@@ -7,6 +7,7 @@ mod foreign;
 mod import;
 mod io_faults;
 mod names;
+mod odd_files;
 mod resume;
 mod round_trip;
 mod unlearned;

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::formats::file_of;
+use crate::formats::{file_of, text_without_weights};
 use crate::number::{first_beyond_f32, half_value};
 use crate::reserve::reserved;
 use crate::{Error, Result};
@@ -40,9 +40,8 @@ pub(crate) struct StoredTensor<'a> {
     pub bytes: &'a [u8],
 }
 
-/// A tensor as the header has it.
+/// A tensor as the header has it. What else is said of it is passed over, as by the format's own reader.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct TensorEntry {
     dtype: Dtype,
     shape: Dims,
@@ -124,10 +123,10 @@ impl<'a> File<'a> {
     /// Reads the header and checks that the tensors lie one after the other, to the last byte.
     pub fn parse(bytes: &'a [u8], path: &'a Path) -> Result<Self> {
         let unfit = |message: String| {
-            let message = match file_of(bytes) {
-                Some(other) => other.to_string(),
-                None => format!("this is no safetensors file: {message}"),
-            };
+            let other = file_of(bytes).map(|other| other.to_string());
+            let other = other.or_else(|| text_without_weights(bytes).map(Into::into));
+            let message =
+                other.unwrap_or_else(|| format!("this is no safetensors file: {message}"));
             Error::format(path, None, message)
         };
         let Some((len, rest)) = bytes.split_first_chunk::<8>() else {

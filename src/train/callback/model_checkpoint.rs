@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use crate::edge::files;
+use crate::formats::check_writable;
 use crate::{Error, Result};
 
 use super::monitor::{at_least_one, figure_names};
@@ -94,6 +95,9 @@ impl Callback for ModelCheckpoint {
         let template = self.template()?;
         template.check(&figure_names(moment.validates, moment.model)?)?;
         moment.model.check_description()?;
+        if let Some(path) = template.fixed() {
+            check_writable(path).map_err(|refusal| Error::io(path, refusal))?;
+        }
         let folder = template.folder();
         folder.map_or(Ok(()), |folder| make_folder(folder, Path::new(&self.path)))
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::edge::files;
 use crate::{Error, Result};
 
 /// The digits of a figure whose field says nothing of them.
@@ -120,7 +121,9 @@ impl Template {
             last => last.is_some(),
         };
         let fixed = self.fixed();
-        if !names_file || fixed.is_some_and(|path| path.is_dir()) {
+        if !names_file
+            || fixed.is_some_and(|path| files::metadata(path).is_ok_and(|there| there.is_dir()))
+        {
             let message = format!(
                 "must name a file, but `{}` is a folder: add a name such as `{{epoch:02d}}.safetensors`",
                 self.text
@@ -131,7 +134,7 @@ impl Template {
     }
 
     /// The path, where it has no fields.
-    fn fixed(&self) -> Option<&Path> {
+    pub fn fixed(&self) -> Option<&Path> {
         match &self.pieces[..] {
             [Piece::Text(path)] => Some(Path::new(path)),
             _ => None,
@@ -189,7 +192,7 @@ fn fits(pieces: &[Piece], text: &str) -> bool {
 impl FieldForm {
     fn parse(text: &str) -> Option<Self> {
         let kind = text.chars().last().filter(|c| "defg%".contains(*c));
-        let text = kind.map_or(text, |kind| text.trim_end_matches(kind));
+        let text = kind.map_or(text, |kind| text.strip_suffix(kind).unwrap_or(text));
         let (width, precision) = match text.split_once('.') {
             Some((width, precision)) => (width, Some(number(precision)?)),
             None => (text, None),
@@ -326,6 +329,9 @@ mod tests {
             "{:02d}",
             "{epoch:02x}",
             "{loss:.f}",
+            "{loss:.2ff}",
+            "{epoch:dd}",
+            "{loss:.1%%}",
             "{epoch:-2d}",
             "{epoch:.2d}",
             "{loss:999f}",
