@@ -43,7 +43,9 @@ pub(super) fn told(bytes: &[u8], wanted: Wanted) -> Option<String> {
         return Some("this is a document (PDF): write its table as CSV".into());
     }
     if wanted == Wanted::Table {
-        return None;
+        return is_json(bytes).then(|| {
+            "this is JSON and no table: write it as CSV in Python with `pandas.read_json(file).to_csv(\"table.csv\", index=False)`".into()
+        });
     }
     if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] = bytes {
         return Some(
@@ -123,4 +125,12 @@ fn is_safetensors(bytes: &[u8]) -> bool {
 /// Whether a file begins as an IDX file does: zeros, a type, and how many dimensions there are, as few as data have.
 fn is_idx(bytes: &[u8]) -> bool {
     matches!(bytes, [0, 0, 8 | 9 | 11..=14, 1..=8, 0, ..])
+}
+
+/// Whether a text begins as JSON does that is an object, a list of objects, or objects line by line.
+fn is_json(bytes: &[u8]) -> bool {
+    let begin = bytes.trim_ascii_start();
+    let object = begin.strip_prefix(b"[").unwrap_or(begin);
+    let inner = object.trim_ascii_start().strip_prefix(b"{");
+    inner.is_some_and(|inner| inner.trim_ascii_start().starts_with(b"\""))
 }

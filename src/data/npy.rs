@@ -203,6 +203,18 @@ pub fn all_from_bytes(bytes: &[u8], name: &str) -> Result<Archive> {
     archive::read(Cursor::new(bytes), Path::new(name), LIMIT)
 }
 
+/// Reads the bytes of a `.npz` file with the weights of a model of this many numbers, which may unpack to twice what these take as
+/// f64 where that is more than others may.
+pub(crate) fn weights_from_bytes(bytes: &[u8], name: &str, numbers: u64) -> Result<Archive> {
+    let by_default = UnpackedLimit::by_default(bytes.len() as u64);
+    let own = numbers.saturating_mul(2 * size_of::<f64>() as u64);
+    let limit = UnpackedLimit {
+        bytes: Some(by_default.max(own)),
+        ..LIMIT
+    };
+    archive::read(Cursor::new(bytes), Path::new(name), limit)
+}
+
 /// Writes a `.npz` file of these arrays, uncompressed as NumPy's `savez` does. It appears whole or not at all.
 ///
 /// # Errors

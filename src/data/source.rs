@@ -29,11 +29,15 @@ pub(super) struct UnpackedLimit {
 }
 
 impl UnpackedLimit {
+    /// What `packed` compressed bytes may come to where nobody says more.
+    pub fn by_default(packed: u64) -> u64 {
+        let (free, each) = MAX_UNPACKED;
+        packed.saturating_mul(each).saturating_add(free)
+    }
+
     /// Refuses more bytes than `packed` compressed ones may come to.
     pub fn check(self, packed: u64, unpacked: u64) -> io::Result<()> {
-        let (free, each) = MAX_UNPACKED;
-        let by_default = packed.saturating_mul(each).saturating_add(free);
-        let most = self.bytes.unwrap_or(by_default);
+        let most = self.bytes.unwrap_or(Self::by_default(packed));
         if unpacked <= most {
             return Ok(());
         }

@@ -80,6 +80,9 @@ pub(crate) fn file_of(bytes: &[u8]) -> Option<FileOf> {
     if let Some((_, file)) = BEGINNINGS.iter().find(|(begin, _)| after(begin).is_some()) {
         return Some(*file);
     }
+    if bytes.get(257..262) == Some(b"ustar") {
+        return Some(FileOf::Packed("tar"));
+    }
     if after(b"RIFF").is_some() && bytes.get(8..12) == Some(b"WEBP") {
         return Some(FileOf::Image("WebP"));
     }

@@ -206,6 +206,20 @@ fn texts_that_are_no_arrays_are_named() {
             &["HTML", "not sent"],
         );
     }
+    for json in [
+        "{\"a\": 1, \"b\": 2}",
+        "[\n  {\"a\": 1},\n  {\"a\": 2}\n]",
+        "{\"a\":1}\n{\"a\":2}\n",
+    ] {
+        let read = Csv::new().read_from(json.as_bytes(), "t.json");
+        refused(read, "t.json", &["JSON", "pandas.read_json"]);
+    }
+    let mut archive = vec![0; 1024];
+    archive[..9].copy_from_slice(b"table.csv");
+    archive[257..262].copy_from_slice(b"ustar");
+    archive.extend(b"a,b\n1,2\n");
+    let read = Csv::new().read_from(&archive[..], "t.tar");
+    refused(read, "t.tar", &["tar", "unpack"]);
     refused(
         Csv::new().read_from(&b"%PDF-1.7\n1,2\n"[..], "p.pdf"),
         "p.pdf",

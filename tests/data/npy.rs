@@ -22,6 +22,43 @@ fn read(descr: &str, shape: &str, data: &[u8]) -> Array {
 }
 
 #[test]
+fn shapes_of_python_2_are_read() {
+    let array = read("<u2", "(1L, 2L)", &[1, 0, 2, 0]);
+    assert_eq!(array.shape(), [1, 2]);
+    assert_eq!(array.to_f32().unwrap(), [1.0, 2.0]);
+}
+
+#[test]
+fn a_field_in_latin_1_leaves_the_rest_of_its_archive_readable() {
+    use std::io::Write;
+    // As `np.zeros(1, dtype=[("é", "<f4")])` is written, in versions 1 and 2.
+    let mut header = b"{'descr': [('".to_vec();
+    header.push(0xe9);
+    header.extend(b"', '<f4')], 'fortran_order': False, 'shape': (1,), }\n");
+    let mut first = b"\x93NUMPY\x01\x00".to_vec();
+    first.extend((header.len() as u16).to_le_bytes());
+    let mut second = b"\x93NUMPY\x02\x00".to_vec();
+    second.extend((header.len() as u32).to_le_bytes());
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, mut bytes) in [("first.npy", first), ("second.npy", second)] {
+        bytes.extend(&header);
+        bytes.extend([0; 4]);
+        let options = zip::write::SimpleFileOptions::default();
+        archive.start_file(name, options).unwrap();
+        archive.write_all(&bytes).unwrap();
+    }
+    let options = zip::write::SimpleFileOptions::default();
+    archive.start_file("numbers.npy", options).unwrap();
+    let numbers = Array::from_f32(&[1], &[2.5]).unwrap();
+    archive.write_all(&numbers.to_bytes()).unwrap();
+    let bytes = archive.finish().unwrap().into_inner();
+    let all = all_from_bytes(&bytes, "mixed.npz").unwrap();
+    assert_eq!(all.array("numbers").unwrap().to_f32().unwrap(), [2.5]);
+    let refusal = all.array("first").unwrap_err().to_string();
+    assert!(refusal.contains('é'), "{refusal}");
+}
+
+#[test]
 fn every_type_of_number_is_read_in_either_byte_order() {
     let cases: [(&str, &[u8], f32); 14] = [
         ("|b1", &[1], 1.0),

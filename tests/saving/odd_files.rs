@@ -74,6 +74,75 @@ fn texts_in_the_place_of_weights_are_named_with_what_to_do() {
 }
 
 #[test]
+fn weights_that_are_mostly_zeros_are_read_however_small_they_were_packed() {
+    use std::io::Write;
+    let units = 3000;
+    let network = || {
+        let network = Sequential::new(1000).dense(units, Linear).dense(1, Linear);
+        network
+            .compile_on(&Device::cpu(), MeanSquaredError, Sgd::new(0.1), [])
+            .unwrap()
+    };
+    let mut model = network();
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for own in model.weights().unwrap() {
+        let options = zip::write::SimpleFileOptions::default();
+        let options = options.compression_method(zip::CompressionMethod::Deflated);
+        archive
+            .start_file(format!("{}.npy", own.name), options)
+            .unwrap();
+        let dims: Vec<usize> = own.shape.dims().to_vec();
+        let zeros = kiln::data::Array::from_f32(&dims, &vec![0.0; own.values.len()]).unwrap();
+        archive.write_all(&zeros.to_bytes()).unwrap();
+    }
+    let bytes = archive.finish().unwrap().into_inner();
+    let folder = Folder::new("zeros");
+    let path = folder.0.join("w.npz");
+    std::fs::write(&path, &bytes).unwrap();
+    // 12 MB in 12 KB, of which others may come to 8 MiB and 200 times as much.
+    assert!(bytes.len() < 20_000, "{}", bytes.len());
+    let unasked = kiln::data::npy::load_all(&path).unwrap_err().to_string();
+    assert!(unasked.contains("more than the limit"), "{unasked}");
+    model.load_weights(&path).unwrap();
+    let weights = model.weights().unwrap();
+    assert!(
+        weights
+            .iter()
+            .all(|own| own.values.iter().all(|x| *x == 0.0))
+    );
+}
+
+#[test]
+fn names_with_brackets_are_no_lists() {
+    let classes = 40_000;
+    let mut text = String::from("a,b,kind\n");
+    for row in 0..classes {
+        text += &format!("{},1,[{row}]\n", row % 7);
+    }
+    let data = Csv::new()
+        .labels()
+        .read_from(text.as_bytes(), "kinds.csv")
+        .unwrap();
+    let network = Sequential::new(2).dense(classes, Softmax);
+    let mut model = network
+        .compile_on(
+            &Device::cpu(),
+            SparseCategoricalCrossentropy,
+            Sgd::new(0.1),
+            [],
+        )
+        .unwrap();
+    let few = data.select(&[0, 1, 2]).unwrap();
+    model.fit(&few, Fit::epochs(1).silent()).unwrap();
+    let folder = Folder::new("brackets");
+    let path = folder.0.join("m.safetensors");
+    model.save(&path).unwrap();
+    let again = Model::load_on(&Device::cpu(), &path).unwrap();
+    assert_eq!(again.class_names(), model.class_names());
+    assert_eq!(again.class_names().len(), classes);
+}
+
+#[test]
 fn what_is_said_of_a_tensor_beside_its_place_is_passed_over() {
     let header = br#"{"dense/bias":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"note":"x"}}"#;
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();

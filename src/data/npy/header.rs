@@ -54,9 +54,14 @@ impl ArrayHeader {
             }
         };
         let (text, data) = rest.split_at_checked(len).ok_or(cut_off)?;
-        let text = str::from_utf8(text)
-            .map_err(|refusal| UnreadArray::Damaged(format!("the header: {refusal}")))?;
-        Ok((Self::dictionary(text)?, data))
+        // Versions 1 and 2 are in Latin-1, each byte of which is the character of its number.
+        let text = if major < 3 {
+            text.iter().copied().map(char::from).collect()
+        } else {
+            String::from_utf8(text.to_vec())
+                .map_err(|refusal| UnreadArray::Damaged(format!("the header: {refusal}")))?
+        };
+        Ok((Self::dictionary(&text)?, data))
     }
 
     /// The dictionary `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`, its keys in any order.
@@ -174,5 +179,7 @@ fn dimensions(list: &str) -> Option<Vec<usize>> {
     if list.split(',').count() > MAX_DIMENSIONS {
         return None;
     }
-    list.split(',').map(|dim| dim.trim().parse().ok()).collect()
+    // Python 2 writes long integers as `2L`.
+    let number = |dim: &str| dim.strip_suffix('L').unwrap_or(dim).parse().ok();
+    list.split(',').map(|dim| number(dim.trim())).collect()
 }

@@ -28,8 +28,18 @@ const METADATA: &str = "__metadata__";
 /// Refuses a text that is JSON of more lists, objects and values than any model or run has.
 fn fits(text: &str) -> Result<(), String> {
     let (max_lists, max_commas) = MAX_JSON;
-    let count = |of: &[u8]| text.bytes().filter(|byte| of.contains(byte)).count();
-    let (lists, commas) = (count(b"[{"), count(b","));
+    let (mut lists, mut commas) = (0, 0);
+    let (mut within, mut escaped) = (false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = within,
+            b'"' => within = !within,
+            b'[' | b'{' if !within => lists += 1,
+            b',' if !within => commas += 1,
+            _ => {}
+        }
+    }
     if lists > max_lists || commas > max_commas {
         Err(format!(
             "is JSON of {lists} lists and objects with {commas} commas; {max_lists} and {max_commas} are the most"

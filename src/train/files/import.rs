@@ -83,7 +83,8 @@ pub(super) fn import_weights(
     import: &Import,
 ) -> Result<Vec<String>> {
     let ours = kept(model);
-    let theirs = groups(tensors::read(path)?, import.program, &ours);
+    let (tensors, _) = tensors::read(path, model)?;
+    let theirs = groups(tensors, import.program, &ours);
     let unfit = |message: String| Error::format(path, None, message);
     let order = order(model.architecture());
     let pairs = import

@@ -21,13 +21,9 @@ pub(super) struct HostTensor {
 /// The tensors of a file by name.
 pub(super) type HostTensors = BTreeMap<String, HostTensor>;
 
-/// Reads all tensors of a file; which of the formats it is, its first bytes say.
-pub(super) fn read(path: &Path) -> Result<HostTensors> {
-    read_named(path).map(|(tensors, _)| tensors)
-}
-
-/// Reads all tensors of a file, and the names of columns and classes that its model learned, where it has some.
-pub(super) fn read_named(path: &Path) -> Result<(HostTensors, Option<LearnedNames>)> {
+/// Reads all tensors of a file for this model, and the names of columns and classes that the file's model learned, where it has
+/// some; which of the formats it is, its first bytes say.
+pub(super) fn read(path: &Path, model: &Model) -> Result<(HostTensors, Option<LearnedNames>)> {
     let bytes = formats::read(path)?;
     if !bytes.starts_with(b"PK") {
         let file = File::parse(&bytes, path)?;
@@ -36,8 +32,10 @@ pub(super) fn read_named(path: &Path) -> Result<(HostTensors, Option<LearnedName
     if let Some(other) = file_of(&bytes).filter(|other| *other != FileOf::Npz) {
         return Err(Error::format(path, None, other.to_string()));
     }
+    let parameters = model.architecture().parameters();
+    let numbers = parameters.map(|own| own.elements() as u64).sum();
     let mut tensors = BTreeMap::new();
-    let archive = npy::all_from_bytes(&bytes, &path.display().to_string())?;
+    let archive = npy::weights_from_bytes(&bytes, &path.display().to_string(), numbers)?;
     for (name, why) in archive.others() {
         let tensor = HostTensor {
             shape: Vec::new(),

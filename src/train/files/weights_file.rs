@@ -89,7 +89,7 @@ impl Model {
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         self.settle_now()?;
-        let (tensors, names) = tensors::read_named(path)?;
+        let (tensors, names) = tensors::read(path, self)?;
         let names = self.names_of_weights(names, path)?;
         let expected: Vec<Parameter> = self.architecture().parameters().collect();
         let known = |name: &str| expected.iter().any(|parameter| parameter.name == name);
@@ -123,7 +123,7 @@ impl Model {
     pub fn load_weights_by_name(&mut self, path: impl AsRef<Path>) -> Result<Vec<String>> {
         let path = path.as_ref();
         self.settle_now()?;
-        let (tensors, names) = tensors::read_named(path)?;
+        let (tensors, names) = tensors::read(path, self)?;
         let common: Vec<Parameter> = self
             .architecture()
             .parameters()
