@@ -98,7 +98,7 @@ impl RowCount for Confusion {
 
     /// Weights are not negative, so a cell's terms do not cancel.
     #[inline(always)]
-    fn add<T: Real>(&self, cells: &mut Cells<'_, T>, rows: CountedRows<'_, T>, _: &[T], _: bool) {
+    fn add<T: Real>(&self, cells: &mut Cells<'_, T>, rows: CountedRows<'_, T>, _: &[T]) {
         let threshold = if let Says::Above(threshold) = self.says {
             threshold
         } else {

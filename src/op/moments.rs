@@ -174,7 +174,7 @@ impl RowCount for Moments {
     }
 
     #[inline(always)]
-    fn add<T: Real>(&self, cells: &mut Cells<'_, T>, rows: CountedRows<'_, T>, _: &[T], _: bool) {
+    fn add<T: Real>(&self, cells: &mut Cells<'_, T>, rows: CountedRows<'_, T>, _: &[T]) {
         let most = heaviest(rows);
         for first in (0..rows.columns()).step_by(TILE) {
             let mut tile = [[0.0; MOMENTS]; TILE];

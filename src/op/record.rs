@@ -141,9 +141,9 @@ pub(super) fn place(step: u32, ring: &[usize], column: usize) -> std::ops::Range
     start..start + numbers
 }
 
-/// Stores a sum as what the type holds of it, and the rest.
+/// A sum as what the type holds of it, and the rest.
 #[inline(always)]
-pub(super) fn store<T: Real>(pair: &mut [T], sum: f64) {
+pub(super) fn pair_of<T: Real>(sum: f64) -> [T; 2] {
     let high = T::constant(sum);
     let rest = sum - high.double();
     let low = if rest.is_finite() {
@@ -151,7 +151,13 @@ pub(super) fn store<T: Real>(pair: &mut [T], sum: f64) {
     } else {
         T::zero()
     };
-    pair.copy_from_slice(&[high, low]);
+    [high, low]
+}
+
+/// Stores a sum as a pair.
+#[inline(always)]
+pub(super) fn store<T: Real>(pair: &mut [T], sum: f64) {
+    pair.copy_from_slice(&pair_of(sum));
 }
 
 /// The values of each part that count.

@@ -52,14 +52,8 @@ pub(crate) trait RowCount: Copy + fmt::Debug + Send + Sync + 'static {
     /// Sets overrides, params and iterations of a dispatch, for as many numbers as follow; the number of workgroups too.
     fn launch(&self, launch: Launch, signature: &Signature, more: usize) -> (Launch, usize);
 
-    /// Adds rows to the epoch's cells; `begins` where they are its first, with cells of 0.
-    fn add<T: Real>(
-        &self,
-        cells: &mut Cells<'_, T>,
-        rows: CountedRows<'_, T>,
-        more: &[T],
-        begins: bool,
-    );
+    /// Adds rows to the epoch's cells.
+    fn add<T: Real>(&self, cells: &mut Cells<'_, T>, rows: CountedRows<'_, T>, more: &[T]);
 
     /// How far a device may be from the cells in the end, but for the rounding of either number of a pair: the rounding of each
     /// row's share, for sums of what is not negative.
@@ -290,12 +284,11 @@ impl<C: RowCount> Compute for Tallied<C> {
             &[]
         };
         let own = home(cursor, io.dims(0));
-        let begins = begins_epoch(cursor);
         let mut cells = Cells::new(io.output(0), own);
-        if begins {
+        if begins_epoch(cursor) {
             cells.clear();
         }
-        self.count.add(&mut cells, rows, more, begins);
+        self.count.add(&mut cells, rows, more);
     }
 }
 

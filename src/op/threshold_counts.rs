@@ -170,13 +170,7 @@ impl RowCount for ThresholdCounts {
     }
 
     #[inline(always)]
-    fn add<T: Real>(
-        &self,
-        cells: &mut Cells<'_, T>,
-        rows: CountedRows<'_, T>,
-        thresholds: &[T],
-        _: bool,
-    ) {
+    fn add<T: Real>(&self, cells: &mut Cells<'_, T>, rows: CountedRows<'_, T>, thresholds: &[T]) {
         let buckets = thresholds.len() + 1;
         let first = self.column.unwrap_or(0);
         for counted in rows.each() {

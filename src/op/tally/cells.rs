@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::number::Real;
+use crate::op::record::pair_of;
 
 /// Bytes of a cell.
 pub(crate) const CELL_BYTES: u64 = 8;
@@ -42,14 +43,7 @@ impl<'a, T: Real> Cells<'a, T> {
 
     #[inline(always)]
     pub fn set(&mut self, i: usize, value: f64) {
-        let high = T::constant(value);
-        let rest = value - high.double();
-        self.high[i] = high;
-        self.low[i] = if rest.is_finite() {
-            T::constant(rest)
-        } else {
-            T::zero()
-        };
+        [self.high[i], self.low[i]] = pair_of(value);
     }
 
     #[inline(always)]
