@@ -87,6 +87,7 @@ impl Layer for Dot {
             if !self.normalize {
                 return Ok(table);
             }
+            let table = table.with_squares(2);
             let squares = table.square().sum_over(2).reshape([rows, left, 1]);
             let least = table.graph().constant([1], &[LEAST_SQUARE]);
             Ok(table.div(&squares.maximum(&least).sqrt()))

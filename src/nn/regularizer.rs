@@ -145,7 +145,8 @@ impl Tensor {
             return self.refuse_penalty(format!("takes at least two rows or columns, got {shape}"));
         }
         let axis = isize::from(!columns);
-        let unit = self.div(&self.norms(axis, 1e-6));
+        let x = self.with_squares(axis);
+        let unit = x.div(&x.norms(axis, 1e-6));
         let products = unit
             .graph()
             .apply_one(crate::op::MatMul::plain(columns, !columns), &[&unit, &unit]);

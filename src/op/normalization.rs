@@ -69,7 +69,11 @@ impl Tensor {
             epsilon: 1e-12 / len,
             ragged: None,
         };
-        standardized(self, op, None).0.scale(1.0 / len.sqrt())
+        let x = match shape.axis(axis) {
+            Ok(_) => self.with_squares(axis),
+            Err(_) => self.clone(),
+        };
+        standardized(&x, op, None).0.scale(1.0 / len.sqrt())
     }
 
     /// Group normalisation: the channels, dimension 1, in `groups` groups of neighbours, each of which has mean 0 and

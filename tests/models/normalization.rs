@@ -369,3 +369,51 @@ fn several_axes_count_as_one() {
     assert_eq!(config(&unit), r#"{"axis":-1}"#);
     assert_eq!(config(&softmaxes), r#"{"axis":[1,2]}"#);
 }
+
+#[test]
+fn directions_of_vectors_whose_squares_are_beyond_f32_are_kept() {
+    let graph = Graph::new();
+    let (x, w) = (graph.input("x", [3, 2]), graph.input("w", [2, 2]));
+    let mut call = kiln::nn::Call::new(&graph);
+    let unit = UnitNormalization::default();
+    let y = unit.forward(std::slice::from_ref(&x), &mut call);
+    let dx = graph.gradients(&y.square().mul(&y), &[&x]).remove(0);
+    let dot = Dot {
+        axes: (1, 1),
+        normalize: true,
+    };
+    let cosine = dot.forward(&[x.clone(), x.clone()], &mut call);
+    let orthogonal = Regularizer::Orthogonal {
+        factor: 1.0,
+        columns: false,
+    };
+    let penalty = orthogonal.penalty(&w);
+    let dw = graph.gradients(&penalty, &[&w]).remove(0);
+    let program = Program::new("p")
+        .fetch("y", &y)
+        .fetch("dx", &dx)
+        .fetch("cosine", &cosine)
+        .fetch("penalty", &penalty)
+        .fetch("dw", &dw);
+    for device in crate::common::devices() {
+        let plan = kiln::Plan::compile(&graph, device.target(), [program.clone()]).unwrap();
+        let mut session = device.open(&plan).unwrap();
+        let rows = [3e20, 4e20, -0.6, 0.8, 0.0, 1e38];
+        session.write("x", &rows).unwrap();
+        session.write("w", &[3e20, 4e20, 1.0, 0.0]).unwrap();
+        session.run("p", 1).unwrap();
+        let mut near = |name: &str, wanted: &[f32]| {
+            let own = session.read(name).unwrap();
+            let mut off = own.iter().zip(wanted).map(|(a, b)| (a - b).abs());
+            let near = off.all(|off| off < 1e-5) && own.len() == wanted.len();
+            assert!(near, "{name} on {device}: {own:?}, not {wanted:?}");
+        };
+        near("y", &[0.6, 0.8, -0.6, 0.8, 0.0, 1.0]);
+        near("cosine", &[1.0, 1.0, 1.0]);
+        near("penalty", &[0.6]);
+        // 3·(y² − y·Σ y³)/|x| of the row that is short enough to have slopes.
+        let slope = |y: f32| 3.0 * (y * y - y * (0.512 - 0.216));
+        near("dx", &[0.0, 0.0, slope(-0.6), slope(0.8), 0.0, 0.0]);
+        near("dw", &[0.0, 0.0, 0.0, 0.8]);
+    }
+}

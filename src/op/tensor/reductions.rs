@@ -49,6 +49,15 @@ impl Tensor {
         (beyond.choose(&small, &own), unit)
     }
 
+    /// The same directions along `axis` with squares that f32 holds: vectors whose squares are beyond it times 2⁻⁷⁸, which leaves
+    /// them longer than 1e-6. For slopes the factor is a constant.
+    #[track_caller]
+    pub(crate) fn with_squares(&self, axis: isize) -> Tensor {
+        let (_, unit) = self.lengths(axis);
+        let one = self.graph().constant([1], &[1.0]);
+        self.mul(&unit.scale((1u32 << 18) as f32).minimum(&one))
+    }
+
     #[track_caller]
     fn sum_of(&self, first: usize, last: usize) -> Tensor {
         self.graph().apply_one(Sum { first, last }, &[self])
