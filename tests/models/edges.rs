@@ -122,6 +122,17 @@ fn a_point_that_is_missed_by_one_row_in_a_hundred_million_is_missed() {
 }
 
 #[test]
+fn a_point_that_is_a_quotient_of_f32_is_reached_by_that_quotient() {
+    // A third is 0.33333334 in f32, more than 1 of 3.
+    let (third, truth) = (1.0f32 / 3.0, [1.0, 1.0, 1.0, 0.0]);
+    let metric = [Metric::PrecisionAtRecall(third)];
+    for device in devices() {
+        let values = streamed(&device, &metric, &[0.9, 0.1, 0.1, 0.2], &truth, None);
+        assert_eq!(values, [1.0], "{device}");
+    }
+}
+
+#[test]
 fn an_area_counts_scores_of_minus_infinity_as_the_lowest() {
     let infinite = f32::NEG_INFINITY;
     let multi_label = Auc {

@@ -183,13 +183,23 @@ fn best_point(
     };
     let values = move |point: &Point, tally: &Tally| {
         let outcomes = from_all(tally.thresholds()?.all()).into_iter();
-        // The number that was written, 0.8, and not the f32 beside it: 4 of 5 has reached it, 79 999 999 of 10^8 have not.
-        let at: f64 = point.at.to_string().parse().unwrap_or(f64::from(point.at));
-        // Weights add up in f64, so that a share may be off by its rounding.
-        let reached = outcomes.filter(|&outcomes| given(outcomes) >= at - 1e-12);
+        let reached = outcomes.filter(|&outcomes| reaches(given(outcomes), point.at));
         Ok(vec![reached.map(wanted).fold(0.0, f64::max)])
     };
     Metric::composed(name, point.into(), true, counter, values)
+}
+
+/// Whether a quotient of counts or weights is at least `at`. A decimal of up to six digits is what the user wrote, and not the
+/// f32 beside it: 4 of 5 reaches 0.8, and 79 999 999 of 10^8 does not. One of more digits was computed in f32, such as 1.0 / 3.0,
+/// which 1 of 3 reaches, and is compared in it.
+fn reaches(quotient: f64, at: f32) -> bool {
+    let text = at.to_string();
+    let digits = text.trim_start_matches(['0', '.']).len();
+    match text.parse::<f64>() {
+        // Weights add up in f64, so that a share may be off by its rounding.
+        Ok(decimal) if digits <= 6 => quotient >= decimal - 1e-12,
+        _ => quotient as f32 >= at,
+    }
 }
 
 /// Thresholds that a metric takes, at most: each has counts on the device.
