@@ -183,6 +183,27 @@ fn scores_whose_squares_no_number_holds_are_right_or_none() {
 }
 
 #[test]
+fn errors_that_are_tiny_beside_the_targets_leave_a_score_of_1() {
+    let scores = [
+        Metric::R2Score(R2::default()),
+        Metric::ExplainedVariance(R2::default()),
+    ];
+    for device in devices() {
+        // A sigmoid that is all but 0, and is right.
+        for y in [1e-25, -1e-22] {
+            let values = streamed(&device, &scores, &[y, 1.0, 2.0], &[0.0, 1.0, 2.0], None);
+            assert_eq!(values, [1.0, 1.0], "{y} on {device}");
+        }
+        // One that is not the first.
+        let values = streamed(&device, &scores, &[1.0, 1e-25, 2.0], &[1.0, 0.0, 2.0], None);
+        assert_eq!(values, [1.0, 1.0], "{device}");
+        // Targets that do not vary are not met.
+        let values = streamed(&device, &scores[..1], &[0.0, 1e-25, 0.0], &[0.0; 3], None);
+        assert_eq!(values, [0.0], "{device}");
+    }
+}
+
+#[test]
 fn a_mean_by_weights_that_are_all_0_is_0() {
     for device in devices() {
         let graph = Graph::new();

@@ -210,6 +210,13 @@ impl ColumnMoments {
             } else {
                 0.0
             };
+            // Squares of errors that are below the numbers of the device are nothing beside those of targets that are not small.
+            let tells = about_mean(weight, d, dd) >= SMALL * weight;
+            let error_spread = if tells && ff == 0.0 {
+                0.0
+            } else {
+                about_mean(weight, f, ff)
+            };
             ColumnMoments {
                 weight,
                 d,
@@ -217,7 +224,7 @@ impl ColumnMoments {
                 e: f + l * weight,
                 ee: ff + beyond,
                 rows,
-                error_spread: about_mean(weight, f, ff),
+                error_spread,
             }
         };
         columns.iter().map(column).collect()
@@ -228,12 +235,15 @@ impl ColumnMoments {
         about_mean(self.weight, self.d, self.dd)
     }
 
-    /// Σ w·e², and NaN where the squares are below the numbers of the device.
+    /// Σ w·e², and NaN where the squares are below the numbers of the device and those of the targets are small too.
     pub(super) fn squared_errors(&self) -> f64 {
-        if self.ee == 0.0 && self.e != 0.0 {
-            return f64::NAN;
+        let spread = self.spread();
+        match self.ee == 0.0 && self.e != 0.0 {
+            true if 0.0 < spread && spread < SMALL * self.weight => f64::NAN,
+            // More than nothing.
+            true => f64::MIN_POSITIVE,
+            false => self.ee,
         }
-        self.ee
     }
 
     /// Σ w·(e − ē)².
@@ -241,6 +251,9 @@ impl ColumnMoments {
         self.error_spread
     }
 }
+
+/// The variance beside which squares that f32 has as 0 are nothing.
+const SMALL: f64 = 1e-30;
 
 /// Σ w·(x − x̄)² by Σ w, Σ w·x and Σ w·x². What is left of squares that cancel but for the rounding of their sums is 0.
 /// NaN where the squares are beyond the numbers of the device, or below them.
