@@ -204,6 +204,25 @@ fn errors_that_are_tiny_beside_the_targets_leave_a_score_of_1() {
 }
 
 #[test]
+fn a_metric_of_shares_refuses_a_single_unit() {
+    let with = |metric: Metric| {
+        let network = Sequential::new(2).dense(1, Sigmoid);
+        network.compile_on(&Device::cpu(), BinaryCrossentropy, Sgd::new(0.1), [metric])
+    };
+    for metric in [
+        Metric::CategoricalAccuracy,
+        CategoricalCrossentropy.into(),
+        Metric::TopKCategoricalAccuracy(1),
+    ] {
+        let name = format!("`{}`", metric.name());
+        let refusal = with(metric).unwrap_err().to_string();
+        let said = [name.as_str(), "one unit", "BinaryAccuracy"];
+        assert!(said.iter().all(|part| refusal.contains(part)), "{refusal}");
+    }
+    with(Accuracy).unwrap();
+}
+
+#[test]
 fn a_mean_by_weights_that_are_all_0_is_0() {
     for device in devices() {
         let graph = Graph::new();

@@ -83,6 +83,15 @@ impl OutputMetrics {
                 return Err(Error::argument("metrics", message));
             }
             let source = match metric.counter(setting)?.0 {
+                Counted::Mean(mean)
+                    if setting.columns == 1 && !setting.labels && mean.is_over_classes() =>
+                {
+                    let message = format!(
+                        "hold `{name}`, which is over classes, and the output has one unit, of which it always is the same; \
+                         for two classes take BinaryAccuracy or BinaryCrossentropy"
+                    );
+                    return Err(Error::argument("metrics", message));
+                }
                 Counted::Mean(mean) => Source::Mean(place(&mut own.means, mean)),
                 Counted::Epoch(counter) => Source::Tally(place(&mut own.tallies, counter)),
             };
