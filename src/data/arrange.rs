@@ -8,7 +8,7 @@ use super::TypedValues;
 use super::table::ColumnNames;
 
 /// The most names that an error lists.
-const MAX_LISTED: usize = 12;
+const MAX_LISTED: usize = 20;
 
 impl ColumnNames {
     /// The rows of a table whose columns are `given` as `what` takes them, which learned from a table of these columns: columns in the
@@ -54,9 +54,7 @@ impl ColumnNames {
         if self.names.is_empty() || given.names.is_empty() || self.names == given.names {
             return Ok(None);
         }
-        let place: HashMap<&str, usize> = (given.names.iter().enumerate())
-            .map(|(place, name)| (name.as_str(), place))
-            .collect();
+        let place = numbered(&given.names);
         let own: HashSet<&str> = self.names.iter().map(String::as_str).collect();
         let missing = self
             .names
@@ -109,9 +107,7 @@ fn renumber(
             "is one of the categories {theirs} here, but one of numbers"
         ));
     }
-    let numbers: HashMap<&str, usize> = (own.iter().enumerate())
-        .map(|(number, name)| (name.as_str(), number))
-        .collect();
+    let numbers = numbered(own);
     let known: Vec<Option<usize>> = (theirs.iter())
         .map(|name| numbers.get(name.as_str()).copied())
         .collect();
@@ -148,6 +144,11 @@ fn renumber(
 fn named<'a>(verb: &str, names: impl Iterator<Item = &'a String>, after: &str) -> Option<String> {
     let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     (!names.is_empty()).then(|| format!("{verb} {}{after}", listed(&names)))
+}
+
+/// The number of each name.
+pub(super) fn numbered(names: &[String]) -> HashMap<&str, usize> {
+    (names.iter().map(String::as_str)).zip(0..).collect()
 }
 
 /// The first names of a list, and how many more there are.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::error::{Error, Result};
 use crate::reserve::reserved;
 
-use super::arrange::listed;
+use super::arrange::{listed, numbered};
 use super::notation::Notation;
 use super::table::ColumnNames;
 
@@ -55,21 +55,14 @@ impl ColumnNames {
                  from a header and `with_feature_names` sets them",
             ));
         }
-        let columns: HashMap<&str, usize> = (self.names.iter().enumerate())
-            .map(|(column, name)| (name.as_str(), column))
-            .collect();
+        let columns = numbered(&self.names);
         if columns.len() < self.names.len() {
             return Err(Error::data(
                 "two columns of the model have one name: give rows of numbers in their order",
             ));
         }
         let categories: Vec<HashMap<&str, usize>> = (0..self.width())
-            .map(|column| {
-                let names = self.categories(column).iter().enumerate();
-                names
-                    .map(|(number, name)| (name.as_str(), number))
-                    .collect()
-            })
+            .map(|column| numbered(self.categories(column)))
             .collect();
         let mut numbers = reserved(rows.len().checked_mul(self.width()), "the rows")?;
         for (row, cells) in rows.iter().enumerate() {

@@ -1,6 +1,5 @@
 //! What a model remembers of the tables that it learned from: the names of columns, categories and classes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::reserve::reserved;
 
-use super::arrange::listed;
+use super::arrange::{listed, numbered};
 use super::table::ColumnNames;
 use super::{Dataset, Targets};
 
@@ -161,12 +160,10 @@ impl LearnedNames {
         if self.classes.is_empty() || theirs.is_empty() || *theirs == *self.classes {
             return Ok(None);
         }
-        let numbers: HashMap<&str, u32> = (0..)
-            .zip(self.classes.iter())
-            .map(|(number, name)| (name.as_str(), number))
-            .collect();
+        let numbers = numbered(&self.classes);
+        // Labels are u32, of which there are no more.
         let known: Vec<Option<u32>> = (theirs.iter())
-            .map(|name| numbers.get(name.as_str()).copied())
+            .map(|name| numbers.get(name.as_str()).map(|&number| number as u32))
             .collect();
         if let Targets::Values { values, columns } = data.targets() {
             return self.reordered(&known, theirs, (values, *columns)).map(Some);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::data::arrange;
 use crate::data::targets::{classes, label};
 
 use super::cells::Cell;
@@ -45,10 +46,9 @@ impl CellNames {
                 found.insert(text.to_owned(), next);
                 Ok(next)
             }
-            CellNames::Listed(listed, places) => places
-                .get(text)
-                .copied()
-                .ok_or_else(|| format!("`{text}` is none of the {what} {}", shown(listed))),
+            CellNames::Listed(listed, places) => places.get(text).copied().ok_or_else(|| {
+                format!("`{text}` is none of the {what} {}", arrange::listed(listed))
+            }),
         }
     }
 
@@ -67,15 +67,6 @@ impl CellNames {
                 (listed, same)
             }
         }
-    }
-}
-
-/// Names to show, the first of many.
-fn shown(names: &[String]) -> String {
-    const MOST: usize = 20;
-    match names.len().checked_sub(MOST) {
-        None | Some(0) => names.join(", "),
-        Some(more) => format!("{} and {more} more", names[..MOST].join(", ")),
     }
 }
 

@@ -6,7 +6,6 @@
 
 mod dtype;
 mod read;
-mod texts;
 mod write;
 
 pub(crate) use dtype::Dtype;

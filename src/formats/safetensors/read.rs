@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::formats::{file_of, text_without_weights};
 use crate::number::{first_beyond_f32, half_value};
@@ -13,7 +14,6 @@ use crate::reserve::reserved;
 use crate::{Error, Result};
 
 use super::dtype::Dtype;
-use super::texts::Texts;
 use super::{MAX_HEADER, MAX_TENSORS, METADATA, fits};
 
 /// More dimensions than any tensor of use has.
@@ -99,8 +99,12 @@ impl<'de> Deserialize<'de> for FileHeader {
                 let mut header = FileHeader::default();
                 while let Some(name) = map.next_key::<String>()? {
                     if name == METADATA {
-                        let Texts(texts) = map.next_value()?;
-                        header.metadata = texts;
+                        // Null, or texts by name; what is no text among them is passed over unread.
+                        let all: Option<BTreeMap<String, Box<RawValue>>> = map.next_value()?;
+                        let text = |(name, raw): (String, Box<RawValue>)| {
+                            Some((name, serde_json::from_str(raw.get()).ok()?))
+                        };
+                        header.metadata = all.into_iter().flatten().filter_map(text).collect();
                         continue;
                     }
                     if header.tensors.len() == MAX_TENSORS {
