@@ -72,6 +72,11 @@ impl Array {
                 "the array has {number:e} in it, which is beyond what f32 holds (3.4e38): scale it before"
             )));
         }
+        self.rounded()
+    }
+
+    /// The elements as f32, row-major; one that is [beyond](Self::beyond_f32) what f32 holds is infinite.
+    pub(crate) fn rounded(&self) -> Result<Vec<f32>> {
         self.elements(|kind, bytes| Ok(kind.float(bytes) as f32))
     }
 

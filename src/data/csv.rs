@@ -20,7 +20,7 @@ use records::{Records, TableRecord, Unread};
 use crate::error::{Error, Result};
 
 use super::Dataset;
-use super::foreign::{Wanted, told};
+use super::foreign::{Wanted, told, told_unread};
 use super::source::{UnpackedLimit, open, unpacked, unreadable};
 use super::table::check_listed;
 
@@ -275,10 +275,19 @@ impl Csv {
         if let Some(other) = told(&bytes, Wanted::Table) {
             return Err(Error::format(path, None, other));
         }
+        let encoding = Encoding::from_name(&self.encoding)?;
+        let told = |error| match told_unread(&bytes) {
+            Some(other) => Error::format(path, None, other),
+            None => error,
+        };
+        self.table(&bytes, encoding, path).map_err(told)
+    }
+
+    /// The table in the bytes of a text.
+    fn table(&self, bytes: &[u8], encoding: Encoding, path: &Path) -> Result<Dataset> {
         let unfit = |(line, message): Unread| Error::format(path, Some(line), message);
         let empty = || Error::format(path, None, "it has no rows of data");
-        let text = Encoding::from_name(&self.encoding)?;
-        let text = text.decode(&bytes).map_err(unfit)?;
+        let text = encoding.decode(bytes).map_err(unfit)?;
 
         let mut records = Records::new(&text, &self.dialect);
         let (mut first, mut record) = (TableRecord::default(), TableRecord::default());

@@ -43,9 +43,7 @@ pub(super) fn told(bytes: &[u8], wanted: Wanted) -> Option<String> {
         return Some("this is a document (PDF): write its table as CSV".into());
     }
     if wanted == Wanted::Table {
-        return is_json(bytes).then(|| {
-            "this is JSON and no table: write it as CSV in Python with `pandas.read_json(file).to_csv(\"table.csv\", index=False)`".into()
-        });
+        return None;
     }
     if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] = bytes {
         return Some(
@@ -53,6 +51,13 @@ pub(super) fn told(bytes: &[u8], wanted: Wanted) -> Option<String> {
         );
     }
     is_text(bytes).then(|| "this is a text: where it is a table, `Csv` reads it".into())
+}
+
+/// What a text is that could not be read as a table, and what to do with it. A table may begin as JSON does, with a cell of it.
+pub(super) fn told_unread(bytes: &[u8]) -> Option<&'static str> {
+    is_json(bytes).then_some(
+        "this is JSON and no table: write it as CSV in Python with `pandas.read_json(file).to_csv(\"table.csv\", index=False)`",
+    )
 }
 
 /// What a file of a known program is to a reader of data; none where it is what is wanted.

@@ -56,7 +56,7 @@ impl ColumnNames {
         self.names.len().max(self.categories.len())
     }
 
-    /// Whether they may be those of a table of so many columns: a file may hold anything.
+    /// Whether they may be those of a table of this many columns: a file may hold anything.
     pub fn is_of(&self, columns: usize) -> bool {
         let fits = |len: usize| len == 0 || len == columns;
         fits(self.names.len()) && fits(self.categories.len())

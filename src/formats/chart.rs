@@ -58,11 +58,15 @@ struct Axis {
 impl Axis {
     fn new(values: impl Iterator<Item = f64>, (from, to): (f64, f64), logarithmic: bool) -> Self {
         let (mut low, mut high, mut whole) = (f64::INFINITY, f64::NEG_INFINITY, true);
-        for value in values.filter(|value| value.is_finite()) {
+        for value in values {
             (low, high) = (low.min(value), high.max(value));
             whole &= value.fract() == 0.0;
         }
-        let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
+        let (low, high) = match (low <= high, logarithmic) {
+            (true, _) => (low, high),
+            (false, true) => (1.0, 10.0),
+            (false, false) => (0.0, 1.0),
+        };
         let (low, high) = if logarithmic {
             (low * 0.8, high * 1.25)
         } else {
@@ -144,7 +148,7 @@ pub fn svg((width, height): (f64, f64), plots: &[Plot]) -> String {
 
 fn draw(svg: &mut String, plot: &Plot, (width, height): (f64, f64)) {
     let [before, above, after, below] = MARGINS;
-    let points = || plot.series.iter().flat_map(finite);
+    let points = || plot.series.iter().flat_map(|series| placed(plot, series));
     let x = Axis::new(
         points().map(|point| point.0),
         (before, width - after),
@@ -189,7 +193,7 @@ fn draw(svg: &mut String, plot: &Plot, (width, height): (f64, f64)) {
     add(line((x.from, y.from), (x.from, y.to), "black"));
     for (series, colour) in plot.series.iter().zip(COLOURS.iter().cycle()) {
         let mut path = String::new();
-        for (at, point) in finite(series).enumerate() {
+        for (at, point) in placed(plot, series).enumerate() {
             let (px, py) = (x.pixel(point.0), y.pixel(point.1));
             let letter = if at == 0 { 'M' } else { 'L' };
             write!(path, "{letter}{px:.1} {py:.1}").unwrap_or_default();
@@ -236,10 +240,12 @@ fn draw(svg: &mut String, plot: &Plot, (width, height): (f64, f64)) {
     }
 }
 
-/// The points that have a place in a plot.
-fn finite(series: &PlotSeries) -> impl Iterator<Item = &(f64, f64)> {
+/// The points of a series that have a place in its plot: finite ones, above 0 where the axes count in powers.
+fn placed<'a>(plot: &Plot, series: &'a PlotSeries) -> impl Iterator<Item = &'a (f64, f64)> {
+    let logarithmic = plot.logarithmic;
+    let has_place = move |number: f64| number.is_finite() && (number > 0.0 || !logarithmic);
     let points = series.points.iter();
-    points.filter(|(x, y)| x.is_finite() && y.is_finite())
+    points.filter(move |(x, y)| has_place(*x) && has_place(*y))
 }
 
 /// A number without more digits than a tick has.
@@ -251,5 +257,36 @@ fn label(value: f64) -> String {
         "0" | "-0" => format!("{value:.1e}"),
         short if short.len() > 9 => format!("{value:.2e}"),
         short => short.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_logarithmic_plot_shows_what_is_above_0_and_ends_without_any() {
+        let drawn = |points: Vec<(f64, f64)>| {
+            let series = PlotSeries {
+                label: String::new(),
+                points,
+                style: Style::Dots,
+            };
+            let plot = Plot {
+                logarithmic: true,
+                series: vec![series],
+                ..Plot::default()
+            };
+            svg((300.0, 200.0), &[plot])
+        };
+        let dots = |svg: &str| svg.matches("<circle").count();
+        for points in [vec![], vec![(0.0, 1.0), (1.0, 0.0)], vec![(-1.0, f64::NAN)]] {
+            let svg = drawn(points);
+            assert_eq!(dots(&svg), 0);
+            assert!(svg.contains(">10</text>"), "{svg}");
+        }
+        let svg = drawn(vec![(0.0, 1.0), (1.0, 0.01), (100.0, 3.0), (2.0, -1.0)]);
+        assert_eq!(dots(&svg), 2);
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }
 }

@@ -213,6 +213,8 @@ fn texts_that_are_no_arrays_are_named() {
     ] {
         let read = Csv::new().read_from(json.as_bytes(), "t.json");
         refused(read, "t.json", &["JSON", "pandas.read_json"]);
+        let read = Csv::new().target("y").read_from(json.as_bytes(), "t.json");
+        refused(read, "t.json", &["JSON", "pandas.read_json"]);
     }
     let mut archive = vec![0; 1024];
     archive[..9].copy_from_slice(b"table.csv");
@@ -238,6 +240,14 @@ fn texts_that_are_no_arrays_are_named() {
         "a.npy",
         &["does not begin"],
     );
+}
+
+#[test]
+fn a_table_with_cells_of_json_is_a_table() {
+    let text = "{\"user\": 1, \"b\": 2};5;7\n{\"user\": 3};6;8\n";
+    let csv = Csv::new().delimiter(b';').header(false);
+    let data = csv.skip(0).read_from(text.as_bytes(), "t.csv").unwrap();
+    assert_eq!((data.rows(), data.columns()), (2, 1));
 }
 
 #[test]

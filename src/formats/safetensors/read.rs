@@ -281,6 +281,11 @@ impl StoredTensor<'_> {
         if let Some(number) = self.beyond_f32() {
             return self.other(&format!("of numbers that f32 holds: there is {number:e}"));
         }
+        self.rounded()
+    }
+
+    /// The elements as f32, rounded to the nearest; one that is [beyond](Self::beyond_f32) what f32 holds is infinite.
+    pub fn rounded(&self) -> Result<Vec<f32>> {
         match self.dtype {
             Dtype::F32 => self.decoded(f32::from_le_bytes),
             Dtype::F64 => self.decoded(|bytes| f64::from_le_bytes(bytes) as f32),

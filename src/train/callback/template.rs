@@ -262,7 +262,7 @@ fn scientific(value: f64, digits: usize) -> String {
     }
 }
 
-/// C's `g`: so many significant digits, by a power of ten where the number is small or large, without zeros at the end.
+/// C's `g`: at most this many significant digits, by a power of ten where the number is small or large, without zeros at the end.
 fn general(value: f64, digits: usize) -> String {
     let digits = digits.max(1);
     let power = scientific(value, digits - 1);

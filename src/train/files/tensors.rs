@@ -46,7 +46,7 @@ pub(super) fn read(path: &Path, model: &Model) -> Result<(HostTensors, Option<Le
     for (name, array) in archive {
         let values = match array.beyond_f32() {
             Some(number) => Err(too_large(number)),
-            None => Ok(array.to_f32()?),
+            None => Ok(array.rounded()?),
         };
         let shape = array.shape().to_vec();
         tensors.insert(name, HostTensor { shape, values });
@@ -76,7 +76,7 @@ pub(super) fn of(file: &File<'_>) -> Result<HostTensors> {
         let tensor = file.tensor(name)?;
         let values = match tensor.beyond_f32() {
             Some(number) => Err(too_large(number)),
-            None if tensor.is_float() => Ok(tensor.floats()?),
+            None if tensor.is_float() => Ok(tensor.rounded()?),
             None => Err(format!("{}, not floats", tensor.dtype)),
         };
         let shape = tensor.shape;
