@@ -54,6 +54,7 @@ pub(super) fn told(bytes: &[u8], wanted: Wanted) -> Option<String> {
 }
 
 /// What a text is that could not be read as a table, and what to do with it. A table may begin as JSON does, with a cell of it.
+#[cfg(feature = "csv")]
 pub(super) fn told_unread(bytes: &[u8]) -> Option<&'static str> {
     is_json(bytes).then_some(
         "this is JSON and no table: write it as CSV in Python with `pandas.read_json(file).to_csv(\"table.csv\", index=False)`",
@@ -133,6 +134,7 @@ fn is_idx(bytes: &[u8]) -> bool {
 }
 
 /// Whether a text begins as JSON does that is an object, a list of objects, or objects line by line.
+#[cfg(feature = "csv")]
 fn is_json(bytes: &[u8]) -> bool {
     let begin = bytes.trim_ascii_start();
     let object = begin.strip_prefix(b"[").unwrap_or(begin);

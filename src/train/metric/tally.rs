@@ -237,12 +237,15 @@ impl ColumnMoments {
 
     /// Σ w·e², and NaN where the squares are below the numbers of the device and those of the targets are small too.
     pub(super) fn squared_errors(&self) -> f64 {
+        if self.ee != 0.0 || self.e == 0.0 {
+            return self.ee;
+        }
         let spread = self.spread();
-        match self.ee == 0.0 && self.e != 0.0 {
-            true if 0.0 < spread && spread < SMALL * self.weight => f64::NAN,
+        if 0.0 < spread && spread < SMALL * self.weight {
+            f64::NAN
+        } else {
             // More than nothing.
-            true => f64::MIN_POSITIVE,
-            false => self.ee,
+            f64::MIN_POSITIVE
         }
     }
 
