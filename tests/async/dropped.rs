@@ -116,6 +116,18 @@ fn steps_of_a_run_that_was_dropped_are_counted_by_the_next() {
     }
 }
 
+/// Epochs and steps that a run of one step has counted of the model.
+fn counted_by_the_next(own: &mut Model, data: &Dataset) -> (u64, u64) {
+    let (mut epochs, mut steps) = (0, 0);
+    let one = Fit::steps(1).batch_size(33).silent();
+    let noted = one.states(Every::Steps(1), |state| {
+        (epochs, steps) = (state.model_epochs, state.model_steps);
+        Ok(())
+    });
+    own.fit(data, noted).unwrap();
+    (epochs, steps)
+}
+
 #[test]
 fn epochs_of_a_run_that_was_dropped_are_not_repeated() {
     let _alone = alone();
@@ -123,13 +135,7 @@ fn epochs_of_a_run_that_was_dropped_are_not_repeated() {
     for device in devices() {
         let mut own = model(&device);
         dropped_after(60, &mut own, &data, fit());
-        let (mut epochs, mut steps) = (0, 0);
-        let one = Fit::steps(1).batch_size(33).silent();
-        let noted = one.states(Every::Steps(1), |state| {
-            (epochs, steps) = (state.model_epochs, state.model_steps);
-            Ok(())
-        });
-        own.fit(&data, noted).unwrap();
+        let (epochs, steps) = counted_by_the_next(&mut own, &data);
         // The one that was under way counts as one, as it does where a run ends in it.
         let begun = (steps - 1).div_ceil(10);
         assert!(steps > 1 && epochs == begun, "{device}: {epochs}, {steps}");
@@ -137,13 +143,7 @@ fn epochs_of_a_run_that_was_dropped_are_not_repeated() {
         let mut own = model(&device);
         dropped_after(60, &mut own, &data, fit());
         own.evaluate(&data).unwrap();
-        let mut again = 0;
-        let one = Fit::steps(1).batch_size(33).silent();
-        let noted = one.states(Every::Steps(1), |state| {
-            again = state.model_steps;
-            Ok(())
-        });
-        own.fit(&data, noted).unwrap();
+        let (_, again) = counted_by_the_next(&mut own, &data);
         assert!(again > 1, "{device}");
     }
 }
@@ -194,13 +194,7 @@ fn a_step_on_a_batch_after_a_dropped_run_takes_no_epoch_back() {
         let mut own = model(&device);
         dropped_after(60, &mut own, &data, fit());
         own.train_on_batch(&few).unwrap();
-        let (mut epochs, mut steps) = (0, 0);
-        let one = Fit::steps(1).batch_size(33).silent();
-        let noted = one.states(Every::Steps(1), |state| {
-            (epochs, steps) = (state.model_epochs, state.model_steps);
-            Ok(())
-        });
-        own.fit(&data, noted).unwrap();
+        let (epochs, steps) = counted_by_the_next(&mut own, &data);
         let begun = (steps - 2).div_ceil(10);
         assert!(steps > 2 && epochs == begun, "{device}: {epochs}, {steps}");
     }
